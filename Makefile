@@ -1,0 +1,63 @@
+# Every target sets up what it needs: a private .venv, uv from PyPI, the locked dependencies. `make e2e` also needs Go.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+PB := plugin/velero_vmservice/pb
+LAUNCHERS := plugin/velero_vmservice/launcher_bin
+PROTOS := go_plugin velero_generated velero_v2
+
+.PHONY: help setup demo test e2e bench check format proto launcher clean
+
+help: ## list the targets
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+setup: .venv/.ready $(LAUNCHERS)/.ready ## private environment and launchers
+
+.venv/.ready: pyproject.toml uv.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) sync --frozen --quiet --compile-bytecode
+	@touch $@
+
+$(LAUNCHERS)/.ready: plugin/launcher/launcher.c plugin/launcher/build.py .venv/.ready
+	$(BIN)/python plugin/launcher/build.py
+	@touch $@
+
+launcher: $(LAUNCHERS)/.ready ## the static launcher, for amd64 and arm64
+
+demo: setup ## an application backed up, lost and restored, on this machine alone
+	$(BIN)/python -m tests.demo
+
+test: setup ## unit, property, contract and RPC tests
+	$(BIN)/pytest
+
+e2e: setup ## the real Velero, Kubernetes API and S3 server
+	$(BIN)/python -m tests.e2e.build
+	$(BIN)/pytest tests/e2e
+
+bench: setup ## speed and memory, against named peers in the same run
+	$(BIN)/python -m tests.e2e.build
+	$(BIN)/python -m tests.bench
+
+check: setup ## linter, formatter, types, layers, generated code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory proto PB_OUT=.build/proto
+	diff -r -x __init__.py -x __pycache__ .build/proto/velero_vmservice/pb $(PB)
+
+format: setup ## apply the formatter and the linter's fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+PB_OUT ?= plugin
+proto: .venv/.ready ## regenerate the gRPC code (commit the result)
+	mkdir -p $(PB_OUT)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ivelero_vmservice/pb=protos \
+	  --python_out=$(PB_OUT) --grpc_python_out=$(PB_OUT) --mypy_out=quiet:$(PB_OUT) --mypy_grpc_out=quiet:$(PB_OUT) \
+	  $(PROTOS:%=velero_vmservice/pb/%.proto)
+
+clean: ## remove everything that was built
+	rm -rf .venv .build $(LAUNCHERS)

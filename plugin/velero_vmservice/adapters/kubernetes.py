@@ -1,0 +1,268 @@
+"""The Kubernetes API behind the Cluster port.
+
+Objects stay the JSON they are: a typed model would lose fields of versions that it does not know, and cost memory
+on large lists. Every request has a timeout, reads are tried again within it, writes never; nothing is watched,
+because a watch on a half-open connection hangs for ever. It never deletes and never writes a status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import stamina
+import structlog
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import DynamicClient
+
+from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
+from velero_vmservice.adapters.kubernetes_errors import translated
+from velero_vmservice.core.api_versions import rank
+from velero_vmservice.core.errors import InvalidSettings, NotFound, Rejected, Unavailable
+from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.core.ports import Clock
+
+_log = structlog.get_logger()
+
+FIELD_MANAGER: Final = "velero-vmservice"
+PAGE_SIZE: Final = 500
+_ATTEMPTS: Final = 3
+_LISTINGS: Final = 2
+_MERGE_PATCH: Final = "application/merge-patch+json"
+_SHORTEST_SECONDS: Final = 0.1
+_CONNECTIONS: Final = 32
+"""As many as gRPC worker threads may ask at once, or urllib3 warns and throws connections away."""
+_LONGEST_EVENT: Final = 1024
+"""What the API server accepts as an Event's message."""
+
+
+def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
+    """Log in with KUBECONFIG, else as the pod's service account, else with the user's own kubeconfig.
+
+    Asks nobody yet. Raises `InvalidSettings` if there is no way to log in.
+    """
+    settings = client.Configuration()
+    try:
+        if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # it has none
+        else:
+            file = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+            config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]  # dito
+    except (config.ConfigException, OSError) as error:
+        raise InvalidSettings(
+            f"cannot log in to Kubernetes: {error}", hint="run in a pod with a service account, or set KUBECONFIG"
+        ) from error
+    return KubernetesCluster(settings, timeout_seconds=timeout_seconds, clock=clock)
+
+
+class KubernetesCluster:
+    """A Kubernetes API server; safe to use from many threads."""
+
+    def __init__(
+        self, settings: client.Configuration, *, timeout_seconds: float, clock: Clock, page_size: int = PAGE_SIZE
+    ) -> None:
+        settings.retries = False  # else urllib3 makes four tries, writes included
+        settings.connection_pool_maxsize = _CONNECTIONS
+        api = client.ApiClient(settings)
+        api.user_agent = FIELD_MANAGER
+        # The client brings its own discovery, which is replaced: see kubernetes_discovery.
+        self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # it has none
+        self._discovery = Discovery(self._discover, clock=clock)
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._page_size = page_size
+
+    def served_versions(self, kind: Kind) -> Sequence[str]:
+        """Return the versions served for the kind, as the API server lists them; see the port."""
+        return tuple(one.version for one in self._discovery.find(kind.group, kind.name))
+
+    def serves_group(self, group: str) -> bool:
+        """Say whether any version of the API group is served."""
+        return self._discovery.serves_group(group)
+
+    def get(self, ref: ObjectRef, *, version: str | None = None) -> Manifest:
+        """Return the object; see the port."""
+        what = f"cannot read {ref}"
+        served = self._served(ref.kind, version)
+        if served is None:
+            raise NotFound(f"{what}: the API server does not serve that", hint=self._versions_hint(ref.kind))
+        return Manifest(self._read(what, served.path(ref.namespace, ref.name)))
+
+    def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
+        """Return the kind's objects in the namespace; see the port."""
+        what = f"cannot list {kind.resource} in namespace {namespace}"
+        for _ in range(_LISTINGS):
+            served = self._served(kind, None)
+            if served is None:
+                return ()
+            try:
+                found = list(self._items(what, served.path(namespace)))
+            except _PagesExpired:
+                continue
+            except NotFound:
+                self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
+                continue
+            # The API server leaves apiVersion and kind out of the items of its own kinds.
+            manifests = [Manifest({**item, "apiVersion": served.api_version, "kind": served.kind}) for item in found]
+            return sorted(manifests, key=lambda manifest: (manifest.namespace, manifest.name))
+        raise Unavailable(f"{what}: the list expired while it was read", hint="the call is made again")
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create the object; see the port."""
+        kind = Kind(manifest.group, "", manifest.kind_name)
+        what = f"cannot create {ObjectRef(kind, manifest.namespace, manifest.name)}"
+        served = self._writable(what, kind, manifest.version)
+        path = served.path(manifest.namespace)
+        return Manifest(self._write(what, "post", path, manifest.content, dry_run=dry_run))
+
+    def patch(self, ref: ObjectRef, change: Mapping[str, Any], *, version: str, dry_run: bool = False) -> Manifest:
+        """Apply a JSON merge patch; see the port."""
+        what = f"cannot patch {ref}"
+        path = self._writable(what, ref.kind, version).path(ref.namespace, ref.name)
+        return Manifest(self._write(what, "patch", path, change, dry_run=dry_run, content_type=_MERGE_PATCH))
+
+    def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
+        """Record an Event; see the port."""
+        try:
+            served = self._served(about.kind, None)
+            self.create(
+                kubernetes_event(
+                    about,
+                    api_version=served.api_version if served else "",
+                    uid=uid,
+                    reason=reason,
+                    message=message,
+                    warning=warning,
+                    now=self._clock.now(),
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - the port promises that an Event never fails its caller
+            _log.warning("event not recorded", object=str(about), reason=reason, error=str(error))
+
+    def _served(self, kind: Kind, version: str | None) -> Served | None:
+        """Return the kind at that version, or at the newest; None if it is not served."""
+        found = self._discovery.find(kind.group, kind.name)
+        wanted = [one for one in found if version in {None, one.version}]
+        return max(wanted, key=lambda one: rank(one.version), default=None)
+
+    def _writable(self, what: str, kind: Kind, version: str) -> Served:
+        if served := self._served(kind, version):
+            return served
+        raise Rejected(f"{what}: the API server does not serve {version}", hint=self._versions_hint(kind))
+
+    def _versions_hint(self, kind: Kind) -> str:
+        served = ", ".join(self.served_versions(kind))
+        return f"served versions of {kind.name}: {served or 'none; install its CRD or use a cluster that has it'}"
+
+    def _discover(self, path: str) -> Mapping[str, Any]:
+        return self._read(f"cannot discover {path}", path)
+
+    def _items(self, what: str, path: str) -> Iterator[dict[str, Any]]:
+        token = ""
+        while True:
+            page = self._read(what, path, limit=self._page_size, **({"_continue": token} if token else {}))
+            for item in page.get("items") or ():
+                item.get("metadata", {}).pop("managedFields", None)
+                yield item
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return
+
+    def _read(self, what: str, path: str, **asked: Any) -> dict[str, Any]:
+        """Return the answer of a read, tried again while its timeout lasts."""
+        deadline = self._clock.monotonic() + self._timeout_seconds
+        for attempt in stamina.retry_context(
+            on=Unavailable,
+            attempts=_ATTEMPTS,
+            timeout=self._timeout_seconds,
+            wait_initial=0.1,
+            wait_max=1.0,
+            wait_jitter=0.1,
+        ):
+            with attempt, translated(what):
+                try:
+                    return _json(
+                        self._client.request("get", path, **asked, **_limits(deadline - self._clock.monotonic()))
+                    )
+                except ApiException as error:
+                    if error.status == HTTPStatus.GONE and "_continue" in asked:
+                        raise _PagesExpired from error
+                    raise
+        raise AssertionError  # the last attempt returns or raises
+
+    def _write(self, what: str, method: str, path: str, body: Mapping[str, Any], *, dry_run: bool, **asked: str) -> Any:
+        """Return the answer of a write, sent once: a lost answer is found out by the next observation."""
+        if dry_run:
+            asked["dry_run"] = "All"
+        with translated(what):
+            return _json(
+                self._client.request(
+                    method,
+                    path,
+                    body=dict(body),
+                    field_manager=FIELD_MANAGER,
+                    **asked,
+                    **_limits(self._timeout_seconds),
+                )
+            )
+
+
+class _PagesExpired(Exception):
+    """The list changed too much while its pages were read; it must be read from the start."""
+
+
+def _limits(seconds: float) -> dict[str, Any]:
+    """Return what bounds one request; connecting and reading together take no longer than `seconds`.
+
+    Always a pair: some versions of the client ignore a single float and wait for ever.
+    """
+    left = max(seconds, _SHORTEST_SECONDS)
+    return {"_request_timeout": (left / 3, left * 2 / 3), "serialize": False}
+
+
+def _json(response: Any) -> dict[str, Any]:
+    answer = json.loads(response.data)
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is no JSON object")  # noqa: TRY004 - what json.loads raises as well
+    return answer
+
+
+def kubernetes_event(
+    about: ObjectRef, *, api_version: str, uid: str, reason: str, message: str, warning: bool, now: datetime
+) -> Manifest:
+    """Return the core/v1 Event that `kubectl describe` shows with the object."""
+    when = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    namespace = about.namespace or "default"
+    return Manifest(
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{about.name}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": api_version,
+                "kind": about.kind.name,
+                "namespace": about.namespace,
+                "name": about.name,
+                "uid": uid,
+            },
+            "reason": reason,
+            "message": message[:_LONGEST_EVENT],
+            "type": "Warning" if warning else "Normal",
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "reportingInstance": FIELD_MANAGER,
+            "firstTimestamp": when,
+            "lastTimestamp": when,
+            "count": 1,
+        }
+    )

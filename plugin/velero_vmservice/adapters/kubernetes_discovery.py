@@ -1,0 +1,128 @@
+"""Which resources the API server serves, at which versions; asked afresh once a minute.
+
+The client's own discovery is not used: it waits without a timeout, never notices a version that appears later,
+reads an overloaded API server as one that serves nothing, and keeps a file that threads must not share.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cachetools import TTLCache
+
+from velero_vmservice.core.errors import InvalidItem, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.core.ports import Clock
+
+_KNOWN_SECONDS: Final = 60.0
+"""After an upgrade of VM Operator captures use its new version at the latest a minute later."""
+_ABSENT_SECONDS: Final = 3.0
+"""A CRD installed just now is found soon, and 300 operations that ask for an absent one ask once."""
+
+_PATH_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[^/%?#\s]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One resource at one version."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Return the path of one object, or of all; of all namespaces if `namespace` is empty.
+
+        Raises `InvalidItem` for a name that would lead the request elsewhere: names come from backups, which
+        others may have written.
+        """
+        parts = [
+            "apis" if self.group else "api",
+            self.api_version,
+            *(("namespaces", namespace) if self.namespaced and namespace else ()),
+            self.plural,
+            *((name,) if name else ()),
+        ]
+        for part in (namespace, name):
+            if part and not _PATH_SEGMENT.fullmatch(part):
+                raise InvalidItem(
+                    f'{self.kind} {namespace}/{name}: "{part}" is no name of a Kubernetes object',
+                    hint="the backup or the call holds a damaged name",
+                )
+        return "/" + "/".join(parts)
+
+
+class Discovery:
+    """Remembers what each API group serves; safe to use from many threads."""
+
+    def __init__(self, read: Callable[[str], Mapping[str, Any]], *, clock: Clock) -> None:
+        self._read = read
+        self._groups: TTLCache[str, Sequence[Served]] = TTLCache(64, _KNOWN_SECONDS, clock.monotonic)
+        self._absent: TTLCache[tuple[str, str], bool] = TTLCache(256, _ABSENT_SECONDS, clock.monotonic)
+        self._lock = threading.Lock()
+
+    def find(self, group: str, kind: str) -> Sequence[Served]:
+        """Return the served versions of the kind, e.g. `VirtualMachine`; empty if there are none."""
+        with self._lock:
+            known = _of_kind(self._groups.get(group, ()), kind)
+            if known or (group, kind) in self._absent:
+                return known
+        fetched = tuple(self._fetch(group))
+        found = _of_kind(fetched, kind)
+        with self._lock:
+            self._groups[group] = fetched
+            if not found:
+                self._absent[group, kind] = True
+        return found
+
+    def serves_group(self, group: str) -> bool:
+        """Say whether the group serves anything."""
+        return bool(self.find(group, ""))
+
+    def forget(self, group: str) -> None:
+        """Ask again next time, because what was remembered turned out wrong."""
+        with self._lock:
+            self._groups.pop(group, None)
+
+    def _fetch(self, group: str) -> Iterator[Served]:
+        for version, path in self._versions(group):
+            try:
+                answer = self._read(path)
+            except NotFound:
+                continue  # withdrawn between the two questions
+            for entry in answer.get("resources") or ():
+                if "/" not in entry["name"]:  # a subresource is not a kind of its own
+                    yield Served(
+                        group=group,
+                        version=version,
+                        plural=entry["name"],
+                        kind=entry["kind"],
+                        namespaced=bool(entry.get("namespaced")),
+                    )
+
+    def _versions(self, group: str) -> Sequence[tuple[str, str]]:
+        if not group:
+            return (("v1", "/api/v1"),)
+        return [
+            (served["version"], f"/apis/{group}/{served['version']}")
+            for entry in self._read("/apis").get("groups") or ()
+            if entry["name"] == group
+            for served in entry["versions"]
+        ]
+
+
+def _of_kind(served: Sequence[Served], kind: str) -> Sequence[Served]:
+    """Return the entries of one kind, or all where `kind` is empty."""
+    return [one for one in served if kind in {"", one.kind}]

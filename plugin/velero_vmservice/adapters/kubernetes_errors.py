@@ -1,0 +1,92 @@
+"""What a failure of the Kubernetes API means.
+
+The client raises three unrelated families: ApiException with a status, urllib3's errors without one, and
+ValueError for an answer that is not JSON. A status alone does not tell an administrator's denial from an
+admission webhook's, nor an existing object from a changed one; the server's own words do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import TimeoutError as Urllib3Timeout
+
+from velero_vmservice.core.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Unavailable,
+    VmServiceError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LONGEST_QUOTE: Final = 500
+_LOOK: Final = "look at the API server and the network between; the call is made again"
+_AWAY: Final = frozenset({408, 410, 429, 500, 502, 503, 504})
+"""410 is a list whose pages expired while we read them; 500 is also a webhook that cannot be reached."""
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn every failure of the client inside the block into an error of ours; `what` is e.g. `cannot read Pod a/b`."""
+    try:
+        yield
+    except ApiException as error:
+        raise _from_answer(error, what) from None  # the library's text repeats headers and its own traceback
+    except Urllib3Timeout as error:
+        raise Unavailable(f"{what}: the API server did not answer in time", hint=_LOOK) from error
+    except HTTPError as error:
+        raise Unavailable(f"{what}: the API server cannot be reached ({_reason(error)})", hint=_LOOK) from error
+    except ValueError as error:
+        raise Unavailable(f"{what}: the answer is not JSON", hint="look for a proxy before the API server") from error
+
+
+def _status_of(error: ApiException) -> Mapping[str, Any]:
+    """Return the Status document that an API server sent with an error, or an empty one."""
+    try:
+        found = json.loads(error.body or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and found.get("kind") == "Status" else {}
+
+
+def _from_answer(error: ApiException, what: str) -> VmServiceError:
+    status = _status_of(error)
+    code, reason = int(error.status or 0), status.get("reason")
+    words = " ".join(str(status.get("message") or error.reason or f"status {code}").split())[:_LONGEST_QUOTE]
+    message = f"{what}: {words}"
+    if code == 0:  # how the client reports a failed TLS handshake
+        return Unavailable(message, hint="correct the certificate authority in the kubeconfig or service account")
+    if code in _AWAY:
+        return Unavailable(message, hint=_LOOK)
+    if code == HTTPStatus.NOT_FOUND:
+        return NotFound(message, hint="it was deleted, or never existed")
+    if code == HTTPStatus.CONFLICT:
+        if reason == "AlreadyExists":
+            return AlreadyExists(message, hint="an object of that name stands there already")
+        return Conflict(message, hint="somebody changed the object; observe it again")
+    if code == HTTPStatus.UNAUTHORIZED:
+        return Forbidden(message, hint="the token or certificate is not accepted; renew it")
+    if code == HTTPStatus.FORBIDDEN and _denied_by_rbac(status, words):
+        return Forbidden(message, hint="grant that verb to the service account; the chart's ClusterRole lists all")
+    return Rejected(message, hint="the API server or an admission webhook refuses the object as it is")
+
+
+def _denied_by_rbac(status: Mapping[str, Any], words: str) -> bool:
+    """Say whether an authorizer denied: webhooks and quotas answer 403 too, but name no user."""
+    return not status or ('User "' in words and " cannot " in words)
+
+
+def _reason(error: HTTPError) -> str:
+    inner = getattr(error, "reason", None) or error
+    kind = "TLS: " if isinstance(inner, SSLError) else ""
+    return kind + str(inner).rpartition(": ")[2]

@@ -1,0 +1,261 @@
+"""A Kubernetes API in memory: an implementation of the Cluster port, not a mock.
+
+It holds the port's whole contract (served versions, namespaces that must exist, dry run, merge patch,
+optimistic locking) and passes the same contract suite as the real client. It has no admission, no controllers,
+no conversion beyond the apiVersion and no garbage collection: a test that needs those says so in `admit` or
+plays them with `seed` and `remove`.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import uuid
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.memory import Calls
+from velero_vmservice.core import manifest as kinds
+from velero_vmservice.core.api_versions import newest
+from velero_vmservice.core.errors import AlreadyExists, Conflict, InvalidItem, NotFound, Rejected, VmServiceError
+from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from velero_vmservice.core.ports import Clock
+
+CLUSTER_SCOPED: Final = frozenset({kinds.NAMESPACE, kinds.PERSISTENT_VOLUME, kinds.CUSTOM_RESOURCE_DEFINITION})
+
+SERVED: Final[Mapping[Kind, Sequence[str]]] = MappingProxyType(
+    {
+        kinds.VIRTUAL_MACHINE: ("v1alpha4", "v1alpha5"),
+        kinds.VIRTUAL_MACHINE_SERVICE: ("v1alpha4", "v1alpha5"),
+        kinds.VIRTUAL_MACHINE_GROUP: ("v1alpha5",),
+        kinds.CNS_REGISTER_VOLUME: ("v1alpha1",),
+        kinds.NAMESPACE: ("v1",),
+        kinds.SERVICE: ("v1",),
+        kinds.ENDPOINTS: ("v1",),
+        kinds.ENDPOINT_SLICE: ("v1",),
+        kinds.PERSISTENT_VOLUME_CLAIM: ("v1",),
+        kinds.PERSISTENT_VOLUME: ("v1",),
+        kinds.SECRET: ("v1",),
+        kinds.POD: ("v1",),
+        kinds.CUSTOM_RESOURCE_DEFINITION: ("v1",),
+        kinds.BACKUP: ("v1",),
+        kinds.RESTORE: ("v1",),
+        kinds.BACKUP_STORAGE_LOCATION: ("v1",),
+    }
+)
+"""What a Supervisor with Velero serves, as far as the flows ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """An Event that somebody asked for."""
+
+    about: ObjectRef
+    uid: str
+    reason: str
+    message: str
+    warning: bool
+
+
+class MemoryCluster:
+    """Objects in a dictionary, answered as an API server would."""
+
+    def __init__(
+        self,
+        *,
+        namespaces: Iterable[str] = (),
+        served: Mapping[Kind, Sequence[str]] = SERVED,
+        clock: Clock | None = None,
+    ) -> None:
+        self.calls = Calls()
+        self.events: list[RecordedEvent] = []
+        self.admit: Callable[[Manifest], None] = lambda _: None
+        """Called with each object about to be stored; raises `Rejected` to play an admission webhook."""
+        self._served = dict(served)
+        self._clock = clock or SystemClock()
+        self._objects: dict[ObjectRef, dict[str, Any]] = {}
+        self._revision = 0
+        self._lock = threading.RLock()
+        for namespace in namespaces:
+            self._ensure_namespace(namespace)
+
+    # What tests do behind the port.
+
+    def serve(self, kind: Kind, *versions: str) -> None:
+        """Serve the kind at exactly these versions; none withdraws it, its objects stay."""
+        with self._lock:
+            self._served[kind] = versions
+
+    def seed(self, *objects: Manifest | Mapping[str, Any]) -> None:
+        """Write objects as a controller would, status included, replacing what is there; makes their namespace."""
+        for given in objects:
+            found = given if isinstance(given, Manifest) else Manifest.read(copy.deepcopy(dict(given)))
+            kind = self._kind_of(found)
+            with self._lock:
+                if found.namespace and kind not in CLUSTER_SCOPED:
+                    self._ensure_namespace(found.namespace)
+                ref = ObjectRef(kind, found.namespace, found.name)
+                content = found.editable()
+                content["metadata"] = {
+                    **self._born(self._objects.get(ref, {}).get("metadata", {})),
+                    **content["metadata"],
+                    "resourceVersion": self._next_revision(),
+                }
+                self._objects[ref] = content
+
+    def remove(self, ref: ObjectRef) -> None:
+        """Take an object away, as somebody's deletion would; a missing one is success."""
+        with self._lock:
+            self._objects.pop(ref, None)
+
+    # The port.
+
+    def served_versions(self, kind: Kind) -> Sequence[str]:
+        """Return the versions served for the kind."""
+        self.calls("served_versions", kind.name)
+        return tuple(self._served.get(kind, ()))
+
+    def serves_group(self, group: str) -> bool:
+        """Say whether any kind of the API group is served."""
+        self.calls("serves_group", group)
+        return any(kind.group == group and versions for kind, versions in self._served.items())
+
+    def get(self, ref: ObjectRef, *, version: str | None = None) -> Manifest:
+        """Return the object; see the port."""
+        self.calls("get", str(ref))
+        with self._lock:
+            if version is not None and version not in self._served.get(ref.kind, ()):
+                raise NotFound(f"cannot read {ref}: {version} is not served", hint="name a served version")
+            return self._at(self._stored(ref), ref.kind, version)
+
+    def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
+        """Return the kind's objects in the namespace; see the port."""
+        self.calls("list", f"{kind.name} {namespace}")
+        with self._lock:
+            if not self._served.get(kind):
+                return ()
+            found = sorted(ref for ref in self._objects if ref.kind == kind and namespace in {"", ref.namespace})
+            contents = [copy.copy(self._objects[ref]) for ref in found]
+        for content in contents:
+            kept = {key: value for key, value in content["metadata"].items() if key != "managedFields"}
+            content["metadata"] = kept
+        return [self._at(content, kind, None) for content in contents]
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create the object; see the port."""
+        kind = self._kind_of(manifest)
+        namespace = "" if kind in CLUSTER_SCOPED else manifest.namespace
+        ref = ObjectRef(kind, namespace, manifest.name)
+        self.calls("dry-run create" if dry_run else "create", str(ref))
+        with self._lock:
+            self._check_writable(ref, manifest.version)
+            if manifest.metadata.get("resourceVersion"):
+                raise Rejected(f"cannot create {ref}: it has a resourceVersion", hint="strip metadata.resourceVersion")
+            if ref in self._objects:
+                raise AlreadyExists(f"cannot create {ref}: it exists", hint="decide by the conflict policy")
+            content = manifest.editable()
+            content.pop("status", None)
+            content["metadata"] = {
+                **content["metadata"],
+                **self._born({}),
+                "resourceVersion": self._next_revision(),
+                "generation": 1,
+            }
+            self.admit(Manifest(content))
+            if not dry_run:
+                self._objects[ref] = content
+            return self._at(content, kind, manifest.version)
+
+    def patch(self, ref: ObjectRef, change: Mapping[str, Any], *, version: str, dry_run: bool = False) -> Manifest:
+        """Apply a merge patch; see the port."""
+        self.calls("dry-run patch" if dry_run else "patch", str(ref))
+        with self._lock:
+            before = self._stored(ref)
+            self._check_writable(ref, version)
+            _check_precondition(ref, before["metadata"], change.get("metadata") or {})
+            after = merged(before, {key: change[key] for key in change if key != "status"})
+            if after != before:
+                after["metadata"]["resourceVersion"] = self._next_revision()
+            if after.get("spec") != before.get("spec"):
+                after["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
+            self.admit(Manifest(after))
+            if not dry_run:
+                self._objects[ref] = after
+            return self._at(after, ref.kind, version)
+
+    def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
+        """Keep the Event; a failure that a test asked for is swallowed, as the port says."""
+        try:
+            self.calls("event", str(about))
+        except VmServiceError:
+            return
+        self.events.append(RecordedEvent(about=about, uid=uid, reason=reason, message=message, warning=warning))
+
+    def _stored(self, ref: ObjectRef) -> dict[str, Any]:
+        if ref not in self._objects or not self._served.get(ref.kind):
+            raise NotFound(f"{ref} does not exist", hint="create it first")
+        return self._objects[ref]
+
+    def _check_writable(self, ref: ObjectRef, version: str) -> None:
+        if version not in self._served.get(ref.kind, ()):
+            raise Rejected(f"cannot write {ref}: {version} is not served", hint="name a served version")
+        if ref.namespace and ObjectRef(kinds.NAMESPACE, "", ref.namespace) not in self._objects:
+            raise NotFound(f'cannot write {ref}: namespace "{ref.namespace}" does not exist', hint="create it first")
+        if not ref.namespace and ref.kind not in CLUSTER_SCOPED:
+            raise InvalidItem(f"cannot write {ref}: it has no namespace", hint="name its namespace")
+
+    def _at(self, content: Mapping[str, Any], kind: Kind, version: str | None) -> Manifest:
+        shown = copy.deepcopy(dict(content))
+        served = version or newest(self._served[kind]) or ""
+        shown["apiVersion"] = f"{kind.group}/{served}" if kind.group else served
+        return Manifest(shown)
+
+    def _kind_of(self, manifest: Manifest) -> Kind:
+        for kind in self._served:
+            if (kind.group, kind.name) == (manifest.group, manifest.kind_name):
+                return kind
+        raise Rejected(f"cannot write {manifest.kind_name} {manifest.name}: its kind is not served", hint="serve it")
+
+    def _born(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        created = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "uid": metadata.get("uid") or str(uuid.uuid4()),
+            "creationTimestamp": metadata.get("creationTimestamp") or created,
+            "generation": metadata.get("generation", 0) + 1,
+        }
+
+    def _next_revision(self) -> str:
+        self._revision += 1
+        return str(self._revision)
+
+    def _ensure_namespace(self, name: str) -> None:
+        if ObjectRef(kinds.NAMESPACE, "", name) not in self._objects:
+            self.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+def merged(target: Any, change: Any) -> Any:
+    """Return `target` after a JSON merge patch: null removes, objects merge, all else replaces (RFC 7386)."""
+    if not isinstance(change, dict):
+        return copy.deepcopy(change)
+    result = copy.deepcopy(dict(target)) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def _check_precondition(ref: ObjectRef, metadata: Mapping[str, Any], change: Mapping[str, Any]) -> None:
+    for field in ("resourceVersion", "uid"):
+        if change.get(field, metadata[field]) != metadata[field]:
+            raise Conflict(f"cannot patch {ref}: its {field} is no longer {change[field]}", hint="observe it again")
+    for field in ("name", "namespace"):
+        if change.get(field, metadata.get(field)) != metadata.get(field):
+            raise Rejected(f"cannot patch {ref}: {field} is immutable", hint=f"leave metadata.{field} out")

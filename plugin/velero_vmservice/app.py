@@ -1,0 +1,75 @@
+"""The composition root: settings → adapters → flows → the table of actions that Velero is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice.adapters import kubernetes
+from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.storage_locations import BackupStorageLocations
+from velero_vmservice.flows.capture import CaptureAction
+from velero_vmservice.flows.leave import LeaveAction
+from velero_vmservice.flows.namespace import NamespaceFactsOnce
+from velero_vmservice.flows.pods import PodsAction
+from velero_vmservice.flows.purge import PurgeAction
+from velero_vmservice.flows.replay import Replays
+from velero_vmservice.flows.restore import ReplayAction
+from velero_vmservice.flows.restore_point import RestorePoints
+from velero_vmservice.flows.results import Results
+from velero_vmservice.flows.seal import Sealing
+from velero_vmservice.flows.subjects import Subjects
+from velero_vmservice.flows.supervisor import Supervisor
+from velero_vmservice.flows.withhold import WithholdAction
+from velero_vmservice.rpc.server import ActionTable
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.ports import Clock, Cluster, StorageLocations
+    from velero_vmservice.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """The plugin, put together around a cluster and its stores."""
+
+    supervisor: Supervisor
+    locations: StorageLocations
+    actions: ActionTable
+
+
+def assemble(settings: Settings, *, cluster: Cluster, locations: StorageLocations, clock: Clock) -> App:
+    """Put the plugin together on whichever adapters are given."""
+    restricted = settings.restricted
+    supervisor = Supervisor(cluster=cluster, told=restricted.supervisor, add=restricted.add, remove=restricted.remove)
+    namespaces = NamespaceFactsOnce(cluster=cluster, locations=locations, clock=clock)
+    sealing = Sealing(locations=locations, clock=clock)
+    restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock)
+    replays = Replays(
+        cluster=cluster,
+        clock=clock,
+        subjects=Subjects(cluster=cluster, restore_points=restore_points),
+        results=Results(cluster=cluster, restore_points=restore_points),
+    )
+    actions = ActionTable(
+        backup={
+            "capture": CaptureAction(
+                cluster=cluster, locations=locations, clock=clock, namespaces=namespaces, sealing=sealing
+            ),
+            "withhold": WithholdAction(supervisor=supervisor, namespaces=namespaces, sealing=sealing),
+        },
+        restore={
+            "replay": ReplayAction(restore_points=restore_points, replays=replays),
+            "pods": PodsAction(supervisor=supervisor),
+            "leave": LeaveAction(supervisor=supervisor, restore_points=restore_points),
+        },
+        delete={"purge": PurgeAction(locations=locations)},
+    )
+    return App(supervisor=supervisor, locations=locations, actions=actions)
+
+
+def connect(settings: Settings) -> App:
+    """Put the plugin together on the real cluster and S3; connects when first used."""
+    clock = SystemClock()
+    cluster = kubernetes.connect(timeout_seconds=settings.kubernetes_timeout_seconds, clock=clock)
+    locations = BackupStorageLocations(cluster, settings, clock=clock)
+    return assemble(settings, cluster=cluster, locations=locations, clock=clock)

@@ -1,0 +1,18 @@
+"""`velero-vmservice install-launcher DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from velero_vmservice.adapters.launcher import install_launcher
+from velero_vmservice.core.policy import PLUGIN_NAME
+
+
+@click.command("install-launcher")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def install_launcher_command(directory: Path) -> None:
+    """Put the launcher for this machine into DIRECTORY; an identical one is left alone."""
+    outcome = install_launcher(directory)
+    click.echo(f"{directory / PLUGIN_NAME}: {outcome}")

@@ -1,0 +1,51 @@
+"""`velero-vmservice serve`: the sidecar."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+import structlog
+
+from velero_vmservice import __version__, app, logs, settings
+from velero_vmservice.adapters.launcher import install_launcher
+from velero_vmservice.flows import preflight
+from velero_vmservice.rpc.control import PluginServer
+
+log = structlog.get_logger()
+
+_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--plugins-dir", type=_DIRECTORY, default=Path("/plugins"), show_default=True, help="The volume shared with Velero."
+)
+@click.option("--install/--no-install", default=True, show_default=True, help="Install the launcher there first.")
+def serve(plugins_dir: Path, *, install: bool) -> None:
+    """Serve Velero from the plugins volume until SIGTERM."""
+    chosen = settings.load()
+    logs.configure(chosen.log_level)
+    plugin = app.connect(chosen)
+    with PluginServer(
+        plugins_dir,
+        plugin.actions,
+        group_access=chosen.socket_group_access,
+        drain_seconds=chosen.drain_seconds,
+    ) as server:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        if install:
+            install_launcher(plugins_dir)
+        log.info("serving", version=__version__, directory=str(plugins_dir))
+        threading.Thread(target=_preflight, args=(plugin, chosen), name="preflight", daemon=True).start()
+        server.serve()
+        log.info("stopping")
+
+
+def _preflight(plugin: app.App, chosen: settings.Settings) -> None:
+    preflight.check_cluster(plugin.supervisor)
+    if chosen.bucket is not None:
+        preflight.check_own_bucket(plugin.locations)

@@ -1,0 +1,62 @@
+"""Which version of a VM Operator kind to read and write.
+
+VM Operator keeps what an older version cannot express in a conversion annotation that overrides later edits
+(utilconversion), so a capture is always read at the newest served version.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_VERSION: Final = re.compile(r"^v(\d+)(?:(alpha|beta)(\d+))?$")
+_STAGES: Final = {"alpha": 0, "beta": 1, None: 2}
+
+_INTRODUCED: Final = {
+    ("VirtualMachineGroup", "powerOffDelay"): "v1alpha6",
+    ("VirtualMachineService", "ipFamilies"): "v1alpha6",
+    ("VirtualMachineService", "ipFamilyPolicy"): "v1alpha6",
+}
+"""The only fields in which the served versions differ (vm-service 4.7)."""
+
+
+def rank(version: str) -> tuple[int, int, int]:
+    """Return a sort key in Kubernetes' version order: v1alpha1 < v1alpha2 < v1beta1 < v1; unknown forms first."""
+    match = _VERSION.match(version)
+    if match is None:
+        return (-1, 0, 0)
+    return (_STAGES[match[2]], int(match[1]), int(match[3] or 0))
+
+
+def newest(versions: Iterable[str]) -> str | None:
+    """Return the newest of the versions, or None if there are none."""
+    return max(versions, key=rank, default=None)
+
+
+def replay_version(captured: str, served: Sequence[str]) -> str | None:
+    """Return the version to write: the captured one where it is served, else the newest served one."""
+    return captured if captured in served else newest(served)
+
+
+def unknown_fields(kind: str, version: str) -> frozenset[str]:
+    """Return the fields of the kind that came after the version."""
+    return frozenset(
+        field for (owner, field), since in _INTRODUCED.items() if owner == kind and rank(version) < rank(since)
+    )
+
+
+def trim(tree: Any, fields: frozenset[str], path: str) -> Iterator[str]:
+    """Delete the fields wherever they stand in the tree, in place; yield the path of each."""
+    if isinstance(tree, list):
+        for index, entry in enumerate(tree):
+            yield from trim(entry, fields, f"{path}[{index}]")
+    elif isinstance(tree, dict):
+        for key in list(tree):
+            if key in fields:
+                del tree[key]
+                yield f"{path}.{key}"
+            else:
+                yield from trim(tree[key], fields, f"{path}.{key}")

@@ -1,0 +1,242 @@
+"""The archive: where documents lie in the bucket, what they say, how they are written and digested.
+
+Everything is written once. A document is canonical JSON (sorted keys, no spaces, UTF-8), so that equal content
+has equal bytes; its SHA-256 travels with Velero's item and with the stored object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.errors import Corrupt, InvalidItem
+from velero_vmservice.core.facts import Document
+from velero_vmservice.core.manifest import Manifest, compact_time, mapping
+from velero_vmservice.core.restorability import Finding
+from velero_vmservice.core.topology import Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.core.manifest import ObjectRef
+
+SUBDIRECTORY: Final = "plugins/vmservice"
+"""Below a BackupStorageLocation's prefix: the one directory that Velero's validation leaves to plugins."""
+
+ANNOTATION_BYTES: Final = 32 * 1024
+"""Room for the link annotation; Kubernetes allows 256 KiB for all annotations of an object."""
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupRun:
+    """One run of a Velero Backup: its name and start time name the capture, in any cluster it is synced to."""
+
+    name: str
+    namespace: str
+    uid: str
+    started: str
+    """UTC, compact: `20261122T193112Z`."""
+    location: str
+    """Name of its BackupStorageLocation."""
+    annotations: Mapping[str, str]
+
+    @classmethod
+    def read(cls, backup: Manifest) -> BackupRun:
+        """Read a Velero Backup; raises `InvalidItem` if it has not started."""
+        return cls(
+            name=backup.name,
+            namespace=backup.namespace,
+            uid=backup.uid,
+            started=start_time(backup),
+            location=str(backup.spec.get("storageLocation", "")),
+            annotations=backup.annotations,
+        )
+
+    @property
+    def prefix(self) -> str:
+        """Everything of this capture lies below: `captures/<backup>/<start time>/`."""
+        return f"captures/{self.name}/{self.started}/"
+
+    def object_key(self, ref: ObjectRef) -> str:
+        """Return where the capture of one object lies."""
+        return f"{self.prefix}objects/{ref.kind.plural}/{ref.namespace}/{ref.name}.json"
+
+    def namespace_key(self, namespace: str) -> str:
+        """Return where the facts of a namespace lie."""
+        return f"{self.prefix}namespaces/{namespace}.json"
+
+    @property
+    def seal_key(self) -> str:
+        """Return where the seal lies, written last."""
+        return f"{self.prefix}capture.json"
+
+
+def start_time(started: Manifest) -> str:
+    """Return when a Backup started, in the archive's spelling; raises `InvalidItem` if it has not."""
+    text = compact_time(started.status.get("startTimestamp"))
+    if not text:
+        raise InvalidItem(
+            f"{started.kind_name} {started.name} has no start time", hint="it has not been started by Velero"
+        )
+    return text
+
+
+def moment(started: str) -> datetime:
+    """Return a start time as a moment."""
+    return datetime.strptime(started, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+class Provenance(Document):
+    """Where a capture comes from."""
+
+    backup: str
+    backup_uid: str = ""
+    backup_started: str
+    captured_at: str
+    source_uid: str = ""
+    source_version: str = ""
+    """The API version that the manifest was read at."""
+    plugin: str
+    """Version of this plugin."""
+
+
+class DroppedField(Document):
+    """A field that sanitising took off."""
+
+    path: str
+    reason: str
+
+
+class Observed(Document):
+    """What the object was like, kept beside the manifest that leaves it out."""
+
+    power_state: str = ""
+    cluster_ip: str = ""
+    load_balancer: tuple[str, ...] = ()
+    """Addresses that clients used."""
+
+
+class Capture(Document):
+    """The capture of one VirtualMachineService or VirtualMachineGroup."""
+
+    schema_version: Literal[1] = 1
+    kind: str
+    namespace: str
+    name: str
+    manifest: dict[str, Any]
+    dropped: tuple[DroppedField, ...] = ()
+    observed: Observed = Observed()
+    topology: Topology = Topology()
+    findings: tuple[Finding, ...] = ()
+    provenance: Provenance
+
+
+class SealedObject(Document):
+    """One document of a sealed capture."""
+
+    key: str
+    sha256: str
+
+
+class Vadp(Document):
+    """The VADP job that saves the machines, as the Backup's annotations name it."""
+
+    job: str = ""
+    restore_point: str = ""
+    machines: dict[str, str] = {}
+    """`namespace/name` of each machine that belongs in the job, and its backup version."""
+
+
+class Seal(Document):
+    """The index of a capture: with it, the capture is complete."""
+
+    schema_version: Literal[1] = 1
+    backup: str
+    backup_uid: str = ""
+    backup_started: str
+    sealed_at: str
+    plugin: str
+    objects: tuple[SealedObject, ...] = ()
+    namespaces: tuple[SealedObject, ...] = ()
+    vadp: Vadp = Vadp()
+    withheld: dict[str, int] = {}
+    """How many objects of each resource were left to the Supervisor."""
+    withheld_complete: bool = True
+    """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
+
+
+class Link(Document):
+    """The annotation on an item in Velero's tarball that leads to its capture."""
+
+    v: Literal[1] = 1
+    key: str
+    sha256: str
+    vms: tuple[str, ...] = ()
+    vms_omitted: int = 0
+    """How many names did not fit; the capture has them all."""
+
+    def annotation(self) -> str:
+        """Return the annotation's value, at most `ANNOTATION_BYTES` long."""
+        names = list(self.vms)
+        while True:
+            link = Link(key=self.key, sha256=self.sha256, vms=tuple(names), vms_omitted=len(self.vms) - len(names))
+            text = canonical(link).decode()
+            if len(text.encode()) <= ANNOTATION_BYTES:
+                return text
+            names = names[: len(names) // 2]
+
+
+def read_link(item: Manifest) -> Link | None:
+    """Return an item's link, or None if it has none; raises `InvalidItem` if it cannot be read."""
+    text = item.annotations.get(policy.CAPTURE_ANNOTATION)
+    if text is None:
+        return None
+    try:
+        return Link.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidItem(
+            f"the annotation {policy.CAPTURE_ANNOTATION} of {item.kind_name} {item.namespace}/{item.name} is damaged",
+            hint="restore from another backup",
+        ) from error
+
+
+def canonical(document: Document) -> bytes:
+    """Return the document's bytes: equal documents have equal bytes."""
+    content = document.model_dump(mode="json")
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(body: bytes) -> str:
+    """Return the SHA-256 of the bytes, in hexadecimal."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def parse(model: type[DocumentT], body: bytes, *, key: str) -> DocumentT:
+    """Read a stored document; raises `Corrupt`, naming the key, if it is none of ours or of a newer schema."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise Corrupt(
+            f"the stored document {key} cannot be read as {model.__name__}",
+            hint="it was changed after the backup, or written by a newer release of this plugin",
+        ) from error
+
+
+def observed(manifest: Manifest) -> Observed:
+    """Read what sanitising will take off but a person may want back."""
+    ingress = mapping(manifest.status.get("loadBalancer")).get("ingress") or []
+    return Observed(
+        power_state=str(manifest.spec.get("powerState", "")),
+        cluster_ip=str(manifest.spec.get("clusterIp", "")),
+        load_balancer=tuple(
+            str(one.get("ip") or one.get("hostname") or "") for one in ingress if isinstance(one, dict)
+        ),
+    )

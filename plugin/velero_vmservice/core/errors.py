@@ -1,0 +1,86 @@
+"""What can go wrong, told to the person on call.
+
+Every error names what failed, on which object, the likely cause and what to do next. Adapters translate
+their libraries' exceptions into this tree, so that flows decide on meaning and never on a status number.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VmServiceError(Exception):
+    """An error with a stable code and a remedy.
+
+    Args:
+        message: what failed, on which object, with the cause.
+        hint: what the reader can do next; a full sentence.
+    """
+
+    code: ClassVar[str] = "internal"
+    transient: ClassVar[bool] = False
+    """Whether the same call may succeed later without anybody acting."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+class InvalidItem(VmServiceError):
+    """An object, document or identifier that will never become valid."""
+
+    code = "invalid-item"
+
+
+class InvalidSettings(VmServiceError):
+    """A setting, storage location or annotation that contradicts itself or names something unknown."""
+
+    code = "invalid-settings"
+
+
+class NotFound(VmServiceError):
+    """The object does not exist."""
+
+    code = "not-found"
+
+
+class AlreadyExists(VmServiceError):
+    """Another writer was first; what is stored differs from what was offered."""
+
+    code = "already-exists"
+
+
+class Corrupt(VmServiceError):
+    """Stored bytes do not match their digest: do not retry, do not replay."""
+
+    code = "corrupt"
+
+
+class Forbidden(VmServiceError):
+    """Credentials or RBAC deny the call; an administrator must act."""
+
+    code = "forbidden"
+
+
+class Conflict(VmServiceError):
+    """The object changed under us; observe again."""
+
+    code = "conflict"
+    transient = True
+
+
+class Rejected(VmServiceError):
+    """The API server or an admission webhook refused the object as it is."""
+
+    code = "rejected"
+
+
+class Unavailable(VmServiceError):
+    """The other side is away, slow or overloaded; the same call may succeed later."""
+
+    code = "unavailable"
+    transient = True

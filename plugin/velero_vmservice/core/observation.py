@@ -1,0 +1,108 @@
+"""What one look at a target namespace says: the only input of every restore decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core.manifest import (
+    CNS_REGISTER_VOLUME,
+    ENDPOINTS,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    Manifest,
+)
+from velero_vmservice.core.readiness import Volumes, read_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from velero_vmservice.core.manifest import Kind, ObjectRef
+    from velero_vmservice.core.readiness import Machine
+
+OBSERVED_KINDS = (
+    VIRTUAL_MACHINE,
+    PERSISTENT_VOLUME_CLAIM,
+    CNS_REGISTER_VOLUME,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    SERVICE,
+    ENDPOINTS,
+)
+"""One bounded LIST of each per namespace and round, however many objects are replayed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One look at a namespace."""
+
+    namespace: str
+    at: float
+    """Monotonic seconds."""
+    vsphere_namespace: bool = True
+    machines: Mapping[str, Machine] = field(default_factory=dict)
+    volumes: Volumes = field(default_factory=Volumes)
+    groups: Mapping[str, Manifest] = field(default_factory=dict)
+    services: Mapping[str, Manifest] = field(default_factory=dict)
+    """VirtualMachineServices by name."""
+    generated: Mapping[str, Manifest] = field(default_factory=dict)
+    """Core Services by name."""
+    endpoints: Mapping[str, Manifest] = field(default_factory=dict)
+
+    def live(self, ref: ObjectRef) -> Manifest | None:
+        """Return the live object of one of our two kinds."""
+        where = self.groups if ref.kind == VIRTUAL_MACHINE_GROUP else self.services
+        return where.get(ref.name)
+
+    def group_uids(self) -> Mapping[str, str]:
+        """Return the UID of each live group by name."""
+        return {name: group.uid for name, group in self.groups.items()}
+
+
+def observe(
+    namespace: Manifest | None,
+    lists: Mapping[Kind, Iterable[Manifest]],
+    *,
+    name: str,
+    at: float,
+) -> Observation:
+    """Make an observation of what was listed."""
+
+    def by_name(kind: Kind) -> dict[str, Manifest]:
+        return {one.name: one for one in lists.get(kind, ())}
+
+    return Observation(
+        namespace=name,
+        at=at,
+        vsphere_namespace=namespace is not None and is_vsphere_namespace(namespace),
+        machines={vm.name: read_machine(vm) for vm in lists.get(VIRTUAL_MACHINE, ())},
+        volumes=Volumes(
+            phases={pvc.name: str(pvc.status.get("phase", "")) for pvc in lists.get(PERSISTENT_VOLUME_CLAIM, ())},
+            registering=dict(_registering(lists.get(CNS_REGISTER_VOLUME, ()))),
+        ),
+        groups=by_name(VIRTUAL_MACHINE_GROUP),
+        services=by_name(VIRTUAL_MACHINE_SERVICE),
+        generated=by_name(SERVICE),
+        endpoints=by_name(ENDPOINTS),
+    )
+
+
+def is_vsphere_namespace(namespace: Manifest) -> bool:
+    """Say whether vCenter made the namespace: it leaves its folder and resource pool on it.
+
+    Machines can be registered into no other namespace; Velero makes plain ones where they are missing.
+    """
+    marks = (*namespace.annotations, *namespace.labels)
+    return any(key.startswith("vmware-system-") or key == "vSphereClusterID" for key in marks)
+
+
+def _registering(registrations: Iterable[Manifest]) -> Iterable[tuple[str, str]]:
+    for one in registrations:
+        claim = one.spec.get("pvcName")
+        if claim and not one.status.get("registered"):
+            error = one.status.get("error")
+            words = f"its disk cannot be registered: {error}" if error else "its disk is being registered"
+            yield str(claim), f"{words}, CnsRegisterVolume {one.name}"

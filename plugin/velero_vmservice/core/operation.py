@@ -1,0 +1,140 @@
+"""Operation ids and the words of a restore.
+
+Velero stores an operation's id and nothing else for us: after any crash the id, the Restore and the stored
+capture must be enough to go on. Ids are compact JSON, compressed, in URL-safe base64, behind a readable prefix.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import ValidationError
+
+from velero_vmservice.core.errors import InvalidItem
+from velero_vmservice.core.facts import Document
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef, compact_time, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SEAL: Final = "seal-v1:"
+_REPLAY: Final = "replay-v1:"
+_ID_BYTES: Final = 4 * 1024 * 1024
+"""An id that grows beyond this when unpacked is not one of ours."""
+
+
+class Replay(Document):
+    """One object to replay, as its operation id carries it."""
+
+    v: Literal[1] = 1
+    plural: str
+    namespace: str
+    """Namespace in the backup."""
+    target: str
+    """Namespace to restore into."""
+    name: str
+    key: str = ""
+    """Key of the capture; '' when the backup was taken without this plugin."""
+    sha256: str = ""
+    vms: tuple[str, ...] | None = None
+    """Names of the needed machines when only the item's annotation told them."""
+    item: dict[str, Any] | None = None
+    """The backup's own item, sanitised; carried where the capture could not be read when the restore began."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind; raises `InvalidItem` for any but our two."""
+        for kind in CAPTURED_KINDS:
+            if kind.plural == self.plural:
+                return kind
+        raise InvalidItem(f"the operation id names the kind {self.plural}", hint="it was not made by this plugin")
+
+    @property
+    def source(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    @property
+    def destination(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.target, self.name)
+
+
+def seal_id(prefix: str) -> str:
+    """Return the one operation id that every captured item of a backup shares."""
+    return f"{_SEAL}{prefix}"
+
+
+def read_seal_id(operation_id: str) -> str:
+    """Return the capture's prefix; raises `InvalidItem` for another id."""
+    if not operation_id.startswith(_SEAL):
+        raise _not_ours(operation_id)
+    return operation_id.removeprefix(_SEAL)
+
+
+def replay_id(replay: Replay) -> str:
+    """Return the operation id of one object's replay."""
+    packed = zlib.compress(replay.model_dump_json(exclude_defaults=True).encode(), level=9)
+    return _REPLAY + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read_replay_id(operation_id: str) -> Replay:
+    """Return what an operation id carries; raises `InvalidItem` for an id that is damaged or not ours."""
+    if not operation_id.startswith(_REPLAY):
+        raise _not_ours(operation_id)
+    text = operation_id.removeprefix(_REPLAY)
+    try:
+        packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        unpack = zlib.decompressobj()
+        body = unpack.decompress(packed, _ID_BYTES)
+        replay = Replay.model_validate_json(body)
+    except (ValueError, binascii.Error, zlib.error, ValidationError) as error:
+        raise _not_ours(operation_id) from error
+    _ = replay.kind
+    return replay
+
+
+def _not_ours(operation_id: str) -> InvalidItem:
+    return InvalidItem(
+        f"the operation id {operation_id[:40]!r} cannot be read",
+        hint="it was made by another release of this plugin; repeat the restore",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRun:
+    """One run of a Velero Restore, as far as replay needs it."""
+
+    name: str
+    namespace: str
+    uid: str
+    started: str
+    """UTC, compact, as in `core.archive`; '' before Velero has said it."""
+    backup: str
+    namespace_mapping: Mapping[str, str]
+    update_existing: bool
+
+    @classmethod
+    def read(cls, restore: Manifest) -> RestoreRun:
+        """Read a Velero Restore."""
+        return cls(
+            name=restore.name,
+            namespace=restore.namespace,
+            uid=restore.uid,
+            started=compact_time(restore.status.get("startTimestamp")),
+            backup=str(restore.spec.get("backupName", "")),
+            namespace_mapping=mapping(restore.spec.get("namespaceMapping")),
+            update_existing=restore.spec.get("existingResourcePolicy") == "update",
+        )
+
+    def target(self, namespace: str) -> str:
+        """Return the namespace that objects of a backup's namespace are restored into."""
+        return self.namespace_mapping.get(namespace, namespace)
+
+
+def enumerate_some(words: list[str], *, most: int = 8) -> str:
+    """Join with semicolons; a long list is cut and says by how much."""
+    shown = "; ".join(words[:most])
+    return f"{shown}; and {len(words) - most} more" if len(words) > most else shown

@@ -1,0 +1,110 @@
+"""What the flows need from the world, and what every implementation MUST hold.
+
+The contract suite in `tests/contract` runs against each implementation; a claim made here is tested there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Return the current time, timezone-aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, for ages and deadlines."""
+
+
+class ObjectStore(Protocol):
+    """Write-once storage of small documents.
+
+    Keys are `/`-separated and relative to the store's own prefix. Every method raises `Unavailable` when the
+    store is away or slow, `Forbidden` when it denies, `InvalidSettings` when it is not there (no such bucket,
+    not S3, an unknown certificate authority); the message names bucket and key.
+    """
+
+    def put(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` durably before returning.
+
+        Storing the same bytes again is success. MUST raise `AlreadyExists` when the key holds other bytes and
+        leave them untouched, also when several writers race; `Corrupt`, and store nothing, when `sha256` (hex)
+        is not that of `body`.
+        """
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes; MUST raise `NotFound`, or `Corrupt` if they differ from the digest stored with them."""
+
+    def exists(self, key: str) -> bool:
+        """Say whether the key is there, without reading it."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield every key that starts with `prefix`, in the order of their UTF-8 bytes, page by page."""
+
+    def delete(self, key: str) -> None:
+        """Remove one document; a missing one is success."""
+
+
+class StorageLocations(Protocol):
+    """Opens the store that belongs to a backup."""
+
+    def open(self, location: str) -> ObjectStore:
+        """Return the store of the BackupStorageLocation `location` ('' is the settings' own bucket).
+
+        MUST notice within seconds when the location or its credential changed. Raises `InvalidSettings` with
+        the remedy when the location does not exist or is not S3 and the settings name no bucket.
+        """
+
+
+class Cluster(Protocol):
+    """The Kubernetes API as the flows see it.
+
+    Writes are never retried; no request, a page of a list being one, waits longer than the timeout of the
+    settings. Every method raises `Unavailable`, `Forbidden` or `Rejected` as the API server answers; messages
+    name the object.
+    """
+
+    def served_versions(self, kind: Kind) -> Sequence[str]:
+        """Return the versions the API server serves for the kind, e.g. `("v1alpha4", "v1alpha5")`; empty if none."""
+
+    def serves_group(self, group: str) -> bool:
+        """Say whether any version of the API group is served."""
+
+    def get(self, ref: ObjectRef, *, version: str | None = None) -> Manifest:
+        """Return the object, at the newest served version unless one is named.
+
+        Raises `NotFound` when the object does not exist or its kind or version is not served.
+        """
+
+    def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
+        """Return every object of the kind in the namespace, ordered by name, at the newest served version.
+
+        '' as namespace lists all of them, or a kind that has none. Fetched in bounded pages and without
+        `metadata.managedFields`, a third of an object that nobody reads. Empty if the kind is not served or the
+        namespace does not exist.
+        """
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create the object and return it as stored; its status is never written.
+
+        Raises `AlreadyExists`, `Rejected` with the server's words (a version that is not served included), or
+        `NotFound` when its namespace does not exist.
+        """
+
+    def patch(self, ref: ObjectRef, change: Mapping[str, Any], *, version: str, dry_run: bool = False) -> Manifest:
+        """Apply a JSON merge patch (RFC 7386), never to the status.
+
+        Raises `NotFound`, `Rejected`, or `Conflict` when the change names a `metadata.resourceVersion` that is
+        no longer the object's.
+        """
+
+    def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
+        """Record an Event about an object. Never raises: an Event is a courtesy."""

@@ -1,0 +1,236 @@
+"""When may a captured object be put back? Once its machines are registered (vm-service 4.6).
+
+A group created before its members have a `status.uniqueID` makes VM Operator place them again, so replay waits.
+The wait is a question asked afresh on every poll, never a stored callback: the sidecar may have been restarted
+between two polls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.facts import addresses, claims, power_state
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.core.facts import MachineFacts
+
+_PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
+"""A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
+
+STABLE_SECONDS: Final = 5.0
+"""RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What one observation says of a VirtualMachine; only what the gates ask for, so that 10,000 fit."""
+
+    name: str
+    uid: str
+    deleting: bool
+    paused: str
+    """Who paused it, in words; '' if nobody."""
+    unique_id: str
+    created: bool
+    backup_paused: bool
+    reverting: bool
+    restored: bool
+    failed_over: bool
+    instance_uuid: str
+    bios_uuid: str
+    backup_version: str
+    group_name: str
+    power_state: str
+    addresses: tuple[str, ...]
+    serving: bool
+    """False while a readiness probe has not passed."""
+    labels: Mapping[str, str]
+    claims: tuple[str, ...]
+    owner_groups: tuple[tuple[str, str], ...]
+    """Name and UID of each VirtualMachineGroup that owns it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volumes:
+    """The claims of a namespace and the disks that are still being registered there."""
+
+    phases: Mapping[str, str] = field(default_factory=dict)
+    """Claim name to phase, e.g. `Bound`."""
+    registering: Mapping[str, str] = field(default_factory=dict)
+    """Claim name to the words of an unfinished CnsRegisterVolume."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Whether one machine is ready, and if not, why, in words for `velero restore describe`."""
+
+    ready: bool
+    reason: str = ""
+    never_lost: bool = False
+    """The very object that was backed up, alive: nothing has to settle."""
+    registered: bool = False
+    """The machine is there and stays: if it is gone at the next look, something took it away."""
+
+
+def read_machine(vm: Manifest) -> Machine:
+    """Read a VirtualMachine of any served version."""
+    status, spec, annotations = vm.status, vm.spec, vm.annotations
+    backup = vm.condition("VirtualMachineBackupUpToDate") or {}
+    ready = vm.condition("Ready")
+    return Machine(
+        name=vm.name,
+        uid=vm.uid,
+        deleting=vm.deleting,
+        paused=_paused(vm),
+        unique_id=str(status.get("uniqueID", "")),
+        created=is_true(vm.condition("VirtualMachineCreated")) or status.get("phase") == "Created",
+        backup_paused=backup.get("status") == "False" and backup.get("reason") == "VirtualMachineBackupPaused",
+        reverting=policy.SNAPSHOT_REVERT_ANNOTATION in annotations,
+        restored=policy.RESTORED_ANNOTATION in annotations or policy.FAILED_OVER_ANNOTATION in annotations,
+        failed_over=policy.FAILED_OVER_ANNOTATION in annotations,
+        instance_uuid=str(spec.get("instanceUUID") or status.get("instanceUUID") or ""),
+        bios_uuid=str(status.get("biosUUID") or spec.get("biosUUID") or ""),
+        backup_version=annotations.get(policy.BACKUP_VERSION_ANNOTATION, ""),
+        group_name=str(spec.get("groupName", "")),
+        power_state=power_state(vm),
+        addresses=addresses(vm),
+        serving=not _PROBES & mapping(spec.get("readinessProbe")).keys() or is_true(ready),
+        labels={str(key): str(value) for key, value in vm.labels.items()},
+        claims=tuple(claims(vm)),
+        owner_groups=tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name),
+    )
+
+
+def _paused(vm: Manifest) -> str:
+    for annotation in policy.PAUSE_ANNOTATIONS:
+        if annotation in vm.annotations:
+            return f"paused by RegisterVM or an administrator (annotation {annotation})"
+    if by := vm.labels.get(policy.PAUSED_LABEL):
+        return f"paused by {by} (label {policy.PAUSED_LABEL})"
+    return ""
+
+
+def gate(machine: Machine | None, expected: MachineFacts | None, volumes: Volumes) -> Gate:
+    """Decide whether a machine is registered and its disks are there (G-registered and G-volumes).
+
+    `expected` is None where nothing but the machine's name is known; identity is then not compared.
+    """
+    if machine is None:
+        return Gate(ready=False, reason="not registered yet")
+    if words := _another(machine, expected):
+        return Gate(ready=False, reason=words)
+    words = _unregistered(machine)
+    if not words and expected and not _is_reregistered(machine, expected):
+        return Gate(ready=True, never_lost=True, registered=True)
+    words = words or _missing_volume(machine, volumes)
+    return Gate(ready=not words, reason=words, registered=not machine.deleting)
+
+
+def remarks(machine: Machine, expected: MachineFacts) -> Iterator[str]:
+    """Yield what is odd about a machine and no reason to wait (vm-service 4.6)."""
+    if machine.failed_over and (difference := _difference(machine, expected)):
+        yield f"{machine.name} was failed over and has another identity ({difference})"
+    found, captured = machine.backup_version, expected.backup_version
+    older = found.isdecimal() and captured.isdecimal() and int(found) < int(captured)
+    if older and _is_reregistered(machine, expected):
+        yield f"{machine.name} comes from an older restore point (backup version {found}, the capture has {captured})"
+
+
+def _is_reregistered(machine: Machine, expected: MachineFacts) -> bool:
+    """Say whether RegisterVM brought the machine; it leaves a mark on one that it restores in place."""
+    return machine.uid != expected.uid or machine.restored
+
+
+def _another(machine: Machine, expected: MachineFacts | None) -> str:
+    """Say that another machine answers to the name; after a failover the UUIDs may differ."""
+    if expected is None or machine.failed_over:
+        return ""
+    difference = _difference(machine, expected)
+    return f"is another machine of that name ({difference})" if difference else ""
+
+
+def _difference(machine: Machine, expected: MachineFacts) -> str:
+    """Return in which identity a machine differs, if in every one that is known on both sides."""
+    pairs = (
+        ("instance UUID", machine.instance_uuid, expected.instance_uuid),
+        ("BIOS UUID", machine.bios_uuid, expected.bios_uuid),
+    )
+    known = [(what, found, wanted) for what, found, wanted in pairs if found and wanted]
+    if not known or any(found == wanted for _, found, wanted in known):
+        return ""
+    what, found, wanted = known[0]
+    return f"{what} {found}, the backup has {wanted}"
+
+
+def _unregistered(machine: Machine) -> str:
+    if machine.deleting:
+        return "is being deleted"
+    if machine.paused:
+        return machine.paused
+    if machine.reverting:
+        return "is being reverted to a snapshot; register it manually afterwards"
+    if not machine.unique_id:
+        return "registered, but VM Operator has not found its vSphere machine yet"
+    if not machine.created:
+        return "registered, but VM Operator has not reconciled it yet (VirtualMachineCreated is not True)"
+    if machine.backup_paused:
+        return "restored in vCenter, but not registered again yet (VirtualMachineBackupPaused)"
+    return ""
+
+
+def _missing_volume(machine: Machine, volumes: Volumes) -> str:
+    for claim in machine.claims:
+        if words := volumes.registering.get(claim):
+            return f"waits for PVC {claim} ({words})"
+        phase = volumes.phases.get(claim)
+        if phase != "Bound":
+            return f"waits for PVC {claim}" + (f" ({phase})" if phase else " (not there yet)")
+    return ""
+
+
+def dead_owner(machine: Machine, groups: Mapping[str, str]) -> str:
+    """Name an owning group that no longer exists, or ''; `groups` maps live group names to UIDs.
+
+    The garbage collector deletes such a machine within seconds, faster than any poll (vm-service fact 3).
+    """
+    for name, uid in machine.owner_groups:
+        if groups.get(name) != uid:
+            return f"carries an ownerReference to a lost VirtualMachineGroup {name}: Kubernetes will delete it"
+    return ""
+
+
+VANISHED: Final = (
+    "was registered and has vanished: its saved YAML may name a lost group as owner, which makes Kubernetes delete it;"
+    " restore it again without that ownerReference"
+)
+
+
+@dataclass(slots=True)
+class Stability:
+    """How long each machine's gate has held, over the observations of one namespace."""
+
+    since: dict[str, float] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    def settle(self, name: str, found: Gate, *, present: bool, observed_at: float) -> Gate:
+        """Turn one observation into a gate that has held for `STABLE_SECONDS`.
+
+        `observed_at` is the monotonic time of the observation; the same observation may be told twice.
+        """
+        if found.registered:
+            self.seen.add(name)
+        if not found.ready:
+            self.since.pop(name, None)
+            if not present and name in self.seen:
+                return Gate(ready=False, reason=VANISHED)
+            return found
+        if found.never_lost:
+            return found
+        if observed_at - self.since.setdefault(name, observed_at) < STABLE_SECONDS:
+            return Gate(ready=False, reason="registered; looking once more whether it stays so")
+        return found

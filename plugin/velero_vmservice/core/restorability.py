@@ -1,0 +1,132 @@
+"""Will this come back? Asked at capture, when there is still time to mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.facts import Document
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest
+from velero_vmservice.core.topology import MemberTopology, Topology, cycle_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from velero_vmservice.core.facts import GroupFacts, MachineFacts, NamespaceFacts
+
+
+class Finding(Document):
+    """Something about the application that will matter at restore."""
+
+    code: str
+    severity: Literal["warning", "note"]
+    message: str
+
+
+def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFacts) -> tuple[Finding, ...]:
+    """Check one captured object; findings never keep it from being captured."""
+    if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
+        found = [*_group_findings(manifest.name, topology, facts)]
+    else:
+        found = [*_service_findings(topology)]
+    found += [finding for machine in topology.machines for finding in _machine_findings(machine)]
+    return tuple(found)
+
+
+def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
+    """Check what belongs to no single captured object: machines whose group does not exist."""
+    groups = {group.name for group in facts.groups}
+    return tuple(
+        _warn(
+            "group-name-without-group",
+            f"{machine.name} names the group {machine.group_name}, which does not exist",
+        )
+        for machine in facts.machines
+        if machine.group_name and machine.group_name not in groups
+    )
+
+
+def _service_findings(topology: Topology) -> Iterator[Finding]:
+    selector = topology.expected_labels()
+    if not selector:
+        yield _note("selector-empty", "has no selector: its endpoints are kept by somebody else and are not captured")
+        return
+    if policy.ZONE_LABEL in selector:
+        yield _warn(
+            "selector-uses-zone",
+            f"selects on {policy.ZONE_LABEL}, which a restore to a new machine removes: it will match nothing then",
+        )
+    if not topology.needs:
+        wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+        yield _warn("selector-matches-no-vm", f"selects no machine ({wanted})")
+
+
+def _group_findings(name: str, topology: Topology, facts: NamespaceFacts) -> Iterator[Finding]:
+    for member in topology.members:
+        yield from _member_findings(name, member)
+    for (kind, member_name), count in Counter((m.kind, m.name) for m in topology.members).items():
+        if count > 1:
+            yield _warn("member-listed-twice", f"lists {kind} {member_name} {count} times: VM Operator refuses that")
+    yield from _unlisted(name, "VirtualMachine", topology, facts.machines)
+    yield from _unlisted(name, "VirtualMachineGroup", topology, facts.groups)
+    if cycle := cycle_of(name, facts):
+        yield _warn("group-cycle", f"contains itself ({' → '.join(cycle)}): VM Operator never settles such groups")
+    yield from _parent_findings(name, topology.parent, facts)
+
+
+def _member_findings(group: str, member: MemberTopology) -> Iterator[Finding]:
+    if member.kind == "VirtualMachineGroup" and member.name == group:
+        yield _warn("member-is-itself", "lists itself as a member: VM Operator refuses that")
+    elif not member.found:
+        yield _warn("member-missing", f"lists {member.kind} {member.name}, which does not exist: it is not waited for")
+    elif not member.group_name:
+        yield _warn(
+            "member-without-group-name",
+            f"lists {member.kind} {member.name}, whose spec.groupName is empty: membership needs both sides",
+        )
+    elif member.group_name != group:
+        yield _warn(
+            "member-of-another-group",
+            f"lists {member.kind} {member.name}, whose spec.groupName is {member.group_name}",
+        )
+
+
+def _unlisted(
+    group: str, kind: str, topology: Topology, candidates: tuple[MachineFacts, ...] | tuple[GroupFacts, ...]
+) -> Iterator[Finding]:
+    listed = {member.name for member in topology.members if member.kind == kind}
+    for one in candidates:
+        if one.group_name == group and one.name not in listed:
+            yield _warn("group-name-not-listed", f"does not list {kind} {one.name}, whose spec.groupName names it")
+
+
+def _parent_findings(name: str, parent: str, facts: NamespaceFacts) -> Iterator[Finding]:
+    if not parent:
+        return
+    group = next((one for one in facts.groups if one.name == parent), None)
+    if group is None:
+        yield _warn("parent-missing", f"names the parent group {parent}, which does not exist")
+    elif not any(member.kind == "VirtualMachineGroup" and member.name == name for member in group.members):
+        yield _warn("parent-does-not-list", f"names the parent group {parent}, which does not list it")
+
+
+def _machine_findings(machine: MachineFacts) -> Iterator[Finding]:
+    if not machine.recorded:
+        yield _warn(
+            "vm-not-recorded",
+            f"{machine.name} is a guest cluster's node that VM Operator does not record: RegisterVM cannot restore it",
+        )
+    elif machine.record == "outdated":
+        yield _warn(
+            "vm-record-outdated",
+            f"the record of {machine.name} is not up to date: the VADP backup carries an older one",
+        )
+
+
+def _warn(code: str, message: str) -> Finding:
+    return Finding(code=code, severity="warning", message=message)
+
+
+def _note(code: str, message: str) -> Finding:
+    return Finding(code=code, severity="note", message=message)

@@ -1,0 +1,155 @@
+"""Which machines an application object stands for.
+
+A VirtualMachineService names its machines by label, a VirtualMachineGroup by its boot order. The topology is
+worked out from the facts of the whole namespace at backup, because at restore the machines it should match are
+exactly what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.facts import Document, MachineFacts, Member, NamespaceFacts, boot_order_members
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+class MemberTopology(Member):
+    """A member of a group, and whether membership holds from both sides (guide 10.4)."""
+
+    found: bool
+    group_name: str = ""
+    """What the member's own `spec.groupName` says."""
+
+
+class Topology(Document):
+    """What one captured object is connected to."""
+
+    needs: tuple[str, ...] = ()
+    """Machines that must be ready before the object is replayed: selected ones, or direct members that exist and
+    that VM Operator records for restore."""
+    selector: dict[str, str] | None = None
+    members: tuple[MemberTopology, ...] = ()
+    nested: tuple[str, ...] = ()
+    """Machines of nested groups, at any depth."""
+    parent: str = ""
+    """The group that this group belongs to."""
+    machines: tuple[MachineFacts, ...] = ()
+    """The facts of the selected machines, or of the direct members."""
+
+    def machine(self, name: str) -> MachineFacts | None:
+        """Return the facts of a needed machine, if they were known."""
+        return next((one for one in self.machines if one.name == name), None)
+
+    def expected_labels(self) -> Mapping[str, str]:
+        """Return the labels that a machine must carry for the service to select it."""
+        return self.selector or {}
+
+
+def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
+    """Work out the topology of a VirtualMachineService or VirtualMachineGroup from its namespace's facts."""
+    if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
+        return _group_topology(manifest, facts)
+    selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
+    chosen = tuple(machine for machine in facts.machines if matches(selector, machine.labels)) if selector else ()
+    return Topology(needs=tuple(machine.name for machine in chosen), selector=selector, machines=chosen)
+
+
+def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
+    machines = {machine.name: machine for machine in facts.machines}
+    groups = {group.name: group for group in facts.groups}
+    members = tuple(
+        _member(member, machines if member.kind == "VirtualMachine" else groups)
+        for member in boot_order_members(manifest)
+    )
+    direct = dict.fromkeys(m.name for m in members if m.kind == "VirtualMachine" and m.found)
+    return Topology(
+        needs=tuple(name for name in direct if machines[name].recorded),
+        members=members,
+        nested=tuple(dict.fromkeys(_nested_machines(members, facts, seen={manifest.name}))),
+        parent=str(manifest.spec.get("groupName", "")),
+        machines=tuple(machines[name] for name in direct),
+    )
+
+
+def _member(member: Member, known: Mapping[str, MachineFacts] | Mapping[str, object]) -> MemberTopology:
+    found = known.get(member.name)
+    return MemberTopology(
+        kind=member.kind,
+        name=member.name,
+        order=member.order,
+        found=found is not None,
+        group_name=str(getattr(found, "group_name", "")),
+    )
+
+
+def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[str]) -> Iterator[str]:
+    groups = {group.name: group for group in facts.groups}
+    for member in members:
+        if member.kind != "VirtualMachineGroup" or member.name in seen or member.name not in groups:
+            continue
+        seen.add(member.name)
+        inner = groups[member.name].members
+        yield from (one.name for one in inner if one.kind == "VirtualMachine")
+        yield from _nested_machines(inner, facts, seen=seen)
+
+
+def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Say whether the labels satisfy the selector; every pair must be there."""
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
+    """Return the chain of boot orders that leads from a group back to itself, or nothing."""
+    groups = {group.name: group for group in facts.groups}
+    visited = {start}
+
+    def follow(name: str, chain: tuple[str, ...]) -> tuple[str, ...]:
+        for member in groups[name].members if name in groups else ():
+            if member.kind != "VirtualMachineGroup":
+                continue
+            if member.name == start:
+                return (*chain, start)
+            if member.name in visited:
+                continue
+            visited.add(member.name)
+            if found := follow(member.name, (*chain, member.name)):
+                return found
+        return ()
+
+    return follow(start, (start,))
+
+
+def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> str:
+    """Say why an object belongs to a guest cluster, or '' (vm-service 4.9).
+
+    A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. A group belongs to one if
+    all its machines do: one node does not make a user's group a guest cluster's.
+    """
+    for owner in manifest.owners:
+        if owner.group in policy.GUEST_CLUSTER_OWNER_GROUPS:
+            return f"owned by {owner.kind} {owner.name}"
+    for key in manifest.annotations:
+        if key.startswith(policy.GUEST_CLUSTER_SERVICE_PREFIX):
+            return f"annotated {key} by a guest cluster's cloud provider"
+    machines = tuple(chosen)
+    nodes = [machine.name for machine in machines if not machine.recorded]
+    if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
+        return f"all its machines are nodes of a guest cluster ({nodes[0]})" if nodes and len(nodes) == len(machines) else ""
+    return f"selects {nodes[0]}, a node of a guest cluster" if nodes else ""
+
+
+def named(manifest: Manifest, names: Iterable[str]) -> Topology:
+    """Return what is known of an object whose capture is gone: the names of its machines and its own manifest."""
+    needs = tuple(names)
+    if manifest.kind_name != VIRTUAL_MACHINE_GROUP.name:
+        selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
+        return Topology(needs=needs, selector=selector)
+    members = tuple(
+        MemberTopology(kind=one.kind, name=one.name, order=one.order, found=one.name in needs, group_name=manifest.name)
+        for one in boot_order_members(manifest)
+    )
+    return Topology(needs=needs, members=members, parent=str(manifest.spec.get("groupName", "")))

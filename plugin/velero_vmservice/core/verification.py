@@ -1,0 +1,148 @@
+"""Is what was replayed what is there? Expected against found, with the power state taken into account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core import archive, topology
+from velero_vmservice.core.manifest import condition, is_true, mapping, sequence
+from velero_vmservice.core.operation import enumerate_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.observation import Observation
+    from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.readiness import Machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was found; verified when nothing is missing."""
+
+    missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        return not self.missing
+
+
+def verify(subject: Subject, observed: Observation, before: Observed) -> Verification:
+    """Compare a replayed object with what VM Operator has made of it."""
+    live = observed.live(subject.ref)
+    if live is None:
+        return Verification(missing=("is not there any more",))
+    if subject.is_group:
+        return _verify_group(subject, live, observed)
+    return _verify_service(subject, live, observed, before)
+
+
+def _verify_group(subject: Subject, live: Manifest, observed: Observation) -> Verification:
+    linked = {
+        (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
+        for entry in sequence(live.status.get("members"))
+        if is_true(condition(mapping(entry), "GroupLinked"))
+    }
+    missing, notes = [], []
+    for member in subject.topology.members:
+        if (member.kind, member.name) in linked:
+            continue
+        present = observed.machines if member.kind == "VirtualMachine" else observed.groups
+        if member.found and member.name in present and _agrees(subject, member.name, observed, kind=member.kind):
+            missing.append(f"{member.kind} {member.name} is not linked yet (GroupLinked)")
+        else:
+            notes.append(f"{member.kind} {member.name} is no member now")
+    parent = subject.topology.parent
+    if parent and parent not in observed.groups:
+        notes.append(f"its parent group {parent} is not there: restore it too, or empty spec.groupName")
+    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
+    off = _powered_off(machines)
+    if off and not missing:
+        notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {power_on_group(subject)}")
+    return Verification(missing=tuple(missing), notes=tuple(notes))
+
+
+def _agrees(subject: Subject, name: str, observed: Observation, *, kind: str) -> bool:
+    if kind == "VirtualMachine":
+        return observed.machines[name].group_name == subject.ref.name
+    return observed.groups[name].spec.get("groupName") == subject.ref.name
+
+
+def _verify_service(subject: Subject, live: Manifest, observed: Observation, before: Observed) -> Verification:
+    if subject.ref.name not in observed.generated:
+        return Verification(missing=("VM Operator has not made its Service yet",))
+    notes = list(_addresses(live, before))
+    selector = subject.topology.expected_labels()
+    if not selector or live.spec.get("type") == "ExternalName":
+        return Verification(missing=(), notes=tuple(notes))
+    chosen = [one for one in observed.machines.values() if topology.matches(selector, one.labels) and not one.deleting]
+    families = sequence(observed.generated[subject.ref.name].spec.get("ipFamilies"))
+    expected = {one.name for one in chosen if one.serving and _has_address(one, families)}
+    found = set(_endpoint_names(observed.endpoints.get(subject.ref.name), chosen))
+    if expected != found:
+        words = f"endpoints should be {_names(expected)} and are {_names(found)}"
+        return Verification(missing=(words,), notes=tuple(notes))
+    if off := _powered_off(chosen):
+        right = ", and that is right" if not found else ""
+        notes.append(
+            f"endpoints: {_names(found)}{right}: {len(off)} of {len(chosen)} machines are not powered on;"
+            f" to go on: {enumerate_some(list(_power_on(off, observed.groups, subject.ref.namespace)), most=2)}"
+        )
+    else:
+        notes.append(f"endpoints: {_names(found)}")
+    return Verification(missing=(), notes=tuple(notes))
+
+
+def _has_address(machine: Machine, families: Sequence[str]) -> bool:
+    """Say whether a machine has an address of the Service's families; an older cluster names none."""
+    return any(not families or ("IPv6" if ":" in one else "IPv4") in families for one in machine.addresses)
+
+
+def _endpoint_names(endpoints: Manifest | None, chosen: Iterable[Machine]) -> Iterator[str]:
+    """Yield the machine behind each ready address; by address where the entry has no target."""
+    by_address = {address: one.name for one in chosen for address in one.addresses}
+    for subset in sequence(endpoints.content.get("subsets")) if endpoints else ():
+        for entry in sequence(mapping(subset).get("addresses")):
+            target = mapping(mapping(entry).get("targetRef")).get("name")
+            yield str(target or by_address.get(entry.get("ip"), entry.get("ip")))
+
+
+def _addresses(live: Manifest, before: Observed) -> Iterator[str]:
+    if live.spec.get("type") != "LoadBalancer":
+        return
+    old = ", ".join(before.load_balancer) or "none"
+    new = ", ".join(archive.observed(live).load_balancer) or "not assigned yet"
+    yield f"load balancer address: {old} → {new}"
+
+
+def _powered_off(machines: Iterable[Machine]) -> list[Machine]:
+    return [one for one in machines if one.power_state != "PoweredOn"]
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def power_on_group(subject: Subject) -> str:
+    """Return the command that powers a group's machines on, in boot order."""
+    return _patch("virtualmachinegroup", subject.ref.namespace, subject.ref.name)
+
+
+def _power_on(machines: Iterable[Machine], groups: Mapping[str, Manifest], namespace: str) -> Iterator[str]:
+    """Yield the commands that power machines on, through their groups where those are there."""
+    targets = dict.fromkeys(
+        ("virtualmachinegroup", one.group_name) if one.group_name in groups else ("virtualmachine", one.name)
+        for one in machines
+    )
+    for resource, name in targets:
+        yield _patch(resource, namespace, name)
+
+
+def _patch(resource: str, namespace: str, name: str) -> str:
+    return (
+        f"""kubectl -n {namespace} patch {resource} {name} --type merge -p '{{"spec":{{"powerState":"PoweredOn"}}}}'"""
+    )

@@ -1,0 +1,159 @@
+"""Capture one VirtualMachineService or VirtualMachineGroup: sanitise, work out the topology, check, store, link.
+
+The capture is durable before Execute returns; what cannot be made durable fails its item.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from velero_vmservice import __version__
+from velero_vmservice.core import api_versions, archive, operation, policy, restorability, topology
+from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
+from velero_vmservice.core.archive import BackupRun, Capture, DroppedField, Link, Provenance
+from velero_vmservice.core.errors import InvalidItem, NotFound
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
+from velero_vmservice.core.sanitize import sanitize
+from velero_vmservice.flows import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.core.facts import NamespaceFacts
+    from velero_vmservice.core.ports import Clock, Cluster, StorageLocations
+    from velero_vmservice.flows.namespace import NamespaceFactsOnce
+    from velero_vmservice.flows.seal import Sealing
+
+log = structlog.get_logger()
+
+
+class CaptureAction:
+    """Velero's backup action `capture`."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        locations: StorageLocations,
+        clock: Clock,
+        namespaces: NamespaceFactsOnce,
+        sealing: Sealing,
+    ) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._clock = clock
+        self._namespaces = namespaces
+        self._sealing = sealing
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for our two kinds."""
+        return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
+
+    def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
+        """Capture the item and return it with the link to its capture.
+
+        A guest cluster's service, and an object that is being deleted, are left out of the backup and said.
+        """
+        manifest, run = Manifest.read(dict(item)), BackupRun.read(Manifest.read(dict(backup)))
+        ref = ObjectRef(captured_kind(manifest), manifest.namespace, manifest.name)
+        if manifest.deleting:
+            return self._leave_out(manifest, ref, "it is being deleted")
+        facts = self._namespaces.of(run, manifest.namespace)
+        newest = self._at_newest_version(manifest, ref)
+        connected = topology.topology(newest, facts)
+        if reason := topology.guest_cluster_reason(newest, connected.machines):
+            return self._leave_out(manifest, ref, f"it belongs to a guest cluster: {reason}")
+        document = self._document(newest, ref, connected, facts, run)
+        store = self._locations.open(run.location)
+        stored, sha256 = documents.write_once(store, run.object_key(ref), document)
+        self._tell(stored, ref, sha256)
+        link = Link(key=run.object_key(ref), sha256=sha256, vms=stored.topology.needs)
+        return BackupOutcome(
+            item=_annotated(manifest, policy.CAPTURE_ANNOTATION, link.annotation()),
+            operation_id=operation.seal_id(run.prefix),
+        )
+
+    def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
+        """Seal the capture: called right after the backup's last item."""
+        return self._sealing.progress(operation_id, BackupRun.read(Manifest.read(dict(backup))))
+
+    def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
+        """Nothing goes on between two calls, so there is nothing to stop."""
+
+    def _at_newest_version(self, manifest: Manifest, ref: ObjectRef) -> Manifest:
+        """Return the object at the newest served version, where it still exists."""
+        newest = api_versions.newest(self._cluster.served_versions(ref.kind))
+        if newest in (None, manifest.version):
+            return manifest
+        try:
+            return self._cluster.get(ref, version=newest)
+        except NotFound:
+            log.info("captured as Velero read it", object=str(ref), reason="deleted since", version=manifest.version)
+            return manifest
+
+    def _document(
+        self,
+        manifest: Manifest,
+        ref: ObjectRef,
+        connected: topology.Topology,
+        facts: NamespaceFacts,
+        run: BackupRun,
+    ) -> Capture:
+        clean = sanitize(manifest)
+        return Capture(
+            kind=ref.kind.name,
+            namespace=ref.namespace,
+            name=ref.name,
+            manifest=clean.manifest.editable(),
+            dropped=tuple(DroppedField(path=one.path, reason=one.reason) for one in clean.dropped),
+            observed=archive.observed(manifest),
+            topology=connected,
+            findings=restorability.object_findings(manifest, connected, facts),
+            provenance=Provenance(
+                backup=run.name,
+                backup_uid=run.uid,
+                backup_started=run.started,
+                captured_at=self._clock.now().isoformat(),
+                source_uid=manifest.uid,
+                source_version=manifest.version,
+                plugin=__version__,
+            ),
+        )
+
+    def _leave_out(self, manifest: Manifest, ref: ObjectRef, reason: str) -> BackupOutcome:
+        log.warning("left out of the backup", object=str(ref), reason=reason)
+        return BackupOutcome(item=_annotated(manifest, policy.SKIP_FROM_BACKUP, "true"))
+
+    def _tell(self, capture: Capture, ref: ObjectRef, sha256: str) -> None:
+        log.info(
+            "captured",
+            object=str(ref),
+            version=capture.provenance.source_version,
+            vms=list(capture.topology.needs),
+            nested_vms=list(capture.topology.nested),
+            dropped=[one.path for one in capture.dropped],
+            sha256=sha256,
+        )
+        for finding in capture.findings:
+            tell = log.warning if finding.severity == "warning" else log.info
+            tell("restorability", object=str(ref), code=finding.code, finding=f"{ref} {finding.message}")
+
+
+def captured_kind(manifest: Manifest) -> Kind:
+    """Return which of our two kinds the object is; raises `InvalidItem` for another."""
+    for kind in CAPTURED_KINDS:
+        if (kind.group, kind.name) == (manifest.group, manifest.kind_name):
+            return kind
+    raise InvalidItem(
+        f"{manifest.kind_name} {manifest.namespace}/{manifest.name} is neither a VirtualMachineService nor a"
+        " VirtualMachineGroup",
+        hint="this is a defect of the plugin or of Velero's selection; please report it",
+    )
+
+
+def _annotated(manifest: Manifest, annotation: str, value: str) -> dict[str, Any]:
+    content = manifest.editable()
+    content["metadata"]["annotations"] = {**manifest.annotations, annotation: value}
+    return content

@@ -1,0 +1,41 @@
+"""Documents written once and read back: the first writer wins, and everybody gets the first writer's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.errors import AlreadyExists, Corrupt
+from velero_vmservice.core.facts import Document
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.ports import ObjectStore
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+def write_once(store: ObjectStore, key: str, document: DocumentT) -> tuple[DocumentT, str]:
+    """Store a document durably; return what is stored under the key and its SHA-256.
+
+    Where another writer was first (Velero calls again, once per API version, or a second sidecar runs), what it
+    stored is returned.
+    """
+    body = archive.canonical(document)
+    sha256 = archive.digest(body)
+    try:
+        store.put(key, body, sha256=sha256)
+    except AlreadyExists:
+        body = store.get(key)
+        return archive.parse(type(document), body, key=key), archive.digest(body)
+    return document, sha256
+
+
+def read(store: ObjectStore, key: str, model: type[DocumentT], *, sha256: str = "") -> DocumentT:
+    """Read a document; raises `NotFound`, or `Corrupt` if it is not the one that `sha256` was taken of."""
+    body = store.get(key)
+    if sha256 and archive.digest(body) != sha256:
+        raise Corrupt(
+            f"{key} is not the document that the backup refers to (its SHA-256 differs)",
+            hint="it was replaced after the backup; restore from another backup",
+        )
+    return archive.parse(model, body, key=key)

@@ -1,0 +1,122 @@
+"""Skip at restore what somebody else makes: the Supervisor, VM Operator, RegisterVM, or Kubernetes itself.
+
+Secrets and ConfigMaps are never skipped: not every release records all bootstrap objects, and Velero creates
+only what is absent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.core.manifest import (
+    CUSTOM_RESOURCE_DEFINITION,
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    VIRTUAL_MACHINE_SERVICE,
+    Manifest,
+    mapping,
+)
+from velero_vmservice.core.operation import RestoreRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.flows.restore_point import RestorePoints
+    from velero_vmservice.flows.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+_OTHER_KINDS: Final = (
+    SERVICE,
+    ENDPOINTS,
+    ENDPOINT_SLICE,
+    PERSISTENT_VOLUME_CLAIM,
+    PERSISTENT_VOLUME,
+    CUSTOM_RESOURCE_DEFINITION,
+)
+
+_MIRRORED: Final = "endpointslicemirroring-controller.k8s.io"
+
+
+class LeaveAction:
+    """Velero's restore action `leave`."""
+
+    def __init__(self, *, supervisor: Supervisor, restore_points: RestorePoints) -> None:
+        self._supervisor = supervisor
+        self._restore_points = restore_points
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for everything that may have to be skipped; each item is decided by itself."""
+        names = {policy.IMAGE_RESOURCE, *self._supervisor.ever_restricted(), *(kind.resource for kind in _OTHER_KINDS)}
+        return ResourceSelector(included_resources=tuple(sorted(names)))
+
+    def execute(
+        self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
+    ) -> RestoreOutcome:
+        """Skip the item with a reason, or return it untouched."""
+        manifest = Manifest.read(dict(item_from_backup))
+        reason = self._reason(manifest, RestoreRun.read(Manifest.read(dict(restore))))
+        if reason:
+            log.info(
+                "skipped",
+                object=f"{manifest.kind_name} {manifest.namespace}/{manifest.name}".replace(" /", " "),
+                reason=reason,
+            )
+        return RestoreOutcome(item=item, skip=bool(reason))
+
+    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
+        """Answer for an operation that this action never starts."""
+        del operation_id, restore
+        return Progress(completed=True)
+
+    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
+        """Nothing was started, so there is nothing to stop."""
+
+    def _reason(self, manifest: Manifest, run: RestoreRun) -> str:
+        kind = (manifest.group, manifest.kind_name)
+        if kind == (CUSTOM_RESOURCE_DEFINITION.group, CUSTOM_RESOURCE_DEFINITION.name):
+            owned = manifest.spec.get("group") in policy.supervisor_groups() and self._supervisor.present()
+            return "the Supervisor installs this definition itself" if owned else ""
+        if kind in ((one.group, one.name) for one in (SERVICE, ENDPOINTS, ENDPOINT_SLICE)):
+            return self._generated(manifest)
+        if kind == ("", PERSISTENT_VOLUME_CLAIM.name):
+            return self._machine_disk(run, manifest.namespace, manifest.name)
+        if kind == ("", PERSISTENT_VOLUME.name):
+            claim = mapping(manifest.spec.get("claimRef"))
+            return self._machine_disk(run, str(claim.get("namespace", "")), str(claim.get("name", "")))
+        return self._restricted(manifest)
+
+    def _generated(self, manifest: Manifest) -> str:
+        """Recognise what VM Operator makes for a VirtualMachineService (virtualmachineservice_controller.go)."""
+        for owner in manifest.owners:
+            if owner.kind == VIRTUAL_MACHINE_SERVICE.name:
+                return f"VM Operator makes it for VirtualMachineService {owner.name}"
+        mirrored = manifest.labels.get("endpointslice.kubernetes.io/managed-by") == _MIRRORED
+        if mirrored and self._supervisor.present():
+            return "Kubernetes mirrors it from its Endpoints"
+        return ""
+
+    def _machine_disk(self, run: RestoreRun, namespace: str, claim: str) -> str:
+        """Recognise a machine's disk by the facts stored at backup: RegisterVM brings it, under another name."""
+        if not namespace or not claim:
+            return ""
+        facts = self._restore_points.facts(run, namespace)
+        if facts is None or claim not in facts.claims():
+            return ""
+        return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back"
+
+    def _restricted(self, manifest: Manifest) -> str:
+        candidates = {*self._supervisor.ever_restricted(), policy.IMAGE_RESOURCE}
+        resource = policy.resource_name(manifest, candidates)
+        if resource == policy.IMAGE_RESOURCE and self._supervisor.present():
+            return "images are fetched again by the Supervisor"
+        if resource in self._supervisor.restricted():
+            return f"the Supervisor creates {resource} itself"
+        return ""

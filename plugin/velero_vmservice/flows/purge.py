@@ -1,0 +1,51 @@
+"""Remove a backup's capture when the backup is deleted: each call its item's object, the last one the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.actions import ResourceSelector
+from velero_vmservice.core.archive import BackupRun
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.core.ports import StorageLocations
+
+log = structlog.get_logger()
+
+
+class PurgeAction:
+    """Velero's delete action `purge`."""
+
+    def __init__(self, *, locations: StorageLocations) -> None:
+        self._locations = locations
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for our two kinds."""
+        return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
+
+    def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
+        """Remove the item's capture; with the last one, the namespaces' facts and the seal.
+
+        Only what lies below this backup's own prefix is ever removed, whatever the item's link says.
+        """
+        run = BackupRun.read(Manifest.read(dict(backup)))
+        link = archive.read_link(Manifest.read(dict(item)))
+        if link is None:
+            return
+        if not link.key.startswith(f"{run.prefix}objects/"):
+            log.warning("not purged", key=link.key, reason="it is not below this backup's own prefix")
+            return
+        store = self._locations.open(run.location)
+        store.delete(link.key)
+        log.info("purged", key=link.key)
+        if next(iter(store.list(f"{run.prefix}objects/")), None) is None:
+            rest = [key for key in store.list(run.prefix) if key != run.seal_key]
+            for key in (*rest, run.seal_key):
+                store.delete(key)
+            log.info("capture purged", prefix=run.prefix)

@@ -1,0 +1,233 @@
+"""Advance the operations of a restore, round by round, as far as what is observed allows.
+
+There is no background thread and no stored callback: Velero polls, and each poll is a step that may be the first
+after a crash. One round observes each target namespace once; the polls of the other operations use the same look.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.core import operation, plan, verification
+from velero_vmservice.core.errors import AlreadyExists, NotFound, VmServiceError
+from velero_vmservice.core.operation import RestoreRun, enumerate_some
+from velero_vmservice.core.plan import Action, Stage
+from velero_vmservice.core.readiness import STABLE_SECONDS
+from velero_vmservice.flows import observe
+from velero_vmservice.flows.task import NamespaceRound, Task
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.actions import Progress
+    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.operation import Replay
+    from velero_vmservice.core.plan import Step, Subject
+    from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.flows.results import Results
+    from velero_vmservice.flows.subjects import Subjects
+
+log = structlog.get_logger()
+
+ROUND_SECONDS: Final = STABLE_SECONDS
+"""An observation, and a failure to observe, serves every operation polled within this time."""
+BUDGET_SECONDS: Final = 4.0
+"""One Progress call works for this long at most: Velero polls all waiting restores one after the other."""
+REMEMBERED_RESTORES: Final = 64
+REMEMBERED_SECONDS: Final = 24 * 3600.0
+
+
+class Rounds:
+    """What this process remembers of one restore."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.tasks: dict[str, Task] = {}
+        self.namespaces: dict[str, NamespaceRound] = {}
+        self.waiting_told = False
+
+    def open_tasks(self) -> list[Task]:
+        """Return the tasks that something is still to be done for."""
+        return [task for task in self.tasks.values() if not task.stage.final]
+
+    def pending(self, but: Task) -> list[Subject]:
+        """Return the other objects that are not replayed yet."""
+        return [
+            task.subject
+            for task in self.tasks.values()
+            if task is not but and task.stage is Stage.WAITING and task.subject is not None
+        ]
+
+
+class Replays:
+    """The replay of every restore that this process is asked about."""
+
+    def __init__(self, *, cluster: Cluster, clock: Clock, subjects: Subjects, results: Results) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._subjects = subjects
+        self._results = results
+        self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def announce(self, operation_id: str, replay: Replay, run: RestoreRun) -> None:
+        """Make an operation known before Velero polls it, so that the first round can keep the order."""
+        rounds = self._of(run)
+        with rounds.lock:
+            task = Task(operation_id=operation_id, replay=replay, started=self._clock.now(), announced=True)
+            rounds.tasks.setdefault(operation_id, task)
+
+    def progress(self, operation_id: str, restore: Manifest) -> Progress:
+        """Advance every known operation of the restore and report on one.
+
+        A transient fault is a description, never an error; only an id that is not ours raises `InvalidItem`.
+        """
+        run = RestoreRun.read(restore)
+        rounds = self._of(run)
+        with rounds.lock:
+            task = self._task(rounds, operation_id)
+            task.polls += 1
+            self._advance(rounds, run)
+            if task.stage.final and not task.stored:
+                self._results.keep(task, run)
+            return task.progress()
+
+    def cancel(self, operation_id: str, restore: Manifest) -> None:
+        """Stop an operation and keep what it was waiting for as its result."""
+        run = RestoreRun.read(restore)
+        rounds = self._of(run)
+        with rounds.lock:
+            task = self._task(rounds, operation_id)
+            if not task.stage.final:
+                words = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
+                task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
+            if not task.stored:
+                self._results.keep(task, run)
+
+    def _of(self, run: RestoreRun) -> Rounds:
+        with self._lock:
+            if run.uid not in self._restores:
+                self._restores[run.uid] = Rounds()
+            return self._restores[run.uid]
+
+    def _task(self, rounds: Rounds, operation_id: str) -> Task:
+        if operation_id not in rounds.tasks:
+            replay = operation.read_replay_id(operation_id)
+            rounds.tasks[operation_id] = Task(operation_id=operation_id, replay=replay, started=self._clock.now())
+        return rounds.tasks[operation_id]
+
+    def _advance(self, rounds: Rounds, run: RestoreRun) -> None:
+        until = self._clock.monotonic() + BUDGET_SECONDS
+        for step in (self._read_subjects, self._observe, self._decide):
+            if self._clock.monotonic() < until:
+                step(rounds, run, until)
+        if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
+            rounds.waiting_told = True
+            words = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
+            self._results.event(run, "Waiting", words)
+
+    def _read_subjects(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        for task in rounds.open_tasks():
+            if task.subject is not None:
+                continue
+            if self._clock.monotonic() > until:
+                return
+            try:
+                task.subject, task.before, task.trimmed = self._subjects.read(task.replay, run)
+            except VmServiceError as error:
+                stage = None if error.transient else Stage.FAILED
+                task.tell(str(error), self._clock.now(), stage=stage)
+                if error.transient:
+                    return  # whoever is away is away for the others too; the next poll asks again
+
+    def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        del run
+        tasks = [task for task in rounds.open_tasks() if task.subject is not None]
+        for namespace in sorted({task.replay.target for task in tasks}):
+            now = self._clock.monotonic()
+            view = rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
+            if now - view.at < ROUND_SECONDS:
+                continue
+            if now > until:
+                return
+            names = {task.replay.name for task in tasks if task.replay.target == namespace}
+            try:
+                view.observed, view.problem = observe.look(self._cluster, self._clock, namespace, services=names), ""
+            except VmServiceError as error:
+                view.observed, view.problem = None, str(error)
+            view.at = now
+
+    def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        by_ref = {task.subject.ref: task for task in rounds.open_tasks() if task.subject is not None}
+        for subject in plan.in_order(task.subject for task in by_ref.values() if task.subject is not None):
+            if self._clock.monotonic() > until:
+                return
+            task, view = by_ref[subject.ref], rounds.namespaces.get(subject.ref.namespace)
+            if view is None or task.decided_at == view.at:
+                continue
+            if view.observed is None:
+                task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
+                continue
+            step = plan.decide(
+                subject, run=run, observed=view.observed, gates=view.gates(subject), pending=rounds.pending(task)
+            )
+            if step.action in (Action.CREATE, Action.UPDATE) and not task.may_act():
+                task.tell("every VM is ready; learning what else this restore replays", self._clock.now())
+                continue
+            self._take(task, subject, step, view)
+            task.decided_at = view.at
+
+    def _take(self, task: Task, subject: Subject, step: Step, view: NamespaceRound) -> None:
+        """Do what was decided for one object."""
+        task.take(step)
+        now = self._clock.now()
+        match step.action:
+            case Action.WAIT:
+                task.tell(step.reason, now)
+            case Action.CREATE | Action.UPDATE:
+                self._write(task, subject, step)
+            case Action.VERIFY:
+                self._verify(task, subject, step, view)
+            case Action.RETAIN:
+                task.tell(step.reason, now, stage=Stage.RETAINED)
+            case Action.FAIL:
+                task.tell(step.reason, now, stage=Stage.FAILED)
+
+    def _write(self, task: Task, subject: Subject, step: Step) -> None:
+        """Create or update the object after a dry run; what the API server refuses is final, the rest is not."""
+        now = self._clock.now()
+        try:
+            for dry_run in (True, False):
+                if step.action is Action.CREATE:
+                    self._cluster.create(subject.wanted, dry_run=dry_run)
+                else:
+                    version, change = subject.wanted.version, _change(subject.wanted)
+                    self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
+        except (AlreadyExists, NotFound) as error:
+            task.tell(f"observed again: {error.message}", now)
+        except VmServiceError as error:
+            task.tell(str(error), now, stage=None if error.transient else Stage.FAILED)
+        else:
+            done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
+            log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
+            task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
+
+    def _verify(self, task: Task, subject: Subject, step: Step, view: NamespaceRound) -> None:
+        if view.observed is None or task.before is None:
+            return
+        found = verification.verify(subject, view.observed, task.before)
+        task.notes = found.notes
+        now = self._clock.now()
+        if found.done:
+            task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
+        else:
+            task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
+
+
+def _change(wanted: Manifest) -> dict[str, object]:
+    metadata: dict[str, object] = {"labels": dict(wanted.labels)}
+    if wanted.annotations:
+        metadata["annotations"] = dict(wanted.annotations)
+    return {"metadata": metadata, "spec": dict(wanted.spec)}

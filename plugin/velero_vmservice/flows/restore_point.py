@@ -1,0 +1,60 @@
+"""What a restore reads of its backup: the Backup object, the store it lies in, the facts of its namespaces."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+from velero_vmservice.core.archive import BackupRun
+from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound
+from velero_vmservice.core.facts import NamespaceFacts
+from velero_vmservice.core.manifest import BACKUP, ObjectRef
+from velero_vmservice.flows import documents
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.ports import Clock, Cluster, ObjectStore, StorageLocations
+
+REMEMBERED = 512
+REMEMBERED_SECONDS = 600.0
+
+
+class RestorePoints:
+    """Finds the backup behind a restore; what was found is remembered for a while, as it never changes."""
+
+    def __init__(self, *, cluster: Cluster, locations: StorageLocations, clock: Clock) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._backups: TTLCache[str, BackupRun] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._facts: TTLCache[str, NamespaceFacts | None] = TTLCache(
+            REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
+        self._lock = threading.Lock()
+
+    def backup(self, run: RestoreRun) -> BackupRun:
+        """Return the run of the backup; raises `NotFound` or `InvalidItem` when the Backup object does not tell."""
+        with self._lock:
+            if run.uid not in self._backups:
+                found = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup))
+                self._backups[run.uid] = BackupRun.read(found)
+            return self._backups[run.uid]
+
+    def store(self, run: RestoreRun) -> ObjectStore:
+        """Return the store that the backup's captures lie in."""
+        return self._locations.open(self.backup(run).location)
+
+    def facts(self, run: RestoreRun, namespace: str) -> NamespaceFacts | None:
+        """Return the facts of a namespace of the backup, or None if it was taken without this plugin."""
+        key = f"{run.uid}/{namespace}"
+        with self._lock:
+            if key in self._facts:
+                return self._facts[key]
+        try:
+            found = documents.read(self.store(run), self.backup(run).namespace_key(namespace), NamespaceFacts)
+        except (NotFound, InvalidItem, InvalidSettings):
+            found = None
+        with self._lock:
+            self._facts[key] = found
+        return found

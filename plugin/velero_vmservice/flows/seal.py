@@ -1,0 +1,159 @@
+"""Close a capture: read everything back, check every digest, write the index once.
+
+Velero asks right after the backup's last item and the backup is not longer for it. Every captured item shares
+one operation, so Velero asks as often as there are items; a repeat finds the seal and is done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice import __version__
+from velero_vmservice.core import archive, operation, policy
+from velero_vmservice.core.actions import Progress
+from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
+from velero_vmservice.core.errors import InvalidItem
+from velero_vmservice.core.facts import NamespaceFacts
+from velero_vmservice.flows import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from velero_vmservice.core.ports import Clock, ObjectStore, StorageLocations
+
+log = structlog.get_logger()
+
+BUDGET_SECONDS = 5.0
+"""One Progress call reads for this long; the next goes on where it stopped."""
+REMEMBERED_BACKUPS = 64
+REMEMBERED_SECONDS = 24 * 3600.0
+
+
+class Unsealed:
+    """What is known of a capture that is still being written and read back."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.withheld: Counter[str] = Counter()
+        self.objects: dict[str, str] = {}
+        self.namespaces: dict[str, str] = {}
+        self.machines: dict[str, str] = {}
+        self.sealed: Seal | None = None
+
+
+class Sealing:
+    """Seals captures, one per run of a backup."""
+
+    def __init__(self, *, locations: StorageLocations, clock: Clock) -> None:
+        self._locations = locations
+        self._clock = clock
+        self._started = clock.now()
+        self._open: TTLCache[str, Unsealed] = TTLCache(REMEMBERED_BACKUPS, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def count(self, run: BackupRun, resource: str) -> None:
+        """Count one object that was left to the Supervisor."""
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.withheld[resource] += 1
+
+    def progress(self, operation_id: str, run: BackupRun) -> Progress:
+        """Go on sealing; raises `Corrupt` when a stored document is not what was written."""
+        if operation.read_seal_id(operation_id) != run.prefix:
+            raise InvalidItem(
+                f"the operation belongs to another run than that of Backup {run.name}",
+                hint="the Backup was deleted and made again while it ran",
+            )
+        unsealed = self._of(run)
+        with unsealed.lock:
+            if unsealed.sealed is None and self._read_back(run, unsealed):
+                unsealed.sealed = self._seal(run, unsealed)
+            done, sealed = len(unsealed.objects), unsealed.sealed
+        if sealed is None:
+            return Progress(completed=False, done=done, units="objects", description="reading the capture back")
+        total = len(sealed.objects)
+        return Progress(
+            completed=True,
+            done=total,
+            total=total,
+            units="objects",
+            description=f"sealed {total} objects and {len(sealed.namespaces)} namespaces: {run.seal_key}",
+        )
+
+    def _of(self, run: BackupRun) -> Unsealed:
+        with self._lock:
+            key = f"{run.uid}/{run.prefix}"
+            if key not in self._open:
+                self._open[key] = Unsealed()
+            return self._open[key]
+
+    def _read_back(self, run: BackupRun, unsealed: Unsealed) -> bool:
+        """Read documents until all were read or the budget is used up; say whether all were."""
+        store = self._locations.open(run.location)
+        until = self._clock.monotonic() + BUDGET_SECONDS
+        for key in _documents(store, run):
+            if key in unsealed.objects or key in unsealed.namespaces:
+                continue
+            if self._clock.monotonic() > until:
+                return False
+            body = store.get(key)
+            if key.startswith(f"{run.prefix}namespaces/"):
+                archive.parse(NamespaceFacts, body, key=key)
+                unsealed.namespaces[key] = archive.digest(body)
+            else:
+                capture = archive.parse(Capture, body, key=key)
+                unsealed.objects[key] = archive.digest(body)
+                unsealed.machines.update(_versions(capture))
+        return True
+
+    def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
+        store = self._locations.open(run.location)
+        seal = Seal(
+            backup=run.name,
+            backup_uid=run.uid,
+            backup_started=run.started,
+            sealed_at=self._clock.now().isoformat(),
+            plugin=__version__,
+            objects=_sealed(unsealed.objects),
+            namespaces=_sealed(unsealed.namespaces),
+            vadp=Vadp(
+                job=run.annotations.get(policy.VADP_JOB_ANNOTATION, ""),
+                restore_point=run.annotations.get(policy.VADP_RESTORE_POINT_ANNOTATION, ""),
+                machines=dict(sorted(unsealed.machines.items())),
+            ),
+            withheld=dict(sorted(unsealed.withheld.items())),
+            withheld_complete=archive.moment(run.started) >= self._started.replace(microsecond=0),
+        )
+        stored, sha256 = documents.write_once(store, run.seal_key, seal)
+        log.info(
+            "capture sealed",
+            key=run.seal_key,
+            sha256=sha256,
+            objects=len(stored.objects),
+            withheld=dict(stored.withheld),
+            vadp_job=stored.vadp.job or "not named on the Backup",
+            vadp_restore_point=stored.vadp.restore_point,
+            vadp_machines=list(stored.vadp.machines),
+        )
+        return stored
+
+
+def _documents(store: ObjectStore, run: BackupRun) -> Iterator[str]:
+    yield from store.list(f"{run.prefix}objects/")
+    yield from store.list(f"{run.prefix}namespaces/")
+
+
+def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:
+    return tuple(SealedObject(key=key, sha256=sha256) for key, sha256 in sorted(digests.items()))
+
+
+def _versions(capture: Capture) -> Iterator[tuple[str, str]]:
+    for machine in capture.topology.machines:
+        yield f"{capture.namespace}/{machine.name}", machine.backup_version
+    for name in capture.topology.nested:
+        yield f"{capture.namespace}/{name}", ""

@@ -1,0 +1,37 @@
+"""Is this cluster a vSphere Supervisor, and which resources are therefore left to it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.ports import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervisor:
+    """The administrator's word on what is restricted, and the cluster's."""
+
+    cluster: Cluster
+    told: Literal["detect", "yes", "no"] = "detect"
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def present(self) -> bool:
+        """Say whether the cluster is a Supervisor: VM Operator's API beside one that only Supervisors serve."""
+        if self.told != "detect":
+            return self.told == "yes"
+        serves = self.cluster.serves_group
+        return serves(VM_OPERATOR_GROUP) and any(serves(group) for group in policy.SUPERVISOR_MARKERS)
+
+    def restricted(self) -> frozenset[str]:
+        """Return the `resource.group` names that are left to the Supervisor on this cluster."""
+        return policy.restricted_resources(supervisor=self.present(), add=self.add, remove=self.remove)
+
+    def ever_restricted(self) -> frozenset[str]:
+        """Return the names that are restricted on any cluster: what actions are called for, decided without I/O."""
+        return policy.restricted_resources(supervisor=True, add=self.add, remove=self.remove)

@@ -1,0 +1,118 @@
+"""The memory of one operation between two polls. All of it can be lost: the next poll works it out again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core.actions import Progress
+from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.readiness import Gate, Stability, gate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.observation import Observation
+    from velero_vmservice.core.operation import Replay
+    from velero_vmservice.core.plan import Step, Subject
+
+TIMELINE_LENGTH = 50
+
+
+@dataclass(slots=True)
+class Task:
+    """One operation of a restore."""
+
+    operation_id: str
+    replay: Replay
+    started: datetime
+    announced: bool = False
+    """Whether Execute told of it in this process; else the first poll did."""
+    polls: int = 0
+    subject: Subject | None = None
+    before: Observed | None = None
+    """What the object was like at backup."""
+    trimmed: tuple[str, ...] = ()
+    stage: Stage = Stage.WAITING
+    reason: str = "looking for the VMs"
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    ready: int = 0
+    total: int = 0
+    decided_at: float | None = None
+    """Time of the observation that the last decision rests on."""
+    updated: datetime | None = None
+    stored: bool = False
+    """Whether the result is durable."""
+    timeline: list[tuple[str, str]] = field(default_factory=list)
+
+    def take(self, step: Step) -> None:
+        """Remember a decision's counts and warnings."""
+        self.ready, self.total, self.warnings = step.ready, step.total, step.warnings
+
+    def tell(self, reason: str, now: datetime, *, stage: Stage | None = None) -> None:
+        """Remember where the object stands, in words; a change is kept in the timeline."""
+        changed = reason != self.reason or (stage is not None and stage != self.stage)
+        self.stage, self.reason, self.updated = stage or self.stage, reason, now
+        if changed and len(self.timeline) < TIMELINE_LENGTH:
+            self.timeline.append((now.isoformat(), f"{self.stage}: {reason}"))
+
+    def may_act(self) -> bool:
+        """Say whether every operation of the restore is known, so that order can be kept.
+
+        After a restart operations become known as Velero polls them, one after the other: once this one is polled
+        again, all the others have been.
+        """
+        return self.announced or self.polls > 1
+
+    def progress(self) -> Progress:
+        """Return what `velero restore describe --details` shows."""
+        over = self.stage.final and self.stored
+        failed = self.stage in (Stage.FAILED, Stage.CANCELLED)
+        replayed = int(self.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED))
+        return Progress(
+            completed=over,
+            error=f"{self.replay.destination}: {self.reason}" if over and failed else "",
+            done=self.ready if self.total else replayed,
+            total=self.total or 1,
+            units="VMs" if self.total else "object",
+            description=self.description(),
+            started=self.started,
+            updated=self.updated,
+        )
+
+    def description(self) -> str:
+        """Return the stage, its reason, and what to mind, as one line."""
+        parts = [f"{self.stage}: {self.reason}" if self.reason else str(self.stage)]
+        if self.notes:
+            parts.append(enumerate_some(list(self.notes)))
+        if self.warnings:
+            parts.append(f"mind: {enumerate_some(list(self.warnings))}")
+        return " | ".join(parts)
+
+
+@dataclass(slots=True)
+class NamespaceRound:
+    """The last look at a target namespace, or why there is none."""
+
+    at: float
+    observed: Observation | None = None
+    problem: str = ""
+    stability: Stability = field(default_factory=Stability)
+
+    def gates(self, subject: Subject) -> dict[str, Gate]:
+        """Return the gate of each machine that the object needs."""
+        if self.observed is None:
+            return {}
+        machines, volumes = self.observed.machines, self.observed.volumes
+        return {
+            name: self.stability.settle(
+                name,
+                gate(machines.get(name), subject.topology.machine(name), volumes),
+                present=name in machines,
+                observed_at=self.observed.at,
+            )
+            for name in subject.topology.needs
+        }

@@ -1,0 +1,64 @@
+"""Leave what the Supervisor makes itself out of the backup, said and counted, never an error.
+
+The skip annotation is always written: Velero leaves the item out since 1.18.1, an older one stores it and the
+restore action `leave` skips it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
+from velero_vmservice.core.archive import BackupRun
+from velero_vmservice.core.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.flows.namespace import NamespaceFactsOnce
+    from velero_vmservice.flows.seal import Sealing
+    from velero_vmservice.flows.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+class WithholdAction:
+    """Velero's backup action `withhold`."""
+
+    def __init__(self, *, supervisor: Supervisor, namespaces: NamespaceFactsOnce, sealing: Sealing) -> None:
+        self._supervisor = supervisor
+        self._namespaces = namespaces
+        self._sealing = sealing
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for everything that may be restricted; the cluster decides at each item."""
+        return ResourceSelector(included_resources=tuple(sorted(self._supervisor.ever_restricted())))
+
+    def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
+        """Mark the item to be left out; write its namespace's facts if nobody has yet."""
+        manifest = Manifest.read(dict(item))
+        resource = policy.resource_name(manifest, self._supervisor.ever_restricted())
+        if resource not in self._supervisor.restricted():
+            return BackupOutcome(item=item)
+        run = BackupRun.read(Manifest.read(dict(backup)))
+        if manifest.namespace and self._supervisor.present():
+            self._namespaces.attempt(run, manifest.namespace)
+        self._sealing.count(run, resource)
+        where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
+        if resource in policy.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
+            log.warning("label missing", object=where, label=policy.EXCLUDE_FROM_BACKUP, resource=resource)
+        log.info("left to the Supervisor", object=where, resource=resource)
+        content = manifest.editable()
+        content["metadata"]["annotations"] = {**manifest.annotations, policy.SKIP_FROM_BACKUP: "true"}
+        return BackupOutcome(item=content)
+
+    def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
+        """Answer for an operation that this action never starts."""
+        del operation_id, backup
+        return Progress(completed=True)
+
+    def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
+        """Nothing was started, so there is nothing to stop."""

@@ -1,0 +1,109 @@
+"""One log, two readers: the sidecar's own standard error, and the log of the backup or restore in progress.
+
+Both get the JSON lines that go-plugin defines (`@message`, `@level`, `@timestamp`, further keys as fields). What is
+logged while Velero waits for a call is copied to the session the call came in on. Velero trusts those lines:
+
+- it counts a backup's lines of level `warn` and `error` as the backup's warnings and errors
+  (velero: pkg/util/logging/log_counter_hook.go), so `error` makes a backup PartiallyFailed;
+- it panics on a `namespace`, `resource` or `name` that is no string (same file), and on an `@message`, `@level` or
+  `@timestamp` that is none (go-plugin: log_entry.go), so every value sent is a string;
+- it takes a line of 64 KiB or more apart (go-plugin: client.go).
+
+A traceback is for us alone and never copied, nor is a line bound with `private=True`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+SESSION: ContextVar[Callable[[bytes], None] | None] = ContextVar("session", default=None)
+"""Takes one line, newline included, for the session that the current call belongs to."""
+
+_PRIVATE: Final = frozenset({"private", "exc_info", "exception", "stack", "stack_info"})
+_VALUE_CHARACTERS: Final = 4_000
+_LINE_BYTES: Final = 60_000
+"""Below the 64 KiB at which go-plugin splits a line."""
+
+
+def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
+    """Send everything of at least `level` to `stream` (standard error), libraries' warnings included."""
+    out = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, copy_to_session, structlog.processors.format_exc_info, _as_json],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _as_json,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+
+
+def copy_to_session(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Copy the line to the current call's session, if there is one; return it without its own mark."""
+    send = SESSION.get()
+    if send is not None and not event.get("private"):
+        send(session_line({key: value for key, value in event.items() if key not in _PRIVATE}))
+    event.pop("private", None)
+    return event
+
+
+def session_line(event: Mapping[str, object]) -> bytes:
+    """Return the line Velero may see: values are strings of bounded length, the line is shorter than 64 KiB."""
+    texts = {key: _text(value) for key, value in _hclog(event).items()}
+    line = _dumps(texts)
+    if len(line) > _LINE_BYTES:
+        kept = {key: value for key, value in texts.items() if key.startswith("@")}
+        line = _dumps(kept | {"dropped": f"{len(texts) - len(kept)} fields; the sidecar's own log has them"})
+    return line + b"\n"
+
+
+def _text(value: object) -> str:
+    text = value if isinstance(value, str) else _dumps(value).decode()
+    return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}… ({len(text)} characters)"
+
+
+def _hclog(event: Mapping[str, object]) -> dict[str, object]:
+    """Rename the keys as go-plugin reads them; they lead, so that a person finds them too."""
+    level = event.get("level", "info")
+    lead = {
+        "@level": {"warning": "warn", "critical": "error"}.get(str(level), level),
+        "@message": event.get("event", ""),
+        "@timestamp": event.get("timestamp", ""),
+    }
+    return lead | {key: value for key, value in event.items() if key not in {"level", "event", "timestamp"}}
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _dumps(_hclog(event)).decode()
+
+
+def _dumps(value: object) -> bytes:
+    return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

@@ -1,0 +1,173 @@
+"""The control socket: who is launched, whose launcher has gone.
+
+One thread accepts launchers and watches their connections; calls run on the sessions' own threads, so that no
+call, however slow, keeps a new launch waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.rpc import handshake
+from velero_vmservice.rpc.sessions import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from velero_vmservice.rpc.server import ActionTable
+
+log = structlog.get_logger()
+
+_HELLO_SECONDS: Final = 5.0
+"""A launcher speaks at once; whoever stays silent this long is none."""
+
+
+_PAUSE_SECONDS: Final = 0.1
+
+
+@dataclass(slots=True)
+class _Stranger:
+    """A connection that has not yet said where it comes from."""
+
+    deadline: float
+    said: bytearray = field(default_factory=bytearray)
+
+
+class PluginServer:
+    """Serves every process that Velero launches from one plugins directory.
+
+    Launchers can connect as soon as it is made, and are answered by `serve`. Making one raises what
+    `SocketDirectory` raises. A context manager: leaving it drains and frees everything.
+
+    Args:
+        directory: the plugins volume, as this process sees it.
+        actions: what is listed and served.
+        group_access: let the directory's group use the sockets too, not only our own user.
+        drain_seconds: how long running calls may take when the server ends.
+    """
+
+    def __init__(
+        self, directory: Path, actions: ActionTable, *, group_access: bool = False, drain_seconds: float = 20.0
+    ) -> None:
+        self._sockets = handshake.SocketDirectory(directory, group_access=group_access)
+        self._actions = actions
+        self._drain_seconds = drain_seconds
+        self._stop, self._stopped = socket.socketpair()
+        self._stopped.setblocking(False)  # noqa: FBT003 - its only parameter
+        self._connections: dict[socket.socket, _Stranger | Session] = {}
+        self._selector = selectors.DefaultSelector()
+        self._closing = ThreadPoolExecutor(4, thread_name_prefix="session-end")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drain()
+        self._selector.close()
+        self._stop.close()
+        self._stopped.close()
+
+    def stop(self) -> None:
+        """Let `serve` return; repeatable, from any thread or a signal handler."""
+        with contextlib.suppress(OSError):
+            self._stop.shutdown(socket.SHUT_WR)
+
+    def serve(self) -> None:
+        """Answer launchers until `stop`."""
+        self._watch(self._sockets.listener)
+        self._watch(self._stopped)
+        while True:
+            ready = [key.data for key, _ in self._selector.select(self._silence())]
+            if self._stopped in ready:
+                return
+            for source in ready:
+                if source is self._sockets.listener:
+                    self._accept()
+                else:
+                    self._hear(source)
+
+    def _watch(self, source: socket.socket) -> None:
+        self._selector.register(source, selectors.EVENT_READ, data=source)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._sockets.listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:  # out of descriptors or memory: the launcher waits, others may end meanwhile
+            log.error("launch not accepted", error=str(error))
+            time.sleep(_PAUSE_SECONDS)
+            return
+        connection.setblocking(False)  # noqa: FBT003 - its only parameter
+        self._connections[connection] = _Stranger(deadline=time.monotonic() + _HELLO_SECONDS)
+        self._watch(connection)
+
+    def _hear(self, connection: socket.socket) -> None:
+        """Read what a launcher says once, and notice that it has gone."""
+        try:
+            said = connection.recv(handshake.MOST_HELLO_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        known = self._connections[connection]
+        if not said:
+            self._forget(connection)
+        elif isinstance(known, _Stranger):
+            known.said += said
+            if b"\n" in known.said or len(known.said) > handshake.MOST_HELLO_BYTES:
+                self._begin(connection, bytes(known.said.partition(b"\n")[0]))
+
+    def _begin(self, connection: socket.socket, hello: bytes) -> None:
+        try:
+            directory = handshake.read_hello(hello)
+            self._connections[connection] = Session(
+                connection, self._actions, directory=directory, sockets=self._sockets
+            )
+        except VmServiceError as error:
+            log.warning("launch refused", error=str(error), code=error.code)
+            self._forget(connection)
+        except Exception:  # one launch that fails must not end the thread that all others need
+            log.exception("launch failed; the launcher will try again")
+            self._forget(connection)
+
+    def _silence(self) -> float | None:
+        """Drop who never spoke; return how long the next one may stay silent."""
+        now = time.monotonic()
+        strangers = {one: known for one, known in self._connections.items() if isinstance(known, _Stranger)}
+        for connection in [one for one, known in strangers.items() if known.deadline <= now]:
+            self._forget(connection)
+            del strangers[connection]
+        return min((known.deadline - now for known in strangers.values()), default=None)
+
+    def _forget(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        known = self._connections.pop(connection)
+        if isinstance(known, Session):
+            self._closing.submit(known.close)
+        else:
+            connection.close()
+
+    def _drain(self) -> None:
+        """Begin nothing, let running calls finish, end every session."""
+        self._sockets.stop_listening()
+        end = time.monotonic() + self._drain_seconds
+        sessions = [known for known in self._connections.values() if isinstance(known, Session)]
+        if sessions:
+            log.info("draining", sessions=len(sessions))
+        for finished in [session.drain(self._drain_seconds) for session in sessions]:
+            finished.wait(max(0.0, end - time.monotonic()))
+        for connection in list(self._connections):
+            self._forget(connection)
+        self._closing.shutdown(wait=True)
+        self._sockets.release()

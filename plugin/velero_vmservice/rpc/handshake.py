@@ -1,0 +1,133 @@
+"""The directory that Velero, the launcher and we share, and the words exchanged when a process is launched.
+
+A launched process connects to `control.sock` and names the directory as Velero sees it, which need not be the path
+we see. The answer is go-plugin's handshake line, naming a socket made for this launch alone. What the launcher
+reads after that goes into Velero's log.
+
+Velero executes every file of this directory that carries an execute bit, so no socket here ever does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core.errors import AlreadyExists, InvalidItem, InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONTROL: Final = "control.sock"
+MOST_HELLO_BYTES: Final = 4096
+_SESSIONS: Final = "s-?????.sock"
+"""As long as the control socket's name: a directory whose control socket can be reached has room for these too."""
+
+_MOST_PATH_BYTES: Final = 107
+"""A socket's path fits 108 bytes with its final NUL (unix(7))."""
+
+_BACKLOG: Final = 128
+"""Launches that may wait while we start or make a session; further ones try again by themselves."""
+
+
+class SocketDirectory:
+    """The plugins directory, held by one server at a time, and its control socket.
+
+    Sockets are for our own user (0600), or with `group_access` for the directory's group as well (0660).
+    Making one raises `AlreadyExists` while another server lives there, and `InvalidSettings` when this is no
+    directory we can write to, or one whose name is too long for a socket.
+    """
+
+    def __init__(self, path: Path, *, group_access: bool = False) -> None:
+        self.path = path.absolute()
+        self._umask = 0o117 if group_access else 0o177
+        if len(os.fsencode(self.path / CONTROL)) > _MOST_PATH_BYTES:
+            raise InvalidSettings(
+                f"the socket path {self.path / CONTROL} is longer than {_MOST_PATH_BYTES} bytes",
+                hint="mount the plugins volume at a shorter path",
+            )
+        with contextlib.ExitStack() as undo:
+            try:
+                self._claim = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                undo.callback(os.close, self._claim)
+                fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel ends it with this process
+                for left_by_a_predecessor in (self.path / CONTROL, *self.path.glob(_SESSIONS)):
+                    left_by_a_predecessor.unlink(missing_ok=True)
+                self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                undo.callback(self.listener.close)
+                with self.private():
+                    self.listener.bind(os.fspath(self.path / CONTROL))
+                self.listener.listen(_BACKLOG)
+            except BlockingIOError as error:
+                raise AlreadyExists(
+                    f"another server is running on {self.path}",
+                    hint="stop it first: one sidecar serves one plugins directory",
+                ) from error
+            except OSError as error:
+                raise InvalidSettings(
+                    f"the plugins directory {self.path} cannot be used: {error.strerror}",
+                    hint="it must be a volume shared with Velero and writable for the sidecar's user",
+                ) from error
+            self._release = undo.pop_all()
+
+    @contextlib.contextmanager
+    def private(self) -> Iterator[None]:
+        """Make sockets without execute bit. The mask is the whole process': only the control thread may use this."""
+        before = os.umask(self._umask)
+        try:
+            yield
+        finally:
+            os.umask(before)
+
+    def new_name(self) -> str:
+        """Return an unused name for a session's socket.
+
+        At random, so that a Velero process that outlived its session never meets another session under that name.
+        """
+        while True:
+            name = _SESSIONS.replace("?????", secrets.token_hex(3)[:5])
+            if not (self.path / name).exists():
+                return name
+
+    def stop_listening(self) -> None:
+        """Let new launchers wait for our successor; repeatable."""
+        self.listener.close()
+        with contextlib.suppress(OSError):
+            (self.path / CONTROL).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Give the directory up; repeatable."""
+        self.stop_listening()
+        self._release.close()
+
+
+def read_hello(line: bytes) -> str:
+    """Return the directory that a launcher names; raises `InvalidItem` for anything but an absolute path."""
+    try:
+        directory = line.decode()
+    except UnicodeDecodeError as error:
+        raise _no_launcher(line) from error
+    if not directory.startswith("/") or "|" in directory or not directory.isprintable():
+        raise _no_launcher(line)
+    return directory.rstrip("/") or "/"
+
+
+def handshake_line(directory: str, name: str) -> bytes:
+    """Return the line go-plugin waits for: its protocol 1, Velero's 2, and the socket as Velero sees it."""
+    return f"1|2|unix|{inside(directory, name)}|grpc\n".encode()
+
+
+def inside(directory: str, name: str) -> str:
+    """Return the path of a file as Velero sees it."""
+    return f"{directory.rstrip('/')}/{name}"
+
+
+def _no_launcher(line: bytes) -> InvalidItem:
+    return InvalidItem(
+        f"a connection to the control socket began with {line[:40]!r}, not with an absolute path",
+        hint="only the launcher beside the control socket may use it",
+    )

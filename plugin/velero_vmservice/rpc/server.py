@@ -1,0 +1,87 @@
+"""Our actions as Velero lists them, and the gRPC server that one launched process is answered by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import grpc
+
+from velero_vmservice.core.policy import PLUGIN_NAME
+from velero_vmservice.pb import velero_generated_pb2 as pb
+from velero_vmservice.pb import velero_generated_pb2_grpc as generated_services
+from velero_vmservice.pb import velero_v2_pb2_grpc as v2_services
+from velero_vmservice.rpc.backup_item import BackupItemActions
+from velero_vmservice.rpc.delete_item import DeleteItemActions
+from velero_vmservice.rpc.restore_item import RestoreItemActions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import ThreadPoolExecutor
+
+    from velero_vmservice.core.actions import BackupAction, DeleteAction, RestoreAction
+
+Action = TypeVar("Action")
+
+LAUNCHER: Final = PLUGIN_NAME
+"""The launcher's file name. Velero runs actions in the order of these names, ours before velero-plugin-for-vsphere."""
+
+_UNLIMITED: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+"""Velero sends objects of any size; the default would refuse more than 4 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionTable:
+    """Every action under its short name. Velero calls the actions of one kind in this order."""
+
+    backup: Mapping[str, BackupAction] = field(default_factory=dict)
+    restore: Mapping[str, RestoreAction] = field(default_factory=dict)
+    delete: Mapping[str, DeleteAction] = field(default_factory=dict)
+
+    def listed(self, command: str) -> list[pb.PluginIdentifier]:
+        """Return what Velero shall know: kind and name of each action, and the file to execute for it."""
+        kinds = {
+            "BackupItemActionV2": self.backup,
+            "RestoreItemActionV2": self.restore,
+            "DeleteItemAction": self.delete,
+        }
+        return [
+            pb.PluginIdentifier(command=command, kind=kind, name=full_name(name))
+            for kind, actions in kinds.items()
+            for name in actions
+        ]
+
+
+def full_name(action: str) -> str:
+    """Return an action's name as Velero knows it."""
+    return f"{PLUGIN_NAME}/{action}"
+
+
+def new_server(
+    actions: ActionTable,
+    *,
+    command: str,
+    pool: ThreadPoolExecutor,
+    interceptors: Sequence[grpc.ServerInterceptor] = (),
+) -> grpc.Server:
+    """Return a server, not yet started, that lists and serves the actions; `command` is the launcher's path."""
+    server = grpc.server(pool, interceptors=list(interceptors), options=_UNLIMITED)
+    generated_services.add_PluginListerServicer_to_server(_Lister(actions.listed(command)), server)
+    v2_services.add_BackupItemActionServicer_to_server(BackupItemActions(_by_full_name(actions.backup)), server)
+    v2_services.add_RestoreItemActionServicer_to_server(RestoreItemActions(_by_full_name(actions.restore)), server)
+    generated_services.add_DeleteItemActionServicer_to_server(DeleteItemActions(_by_full_name(actions.delete)), server)
+    return server
+
+
+def _by_full_name(actions: Mapping[str, Action]) -> dict[str, Action]:
+    return {full_name(name): action for name, action in actions.items()}
+
+
+class _Lister(generated_services.PluginListerServicer):
+    """Asked when Velero starts, and an error would stop it: the answer is made beforehand."""
+
+    def __init__(self, plugins: Sequence[pb.PluginIdentifier]) -> None:
+        self._answer = pb.ListPluginsResponse(plugins=plugins)
+
+    def ListPlugins(self, request: pb.Empty, context: grpc.ServicerContext) -> pb.ListPluginsResponse:
+        return self._answer

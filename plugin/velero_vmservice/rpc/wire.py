@@ -1,0 +1,214 @@
+"""Bytes to values and back, and errors to what Velero understands.
+
+The only place that knows gRPC codes. Whatever an action raises leaves here as a status with words for the person
+on call; a traceback stays in the sidecar's own log. `Progress` never answers with an error, for Velero would fail
+the operation for good.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode
+
+from velero_vmservice.core import actions, errors
+from velero_vmservice.pb import velero_generated_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from grpc import ServicerContext
+
+log = structlog.get_logger()
+
+Action = TypeVar("Action")
+
+_CODES: Final[dict[type[errors.VmServiceError], StatusCode]] = {
+    errors.InvalidItem: StatusCode.INVALID_ARGUMENT,  # the same bytes will never become valid
+    errors.InvalidSettings: StatusCode.FAILED_PRECONDITION,  # somebody must change a setting first
+    errors.NotFound: StatusCode.NOT_FOUND,
+    errors.AlreadyExists: StatusCode.ALREADY_EXISTS,
+    errors.Corrupt: StatusCode.DATA_LOSS,  # do not retry, do not replay
+    errors.Forbidden: StatusCode.PERMISSION_DENIED,  # an administrator must act
+    errors.Conflict: StatusCode.ABORTED,
+    errors.Rejected: StatusCode.FAILED_PRECONDITION,
+    errors.Unavailable: StatusCode.UNAVAILABLE,  # the same call may succeed later
+}
+_MOST_CHARACTERS: Final = 2_000
+"""A status travels in a header, of which receivers accept as little as 8 KiB."""
+
+_NEVER: Final = Timestamp(seconds=-62_135_596_800)
+"""The zero of Go's time, which Velero leaves out; it would show a missing time as 1970."""
+
+
+@contextmanager
+def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[None]:
+    """Answer a call, and bind what every line logged meanwhile carries; each call has a context of its own.
+
+    An error becomes a gRPC status, which Velero logs and counts; so the line about it is ours alone.
+    """
+    structlog.contextvars.bind_contextvars(action=action, call=call)
+    try:
+        yield
+    except errors.VmServiceError as error:
+        cause = repr(error.__cause__) if error.__cause__ else ""
+        log.error("call failed", error=str(error), code=error.code, cause=cause, private=True)
+        _abort(context, _status_code(error), explain(error))
+    except Exception as error:  # noqa: BLE001 - the edge: anything less would read "transport is closing"
+        _abort(context, StatusCode.INTERNAL, _incident(error))
+
+
+def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
+    """Answer how far an operation is; never raises.
+
+    What may pass is told in the description and asked again, until Velero's own time limit. So is a defect of
+    ours: a repaired sidecar can go on. An error that will stay fails the operation.
+    """
+    try:
+        answer = ask()
+    except errors.VmServiceError as error:
+        log.info("progress unknown", error=str(error), code=error.code, cause=repr(error.__cause__ or ""))
+        answer = actions.Progress(
+            completed=not error.transient,
+            error="" if error.transient else explain(error),
+            description=f"waiting: {explain(error)}" if error.transient else "failed",
+            updated=datetime.now(UTC),
+        )
+    except Exception as error:  # noqa: BLE001 - an error answer would fail the operation for good
+        answer = actions.Progress(completed=False, description=_incident(error), updated=datetime.now(UTC))
+    return pb.OperationProgress(
+        completed=answer.completed,
+        err=answer.error,
+        nCompleted=answer.done,
+        nTotal=answer.total,
+        operationUnits=answer.units,
+        description=answer.description,
+        started=_timestamp(answer.started),
+        updated=_timestamp(answer.updated),
+    )
+
+
+def item(raw: bytes) -> dict[str, Any]:
+    """Read the object a call is about, and name it in every further line of the call.
+
+    Velero files a warning under these very fields: `velero backup describe` shows it beside the object.
+    """
+    content = _object(raw, "the item")
+    metadata = content.get("metadata")
+    names = metadata if isinstance(metadata, dict) else {}
+    found = {"resource": content.get("kind"), "namespace": names.get("namespace"), "name": names.get("name")}
+    structlog.contextvars.bind_contextvars(**{key: str(value) for key, value in found.items() if value})
+    return content
+
+
+def backup(raw: bytes) -> dict[str, Any]:
+    """Read the Backup of a call, and name it in every further line as Velero does."""
+    return _run(raw, "backup")
+
+
+def restore(raw: bytes) -> dict[str, Any]:
+    """Read the Restore of a call, and name it in every further line as Velero does."""
+    return _run(raw, "restore")
+
+
+def operation(operation_id: str) -> str:
+    """Name an operation in every further line of the call; ids may carry a whole object, so only their end."""
+    structlog.contextvars.bind_contextvars(operation=f"…{operation_id[-24:]}" if operation_id[24:] else operation_id)
+    return operation_id
+
+
+def written(content: Mapping[str, Any]) -> bytes:
+    """Write one object."""
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def named(table: Mapping[str, Action], plugin: str) -> Action:
+    """Return the action a request means; raises `NotFound`."""
+    if plugin not in table:
+        raise errors.NotFound(
+            f"this release of the plugin has no action {plugin!r}",
+            hint="restart Velero, so that it asks the plugin for its actions again",
+        )
+    return table[plugin]
+
+
+def selector(selected: actions.ResourceSelector) -> pb.ResourceSelector:
+    """Write which items an action is called for."""
+    return pb.ResourceSelector(
+        includedNamespaces=selected.included_namespaces,
+        excludedNamespaces=selected.excluded_namespaces,
+        includedResources=selected.included_resources,
+        excludedResources=selected.excluded_resources,
+        selector=selected.label_selector,
+    )
+
+
+def identifiers(items: Iterable[actions.ResourceIdentifier]) -> list[pb.ResourceIdentifier]:
+    """Write a list of objects' names."""
+    return [
+        pb.ResourceIdentifier(group=one.group, resource=one.resource, namespace=one.namespace, name=one.name)
+        for one in items
+    ]
+
+
+def explain(error: errors.VmServiceError) -> str:
+    """Return what failed, the remedy, and the code under which the runbook has more."""
+    return f"{error} [{error.code}]"
+
+
+def _run(raw: bytes, what: str) -> dict[str, Any]:
+    content = _object(raw, f"the {what}")
+    metadata = content.get("metadata")
+    names = metadata if isinstance(metadata, dict) else {}
+    structlog.contextvars.bind_contextvars(**{what: f"{names.get('namespace', '')}/{names.get('name', '')}"})
+    return content
+
+
+def _object(raw: bytes, what: str) -> dict[str, Any]:
+    try:
+        content = json.loads(raw)
+    except ValueError as error:
+        raise errors.InvalidItem(
+            f"{what} that Velero sent is no JSON: {error}", hint="the backup may be damaged"
+        ) from error
+    if not isinstance(content, dict):
+        raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint="the backup may be damaged")
+    return content
+
+
+def _incident(error: Exception) -> str:
+    """Log a defect in full, for us, and return what others may read about it."""
+    incident = secrets.token_hex(4)
+    log.error("internal error", incident=incident, exc_info=error, private=True)
+    bound = structlog.contextvars.get_contextvars()
+    name = "/".join(str(bound[key]) for key in ("namespace", "name") if key in bound)
+    about = " ".join(str(bound[key]) for key in ("action", "call", "resource") if key in bound)
+    return (
+        f"internal error {incident} ({type(error).__name__}) in {about} {name}; the log of the plugin's sidecar "
+        f"has the details under {incident}: please report them"
+    )
+
+
+def _status_code(error: errors.VmServiceError) -> StatusCode:
+    for kind in type(error).__mro__:
+        if kind in _CODES:
+            return _CODES[kind]
+    return StatusCode.INTERNAL
+
+
+def _abort(context: ServicerContext, code: StatusCode, words: str) -> NoReturn:
+    context.abort(code, words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS]}…")
+
+
+def _timestamp(moment: datetime | None) -> Timestamp:
+    if moment is None:
+        return _NEVER
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.astimezone(UTC))
+    return stamp

@@ -1,0 +1,206 @@
+"""S3 servers on 127.0.0.1: moto as it is, moto with habits of other servers, and things that are no S3 at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import socket
+import socketserver
+import threading
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from velero_vmservice.adapters.s3 import S3Store
+from velero_vmservice.adapters.s3_location import S3Location, connect
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator
+
+Application = Any
+"""A WSGI application."""
+
+SECRET: Final = "s3cr3t-that-no-message-may-show"
+CREDENTIALS: Final = f"[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {SECRET}\n"
+
+CONDITION: Final = "If-None-Match"
+CHECKSUM: Final = "x-amz-checksum-sha256"
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: object, **__: object) -> None:
+        """Requests are no news."""
+
+
+@contextmanager
+def served(application: Application, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve a WSGI application on a free port; yields its URL."""
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet, ssl_context=tls)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def moto_application() -> Application:
+    """Return moto; all of them share their buckets."""
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def moto() -> Any:
+    """Serve moto's S3; yields its URL."""
+    return served(moto_application())
+
+
+@contextmanager
+def altered(alter: Callable[[dict[str, Any]], bytes | None]) -> Iterator[str]:
+    """Serve moto behind `alter`, which changes a request or answers it itself with an S3 error's code."""
+    behind = moto_application()
+
+    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        refusal = alter(environ)
+        if refusal is None:
+            return behind(environ, start)
+        return s3_error("501 Not Implemented", refusal.decode())(environ, start)
+
+    with served(application) as url:
+        yield url
+
+
+def refuses(*headers: str) -> Callable[[dict[str, Any]], bytes | None]:
+    """Play a server that answers 501 to headers that it does not know."""
+    return lambda environ: b"NotImplemented" if any(_header(name) in environ for name in headers) else None
+
+
+def ignores(*headers: str) -> Callable[[dict[str, Any]], None]:
+    """Play a server that does not look at some headers."""
+
+    def alter(environ: dict[str, Any]) -> None:
+        for name in headers:
+            environ.pop(_header(name), None)
+
+    return alter
+
+
+def s3_error(status: str, code: str, message: str = "as the server says it") -> Application:
+    """Answer everything with one S3 error document."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    return answering(status, "application/xml", body)
+
+
+def answering(status: str, content_type: str, body: bytes, **headers: str) -> Application:
+    """Answer everything with the same bytes."""
+
+    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        _swallow(environ)
+        start(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers.items()])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    return application
+
+
+@dataclasses.dataclass(kw_only=True)
+class Scripted:
+    """A server whose answer a test chooses, and a store on it."""
+
+    answer: Application
+    store: S3Store
+
+
+@contextmanager
+def scripted() -> Iterator[Scripted]:
+    """Serve whatever `answer` is."""
+    with served(script.answer) as url:
+        found = location(url, "the-bucket")
+        script = Scripted(answer=s3_error("500 Internal Server Error", "Unset"), store=open_store(found, Path()))
+        yield script
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """Accept connections and never answer; yields a URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def breaking_off() -> Iterator[str]:
+    """Promise a body and close the connection in the middle of it; yields a URL."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: x\r\nContent-Length: 100\r\n\r\nonly this"
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(head)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def refused() -> str:
+    """Return a URL where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def location(url: str, bucket: str, **changes: Any) -> S3Location:
+    """Describe a bucket of one of these servers."""
+    described: dict[str, Any] = {
+        "bucket": bucket,
+        "source": "BackupStorageLocation velero/default",
+        "url": url,
+        "path_style": True,
+        "credentials": CREDENTIALS,
+    }
+    return S3Location(**(described | changes))
+
+
+def client(found: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> Any:
+    """Make a client as the product does; one attempt, so that a fault is quick."""
+    return connect(found, timeout_seconds=timeout_seconds, directory=directory, attempts=1)
+
+
+def open_store(found: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> S3Store:
+    """Open the store of a location as the product does, with a client of its own."""
+    return S3Store(client(found, directory, timeout_seconds=timeout_seconds), found)
+
+
+def new_store(url: str, **changes: Any) -> S3Store:
+    """Return a store on a bucket of its own; stores on one server share a client, which is slow to make."""
+    found = location(url, new_bucket(url))
+    return S3Store(bare_client(url), dataclasses.replace(found, **changes))
+
+
+def new_bucket(url: str, **options: Any) -> str:
+    """Make a bucket with a name of its own."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    bare_client(url).create_bucket(Bucket=name, **options)
+    return name
+
+
+@functools.cache
+def bare_client(url: str) -> Any:
+    """Return a client for any bucket of a server, to look behind a store's back too."""
+    return connect(location(url, "any"), timeout_seconds=10.0, directory=Path())
+
+
+def _header(name: str) -> str:
+    return f"HTTP_{name.upper().replace('-', '_')}"
+
+
+def _swallow(environ: dict[str, Any]) -> None:
+    """Read the request's body, or closing would reset the connection under the client."""
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

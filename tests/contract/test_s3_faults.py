@@ -1,0 +1,285 @@
+"""What the person on call reads when storage fails: the bucket, the key, what to do, and never a secret."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+import ssl
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.contract import s3_servers
+from tests.contract.object_store_contract import digest, put
+
+from velero_vmservice.core.errors import (
+    Forbidden,
+    InvalidSettings,
+    NotFound,
+    Unavailable,
+    VmServiceError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from velero_vmservice.adapters.s3 import S3Store
+
+_KEY = "captures/b1/objects/a.json"
+_OPERATIONS: dict[str, Callable[[S3Store], object]] = {
+    "store": lambda store: store.put(_KEY, b"{}", sha256=digest(b"{}")),
+    "read": lambda store: store.get(_KEY),
+    "look for": lambda store: store.exists(_KEY),
+    "list": lambda store: list(store.list(_KEY)),
+    "delete": lambda store: store.delete(_KEY),
+}
+
+
+def _refusal(store: S3Store, verb: str, *words: str) -> VmServiceError:
+    """Make the call fail and check what every message must hold."""
+    with pytest.raises(VmServiceError) as caught:
+        _OPERATIONS[verb](store)
+    told = str(caught.value)
+    assert told.startswith(f'cannot {verb} "{_KEY}" in bucket "the-bucket" at http'), told
+    assert caught.value.hint, told
+    assert "\n" not in told
+    for word in words:
+        assert word in told, f"{word!r} is missing in: {told}"
+    shown = "".join(traceback.format_exception(caught.value))
+    assert s3_servers.SECRET not in shown
+    return caught.value
+
+
+def _store(url: str, directory: Path, *, timeout_seconds: float = 10.0, **changes: Any) -> S3Store:
+    """Return a store with a client of its own."""
+    found = s3_servers.location(url, "the-bucket", **changes)
+    return s3_servers.open_store(found, directory, timeout_seconds=timeout_seconds)
+
+
+@pytest.fixture(name="scripted", scope="module")
+def _scripted() -> Iterator[s3_servers.Scripted]:
+    """A server that answers what a test wants."""
+    with s3_servers.scripted() as server:
+        yield server
+
+
+@pytest.mark.parametrize("verb", _OPERATIONS)
+def test_a_missing_bucket_is_told_by_every_call(verb: str, moto: str, tmp_path: Path) -> None:
+    error = _refusal(_store(moto, tmp_path), verb, "the bucket does not exist", "velero/default")
+
+    assert isinstance(error, InvalidSettings)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (("403 Forbidden", "AccessDenied"), Forbidden, ("access denied", "s3:PutObject", "as the server says it")),
+        (("403 Forbidden", "InvalidAccessKeyId"), Forbidden, ("access key", "aws_access_key_id")),
+        (("403 Forbidden", "SignatureDoesNotMatch"), Forbidden, ("secret key", "aws_secret_access_key")),
+        (("400 Bad Request", "ExpiredToken"), Forbidden, ("expired", "renew")),
+        (("403 Forbidden", "RequestTimeTooSkewed"), Forbidden, ("clocks", "NTP")),
+        (("301 Moved Permanently", "PermanentRedirect"), InvalidSettings, ("another region", "config.region")),
+        (("400 Bad Request", "AuthorizationHeaderMalformed"), InvalidSettings, ("another region", "config.region")),
+        (("400 Bad Request", "KMS.DisabledException"), InvalidSettings, ("encryption key", "as the server says it")),
+        (("403 Forbidden", "InvalidObjectState"), InvalidSettings, ("archive",)),
+        (("400 Bad Request", "BadDigest"), Unavailable, ("damaged on the way",)),
+        (("503 Slow Down", "SlowDown"), Unavailable, ("overloaded", "made again")),
+        (("500 Internal Server Error", "InternalError"), Unavailable, ("overloaded or failing",)),
+        (("400 Bad Request", "SomethingNew"), InvalidSettings, ("SomethingNew: as the server says it",)),
+    ],
+)
+@pytest.mark.parametrize("verb", ["store", "read", "list"])
+def test_a_refusal_of_the_server_is_explained(
+    scripted: s3_servers.Scripted,
+    verb: str,
+    answer: tuple[str, str],
+    kind: type[VmServiceError],
+    words: tuple[str, ...],
+) -> None:
+    scripted.answer = s3_servers.s3_error(*answer)
+
+    assert isinstance(_refusal(scripted.store, verb, *words), kind)
+
+
+@pytest.mark.parametrize("verb", ["store", "read", "list"])
+def test_a_redirect_is_not_followed_for_ever(scripted: s3_servers.Scripted, verb: str) -> None:
+    scripted.answer = s3_servers.answering(
+        "301 Moved Permanently", "text/html", b"<html>301</html>", location="https://s3.example.com/the-bucket?x=y"
+    )
+
+    error = _refusal(scripted.store, verb, "redirects to another address", "(https://s3.example.com/the-bucket)")
+
+    assert isinstance(error, InvalidSettings)
+
+
+def test_an_unknown_authority_is_told_and_a_known_one_is_trusted(tmp_path: Path) -> None:
+    context, authority = _certificate(tmp_path)
+    with s3_servers.served(s3_servers.moto_application(), tls=context) as url:
+        error = _refusal(_store(url, tmp_path), "store", "TLS certificate is not trusted", "caCert")
+        assert isinstance(error, InvalidSettings)
+
+        trusting = s3_servers.open_store(
+            s3_servers.location(url, _bucket(url, tmp_path, authority), authorities=authority), tmp_path
+        )
+        put(trusting, "a.json", b"{}")
+        assert trusting.get("a.json") == b"{}"
+
+
+def test_verification_is_switched_off_only_where_the_location_says_so(tmp_path: Path) -> None:
+    context, authority = _certificate(tmp_path)
+    with s3_servers.served(s3_servers.moto_application(), tls=context) as url:
+        found = s3_servers.location(url, _bucket(url, tmp_path, authority), verify_tls=False)
+        store = s3_servers.open_store(found, tmp_path)
+        put(store, "a.json", b"{}")
+
+        assert store.exists("a.json")
+
+
+def test_tls_where_none_is_spoken_is_told(moto: str, tmp_path: Path) -> None:
+    store = _store(moto.replace("http://", "https://"), tmp_path)
+
+    assert isinstance(_refusal(store, "store", "does not speak TLS", "http://"), InvalidSettings)
+
+
+@pytest.mark.parametrize("verb", _OPERATIONS)
+def test_a_refused_port_is_unreachable(verb: str, tmp_path: Path) -> None:
+    error = _refusal(_store(s3_servers.refused(), tmp_path), verb, "cannot be reached", "Connection refused")
+
+    assert isinstance(error, Unavailable)
+
+
+def test_a_name_that_does_not_resolve_is_unreachable(tmp_path: Path) -> None:
+    store = _store("http://s3.invalid:9000", tmp_path)
+
+    assert isinstance(_refusal(store, "read", "cannot be reached", "s3.invalid", "DNS"), Unavailable)
+
+
+@pytest.mark.parametrize("verb", ["store", "read", "list"])
+def test_a_server_that_hangs_is_given_up(verb: str, tmp_path: Path) -> None:
+    with s3_servers.silent() as url:
+        error = _refusal(_store(url, tmp_path, timeout_seconds=0.2), verb, "did not answer in time", "s3_timeout")
+
+    assert isinstance(error, Unavailable)
+
+
+def test_a_body_that_breaks_off_is_unavailable(tmp_path: Path) -> None:
+    with s3_servers.breaking_off() as url:
+        error = _refusal(_store(url, tmp_path, timeout_seconds=1.0), "read")
+
+    assert isinstance(error, Unavailable)
+
+
+_PAGES = [b"<html><body>Welcome to nginx!</body></html>", b"<html><p>not closed", b"", b"\x00\xff"]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "400 Bad Request"])
+@pytest.mark.parametrize("body", _PAGES)
+@pytest.mark.parametrize("verb", ["store", "read"])
+def test_a_web_page_is_not_s3(scripted: s3_servers.Scripted, verb: str, status: str, body: bytes) -> None:
+    scripted.answer = s3_servers.answering(status, "text/html", body)
+
+    assert isinstance(_refusal(scripted.store, verb, "is not S3", "S3 URL"), InvalidSettings)
+
+
+@pytest.mark.parametrize("body", _PAGES)
+@pytest.mark.parametrize("verb", ["look for", "list"])
+def test_a_list_that_is_no_list_is_an_error_and_never_empty(
+    scripted: s3_servers.Scripted, verb: str, body: bytes
+) -> None:
+    scripted.answer = s3_servers.answering("200 OK", "text/html", body)
+
+    _refusal(scripted.store, verb, "S3", "correct the S3 URL")
+
+
+def test_a_gateways_own_error_page_is_transient(scripted: s3_servers.Scripted) -> None:
+    scripted.answer = s3_servers.answering("502 Bad Gateway", "text/html", b"<html>502</html>")
+
+    assert isinstance(_refusal(scripted.store, "read", "without an S3 answer", "502"), Unavailable)
+
+
+def test_a_missing_object_is_not_found_with_the_place_where_it_was_looked_for(moto: str, tmp_path: Path) -> None:
+    bucket = s3_servers.new_bucket(moto)
+    store = s3_servers.open_store(s3_servers.location(moto, bucket), tmp_path)
+
+    with pytest.raises(NotFound, match=re.escape(f'"{_KEY}" in bucket "{bucket}" at {moto}')):
+        store.get(_KEY)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "words"),
+    [
+        (f"aws_secret_access_key = {s3_servers.SECRET}\n", "no AWS credentials file"),
+        (f"[other]\naws_access_key_id = AKID\naws_secret_access_key = {s3_servers.SECRET}\n", "spec.credential"),
+        ("[default]\nregion = eu-west-1\n", "no credentials for profile default"),
+        (f"[default]\naws_secret_access_key = {s3_servers.SECRET}\n", "no credentials for profile default"),
+        ("[default]\naws_access_key_id = AKID\n", "no usable credentials"),
+        (f"[default]\ncredential_process = touch {s3_servers.SECRET}\n", "no credentials for profile default"),
+    ],
+    ids=["no section", "other profile", "no keys", "no id", "no secret", "a program"],
+)
+def test_unusable_credentials_are_told_before_anything_is_asked(credentials: str, words: str, tmp_path: Path) -> None:
+    found = s3_servers.location("http://127.0.0.1:9", "the-bucket", credentials=credentials)
+
+    with pytest.raises(InvalidSettings, match=re.escape(words)) as caught:
+        s3_servers.open_store(found, tmp_path)
+    assert 'bucket "the-bucket"' in str(caught.value)
+    assert "velero/default" in str(caught.value)
+    assert s3_servers.SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_no_credentials_at_all_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moto: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    error = _refusal(_store(moto, tmp_path, credentials=""), "store", "no usable credentials", "spec.credential")
+
+    assert isinstance(error, InvalidSettings)
+
+
+def test_a_location_never_shows_its_secrets() -> None:
+    found = s3_servers.location("http://127.0.0.1:9", "b", customer_key=s3_servers.SECRET)
+
+    assert s3_servers.SECRET not in repr(found)
+
+
+def _bucket(url: str, directory: Path, authority: str) -> str:
+    """Make a bucket behind TLS."""
+    name = "behind-tls"
+    s3_servers.client(s3_servers.location(url, name, authorities=authority), directory).create_bucket(Bucket=name)
+    return name
+
+
+def _certificate(directory: Path) -> tuple[ssl.SSLContext, str]:
+    """Return a server's context for 127.0.0.1 and the PEM of the authority that signed it: itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "storage.test")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = directory / "server.pem"
+    file.write_bytes(private + pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context, pem.decode()

@@ -1,0 +1,107 @@
+"""The definitions the tests' API server serves: VM Operator's, Velero's, and a plain one for each restricted kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from tests.e2e import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Manifest = dict[str, Any]
+
+RESTRICTED_KINDS = Path(__file__).parent / "data" / "restricted_kinds.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestrictedKind:
+    """A kind that velero-plugin-for-vsphere blocks, as `data/restricted_kinds.txt` has it."""
+
+    plural: str
+    group: str
+    kind: str
+    namespaced: bool
+
+    @property
+    def resource(self) -> str:
+        """The name Velero and kubectl use, `plural.group`."""
+        return f"{self.plural}.{self.group}"
+
+
+def restricted_kinds() -> list[RestrictedKind]:
+    """Return the 57 + 7 kinds in the order of the file."""
+    kinds = []
+    for line in RESTRICTED_KINDS.read_text().splitlines():
+        if line and not line.startswith("#"):
+            resource, kind, scope = line.split()
+            plural, _, group = resource.partition(".")
+            kinds.append(RestrictedKind(plural=plural, group=group, kind=kind, namespaced=scope == "Namespaced"))
+    return kinds
+
+
+def load(source: str) -> list[Manifest]:
+    """Return the definitions of one `build.CRD_SOURCES` entry, ready for an API server without webhooks."""
+    folder = build.CRDS / source
+    if not folder.is_dir():
+        raise build.BuildError("the definitions are not there yet; run `python -m tests.e2e.build crds`")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where libyaml is there
+    documents = [
+        document
+        for file in sorted(folder.glob("*.yaml"))
+        for document in yaml.load_all(file.read_text(), Loader=loader)
+        if document
+    ]
+    for document in documents:
+        # Versions are converted by VM Operator's webhook, which does not run here: the server then only rewrites
+        # apiVersion, as for a definition without conversion.
+        document["spec"].pop("conversion", None)
+        document.pop("status", None)
+    return documents
+
+
+def for_restricted_kinds(served: list[Manifest]) -> list[Manifest]:
+    """Return a definition that accepts anything for each restricted kind that `served` does not define."""
+    known = {definition["metadata"]["name"] for definition in served}
+    return [_anything_goes(kind) for kind in restricted_kinds() if kind.resource not in known]
+
+
+def supervisor() -> list[Manifest]:
+    """Return all definitions that make an API server look like a Supervisor's."""
+    real = load("vm-operator")
+    return [*real, *for_restricted_kinds(real)]
+
+
+def served_versions(definition: Mapping[str, Any]) -> list[str]:
+    """Return the API versions that a definition serves, as written."""
+    return [version["name"] for version in definition["spec"]["versions"] if version["served"]]
+
+
+def _anything_goes(kind: RestrictedKind) -> Manifest:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    names = {
+        "plural": kind.plural,
+        "singular": kind.kind.lower(),
+        "kind": kind.kind,
+        "listKind": f"{kind.kind}List",
+    }
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.resource},
+        "spec": {
+            "group": kind.group,
+            "names": names,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "versions": [version],
+        },
+    }

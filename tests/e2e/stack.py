@@ -1,0 +1,64 @@
+"""Everything a test session needs, in one directory: a Supervisor-like API server, S3, and Velero servers on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.e2e import crds
+from tests.e2e.cluster import Cluster
+from tests.e2e.object_store import ObjectStore
+from tests.e2e.velero import VeleroServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+class Stack:
+    """The running programs of a session. Velero reads the served kinds at its start and then every five minutes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.cluster = Cluster(directory / "cluster")
+        self.store = ObjectStore(directory / "s3")
+        self._servers: list[VeleroServer] = []
+
+    def start(self) -> None:
+        """Start the API server and S3, and install the definitions of Velero and of a Supervisor."""
+        self.store.start()
+        self.cluster.start()
+        self.cluster.install([*crds.load("velero"), *crds.supervisor()])
+
+    def velero(
+        self,
+        version: str,
+        *,
+        name: str = "",
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> VeleroServer:
+        """Prepare a Velero server, not started yet; `name` is its namespace, bucket and folder."""
+        name = name or f"velero-{version.rpartition('.')[0].replace('.', '-')}"
+        server = VeleroServer(
+            self.cluster,
+            self.store,
+            self.directory / name,
+            version=version,
+            namespace=name,
+            flags=flags,
+            environment=environment,
+        )
+        self._servers.append(server)
+        server.prepare()
+        return server
+
+    def stop(self) -> None:
+        """Stop everything, servers first; what was never started is passed over."""
+        for server in self._servers:
+            server.close()
+        self.cluster.stop()
+        self.store.stop()
+
+    def logs(self) -> list[Path]:
+        """Return the log files of all programs."""
+        return sorted(self.directory.glob("*/*.log"))

@@ -1,0 +1,235 @@
+"""One Velero server of a chosen version: what it needs in the cluster, its process, its plugins and its command line.
+
+Each server has its own namespace, bucket and plugin directory, so that several versions live beside each other on one
+API server. Whatever a test puts into `plugins` before `start` is a plugin.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from tests.e2e.build import binary
+from tests.e2e.crds import RESTRICTED_KINDS
+from tests.e2e.processes import Process, free_ports, kill_process, processes_running, run_command
+from tests.e2e.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.e2e.cluster import Cluster, Manifest
+    from tests.e2e.object_store import ObjectStore
+
+FINAL_PHASES = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
+
+AWS_PLUGIN = "velero-plugin-for-aws"
+VSPHERE_PLUGIN = "velero-plugin-for-vsphere"
+
+# plugins make their sockets in TMPDIR, and a socket's path may have 107 bytes
+_LONGEST_TMPDIR = 80
+
+
+class VeleroServer:
+    """A Velero server that can be started, stopped, killed and started again on the same namespace and plugins."""
+
+    location = "default"
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: ObjectStore,
+        directory: Path,
+        *,
+        version: str,
+        namespace: str,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.store = store
+        self.directory = directory
+        self.version = version
+        self.namespace = namespace
+        self.bucket = namespace
+        self.flags = list(flags)
+        self.environment = dict(environment or {})
+        self.plugins = directory / "plugins"
+        self._temporary = directory / "tmp"
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The server's process."""
+        if self._process is None:
+            raise AssertionError(f"Velero {self.version} was not started")
+        return self._process
+
+    def prepare(self) -> None:
+        """Create folders, namespace, bucket, secret, location and deployment; give Velero its S3 plugin."""
+        for folder in (self.plugins, self._temporary):
+            folder.mkdir(parents=True)
+        if len(str(self._temporary)) > _LONGEST_TMPDIR:
+            raise AssertionError(f"{self._temporary} is too long a path for plugin sockets")
+        self.add_plugin(AWS_PLUGIN)
+        self.store.create_bucket(self.bucket)
+        self.cluster.namespace(self.namespace)
+        self.cluster.create(self._secret(), self._location(), self._deployment())
+
+    def add_plugin(self, name: str) -> Path:
+        """Put one of the built plugins into the plugin directory; it counts from the next start on."""
+        target = self.plugins / name
+        try:
+            os.link(binary(name), target)
+        except OSError:  # another file system
+            shutil.copy2(binary(name), target)
+        return target
+
+    def start(self, *, until_available: bool = True) -> None:
+        """Start the server and wait until its backup location is validated."""
+        metrics, profiler = free_ports(2)
+        argv: list[str | Path] = [
+            binary(f"velero-{self.version}"),
+            "server",  # must come first: Velero hands all that follows to every plugin
+            f"--plugin-dir={self.plugins}",
+            f"--namespace={self.namespace}",
+            f"--metrics-address=127.0.0.1:{metrics}",
+            f"--profiler-address=127.0.0.1:{profiler}",
+            "--item-operation-sync-frequency=1s",
+            "--store-validation-frequency=10s",
+            *self.flags,
+        ]
+        environment = {
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "VELERO_NAMESPACE": self.namespace,
+            "HOME": str(self.directory),
+            "TMPDIR": str(self._temporary),
+            "VSPHERE_STANDIN_KINDS": str(RESTRICTED_KINDS),
+        }
+        log = self.directory / "velero.log"
+        self._process = Process(argv, log=log, environment=environment | self.environment)
+        validated = self._location_status().get("lastValidationTime")
+        self._process.start()
+        if until_available:
+            self._process.wait_ready(lambda: self._available(since=validated), deadline=90)
+
+    def stop(self) -> None:
+        """Ask the server to end, as Kubernetes does."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """Kill the server without warning; its plugin processes are left to themselves."""
+        self.process.kill()
+
+    def close(self) -> None:
+        """Stop the server and end what is left of its plugin processes; for the end of a test session."""
+        self.stop()
+        for pid in self.plugin_processes():
+            kill_process(pid)
+
+    def plugin_processes(self, name: str = "") -> list[int]:
+        """Return the ids of all processes that run a plugin of this server, or the one of this file name."""
+        files = [file for file in self.plugins.rglob(name or "*") if file.is_file()]
+        return [pid for file in files for pid in processes_running(file)]
+
+    def cli(self, *arguments: str) -> str:
+        """Run this version's `velero` command against this server and return what it printed."""
+        scope = [f"--namespace={self.namespace}", f"--kubeconfig={self.cluster.kubeconfig}"]
+        return run_command([binary(f"velero-{self.version}"), *arguments, *scope])
+
+    def backup(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
+        """Create a backup, wait until it is over, well or not, and return it."""
+        self.cli("backup", "create", name, *flags)
+        return self.wait_over("backups.velero.io", name, deadline=deadline)
+
+    def restore(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
+        """Create a restore, wait until it is over, well or not, and return it."""
+        self.cli("restore", "create", name, *flags)
+        return self.wait_over("restores.velero.io", name, deadline=deadline)
+
+    def delete_backup(self, name: str, *, deadline: float = 60) -> None:
+        """Have Velero delete a backup and wait until it is gone."""
+        self.cli("backup", "delete", name, "--confirm")
+        resource = "backups.velero.io"
+        wait_until(
+            lambda: not self.cluster.exists(resource, name, namespace=self.namespace),
+            deadline,
+            f"backup {name} is deleted",
+        )
+
+    def phase(self, resource: str, name: str) -> str:
+        """Return the phase of one of Velero's objects; empty until the server has seen it."""
+        found = self.cluster.get(resource, name, namespace=self.namespace)
+        return str(found.get("status", {}).get("phase", ""))
+
+    def wait_phase(self, resource: str, name: str, *phases: str, deadline: float = 90) -> Manifest:
+        """Wait until one of Velero's objects is in one of these phases and return it."""
+        wait_until(
+            lambda: self.phase(resource, name) in phases, deadline, f"{resource}/{name} is {' or '.join(phases)}"
+        )
+        return self.cluster.get(resource, name, namespace=self.namespace)
+
+    def wait_over(self, resource: str, name: str, *, deadline: float = 90) -> Manifest:
+        """Wait until a backup or restore is over, well or not, and return it."""
+        return self.wait_phase(resource, name, *sorted(FINAL_PHASES), deadline=deadline)
+
+    def _available(self, *, since: str | None) -> bool:
+        status = self._location_status()
+        return status.get("phase") == "Available" and status.get("lastValidationTime") != since
+
+    def _location_status(self) -> Manifest:
+        resource = "backupstoragelocations.velero.io"
+        found = self.cluster.get(resource, self.location, namespace=self.namespace)
+        status: Manifest = found.get("status", {})
+        return status
+
+    def _metadata(self, name: str) -> Manifest:
+        return {"name": name, "namespace": self.namespace}
+
+    def _secret(self) -> Manifest:
+        lines = [
+            "[default]",
+            f"aws_access_key_id={self.store.access_key}",
+            f"aws_secret_access_key={self.store.secret_key}",
+        ]
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": self._metadata("cloud-credentials"),
+            "stringData": {"cloud": "\n".join(lines)},
+        }
+
+    def _location(self) -> Manifest:
+        return {
+            "apiVersion": "velero.io/v1",
+            "kind": "BackupStorageLocation",
+            "metadata": self._metadata(self.location),
+            "spec": {
+                "provider": "aws",
+                "default": True,
+                "objectStorage": {"bucket": self.bucket},
+                "credential": {"name": "cloud-credentials", "key": "cloud"},
+                "config": {
+                    "region": self.store.region,
+                    "s3ForcePathStyle": "true",
+                    "s3Url": self.store.url,
+                },
+            },
+        }
+
+    def _deployment(self) -> Manifest:
+        # Velero reads its own Deployment at every restore; nothing here would run its pod.
+        labels = {"deploy": "velero"}
+        container = {"name": "velero", "image": "velero"}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": self._metadata("velero"),
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        }

@@ -1,0 +1,103 @@
+"""Actions small enough to see through; what they do is asked for by the item itself."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from velero_vmservice.core import errors
+from velero_vmservice.core.actions import (
+    BackupOutcome,
+    Progress,
+    ResourceIdentifier,
+    ResourceSelector,
+    RestoreOutcome,
+)
+from velero_vmservice.rpc.server import ActionTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = structlog.get_logger()
+
+CONFIG_MAPS = ResourceSelector(included_resources=("configmaps",), label_selector="app=shop")
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Obliging:
+    """A backup, restore and delete action in one. `data.do` of the item, or the operation id, says what to do."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+        self.deleted: list[str] = []
+        self.together = threading.Barrier(3)
+
+    def applies_to(self) -> ResourceSelector:
+        return CONFIG_MAPS
+
+    def execute(self, item: Mapping[str, Any], owner: Mapping[str, Any]) -> BackupOutcome:
+        self._do(item.get("data", {}).get("do", ""), item)
+        done = {**item, "metadata": {**item["metadata"], "annotations": {"seen-in": owner["metadata"]["name"]}}}
+        return BackupOutcome(
+            item=done,
+            operation_id="op-1",
+            additional_items=(ResourceIdentifier(group="", resource="secrets", namespace="shop", name="a"),),
+            post_operation_items=(ResourceIdentifier(group="apps", resource="deployments", namespace="shop", name="b"),),
+        )
+
+    def progress(self, operation_id: str, owner: Mapping[str, Any]) -> Progress:
+        self._do(operation_id, owner)
+        return Progress(
+            completed=False, done=1, total=3, units="VMs", description="web-2: not registered yet", started=STARTED
+        )
+
+    def cancel(self, operation_id: str, owner: Mapping[str, Any]) -> None:
+        self._do(operation_id, owner)
+        self.cancelled.append(operation_id)
+
+    def _do(self, what: str, item: Mapping[str, Any]) -> None:
+        verb, _, argument = what.partition(" ")
+        match verb:
+            case "log":
+                log.info("seen", count=3, namespace=7, missing=None, item={"a": 1})
+            case "long-log":
+                log.info("long", text="x" * 100_000, **{f"field{n}": "y" * 3_999 for n in range(20)})
+            case "raise":
+                error = getattr(errors, argument)
+                raise error("the object is odd", hint="look at it")
+            case "break":
+                secret = "hunter2"
+                raise KeyError(secret)
+            case "meet":
+                self.together.wait(10)
+            case "wait":
+                Path(argument).read_bytes()  # a named pipe: blocks until the test writes to it
+            case "chat":
+                for number in range(int(argument)):
+                    log.info("chatting", number=number, padding="z" * 1_000)
+
+
+class ObligingRestore(Obliging):
+    def execute(  # type: ignore[override] # the same action under Velero's other signature
+        self, item: Mapping[str, Any], stored: Mapping[str, Any], restore: Mapping[str, Any]
+    ) -> RestoreOutcome:
+        self._do(item.get("data", {}).get("do", ""), item)
+        return RestoreOutcome(item={**item, "status": stored.get("status")}, skip=True, operation_id="op-2")
+
+
+class ObligingDelete(Obliging):
+    def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> None:  # type: ignore[override] # likewise
+        self._do(item.get("data", {}).get("do", ""), item)
+        self.deleted.append(f"{backup['metadata']['name']}/{item['metadata']['name']}")
+
+
+def table() -> ActionTable:
+    return ActionTable(
+        backup={"capture": Obliging(), "withhold": Obliging()},
+        restore={"replay": ObligingRestore()},
+        delete={"purge": ObligingDelete()},
+    )
