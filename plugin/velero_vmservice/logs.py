@@ -48,7 +48,6 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
         processors=[*shared, copy_to_session, structlog.processors.format_exc_info, _as_json],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=out),
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(

@@ -4,51 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import socket
-import socketserver
-import threading
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from tests.contract.servers import Application, answering, served
 
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.adapters.s3_location import S3Location, connect
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable, Iterator
-
-Application = Any
-"""A WSGI application."""
 
 SECRET: Final = "s3cr3t-that-no-message-may-show"
 CREDENTIALS: Final = f"[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {SECRET}\n"
 
 CONDITION: Final = "If-None-Match"
 CHECKSUM: Final = "x-amz-checksum-sha256"
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, *_: object, **__: object) -> None:
-        """Requests are no news."""
-
-
-@contextmanager
-def served(application: Application, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve a WSGI application on a free port; yields its URL."""
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet, ssl_context=tls)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def moto_application() -> Application:
@@ -62,7 +36,7 @@ def moto() -> Any:
 
 
 @contextmanager
-def altered(alter: Callable[[dict[str, Any]], bytes | None]) -> Iterator[str]:
+def altered(alter: Callable[[dict[str, Any]], str | None]) -> Iterator[str]:
     """Serve moto behind `alter`, which changes a request or answers it itself with an S3 error's code."""
     behind = moto_application()
 
@@ -70,15 +44,15 @@ def altered(alter: Callable[[dict[str, Any]], bytes | None]) -> Iterator[str]:
         refusal = alter(environ)
         if refusal is None:
             return behind(environ, start)
-        return s3_error("501 Not Implemented", refusal.decode())(environ, start)
+        return s3_error("501 Not Implemented", refusal)(environ, start)
 
     with served(application) as url:
         yield url
 
 
-def refuses(*headers: str) -> Callable[[dict[str, Any]], bytes | None]:
+def refuses(*headers: str) -> Callable[[dict[str, Any]], str | None]:
     """Play a server that answers 501 to headers that it does not know."""
-    return lambda environ: b"NotImplemented" if any(_header(name) in environ for name in headers) else None
+    return lambda environ: "NotImplemented" if any(_header(name) in environ for name in headers) else None
 
 
 def ignores(*headers: str) -> Callable[[dict[str, Any]], None]:
@@ -97,63 +71,24 @@ def s3_error(status: str, code: str, message: str = "as the server says it") -> 
     return answering(status, "application/xml", body)
 
 
-def answering(status: str, content_type: str, body: bytes, **headers: str) -> Application:
-    """Answer everything with the same bytes."""
-
-    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        _swallow(environ)
-        start(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers.items()])
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-
-    return application
-
-
-@dataclasses.dataclass(kw_only=True)
 class Scripted:
     """A server whose answer a test chooses, and a store on it."""
 
-    answer: Application
-    store: S3Store
+    def __init__(self) -> None:
+        self.answer = s3_error("500 Internal Server Error", "Unset")
+        self.store: S3Store
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        return self.answer(environ, start)
 
 
 @contextmanager
 def scripted() -> Iterator[Scripted]:
     """Serve whatever `answer` is."""
-    with served(script.answer) as url:
-        found = location(url, "the-bucket")
-        script = Scripted(answer=s3_error("500 Internal Server Error", "Unset"), store=open_store(found, Path()))
-        yield script
-
-
-@contextmanager
-def silent() -> Iterator[str]:
-    """Accept connections and never answer; yields a URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
-@contextmanager
-def breaking_off() -> Iterator[str]:
-    """Promise a body and close the connection in the middle of it; yields a URL."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: x\r\nContent-Length: 100\r\n\r\nonly this"
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(65536)
-            self.request.sendall(head)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def refused() -> str:
-    """Return a URL where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+    application = Scripted()
+    with served(application) as url:
+        application.store = open_store(location(url, "the-bucket"), Path())
+        yield application
 
 
 def location(url: str, bucket: str, **changes: Any) -> S3Location:
@@ -199,8 +134,3 @@ def bare_client(url: str) -> Any:
 
 def _header(name: str) -> str:
     return f"HTTP_{name.upper().replace('-', '_')}"
-
-
-def _swallow(environ: dict[str, Any]) -> None:
-    """Read the request's body, or closing would reset the connection under the client."""
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

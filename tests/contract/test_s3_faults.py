@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import re
-import ssl
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from tests.contract import s3_servers
+from tests.contract import s3_servers, servers
+from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import digest, put
 
 from velero_vmservice.core.errors import (
@@ -109,7 +103,7 @@ def test_a_refusal_of_the_server_is_explained(
 
 @pytest.mark.parametrize("verb", ["store", "read", "list"])
 def test_a_redirect_is_not_followed_for_ever(scripted: s3_servers.Scripted, verb: str) -> None:
-    scripted.answer = s3_servers.answering(
+    scripted.answer = servers.answering(
         "301 Moved Permanently", "text/html", b"<html>301</html>", location="https://s3.example.com/the-bucket?x=y"
     )
 
@@ -119,8 +113,8 @@ def test_a_redirect_is_not_followed_for_ever(scripted: s3_servers.Scripted, verb
 
 
 def test_an_unknown_authority_is_told_and_a_known_one_is_trusted(tmp_path: Path) -> None:
-    context, authority = _certificate(tmp_path)
-    with s3_servers.served(s3_servers.moto_application(), tls=context) as url:
+    context, authority = self_signed(tmp_path)
+    with servers.served(s3_servers.moto_application(), tls=context) as url:
         error = _refusal(_store(url, tmp_path), "store", "TLS certificate is not trusted", "caCert")
         assert isinstance(error, InvalidSettings)
 
@@ -132,8 +126,8 @@ def test_an_unknown_authority_is_told_and_a_known_one_is_trusted(tmp_path: Path)
 
 
 def test_verification_is_switched_off_only_where_the_location_says_so(tmp_path: Path) -> None:
-    context, authority = _certificate(tmp_path)
-    with s3_servers.served(s3_servers.moto_application(), tls=context) as url:
+    context, authority = self_signed(tmp_path)
+    with servers.served(s3_servers.moto_application(), tls=context) as url:
         found = s3_servers.location(url, _bucket(url, tmp_path, authority), verify_tls=False)
         store = s3_servers.open_store(found, tmp_path)
         put(store, "a.json", b"{}")
@@ -149,7 +143,7 @@ def test_tls_where_none_is_spoken_is_told(moto: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", _OPERATIONS)
 def test_a_refused_port_is_unreachable(verb: str, tmp_path: Path) -> None:
-    error = _refusal(_store(s3_servers.refused(), tmp_path), verb, "cannot be reached", "Connection refused")
+    error = _refusal(_store(servers.refused(), tmp_path), verb, "cannot be reached", "Connection refused")
 
     assert isinstance(error, Unavailable)
 
@@ -162,14 +156,14 @@ def test_a_name_that_does_not_resolve_is_unreachable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["store", "read", "list"])
 def test_a_server_that_hangs_is_given_up(verb: str, tmp_path: Path) -> None:
-    with s3_servers.silent() as url:
+    with servers.silent() as url:
         error = _refusal(_store(url, tmp_path, timeout_seconds=0.2), verb, "did not answer in time", "s3_timeout")
 
     assert isinstance(error, Unavailable)
 
 
 def test_a_body_that_breaks_off_is_unavailable(tmp_path: Path) -> None:
-    with s3_servers.breaking_off() as url:
+    with servers.breaking_off() as url:
         error = _refusal(_store(url, tmp_path, timeout_seconds=1.0), "read")
 
     assert isinstance(error, Unavailable)
@@ -182,7 +176,7 @@ _PAGES = [b"<html><body>Welcome to nginx!</body></html>", b"<html><p>not closed"
 @pytest.mark.parametrize("body", _PAGES)
 @pytest.mark.parametrize("verb", ["store", "read"])
 def test_a_web_page_is_not_s3(scripted: s3_servers.Scripted, verb: str, status: str, body: bytes) -> None:
-    scripted.answer = s3_servers.answering(status, "text/html", body)
+    scripted.answer = servers.answering(status, "text/html", body)
 
     assert isinstance(_refusal(scripted.store, verb, "is not S3", "S3 URL"), InvalidSettings)
 
@@ -192,13 +186,13 @@ def test_a_web_page_is_not_s3(scripted: s3_servers.Scripted, verb: str, status: 
 def test_a_list_that_is_no_list_is_an_error_and_never_empty(
     scripted: s3_servers.Scripted, verb: str, body: bytes
 ) -> None:
-    scripted.answer = s3_servers.answering("200 OK", "text/html", body)
+    scripted.answer = servers.answering("200 OK", "text/html", body)
 
     _refusal(scripted.store, verb, "S3", "correct the S3 URL")
 
 
 def test_a_gateways_own_error_page_is_transient(scripted: s3_servers.Scripted) -> None:
-    scripted.answer = s3_servers.answering("502 Bad Gateway", "text/html", b"<html>502</html>")
+    scripted.answer = servers.answering("502 Bad Gateway", "text/html", b"<html>502</html>")
 
     assert isinstance(_refusal(scripted.store, "read", "without an S3 answer", "502"), Unavailable)
 
@@ -255,31 +249,3 @@ def _bucket(url: str, directory: Path, authority: str) -> str:
     name = "behind-tls"
     s3_servers.client(s3_servers.location(url, name, authorities=authority), directory).create_bucket(Bucket=name)
     return name
-
-
-def _certificate(directory: Path) -> tuple[ssl.SSLContext, str]:
-    """Return a server's context for 127.0.0.1 and the PEM of the authority that signed it: itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "storage.test")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = directory / "server.pem"
-    file.write_bytes(private + pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context, pem.decode()

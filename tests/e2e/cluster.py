@@ -128,7 +128,9 @@ class Cluster:
 
     def _kind(self, resource: str) -> Resource:
         plural, _, group = resource.partition(".")
-        return self._client().resources.get(name=plural, group=group or None, api_version=None if group else "v1")
+        found = self._client().resources.search(name=plural)
+        # A kind is served in several versions; kubectl too reads the preferred one.
+        return next(one for one in found if (one.group or "", one.name, one.preferred) == (group, plural, True))
 
     def _client(self) -> DynamicClient:
         # Waiting asks several times a second: one connection, not one kubectl for each question.

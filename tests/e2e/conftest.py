@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from kubernetes import client, config
+from tests.e2e.scene import Scene
+from tests.e2e.sidecar import Sidecar
 from tests.e2e.stack import Stack
+from tests.e2e.velero import VSPHERE_PLUGIN
+from tests.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -48,3 +53,35 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             if text:
                 report.sections.append((f"{log} during this test, its end", text[-_TAIL:]))
     return report
+
+
+@pytest.fixture(scope="session")
+def supervisor(stack: Stack) -> Iterator[Supervisor]:
+    """VM Operator, WCP and a VADP vendor, at work on the stack's API server for the whole session."""
+    settings = client.Configuration()
+    config.load_kube_config(str(stack.cluster.kubeconfig), client_configuration=settings)
+    playing = Supervisor(client.ApiClient(settings))
+    with playing.operator:
+        yield playing
+
+
+@pytest.fixture(scope="session", params=["1.18.2", "1.15.2"])
+def scene(stack: Stack, supervisor: Supervisor, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """One Velero server with our sidecar and a plugin that raises errors for restricted kinds, as Supervisors run it."""
+    server = stack.velero(request.param)
+    server.add_plugin(VSPHERE_PLUGIN)
+    sidecar = Sidecar(server)
+    sidecar.start()
+    try:
+        server.start()
+        yield Scene(server=server, sidecar=sidecar, supervisor=supervisor)
+    finally:
+        server.close()
+        sidecar.stop()
+
+
+@pytest.fixture(name="space")
+def _space(scene: Scene, request: pytest.FixtureRequest) -> str:
+    """A namespace name of the test's own."""
+    test = request.node.originalname.removeprefix("test_").replace("_", "-")[:30].strip("-")
+    return f"{test}-{scene.server.version.replace('.', '-')}"

@@ -16,6 +16,16 @@ Manifest = dict[str, Any]
 
 RESTRICTED_KINDS = Path(__file__).parent / "data" / "restricted_kinds.txt"
 
+# of the definitions made here
+_VERSION = "v1alpha1"
+
+# what the real definitions demand of an object
+_REQUIRED_SPECS: dict[str, Manifest] = {
+    "cnsnodevmattachments.cns.vmware.com": {"nodeuuid": "node-1", "volumename": "volume-1"},
+    "cnsregistervolumes.cns.vmware.com": {"pvcName": "claim-1"},
+    "virtualmachineservices.vmoperator.vmware.com": {"type": "LoadBalancer"},
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestrictedKind:
@@ -75,6 +85,25 @@ def supervisor() -> list[Manifest]:
     return [*real, *for_restricted_kinds(real)]
 
 
+def one_of_each_restricted_kind(namespace: str) -> list[Manifest]:
+    """Return one minimal object of each of the 57 + 7 kinds, the namespaced ones in this namespace."""
+    versions = {definition["metadata"]["name"]: served_versions(definition)[-1] for definition in load("vm-operator")}
+    objects = []
+    for kind in restricted_kinds():
+        metadata = {"name": f"one-{namespace}"}
+        if kind.namespaced:
+            metadata["namespace"] = namespace
+        objects.append(
+            {
+                "apiVersion": f"{kind.group}/{versions.get(kind.resource, _VERSION)}",
+                "kind": kind.kind,
+                "metadata": metadata,
+                "spec": _REQUIRED_SPECS.get(kind.resource, {}),
+            }
+        )
+    return objects
+
+
 def served_versions(definition: Mapping[str, Any]) -> list[str]:
     """Return the API versions that a definition serves, as written."""
     return [version["name"] for version in definition["spec"]["versions"] if version["served"]]
@@ -89,7 +118,7 @@ def _anything_goes(kind: RestrictedKind) -> Manifest:
         "listKind": f"{kind.kind}List",
     }
     version = {
-        "name": "v1alpha1",
+        "name": _VERSION,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},

@@ -40,26 +40,28 @@ class Obliging:
         return CONFIG_MAPS
 
     def execute(self, item: Mapping[str, Any], owner: Mapping[str, Any]) -> BackupOutcome:
-        self._do(item.get("data", {}).get("do", ""), item)
+        self._do(item.get("data", {}).get("do", ""))
         done = {**item, "metadata": {**item["metadata"], "annotations": {"seen-in": owner["metadata"]["name"]}}}
         return BackupOutcome(
             item=done,
             operation_id="op-1",
             additional_items=(ResourceIdentifier(group="", resource="secrets", namespace="shop", name="a"),),
-            post_operation_items=(ResourceIdentifier(group="apps", resource="deployments", namespace="shop", name="b"),),
+            post_operation_items=(
+                ResourceIdentifier(group="apps", resource="deployments", namespace="shop", name="b"),
+            ),
         )
 
-    def progress(self, operation_id: str, owner: Mapping[str, Any]) -> Progress:
-        self._do(operation_id, owner)
+    def progress(self, operation_id: str, owner: Mapping[str, Any]) -> Progress:  # noqa: ARG002 - Velero's signature
+        self._do(operation_id)
         return Progress(
             completed=False, done=1, total=3, units="VMs", description="web-2: not registered yet", started=STARTED
         )
 
-    def cancel(self, operation_id: str, owner: Mapping[str, Any]) -> None:
-        self._do(operation_id, owner)
+    def cancel(self, operation_id: str, owner: Mapping[str, Any]) -> None:  # noqa: ARG002 - Velero's signature
+        self._do(operation_id)
         self.cancelled.append(operation_id)
 
-    def _do(self, what: str, item: Mapping[str, Any]) -> None:
+    def _do(self, what: str) -> None:
         verb, _, argument = what.partition(" ")
         match verb:
             case "log":
@@ -75,6 +77,7 @@ class Obliging:
             case "meet":
                 self.together.wait(10)
             case "wait":
+                log.info("waiting")
                 Path(argument).read_bytes()  # a named pipe: blocks until the test writes to it
             case "chat":
                 for number in range(int(argument)):
@@ -85,13 +88,14 @@ class ObligingRestore(Obliging):
     def execute(  # type: ignore[override] # the same action under Velero's other signature
         self, item: Mapping[str, Any], stored: Mapping[str, Any], restore: Mapping[str, Any]
     ) -> RestoreOutcome:
-        self._do(item.get("data", {}).get("do", ""), item)
-        return RestoreOutcome(item={**item, "status": stored.get("status")}, skip=True, operation_id="op-2")
+        self._do(item.get("data", {}).get("do", ""))
+        done = {**item, "status": stored.get("status"), "seen-in": restore["metadata"]["name"]}
+        return RestoreOutcome(item=done, skip=True, operation_id="op-2")
 
 
 class ObligingDelete(Obliging):
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> None:  # type: ignore[override] # likewise
-        self._do(item.get("data", {}).get("do", ""), item)
+        self._do(item.get("data", {}).get("do", ""))
         self.deleted.append(f"{backup['metadata']['name']}/{item['metadata']['name']}")
 
 

@@ -28,6 +28,7 @@ from velero_vmservice.pb import velero_v2_pb2_grpc as v2_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Self
 
 SHUTDOWN_SECONDS = 2.0
 """After Shutdown, go-plugin gives the process this long before it kills it."""
@@ -90,7 +91,7 @@ class PluginProcess:
             self.kill()
             raise
 
-    def __enter__(self) -> PluginProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,9 +139,7 @@ class PluginProcess:
             )
         )
 
-    def backup_progress(
-        self, plugin: str, operation_id: str, backup: Mapping[str, Any]
-    ) -> generated.OperationProgress:
+    def backup_progress(self, plugin: str, operation_id: str, backup: Mapping[str, Any]) -> generated.OperationProgress:
         return self.backup_items.Progress(
             v2.BackupItemActionProgressRequest(plugin=plugin, operationID=operation_id, backup=_json(backup))
         ).progress
@@ -201,7 +200,7 @@ class PluginProcess:
         parts = line.decode().strip().split("|")
         if not line:
             raise StartError(f"plugin exited with {self._process.wait()} before we could connect")
-        if parts[:3] != ["1", "2", "unix"] or parts[4:] != ["grpc"]:
+        if parts[:3] != ["1", "2", "unix"] or parts[4:5] != ["grpc"]:  # a certificate may follow
             raise StartError(f"unrecognized remote plugin message: {line!r}")
         return line.decode().strip()
 

@@ -46,10 +46,10 @@ class Cluster:
         self._client = DynamicClient(api_client, cache_file=cache)  # type: ignore[no-untyped-call]  # theirs
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        """Return an object, or None."""
+        """Return an object, or None; also when the kind is not served."""
         try:
             return self._read(self._resource(kind).get(name=name, namespace=namespace or None, **_CALL))
-        except NotFoundError:
+        except (NotFoundError, ResourceNotFoundError):
             return None
 
     def list(self, kind: str, namespace: str = "", *, labels: Mapping[str, str] | None = None) -> Sequence[Object]:

@@ -8,7 +8,6 @@ away, slow, or says no. It never decides what a Supervisor does: that is the pla
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import kmock
 import yaml
-from kmock import Response  # type: ignore[attr-defined]  # importable, only missing from its `__all__`
+from aiohttp import web
 from kubernetes import client
 from tests.supervisor.api_defaults import Defaults
 from tests.supervisor.api_objects import Content, Objects, Review, Target
@@ -32,10 +31,9 @@ from tests.supervisor.api_requests import (
 from tests.supervisor.api_resources import resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
     from pathlib import Path
 
-    from aiohttp import web
     from tests.supervisor.api_resources import Resource
 
 _SEEDED: Final = frozenset({"uid", "creationTimestamp", "deletionTimestamp", "generation"})
@@ -60,11 +58,23 @@ class Fault:
 
 
 class _Handler(kmock.KubernetesScaffold):
+    """kmock with two ways around it: a path it cannot read, and a search through all requests at each new one."""
+
+    def __init__(self, answer: Callable[[kmock.Request], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__()
+        self._answer = answer
+
     async def __call__(self, raw_request: web.BaseRequest) -> web.StreamResponse:
         if raw_request.path == NAMESPACES:
             url = raw_request.rel_url.with_path(NAMESPACES_RESPELLED, keep_query=True)
             raw_request = raw_request.clone(rel_url=url)
         return await super().__call__(raw_request)
+
+    async def _handle(self, request: kmock.Request) -> web.StreamResponse:
+        del self._requests[:-1]
+        if request.url.path.startswith("/api"):
+            return await self._answer(request)
+        return await super()._handle(request)
 
 
 class EmulatedApi:
@@ -76,8 +86,7 @@ class EmulatedApi:
         self._objects.admission.append(Defaults())
         self._faults: list[Fault] = []
         self._calls: list[Call] = []
-        self._handler = _Handler()
-        self._handler[re.compile(r"/(api|apis)(/.*)?")] << self._answer
+        self._handler = _Handler(self._answer)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="emulated-api", daemon=True)
         self._thread.start()
@@ -182,17 +191,17 @@ class EmulatedApi:
             self._faults.remove(fault)
             self._loop.call_soon_threadsafe(fault.over.set)
 
-    async def _answer(self, request: kmock.Request) -> Response:
+    async def _answer(self, request: kmock.Request) -> web.StreamResponse:
         call = call_of(request)
         self._calls.append(call)
         for fault in tuple(self._faults):
             if fault.strikes(call):
                 if fault.status:
                     document = status_document(fault.status, fault.message)
-                    return Response(status=fault.status, payload=document)
+                    return web.json_response(document, status=fault.status)
                 await fault.over.wait()
         status, payload = answer(call, request, self._objects, self._served)
-        return Response(status=status, payload=payload)
+        return web.json_response(payload, status=status)
 
     def _listen(self) -> None:
         self._server = kmock.Server(self._handler, port=self._port)

@@ -184,6 +184,7 @@ def two_tier(
     database: int = 1,
     root: str = "",
     power: str = "PoweredOn",
+    grouped: bool = True,
 ) -> Application:
     """A web and a database tier: a group for each inside the application's group, a load balancer and an inner service.
 
@@ -194,6 +195,7 @@ def two_tier(
         database: Number of database machines, each with a data volume.
         root: One more group around the application's, for three levels.
         power: The root group's powerState; "" leaves the groups without and only sets the machines'.
+        grouped: Whether there are groups at all; 8.0 U3 has none.
     """
     where = namespace or name
     tiers = {"db": database, "web": web}
@@ -203,7 +205,7 @@ def two_tier(
             f"{name}-{tier}-{number}",
             namespace=where,
             labels={"app": name, "tier": tier},
-            group=f"{name}-{tier}",
+            group=f"{name}-{tier}" if grouped else "",
             volumes=("data",) if tier == "db" else (),
             power=power or "PoweredOn",
             secret=secret,
@@ -241,6 +243,6 @@ def two_tier(
         secrets=(bootstrap_secret(secret, namespace=where),),
         claims=tuple(claim for machine in machines for claim in claims_of(machine)),
         machines=tuple(machines),
-        groups=tuple(groups),
+        groups=tuple(groups) if grouped else (),
         services=tuple(services),
     )

@@ -7,12 +7,12 @@ addresses handed out.
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import structlog
 import urllib3
 from kubernetes.client import ApiException
 from tests.supervisor import csi, machine_controller
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.supervisor.cluster import Cluster, Object
     from tests.supervisor.vcenter import VCenter
 
-_log = structlog.get_logger()
+_log = logging.getLogger(__name__)
 _WAKES: Final = 3  # what a controller writes wakes it again at once; the next pass sees to the rest
 
 
@@ -100,20 +100,22 @@ class VmOperator:
                 with self._turn:
                     self.reconcile_once()
             except (ApiException, urllib3.exceptions.HTTPError) as error:
-                _log.debug("vm operator pass failed", error=str(error))
+                _log.debug("pass failed: %s", error)
 
     def _each(self, kind: str, namespace: str, reconcile: Callable[..., None]) -> None:
         for listed in self._cluster.list(kind, namespace):
             metadata = listed["metadata"]
-            for _ in range(_WAKES):
+            newest: Object | None = listed
+            for turn in range(_WAKES):
                 before = self._cluster.writes
-                newest = self._cluster.get(kind, metadata["name"], metadata["namespace"])
+                if turn or kind == "VirtualMachineGroup":  # parents change their children within one pass
+                    newest = self._cluster.get(kind, metadata["name"], metadata["namespace"])
                 if newest is None:
                     break
                 try:
                     reconcile(newest, now=self._clock())
                 except ApiException as error:
-                    _log.debug("reconcile failed", kind=kind, name=metadata["name"], status=error.status)
+                    _log.debug("reconcile of %s %s failed: %s", kind, metadata["name"], error.status)
                     break
                 if self._cluster.writes == before:
                     break

@@ -7,11 +7,11 @@ so a test decides how long minutes are.
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
 import urllib3
 from kubernetes.client import ApiException
 from tests.supervisor import records
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.supervisor.cluster import Cluster
     from tests.supervisor.vcenter import VCenter, VsphereMachine
 
-_log = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 class Wcp:
@@ -101,7 +101,7 @@ class Wcp:
             try:
                 self.tick()
             except (ApiException, urllib3.exceptions.HTTPError) as error:
-                _log.debug("wcp tick failed", error=str(error))
+                _log.debug("tick failed: %s", error)
 
     def _wants_registration(self, machine: VsphereMachine) -> bool:
         """Say whether a machine was restored and not registered since: by its plain disks, or its absent object."""

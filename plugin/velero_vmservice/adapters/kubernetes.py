@@ -96,7 +96,7 @@ class KubernetesCluster:
         served = self._served(ref.kind, version)
         if served is None:
             raise NotFound(f"{what}: the API server does not serve that", hint=self._versions_hint(ref.kind))
-        return Manifest(self._read(what, served.path(ref.namespace, ref.name)))
+        return Manifest(self._read(what, served.object(ref.namespace, ref.name)))
 
     def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
         """Return the kind's objects in the namespace; see the port."""
@@ -106,7 +106,7 @@ class KubernetesCluster:
             if served is None:
                 return ()
             try:
-                found = list(self._items(what, served.path(namespace)))
+                found = list(self._items(what, served.collection(namespace)))
             except _PagesExpired:
                 continue
             except NotFound:
@@ -122,13 +122,13 @@ class KubernetesCluster:
         kind = Kind(manifest.group, "", manifest.kind_name)
         what = f"cannot create {ObjectRef(kind, manifest.namespace, manifest.name)}"
         served = self._writable(what, kind, manifest.version)
-        path = served.path(manifest.namespace)
+        path = served.object(manifest.namespace, manifest.name).rpartition("/")[0]
         return Manifest(self._write(what, "post", path, manifest.content, dry_run=dry_run))
 
     def patch(self, ref: ObjectRef, change: Mapping[str, Any], *, version: str, dry_run: bool = False) -> Manifest:
         """Apply a JSON merge patch; see the port."""
         what = f"cannot patch {ref}"
-        path = self._writable(what, ref.kind, version).path(ref.namespace, ref.name)
+        path = self._writable(what, ref.kind, version).object(ref.namespace, ref.name)
         return Manifest(self._write(what, "patch", path, change, dry_run=dry_run, content_type=_MERGE_PATCH))
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
@@ -247,7 +247,7 @@ def kubernetes_event(
         {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{about.name}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
+            "metadata": {"name": f"{about.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
             "involvedObject": {
                 "apiVersion": api_version,
                 "kind": about.kind.name,

@@ -42,26 +42,25 @@ class Served:
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    def path(self, namespace: str, name: str = "") -> str:
-        """Return the path of one object, or of all; of all namespaces if `namespace` is empty.
+    def collection(self, namespace: str) -> str:
+        """Return the path of all objects in the namespace, of all namespaces if it is ''."""
+        within = f"/namespaces/{self._segment(namespace)}" if self.namespaced and namespace else ""
+        return f"/{'apis' if self.group else 'api'}/{self.api_version}{within}/{self.plural}"
 
-        Raises `InvalidItem` for a name that would lead the request elsewhere: names come from backups, which
-        others may have written.
-        """
-        parts = [
-            "apis" if self.group else "api",
-            self.api_version,
-            *(("namespaces", namespace) if self.namespaced and namespace else ()),
-            self.plural,
-            *((name,) if name else ()),
-        ]
-        for part in (namespace, name):
-            if part and not _PATH_SEGMENT.fullmatch(part):
-                raise InvalidItem(
-                    f'{self.kind} {namespace}/{name}: "{part}" is no name of a Kubernetes object',
-                    hint="the backup or the call holds a damaged name",
-                )
-        return "/" + "/".join(parts)
+    def object(self, namespace: str, name: str) -> str:
+        """Return the path of one object."""
+        within = f"/namespaces/{self._segment(namespace)}" if self.namespaced else ""
+        prefix = "apis" if self.group else "api"
+        return f"/{prefix}/{self.api_version}{within}/{self.plural}/{self._segment(name)}"
+
+    def _segment(self, name: str) -> str:
+        """Return the name if it cannot lead the request elsewhere: names come from backups that others may write."""
+        if not _PATH_SEGMENT.fullmatch(name):
+            raise InvalidItem(
+                f'"{name}" is no name of a Kubernetes object, asked for as {self.kind}',
+                hint="the backup or the call holds a damaged name",
+            )
+        return name
 
 
 class Discovery:

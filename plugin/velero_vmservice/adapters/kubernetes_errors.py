@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from velero_vmservice.core.errors import (
@@ -42,9 +42,10 @@ def translated(what: str) -> Iterator[None]:
         yield
     except ApiException as error:
         raise _from_answer(error, what) from None  # the library's text repeats headers and its own traceback
-    except Urllib3Timeout as error:
-        raise Unavailable(f"{what}: the API server did not answer in time", hint=_LOOK) from error
     except HTTPError as error:
+        # A refused connection is a timeout as well to urllib3, a name that does not resolve a refused connection.
+        if isinstance(error, Urllib3Timeout) and not isinstance(error, NewConnectionError):
+            raise Unavailable(f"{what}: the API server did not answer in time", hint=_LOOK) from error
         raise Unavailable(f"{what}: the API server cannot be reached ({_reason(error)})", hint=_LOOK) from error
     except ValueError as error:
         raise Unavailable(f"{what}: the answer is not JSON", hint="look for a proxy before the API server") from error

@@ -176,8 +176,8 @@ class MemoryCluster:
         """Apply a merge patch; see the port."""
         self.calls("dry-run patch" if dry_run else "patch", str(ref))
         with self._lock:
-            before = self._stored(ref)
             self._check_writable(ref, version)
+            before = self._stored(ref)
             _check_precondition(ref, before["metadata"], change.get("metadata") or {})
             after = merged(before, {key: change[key] for key in change if key != "status"})
             if after != before:

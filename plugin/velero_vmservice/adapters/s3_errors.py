@@ -116,7 +116,9 @@ _DAMAGED: Final = _Meaning(
     "the call is made again; if it lasts, look for a proxy in between",
 )
 _NOT_S3: Final = _Meaning(
-    InvalidSettings, "what answers there is not S3", "correct the S3 URL in {source}; a web page or proxy may answer"
+    InvalidSettings,
+    "what answers there is not S3",
+    "correct the S3 URL in {source}, http:// or https:// included; a web page or proxy may answer",
 )
 _NO_TLS: Final = _Meaning(
     InvalidSettings, "what answers there does not speak TLS", "use http:// or the port of the TLS listener in {source}"
@@ -222,7 +224,8 @@ def code(error: boto.ClientError) -> str:
 def _from_answer(error: boto.ClientError) -> tuple[_Meaning, str]:
     answer: Mapping[str, Any] = error.response
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    name = code(error)
+    # Where the body is no S3 error document, botocore gives the status as the code, or for other XML nothing.
+    name = code(error) or str(status)
     words = f"{name}: {answer.get('Error', {}).get('Message', '')}"
     if meaning := _BY_CODE.get(name):
         if meaning is _REDIRECTED:
@@ -230,11 +233,9 @@ def _from_answer(error: boto.ClientError) -> tuple[_Meaning, str]:
         return meaning, words
     if name.startswith("KMS."):
         return _KMS, words
-    # botocore falls back to the status where the body is no S3 error document.
-    documented = bool(name) and not name.isdigit()
     if status >= _SERVER_ERROR:
-        return (_OVERLOADED if documented else _FAILING), words
-    return (_REFUSED if documented else _NOT_S3), words
+        return (_FAILING if name.isdigit() else _OVERLOADED), words
+    return (_NOT_S3 if name.isdigit() else _REFUSED), words
 
 
 def _without_query(url: str) -> str:

@@ -103,8 +103,6 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
             verify=_verify(location, directory),
             config=config,
         )
-        client.meta.events.register_first("needs-retry.s3", _give_up_redirects)
-        return client
     except LIBRARY_ERRORS as error:
         raise translate(error, "open", "", location.place) from None  # the cause may quote the credentials
     except ValueError:
@@ -112,6 +110,8 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
             f"cannot open {location.place}: the S3 URL is not valid",
             hint=f"give {location.source} a URL like https://s3.example.com:9000",
         ) from None
+    client.meta.events.register_first("needs-retry.s3", _give_up_redirects)
+    return client
 
 
 def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
@@ -120,9 +120,9 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
     botocore would ask for the region by a HEAD, which is redirected as well, until its stack is used up: so does
     a web server that sends http:// to https://.
     """
-    http, parsed = response or (None, {})
-    if http is None or http.status_code not in _REDIRECTS:
+    if response is None or response[0].status_code not in _REDIRECTS:
         return
+    http, parsed = response
     if "x-amz-bucket-region" not in http.headers and "Region" not in parsed.get("Error", {}):
         raise boto.ClientError(parsed, operation.name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core.manifest import (
     CNS_REGISTER_VOLUME,
@@ -14,6 +14,8 @@ from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE_GROUP,
     VIRTUAL_MACHINE_SERVICE,
     Manifest,
+    mapping,
+    sequence,
 )
 from velero_vmservice.core.readiness import Volumes, read_machine
 
@@ -93,10 +95,21 @@ def observe(
 def is_vsphere_namespace(namespace: Manifest) -> bool:
     """Say whether vCenter made the namespace: it leaves its folder and resource pool on it.
 
-    Machines can be registered into no other namespace; Velero makes plain ones where they are missing.
+    Machines can be registered into no other namespace. Velero makes plain ones where they are missing, and copies
+    those marks onto them from the backup; then only Velero owns them (`metadata.managedFields`).
     """
-    marks = (*namespace.annotations, *namespace.labels)
-    return any(key.startswith("vmware-system-") or key == "vSphereClusterID" for key in marks)
+    marks = [*(f"f:{key}" for key in namespace.annotations), *(f"f:{key}" for key in namespace.labels)]
+    marks = [mark for mark in marks if mark.startswith("f:vmware-system-") or mark == "f:vSphereClusterID"]
+    owners = {str(entry.get("manager")) for entry in _owning(namespace, marks)}
+    return bool(marks) and not (owners and all(owner.startswith("velero") for owner in owners))
+
+
+def _owning(namespace: Manifest, marks: Iterable[str]) -> Iterable[Mapping[str, Any]]:
+    for entry in sequence(namespace.metadata.get("managedFields")):
+        fields = mapping(mapping(mapping(entry).get("fieldsV1")).get("f:metadata"))
+        owned = {*mapping(fields.get("f:annotations")), *mapping(fields.get("f:labels"))}
+        if not owned.isdisjoint(marks):
+            yield entry
 
 
 def _registering(registrations: Iterable[Manifest]) -> Iterable[tuple[str, str]]:

@@ -121,9 +121,7 @@ def _waiting(missing: list[str], observed: Observation, *, absent: bool) -> str:
 def _first(subject: Subject, pending: Iterable[Subject]) -> Subject | None:
     """Return an object that has to come before this one and is still to be replayed."""
     groups = [
-        one
-        for one in pending
-        if one.is_group and one.ref != subject.ref and one.ref.namespace == subject.ref.namespace
+        one for one in pending if one.is_group and one.ref != subject.ref and one.ref.namespace == subject.ref.namespace
     ]
     if not subject.is_group:
         needs = set(subject.topology.needs)

@@ -137,9 +137,11 @@ def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> 
             return f"annotated {key} by a guest cluster's cloud provider"
     machines = tuple(chosen)
     nodes = [machine.name for machine in machines if not machine.recorded]
-    if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
-        return f"all its machines are nodes of a guest cluster ({nodes[0]})" if nodes and len(nodes) == len(machines) else ""
-    return f"selects {nodes[0]}, a node of a guest cluster" if nodes else ""
+    if manifest.kind_name != VIRTUAL_MACHINE_GROUP.name:
+        return f"selects {nodes[0]}, a node of a guest cluster" if nodes else ""
+    return (
+        f"all its machines are nodes of a guest cluster ({nodes[0]})" if nodes and len(nodes) == len(machines) else ""
+    )
 
 
 def named(manifest: Manifest, names: Iterable[str]) -> Topology:

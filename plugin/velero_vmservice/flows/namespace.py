@@ -47,27 +47,31 @@ class NamespaceFactsOnce:
 
     def of(self, run: BackupRun, namespace: str) -> NamespaceFacts:
         """Return the stored facts; on the first call for a backup, observe the namespace and store them."""
-        key = f"{run.uid}/{run.namespace_key(namespace)}"
         with self._lock:
-            if key not in self._known:
-                self._known[key] = self._write(run, namespace)
-            return self._known[key]
+            return self._once(run, namespace)
 
     def attempt(self, run: BackupRun, namespace: str) -> None:
         """Write the facts if it can be done; a failure is logged, never raised, and not repeated per item."""
-        key = f"{run.uid}/{run.namespace_key(namespace)}"
-        if key in self._failed:
-            return
-        try:
-            self.of(run, namespace)
-        except VmServiceError as error:
-            self._failed[key] = error
-            log.warning(  # an error would make the backup PartiallyFailed
-                "namespace facts not stored",
-                namespace=namespace,
-                cause=error.message,
-                remedy=error.hint or "the machines' disks will not be recognised at restore",
-            )
+        key = _key(run, namespace)
+        with self._lock:
+            if key in self._failed:
+                return
+            try:
+                self._once(run, namespace)
+            except VmServiceError as error:
+                self._failed[key] = error
+                log.warning(  # an error would make the backup PartiallyFailed
+                    "namespace facts not stored",
+                    namespace=namespace,
+                    cause=error.message,
+                    remedy=error.hint or "the machines' disks will not be recognised at restore",
+                )
+
+    def _once(self, run: BackupRun, namespace: str) -> NamespaceFacts:
+        key = _key(run, namespace)
+        if key not in self._known:
+            self._known[key] = self._write(run, namespace)
+        return self._known[key]
 
     def _write(self, run: BackupRun, namespace: str) -> NamespaceFacts:
         store = self._locations.open(run.location)
@@ -99,3 +103,7 @@ class NamespaceFactsOnce:
         for finding in restorability.namespace_findings(stored):
             log.warning("restorability", namespace=namespace, code=finding.code, finding=finding.message)
         return stored
+
+
+def _key(run: BackupRun, namespace: str) -> str:
+    return f"{run.uid}/{run.namespace_key(namespace)}"

@@ -7,13 +7,15 @@ after a crash. One round observes each target namespace once; the polls of the o
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core import operation, plan, verification
+from velero_vmservice.core import compare, operation, plan, verification
 from velero_vmservice.core.errors import AlreadyExists, NotFound, VmServiceError
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import STABLE_SECONDS
@@ -39,6 +41,20 @@ REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
 
+@dataclass(slots=True)
+class Absence:
+    """A store that was away: not asked again in this round, so that it costs one timeout and not one per object."""
+
+    until: float = float("-inf")
+    words: str = ""
+
+    def lasts(self, now: float) -> bool:
+        return now < self.until
+
+    def begin(self, words: str, now: float) -> None:
+        self.until, self.words = now + ROUND_SECONDS, words
+
+
 class Rounds:
     """What this process remembers of one restore."""
 
@@ -46,6 +62,8 @@ class Rounds:
         self.lock = threading.Lock()
         self.tasks: dict[str, Task] = {}
         self.namespaces: dict[str, NamespaceRound] = {}
+        self.captures = Absence()
+        self.results = Absence()
         self.waiting_told = False
 
     def open_tasks(self) -> list[Task]:
@@ -59,6 +77,20 @@ class Rounds:
             for task in self.tasks.values()
             if task is not but and task.stage is Stage.WAITING and task.subject is not None
         ]
+
+    def holds_back(self, task: Task) -> str:
+        """Say what is still unknown that may have to come before a task's object, or ''.
+
+        After a restart operations become known as Velero polls them, one after the other: once one is polled
+        again, all the others have been. A group whose capture could not be read yet may be anybody's parent.
+        """
+        if task.polls <= 1 and not all(one.announced for one in self.tasks.values()):
+            return "learning what else this restore replays"
+        for other in self.open_tasks():
+            unread = other.subject is None and other.replay.target == task.replay.target
+            if unread and other.replay.kind == VIRTUAL_MACHINE_GROUP:
+                return f"waits for the capture of {other.replay.destination}"
+        return ""
 
 
 class Replays:
@@ -91,7 +123,7 @@ class Replays:
             task.polls += 1
             self._advance(rounds, run)
             if task.stage.final and not task.stored:
-                self._results.keep(task, run)
+                self._keep(rounds, task, run)
             return task.progress()
 
     def cancel(self, operation_id: str, restore: Manifest) -> None:
@@ -105,6 +137,14 @@ class Replays:
                 task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
             if not task.stored:
                 self._results.keep(task, run)
+
+    def _keep(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
+        if rounds.results.lasts(self._clock.monotonic()):
+            task.not_stored = rounds.results.words
+            return
+        self._results.keep(task, run)
+        if not task.stored:
+            rounds.results.begin(task.not_stored, self._clock.monotonic())
 
     def _of(self, run: RestoreRun) -> Rounds:
         with self._lock:
@@ -129,18 +169,18 @@ class Replays:
             self._results.event(run, "Waiting", words)
 
     def _read_subjects(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        for task in rounds.open_tasks():
-            if task.subject is not None:
+        for task in [task for task in rounds.open_tasks() if task.subject is None]:
+            if rounds.captures.lasts(self._clock.monotonic()):
+                task.tell(rounds.captures.words, self._clock.now())
                 continue
             if self._clock.monotonic() > until:
                 return
             try:
-                task.subject, task.before, task.trimmed = self._subjects.read(task.replay, run)
+                task.read(self._subjects.read(task.replay, run))
             except VmServiceError as error:
-                stage = None if error.transient else Stage.FAILED
-                task.tell(str(error), self._clock.now(), stage=stage)
-                if error.transient:
-                    return  # whoever is away is away for the others too; the next poll asks again
+                task.tell(str(error), self._clock.now(), stage=None if error.transient else Stage.FAILED)
+                if error.transient:  # whoever is away is away for the others too
+                    rounds.captures.begin(str(error), self._clock.monotonic())
 
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         del run
@@ -150,14 +190,14 @@ class Replays:
             view = rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
             if now - view.at < ROUND_SECONDS:
                 continue
-            if now > until:
+            if now >= until:
                 return
             names = {task.replay.name for task in tasks if task.replay.target == namespace}
             try:
                 view.observed, view.problem = observe.look(self._cluster, self._clock, namespace, services=names), ""
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
-            view.at = now
+            view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         by_ref = {task.subject.ref: task for task in rounds.open_tasks() if task.subject is not None}
@@ -173,8 +213,9 @@ class Replays:
             step = plan.decide(
                 subject, run=run, observed=view.observed, gates=view.gates(subject), pending=rounds.pending(task)
             )
-            if step.action in (Action.CREATE, Action.UPDATE) and not task.may_act():
-                task.tell("every VM is ready; learning what else this restore replays", self._clock.now())
+            if step.action in (Action.CREATE, Action.UPDATE) and (words := rounds.holds_back(task)):
+                task.take(step)
+                task.tell(f"every VM is ready; {words}", self._clock.now())
                 continue
             self._take(task, subject, step, view)
             task.decided_at = view.at
@@ -187,7 +228,7 @@ class Replays:
             case Action.WAIT:
                 task.tell(step.reason, now)
             case Action.CREATE | Action.UPDATE:
-                self._write(task, subject, step)
+                self._write(task, subject, step, view.observed.live(subject.ref) if view.observed else None)
             case Action.VERIFY:
                 self._verify(task, subject, step, view)
             case Action.RETAIN:
@@ -195,15 +236,15 @@ class Replays:
             case Action.FAIL:
                 task.tell(step.reason, now, stage=Stage.FAILED)
 
-    def _write(self, task: Task, subject: Subject, step: Step) -> None:
+    def _write(self, task: Task, subject: Subject, step: Step, live: Manifest | None) -> None:
         """Create or update the object after a dry run; what the API server refuses is final, the rest is not."""
         now = self._clock.now()
         try:
             for dry_run in (True, False):
-                if step.action is Action.CREATE:
+                if live is None:
                     self._cluster.create(subject.wanted, dry_run=dry_run)
                 else:
-                    version, change = subject.wanted.version, _change(subject.wanted)
+                    version, change = subject.wanted.version, compare.change(subject.wanted, live)
                     self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
         except (AlreadyExists, NotFound) as error:
             task.tell(f"observed again: {error.message}", now)
@@ -224,10 +265,3 @@ class Replays:
             task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
         else:
             task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
-
-
-def _change(wanted: Manifest) -> dict[str, object]:
-    metadata: dict[str, object] = {"labels": dict(wanted.labels)}
-    if wanted.annotations:
-        metadata["annotations"] = dict(wanted.annotations)
-    return {"metadata": metadata, "spec": dict(wanted.spec)}

@@ -55,7 +55,7 @@ class ReplayAction:
         log.info(
             "replay deferred until the VMs are registered",
             object=str(replay.destination),
-            vms="unknown" if replay.vms is None and not replay.key else "as captured",
+            vms="as captured" if replay.vms is None else list(replay.vms),
             capture=replay.key or "none: the backup was taken without this plugin",
         )
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core.archive import BackupRun
@@ -16,6 +17,8 @@ from velero_vmservice.flows import documents
 if TYPE_CHECKING:
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Clock, Cluster, ObjectStore, StorageLocations
+
+log = structlog.get_logger()
 
 REMEMBERED = 512
 REMEMBERED_SECONDS = 600.0
@@ -46,15 +49,26 @@ class RestorePoints:
         return self._locations.open(self.backup(run).location)
 
     def facts(self, run: RestoreRun, namespace: str) -> NamespaceFacts | None:
-        """Return the facts of a namespace of the backup, or None if it was taken without this plugin."""
+        """Return the facts of a namespace of the backup, or None if it was taken without this plugin.
+
+        A backup that lies where nothing of ours can lie was; a store that fails to answer is not that.
+        """
         key = f"{run.uid}/{namespace}"
         with self._lock:
             if key in self._facts:
                 return self._facts[key]
-        try:
-            found = documents.read(self.store(run), self.backup(run).namespace_key(namespace), NamespaceFacts)
-        except (NotFound, InvalidItem, InvalidSettings):
-            found = None
+        found = self._read(run, namespace)
         with self._lock:
             self._facts[key] = found
         return found
+
+    def _read(self, run: RestoreRun, namespace: str) -> NamespaceFacts | None:
+        try:
+            backup, store = self.backup(run), self.store(run)
+        except (NotFound, InvalidItem, InvalidSettings) as error:
+            log.info("no facts about machines", namespace=namespace, cause=error.message)
+            return None
+        try:
+            return documents.read(store, backup.namespace_key(namespace), NamespaceFacts)
+        except NotFound:
+            return None

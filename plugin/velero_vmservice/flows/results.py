@@ -60,7 +60,7 @@ class Results:
             log.info("result was stored before", key=key)
         except VmServiceError as error:
             if error.transient:
-                task.notes = (*task.notes[:3], f"the result is not stored yet: {error.message}")
+                task.not_stored = error.message
                 return
             log.error("result not stored", key=key, cause=error.message, remedy=error.hint)
         task.stored = True

@@ -96,10 +96,11 @@ class Sealing:
         """Read documents until all were read or the budget is used up; say whether all were."""
         store = self._locations.open(run.location)
         until = self._clock.monotonic() + BUDGET_SECONDS
-        for key in _documents(store, run):
-            if key in unsealed.objects or key in unsealed.namespaces:
-                continue
-            if self._clock.monotonic() > until:
+        unread = (
+            key for key in _documents(store, run) if key not in unsealed.objects and key not in unsealed.namespaces
+        )
+        for count, key in enumerate(unread):
+            if count and self._clock.monotonic() > until:  # at least one, however slow the store is
                 return False
             body = store.get(key)
             if key.startswith(f"{run.prefix}namespaces/"):
@@ -108,7 +109,8 @@ class Sealing:
             else:
                 capture = archive.parse(Capture, body, key=key)
                 unsealed.objects[key] = archive.digest(body)
-                unsealed.machines.update(_versions(capture))
+                for name, version in _versions(capture):
+                    unsealed.machines[name] = version or unsealed.machines.get(name, "")
         return True
 
     def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import archive, mapping, topology
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.restore_point import RestorePoints
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was read of one object."""
+
+    subject: Subject
+    before: Observed
+    """What the object was like at backup."""
+    trimmed: tuple[str, ...]
+    """Fields that the target's API version does not know."""
+    remarks: tuple[str, ...]
+    """What to mind about it, in words."""
+
+
 class Subjects:
     """Reads what is to be replayed."""
 
@@ -25,8 +39,8 @@ class Subjects:
         self._cluster = cluster
         self._restore_points = restore_points
 
-    def read(self, replay: Replay, run: RestoreRun) -> tuple[Subject, Observed, tuple[str, ...]]:
-        """Return the object to replay, what it was like, and the fields that the target does not know.
+    def read(self, replay: Replay, run: RestoreRun) -> Source:
+        """Return the object to replay and what is known of it.
 
         Raises `Corrupt` if the capture was replaced, `NotFound` if it is gone and the operation carries no item,
         `Rejected` if the cluster does not serve the kind, `Unavailable` if either side is away.
@@ -37,17 +51,22 @@ class Subjects:
                 f"the cluster does not serve {replay.kind.resource}",
                 hint="groups need vSphere 9.0.1 or later; restore to such a Supervisor",
             )
-        manifest, connected, before = self._captured(replay, run)
+        manifest, connected, before, remarks = self._captured(replay, run)
         wanted, trimmed = mapping.wanted(manifest, namespace=replay.target, run=run, served=served)
-        return Subject(ref=replay.destination, wanted=wanted, topology=connected), before, trimmed
+        if trimmed:
+            remarks = (*remarks, f"{wanted.version} does not know {', '.join(trimmed)}: left out")
+        subject = Subject(ref=replay.destination, wanted=wanted, topology=connected)
+        return Source(subject=subject, before=before, trimmed=trimmed, remarks=remarks)
 
-    def _captured(self, replay: Replay, run: RestoreRun) -> tuple[Manifest, Topology, Observed]:
+    def _captured(self, replay: Replay, run: RestoreRun) -> tuple[Manifest, Topology, Observed, tuple[str, ...]]:
+        remark = "the backup was taken without this plugin: replayed from the backup's own item"
         try:
             if replay.key:
                 store = self._restore_points.store(run)
                 capture = documents.read(store, replay.key, Capture, sha256=replay.sha256)
-                return Manifest(capture.manifest), capture.topology, capture.observed
+                return Manifest(capture.manifest), capture.topology, capture.observed, ()
         except NotFound as error:
+            remark = f"the capture {replay.key} is gone: replayed from the backup's own item"
             if replay.item is None:
                 raise NotFound(
                     f"the capture {replay.key} is gone",
@@ -55,6 +74,5 @@ class Subjects:
                 ) from error
         manifest = Manifest(replay.item or {})
         facts = self._restore_points.facts(run, replay.namespace)
-        if facts is not None:
-            return manifest, topology.topology(manifest, facts), archive.observed(manifest)
-        return manifest, topology.named(manifest, replay.vms or ()), archive.observed(manifest)
+        known = topology.named(manifest, replay.vms or ()) if facts is None else topology.topology(manifest, facts)
+        return manifest, known, archive.observed(manifest), (remark,)

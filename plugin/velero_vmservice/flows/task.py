@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
+    from velero_vmservice.flows.subjects import Source
 
 TIMELINE_LENGTH = 50
 
@@ -35,6 +36,8 @@ class Task:
     before: Observed | None = None
     """What the object was like at backup."""
     trimmed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What to mind about where the object was read from, whatever is decided."""
     stage: Stage = Stage.WAITING
     reason: str = "looking for the VMs"
     warnings: tuple[str, ...] = ()
@@ -46,11 +49,18 @@ class Task:
     updated: datetime | None = None
     stored: bool = False
     """Whether the result is durable."""
+    not_stored: str = ""
+    """Why it is not durable yet."""
     timeline: list[tuple[str, str]] = field(default_factory=list)
+
+    def read(self, source: Source) -> None:
+        """Remember what was read of the object."""
+        self.subject, self.before = source.subject, source.before
+        self.trimmed, self.remarks = source.trimmed, source.remarks
 
     def take(self, step: Step) -> None:
         """Remember a decision's counts and warnings."""
-        self.ready, self.total, self.warnings = step.ready, step.total, step.warnings
+        self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
 
     def tell(self, reason: str, now: datetime, *, stage: Stage | None = None) -> None:
         """Remember where the object stands, in words; a change is kept in the timeline."""
@@ -58,14 +68,6 @@ class Task:
         self.stage, self.reason, self.updated = stage or self.stage, reason, now
         if changed and len(self.timeline) < TIMELINE_LENGTH:
             self.timeline.append((now.isoformat(), f"{self.stage}: {reason}"))
-
-    def may_act(self) -> bool:
-        """Say whether every operation of the restore is known, so that order can be kept.
-
-        After a restart operations become known as Velero polls them, one after the other: once this one is polled
-        again, all the others have been.
-        """
-        return self.announced or self.polls > 1
 
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""
@@ -90,6 +92,8 @@ class Task:
             parts.append(enumerate_some(list(self.notes)))
         if self.warnings:
             parts.append(f"mind: {enumerate_some(list(self.warnings))}")
+        if self.not_stored and not self.stored:
+            parts.append(f"the result is not stored yet: {self.not_stored}")
         return " | ".join(parts)
 
 
@@ -107,10 +111,11 @@ class NamespaceRound:
         if self.observed is None:
             return {}
         machines, volumes = self.observed.machines, self.observed.volumes
+        expected = {one.name: one for one in subject.topology.machines}
         return {
             name: self.stability.settle(
                 name,
-                gate(machines.get(name), subject.topology.machine(name), volumes),
+                gate(machines.get(name), expected.get(name), volumes),
                 present=name in machines,
                 observed_at=self.observed.at,
             )

@@ -13,6 +13,7 @@ import structlog
 from velero_vmservice.core import policy
 from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
 from velero_vmservice.core.archive import BackupRun
+from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -41,13 +42,18 @@ class WithholdAction:
         """Mark the item to be left out; write its namespace's facts if nobody has yet."""
         manifest = Manifest.read(dict(item))
         resource = policy.resource_name(manifest, self._supervisor.ever_restricted())
-        if resource not in self._supervisor.restricted():
+        where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
+        try:
+            restricted, supervisor = self._supervisor.restricted(), self._supervisor.present()
+        except VmServiceError as error:  # an error would make the backup PartiallyFailed; the restore skips the item
+            log.warning("left in the backup", object=where, cause=error.message, remedy="none: the restore skips it")
+            return BackupOutcome(item=item)
+        if resource not in restricted:
             return BackupOutcome(item=item)
         run = BackupRun.read(Manifest.read(dict(backup)))
-        if manifest.namespace and self._supervisor.present():
+        if manifest.namespace and supervisor:
             self._namespaces.attempt(run, manifest.namespace)
         self._sealing.count(run, resource)
-        where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         if resource in policy.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
             log.warning("label missing", object=where, label=policy.EXCLUDE_FROM_BACKUP, resource=resource)
         log.info("left to the Supervisor", object=where, resource=resource)

@@ -65,6 +65,7 @@ class PluginServer:
         self._stop, self._stopped = socket.socketpair()
         self._stopped.setblocking(False)  # noqa: FBT003 - its only parameter
         self._connections: dict[socket.socket, _Stranger | Session] = {}
+        self._spare: Session | None = None
         self._selector = selectors.DefaultSelector()
         self._closing = ThreadPoolExecutor(4, thread_name_prefix="session-end")
 
@@ -87,6 +88,7 @@ class PluginServer:
         self._watch(self._sockets.listener)
         self._watch(self._stopped)
         while True:
+            self._prepare()
             ready = [key.data for key, _ in self._selector.select(self._silence())]
             if self._stopped in ready:
                 return
@@ -131,15 +133,23 @@ class PluginServer:
     def _begin(self, connection: socket.socket, hello: bytes) -> None:
         try:
             directory = handshake.read_hello(hello)
-            self._connections[connection] = Session(
-                connection, self._actions, directory=directory, sockets=self._sockets
-            )
+            session = self._spare or Session(self._actions, self._sockets)
+            self._spare = None
+            self._connections[connection] = session
+            session.begin(connection, directory)
         except VmServiceError as error:
             log.warning("launch refused", error=str(error), code=error.code)
             self._forget(connection)
         except Exception:  # one launch that fails must not end the thread that all others need
             log.exception("launch failed; the launcher will try again")
             self._forget(connection)
+
+    def _prepare(self) -> None:
+        """Have a session ready for the next launch."""
+        try:
+            self._spare = self._spare or Session(self._actions, self._sockets)
+        except Exception:  # the next launch tries again, and tells
+            log.exception("no session could be prepared")
 
     def _silence(self) -> float | None:
         """Drop who never spoke; return how long the next one may stay silent."""
@@ -169,5 +179,7 @@ class PluginServer:
             finished.wait(max(0.0, end - time.monotonic()))
         for connection in list(self._connections):
             self._forget(connection)
+        if self._spare is not None:
+            self._spare.close()
         self._closing.shutdown(wait=True)
         self._sockets.release()

@@ -16,7 +16,7 @@ from velero_vmservice.rpc.delete_item import DeleteItemActions
 from velero_vmservice.rpc.restore_item import RestoreItemActions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from velero_vmservice.core.actions import BackupAction, DeleteAction, RestoreAction
@@ -60,13 +60,13 @@ def full_name(action: str) -> str:
 def new_server(
     actions: ActionTable,
     *,
-    command: str,
+    command: Callable[[], str],
     pool: ThreadPoolExecutor,
     interceptors: Sequence[grpc.ServerInterceptor] = (),
 ) -> grpc.Server:
-    """Return a server, not yet started, that lists and serves the actions; `command` is the launcher's path."""
+    """Return a server, not yet started, that lists and serves the actions; `command` gives the launcher's path."""
     server = grpc.server(pool, interceptors=list(interceptors), options=_UNLIMITED)
-    generated_services.add_PluginListerServicer_to_server(_Lister(actions.listed(command)), server)
+    generated_services.add_PluginListerServicer_to_server(_Lister(actions, command), server)
     v2_services.add_BackupItemActionServicer_to_server(BackupItemActions(_by_full_name(actions.backup)), server)
     v2_services.add_RestoreItemActionServicer_to_server(RestoreItemActions(_by_full_name(actions.restore)), server)
     generated_services.add_DeleteItemActionServicer_to_server(DeleteItemActions(_by_full_name(actions.delete)), server)
@@ -78,10 +78,11 @@ def _by_full_name(actions: Mapping[str, Action]) -> dict[str, Action]:
 
 
 class _Lister(generated_services.PluginListerServicer):
-    """Asked when Velero starts, and an error would stop it: the answer is made beforehand."""
+    """Asked when Velero starts; an error would stop it, so nothing here can fail."""
 
-    def __init__(self, plugins: Sequence[pb.PluginIdentifier]) -> None:
-        self._answer = pb.ListPluginsResponse(plugins=plugins)
+    def __init__(self, actions: ActionTable, command: Callable[[], str]) -> None:
+        self._actions = actions
+        self._command = command
 
     def ListPlugins(self, request: pb.Empty, context: grpc.ServicerContext) -> pb.ListPluginsResponse:
-        return self._answer
+        return pb.ListPluginsResponse(plugins=self._actions.listed(self._command()))

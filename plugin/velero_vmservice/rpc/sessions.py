@@ -33,24 +33,33 @@ _CALLS: Final = 16
 _PATIENCE_SECONDS: Final = 0.25
 """How long one call may wait for a reader of its log that has stopped."""
 
+_FAREWELL_SECONDS: Final = 0.5
+
 _MOST_UNSENT_BYTES: Final = 256 * 1024
 
 
 class SessionLog:
     """The session's lines on their way to Velero's log; rather loses lines than lets calls wait."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
+        self._connection: socket.socket | None = None
         self._unsent = bytearray()
         self._lost = 0
         self._lock = threading.Lock()
 
-    def write(self, line: bytes) -> None:
-        """Send one line, whole and in order; never raises. Waits only for a reader that was not already late."""
+    def send_to(self, connection: socket.socket) -> None:
+        """Use this connection, and close it in the end."""
         with self._lock:
-            late = bool(self._unsent)
-            if len(self._unsent) + len(line) > _MOST_UNSENT_BYTES:
-                self._send(deadline=0)
+            self._connection = connection
+
+    def write(self, line: bytes) -> None:
+        """Send one line, whole and in order; never raises. Does not wait for a reader that has stopped already."""
+        with self._lock:
+            if self._connection is None:
+                return
+            kept = len(self._unsent)
+            self._send(self._connection, seconds=0)
+            stopped = kept > 0 and len(self._unsent) == kept
             if len(self._unsent) + len(line) > _MOST_UNSENT_BYTES:
                 self._lost += 1
                 return
@@ -58,25 +67,30 @@ class SessionLog:
                 self._unsent += logs.session_line({"event": "log lines lost", "level": "info", "lines": self._lost})
                 self._lost = 0
             self._unsent += line
-            self._send(deadline=0 if late else time.monotonic() + _PATIENCE_SECONDS)
+            self._send(self._connection, seconds=0 if stopped else _PATIENCE_SECONDS)
 
     def hang_up(self) -> None:
         """End the connection: the launcher exits, and whoever waits for the connection's end is told."""
         with self._lock, contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+            if self._connection is not None:
+                self._send(self._connection, seconds=_PATIENCE_SECONDS)
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; later lines vanish."""
         with self._lock:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
-    def _send(self, *, deadline: float) -> None:
+    def _send(self, connection: socket.socket, *, seconds: float) -> None:
+        end = time.monotonic() + seconds
         while self._unsent:
             try:
-                del self._unsent[: self._connection.send(self._unsent)]
+                del self._unsent[: connection.send(self._unsent)]
             except BlockingIOError:
-                left = deadline - time.monotonic()
-                if left <= 0 or not _writable(self._connection, left):
+                left = end - time.monotonic()
+                if left <= 0 or not _writable(connection, left):
                     return
             except OSError:  # the launcher has gone, and with it every reader
                 self._unsent.clear()
@@ -85,33 +99,34 @@ class SessionLog:
 class Session:
     """One launched process, from its handshake to its end.
 
-    Made on the control thread; raises `OSError` or `RuntimeError` when its socket cannot be made.
+    Made ahead of the launch, for a gRPC server takes longer to make than all the rest of a launch together; until
+    `begin`, nobody knows its socket. Raises `OSError` or `RuntimeError` when the socket cannot be made. Made and
+    begun on the control thread.
     """
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        actions: ActionTable,
-        *,
-        directory: str,
-        sockets: handshake.SocketDirectory,
-    ) -> None:
-        name = sockets.new_name()
-        self._socket = sockets.path / name
-        self._log = SessionLog(connection)
+    def __init__(self, actions: ActionTable, sockets: handshake.SocketDirectory) -> None:
+        self._name = sockets.new_name()
+        self._socket = sockets.path / self._name
+        self._command = ""
+        self._log = SessionLog()
         self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(_CALLS + go_plugin.OPEN_STREAMS, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(_CALLS + go_plugin.OPEN_STREAMS, thread_name_prefix=self._name)
         self._server = server.new_server(
             actions,
-            command=handshake.inside(directory, server.LAUNCHER),
+            command=lambda: self._command,
             pool=self._pool,
-            interceptors=[_IntoSession(self._log.write, name)],
+            interceptors=[_IntoSession(self._log.write, self._name)],
         )
         go_plugin.add_to(self._server, over=self._over, end=self._log.hang_up)
         with sockets.private():
             self._server.add_insecure_port(f"unix:{self._socket}")
             self._server.start()
-        self._log.write(handshake.handshake_line(directory, name))
+
+    def begin(self, connection: socket.socket, directory: str) -> None:
+        """Hand the session to a launcher; `directory` is the plugins directory as Velero sees it."""
+        self._command = handshake.inside(directory, server.LAUNCHER)
+        self._log.send_to(connection)
+        self._log.write(handshake.handshake_line(directory, self._name))
 
     def drain(self, grace: float) -> threading.Event:
         """Refuse new calls, let running ones finish; the event is set when they have, or `grace` seconds passed."""
@@ -119,11 +134,11 @@ class Session:
         return self._server.stop(grace)
 
     def close(self) -> None:
-        """Free everything; may wait some milliseconds for gRPC's own thread."""
+        """Free everything; waits a moment for Velero to hang up first, which ends its streams without an error."""
         with contextlib.suppress(OSError):
             self._socket.unlink(missing_ok=True)
         self._over.set()
-        self._server.stop(None)
+        self._server.stop(_FAREWELL_SECONDS).wait()
         self._pool.shutdown(wait=False)
         self._log.close()
 

@@ -1,0 +1,84 @@
+"""HTTP servers on 127.0.0.1 that behave, misbehave, or do nothing at all."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Iterator
+
+Application = Any
+"""A WSGI application."""
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_: object, **__: object) -> None:
+        """Requests are no news."""
+
+
+@contextmanager
+def served(application: Application, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve a WSGI application on a free port; yields its URL."""
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet, ssl_context=tls)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def answering(status: str, content_type: str, body: bytes, **headers: str) -> Application:
+    """Answer everything with the same bytes."""
+
+    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        swallow(environ)
+        start(status, [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers.items()])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    return application
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """Accept connections and never answer; yields a URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def breaking_off() -> Iterator[str]:
+    """Promise a body and close the connection in the middle of it; yields a URL."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: x\r\nContent-Length: 100\r\n\r\nonly this"
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(head)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def refused() -> str:
+    """Return a URL where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def swallow(environ: dict[str, Any]) -> None:
+    """Read the request's body, or closing would reset the connection under the client."""
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

@@ -1,0 +1,89 @@
+"""A Supervisor with applications, one Velero server and our sidecar: what every end-to-end test acts on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.e2e.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.e2e.cluster import Cluster, Manifest
+    from tests.e2e.sidecar import Sidecar
+    from tests.e2e.velero import VeleroServer
+    from tests.supervisor.machines import Application
+    from tests.supervisor.supervisor import Supervisor
+    from tests.supervisor.vadp import RestorePoint
+
+VMS = "virtualmachines.vmoperator.vmware.com"
+GROUPS = "virtualmachinegroups.vmoperator.vmware.com"
+SERVICES = "virtualmachineservices.vmoperator.vmware.com"
+RESTORES = "restores.velero.io"
+BACKUPS = "backups.velero.io"
+
+_COMING_UP_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One Velero version on the shared Supervisor."""
+
+    server: VeleroServer
+    sidecar: Sidecar
+    supervisor: Supervisor
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.server.cluster
+
+    def deploy(self, application: Application) -> None:
+        """Deploy and wait until it runs: machines with addresses, members linked, services with endpoints."""
+        application.deploy(self.supervisor.cluster)
+        wait_until(lambda: self.running(application), _COMING_UP_SECONDS, f"{application.namespace} runs")
+
+    def running(self, application: Application) -> bool:
+        """Say whether everything of the application is up."""
+        where = application.namespace
+        up = all(vm.get("status", {}).get("network", {}).get("primaryIP4") for vm in self.all(VMS, where))
+        ready = all(_is_ready(group) for group in self.all(GROUPS, where))
+        endpoints = self.all("endpoints", where)
+        served = len(endpoints) == len(application.services) and all(one.get("subsets") for one in endpoints)
+        return up and ready and served
+
+    def all(self, resource: str, namespace: str) -> list[Manifest]:
+        return self.cluster.all(resource, namespace=namespace)
+
+    def names(self, resource: str, namespace: str) -> set[str]:
+        return {one["metadata"]["name"] for one in self.all(resource, namespace)}
+
+    def uids(self, resource: str, namespace: str) -> dict[str, str]:
+        return {one["metadata"]["name"]: one["metadata"]["uid"] for one in self.all(resource, namespace)}
+
+    def register(self, point: RestorePoint, *names: str, into: str) -> None:
+        """Have the VADP vendor restore machines and RegisterVM register them."""
+        for name in names:
+            self.supervisor.restore(point, name, namespace=into).finish()
+
+    def describe(self, restore: str) -> str:
+        return self.server.cli("restore", "describe", restore, "--details")
+
+    def wait_described(self, restore: str, words: str, *, deadline: float = 60) -> None:
+        """Wait until `velero restore describe --details` says something."""
+        wait_until(lambda: words in self.describe(restore), deadline, f"restore {restore} says {words!r}")
+
+    def stored(self, prefix: str) -> list[str]:
+        """Return the keys in Velero's bucket below our directory."""
+        return self.server.store.keys(self.server.bucket, f"plugins/vmservice/{prefix}")
+
+
+def specs(manifests: list[Manifest], *without: str) -> dict[str, Manifest]:
+    """Return the specs by name, without fields that are documented to be dropped."""
+    return {
+        one["metadata"]["name"]: {key: value for key, value in one["spec"].items() if key not in without}
+        for one in manifests
+    }
+
+
+def _is_ready(group: Manifest) -> bool:
+    conditions = group.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

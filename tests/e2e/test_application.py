@@ -1,0 +1,183 @@
+"""An application is backed up, lost and restored, by a real Velero on a real API server with garbage collection."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.scene import BACKUPS, GROUPS, RESTORES, SERVICES, VMS, specs
+from tests.e2e.waiting import wait_until
+from tests.supervisor import machines
+
+if TYPE_CHECKING:
+    from tests.e2e.scene import Scene
+
+ACTIONS = {
+    "velero-plugin-for-vmservice/capture": "BackupItemActionV2",
+    "velero-plugin-for-vmservice/withhold": "BackupItemActionV2",
+    "velero-plugin-for-vmservice/replay": "RestoreItemActionV2",
+    "velero-plugin-for-vmservice/pods": "RestoreItemActionV2",
+    "velero-plugin-for-vmservice/leave": "RestoreItemActionV2",
+    "velero-plugin-for-vmservice/purge": "DeleteItemAction",
+}
+MAPPED = "-b"
+
+
+def test_every_action_is_listed(scene: Scene) -> None:
+    lines = [line.split() for line in scene.server.cli("plugin", "get").splitlines()]
+    listed = {line[0]: line[1] for line in lines if line and line[0].startswith("velero-plugin-for-vmservice/")}
+    assert listed == ACTIONS
+
+
+@pytest.mark.parametrize("suffix", ["", MAPPED], ids=["same namespace", "mapped namespace"])
+def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
+    source, target = f"{space}{len(suffix)}", f"{space}{len(suffix)}{suffix}"
+    application = machines.two_tier("shop", namespace=source)
+    scene.deploy(application)
+    groups, services = scene.all(GROUPS, source), scene.all(SERVICES, source)
+    point = scene.supervisor.back_up(source)
+    backup = scene.server.backup(source, f"--include-namespaces={source}")
+    assert backup["status"]["phase"] == "Completed", scene.server.cli("backup", "logs", source)
+    if suffix:
+        scene.supervisor.cluster.create(machines.namespace(target))
+    else:
+        scene.supervisor.lose(source)
+
+    flags = [f"--namespace-mappings={source}:{target}"] if suffix else []
+    scene.server.cli("restore", "create", source, f"--from-backup={source}", *flags)
+    scene.wait_described(source, "shop-web-2: not registered yet")
+    assert scene.names(SERVICES, target) == set()
+    for name in application.machine_names:
+        scene.register(point, name, into=target)
+    restore = scene.server.wait_over(RESTORES, source)
+
+    assert restore["status"]["phase"] == "Completed", scene.describe(source)
+    assert specs(scene.all(GROUPS, target)) == specs(groups, "powerState")
+    assert specs(scene.all(SERVICES, target)) == specs(services, "clusterIp")
+    for one in (*scene.all(GROUPS, target), *scene.all(SERVICES, target)):
+        assert one["metadata"]["labels"]["velero.io/restore-name"] == source
+        assert not any("velero" in key for key in one["metadata"].get("annotations", {}))
+    assert {vm["status"]["powerState"] for vm in scene.all(VMS, target)} == {"PoweredOff"}
+    assert all(
+        claim["metadata"]["name"].startswith("restored-") for claim in scene.all("persistentvolumeclaims", target)
+    )
+    described = scene.describe(source)
+    assert "machines are not powered on" in described
+    assert f"kubectl -n {target} patch virtualmachinegroup shop-web" in described
+    assert "replay deferred until the VMs are registered" in scene.server.cli("restore", "logs", source)
+    assert len(scene.stored(f"restores/{source}/")) == len(groups) + len(services)
+
+
+def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: str) -> None:
+    scene.deploy(machines.two_tier("shop", namespace=space))
+    scene.cluster.create(
+        {
+            "apiVersion": "velero.io/v1",
+            "kind": "Schedule",
+            "metadata": {
+                "name": space,
+                "namespace": scene.server.namespace,
+                "annotations": {  # Velero copies them onto the Schedule's Backups
+                    "velero-plugin-for-vmservice/vadp-job": "nightly",
+                    "velero-plugin-for-vmservice/vadp-restore-point": "rp-7",
+                },
+            },
+            "spec": {
+                "schedule": "@every 1m",
+                "template": {"includedNamespaces": [space]},
+            },
+        }
+    )
+
+    def fired() -> list[str]:
+        every = scene.all(BACKUPS, scene.server.namespace)
+        return [one["metadata"]["name"] for one in every if one["metadata"]["name"].startswith(space)]
+
+    wait_until(lambda: bool(fired()), 120, "the schedule fires")
+    scene.server.cli("schedule", "pause", space)
+    name = fired()[0]
+    assert scene.server.wait_over(BACKUPS, name)["status"]["phase"] == "Completed"
+    seal = next(key for key in scene.stored(f"captures/{name}/") if key.endswith("/capture.json"))
+    index = json.loads(scene.server.store.read(scene.server.bucket, seal))
+    assert index["vadp"]["job"] == "nightly"
+    assert index["vadp"]["restore_point"] == "rp-7"
+    assert set(index["vadp"]["machines"]) == {f"{space}/{vm}" for vm in scene.names(VMS, space)}
+
+    scene.server.delete_backup(name)
+
+    assert scene.stored(f"captures/{name}/") == []
+
+
+def test_service_deleted_while_its_machines_live_is_replayed_at_once(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.cluster.kubectl("annotate", "vm", "--all", "example.com/edited=since", f"--namespace={space}")
+    scene.supervisor.lose(space, kinds=["VirtualMachineService"])
+    before = scene.uids(VMS, space), scene.uids(GROUPS, space)
+
+    restore = scene.server.restore(space, f"--from-backup={space}")
+
+    assert restore["status"]["phase"] == "Completed", scene.describe(space)
+    assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
+    assert (scene.uids(VMS, space), scene.uids(GROUPS, space)) == before
+    assert "endpoints: shop-web-1, shop-web-2" in scene.describe(space)
+
+
+def test_same_restore_twice_changes_nothing(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.supervisor.lose(space, kinds=["VirtualMachineService"])
+    scene.server.restore(f"{space}-1", f"--from-backup={space}")
+    versions = {name: one for kind in (GROUPS, SERVICES) for name, one in specs(scene.all(kind, space)).items()}
+    uids = scene.uids(GROUPS, space), scene.uids(SERVICES, space)
+
+    restore = scene.server.restore(f"{space}-2", f"--from-backup={space}")
+
+    assert restore["status"]["phase"] == "Completed"
+    assert (scene.uids(GROUPS, space), scene.uids(SERVICES, space)) == uids
+    assert {name: one for kind in (GROUPS, SERVICES) for name, one in specs(scene.all(kind, space)).items()} == versions
+    assert "was there already, as captured" in scene.describe(f"{space}-2")
+
+
+def test_machine_that_never_registers_is_named_and_the_restore_ends_cleanly(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    point = scene.supervisor.back_up(space)
+    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.supervisor.lose(space)
+    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=25s")
+    scene.register(point, "shop-web-1", "shop-db-1", into=space)
+
+    scene.wait_described(space, "shop-web-2: not registered yet")
+    restore = scene.server.wait_over(RESTORES, space)
+
+    assert restore["status"]["phase"] == "PartiallyFailed"
+    assert scene.names(SERVICES, space) == {"shop-db"}
+    assert scene.names(GROUPS, space) == {"shop", "shop-db"}
+    results = {key: json.loads(scene.server.store.read(scene.server.bucket, key)) for key in scene.stored("restores/")}
+    stages = {one["name"]: one["stage"] for key, one in results.items() if f"restores/{space}/" in key}
+    web = next(one for key, one in results.items() if f"restores/{space}/" in key and one["name"] == "shop-web")
+    assert stages["shop-web"] == "cancelled"
+    assert "shop-web-2: not registered yet" in web["reason"]
+    assert "Repeat the restore" in web["reason"]
+
+    scene.register(point, "shop-web-2", into=space)
+    again = scene.server.restore(f"{space}-again", f"--from-backup={space}")
+
+    assert again["status"]["phase"] == "Completed", scene.describe(f"{space}-again")
+    assert scene.names(SERVICES, space) == {"shop-db", "shop-web"}
+
+
+def test_restore_into_a_namespace_that_vcenter_did_not_make_says_so(scene: Scene, space: str) -> None:
+    scene.deploy(machines.two_tier("shop", namespace=space))
+    scene.server.backup(space, f"--include-namespaces={space}")
+
+    mapping = f"--namespace-mappings={space}:{space}-plain"
+    scene.server.cli("restore", "create", space, f"--from-backup={space}", mapping, "--item-operation-timeout=15s")
+
+    scene.wait_described(space, f"the namespace {space}-plain is no vSphere Namespace")
+    assert scene.server.wait_over(RESTORES, space)["status"]["phase"] == "PartiallyFailed"
+    assert scene.names(SERVICES, f"{space}-plain") == set()

@@ -1,0 +1,119 @@
+"""Whatever ends in the middle, the next poll goes on."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene
+from tests.e2e.sidecar import LAUNCHER, Sidecar
+from tests.e2e.waiting import wait_until
+from tests.supervisor import machines
+
+if TYPE_CHECKING:
+    from tests.e2e.stack import Stack
+    from tests.supervisor.supervisor import Supervisor
+    from tests.supervisor.vadp import RestorePoint
+
+LATE_SECONDS = 20
+
+
+def waiting_restore(scene: Scene, space: str) -> RestorePoint:
+    """Bring a restore to where it waits for machines."""
+    scene.deploy(machines.two_tier("shop", namespace=space))
+    point = scene.supervisor.back_up(space)
+    assert scene.server.backup(space, f"--include-namespaces={space}")["status"]["phase"] == "Completed"
+    scene.supervisor.lose(space)
+    scene.server.cli("restore", "create", space, f"--from-backup={space}")
+    scene.wait_described(space, "shop-web-2: not registered yet")
+    return point
+
+
+def assert_restored(scene: Scene, space: str) -> None:
+    restore = scene.server.wait_over(RESTORES, space)
+    assert restore["status"]["phase"] == "Completed", scene.describe(space)
+    assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
+    assert scene.names(GROUPS, space) == {"shop", "shop-web", "shop-db"}
+
+
+def test_sidecar_killed_between_two_polls(scene: Scene, space: str) -> None:
+    point = waiting_restore(scene, space)
+
+    scene.sidecar.kill()
+    scene.register(point, "shop-web-1", into=space)
+    scene.sidecar.start()
+    scene.wait_described(space, "1 of 2 complete (VMs)")
+    scene.sidecar.kill()
+    scene.sidecar.start()
+    scene.register(point, "shop-web-2", "shop-db-1", into=space)
+
+    assert_restored(scene, space)
+
+
+def test_velero_killed_while_waiting_for_plugin_operations(scene: Scene, space: str) -> None:
+    point = waiting_restore(scene, space)
+    scene.server.wait_phase(RESTORES, space, "WaitingForPluginOperations")
+
+    scene.server.kill()
+    wait_until(lambda: not scene.server.plugin_processes(LAUNCHER), 10, "orphaned launchers are gone")
+    scene.register(point, "shop-web-1", "shop-web-2", "shop-db-1", into=space)
+    scene.server.start()
+
+    assert_restored(scene, space)
+
+
+def test_sidecar_is_late_when_velero_starts(stack: Stack, supervisor: Supervisor) -> None:
+    server = stack.velero("1.18.2", name="late")
+    sidecar = Sidecar(server)
+    sidecar.start()  # installs the launcher
+    sidecar.stop()
+    appearance = threading.Timer(LATE_SECONDS, sidecar.start)
+
+    server.start(until_available=False)
+    appearance.start()
+    try:
+        scene = Scene(server=server, sidecar=sidecar, supervisor=supervisor)
+        wait_until(lambda: scene.server.phase("backupstoragelocations.velero.io", "default") == "Available", 90, "up")
+        assert "velero-plugin-for-vmservice/capture" in server.cli("plugin", "get")
+    finally:
+        appearance.join()
+        server.close()
+        sidecar.stop()
+
+
+def test_parallel_item_workers_capture_everything_once(stack: Stack, supervisor: Supervisor) -> None:
+    server = stack.velero("1.18.2", name="workers", flags=["--item-block-worker-count=8"])
+    sidecar = Sidecar(server)
+    sidecar.start()
+    server.start()
+    try:
+        scene = Scene(server=server, sidecar=sidecar, supervisor=supervisor)
+        scene.deploy(machines.two_tier("shop", namespace="workers-app", web=6, database=4))
+
+        backup = server.backup("parallel", "--include-namespaces=workers-app")
+
+        assert backup["status"]["phase"] == "Completed"
+        kinds = [key.split("/")[-3] for key in scene.stored("captures/parallel/") if "/objects/" in key]
+        assert sorted(kinds) == ["virtualmachinegroups"] * 3 + ["virtualmachineservices"] * 2
+        assert [key for key in scene.stored("captures/parallel/") if key.endswith("/capture.json")]
+    finally:
+        server.close()
+        sidecar.stop()
+
+
+def test_velero_of_vsphere_8_starts_and_backs_up(stack: Stack, supervisor: Supervisor) -> None:
+    server = stack.velero("1.13.2")
+    sidecar = Sidecar(server)
+    sidecar.start()
+    server.start()
+    try:
+        scene = Scene(server=server, sidecar=sidecar, supervisor=supervisor)
+        scene.deploy(machines.two_tier("shop", namespace="oldest"))
+
+        backup = server.backup("oldest", "--include-namespaces=oldest")
+
+        assert backup["status"]["phase"] == "Completed"
+        assert [key for key in scene.stored("captures/oldest/") if key.endswith("/capture.json")]
+    finally:
+        server.close()
+        sidecar.stop()

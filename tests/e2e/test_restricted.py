@@ -1,0 +1,38 @@
+"""One object of each restricted kind: backup and restore end Completed, beside a plugin that raises errors for them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.e2e import crds
+
+if TYPE_CHECKING:
+    from tests.e2e.scene import Scene
+
+
+def test_restricted_resources_neither_fail_backup_nor_restore(scene: Scene, space: str) -> None:
+    namespace = scene.cluster.namespace(space)
+    everything = crds.one_of_each_restricted_kind(namespace)
+    scene.cluster.create(*everything)
+    cluster_scoped = ",".join(kind.resource for kind in crds.restricted_kinds() if not kind.namespaced)
+
+    backup = scene.server.backup(
+        space, f"--include-namespaces={space}", f"--include-cluster-scoped-resources={cluster_scoped}"
+    )
+
+    assert backup["status"]["phase"] == "Completed", scene.server.cli("backup", "logs", space)
+    seal = next(key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json"))
+    withheld = json.loads(scene.server.store.read(scene.server.bucket, seal))["withheld"]
+    ours = {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"}
+    assert set(withheld) == {kind.resource for kind in crds.restricted_kinds()} - ours
+
+    for manifest in everything:
+        if manifest["kind"] != "VirtualMachine":
+            resource = f"{manifest['kind']}.{manifest['apiVersion'].partition('/')[0]}".lower()
+            where = [f"--namespace={space}"] if "namespace" in manifest["metadata"] else []
+            scene.cluster.kubectl("delete", resource, manifest["metadata"]["name"], "--wait=false", *where)
+    restore = scene.server.restore(space, f"--from-backup={space}")
+
+    assert restore["status"]["phase"] == "Completed", scene.describe(space)
+    assert restore["status"].get("errors", 0) == 0

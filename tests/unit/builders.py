@@ -1,0 +1,182 @@
+"""Objects as the API server shows them, with the fields that matter and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts
+from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, observe
+from velero_vmservice.core.operation import RestoreRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NAMESPACE = "shop"
+STARTED = "2026-03-01T12:00:00Z"
+VM_OPERATOR = "vmoperator.vmware.com"
+
+Json = dict[str, Any]
+
+
+def obj(kind: str, name: str, *, api: str = f"{VM_OPERATOR}/v1alpha5", namespace: str = NAMESPACE, **rest: Any) -> Json:
+    """Build any object; `meta` adds to its metadata."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **rest.pop("meta", {})}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **rest}
+
+
+def condition(kind: str, status: str = "True", reason: str = "") -> Json:
+    return {"type": kind, "status": status, "reason": reason}
+
+
+def vm(
+    name: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    group: str = "",
+    claims: Iterable[str] = (),
+    ip: str = "",
+    power: str = "PoweredOff",
+    created: bool = True,
+    uid: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    spec: Mapping[str, Any] | None = None,
+    status: Mapping[str, Any] | None = None,
+    namespace: str = NAMESPACE,
+) -> Json:
+    """Build a VirtualMachine that VM Operator has registered and reconciled."""
+    volumes = [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
+    return obj(
+        "VirtualMachine",
+        name,
+        namespace=namespace,
+        meta={"uid": f"uid-of-{name}" if uid is None else uid, "labels": dict(labels or {}), **(meta or {})},
+        spec={
+            "instanceUUID": f"instance-of-{name}",
+            **({"groupName": group} if group else {}),
+            **({"volumes": volumes} if volumes else {}),
+            **(spec or {}),
+        },
+        status={
+            "uniqueID": f"vm-{name}",
+            "biosUUID": f"bios-of-{name}",
+            "powerState": power,
+            "conditions": [condition("VirtualMachineCreated")] if created else [],
+            **({"network": {"primaryIP4": ip}} if ip else {}),
+            **(status or {}),
+        },
+    )
+
+
+def service(name: str, selector: Mapping[str, str] | None = None, **spec: Any) -> Json:
+    """Build a VirtualMachineService."""
+    meta = spec.pop("meta", {})
+    more = spec.pop("more", {})
+    ports = [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]
+    chosen = {} if selector is None else {"selector": dict(selector)}
+    return obj(
+        "VirtualMachineService",
+        name,
+        meta=meta,
+        spec={"type": "LoadBalancer", "ports": ports, **chosen, **spec},
+        **more,
+    )
+
+
+def group(
+    name: str, *boots: Iterable[str], parent: str = "", meta: Mapping[str, Any] | None = None, **spec: Any
+) -> Json:
+    """Build a VirtualMachineGroup; each boot lists members, `/name` being a group."""
+    order = [
+        {
+            "members": [
+                {"kind": "VirtualMachineGroup" if one.startswith("/") else "VirtualMachine", "name": one.lstrip("/")}
+                for one in boot
+            ]
+        }
+        for boot in boots
+    ]
+    named = {"groupName": parent} if parent else {}
+    more = spec.pop("more", {})
+    return obj("VirtualMachineGroup", name, meta=meta or {}, spec={"bootOrder": order, **named, **spec}, **more)
+
+
+def linked(*members: str) -> Json:
+    """Build the status of a group that VM Operator has linked these members to."""
+    return {
+        "members": [
+            {
+                "kind": "VirtualMachineGroup" if one.startswith("/") else "VirtualMachine",
+                "name": one.lstrip("/"),
+                "conditions": [condition("GroupLinked")],
+            }
+            for one in members
+        ]
+    }
+
+
+def claim(name: str, phase: str = "Bound") -> Json:
+    return obj("PersistentVolumeClaim", name, api="v1", status={"phase": phase})
+
+
+def registration(claim_name: str, **status: Any) -> Json:
+    """Build the CnsRegisterVolume of one claim."""
+    name = f"register-{claim_name}"
+    return obj("CnsRegisterVolume", name, api="cns.vmware.com/v1alpha1", spec={"pvcName": claim_name}, status=status)
+
+
+def vsphere_namespace(name: str = NAMESPACE) -> Json:
+    annotations = {"vmware-system-vm-folder": "group-v1", "vmware-system-resource-pool": "resgroup-1"}
+    return obj("Namespace", name, api="v1", namespace="", meta={"annotations": annotations})
+
+
+def backup(name: str = "nightly", *, started: str = STARTED, annotations: Mapping[str, str] | None = None) -> Json:
+    return obj(
+        "Backup",
+        name,
+        api="velero.io/v1",
+        namespace="velero",
+        meta={"uid": f"uid-of-{name}", "annotations": dict(annotations or {})},
+        spec={"storageLocation": "default"},
+        status={"startTimestamp": started},
+    )
+
+
+def restore(name: str = "again", *, of: str = "nightly", uid: str = "", **spec: Any) -> Json:
+    return obj(
+        "Restore",
+        name,
+        api="velero.io/v1",
+        namespace="velero",
+        meta={"uid": uid or f"uid-of-{name}"},
+        spec={"backupName": of, **spec},
+        status={"startTimestamp": "2026-03-02T08:00:00Z"},
+    )
+
+
+def m(content: Mapping[str, Any]) -> Manifest:
+    return Manifest.read(dict(content))
+
+
+def run(**spec: Any) -> RestoreRun:
+    return RestoreRun.read(m(restore(**spec)))
+
+
+def facts(*objects: Mapping[str, Any]) -> NamespaceFacts:
+    """Return the facts of a namespace that holds these machines and groups."""
+    machines = [machine_facts(m(one)) for one in objects if one["kind"] == "VirtualMachine"]
+    groups = [group_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineGroup"]
+    return NamespaceFacts(namespace=NAMESPACE, observed_at=STARTED, machines=tuple(machines), groups=tuple(groups))
+
+
+def machine(**known: Any) -> MachineFacts:
+    return MachineFacts(**{"name": "web-1", **known})
+
+
+def look(*objects: Mapping[str, Any], namespace: Mapping[str, Any] | None = None, at: float = 0.0) -> Observation:
+    """Return the observation of a vSphere namespace that holds these objects."""
+    found = [m(one) for one in objects]
+    lists = {
+        kind: [one for one in found if (one.group, one.kind_name) == (kind.group, kind.name)] for kind in OBSERVED_KINDS
+    }
+    return observe(m(namespace or vsphere_namespace()), lists, name=NAMESPACE, at=at)

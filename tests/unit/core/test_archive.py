@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import pytest
+from tests.unit.builders import backup, group, m, service
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance, Seal
+from velero_vmservice.core.errors import Corrupt, InvalidItem
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+
+PREFIX = "captures/nightly/20260301T120000Z/"
+ORIGIN = Provenance(backup="nightly", backup_started="20260301T120000Z", captured_at="now", plugin="1")
+
+
+def test_layout() -> None:
+    run = BackupRun.read(m(backup()))
+    service_ref = ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "front")
+    group_ref = ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "tier")
+    assert run.object_key(service_ref) == f"{PREFIX}objects/virtualmachineservices/shop/front.json"
+    assert run.object_key(group_ref) == f"{PREFIX}objects/virtualmachinegroups/shop/tier.json"
+    assert run.namespace_key("shop") == f"{PREFIX}namespaces/shop.json"
+    assert run.seal_key == f"{PREFIX}capture.json"
+    assert archive.SUBDIRECTORY == "plugins/vmservice"
+
+
+@pytest.mark.parametrize(
+    "started", ["2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00", "2026-03-01T12:00:00.000000Z"]
+)
+def test_a_run_has_one_spelling_of_its_start(started: str) -> None:
+    run = BackupRun.read(m(backup(started=started)))
+    assert run.prefix == PREFIX
+    assert archive.moment(run.started) == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_a_backup_that_has_not_started_has_no_run() -> None:
+    with pytest.raises(InvalidItem, match="nightly"):
+        BackupRun.read(m({**backup(), "status": {}}))
+
+
+def test_canonical_bytes_do_not_depend_on_the_order_of_keys() -> None:
+    one = Capture(kind="K", namespace="n", name="ä", manifest={"b": 1, "a": {"d": 2, "c": 3}}, provenance=ORIGIN)
+    two = Capture(kind="K", namespace="n", name="ä", manifest={"a": {"c": 3, "d": 2}, "b": 1}, provenance=ORIGIN)
+    assert archive.canonical(one) == archive.canonical(two)
+    text = archive.canonical(one).decode("utf-8")
+    assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False) == text
+    assert "ä" in text
+
+
+def test_digest_is_sha256_in_hexadecimal() -> None:
+    assert archive.digest(b"abc") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_document_is_read_back_as_it_was_written() -> None:
+    capture = Capture(kind="K", namespace="n", name="x", manifest={"spec": {"a": [1, None]}}, provenance=ORIGIN)
+    assert archive.parse(Capture, archive.canonical(capture), key="k") == capture
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"schema_version":2}', b"\xff\xfe", b"null"])
+def test_what_is_no_document_is_corrupt_and_named(body: bytes) -> None:
+    with pytest.raises(Corrupt, match=r"captures/a\.json"):
+        archive.parse(Seal, body, key="captures/a.json")
+
+
+def test_a_document_of_a_newer_schema_is_refused() -> None:
+    seal = archive.canonical(Seal(backup="b", backup_started="s", sealed_at="t", plugin="1"))
+    newer = seal.replace(b'"schema_version":1', b'"schema_version":2')
+    assert newer != seal
+    with pytest.raises(Corrupt, match="newer release"):
+        archive.parse(Seal, newer, key="k")
+
+
+def test_fields_of_a_newer_writer_are_left_out() -> None:
+    seal = Seal(backup="b", backup_started="s", sealed_at="t", plugin="1")
+    body = archive.canonical(seal).replace(b'"schema_version":1', b'"new_field":1,"schema_version":1')
+    assert archive.parse(Seal, body, key="k") == seal
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 1_000, 10_000])
+def test_a_link_fits_into_32_kib_and_says_what_did_not_fit(count: int) -> None:
+    names = tuple(f"virtual-machine-with-a-long-name-{number:05}" for number in range(count))
+    text = Link(key="k" * 900, sha256="0" * 64, vms=names).annotation()
+    assert len(text.encode()) <= 32 * 1024
+    item = m(service("front", meta={"annotations": {"velero-plugin-for-vmservice/capture": text}}))
+    link = archive.read_link(item)
+    assert link is not None
+    assert link.key == "k" * 900
+    assert link.vms == names[: len(link.vms)]
+    assert len(link.vms) + link.vms_omitted == count
+
+
+def test_an_item_without_link_has_none() -> None:
+    assert archive.read_link(m(service("front"))) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"v":2,"key":"k","sha256":"0"}', '{"v":1}'])
+def test_a_damaged_link_is_said_and_not_guessed(text: str) -> None:
+    item = m(service("front", meta={"annotations": {"velero-plugin-for-vmservice/capture": text}}))
+    with pytest.raises(InvalidItem, match="shop/front"):
+        archive.read_link(item)
+
+
+def test_what_sanitising_drops_is_kept_beside_the_manifest() -> None:
+    ingress = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}, {"hostname": "lb.example.com"}, None]}}
+    found = archive.observed(m(service("front", clusterIp="10.0.0.7", more={"status": ingress})))
+    assert found.cluster_ip == "10.0.0.7"
+    assert found.load_balancer == ("192.0.2.7", "lb.example.com")
+    assert archive.observed(m(group("tier", powerState="PoweredOn"))).power_state == "PoweredOn"

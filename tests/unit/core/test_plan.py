@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.unit.builders import facts, group, look, m, obj, run, service, vm
+
+from velero_vmservice.core import mapping
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.core.plan import Action, Stage, Step, Subject, decide, in_order
+from velero_vmservice.core.readiness import Gate
+from velero_vmservice.core.topology import topology
+
+WEB = {"app": "web"}
+MACHINES = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"))
+OPEN = {"web-1": Gate(ready=True), "web-2": Gate(ready=True)}
+FRONT = service("front", WEB)
+TIER = group("tier", ["web-1", "web-2"])
+OURS = {"velero.io/restore-name": "again"}
+
+
+def subject(given: dict[str, Any], *around: dict[str, Any]) -> Subject:
+    wanted, _ = mapping.wanted(m(given), namespace="shop", run=run(), served=("v1alpha5",))
+    kind = VIRTUAL_MACHINE_GROUP if given["kind"] == "VirtualMachineGroup" else VIRTUAL_MACHINE_SERVICE
+    return Subject(
+        ref=ObjectRef(kind, "shop", wanted.name),
+        wanted=wanted,
+        topology=topology(m(given), facts(*MACHINES, given, *around)),
+    )
+
+
+def step(
+    given: dict[str, Any], *live: dict[str, Any], pending: tuple[Subject, ...] = (), update: bool = False, **gates: Gate
+) -> Step:
+    return decide(
+        subject(given),
+        run=run(**({"existingResourcePolicy": "update"} if update else {})),
+        observed=look(*MACHINES, *live),
+        gates={**OPEN, **{name.replace("_", "-"): found for name, found in gates.items()}},
+        pending=pending,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    given: dict[str, Any]
+    live: tuple[dict[str, Any], ...] = ()
+    update: bool = False
+    want: Action = Action.CREATE
+    words: str = ""
+
+
+CASES = [
+    Case(why="nothing is there", given=FRONT),
+    Case(why="a group is not there", given=TIER),
+    Case(
+        why="made by this restore, before a crash",
+        given=FRONT,
+        live=(service("front", {"app": "edited"}, meta={"labels": OURS}),),
+        want=Action.VERIFY,
+    ),
+    Case(why="there already, the same", given=FRONT, live=(FRONT,), want=Action.VERIFY, words="was there already"),
+    Case(
+        why="there and different: kept by default",
+        given=FRONT,
+        live=(service("front", {"app": "other"}),),
+        want=Action.RETAIN,
+        words="spec.selector",
+    ),
+    Case(
+        why="there and different: updated when asked",
+        given=FRONT,
+        live=(service("front", {"app": "other"}),),
+        update=True,
+        want=Action.UPDATE,
+        words="spec.selector",
+    ),
+    Case(why="the same is not updated", given=FRONT, live=(FRONT,), update=True, want=Action.VERIFY),
+    Case(
+        why="the type cannot be changed",
+        given=FRONT,
+        live=(service("front", WEB, type="ClusterIP"),),
+        update=True,
+        want=Action.FAIL,
+        words="spec.type cannot be changed",
+    ),
+    Case(
+        why="headless cannot be changed",
+        given=service("front", WEB, type="ClusterIP", clusterIp="None"),
+        live=(service("front", WEB, type="ClusterIP", clusterIp="10.0.0.1"),),
+        update=True,
+        want=Action.FAIL,
+        words="spec.clusterIp",
+    ),
+    Case(
+        why="being deleted by somebody",
+        given=FRONT,
+        live=(service("front", WEB, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),),
+        update=True,
+        want=Action.WAIT,
+        words="being deleted",
+    ),
+    Case(
+        why="a group that exists is updated, never made anew",
+        given=TIER,
+        live=(group("tier", ["web-1"], powerState="PoweredOn"),),
+        update=True,
+        want=Action.UPDATE,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
+def test_what_comes_next(case: Case) -> None:
+    found = step(case.given, *case.live, update=case.update)
+    assert found.action is case.want
+    assert case.words in found.reason
+    assert (found.ready, found.total) == (2, 2)
+
+
+def test_there_is_no_action_that_deletes() -> None:
+    assert {action.value for action in Action} == {"wait", "create", "update", "verify", "retain", "fail"}
+
+
+def test_nothing_happens_before_every_machine_is_ready() -> None:
+    found = step(FRONT, web_2=Gate(ready=False, reason="not registered yet"))
+    assert (found.action, found.ready, found.total) == (Action.WAIT, 1, 2)
+    assert found.reason == "web-2: not registered yet"
+
+
+def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
+    plain = obj("Namespace", "shop", api="v1", namespace="")
+    gates = dict.fromkeys(OPEN, Gate(ready=False, reason="not registered yet"))
+    found = decide(subject(FRONT), run=run(), observed=look(namespace=plain), gates=gates, pending=())
+    assert "no vSphere Namespace, so nothing can be registered into it" in found.reason
+    assert "web-1: not registered yet" in found.reason
+
+
+def test_a_service_waits_for_the_groups_of_its_machines_and_no_other() -> None:
+    assert step(FRONT, pending=(subject(TIER),)).reason == "waits for VirtualMachineGroup shop/tier"
+    assert (
+        step(FRONT, pending=(subject(group("other", ["db-1"])), subject(service("back", WEB)))).action is Action.CREATE
+    )
+
+
+def test_a_child_waits_for_its_parent() -> None:
+    child = group("tier", ["web-1"], parent="top")
+    assert step(child, pending=(subject(group("top", ["/tier"])),)).reason == "waits for VirtualMachineGroup shop/top"
+    assert step(child).action is Action.CREATE
+    assert step(group("top", ["/tier"]), pending=(subject(child),)).action is Action.CREATE
+
+
+def test_groups_that_name_each_other_as_parents_do_not_wait_for_ever() -> None:
+    a, b, child = group("a", ["/b"], parent="b"), group("b", ["/a"], parent="a"), group("c", parent="a")
+    assert step(a, pending=(subject(b), subject(child))).action is Action.CREATE
+    assert step(child, pending=(subject(a), subject(b))).action is Action.WAIT
+
+
+def test_labels_that_no_longer_match_are_said_exactly() -> None:
+    found = decide(
+        subject(FRONT),
+        run=run(),
+        observed=look(vm("web-1", labels={"app": "db"}, group="tier"), vm("web-2", group="tier")),
+        gates=OPEN,
+        pending=(),
+    )
+    assert found.action is Action.CREATE
+    assert found.warnings == (
+        "web-1 is not selected: its label app is db, not web",
+        "web-2 is not selected: its label app is missing, not web",
+    )
+
+
+def test_membership_from_one_side_is_said() -> None:
+    observed = look(vm("web-1", group="other"), vm("web-2"))
+    found = decide(subject(TIER), run=run(), observed=observed, gates=OPEN, pending=())
+    assert found.warnings == (
+        "web-1 is no member: its spec.groupName is other, not tier",
+        "web-2 is no member: its spec.groupName is empty, not tier",
+    )
+
+
+def test_an_owner_that_is_lost_is_said_while_waiting_and_after() -> None:
+    owner = {
+        "apiVersion": "vmoperator.vmware.com/v1alpha5",
+        "kind": "VirtualMachineGroup",
+        "name": "tier",
+        "uid": "dead",
+    }
+    doomed = look(vm("web-1", labels=WEB, group="tier", meta={"ownerReferences": [owner]}), MACHINES[1])
+    waits = {**OPEN, "web-1": Gate(ready=False, reason="registered; looking once more")}
+    for gates in (OPEN, waits):
+        found = decide(subject(FRONT), run=run(), observed=doomed, gates=gates, pending=())
+        assert "lost VirtualMachineGroup tier" in " ".join((found.reason, *found.warnings))
+
+
+def test_groups_come_first_and_parents_before_children() -> None:
+    subjects = [
+        subject(service("a", WEB)),
+        subject(group("a-leaf", parent="m-middle")),
+        subject(group("m-middle", parent="z-root")),
+        subject(group("z-root")),
+        subject(group("b-alone", parent="not-in-the-restore")),
+    ]
+    assert [one.ref.name for one in in_order(subjects)] == ["b-alone", "z-root", "m-middle", "a-leaf", "a"]
+
+
+@dataclass(frozen=True)
+class Final:
+    stage: Stage
+    final: bool = field(default=True)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Final(Stage.WAITING, final=False),
+        Final(Stage.REPLAYED, final=False),
+        Final(Stage.VERIFIED),
+        Final(Stage.RETAINED),
+        Final(Stage.FAILED),
+        Final(Stage.CANCELLED),
+    ],
+    ids=lambda c: c.stage,
+)
+def test_stages_that_end(case: Final) -> None:
+    assert case.stage.final is case.final

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.unit.builders import condition, facts, group, linked, look, m, obj, run, service, vm
+
+from velero_vmservice.core import archive, mapping
+from velero_vmservice.core.archive import Observed
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.core.plan import Subject
+from velero_vmservice.core.topology import topology
+from velero_vmservice.core.verification import Verification, verify
+
+WEB = {"app": "web"}
+ON = {"labels": WEB, "group": "tier", "power": "PoweredOn"}
+
+
+def generated(name: str = "front", **spec: Any) -> dict[str, Any]:
+    return obj("Service", name, api="v1", spec=spec)
+
+
+def endpoints(*names: str, ready: bool = True, ips: tuple[str, ...] = ()) -> dict[str, Any]:
+    entries = [
+        {"ip": f"192.0.2.{n}", "targetRef": {"kind": "VirtualMachine", "name": one}} for n, one in enumerate(names)
+    ]
+    entries += [{"ip": ip} for ip in ips]
+    subsets = [{"addresses" if ready else "notReadyAddresses": entries}] if entries else []
+    return obj("Endpoints", "front", api="v1", subsets=subsets)
+
+
+def check(
+    given: dict[str, Any], *live: dict[str, Any], known: tuple[dict[str, Any], ...] = (), before: Observed | None = None
+) -> Verification:
+    wanted, _ = mapping.wanted(m(given), namespace="shop", run=run(), served=("v1alpha5",))
+    kind = VIRTUAL_MACHINE_GROUP if given["kind"] == "VirtualMachineGroup" else VIRTUAL_MACHINE_SERVICE
+    ref = ObjectRef(kind, "shop", wanted.name)
+    subject = Subject(ref=ref, wanted=wanted, topology=topology(m(given), facts(*known)))
+    return verify(subject, look(*live), before or archive.observed(m(given)))
+
+
+FRONT = service("front", WEB)
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    live: tuple[dict[str, Any], ...]
+    missing: str = ""
+    notes: str = ""
+    given: dict[str, Any] | None = None
+
+
+PROBE = {"spec": {"readinessProbe": {"tcpSocket": {"port": 80}}}}
+
+SERVICES = [
+    Case(why="gone again", live=(), missing="is not there any more"),
+    Case(why="no Service yet", live=(FRONT,), missing="has not made its Service"),
+    Case(
+        why="powered off: no endpoints, and that is right",
+        live=(FRONT, generated(), endpoints(), vm("web-1", labels=WEB), vm("web-2", labels=WEB)),
+        notes="endpoints: none, and that is right: 2 of 2 machines are not powered on",
+    ),
+    Case(
+        why="Endpoints are not there at all",
+        live=(FRONT, generated(), vm("web-1", labels=WEB)),
+        notes="endpoints: none",
+    ),
+    Case(
+        why="powered on: every machine with an address",
+        live=(
+            FRONT,
+            generated(),
+            endpoints("web-1", "web-2"),
+            vm("web-1", ip="192.0.2.1", **ON),
+            vm("web-2", ip="192.0.2.2", **ON),
+        ),
+        notes="endpoints: web-1, web-2",
+    ),
+    Case(
+        why="powered on without address yet",
+        live=(FRONT, generated(), endpoints("web-1"), vm("web-1", ip="192.0.2.1", **ON), vm("web-2", **ON)),
+        notes="endpoints: web-1",
+    ),
+    Case(
+        why="one that should be there is not",
+        live=(FRONT, generated(), endpoints(), vm("web-1", ip="192.0.2.1", **ON)),
+        missing="endpoints should be web-1 and are none",
+    ),
+    Case(
+        why="one too many",
+        live=(FRONT, generated(), endpoints("stranger"), vm("web-1", labels=WEB)),
+        missing="endpoints should be none and are stranger",
+    ),
+    Case(
+        why="not ready yet is not ready",
+        live=(FRONT, generated(), endpoints("web-1", ready=False), vm("web-1", ip="192.0.2.1", **ON)),
+        missing="should be web-1",
+    ),
+    Case(
+        why="a probe that has not passed",
+        live=(FRONT, generated(), endpoints(), vm("web-1", ip="192.0.2.1", **ON, **PROBE)),
+        notes="endpoints: none",
+    ),
+    Case(
+        why="a probe that has passed",
+        live=(
+            FRONT,
+            generated(),
+            endpoints(),
+            vm(
+                "web-1",
+                ip="192.0.2.1",
+                **ON,
+                **PROBE,
+                status={"conditions": [condition("Ready")], "network": {"primaryIP4": "192.0.2.1"}},
+            ),
+        ),
+        missing="should be web-1",
+    ),
+    Case(
+        why="a machine on its way out does not count",
+        live=(
+            FRONT,
+            generated(),
+            endpoints(),
+            vm("web-1", ip="192.0.2.1", **ON, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        ),
+        notes="endpoints: none",
+    ),
+    Case(
+        why="endpoints without a target are known by address",
+        live=(FRONT, generated(), endpoints(ips=("192.0.2.1",)), vm("web-1", ip="192.0.2.1", **ON)),
+        notes="endpoints: web-1",
+    ),
+    Case(
+        why="an address of another family than the Service's",
+        live=(FRONT, generated(ipFamilies=["IPv4"]), endpoints(), vm("web-1", ip="2001:db8::1", **ON)),
+        notes="endpoints: none",
+    ),
+    Case(
+        why="an address of the Service's family",
+        live=(FRONT, generated(ipFamilies=["IPv6"]), endpoints("web-1"), vm("web-1", ip="2001:db8::1", **ON)),
+        notes="endpoints: web-1",
+    ),
+    Case(
+        why="ExternalName has no endpoints",
+        given=service("front", WEB, type="ExternalName", externalName="x.example.com"),
+        live=(service("front", WEB, type="ExternalName"), generated(), vm("web-1", ip="192.0.2.1", **ON)),
+    ),
+    Case(
+        why="without selector somebody else keeps the endpoints",
+        given=service("front"),
+        live=(service("front"), generated(), endpoints("stranger")),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", SERVICES, ids=lambda c: c.why)
+def test_service(case: Case) -> None:
+    found = check(case.given or FRONT, *case.live)
+    assert found.done is not bool(case.missing)
+    assert case.missing in " ".join(found.missing)
+    assert case.notes in " ".join(found.notes)
+
+
+def test_the_address_before_and_after() -> None:
+    live = service("front", WEB, more={"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.9"}]}}})
+    before = Observed(load_balancer=("192.0.2.7",))
+    assert "load balancer address: 192.0.2.7 → 198.51.100.9" in check(FRONT, live, generated(), before=before).notes
+    assert (
+        "load balancer address: 192.0.2.7 → not assigned yet" in check(FRONT, FRONT, generated(), before=before).notes
+    )
+    internal = service("front", WEB, type="ClusterIP")
+    assert not any("load balancer" in note for note in check(internal, internal, generated(), before=before).notes)
+
+
+def test_the_way_on_goes_through_the_group_where_it_is_there() -> None:
+    machines = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"), vm("web-3", labels=WEB))
+    with_group = " ".join(check(FRONT, FRONT, generated(), *machines, group("tier")).notes)
+    assert with_group.count("patch virtualmachinegroup tier") == 1
+    assert "patch virtualmachine web-3" in with_group
+    assert """-p '{"spec":{"powerState":"PoweredOn"}}'""" in with_group
+    alone = " ".join(check(FRONT, FRONT, generated(), *machines[:1]).notes)
+    assert "kubectl -n shop patch virtualmachine web-1" in alone
+
+
+TIER = group("tier", ["web-1"], ["/inner"])
+KNOWN = (vm("web-1", group="tier"), group("inner", parent="tier"), TIER)
+
+
+def tier(*members: str, **rest: Any) -> dict[str, Any]:
+    return group("tier", ["web-1"], ["/inner"], more={"status": linked(*members)}, **rest)
+
+
+GROUPS = [
+    Case(
+        why="every member is linked", live=(tier("web-1", "/inner"), vm("web-1", **ON), group("inner", parent="tier"))
+    ),
+    Case(
+        why="a machine is not linked yet",
+        live=(tier("/inner"), vm("web-1", group="tier"), group("inner", parent="tier")),
+        missing="VirtualMachine web-1 is not linked yet",
+    ),
+    Case(
+        why="a group is not linked yet",
+        live=(tier("web-1"), vm("web-1", group="tier"), group("inner", parent="tier")),
+        missing="VirtualMachineGroup inner is not linked yet",
+    ),
+    Case(
+        why="a machine that left the group is not waited for",
+        live=(tier("/inner"), vm("web-1", group="other"), group("inner", parent="tier")),
+        notes="VirtualMachine web-1 is no member now",
+    ),
+    Case(
+        why="a group that is not there is not waited for",
+        live=(tier("web-1"), vm("web-1", **ON)),
+        notes="VirtualMachineGroup inner is no member now",
+    ),
+    Case(
+        why="machines are off, and how to go on",
+        live=(tier("web-1", "/inner"), vm("web-1", group="tier"), group("inner", parent="tier")),
+        notes="1 of 1 machines are not powered on; to go on: kubectl -n shop patch virtualmachinegroup tier",
+    ),
+    Case(
+        why="a parent outside the restore is said",
+        given=group("tier", ["web-1"], ["/inner"], parent="top"),
+        live=(tier("web-1", "/inner", parent="top"), vm("web-1", **ON), group("inner", parent="tier")),
+        notes="parent group top is not there",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", GROUPS, ids=lambda c: c.why)
+def test_group(case: Case) -> None:
+    found = check(case.given or TIER, *case.live, known=KNOWN)
+    assert found.done is not bool(case.missing)
+    assert case.missing in " ".join(found.missing)
+    assert case.notes in " ".join(found.notes)
+
+
+def test_a_condition_that_is_false_links_nobody() -> None:
+    status = linked("web-1", "/inner")
+    status["members"][0]["conditions"] = [condition("GroupLinked", "False", "NotFound")]
+    live = group("tier", ["web-1"], ["/inner"], more={"status": status})
+    assert not check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN).done

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.builders import group, service, vm
+from tests.unit.world import CAPTURES, World
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.errors import AlreadyExists, Forbidden, InvalidItem, Unavailable
+
+if TYPE_CHECKING:
+    from structlog.testing import LogCapture
+
+LINK = "velero-plugin-for-vmservice/capture"
+SKIP = "velero.io/skip-from-backup"
+WEB = {"app": "web"}
+KEY = f"{CAPTURES}objects/virtualmachineservices/shop/front.json"
+NODE = {"capv.vmware.com/cluster.role": "node"}
+
+
+def link(item: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(item["metadata"]["annotations"][LINK])
+    return found
+
+
+def test_the_item_leads_to_a_durable_capture(world: World) -> None:
+    world.cluster.seed(vm("web-1", labels=WEB), front := service("front", WEB, clusterIp="10.0.0.7"))
+    outcome = world.capture(front)
+    assert outcome.operation_id == f"seal-v1:{CAPTURES}"
+    found = link(outcome.item)
+    assert (found["key"], found["vms"]) == (KEY, ["web-1"])
+    assert hashlib.sha256(world.store.get(KEY)).hexdigest() == found["sha256"]
+    document = world.document(KEY)
+    assert document["topology"]["needs"] == ["web-1"]
+    assert document["observed"]["cluster_ip"] == "10.0.0.7"
+    assert [one["path"] for one in document["dropped"]] == ["spec.clusterIp"]
+    assert document["provenance"]["backup"] == "nightly"
+
+
+def test_the_item_itself_goes_into_the_backup_with_the_link_and_no_other_change(world: World) -> None:
+    front = service("front", WEB, clusterIp="10.0.0.7", meta={"annotations": {"mine": "1"}, "finalizers": ["x"]})
+    item = json.loads(json.dumps(world.capture(front).item))
+    del item["metadata"]["annotations"][LINK]
+    assert item == front
+
+
+def test_a_groups_power_state_is_kept_beside_the_manifest(world: World) -> None:
+    world.capture(group("tier", ["web-1"], powerState="PoweredOn"))
+    document = world.document(f"{CAPTURES}objects/virtualmachinegroups/shop/tier.json")
+    assert document["observed"]["power_state"] == "PoweredOn"
+    assert "powerState" not in document["manifest"]["spec"]
+
+
+@pytest.mark.parametrize("failing", ["objects/", "namespaces/"])
+@pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("denied")], ids=["away", "denied"])
+def test_what_cannot_be_made_durable_fails_its_item(world: World, failing: str, error: Exception) -> None:
+    world.store.calls.fail("put", error, on=failing)
+    with pytest.raises(type(error)):
+        world.capture(service("front", WEB))
+    assert not world.store.exists(KEY)
+    world.store.calls.heal()
+    assert link(world.capture(service("front", WEB)).item)["key"] == KEY
+
+
+def test_the_first_writer_wins(world: World) -> None:
+    first = world.capture(service("front", WEB))
+    body = world.store.get(KEY)
+    world.clock.advance(3)
+    again = world.capture(service("front", {"app": "edited"}))
+    assert link(again.item) == link(first.item)
+    assert world.store.get(KEY) == body
+    world.restart()
+    assert link(world.capture(service("front", WEB)).item) == link(first.item)
+
+
+def test_another_sidecar_that_was_faster_wins(world: World) -> None:
+    other = World()
+    other.clock.advance(1)
+    other.locations.stores["default"] = world.store
+    first = link(other.capture(service("front", WEB)).item)
+    assert link(world.capture(service("front", WEB)).item) == first
+
+
+def test_a_store_that_lets_others_write_between_is_read_again(world: World) -> None:
+    other = World()
+    world.store.calls.before("put", lambda key: _write_first(other, world, key))
+    found = link(world.capture(service("front", WEB)).item)
+    assert hashlib.sha256(world.store.get(KEY)).hexdigest() == found["sha256"]
+
+
+def _write_first(other: World, world: World, key: str) -> None:
+    world.store.calls.heal()
+    other.clock.advance(1)
+    other.locations.stores["default"] = world.store
+    other.capture(service("front", WEB))
+    with pytest.raises(AlreadyExists):
+        world.store.put(key, b"late", sha256=archive.digest(b"late"))
+
+
+def test_two_versions_of_one_object_are_one_capture_at_the_newest(world: World) -> None:
+    world.cluster.seed(service("front", WEB))
+    outcomes = []
+    for version in ("v1alpha4", "v1alpha5"):
+        item = {**service("front", WEB), "apiVersion": f"vmoperator.vmware.com/{version}"}
+        outcomes.append(world.capture(item))
+        assert outcomes[-1].item["apiVersion"].endswith(version)
+    assert link(outcomes[0].item) == link(outcomes[1].item)
+    assert world.document(KEY)["manifest"]["apiVersion"] == "vmoperator.vmware.com/v1alpha5"
+    assert world.document(KEY)["provenance"]["source_version"] == "v1alpha5"
+
+
+def test_an_object_that_is_gone_since_is_captured_as_velero_read_it(world: World) -> None:
+    item = {**service("front", WEB), "apiVersion": "vmoperator.vmware.com/v1alpha4"}
+    world.capture(item)
+    assert world.document(KEY)["provenance"]["source_version"] == "v1alpha4"
+
+
+def test_at_the_newest_version_nothing_is_read_again(world: World) -> None:
+    world.capture(service("front", WEB))
+    assert world.cluster.calls.counts["get"] == 0
+
+
+@pytest.mark.parametrize(
+    ("item", "around", "words"),
+    [
+        (service("front", WEB, meta={"deletionTimestamp": "2026-03-01T11:00:00Z"}), [], "being deleted"),
+        (service("lb", {"x": "1"}), [vm("node", labels={"x": "1", **NODE})], "guest cluster"),
+        (
+            service(
+                "cp", meta={"ownerReferences": [{"apiVersion": "cluster.x-k8s.io/v1", "kind": "Cluster", "name": "c"}]}
+            ),
+            [],
+            "guest cluster",
+        ),
+    ],
+    ids=["deleting", "selects a node", "owned by a cluster"],
+)
+def test_what_shall_not_come_back_is_left_out_and_said(
+    world: World, log: LogCapture, item: dict[str, Any], around: list[dict[str, Any]], words: str
+) -> None:
+    world.cluster.seed(*around)
+    outcome = world.capture(item)
+    assert outcome.operation_id == ""
+    assert outcome.item["metadata"]["annotations"] == {SKIP: "true"}
+    assert not list(world.store.list(f"{CAPTURES}objects/"))
+    (told,) = [one for one in log.entries if one["event"] == "left out of the backup"]
+    assert words in told["reason"]
+    assert told["log_level"] == "warning"
+
+
+def test_findings_are_told_and_kept(world: World, log: LogCapture) -> None:
+    world.capture(service("front", {"app": "nobody"}))
+    assert [one["code"] for one in log.entries if one["event"] == "restorability"] == ["selector-matches-no-vm"]
+    assert [one["code"] for one in world.document(KEY)["findings"]] == ["selector-matches-no-vm"]
+
+
+def test_what_was_dropped_is_told(world: World, log: LogCapture) -> None:
+    world.capture(service("front", clusterIp="10.0.0.1", meta={"uid": "1"}))
+    (told,) = [one for one in log.entries if one["event"] == "captured"]
+    assert told["dropped"] == ["metadata.uid", "spec.clusterIp"]
+
+
+def test_another_kind_is_refused(world: World) -> None:
+    with pytest.raises(InvalidItem, match="neither"):
+        world.capture(vm("web-1"))
+
+
+def test_an_item_that_is_none_is_refused(world: World) -> None:
+    for broken in ({}, {"apiVersion": "v1", "kind": "X"}, {"apiVersion": "v1", "kind": "X", "metadata": {"name": ""}}):
+        with pytest.raises(InvalidItem):
+            world.capture(broken)
+
+
+def test_velero_calls_us_for_our_two_kinds_only(world: World) -> None:
+    selector = world.app.actions.backup["capture"].applies_to()
+    assert set(selector.included_resources) == {
+        "virtualmachineservices.vmoperator.vmware.com",
+        "virtualmachinegroups.vmoperator.vmware.com",
+    }
+    assert (selector.included_namespaces, selector.label_selector) == ((), "")
+
+
+def test_the_cluster_being_away_fails_the_item_rather_than_capturing_half_a_topology(world: World) -> None:
+    world.cluster.calls.fail("list", Unavailable("the API server is away"))
+    with pytest.raises(Unavailable):
+        world.capture(service("front", WEB))
+    assert not list(world.store.list("captures/"))
+
+
+def test_secrets_are_named_and_never_read(world: World) -> None:
+    secret = {"cloudInit": {"rawCloudConfig": {"name": "user-data", "key": "password"}}}
+    world.cluster.seed(vm("web-1", labels=WEB, spec={"bootstrap": secret}), service("front", WEB))
+    world.capture(service("front", WEB))
+    assert not [subject for _, subject in world.cluster.calls.made if "Secret" in subject]
+    assert world.document(KEY)["topology"]["machines"][0]["bootstrap"] == ["user-data"]
+
+
+def test_the_store_is_that_of_the_backups_own_location(world: World) -> None:
+    world.capture(service("front"))
+    assert {subject for method, subject in world.locations.calls.made if method == "open"} == {"default"}

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.builders import backup, claim, obj, restore, service, vm
+from tests.unit.world import CAPTURES, World
+
+from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidSettings, Unavailable
+
+if TYPE_CHECKING:
+    from structlog.testing import LogCapture
+
+    from velero_vmservice.core.actions import RestoreOutcome
+
+FACTS = f"{CAPTURES}namespaces/shop.json"
+BY_VMSERVICE = {
+    "ownerReferences": [
+        {"apiVersion": "vmoperator.vmware.com/v1alpha5", "kind": "VirtualMachineService", "name": "front", "uid": "1"}
+    ]
+}
+BY_ANOTHER = {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "front", "uid": "1"}]}
+MIRRORED = {
+    "labels": {"endpointslice.kubernetes.io/managed-by": "endpointslicemirroring-controller.k8s.io"},
+    "ownerReferences": [{"apiVersion": "v1", "kind": "Endpoints", "name": "front", "uid": "1"}],
+}
+SLICES = "discovery.k8s.io/v1"
+
+
+def volume(name: str, claim_name: str, namespace: str = "shop") -> dict[str, Any]:
+    spec = {"claimRef": {"namespace": namespace, "name": claim_name}}
+    return obj("PersistentVolume", name, api="v1", namespace="", spec=spec)
+
+
+def definition(group: str) -> dict[str, Any]:
+    return obj(
+        "CustomResourceDefinition", f"x.{group}", api="apiextensions.k8s.io/v1", namespace="", spec={"group": group}
+    )
+
+
+def leave(world: World, stored: dict[str, Any], **spec: Any) -> RestoreOutcome:
+    """Call Execute as Velero does: of the metadata, the item has kept little."""
+    kept = {key: value for key, value in stored["metadata"].items() if key in ("name", "namespace", "labels")}
+    return world.app.actions.restore["leave"].execute({**stored, "metadata": kept}, stored, restore(**spec))
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    given: dict[str, Any]
+    supervisor: str = ""
+    """Words of the reason on a Supervisor; '' leaves it to Velero."""
+    elsewhere: str = ""
+
+
+CASES = [
+    Case(why="a machine", given=vm("web-1"), supervisor="Supervisor creates virtualmachines"),
+    Case(
+        why="a certificate",
+        given=obj("Certificate", "tls", api="cert-manager.io/v1"),
+        supervisor="Supervisor creates certificates",
+    ),
+    Case(
+        why="a load balancer monitor, whose kind does not tell its plural",
+        given=obj("NSXLoadBalancerMonitor", "m", api="vmware.com/v1alpha1", namespace=""),
+        supervisor="nsxlbmonitors.vmware.com",
+    ),
+    Case(
+        why="the other plugin's own",
+        given=obj("Snapshot", "s", api="backupdriver.cnsdp.vmware.com/v1alpha1"),
+        supervisor="snapshots.backupdriver",
+        elsewhere="snapshots.backupdriver",
+    ),
+    Case(why="an image", given=obj("Image", "i", api="imagecontroller.vmware.com/v1"), supervisor="fetched again"),
+    Case(
+        why="a generated Service",
+        given=obj("Service", "front", api="v1", meta=BY_VMSERVICE),
+        supervisor="VirtualMachineService front",
+        elsewhere="VirtualMachineService front",
+    ),
+    Case(
+        why="generated Endpoints",
+        given=obj("Endpoints", "front", api="v1", meta=BY_VMSERVICE),
+        supervisor="VirtualMachineService front",
+        elsewhere="VirtualMachineService front",
+    ),
+    Case(
+        why="a mirrored slice", given=obj("EndpointSlice", "front-x", api=SLICES, meta=MIRRORED), supervisor="mirrors"
+    ),
+    Case(why="a user's Service", given=obj("Service", "front", api="v1")),
+    Case(why="a Service of somebody else", given=obj("Service", "front", api="v1", meta=BY_ANOTHER)),
+    Case(why="a user's slice", given=obj("EndpointSlice", "x", api=SLICES)),
+    Case(why="a definition of the Supervisor's", given=definition("vmoperator.vmware.com"), supervisor="installs this"),
+    Case(why="a definition of the Supervisor's too", given=definition("cert-manager.io"), supervisor="installs this"),
+    Case(why="a user's definition", given=definition("example.com")),
+    Case(why="a user's claim", given=claim("own-data")),
+    Case(why="a user's volume", given=volume("pv-2", "own-data")),
+    Case(why="a volume that nobody claimed", given=obj("PersistentVolume", "pv-3", api="v1", namespace="", spec={})),
+    Case(
+        why="a claim of that name in another namespace",
+        given={**claim("data"), "metadata": {"name": "data", "namespace": "bank"}},
+    ),
+    Case(why="a machine's claim", given=claim("data"), supervisor="disk of a machine", elsewhere="disk of a machine"),
+    Case(
+        why="a machine's volume",
+        given=volume("pv-1", "data"),
+        supervisor="disk of a machine",
+        elsewhere="disk of a machine",
+    ),
+]
+
+
+@pytest.mark.parametrize("where", ["supervisor", "elsewhere"])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
+def test_skipped_with_its_reason_or_untouched(case: Case, where: str, log: LogCapture) -> None:
+    world = World(supervisor="yes" if where == "supervisor" else "no")
+    world.cluster.seed(vm("web-1", claims=["data"]))
+    world.capture(service("front"))
+    words = case.supervisor if where == "supervisor" else case.elsewhere
+    outcome = leave(world, case.given)
+    assert outcome.skip is bool(words)
+    assert outcome.operation_id == ""
+    assert outcome.item["kind"] == case.given["kind"]
+    told = [one["reason"] for one in log.entries if one["event"] == "skipped"]
+    assert len(told) == bool(words)
+    assert words in " ".join(told)
+
+
+def test_velero_is_not_even_asked_about_secrets(world: World) -> None:
+    names = set(world.app.actions.restore["leave"].applies_to().included_resources)
+    assert not {"secrets", "configmaps", "pods", "namespaces"} & names
+    assert {
+        "services",
+        "endpoints",
+        "endpointslices.discovery.k8s.io",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+    } <= names
+    assert "images.imagecontroller.vmware.com" in names
+    assert not {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"} & names
+    assert world.cluster.calls.made == []
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_secrets_and_configmaps_are_left_to_velero_if_it_asks(world: World, kind: str) -> None:
+    world.cluster.seed(
+        vm("web-1", spec={"bootstrap": {"cloudInit": {"rawCloudConfig": {"name": "user-data", "key": "x"}}}})
+    )
+    world.capture(service("front"))
+    assert not leave(world, obj(kind, "user-data", api="v1")).skip
+
+
+def test_a_backup_without_the_plugin_is_untouched(world: World) -> None:
+    assert not leave(world, claim("data")).skip
+    world.cluster.seed(backup("foreign"))
+    assert not leave(world, claim("data"), of="foreign").skip
+    assert not leave(world, claim("data"), of="deleted").skip
+
+
+def test_a_location_that_we_cannot_open_has_no_captures(world: World) -> None:
+    world.locations.stores.clear()
+    assert not leave(world, claim("data")).skip
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Unavailable("s3 is away"), Forbidden("denied"), Corrupt("rotten"), InvalidSettings("no such bucket")],
+    ids=lambda e: e.code,
+)
+def test_without_the_facts_a_claim_is_not_guessed_at(world: World, error: Exception) -> None:
+    world.cluster.seed(vm("web-1", claims=["data"]))
+    world.capture(service("front"))
+    world.restart()
+    world.store.calls.fail("get", error)
+    with pytest.raises(type(error), match=str(error)):
+        leave(world, claim("data"))
+    world.store.calls.heal()
+    assert leave(world, claim("data")).skip
+
+
+def test_facts_are_read_once_per_restore_and_namespace(world: World) -> None:
+    world.cluster.seed(vm("web-1", claims=["data"]))
+    world.capture(service("front"))
+    world.restart()
+    before = world.store.calls.counts["get"]
+    for number in range(50):
+        leave(world, claim(f"data-{number}"))
+    assert world.store.calls.counts["get"] == before + 1
+
+
+def test_the_namespace_is_that_of_the_backup(world: World) -> None:
+    world.cluster.seed(vm("web-1", claims=["data"]))
+    world.capture(service("front"))
+    assert leave(world, claim("data"), namespaceMapping={"shop": "shop-dr"}).skip
+    assert leave(world, volume("pv-1", "data"), namespaceMapping={"shop": "shop-dr"}).skip

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.builders import backup, group, service, vm
+from tests.unit.world import CAPTURES, World
+
+from velero_vmservice.core.errors import Forbidden, InvalidItem
+
+LINK = "velero-plugin-for-vmservice/capture"
+
+
+def purge(world: World, item: dict[str, Any], name: str = "nightly") -> None:
+    world.app.actions.delete["purge"].execute(item, backup(name))
+
+
+@pytest.fixture(name="items")
+def _items(world: World) -> list[dict[str, Any]]:
+    return world.back_up(vm("web-1"), group("tier", ["web-1"]), service("front"), service("back"))
+
+
+def test_each_item_takes_its_object_and_the_last_one_the_rest(world: World, items: list[dict[str, Any]]) -> None:
+    left = [len(list(world.store.list(CAPTURES)))]
+    for item in items:
+        purge(world, item)
+        left.append(len(list(world.store.list(CAPTURES))))
+    assert left == [5, 4, 3, 0]
+
+
+def test_it_can_be_repeated(world: World, items: list[dict[str, Any]]) -> None:
+    for item in (*items, *items):
+        purge(world, item)
+    assert not list(world.store.list(""))
+
+
+def test_another_backups_capture_stays(world: World, items: list[dict[str, Any]]) -> None:
+    world.capture(service("front"), name="hourly")
+    for item in items:
+        purge(world, item)
+    assert all(key.startswith("captures/hourly/") for key in world.store.list(""))
+    assert len(list(world.store.list(""))) == 2
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "captures/hourly/20260301T120000Z/objects/virtualmachineservices/shop/front.json",
+        f"{CAPTURES}capture.json",
+        f"{CAPTURES}namespaces/shop.json",
+        "restores/again/20260302T080000Z/x.json",
+        "captures/nightly/20260301T120000Z-other/objects/x.json",
+        "",
+    ],
+)
+def test_a_foreign_key_is_refused(world: World, items: list[dict[str, Any]], key: str) -> None:
+    world.capture(service("front"), name="hourly")
+    before = list(world.store.list(""))
+    link = f'{{"v":1,"key":"{key}","sha256":"0"}}'
+    purge(world, service("front", meta={"annotations": {LINK: link}}))
+    assert list(world.store.list("")) == before
+    assert items
+
+
+def test_an_item_without_link_takes_nothing(world: World, items: list[dict[str, Any]]) -> None:
+    purge(world, service("front"))
+    assert len(list(world.store.list(CAPTURES))) == len(items) + 2
+
+
+def test_a_damaged_link_and_a_locked_bucket_are_said(world: World, items: list[dict[str, Any]]) -> None:
+    with pytest.raises(InvalidItem, match="damaged"):
+        purge(world, service("front", meta={"annotations": {LINK: "{"}}))
+    world.store.calls.fail("delete", Forbidden("the object is locked"))
+    with pytest.raises(Forbidden, match="locked"):
+        purge(world, items[0])
+
+
+def test_velero_calls_us_for_our_two_kinds(world: World) -> None:
+    assert len(world.app.actions.delete["purge"].applies_to().included_resources) == 2

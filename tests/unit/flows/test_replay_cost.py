@@ -1,0 +1,142 @@
+"""A waiting restore costs a handful of LISTs per namespace and round, whoever is away, however many objects wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.builders import group, service, vm
+
+from velero_vmservice.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from tests.unit.world import World
+
+COUNT = 300
+
+
+@pytest.fixture(name="operations")
+def _operations(world: World) -> list[str]:
+    objects: list[dict[str, Any]] = []
+    for number in range(COUNT // 2):
+        labels = {"app": f"a{number}"}
+        objects += [
+            vm(f"vm-{number}", labels=labels, group=f"tier-{number}"),
+            group(f"tier-{number}", [f"vm-{number}"]),
+            service(f"front-{number}", labels),
+        ]
+    items = world.back_up(*objects)
+    world.lose(*objects)
+    operations = world.replay_all(items)
+    assert len(operations) == COUNT
+    return operations
+
+
+def poll_all(world: World, operations: list[str]) -> tuple[Counter[str], Counter[str]]:
+    """Poll as Velero does, and return what one round asked of the cluster and of the store."""
+    world.cluster.calls.made.clear()
+    world.store.calls.made.clear()
+    world.clock.advance(10)
+    for operation in operations:
+        assert not world.poll(operation).completed
+    return world.cluster.calls.counts, world.store.calls.counts
+
+
+def test_a_round_is_one_list_of_each_kind(world: World, operations: list[str]) -> None:
+    _, store = poll_all(world, operations)
+    assert store["get"] == COUNT  # each capture once, in the first round
+    for _ in range(3):
+        cluster, store = poll_all(world, operations)
+        assert cluster["list"] == 7
+        assert cluster["get"] == 1  # the namespace; no machine is ever asked for by itself
+        assert sum(store.values()) == 0
+    seen = [subject for method, subject in world.cluster.calls.made if method == "list"]
+    assert len(set(seen)) == 7
+
+
+def test_a_restart_costs_one_more_round(world: World, operations: list[str]) -> None:
+    poll_all(world, operations)
+    world.restart()
+    cluster, store = poll_all(world, operations)
+    assert (cluster["list"], store["get"]) == (7, COUNT)
+    cluster, store = poll_all(world, operations)
+    assert (cluster["list"], store["get"]) == (7, 0)
+
+
+@pytest.mark.parametrize("seconds", [0, 12], ids=["at once", "after a timeout"])
+def test_a_cluster_that_is_away_costs_one_failure(world: World, operations: list[str], seconds: float) -> None:
+    poll_all(world, operations)
+
+    def away(_: str) -> None:
+        world.clock.advance(seconds)
+        raise Unavailable("the API server is away")
+
+    world.cluster.calls.before("list", away)
+    cluster, _ = poll_all(world, operations)
+    assert cluster["list"] == 1
+    assert "the API server is away" in world.poll(operations[-1]).description
+
+
+@pytest.mark.parametrize("seconds", [0, 12], ids=["at once", "after a timeout"])
+def test_a_store_that_is_away_costs_one_failure(world: World, operations: list[str], seconds: float) -> None:
+    world.restart()
+
+    def away(_: str) -> None:
+        world.clock.advance(seconds)
+        raise Unavailable("s3 is away")
+
+    world.store.calls.before("get", away)
+    _, store = poll_all(world, operations)
+    assert store["get"] == 1
+    assert "s3 is away" in world.poll(operations[-1]).description
+
+
+def test_a_store_that_takes_no_results_costs_one_failure(world: World) -> None:
+    objects = [service(f"front-{number}", {"app": "none"}) for number in range(20)]
+    items = world.back_up(*objects)
+    world.lose(*objects)
+    operations = world.replay_all(items)
+    for _ in range(2):
+        world.round(operations[:1])
+
+    def away(_: str) -> None:
+        world.clock.advance(12)
+        raise Unavailable("s3 is away")
+
+    world.store.calls.before("put", away)
+    _, store = poll_all(world, operations[1:])
+    assert store["put"] == 1
+    assert "the result is not stored yet: s3 is away" in world.poll(operations[-1]).description
+    world.store.calls.heal()
+    world.finish(operations[1:])
+
+
+def test_a_look_that_takes_long_is_not_repeated_for_each_operation(world: World, operations: list[str]) -> None:
+    poll_all(world, operations)
+    world.cluster.calls.before("list", lambda _: world.clock.advance(1))
+    cluster, _ = poll_all(world, operations)
+    assert cluster["list"] == 7
+
+
+def test_three_hundred_objects_are_all_replayed(world: World, operations: list[str]) -> None:
+    world.cluster.seed(
+        *[vm(f"vm-{n}", labels={"app": f"a{n}"}, group=f"tier-{n}", uid=f"new-{n}") for n in range(COUNT // 2)]
+    )
+    world.finish(operations)
+    assert len(world.created()) == COUNT
+
+
+def test_a_poll_works_no_longer_than_its_budget(world: World, operations: list[str]) -> None:
+    world.cluster.seed(
+        *[vm(f"vm-{n}", labels={"app": f"a{n}"}, group=f"tier-{n}", uid=f"new-{n}") for n in range(COUNT // 2)]
+    )
+    for operation in operations:
+        world.poll(operation)
+    world.clock.advance(10)
+    world.cluster.calls.before("create", lambda _: world.clock.advance(0.5))
+    before = world.clock.monotonic()
+    world.poll(operations[0])
+    assert world.clock.monotonic() - before <= 5
+    assert 0 < len(world.created()) < COUNT

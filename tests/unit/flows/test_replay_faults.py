@@ -1,0 +1,201 @@
+"""What an outage, a lost capture or a refusal does: transient is progress, permanent is an error in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.builders import NAMESPACE, group, obj, service, vm
+from tests.unit.world import CAPTURES, World
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.errors import Conflict, Forbidden, InvalidItem, Rejected, Unavailable
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest
+
+WEB = {"app": "web"}
+MACHINE = vm("web-1", labels=WEB)
+FRONT = service("front", WEB)
+KEY = f"{CAPTURES}objects/virtualmachineservices/shop/front.json"
+
+
+@pytest.fixture(name="items")
+def _items(world: World) -> list[dict[str, Any]]:
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(MACHINE, FRONT)
+    world.cluster.calls.made.clear()
+    world.store.calls.made.clear()
+    return items
+
+
+def back(world: World) -> None:
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
+
+
+def test_a_store_that_is_away_is_waited_for(world: World, items: list[dict[str, Any]]) -> None:
+    operations = world.replay_all(items)
+    back(world)
+    world.restart()
+    world.store.calls.fail("get", Unavailable("s3://bucket/key cannot be reached"))
+    for _ in range(4):
+        progress = world.round(operations)[operations[0]]
+        assert (progress.completed, progress.error) == (False, "")
+        assert "s3://bucket/key cannot be reached" in progress.description
+    assert world.created() == []
+    world.store.calls.heal()
+    world.finish(operations)
+
+
+@pytest.mark.parametrize("method", ["get", "list"])
+def test_a_cluster_that_is_away_is_waited_for(world: World, items: list[dict[str, Any]], method: str) -> None:
+    operations = world.replay_all(items)
+    back(world)
+    world.cluster.calls.fail(method, Unavailable("the API server is away"))
+    world.clock.advance(10)
+    for _ in range(4):
+        world.clock.advance(10)
+        progress = world.poll(operations[0])
+        assert (progress.completed, progress.error) == (False, "")
+        assert "the API server is away" in progress.description
+    assert world.created() == []
+    world.cluster.calls.heal()
+    world.finish(operations)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Conflict("changed under us")], ids=lambda e: e.code)
+@pytest.mark.parametrize("method", ["create", "dry-run create"])
+def test_a_write_that_may_succeed_later_is_tried_in_the_next_round(
+    world: World, items: list[dict[str, Any]], error: Exception, method: str
+) -> None:
+    operations = world.replay_all(items)
+    back(world)
+    world.cluster.calls.fail(method, error, times=2)
+    world.finish(operations)
+    assert world.cluster.calls.counts[method] == 3
+
+
+def test_a_webhook_that_rejects_fails_the_operation_with_its_words(world: World, items: list[dict[str, Any]]) -> None:
+    def refuse(_: Manifest) -> None:
+        raise Rejected("admission webhook denied the request: spec.ports: Required value")
+
+    world.cluster.admit = refuse
+    operations = world.replay_all(items)
+    back(world)
+    (last,) = world.finish(operations).values()
+    assert last.error.startswith("VirtualMachineService shop/front: ")
+    assert "admission webhook denied the request: spec.ports: Required value" in last.error
+    assert world.created() == []  # the dry run was enough
+
+
+def test_missing_rights_fail_the_operation(world: World, items: list[dict[str, Any]]) -> None:
+    operations = world.replay_all(items)
+    back(world)
+    world.cluster.calls.fail(
+        "dry-run create", Forbidden("may not create", hint="grant create on virtualmachineservices")
+    )
+    (last,) = world.finish(operations).values()
+    assert "grant create on virtualmachineservices" in last.error
+
+
+def test_a_capture_that_was_replaced_fails_its_object_by_name(world: World, items: list[dict[str, Any]]) -> None:
+    body = world.store.get(KEY).replace(b'"app":"web"', b'"app":"evil"')
+    world.store.delete(KEY)
+    world.store.put(KEY, body, sha256=archive.digest(body))
+    back(world)
+    (last,) = world.finish(world.replay_all(items)).values()
+    assert "shop/front" in last.error
+    assert KEY in last.error
+    assert world.created() == []
+
+
+def test_a_capture_that_rotted_fails_its_object_by_name(world: World, items: list[dict[str, Any]]) -> None:
+    world.store.tamper(KEY, b"rotten")
+    (last,) = world.finish(world.replay_all(items)).values()
+    assert KEY in last.error
+
+
+@pytest.mark.parametrize("facts", [True, False], ids=["with facts", "without facts"])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_capture_that_is_gone_gives_way_to_the_backups_own_item_and_says_so(
+    world: World,
+    items: list[dict[str, Any]],
+    facts: bool,  # noqa: FBT001 - a table
+    restarted: bool,  # noqa: FBT001 - a table
+) -> None:
+    world.store.delete(KEY)
+    if not facts:
+        world.store.delete(f"{CAPTURES}namespaces/shop.json")
+    operations = world.replay_all(items)
+    if restarted:
+        world.restart()
+    assert "web-1: not registered yet" in world.round(operations)[operations[0]].description
+    back(world)
+    (last,) = world.finish(operations).values()
+    assert last.error == ""
+    assert f"the capture {KEY} is gone: replayed from the backup's own item" in last.description
+    live = world.live("VirtualMachineService", "front")
+    assert live.spec["selector"] == WEB
+    assert not live.annotations
+
+
+def test_a_capture_that_was_away_at_first_is_preferred_to_the_item(world: World, items: list[dict[str, Any]]) -> None:
+    world.store.calls.fail("exists", Unavailable("away"))
+    operations = world.replay_all(items)
+    world.store.calls.heal()
+    back(world)
+    (last,) = world.finish(operations).values()
+    assert "own item" not in last.description
+
+
+def test_a_capture_that_goes_while_waiting_fails_and_says_what_to_do(world: World, items: list[dict[str, Any]]) -> None:
+    operations = world.replay_all(items)
+    world.store.delete(KEY)
+    (last,) = world.finish(operations).values()
+    assert KEY in last.error
+    assert "repeat the restore" in last.error
+
+
+def test_a_backup_without_the_plugin_is_replayed_and_says_so(world: World) -> None:
+    world.cluster.seed(vm("web-1", group="tier"))
+    operations = world.replay_all([group("tier", ["web-1"], powerState="PoweredOn")])
+    (last,) = world.finish(operations).values()
+    assert "the backup was taken without this plugin" in last.description
+    assert "powerState" not in world.live("VirtualMachineGroup", "tier").spec
+
+
+def test_a_cluster_that_does_not_know_groups_says_what_it_takes(world: World) -> None:
+    items = world.back_up(MACHINE, group("tier", ["web-1"]))
+    world.lose(group("tier"))
+    world.cluster.serve(VIRTUAL_MACHINE_GROUP)
+    (last,) = world.finish(world.replay_all(items)).values()
+    assert "does not serve virtualmachinegroups.vmoperator.vmware.com" in last.error
+    assert "9.0.1" in last.error
+
+
+def test_fields_that_the_target_does_not_know_are_left_out_and_said(world: World) -> None:
+    world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha5", "v1alpha6")
+    tier = group("tier", ["web-1"])
+    tier["apiVersion"] = "vmoperator.vmware.com/v1alpha6"
+    tier["spec"]["bootOrder"][0]["powerOffDelay"] = "10s"
+    items = world.back_up(vm("web-1", group="tier"), tier)
+    world.lose(group("tier"))
+    world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha5")
+    (last,) = world.finish(world.replay_all(items)).values()
+    assert "v1alpha5 does not know spec.bootOrder[0].powerOffDelay" in last.description
+    assert "powerOffDelay" not in str(world.live("VirtualMachineGroup", "tier").content)
+
+
+@pytest.mark.parametrize("operation", ["", "seal-v1:x", "replay-v1:AAAA"])
+def test_an_operation_that_is_not_ours_is_refused(world: World, operation: str) -> None:
+    with pytest.raises(InvalidItem, match="repeat the restore"):
+        world.poll(operation)
+    with pytest.raises(InvalidItem):
+        world.app.actions.restore["replay"].cancel(
+            operation, obj("Restore", "r", api="velero.io/v1", namespace="velero")
+        )
+
+
+def test_a_target_namespace_that_is_not_there_is_waited_for(world: World, items: list[dict[str, Any]]) -> None:
+    mapped = {"namespaceMapping": {NAMESPACE: "not-there"}}
+    operations = world.replay_all(items, **mapped)
+    words = world.poll(operations[0], **mapped).description
+    assert "the namespace not-there is no vSphere Namespace" in words

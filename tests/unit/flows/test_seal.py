@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.builders import group, service, vm
+from tests.unit.world import CAPTURES, World
+
+from velero_vmservice.core.errors import Corrupt, InvalidItem, Unavailable
+
+if TYPE_CHECKING:
+    from structlog.testing import LogCapture
+
+SEAL = f"{CAPTURES}capture.json"
+OPERATION = f"seal-v1:{CAPTURES}"
+VERSION = "vmoperator.vmware.com/backup-version"
+
+
+def captured(world: World, count: int = 3) -> list[str]:
+    for number in range(count):
+        world.capture(service(f"front-{number}"))
+    return list(world.store.list(f"{CAPTURES}objects/"))
+
+
+def test_the_seal_names_every_document_and_its_digest(world: World) -> None:
+    keys = captured(world)
+    progress = world.seal(OPERATION)
+    assert (progress.completed, progress.error, progress.done, progress.total) == (True, "", 3, 3)
+    seal = world.document(SEAL)
+    listed = {one["key"]: one["sha256"] for one in seal["objects"] + seal["namespaces"]}
+    assert listed == {
+        key: hashlib.sha256(world.store.get(key)).hexdigest() for key in (*keys, f"{CAPTURES}namespaces/shop.json")
+    }
+    assert (seal["backup"], seal["backup_uid"]) == ("nightly", "uid-of-nightly")
+
+
+@pytest.mark.parametrize("folder", ["objects/", "namespaces/"])
+@pytest.mark.parametrize("body", [b"rotten", b"{}"])
+def test_a_document_that_is_not_what_was_written_is_found(world: World, folder: str, body: bytes) -> None:
+    captured(world)
+    (key, *_) = world.store.list(f"{CAPTURES}{folder}")
+    world.store.tamper(key, body)
+    with pytest.raises(Corrupt, match=key.rpartition("/")[2]):
+        world.seal(OPERATION)
+    assert not world.store.exists(SEAL)
+
+
+def test_a_document_that_was_replaced_with_its_digest_is_found(world: World) -> None:
+    (key, *_) = captured(world)
+    world.store.delete(key)
+    world.store.put(key, b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
+    with pytest.raises(Corrupt, match="cannot be read"):
+        world.seal(OPERATION)
+
+
+def test_every_item_asks_and_the_work_is_done_once(world: World) -> None:
+    captured(world)
+    first = world.seal(OPERATION)
+    body, gets = world.store.get(SEAL), world.store.calls.counts["get"]
+    world.clock.advance(10)
+    assert world.seal(OPERATION) == first
+    assert world.store.calls.counts["get"] == gets
+    assert world.store.get(SEAL) == body
+
+
+def test_a_restarted_sidecar_finds_the_seal(world: World) -> None:
+    captured(world)
+    world.withhold(vm("web-1"))
+    world.seal(OPERATION)
+    body = world.store.get(SEAL)
+    world.clock.advance(10)
+    world.restart()
+    assert world.seal(OPERATION).completed
+    assert world.store.get(SEAL) == body
+
+
+def test_a_slow_store_is_read_over_several_polls_and_nothing_twice(world: World) -> None:
+    captured(world, 9)
+    before = world.store.calls.counts["get"]
+    world.store.calls.before("get", lambda _: world.clock.advance(2))
+    polls = [world.seal(OPERATION)]
+    while not polls[-1].completed:
+        polls.append(world.seal(OPERATION))
+    assert len(polls) > 2
+    assert [one.done for one in polls] == sorted(one.done for one in polls)
+    assert polls[0].done < 9
+    assert world.store.calls.counts["get"] - before == 10
+
+
+def test_a_store_that_is_slower_than_the_budget_still_gets_on(world: World) -> None:
+    captured(world)
+    world.store.calls.before("list", lambda _: world.clock.advance(20))
+    polls = [world.seal(OPERATION) for _ in range(4)]
+    assert polls[-1].completed
+
+
+def test_a_store_that_is_away_is_transient_and_goes_on_later(world: World) -> None:
+    captured(world)
+    world.store.calls.fail("get", Unavailable("away"))
+    with pytest.raises(Unavailable) as caught:
+        world.seal(OPERATION)
+    assert caught.value.transient
+    world.store.calls.heal()
+    assert world.seal(OPERATION).completed
+
+
+@pytest.mark.parametrize("operation", ["", "replay-v1:x", "seal-v1:captures/another/20260301T120000Z/", "seal-v1:"])
+def test_an_operation_of_another_run_is_refused(world: World, operation: str) -> None:
+    captured(world)
+    with pytest.raises(InvalidItem):
+        world.seal(operation)
+
+
+VADP = {"velero-plugin-for-vmservice/vadp-job": "gold", "velero-plugin-for-vmservice/vadp-restore-point": "rp-7"}
+
+
+def sealed(world: World, *objects: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    world.cluster.seed(*objects)
+    for one in objects:
+        if one["kind"] != "VirtualMachine":
+            world.capture(one, **rest)
+    assert world.seal(OPERATION, **rest).completed
+    found: dict[str, Any] = world.document(SEAL)["vadp"]
+    return found
+
+
+def version(number: int) -> dict[str, Any]:
+    return {"annotations": {VERSION: str(number)}}
+
+
+def test_the_vadp_job_is_taken_from_the_backup(world: World, log: LogCapture) -> None:
+    web = vm("web-1", labels={"app": "web"}, meta=version(7))
+    found = sealed(world, web, service("front", {"app": "web"}), annotations=VADP)
+    assert found == {"job": "gold", "restore_point": "rp-7", "machines": {"shop/web-1": "7"}}
+    (told,) = [one for one in log.entries if one["event"] == "capture sealed"]
+    assert (told["vadp_job"], told["vadp_machines"]) == ("gold", ["shop/web-1"])
+
+
+def test_without_annotations_the_machines_are_listed_all_the_same(world: World) -> None:
+    found = sealed(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
+    assert found == {"job": "", "restore_point": "", "machines": {"shop/web-1": ""}}
+
+
+def test_machines_of_nested_groups_belong_in_the_job_with_their_versions(world: World) -> None:
+    objects = [
+        group("z-outer", ["/inner"], ["/lost"]),
+        group("inner", ["db-1"], parent="z-outer"),
+        vm("db-1", group="inner", meta=version(5)),
+    ]
+    assert sealed(world, *objects)["machines"] == {"shop/db-1": "5"}
+
+
+def test_cancelling_leaves_what_is_stored(world: World) -> None:
+    keys = captured(world)
+    world.app.actions.backup["capture"].cancel(OPERATION, {})
+    assert list(world.store.list(f"{CAPTURES}objects/")) == keys

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.builders import obj, service, vm
+from tests.unit.world import CAPTURES, World
+
+from velero_vmservice.adapters.memory_cluster import SERVED, MemoryCluster
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.core.manifest import Kind
+
+if TYPE_CHECKING:
+    from structlog.testing import LogCapture
+
+SKIP = "velero.io/skip-from-backup"
+FACTS = f"{CAPTURES}namespaces/shop.json"
+CERTIFICATE = obj("Certificate", "tls", api="cert-manager.io/v1", meta={"annotations": {"mine": "1"}})
+ISSUER = obj("ClusterIssuer", "ca", api="cert-manager.io/v1", namespace="")
+UPLOAD = obj("Upload", "u1", api="datamover.cnsdp.vmware.com/v1alpha1")
+AWAY = Unavailable("away")
+
+
+def told(log: LogCapture, event: str) -> list[Any]:
+    return [one for one in log.entries if one["event"] == event]
+
+
+@pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER, UPLOAD], ids=lambda one: one["kind"])
+def test_on_a_supervisor_the_item_is_marked_and_nothing_else_changes(
+    world: World, log: LogCapture, item: dict[str, Any]
+) -> None:
+    outcome = world.withhold(item)
+    annotations = outcome.item["metadata"]["annotations"]
+    assert annotations == {**item["metadata"].get("annotations", {}), SKIP: "true"}
+    assert {**outcome.item, "metadata": item["metadata"]} == item
+    assert outcome.operation_id == ""
+    assert len(told(log, "left to the Supervisor")) == 1
+
+
+@pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER], ids=lambda one: one["kind"])
+def test_elsewhere_it_is_the_users_data(item: dict[str, Any]) -> None:
+    world = World(supervisor="no")
+    assert world.withhold(item).item == item
+    assert not list(world.store.list(""))
+
+
+def test_plugin_internal_objects_are_withheld_everywhere_and_a_lost_label_is_said(log: LogCapture) -> None:
+    for supervisor in ("yes", "no"):
+        assert SKIP in World(supervisor=supervisor).withhold(UPLOAD).item["metadata"]["annotations"]
+    assert [one["label"] for one in told(log, "label missing")] == ["velero.io/exclude-from-backup"] * 2
+    labelled = obj(
+        "Upload",
+        "u1",
+        api="datamover.cnsdp.vmware.com/v1alpha1",
+        meta={"labels": {"velero.io/exclude-from-backup": "true"}},
+    )
+    World().withhold(labelled)
+    assert len(told(log, "label missing")) == 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "supervisor"),
+    [((), False), (("iaas.vmware.com",), True), (("appplatform.wcp.vmware.com",), True), (("cert-manager.io",), False)],
+)
+def test_a_supervisor_is_recognised_by_its_apis(groups: tuple[str, ...], supervisor: bool) -> None:  # noqa: FBT001 - a table
+    world = World(supervisor="detect")
+    world.cluster = MemoryCluster(served={**SERVED, **{Kind(one, "things", "Thing"): ("v1",) for one in groups}})
+    world.restart()
+    assert (SKIP in world.withhold(CERTIFICATE).item["metadata"].get("annotations", {})) is supervisor
+
+
+def test_without_vm_operators_own_api_it_is_no_supervisor() -> None:
+    world = World(supervisor="detect")
+    world.cluster = MemoryCluster(served={Kind("iaas.vmware.com", "things", "Thing"): ("v1",)})
+    world.restart()
+    assert world.withhold(CERTIFICATE).item == CERTIFICATE
+
+
+def test_the_first_machine_brings_the_facts_of_its_namespace(world: World) -> None:
+    world.cluster.seed(vm("web-1", claims=["data"]), vm("web-2"))
+    world.withhold(vm("web-1"))
+    world.withhold(vm("web-2"))
+    assert [one["name"] for one in world.document(FACTS)["machines"]] == ["web-1", "web-2"]
+    assert world.store.calls.counts["put"] == 1
+    assert world.cluster.calls.counts["list"] == 2  # machines and groups
+
+
+def test_a_cluster_scoped_item_has_no_namespace_to_tell_of(world: World) -> None:
+    world.withhold(ISSUER)
+    assert world.store.calls.counts["put"] == 0
+
+
+@pytest.mark.parametrize("error", [AWAY, Forbidden("denied"), InvalidSettings("no such bucket")], ids=lambda e: e.code)
+@pytest.mark.parametrize("method", ["put", "open", "list"])
+def test_nothing_about_the_store_or_the_machines_fails_an_item(
+    world: World, log: LogCapture, error: Exception, method: str
+) -> None:
+    for calls in (world.store.calls, world.locations.calls, world.cluster.calls):
+        calls.fail(method, error)
+    for number in range(20):
+        assert SKIP in world.withhold(vm(f"web-{number}")).item["metadata"]["annotations"]
+    assert len(told(log, "namespace facts not stored")) == 1
+
+
+def test_a_store_that_is_away_is_asked_once_and_again_after_a_while(world: World) -> None:
+    world.store.calls.fail("put", AWAY)
+    for _ in range(20):
+        world.withhold(vm("web-1"))
+    assert world.store.calls.counts["put"] == 1
+    world.store.calls.heal()
+    world.clock.advance(60)
+    world.withhold(vm("web-1"))
+    assert world.store.exists(FACTS)
+
+
+def test_a_cluster_that_cannot_be_asked_leaves_the_item_to_the_restore(log: LogCapture) -> None:
+    world = World(supervisor="detect")
+    world.cluster.calls.fail("serves_group", AWAY)
+    assert world.withhold(vm("web-1")).item == vm("web-1")
+    assert len(told(log, "left in the backup")) == 1
+
+
+def test_the_seal_counts_what_was_withheld(world: World) -> None:
+    for name in ("web-1", "web-2"):
+        world.withhold(vm(name))
+    world.withhold(CERTIFICATE)
+    assert world.seal(world.capture(service("front")).operation_id).completed
+    seal = world.document(f"{CAPTURES}capture.json")
+    assert seal["withheld"] == {"certificates.cert-manager.io": 1, "virtualmachines.vmoperator.vmware.com": 2}
+    assert seal["withheld_complete"] is True
+
+
+def test_counts_of_another_run_do_not_mix(world: World) -> None:
+    world.withhold(vm("web-1"), name="hourly")
+    assert world.seal(world.capture(service("front")).operation_id).completed
+    assert world.document(f"{CAPTURES}capture.json")["withheld"] == {}
+
+
+def test_after_a_restart_the_counts_are_said_to_be_incomplete(world: World) -> None:
+    world.clock.advance(30)
+    world.restart()
+    assert world.seal(world.capture(service("front")).operation_id).completed
+    assert world.document(f"{CAPTURES}capture.json")["withheld_complete"] is False
+
+
+def test_velero_calls_us_without_any_look_at_the_cluster(world: World) -> None:
+    world.cluster.calls.fail("serves_group", AWAY)
+    names = world.app.actions.backup["withhold"].applies_to().included_resources
+    assert len(names) == 57 + 8 + 7 - 1
+    assert "images.imagecontroller.vmware.com" not in names
+    assert not {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"} & set(
+        names
+    )
+
+
+def test_an_administrator_may_restrict_more_and_less() -> None:
+    world = World(add=("widgets.example.com",), remove=("certificates.cert-manager.io",))
+    widget = obj("Widget", "w", api="example.com/v1")
+    assert SKIP in world.withhold(widget).item["metadata"]["annotations"]
+    assert world.withhold(CERTIFICATE).item == CERTIFICATE

@@ -1,0 +1,179 @@
+"""One Supervisor, one bucket and the plugin, called as Velero calls it; machines and controllers are played by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.clock import SettableClock
+from tests.unit.builders import NAMESPACE, backup, condition, m, obj, restore, vsphere_namespace
+
+from velero_vmservice.adapters.memory import MemoryLocations, MemoryStore
+from velero_vmservice.adapters.memory_cluster import MemoryCluster
+from velero_vmservice.app import App, assemble
+from velero_vmservice.core import manifest as kinds
+from velero_vmservice.core.errors import NotFound
+from velero_vmservice.core.manifest import Manifest, ObjectRef
+from velero_vmservice.settings import RestrictedSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.unit.builders import Json
+
+    from velero_vmservice.core.actions import BackupOutcome, Progress, RestoreOutcome
+
+CAPTURES = "captures/nightly/20260301T120000Z/"
+POLL_SECONDS = 10.0
+ROUNDS = 30
+
+
+class World:
+    """A Supervisor (or `supervisor="no"`) with a namespace, a bucket and one process of the plugin."""
+
+    def __init__(self, *, supervisor: str = "yes", **settings: Any) -> None:
+        self.clock = SettableClock()
+        self.cluster = MemoryCluster(clock=self.clock)
+        self.cluster.seed(vsphere_namespace(), backup())
+        self.store = MemoryStore()
+        self.locations = MemoryLocations({"default": self.store})
+        self.settings = Settings(restricted=RestrictedSettings(supervisor=supervisor, **settings))
+        self.app = self.start()
+
+    def start(self) -> App:
+        """Start a process that remembers nothing, beside or after the one before."""
+        return assemble(self.settings, cluster=self.cluster, locations=self.locations, clock=self.clock)
+
+    def restart(self) -> None:
+        self.app = self.start()
+
+    # Backup.
+
+    def capture(self, item: Mapping[str, Any], **rest: Any) -> BackupOutcome:
+        return self.app.actions.backup["capture"].execute(item, backup(**rest))
+
+    def withhold(self, item: Mapping[str, Any], **rest: Any) -> BackupOutcome:
+        return self.app.actions.backup["withhold"].execute(item, backup(**rest))
+
+    def seal(self, operation: str, **rest: Any) -> Progress:
+        return self.app.actions.backup["capture"].progress(operation, backup(**rest))
+
+    def back_up(self, *objects: Json) -> list[Json]:
+        """Seed the objects, back up our two kinds as Velero does, seal; return the items of the tarball."""
+        self.cluster.seed(*objects)
+        items, operations = [], set()
+        for one in sorted((one for one in objects if one["kind"] in _OURS), key=lambda o: (o["kind"], _key(o))):
+            outcome = self.capture(self.live(one["kind"], one["metadata"]["name"], _key(one)[0]).content)
+            items.append(dict(outcome.item))
+            operations.add(outcome.operation_id)
+        for operation in operations:
+            assert self.seal(operation).completed
+        return items
+
+    def lose(self, *objects: Json) -> None:
+        """Delete what the objects name, and what their controllers made of them."""
+        for one in objects:
+            namespace, name = _key(one)
+            for kind in (_KINDS[one["kind"]], kinds.SERVICE, kinds.ENDPOINTS):
+                self.cluster.remove(ObjectRef(kind, namespace, name))
+
+    # Restore.
+
+    def replay(self, item: Json, **spec: Any) -> RestoreOutcome:
+        """Call Execute as Velero does: the item has lost its status and most of its metadata."""
+        kept = {key: value for key, value in item["metadata"].items() if key in _KEPT}
+        stripped = {key: value for key, value in item.items() if key != "status"} | {"metadata": kept}
+        return self.app.actions.restore["replay"].execute(stripped, item, restore(**spec))
+
+    def replay_all(self, items: Iterable[Json], **spec: Any) -> list[str]:
+        outcomes = [self.replay(item, **spec) for item in items]
+        assert all(outcome.skip for outcome in outcomes)
+        return [outcome.operation_id for outcome in outcomes]
+
+    def poll(self, operation: str, **spec: Any) -> Progress:
+        return self.app.actions.restore["replay"].progress(operation, restore(**spec))
+
+    def round(self, operations: Iterable[str], **spec: Any) -> dict[str, Progress]:
+        """Poll each operation as Velero does; ten seconds pass before, VM Operator works after."""
+        self.clock.advance(POLL_SECONDS)
+        told = {operation: self.poll(operation, **spec) for operation in operations}
+        self.vm_operator(*(spec.get("namespaceMapping", {}).values() or [NAMESPACE]))
+        return told
+
+    def finish(self, operations: list[str], **spec: Any) -> dict[str, Progress]:
+        """Poll until every operation has completed."""
+        last: dict[str, Progress] = {}
+        for _ in range(ROUNDS):
+            last |= self.round([one for one in operations if one not in last or not last[one].completed], **spec)
+            if all(progress.completed for progress in last.values()):
+                return last
+        raise AssertionError("\n".join(progress.description for progress in last.values()))
+
+    def vm_operator(self, *namespaces: str) -> None:
+        """Do what VM Operator's controllers would have done by now."""
+        for namespace in namespaces or (NAMESPACE,):
+            machines = self.cluster.list(kinds.VIRTUAL_MACHINE, namespace)
+            groups = self.cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace)
+            for one in groups:
+                self._link(one, [*machines, *groups])
+            for one in self.cluster.list(kinds.VIRTUAL_MACHINE_SERVICE, namespace):
+                self._generate(one, machines)
+
+    def _link(self, group: Manifest, members: list[Manifest]) -> None:
+        named = [
+            {"kind": kind, "name": name, "conditions": [condition("GroupLinked")]}
+            for boot in group.spec.get("bootOrder", [])
+            for kind, name in ((one["kind"], one["name"]) for one in boot["members"])
+            for member in members
+            if (member.kind_name, member.name) == (kind, name) and member.spec.get("groupName") == group.name
+        ]
+        self.cluster.seed({**group.editable(), "status": {"members": named}})
+
+    def _generate(self, service: Manifest, machines: Iterable[Manifest]) -> None:
+        selector = service.spec.get("selector") or {}
+        chosen = [vm for vm in machines if selector and selector.items() <= vm.labels.items()]
+        entries = [
+            {"ip": vm.status["network"]["primaryIP4"], "targetRef": {"kind": "VirtualMachine", "name": vm.name}}
+            for vm in chosen
+            if vm.status.get("network")
+        ]
+        owner = {"apiVersion": service.content["apiVersion"], "kind": service.kind_name, "name": service.name}
+        meta = {"ownerReferences": [{**owner, "uid": service.uid, "controller": True}]}
+        named = {"api": "v1", "namespace": service.namespace, "meta": meta}
+        self.cluster.seed(
+            obj("Service", service.name, spec={"type": "LoadBalancer"}, **named),
+            obj("Endpoints", service.name, subsets=[{"addresses": entries}] if entries else [], **named),
+        )
+
+    # Looking.
+
+    def live(self, kind: str, name: str, namespace: str = NAMESPACE) -> Manifest:
+        return self.cluster.get(ObjectRef(_KINDS[kind], namespace, name))
+
+    def exists(self, kind: str, name: str, namespace: str = NAMESPACE) -> bool:
+        try:
+            self.live(kind, name, namespace)
+        except NotFound:
+            return False
+        return True
+
+    def created(self) -> list[str]:
+        """Return what was created through the plugin, in order."""
+        return [subject for method, subject in self.cluster.calls.made if method == "create"]
+
+    def document(self, key: str) -> Json:
+        content: Json = json.loads(self.store.get(key))
+        return content
+
+
+_KEPT = {"name", "namespace", "labels", "annotations"}
+_KINDS = {
+    kind.name: kind
+    for kind in (kinds.VIRTUAL_MACHINE, kinds.VIRTUAL_MACHINE_SERVICE, kinds.VIRTUAL_MACHINE_GROUP, kinds.SERVICE)
+}
+_OURS = {kind.name for kind in kinds.CAPTURED_KINDS}
+
+
+def _key(one: Mapping[str, Any]) -> tuple[str, str]:
+    found = m(one)
+    return (found.namespace, found.name)
