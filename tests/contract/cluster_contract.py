@@ -123,6 +123,14 @@ class ClusterContract:
             cluster.create(secret(namespace, "a", second="Mg=="))
         assert cluster.get(ObjectRef(SECRET, namespace, "a")).content["data"] == {"first": "MQ=="}
 
+    def test_an_object_taken_from_a_cluster_as_it_is_cannot_be_created(self, cluster: Cluster, namespace: str) -> None:
+        taken = secret(namespace, "b").editable()
+        taken["metadata"]["resourceVersion"] = cluster.create(secret(namespace, "a")).metadata["resourceVersion"]
+
+        with pytest.raises(Rejected, match=r"resourceVersion"):
+            cluster.create(Manifest(taken))
+        assert [one.name for one in cluster.list(SECRET, namespace)] == ["a"]
+
     def test_a_dry_run_creates_nothing(self, cluster: Cluster, namespace: str, version: str, web: ObjectRef) -> None:
         shown = cluster.create(vm_service(namespace, "web", version), dry_run=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import tempfile
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +88,7 @@ def scripted() -> Iterator[Scripted]:
     """Serve whatever `answer` is."""
     application = Scripted()
     with served(application) as url:
-        application.store = open_store(location(url, "the-bucket"), Path())
+        application.store = open_store(location(url, "the-bucket"), Path(tempfile.gettempdir()))
         yield application
 
 
@@ -129,7 +130,7 @@ def new_bucket(url: str, **options: Any) -> str:
 @functools.cache
 def bare_client(url: str) -> Any:
     """Return a client for any bucket of a server, to look behind a store's back too."""
-    return connect(location(url, "any"), timeout_seconds=10.0, directory=Path())
+    return connect(location(url, "any"), timeout_seconds=10.0, directory=Path(tempfile.gettempdir()))
 
 
 def _header(name: str) -> str:

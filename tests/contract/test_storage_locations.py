@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import tempfile
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -346,3 +347,25 @@ def test_a_location_that_is_gone_is_told(cluster: MemoryCluster, locations: Back
 def test_no_location_and_no_bucket_is_told(locations: BackupStorageLocations) -> None:
     with pytest.raises(InvalidSettings, match=re.escape(_HINT_OWN)):
         locations.open("")
+
+
+def test_nothing_is_left_on_disk(
+    moto: str, cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    locations = BackupStorageLocations(cluster, Settings(), clock=clock)
+    cluster.seed(_location(moto, s3_servers.new_bucket(moto)))
+
+    assert not locations.open("default").exists("a.json")
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()], "the credentials are gone at once"
+    locations.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_writable_directory_is_told(
+    cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+
+    with pytest.raises(InvalidSettings, match=r"emptyDir.*TMPDIR"):
+        BackupStorageLocations(cluster, Settings(), clock=clock)

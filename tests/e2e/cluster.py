@@ -15,6 +15,7 @@ import yaml
 from kubernetes.config import new_client_from_config
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import NotFoundError
+
 from tests.e2e.build import binary
 from tests.e2e.certificates import Authority, KeyPair, write_signing_key
 from tests.e2e.processes import Process, free_ports, run_command

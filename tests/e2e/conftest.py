@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes import client, config
+
 from tests.e2e.scene import Scene
 from tests.e2e.sidecar import Sidecar
 from tests.e2e.stack import Stack
@@ -67,7 +68,7 @@ def supervisor(stack: Stack) -> Iterator[Supervisor]:
 
 @pytest.fixture(scope="session", params=["1.18.2", "1.15.2"])
 def scene(stack: Stack, supervisor: Supervisor, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """One Velero server with our sidecar and a plugin that raises errors for restricted kinds, as Supervisors run it."""
+    """One Velero server with our sidecar, beside a plugin that raises errors for restricted kinds."""
     server = stack.velero(request.param)
     server.add_plugin(VSPHERE_PLUGIN)
     sidecar = Sidecar(server)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from tests.e2e import build
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _VERSION = "v1alpha1"
 _REQUIRED_SPECS: dict[str, Manifest] = {
     "cnsnodevmattachments.cns.vmware.com": {"nodeuuid": "node-1", "volumename": "volume-1"},
     "cnsregistervolumes.cns.vmware.com": {"pvcName": "claim-1"},
-    "virtualmachineservices.vmoperator.vmware.com": {"type": "LoadBalancer"},
+    "virtualmachineservices.vmoperator.vmware.com": {
+        "type": "ClusterIP",
+        "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}],
+    },
 }
 
 

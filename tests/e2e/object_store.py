@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+
 from tests.e2e.build import binary
 from tests.e2e.processes import Process, free_ports
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e.scene import BACKUPS, GROUPS, RESTORES, SERVICES, VMS, specs
 from tests.e2e.waiting import wait_until
 from tests.supervisor import machines

@@ -62,23 +62,34 @@ def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, spa
     assert {vm["status"]["powerState"] for vm in scene.all(VMS, space)} == {"PoweredOff"}
 
 
-def test_manual_procedure_loses_machines(scene: Scene, space: str) -> None:
-    """What the README warns of: the same application, its groups dumped and applied as the guide's section 10.4 says."""
+def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
+    """What the README warns of: the same groups, dumped and applied as the guide's section 10.4 says.
+
+    A collected group takes along the machines that VM Operator has made it own by then; here it stands still, so that
+    the outcome does not depend on who is faster.
+    """
     application = machines.two_tier("shop", namespace=space, root="estate", power="PoweredOn")
     scene.deploy(application)
     point = scene.supervisor.back_up(space)
     dump = [_as_kubectl_applies_it(one) for one in scene.all(GROUPS, space)]
     scene.supervisor.lose(space)
     scene.register(point, *application.machine_names, into=space)
-    registered = scene.uids(VMS, space)
-    assert len(registered) == len(application.machine_names)
 
-    scene.cluster.apply(*dump)
+    with scene.supervisor.operator.standing_still():
+        scene.cluster.apply(*dump)
+        wait_until(lambda: _going(scene, space) == {"shop", "shop-web", "shop-db"}, 60, "groups are collected")
 
-    wait_until(lambda: len(scene.uids(VMS, space)) < len(registered), 60, "machines are lost")
+
+def _going(scene: Scene, namespace: str) -> set[str]:
+    """Return the groups that are gone, or held only by VM Operator's finalizer."""
+    staying = {
+        one["metadata"]["name"] for one in scene.all(GROUPS, namespace) if not one["metadata"].get("deletionTimestamp")
+    }
+    return {"estate", "shop", "shop-web", "shop-db"} - staying
 
 
 def _as_kubectl_applies_it(group: dict[str, Any]) -> dict[str, Any]:
-    """`kubectl apply` refuses a dump's uid and resourceVersion, so a user takes just these two off."""
-    metadata = {key: value for key, value in group["metadata"].items() if key not in ("uid", "resourceVersion")}
+    """Take off what the API server refuses in a dump, as a user has to."""
+    refused = ("uid", "resourceVersion", "managedFields")
+    metadata = {key: value for key, value in group["metadata"].items() if key not in refused}
     return {**group, "metadata": metadata}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e import crds
 from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.velero import AWS_PLUGIN, VSPHERE_PLUGIN, VeleroServer

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from tests.rpc.small_actions import table
-
 from velero_vmservice import logs
 from velero_vmservice.rpc.control import PluginServer
 

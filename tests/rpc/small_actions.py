@@ -71,6 +71,8 @@ class Obliging:
             case "raise":
                 error = getattr(errors, argument)
                 raise error("the object is odd", hint="look at it")
+            case "raise-garbled":
+                raise errors.Unavailable("\ud800" * 10_000)
             case "break":
                 secret = "hunter2"
                 raise KeyError(secret)

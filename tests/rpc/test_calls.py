@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from tests.rpc.small_actions import STARTED
 
+from tests.rpc.small_actions import STARTED
 from velero_vmservice.pb import velero_generated_pb2 as generated
 from velero_vmservice.pb import velero_v2_pb2 as v2
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.rpc.velero_host import PluginProcess
-
     from velero_vmservice.rpc.control import PluginServer
     from velero_vmservice.rpc.server import ActionTable
 
@@ -178,6 +177,14 @@ def test_an_action_we_do_not_have_is_named(velero: PluginProcess) -> None:
             velero.back_up(plugin, config_map(), BACKUP)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         assert repr(plugin) in caught.value.details()
+
+
+def test_words_that_cannot_be_sent_as_they_are_still_arrive(velero: PluginProcess) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        velero.back_up(CAPTURE, config_map("raise-garbled"), BACKUP)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert len(caught.value.details()) < 4_000
+    assert velero.restore_progress(REPLAY, "raise-garbled", RESTORE).description.startswith("waiting: ??")
 
 
 @pytest.mark.parametrize("error", ["Unavailable", "Conflict"])

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e.waiting import wait_until
 from tests.rpc.velero_host import PluginProcess, StartError
-
 from velero_vmservice.core.policy import PLUGIN_NAME
 
 if TYPE_CHECKING:

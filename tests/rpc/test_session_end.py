@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+
 from tests.e2e.waiting import wait_until
 from tests.rpc.test_calls import BACKUP, CAPTURE, config_map
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+
 from tests.rpc.test_calls import BACKUP, CAPTURE, REPLAY, RESTORE, config_map
 
 if TYPE_CHECKING:

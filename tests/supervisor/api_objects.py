@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonpatch
+
 from tests.supervisor.api_resources import NAMESPACE
 from tests.supervisor.api_selectors import matches_fields, matches_labels
 

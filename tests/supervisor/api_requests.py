@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+
 from tests.supervisor.api_objects import Content, Objects, Problem, Target
 from tests.supervisor.api_resources import group_list, resource_list
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import kmock
+
     from tests.supervisor.api_resources import Resource
 
 _VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

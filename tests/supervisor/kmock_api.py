@@ -17,6 +17,7 @@ import kmock
 import yaml
 from aiohttp import web
 from kubernetes import client
+
 from tests.supervisor.api_defaults import Defaults
 from tests.supervisor.api_objects import Content, Objects, Review, Target
 from tests.supervisor.api_requests import (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from kubernetes.dynamic.exceptions import ConflictError
+
 from tests.supervisor import csi, records, registered_machine
 from tests.supervisor.machine_controller import MANAGER_ID, PAUSED
 from tests.supervisor.machines import claim

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kubernetes.client import ApiClient
+
     from tests.supervisor.machines import Application
     from tests.supervisor.register_vm import Registration
     from tests.supervisor.vadp import RestorePoint

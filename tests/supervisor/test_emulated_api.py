@@ -9,6 +9,7 @@ import urllib3
 from kubernetes.client import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ConflictError, ForbiddenError, NotFoundError
+
 from tests.supervisor.api_resources import resources
 from tests.supervisor.kmock_api import EmulatedApi, emulated_api
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.dynamic.exceptions import ForbiddenError
+
 from tests.supervisor import conditions, records, vadp
 from tests.supervisor.admission import Rules
 from tests.supervisor.kmock_api import EmulatedApi, emulated_api

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import urllib3
 from kubernetes.client import ApiException
+
 from tests.supervisor import csi, machine_controller
 from tests.supervisor.group_controller import GroupController
 from tests.supervisor.service_controller import ServiceController

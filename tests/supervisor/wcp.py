@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 from kubernetes.client import ApiException
+
 from tests.supervisor import records
 from tests.supervisor.machine_controller import SNAPSHOT_REVERT
 from tests.supervisor.register_steps import State

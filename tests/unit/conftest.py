@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 from structlog.testing import LogCapture
+
 from tests.unit.world import World
 
 if TYPE_CHECKING:

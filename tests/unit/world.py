@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from tests.clock import SettableClock
 from tests.unit.builders import NAMESPACE, backup, condition, m, obj, restore, vsphere_namespace
-
 from velero_vmservice.adapters.memory import MemoryLocations, MemoryStore
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.app import App, assemble
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tests.unit.builders import Json
-
     from velero_vmservice.core.actions import BackupOutcome, Progress, RestoreOutcome
 
 CAPTURES = "captures/nightly/20260301T120000Z/"

@@ -122,6 +122,9 @@ class KubernetesCluster:
         kind = Kind(manifest.group, "", manifest.kind_name)
         what = f"cannot create {ObjectRef(kind, manifest.namespace, manifest.name)}"
         served = self._writable(what, kind, manifest.version)
+        if manifest.metadata.get("resourceVersion"):
+            # The API server refuses it with a 500, as if it were failing.
+            raise Rejected(f"{what}: it has a resourceVersion", hint="strip metadata.resourceVersion")
         path = served.object(manifest.namespace, manifest.name).rpartition("/")[0]
         return Manifest(self._write(what, "post", path, manifest.content, dry_run=dry_run))
 

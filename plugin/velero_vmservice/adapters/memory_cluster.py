@@ -253,9 +253,9 @@ def merged(target: Any, change: Any) -> Any:
 
 
 def _check_precondition(ref: ObjectRef, metadata: Mapping[str, Any], change: Mapping[str, Any]) -> None:
-    for field in ("resourceVersion", "uid"):
-        if change.get(field, metadata[field]) != metadata[field]:
-            raise Conflict(f"cannot patch {ref}: its {field} is no longer {change[field]}", hint="observe it again")
-    for field in ("name", "namespace"):
+    revision = metadata["resourceVersion"]
+    if change.get("resourceVersion", revision) != revision:
+        raise Conflict(f"cannot patch {ref}: it changed to {revision} in between", hint="observe it again")
+    for field in ("name", "namespace", "uid"):
         if change.get(field, metadata.get(field)) != metadata.get(field):
             raise Rejected(f"cannot patch {ref}: {field} is immutable", hint=f"leave metadata.{field} out")

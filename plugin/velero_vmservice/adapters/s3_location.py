@@ -78,8 +78,8 @@ class S3Location:
 def connect(location: S3Location, *, timeout_seconds: float, directory: Path, attempts: int = _ATTEMPTS) -> S3Client:
     """Return a client for the location; asks nobody yet.
 
-    Certificate authorities are written to `directory`, which must live as long as the client: botocore reads
-    them for each new connection. Raises `InvalidSettings` for credentials, URL or region that cannot be used.
+    Certificate authorities are written to `directory`, which must be private and live as long as the client:
+    botocore reads them for each new connection. Raises `InvalidSettings` for credentials, URL or region that cannot be used.
     """
     config = Config(
         connect_timeout=min(_CONNECT_SECONDS, timeout_seconds),
@@ -95,7 +95,7 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
         response_checksum_validation="when_required",
     )
     try:
-        session = _session(location, config)
+        session = _session(location, config, directory)
         client = session.client(
             "s3",
             region_name=location.region or session.region_name or _DEFAULT_REGION,
@@ -127,16 +127,17 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
         raise boto.ClientError(parsed, operation.name)
 
 
-def _session(location: S3Location, config: Config) -> boto3.Session:
+def _session(location: S3Location, config: Config, directory: Path) -> boto3.Session:
     core = botocore.session.Session(profile=location.profile or None)
     core.set_default_client_config(config)  # its timeouts, for the token service that trades a role for keys
     if location.credentials:
-        _load_credentials(core, location)
+        _load_credentials(core, location, directory)
     return boto3.Session(botocore_session=core)
 
 
-def _load_credentials(core: botocore.session.Session, location: S3Location) -> None:
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+def _load_credentials(core: botocore.session.Session, location: S3Location, directory: Path) -> None:
+    """Read the credentials from a file that only we can read and that is gone when this returns."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=directory) as file:
         file.write(location.credentials)
         file.flush()
         core.set_config_variable("credentials_file", file.name)

@@ -52,7 +52,7 @@ class BackupStorageLocations:
         self._namespace = settings.velero_namespace
         self._bucket = settings.bucket
         self._timeout_seconds = settings.s3_timeout_seconds
-        self._authorities = tempfile.TemporaryDirectory(prefix="vmservice-")
+        self._directory = _private_directory()
         self._fresh: TTLCache[str, S3Store] = TTLCache(64, _LOOK_AGAIN_SECONDS, timer=clock.monotonic)
         self._known: dict[str, tuple[S3Location, S3Store]] = {}
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class BackupStorageLocations:
 
     def close(self) -> None:
         """Remove the certificate files; the stores must no longer be used."""
-        self._authorities.cleanup()
+        self._directory.cleanup()
 
     def _look(self, location: str) -> S3Store:
         known = self._known.get(location)
@@ -83,9 +83,7 @@ class BackupStorageLocations:
             return known[1]
         if known is not None and known[0] == found:
             return known[1]
-        client = s3_location.connect(
-            found, timeout_seconds=self._timeout_seconds, directory=Path(self._authorities.name)
-        )
+        client = s3_location.connect(found, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name))
         store = S3Store(client, found, prefix=f"{found.prefix}/{OUR_DIRECTORY}")
         self._known[location] = (found, store)
         _log.info("storage location opened", location=location, bucket=found.bucket, changed=known is not None)
@@ -173,6 +171,17 @@ class BackupStorageLocations:
         if key not in data:
             raise InvalidSettings(f'{what} names key "{key}", which {ref} does not have', hint="correct the key")
         return _text(_decoded(data[key], f"{ref}, key {key},"), f"{ref}, key {key},")
+
+
+def _private_directory() -> tempfile.TemporaryDirectory[str]:
+    """Make the directory for certificate authorities and, for a moment each, credentials."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="vmservice-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InvalidSettings(
+            "there is no directory for temporary files that can be written",
+            hint="mount an emptyDir volume at /tmp, or set TMPDIR",
+        ) from error
 
 
 def _own_bucket(bucket: BucketSettings) -> S3Location:

@@ -95,8 +95,8 @@ class Cluster(Protocol):
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create the object and return it as stored; its status is never written.
 
-        Raises `AlreadyExists`, `Rejected` with the server's words (a version that is not served included), or
-        `NotFound` when its namespace does not exist.
+        Raises `AlreadyExists`, `Rejected` with the server's words (a version that is not served or a
+        `metadata.resourceVersion` included), or `NotFound` when its namespace does not exist.
         """
 
     def patch(self, ref: ObjectRef, change: Mapping[str, Any], *, version: str, dry_run: bool = False) -> Manifest:

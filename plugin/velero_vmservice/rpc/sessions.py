@@ -34,6 +34,7 @@ _PATIENCE_SECONDS: Final = 0.25
 """How long one call may wait for a reader of its log that has stopped."""
 
 _FAREWELL_SECONDS: Final = 0.5
+"""How long an ended session waits for Velero to hang up, before what still runs is cancelled."""
 
 _MOST_UNSENT_BYTES: Final = 256 * 1024
 

@@ -57,8 +57,7 @@ def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[N
     try:
         yield
     except errors.VmServiceError as error:
-        cause = repr(error.__cause__) if error.__cause__ else ""
-        log.error("call failed", error=str(error), code=error.code, cause=cause, private=True)
+        log.error("call failed", error=str(error), code=error.code, cause=_cause(error), private=True)
         _abort(context, _status_code(error), explain(error))
     except Exception as error:  # noqa: BLE001 - the edge: anything less would read "transport is closing"
         _abort(context, StatusCode.INTERNAL, _incident(error))
@@ -71,27 +70,17 @@ def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
     ours: a repaired sidecar can go on. An error that will stay fails the operation.
     """
     try:
-        answer = ask()
+        return _progress(ask())
     except errors.VmServiceError as error:
-        log.info("progress unknown", error=str(error), code=error.code, cause=repr(error.__cause__ or ""))
-        answer = actions.Progress(
-            completed=not error.transient,
-            error="" if error.transient else explain(error),
-            description=f"waiting: {explain(error)}" if error.transient else "failed",
-            updated=datetime.now(UTC),
-        )
+        log.info("progress unknown", error=str(error), code=error.code, cause=_cause(error))
+        words = _readable(explain(error))
+        if error.transient:
+            answer = actions.Progress(completed=False, description=f"waiting: {words}", updated=datetime.now(UTC))
+        else:
+            answer = actions.Progress(completed=True, error=words, description="failed", updated=datetime.now(UTC))
     except Exception as error:  # noqa: BLE001 - an error answer would fail the operation for good
         answer = actions.Progress(completed=False, description=_incident(error), updated=datetime.now(UTC))
-    return pb.OperationProgress(
-        completed=answer.completed,
-        err=answer.error,
-        nCompleted=answer.done,
-        nTotal=answer.total,
-        operationUnits=answer.units,
-        description=answer.description,
-        started=_timestamp(answer.started),
-        updated=_timestamp(answer.updated),
-    )
+    return _progress(answer)
 
 
 def item(raw: bytes) -> dict[str, Any]:
@@ -100,8 +89,7 @@ def item(raw: bytes) -> dict[str, Any]:
     Velero files a warning under these very fields: `velero backup describe` shows it beside the object.
     """
     content = _object(raw, "the item")
-    metadata = content.get("metadata")
-    names = metadata if isinstance(metadata, dict) else {}
+    names = _metadata(content)
     found = {"resource": content.get("kind"), "namespace": names.get("namespace"), "name": names.get("name")}
     structlog.contextvars.bind_contextvars(**{key: str(value) for key, value in found.items() if value})
     return content
@@ -164,10 +152,15 @@ def explain(error: errors.VmServiceError) -> str:
 
 def _run(raw: bytes, what: str) -> dict[str, Any]:
     content = _object(raw, f"the {what}")
-    metadata = content.get("metadata")
-    names = metadata if isinstance(metadata, dict) else {}
-    structlog.contextvars.bind_contextvars(**{what: f"{names.get('namespace', '')}/{names.get('name', '')}"})
+    names = _metadata(content)
+    found = [str(names[key]) for key in ("namespace", "name") if names.get(key)]
+    structlog.contextvars.bind_contextvars(**{what: "/".join(found)})
     return content
+
+
+def _metadata(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = content.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _object(raw: bytes, what: str) -> dict[str, Any]:
@@ -182,6 +175,23 @@ def _object(raw: bytes, what: str) -> dict[str, Any]:
     return content
 
 
+def _progress(answer: actions.Progress) -> pb.OperationProgress:
+    return pb.OperationProgress(
+        completed=answer.completed,
+        err=answer.error,
+        nCompleted=answer.done,
+        nTotal=answer.total,
+        operationUnits=answer.units,
+        description=answer.description,
+        started=_timestamp(answer.started),
+        updated=_timestamp(answer.updated),
+    )
+
+
+def _cause(error: errors.VmServiceError) -> str:
+    return repr(error.__cause__) if error.__cause__ else ""
+
+
 def _incident(error: Exception) -> str:
     """Log a defect in full, for us, and return what others may read about it."""
     incident = secrets.token_hex(4)
@@ -189,7 +199,7 @@ def _incident(error: Exception) -> str:
     bound = structlog.contextvars.get_contextvars()
     name = "/".join(str(bound[key]) for key in ("namespace", "name") if key in bound)
     about = " ".join(str(bound[key]) for key in ("action", "call", "resource") if key in bound)
-    return (
+    return _readable(
         f"internal error {incident} ({type(error).__name__}) in {about} {name}; the log of the plugin's sidecar "
         f"has the details under {incident}: please report them"
     )
@@ -203,7 +213,13 @@ def _status_code(error: errors.VmServiceError) -> StatusCode:
 
 
 def _abort(context: ServicerContext, code: StatusCode, words: str) -> NoReturn:
-    context.abort(code, words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS]}…")
+    context.abort(code, _readable(words))
+
+
+def _readable(words: str) -> str:
+    """Return words that can be sent: of bounded length, and UTF-8 even where an object's text was not."""
+    kept = words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS]}…"
+    return kept.encode(errors="replace").decode()
 
 
 def _timestamp(moment: datetime | None) -> Timestamp:

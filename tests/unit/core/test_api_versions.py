@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.builders import m
 
+from tests.unit.builders import m
 from velero_vmservice.core import api_versions
 
 

@@ -5,8 +5,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from tests.unit.builders import backup, group, m, service
 
+from tests.unit.builders import backup, group, m, service
 from velero_vmservice.core import archive
 from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance, Seal
 from velero_vmservice.core.errors import Corrupt, InvalidItem

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.builders import group, m, service
 
+from tests.unit.builders import group, m, service
 from velero_vmservice.adapters.memory_cluster import merged
 from velero_vmservice.core.compare import change, differences, immutable
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.unit.builders import condition, group, m, obj, vm
 
+from tests.unit.builders import condition, group, m, obj, vm
 from velero_vmservice.core import facts
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from tests.unit.builders import group, m, restore, run, service
 
+from tests.unit.builders import group, m, restore, run, service
 from velero_vmservice.core import mapping
 from velero_vmservice.core.operation import RestoreRun
 

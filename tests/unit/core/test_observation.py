@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.builders import claim, group, look, m, obj, registration, service, vm, vsphere_namespace
 
+from tests.unit.builders import claim, group, look, m, obj, registration, service, vm, vsphere_namespace
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
 from velero_vmservice.core.observation import is_vsphere_namespace, observe
 

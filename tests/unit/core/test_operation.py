@@ -5,8 +5,8 @@ import zlib
 from dataclasses import dataclass
 
 import pytest
-from tests.unit.builders import m, restore
 
+from tests.unit.builders import m, restore
 from velero_vmservice.core import operation
 from velero_vmservice.core.errors import InvalidItem
 from velero_vmservice.core.operation import Replay, RestoreRun, enumerate_some, read_replay_id, replay_id

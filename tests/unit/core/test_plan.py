@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.unit.builders import facts, group, look, m, obj, run, service, vm
 
+from tests.unit.builders import facts, group, look, m, obj, run, service, vm
 from velero_vmservice.core import mapping
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
 from velero_vmservice.core.plan import Action, Stage, Step, Subject, decide, in_order

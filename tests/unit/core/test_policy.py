@@ -6,8 +6,8 @@ The kinds are those of the public definitions; where only the plural is known, t
 from __future__ import annotations
 
 import pytest
-from tests.unit.builders import m, obj
 
+from tests.unit.builders import m, obj
 from velero_vmservice.core import policy
 from velero_vmservice.core.manifest import CAPTURED_KINDS
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.unit.builders import condition, m, machine, vm
 
+from tests.unit.builders import condition, m, machine, vm
 from velero_vmservice.core.readiness import (
     STABLE_SECONDS,
     VANISHED,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.builders import condition, facts, group, m, service, vm
 
+from tests.unit.builders import condition, facts, group, m, service, vm
 from velero_vmservice.core.restorability import namespace_findings, object_findings
 from velero_vmservice.core.topology import topology
 

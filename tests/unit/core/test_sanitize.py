@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.builders import group, m, service
 
+from tests.unit.builders import group, m, service
 from velero_vmservice.core.sanitize import sanitize
 
 METADATA = {

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.builders import facts, group, m, service, vm
 
+from tests.unit.builders import facts, group, m, service, vm
 from velero_vmservice.core.topology import cycle_of, guest_cluster_reason, matches, named, topology
 
 NODE = {"capv.vmware.com/cluster.role": "node"}

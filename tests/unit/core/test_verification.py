@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.builders import condition, facts, group, linked, look, m, obj, run, service, vm
 
+from tests.unit.builders import condition, facts, group, linked, look, m, obj, run, service, vm
 from velero_vmservice.core import archive, mapping
 from velero_vmservice.core.archive import Observed
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef

@@ -5,9 +5,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.unit.builders import group, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import AlreadyExists, Forbidden, InvalidItem, Unavailable
 

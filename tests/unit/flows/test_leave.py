@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.unit.builders import backup, claim, obj, restore, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidSettings, Unavailable
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from tests.unit.builders import group, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.core.errors import Unavailable
 
 if TYPE_CHECKING:

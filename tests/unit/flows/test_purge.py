@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.unit.builders import backup, group, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.core.errors import Forbidden, InvalidItem
 
 LINK = "velero-plugin-for-vmservice/capture"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.builders import group, service, vm
 
+from tests.unit.builders import group, service, vm
 from velero_vmservice.core.errors import Unavailable
 
 if TYPE_CHECKING:

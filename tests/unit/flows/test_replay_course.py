@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.builders import NAMESPACE, claim, group, service, vm, vsphere_namespace
 
+from tests.unit.builders import NAMESPACE, claim, group, service, vm, vsphere_namespace
 from velero_vmservice.core.manifest import Manifest
 from velero_vmservice.core.sanitize import sanitize
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
+
     from tests.unit.world import World
 
 WEB = {"app": "web"}

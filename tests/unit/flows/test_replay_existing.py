@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.builders import group, service, vm
 
+from tests.unit.builders import group, service, vm
 from velero_vmservice.core import manifest as kinds
 from velero_vmservice.core.manifest import ObjectRef
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.unit.builders import NAMESPACE, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import Conflict, Forbidden, InvalidItem, Rejected, Unavailable
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.unit.builders import claim, condition, group, obj, registration, service, vm
 
 if TYPE_CHECKING:

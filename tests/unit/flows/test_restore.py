@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.builders import group, service, vm
 
+from tests.unit.builders import group, service, vm
 from velero_vmservice.core.errors import Forbidden, InvalidItem, Unavailable
 from velero_vmservice.core.operation import Replay, read_replay_id
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
+
     from tests.unit.world import World
 
 WEB = {"app": "web"}

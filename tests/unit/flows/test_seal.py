@@ -4,9 +4,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.unit.builders import group, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.core.errors import Corrupt, InvalidItem, Unavailable
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.unit.builders import obj, service, vm
 from tests.unit.world import CAPTURES, World
-
 from velero_vmservice.adapters.memory_cluster import SERVED, MemoryCluster
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
 from velero_vmservice.core.manifest import Kind

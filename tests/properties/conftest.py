@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from hypothesis import settings
+from structlog.testing import LogCapture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The same examples on every machine; time is nobody's claim here.
+settings.register_profile("repository", deadline=None, derandomize=True, database=None)
+settings.load_profile("repository")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet() -> Iterator[None]:
+    structlog.configure(processors=[LogCapture()], cache_logger_on_first_use=False)
+    yield
+    structlog.reset_defaults()

@@ -1,0 +1,122 @@
+"""The six facts that can hurt someone, and what the plugin does about each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import group, obj, restore, service, vm
+from velero_vmservice.core import ports
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
+
+VMOP = "vmoperator.vmware.com"
+LOST = {
+    "apiVersion": f"{VMOP}/v1alpha5",
+    "kind": "VirtualMachineGroup",
+    "name": "top",
+    "uid": "lost",
+    "controller": True,
+}
+DUMP = {
+    "uid": "old",
+    "ownerReferences": [LOST],
+    "finalizers": [f"{VMOP}/virtualmachinegroup"],
+    "annotations": {
+        f"{VMOP}.protected/last-updated-power-state-time": "2026-01-01T00:00:00Z",
+        f"{VMOP}.protected/apply-power-state-time": "2026-01-01T00:00:00Z",
+        f"{VMOP}/conversion": '{"spec":{"powerState":"PoweredOn"}}',
+    },
+}
+GROUPS = [
+    group("top", ["/tier"], meta=DUMP, powerState="PoweredOn", nextForcePowerStateSyncTime="2026-01-01T00:00:00Z"),
+    group("tier", ["web-1"], parent="top", meta=DUMP, powerState="PoweredOn"),
+]
+MACHINE = vm("web-1", group="tier")
+
+
+@pytest.fixture(name="groups")
+def _groups(world: World) -> list[Any]:
+    """Replay the groups as `kubectl get -o yaml` would have dumped them."""
+    items = world.back_up(MACHINE, *GROUPS)
+    world.lose(MACHINE, *GROUPS)
+    operations = world.replay_all(items)
+    world.cluster.seed(vm("web-1", group="tier", uid="new"))
+    world.finish(operations)
+    return list(world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop"))
+
+
+def test_1_nothing_can_be_deleted_for_the_port_knows_no_deletion() -> None:
+    methods = {name for name, _ in inspect.getmembers(ports.Cluster, inspect.isfunction) if not name.startswith("_")}
+    assert methods == {"served_versions", "serves_group", "get", "list", "create", "patch", "event"}
+
+
+def test_2_no_machine_is_powered_on(groups: list[Any]) -> None:
+    assert len(groups) == 2
+    for one in groups:
+        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
+        assert not one.annotations
+
+
+def test_2_the_captured_power_state_is_kept_as_data(world: World, groups: list[Any]) -> None:
+    assert groups
+    (key,) = (key for key in world.store.list("captures/") if key.endswith("virtualmachinegroups/shop/top.json"))
+    assert world.document(key)["observed"]["power_state"] == "PoweredOn"
+
+
+def test_3_a_doomed_machine_is_explained_and_no_owner_is_written(world: World) -> None:
+    items = world.back_up(MACHINE, GROUPS[1])
+    world.lose(MACHINE, GROUPS[1])
+    (operation,) = world.replay_all(items)
+    world.cluster.seed(vm("web-1", group="tier", uid="new", meta={"ownerReferences": [LOST]}))
+    assert "lost VirtualMachineGroup top: Kubernetes will delete it" in world.round([operation])[operation].description
+    world.lose(MACHINE)
+    for _ in range(3):
+        assert "has vanished" in world.round([operation])[operation].description
+    assert world.created() == []
+
+
+def test_4_no_port_can_register_a_machine() -> None:
+    assert not [name for name, _ in inspect.getmembers(ports.Cluster) if "register" in name.lower()]
+
+
+@pytest.mark.parametrize("kind", ["Service", "Endpoints"])
+def test_5_generated_objects_do_not_come_back_with_dead_addresses(world: World, kind: str) -> None:
+    world.cluster.seed(vm("web-1", labels={"app": "web"}, ip="192.0.2.1"), service("front", {"app": "web"}))
+    world.vm_operator()
+    owner = {"apiVersion": f"{VMOP}/v1alpha5", "kind": "VirtualMachineService", "name": "front", "uid": "1"}
+    stored = obj(kind, "front", api="v1", meta={"ownerReferences": [owner]})
+    assert world.app.actions.restore["leave"].execute(obj(kind, "front", api="v1"), stored, restore()).skip
+
+
+def test_6_the_dump_that_kills_machines_comes_back_without_owners(groups: list[Any]) -> None:
+    for one in groups:
+        assert not {"ownerReferences", "finalizers"} & set(one.metadata)
+        assert one.uid != "old"
+
+
+def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) -> None:
+    items = world.back_up(MACHINE, *GROUPS)
+    world.lose(*GROUPS)
+    for key in list(world.store.list("")):
+        world.store.delete(key)
+    world.finish(world.replay_all(items))
+    for one in world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop"):
+        assert not {"ownerReferences", "finalizers", "annotations"} & set(one.metadata)
+        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
+
+
+def test_6_nor_by_an_update_of_what_exists(world: World) -> None:
+    items = world.back_up(MACHINE, GROUPS[1])
+    world.lose(GROUPS[1])
+    world.cluster.seed(group("tier", ["other"], parent="top"))
+    policy = {"existingResourcePolicy": "update"}
+    world.finish(world.replay_all(items, **policy), **policy)
+    (live,) = world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop")
+    assert not {"ownerReferences", "finalizers", "annotations"} & set(live.metadata)
+    assert "powerState" not in live.spec
+    assert live.spec["bootOrder"] == GROUPS[1]["spec"]["bootOrder"]
