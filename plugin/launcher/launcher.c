@@ -128,7 +128,8 @@ static char *append(char *to, const char *text) {
 
 /* One line in the form that Velero takes over into its log. */
 static _Noreturn void fail(enum outcome outcome) {
-    char *end = append(buffer, "{\"@level\":\"error\",\"@message\":\"velero-plugin-for-vmservice cannot reach its sidecar");
+    char *end = append(buffer, "{\"@level\":\"error\",\"@message\":");
+    end = append(end, "\"velero-plugin-for-vmservice cannot reach its sidecar");
     if (control.sun_path[0]) end = append(append(end, " at "), control.sun_path);
     end = append(append(append(end, ": "), reasons[outcome]), "\",\"@module\":\"launcher\"}\n");
     write_all(STDERR, buffer, end - buffer);

@@ -51,9 +51,7 @@ class RestrictedSettings(Section):
 class Settings(BaseSettings):
     """All settings, with their defaults."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="VMSERVICE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="VMSERVICE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     velero_namespace: str = "velero"
     bucket: BucketSettings | None = None
@@ -87,7 +85,8 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc']) or 'settings'}: {one['msg'].lower()}" for one in error.errors()
+            f"{'.'.join(str(part) for part in one['loc']) or 'settings'}: {one['msg'].lower()}"
+            for one in error.errors()
         )
         known = ", ".join(sorted(Settings.model_fields))
         raise InvalidSettings(f"the settings are not valid ({wrong})", hint=f"known keys: {known}") from error

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from tests.contract.servers import Application, answering, served
 
+from tests.contract.servers import Application, answering, served
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.adapters.s3_location import S3Location, connect
 

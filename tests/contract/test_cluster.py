@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes import client
+
 from tests.clock import SettableClock
 from tests.contract.cluster_contract import ClusterContract
 from tests.supervisor.kmock_api import emulated_api
-
 from velero_vmservice.adapters.kubernetes import KubernetesCluster
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.core.errors import Rejected, Unavailable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.supervisor.kmock_api import EmulatedApi
-
     from velero_vmservice.core.ports import Cluster
 
 

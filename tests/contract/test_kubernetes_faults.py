@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes import client
+
 from tests.clock import SettableClock
 from tests.contract import servers
 from tests.contract.certificates import self_signed
 from tests.contract.cluster_contract import secret
 from tests.supervisor.kmock_api import emulated_api
-
 from velero_vmservice.adapters import kubernetes
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import KubernetesCluster

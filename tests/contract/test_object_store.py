@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.contract import s3_servers
 from tests.contract.object_store_contract import ObjectStoreContract, RacingObjectStoreContract, put
-
 from velero_vmservice.adapters.memory import MemoryStore
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings
@@ -144,6 +144,22 @@ def test_once_the_server_is_known_a_document_costs_one_request() -> None:
         put(store, "third.json", b"3")
 
     assert asked == ["PUT", "PUT"]
+
+
+def test_a_server_that_ignores_the_condition_is_looked_at_before_and_after_each_write() -> None:
+    asked: list[str] = []
+
+    def ignore(environ: dict[str, Any]) -> None:
+        asked.append(environ["REQUEST_METHOD"])
+        s3_servers.ignores(s3_servers.CONDITION)(environ)
+
+    with s3_servers.altered(ignore) as url:
+        store = s3_servers.new_store(url)
+        put(store, "first.json", b"1")
+        asked.clear()
+        put(store, "second.json", b"2")
+
+    assert asked == ["GET", "PUT", "GET"]
 
 
 def test_encryption_and_tags_reach_the_object(moto: str) -> None:

@@ -7,10 +7,10 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.contract import s3_servers, servers
 from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import digest, put
-
 from velero_vmservice.core.errors import (
     Forbidden,
     InvalidSettings,

@@ -9,11 +9,11 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.clock import SettableClock
 from tests.contract import s3_servers, servers
 from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import put
-
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.storage_locations import BackupStorageLocations
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable

@@ -16,6 +16,8 @@ from tests.supervisor.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+pytest.register_assert_rewrite("tests.contract.cluster_contract", "tests.contract.object_store_contract")
+
 _TAIL = 3000
 _running = pytest.StashKey[Stack]()
 _log_sizes = pytest.StashKey[dict[str, int]]()

@@ -84,7 +84,7 @@ def test_equal_content_has_equal_bytes_and_is_read_back(content: dict[str, Any])
 
 
 def _leaves(tree: Any, path: str = "") -> set[str]:
-    if isinstance(tree, dict) and tree:
+    if isinstance(tree, dict):
         return {leaf for key, value in tree.items() for leaf in _leaves(value, f"{path}.{key!r}")}
     return {f"{path}={tree!r}"}
 

@@ -54,10 +54,10 @@ def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
     settings = client.Configuration()
     try:
         if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # it has none
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped
         else:
             file = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-            config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]  # dito
+            config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped
     except (config.ConfigException, OSError) as error:
         raise InvalidSettings(
             f"cannot log in to Kubernetes: {error}", hint="run in a pod with a service account, or set KUBECONFIG"
@@ -76,7 +76,7 @@ class KubernetesCluster:
         api = client.ApiClient(settings)
         api.user_agent = FIELD_MANAGER
         # The client brings its own discovery, which is replaced: see kubernetes_discovery.
-        self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # it has none
+        self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # untyped
         self._discovery = Discovery(self._discover, clock=clock)
         self._timeout_seconds = timeout_seconds
         self._clock = clock

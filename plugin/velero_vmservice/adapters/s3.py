@@ -163,14 +163,16 @@ class S3Store:
             # Same bytes again, now that the key is taken: a server that honours the condition refuses them.
             self._trusted = not self._put(key, body, sha256, dialect)
             if not self._trusted:
+                self._dialects = tuple(one for one in self._dialects if not one.conditional)
                 _log.warning("conditional writes ignored by the storage", bucket=self._bucket, key=self._name(key))
         # Without the condition two writers may both have passed the look; the bytes of the last one stand.
         return (dialect.conditional and self._trusted) or self._read(key) == body
 
     def _keep(self, dialect: _Dialect) -> None:
         """Speak from now on what the server has just understood."""
-        if dialect != self._dialects[0]:
-            self._dialects = self._dialects[self._dialects.index(dialect) :]
+        known = self._dialects  # another thread may have learnt more meanwhile
+        if dialect in known[1:]:
+            self._dialects = known[known.index(dialect) :]
             _log.info(
                 "storage refuses a header",
                 bucket=self._bucket,

@@ -79,7 +79,8 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
     """Return a client for the location; asks nobody yet.
 
     Certificate authorities are written to `directory`, which must be private and live as long as the client:
-    botocore reads them for each new connection. Raises `InvalidSettings` for credentials, URL or region that cannot be used.
+    botocore reads them for each new connection. Raises `InvalidSettings` for credentials, URL or region that
+    cannot be used.
     """
     config = Config(
         connect_timeout=min(_CONNECT_SECONDS, timeout_seconds),

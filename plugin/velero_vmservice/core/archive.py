@@ -189,7 +189,7 @@ class Link(Document):
         while True:
             link = Link(key=self.key, sha256=self.sha256, vms=tuple(names), vms_omitted=len(self.vms) - len(names))
             text = canonical(link).decode()
-            if len(text.encode()) <= ANNOTATION_BYTES:
+            if not names or len(text.encode()) <= ANNOTATION_BYTES:
                 return text
             names = names[: len(names) // 2]
 

@@ -161,8 +161,7 @@ class Replays:
     def _advance(self, rounds: Rounds, run: RestoreRun) -> None:
         until = self._clock.monotonic() + BUDGET_SECONDS
         for step in (self._read_subjects, self._observe, self._decide):
-            if self._clock.monotonic() < until:
-                step(rounds, run, until)
+            step(rounds, run, until)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
             rounds.waiting_told = True
             words = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
@@ -200,13 +199,14 @@ class Replays:
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        decided = False
         by_ref = {task.subject.ref: task for task in rounds.open_tasks() if task.subject is not None}
         for subject in plan.in_order(task.subject for task in by_ref.values() if task.subject is not None):
-            if self._clock.monotonic() > until:
-                return
             task, view = by_ref[subject.ref], rounds.namespaces.get(subject.ref.namespace)
             if view is None or task.decided_at == view.at:
                 continue
+            if decided and self._clock.monotonic() > until:  # at least one, however long the look took
+                return
             if view.observed is None:
                 task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
                 continue
@@ -218,7 +218,7 @@ class Replays:
                 task.tell(f"every VM is ready; {words}", self._clock.now())
                 continue
             self._take(task, subject, step, view)
-            task.decided_at = view.at
+            task.decided_at, decided = view.at, True
 
     def _take(self, task: Task, subject: Subject, step: Step, view: NamespaceRound) -> None:
         """Do what was decided for one object."""

@@ -140,3 +140,12 @@ def test_a_poll_works_no_longer_than_its_budget(world: World, operations: list[s
     world.poll(operations[0])
     assert world.clock.monotonic() - before <= 5
     assert 0 < len(world.created()) < COUNT
+
+
+def test_a_look_that_takes_longer_than_the_budget_leads_on_all_the_same(world: World) -> None:
+    items = world.back_up(vm("web-1", labels={"app": "x"}), service("front", {"app": "x"}))
+    world.lose(service("front"))
+    world.cluster.seed(vm("web-1", labels={"app": "x"}, uid="new"))
+    world.cluster.calls.before("list", lambda _: world.clock.advance(1))
+    world.finish(world.replay_all(items))
+    assert world.created() == ["VirtualMachineService shop/front"]

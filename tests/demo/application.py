@@ -1,0 +1,103 @@
+"""The application of the demo: deployed, looked at, lost; and what it looked like before, to be compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.e2e.waiting import wait_until
+from tests.supervisor import machines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.supervisor.cluster import Cluster
+    from tests.supervisor.supervisor import Supervisor
+
+Json = dict[str, Any]
+
+NAMESPACE: Final = "shop"
+_COMING_UP_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The objects of the namespace at one moment, by name."""
+
+    machines: Mapping[str, Json]
+    groups: Mapping[str, Json]
+    services: Mapping[str, Json]
+    endpoints: Mapping[str, Json]
+    claims: Mapping[str, Json]
+
+    @property
+    def replayable(self) -> Sequence[Json]:
+        """What the plugin is there for."""
+        return (*self.groups.values(), *self.services.values())
+
+    def address(self, service: str) -> str:
+        """The address a service's load balancer gave it, or ''."""
+        balancer = (self.services.get(service, {}).get("status") or {}).get("loadBalancer") or {}
+        return ", ".join(entry["ip"] for entry in balancer.get("ingress") or ())
+
+    def needed(self, item: Json) -> Sequence[str]:
+        """The machines an object cannot do without: members, or those selected."""
+        spec = item["spec"]
+        if item["kind"] == "VirtualMachineGroup":
+            listed = [member for step in spec["bootOrder"] for member in step["members"]]
+            return [member["name"] for member in listed if member["kind"] == "VirtualMachine"]
+        wanted = spec["selector"].items()
+        return [name for name, machine in self.machines.items() if wanted <= machine["metadata"]["labels"].items()]
+
+
+def look(cluster: Cluster) -> Snapshot:
+    """Read the namespace."""
+
+    def named(kind: str) -> Mapping[str, Json]:
+        return {item["metadata"]["name"]: item for item in cluster.list(kind, NAMESPACE)}
+
+    return Snapshot(
+        machines=named("VirtualMachine"),
+        groups=named("VirtualMachineGroup"),
+        services=named("VirtualMachineService"),
+        endpoints=named("Endpoints"),
+        claims=named("PersistentVolumeClaim"),
+    )
+
+
+def deploy(supervisor: Supervisor) -> Snapshot:
+    """Deploy two tiers, a group for each inside the application's own, and two services; wait until all is up."""
+    application = machines.two_tier("shop", namespace=NAMESPACE)
+    application.deploy(supervisor.cluster)
+
+    def up() -> Snapshot | None:
+        found = look(supervisor.cluster)
+        return found if _runs(found, len(application.machines), len(application.services)) else None
+
+    found = wait_until(up, _COMING_UP_SECONDS, "the application runs")
+    assert found is not None
+    return found
+
+
+def is_true(item: Json, kind: str) -> bool:
+    """Say whether one of an object's conditions holds."""
+    conditions = (item.get("status") or item).get("conditions") or ()
+    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
+
+
+def addresses(endpoints: Json) -> Sequence[str]:
+    """The machines behind a service's ready addresses."""
+    subsets = endpoints.get("subsets") or ()
+    return [entry["targetRef"]["name"] for subset in subsets for entry in subset.get("addresses") or ()]
+
+
+def _runs(found: Snapshot, machine_count: int, service_count: int) -> bool:
+    served = [len(addresses(found.endpoints.get(name, {}))) for name in found.services]
+    recorded = [one for one in found.machines.values() if is_true(one, "VirtualMachineBackupUpToDate")]
+    return (
+        len(recorded) == machine_count
+        and sum(served) == machine_count
+        and len(served) == service_count
+        and all(is_true(group, "Ready") for group in found.groups.values())
+        and bool(found.address("shop-web"))
+    )

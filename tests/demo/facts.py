@@ -1,0 +1,155 @@
+"""Is it so? The end of the demo looked at in the Kubernetes API, in vCenter and in the bucket.
+
+What the plugin said on the way counts for nothing here, but for one question: whether it said that it failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.demo import application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.demo.application import Snapshot
+    from tests.demo.place import Bucket, Place
+    from tests.demo.velero import Run, State
+
+Json = dict[str, Any]
+
+OURS: Final = "plugins/vmservice/"
+_DROPPED: Final = {"VirtualMachineGroup": {"powerState"}, "VirtualMachineService": {"clusterIp"}}
+"""Fields that are documented not to come back: power is the administrator's, the inner address the cluster's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that has to be so."""
+
+    words: str
+    holds: bool
+    found: str = ""
+
+
+def look(place: Place, before: Snapshot, restore: Run, states: Sequence[State]) -> Sequence[Fact]:
+    """Gather all facts."""
+    after = application.look(place.supervisor.cluster)
+    return [
+        *_operations(before, states),
+        *_objects(before, after, restore),
+        *_order(place, before, after),
+        *_machines(place, before, after),
+        *_connections(before, after),
+        *_archive(place.bucket, before, restore),
+    ]
+
+
+def _operations(before: Snapshot, states: Sequence[State]) -> Iterator[Fact]:
+    ended = [state for state in states if state.completed and not state.error]
+    wanted = len(before.replayable)
+    errors = "; ".join(state.error for state in states if state.error)
+    words = f"{wanted} operations ended, none with an error"
+    yield Fact(words=words, holds=len(ended) == len(states) == wanted, found=errors or f"{len(ended)} ended")
+
+
+def _objects(before: Snapshot, after: Snapshot, restore: Run) -> Iterator[Fact]:
+    old = {(one["kind"], one["metadata"]["name"]): one for one in before.replayable}
+    new = {(one["kind"], one["metadata"]["name"]): one for one in after.replayable}
+    words = f"{len(before.groups)} groups and {len(before.services)} services are there"
+    yield Fact(words=words, holds=old.keys() == new.keys(), found=", ".join(name for _, name in new) or "none")
+    both = old.keys() & new.keys()
+    different = [name for kind, name in both if _wanted(old[kind, name]) != _wanted(new[kind, name])]
+    yield Fact(words="each is as it was backed up", holds=bool(both) and not different, found=", ".join(different))
+    name = restore.record["metadata"]["name"]
+    fresh = [
+        key
+        for key in both
+        if new[key]["metadata"]["uid"] != old[key]["metadata"]["uid"]
+        and (new[key]["metadata"].get("labels") or {}).get("velero.io/restore-name") == name
+    ]
+    words = f"each is a new object, labelled as restored by {name}"
+    yield Fact(words=words, holds=bool(both) and len(fresh) == len(both), found=f"{len(fresh)} of {len(both)}")
+
+
+def _wanted(item: Json) -> Json:
+    dropped = _DROPPED[item["kind"]]
+    return {key: value for key, value in item["spec"].items() if key not in dropped}
+
+
+def _order(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
+    made = {one["metadata"]["name"]: one["metadata"]["creationTimestamp"] for one in after.machines.values()}
+    early = [
+        one["metadata"]["name"]
+        for one in after.replayable
+        if any(made.get(name, "9999") > one["metadata"]["creationTimestamp"] for name in before.needed(one))
+    ]
+    yield Fact(words="none came before its machines", holds=not early, found=", ".join(early))
+    kinds = ("virtualmachinegroups", "virtualmachineservices")
+    creates = [call for call in place.api.calls if call.verb == "create" and call.resource in kinds]
+    tries = Counter(call.dry_run for call in creates)
+    words = "each was tried as a dry run first, and created once"
+    count = len(before.replayable)
+    found = f"{tries[True]} dry runs, {tries[False]} creations"
+    yield Fact(words=words, holds=tries[True] == tries[False] == count, found=found)
+
+
+def _machines(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
+    names = sorted(before.machines)
+    words = f"{', '.join(names)} are registered again"
+    alive = [name for name, one in after.machines.items() if is_new(one, before.machines.get(name))]
+    yield Fact(words=words, holds=sorted(alive) == names, found=", ".join(alive))
+    powers = {one["status"].get("powerState") for one in after.machines.values()}
+    powers |= {"PoweredOn" for one in place.supervisor.vcenter.machines() if one.powered_on}
+    yield Fact(words="every machine is powered off, in vCenter too", holds=powers == {"PoweredOff"}, found=str(powers))
+    claims = {name: (one.get("status") or {}).get("phase", "Pending") for name, one in after.claims.items()}
+    right = len(claims) == len(before.claims) and all(
+        name.startswith("restored-") and phase == "Bound" for name, phase in claims.items()
+    )
+    words = "the only disks are those that RegisterVM brought"
+    yield Fact(words=words, holds=right, found=", ".join(f"{name} {phase}" for name, phase in claims.items()))
+
+
+def is_new(machine: Json, old: Json | None) -> bool:
+    """Say whether a machine was registered since it was lost, and VM Operator has seen it."""
+    fresh = old is not None and machine["metadata"]["uid"] != old["metadata"]["uid"]
+    return fresh and application.is_true(machine, "VirtualMachineCreated")
+
+
+def _connections(before: Snapshot, after: Snapshot) -> Iterator[Fact]:
+    members = [member for group in after.groups.values() for member in group["status"].get("members") or ()]
+    linked = [member for member in members if application.is_true(member, "GroupLinked")]
+    wanted = len(before.machines) + len([one for one in before.groups.values() if one["spec"].get("groupName")])
+    words = f"{wanted} members are linked to their groups, nested ones too"
+    yield Fact(words=words, holds=len(linked) == len(members) == wanted, found=f"{len(linked)} of {len(members)}")
+    old, new = before.address("shop-web"), after.address("shop-web")
+    words = f"the load balancer has an address: {old} → {new}"
+    yield Fact(words=words, holds=bool(old and new), found=new or "none")
+
+
+def _archive(bucket: Bucket, before: Snapshot, restore: Run) -> Iterator[Fact]:
+    backup, name = restore.record["spec"]["backupName"], restore.record["metadata"]["name"]
+    seals = [key for key in bucket.keys(f"{OURS}captures/{backup}/") if key.endswith("/capture.json")]
+    sealed = [entry for key in seals for entry in _sealed(json.loads(bucket.read(key)))]
+    broken = [key for key, sha256 in sealed if hashlib.sha256(bucket.read(OURS + key)).hexdigest() != sha256]
+    wanted = len(before.replayable) + 1
+    words = f"the sealed capture holds {wanted} documents, and each has the digest that was sealed"
+    holds = len(seals) == 1 and len(sealed) == wanted and not broken
+    yield Fact(words=words, holds=holds, found=", ".join(broken) or f"{len(sealed)} documents, {len(seals)} seals")
+    stages = Counter(one["stage"] for one in results(bucket, name))
+    words = f"the bucket holds {wanted - 1} results, all verified"
+    yield Fact(words=words, holds=stages == {"verified": wanted - 1}, found=str(dict(stages)))
+
+
+def _sealed(seal: Json) -> Iterator[tuple[str, str]]:
+    for entry in (*seal["objects"], *seal["namespaces"]):
+        yield entry["key"], entry["sha256"]
+
+
+def results(bucket: Bucket, restore: str) -> Sequence[Json]:
+    """Read what the plugin stored about a restore: one document for each object."""
+    return [json.loads(bucket.read(key)) for key in bucket.keys(f"{OURS}restores/{restore}/")]

@@ -1,0 +1,112 @@
+"""Any family of groups, the impossible ones included: parents first, and nobody waits for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.builders import facts, group, look, m, run, service, vm
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.core.plan import Action, Subject, decide, in_order
+from velero_vmservice.core.readiness import Gate
+from velero_vmservice.core.topology import cycle_of, topology
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.core.facts import NamespaceFacts
+
+NAMES = "abcdefgh"
+PARENTS = st.dictionaries(st.sampled_from(NAMES), st.none() | st.sampled_from(NAMES), min_size=1)
+"""Each group's parent: none, another, itself, or one that is not in the restore."""
+SERVICES = st.dictionaries(st.sampled_from(["s1", "s2"]), st.sampled_from(NAMES), max_size=2)
+"""Each service's only machine, named after the group that it is a member of."""
+
+
+def subjects(parents: Mapping[str, str | None], services: Mapping[str, str]) -> list[Subject]:
+    objects = [
+        group(
+            name,
+            [f"vm-{name}"],
+            [f"/{child}" for child, of in sorted(parents.items()) if of == name],
+            parent=parent or "",
+        )
+        for name, parent in parents.items()
+    ]
+    objects += [service(name, {"app": one}) for name, one in services.items()]
+    machines = [vm(f"vm-{name}", labels={"app": name}, group=name) for name in NAMES]
+    known = facts(*machines, *objects)
+    return [_subject(one, known) for one in map(m, objects)]
+
+
+def _subject(one: object, known: NamespaceFacts) -> Subject:
+    manifest = m(one.content)  # type: ignore[attr-defined] - a manifest
+    kind = VIRTUAL_MACHINE_GROUP if manifest.kind_name == "VirtualMachineGroup" else VIRTUAL_MACHINE_SERVICE
+    return Subject(ref=ObjectRef(kind, "shop", manifest.name), wanted=manifest, topology=topology(manifest, known))
+
+
+def ancestors(name: str, parents: Mapping[str, str | None]) -> list[str]:
+    """Return the chain of parents that are in the restore, up to the root or back to one that was seen."""
+    chain: list[str] = []
+    above = parents.get(name)
+    while above in parents and above not in chain:
+        chain.append(above)
+        above = parents[above]
+    return chain
+
+
+def is_in_a_cycle(name: str, parents: Mapping[str, str | None]) -> bool:
+    return name in ancestors(name, parents)
+
+
+def check(order: list[str], parents: Mapping[str, str | None]) -> None:
+    for name, parent in parents.items():
+        if parent in parents and not is_in_a_cycle(name, parents):
+            assert order.index(parent) < order.index(name)
+
+
+@given(PARENTS, SERVICES, st.randoms(use_true_random=False))
+def test_the_plan_has_groups_first_and_parents_before_children(
+    parents: dict[str, str | None], services: dict[str, str], random: st.Random
+) -> None:
+    given_ones = subjects(parents, services)
+    random.shuffle(given_ones)
+    planned = in_order(given_ones)
+    assert sorted(one.ref for one in planned) == sorted(one.ref for one in given_ones)
+    assert [one.is_group for one in planned] == sorted((one.is_group for one in planned), reverse=True)
+    check([one.ref.name for one in planned], parents)
+    assert in_order(reversed(planned)) == planned
+
+
+@given(PARENTS, SERVICES, st.randoms(use_true_random=False))
+def test_however_they_are_asked_they_come_in_order_and_all_of_them_come(
+    parents: dict[str, str | None], services: dict[str, str], random: st.Random
+) -> None:
+    pending, made = subjects(parents, services), list[Subject]()
+    machines = [vm(f"vm-{name}", labels={"app": name}, group=name) for name in NAMES]
+    gates = {f"vm-{name}": Gate(ready=True) for name in NAMES}
+    while pending:
+        random.shuffle(pending)
+        steps = [
+            decide(one, run=run(), observed=look(*machines), gates=gates, pending=[o for o in pending if o is not one])
+            for one in pending
+        ]
+        ready = [one for one, step in zip(pending, steps, strict=True) if step.action is Action.CREATE]
+        assert ready, [step.reason for step in steps]
+        made.append(ready[0])
+        pending.remove(ready[0])
+    order = [one.ref.name for one in made]
+    check(order, parents)
+    for name, machine in services.items():
+        assert machine not in parents or order.index(machine) < order.index(name)
+
+
+@given(PARENTS)
+def test_a_cycle_is_found_where_there_is_one(parents: dict[str, str | None]) -> None:
+    known = facts(*[one.wanted.editable() for one in subjects(parents, {})])
+    for name in parents:
+        found = cycle_of(name, known)
+        assert bool(found) is is_in_a_cycle(name, parents)
+        assert not found or (found[0] == found[-1] == name)
