@@ -12,7 +12,7 @@ RUN /opt/vmservice/bin/python plugin/launcher/build.py \
 
 FROM python:3.14-slim
 COPY --from=build /opt/vmservice /opt/vmservice
-ENV PATH=/opt/vmservice/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/vmservice/bin:$PATH PYTHONUNBUFFERED=1 GRPC_VERBOSITY=ERROR
 USER 65532:65532
 ENTRYPOINT ["velero-vmservice"]
 CMD ["serve"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.e2e.waiting import wait_until
 from tests.supervisor import machines
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Snapshot:
 
     def address(self, service: str) -> str:
         """The address a service's load balancer gave it, or ''."""
-        balancer = (self.services.get(service, {}).get("status") or {}).get("loadBalancer") or {}
+        balancer = status(self.services.get(service, {})).get("loadBalancer") or {}
         return ", ".join(entry["ip"] for entry in balancer.get("ingress") or ())
 
     def needed(self, item: Json) -> Sequence[str]:
@@ -79,10 +79,15 @@ def deploy(supervisor: Supervisor) -> Snapshot:
     return found
 
 
-def is_true(item: Json, kind: str) -> bool:
-    """Say whether one of an object's conditions holds."""
-    conditions = (item.get("status") or item).get("conditions") or ()
-    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
+def status(item: Json) -> Json:
+    """What the controllers say of an object; empty before they have."""
+    found: Json = item.get("status") or {}
+    return found
+
+
+def is_true(about: Json, kind: str) -> bool:
+    """Say whether a condition holds; of an object's status, or of a group's member."""
+    return any(one["type"] == kind and one["status"] == "True" for one in about.get("conditions") or ())
 
 
 def addresses(endpoints: Json) -> Sequence[str]:
@@ -93,11 +98,11 @@ def addresses(endpoints: Json) -> Sequence[str]:
 
 def _runs(found: Snapshot, machine_count: int, service_count: int) -> bool:
     served = [len(addresses(found.endpoints.get(name, {}))) for name in found.services]
-    recorded = [one for one in found.machines.values() if is_true(one, "VirtualMachineBackupUpToDate")]
+    recorded = [one for one in found.machines.values() if is_true(status(one), "VirtualMachineBackupUpToDate")]
     return (
         len(recorded) == machine_count
         and sum(served) == machine_count
         and len(served) == service_count
-        and all(is_true(group, "Ready") for group in found.groups.values())
+        and all(is_true(status(group), "Ready") for group in found.groups.values())
         and bool(found.address("shop-web"))
     )

@@ -26,6 +26,9 @@ OURS: Final = "plugins/vmservice/"
 _DROPPED: Final = {"VirtualMachineGroup": {"powerState"}, "VirtualMachineService": {"clusterIp"}}
 """Fields that are documented not to come back: power is the administrator's, the inner address the cluster's."""
 
+_NEVER: Final = "9999"
+"""Later than any time stamp."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
@@ -86,9 +89,10 @@ def _order(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
     early = [
         one["metadata"]["name"]
         for one in after.replayable
-        if any(made.get(name, "9999") > one["metadata"]["creationTimestamp"] for name in before.needed(one))
+        if any(made.get(name, _NEVER) > one["metadata"]["creationTimestamp"] for name in before.needed(one))
     ]
-    yield Fact(words="none came before its machines", holds=not early, found=", ".join(early))
+    holds = bool(after.replayable) and not early
+    yield Fact(words="none came before the machines it needs", holds=holds, found=", ".join(early))
     kinds = ("virtualmachinegroups", "virtualmachineservices")
     creates = [call for call in place.api.calls if call.verb == "create" and call.resource in kinds]
     tries = Counter(call.dry_run for call in creates)
@@ -101,12 +105,13 @@ def _order(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
 def _machines(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
     names = sorted(before.machines)
     words = f"{', '.join(names)} are registered again"
-    alive = [name for name, one in after.machines.items() if is_new(one, before.machines.get(name))]
+    alive = [name for name, one in after.machines.items() if _is_back(one, before.machines.get(name))]
     yield Fact(words=words, holds=sorted(alive) == names, found=", ".join(alive))
-    powers = {one["status"].get("powerState") for one in after.machines.values()}
+    powers = {application.status(one).get("powerState", "no status") for one in after.machines.values()}
     powers |= {"PoweredOn" for one in place.supervisor.vcenter.machines() if one.powered_on}
-    yield Fact(words="every machine is powered off, in vCenter too", holds=powers == {"PoweredOff"}, found=str(powers))
-    claims = {name: (one.get("status") or {}).get("phase", "Pending") for name, one in after.claims.items()}
+    words = "every machine is powered off, in vCenter too"
+    yield Fact(words=words, holds=powers == {"PoweredOff"}, found=", ".join(sorted(powers)))
+    claims = {name: application.status(one).get("phase", "Pending") for name, one in after.claims.items()}
     right = len(claims) == len(before.claims) and all(
         name.startswith("restored-") and phase == "Bound" for name, phase in claims.items()
     )
@@ -114,14 +119,15 @@ def _machines(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]
     yield Fact(words=words, holds=right, found=", ".join(f"{name} {phase}" for name, phase in claims.items()))
 
 
-def is_new(machine: Json, old: Json | None) -> bool:
-    """Say whether a machine was registered since it was lost, and VM Operator has seen it."""
+def _is_back(machine: Json, old: Json | None) -> bool:
+    """Say whether this is a new object for the same vSphere machine, and VM Operator has found it."""
     fresh = old is not None and machine["metadata"]["uid"] != old["metadata"]["uid"]
-    return fresh and application.is_true(machine, "VirtualMachineCreated")
+    same = old is not None and machine["spec"]["instanceUUID"] == old["spec"]["instanceUUID"]
+    return fresh and same and application.is_true(application.status(machine), "VirtualMachineCreated")
 
 
 def _connections(before: Snapshot, after: Snapshot) -> Iterator[Fact]:
-    members = [member for group in after.groups.values() for member in group["status"].get("members") or ()]
+    members = [member for group in after.groups.values() for member in application.status(group).get("members") or ()]
     linked = [member for member in members if application.is_true(member, "GroupLinked")]
     wanted = len(before.machines) + len([one for one in before.groups.values() if one["spec"].get("groupName")])
     words = f"{wanted} members are linked to their groups, nested ones too"
@@ -140,9 +146,10 @@ def _archive(bucket: Bucket, before: Snapshot, restore: Run) -> Iterator[Fact]:
     words = f"the sealed capture holds {wanted} documents, and each has the digest that was sealed"
     holds = len(seals) == 1 and len(sealed) == wanted and not broken
     yield Fact(words=words, holds=holds, found=", ".join(broken) or f"{len(sealed)} documents, {len(seals)} seals")
-    stages = Counter(one["stage"] for one in results(bucket, name))
-    words = f"the bucket holds {wanted - 1} results, all verified"
-    yield Fact(words=words, holds=stages == {"verified": wanted - 1}, found=str(dict(stages)))
+    ends = Counter("; ".join((one["stage"], *one["warnings"])) for one in results(bucket, name))
+    words = f"the bucket holds {wanted - 1} results, all verified and without a warning"
+    found = ", ".join(f"{count} {end}" for end, count in ends.items())
+    yield Fact(words=words, holds=ends == {"verified": wanted - 1}, found=found)
 
 
 def _sealed(seal: Json) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ block. The sidecar and its launcher are the product as it is delivered; the rest
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 import tempfile
@@ -72,9 +71,8 @@ class Place:
 @contextmanager
 def place() -> Iterator[Place]:
     """Start everything; raises `ProcessEndedError` with the sidecar's own words if it does not start."""
-    _stay_here()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vmservice-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vmservice-demo-")))
         bucket = _bucket(stack.enter_context(s3_servers.moto()))
         api = stack.enter_context(emulated_api())
         api.admit(Rules().review)
@@ -91,13 +89,6 @@ def place() -> Iterator[Place]:
         yield Place(
             api=api, kubernetes=kubernetes, supervisor=supervisor, bucket=bucket, sidecar=sidecar, plugins=plugins
         )
-
-
-def _stay_here() -> None:
-    """Take away what would lead clients to another machine: proxies, and AWS settings of the user."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
 
 
 def _bucket(url: str) -> Bucket:

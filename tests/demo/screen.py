@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.rule import Rule
@@ -49,7 +50,7 @@ class Screen:
     """Prints the story; a `Watch` shows what goes on in between."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=False)
+        self._console = console or Console(highlight=False)
         self._began = time.monotonic()
 
     @property
@@ -71,9 +72,9 @@ class Screen:
             self._console.print(Text(f"== {text}", style="bold"), soft_wrap=True)
 
     def say(self, *lines: str, style: str = "") -> None:
-        """Print lines; long ones are not broken when nobody could widen the window."""
+        """Print lines as they are, so that a command can be copied; a terminal breaks long ones itself."""
         for line in lines:
-            self._console.print(Text(line, style=style), soft_wrap=not self.lively)
+            self._console.print(Text(line, style=style), soft_wrap=True)
 
     def draw(self, picture: RenderableType) -> None:
         """Print anything that rich can print."""
@@ -83,7 +84,7 @@ class Screen:
         """Print whether something is so, and what was found where it is not."""
         mark, style = ("ok ", "green") if fact.holds else ("NO ", "bold red")
         found = "" if fact.holds else f" (found: {fact.found or 'nothing'})"
-        self._console.print(Text(mark, style=style) + Text(f"{fact.words}{found}"), soft_wrap=not self.lively)
+        self._console.print(Text(mark, style=style) + Text(f"{fact.words}{found}"), soft_wrap=True)
 
     def watch(self) -> Watch:
         """Show rows until the block ends."""
@@ -113,10 +114,11 @@ class PlainWatch(Watch):
         self._shown: dict[str, MachineRow | ObjectRow] = {}
 
     def show(self, machines: Sequence[MachineRow], objects: Sequence[ObjectRow]) -> None:
-        for row in (*machines, *objects):
+        rows: list[MachineRow | ObjectRow] = [*machines, *objects]
+        for row in rows:
             if self._shown.get(row.name) != row:
                 self._shown[row.name] = row
-                self._screen.say(f"{self._screen.elapsed - self._began:5.1f} s  {row.name:<17} {_line(row)}".rstrip())
+                self._screen.say(f"{self._screen.elapsed - self._began:5.1f} s  {row.name:<18} {_line(row)}".rstrip())
 
 
 class LiveWatch(Watch):
@@ -141,22 +143,22 @@ class LiveWatch(Watch):
 
 def _line(row: MachineRow | ObjectRow) -> str:
     if isinstance(row, MachineRow):
-        return f"{row.vcenter:<16} {row.kubernetes}"
-    return f"{row.stage:<9} {row.count:<7}{row.reason}"
+        return f"{row.vcenter:<15}  {row.kubernetes}"
+    return f"{row.stage:<9} {row.count:<5}  {row.reason}"
 
 
 def _machine_table(rows: Sequence[MachineRow]) -> Table:
-    table = Table("machine", "vCenter", "Kubernetes", title="The machines come back", title_justify="left", expand=True)
+    table = Table("machine", "vCenter", "Kubernetes", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(row.name, row.vcenter, row.kubernetes)
     return table
 
 
 def _object_table(rows: Sequence[ObjectRow]) -> Table:
-    table = Table(title="The restore, as Velero hears of it", title_justify="left", expand=True)
+    table = Table(box=SIMPLE_HEAD, expand=True)
     for heading in ("object", "stage", "VMs"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("what is waited for, or found", ratio=1)
+    table.add_column("what Velero hears: waited for, or found", ratio=1)
     for row in rows:
         table.add_row(row.name, Text(row.stage, style=_COLOURS.get(row.stage, "red")), row.count, row.reason)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.tree import Tree
@@ -49,10 +50,11 @@ def tell(screen: Screen, place: Place) -> bool:
 def _stage(screen: Screen, place: Place, velero: Velero) -> None:
     screen.title("The stage")
     screen.say(
-        "Real here: the sidecar, the launcher that Velero executes, the plugin protocol between them, HTTP and S3.",
-        "Played here: Velero itself, the Supervisor (VM Operator, RegisterVM, vCenter), the Kubernetes API (kmock)",
-        "and the bucket (moto). `make e2e` does the same with the real Velero, API server and S3 server; a Supervisor",
-        "needs vSphere, so it is played there too.",
+        "Real here: our sidecar, our launcher that Velero executes, the plugin protocol.",
+        "Played here: Velero, the Supervisor (VM Operator, RegisterVM, vCenter), the",
+        "Kubernetes API (kmock), S3 (moto). `make e2e` uses the real Velero, API server",
+        "and S3 server; a Supervisor needs vSphere, so it is played there too.",
+        "What takes minutes in reality takes seconds here.",
     )
     velero.objects.install(place.bucket)
     actions = ", ".join(sorted(one.name.rpartition("/")[2] for one in velero.start()))
@@ -91,20 +93,20 @@ def _tree(found: Snapshot) -> Tree:
 
 def _back_up(screen: Screen, velero: Velero) -> tuple[Run, bool]:
     screen.title("2  It is backed up")
-    screen.say("A VADP job saves the machines; Velero backs up the namespace and hands what we asked for to the plugin.")
+    screen.say("A VADP job saves the machines; Velero backs up the namespace. The plugin's log:")
     annotations = {
         "velero-plugin-for-vmservice/vadp-job": "nightly-vadp",
         "velero-plugin-for-vmservice/vadp-restore-point": "rp-1",
     }
     run = velero.back_up(BACKUP, NAMESPACE, annotations=annotations)
     _log(screen, run)
-    screen.say(f"in Velero's backup: {_count(run.items)}", f"left out of it:     {_count(run.left_out)}")
+    screen.say(f"in Velero's backup: {_count(run.items)}", f"left out of it: {_count(run.left_out)}")
     states: Sequence[State] = ()
     for heard in velero.poll(run):
         states = heard
     for words in dict.fromkeys(state.error or state.description for state in states):
         screen.say(words)
-    good = bool(states) and not any(state.error for state in states)
+    good = bool(states) and all(state.completed and not state.error for state in states)
     run.record = velero.objects.end(run.record, "Completed" if good else "PartiallyFailed")
     return run, good
 
@@ -115,17 +117,19 @@ def _lose(screen: Screen, place: Place) -> None:
     place.api.forget_calls()
     left = application.look(place.supervisor.cluster)
     screen.say(
-        f"{len(left.machines)} machines, {len(left.groups)} groups, {len(left.services)} services,"
-        f" {len(left.claims)} disks are left; the empty namespace {NAMESPACE} is."
+        f"Left in namespace {NAMESPACE}: {len(left.machines)} machines, {len(left.groups)} groups,"
+        f" {len(left.services)} services, {len(left.claims)} disks."
     )
 
 
 def _restore(
     screen: Screen, place: Place, velero: Velero, backup: Run, point: RestorePoint
 ) -> tuple[Run, Sequence[State]]:
-    screen.title("4  It is restored: by Velero, while its machines come back one after the other")
+    screen.title("4  It is restored, while its machines come back one after the other")
+    screen.say("Velero restores what the backup holds, but for what the plugin takes over:")
     run = velero.restore(RESTORE, backup)
     _log(screen, run)
+    screen.say("Velero asks how far it is: every second here, every 10 seconds in reality.")
     states: Sequence[State] = ()
     with Returning(place.supervisor, point) as returning, screen.watch() as watch:
         for heard in velero.poll(run):
@@ -150,8 +154,8 @@ def _standing(machine: Json | None, claims: Mapping[str, Json]) -> str:
     if PAUSED in (machine["metadata"].get("annotations") or {}):
         return "there, paused by RegisterVM"
     names = [volume["persistentVolumeClaim"]["claimName"] for volume in machine["spec"].get("volumes") or ()]
-    pending = [name for name in names if (claims[name].get("status") or {}).get("phase") != "Bound"]
-    power = (machine.get("status") or {}).get("powerState", "no status yet")
+    pending = [name for name in names if application.status(claims.get(name, {})).get("phase") != "Bound"]
+    power = application.status(machine).get("powerState", "there, not looked at by VM Operator yet")
     return f"{power}, disk {pending[0]} not bound" if pending else power
 
 
@@ -167,15 +171,15 @@ def _object_row(state: State) -> ObjectRow:
 
 
 def _end(screen: Screen, place: Place, found: Sequence[facts.Fact]) -> None:
-    screen.title("5  Looked at in the API, in vCenter and in the bucket, whatever the plugin said")
+    screen.title("5  What is there, looked at in the API, in vCenter and in the bucket")
     for fact in found:
         screen.fact(fact)
-    screen.title("What the plugin leaves to you")
+    screen.title("6  What the plugin reports, and how to go on")
     for result in facts.results(place.bucket, RESTORE):
         for note in result["notes"]:
             screen.say(f"{_SHORT[result['kind']]} {result['name']}: {note}")
-    screen.title(f"Where it lies in the bucket: s3://{place.bucket.name}/")
-    screen.say(*place.bucket.keys(facts.OURS))
+    screen.title(f"7  Where the capture and the results lie: s3://{place.bucket.name}/{facts.OURS}")
+    screen.say(*(key.removeprefix(facts.OURS) for key in place.bucket.keys(facts.OURS)))
 
 
 def _launches(screen: Screen, velero: Velero, *, good: bool) -> None:
@@ -189,21 +193,13 @@ def _launches(screen: Screen, velero: Velero, *, good: bool) -> None:
 
 
 def _log(screen: Screen, run: Run) -> None:
-    """Print what the plugin told this backup's or restore's own log."""
+    """Print what the plugin wrote into the log of this backup or restore."""
     for line in run.log:
-        if line.get("@level") in ("info", "warn", "warning", "error") and "object" in line:
-            words = ", ".join(
-                f"{key} {_value(line[key])}" for key in ("vms", "reason", "finding") if line.get(key)
-            )
-            screen.say(f"  {line['@message']}: {line['object']}{f' ({words})' if words else ''}")
-
-
-def _value(value: object) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+        if line.get("@level") != "debug" and "object" in line:
+            more = line.get("reason") or line.get("finding") or ""
+            screen.say(f"  {line['@message']}: {line['object']}{f': {more}' if more else ''}")
 
 
 def _count(items: Sequence[Item]) -> str:
-    counts: dict[str, int] = {}
-    for item in items:
-        counts[item.content["kind"]] = counts.get(item.content["kind"], 0) + 1
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
+    counts = Counter(item.content["kind"] for item in items)
+    return ", ".join(f"{kind} ({count})" for kind, count in counts.items()) or "nothing"

@@ -222,8 +222,10 @@ def _ask(process: PluginProcess, operation: Operation, record: Json, *, late: bo
     heard = ask(operation.action, operation.id, record)
     cancelled = late and not heard.completed
     if cancelled and record["kind"] == "Restore":
-        request = {"plugin": operation.action, "operationID": operation.id, "restore": json.dumps(record).encode()}
-        process.restore_items.Cancel(v2.RestoreItemActionCancelRequest(**request))
+        body = json.dumps(record).encode()
+        process.restore_items.Cancel(
+            v2.RestoreItemActionCancelRequest(plugin=operation.action, operationID=operation.id, restore=body)
+        )
     return State(
         operation=operation,
         completed=heard.completed or cancelled,
@@ -237,12 +239,16 @@ def _ask(process: PluginProcess, operation: Operation, record: Json, *, late: bo
 
 def _resources_of(process: PluginProcess, kind: str) -> Mapping[str, frozenset[str]]:
     """Ask each action of a kind what it applies to."""
-    if kind == "BackupItemActionV2":
-        ask, request = process.backup_items.AppliesTo, v2.BackupItemActionAppliesToRequest
-    else:
-        ask, request = process.restore_items.AppliesTo, v2.RestoreItemActionAppliesToRequest
-    names = [one.name for one in process.list_plugins() if one.kind == kind]
-    return {name: frozenset(ask(request(plugin=name)).ResourceSelector.includedResources) for name in names}
+    wanted: dict[str, frozenset[str]] = {}
+    for name in [one.name for one in process.list_plugins() if one.kind == kind]:
+        if kind == "BackupItemActionV2":
+            selector = process.backup_items.AppliesTo(v2.BackupItemActionAppliesToRequest(plugin=name)).ResourceSelector
+        else:
+            selector = process.restore_items.AppliesTo(
+                v2.RestoreItemActionAppliesToRequest(plugin=name)
+            ).ResourceSelector
+        wanted[name] = frozenset(selector.includedResources)
+    return wanted
 
 
 def _restore_order(item: Item) -> tuple[int, str, str]:

@@ -93,7 +93,7 @@ class VeleroObjects:
 
     def _start(self, kind: str, name: str, spec: Json, **metadata: Any) -> Json:
         made = self.create({"apiVersion": API, "kind": kind, "metadata": _metadata(name) | metadata, "spec": spec})
-        status = {"startTimestamp": _stamp()}
+        status: Json = {"startTimestamp": _stamp()}
         if kind == "Backup":
             status |= {"version": 1, "formatVersion": "1.1.0", "expiration": _stamp(timedelta(days=30))}
         return self.tell(made, "InProgress", **status)

@@ -19,7 +19,7 @@ from kubernetes.dynamic.exceptions import NotFoundError
 from tests.e2e.build import binary
 from tests.e2e.certificates import Authority, KeyPair, write_signing_key
 from tests.e2e.processes import Process, free_ports, run_command
-from tests.e2e.waiting import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

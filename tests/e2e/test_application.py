@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.scene import BACKUPS, GROUPS, RESTORES, SERVICES, VMS, specs
-from tests.e2e.waiting import wait_until
 from tests.supervisor import machines
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.scene import Scene

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene
 from tests.e2e.sidecar import LAUNCHER, Sidecar
-from tests.e2e.waiting import wait_until
 from tests.supervisor import machines
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.stack import Stack

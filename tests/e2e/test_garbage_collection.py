@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.scene import GROUPS, RESTORES, VMS
-from tests.e2e.waiting import wait_until
 from tests.supervisor import machines
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.cluster import Cluster

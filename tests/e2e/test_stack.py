@@ -12,7 +12,7 @@ import pytest
 from tests.e2e import crds
 from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.velero import AWS_PLUGIN, VSPHERE_PLUGIN, VeleroServer
-from tests.e2e.waiting import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.e2e.build import binary
 from tests.e2e.crds import RESTRICTED_KINDS
 from tests.e2e.processes import Process, free_ports, kill_process, processes_running, run_command
-from tests.e2e.waiting import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

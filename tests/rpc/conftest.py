@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from tests.e2e.waiting import wait_until
 from tests.rpc.small_actions import table
 from tests.rpc.velero_host import PluginProcess
+from tests.waiting import wait_until
 from velero_vmservice import logs
 from velero_vmservice.adapters.launcher import install_launcher
 from velero_vmservice.core.policy import PLUGIN_NAME

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from tests.e2e.waiting import wait_until
 from tests.rpc.velero_host import PluginProcess, discover
+from tests.waiting import wait_until
 from velero_vmservice.core.errors import AlreadyExists, InvalidSettings
 from velero_vmservice.rpc.control import PluginServer
 from velero_vmservice.rpc.server import ActionTable

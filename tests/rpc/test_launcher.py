@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.waiting import wait_until
 from tests.rpc.velero_host import PluginProcess, StartError
+from tests.waiting import wait_until
 from velero_vmservice.core.policy import PLUGIN_NAME
 
 if TYPE_CHECKING:

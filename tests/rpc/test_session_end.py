@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from tests.e2e.waiting import wait_until
 from tests.rpc.test_calls import BACKUP, CAPTURE, config_map
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import subprocess

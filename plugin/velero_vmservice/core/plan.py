@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import compare, mapping, readiness
+from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 
@@ -106,6 +107,9 @@ def decide(
     if blocker := _first(subject, pending):
         return Step(action=Action.WAIT, reason=f"waits for {blocker.ref}", ready=ready, total=total)
     step = _against_live(subject, run, observed.live(subject.ref))
+    if step.action is Action.CREATE and (unplaced := sorted(_unplaced(subject, observed))):
+        words = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
+        return Step(action=Action.WAIT, reason=words, ready=ready, total=total)
     return Step(action=step.action, reason=step.reason, warnings=_warnings(subject, observed), ready=ready, total=total)
 
 
@@ -143,6 +147,29 @@ def _lost_owner(name: str, observed: Observation) -> tuple[str, ...]:
     machine = observed.machines.get(name)
     words = machine and readiness.dead_owner(machine, observed.group_uids())
     return (words,) if words else ()
+
+
+def _unplaced(subject: Subject, observed: Observation) -> set[str]:
+    """Return machines of nested groups that are there which a new root group would send to placement.
+
+    Placement is the root's, for the whole tree, and asks for every member without a unique id
+    (virtualmachinegroup_controller.go, reconcilePlacement).
+    """
+    found: set[str] = set()
+    nested = [member.name for member in subject.topology.members if member.kind == VIRTUAL_MACHINE_GROUP.name]
+    seen = {subject.ref.name}
+    while nested:
+        name = nested.pop()
+        if name in seen or name not in observed.groups:
+            continue
+        seen.add(name)
+        for member in boot_order_members(observed.groups[name]):
+            machine = observed.machines.get(member.name)
+            if member.kind == VIRTUAL_MACHINE_GROUP.name:
+                nested.append(member.name)
+            elif machine is not None and not machine.unique_id:
+                found.add(machine.name)
+    return found
 
 
 def _against_live(subject: Subject, run: RestoreRun, live: Manifest | None) -> Step:

@@ -10,7 +10,7 @@ from velero_vmservice.core.manifest import condition, is_true, mapping, sequence
 from velero_vmservice.core.operation import enumerate_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.manifest import Manifest
@@ -31,17 +31,20 @@ class Verification:
         return not self.missing
 
 
-def verify(subject: Subject, observed: Observation, before: Observed) -> Verification:
-    """Compare a replayed object with what VM Operator has made of it."""
+def verify(subject: Subject, observed: Observation, before: Observed, *, coming: Collection[str] = ()) -> Verification:
+    """Compare a replayed object with what VM Operator has made of it.
+
+    `coming` names the groups that the same restore is still to replay: a parent is not whole without them.
+    """
     live = observed.live(subject.ref)
     if live is None:
         return Verification(missing=("is not there any more",))
     if subject.is_group:
-        return _verify_group(subject, live, observed)
+        return _verify_group(subject, live, observed, coming)
     return _verify_service(subject, live, observed, before)
 
 
-def _verify_group(subject: Subject, live: Manifest, observed: Observation) -> Verification:
+def _verify_group(subject: Subject, live: Manifest, observed: Observation, coming: Collection[str]) -> Verification:
     linked = {
         (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
         for entry in sequence(live.status.get("members"))
@@ -50,6 +53,9 @@ def _verify_group(subject: Subject, live: Manifest, observed: Observation) -> Ve
     missing, notes = [], []
     for member in subject.topology.members:
         if (member.kind, member.name) in linked:
+            continue
+        if member.kind != "VirtualMachine" and member.name in coming:
+            missing.append(f"{member.kind} {member.name} is still to be replayed")
             continue
         present = observed.machines if member.kind == "VirtualMachine" else observed.groups
         if member.found and member.name in present and _agrees(subject, member.name, observed, kind=member.kind):

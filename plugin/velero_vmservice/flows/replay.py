@@ -23,6 +23,8 @@ from velero_vmservice.flows import observe
 from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from velero_vmservice.core.actions import Progress
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import Replay
@@ -210,17 +212,17 @@ class Replays:
             if view.observed is None:
                 task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
                 continue
-            step = plan.decide(
-                subject, run=run, observed=view.observed, gates=view.gates(subject), pending=rounds.pending(task)
-            )
+            pending = rounds.pending(task)
+            step = plan.decide(subject, run=run, observed=view.observed, gates=view.gates(subject), pending=pending)
             if step.action in (Action.CREATE, Action.UPDATE) and (words := rounds.holds_back(task)):
                 task.take(step)
                 task.tell(f"every VM is ready; {words}", self._clock.now())
                 continue
-            self._take(task, subject, step, view)
+            coming = {one.ref.name for one in pending if one.is_group and one.ref.namespace == subject.ref.namespace}
+            self._take(task, subject, step, view, coming=coming)
             task.decided_at, decided = view.at, True
 
-    def _take(self, task: Task, subject: Subject, step: Step, view: NamespaceRound) -> None:
+    def _take(self, task: Task, subject: Subject, step: Step, view: NamespaceRound, *, coming: Collection[str]) -> None:
         """Do what was decided for one object."""
         task.take(step)
         now = self._clock.now()
@@ -230,7 +232,7 @@ class Replays:
             case Action.CREATE | Action.UPDATE:
                 self._write(task, subject, step, view.observed.live(subject.ref) if view.observed else None)
             case Action.VERIFY:
-                self._verify(task, subject, step, view)
+                self._verify(task, subject, step, view, coming=coming)
             case Action.RETAIN:
                 task.tell(step.reason, now, stage=Stage.RETAINED)
             case Action.FAIL:
@@ -255,10 +257,12 @@ class Replays:
             log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
             task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
 
-    def _verify(self, task: Task, subject: Subject, step: Step, view: NamespaceRound) -> None:
+    def _verify(
+        self, task: Task, subject: Subject, step: Step, view: NamespaceRound, *, coming: Collection[str]
+    ) -> None:
         if view.observed is None or task.before is None:
             return
-        found = verification.verify(subject, view.observed, task.before)
+        found = verification.verify(subject, view.observed, task.before, coming=coming)
         task.notes = found.notes
         now = self._clock.now()
         if found.done:

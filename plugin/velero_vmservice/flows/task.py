@@ -65,8 +65,10 @@ class Task:
     def tell(self, reason: str, now: datetime, *, stage: Stage | None = None) -> None:
         """Remember where the object stands, in words; a change is kept in the timeline."""
         changed = reason != self.reason or (stage is not None and stage != self.stage)
+        if not changed:
+            return  # the same time again, so that Velero need not store its list of operations at every poll
         self.stage, self.reason, self.updated = stage or self.stage, reason, now
-        if changed and len(self.timeline) < TIMELINE_LENGTH:
+        if len(self.timeline) < TIMELINE_LENGTH:
             self.timeline.append((now.isoformat(), f"{self.stage}: {reason}"))
 
     def progress(self) -> Progress:

@@ -1,0 +1,99 @@
+"""`make bench`: speed and memory as one Markdown table, each figure beside a named peer measured in the same run.
+
+(a) launching, against velero-plugin-for-aws; (b) a real Velero's backup of 2,000 ConfigMaps, with our plugin and
+without; (c) capturing one object, against a bare put_object; (d) memory. Absolute figures depend on the machine and
+on who else uses it; the ratios of one run are what counts, and what the targets are about. Exit code 1 says that a
+target was missed. The programs come from `python -m tests.e2e.build`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.bench import backups, captures, launches
+from tests.bench.table import markdown
+from tests.e2e.build import TOOLS
+from tests.e2e.velero import AWS_PLUGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.bench.table import Row
+
+PARTS = frozenset("abcd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is measured: launches in (a), backups and what is in each in (b), captured objects in (c)."""
+
+    rounds: int = 50
+    backups: int = 5
+    config_maps: int = 2000
+    objects: int = 300
+
+
+QUICK = Size(rounds=10, backups=3, config_maps=500, objects=60)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure what is asked for, print the table, and say by the exit code whether every target was met."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="speed and memory, against named peers")
+    parser.add_argument("--rounds", type=int, help=f"launches of each in (a); {Size().rounds} unless told")
+    parser.add_argument("--only", type=_parts, default=PARTS, metavar="PARTS", help="such as a,c; all unless told")
+    parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
+    asked = parser.parse_args(arguments)
+    size = QUICK if asked.quick else Size()
+    if asked.rounds:
+        size = dataclasses.replace(size, rounds=asked.rounds)
+    header = _header(arguments)
+    rows = sorted(_measured(size, asked.only), key=lambda row: row.part)
+    sys.stdout.write(f"{header}\n\n{markdown(rows)}\n")
+    return 0 if all(row.met for row in rows) else 1
+
+
+def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
+    """Measure; first what is disturbed most by other programs. (b) and (d) are about the same ones."""
+    if "a" in parts:
+        _progress(f"(a) {size.rounds} launches of each plugin")
+        yield from launches.measure(size.rounds)
+    if "c" in parts:
+        _progress(f"(c) {size.objects} captures")
+        yield from captures.measure(size.objects)
+    if parts & {"b", "d"}:
+        _progress(f"(b), (d) {size.backups} backups of {size.config_maps:,} ConfigMaps by each server")
+        found = backups.measure(backups=size.backups, config_maps=size.config_maps)
+        yield from (row for row in found if row.part in parts)
+
+
+def _parts(text: str) -> frozenset[str]:
+    chosen = frozenset(text.replace(",", ""))
+    if not chosen or chosen - PARTS:
+        raise argparse.ArgumentTypeError(f"not among {','.join(sorted(PARTS))}: {text!r}")
+    return chosen
+
+
+def _header(arguments: Sequence[str]) -> str:
+    """Say how this was measured, and on what."""
+    pinned = (TOOLS / AWS_PLUGIN / "go.mod").read_text().partition(f"require github.com/vmware-tanzu/{AWS_PLUGIN} ")[2]
+    facts = (
+        f"{os.cpu_count()} cores ({platform.machine()}), {os.getloadavg()[0]:.1f} of them busy before",
+        f"Python {platform.python_version()}",
+        f"Velero {backups.VELERO}",
+        f"{AWS_PLUGIN} {pinned.split()[0]}",
+    )
+    return f"`{' '.join(('python -m tests.bench', *arguments))}`: {', '.join(facts)}."
+
+
+def _progress(words: str) -> None:
+    sys.stderr.write(words + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
