@@ -158,6 +158,27 @@ def test_groups_that_name_each_other_as_parents_do_not_wait_for_ever() -> None:
     assert step(child, pending=(subject(a), subject(b))).action is Action.WAIT
 
 
+@pytest.mark.parametrize(
+    ("around", "words"),
+    [
+        ((), ""),
+        ((group("inner", ["db-1"]), vm("db-1")), ""),
+        ((group("inner", ["db-1"]), vm("db-1", status={"uniqueID": ""})), "would place db-1 anew"),
+        ((group("inner", ["/deep"]), group("deep", ["db-1"]), vm("db-1", status={"uniqueID": ""})), "would place db-1"),
+        ((group("inner", ["/tier"]), vm("db-1", status={"uniqueID": ""})), ""),
+        ((vm("db-1", status={"uniqueID": ""}),), ""),
+        ((group("inner", ["db-1"]),), ""),
+    ],
+    ids=["alone", "placed", "not placed", "deeper", "a cycle", "no such group", "no such machine"],
+)
+def test_a_parent_waits_where_vm_operator_would_place_a_nested_machine_anew(
+    around: tuple[dict[str, Any], ...], words: str
+) -> None:
+    found = step(group("tier", ["web-1"], ["/inner"]), *around)
+    assert found.action is (Action.WAIT if words else Action.CREATE)
+    assert words in found.reason
+
+
 def test_labels_that_no_longer_match_are_said_exactly() -> None:
     found = decide(
         subject(FRONT),

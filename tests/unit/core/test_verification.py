@@ -245,3 +245,14 @@ def test_a_condition_that_is_false_links_nobody() -> None:
     status["members"][0]["conditions"] = [condition("GroupLinked", "False", "NotFound")]
     live = group("tier", ["web-1"], ["/inner"], more={"status": status})
     assert not check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN).done
+
+
+def test_a_parent_is_not_whole_before_the_children_that_are_still_to_come() -> None:
+    wanted, _ = mapping.wanted(m(TIER), namespace="shop", run=run(), served=("v1alpha5",))
+    ref = ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "tier")
+    subject = Subject(ref=ref, wanted=wanted, topology=topology(m(TIER), facts(*KNOWN)))
+    observed = look(tier("web-1"), vm("web-1", **ON))
+    assert verify(subject, observed, Observed(), coming=["inner"]).missing == (
+        "VirtualMachineGroup inner is still to be replayed",
+    )
+    assert verify(subject, observed, Observed(), coming=["other"]).done

@@ -112,3 +112,30 @@ def test_two_restores_do_not_wait_for_each_other(world: World, items: list[dict[
     second = world.replay_all(items[2:3], name="second")
     assert world.round(first, name="first")[first[0]].description.startswith("replayed")
     assert "vm-z: not registered yet" in world.round(second, name="second")[second[0]].description
+
+
+def test_a_parent_is_verified_only_with_the_children_that_are_still_to_come(world: World) -> None:
+    trunk, leaf = group("trunk", [], ["/leaf"]), group("leaf", ["vm-a"], parent="trunk")
+    machine = vm("vm-a", group="leaf")
+    items = world.back_up(machine, trunk, leaf)
+    world.lose(trunk, leaf, machine)
+    operations = world.replay_all(items)
+    for _ in range(3):
+        told = world.round(operations)
+    assert world.created() == ["VirtualMachineGroup shop/trunk"]
+    assert "VirtualMachineGroup leaf is still to be replayed" in told[operations[1]].description
+    world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
+    world.finish(operations)
+
+
+def test_a_root_waits_while_a_living_child_holds_a_machine_that_would_be_placed_anew(world: World) -> None:
+    trunk, leaf = group("trunk", [], ["/leaf"]), group("leaf", ["vm-a"], parent="trunk")
+    items = world.back_up(vm("vm-a", group="leaf"), trunk, leaf)
+    world.lose(trunk)
+    world.cluster.seed(vm("vm-a", group="leaf", uid="new", status={"uniqueID": ""}))
+    operations = world.replay_all(items)
+    told = world.round(operations)
+    assert "VM Operator would place vm-a anew" in told[operations[1]].description
+    world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
+    world.finish(operations)
+    assert world.created() == ["VirtualMachineGroup shop/trunk"]
