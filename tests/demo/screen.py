@@ -150,7 +150,7 @@ def _line(row: MachineRow | ObjectRow) -> str:
 def _machine_table(rows: Sequence[MachineRow]) -> Table:
     table = Table("machine", "vCenter", "Kubernetes", box=SIMPLE_HEAD)
     for row in rows:
-        table.add_row(row.name, row.vcenter, row.kubernetes)
+        table.add_row(row.name, row.vcenter, Text(row.kubernetes))
     return table
 
 
@@ -160,5 +160,6 @@ def _object_table(rows: Sequence[ObjectRow]) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("what Velero hears: waited for, or found", ratio=1)
     for row in rows:
-        table.add_row(row.name, Text(row.stage, style=_COLOURS.get(row.stage, "red")), row.count, row.reason)
+        stage = Text(row.stage, style=_COLOURS.get(row.stage, "red"))
+        table.add_row(row.name, stage, row.count, Text(row.reason))  # words in brackets are no markup here
     return table

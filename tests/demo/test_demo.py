@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.demo.velero import Run
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 110
+PATIENCE = 300
 
 
 def test_the_demo_ends_verified_and_says_what_it_waited_for() -> None:

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 POLL_SECONDS: Final = 1.0
 """Velero asks every 10 seconds; a demo has less time."""
 
-OPERATION_SECONDS: Final = 90.0
+OPERATION_SECONDS: Final = 180.0
 """Velero's itemOperationTimeout, 4 hours by default."""
 
 SKIP: Final = "velero.io/skip-from-backup"

@@ -72,7 +72,7 @@ class VeleroObjects:
             "backupName": backup,
             "includedNamespaces": ["*"],
             "existingResourcePolicy": "none",
-            "itemOperationTimeout": "1m30s",
+            "itemOperationTimeout": "3m0s",
         }
         return self._start("Restore", name, spec)
 

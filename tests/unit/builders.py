@@ -142,7 +142,9 @@ def backup(name: str = "nightly", *, started: str = STARTED, annotations: Mappin
     )
 
 
-def restore(name: str = "again", *, of: str = "nightly", uid: str = "", **spec: Any) -> Json:
+def restore(
+    name: str = "again", *, of: str = "nightly", uid: str = "", started: str = "2026-03-01T12:00:00Z", **spec: Any
+) -> Json:
     return obj(
         "Restore",
         name,
@@ -150,7 +152,7 @@ def restore(name: str = "again", *, of: str = "nightly", uid: str = "", **spec: 
         namespace="velero",
         meta={"uid": uid or f"uid-of-{name}"},
         spec={"backupName": of, **spec},
-        status={"startTimestamp": "2026-03-02T08:00:00Z"},
+        status={"startTimestamp": started},
     )
 
 

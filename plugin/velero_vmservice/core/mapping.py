@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import api_versions
-from velero_vmservice.core.manifest import VM_OPERATOR_GROUP, Manifest
+from velero_vmservice.core.manifest import VM_OPERATOR_GROUP, Manifest, compact_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,5 +47,9 @@ def wanted(
 
 
 def made_by(run: RestoreRun, live: Manifest) -> bool:
-    """Say whether a live object carries this restore's label."""
-    return live.labels.get(RESTORE_LABEL) == label_value(run.name)
+    """Say whether this run created a live object: it carries the restore's label and is no older than the run.
+
+    An earlier restore of the same name left the same label.
+    """
+    created = compact_time(live.metadata.get("creationTimestamp"))
+    return live.labels.get(RESTORE_LABEL) == label_value(run.name) and (not created or created >= run.started)

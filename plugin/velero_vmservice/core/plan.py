@@ -84,6 +84,7 @@ def decide(
     observed: Observation,
     gates: Mapping[str, Gate],
     pending: Iterable[Subject],
+    written: bool = False,
 ) -> Step:
     """Decide what comes next.
 
@@ -93,6 +94,7 @@ def decide(
         observed: the target namespace as it is.
         gates: for each needed machine, whether it is ready.
         pending: the other objects of this restore that are not replayed yet.
+        written: whether this process has created or updated the object for this restore.
     """
     needs = subject.topology.needs
     missing = [
@@ -106,7 +108,7 @@ def decide(
         return Step(action=Action.WAIT, reason=_waiting(missing, observed, absent=absent), ready=ready, total=total)
     if blocker := _first(subject, pending):
         return Step(action=Action.WAIT, reason=f"waits for {blocker.ref}", ready=ready, total=total)
-    step = _against_live(subject, run, observed.live(subject.ref))
+    step = _against_live(subject, run, observed, written=written)
     if step.action is Action.CREATE and (unplaced := sorted(_unplaced(subject, observed))):
         words = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
         return Step(action=Action.WAIT, reason=words, ready=ready, total=total)
@@ -172,14 +174,16 @@ def _unplaced(subject: Subject, observed: Observation) -> set[str]:
     return found
 
 
-def _against_live(subject: Subject, run: RestoreRun, live: Manifest | None) -> Step:
+def _against_live(subject: Subject, run: RestoreRun, observed: Observation, *, written: bool) -> Step:
+    live = observed.live(subject.ref)
     if live is None:
-        return Step(action=Action.CREATE)
+        return _if_name_is_free(subject, observed)
     if live.deleting:
         return Step(action=Action.WAIT, reason="is there and being deleted")
-    if mapping.made_by(run, live):
-        return Step(action=Action.VERIFY)
     different = compare.differences(subject.wanted, live)
+    if written or mapping.made_by(run, live):
+        changed = f"changed since: {enumerate_some(list(different))}" if different else ""
+        return Step(action=Action.VERIFY, reason=changed)
     if not different:
         return Step(action=Action.VERIFY, reason="was there already, as captured")
     words = enumerate_some(list(different))
@@ -191,6 +195,18 @@ def _against_live(subject: Subject, run: RestoreRun, live: Manifest | None) -> S
     if fixed := compare.immutable(subject.wanted.kind_name, different):
         return Step(action=Action.FAIL, reason=f"exists and cannot be updated: {', '.join(fixed)} cannot be changed")
     return Step(action=Action.UPDATE, reason=f"differs in {words}")
+
+
+def _if_name_is_free(subject: Subject, observed: Observation) -> Step:
+    """Create, unless VM Operator would take over and overwrite somebody's own Service of that name.
+
+    Source: virtualmachineservice_controller.go, CreateOrPatch.
+    """
+    holder = None if subject.is_group else observed.generated.get(subject.ref.name)
+    if holder is None or any(owner.kind == subject.ref.kind.name for owner in holder.owners):
+        return Step(action=Action.CREATE)
+    words = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
+    return Step(action=Action.FAIL, reason=f"{words}; rename or remove it, then repeat the restore")
 
 
 def _warnings(subject: Subject, observed: Observation) -> tuple[str, ...]:

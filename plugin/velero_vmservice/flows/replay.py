@@ -14,7 +14,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core import compare, operation, plan, verification
-from velero_vmservice.core.errors import AlreadyExists, NotFound, VmServiceError
+from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Action, Stage
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from velero_vmservice.core.actions import Progress
-    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.manifest import Manifest, ObjectRef
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
     from velero_vmservice.core.ports import Clock, Cluster
@@ -38,7 +38,12 @@ log = structlog.get_logger()
 ROUND_SECONDS: Final = STABLE_SECONDS
 """An observation, and a failure to observe, serves every operation polled within this time."""
 BUDGET_SECONDS: Final = 4.0
-"""One Progress call works for this long at most: Velero polls all waiting restores one after the other."""
+"""One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
+
+What it has begun is bounded by the timeouts of the adapters.
+"""
+DRY_RUN_UNSUPPORTED: Final = "does not support dry run"
+"""The API server's words about a webhook that cannot be asked without consequences; the create itself asks it."""
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
@@ -186,9 +191,10 @@ class Replays:
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         del run
         tasks = [task for task in rounds.open_tasks() if task.subject is not None]
-        for namespace in sorted({task.replay.target for task in tasks}):
+        for namespace in {task.replay.target for task in tasks}:
+            rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
+        for namespace, view in sorted(rounds.namespaces.items(), key=lambda one: one[1].at):  # none starves another
             now = self._clock.monotonic()
-            view = rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
             if now - view.at < ROUND_SECONDS:
                 continue
             if now >= until:
@@ -202,10 +208,9 @@ class Replays:
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         decided = False
-        by_ref = {task.subject.ref: task for task in rounds.open_tasks() if task.subject is not None}
-        for subject in plan.in_order(task.subject for task in by_ref.values() if task.subject is not None):
-            task, view = by_ref[subject.ref], rounds.namespaces.get(subject.ref.namespace)
-            if view is None or task.decided_at == view.at:
+        for task in self._in_turn(rounds):
+            subject, view = task.subject, rounds.namespaces.get(task.replay.target)
+            if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
                 continue
             if decided and self._clock.monotonic() > until:  # at least one, however long the look took
                 return
@@ -213,7 +218,9 @@ class Replays:
                 task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
                 continue
             pending = rounds.pending(task)
-            step = plan.decide(subject, run=run, observed=view.observed, gates=view.gates(subject), pending=pending)
+            step = plan.decide(
+                subject, run=run, observed=view.observed, gates=view.gates(subject), pending=pending, written=task.written
+            )
             if step.action in (Action.CREATE, Action.UPDATE) and (words := rounds.holds_back(task)):
                 task.take(step)
                 task.tell(f"every VM is ready; {words}", self._clock.now())
@@ -221,6 +228,23 @@ class Replays:
             coming = {one.ref.name for one in pending if one.is_group and one.ref.namespace == subject.ref.namespace}
             self._take(task, subject, step, view, coming=coming)
             task.decided_at, decided = view.at, True
+
+    def _in_turn(self, rounds: Rounds) -> list[Task]:
+        """Return the open tasks in plan order, those that waited longest for a decision first.
+
+        Objects of two namespaces that are mapped into one may have one name: all but the first fail.
+        """
+        by_ref: dict[ObjectRef, Task] = {}
+        for task in sorted(rounds.open_tasks(), key=lambda one: one.replay.namespace):
+            if task.subject is None:
+                continue
+            first = by_ref.setdefault(task.subject.ref, task)
+            if first is not task:
+                words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
+                task.tell(f"{words} {task.replay.target}", self._clock.now(), stage=Stage.FAILED)
+        subjects = [task.subject for task in by_ref.values() if task.subject is not None]
+        in_order = [by_ref[subject.ref] for subject in plan.in_order(subjects)]
+        return sorted(in_order, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
 
     def _take(self, task: Task, subject: Subject, step: Step, view: NamespaceRound, *, coming: Collection[str]) -> None:
         """Do what was decided for one object."""
@@ -242,20 +266,28 @@ class Replays:
         """Create or update the object after a dry run; what the API server refuses is final, the rest is not."""
         now = self._clock.now()
         try:
-            for dry_run in (True, False):
-                if live is None:
-                    self._cluster.create(subject.wanted, dry_run=dry_run)
-                else:
-                    version, change = subject.wanted.version, compare.change(subject.wanted, live)
-                    self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
+            try:
+                self._send(subject, live, dry_run=True)
+            except Rejected as error:
+                if DRY_RUN_UNSUPPORTED not in error.message:
+                    raise
+            self._send(subject, live, dry_run=False)
         except (AlreadyExists, NotFound) as error:
             task.tell(f"observed again: {error.message}", now)
         except VmServiceError as error:
             task.tell(str(error), now, stage=None if error.transient else Stage.FAILED)
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
+            task.written = True
             log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
             task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
+
+    def _send(self, subject: Subject, live: Manifest | None, *, dry_run: bool) -> None:
+        if live is None:
+            self._cluster.create(subject.wanted, dry_run=dry_run)
+        else:
+            version, change = subject.wanted.version, compare.change(subject.wanted, live)
+            self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
 
     def _verify(
         self, task: Task, subject: Subject, step: Step, view: NamespaceRound, *, coming: Collection[str]

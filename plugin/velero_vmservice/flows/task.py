@@ -38,6 +38,8 @@ class Task:
     trimmed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """What to mind about where the object was read from, whatever is decided."""
+    written: bool = False
+    """Whether this process has created or updated the object."""
     stage: Stage = Stage.WAITING
     reason: str = "looking for the VMs"
     warnings: tuple[str, ...] = ()

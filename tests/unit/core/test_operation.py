@@ -75,7 +75,7 @@ def test_a_restore_says_where_to_and_whether_to_update() -> None:
     run = RestoreRun.read(m(restore(namespaceMapping={"shop": "shop-dr"}, existingResourcePolicy="update")))
     assert (run.target("shop"), run.target("other")) == ("shop-dr", "other")
     assert run.update_existing
-    assert (run.name, run.backup, run.started) == ("again", "nightly", "20260302T080000Z")
+    assert (run.name, run.backup, run.started) == ("again", "nightly", "20260301T120000Z")
 
 
 @pytest.mark.parametrize("policy", [{}, {"existingResourcePolicy": "none"}, {"existingResourcePolicy": ""}])

@@ -48,7 +48,7 @@ def test_another_backups_capture_stays(world: World, items: list[dict[str, Any]]
         "captures/hourly/20260301T120000Z/objects/virtualmachineservices/shop/front.json",
         f"{CAPTURES}capture.json",
         f"{CAPTURES}namespaces/shop.json",
-        "restores/again/20260302T080000Z/x.json",
+        "restores/again/20260301T120000Z/x.json",
         "captures/nightly/20260301T120000Z-other/objects/x.json",
         "",
     ],

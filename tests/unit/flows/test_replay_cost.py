@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import group, service, vm
+from tests.unit.builders import group, service, vm, vsphere_namespace
 from velero_vmservice.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -149,3 +149,43 @@ def test_a_look_that_takes_longer_than_the_budget_leads_on_all_the_same(world: W
     world.cluster.calls.before("list", lambda _: world.clock.advance(1))
     world.finish(world.replay_all(items))
     assert world.created() == ["VirtualMachineService shop/front"]
+
+
+def test_no_namespace_starves_the_others_on_a_slow_cluster(world: World) -> None:
+    """Twenty looks take longer than a round lasts: each is overtaken by those that wait longer."""
+    names = [f"ns-{number:02}" for number in range(20)]
+    items = []
+    for name in names:
+        world.cluster.seed(vsphere_namespace(name))
+        items += world.back_up(vm("web-1", labels={"app": "x"}, namespace=name), service_in(name))
+    for name in names:
+        world.lose(service_in(name))
+    operations = world.replay_all(items)
+    world.cluster.calls.before("list", lambda _: world.clock.advance(0.1))
+    for _ in range(3):
+        for operation in operations:
+            world.poll(operation)
+    assert len(world.created()) == len(names)
+
+
+def test_an_object_whose_create_hangs_holds_no_other_back(world: World) -> None:
+    machines = [vm(f"vm-{number}", labels={"app": f"a{number}"}) for number in range(4)]
+    fronts = [service(f"s{number}", {"app": f"a{number}"}) for number in range(4)]
+    items = world.back_up(*machines, *fronts)
+    world.lose(*fronts)
+    operations = world.replay_all(items)
+
+    def hang(subject: str) -> None:
+        if subject.endswith("/s0"):
+            world.clock.advance(6)
+            raise Unavailable("timed out")
+
+    world.cluster.calls.before("dry-run create", hang)
+    for _ in range(6):
+        world.round(operations)
+    assert world.created() == [f"VirtualMachineService shop/s{number}" for number in (1, 2, 3)]
+
+
+def service_in(namespace: str) -> dict[str, Any]:
+    made = service("front", {"app": "x"})
+    return {**made, "metadata": {**made["metadata"], "namespace": namespace}}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WEB = {"app": "web"}
 MACHINE = vm("web-1", labels=WEB)
 FRONT = service("front", WEB)
-RESULT = "restores/again/20260302T080000Z/virtualmachineservices/shop/front.json"
+RESULT = "restores/again/20260301T120000Z/virtualmachineservices/shop/front.json"
 
 
 @pytest.fixture(name="operations")

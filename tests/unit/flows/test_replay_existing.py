@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import group, service, vm
+from tests.unit.builders import NAMESPACE, group, obj, service, vm, vsphere_namespace
 from velero_vmservice.core import manifest as kinds
+from velero_vmservice.core.errors import Rejected
 from velero_vmservice.core.manifest import ObjectRef
 
 if TYPE_CHECKING:
@@ -157,3 +158,47 @@ def test_even_an_existing_object_is_looked_at_when_its_machines_are_there(world:
     world.cluster.seed(service("front", {"app": "new"}))
     operations = world.replay_all(items, **UPDATE)
     assert "web-1: not registered yet" in world.round(operations, **UPDATE)[operations[0]].description
+
+
+def test_an_earlier_restore_of_the_same_name_is_no_excuse(world: World) -> None:
+    """Its label is still on the object; what was edited since is compared all the same."""
+    items = world.back_up(MACHINE, service("front", {"app": "web"}))
+    world.lose(service("front"))
+    world.finish(world.replay_all(items))
+    ref = ObjectRef(kinds.VIRTUAL_MACHINE_SERVICE, NAMESPACE, "front")
+    ports = [{"name": "other", "protocol": "TCP", "port": 9999, "targetPort": 9999}]
+    world.cluster.patch(ref, {"spec": {"ports": ports}}, version="v1alpha5")
+    world.clock.advance(3600)
+    world.restart()
+    later = {"started": "2026-03-01T13:00:00Z", "uid": "another-run"}
+    told = world.finish(world.replay_all(items, **later), **later)
+    assert [one.description.partition(":")[0] for one in told.values()] == ["retained"]
+
+
+def test_a_service_that_is_not_vm_operators_is_not_taken_over(world: World) -> None:
+    items = world.back_up(MACHINE, service("front", {"app": "web"}))
+    world.lose(service("front"))
+    world.cluster.seed(obj("Service", "front", api="v1", spec={"ports": [{"port": 80}]}))
+    (told,) = world.finish(world.replay_all(items)).values()
+    assert "not VM Operator's, which would overwrite it" in told.error
+    assert world.created() == []
+
+
+def test_one_name_from_two_namespaces_mapped_into_one_is_said(world: World) -> None:
+    both = {"namespaceMapping": {NAMESPACE: "both", "other": "both"}}
+    world.cluster.seed(vsphere_namespace("other"), vsphere_namespace("both"))
+    mine, theirs = service("front", {"app": "x"}), {**service("front", {"app": "y"})}
+    theirs = {**theirs, "metadata": {**theirs["metadata"], "namespace": "other"}}
+    items = world.back_up(mine, theirs)
+    told = world.finish(world.replay_all(items, **both), **both)
+    assert sorted(one.description.partition(":")[0] for one in told.values()) == ["failed", "verified"]
+    assert any("both are mapped into both" in one.error for one in told.values())
+
+
+def test_a_webhook_that_cannot_be_dry_run_does_not_hold_the_replay(world: World) -> None:
+    items = world.back_up(MACHINE, service("front", {"app": "web"}))
+    world.lose(service("front"))
+    refusal = Rejected('admission webhook "x.example.com" does not support dry run')
+    world.cluster.calls.fail("dry-run create", refusal)
+    (told,) = world.finish(world.replay_all(items)).values()
+    assert told.description.startswith("verified")
