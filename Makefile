@@ -17,7 +17,7 @@ setup: .venv/.ready $(LAUNCHERS)/.ready ## private environment and launchers
 .venv/.ready: pyproject.toml uv.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) sync --frozen --quiet --compile-bytecode
+	$(UV) sync --frozen --quiet
 	@touch $@
 
 $(LAUNCHERS)/.ready: plugin/launcher/launcher.c plugin/launcher/build.py .venv/.ready

@@ -6,8 +6,9 @@ Unknown keys are errors: a typo that silently keeps a default would be found on 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
@@ -15,9 +16,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettin
 from velero_vmservice.core.errors import InvalidSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic_settings import PydanticBaseSettingsSource
 
 DEFAULT_FILE = Path("/etc/velero-vmservice/settings.yaml")
+FILE_VARIABLE: Final = "VMSERVICE_SETTINGS"
+PREFIX: Final = "VMSERVICE_"
+NESTED: Final = "__"
+
+_SERVICE_LINK: Final = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$"
+)
+"""What Kubernetes puts into every container for a Service of the namespace, one named vmservice… included."""
 
 
 class Section(BaseModel):
@@ -51,7 +62,7 @@ class RestrictedSettings(Section):
 class Settings(BaseSettings):
     """All settings, with their defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="VMSERVICE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=NESTED, extra="forbid", frozen=True)
 
     velero_namespace: str = "velero"
     bucket: BucketSettings | None = None
@@ -75,12 +86,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment first, then the YAML file."""
         del dotenv_settings, file_secret_settings
-        file = Path(os.environ.get("VMSERVICE_SETTINGS", DEFAULT_FILE))
+        file = Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE))
         return (init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file))
 
 
 def load() -> Settings:
     """Read the settings; raises `InvalidSettings` that names each wrong key and what is accepted."""
+    _check_file()
+    _check_variables()
     try:
         return Settings()
     except ValidationError as error:
@@ -90,3 +103,38 @@ def load() -> Settings:
         )
         known = ", ".join(sorted(Settings.model_fields))
         raise InvalidSettings(f"the settings are not valid ({wrong})", hint=f"known keys: {known}") from error
+
+
+def _check_file() -> None:
+    """Raise where a file is asked for that is not there: its settings would be missed on the day of the restore."""
+    named = os.environ.get(FILE_VARIABLE)
+    if named is not None and not Path(named).expanduser().is_file():
+        raise InvalidSettings(
+            f'{FILE_VARIABLE} names no file: "{named}"',
+            hint=f"mount the file there, or unset the variable to use {DEFAULT_FILE} or the defaults",
+        )
+
+
+def _check_variables() -> None:
+    """Raise for variables that start as ours do and are none: pydantic-settings passes over them in silence."""
+    known = {FILE_VARIABLE, *_variables()}
+    unknown = [
+        name
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not _SERVICE_LINK.search(name)
+    ]
+    if unknown:
+        raise InvalidSettings(
+            f"the environment sets what is no setting: {', '.join(unknown)}",
+            hint=f"known variables: {', '.join(sorted(known))}",
+        )
+
+
+def _variables() -> Iterator[str]:
+    """Yield the names that settings have in the environment."""
+    for name, field in Settings.model_fields.items():
+        variable = f"{PREFIX}{name}".upper()
+        yield variable
+        for one in (field.annotation, *get_args(field.annotation)):
+            if isinstance(one, type) and issubclass(one, Section):
+                yield from (f"{variable}{NESTED}{part}".upper() for part in one.model_fields)

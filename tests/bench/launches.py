@@ -1,48 +1,41 @@
 """Launching: what Velero pays each time it starts a plugin process, which it does all day.
 
-A round launches our launcher, answered by a sidecar that runs already, and velero-plugin-for-aws, which every
-Velero on S3 has; the same code measures both. A cycle is what Velero's server does at its start: execute, read the
-handshake, connect, check health, open the two streams, list the plugins, Shutdown, hang up, wait for the end. The
-client is Python, and slower than Velero's: that part is the same for both, and makes our ratio look worse.
+A round launches our launcher, answered by a sidecar that runs already, and velero-plugin-for-aws, which every Velero
+on S3 has. The clock is `plugin_host.go`: go-plugin and Velero's own framework, as in the Velero of the other benches.
+A Python client would add some 10 ms of its own to both. A cycle is a discovery: execute, handshake, connect (the two
+streams included), health, list, Shutdown, the process' end.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
+import json
 import statistics
-import threading
+import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-import grpc
-from google.protobuf.empty_pb2 import Empty
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.bench.hot_sidecar import hot_sidecar
 from tests.bench.processes import cpu_seconds
 from tests.bench.table import Row
-from tests.e2e.build import binary
+from tests.e2e.build import Tool, binary, build
 from tests.e2e.velero import AWS_PLUGIN
-from tests.rpc.velero_host import ENVIRONMENT, SERVER_ARGUMENTS
+from tests.rpc.velero_host import SERVER_ARGUMENTS
 from tests.waiting import wait_until
-from velero_vmservice.pb import go_plugin_pb2, go_plugin_pb2_grpc
-from velero_vmservice.pb import velero_generated_pb2 as generated
-from velero_vmservice.pb import velero_generated_pb2_grpc as generated_services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.bench.hot_sidecar import HotSidecar
 
 HANDSHAKE_TARGET = 0.15
 CYCLE_TARGET = 0.3
 
+_HOST = Tool(name="plugin-host", module="velero118", package=str(Path(__file__).with_name("plugin_host.go")))
 _WARM_UP = 3
 _REST_SECONDS = 0.2
-_LONGEST_LINE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,74 +48,43 @@ class Cycle:
 
 
 def measure(rounds: int) -> list[Row]:
-    """Launch both, in turns."""
-    with hot_sidecar() as sidecar:
-        peer = binary(AWS_PLUGIN)
-        environment = os.environ | ENVIRONMENT | {"TMPDIR": str(sidecar.directory)}
-        ours: list[Cycle] = []
-        theirs: list[Cycle] = []
-        for number in range(_WARM_UP + rounds):
-            if number == _WARM_UP:
-                sidecar_before = cpu_seconds(sidecar.process.pid)
-                ours.clear()
-                theirs.clear()
+    """Launch both, in turns, and let both rest between."""
+    build(_HOST)
+    peer = binary(AWS_PLUGIN)
+    with hot_sidecar() as sidecar, _host(sidecar.directory) as launch:
+
+        def rested(program: Path) -> Cycle:
             _rest(sidecar)
-            ours.append(cycle(sidecar.launcher, environment))
-            _rest(sidecar)
-            theirs.append(cycle(peer, environment))
+            return launch(program)
+
+        for program in (sidecar.launcher, peer) * _WARM_UP:
+            rested(program)
+        sidecar_before = cpu_seconds(sidecar.process.pid)
+        ours, theirs = zip(*((rested(sidecar.launcher), rested(peer)) for _ in range(rounds)), strict=True)
         _rest(sidecar)
         sidecar_cpu = cpu_seconds(sidecar.process.pid) - sidecar_before
     return _rows(ours, theirs, sidecar_cpu=sidecar_cpu / rounds)
 
 
-def cycle(command: Path, environment: Mapping[str, str]) -> Cycle:
-    """Launch a plugin process, do what Velero does with it, and see it end by itself; raises if it misbehaves."""
-    out, their_out = os.pipe()
-    err, their_err = os.pipe()
-    started = time.perf_counter()
-    pid = os.posix_spawn(
-        command,
-        [os.fspath(command), *SERVER_ARGUMENTS],
-        environment,
-        file_actions=[(os.POSIX_SPAWN_DUP2, their_out, 1), (os.POSIX_SPAWN_DUP2, their_err, 2)],
-    )
-    os.close(their_out)
-    os.close(their_err)
-    line = os.read(out, _LONGEST_LINE).decode()
-    handshake = time.perf_counter()
-    if not (line.startswith("1|2|unix|/") and line.endswith("\n")):
-        raise AssertionError(f"{command.name} answered {line!r}")
-    _converse(line.split("|")[3])
-    _, status, used = os.wait4(pid, 0)
-    ended = time.perf_counter()
-    os.close(out)
-    os.close(err)
-    if status:
-        raise AssertionError(f"{command.name} ended with status {status}")
-    return Cycle(handshake=handshake - started, whole=ended - started, cpu=used.ru_utime + used.ru_stime)
+@contextmanager
+def _host(directory: Path) -> Iterator[Callable[[Path], Cycle]]:
+    """Run the host for the length of a block; yields what launches a program there, once."""
+    command = [binary(_HOST.name), *SERVER_ARGUMENTS]
+    environment = {"TMPDIR": str(directory)}  # where plugins make their sockets
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as host:
+        asked, answers = host.stdin, host.stdout
+        assert asked is not None
+        assert answers is not None
 
+        def launch(program: Path) -> Cycle:
+            asked.write(f"{program}\n")
+            asked.flush()
+            answer = answers.readline()
+            if not answer:
+                raise AssertionError(f"{program.name} was not launched; the reason stands above")
+            return Cycle(**json.loads(answer))
 
-def _converse(address: str) -> None:
-    """Connect, check, open the streams, list, shut down, hang up."""
-    over = threading.Event()
-
-    def silent() -> Iterator[go_plugin_pb2.ConnInfo]:
-        over.wait()
-        yield from ()
-
-    with grpc.insecure_channel(f"unix:{address}") as channel:
-        check = health_pb2.HealthCheckRequest(service="plugin")
-        health = health_pb2_grpc.HealthStub(channel).Check(check, timeout=10)
-        _streams = (
-            go_plugin_pb2_grpc.GRPCBrokerStub(channel).StartStream(silent()),
-            go_plugin_pb2_grpc.GRPCStdioStub(channel).StreamStdio(Empty()),
-        )
-        listed = generated_services.PluginListerStub(channel).ListPlugins(generated.Empty(), timeout=10)
-        if health.status != health_pb2.HealthCheckResponse.SERVING or not listed.plugins:
-            raise AssertionError(f"no healthy plugins at {address}")
-        with contextlib.suppress(grpc.RpcError):  # a Go plugin may be gone before it has answered; Velero ignores it
-            go_plugin_pb2_grpc.GRPCControllerStub(channel).Shutdown(go_plugin_pb2.Empty(), timeout=10)
-        over.set()
+        yield launch
 
 
 def _rest(sidecar: HotSidecar) -> None:

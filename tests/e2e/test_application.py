@@ -65,7 +65,7 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
     )
     described = scene.describe(source)
     assert "machines are not powered on" in described
-    assert f"kubectl -n {target} patch virtualmachinegroup shop-web" in described
+    assert f"kubectl -n {target} patch virtualmachinegroup shop --type merge" in described
     assert "replay deferred until the VMs are registered" in scene.server.cli("restore", "logs", source)
     assert len(scene.stored(f"restores/{source}/")) == len(groups) + len(services)
 

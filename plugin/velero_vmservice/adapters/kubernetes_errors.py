@@ -78,7 +78,7 @@ def _from_answer(error: ApiException, what: str) -> VmServiceError:
     if code == HTTPStatus.UNAUTHORIZED:
         return Forbidden(message, hint="the token or certificate is not accepted; renew it")
     if code == HTTPStatus.FORBIDDEN and _denied_by_rbac(status, words):
-        return Forbidden(message, hint="grant that verb to the service account; the chart's ClusterRole lists all")
+        return Forbidden(message, hint="grant that verb to the service account")
     return Rejected(message, hint="the API server or an admission webhook refuses the object as it is")
 
 

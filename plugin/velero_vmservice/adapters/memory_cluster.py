@@ -42,6 +42,7 @@ SERVED: Final[Mapping[Kind, Sequence[str]]] = MappingProxyType(
         kinds.PERSISTENT_VOLUME_CLAIM: ("v1",),
         kinds.PERSISTENT_VOLUME: ("v1",),
         kinds.SECRET: ("v1",),
+        kinds.CONFIG_MAP: ("v1",),
         kinds.POD: ("v1",),
         kinds.CUSTOM_RESOURCE_DEFINITION: ("v1",),
         kinds.BACKUP: ("v1",),

@@ -23,6 +23,7 @@ from cachetools import TTLCache
 from velero_vmservice.adapters import s3_location
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.adapters.s3_location import S3Location
+from velero_vmservice.core import archive
 from velero_vmservice.core.errors import InvalidSettings, NotFound, Unavailable
 from velero_vmservice.core.manifest import BACKUP_STORAGE_LOCATION, SECRET, ObjectRef, mapping
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from velero_vmservice.settings import BucketSettings, Settings
 
 _log = structlog.get_logger()
-
-OUR_DIRECTORY: Final = "plugins/vmservice"
-"""The only top-level directory that Velero's validation of a location leaves to plugins."""
 
 _PROVIDERS: Final = frozenset({"aws", "velero.io/aws"})
 _LOOK_AGAIN_SECONDS: Final = 5.0
@@ -84,7 +82,7 @@ class BackupStorageLocations:
         if known is not None and known[0] == found:
             return known[1]
         client = s3_location.connect(found, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name))
-        store = S3Store(client, found, prefix=f"{found.prefix}/{OUR_DIRECTORY}")
+        store = S3Store(client, found, prefix=f"{found.prefix}/{archive.SUBDIRECTORY}")
         self._known[location] = (found, store)
         _log.info("storage location opened", location=location, bucket=found.bucket, changed=known is not None)
         return store

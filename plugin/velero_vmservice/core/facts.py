@@ -68,17 +68,14 @@ class NamespaceFacts(Document):
 
     schema_version: Literal[1] = 1
     namespace: str
+    backup_uid: str = ""
     observed_at: str
     machines: tuple[MachineFacts, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
 
-    def machine(self, name: str) -> MachineFacts | None:
-        """Return the machine of that name, if there was one."""
-        return next((one for one in self.machines if one.name == name), None)
-
     def claims(self) -> frozenset[str]:
-        """Return the claims that are disks of machines."""
-        return frozenset(claim for machine in self.machines for claim in machine.claims)
+        """Return the claims that are disks of machines which RegisterVM brings back: of those with a record."""
+        return frozenset(claim for machine in self.machines if machine.recorded for claim in machine.claims)
 
 
 def machine_facts(vm: Manifest) -> MachineFacts:

@@ -47,6 +47,7 @@ PERSISTENT_VOLUME_CLAIM: Final = Kind("", "persistentvolumeclaims", "PersistentV
 PERSISTENT_VOLUME: Final = Kind("", "persistentvolumes", "PersistentVolume")
 CNS_REGISTER_VOLUME: Final = Kind("cns.vmware.com", "cnsregistervolumes", "CnsRegisterVolume")
 SECRET: Final = Kind("", "secrets", "Secret")
+CONFIG_MAP: Final = Kind("", "configmaps", "ConfigMap")
 POD: Final = Kind("", "pods", "Pod")
 CUSTOM_RESOURCE_DEFINITION: Final = Kind(
     "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"

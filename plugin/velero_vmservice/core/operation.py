@@ -54,10 +54,6 @@ class Replay(Document):
         raise InvalidItem(f"the operation id names the kind {self.plural}", hint="it was not made by this plugin")
 
     @property
-    def source(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
-    @property
     def destination(self) -> ObjectRef:
         return ObjectRef(self.kind, self.target, self.name)
 

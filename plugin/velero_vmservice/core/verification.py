@@ -65,10 +65,12 @@ def _verify_group(subject: Subject, live: Manifest, observed: Observation, comin
     parent = subject.topology.parent
     if parent and parent not in observed.groups:
         notes.append(f"its parent group {parent} is not there: restore it too, or empty spec.groupName")
-    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
+    names = dict.fromkeys((*subject.topology.needs, *subject.topology.nested))
+    machines = [observed.machines[name] for name in names if name in observed.machines]
     off = _powered_off(machines)
     if off and not missing:
-        notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {power_on_group(subject)}")
+        go_on = enumerate_some(list(_power_on(off, observed.groups, subject.ref.namespace)), most=2)
+        notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {go_on}")
     return Verification(missing=tuple(missing), notes=tuple(notes))
 
 
@@ -133,19 +135,25 @@ def _names(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def power_on_group(subject: Subject) -> str:
-    """Return the command that powers a group's machines on, in boot order."""
-    return _patch("virtualmachinegroup", subject.ref.namespace, subject.ref.name)
-
-
 def _power_on(machines: Iterable[Machine], groups: Mapping[str, Manifest], namespace: str) -> Iterator[str]:
-    """Yield the commands that power machines on, through their groups where those are there."""
+    """Yield the commands that power machines on: through the root of their groups, so that its boot order holds."""
     targets = dict.fromkeys(
-        ("virtualmachinegroup", one.group_name) if one.group_name in groups else ("virtualmachine", one.name)
+        ("virtualmachinegroup", _root(one.group_name, groups))
+        if one.group_name in groups
+        else ("virtualmachine", one.name)
         for one in machines
     )
     for resource, name in targets:
         yield _patch(resource, namespace, name)
+
+
+def _root(name: str, groups: Mapping[str, Manifest]) -> str:
+    """Return the outermost group that is there; in a cycle, the last one before it closes."""
+    seen = {name}
+    while (parent := str(groups[name].spec.get("groupName", ""))) in groups and parent not in seen:
+        seen.add(parent)
+        name = parent
+    return name
 
 
 def _patch(resource: str, namespace: str, name: str) -> str:

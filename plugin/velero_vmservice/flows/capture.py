@@ -17,6 +17,7 @@ from velero_vmservice.core.errors import InvalidItem, NotFound
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.sanitize import sanitize
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.neighbour import Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,7 @@ class CaptureAction:
         self._clock = clock
         self._namespaces = namespaces
         self._sealing = sealing
+        self._neighbour = Neighbour(cluster=cluster, clock=clock)
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for our two kinds."""
@@ -54,22 +56,29 @@ class CaptureAction:
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Capture the item and return it with the link to its capture.
 
-        A guest cluster's service, and an object that is being deleted, are left out of the backup and said.
+        A guest cluster's service, and an object that is being deleted, are left out of the backup and said. Raises
+        `InvalidSettings` when another cluster's backup of that name and start time lies in the same place.
         """
-        manifest, run = Manifest.read(dict(item)), BackupRun.read(Manifest.read(dict(backup)))
+        manifest, of_backup = Manifest.read(dict(item)), Manifest.read(dict(backup))
+        run = BackupRun.read(of_backup)
         ref = ObjectRef(captured_kind(manifest), manifest.namespace, manifest.name)
         if manifest.deleting:
             return self._leave_out(manifest, ref, "it is being deleted")
-        facts = self._namespaces.of(run, manifest.namespace)
+        facts, facts_sha256 = self._namespaces.of(run, manifest.namespace)
+        self._sealing.captured(run, run.namespace_key(manifest.namespace), facts_sha256)
         newest = self._at_newest_version(manifest, ref)
         connected = topology.topology(newest, facts)
         if reason := topology.guest_cluster_reason(newest, connected.machines):
             return self._leave_out(manifest, ref, f"it belongs to a guest cluster: {reason}")
         document = self._document(newest, ref, connected, facts, run)
         store = self._locations.open(run.location)
-        stored, sha256 = documents.write_once(store, run.object_key(ref), document)
+        key = run.object_key(ref)
+        stored, sha256 = documents.write_once(store, key, document)
+        documents.check_writer(run, stored.provenance.backup_uid, key=key)
+        self._sealing.captured(run, key, sha256)
         self._tell(stored, ref, sha256)
-        link = Link(key=run.object_key(ref), sha256=sha256, vms=stored.topology.needs)
+        self._neighbour.warn(ref.kind, of_backup)
+        link = Link(key=key, sha256=sha256, vms=stored.topology.needs)
         return BackupOutcome(
             item=_annotated(manifest, policy.CAPTURE_ANNOTATION, link.annotation()),
             operation_id=operation.seal_id(run.prefix),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from velero_vmservice.core import archive
-from velero_vmservice.core.errors import AlreadyExists, Corrupt
+from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings
 from velero_vmservice.core.facts import Document
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.archive import BackupRun
     from velero_vmservice.core.ports import ObjectStore
 
 DocumentT = TypeVar("DocumentT", bound=Document)
@@ -28,6 +29,21 @@ def write_once(store: ObjectStore, key: str, document: DocumentT) -> tuple[Docum
         body = store.get(key)
         return archive.parse(type(document), body, key=key), archive.digest(body)
     return document, sha256
+
+
+def check_writer(run: BackupRun, backup_uid: str, *, key: str) -> None:
+    """Raise `InvalidSettings` if a document below the backup's own prefix was written for another Backup.
+
+    Schedules fire in the same second everywhere, and a Backup has its UID from one cluster only. Ask while the
+    backup runs, never at restore: a Backup that was synced to another cluster has another UID there.
+    """
+    if backup_uid and backup_uid != run.uid:
+        raise InvalidSettings(
+            f"{key} belongs to another Backup of that name and start time (UID {backup_uid}, not {run.uid}):"
+            " another cluster writes under the same prefix",
+            hint="give each Supervisor a prefix of its own, in its BackupStorageLocation or as bucket.prefix in the"
+            " plugin's settings",
+        )
 
 
 def read(store: ObjectStore, key: str, model: type[DocumentT], *, sha256: str = "") -> DocumentT:

@@ -105,7 +105,7 @@ class LeaveAction:
 
     def _machine_disk(self, run: RestoreRun, namespace: str, claim: str) -> str:
         """Recognise a machine's disk by the facts stored at backup: RegisterVM brings it, under another name."""
-        if not namespace or not claim:
+        if not namespace or not claim or not self._supervisor.present():
             return ""
         facts = self._restore_points.facts(run, namespace)
         if facts is None or claim not in facts.claims():

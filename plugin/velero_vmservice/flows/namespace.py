@@ -12,7 +12,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core import facts, restorability
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.errors import Unavailable, VmServiceError
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
 from velero_vmservice.flows import documents
@@ -37,7 +37,7 @@ class NamespaceFactsOnce:
         self._cluster = cluster
         self._locations = locations
         self._clock = clock
-        self._known: TTLCache[str, NamespaceFacts] = TTLCache(
+        self._known: TTLCache[str, tuple[NamespaceFacts, str]] = TTLCache(
             REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
         )
         self._failed: TTLCache[str, VmServiceError] = TTLCache(
@@ -45,8 +45,11 @@ class NamespaceFactsOnce:
         )
         self._lock = threading.Lock()
 
-    def of(self, run: BackupRun, namespace: str) -> NamespaceFacts:
-        """Return the stored facts; on the first call for a backup, observe the namespace and store them."""
+    def of(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
+        """Return the stored facts and their SHA-256; on a backup's first call, observe the namespace and store them.
+
+        Raises `Unavailable` while the API server does not serve machines.
+        """
         with self._lock:
             return self._once(run, namespace)
 
@@ -67,23 +70,27 @@ class NamespaceFactsOnce:
                     remedy=error.hint or "the machines' disks will not be recognised at restore",
                 )
 
-    def _once(self, run: BackupRun, namespace: str) -> NamespaceFacts:
+    def _once(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         key = _key(run, namespace)
         if key not in self._known:
             self._known[key] = self._write(run, namespace)
         return self._known[key]
 
-    def _write(self, run: BackupRun, namespace: str) -> NamespaceFacts:
+    def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         store = self._locations.open(run.location)
+        machines = self._cluster.list(VIRTUAL_MACHINE, namespace)
+        # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
+        if not machines and not self._cluster.served_versions(VIRTUAL_MACHINE):
+            raise Unavailable(
+                f"the machines of namespace {namespace} cannot be listed: the API server does not serve"
+                f" {VIRTUAL_MACHINE.resource} just now",
+                hint="VM Operator's definitions are missing or being upgraded; repeat the backup when they are served",
+            )
         observed = NamespaceFacts(
             namespace=namespace,
+            backup_uid=run.uid,
             observed_at=self._clock.now().isoformat(),
-            machines=tuple(
-                sorted(
-                    (facts.machine_facts(vm) for vm in self._cluster.list(VIRTUAL_MACHINE, namespace)),
-                    key=lambda one: one.name,
-                )
-            ),
+            machines=tuple(sorted((facts.machine_facts(vm) for vm in machines), key=lambda one: one.name)),
             groups=tuple(
                 sorted(
                     (facts.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),
@@ -92,6 +99,7 @@ class NamespaceFactsOnce:
             ),
         )
         stored, sha256 = documents.write_once(store, run.namespace_key(namespace), observed)
+        documents.check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))
         log.info(
             "namespace facts stored",
             namespace=namespace,
@@ -102,7 +110,7 @@ class NamespaceFactsOnce:
         )
         for finding in restorability.namespace_findings(stored):
             log.warning("restorability", namespace=namespace, code=finding.code, finding=finding.message)
-        return stored
+        return stored, sha256
 
 
 def _key(run: BackupRun, namespace: str) -> str:

@@ -11,7 +11,7 @@ import structlog
 
 from velero_vmservice.core import archive, operation, policy, topology
 from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
-from velero_vmservice.core.errors import NotFound, Unavailable
+from velero_vmservice.core.errors import Corrupt, VmServiceError
 from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest
 from velero_vmservice.core.operation import Replay, RestoreRun
@@ -83,13 +83,18 @@ class ReplayAction:
         )
 
     def _is_readable(self, link: Link, run: RestoreRun) -> bool:
-        """Say whether the capture is there now; if not, the operation id carries the backup's own item as well."""
+        """Say whether the capture is there now; if not, the operation id carries the backup's own item as well.
+
+        Only damage is raised: with the item in hand, a store that denies or is badly set up need not fail it.
+        """
         try:
             if self._restore_points.store(run).exists(link.key):
                 return True
             log.warning("capture is gone", key=link.key, consequence="the backup's own item is replayed instead")
-        except (Unavailable, NotFound) as error:
-            log.warning("capture not readable yet", key=link.key, cause=error.message)
+        except Corrupt:
+            raise
+        except VmServiceError as error:
+            log.warning("capture not readable yet", key=link.key, cause=error.message, remedy=error.hint)
         return False
 
 

@@ -9,7 +9,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core.archive import BackupRun
-from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound
+from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound, VmServiceError
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import BACKUP, ObjectRef
 from velero_vmservice.flows import documents
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 REMEMBERED = 512
 REMEMBERED_SECONDS = 600.0
+FAILURE_SECONDS = 15.0
+"""A store that is away is asked for facts again after this long, not once per volume."""
 
 
 class RestorePoints:
@@ -34,15 +36,18 @@ class RestorePoints:
         self._facts: TTLCache[str, NamespaceFacts | None] = TTLCache(
             REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic
         )
+        self._failed: TTLCache[str, VmServiceError] = TTLCache(REMEMBERED, FAILURE_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
     def backup(self, run: RestoreRun) -> BackupRun:
         """Return the run of the backup; raises `NotFound` or `InvalidItem` when the Backup object does not tell."""
         with self._lock:
-            if run.uid not in self._backups:
-                found = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup))
-                self._backups[run.uid] = BackupRun.read(found)
-            return self._backups[run.uid]
+            known = self._backups.get(run.uid)
+        if known is None:
+            known = BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)))
+            with self._lock:
+                self._backups[run.uid] = known
+        return known
 
     def store(self, run: RestoreRun) -> ObjectStore:
         """Return the store that the backup's captures lie in."""
@@ -51,13 +56,21 @@ class RestorePoints:
     def facts(self, run: RestoreRun, namespace: str) -> NamespaceFacts | None:
         """Return the facts of a namespace of the backup, or None if it was taken without this plugin.
 
-        A backup that lies where nothing of ours can lie was; a store that fails to answer is not that.
+        A backup that lies where nothing of ours can lie was; a store that fails to answer is not that, and its
+        failure stands for a moment.
         """
         key = f"{run.uid}/{namespace}"
         with self._lock:
             if key in self._facts:
                 return self._facts[key]
-        found = self._read(run, namespace)
+            if error := self._failed.get(key):
+                raise error.with_traceback(None)
+        try:
+            found = self._read(run, namespace)
+        except VmServiceError as error:
+            with self._lock:
+                self._failed[key] = error
+            raise
         with self._lock:
             self._facts[key] = found
         return found

@@ -17,12 +17,12 @@ from velero_vmservice import __version__
 from velero_vmservice.core import archive, operation, policy
 from velero_vmservice.core.actions import Progress
 from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
-from velero_vmservice.core.errors import InvalidItem
+from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from velero_vmservice.core.ports import Clock, ObjectStore, StorageLocations
 
@@ -40,6 +40,7 @@ class Unsealed:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.withheld: Counter[str] = Counter()
+        self.captured: dict[str, str] = {}
         self.objects: dict[str, str] = {}
         self.namespaces: dict[str, str] = {}
         self.machines: dict[str, str] = {}
@@ -62,8 +63,17 @@ class Sealing:
         with unsealed.lock:
             unsealed.withheld[resource] += 1
 
+    def captured(self, run: BackupRun, key: str, sha256: str) -> None:
+        """Remember a document that the seal must find, with its digest."""
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.captured[key] = sha256
+
     def progress(self, operation_id: str, run: BackupRun) -> Progress:
-        """Go on sealing; raises `Corrupt` when a stored document is not what was written."""
+        """Go on sealing; raises `Corrupt` when a stored document is gone or is not what was written.
+
+        After a restart only what the store lists is known.
+        """
         if operation.read_seal_id(operation_id) != run.prefix:
             raise InvalidItem(
                 f"the operation belongs to another run than that of Backup {run.name}",
@@ -97,17 +107,21 @@ class Sealing:
         store = self._locations.open(run.location)
         until = self._clock.monotonic() + BUDGET_SECONDS
         unread = (
-            key for key in _documents(store, run) if key not in unsealed.objects and key not in unsealed.namespaces
+            key
+            for key in _documents(store, run, unsealed.captured)
+            if key not in unsealed.objects and key not in unsealed.namespaces
         )
         for count, key in enumerate(unread):
             if count and self._clock.monotonic() > until:  # at least one, however slow the store is
                 return False
-            body = store.get(key)
+            body = _written(store, key, unsealed.captured.get(key, ""))
             if key.startswith(f"{run.prefix}namespaces/"):
-                archive.parse(NamespaceFacts, body, key=key)
+                facts = archive.parse(NamespaceFacts, body, key=key)
+                documents.check_writer(run, facts.backup_uid, key=key)
                 unsealed.namespaces[key] = archive.digest(body)
             else:
                 capture = archive.parse(Capture, body, key=key)
+                documents.check_writer(run, capture.provenance.backup_uid, key=key)
                 unsealed.objects[key] = archive.digest(body)
                 for name, version in _versions(capture):
                     unsealed.machines[name] = version or unsealed.machines.get(name, "")
@@ -132,6 +146,7 @@ class Sealing:
             withheld_complete=archive.moment(run.started) >= self._started.replace(microsecond=0),
         )
         stored, sha256 = documents.write_once(store, run.seal_key, seal)
+        documents.check_writer(run, stored.backup_uid, key=run.seal_key)
         log.info(
             "capture sealed",
             key=run.seal_key,
@@ -145,9 +160,28 @@ class Sealing:
         return stored
 
 
-def _documents(store: ObjectStore, run: BackupRun) -> Iterator[str]:
+def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
+    """Yield what the store lists, and what was captured: a list may be out of date, or lack what somebody removed."""
     yield from store.list(f"{run.prefix}objects/")
     yield from store.list(f"{run.prefix}namespaces/")
+    yield from captured
+
+
+def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
+    """Read a document back; raises `Corrupt` if it is gone or, its digest being known, another one."""
+    try:
+        body = store.get(key)
+    except NotFound as error:
+        raise Corrupt(
+            f"{key} was captured and is gone",
+            hint="look for a lifecycle rule or a person that empties the bucket, then repeat the backup",
+        ) from error
+    if sha256 and archive.digest(body) != sha256:
+        raise Corrupt(
+            f"{key} is not what was captured (its SHA-256 differs)",
+            hint="somebody replaced it while the backup ran; find out who, then repeat the backup",
+        )
+    return body
 
 
 def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import group, service, vm
+from tests.unit.builders import backup, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core import archive
-from velero_vmservice.core.errors import AlreadyExists, Forbidden, InvalidItem, Unavailable
+from velero_vmservice.core.errors import AlreadyExists, Forbidden, InvalidItem, InvalidSettings, Unavailable
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -120,7 +121,8 @@ def test_an_object_that_is_gone_since_is_captured_as_velero_read_it(world: World
 
 def test_at_the_newest_version_nothing_is_read_again(world: World) -> None:
     world.capture(service("front", WEB))
-    assert world.cluster.calls.counts["get"] == 0
+    read = [subject for method, subject in world.cluster.calls.made if method == "get"]
+    assert not [subject for subject in read if "front" in subject]
 
 
 @pytest.mark.parametrize(
@@ -201,3 +203,88 @@ def test_secrets_are_named_and_never_read(world: World) -> None:
 def test_the_store_is_that_of_the_backups_own_location(world: World) -> None:
     world.capture(service("front"))
     assert {subject for method, subject in world.locations.calls.made if method == "open"} == {"default"}
+
+
+def of_another_cluster() -> dict[str, Any]:
+    """Build the Backup that another cluster's schedule of that name makes in the same second."""
+    ours = backup()
+    return {**ours, "metadata": {**ours["metadata"], "uid": "another"}}
+
+
+@pytest.mark.parametrize("namespace", ["shop", "bank"], ids=["the facts", "the object"])
+def test_another_clusters_capture_is_never_linked(world: World, namespace: str) -> None:
+    other = World()
+    other.locations.stores["default"] = world.store
+    other.app.actions.backup["capture"].execute(service("front", {"app": "theirs"}), of_another_cluster())
+    if namespace == "bank":
+        world.store.delete(f"{CAPTURES}namespaces/shop.json")
+    body = world.store.get(KEY)
+    with pytest.raises(InvalidSettings, match="another cluster writes under the same prefix") as caught:
+        world.capture(service("front", WEB))
+    assert "prefix of its own" in caught.value.hint
+    assert world.store.get(KEY) == body
+
+
+def test_without_machines_served_nothing_is_written_down_for_good(world: World) -> None:
+    world.cluster.seed(vm("web-1", labels=WEB))
+    world.cluster.serve(VIRTUAL_MACHINE)
+    with pytest.raises(Unavailable, match=r"virtualmachines\.vmoperator\.vmware\.com just now"):
+        world.capture(service("front", WEB))
+    world.withhold(vm("web-1"))
+    assert not list(world.store.list("captures/"))
+    world.cluster.serve(VIRTUAL_MACHINE, "v1alpha5")
+    assert link(world.capture(service("front", WEB)).item)["vms"] == ["web-1"]
+
+
+BLOCKED = "velero-vsphere-plugin-blocked-resources-list"
+SERVICES = "virtualmachineservices.vmoperator.vmware.com"
+REFUSED = "velero-plugin-for-vsphere will refuse what is captured"
+
+
+def blocked(**resources: str) -> dict[str, Any]:
+    return obj("ConfigMap", BLOCKED, api="v1", namespace="velero", data=resources)
+
+
+def refusals(log: LogCapture) -> list[Any]:
+    return [one for one in log.entries if one["event"] == REFUSED]
+
+
+def test_a_neighbour_that_will_refuse_the_item_is_said_once_per_backup(world: World, log: LogCapture) -> None:
+    world.cluster.seed(blocked(**{SERVICES: "true"}))
+    for number in range(3):
+        world.capture(group(f"tier-{number}"))
+        assert world.capture(service(f"front-{number}")).operation_id
+    (told,) = refusals(log)
+    assert (told["log_level"], told["resource"]) == ("warning", SERVICES)
+    assert f"velero/{BLOCKED}" in told["cause"]
+    assert SERVICES in told["remedy"]
+    assert "--snapshot-volumes=false" in told["remedy"]
+    assert [one for one in world.cluster.calls.made if BLOCKED in one[1]] == [
+        ("get", f"ConfigMap velero/{BLOCKED}")
+    ] * 2
+    world.capture(service("front"), name="hourly")
+    assert len(refusals(log)) == 2
+
+
+@pytest.mark.parametrize("data", [{}, {SERVICES: "false"}, {"virtualmachines.vmoperator.vmware.com": "true"}])
+def test_a_neighbour_that_does_not_mind_is_not_mentioned(world: World, log: LogCapture, data: dict[str, str]) -> None:
+    world.cluster.seed(blocked(**data))
+    world.capture(service("front"))
+    assert not refusals(log)
+
+
+def test_without_volume_snapshots_the_neighbour_refuses_nothing(world: World, log: LogCapture) -> None:
+    world.cluster.seed(blocked(**{SERVICES: "true"}))
+    run = backup()
+    run["spec"]["snapshotVolumes"] = False
+    world.app.actions.backup["capture"].execute(service("front"), run)
+    assert not refusals(log)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("denied")], ids=lambda e: e.code)
+def test_a_neighbour_that_cannot_be_asked_about_fails_nothing(world: World, log: LogCapture, error: Exception) -> None:
+    world.cluster.calls.fail("get", error, on=BLOCKED)
+    for number in range(5):
+        assert world.capture(service(f"front-{number}")).operation_id
+    assert not refusals(log)
+    assert len([one for one in world.cluster.calls.made if BLOCKED in one[1]]) == 1

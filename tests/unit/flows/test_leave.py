@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +27,7 @@ MIRRORED = {
     "labels": {"endpointslice.kubernetes.io/managed-by": "endpointslicemirroring-controller.k8s.io"},
     "ownerReferences": [{"apiVersion": "v1", "kind": "Endpoints", "name": "front", "uid": "1"}],
 }
+NODE = {"capv.vmware.com/cluster.role": "node"}
 SLICES = "discovery.k8s.io/v1"
 
 
@@ -101,13 +104,9 @@ CASES = [
         why="a claim of that name in another namespace",
         given={**claim("data"), "metadata": {"name": "data", "namespace": "bank"}},
     ),
-    Case(why="a machine's claim", given=claim("data"), supervisor="disk of a machine", elsewhere="disk of a machine"),
-    Case(
-        why="a machine's volume",
-        given=volume("pv-1", "data"),
-        supervisor="disk of a machine",
-        elsewhere="disk of a machine",
-    ),
+    Case(why="a machine's claim", given=claim("data"), supervisor="disk of a machine"),
+    Case(why="a machine's volume", given=volume("pv-1", "data"), supervisor="disk of a machine"),
+    Case(why="a claim of a guest cluster's node, which nobody registers", given=claim("node-data")),
 ]
 
 
@@ -115,7 +114,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_skipped_with_its_reason_or_untouched(case: Case, where: str, log: LogCapture) -> None:
     world = World(supervisor="yes" if where == "supervisor" else "no")
-    world.cluster.seed(vm("web-1", claims=["data"]))
+    world.cluster.seed(vm("web-1", claims=["data"]), vm("node", claims=["node-data"], labels=NODE))
     world.capture(service("front"))
     words = case.supervisor if where == "supervisor" else case.elsewhere
     outcome = leave(world, case.given)
@@ -173,10 +172,34 @@ def test_without_the_facts_a_claim_is_not_guessed_at(world: World, error: Except
     world.capture(service("front"))
     world.restart()
     world.store.calls.fail("get", error)
-    with pytest.raises(type(error), match=str(error)):
-        leave(world, claim("data"))
+    before = world.store.calls.counts["get"]
+    for _ in range(300):  # each would wait for a timeout
+        with pytest.raises(type(error), match=str(error)):
+            leave(world, claim("data"))
+    assert world.store.calls.counts["get"] == before + 1
     world.store.calls.heal()
+    world.clock.advance(15)
     assert leave(world, claim("data")).skip
+
+
+@pytest.mark.parametrize("given", [claim("data"), volume("pv-1", "data")], ids=["claim", "volume"])
+def test_a_plain_cluster_restores_its_volumes_without_a_store(given: dict[str, Any]) -> None:
+    world = World(supervisor="no")
+    world.locations.calls.fail("open", Unavailable("no way to S3"))
+    world.store.calls.fail("get", Unavailable("no way to S3"))
+    assert not leave(world, given).skip
+    assert world.locations.calls.made == []
+
+
+def test_a_slow_store_of_one_restore_holds_up_no_other(world: World) -> None:
+    """Two restores read at the same time: neither waits for the other's call to end."""
+    together = Barrier(2, timeout=10)
+    world.cluster.seed(vm("web-1", claims=["data"]))
+    world.capture(service("front"))
+    world.cluster.calls.before("get", lambda _: together.wait())
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda uid: leave(world, claim("data"), uid=uid), ["one", "two"]))
+    assert all(outcome.skip for outcome in outcomes)
 
 
 def test_facts_are_read_once_per_restore_and_namespace(world: World) -> None:

@@ -126,7 +126,8 @@ def test_the_end_says_that_machines_are_off_and_how_to_go_on(world: World, items
     last = list(world.finish(world.replay_all(items)).values())
     words = "\n".join(one.description for one in last)
     assert "2 of 2 machines are not powered on" in words
-    assert "kubectl -n shop patch virtualmachinegroup web --type merge" in words
+    assert "kubectl -n shop patch virtualmachinegroup app --type merge" in words
+    assert "patch virtualmachinegroup web" not in words  # its own boot order would be kept, the application's not
     assert "endpoints: none, and that is right" in words
     assert all(one.description.startswith("verified") for one in last)
 

@@ -9,7 +9,15 @@ import pytest
 from tests.unit.builders import NAMESPACE, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core import archive
-from velero_vmservice.core.errors import Conflict, Forbidden, InvalidItem, Rejected, Unavailable
+from velero_vmservice.core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidItem,
+    InvalidSettings,
+    Rejected,
+    Unavailable,
+    VmServiceError,
+)
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest
 
 WEB = {"app": "web"}
@@ -144,6 +152,45 @@ def test_a_capture_that_was_away_at_first_is_preferred_to_the_item(world: World,
     back(world)
     (last,) = world.finish(operations).values()
     assert "own item" not in last.description
+
+
+@pytest.mark.parametrize("error", [Forbidden("403"), InvalidSettings("no such bucket")], ids=lambda e: e.code)
+def test_a_store_that_stays_closed_gives_way_to_the_backups_own_item_and_says_so(
+    world: World, items: list[dict[str, Any]], error: VmServiceError
+) -> None:
+    for method in ("exists", "get"):
+        world.store.calls.fail(method, error)
+    operations = world.replay_all(items)
+    world.restart()
+    assert "web-1: not registered yet" in world.round(operations)[operations[0]].description
+    assert world.created() == []
+    back(world)
+    world.store.calls.heal()
+    (last,) = world.finish(operations).values()
+    assert last.error == ""
+    assert (
+        f"the capture {KEY} cannot be read ({error.message}): replayed from the backup's own item" in last.description
+    )
+    assert world.live("VirtualMachineService", "front").spec["selector"] == WEB
+
+
+def test_a_store_that_is_closed_while_waiting_fails_what_carries_no_item(
+    world: World, items: list[dict[str, Any]]
+) -> None:
+    operations = world.replay_all(items)
+    world.store.calls.fail("get", Forbidden("403", hint="grant s3:GetObject"))
+    (last,) = world.finish(operations).values()
+    assert "grant s3:GetObject" in last.error
+
+
+def test_a_capture_that_rotted_fails_though_the_item_is_in_hand(world: World, items: list[dict[str, Any]]) -> None:
+    world.store.calls.fail("exists", Unavailable("away"))
+    operations = world.replay_all(items)
+    world.store.calls.heal()
+    world.store.tamper(KEY, b"rotten")
+    (last,) = world.finish(operations).values()
+    assert KEY in last.error
+    assert world.created() == []
 
 
 def test_a_capture_that_goes_while_waiting_fails_and_says_what_to_do(world: World, items: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import group, service, vm
-from velero_vmservice.core.errors import Forbidden, InvalidItem, Unavailable
+from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.core.operation import Replay, read_replay_id
 
 if TYPE_CHECKING:
@@ -71,9 +71,20 @@ def test_where_the_capture_cannot_be_read_the_operation_carries_the_item(
     assert [one for one in log.entries if one["event"].startswith("capture ")]
 
 
-def test_a_store_that_denies_fails_the_item_with_its_words(world: World, items: list[dict[str, Any]]) -> None:
-    world.store.calls.fail("exists", Forbidden("denied", hint="grant s3:GetObject"))
-    with pytest.raises(Forbidden, match="grant s3:GetObject"):
+@pytest.mark.parametrize("error", [Forbidden, InvalidSettings, InvalidItem], ids=lambda e: e.code)
+def test_a_store_that_denies_or_is_badly_set_up_is_said_and_the_item_carried(
+    world: World, log: LogCapture, items: list[dict[str, Any]], error: type[Forbidden]
+) -> None:
+    world.store.calls.fail("exists", error("denied", hint="grant s3:GetObject"))
+    found = replayed(world, items[0])
+    assert (found.item is not None, found.vms) == (True, ("web-1",))
+    (told,) = [one for one in log.entries if one["event"] == "capture not readable yet"]
+    assert (told["log_level"], told["cause"], told["remedy"]) == ("warning", "denied", "grant s3:GetObject")
+
+
+def test_damage_fails_the_item(world: World, items: list[dict[str, Any]]) -> None:
+    world.store.calls.fail("exists", Corrupt("rotten"))
+    with pytest.raises(Corrupt):
         world.replay(items[0])
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import group, service, vm
+from tests.unit.builders import backup, group, service, vm
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core.errors import Corrupt, InvalidItem, Unavailable
+from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, Unavailable
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -50,8 +50,61 @@ def test_a_document_that_was_replaced_with_its_digest_is_found(world: World) -> 
     (key, *_) = captured(world)
     world.store.delete(key)
     world.store.put(key, b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
+    with pytest.raises(Corrupt, match="not what was captured"):
+        world.seal(OPERATION)
+    world.restart()
     with pytest.raises(Corrupt, match="cannot be read"):
         world.seal(OPERATION)
+
+
+@pytest.mark.parametrize("folder", ["objects/", "namespaces/"])
+def test_a_document_that_was_deleted_before_the_seal_is_missed(world: World, folder: str) -> None:
+    captured(world)
+    (key, *_) = world.store.list(f"{CAPTURES}{folder}")
+    world.store.delete(key)
+    for _ in range(2):  # however often Velero asks
+        with pytest.raises(Corrupt, match="is gone") as caught:
+            world.seal(OPERATION)
+        assert key in caught.value.message
+        assert "repeat the backup" in caught.value.hint
+    assert not world.store.exists(SEAL)
+
+
+def test_a_valid_document_in_the_place_of_a_captured_one_is_found(world: World) -> None:
+    (key, *_) = captured(world)
+    body = world.store.get(key).replace(b"LoadBalancer", b"ClusterIP")
+    world.store.delete(key)
+    world.store.put(key, body, sha256=hashlib.sha256(body).hexdigest())
+    with pytest.raises(Corrupt, match="not what was captured"):
+        world.seal(OPERATION)
+    assert not world.store.exists(SEAL)
+
+
+def test_what_the_list_does_not_show_yet_is_read_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = captured(world)
+    monkeypatch.setattr(world.store, "list", lambda _: iter(()))
+    assert world.seal(OPERATION).completed
+    assert [one["key"] for one in world.document(SEAL)["objects"]] == keys
+
+
+def test_after_a_restart_the_seal_goes_by_what_is_stored(world: World) -> None:
+    keys = captured(world)
+    world.store.delete(keys[0])
+    world.restart()
+    assert world.seal(OPERATION).completed
+    assert [one["key"] for one in world.document(SEAL)["objects"]] == keys[1:]
+
+
+def test_what_another_cluster_wrote_between_is_not_sealed(world: World) -> None:
+    captured(world)
+    ours = backup()
+    theirs = {**ours, "metadata": {**ours["metadata"], "uid": "another"}}
+    other = World()
+    other.locations.stores["default"] = world.store
+    other.app.actions.backup["capture"].execute(service("theirs", meta={"namespace": "bank"}), theirs)
+    with pytest.raises(InvalidSettings, match="another cluster"):
+        world.seal(OPERATION)
+    assert not world.store.exists(SEAL)
 
 
 def test_every_item_asks_and_the_work_is_done_once(world: World) -> None:
