@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
@@ -103,6 +104,12 @@ def load() -> Settings:
         )
         known = ", ".join(sorted(Settings.model_fields))
         raise InvalidSettings(f"the settings are not valid ({wrong})", hint=f"known keys: {known}") from error
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        file = os.environ.get(FILE_VARIABLE, DEFAULT_FILE)
+        where = " ".join(str(error).split())
+        raise InvalidSettings(
+            f"the settings file {file} cannot be read ({where})", hint="it has to be YAML: a mapping of keys to values"
+        ) from error
 
 
 def _check_file() -> None:

@@ -36,3 +36,31 @@ def test_restricted_resources_neither_fail_backup_nor_restore(scene: Scene, spac
 
     assert restore["status"]["phase"] == "Completed", scene.describe(space)
     assert restore["status"].get("errors", 0) == 0
+
+
+def test_neighbour_that_refuses_our_kind_at_backup_is_named_with_the_remedy(scene: Scene, space: str) -> None:
+    namespace = scene.cluster.namespace(space)
+    front = {
+        "apiVersion": "vmoperator.vmware.com/v1alpha5",
+        "kind": "VirtualMachineService",
+        "metadata": {"name": "front", "namespace": namespace},
+        "spec": {"type": "ClusterIP", "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]},
+    }
+    blocked = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "velero-vsphere-plugin-blocked-resources-list", "namespace": scene.server.namespace},
+        "data": {"virtualmachineservices.vmoperator.vmware.com": "true"},
+    }
+    scene.cluster.create(front, blocked)
+    try:
+        refused = scene.server.backup(f"{space}-refused", f"--include-namespaces={space}")
+        silent = scene.server.backup(f"{space}-silent", f"--include-namespaces={space}", "--snapshot-volumes=false")
+        logs = scene.server.cli("backup", "logs", f"{space}-refused")
+    finally:
+        scene.cluster.kubectl("delete", "configmap", blocked["metadata"]["name"], "-n", scene.server.namespace)
+
+    assert refused["status"]["phase"] == "PartiallyFailed"
+    assert "velero-vsphere-plugin-blocked-resources-list" in logs
+    assert "--snapshot-volumes=false" in logs
+    assert silent["status"]["phase"] == "Completed"

@@ -91,3 +91,14 @@ def test_a_wrong_value_names_its_key(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("VMSERVICE_LOG_LEVEL", "loud")
     with pytest.raises(InvalidSettings, match="log_level"):
         settings.load()
+
+
+@pytest.mark.parametrize("text", ["velero_namespace: [unclosed", "- a\n- b\n", "\x00"], ids=["open", "list", "binary"])
+def test_a_file_that_is_no_mapping_is_named(environment: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    environment.setenv("VMSERVICE_SETTINGS", str(file))
+    with pytest.raises(InvalidSettings) as refused:
+        settings.load()
+    assert str(file) in refused.value.message
+    assert "mapping of keys" in refused.value.hint

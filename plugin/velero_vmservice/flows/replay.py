@@ -219,7 +219,12 @@ class Replays:
                 continue
             pending = rounds.pending(task)
             step = plan.decide(
-                subject, run=run, observed=view.observed, gates=view.gates(subject), pending=pending, written=task.written
+                subject,
+                run=run,
+                observed=view.observed,
+                gates=view.gates(subject),
+                pending=pending,
+                written=task.written,
             )
             if step.action in (Action.CREATE, Action.UPDATE) and (words := rounds.holds_back(task)):
                 task.take(step)
