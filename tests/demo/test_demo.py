@@ -46,7 +46,7 @@ def test_the_demo_ends_verified_and_says_what_it_waited_for() -> None:
         r"Played here: Velero, the Supervisor .*`make e2e` uses the real Velero, API server\nand S3 server",
         r"left to the Supervisor: VirtualMachine shop/shop-web-2",
         r"captured: VirtualMachineGroup shop/shop-db",
-        r"sealed 5 objects .*captures/nightly/",
+        r"sealed \(5 objects, .*captures/nightly/",
         r"replay deferred until the VMs are registered: VirtualMachineService shop/shop-web",
         r"service shop-web +waiting +0/2 +.*shop-web-2: not registered yet",
         r"group shop-db +waiting +0/1 +shop-db-1: waits for PVC restored-",

@@ -92,7 +92,7 @@ class Sealing:
             done=total,
             total=total,
             units="objects",
-            description=f"sealed {total} objects and {len(sealed.namespaces)} namespaces: {run.seal_key}",
+            description=f"sealed ({total} objects, {len(sealed.namespaces)} namespaces): {run.seal_key}",
         )
 
     def _of(self, run: BackupRun) -> Unsealed:
