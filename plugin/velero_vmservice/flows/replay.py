@@ -7,7 +7,6 @@ after a crash. One round observes each target namespace once; the polls of the o
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -15,11 +14,10 @@ from cachetools import TTLCache
 
 from velero_vmservice.core import compare, operation, plan, verification
 from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Action, Stage
-from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.flows import observe
+from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
 from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ROUND_SECONDS: Final = STABLE_SECONDS
-"""An observation, and a failure to observe, serves every operation polled within this time."""
 BUDGET_SECONDS: Final = 4.0
 """One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
 
@@ -46,58 +42,6 @@ DRY_RUN_UNSUPPORTED: Final = "does not support dry run"
 """The API server's words about a webhook that cannot be asked without consequences; the create itself asks it."""
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
-
-
-@dataclass(slots=True)
-class Absence:
-    """A store that was away: not asked again in this round, so that it costs one timeout and not one per object."""
-
-    until: float = float("-inf")
-    words: str = ""
-
-    def lasts(self, now: float) -> bool:
-        return now < self.until
-
-    def begin(self, words: str, now: float) -> None:
-        self.until, self.words = now + ROUND_SECONDS, words
-
-
-class Rounds:
-    """What this process remembers of one restore."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.tasks: dict[str, Task] = {}
-        self.namespaces: dict[str, NamespaceRound] = {}
-        self.captures = Absence()
-        self.results = Absence()
-        self.waiting_told = False
-
-    def open_tasks(self) -> list[Task]:
-        """Return the tasks that something is still to be done for."""
-        return [task for task in self.tasks.values() if not task.stage.final]
-
-    def pending(self, but: Task) -> list[Subject]:
-        """Return the other objects that are not replayed yet."""
-        return [
-            task.subject
-            for task in self.tasks.values()
-            if task is not but and task.stage is Stage.WAITING and task.subject is not None
-        ]
-
-    def holds_back(self, task: Task) -> str:
-        """Say what is still unknown that may have to come before a task's object, or ''.
-
-        After a restart operations become known as Velero polls them, one after the other: once one is polled
-        again, all the others have been. A group whose capture could not be read yet may be anybody's parent.
-        """
-        if task.polls <= 1 and not all(one.announced for one in self.tasks.values()):
-            return "learning what else this restore replays"
-        for other in self.open_tasks():
-            unread = other.subject is None and other.replay.target == task.replay.target
-            if unread and other.replay.kind == VIRTUAL_MACHINE_GROUP:
-                return f"waits for the capture of {other.replay.destination}"
-        return ""
 
 
 class Replays:
