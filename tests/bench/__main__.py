@@ -83,7 +83,7 @@ def _header(arguments: Sequence[str]) -> str:
     """Say how this was measured, and on what."""
     pinned = (TOOLS / AWS_PLUGIN / "go.mod").read_text().partition(f"require github.com/vmware-tanzu/{AWS_PLUGIN} ")[2]
     facts = (
-        f"{os.cpu_count()} cores ({platform.machine()}), {os.getloadavg()[0]:.1f} of them busy before",
+        f"{os.cpu_count()} cores ({platform.machine()}), load {os.getloadavg()[0]:.1f} before",
         f"Python {platform.python_version()}",
         f"Velero {backups.VELERO}",
         f"{AWS_PLUGIN} {pinned.split()[0]}",
