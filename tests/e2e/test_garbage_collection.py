@@ -57,6 +57,7 @@ def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, spa
     for group in scene.all(GROUPS, space):
         assert "powerState" not in group["spec"]
         assert "nextForcePowerStateSyncTime" not in group["spec"]
+        assert not any("protected" in key for key in group["metadata"].get("annotations", {}))
         owners = {one["uid"] for one in group["metadata"].get("ownerReferences", [])}
         assert owners <= set(groups.values())
     assert {vm["status"]["powerState"] for vm in scene.all(VMS, space)} == {"PoweredOff"}
