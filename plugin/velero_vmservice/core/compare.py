@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from velero_vmservice.core import policy
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_SERVICE, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from velero_vmservice.core.manifest import Manifest
-
-VELERO_LABEL: Final = "velero.io/"
 
 _IMMUTABLE: Final = {VIRTUAL_MACHINE_SERVICE.name: frozenset({"spec.type", "spec.clusterIp"})}
 """Refused on update (virtualmachineservice_validator.go, validateAllowedChanges)."""
@@ -26,7 +25,7 @@ _WHOLE: Final = frozenset({"spec.selector"})
 
 def differences(wanted: Manifest, found: Manifest) -> tuple[str, ...]:
     """Return the paths of spec, labels and annotations at which a live object differs from the wanted one."""
-    labels = {key: value for key, value in wanted.labels.items() if not key.startswith(VELERO_LABEL)}
+    labels = {key: value for key, value in wanted.labels.items() if not key.startswith(policy.VELERO_LABEL_PREFIX)}
     return (
         *_unequal(labels, dict(found.labels), "metadata.labels"),
         *_unequal(dict(wanted.annotations), dict(found.annotations), "metadata.annotations"),

@@ -126,6 +126,9 @@ POD_ANNOTATIONS: Final = (
 SKIP_FROM_BACKUP: Final = "velero.io/skip-from-backup"
 """Leaves an item out of the tarball since Velero 1.18.1; an older Velero ignores it."""
 
+VELERO_LABEL_PREFIX: Final = "velero.io/"
+"""Labels with which Velero names the backup and restore that an object comes from."""
+
 EXCLUDE_FROM_BACKUP: Final = "velero.io/exclude-from-backup"
 """Label with which Velero leaves an object out before any plugin sees it."""
 

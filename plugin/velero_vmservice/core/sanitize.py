@@ -52,8 +52,6 @@ _LABELS: Final = {
     " Service from kube-proxy",
 }
 
-_VELERO_LABEL: Final = "velero.io/"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
@@ -100,7 +98,7 @@ def _sanitize_metadata(metadata: dict[str, Any], drop: Callable[[dict[str, Any],
         for key in list(entries):
             if key in reasons:
                 drop(entries, key, f"metadata.{field}[{key}]", reasons[key])
-            elif field == "labels" and key.startswith(_VELERO_LABEL):
+            elif field == "labels" and key.startswith(policy.VELERO_LABEL_PREFIX):
                 drop(entries, key, f"metadata.{field}[{key}]", "names an earlier restore")
         if not entries:
             del metadata[field]
