@@ -63,6 +63,7 @@ def assemble(settings: Settings, *, cluster: Cluster, locations: StorageLocation
             "leave": LeaveAction(supervisor=supervisor, restore_points=restore_points),
         },
         delete={"purge": PurgeAction(locations=locations)},
+        ended=sealing.ended,
     )
     return App(supervisor=supervisor, locations=locations, actions=actions)
 

@@ -6,6 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.e2e import crds
+from tests.e2e.scene import VMS
+from tests.supervisor import machines
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.scene import Scene
@@ -36,6 +39,20 @@ def test_restricted_resources_neither_fail_backup_nor_restore(scene: Scene, spac
 
     assert restore["status"]["phase"] == "Completed", scene.describe(space)
     assert restore["status"].get("errors", 0) == 0
+
+
+def test_backup_of_machines_alone_is_counted_and_sealed(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+
+    backup = scene.server.backup(space, f"--include-namespaces={space}", f"--include-resources={VMS}")
+
+    assert backup["status"]["phase"] == "Completed", scene.server.cli("backup", "logs", space)
+    wait_until(lambda: any(key.endswith("/capture.json") for key in scene.stored(f"captures/{space}/")), 30, "sealed")
+    seal = next(key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json"))
+    index = json.loads(scene.server.store.read(scene.server.bucket, seal))
+    assert index["withheld"] == {VMS: len(application.machine_names)}
+    assert [one["key"].rpartition("/")[2] for one in index["namespaces"]] == [f"{space}.json"]
 
 
 def test_neighbour_that_refuses_our_kind_at_backup_is_named_with_the_remedy(scene: Scene, space: str) -> None:

@@ -112,6 +112,19 @@ def test_a_launcher_killed_in_a_call_frees_its_threads_when_the_call_ends(
 
 
 @pytest.mark.usefixtures("server")
+def test_a_poll_whose_answer_does_not_come_is_answered_all_the_same(
+    launch: Callable[..., PluginProcess], pipe: Path
+) -> None:
+    velero = launch()
+    unanswered = velero.backup_progress(CAPTURE, f"wait {pipe}", BACKUP)
+    assert not unanswered.completed
+    assert unanswered.err == ""
+    assert "no answer from the API server or the bucket" in unanswered.description
+    assert velero.backup_progress(CAPTURE, "op", BACKUP).description == "web-2: not registered yet"
+    release(pipe)
+
+
+@pytest.mark.usefixtures("server")
 def test_forty_processes_at_once(launch: Callable[..., PluginProcess]) -> None:
     def round_trip(number: int) -> str:
         process = launch()

@@ -252,7 +252,7 @@ class PluginLog:
         with self._changed:
             return list(self._lines)
 
-    def wait_for(self, message: str, *, seconds: float = 10.0) -> Json:
+    def wait_for(self, message: str, *, seconds: float = 30.0) -> Json:
         """Return the first line with this message; raises `TimeoutError`."""
 
         def found() -> Json | None:

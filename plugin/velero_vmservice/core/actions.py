@@ -7,12 +7,16 @@ from several threads at once, and the same call may come twice.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+CALLER: Final[ContextVar[str]] = ContextVar("caller", default="")
+"""Which launched process the current call came from; a backup has one of its own, from its first item to its last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Close a capture: read everything back, check every digest, write the index once.
 
 Velero asks right after the backup's last item and the backup is not longer for it. Every captured item shares
-one operation, so Velero asks as often as there are items; a repeat finds the seal and is done.
+one operation, so Velero asks as often as there are items; a repeat finds the seal and is done. A backup from which
+everything was withheld has no operation: it is sealed when the process that Velero launched for it is over.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from cachetools import TTLCache
 
 from velero_vmservice import __version__
 from velero_vmservice.core import archive, operation, policy
-from velero_vmservice.core.actions import Progress
+from velero_vmservice.core.actions import CALLER, Progress
 from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
-from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound
+from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.flows import documents
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-BUDGET_SECONDS = 5.0
+BUDGET_SECONDS = 4.0
 """One Progress call reads for this long; the next goes on where it stopped."""
 REMEMBERED_BACKUPS = 64
 REMEMBERED_SECONDS = 24 * 3600.0
@@ -37,8 +38,11 @@ REMEMBERED_SECONDS = 24 * 3600.0
 class Unsealed:
     """What is known of a capture that is still being written and read back."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: BackupRun) -> None:
+        self.run = run
         self.lock = threading.Lock()
+        self.callers: set[str] = set()
+        """The launched processes that left something to the Supervisor."""
         self.withheld: Counter[str] = Counter()
         self.captured: dict[str, str] = {}
         self.objects: dict[str, str] = {}
@@ -62,6 +66,7 @@ class Sealing:
         unsealed = self._of(run)
         with unsealed.lock:
             unsealed.withheld[resource] += 1
+            unsealed.callers.add(CALLER.get())
 
     def captured(self, run: BackupRun, key: str, sha256: str) -> None:
         """Remember a document that the seal must find, with its digest."""
@@ -95,11 +100,26 @@ class Sealing:
             description=f"sealed ({total} objects, {len(sealed.namespaces)} namespaces): {run.seal_key}",
         )
 
+    def ended(self, caller: str) -> None:
+        """Seal the backups of a launched process that is over, where no operation will ask for it; never raises."""
+        with self._lock:
+            over = [one for one in self._open.values() if caller in one.callers]
+        for unsealed in over:
+            with unsealed.lock:
+                if unsealed.captured or unsealed.sealed:
+                    continue
+                try:
+                    while not self._read_back(unsealed.run, unsealed):
+                        pass
+                    unsealed.sealed = self._seal(unsealed.run, unsealed)
+                except VmServiceError as error:
+                    log.warning("not sealed", backup=unsealed.run.name, cause=error.message, remedy=error.hint)
+
     def _of(self, run: BackupRun) -> Unsealed:
         with self._lock:
             key = f"{run.uid}/{run.prefix}"
             if key not in self._open:
-                self._open[key] = Unsealed()
+                self._open[key] = Unsealed(run)
             return self._open[key]
 
     def _read_back(self, run: BackupRun, unsealed: Unsealed) -> bool:

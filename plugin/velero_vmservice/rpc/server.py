@@ -37,6 +37,8 @@ class ActionTable:
     backup: Mapping[str, BackupAction] = field(default_factory=dict)
     restore: Mapping[str, RestoreAction] = field(default_factory=dict)
     delete: Mapping[str, DeleteAction] = field(default_factory=dict)
+    ended: Callable[[str], None] = lambda _: None
+    """Told the name of a launched process (`CALLER`) when it is over."""
 
     def listed(self, command: str) -> list[pb.PluginIdentifier]:
         """Return what Velero shall know: kind and name of each action, and the file to execute for it."""

@@ -18,6 +18,7 @@ import grpc
 import structlog
 
 from velero_vmservice import logs
+from velero_vmservice.core.actions import CALLER
 from velero_vmservice.rpc import go_plugin, handshake, server
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Session:
         self._socket = sockets.path / self._name
         self._command = ""
         self._log = SessionLog()
+        self._ended = actions.ended
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(_CALLS + go_plugin.OPEN_STREAMS, thread_name_prefix=self._name)
         self._server = server.new_server(
@@ -142,6 +144,7 @@ class Session:
         self._server.stop(_FAREWELL_SECONDS).wait()
         self._pool.shutdown(wait=False)
         self._log.close()
+        self._ended(self._name)
 
 
 class _IntoSession(grpc.ServerInterceptor):
@@ -157,6 +160,7 @@ class _IntoSession(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         logs.SESSION.set(self._send)
+        CALLER.set(self._name)
         structlog.contextvars.bind_contextvars(session=self._name)
         return continuation(handler_call_details)
 

@@ -7,8 +7,11 @@ the operation for good.
 
 from __future__ import annotations
 
+import contextvars
 import json
 import secrets
+import threading
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -40,6 +43,8 @@ _CODES: Final[dict[type[errors.VmServiceError], StatusCode]] = {
     errors.Rejected: StatusCode.FAILED_PRECONDITION,
     errors.Unavailable: StatusCode.UNAVAILABLE,  # the same call may succeed later
 }
+PROGRESS_SECONDS: Final = 4.5
+"""How long Velero waits for one answer about an operation."""
 _MOST_CHARACTERS: Final = 2_000
 """A status travels in a header, of which receivers accept as little as 8 KiB."""
 
@@ -67,10 +72,15 @@ def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
     """Answer how far an operation is; never raises.
 
     What may pass is told in the description and asked again, until Velero's own time limit. So is a defect of
-    ours: a repaired sidecar can go on. An error that will stay fails the operation.
+    ours: a repaired sidecar can go on. An error that will stay fails the operation. Velero polls the operations of
+    all its restores one after the other, so nobody may hold the others up: what takes longer goes on by itself, and
+    the next poll finds how it ended.
     """
     try:
-        return _progress(ask())
+        return _progress(_soon(ask))
+    except TimeoutError:
+        words = f"waiting: no answer from the API server or the bucket within {PROGRESS_SECONDS:.1f} s; asking on"
+        answer = actions.Progress(completed=False, description=words, updated=datetime.now(UTC))
     except errors.VmServiceError as error:
         log.info("progress unknown", error=str(error), code=error.code, cause=_cause(error))
         words = _readable(explain(error))
@@ -148,6 +158,21 @@ def identifiers(items: Iterable[actions.ResourceIdentifier]) -> list[pb.Resource
 def explain(error: errors.VmServiceError) -> str:
     """Return what failed, the remedy, and the code under which the runbook has more."""
     return f"{error} [{error.code}]"
+
+
+def _soon(ask: Callable[[], actions.Progress]) -> actions.Progress:
+    """Return what `ask` returns or raises; raises `TimeoutError` when it takes longer than a poll may."""
+    answer: Future[actions.Progress] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            answer.set_result(context.run(ask))
+        except BaseException as error:  # noqa: BLE001 - raised again where the answer is awaited
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="progress", daemon=True).start()
+    return answer.result(timeout=PROGRESS_SECONDS)
 
 
 def _run(raw: bytes, what: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ import pytest
 
 from tests.unit.builders import backup, group, service, vm
 from tests.unit.world import CAPTURES, World
+from velero_vmservice.core.actions import CALLER
 from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from structlog.testing import LogCapture
 
 SEAL = f"{CAPTURES}capture.json"
@@ -208,3 +211,39 @@ def test_cancelling_leaves_what_is_stored(world: World) -> None:
     keys = captured(world)
     world.app.actions.backup["capture"].cancel(OPERATION, {})
     assert list(world.store.list(f"{CAPTURES}objects/")) == keys
+
+
+@pytest.fixture(name="launched")
+def _launched() -> Iterator[str]:
+    """The launched process that every call comes from."""
+    token = CALLER.set("process-1")
+    yield "process-1"
+    CALLER.reset(token)
+
+
+def test_a_backup_of_machines_alone_is_sealed_when_its_process_is_over(world: World, launched: str) -> None:
+    for name in ("web-1", "web-2"):
+        assert world.withhold(vm(name)).operation_id == ""
+    world.app.actions.ended("another process")
+    assert not world.store.exists(SEAL)
+    world.app.actions.ended(launched)
+    seal = world.document(SEAL)
+    assert seal["withheld"] == {"virtualmachines.vmoperator.vmware.com": 2}
+    assert [one["key"] for one in seal["namespaces"]] == [f"{CAPTURES}namespaces/shop.json"]
+    world.app.actions.ended(launched)
+
+
+def test_a_backup_with_an_operation_is_sealed_by_it_alone(world: World, launched: str) -> None:
+    captured(world)
+    world.withhold(vm("web-1"))
+    world.app.actions.ended(launched)
+    assert not world.store.exists(SEAL)
+    assert world.seal(OPERATION).completed
+    assert world.document(SEAL)["withheld"] == {"virtualmachines.vmoperator.vmware.com": 1}
+
+
+def test_a_seal_that_cannot_be_written_at_a_process_end_is_said(world: World, launched: str, log: LogCapture) -> None:
+    world.withhold(vm("web-1"))
+    world.store.calls.fail("put", Unavailable("the bucket is away"))
+    world.app.actions.ended(launched)
+    assert [one["cause"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
