@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
 from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     velero_namespace: str = "velero"
     bucket: BucketSettings | None = None
     restricted: RestrictedSettings = RestrictedSettings()
+    restore: RestorePolicy = RestorePolicy()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     kubernetes_timeout_seconds: float = Field(default=5.0, gt=0)
     s3_timeout_seconds: float = Field(default=10.0, gt=0)
@@ -143,5 +145,5 @@ def _variables() -> Iterator[str]:
         variable = f"{PREFIX}{name}".upper()
         yield variable
         for one in (field.annotation, *get_args(field.annotation)):
-            if isinstance(one, type) and issubclass(one, Section):
+            if isinstance(one, type) and issubclass(one, BaseModel):
                 yield from (f"{variable}{NESTED}{part}".upper() for part in one.model_fields)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import policy
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_SERVICE, mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from velero_vmservice.core.manifest import Manifest
 
@@ -23,8 +24,17 @@ _WHOLE: Final = frozenset({"spec.selector"})
 """Maps that an addition changes the meaning of: one label more selects fewer machines."""
 
 
-def differences(wanted: Manifest, found: Manifest) -> tuple[str, ...]:
-    """Return the paths of spec, labels and annotations at which a live object differs from the wanted one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field at which a live object is not as wanted; None stands for a field that is absent."""
+
+    path: str
+    wanted: Any
+    found: Any
+
+
+def differences(wanted: Manifest, found: Manifest) -> tuple[Difference, ...]:
+    """Return where in spec, labels and annotations a live object differs from the wanted one."""
     labels = {key: value for key, value in wanted.labels.items() if not key.startswith(policy.VELERO_LABEL_PREFIX)}
     return (
         *_unequal(labels, dict(found.labels), "metadata.labels"),
@@ -33,9 +43,9 @@ def differences(wanted: Manifest, found: Manifest) -> tuple[str, ...]:
     )
 
 
-def immutable(kind: str, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of the paths that cannot be changed on a live object."""
-    return tuple(path for path in paths if path in _IMMUTABLE.get(kind, ()))
+def immutable(kind: str, different: Iterable[Difference]) -> tuple[str, ...]:
+    """Return the paths among the differences that cannot be changed on a live object."""
+    return tuple(one.path for one in different if one.path in _IMMUTABLE.get(kind, ()))
 
 
 def change(wanted: Manifest, live: Manifest) -> dict[str, Any]:
@@ -51,12 +61,12 @@ def change(wanted: Manifest, live: Manifest) -> dict[str, Any]:
     return {"metadata": metadata, "spec": spec}
 
 
-def _unequal(wanted: Any, found: Any, path: str) -> Iterator[str]:
+def _unequal(wanted: Any, found: Any, path: str) -> Iterator[Difference]:
     if found is None and wanted in ({}, [], ""):
         return  # left out when empty
     if path in _WHOLE:
         if (wanted or {}) != (found or {}):
-            yield path
+            yield Difference(path=path, wanted=wanted, found=found)
     elif isinstance(wanted, dict) and isinstance(found, dict):
         for key, value in wanted.items():
             yield from _unequal(value, found.get(key), f"{path}.{key}")
@@ -64,4 +74,4 @@ def _unequal(wanted: Any, found: Any, path: str) -> Iterator[str]:
         for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
             yield from _unequal(one, other, f"{path}[{index}]")
     elif wanted != found:
-        yield path
+        yield Difference(path=path, wanted=wanted, found=found)

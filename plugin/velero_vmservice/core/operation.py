@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ValidationError
@@ -110,7 +110,9 @@ class RestoreRun:
     """UTC, compact, as in `core.archive`; '' before Velero has said it."""
     backup: str
     namespace_mapping: Mapping[str, str]
-    update_existing: bool
+    existing_resource_policy: str = ""
+    """`none`, `update` or ''."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, restore: Manifest) -> RestoreRun:
@@ -122,7 +124,8 @@ class RestoreRun:
             started=compact_time(restore.status.get("startTimestamp")),
             backup=str(restore.spec.get("backupName", "")),
             namespace_mapping=mapping(restore.spec.get("namespaceMapping")),
-            update_existing=restore.spec.get("existingResourcePolicy") == "update",
+            existing_resource_policy=str(restore.spec.get("existingResourcePolicy") or ""),
+            annotations=restore.annotations,
         )
 
     def target(self, namespace: str) -> str:

@@ -1,0 +1,126 @@
+"""How a restore is to be done where more than one way is right: the user's word, per installation and per restore.
+
+Defaults stand in the settings (`restore:`); a Velero Restore overrides them with annotations
+`velero-plugin-for-vmservice/<key>`, the key in lower case with hyphens. A key or value that nobody knows is an error:
+a typo that silently kept a default would be found on the day of the restore.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+
+import durationpy
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.errors import InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NO_LIMIT: Final = "none"
+
+_NOT_POLICY: Final = frozenset({policy.VADP_JOB_ANNOTATION, policy.VADP_RESTORE_POINT_ANNOTATION})
+"""Ours, and welcome on a Restore, but said about the VADP job."""
+
+
+def _duration(value: Any) -> Any:
+    if value is None or value == NO_LIMIT:
+        return None
+    if not isinstance(value, str):
+        return value
+    try:
+        within = durationpy.from_str(value)
+    except durationpy.DurationError as error:
+        raise ValueError(str(error)) from error
+    if within <= timedelta():
+        raise ValueError("a deadline lies ahead")
+    return within
+
+
+Within = Annotated[
+    timedelta | None,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda value: NO_LIMIT if value is None else durationpy.to_str(value), return_type=str),
+]
+"""A stage's deadline as Go writes it (`90s`, `12h`), or `none`: then only Velero's itemOperationTimeout holds."""
+
+
+class RestorePolicy(BaseModel):
+    """What to do where a restore could do more than one thing; the defaults are the careful ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = "existing-resource-policy"
+    """An object exists and differs: as the Restore's existingResourcePolicy says, or by our own word."""
+    mode: Literal["best-effort", "strict"] = "best-effort"
+    """`strict` creates nothing until the gate of every object is open."""
+    label_mismatch: Literal["warn", "wait", "fail"] = "warn"
+    """A machine came back without the label or group name that the object needs."""
+    capture: Literal["prefer", "require"] = "prefer"
+    """The capture is gone: `prefer` goes on with the item in Velero's own archive."""
+    cluster_ip: Literal["drop", "keep"] = "drop"
+    vip: Literal["drop", "request"] = "drop"
+    """`request` asks for the captured load balancer address through spec.loadBalancerIP."""
+    site: Literal["detect", "same", "cross"] = "detect"
+    """Whether the target's load-balancer provider is another one; its leavings are then taken off."""
+    power: Literal["leave", "captured", "on"] = "leave"
+    """Never powered on unasked; `captured` powers on what was on at backup."""
+    probe: Literal["off", "tcp"] = "off"
+    """`tcp` connects to every port of a load balancer that has endpoints."""
+    registered_within: Within = None
+    """How long machines may take to be registered, from the start of the restore."""
+    verified_within: Within = timedelta(minutes=30)
+    """How long VM Operator may take to link and serve what was replayed."""
+    powered_within: Within = timedelta(minutes=30)
+    """How long machines may take to run, once they were asked to."""
+
+    def printed(self) -> dict[str, str]:
+        """Return the policy as a person writes it."""
+        return {_key(name): str(value) for name, value in self.model_dump(mode="json").items()}
+
+
+def effective(
+    defaults: RestorePolicy, annotations: Mapping[str, str], existing_resource_policy: str = ""
+) -> RestorePolicy:
+    """Return the policy of one restore: the defaults, overridden by its annotations, its conflict rule resolved.
+
+    Raises `InvalidSettings`, naming what would be valid.
+    """
+    prefix = f"{policy.PLUGIN_NAME}/"
+    told = {
+        key.removeprefix(prefix): value
+        for key, value in annotations.items()
+        if key.startswith(prefix) and key not in _NOT_POLICY
+    }
+    known = {_key(name): name for name in RestorePolicy.model_fields}
+    if unknown := sorted(told.keys() - known.keys()):
+        raise InvalidSettings(
+            f"the Restore's annotation {prefix}{unknown[0]} is no policy of a restore",
+            hint=f"valid are {', '.join(prefix + key for key in known)}",
+        )
+    merged = defaults.model_dump() | {known[key]: value for key, value in told.items()}
+    try:
+        chosen = RestorePolicy.model_validate(merged)
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_wrong(error, prefix)), hint="; ".join(_valid(error))) from error
+    if chosen.conflict != "existing-resource-policy":
+        return chosen
+    return chosen.model_copy(update={"conflict": "update" if existing_resource_policy == "update" else "retain"})
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _wrong(error: ValidationError, prefix: str) -> Iterator[str]:
+    for one in error.errors():
+        yield f'the Restore\'s annotation {prefix}{_key(str(one["loc"][0]))} cannot be "{one["input"]}"'
+
+
+def _valid(error: ValidationError) -> Iterator[str]:
+    for name in dict.fromkeys(str(one["loc"][0]) for one in error.errors()):
+        values = get_args(RestorePolicy.model_fields[name].annotation)
+        choices = [value for value in values if isinstance(value, str)] or ["a duration such as 90s or 12h", NO_LIMIT]
+        yield f"{_key(name)} is one of {', '.join(choices)}"
