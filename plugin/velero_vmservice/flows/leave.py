@@ -54,7 +54,7 @@ class LeaveAction:
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for everything that may have to be skipped; each item is decided by itself."""
-        names = {policy.IMAGE_RESOURCE, *self._supervisor.ever_restricted(), *(kind.resource for kind in _OTHER_KINDS)}
+        names = {policy.IMAGE_RESOURCE, *self._supervisor.ever_restricted, *(kind.resource for kind in _OTHER_KINDS)}
         return ResourceSelector(included_resources=tuple(sorted(names)))
 
     def execute(
@@ -113,10 +113,8 @@ class LeaveAction:
         return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back"
 
     def _restricted(self, manifest: Manifest) -> str:
-        candidates = {*self._supervisor.ever_restricted(), policy.IMAGE_RESOURCE}
-        resource = policy.resource_name(manifest, candidates)
-        if resource == policy.IMAGE_RESOURCE and self._supervisor.present():
+        present = self._supervisor.present()
+        if present and policy.resource_name(manifest, (policy.IMAGE_RESOURCE,)):
             return "images are fetched again by the Supervisor"
-        if resource in self._supervisor.restricted():
-            return f"the Supervisor creates {resource} itself"
-        return ""
+        resource = policy.resource_name(manifest, self._supervisor.restricted(present=present))
+        return f"the Supervisor creates {resource} itself" if resource else ""

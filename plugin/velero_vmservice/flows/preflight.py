@@ -22,7 +22,7 @@ def check_cluster(supervisor: Supervisor) -> bool:
     except VmServiceError as error:
         log.warning("cluster not reachable yet", cause=error.message, remedy=error.hint)
         return False
-    log.info("cluster checked", supervisor=present, restricted=len(supervisor.restricted()))
+    log.info("cluster checked", supervisor=present, restricted=len(supervisor.restricted(present=present)))
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from velero_vmservice.core import policy
@@ -22,16 +23,24 @@ class Supervisor:
     remove: tuple[str, ...] = ()
 
     def present(self) -> bool:
-        """Say whether the cluster is a Supervisor: VM Operator's API beside one that only Supervisors serve."""
+        """Say whether the cluster is a Supervisor: VM Operator's API beside one that only Supervisors serve.
+
+        Asked of the cluster, which may become one; so ask once for an item.
+        """
         if self.told != "detect":
             return self.told == "yes"
         serves = self.cluster.serves_group
         return serves(VM_OPERATOR_GROUP) and any(serves(group) for group in policy.SUPERVISOR_MARKERS)
 
-    def restricted(self) -> frozenset[str]:
-        """Return the `resource.group` names that are left to the Supervisor on this cluster."""
-        return policy.restricted_resources(supervisor=self.present(), add=self.add, remove=self.remove)
+    def restricted(self, *, present: bool) -> frozenset[str]:
+        """Return the `resource.group` names that are left to the Supervisor, where there is one or is none."""
+        return self.ever_restricted if present else self._restricted_elsewhere
 
+    @cached_property
     def ever_restricted(self) -> frozenset[str]:
-        """Return the names that are restricted on any cluster: what actions are called for, decided without I/O."""
+        """The names that are restricted on any cluster: what actions are called for, decided without I/O."""
         return policy.restricted_resources(supervisor=True, add=self.add, remove=self.remove)
+
+    @cached_property
+    def _restricted_elsewhere(self) -> frozenset[str]:
+        return policy.restricted_resources(supervisor=False, add=self.add, remove=self.remove)

@@ -36,19 +36,19 @@ class WithholdAction:
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for everything that may be restricted; the cluster decides at each item."""
-        return ResourceSelector(included_resources=tuple(sorted(self._supervisor.ever_restricted())))
+        return ResourceSelector(included_resources=tuple(sorted(self._supervisor.ever_restricted)))
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Mark the item to be left out; write its namespace's facts if nobody has yet."""
         manifest = Manifest.read(dict(item))
-        resource = policy.resource_name(manifest, self._supervisor.ever_restricted())
         where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         try:
-            restricted, supervisor = self._supervisor.restricted(), self._supervisor.present()
+            supervisor = self._supervisor.present()
         except VmServiceError as error:  # an error would make the backup PartiallyFailed; the restore skips the item
             log.warning("left in the backup", object=where, cause=error.message, remedy="none: the restore skips it")
             return BackupOutcome(item=item)
-        if resource not in restricted:
+        resource = policy.resource_name(manifest, self._supervisor.restricted(present=supervisor))
+        if not resource:
             return BackupOutcome(item=item)
         run = BackupRun.read(Manifest.read(dict(backup)))
         if manifest.namespace and supervisor:

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.builders import backup, claim, obj, restore, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.core.policy import SUPERVISOR_MARKERS
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -217,3 +218,10 @@ def test_the_namespace_is_that_of_the_backup(world: World) -> None:
     world.capture(service("front"))
     assert leave(world, claim("data"), namespaceMapping={"shop": "shop-dr"}).skip
     assert leave(world, volume("pv-1", "data"), namespaceMapping={"shop": "shop-dr"}).skip
+
+
+def test_what_kind_of_cluster_it_is_is_asked_once_for_an_item() -> None:
+    world = World(supervisor="detect")
+    for number in range(1, 4):
+        leave(world, obj("Certificate", "tls", api="cert-manager.io/v1"))
+        assert world.cluster.calls.counts["serves_group"] == number * (1 + len(SUPERVISOR_MARKERS))

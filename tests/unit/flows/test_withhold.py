@@ -9,6 +9,7 @@ from tests.unit.world import CAPTURES, World
 from velero_vmservice.adapters.memory_cluster import SERVED, MemoryCluster
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
 from velero_vmservice.core.manifest import Kind
+from velero_vmservice.core.policy import SUPERVISOR_MARKERS
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -158,3 +159,12 @@ def test_an_administrator_may_restrict_more_and_less() -> None:
     widget = obj("Widget", "w", api="example.com/v1")
     assert SKIP in world.withhold(widget).item["metadata"]["annotations"]
     assert world.withhold(CERTIFICATE).item == CERTIFICATE
+
+
+def test_what_kind_of_cluster_it_is_is_asked_live_and_once_for_an_item() -> None:
+    world = World(supervisor="detect")
+    for number in range(1, 4):
+        world.withhold(CERTIFICATE)
+        assert world.cluster.calls.counts["serves_group"] == number * (1 + len(SUPERVISOR_MARKERS))
+    world.cluster.serve(Kind("iaas.vmware.com", "things", "Thing"), "v1")
+    assert SKIP in world.withhold(CERTIFICATE).item["metadata"]["annotations"]
