@@ -92,6 +92,14 @@ class ClusterContract:
         assert not cluster.served_versions(_UNSERVED)
         assert not cluster.served_versions(Kind(VM_OPERATOR_GROUP, "nothings", "Nothing"))
 
+    def test_a_plural_is_the_servers_own(self, cluster: Cluster) -> None:
+        assert cluster.plural("", "Secret") == "secrets"
+        assert cluster.plural("", "Endpoints") == "endpoints"  # one without a regular ending
+        assert cluster.plural(VM_OPERATOR_GROUP, "VirtualMachineService") == "virtualmachineservices"
+        assert cluster.plural(_UNSERVED.group, _UNSERVED.name) == ""
+        assert cluster.plural(VM_OPERATOR_GROUP, "Nothing") == ""
+        assert cluster.plural("", "VirtualMachineService") == ""
+
     def test_a_group_is_served_if_any_version_of_it_is(self, cluster: Cluster) -> None:
         assert cluster.serves_group(VM_OPERATOR_GROUP)
         assert cluster.serves_group("")

@@ -86,6 +86,10 @@ class KubernetesCluster:
         """Return the versions served for the kind, as the API server lists them; see the port."""
         return tuple(one.version for one in self._discovery.find(kind.group, kind.name))
 
+    def plural(self, group: str, kind_name: str) -> str:
+        """Return the plural under which the kind is served; see the port."""
+        return next((one.plural for one in self._discovery.find(group, kind_name)), "")
+
     def serves_group(self, group: str) -> bool:
         """Say whether any version of the API group is served."""
         return self._discovery.serves_group(group)

@@ -122,6 +122,12 @@ class MemoryCluster:
         self.calls("served_versions", kind.name)
         return tuple(self._served.get(kind, ()))
 
+    def plural(self, group: str, kind_name: str) -> str:
+        """Return the plural under which the kind is served; see the port."""
+        self.calls("plural", kind_name)
+        served = (kind for kind, versions in self._served.items() if versions)
+        return next((kind.plural for kind in served if (kind.group, kind.name) == (group, kind_name)), "")
+
     def serves_group(self, group: str) -> bool:
         """Say whether any kind of the API group is served."""
         self.calls("serves_group", group)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core.manifest import CAPTURED_KINDS, VM_OPERATOR_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from velero_vmservice.core.manifest import Manifest
 
@@ -196,17 +196,25 @@ IRREGULAR_KINDS: Final = {"nsxloadbalancermonitor": "nsxlbmonitor"}
 """Kinds in lower case whose plural is made from another word; source: NSX Container Plugin's definitions."""
 
 
-def resource_name(manifest: Manifest, candidates: Iterable[str]) -> str:
+def resource_name(manifest: Manifest, candidates: Collection[str], *, plural: str = "") -> str:
     """Return the `resource.group` name among the candidates that the object is one of, or ''.
 
-    Velero tells an action the object, not the plural that it was listed under. A plural is its kind in lower case
-    with a regular ending, few excepted; the candidates hold no two that would be confused.
+    Velero tells an action the object, not the plural that it was listed under; `plural` is what the API server says.
+    Where it does not say ('': the kind is not served here, the API server is away), a plural is its kind in lower
+    case with a regular ending, few excepted; the built-in names hold no two that would be confused.
     """
+    if plural:
+        name = f"{plural}.{manifest.group}" if manifest.group else plural
+        return name if name in candidates else ""
+    return _resembling(manifest, candidates)
+
+
+def _resembling(manifest: Manifest, candidates: Collection[str]) -> str:
     kind = manifest.kind_name.lower()
     kind = IRREGULAR_KINDS.get(kind, kind)
     plurals = {kind, f"{kind}s", f"{kind}es", f"{kind.removesuffix('y')}ies"}
     for candidate in candidates:
-        plural, _, group = candidate.partition(".")
-        if group == manifest.group and (plural in plurals or plural.replace("-", "") in plurals):
+        spelt, _, group = candidate.partition(".")
+        if group == manifest.group and (spelt in plurals or spelt.replace("-", "") in plurals):
             return candidate
     return ""

@@ -75,6 +75,9 @@ class Cluster(Protocol):
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions the API server serves for the kind, e.g. `("v1alpha4", "v1alpha5")`; empty if none."""
 
+    def plural(self, group: str, kind_name: str) -> str:
+        """Return the plural under which the kind is served, `endpoints` for `Endpoints` of group ''; '' if none."""
+
     def serves_group(self, group: str) -> bool:
         """Say whether any version of the API group is served."""
 

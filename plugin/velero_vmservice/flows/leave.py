@@ -114,7 +114,7 @@ class LeaveAction:
 
     def _restricted(self, manifest: Manifest) -> str:
         present = self._supervisor.present()
-        if present and policy.resource_name(manifest, (policy.IMAGE_RESOURCE,)):
+        if present and self._supervisor.resource_name(manifest, (policy.IMAGE_RESOURCE,)):
             return "images are fetched again by the Supervisor"
-        resource = policy.resource_name(manifest, self._supervisor.restricted(present=present))
+        resource = self._supervisor.resource_name(manifest, self._supervisor.restricted(present=present))
         return f"the Supervisor creates {resource} itself" if resource else ""

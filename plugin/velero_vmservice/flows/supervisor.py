@@ -7,9 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from velero_vmservice.core import policy
+from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.ports import Cluster
 
 
@@ -40,6 +44,16 @@ class Supervisor:
     def ever_restricted(self) -> frozenset[str]:
         """The names that are restricted on any cluster: what actions are called for, decided without I/O."""
         return policy.restricted_resources(supervisor=True, add=self.add, remove=self.remove)
+
+    def resource_name(self, manifest: Manifest, candidates: Collection[str]) -> str:
+        """Return the `resource.group` name among the candidates that the object is one of, or ''; never fails."""
+        if all(name.partition(".")[2] != manifest.group for name in candidates):
+            return ""
+        try:
+            plural = self.cluster.plural(manifest.group, manifest.kind_name)
+        except VmServiceError:
+            plural = ""  # the regular ending has to do
+        return policy.resource_name(manifest, candidates, plural=plural)
 
     @cached_property
     def _restricted_elsewhere(self) -> frozenset[str]:

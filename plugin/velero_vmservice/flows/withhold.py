@@ -47,7 +47,7 @@ class WithholdAction:
         except VmServiceError as error:  # an error would make the backup PartiallyFailed; the restore skips the item
             log.warning("left in the backup", object=where, cause=error.message, remedy="none: the restore skips it")
             return BackupOutcome(item=item)
-        resource = policy.resource_name(manifest, self._supervisor.restricted(present=supervisor))
+        resource = self._supervisor.resource_name(manifest, self._supervisor.restricted(present=supervisor))
         if not resource:
             return BackupOutcome(item=item)
         run = BackupRun.read(Manifest.read(dict(backup)))

@@ -156,6 +156,21 @@ def test_nothing_else_is_taken_for_restricted(api: str, kind: str) -> None:
     assert policy.resource_name(m(obj(kind, "one", api=api)), policy.restricted_resources(supervisor=True)) == ""
 
 
+@pytest.mark.parametrize(
+    ("why", "kind", "plural", "name"),
+    [
+        ("no ending would tell it", "Ox", "oxen", "oxen.example.com"),
+        ("a regular ending would tell another", "Box", "boxen", ""),
+        ("nobody says, the ending is regular", "Box", "", "boxes.example.com"),
+        ("nobody says, the ending is irregular", "Ox", "", ""),
+    ],
+)
+def test_what_the_api_server_says_comes_before_the_ending(why: str, kind: str, plural: str, name: str) -> None:
+    candidates = {"oxen.example.com", "boxes.example.com"}
+    found = m(obj(kind, "one", api="example.com/v1"))
+    assert policy.resource_name(found, candidates, plural=plural) == name, why
+
+
 def test_the_supervisors_definitions_are_those_of_its_groups() -> None:
     assert policy.supervisor_groups() == {name.partition(".")[2] for name in (*EVERY, IMAGE)}
 

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.builders import backup, claim, obj, restore, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.core.manifest import Kind
 from velero_vmservice.core.policy import SUPERVISOR_MARKERS
 
 if TYPE_CHECKING:
@@ -225,3 +226,20 @@ def test_what_kind_of_cluster_it_is_is_asked_once_for_an_item() -> None:
     for number in range(1, 4):
         leave(world, obj("Certificate", "tls", api="cert-manager.io/v1"))
         assert world.cluster.calls.counts["serves_group"] == number * (1 + len(SUPERVISOR_MARKERS))
+
+
+def test_an_administrator_may_restrict_what_has_an_irregular_plural() -> None:
+    world = World(add=("oxen.example.com",))
+    ox = obj("Ox", "one", api="example.com/v1")
+    assert not leave(world, ox).skip  # not served: nobody knows its plural
+    world.cluster.serve(Kind("example.com", "oxen", "Ox"), "v1")
+    assert leave(world, ox).skip
+
+
+def test_restricted_kinds_are_known_also_without_the_api_server(world: World, log: LogCapture) -> None:
+    world.cluster.calls.fail("plural", Unavailable("away"))
+    assert leave(world, obj("Image", "i", api="imagecontroller.vmware.com/v1")).skip
+    assert leave(world, obj("ImageDisk", "d", api="imagecontroller.vmware.com/v1")).skip
+    reasons = [one["reason"] for one in log.entries if one["event"] == "skipped"]
+    assert "fetched again" in reasons[0]
+    assert "imagedisks" in reasons[1]

@@ -168,3 +168,24 @@ def test_what_kind_of_cluster_it_is_is_asked_live_and_once_for_an_item() -> None
         assert world.cluster.calls.counts["serves_group"] == number * (1 + len(SUPERVISOR_MARKERS))
     world.cluster.serve(Kind("iaas.vmware.com", "things", "Thing"), "v1")
     assert SKIP in world.withhold(CERTIFICATE).item["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("supervisor", ["yes", "no"])
+def test_an_administrator_may_restrict_what_has_an_irregular_plural(supervisor: str) -> None:
+    world = World(supervisor=supervisor, add=("oxen.example.com",))
+    ox = obj("Ox", "one", api="example.com/v1")
+    world.cluster.serve(Kind("example.com", "oxen", "Ox"), "v1")
+    assert SKIP in world.withhold(ox).item["metadata"]["annotations"]
+
+
+def test_a_regular_plural_is_known_also_without_the_api_server() -> None:
+    world = World(add=("widgets.example.com",))
+    world.cluster.calls.fail("plural", AWAY)
+    for item in (obj("Widget", "w", api="example.com/v1"), CERTIFICATE):
+        assert SKIP in world.withhold(item).item["metadata"]["annotations"]
+
+
+def test_a_plain_cluster_is_not_asked_about_what_it_may_not_restrict() -> None:
+    world = World(supervisor="no")
+    world.withhold(CERTIFICATE)
+    assert world.cluster.calls.counts["plural"] == 0
