@@ -77,6 +77,18 @@ class Progress:
     updated: datetime | None = None
 
 
+class StartsNoOperation:
+    """The second half of an action that never starts an operation: Velero has nothing to ask, and is answered."""
+
+    def progress(self, operation_id: str, run: Mapping[str, Any]) -> Progress:
+        """Answer that nothing is waited for."""
+        del operation_id, run
+        return Progress(completed=True)
+
+    def cancel(self, operation_id: str, run: Mapping[str, Any]) -> None:
+        """Nothing was started, so there is nothing to stop."""
+
+
 class BackupAction(Protocol):
     """Called while a backup is written, once per selected item."""
 

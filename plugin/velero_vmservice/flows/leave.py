@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from velero_vmservice.core import policy
-from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.core.actions import ResourceSelector, RestoreOutcome, StartsNoOperation
 from velero_vmservice.core.manifest import (
     CUSTOM_RESOURCE_DEFINITION,
     ENDPOINT_SLICE,
@@ -45,7 +45,7 @@ _OTHER_KINDS: Final = (
 _MIRRORED: Final = "endpointslicemirroring-controller.k8s.io"
 
 
-class LeaveAction:
+class LeaveAction(StartsNoOperation):
     """Velero's restore action `leave`."""
 
     def __init__(self, *, supervisor: Supervisor, restore_points: RestorePoints) -> None:
@@ -70,14 +70,6 @@ class LeaveAction:
                 reason=reason,
             )
         return RestoreOutcome(item=item, skip=bool(reason))
-
-    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
-        """Answer for an operation that this action never starts."""
-        del operation_id, restore
-        return Progress(completed=True)
-
-    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
-        """Nothing was started, so there is nothing to stop."""
 
     def _reason(self, manifest: Manifest, run: RestoreRun) -> str:
         kind = (manifest.group, manifest.kind_name)

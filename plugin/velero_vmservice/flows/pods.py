@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from velero_vmservice.core import policy
-from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.core.actions import ResourceSelector, RestoreOutcome, StartsNoOperation
 from velero_vmservice.core.manifest import POD, Manifest
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class PodsAction:
+class PodsAction(StartsNoOperation):
     """Velero's restore action `pods`."""
 
     def __init__(self, *, supervisor: Supervisor) -> None:
@@ -42,11 +42,3 @@ class PodsAction:
             del content["metadata"]["annotations"][key]
         log.info("pod annotations removed", object=f"Pod {pod.namespace}/{pod.name}", annotations=tied)
         return RestoreOutcome(item=content)
-
-    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
-        """Answer for an operation that this action never starts."""
-        del operation_id, restore
-        return Progress(completed=True)
-
-    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
-        """Nothing was started, so there is nothing to stop."""

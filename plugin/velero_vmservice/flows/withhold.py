@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from velero_vmservice.core import policy
-from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
+from velero_vmservice.core.actions import BackupOutcome, ResourceSelector, StartsNoOperation
 from velero_vmservice.core.archive import BackupRun
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import Manifest
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class WithholdAction:
+class WithholdAction(StartsNoOperation):
     """Velero's backup action `withhold`."""
 
     def __init__(self, *, supervisor: Supervisor, namespaces: NamespaceFactsOnce, sealing: Sealing) -> None:
@@ -60,11 +60,3 @@ class WithholdAction:
         content = manifest.editable()
         content["metadata"]["annotations"] = {**manifest.annotations, policy.SKIP_FROM_BACKUP: "true"}
         return BackupOutcome(item=content)
-
-    def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
-        """Answer for an operation that this action never starts."""
-        del operation_id, backup
-        return Progress(completed=True)
-
-    def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
-        """Nothing was started, so there is nothing to stop."""

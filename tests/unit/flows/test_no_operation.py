@@ -1,0 +1,23 @@
+"""Velero may ask for an operation that an older release of the plugin started: whoever starts none is done with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.builders import backup, restore
+from tests.unit.world import World
+
+
+def test_withhold_is_done_with_any_operation(world: World) -> None:
+    action = world.app.actions.backup["withhold"]
+    action.cancel("of another release", backup())
+    assert action.progress("of another release", backup()).completed
+
+
+@pytest.mark.parametrize("name", ["pods", "leave"])
+def test_what_only_changes_items_is_done_with_any_operation(world: World, name: str) -> None:
+    action = world.app.actions.restore[name]
+    action.cancel("of another release", restore())
+    progress = action.progress("of another release", restore())
+    assert progress.completed
+    assert not progress.error
