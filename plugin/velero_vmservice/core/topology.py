@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core import policy
+from velero_vmservice.core import nesting, policy
 from velero_vmservice.core.facts import Document, MachineFacts, Member, NamespaceFacts, boot_order_members
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
 
@@ -104,23 +104,7 @@ def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
     """Return the chain of boot orders that leads from a group back to itself, or nothing."""
-    groups = {group.name: group for group in facts.groups}
-    visited = {start}
-
-    def follow(name: str, chain: tuple[str, ...]) -> tuple[str, ...]:
-        for member in groups[name].members if name in groups else ():
-            if member.kind != "VirtualMachineGroup":
-                continue
-            if member.name == start:
-                return (*chain, start)
-            if member.name in visited:
-                continue
-            visited.add(member.name)
-            if found := follow(member.name, (*chain, member.name)):
-                return found
-        return ()
-
-    return follow(start, (start,))
+    return nesting.cycle(start, nesting.by_boot_order(facts.groups))
 
 
 def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> str:

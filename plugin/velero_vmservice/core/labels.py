@@ -1,0 +1,45 @@
+"""Kubernetes' own rules for names and labels, as its API machinery words them (apimachinery, validation.go)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LABEL_LENGTH: Final = 63
+SUBDOMAIN_LENGTH: Final = 253
+
+_LABEL_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_LABEL_1123: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN: Final = re.compile(rf"{_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
+_QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def is_dns_1035_label(text: str) -> bool:
+    """Say whether a Service may have this name: lower case, digits and dashes, a letter first."""
+    return len(text) <= LABEL_LENGTH and _LABEL_1035.fullmatch(text) is not None
+
+
+def is_dns_1123_label(text: str) -> bool:
+    """Say whether a port may have this name: as DNS-1035, but a digit may come first."""
+    return len(text) <= LABEL_LENGTH and _LABEL_1123.fullmatch(text) is not None
+
+
+def is_dns_1123_subdomain(text: str) -> bool:
+    """Say whether the text is a host name of lower-case labels and dots."""
+    return len(text) <= SUBDOMAIN_LENGTH and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_label_key(text: str) -> bool:
+    """Say whether a label may have this key: a name of up to 63 characters, maybe behind `subdomain/`."""
+    prefix, slash, name = text.rpartition("/")
+    return is_qualified_name(name) and (not slash or is_dns_1123_subdomain(prefix))
+
+
+def is_label_value(text: str) -> bool:
+    """Say whether a label may have this value."""
+    return not text or is_qualified_name(text)
+
+
+def is_qualified_name(text: str) -> bool:
+    """Say whether the text is letters, digits, `-`, `_` and `.`, a letter or digit at both ends."""
+    return len(text) <= LABEL_LENGTH and _QUALIFIED.fullmatch(text) is not None
