@@ -33,6 +33,63 @@ def test_replay_at_the_captured_version_else_at_the_newest(captured: str, served
 
 
 @pytest.mark.parametrize(
+    ("captured", "served", "want"),
+    [
+        ("v1alpha2", ("v1alpha1", "v1alpha2"), "v1alpha2"),
+        ("v1alpha4", ("v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5"), "v1alpha4"),
+        ("v1alpha6", ("v1alpha1", "v1alpha2", "v1alpha3"), "v1alpha3"),
+        ("v1", ("v1alpha4", "v1alpha5"), "v1alpha5"),
+    ],
+)
+def test_a_supported_version_is_chosen_without_a_word(captured: str, served: tuple[str, ...], want: str) -> None:
+    choice = api_versions.choose("VirtualMachineService", captured, served)
+    assert (choice.version, choice.refused, choice.warnings) == (want, "", ())
+
+
+@pytest.mark.parametrize(
+    ("captured", "served", "want"),
+    [
+        ("v1alpha6", ("v1alpha5", "v1alpha6"), "v1alpha6"),
+        ("v1alpha4", ("v1alpha6",), "v1alpha6"),
+        ("v1alpha5", ("v1beta1", "v1"), "v1"),
+    ],
+)
+def test_a_version_the_guide_is_silent_about_is_replayed_with_a_warning(
+    captured: str, served: tuple[str, ...], want: str
+) -> None:
+    choice = api_versions.choose("VirtualMachineGroup", captured, served)
+    assert (choice.version, choice.refused) == (want, "")
+    (warning,) = choice.warnings
+    assert f"replayed at {want}" in warning
+    assert "says nothing" in warning
+
+
+@pytest.mark.parametrize(
+    ("captured", "served", "words"),
+    [
+        ("v1alpha1", ("v1alpha1", "v1alpha2"), "was captured at v1alpha1"),
+        ("v1alpha1", ("v1alpha5",), "was captured at v1alpha1"),
+        ("v1alpha5", ("v1alpha1",), "the target serves VirtualMachineService at v1alpha1 only"),
+    ],
+)
+def test_older_than_v1alpha2_is_refused_with_the_guides_words(
+    captured: str, served: tuple[str, ...], words: str
+) -> None:
+    choice = api_versions.choose("VirtualMachineService", captured, served)
+    assert choice.version == ""
+    assert words in choice.refused
+    assert "supported are v1alpha2, v1alpha3, v1alpha4, v1alpha5" in choice.refused
+    assert "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed" in choice.refused
+
+
+def test_a_kind_that_is_not_served_is_said_as_such() -> None:
+    choice = api_versions.choose("VirtualMachineGroup", "v1alpha5", ())
+    assert choice.version == ""
+    assert "serves no version of VirtualMachineGroup" in choice.refused
+    assert "older than" not in choice.refused
+
+
+@pytest.mark.parametrize(
     ("kind", "version", "want"),
     [
         ("VirtualMachineGroup", "v1alpha5", {"powerOffDelay"}),
