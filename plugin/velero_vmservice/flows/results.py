@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
-from velero_vmservice import __version__
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import AlreadyExists, VmServiceError
-from velero_vmservice.core.facts import Document
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.report import Result
 
 if TYPE_CHECKING:
     from velero_vmservice.core.operation import RestoreRun
@@ -20,26 +19,6 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.task import Task
 
 log = structlog.get_logger()
-
-
-class Result(Document):
-    """How the replay of one object ended."""
-
-    schema_version: Literal[1] = 1
-    restore: str
-    backup: str
-    kind: str
-    namespace: str
-    name: str
-    stage: str
-    reason: str
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    trimmed: tuple[str, ...] = ()
-    """Fields that the target's API version does not know."""
-    capture: str = ""
-    timeline: tuple[tuple[str, str], ...] = ()
-    plugin: str = __version__
 
 
 class Results:

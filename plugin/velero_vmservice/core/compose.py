@@ -1,0 +1,179 @@
+"""Make the report of a restore from the results of its objects: pure, so that every reader gets the same report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.report import MachineResult, Outcome, Report, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.core.operation import RestoreRun
+
+_LOST: Final = (Stage.FAILED, Stage.CANCELLED)
+_FALLBACK_REMEDY: Final = "Correct the cause, then repeat the restore: what is there as captured is left alone."
+NOTHING_TO_DO: Final = (
+    "Nothing to do: every object is back and verified, and no machine is powered off that ran at backup."
+)
+
+
+def compose(run: RestoreRun, results: Iterable[Result], *, policy: Mapping[str, str], ended: str) -> Report:
+    """Merge results into one report.
+
+    Args:
+        run: the restore.
+        results: one per object, ended or not, in any order.
+        policy: the effective policy, setting to value.
+        ended: ISO time at which the last object ended.
+    """
+    objects = _in_order(results)
+    machines = _machines(objects)
+    return Report(
+        restore=run.name,
+        restore_uid=run.uid,
+        backup=run.backup,
+        backup_started=_backup_started(objects),
+        started=_iso(run.started),
+        ended=ended,
+        outcome=outcome(objects),
+        policy=dict(policy),
+        next_steps=tuple(_next_steps(objects, machines)),
+        warnings=tuple(dict.fromkeys(_warnings(objects, machines))),
+        objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
+        machines=machines,
+    )
+
+
+def outcome(objects: Iterable[Result]) -> Outcome:
+    """Sum up how the objects ended."""
+    stages = {Stage(one.stage) for one in objects}
+    if not stages:
+        return Outcome.EMPTY
+    if not all(stage.final for stage in stages):
+        return Outcome.UNFINISHED
+    if stages.isdisjoint(_LOST):
+        return Outcome.RETAINED if Stage.RETAINED in stages else Outcome.VERIFIED
+    if not stages.issubset(_LOST):
+        return Outcome.MIXED
+    return Outcome.FAILED if Stage.FAILED in stages else Outcome.CANCELLED
+
+
+def _in_order(results: Iterable[Result]) -> Sequence[Result]:
+    """Sort as the plan does: groups, parents first, then services; by namespace and name within."""
+    known = {(one.kind, one.namespace, one.name): one for one in results}
+
+    def depth(one: Result) -> int:
+        level, seen = 0, {one.name}
+        while one.parent and one.parent not in seen and (one.kind, one.namespace, one.parent) in known:
+            seen.add(one.parent)
+            one, level = known[one.kind, one.namespace, one.parent], level + 1
+        return level
+
+    return sorted(
+        known.values(), key=lambda one: (one.kind != "VirtualMachineGroup", depth(one), one.namespace, one.name)
+    )
+
+
+def _machines(objects: Iterable[Result]) -> tuple[MachineResult, ...]:
+    """List each machine once, as the object that ended last saw it, with what the others add."""
+    merged: dict[tuple[str, str], MachineResult] = {}
+    for result in sorted(objects, key=lambda one: one.ended):
+        for machine in result.machines:
+            key = (machine.namespace, machine.name)
+            merged[key] = _merge(machine, merged[key]) if key in merged else machine
+    return tuple(merged[key] for key in sorted(merged))
+
+
+def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
+    """Take the newer look, and from the older one what the newer leaves open."""
+    open_fields = {
+        name: getattr(older, name) for name in type(newer).model_fields if getattr(newer, name) in ("", (), "unknown")
+    }
+    if newer.registered:
+        open_fields.pop("waiting_for", None)
+    told = {one.attribute for one in newer.deviations}
+    return newer.model_copy(
+        update={
+            **open_fields,
+            "deviations": (*newer.deviations, *(one for one in older.deviations if one.attribute not in told)),
+            "timeline": tuple(sorted(set(newer.timeline) | set(older.timeline))),
+        }
+    )
+
+
+def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
+    """Yield what to do: what failed, what never came, what was left alone, then power."""
+    for stage in _LOST:
+        for one in (one for one in objects if one.stage == stage):
+            yield "\n".join((f"{one.label} {stage}: {' '.join(one.remedy) or _FALLBACK_REMEDY}", *one.next_commands))
+    if absent := [f"{one.namespace}/{one.name}" for one in machines if not one.registered]:
+        words = (
+            "see that the VADP restore brings it, and that RegisterVM runs"
+            if len(absent) == 1
+            else ("see that the VADP restore brings them, and that RegisterVM runs for each")
+        )
+        yield f"{_count(absent, 'machine')} not registered: {words}: {enumerate_some(absent)}."
+    for one in objects:
+        if one.remedy and one.stage not in _LOST:
+            yield f"{one.label}: {' '.join(one.remedy)}"
+    if waiting := [one.label for one in objects if not Stage(one.stage).final]:
+        yield f"Wait: {_count(waiting, 'object')} still under way: {enumerate_some(waiting)}."
+    commands = tuple(dict.fromkeys(line for one in objects if one.stage not in _LOST for line in one.next_commands))
+    off = [one for one in machines if one.power_after == "PoweredOff" and one.power_before != "PoweredOff"]
+    if commands or off:
+        words = f"Power on: {_count(off, 'machine')} powered off that ran at backup." if off else "Go on from here."
+        yield "\n".join((words, *commands))
+    elif outcome(objects) is Outcome.VERIFIED and not absent:
+        yield NOTHING_TO_DO
+    elif outcome(objects) is Outcome.EMPTY:
+        yield "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
+
+
+def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
+    """Yield what to mind: lost objects, absent machines, warnings, left objects, machines that deviate."""
+    for stage in (*_LOST, Stage.WAITING, Stage.REPLAYED):
+        yield from (f"{one.label} {stage}: {one.reason}" for one in objects if one.stage == stage)
+    for machine in machines:
+        if not machine.registered:
+            yield f"VirtualMachine {machine.namespace}/{machine.name} {machine.waiting_for or 'not registered'}"
+    for one in objects:
+        yield from (f"{one.label}: {words}" for words in one.warnings)
+    yield from (f"{one.label} retained: {one.reason}" for one in objects if one.stage == Stage.RETAINED)
+    yield from _deviations(machines)
+
+
+def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:
+    """Yield one sentence per attribute, however many machines differ in it."""
+    by_attribute: dict[tuple[str, str], list[str]] = {}
+    for machine in machines:
+        for one in machine.deviations:
+            by_attribute.setdefault((one.attribute, one.note), []).append(f"{machine.namespace}/{machine.name}")
+        if machine.backup_version in ("older", "newer"):
+            what = f"restore point that is {machine.backup_version} than the capture"
+            by_attribute.setdefault((what, ""), []).append(f"{machine.namespace}/{machine.name}")
+    for (attribute, note), names in by_attribute.items():
+        yield f"{attribute}: {enumerate_some(names)}" + (f" ({note})" if note else "")
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"1 {noun} is" if len(things) == 1 else f"{len(things)} {noun}s are"
+
+
+def _backup_started(objects: Iterable[Result]) -> str:
+    """Read the backup's start out of a capture's key; '' where nothing was captured."""
+    for one in objects:
+        match one.capture.split("/"):
+            case ["captures", _, started, *_]:
+                return _iso(started)
+    return ""
+
+
+def _iso(compact: str) -> str:
+    try:
+        return archive.moment(compact).isoformat()
+    except ValueError:
+        return ""

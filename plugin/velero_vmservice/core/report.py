@@ -1,0 +1,184 @@
+"""The report of a restore: what became of every object and machine, as it is stored and read back.
+
+One `Result` is stored per object when its replay ends; `core.compose` makes the `Report` of them. Both are shown to
+people in several forms and written here in one. Times are ISO 8601 in UTC, '' where unknown. docs/report.md describes
+every field.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from velero_vmservice import __version__
+from velero_vmservice.core.facts import Document
+
+VersionOrder = Literal["older", "equal", "newer", "unknown"]
+
+
+class Outcome(StrEnum):
+    """How a restore ended as a whole."""
+
+    VERIFIED = "verified"
+    """Every object was replayed, or was there as captured, and is as expected."""
+    RETAINED = "retained"
+    """Nothing failed; some objects exist, differ, and were left as they are."""
+    FAILED = "failed"
+    """No object is verified, and at least one failed."""
+    CANCELLED = "cancelled"
+    """No object is verified or failed, and at least one ran out of time."""
+    MIXED = "mixed"
+    """Some objects are verified or retained, others failed or were cancelled."""
+    UNFINISHED = "unfinished"
+    """Some objects were still under way when the report was made."""
+    EMPTY = "empty"
+    """The restore had no object of ours."""
+
+
+class Change(Document):
+    """A field at which the captured and the live object differ."""
+
+    path: str
+    captured: str
+    live: str
+
+
+class Dropped(Document):
+    """A field of the captured object that was not written."""
+
+    path: str
+    reason: str
+
+
+class Port(Document):
+    """One port of a service."""
+
+    name: str = ""
+    protocol: str = "TCP"
+    port: int
+    target_port: int = 0
+    probe: str = ""
+    """What a TCP probe of the load balancer's port found, in words; '' if none was made."""
+
+
+class MemberResult(Document):
+    """One member of a group."""
+
+    kind: Literal["VirtualMachine", "VirtualMachineGroup"] = "VirtualMachine"
+    name: str
+    linked: bool
+    """Whether VM Operator links it to the group (GroupLinked)."""
+    order: int = 0
+    """Position of its boot order entry, from 0."""
+
+
+class Deviation(Document):
+    """Where a restored machine is not what the guide's section 8 says of its restore type."""
+
+    attribute: str
+    expected: str
+    found: str
+    note: str = ""
+
+
+class MachineResult(Document):
+    """What became of one machine that an object of the restore needs."""
+
+    namespace: str
+    name: str
+    registered: bool
+    waiting_for: str = ""
+    """What it still lacks, in words; '' for a machine that is ready."""
+    restore_type: str = ""
+    """`new`, `existing`, `failover`, or `never lost`; '' for one that did not come."""
+    backup_version_captured: str = ""
+    backup_version_found: str = ""
+    backup_version: VersionOrder = "unknown"
+    """The found version against the captured one."""
+    addresses_before: tuple[str, ...] = ()
+    addresses_after: tuple[str, ...] = ()
+    power_before: str = ""
+    power_after: str = ""
+    group_name: str = ""
+    deviations: tuple[Deviation, ...] = ()
+    timeline: tuple[tuple[str, str], ...] = ()
+    """Time and words of each change."""
+
+
+class Result(Document):
+    """How the replay of one object ended."""
+
+    schema_version: Literal[1] = 1
+    restore: str
+    backup: str
+    kind: str
+    namespace: str
+    name: str
+    source_namespace: str = ""
+    """Namespace in the backup; '' if it is the same."""
+    stage: str
+    """As `core.plan.Stage`."""
+    reason: str
+    action: str = ""
+    """What the last plan said of it: create, skip-identical, update, retain, wait, conflict or blocked."""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    trimmed: tuple[str, ...] = ()
+    """Fields that the target's API version does not know."""
+    changes: tuple[Change, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    parent: str = ""
+    """For a group: the group that it belongs to."""
+    members: tuple[MemberResult, ...] = ()
+    """For a group: its members in boot order."""
+    selected: tuple[str, ...] = ()
+    """For a service: machines that its selector should match."""
+    ports: tuple[Port, ...] = ()
+    addresses_before: tuple[str, ...] = ()
+    """For a service: the load balancer's addresses at backup."""
+    addresses_after: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    """For a service: machines behind it now."""
+    power_before: str = ""
+    """For a group: `spec.powerState` at backup."""
+    remedy: tuple[str, ...] = ()
+    """What a person should do about it, in sentences."""
+    next_commands: tuple[str, ...] = ()
+    """Commands that go on from here, e.g. power the group on."""
+    capture: str = ""
+    """Key of its capture in the bucket."""
+    started: str = ""
+    ended: str = ""
+    timeline: tuple[tuple[str, str], ...] = ()
+    """Time and words of each change."""
+    machines: tuple[MachineResult, ...] = ()
+    """The machines that it needs."""
+    plugin: str = __version__
+
+    @property
+    def label(self) -> str:
+        """The object in words: kind, namespace and name."""
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class Report(Document):
+    """The whole restore. A machine that several objects need is listed once, in `machines`."""
+
+    schema_version: Literal[1] = 1
+    restore: str
+    restore_uid: str
+    backup: str
+    backup_started: str = ""
+    started: str
+    ended: str
+    plugin: str = __version__
+    outcome: Outcome
+    policy: dict[str, str] = {}
+    """The effective policy: setting to value."""
+    next_steps: tuple[str, ...] = ()
+    """What to do now, most urgent first. The first line of each says what; every further line is a command."""
+    warnings: tuple[str, ...] = ()
+    """What to mind, worst first."""
+    objects: tuple[Result, ...] = ()
+    """In plan order: groups, parents first, then services. Their own `machines` are empty here."""
+    machines: tuple[MachineResult, ...] = ()
