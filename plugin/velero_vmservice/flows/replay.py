@@ -38,8 +38,6 @@ BUDGET_SECONDS: Final = 4.0
 
 What it has begun is bounded by the timeouts of the adapters.
 """
-DRY_RUN_UNSUPPORTED: Final = "does not support dry run"
-"""The API server's words about a webhook that cannot be asked without consequences; the create itself asks it."""
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
@@ -161,22 +159,25 @@ class Replays:
             if view.observed is None:
                 task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
                 continue
-            pending = rounds.pending(task)
-            step = plan.decide(
-                subject,
-                run=run,
-                observed=view.observed,
-                gates=view.gates(subject),
-                pending=pending,
-                written=task.written,
-            )
-            if step.action in (Action.CREATE, Action.UPDATE) and (words := rounds.holds_back(task)):
-                task.take(step)
-                task.tell(f"every VM is ready; {words}", self._clock.now())
+            if self._given_up(rounds, task):
                 continue
-            coming = {one.ref.name for one in pending if one.is_group and one.ref.namespace == subject.ref.namespace}
-            self._take(task, subject, step, view, coming=coming)
+            step = plan.decide(subject, rounds.view(task, subject, run, view))
+            if step.action in (Action.CREATE, Action.UPDATE):
+                task.take(step)
+                if words := rounds.holds_back(task):
+                    task.tell(f"every VM is ready; {words}", self._clock.now())
+                    continue
+            self._steps.take(task, subject, step, rounds=rounds, run=run)
             task.decided_at, decided = view.at, True
+
+    def _given_up(self, rounds: Rounds, task: Task) -> bool:
+        """Fail an object of a strict restore that cannot become whole any more; say whether it was."""
+        lost = rounds.given_up()
+        if lost is None or task.stage is not Stage.WAITING or task.written:
+            return False
+        words = f"not replayed: the policy is mode=strict, and {lost.replay.destination} {lost.stage}: {lost.reason}"
+        task.tell(words, self._clock.now(), stage=Stage.FAILED)
+        return True
 
     def _in_turn(self, rounds: Rounds) -> list[Task]:
         """Return the open tasks in plan order, those that waited longest for a decision first.
@@ -192,61 +193,5 @@ class Replays:
                 words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
                 task.tell(f"{words} {task.replay.target}", self._clock.now(), stage=Stage.FAILED)
         subjects = [task.subject for task in by_ref.values() if task.subject is not None]
-        in_order = [by_ref[subject.ref] for subject in plan.in_order(subjects)]
+        in_order = [by_ref[subject.ref] for subject in order.in_order(subjects)]
         return sorted(in_order, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
-
-    def _take(self, task: Task, subject: Subject, step: Step, view: NamespaceRound, *, coming: Collection[str]) -> None:
-        """Do what was decided for one object."""
-        task.take(step)
-        now = self._clock.now()
-        match step.action:
-            case Action.WAIT:
-                task.tell(step.reason, now)
-            case Action.CREATE | Action.UPDATE:
-                self._write(task, subject, step, view.observed.live(subject.ref) if view.observed else None)
-            case Action.VERIFY:
-                self._verify(task, subject, step, view, coming=coming)
-            case Action.RETAIN:
-                task.tell(step.reason, now, stage=Stage.RETAINED)
-            case Action.FAIL:
-                task.tell(step.reason, now, stage=Stage.FAILED)
-
-    def _write(self, task: Task, subject: Subject, step: Step, live: Manifest | None) -> None:
-        """Create or update the object after a dry run; what the API server refuses is final, the rest is not."""
-        now = self._clock.now()
-        try:
-            try:
-                self._send(subject, live, dry_run=True)
-            except Rejected as error:
-                if DRY_RUN_UNSUPPORTED not in error.message:
-                    raise
-            self._send(subject, live, dry_run=False)
-        except (AlreadyExists, NotFound) as error:
-            task.tell(f"observed again: {error.message}", now)
-        except VmServiceError as error:
-            task.tell(str(error), now, stage=None if error.transient else Stage.FAILED)
-        else:
-            done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
-            task.written = True
-            log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
-            task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
-
-    def _send(self, subject: Subject, live: Manifest | None, *, dry_run: bool) -> None:
-        if live is None:
-            self._cluster.create(subject.wanted, dry_run=dry_run)
-        else:
-            version, change = subject.wanted.version, compare.change(subject.wanted, live)
-            self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
-
-    def _verify(
-        self, task: Task, subject: Subject, step: Step, view: NamespaceRound, *, coming: Collection[str]
-    ) -> None:
-        if view.observed is None or task.before is None:
-            return
-        found = verification.verify(subject, view.observed, task.before, coming=coming)
-        task.notes = found.notes
-        now = self._clock.now()
-        if found.done:
-            task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
-        else:
-            task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.readiness import STABLE_SECONDS
+from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
     from velero_vmservice.core.plan import Subject
@@ -42,6 +43,8 @@ class Rounds:
         self.captures = Absence()
         self.results = Absence()
         self.waiting_told = False
+        self.policy = RestorePolicy()
+        """As the Restore said at the last poll."""
 
     def open_tasks(self) -> list[Task]:
         """Return the tasks that something is still to be done for."""
@@ -55,8 +58,16 @@ class Rounds:
             if task is not but and task.stage is Stage.WAITING and task.subject is not None
         ]
 
+    def captured_power(self, namespace: str) -> dict[str, str]:
+        """Return `spec.powerState` at backup of each group that this restore replays into a namespace."""
+        return {
+            task.subject.ref.name: task.before.power_state
+            for task in self.tasks.values()
+            if task.subject and task.before and task.subject.is_group and task.subject.ref.namespace == namespace
+        }
+
     def holds_back(self, task: Task) -> str:
-        """Say what is still unknown that may have to come before a task's object, or ''.
+        """Say what is still unknown, or in strict mode shut, that has to be settled before a task's object; or ''.
 
         After a restart operations become known as Velero polls them, one after the other: once one is polled
         again, all the others have been. A group whose capture could not be read yet may be anybody's parent.
@@ -67,4 +78,20 @@ class Rounds:
             unread = other.subject is None and other.replay.target == task.replay.target
             if unread and other.replay.kind == VIRTUAL_MACHINE_GROUP:
                 return f"waits for the capture of {other.replay.destination}"
+        return self._shut(task) if self.policy.mode == "strict" else ""
+
+    def _shut(self, task: Task) -> str:
+        """Say which other object keeps a strict restore from creating anything."""
+        for other in self.tasks.values():
+            if other is task or other.gate_open or other.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED):
+                continue
+            why = f"{other.stage}: {other.reason}"
+            return f"the policy is mode=strict, and {other.replay.destination} is not ready ({why})"
         return ""
+
+    def given_up(self) -> Task | None:
+        """Return an object for whose sake a strict restore creates nothing any more, if there is one."""
+        if self.policy.mode != "strict":
+            return None
+        over = (Stage.FAILED, Stage.CANCELLED)
+        return next((one for one in self.tasks.values() if one.stage in over and not one.gate_open), None)

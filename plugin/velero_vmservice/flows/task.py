@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core.actions import Progress
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import Gate, Stability, gate
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.compare import Difference
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
@@ -40,6 +41,14 @@ class Task:
     """What to mind about where the object was read from, whatever is decided."""
     written: bool = False
     """Whether this process has created or updated the object."""
+    action: str = ""
+    """What the last plan said of it."""
+    differences: tuple[Difference, ...] = ()
+    gate_open: bool = False
+    asked_power: bool = False
+    """Whether this process has asked for power for the object's machines."""
+    since: datetime | None = None
+    """When the present stage began."""
     stage: Stage = Stage.WAITING
     reason: str = "looking for the VMs"
     warnings: tuple[str, ...] = ()
@@ -61,14 +70,19 @@ class Task:
         self.trimmed, self.remarks = source.trimmed, source.remarks
 
     def take(self, step: Step) -> None:
-        """Remember a decision's counts and warnings."""
+        """Remember a decision, its counts and warnings."""
+        self.action, self.gate_open = step.action, step.gate_open
         self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
+        if step.differences or step.action != Action.SKIP:
+            self.differences = step.differences
 
     def tell(self, reason: str, now: datetime, *, stage: Stage | None = None) -> None:
         """Remember where the object stands, in words; a change is kept in the timeline."""
         changed = reason != self.reason or (stage is not None and stage != self.stage)
         if not changed:
             return  # the same time again, so that Velero need not store its list of operations at every poll
+        if stage is not None and stage != self.stage:
+            self.since = now
         self.stage, self.reason, self.updated = stage or self.stage, reason, now
         if len(self.timeline) < TIMELINE_LENGTH:
             self.timeline.append((now.isoformat(), f"{self.stage}: {reason}"))

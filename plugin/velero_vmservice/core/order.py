@@ -1,0 +1,87 @@
+"""What has to come before an object is created: parent groups before their children, groups before services.
+
+Either order converges in VM Operator, but parents first avoids its error back-off
+(virtualmachinegroup_controller.go), and a group that is created over machines without a unique id has them placed anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core import nesting
+from velero_vmservice.core.facts import GroupFacts, boot_order_members, group_facts
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from velero_vmservice.core.observation import Observation
+    from velero_vmservice.core.plan import Subject
+
+
+def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
+    """Sort: groups before services, parents before children, then by name; cycles keep their names' order."""
+    known = {subject.ref: subject for subject in subjects}
+
+    def depth(subject: Subject) -> int:
+        level, seen = 0, {subject.ref}
+        while subject.topology.parent:
+            parent = ObjectRef(subject.ref.kind, subject.ref.namespace, subject.topology.parent)
+            if parent in seen or parent not in known:
+                break
+            seen.add(parent)
+            subject, level = known[parent], level + 1
+        return level
+
+    return sorted(known.values(), key=lambda one: (not one.is_group, depth(one) if one.is_group else 0, one.ref))
+
+
+def first(subject: Subject, pending: Iterable[Subject]) -> Subject | None:
+    """Return an object that has to come before this one and is still to be replayed.
+
+    A service waits for the groups of its machines, a group for its parent; a parent that nobody replays is not
+    waited for.
+    """
+    groups = [
+        one for one in pending if one.is_group and one.ref != subject.ref and one.ref.namespace == subject.ref.namespace
+    ]
+    if not subject.is_group:
+        needs = set(subject.topology.needs)
+        return next((one for one in groups if not needs.isdisjoint(one.topology.needs)), None)
+    return next((one for one in groups if one.ref.name == subject.topology.parent), None)
+
+
+def cycles(subjects: Iterable[Subject], observed: Observation) -> Mapping[str, str]:
+    """Return, for each group of a namespace that contains itself, the chain in words.
+
+    What is live is overridden by what is to be replayed under the same name.
+    """
+    groups: dict[str, GroupFacts] = {name: group_facts(live) for name, live in observed.groups.items()}
+    replayed = [one for one in subjects if one.is_group and one.ref.namespace == observed.namespace]
+    groups |= {one.ref.name: group_facts(one.wanted) for one in replayed}
+    return {
+        name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain
+    }
+
+
+def unplaced(subject: Subject, observed: Observation) -> set[str]:
+    """Return machines of nested groups that are there which a new root group would send to placement.
+
+    Placement is the root's, for the whole tree, and asks for every member without a unique id
+    (virtualmachinegroup_controller.go, reconcilePlacement).
+    """
+    found: set[str] = set()
+    nested = [member.name for member in subject.topology.members if member.kind == VIRTUAL_MACHINE_GROUP.name]
+    seen = {subject.ref.name}
+    while nested:
+        name = nested.pop()
+        if name in seen or name not in observed.groups:
+            continue
+        seen.add(name)
+        for member in boot_order_members(observed.groups[name]):
+            machine = observed.machines.get(member.name)
+            if member.kind == VIRTUAL_MACHINE_GROUP.name:
+                nested.append(member.name)
+            elif machine is not None and not machine.unique_id:
+                found.add(machine.name)
+    return found

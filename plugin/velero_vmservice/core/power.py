@@ -1,0 +1,230 @@
+"""Powering on what a restore brought back, if it was asked to, in the order that VM Operator keeps.
+
+Groups are powered through their own `spec.powerState`, so that boot order and delays are VM Operator's, and only once
+every member is linked: with one missing it would apply the state again and again
+(virtualmachinegroup_controller.go). Machines without such a group are powered by their own. Asked afresh at every
+look; a wish that is already there is not written again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.core import topology
+from velero_vmservice.core.facts import boot_order_members
+from velero_vmservice.core.manifest import (
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    ObjectRef,
+    compact_time,
+    condition,
+    is_true,
+    mapping,
+    sequence,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from velero_vmservice.core.machine import Machine
+    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.observation import Observation
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.restore_policy import RestorePolicy
+
+ON: Final = "PoweredOn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One merge patch that asks for power."""
+
+    ref: ObjectRef
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerStep:
+    """What to ask for now, and what is still to come of what was asked."""
+
+    wishes: tuple[Wish, ...] = ()
+    waiting: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Powering:
+    """What a power decision rests on."""
+
+    run: RestoreRun
+    policy: RestorePolicy
+    observed: Observation
+    captured: Mapping[str, str]
+    """`spec.powerState` at backup of each group that this restore replays, by name."""
+    coming: Collection[str] = ()
+    """Groups of the namespace that are still to be replayed."""
+
+    def asks_for(self, group: str) -> bool:
+        """Say whether this restore powers on a group by its own powerState."""
+        if group not in self.captured:
+            return False
+        return self.policy.power == "on" or self.captured[group] == ON
+
+    def through(self, group: str) -> str:
+        """Return the group through which a group's members are powered, the outermost that is asked for; '' if none."""
+        found, seen = "", set[str]()
+        while group and group not in seen:
+            seen.add(group)
+            live = self.observed.groups.get(group)
+            if self.asks_for(group) or (live is not None and live.spec.get("powerState") == ON):
+                found = group
+            group = str(live.spec.get("groupName", "")) if live else ""
+        return found
+
+
+def decide(subject: Subject, powering: Powering) -> PowerStep:
+    """Decide what to ask for, for one verified object; nothing at all unless the policy says so."""
+    if powering.policy.power == "leave":
+        return PowerStep()
+    return _group(subject, powering) if subject.is_group else _service(subject, powering)
+
+
+def _group(subject: Subject, powering: Powering) -> PowerStep:
+    name = subject.ref.name
+    through = powering.through(name)
+    machines = [one for one in _machines(powering.observed, {name})]
+    if not through:
+        return _by_their_own(subject, machines, powering)
+    if through != name:
+        return _follow(machines, notes=(f"powered through its group {through}",))
+    tree = _tree(powering.observed, name)
+    if unlinked := [*_unlinked(subject, tree, powering)]:
+        return PowerStep(waiting=tuple(unlinked))
+    everybody = _machines(powering.observed, tree)
+    wish = _group_wish(powering.observed.groups[name], everybody, powering.run)
+    followed = _follow(everybody)
+    return PowerStep(
+        wishes=(Wish(ref=subject.ref, change=wish),) if wish else (), waiting=followed.waiting, notes=followed.notes
+    )
+
+
+def _service(subject: Subject, powering: Powering) -> PowerStep:
+    selector = subject.topology.expected_labels()
+    chosen = [one for one in powering.observed.machines.values() if selector and topology.matches(selector, one.labels)]
+    grouped = [one for one in chosen if powering.through(one.group_name)]
+    alone = [one for one in chosen if one not in grouped]
+    own, followed = _by_their_own(subject, alone, powering), _follow(grouped)
+    waiting = [*own.waiting, *followed.waiting]
+    running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
+    waiting += [f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving]
+    return PowerStep(wishes=own.wishes, waiting=tuple(waiting), notes=(*own.notes, *followed.notes))
+
+
+def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering) -> PowerStep:
+    """Power machines that no group powers; a machine of somebody else's group is left to that group."""
+    wanted, notes = [], []
+    for one in machines:
+        facts = subject.topology.machine(one.name)
+        if powering.policy.power == "captured" and (facts is None or facts.power_state != ON):
+            continue
+        if one.group_name in powering.observed.groups and one.group_name not in powering.captured:
+            notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
+            continue
+        wanted.append(one)
+    wishes = tuple(
+        Wish(
+            ref=ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, one.name),
+            change={"spec": {"powerState": ON}},
+        )
+        for one in wanted
+        if one.power_state != ON and one.asked_power != ON and not one.power_checks
+    )
+    followed = _follow(wanted)
+    return PowerStep(wishes=wishes, waiting=followed.waiting, notes=(*notes, *followed.notes))
+
+
+def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerStep:
+    """Say which machines do not run yet; one that is held back is told and not waited for."""
+    held = [one for one in machines if one.power_checks and one.power_state != ON]
+    waiting = [words for one in machines if one not in held for words in _not_running(one)]
+    return PowerStep(
+        waiting=tuple(waiting),
+        notes=(
+            *notes,
+            *(f"{one.name} is held back by {', '.join(one.power_checks)}: power it on when that is gone" for one in held),
+        ),
+    )
+
+
+def _not_running(machine: Machine) -> Iterator[str]:
+    if machine.power_state != ON:
+        yield f"{machine.name} is {machine.power_state or 'in no known power state'}"
+    elif machine.power_synced is False:
+        yield f"{machine.name} has not taken the power state yet (VirtualMachinePowerStateSynced)"
+    elif not machine.addresses:
+        yield f"{machine.name} runs and has no address yet"
+
+
+def _group_wish(live: Manifest, machines: list[Machine], run: RestoreRun) -> Mapping[str, Any] | None:
+    """Return the change that makes VM Operator apply the power state, or None where it has been asked.
+
+    A group that says PoweredOn already, over machines that were restored in place, is asked to apply it again, once.
+    """
+    if live.spec.get("powerState") != ON:
+        return {"spec": {"powerState": ON}}
+    asked = compact_time(live.spec.get("nextForcePowerStateSyncTime"))
+    set_since = max(asked, _applied_at(live))
+    off = [one for one in machines if one.power_state != ON and not one.power_checks]
+    if off and set_since < run.started:
+        return {"spec": {"nextForcePowerStateSyncTime": "now"}}
+    return None
+
+
+def _applied_at(live: Manifest) -> str:
+    """Return when the power state was last set; the webhook notes it (virtualmachinegroup_mutator.go)."""
+    return compact_time(live.annotations.get("vmoperator.vmware.com.protected/last-updated-power-state-time"))
+
+
+def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[str]:
+    absent = {one.name for one in subject.topology.members if not one.found}
+    for name in sorted(tree):
+        live = powering.observed.groups[name]
+        linked = {
+            (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
+            for entry in sequence(live.status.get("members"))
+            if is_true(condition(mapping(entry), "GroupLinked"))
+        }
+        for member in boot_order_members(live):
+            gone = name == subject.ref.name and member.name in absent
+            if (member.kind, member.name) not in linked and not gone:
+                yield f"not powered on before {member.kind} {member.name} is linked to {name}"
+    for name in sorted(set(powering.coming) & {one.name for one in subject.topology.members}):
+        yield f"not powered on before {VIRTUAL_MACHINE_GROUP.name} {name} is replayed"
+
+
+def _tree(observed: Observation, root: str) -> set[str]:
+    """Return the live groups below a group, itself included."""
+    found, todo = set[str](), [root]
+    while todo:
+        name = todo.pop()
+        if name in found or name not in observed.groups:
+            continue
+        found.add(name)
+        members = boot_order_members(observed.groups[name])
+        todo += [one.name for one in members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+    return found
+
+
+def _machines(observed: Observation, groups: Collection[str]) -> list[Machine]:
+    """Return the machines that are linked members of the groups, by name."""
+    names = {
+        one.name
+        for name in groups
+        if name in observed.groups
+        for one in boot_order_members(observed.groups[name])
+        if one.kind == VIRTUAL_MACHINE.name
+    }
+    found = [observed.machines[name] for name in sorted(names) if name in observed.machines]
+    return [one for one in found if one.group_name in groups]

@@ -1,0 +1,110 @@
+"""Do what was decided for one object, and tell how far it has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from velero_vmservice.core import deadlines, power, verification
+from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
+from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.plan import Action, Stage
+from velero_vmservice.flows.writing import Writer
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.plan import Step, Subject
+    from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.core.power import PowerStep
+    from velero_vmservice.flows.probing import Probing
+    from velero_vmservice.flows.rounds import Rounds
+    from velero_vmservice.flows.task import Task
+
+log = structlog.get_logger()
+
+
+class Steps:
+    """Carries out decisions; what is left undone by a fault is decided again at the next look."""
+
+    def __init__(self, *, cluster: Cluster, clock: Clock, probing: Probing) -> None:
+        self._clock = clock
+        self._writer = Writer(cluster)
+        self._probing = probing
+
+    def take(self, task: Task, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:
+        """Carry out one decision and give up on what its stage's deadline has passed for."""
+        task.take(step)
+        now = self._clock.now()
+        match step.action:
+            case Action.WAIT | Action.BLOCKED if not step.final:
+                words = f"blocked: {step.reason}" if step.action is Action.BLOCKED else step.reason
+                task.tell(words, now)
+            case Action.CREATE | Action.UPDATE:
+                observed = rounds.namespaces[subject.ref.namespace].observed
+                self._write(task, subject, step, observed.live(subject.ref) if observed else None)
+            case Action.SKIP:
+                self._verify(task, subject, step, rounds=rounds, run=run)
+            case Action.RETAIN:
+                task.tell(step.reason, now, stage=Stage.RETAINED)
+            case _:
+                task.tell(f"{step.action}: {step.reason}", now, stage=Stage.FAILED)
+        if words := deadlines.passed(task.stage, task.since or task.started, run, rounds.policy, now=now):
+            task.tell(f"{words}: {task.reason}", now, stage=Stage.FAILED)
+
+    def _write(self, task: Task, subject: Subject, step: Step, live: Manifest | None) -> None:
+        """Create or update the object; what the API server refuses is final, the rest is not."""
+        now = self._clock.now()
+        try:
+            self._writer.replay(subject, live)
+        except (AlreadyExists, NotFound) as error:
+            task.tell(f"observed again: {error.message}", now)
+        except VmServiceError as error:
+            task.tell(str(error), now, stage=None if error.transient else Stage.FAILED)
+        else:
+            done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
+            task.written = True
+            log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
+            task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
+
+    def _verify(self, task: Task, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:
+        observed = rounds.namespaces[subject.ref.namespace].observed
+        if observed is None or task.before is None:
+            return
+        now, coming = self._clock.now(), rounds.coming(task)
+        found = verification.verify(subject, observed, task.before, coming=coming)
+        task.notes, task.commands = found.notes, found.commands
+        if not found.done and task.stage is not Stage.POWERING:
+            task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
+            return
+        powering = power.Powering(
+            run=run,
+            policy=rounds.policy,
+            observed=observed,
+            captured=rounds.captured_power(subject.ref.namespace),
+            coming=coming,
+        )
+        decided = power.decide(subject, powering)
+        waiting = [*self._power(task, decided, subject.wanted.version), *decided.waiting, *found.missing]
+        if not waiting and rounds.policy.probe == "tcp" and not subject.is_group:
+            waiting = self._probing.probe(task, subject, observed)
+        task.notes = (*task.notes, *decided.notes)
+        if waiting:
+            task.tell(enumerate_some(waiting), now, stage=Stage.POWERING)
+        else:
+            task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
+
+    def _power(self, task: Task, decided: PowerStep, version: str) -> list[str]:
+        """Ask for power; say what is to be asked again."""
+        problems = []
+        for wish in decided.wishes:
+            try:
+                self._writer.ask_for_power(wish, version)
+            except Rejected as error:
+                problems.append(f"{wish.ref} cannot be powered on: {error}")
+            except VmServiceError as error:
+                problems.append(str(error))
+            else:
+                task.tell(f"power asked for through {wish.ref}", self._clock.now(), stage=Stage.POWERING)
+        return problems
