@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from velero_vmservice.core import policy
-from velero_vmservice.core.actions import ResourceSelector, RestoreOutcome, StartsNoOperation
+from velero_vmservice.core.actions import RestoreOutcome, StartsNoOperation
 from velero_vmservice.core.manifest import (
     CUSTOM_RESOURCE_DEFINITION,
     ENDPOINT_SLICE,
@@ -28,6 +28,7 @@ from velero_vmservice.core.operation import RestoreRun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from velero_vmservice.core.actions import ResourceSelector
     from velero_vmservice.flows.restore_point import RestorePoints
     from velero_vmservice.flows.supervisor import Supervisor
 
@@ -55,7 +56,7 @@ class LeaveAction(StartsNoOperation):
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for everything that may have to be skipped; each item is decided by itself."""
         names = {policy.IMAGE_RESOURCE, *self._supervisor.ever_restricted, *(kind.resource for kind in _OTHER_KINDS)}
-        return ResourceSelector(included_resources=tuple(sorted(names)))
+        return policy.selected(names)
 
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from velero_vmservice.core import policy
-from velero_vmservice.core.actions import BackupOutcome, ResourceSelector, StartsNoOperation
+from velero_vmservice.core.actions import BackupOutcome, StartsNoOperation
 from velero_vmservice.core.archive import BackupRun
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import Manifest
@@ -19,6 +19,7 @@ from velero_vmservice.core.manifest import Manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from velero_vmservice.core.actions import ResourceSelector
     from velero_vmservice.flows.namespace import NamespaceFactsOnce
     from velero_vmservice.flows.seal import Sealing
     from velero_vmservice.flows.supervisor import Supervisor
@@ -36,7 +37,7 @@ class WithholdAction(StartsNoOperation):
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for everything that may be restricted; the cluster decides at each item."""
-        return ResourceSelector(included_resources=tuple(sorted(self._supervisor.ever_restricted)))
+        return policy.selected(self._supervisor.ever_restricted)
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Mark the item to be left out; write its namespace's facts if nobody has yet."""

@@ -128,6 +128,17 @@ def test_an_administrator_adds_and_removes() -> None:
     assert "certificates.cert-manager.io" not in names
 
 
+def test_what_most_items_are_is_nothing_that_is_restricted() -> None:
+    assert set(EVERY) & set(policy.COMMON_RESOURCES) == OURS & set(EVERY)
+    assert IMAGE not in policy.COMMON_RESOURCES
+
+
+def test_a_selector_never_excludes_what_it_includes() -> None:
+    selector = policy.selected({"widgets.example.com", "jobs.batch"})
+    assert selector.included_resources == ("jobs.batch", "widgets.example.com")
+    assert set(policy.COMMON_RESOURCES) - set(selector.excluded_resources) == {"jobs.batch"}
+
+
 def test_images_stay_in_the_backup_and_are_skipped_at_restore() -> None:
     assert IMAGE not in policy.restricted_resources(supervisor=True)
     assert policy.IMAGE_RESOURCE == IMAGE

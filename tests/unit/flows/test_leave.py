@@ -129,7 +129,10 @@ def test_skipped_with_its_reason_or_untouched(case: Case, where: str, log: LogCa
 
 
 def test_velero_is_not_even_asked_about_secrets(world: World) -> None:
-    names = set(world.app.actions.restore["leave"].applies_to().included_resources)
+    selector = world.app.actions.restore["leave"].applies_to()
+    names = set(selector.included_resources)
+    assert {"secrets", "configmaps", "pods"} <= set(selector.excluded_resources)
+    assert not names & set(selector.excluded_resources)
     assert not {"secrets", "configmaps", "pods", "namespaces"} & names
     assert {
         "services",

@@ -154,6 +154,13 @@ def test_velero_calls_us_without_any_look_at_the_cluster(world: World) -> None:
     )
 
 
+def test_velero_is_told_of_common_kinds_to_pass_over_but_for_those_that_an_administrator_restricts() -> None:
+    selector = World(add=("jobs.batch",)).app.actions.backup["withhold"].applies_to()
+    assert {"configmaps", "secrets", "pods", "deployments.apps", "services"} <= set(selector.excluded_resources)
+    assert "jobs.batch" in selector.included_resources
+    assert not set(selector.included_resources) & set(selector.excluded_resources)
+
+
 def test_an_administrator_may_restrict_more_and_less() -> None:
     world = World(add=("widgets.example.com",), remove=("certificates.cert-manager.io",))
     widget = obj("Widget", "w", api="example.com/v1")
