@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from velero_vmservice.core.ports import Clock
 
-CLUSTER_SCOPED: Final = frozenset({kinds.NAMESPACE, kinds.PERSISTENT_VOLUME, kinds.CUSTOM_RESOURCE_DEFINITION})
+CLUSTER_SCOPED: Final = frozenset(
+    {kinds.NAMESPACE, kinds.PERSISTENT_VOLUME, kinds.CUSTOM_RESOURCE_DEFINITION, kinds.CAPABILITIES}
+)
 
 SERVED: Final[Mapping[Kind, Sequence[str]]] = MappingProxyType(
     {

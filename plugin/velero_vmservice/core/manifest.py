@@ -52,6 +52,7 @@ POD: Final = Kind("", "pods", "Pod")
 CUSTOM_RESOURCE_DEFINITION: Final = Kind(
     "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"
 )
+CAPABILITIES: Final = Kind("iaas.vmware.com", "capabilities", "Capabilities")
 BACKUP: Final = Kind("velero.io", "backups", "Backup")
 RESTORE: Final = Kind("velero.io", "restores", "Restore")
 BACKUP_STORAGE_LOCATION: Final = Kind("velero.io", "backupstoragelocations", "BackupStorageLocation")
