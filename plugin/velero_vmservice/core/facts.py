@@ -5,15 +5,13 @@ The facts answer at restore: is this the same machine, what is it still missing,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from velero_vmservice.core import policy
+from velero_vmservice.core import policy, virtual_machine
 from velero_vmservice.core.manifest import Manifest, is_true, mapping, sequence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from velero_vmservice.core.references import references
 
 
 class Document(BaseModel):
@@ -43,6 +41,20 @@ class MachineFacts(Document):
     """False for a guest cluster's node, which VM Operator leaves out of its records."""
     record: Literal["current", "outdated", "unknown"] = "unknown"
     """What VM Operator says of the record that the VADP backup carries (absent in 8.0 U3)."""
+    volumes: dict[str, str] = {}
+    """Volume name to claim name: a restore keeps the former and changes the latter."""
+    lifecycle_annotations: dict[str, str] = {}
+    """The created-at and upgraded-to annotations, which a restore in place keeps (guide 8.1.3)."""
+    user_annotations: tuple[str, ...] = ()
+    """Names only: a value may be large or a secret, and a short secret can be guessed from its digest."""
+    instance_id: str = ""
+    """Cloud-init's, which a restore to new resets (guide 8.1.5)."""
+    image: str = ""
+    restored: bool = False
+    """Whether it carried RegisterVM's mark already: it stays on a machine for good."""
+    failed_over: bool = False
+    references: dict[str, tuple[str, ...]] = {}
+    """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
 
 
 class Member(Document):
@@ -81,22 +93,31 @@ class NamespaceFacts(Document):
 def machine_facts(vm: Manifest) -> MachineFacts:
     """Read a VirtualMachine of any served version (vm-service 4.6)."""
     spec, status = vm.spec, vm.status
+    volumes = virtual_machine.volumes(vm)
     return MachineFacts(
         name=vm.name,
         uid=vm.uid,
         unique_id=str(status.get("uniqueID", "")),
         bios_uuid=str(status.get("biosUUID") or spec.get("biosUUID") or ""),
         instance_uuid=str(status.get("instanceUUID") or spec.get("instanceUUID") or ""),
-        power_state=power_state(vm),
+        power_state=virtual_machine.power_state(vm),
         backup_version=vm.annotations.get(policy.BACKUP_VERSION_ANNOTATION, ""),
         group_name=str(spec.get("groupName", "")),
         zone=str(status.get("zone") or vm.labels.get(policy.ZONE_LABEL, "")),
-        addresses=addresses(vm),
+        addresses=virtual_machine.addresses(vm),
         labels={str(key): str(value) for key, value in vm.labels.items()},
-        claims=tuple(sorted(set(claims(vm)))),
-        bootstrap=tuple(sorted(set(_bootstrap_references(spec.get("bootstrap"))) | set(_legacy_bootstrap(spec)))),
-        recorded=is_recorded(vm),
+        claims=tuple(sorted(set(volumes.values()))),
+        bootstrap=virtual_machine.bootstrap(vm),
+        recorded=virtual_machine.is_recorded(vm),
         record=_record(vm),
+        volumes=volumes,
+        lifecycle_annotations=virtual_machine.lifecycle_annotations(vm),
+        user_annotations=virtual_machine.user_annotations(vm),
+        instance_id=virtual_machine.instance_id(vm),
+        image=virtual_machine.image(vm),
+        restored=policy.RESTORED_ANNOTATION in vm.annotations,
+        failed_over=policy.FAILED_OVER_ANNOTATION in vm.annotations,
+        references=references(vm),
     )
 
 
@@ -121,58 +142,8 @@ def boot_order_members(group: Manifest) -> tuple[Member, ...]:
     )
 
 
-def power_state(vm: Manifest) -> str:
-    """Return `PoweredOn`, `PoweredOff`, `Suspended` or '' in today's spelling; v1alpha1 began them in lower case."""
-    state = str(vm.status.get("powerState", ""))
-    return state[:1].upper() + state[1:]
-
-
-def addresses(vm: Manifest) -> tuple[str, ...]:
-    """Return the primary addresses, v4 first."""
-    network = mapping(vm.status.get("network"))
-    found = (network.get("primaryIP4"), network.get("primaryIP6"), vm.status.get("vmIp"))
-    return tuple(str(address) for address in found if address)
-
-
-def claims(vm: Manifest) -> Iterator[str]:
-    """Yield the names of the claims that `spec.volumes` uses."""
-    for volume in sequence(vm.spec.get("volumes")):
-        name = mapping(mapping(volume).get("persistentVolumeClaim")).get("claimName")
-        if name:
-            yield str(name)
-
-
-def is_recorded(vm: Manifest) -> bool:
-    """Say whether VM Operator records the machine for restore (vmprovider_vm.go, label.go)."""
-    node = any(label in vm.labels for label in policy.GUEST_CLUSTER_LABELS)
-    return not node or policy.FORCE_BACKUP_ANNOTATION in vm.annotations
-
-
 def _record(vm: Manifest) -> Literal["current", "outdated", "unknown"]:
     condition = vm.condition("VirtualMachineBackupUpToDate")
     if condition is None:
         return "unknown"
     return "current" if is_true(condition) else "outdated"
-
-
-def _bootstrap_references(value: Any) -> Iterator[str]:
-    """Yield every `{name, key}` selector below `spec.bootstrap` (vmprovider_utils.go)."""
-    if isinstance(value, list):
-        for entry in value:
-            yield from _bootstrap_references(entry)
-    if not isinstance(value, dict):
-        return
-    if isinstance(value.get("name"), str) and isinstance(value.get("key"), str):
-        yield value["name"]
-    if isinstance(value.get("rawProperties"), str):
-        yield value["rawProperties"]
-    for entry in value.values():
-        yield from _bootstrap_references(entry)
-
-
-def _legacy_bootstrap(spec: Any) -> Iterator[str]:
-    """Yield v1alpha1's `spec.vmMetadata` references."""
-    metadata = mapping(spec.get("vmMetadata"))
-    for key in ("secretName", "configMapName"):
-        if metadata.get(key):
-            yield str(metadata[key])

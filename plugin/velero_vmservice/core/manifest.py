@@ -53,6 +53,17 @@ CUSTOM_RESOURCE_DEFINITION: Final = Kind(
     "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"
 )
 CAPABILITIES: Final = Kind("iaas.vmware.com", "capabilities", "Capabilities")
+VIRTUAL_MACHINE_CLASS: Final = Kind(VM_OPERATOR_GROUP, "virtualmachineclasses", "VirtualMachineClass")
+"""Namespaced since v1alpha2."""
+VIRTUAL_MACHINE_SET_RESOURCE_POLICY: Final = Kind(
+    VM_OPERATOR_GROUP, "virtualmachinesetresourcepolicies", "VirtualMachineSetResourcePolicy"
+)
+STORAGE_CLASS: Final = Kind("storage.k8s.io", "storageclasses", "StorageClass")
+"""Not namespaced; vCenter makes one for each storage policy."""
+SUBNET: Final = Kind("crd.nsx.vmware.com", "subnets", "Subnet")
+SUBNET_SET: Final = Kind("crd.nsx.vmware.com", "subnetsets", "SubnetSet")
+VIRTUAL_NETWORK: Final = Kind("vmware.com", "virtualnetworks", "VirtualNetwork")
+NETWORK: Final = Kind("netoperator.vmware.com", "networks", "Network")
 BACKUP: Final = Kind("velero.io", "backups", "Backup")
 RESTORE: Final = Kind("velero.io", "restores", "Restore")
 BACKUP_STORAGE_LOCATION: Final = Kind("velero.io", "backupstoragelocations", "BackupStorageLocation")

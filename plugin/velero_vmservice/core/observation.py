@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import (
     CNS_REGISTER_VOLUME,
     ENDPOINTS,
@@ -17,13 +18,13 @@ from velero_vmservice.core.manifest import (
     mapping,
     sequence,
 )
-from velero_vmservice.core.readiness import Volumes, read_machine
+from velero_vmservice.core.readiness import Volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Kind, ObjectRef
-    from velero_vmservice.core.readiness import Machine
 
 OBSERVED_KINDS = (
     VIRTUAL_MACHINE,

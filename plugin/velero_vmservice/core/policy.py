@@ -195,6 +195,20 @@ RESTORED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/restored-vm"
 FAILED_OVER_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/failed-over-vm"
 SNAPSHOT_REVERT_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/snapshot-revert-in-progress"
 BACKUP_VERSION_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/backup-version"
+INSTANCE_ID_ANNOTATIONS: Final = (f"{VM_OPERATOR_GROUP}/cloud-init-instance-id", f"{VM_OPERATOR_GROUP}/instance-id")
+"""Cloud-init's instance id where the spec names none: VM Operator's spelling, and the guide's (8.1.5)."""
+CREATED_AT_ANNOTATIONS: Final = (
+    f"{VM_OPERATOR_GROUP}/created-at-build-version",
+    f"{VM_OPERATOR_GROUP}/created-at-schema-version",
+)
+UPGRADED_TO_ANNOTATIONS: Final = (
+    f"{VM_OPERATOR_GROUP}/upgraded-to-build-version",
+    f"{VM_OPERATOR_GROUP}/upgraded-to-schema-version",
+    f"{VM_OPERATOR_GROUP}/upgraded-to-feature-version",
+)
+"""With those above, the five that a machine restored in place keeps (guide 8.1.3)."""
+INFRASTRUCTURE_DOMAINS: Final = ("vmware.com", "topology.kubernetes.io", "velero.io", "kubectl.kubernetes.io")
+"""Labels and annotations of these domains, and of those below, are the platform's; all others are the user's."""
 FORCE_BACKUP_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/force-enable-backup"
 
 GUEST_CLUSTER_LABELS: Final = ("capw.vmware.com/cluster.role", "capv.vmware.com/cluster.role")

@@ -10,49 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import policy
-from velero_vmservice.core.facts import addresses, claims, power_state
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from velero_vmservice.core.facts import MachineFacts
-
-_PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
-"""A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
+    from velero_vmservice.core.machine import Machine
 
 STABLE_SECONDS: Final = 5.0
 """RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What one observation says of a VirtualMachine; only what the gates ask for, so that 10,000 fit."""
-
-    name: str
-    uid: str
-    deleting: bool
-    paused: str
-    """Who paused it, in words; '' if nobody."""
-    unique_id: str
-    created: bool
-    backup_paused: bool
-    reverting: bool
-    restored: bool
-    failed_over: bool
-    instance_uuid: str
-    bios_uuid: str
-    backup_version: str
-    group_name: str
-    power_state: str
-    addresses: tuple[str, ...]
-    serving: bool
-    """False while a readiness probe has not passed."""
-    labels: Mapping[str, str]
-    claims: tuple[str, ...]
-    owner_groups: tuple[tuple[str, str], ...]
-    """Name and UID of each VirtualMachineGroup that owns it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,44 +40,6 @@ class Gate:
     """The very object that was backed up, alive: nothing has to settle."""
     registered: bool = False
     """The machine is there and stays: if it is gone at the next look, something took it away."""
-
-
-def read_machine(vm: Manifest) -> Machine:
-    """Read a VirtualMachine of any served version."""
-    status, spec, annotations = vm.status, vm.spec, vm.annotations
-    backup = vm.condition("VirtualMachineBackupUpToDate") or {}
-    ready = vm.condition("Ready")
-    return Machine(
-        name=vm.name,
-        uid=vm.uid,
-        deleting=vm.deleting,
-        paused=_paused(vm),
-        unique_id=str(status.get("uniqueID", "")),
-        created=is_true(vm.condition("VirtualMachineCreated")) or status.get("phase") == "Created",
-        backup_paused=backup.get("status") == "False" and backup.get("reason") == "VirtualMachineBackupPaused",
-        reverting=policy.SNAPSHOT_REVERT_ANNOTATION in annotations,
-        restored=policy.RESTORED_ANNOTATION in annotations or policy.FAILED_OVER_ANNOTATION in annotations,
-        failed_over=policy.FAILED_OVER_ANNOTATION in annotations,
-        instance_uuid=str(spec.get("instanceUUID") or status.get("instanceUUID") or ""),
-        bios_uuid=str(status.get("biosUUID") or spec.get("biosUUID") or ""),
-        backup_version=annotations.get(policy.BACKUP_VERSION_ANNOTATION, ""),
-        group_name=str(spec.get("groupName", "")),
-        power_state=power_state(vm),
-        addresses=addresses(vm),
-        serving=not _PROBES & mapping(spec.get("readinessProbe")).keys() or is_true(ready),
-        labels={str(key): str(value) for key, value in vm.labels.items()},
-        claims=tuple(claims(vm)),
-        owner_groups=tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name),
-    )
-
-
-def _paused(vm: Manifest) -> str:
-    for annotation in policy.PAUSE_ANNOTATIONS:
-        if annotation in vm.annotations:
-            return f"paused by RegisterVM or an administrator (annotation {annotation})"
-    if by := vm.labels.get(policy.PAUSED_LABEL):
-        return f"paused by {by} (label {policy.PAUSED_LABEL})"
-    return ""
 
 
 def gate(machine: Machine | None, expected: MachineFacts | None, volumes: Volumes) -> Gate:
@@ -143,7 +70,7 @@ def remarks(machine: Machine, expected: MachineFacts) -> Iterator[str]:
 
 def _is_reregistered(machine: Machine, expected: MachineFacts) -> bool:
     """Say whether RegisterVM brought the machine; it leaves a mark on one that it restores in place."""
-    return machine.uid != expected.uid or machine.restored
+    return machine.uid != expected.uid or machine.restored or machine.failed_over
 
 
 def _another(machine: Machine, expected: MachineFacts | None) -> str:

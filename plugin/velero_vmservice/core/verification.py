@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.plan import Subject
-    from velero_vmservice.core.readiness import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

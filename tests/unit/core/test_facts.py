@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import condition, group, m, obj, vm
-from velero_vmservice.core import facts
+from velero_vmservice.core import facts, policy
+from velero_vmservice.core.archive import canonical
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class Case:
 
 def plain(version: str, status: dict[str, Any], **rest: Any) -> dict[str, Any]:
     return obj("VirtualMachine", "web-1", api=f"vmoperator.vmware.com/{version}", status=status, **rest)
+
+
+def annotated(*, spec: dict[str, Any] | None = None, **annotations: str) -> dict[str, Any]:
+    return vm("web-1", meta={"annotations": annotations}, spec=spec)
 
 
 IDS = {"uniqueID": "vm-1", "biosUUID": "b", "instanceUUID": "i", "zone": "z1"}
@@ -67,6 +72,51 @@ CASES = [
         want={"claims": ()},
     ),
     Case(why="claims sorted, each once", given=vm("web-1", claims=["b", "a", "a"]), want={"claims": ("a", "b")}),
+    Case(
+        why="volume names with their claims",
+        given=vm("web-1", spec={"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "web-1-data"}}]}),
+        want={"volumes": {"data": "web-1-data"}, "claims": ("web-1-data",)},
+    ),
+    Case(
+        why="the five annotations with their values, the user's by name only, nobody else's",
+        given=annotated(
+            **dict.fromkeys((*policy.CREATED_AT_ANNOTATIONS, *policy.UPGRADED_TO_ANNOTATIONS), "1"),
+            **{"example.com/token": "secret", "plain": "", "a.vmware.com/x": "", "velero.io/y": ""},
+        ),
+        want={
+            "lifecycle_annotations": dict.fromkeys(
+                (*policy.CREATED_AT_ANNOTATIONS, *policy.UPGRADED_TO_ANNOTATIONS), "1"
+            ),
+            "user_annotations": ("example.com/token", "plain"),
+        },
+    ),
+    Case(
+        why="cloud-init's instance id of the spec",
+        given=annotated(
+            **{"vmoperator.vmware.com/cloud-init-instance-id": "old"},
+            spec={"bootstrap": {"cloudInit": {"instanceID": "i-1"}}},
+        ),
+        want={"instance_id": "i-1"},
+    ),
+    *[
+        Case(
+            why=f"cloud-init's instance id of the annotation {name}",
+            given=annotated(**{f"vmoperator.vmware.com/{name}": "i-1"}, spec={"bootstrap": {"cloudInit": {}}}),
+            want={"instance_id": "i-1"},
+        )
+        for name in ("cloud-init-instance-id", "instance-id")
+    ],
+    Case(
+        why="image of v1alpha3 and later",
+        given=vm("web-1", spec={"image": {"kind": "VirtualMachineImage", "name": "vmi-1"}, "imageName": "Linux 5"}),
+        want={"image": "vmi-1"},
+    ),
+    Case(why="image of older versions", given=vm("web-1", spec={"imageName": "vmi-1"}), want={"image": "vmi-1"}),
+    Case(
+        why="marks of an earlier restore",
+        given=annotated(**{"vmoperator.vmware.com/restored-vm": ""}),
+        want={"restored": True, "failed_over": False},
+    ),
     Case(why="no record known in 8.0 U3", given=vm("web-1"), want={"record": "unknown", "recorded": True}),
     Case(
         why="record current",
@@ -172,3 +222,20 @@ def test_group_members_keep_kind_and_boot_order() -> None:
 @pytest.mark.parametrize("spec", [{}, {"bootOrder": None}, {"bootOrder": [None, {}, {"members": ["x", None]}]}])
 def test_a_group_without_members(spec: dict[str, Any]) -> None:
     assert facts.boot_order_members(m(obj("VirtualMachineGroup", "tier", spec=spec))) == ()
+
+
+def test_a_document_of_the_older_writer_still_reads() -> None:
+    older = {
+        "schema_version": 1,
+        "namespace": "shop",
+        "observed_at": "2026-03-01T12:00:00Z",
+        "machines": [{"name": "web-1", "uid": "u", "claims": ["web-1-data"], "labels": {"app": "shop"}}],
+    }
+    (found,) = facts.NamespaceFacts.model_validate(older).machines
+    assert (found.name, found.claims) == ("web-1", ("web-1-data",))
+    assert (found.volumes, found.references, found.image, found.restored) == ({}, {}, "", False)
+
+
+def test_no_value_of_a_users_annotation_is_stored() -> None:
+    given = annotated(**{"example.com/password": "correct horse"})
+    assert b"correct horse" not in canonical(facts.machine_facts(m(given)))

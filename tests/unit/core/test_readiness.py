@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import condition, m, machine, vm
+from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.readiness import (
     STABLE_SECONDS,
     VANISHED,
@@ -16,7 +17,6 @@ from velero_vmservice.core.readiness import (
     Volumes,
     dead_owner,
     gate,
-    read_machine,
     remarks,
 )
 
@@ -235,20 +235,3 @@ def test_remarks(meta: dict[str, Any], spec: dict[str, Any], words: str) -> None
     found = " ".join(remarks(read_machine(m(vm("web-1", meta=meta, spec=spec))), expected))
     assert words in found
     assert bool(found) is bool(words)
-
-
-@pytest.mark.parametrize(
-    ("probe", "conditions", "serving"),
-    [
-        (None, [], True),
-        ({"tcpSocket": {"port": 80}}, [], False),
-        ({"tcpSocket": {"port": 80}}, [condition("Ready", "False")], False),
-        ({"tcpSocket": {"port": 80}}, [condition("Ready")], True),
-        ({"guestHeartbeat": {}}, [], False),
-        ({"guestInfo": [{"key": "ready"}]}, [condition("Ready")], True),
-        ({"periodSeconds": 10}, [], True),
-    ],
-)
-def test_a_probe_decides_whether_a_machine_serves(probe: Any, conditions: list[Any], serving: bool) -> None:  # noqa: FBT001 - a table
-    spec = {} if probe is None else {"readinessProbe": probe}
-    assert read_machine(m(vm("web-1", spec=spec, status={"conditions": conditions}))).serving is serving

@@ -1,0 +1,114 @@
+"""The observed machine: what one look at a VirtualMachine says, kept small enough for 10,000 of them.
+
+It holds what the gates and the comparison after a restore ask for, never the object. Strings that repeat from
+machine to machine are kept once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from sys import intern
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core import policy, virtual_machine
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
+"""A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What one observation says of a VirtualMachine."""
+
+    name: str
+    uid: str
+    deleting: bool
+    paused: str
+    """Who paused it, in words; '' if nobody."""
+    unique_id: str
+    created: bool
+    backup_paused: bool
+    reverting: bool
+    """Whether it is being reverted to a snapshot, or is to be (guide 7.2.1)."""
+    restored: bool
+    """Whether it carries RegisterVM's mark; the mark stays after a later power-on (vm-service 4.5)."""
+    failed_over: bool
+    """The same for a failover from another vCenter."""
+    instance_uuid: str
+    bios_uuid: str
+    backup_version: str
+    group_name: str
+    power_state: str
+    addresses: tuple[str, ...]
+    serving: bool
+    """False while a readiness probe has not passed."""
+    labels: Mapping[str, str]
+    lifecycle_annotations: Mapping[str, str]
+    """The created-at and upgraded-to annotations (guide 8.1.3)."""
+    user_annotations: tuple[str, ...]
+    """Names only, as in the facts."""
+    instance_id: str
+    """Cloud-init's."""
+    image: str
+    volumes: Mapping[str, str]
+    """Volume name to claim name."""
+    owner_groups: tuple[tuple[str, str], ...]
+    """Name and UID of each VirtualMachineGroup that owns it."""
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The claims that are its disks."""
+        return tuple(self.volumes.values())
+
+
+def read_machine(vm: Manifest) -> Machine:
+    """Read a VirtualMachine of any served version."""
+    status, spec, annotations = vm.status, vm.spec, vm.annotations
+    backup = vm.condition("VirtualMachineBackupUpToDate") or {}
+    ready = vm.condition("Ready")
+    return Machine(
+        name=vm.name,
+        uid=vm.uid,
+        deleting=vm.deleting,
+        paused=_paused(vm),
+        unique_id=str(status.get("uniqueID", "")),
+        created=is_true(vm.condition("VirtualMachineCreated")) or status.get("phase") == "Created",
+        backup_paused=backup.get("status") == "False" and backup.get("reason") == "VirtualMachineBackupPaused",
+        reverting=policy.SNAPSHOT_REVERT_ANNOTATION in annotations or bool(virtual_machine.snapshot_reverted_to(vm)),
+        restored=policy.RESTORED_ANNOTATION in annotations,
+        failed_over=policy.FAILED_OVER_ANNOTATION in annotations,
+        instance_uuid=str(spec.get("instanceUUID") or status.get("instanceUUID") or ""),
+        bios_uuid=str(status.get("biosUUID") or spec.get("biosUUID") or ""),
+        backup_version=annotations.get(policy.BACKUP_VERSION_ANNOTATION, ""),
+        group_name=intern(str(spec.get("groupName", ""))),
+        power_state=intern(virtual_machine.power_state(vm)),
+        addresses=virtual_machine.addresses(vm),
+        serving=not _PROBES & mapping(spec.get("readinessProbe")).keys() or is_true(ready),
+        labels=_shared(vm.labels.items()),
+        lifecycle_annotations=_shared(virtual_machine.lifecycle_annotations(vm).items()),
+        user_annotations=tuple(map(intern, virtual_machine.user_annotations(vm))),
+        instance_id=virtual_machine.instance_id(vm),
+        image=intern(virtual_machine.image(vm)),
+        volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
+        owner_groups=tuple(
+            (intern(one.name), intern(one.uid)) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name
+        ),
+    )
+
+
+def _shared(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the pairs with each string kept once in the process: application and tier repeat in every machine."""
+    return {intern(str(key)): intern(str(value)) for key, value in pairs}
+
+
+def _paused(vm: Manifest) -> str:
+    for annotation in policy.PAUSE_ANNOTATIONS:
+        if annotation in vm.annotations:
+            return f"paused by RegisterVM or an administrator (annotation {annotation})"
+    if by := vm.labels.get(policy.PAUSED_LABEL):
+        return f"paused by {by} (label {policy.PAUSED_LABEL})"
+    return ""
