@@ -5,9 +5,11 @@ The facts answer at restore: is this the same machine, what is it still missing,
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.dataclasses import dataclass
 
 from velero_vmservice.core import policy, virtual_machine
 from velero_vmservice.core.manifest import Manifest, is_true, mapping, sequence
@@ -20,8 +22,9 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class MachineFacts(Document):
-    """One VirtualMachine at the time of the backup."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
+class MachineFacts:
+    """One VirtualMachine at the time of the backup, read back like a `Document`; slots, so that 10,000 fit."""
 
     name: str
     uid: str = ""
@@ -33,7 +36,7 @@ class MachineFacts(Document):
     group_name: str = ""
     zone: str = ""
     addresses: tuple[str, ...] = ()
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
     bootstrap: tuple[str, ...] = ()
     """Names of the Secrets and ConfigMaps that `spec.bootstrap` refers to."""
@@ -41,9 +44,9 @@ class MachineFacts(Document):
     """False for a guest cluster's node, which VM Operator leaves out of its records."""
     record: Literal["current", "outdated", "unknown"] = "unknown"
     """What VM Operator says of the record that the VADP backup carries (absent in 8.0 U3)."""
-    volumes: dict[str, str] = {}
+    volumes: dict[str, str] = field(default_factory=dict)
     """Volume name to claim name: a restore keeps the former and changes the latter."""
-    lifecycle_annotations: dict[str, str] = {}
+    lifecycle_annotations: dict[str, str] = field(default_factory=dict)
     """The created-at and upgraded-to annotations, which a restore in place keeps (guide 8.1.3)."""
     user_annotations: tuple[str, ...] = ()
     """Names only: a value may be large or a secret, and a short secret can be guessed from its digest."""
@@ -53,7 +56,7 @@ class MachineFacts(Document):
     restored: bool = False
     """Whether it carried RegisterVM's mark already: it stays on a machine for good."""
     failed_over: bool = False
-    references: dict[str, tuple[str, ...]] = {}
+    references: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
 
 

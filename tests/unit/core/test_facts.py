@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit import builders
 from tests.unit.builders import condition, group, m, obj, vm
 from velero_vmservice.core import facts, policy
 from velero_vmservice.core.archive import canonical
@@ -238,4 +239,11 @@ def test_a_document_of_the_older_writer_still_reads() -> None:
 
 def test_no_value_of_a_users_annotation_is_stored() -> None:
     given = annotated(**{"example.com/password": "correct horse"})
-    assert b"correct horse" not in canonical(facts.machine_facts(m(given)))
+    stored = canonical(builders.facts(given))
+    assert b"example.com/password" in stored
+    assert b"correct horse" not in stored
+
+
+def test_a_field_of_a_newer_writer_is_passed_over() -> None:
+    newer = canonical(builders.facts(vm("web-1"))).replace(b'"uid":', b'"later":1,"uid":')
+    assert facts.NamespaceFacts.model_validate_json(newer) == builders.facts(vm("web-1"))
