@@ -34,6 +34,8 @@ class Machine:
     backup_paused: bool
     reverting: bool
     """Whether it is being reverted to a snapshot, or is to be (guide 7.2.1)."""
+    reverted: bool
+    """Whether it ever was."""
     restored: bool
     """Whether it carries RegisterVM's mark; the mark stays after a later power-on (vm-service 4.5)."""
     failed_over: bool
@@ -79,6 +81,7 @@ def read_machine(vm: Manifest) -> Machine:
         created=is_true(vm.condition("VirtualMachineCreated")) or status.get("phase") == "Created",
         backup_paused=backup.get("status") == "False" and backup.get("reason") == "VirtualMachineBackupPaused",
         reverting=policy.SNAPSHOT_REVERT_ANNOTATION in annotations or bool(virtual_machine.snapshot_reverted_to(vm)),
+        reverted=is_true(vm.condition("VirtualMachineSnapshotRevertSucceeded")),
         restored=policy.RESTORED_ANNOTATION in annotations,
         failed_over=policy.FAILED_OVER_ANNOTATION in annotations,
         instance_uuid=str(spec.get("instanceUUID") or status.get("instanceUUID") or ""),

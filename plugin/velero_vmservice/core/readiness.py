@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core.backup_version import VersionAge, compare_versions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -40,6 +42,10 @@ class Gate:
     """The very object that was backed up, alive: nothing has to settle."""
     registered: bool = False
     """The machine is there and stays: if it is gone at the next look, something took it away."""
+    blocked: bool = False
+    """Waiting does not help: another machine has the name, and a person has to act."""
+    by_hand: bool = False
+    """A snapshot revert keeps WCP from registering the machine: somebody may have to call RegisterVM (guide 7.2.1)."""
 
 
 def gate(machine: Machine | None, expected: MachineFacts | None, volumes: Volumes) -> Gate:
@@ -50,12 +56,13 @@ def gate(machine: Machine | None, expected: MachineFacts | None, volumes: Volume
     if machine is None:
         return Gate(ready=False, reason="not registered yet")
     if words := _another(machine, expected):
-        return Gate(ready=False, reason=words)
+        return Gate(ready=False, reason=words, blocked=True)
     words = _unregistered(machine)
     if not words and expected and not _is_reregistered(machine, expected):
         return Gate(ready=True, never_lost=True, registered=True)
     words = words or _missing_volume(machine, volumes)
-    return Gate(ready=not words, reason=words, registered=not machine.deleting)
+    by_hand = bool(words) and (machine.reverting or (machine.backup_paused and machine.reverted))
+    return Gate(ready=not words, reason=words, registered=not machine.deleting, by_hand=by_hand)
 
 
 def remarks(machine: Machine, expected: MachineFacts) -> Iterator[str]:
@@ -63,8 +70,7 @@ def remarks(machine: Machine, expected: MachineFacts) -> Iterator[str]:
     if machine.failed_over and (difference := _difference(machine, expected)):
         yield f"{machine.name} was failed over and has another identity ({difference})"
     found, captured = machine.backup_version, expected.backup_version
-    older = found.isdecimal() and captured.isdecimal() and int(found) < int(captured)
-    if older and _is_reregistered(machine, expected):
+    if compare_versions(found, captured) is VersionAge.OLDER and _is_reregistered(machine, expected):
         yield f"{machine.name} comes from an older restore point (backup version {found}, the capture has {captured})"
 
 
@@ -100,11 +106,19 @@ def _unregistered(machine: Machine) -> str:
     if machine.paused:
         return machine.paused
     if machine.reverting:
-        return "is being reverted to a snapshot; register it manually afterwards"
+        return (
+            "is being reverted to a snapshot; afterwards nothing registers it by itself:"
+            " call RegisterVM for it if it was also restored"
+        )
     if not machine.unique_id:
         return "registered, but VM Operator has not found its vSphere machine yet"
     if not machine.created:
         return "registered, but VM Operator has not reconciled it yet (VirtualMachineCreated is not True)"
+    if machine.backup_paused and machine.reverted:
+        return (
+            "restored in vCenter, or reverted to a snapshot, and not registered since (VirtualMachineBackupPaused):"
+            " after a revert nothing registers it by itself, so call RegisterVM for it"
+        )
     if machine.backup_paused:
         return "restored in vCenter, but not registered again yet (VirtualMachineBackupPaused)"
     return ""
@@ -123,12 +137,13 @@ def _missing_volume(machine: Machine, volumes: Volumes) -> str:
 def dead_owner(machine: Machine, groups: Mapping[str, str]) -> str:
     """Name an owning group that no longer exists, or ''; `groups` maps live group names to UIDs.
 
-    The garbage collector deletes such a machine within seconds, faster than any poll (vm-service fact 3).
+    The garbage collector deletes such a machine within seconds, faster than any poll (vm-service fact 3); but not
+    one that another owner still holds.
     """
-    for name, uid in machine.owner_groups:
-        if groups.get(name) != uid:
-            return f"carries an ownerReference to a lost VirtualMachineGroup {name}: Kubernetes will delete it"
-    return ""
+    dead = [name for name, uid in machine.owner_groups if groups.get(name) != uid]
+    if not dead or len(dead) < len(machine.owner_groups):
+        return ""
+    return f"carries an ownerReference to a lost VirtualMachineGroup {dead[0]}: Kubernetes will delete it"
 
 
 VANISHED: Final = (

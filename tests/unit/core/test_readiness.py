@@ -25,6 +25,7 @@ CAPTURED = machine(uid="old", instance_uuid="instance-of-web-1", bios_uuid="bios
 BACKUP_PAUSED = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
 BACKUP_FAILED = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupFailed")
 CREATED = condition("VirtualMachineCreated")
+REVERTED = condition("VirtualMachineSnapshotRevertSucceeded")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Case:
     ready: bool = False
     words: str = ""
     volumes: Volumes = field(default_factory=Volumes)
+    blocked: bool = False
+    by_hand: bool = False
 
 
 def annotated(name: str, value: str = "") -> dict[str, Any]:
@@ -69,12 +72,31 @@ CASES = [
     Case(
         why="reverted to a snapshot",
         given=vm("web-1", meta=annotated("snapshot-revert-in-progress")),
-        words="reverted to a snapshot",
+        words="being reverted to a snapshot; afterwards nothing registers it by itself: call RegisterVM",
+        by_hand=True,
+    ),
+    Case(
+        why="about to be reverted to a snapshot",
+        given=vm("web-1", spec={"currentSnapshotName": "before-upgrade"}),
+        words="being reverted to a snapshot",
+        by_hand=True,
+    ),
+    Case(
+        why="reverted to a snapshot, which VM Operator takes for a restore",
+        given=vm("web-1", status={"conditions": [CREATED, BACKUP_PAUSED, REVERTED]}),
+        words="after a revert nothing registers it by itself, so call RegisterVM",
+        by_hand=True,
+    ),
+    Case(
+        why="reverted long ago, and settled",
+        given=vm("web-1", status={"conditions": [CREATED, REVERTED]}),
+        ready=True,
     ),
     Case(
         why="another machine by both UUIDs",
         given=vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),
-        words="another machine of that name",
+        words="is another machine of that name (instance UUID x, the backup has instance-of-web-1)",
+        blocked=True,
     ),
     Case(why="a machine is told by either UUID", given=vm("web-1", spec={"instanceUUID": "x"}), ready=True),
     Case(
@@ -124,6 +146,7 @@ def test_gate(case: Case) -> None:
     assert case.words in found.reason
     assert bool(found.reason) is not case.ready
     assert not found.never_lost
+    assert (found.blocked, found.by_hand) == (case.blocked, case.by_hand)
 
 
 def test_the_machine_that_was_backed_up_is_ready_whatever_its_version_and_volumes() -> None:
@@ -216,6 +239,12 @@ def test_an_owner_that_is_gone_is_recognised_by_uid(groups: dict[str, str], dead
     words = dead_owner(read_machine(m(vm("web-1", meta=owner("old")))), groups)
     assert bool(words) is dead
     assert not dead or "tier" in words
+
+
+def test_one_live_owner_keeps_a_machine() -> None:
+    two = {"ownerReferences": owner("old")["ownerReferences"] + owner("new")["ownerReferences"]}
+    assert not dead_owner(read_machine(m(vm("web-1", meta=two))), {"tier": "new"})
+    assert dead_owner(read_machine(m(vm("web-1", meta=two))), {"tier": "newer"})
 
 
 REMARKS = [
