@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from velero_vmservice.core.operation import RestoreRun
 
 _LOST: Final = (Stage.FAILED, Stage.CANCELLED)
-_FALLBACK_REMEDY: Final = "Correct the cause, then repeat the restore: what is there as captured is left alone."
+_LEFT_ALONE: Final = "what is there already, as captured, is left alone"
+_REMEDIES: Final = {
+    Stage.FAILED: f"Correct the cause, then repeat the restore: {_LEFT_ALONE}.",
+    Stage.CANCELLED: f"Repeat the restore when what it waited for is there: {_LEFT_ALONE}.",
+}
+"""What to do about an object whose result does not say it."""
 NOTHING_TO_DO: Final = (
     "Nothing to do: every object is back and verified, and no machine is powered off that ran at backup."
 )
@@ -106,31 +111,35 @@ def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
 
 
 def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
-    """Yield what to do: what failed, what never came, what was left alone, then power."""
-    for stage in _LOST:
-        for one in (one for one in objects if one.stage == stage):
-            yield "\n".join((f"{one.label} {stage}: {' '.join(one.remedy) or _FALLBACK_REMEDY}", *one.next_commands))
-    if absent := [f"{one.namespace}/{one.name}" for one in machines if not one.registered]:
-        words = (
-            "see that the VADP restore brings it, and that RegisterVM runs"
-            if len(absent) == 1
-            else ("see that the VADP restore brings them, and that RegisterVM runs for each")
-        )
-        yield f"{_count(absent, 'machine')} not registered: {words}: {enumerate_some(absent)}."
-    for one in objects:
-        if one.remedy and one.stage not in _LOST:
-            yield f"{one.label}: {' '.join(one.remedy)}"
+    """Yield what to do: what failed, what never came, what ran out of time, what was left alone, then power."""
+    yield from _mend(objects, Stage.FAILED)
+    absent = [f"{one.namespace}/{one.name}" for one in machines if not one.registered]
+    if absent:
+        words = "see in the VADP product that it is restored, and in vCenter that RegisterVM has run"
+        yield f"{_count(absent, 'machine')} not registered, {words}: {enumerate_some(absent)}."
+    yield from _mend(objects, Stage.CANCELLED)
+    yield from (f"{one.label}: {' '.join(one.remedy)}" for one in objects if one.remedy and one.stage not in _LOST)
     if waiting := [one.label for one in objects if not Stage(one.stage).final]:
-        yield f"Wait: {_count(waiting, 'object')} still under way: {enumerate_some(waiting)}."
+        yield f"Wait, {_count(waiting, 'object')} still under way: {enumerate_some(waiting)}."
     commands = tuple(dict.fromkeys(line for one in objects if one.stage not in _LOST for line in one.next_commands))
-    off = [one for one in machines if one.power_after == "PoweredOff" and one.power_before != "PoweredOff"]
+    off = [one for one in machines if one.power_after == "PoweredOff" and one.power_before == "PoweredOn"]
     if commands or off:
-        words = f"Power on: {_count(off, 'machine')} powered off that ran at backup." if off else "Go on from here."
-        yield "\n".join((words, *commands))
+        words = f"When the application may run, power it on: {_count(off, 'machine')} off that ran at backup."
+        yield "\n".join((words if off else "Go on from here.", *commands))
     elif outcome(objects) is Outcome.VERIFIED and not absent:
         yield NOTHING_TO_DO
     elif outcome(objects) is Outcome.EMPTY:
         yield "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
+
+
+def _mend(objects: Iterable[Result], stage: Stage) -> Iterator[str]:
+    """Yield one step per remedy, however many objects share it."""
+    by_remedy: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for one in (one for one in objects if one.stage == stage):
+        remedy = " ".join(one.remedy) or _REMEDIES[stage]
+        by_remedy.setdefault((remedy, one.next_commands), []).append(one.label)
+    for (remedy, commands), labels in by_remedy.items():
+        yield "\n".join((f"{enumerate_some(labels)} {stage}. {remedy}", *commands))
 
 
 def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:

@@ -1,0 +1,321 @@
+"""Restores to report on: a realistic one with every kind of trouble, and a large one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from velero_vmservice.core.compose import compose
+from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.report import Change, Deviation, Dropped, MachineResult, MemberResult, Port, Result
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.report import Report
+
+GROUP, SERVICE = "VirtualMachineGroup", "VirtualMachineService"
+RUN = RestoreRun(
+    name="shop-after-incident",
+    namespace="velero",
+    uid="3f0c6f0e-8f53-4d0e-9d0f-0d7c0a3e9a11",
+    started="20261122T200000Z",
+    backup="nightly-20261122",
+    namespace_mapping={},
+    update_existing=False,
+)
+ENDED = "2026-11-23T00:00:00+00:00"
+POLICY = {
+    "conflict": "retain (existingResourcePolicy)",
+    "mode": "best-effort",
+    "label mismatch": "warn",
+    "capture": "prefer",
+    "clusterIp": "drop",
+    "VIP": "drop",
+    "power": "leave",
+}
+_ZONE = "topology.kubernetes.io/zone"
+
+
+def at(clock: str) -> str:
+    """Return the ISO time of a clock reading on the evening of the restore."""
+    return f"2026-11-22T{clock}+00:00"
+
+
+def result(kind: str, name: str, stage: str, reason: str, **rest: Any) -> Result:
+    """Build one object's result."""
+    namespace = rest.pop("namespace", "shop")
+    plural = f"{kind.lower()}s"
+    return Result(
+        restore=RUN.name,
+        backup=RUN.backup,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        stage=stage,
+        reason=reason,
+        capture=f"captures/{RUN.backup}/20261122T190000Z/objects/{plural}/{namespace}/{name}.json",
+        **{"started": at("20:00:05"), "ended": at("20:41:30"), **rest},
+    )
+
+
+def machine(name: str, **rest: Any) -> MachineResult:
+    """Build a machine that came back as the guide says, but for what is given."""
+    last = rest.pop("last", 11)
+    return MachineResult(
+        **{
+            "namespace": "shop",
+            "name": name,
+            "registered": True,
+            "restore_type": "new",
+            "backup_version_captured": "1795377600000",
+            "backup_version_found": "1795377600000",
+            "backup_version": "equal",
+            "addresses_before": (f"10.20.0.{last}",),
+            "power_before": "PoweredOn",
+            "power_after": "PoweredOff",
+            "timeline": ((at("20:00:10"), "not registered yet"), (at("20:38:40"), "ready")),
+            **rest,
+        }
+    )
+
+
+def members(*names: str, groups: tuple[str, ...] = (), missing: tuple[str, ...] = ()) -> tuple[MemberResult, ...]:
+    """Build a group's members: nested groups first, each its own boot order entry."""
+    return (
+        *(MemberResult(kind=GROUP, name=name, linked=name not in missing, order=at) for at, name in enumerate(groups)),
+        *(MemberResult(name=name, linked=name not in missing, order=len(groups)) for name in names),
+    )
+
+
+def power_on(namespace: str, group: str) -> str:
+    patch = '{"spec":{"powerState":"PoweredOn"}}'
+    return f"kubectl -n {namespace} patch virtualmachinegroup {group} --type merge -p '{patch}'"
+
+
+def _waited(end: str, words: str, *, stage: str, waited_for: str) -> tuple[tuple[str, str], ...]:
+    return (
+        (at("20:00:10"), f"waiting: {waited_for}"),
+        (at("20:39:00"), "replayed: created; looking whether VM Operator has taken it up"),
+        (at(end), f"{stage}: {words}"),
+    )
+
+
+_ABSENT: Any = {
+    "registered": False,
+    "waiting_for": "not registered yet",
+    "restore_type": "",
+    "backup_version_found": "",
+    "backup_version": "unknown",
+    "power_after": "",
+    "timeline": ((at("20:00:10"), "not registered yet"),),
+}
+DB1 = machine("shop-db-1", last=11, group_name="shop-db")
+DB2 = machine("shop-db-2", last=12, **_ABSENT)
+CACHE = machine("shop-cache-1", last=15, group_name="shop-cache", restore_type="existing")
+WEB1 = machine("shop-web-1", last=21, group_name="shop-web")
+WEB2 = machine(
+    "shop-web-2",
+    last=22,
+    group_name="shop-web",
+    backup_version_found="1795291200000",
+    backup_version="older",
+    timeline=(
+        (at("20:00:10"), "not registered yet"),
+        (at("20:12:20"), "paused by RegisterVM or an administrator"),
+        (at("20:14:00"), "waits for PVC restored-a1b2c3 (registering)"),
+        (at("20:38:40"), "ready"),
+    ),
+)
+WEB3 = machine(
+    "shop-web-3",
+    last=23,
+    group_name="shop-web",
+    deviations=(
+        Deviation(attribute="label tier", expected="web", found="wbe", note="the service shop-web does not select it"),
+        Deviation(attribute=f"label {_ZONE}", expected="removed", found="zone-b", note="guide 8.1.2, restore to new"),
+    ),
+)
+BILLING = tuple(
+    machine(f"billing-{one}", namespace="billing", last=30 + one, group_name="billing", power_after="PoweredOff")
+    for one in (1, 2)
+)
+
+
+def results() -> tuple[Result, ...]:
+    """A two-tier shop with nested groups where much went wrong, and a billing application where nothing did."""
+    return (*_shop_groups(), *_shop_services(), *_billing())
+
+
+def _shop_groups() -> tuple[Result, ...]:
+    cancelled = "Velero's time for the operation is over (itemOperationTimeout)"
+    return (
+        result(
+            GROUP,
+            "shop",
+            "verified",
+            "as expected",
+            action="create",
+            members=members(groups=("shop-db", "shop-web"), missing=("shop-db",)),
+            notes=("VirtualMachineGroup shop-db is no member now",),
+            power_before="PoweredOn",
+            next_commands=(power_on("shop", "shop"),),
+            dropped=(Dropped(path="spec.powerState", reason="power is the administrator's: nothing is powered on"),),
+            ended=at("20:00:20"),
+            timeline=((at("20:00:12"), "replayed: created"), (at("20:00:20"), "verified: as expected")),
+        ),
+        result(
+            GROUP,
+            "shop-db",
+            "cancelled",
+            f"{cancelled}; it was waiting: shop-db-2: not registered yet",
+            action="wait",
+            parent="shop",
+            members=members("shop-db-1", "shop-db-2", missing=("shop-db-1", "shop-db-2")),
+            machines=(DB1, DB2),
+            ended=ENDED,
+            timeline=(
+                (at("20:00:10"), "waiting: shop-db-1: not registered yet; shop-db-2: not registered yet"),
+                (at("20:38:40"), "waiting: shop-db-2: not registered yet"),
+                (ENDED, f"cancelled: {cancelled}"),
+            ),
+        ),
+        result(
+            GROUP,
+            "shop-web",
+            "verified",
+            "as expected",
+            action="create",
+            parent="shop",
+            members=members("shop-web-1", "shop-web-2", "shop-web-3", groups=("shop-cache",)),
+            machines=(WEB1, WEB2, WEB3),
+            trimmed=("spec.bootOrder[0].powerOffDelay",),
+            timeline=_waited("20:41:30", "as expected", stage="verified", waited_for="shop-web-2: not registered yet"),
+        ),
+        result(
+            GROUP,
+            "shop-cache",
+            "verified",
+            "was there already, as captured",
+            action="skip-identical",
+            parent="shop-web",
+            members=members("shop-cache-1"),
+            machines=(CACHE,),
+            ended=at("20:00:20"),
+            timeline=((at("20:00:20"), "verified: was there already, as captured"),),
+        ),
+    )
+
+
+def _shop_services() -> tuple[Result, ...]:
+    return (
+        result(
+            SERVICE,
+            "shop-web",
+            "verified",
+            "as expected",
+            action="create",
+            selected=("shop-web-1", "shop-web-2", "shop-web-3"),
+            ports=(
+                Port(name="https", port=443, target_port=8443, probe="closed: the machines are off"),
+                Port(name="http", port=80, target_port=8080),
+            ),
+            addresses_before=("192.0.2.10",),
+            addresses_after=("192.0.2.44",),
+            notes=("load balancer address: 192.0.2.10 → 192.0.2.44",),
+            warnings=("shop-web-3 is not selected: its label tier is wbe, not web",),
+            dropped=(
+                Dropped(path="spec.clusterIp", reason="belongs to the lost cluster's range; policy clusterIp=drop"),
+                Dropped(path="metadata.annotations[ncp/healthCheckNodePort]", reason="residue of the provider"),
+            ),
+            machines=(WEB1, WEB2, WEB3),
+            timeline=_waited("20:41:30", "as expected", stage="verified", waited_for="shop-web-2: not registered yet"),
+        ),
+        result(
+            SERVICE,
+            "shop-db",
+            "failed",
+            "a Service shop-db is there that is not VM Operator's, which would overwrite it",
+            action="blocked",
+            remedy=("Rename or remove that Service, then repeat the restore.",),
+            selected=("shop-db-1", "shop-db-2"),
+            ports=(Port(name="pg", port=5432, target_port=5432),),
+            machines=(DB1, DB2),
+            ended=at("20:00:14"),
+            timeline=((at("20:00:14"), "failed: a Service shop-db is there that is not VM Operator's"),),
+        ),
+        result(
+            SERVICE,
+            "shop-admin",
+            "retained",
+            "exists and differs from the backup in spec.ports[0].port; left as it is, as existingResourcePolicy says",
+            action="retain",
+            selected=("shop-web-1",),
+            endpoints=("shop-web-1",),
+            ports=(Port(name="admin", port=9443, target_port=9443),),
+            changes=(
+                Change(path="spec.ports[0].port", captured="8443", live="9443"),
+                Change(path="metadata.annotations[nsx.vmware.com/hostname]", captured="admin.shop.example", live=""),
+            ),
+            machines=(WEB1,),
+            ended=at("20:00:14"),
+            timeline=((at("20:00:14"), "retained: exists and differs from the backup"),),
+        ),
+    )
+
+
+def _billing() -> tuple[Result, ...]:
+    names = tuple(one.name for one in BILLING)
+    return (
+        result(
+            GROUP,
+            "billing",
+            "verified",
+            "as expected",
+            namespace="billing",
+            source_namespace="billing-prod",
+            action="create",
+            members=members(*names),
+            machines=BILLING,
+            next_commands=(power_on("billing", "billing"),),
+            timeline=_waited("20:39:20", "as expected", stage="verified", waited_for="billing-2: not registered yet"),
+        ),
+        result(
+            SERVICE,
+            "billing",
+            "verified",
+            "as expected",
+            namespace="billing",
+            source_namespace="billing-prod",
+            action="create",
+            selected=names,
+            ports=(Port(name="api", port=8443, target_port=8443),),
+            machines=BILLING,
+            timeline=_waited("20:39:20", "as expected", stage="verified", waited_for="billing-2: not registered yet"),
+        ),
+    )
+
+
+def sample() -> Report:
+    """Return the report of the realistic restore."""
+    return compose(RUN, results(), policy=POLICY, ended=ENDED)
+
+
+def large(*, applications: int = 100, machines: int = 10) -> Report:
+    """Return a report with three objects and some machines for each application; every tenth has trouble."""
+    found: list[Result] = []
+    for number in range(applications):
+        app, bad = f"app-{number:03}", number % 10 == 0
+        members_of = tuple(
+            machine(
+                f"{app}-vm-{one}", namespace=app, last=one + 1, group_name=app, **(_ABSENT if bad and not one else {})
+            )
+            for one in range(machines)
+        )
+        names = tuple(one.name for one in members_of)
+        stage, reason = ("cancelled", f"{names[0]} was not registered in time") if bad else ("verified", "as expected")
+        timeline = _waited("23:59:59", reason, stage=stage, waited_for=f"{names[0]}: not registered yet")
+        common: Any = {"namespace": app, "machines": members_of, "action": "create", "timeline": timeline}
+        found += [
+            result(GROUP, app, stage, reason, members=members(*names), **common),
+            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **common),
+            result(SERVICE, f"{app}-api", stage, reason, selected=names[:3], ports=(Port(port=8443),), **common),
+        ]
+    return compose(RUN, found, policy=POLICY, ended=ENDED)

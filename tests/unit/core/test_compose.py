@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import sample_report
+from tests.sample_report import ENDED, GROUP, POLICY, RUN, SERVICE, at, machine, power_on, result
+from velero_vmservice.core import archive
+from velero_vmservice.core.compose import compose, outcome
+from velero_vmservice.core.report import Deviation, Report, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _report(*results: Result) -> Report:
+    return compose(RUN, results, policy=POLICY, ended=ENDED)
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        pytest.param((), "empty", id="nothing of ours was in the backup"),
+        pytest.param(("verified", "verified"), "verified", id="all is as expected"),
+        pytest.param(("verified", "retained"), "retained", id="something that differs was left alone"),
+        pytest.param(("failed", "cancelled"), "failed", id="nothing came back, and not only for lack of time"),
+        pytest.param(("cancelled",), "cancelled", id="time ran out for all"),
+        pytest.param(("verified", "failed"), "mixed", id="some came back"),
+        pytest.param(("retained", "cancelled"), "mixed", id="some were left alone, time ran out for others"),
+        pytest.param(("failed", "waiting"), "unfinished", id="a failure does not end the others"),
+        pytest.param(("verified", "replayed"), "unfinished", id="written is not verified"),
+    ],
+)
+def test_the_outcome_sums_up_the_stages(stages: Sequence[str], expected: str) -> None:
+    assert outcome(result(GROUP, f"g{at}", stage, "") for at, stage in enumerate(stages)) == expected
+
+
+def test_what_failed_comes_first_then_absent_machines_then_power() -> None:
+    steps = sample_report.sample().next_steps
+    firsts = [step.splitlines()[0].split(" ")[0:2] for step in steps]
+    assert firsts == [
+        ["VirtualMachineService", "shop/shop-db"],
+        ["1", "machine"],
+        [GROUP, "shop/shop-db"],
+        ["When", "the"],
+    ]
+    assert "Rename or remove that Service" in steps[0]
+    assert steps[-1].splitlines()[1:] == [power_on("billing", "billing"), power_on("shop", "shop")]
+
+
+def test_objects_with_the_same_remedy_share_a_step() -> None:
+    remedy = ("Free the address.",)
+    steps = _report(*(result(SERVICE, name, "failed", "taken", remedy=remedy) for name in ("a", "b"))).next_steps
+    assert steps == (f"{SERVICE} shop/a; {SERVICE} shop/b failed. Free the address.",)
+
+
+def test_a_restore_that_needs_nothing_says_so() -> None:
+    on = machine("web-1", power_after="PoweredOn")
+    assert _report(result(GROUP, "web", "verified", "", machines=(on,))).next_steps[0].startswith("Nothing to do")
+
+
+def test_a_machine_that_was_off_at_backup_asks_for_nothing() -> None:
+    off = machine("web-1", power_before="PoweredOff", power_after="PoweredOff")
+    assert _report(result(GROUP, "web", "verified", "", machines=(off,))).next_steps[0].startswith("Nothing to do")
+
+
+def test_a_machine_that_several_objects_need_is_listed_once_as_last_seen() -> None:
+    early = machine(
+        "web-1",
+        registered=False,
+        waiting_for="not registered yet",
+        timeline=((at("20:00:00"), "not registered yet"),),
+        deviations=(Deviation(attribute="zone", expected="removed", found="a"),),
+    )
+    late = machine(
+        "web-1",
+        group_name="web",
+        timeline=((at("20:30:00"), "ready"),),
+        deviations=(Deviation(attribute="label tier", expected="web", found="wbe"),),
+    )
+    found = _report(
+        result(SERVICE, "web", "verified", "", machines=(late,), ended=at("20:31:00")),
+        result(GROUP, "web", "failed", "", machines=(early,), ended=at("20:01:00")),
+    )
+    (one,) = found.machines
+    assert (one.registered, one.waiting_for, one.group_name) == (True, "", "web")
+    assert [words for _, words in one.timeline] == ["not registered yet", "ready"]
+    assert [deviation.attribute for deviation in one.deviations] == ["label tier", "zone"]
+    assert all(not item.machines for item in found.objects)
+
+
+def test_machines_of_one_name_in_two_namespaces_are_two() -> None:
+    two = (machine("web-1"), machine("web-1", namespace="other"))
+    assert len(_report(result(GROUP, "web", "verified", "", machines=two)).machines) == 2
+
+
+def test_warnings_come_worst_first_and_once() -> None:
+    words = sample_report.sample().warnings
+    marks = (
+        "failed:",
+        "cancelled:",
+        "shop-db-2 not registered",
+        "is not selected",
+        "retained:",
+        "restore point",
+        "label topology",
+    )
+    positions = [next(at for at, line in enumerate(words) if mark in line) for mark in marks]
+    assert positions == sorted(positions)
+    assert len(words) == len(set(words))
+
+
+def test_a_deviation_of_many_machines_is_one_warning() -> None:
+    odd = (Deviation(attribute="zone", expected="removed", found="a"),)
+    many = tuple(machine(f"web-{at}", deviations=odd) for at in range(40))
+    (warning,) = _report(result(GROUP, "web", "verified", "", machines=many)).warnings
+    assert warning.startswith("zone: ")
+    assert warning.endswith("and 32 more")
+
+
+def test_groups_come_before_services_and_parents_before_children() -> None:
+    objects = sample_report.sample().objects
+    assert [one.name for one in objects if one.namespace == "shop"] == [
+        *("shop", "shop-db", "shop-web", "shop-cache"),
+        *("shop-admin", "shop-db", "shop-web"),
+    ]
+
+
+def test_groups_that_are_each_others_parents_are_listed_all_the_same() -> None:
+    cycle = (result(GROUP, "a", "failed", "", parent="b"), result(GROUP, "b", "failed", "", parent="a"))
+    assert {one.name for one in _report(*cycle).objects} == {"a", "b"}
+
+
+def test_the_order_of_the_results_does_not_matter() -> None:
+    results = sample_report.results()
+    assert archive.canonical(_report(*results)) == archive.canonical(_report(*reversed(results)))
+
+
+def test_the_report_is_read_back_as_it_was_written() -> None:
+    report = sample_report.sample()
+    assert archive.parse(Report, archive.canonical(report), key="report.json") == report
+
+
+def test_a_result_of_an_earlier_release_is_read() -> None:
+    names = b'"restore":"r","backup":"b","kind":"K","namespace":"n","name":"o"'
+    body = b'{"schema_version":1,"stage":"failed","reason":"",%b}' % names
+    assert archive.parse(Result, body, key="k").machines == ()
+
+
+def test_a_restore_without_a_start_time_is_reported() -> None:
+    run = dataclasses.replace(RUN, started="")
+    found = compose(run, (), policy={}, ended="")
+    assert (found.started, found.outcome, len(found.next_steps)) == ("", "empty", 1)
