@@ -173,7 +173,8 @@ def _ip_families(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_address(text: object) -> bool:
-    if not isinstance(text, str) or "%" in text:  # Kubernetes knows no zones
+    """Say whether Kubernetes takes the text; newer releases also want it canonical, which their dry run says."""
+    if not isinstance(text, str) or "%" in text:  # no zones
         return False
     try:
         ipaddress.ip_address(text)
