@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING
 from velero_vmservice.adapters import kubernetes
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.storage_locations import BackupStorageLocations
+from velero_vmservice.adapters.tcp import SocketProbe
+from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
 from velero_vmservice.flows.leave import LeaveAction
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
 from velero_vmservice.flows.pods import PodsAction
+from velero_vmservice.flows.probing import Probing
 from velero_vmservice.flows.purge import PurgeAction
 from velero_vmservice.flows.replay import Replays
 from velero_vmservice.flows.restore import ReplayAction
 from velero_vmservice.flows.restore_point import RestorePoints
 from velero_vmservice.flows.results import Results
 from velero_vmservice.flows.seal import Sealing
+from velero_vmservice.flows.steps import Steps
 from velero_vmservice.flows.subjects import Subjects
 from velero_vmservice.flows.supervisor import Supervisor
+from velero_vmservice.flows.target import Target
 from velero_vmservice.flows.withhold import WithholdAction
+from velero_vmservice.report import html
 from velero_vmservice.rpc.server import ActionTable
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.ports import Clock, Cluster, StorageLocations
+    from velero_vmservice.core.ports import Clock, Cluster, StorageLocations, TcpProbe
     from velero_vmservice.settings import Settings
 
 
@@ -37,7 +43,14 @@ class App:
     actions: ActionTable
 
 
-def assemble(settings: Settings, *, cluster: Cluster, locations: StorageLocations, clock: Clock) -> App:
+def assemble(
+    settings: Settings,
+    *,
+    cluster: Cluster,
+    locations: StorageLocations,
+    clock: Clock,
+    probe: TcpProbe | None = None,
+) -> App:
     """Put the plugin together on whichever adapters are given."""
     restricted = settings.restricted
     supervisor = Supervisor(cluster=cluster, told=restricted.supervisor, add=restricted.add, remove=restricted.remove)
@@ -47,8 +60,13 @@ def assemble(settings: Settings, *, cluster: Cluster, locations: StorageLocation
     replays = Replays(
         cluster=cluster,
         clock=clock,
-        subjects=Subjects(cluster=cluster, restore_points=restore_points),
-        results=Results(cluster=cluster, restore_points=restore_points),
+        policy=settings.restore,
+        subjects=Subjects(
+            restore_points=restore_points,
+            target=Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock)),
+        ),
+        steps=Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe())),
+        results=Results(cluster=cluster, clock=clock, restore_points=restore_points, page=html.render),
     )
     actions = ActionTable(
         backup={

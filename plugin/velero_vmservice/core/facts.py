@@ -87,6 +87,8 @@ class NamespaceFacts(Document):
     observed_at: str
     machines: tuple[MachineFacts, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
+    provider: str = ""
+    """What VM Operator took the cluster's load balancer for (`core.sites`), '' if not recorded."""
 
     def claims(self) -> frozenset[str]:
         """Return the claims that are disks of machines which RegisterVM brings back: of those with a record."""

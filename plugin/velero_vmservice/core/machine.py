@@ -45,6 +45,12 @@ class Machine:
     backup_version: str
     group_name: str
     power_state: str
+    asked_power: str
+    """`spec.powerState`."""
+    power_synced: bool | None
+    """VirtualMachinePowerStateSynced; None where VM Operator does not say."""
+    power_checks: tuple[str, ...]
+    """Annotations that keep VM Operator from powering it on (vmprovider_vm.go)."""
     addresses: tuple[str, ...]
     serving: bool
     """False while a readiness probe has not passed."""
@@ -71,7 +77,7 @@ def read_machine(vm: Manifest) -> Machine:
     """Read a VirtualMachine of any served version."""
     status, spec, annotations = vm.status, vm.spec, vm.annotations
     backup = vm.condition("VirtualMachineBackupUpToDate") or {}
-    ready = vm.condition("Ready")
+    ready, synced = vm.condition("Ready"), vm.condition("VirtualMachinePowerStateSynced")
     return Machine(
         name=vm.name,
         uid=vm.uid,
@@ -89,6 +95,9 @@ def read_machine(vm: Manifest) -> Machine:
         backup_version=annotations.get(policy.BACKUP_VERSION_ANNOTATION, ""),
         group_name=intern(str(spec.get("groupName", ""))),
         power_state=intern(virtual_machine.power_state(vm)),
+        asked_power=intern(str(spec.get("powerState", ""))),
+        power_synced=None if synced is None else is_true(synced),
+        power_checks=tuple(intern(key) for key in annotations if key.startswith(policy.POWER_ON_CHECK_PREFIX)),
         addresses=virtual_machine.addresses(vm),
         serving=not _PROBES & mapping(spec.get("readinessProbe")).keys() or is_true(ready),
         labels=_shared(vm.labels.items()),

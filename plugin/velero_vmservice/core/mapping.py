@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import api_versions
-from velero_vmservice.core.manifest import VM_OPERATOR_GROUP, Manifest, compact_time
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_SERVICE, VM_OPERATOR_GROUP, Manifest, compact_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.restore_policy import RestorePolicy
 
 BACKUP_LABEL: Final = "velero.io/backup-name"
 RESTORE_LABEL: Final = "velero.io/restore-name"
@@ -28,9 +27,9 @@ def label_value(name: str) -> str:
 
 
 def wanted(
-    manifest: Manifest, *, namespace: str, run: RestoreRun, served: Sequence[str]
-) -> tuple[Manifest, tuple[str, ...]]:
-    """Return the object to create and the fields that the target's version does not know."""
+    manifest: Manifest, *, namespace: str, run: RestoreRun, version: str, policy: RestorePolicy, before: Observed
+) -> Manifest:
+    """Return the object to create; of what sanitising took off, only what the policy asks for comes back."""
     content = manifest.editable()
     metadata = content["metadata"]
     metadata["namespace"] = namespace
@@ -39,11 +38,14 @@ def wanted(
         BACKUP_LABEL: label_value(run.backup),
         RESTORE_LABEL: label_value(run.name),
     }
-    version = api_versions.replay_version(manifest.version, served) or manifest.version
     content["apiVersion"] = f"{VM_OPERATOR_GROUP}/{version}"
-    unknown = api_versions.unknown_fields(manifest.kind_name, version)
-    trimmed = api_versions.trim(content.get("spec"), unknown, "spec")
-    return Manifest(content), tuple(trimmed)
+    if manifest.kind_name == VIRTUAL_MACHINE_SERVICE.name:
+        spec = content.setdefault("spec", {})
+        if policy.cluster_ip == "keep" and before.cluster_ip:
+            spec["clusterIp"] = before.cluster_ip
+        if policy.vip == "request" and spec.get("type") == "LoadBalancer" and before.load_balancer:
+            spec["loadBalancerIP"] = before.load_balancer[0]
+    return Manifest(content)
 
 
 def made_by(run: RestoreRun, live: Manifest) -> bool:

@@ -21,7 +21,7 @@ from velero_vmservice.core.manifest import (
 from velero_vmservice.core.readiness import Volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Kind, ObjectRef
@@ -54,6 +54,8 @@ class Observation:
     generated: Mapping[str, Manifest] = field(default_factory=dict)
     """Core Services by name."""
     endpoints: Mapping[str, Manifest] = field(default_factory=dict)
+    present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
+    """Names of what machines may refer to and nobody recreates, of each kind that could be listed."""
 
     def live(self, ref: ObjectRef) -> Manifest | None:
         """Return the live object of one of our two kinds."""
@@ -71,6 +73,7 @@ def observe(
     *,
     name: str,
     at: float,
+    present: Mapping[Kind, Collection[str]],
 ) -> Observation:
     """Make an observation of what was listed."""
 
@@ -90,6 +93,7 @@ def observe(
         services=by_name(VIRTUAL_MACHINE_SERVICE),
         generated=by_name(SERVICE),
         endpoints=by_name(ENDPOINTS),
+        present=present,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice.core import compare, mapping, order, readiness
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.references import missing_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -246,6 +247,8 @@ def _warnings(subject: Subject, observed: Observation) -> Iterator[str]:
         yield from (f"{name} {words}" for words in _lost_owner(name, observed))
         if name in expected:
             yield from readiness.remarks(machine, expected[name])
+    for reference in missing_references(expected.values(), observed.present, namespace=observed.namespace):
+        yield reference.message
 
 
 def _lost_owner(name: str, observed: Observation) -> tuple[str, ...]:

@@ -209,6 +209,8 @@ UPGRADED_TO_ANNOTATIONS: Final = (
 """With those above, the five that a machine restored in place keeps (guide 8.1.3)."""
 INFRASTRUCTURE_DOMAINS: Final = ("vmware.com", "topology.kubernetes.io", "velero.io", "kubectl.kubernetes.io")
 """Labels and annotations of these domains, and of those below, are the platform's; all others are the user's."""
+POWER_ON_CHECK_PREFIX: Final = f"poweron.check.{VM_OPERATOR_GROUP}/"
+"""Annotations with which an administrator keeps a machine from being powered on (vmprovider_vm.go)."""
 FORCE_BACKUP_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/force-enable-backup"
 
 GUEST_CLUSTER_LABELS: Final = ("capw.vmware.com/cluster.role", "capv.vmware.com/cluster.role")

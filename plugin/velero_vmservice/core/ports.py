@@ -111,3 +111,10 @@ class Cluster(Protocol):
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
         """Record an Event about an object. Never raises: an Event is a courtesy."""
+
+
+class TcpProbe(Protocol):
+    """Tries whether a load balancer's port is served."""
+
+    def connect(self, host: str, port: int, *, seconds: float) -> str:
+        """Connect within `seconds`; return '' if somebody answers, else why not, in words. Never raises."""

@@ -72,6 +72,12 @@ def references(vm: Manifest) -> dict[str, tuple[str, ...]]:
     return {resource: tuple(sorted(names)) for resource, names in sorted(found.items())}
 
 
+def referred_kinds(machines: Iterable[MachineFacts]) -> frozenset[Kind]:
+    """Return the kinds that machines refer to, of those worth listing in a target namespace."""
+    named = {resource for machine in machines for resource in machine.references}
+    return frozenset(kind for kind in CONSEQUENCES if kind.resource in named)
+
+
 def _references(vm: Manifest) -> Iterator[tuple[str, object]]:
     spec = vm.spec
     yield VIRTUAL_MACHINE_CLASS.resource, spec.get("className")

@@ -25,26 +25,44 @@ class Verification:
 
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    """What powers on the machines that are off."""
+    endpoints: tuple[str, ...] = ()
+    """For a service: the machines behind it."""
 
     @property
     def done(self) -> bool:
         return not self.missing
 
 
-def verify(subject: Subject, observed: Observation, before: Observed, *, coming: Collection[str] = ()) -> Verification:
+def verify(
+    subject: Subject,
+    observed: Observation,
+    before: Observed,
+    *,
+    coming: Collection[str] = (),
+    powered_later: bool = False,
+) -> Verification:
     """Compare a replayed object with what VM Operator has made of it.
 
-    `coming` names the groups that the same restore is still to replay: a parent is not whole without them.
+    Args:
+        subject: the object as it was to be replayed.
+        observed: the target namespace as it is.
+        before: the object as it was at backup.
+        coming: groups that the same restore is still to replay: a parent is not whole without them.
+        powered_later: the restore powers machines on itself, so that nobody has to be told how.
     """
     live = observed.live(subject.ref)
     if live is None:
         return Verification(missing=("is not there any more",))
     if subject.is_group:
-        return _verify_group(subject, live, observed, coming)
-    return _verify_service(subject, live, observed, before)
+        return _verify_group(subject, live, observed, coming, powered_later=powered_later)
+    return _verify_service(subject, live, observed, before, powered_later=powered_later)
 
 
-def _verify_group(subject: Subject, live: Manifest, observed: Observation, coming: Collection[str]) -> Verification:
+def _verify_group(
+    subject: Subject, live: Manifest, observed: Observation, coming: Collection[str], *, powered_later: bool
+) -> Verification:
     linked = {
         (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
         for entry in sequence(live.status.get("members"))
@@ -68,10 +86,12 @@ def _verify_group(subject: Subject, live: Manifest, observed: Observation, comin
     names = dict.fromkeys((*subject.topology.needs, *subject.topology.nested))
     machines = [observed.machines[name] for name in names if name in observed.machines]
     off = _powered_off(machines)
-    if off and not missing:
-        go_on = enumerate_some(list(_power_on(off, observed.groups, subject.ref.namespace)), most=2)
-        notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {go_on}")
-    return Verification(missing=tuple(missing), notes=tuple(notes))
+    if not off or missing or powered_later:
+        return Verification(missing=tuple(missing), notes=tuple(notes))
+    commands = tuple(_power_on(off, observed.groups, subject.ref.namespace))
+    go_on = enumerate_some(list(commands), most=2)
+    notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {go_on}")
+    return Verification(missing=(), notes=tuple(notes), commands=commands)
 
 
 def _agrees(subject: Subject, name: str, observed: Observation, *, kind: str) -> bool:
@@ -80,7 +100,9 @@ def _agrees(subject: Subject, name: str, observed: Observation, *, kind: str) ->
     return observed.groups[name].spec.get("groupName") == subject.ref.name
 
 
-def _verify_service(subject: Subject, live: Manifest, observed: Observation, before: Observed) -> Verification:
+def _verify_service(
+    subject: Subject, live: Manifest, observed: Observation, before: Observed, *, powered_later: bool
+) -> Verification:
     if subject.ref.name not in observed.generated:
         return Verification(missing=("VM Operator has not made its Service yet",))
     notes = list(_addresses(live, before))
@@ -93,16 +115,18 @@ def _verify_service(subject: Subject, live: Manifest, observed: Observation, bef
     found = set(_endpoint_names(observed.endpoints.get(subject.ref.name), chosen))
     if expected != found:
         words = f"endpoints should be {_names(expected)} and are {_names(found)}"
-        return Verification(missing=(words,), notes=tuple(notes))
-    if off := _powered_off(chosen):
+        return Verification(missing=(words,), notes=tuple(notes), endpoints=tuple(sorted(found)))
+    off, commands = _powered_off(chosen), tuple[str, ...]()
+    if off and not powered_later:
         right = ", and that is right" if not found else ""
+        commands = tuple(_power_on(off, observed.groups, subject.ref.namespace))
         notes.append(
             f"endpoints: {_names(found)}{right}: {len(off)} of {len(chosen)} machines are not powered on;"
-            f" to go on: {enumerate_some(list(_power_on(off, observed.groups, subject.ref.namespace)), most=2)}"
+            f" to go on: {enumerate_some(list(commands), most=2)}"
         )
     else:
         notes.append(f"endpoints: {_names(found)}")
-    return Verification(missing=(), notes=tuple(notes))
+    return Verification(missing=(), notes=tuple(notes), commands=commands, endpoints=tuple(sorted(found)))
 
 
 def _has_address(machine: Machine, families: Sequence[str]) -> bool:

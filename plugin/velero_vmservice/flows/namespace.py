@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core import facts, restorability
+from velero_vmservice.core import facts, restorability, sites
 from velero_vmservice.core.errors import Unavailable, VmServiceError
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
@@ -97,6 +97,7 @@ class NamespaceFactsOnce:
                     key=lambda one: one.name,
                 )
             ),
+            provider=sites.provider(self._cluster.serves_group),
         )
         stored, sha256 = documents.write_once(store, run.namespace_key(namespace), observed)
         documents.check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))

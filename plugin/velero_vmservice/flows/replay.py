@@ -9,35 +9,36 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core import compare, operation, plan, verification
-from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
+from velero_vmservice.core import operation, order, plan, restore_policy
+from velero_vmservice.core.errors import InvalidSettings, VmServiceError
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Action, Stage
+from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import observe
 from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
 from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
     from velero_vmservice.core.actions import Progress
     from velero_vmservice.core.manifest import Manifest, ObjectRef
     from velero_vmservice.core.operation import Replay
-    from velero_vmservice.core.plan import Step, Subject
     from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.results import Results
+    from velero_vmservice.flows.steps import Steps
     from velero_vmservice.flows.subjects import Subjects
-
-log = structlog.get_logger()
 
 BUDGET_SECONDS: Final = 4.0
 """One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
 
 What it has begun is bounded by the timeouts of the adapters.
 """
+REFERENCES_SECONDS: Final = 300.0
+"""What machines refer to and nobody recreates is listed again after this long: somebody may have made it."""
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
@@ -45,13 +46,28 @@ REMEMBERED_SECONDS: Final = 24 * 3600.0
 class Replays:
     """The replay of every restore that this process is asked about."""
 
-    def __init__(self, *, cluster: Cluster, clock: Clock, subjects: Subjects, results: Results) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        policy: RestorePolicy,
+        subjects: Subjects,
+        steps: Steps,
+        results: Results,
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
+        self._policy = policy
         self._subjects = subjects
+        self._steps = steps
         self._results = results
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
+
+    def policy(self, run: RestoreRun) -> RestorePolicy:
+        """Return the effective policy of a restore; raises `InvalidSettings`, naming what would be valid."""
+        return restore_policy.effective(self._policy, run.annotations, run.existing_resource_policy)
 
     def announce(self, operation_id: str, replay: Replay, run: RestoreRun) -> None:
         """Make an operation known before Velero polls it, so that the first round can keep the order."""
@@ -75,6 +91,17 @@ class Replays:
                 self._keep(rounds, task, run)
             return task.progress()
 
+    def advance(self, run: RestoreRun) -> Sequence[Task]:
+        """Do what one round of polls does, without Velero; return every operation as it is now."""
+        rounds = self._of(run)
+        with rounds.lock:
+            for task in rounds.tasks.values():
+                task.polls += 1
+            self._advance(rounds, run)
+            for task in [one for one in rounds.tasks.values() if one.stage.final and not one.stored]:
+                self._keep(rounds, task, run)
+            return tuple(rounds.tasks.values())
+
     def cancel(self, operation_id: str, restore: Manifest) -> None:
         """Stop an operation and keep what it was waiting for as its result."""
         run = RestoreRun.read(restore)
@@ -85,13 +112,13 @@ class Replays:
                 words = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
                 task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
             if not task.stored:
-                self._results.keep(task, run)
+                self._results.keep(task, run, rounds)
 
     def _keep(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
         if rounds.results.lasts(self._clock.monotonic()):
             task.not_stored = rounds.results.words
             return
-        self._results.keep(task, run)
+        self._results.keep(task, run, rounds)
         if not task.stored:
             rounds.results.begin(task.not_stored, self._clock.monotonic())
 
@@ -109,6 +136,12 @@ class Replays:
 
     def _advance(self, rounds: Rounds, run: RestoreRun) -> None:
         until = self._clock.monotonic() + BUDGET_SECONDS
+        try:
+            rounds.follow(self.policy(run))
+        except InvalidSettings as error:  # the annotations were changed while it waits, and may be mended again
+            for task in rounds.open_tasks():
+                task.tell(str(error), self._clock.now())
+            return
         for step in (self._read_subjects, self._observe, self._decide):
             step(rounds, run, until)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
@@ -124,7 +157,7 @@ class Replays:
             if self._clock.monotonic() > until:
                 return
             try:
-                task.read(self._subjects.read(task.replay, run))
+                task.read(self._subjects.read(task.replay, run, rounds.policy))
             except VmServiceError as error:
                 task.tell(str(error), self._clock.now(), stage=None if error.transient else Stage.FAILED)
                 if error.transient:  # whoever is away is away for the others too
@@ -141,12 +174,22 @@ class Replays:
                 continue
             if now >= until:
                 return
-            names = {task.replay.name for task in tasks if task.replay.target == namespace}
+            here = [task for task in tasks if task.replay.target == namespace]
             try:
-                view.observed, view.problem = observe.look(self._cluster, self._clock, namespace, services=names), ""
+                self._look(view, namespace, here)
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
+
+    def _look(self, view: NamespaceRound, namespace: str, tasks: list[Task]) -> None:
+        subjects = [task.subject for task in tasks if task.subject is not None]
+        if self._clock.monotonic() - view.referred_at > REFERENCES_SECONDS:
+            named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
+            view.present = observe.referred(self._cluster, namespace, sorted(named))
+            view.referred_at = self._clock.monotonic()
+        names = {task.replay.name for task in tasks}
+        view.observed = observe.look(self._cluster, self._clock, namespace, services=names, present=view.present)
+        view.cycles, view.problem = order.cycles(subjects, view.observed), ""
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         decided = False

@@ -42,9 +42,13 @@ class ReplayAction:
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
     ) -> RestoreOutcome:
-        """Skip the item and start its operation; skip it for good where a backup should not have held it."""
+        """Skip the item and start its operation; skip it for good where a backup should not have held it.
+
+        Raises `InvalidSettings` when the Restore's annotations ask for a policy that does not exist.
+        """
         manifest = Manifest.read(dict(item_from_backup))
         run = RestoreRun.read(Manifest.read(dict(restore)))
+        policy = self._replays.policy(run)
         where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         if reason := _not_to_replay(manifest):
             log.warning("skipped", object=where, reason=reason)
@@ -57,6 +61,7 @@ class ReplayAction:
             object=str(replay.destination),
             vms="as captured" if replay.vms is None else list(replay.vms),
             capture=replay.key or "none: the backup was taken without this plugin",
+            policy=policy.printed(),
         )
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)
 

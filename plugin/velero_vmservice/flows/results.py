@@ -1,74 +1,114 @@
-"""What a restore leaves behind: one stored result per object, and Events on the Restore while people watch."""
+"""What a restore leaves behind: one stored result per object, a report of all, and Events while people watch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from velero_vmservice.core import archive
+from velero_vmservice.core.compose import compose
 from velero_vmservice.core.errors import AlreadyExists, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.plan import Stage
-from velero_vmservice.core.report import Result
+from velero_vmservice.core.report import Report, Result
+from velero_vmservice.flows import documents, outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.ports import Cluster
+    from velero_vmservice.core.ports import Clock, Cluster, ObjectStore
     from velero_vmservice.flows.restore_point import RestorePoints
+    from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
 
 log = structlog.get_logger()
 
+REPORT: Final = "report.json"
+PAGE: Final = "report.html"
+
 
 class Results:
-    """Stores results and tells Events."""
+    """Stores results and the report, and tells Events."""
 
-    def __init__(self, *, cluster: Cluster, restore_points: RestorePoints) -> None:
+    def __init__(
+        self, *, cluster: Cluster, clock: Clock, restore_points: RestorePoints, page: Callable[[Report], str]
+    ) -> None:
         self._cluster = cluster
+        self._clock = clock
         self._restore_points = restore_points
+        self._page = page
 
-    def keep(self, task: Task, run: RestoreRun) -> None:
-        """Make a finished task's result durable and tell it; a store that is away is asked again by the next poll."""
+    def keep(self, task: Task, run: RestoreRun, rounds: Rounds) -> None:
+        """Make a finished task's result durable, and after the last one the report.
+
+        A store that is away is asked again by the next poll; until then the task is not over.
+        """
         replay = task.replay
-        key = f"restores/{run.name}/{run.started}/{replay.plural}/{replay.target}/{replay.name}.json"
-        body = archive.canonical(_result(task, run))
+        key = f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}.json"
+        result = outcome.result(task, run, rounds.namespaces.get(replay.target))
         try:
-            self._restore_points.store(run).put(key, body, sha256=archive.digest(body))
-        except AlreadyExists:
-            log.info("result was stored before", key=key)
+            store = self._restore_points.store(run)
+            if not task.told:
+                self._put(store, key, archive.canonical(result))
+                self._tell(task, run, key)
+            if rounds.all_over():
+                self._report(store, run, rounds)
         except VmServiceError as error:
             if error.transient:
                 task.not_stored = error.message
                 return
             log.error("result not stored", key=key, cause=error.message, remedy=error.hint)
-        task.stored = True
-        log.info("replay ended", object=str(replay.destination), stage=task.stage, reason=task.reason, result=key)
-        self.event(run, task.stage.title(), f"{replay.destination}: {task.description()}", warning=_bad(task))
+        task.stored, task.report = True, where_reported(run)
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""
         about = ObjectRef(RESTORE, run.namespace, run.name)
         self._cluster.event(about, uid=run.uid, reason=reason, message=message, warning=warning)
 
+    def _tell(self, task: Task, run: RestoreRun, key: str) -> None:
+        task.told = True
+        where = str(task.replay.destination)
+        log.info("replay ended", object=where, stage=task.stage, reason=task.reason, result=key)
+        self.event(run, task.stage.title(), f"{where}: {task.description()}", warning=_bad(task))
+
+    def _report(self, store: ObjectStore, run: RestoreRun, rounds: Rounds) -> None:
+        """Make the report of what is stored, as an earlier process may have finished some objects, and of our own."""
+        if rounds.reported:
+            return
+        own = [outcome.result(one, run, rounds.namespaces.get(one.replay.target)) for one in rounds.tasks.values()]
+        results = {one.label: one for one in (*_stored(store, run), *own)}.values()
+        ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
+        report = compose(run, results, policy=rounds.policy.printed(), ended=ended)
+        self._put(store, f"{prefix(run)}{REPORT}", archive.canonical(report))
+        self._put(store, f"{prefix(run)}{PAGE}", self._page(report).encode())
+        rounds.reported = True
+        log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
+        self.event(run, "Reported", f"the restore is {report.outcome}; report: {where_reported(run)}")
+
+    def _put(self, store: ObjectStore, key: str, body: bytes) -> None:
+        try:
+            store.put(key, body, sha256=archive.digest(body))
+        except AlreadyExists:
+            log.info("stored before", key=key)
+
+
+def prefix(run: RestoreRun) -> str:
+    """Everything that a restore leaves in the bucket lies below."""
+    return f"restores/{run.name}/{run.started}/"
+
+
+def where_reported(run: RestoreRun) -> str:
+    """Say where the report lies, or will lie once the last object has ended."""
+    return f"{archive.SUBDIRECTORY}/{prefix(run)}{PAGE} in the backup's bucket"
+
+
+def _stored(store: ObjectStore, run: RestoreRun) -> Iterator[Result]:
+    for key in store.list(prefix(run)):
+        if key.endswith(".json") and key != f"{prefix(run)}{REPORT}":
+            yield documents.read(store, key, Result)
+
 
 def _bad(task: Task) -> bool:
     return task.stage is not Stage.VERIFIED or bool(task.warnings)
-
-
-def _result(task: Task, run: RestoreRun) -> Result:
-    replay = task.replay
-    return Result(
-        restore=run.name,
-        backup=run.backup,
-        kind=replay.kind.name,
-        namespace=replay.target,
-        name=replay.name,
-        stage=task.stage,
-        reason=task.reason,
-        notes=task.notes,
-        warnings=task.warnings,
-        trimmed=task.trimmed,
-        capture=replay.key,
-        timeline=tuple(task.timeline),
-    )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.plan import Stage, View
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
     from velero_vmservice.flows.task import NamespaceRound, Task
 
@@ -43,12 +44,47 @@ class Rounds:
         self.captures = Absence()
         self.results = Absence()
         self.waiting_told = False
+        self.reported = False
         self.policy = RestorePolicy()
         """As the Restore said at the last poll."""
+
+    def follow(self, policy: RestorePolicy) -> None:
+        """Take over the policy; what was read under another is read again."""
+        if policy != self.policy:
+            self.policy = policy
+            for task in self.open_tasks():
+                task.subject = None
+
+    def view(self, task: Task, subject: Subject, run: RestoreRun, look: NamespaceRound) -> View:
+        """Return what the decision for an object rests on; the look MUST have an observation."""
+        if look.observed is None:
+            raise ValueError("nothing was observed")
+        return View(
+            run=run,
+            policy=self.policy,
+            observed=look.observed,
+            gates=look.gates(subject),
+            pending=self.pending(task),
+            cycles=look.cycles,
+            written=task.written,
+        )
+
+    def coming(self, task: Task) -> set[str]:
+        """Return the names of the groups that are still to be replayed into a task's namespace."""
+        others = self.pending(task)
+        return {one.ref.name for one in others if one.is_group and one.ref.namespace == task.replay.target}
 
     def open_tasks(self) -> list[Task]:
         """Return the tasks that something is still to be done for."""
         return [task for task in self.tasks.values() if not task.stage.final]
+
+    def all_over(self) -> bool:
+        """Say whether every operation of the restore has ended, as far as can be known.
+
+        After a restart operations become known as Velero polls them: once one is polled again, all are.
+        """
+        known = all(task.announced for task in self.tasks.values()) or any(task.polls > 1 for task in self.tasks.values())
+        return known and not self.open_tasks()
 
     def pending(self, but: Task) -> list[Subject]:
         """Return the other objects that are not replayed yet."""

@@ -73,8 +73,9 @@ class Steps:
         if observed is None or task.before is None:
             return
         now, coming = self._clock.now(), rounds.coming(task)
-        found = verification.verify(subject, observed, task.before, coming=coming)
-        task.notes, task.commands = found.notes, found.commands
+        later = rounds.policy.power != "leave"
+        found = verification.verify(subject, observed, task.before, coming=coming, powered_later=later)
+        task.notes, task.found = found.notes, found
         if not found.done and task.stage is not Stage.POWERING:
             task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
             return

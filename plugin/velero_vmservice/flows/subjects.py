@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core import archive, mapping, topology
+from velero_vmservice.core import admission, archive, mapping, topology
 from velero_vmservice.core.archive import Capture, Observed
-from velero_vmservice.core.errors import Corrupt, NotFound, Rejected, VmServiceError
+from velero_vmservice.core.errors import Corrupt, NotFound, VmServiceError
 from velero_vmservice.core.manifest import Manifest
 from velero_vmservice.core.plan import Subject
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.archive import DroppedField
     from velero_vmservice.core.facts import NamespaceFacts
     from velero_vmservice.core.operation import Replay, RestoreRun
-    from velero_vmservice.core.ports import Cluster
+    from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.core.sanitize import Dropped
     from velero_vmservice.core.topology import Topology
     from velero_vmservice.flows.restore_point import RestorePoints
+    from velero_vmservice.flows.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,54 +30,88 @@ class Source:
     subject: Subject
     before: Observed
     """What the object was like at backup."""
-    trimmed: tuple[str, ...]
-    """Fields that the target's API version does not know."""
+    captured_without: tuple[DroppedField, ...]
+    """What sanitising took off at backup."""
+    dropped: tuple[Dropped, ...]
+    """Fields of the captured object that the target does not take."""
     remarks: tuple[str, ...]
     """What to mind about it, in words."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """An object as the backup has it."""
+
+    manifest: Manifest
+    topology: Topology
+    before: Observed
+    without: tuple[DroppedField, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 class Subjects:
-    """Reads what is to be replayed."""
+    """Reads what is to be replayed, and fits it to the target."""
 
-    def __init__(self, *, cluster: Cluster, restore_points: RestorePoints) -> None:
-        self._cluster = cluster
+    def __init__(self, *, restore_points: RestorePoints, target: Target) -> None:
         self._restore_points = restore_points
+        self._target = target
 
-    def read(self, replay: Replay, run: RestoreRun) -> Source:
+    def read(self, replay: Replay, run: RestoreRun, policy: RestorePolicy) -> Source:
         """Return the object to replay and what is known of it.
 
-        Raises `Corrupt` if the capture was replaced, `Rejected` if the cluster does not serve the kind, `Unavailable`
-        if either side is away. A capture that is gone, or that cannot be read unless somebody acts, is raised
-        (`NotFound`, `Forbidden`, …) only if the operation carries no item.
+        Raises `Corrupt` if the capture was replaced, `Unavailable` if either side is away. A capture that is gone, or
+        that cannot be read unless somebody acts, is raised (`NotFound`, `Forbidden`, …) only if the operation carries
+        no item or the policy requires the capture.
         """
-        served = self._cluster.served_versions(replay.kind)
-        if not served:
-            raise Rejected(
-                f"the cluster does not serve {replay.kind.resource}",
-                hint="groups need vSphere 9.0.1 or later; restore to such a Supervisor",
-            )
-        manifest, connected, before, remarks = self._captured(replay, run)
-        wanted, trimmed = mapping.wanted(manifest, namespace=replay.target, run=run, served=served)
-        if trimmed:
-            remarks = (*remarks, f"{wanted.version} does not know {', '.join(trimmed)}: left out")
-        subject = Subject(ref=replay.destination, wanted=wanted, topology=connected)
-        return Source(subject=subject, before=before, trimmed=trimmed, remarks=remarks)
+        taken = self._captured(replay, run, policy)
+        facts = self._facts(replay, run)
+        fitted = self._target.fit(taken.manifest, came_from=facts.provider if facts else "", policy=policy)
+        wanted = mapping.wanted(
+            fitted.manifest,
+            namespace=replay.target,
+            run=run,
+            version=fitted.manifest.version,
+            policy=policy,
+            before=taken.before,
+        )
+        remarks = (*taken.remarks, *fitted.remarks)
+        if fitted.dropped:
+            paths = ", ".join(one.path for one in fitted.dropped)
+            remarks = (*remarks, f"left out, as the target does not take it: {paths}")
+        problems = (*fitted.problems, *admission.problems(wanted))
+        return Source(
+            subject=Subject(ref=replay.destination, wanted=wanted, topology=taken.topology, problems=problems),
+            before=taken.before,
+            captured_without=taken.without,
+            dropped=fitted.dropped,
+            remarks=remarks,
+        )
 
-    def _captured(self, replay: Replay, run: RestoreRun) -> tuple[Manifest, Topology, Observed, tuple[str, ...]]:
+    def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy) -> _Taken:
         remark = "the backup was taken without this plugin: replayed from the backup's own item"
         try:
             if replay.key:
                 store = self._restore_points.store(run)
                 capture = documents.read(store, replay.key, Capture, sha256=replay.sha256)
-                return Manifest(capture.manifest), capture.topology, capture.observed, ()
+                return _Taken(
+                    manifest=Manifest(capture.manifest),
+                    topology=capture.topology,
+                    before=capture.observed,
+                    without=capture.dropped,
+                )
         except VmServiceError as error:
-            if error.transient or isinstance(error, Corrupt):
+            if error.transient or isinstance(error, Corrupt) or policy.capture == "require":
                 raise
             remark = _why_own_item(replay, error)
+        if policy.capture == "require":
+            raise NotFound(
+                f"{replay.destination} has no capture, and the policy is capture=require",
+                hint="restore from a backup that was taken with this plugin, or with capture=prefer",
+            )
         manifest = Manifest(replay.item or {})
         facts = self._facts(replay, run)
         known = topology.named(manifest, replay.vms or ()) if facts is None else topology.topology(manifest, facts)
-        return manifest, known, archive.observed(manifest), (remark,)
+        return _Taken(manifest=manifest, topology=known, before=archive.observed(manifest), remarks=(remark,))
 
     def _facts(self, replay: Replay, run: RestoreRun) -> NamespaceFacts | None:
         """Return what is known of the machines; where nobody may read it, the link's names must do."""

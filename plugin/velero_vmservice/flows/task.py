@@ -11,13 +11,17 @@ from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import Gate, Stability, gate
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.archive import DroppedField, Observed
     from velero_vmservice.core.compare import Difference
+    from velero_vmservice.core.manifest import Kind
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
+    from velero_vmservice.core.sanitize import Dropped
+    from velero_vmservice.core.verification import Verification
     from velero_vmservice.flows.subjects import Source
 
 TIMELINE_LENGTH = 50
@@ -36,7 +40,10 @@ class Task:
     subject: Subject | None = None
     before: Observed | None = None
     """What the object was like at backup."""
-    trimmed: tuple[str, ...] = ()
+    captured_without: tuple[DroppedField, ...] = ()
+    """What sanitising took off at backup."""
+    dropped: tuple[Dropped, ...] = ()
+    """Fields of the captured object that the target does not take."""
     remarks: tuple[str, ...] = ()
     """What to mind about where the object was read from, whatever is decided."""
     written: bool = False
@@ -45,21 +52,27 @@ class Task:
     """What the last plan said of it."""
     differences: tuple[Difference, ...] = ()
     gate_open: bool = False
-    asked_power: bool = False
-    """Whether this process has asked for power for the object's machines."""
     since: datetime | None = None
     """When the present stage began."""
     stage: Stage = Stage.WAITING
     reason: str = "looking for the VMs"
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    found: Verification | None = None
+    """What the last verification found."""
+    probes: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Load balancer address and port, and why it does not answer; '' once it has."""
     ready: int = 0
     total: int = 0
     decided_at: float | None = None
     """Time of the observation that the last decision rests on."""
     updated: datetime | None = None
+    told: bool = False
+    """Whether the result is durable and was told."""
     stored: bool = False
-    """Whether the result is durable."""
+    """Whether nothing is left to store: the result, and with the last one the report."""
+    report: str = ""
+    """Where the report of the whole restore lies once the last object has ended."""
     not_stored: str = ""
     """Why it is not durable yet."""
     timeline: list[tuple[str, str]] = field(default_factory=list)
@@ -67,7 +80,8 @@ class Task:
     def read(self, source: Source) -> None:
         """Remember what was read of the object."""
         self.subject, self.before = source.subject, source.before
-        self.trimmed, self.remarks = source.trimmed, source.remarks
+        self.dropped, self.remarks = source.dropped, source.remarks
+        self.captured_without = source.captured_without
 
     def take(self, step: Step) -> None:
         """Remember a decision, its counts and warnings."""
@@ -110,6 +124,8 @@ class Task:
             parts.append(enumerate_some(list(self.notes)))
         if self.warnings:
             parts.append(f"mind: {enumerate_some(list(self.warnings))}")
+        if self.report:
+            parts.append(f"report: {self.report}")
         if self.not_stored and not self.stored:
             parts.append(f"the result is not stored yet: {self.not_stored}")
         return " | ".join(parts)
@@ -122,6 +138,11 @@ class NamespaceRound:
     at: float
     observed: Observation | None = None
     problem: str = ""
+    cycles: Mapping[str, str] = field(default_factory=dict)
+    """Groups that contain themselves, with the chain in words."""
+    present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
+    """Names of what machines refer to and nobody recreates."""
+    referred_at: float = float("-inf")
     stability: Stability = field(default_factory=Stability)
 
     def gates(self, subject: Subject) -> dict[str, Gate]:

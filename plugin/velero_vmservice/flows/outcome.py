@@ -1,0 +1,153 @@
+"""What one operation leaves behind, in the report's words: the object, and each machine that it needs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.core import archive, report
+from velero_vmservice.core.backup_version import compare_versions
+from velero_vmservice.core.facts import boot_order_members
+from velero_vmservice.core.manifest import condition, is_true, mapping, sequence
+from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.restore_type import restore_type
+from velero_vmservice.core.restored_machine import deviations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from velero_vmservice.core.facts import MachineFacts
+    from velero_vmservice.core.machine import Machine
+    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.plan import Subject
+    from velero_vmservice.flows.task import NamespaceRound, Task
+
+_LONGEST_VALUE: Final = 500
+
+
+def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.Result:
+    """Return how an operation stands, with what the last look at its namespace showed."""
+    replay, subject = task.replay, task.subject
+    told: dict[str, Any] = {}
+    if subject is not None:
+        live = look.observed.live(subject.ref) if look and look.observed else None
+        told |= _group(subject, live) if subject.is_group else _service(task, subject, live)
+        told["machines"] = tuple(_machines(task, subject, look))
+    return report.Result(
+        restore=run.name,
+        backup=run.backup,
+        kind=replay.kind.name,
+        namespace=replay.target,
+        name=replay.name,
+        source_namespace=replay.namespace if replay.namespace != replay.target else "",
+        stage=task.stage,
+        reason=task.reason,
+        action=task.action,
+        notes=task.notes,
+        warnings=task.warnings,
+        trimmed=tuple(one.path for one in task.dropped),
+        changes=tuple(
+            report.Change(path=one.path, captured=_value(one.wanted), live=_value(one.found))
+            for one in task.differences
+        ),
+        dropped=tuple(report.Dropped(path=one.path, reason=one.reason) for one in (*task.captured_without, *task.dropped)),
+        power_before=task.before.power_state if task.before else "",
+        next_commands=task.found.commands if task.found and task.stage is not Stage.FAILED else (),
+        capture=replay.key,
+        started=task.started.isoformat(),
+        ended=task.updated.isoformat() if task.updated and task.stage.final else "",
+        timeline=tuple(task.timeline),
+        **told,
+    )
+
+
+def _group(subject: Subject, live: Manifest | None) -> dict[str, Any]:
+    linked = {
+        (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
+        for entry in sequence(live.status.get("members") if live else None)
+        if is_true(condition(mapping(entry), "GroupLinked"))
+    }
+    return {
+        "parent": subject.topology.parent,
+        "members": tuple(
+            report.MemberResult(kind=one.kind, name=one.name, order=one.order, linked=(one.kind, one.name) in linked)
+            for one in boot_order_members(subject.wanted)
+        ),
+    }
+
+
+def _service(task: Task, subject: Subject, live: Manifest | None) -> dict[str, Any]:
+    before = task.before or archive.Observed()
+    return {
+        "selected": subject.topology.needs,
+        "ports": tuple(_ports(task, subject)),
+        "addresses_before": before.load_balancer,
+        "addresses_after": archive.observed(live).load_balancer if live else (),
+        "endpoints": task.found.endpoints if task.found else (),
+    }
+
+
+def _ports(task: Task, subject: Subject) -> Iterator[report.Port]:
+    for one in map(mapping, sequence(subject.wanted.spec.get("ports"))):
+        if isinstance(one.get("port"), int):
+            found = [f"{host}: {words or 'answers'}" for (host, port), words in task.probes.items() if port == one["port"]]
+            target = one.get("targetPort")
+            yield report.Port(
+                name=str(one.get("name", "")),
+                protocol=str(one.get("protocol", "TCP")),
+                port=one["port"],
+                target_port=target if isinstance(target, int) else 0,
+                probe="; ".join(found),
+            )
+
+
+def _machines(task: Task, subject: Subject, look: NamespaceRound | None) -> Iterator[report.MachineResult]:
+    facts = {one.name: one for one in subject.topology.machines}
+    gates = look.gates(subject) if look else {}
+    for name in subject.topology.needs:
+        machine = look.observed.machines.get(name) if look and look.observed else None
+        gate = gates.get(name)
+        yield _machine(
+            task.replay.target, name, machine, facts.get(name), waiting_for=gate.reason if gate and not gate.ready else ""
+        )
+
+
+def _machine(
+    namespace: str, name: str, machine: Machine | None, expected: MachineFacts | None, *, waiting_for: str
+) -> report.MachineResult:
+    told: dict[str, Any] = {}
+    if expected is not None:
+        told |= {
+            "backup_version_captured": expected.backup_version,
+            "addresses_before": expected.addresses,
+            "power_before": expected.power_state,
+            "group_name": expected.group_name,
+        }
+    if machine is not None:
+        told |= {
+            "restore_type": restore_type(machine, expected),
+            "backup_version_found": machine.backup_version,
+            "addresses_after": machine.addresses,
+            "power_after": machine.power_state,
+            "group_name": machine.group_name,
+        }
+    if machine is not None and expected is not None:
+        told["backup_version"] = compare_versions(machine.backup_version, expected.backup_version)
+        told["deviations"] = () if waiting_for else tuple(_deviations(machine, expected))
+    return report.MachineResult(
+        namespace=namespace, name=name, registered=machine is not None, waiting_for=waiting_for, **told
+    )
+
+
+def _deviations(machine: Machine, expected: MachineFacts) -> Iterator[report.Deviation]:
+    untouched = "PoweredOn" not in (machine.asked_power, machine.power_state)
+    for one in deviations(machine, expected, untouched=untouched):
+        yield report.Deviation(attribute=one.attribute, expected=one.expected, found=one.found, note=one.note)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

@@ -1,0 +1,64 @@
+"""Fit a captured object to the Supervisor that it is restored to: API version, capabilities, load balancer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core import api_versions, capabilities, sites
+from velero_vmservice.core.errors import Unavailable
+from velero_vmservice.core.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE_GROUP, VM_OPERATOR_GROUP, Manifest
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.ports import Cluster
+    from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.core.sanitize import Dropped
+    from velero_vmservice.flows.capabilities import TargetCapabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A captured object as the target can take it."""
+
+    manifest: Manifest
+    dropped: tuple[Dropped, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Why the target can never take it."""
+    remarks: tuple[str, ...] = ()
+
+
+class Target:
+    """The Supervisor that is restored to."""
+
+    def __init__(self, *, cluster: Cluster, capabilities: TargetCapabilities) -> None:
+        self._cluster = cluster
+        self._capabilities = capabilities
+
+    def fit(self, manifest: Manifest, *, came_from: str, policy: RestorePolicy) -> Fitted:
+        """Return the object at a version that the target serves, without what it would refuse.
+
+        `came_from` is the load-balancer provider at backup, '' if unknown. Raises `Unavailable` while VM Operator's
+        definitions are away.
+        """
+        kind = next(one for one in CAPTURED_KINDS if one.name == manifest.kind_name)
+        served, able = self._cluster.served_versions(kind), self._capabilities.now()
+        if kind == VIRTUAL_MACHINE_GROUP and (blocked := capabilities.groups_blocked(served, able)):
+            return Fitted(manifest=manifest, problems=(blocked,))
+        choice = api_versions.choose(kind.name, manifest.version, served)
+        if not served:
+            raise Unavailable(choice.refused)
+        if choice.refused:
+            return Fitted(manifest=manifest, problems=(choice.refused,))
+        at_version = manifest.editable() | {"apiVersion": f"{VM_OPERATOR_GROUP}/{choice.version}"}
+        fitting, trimmed = capabilities.fit(Manifest(at_version), able)
+        moved = sites.cross_site(
+            fitting,
+            source=next((one for one in sites.Provider if one == came_from), sites.Provider.UNKNOWN),
+            target=sites.provider(self._cluster.serves_group),
+            told=policy.site,
+        )
+        return Fitted(
+            manifest=moved.manifest,
+            dropped=(*trimmed, *moved.dropped),
+            remarks=(*choice.warnings, *moved.notes),
+        )
