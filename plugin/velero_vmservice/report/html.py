@@ -1,0 +1,106 @@
+"""The HTML page of a report: self-contained, without script, safe whatever names and values it has to show.
+
+Everything is escaped by the template engine; control characters and those that reorder text are spelled out; a content
+security policy allows the page its own style sheet and nothing else. The report itself is embedded as JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from velero_vmservice.core import archive
+from velero_vmservice.report import states
+from velero_vmservice.report.applications import applications
+from velero_vmservice.report.picture import WIDTH, draw
+from velero_vmservice.report.timeline import SCALE, duration, moment, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from velero_vmservice.core.report import MachineResult, Report, Result
+    from velero_vmservice.report.states import Look
+
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+"""Characters that show nothing or turn the text around; tab and line feed are harmless."""
+
+_JSON_ESCAPES: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+"""Signs that could end the element or begin a comment; JSON reads them back as they were."""
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    environment = _environment()
+    apps = [(one, draw(one)) for one in applications(report)]
+    style = Markup(environment.get_template("style.css").render().strip())  # noqa: S704 - our own file, no value in it
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        outcome=states.OUTCOMES[report.outcome],
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        apps=apps,
+        objects=_by_look((states.stage(one.stage), one) for one in report.objects),
+        machines=_by_look((states.machine(one), one) for one in report.machines),
+        timeline=timeline(report),
+        elapsed=_elapsed(report),
+        embedded=Markup(archive.canonical(report).decode().translate(_JSON_ESCAPES)),  # noqa: S704 - escaped for its place
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("velero_vmservice.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    environment.filters |= {"duration": duration, "clock": _clock, "date": _date}
+    environment.globals |= {
+        "look_of_stage": states.stage,
+        "look_of_machine": states.machine,
+        "power_of": states.power,
+        "picture_width": WIDTH,
+        "scale": SCALE,
+    }
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    """Spell out what would not be seen, or would change the order of what is."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+
+
+def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence[Result | MachineResult]]]:
+    """Group by state, the most urgent first."""
+    grouped: dict[Look, list[Any]] = {}
+    for look, one in pairs:
+        grouped.setdefault(look, []).append(one)
+    return sorted(grouped.items(), key=lambda pair: pair[0].rank)
+
+
+def _elapsed(report: Report) -> str:
+    start, end = moment(report.started), moment(report.ended)
+    return duration(end - start) if start is not None and end is not None else ""
+
+
+def _clock(time: str) -> str:
+    """Return the clock's part of an ISO time."""
+    return time[11:19] or time
+
+
+def _date(time: str) -> str:
+    """Return an ISO time for people; all times are UTC."""
+    return f"{time[:10]} {time[11:19]} UTC" if moment(time) is not None else time or "unknown"
