@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene
 from tests.e2e.sidecar import LAUNCHER, Sidecar
 from tests.supervisor import machines
@@ -62,8 +64,9 @@ def test_velero_killed_while_waiting_for_plugin_operations(scene: Scene, space: 
     assert_restored(scene, space)
 
 
-def test_sidecar_is_late_when_velero_starts(stack: Stack, supervisor: Supervisor) -> None:
-    server = stack.velero("1.18.2", name="late")
+@pytest.mark.parametrize("version", ["1.18.2", "1.15.2"])
+def test_sidecar_is_late_when_velero_starts(stack: Stack, supervisor: Supervisor, version: str) -> None:
+    server = stack.velero(version, name=f"late-{version.replace('.', '-')}")
     sidecar = Sidecar(server)
     sidecar.start()  # installs the launcher
     sidecar.stop()
