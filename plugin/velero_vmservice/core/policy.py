@@ -207,7 +207,7 @@ UPGRADED_TO_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/upgraded-to-feature-version",
 )
 """With those above, the five that a machine restored in place keeps (guide 8.1.3)."""
-INFRASTRUCTURE_DOMAINS: Final = ("vmware.com", "topology.kubernetes.io", "velero.io", "kubectl.kubernetes.io")
+INFRASTRUCTURE_DOMAINS: Final = ("vmware.com", "topology.kubernetes.io", "kubectl.kubernetes.io")
 """Labels and annotations of these domains, and of those below, are the platform's; all others are the user's."""
 POWER_ON_CHECK_PREFIX: Final = f"poweron.check.{VM_OPERATOR_GROUP}/"
 """Annotations with which an administrator keeps a machine from being powered on (vmprovider_vm.go)."""

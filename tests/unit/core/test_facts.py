@@ -82,7 +82,12 @@ CASES = [
         why="the five annotations with their values, the user's by name only, nobody else's",
         given=annotated(
             **dict.fromkeys((*policy.CREATED_AT_ANNOTATIONS, *policy.UPGRADED_TO_ANNOTATIONS), "1"),
-            **{"example.com/token": "secret", "plain": "", "a.vmware.com/x": "", "velero.io/y": ""},
+            **{
+                "example.com/token": "secret",
+                "plain": "",
+                "a.vmware.com/x": "",
+                "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            },
         ),
         want={
             "lifecycle_annotations": dict.fromkeys(
