@@ -19,7 +19,6 @@ RUN = RestoreRun(
     started="20261122T200000Z",
     backup="nightly-20261122",
     namespace_mapping={},
-    update_existing=False,
 )
 ENDED = "2026-11-23T00:00:00+00:00"
 POLICY = {

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from velero_vmservice.core import mapping
+from velero_vmservice.core.archive import Observed
 from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts
-from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, observe
 from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.plan import Subject, View
+from velero_vmservice.core.restore_policy import RestorePolicy, effective
+from velero_vmservice.core.topology import topology
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from velero_vmservice.core.readiness import Gate
 
 NAMESPACE = "shop"
 STARTED = "2026-03-01T12:00:00Z"
@@ -164,6 +171,35 @@ def run(**spec: Any) -> RestoreRun:
     return RestoreRun.read(m(restore(**spec)))
 
 
+def wanted(
+    given: Mapping[str, Any], *, of: RestoreRun | None = None, before: Observed | None = None, **policy: Any
+) -> Manifest:
+    """Return the object to create in its own namespace, at v1alpha5."""
+    return mapping.wanted(
+        m(given),
+        namespace=NAMESPACE,
+        run=of or run(),
+        version="v1alpha5",
+        policy=RestorePolicy(**policy),
+        before=before or Observed(),
+    )
+
+
+def subject(given: Mapping[str, Any], *around: Mapping[str, Any], problems: tuple[str, ...] = ()) -> Subject:
+    """Return one of our two kinds as it is to be replayed, beside what was around it at backup."""
+    kind = next(one for one in CAPTURED_KINDS if one.name == given["kind"])
+    ref = ObjectRef(kind, NAMESPACE, given["metadata"]["name"])
+    connected = topology(m(given), facts(*around, given))
+    return Subject(ref=ref, wanted=wanted(given), topology=connected, problems=problems)
+
+
+def view(observed: Observation, gates: Mapping[str, Gate], *, of: RestoreRun | None = None, **rest: Any) -> View:
+    """Return what a decision rests on; `policy` takes the keys of a RestorePolicy."""
+    this = of or run()
+    policy = effective(RestorePolicy(**rest.pop("policy", {})), {}, this.existing_resource_policy)
+    return View(run=this, policy=policy, observed=observed, gates=gates, **rest)
+
+
 def facts(*objects: Mapping[str, Any]) -> NamespaceFacts:
     """Return the facts of a namespace that holds these machines and groups."""
     machines = [machine_facts(m(one)) for one in objects if one["kind"] == "VirtualMachine"]
@@ -175,10 +211,15 @@ def machine(**known: Any) -> MachineFacts:
     return MachineFacts(**{"name": "web-1", **known})
 
 
-def look(*objects: Mapping[str, Any], namespace: Mapping[str, Any] | None = None, at: float = 0.0) -> Observation:
+def look(
+    *objects: Mapping[str, Any],
+    namespace: Mapping[str, Any] | None = None,
+    at: float = 0.0,
+    present: Mapping[Kind, Collection[str]] | None = None,
+) -> Observation:
     """Return the observation of a vSphere namespace that holds these objects."""
     found = [m(one) for one in objects]
     lists = {
         kind: [one for one in found if (one.group, one.kind_name) == (kind.group, kind.name)] for kind in OBSERVED_KINDS
     }
-    return observe(m(namespace or vsphere_namespace()), lists, name=NAMESPACE, at=at)
+    return observe(m(namespace or vsphere_namespace()), lists, name=NAMESPACE, at=at, present=present or {})

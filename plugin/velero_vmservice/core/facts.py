@@ -6,7 +6,8 @@ The facts answer at restore: is this the same machine, what is it still missing,
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass
@@ -14,6 +15,9 @@ from pydantic.dataclasses import dataclass
 from velero_vmservice.core import policy, virtual_machine
 from velero_vmservice.core.manifest import Manifest, is_true, mapping, sequence
 from velero_vmservice.core.references import references
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Document(BaseModel):
@@ -89,6 +93,11 @@ class NamespaceFacts(Document):
     groups: tuple[GroupFacts, ...] = ()
     provider: str = ""
     """What VM Operator took the cluster's load balancer for (`core.sites`), '' if not recorded."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, MachineFacts]:
+        """The machines by name."""
+        return {one.name: one for one in self.machines}
 
     def claims(self) -> frozenset[str]:
         """Return the claims that are disks of machines which RegisterVM brings back: of those with a record."""

@@ -59,9 +59,7 @@ def cycles(subjects: Iterable[Subject], observed: Observation) -> Mapping[str, s
     groups: dict[str, GroupFacts] = {name: group_facts(live) for name, live in observed.groups.items()}
     replayed = [one for one in subjects if one.is_group and one.ref.namespace == observed.namespace]
     groups |= {one.ref.name: group_facts(one.wanted) for one in replayed}
-    return {
-        name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain
-    }
+    return {name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain}
 
 
 def unplaced(subject: Subject, observed: Observation) -> set[str]:

@@ -115,9 +115,7 @@ def decide(subject: Subject, view: View) -> Step:
     total = len(subject.topology.needs)
     ready = total - len(closed)
     if view.observed.live(subject.ref) is None and (problems := tuple(_problems(subject, view))):
-        return Step(
-            action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total
-        )
+        return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
     if closed:
         another = any(gate.blocked for gate in closed.values())
         reason = _waiting(closed, subject, view.observed)

@@ -94,7 +94,7 @@ def decide(subject: Subject, powering: Powering) -> PowerStep:
 def _group(subject: Subject, powering: Powering) -> PowerStep:
     name = subject.ref.name
     through = powering.through(name)
-    machines = [one for one in _machines(powering.observed, {name})]
+    machines = list(_machines(powering.observed, {name}))
     if not through:
         return _by_their_own(subject, machines, powering)
     if through != name:
@@ -139,7 +139,7 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
             change={"spec": {"powerState": ON}},
         )
         for one in wanted
-        if one.power_state != ON and one.asked_power != ON and not one.power_checks
+        if ON not in (one.power_state, one.asked_power) and not one.power_checks
     )
     followed = _follow(wanted)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=(*notes, *followed.notes))
@@ -153,7 +153,10 @@ def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerSte
         waiting=tuple(waiting),
         notes=(
             *notes,
-            *(f"{one.name} is held back by {', '.join(one.power_checks)}: power it on when that is gone" for one in held),
+            *(
+                f"{one.name} is held back by {', '.join(one.power_checks)}: power it on when that is gone"
+                for one in held
+            ),
         ),
     )
 

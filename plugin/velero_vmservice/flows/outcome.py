@@ -51,7 +51,10 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
             report.Change(path=one.path, captured=_value(one.wanted), live=_value(one.found))
             for one in task.differences
         ),
-        dropped=tuple(report.Dropped(path=one.path, reason=one.reason) for one in (*task.captured_without, *task.dropped)),
+        dropped=(
+            *(report.Dropped(path=one.path, reason=one.reason) for one in task.captured_without),
+            *(report.Dropped(path=one.path, reason=one.reason) for one in task.dropped),
+        ),
         power_before=task.before.power_state if task.before else "",
         next_commands=task.found.commands if task.found and task.stage is not Stage.FAILED else (),
         capture=replay.key,
@@ -91,7 +94,9 @@ def _service(task: Task, subject: Subject, live: Manifest | None) -> dict[str, A
 def _ports(task: Task, subject: Subject) -> Iterator[report.Port]:
     for one in map(mapping, sequence(subject.wanted.spec.get("ports"))):
         if isinstance(one.get("port"), int):
-            found = [f"{host}: {words or 'answers'}" for (host, port), words in task.probes.items() if port == one["port"]]
+            found = [
+                f"{host}: {words or 'answers'}" for (host, port), words in task.probes.items() if port == one["port"]
+            ]
             target = one.get("targetPort")
             yield report.Port(
                 name=str(one.get("name", "")),
@@ -109,7 +114,11 @@ def _machines(task: Task, subject: Subject, look: NamespaceRound | None) -> Iter
         machine = look.observed.machines.get(name) if look and look.observed else None
         gate = gates.get(name)
         yield _machine(
-            task.replay.target, name, machine, facts.get(name), waiting_for=gate.reason if gate and not gate.ready else ""
+            task.replay.target,
+            name,
+            machine,
+            facts.get(name),
+            waiting_for=gate.reason if gate and not gate.ready else "",
         )
 
 

@@ -83,7 +83,9 @@ class Rounds:
 
         After a restart operations become known as Velero polls them: once one is polled again, all are.
         """
-        known = all(task.announced for task in self.tasks.values()) or any(task.polls > 1 for task in self.tasks.values())
+        known = all(task.announced for task in self.tasks.values()) or any(
+            task.polls > 1 for task in self.tasks.values()
+        )
         return known and not self.open_tasks()
 
     def pending(self, but: Task) -> list[Subject]:

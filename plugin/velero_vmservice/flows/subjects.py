@@ -80,7 +80,9 @@ class Subjects:
             remarks = (*remarks, f"left out, as the target does not take it: {paths}")
         problems = (*fitted.problems, *admission.problems(wanted))
         return Source(
-            subject=Subject(ref=replay.destination, wanted=wanted, topology=taken.topology, problems=problems),
+            subject=Subject(
+                ref=replay.destination, wanted=wanted, topology=_shared(taken.topology, facts), problems=problems
+            ),
             before=taken.before,
             captured_without=taken.without,
             dropped=fitted.dropped,
@@ -121,6 +123,14 @@ class Subjects:
             if error.transient or isinstance(error, Corrupt) or not replay.key:
                 raise
             return None
+
+
+def _shared(connected: Topology, facts: NamespaceFacts | None) -> Topology:
+    """Hold each machine's facts once, however many objects need it."""
+    if facts is None:
+        return connected
+    machines = tuple(same if (same := facts.by_name.get(one.name)) == one else one for one in connected.machines)
+    return connected.model_copy(update={"machines": machines})
 
 
 def _why_own_item(replay: Replay, error: VmServiceError) -> str:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
+from tests.unit import builders
 from tests.unit.builders import group, m, restore, run, service
 from velero_vmservice.core import mapping
+from velero_vmservice.core.archive import Observed
 from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.restore_policy import RestorePolicy
 
 SIXTY_THREE = "a" * 63
 LONG = "a-name-that-velero-has-to-cut-because-no-label-value-may-be-as-long-as-this"
@@ -27,8 +31,9 @@ def test_a_longer_name_is_cut_and_closed_with_its_hash(name: str) -> None:
 def test_the_object_to_create() -> None:
     captured = m(service("front", {"app": "web"}, meta={"labels": {"mine": "1"}, "annotations": {"a": "b"}}))
     before = captured.editable()
-    wanted, trimmed = mapping.wanted(captured, namespace="shop-dr", run=run(), served=("v1alpha5",))
-    assert trimmed == ()
+    wanted = mapping.wanted(
+        captured, namespace="shop-dr", run=run(), version="v1alpha5", policy=RestorePolicy(), before=Observed()
+    )
     assert wanted.namespace == "shop-dr"
     assert wanted.labels == {"mine": "1", "velero.io/backup-name": "nightly", "velero.io/restore-name": "again"}
     assert wanted.annotations == {"a": "b"}
@@ -36,21 +41,28 @@ def test_the_object_to_create() -> None:
     assert captured.content == before
 
 
-def test_an_older_target_gets_what_it_knows() -> None:
-    captured = m(group("tier"))
-    content = captured.editable()
-    content["apiVersion"] = "vmoperator.vmware.com/v1alpha6"
-    content["spec"]["bootOrder"] = [{"members": [], "powerOffDelay": "10s", "powerOnDelay": "5s"}]
-    wanted, trimmed = mapping.wanted(m(content), namespace="shop", run=run(), served=("v1alpha4",))
-    assert wanted.content["apiVersion"] == "vmoperator.vmware.com/v1alpha4"
-    assert wanted.spec["bootOrder"] == [{"members": [], "powerOnDelay": "5s"}]
-    assert trimmed == ("spec.bootOrder[0].powerOffDelay",)
+BEFORE = Observed(cluster_ip="10.0.0.7", load_balancer=("192.0.2.10",))
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "want"),
+    [
+        ({}, "LoadBalancer", {}),
+        ({"cluster_ip": "keep"}, "ClusterIP", {"clusterIp": "10.0.0.7"}),
+        ({"vip": "request"}, "LoadBalancer", {"loadBalancerIP": "192.0.2.10"}),
+        ({"vip": "request"}, "ClusterIP", {}),
+    ],
+)
+def test_addresses_come_back_only_when_asked(policy: dict[str, Any], kind: str, want: dict[str, str]) -> None:
+    captured = service("front", {"app": "web"}, type=kind)
+    assert builders.wanted(captured, before=BEFORE, **policy).spec == {**captured["spec"], **want}
+    assert builders.wanted(group("tier"), before=BEFORE, **policy).spec == group("tier")["spec"]
 
 
 @pytest.mark.parametrize("name", ["again", LONG])
 def test_what_this_restore_made_is_recognised(name: str) -> None:
     this = RestoreRun.read(m(restore(name)))
-    wanted, _ = mapping.wanted(m(group("tier")), namespace="shop", run=this, served=("v1alpha5",))
+    wanted = builders.wanted(group("tier"), of=this)
     assert mapping.made_by(this, wanted)
     assert not mapping.made_by(RestoreRun.read(m(restore("another"))), wanted)
     assert not mapping.made_by(this, m(group("tier")))

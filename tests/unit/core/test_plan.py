@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import facts, group, look, m, obj, run, service, vm
-from velero_vmservice.core import mapping
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
-from velero_vmservice.core.plan import Action, Stage, Step, Subject, decide, in_order
+from tests.unit.builders import group, look, obj, run, service, subject, view, vm
+from velero_vmservice.core import order
+from velero_vmservice.core.order import in_order
+from velero_vmservice.core.plan import Action, Stage, Step, Subject, decide
 from velero_vmservice.core.readiness import Gate
-from velero_vmservice.core.topology import topology
 
 WEB = {"app": "web"}
 MACHINES = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"))
@@ -20,25 +19,17 @@ TIER = group("tier", ["web-1", "web-2"])
 OURS = {"velero.io/restore-name": "again"}
 
 
-def subject(given: dict[str, Any], *around: dict[str, Any]) -> Subject:
-    wanted, _ = mapping.wanted(m(given), namespace="shop", run=run(), served=("v1alpha5",))
-    kind = VIRTUAL_MACHINE_GROUP if given["kind"] == "VirtualMachineGroup" else VIRTUAL_MACHINE_SERVICE
-    return Subject(
-        ref=ObjectRef(kind, "shop", wanted.name),
-        wanted=wanted,
-        topology=topology(m(given), facts(*MACHINES, given, *around)),
-    )
-
-
 def step(
     given: dict[str, Any], *live: dict[str, Any], pending: tuple[Subject, ...] = (), update: bool = False, **gates: Gate
 ) -> Step:
     return decide(
-        subject(given),
-        run=run(**({"existingResourcePolicy": "update"} if update else {})),
-        observed=look(*MACHINES, *live),
-        gates={**OPEN, **{name.replace("_", "-"): found for name, found in gates.items()}},
-        pending=pending,
+        subject(given, *MACHINES),
+        view(
+            look(*MACHINES, *live),
+            {**OPEN, **{name.replace("_", "-"): found for name, found in gates.items()}},
+            of=run(**({"existingResourcePolicy": "update"} if update else {})),
+            pending=pending,
+        ),
     )
 
 
@@ -59,9 +50,9 @@ CASES = [
         why="made by this restore, before a crash",
         given=FRONT,
         live=(service("front", {"app": "edited"}, meta={"labels": OURS}),),
-        want=Action.VERIFY,
+        want=Action.SKIP,
     ),
-    Case(why="there already, the same", given=FRONT, live=(FRONT,), want=Action.VERIFY, words="was there already"),
+    Case(why="there already, the same", given=FRONT, live=(FRONT,), want=Action.SKIP, words="was there already"),
     Case(
         why="there and different: kept by default",
         given=FRONT,
@@ -77,13 +68,13 @@ CASES = [
         want=Action.UPDATE,
         words="spec.selector",
     ),
-    Case(why="the same is not updated", given=FRONT, live=(FRONT,), update=True, want=Action.VERIFY),
+    Case(why="the same is not updated", given=FRONT, live=(FRONT,), update=True, want=Action.SKIP),
     Case(
         why="the type cannot be changed",
         given=FRONT,
         live=(service("front", WEB, type="ClusterIP"),),
         update=True,
-        want=Action.FAIL,
+        want=Action.CONFLICT,
         words="spec.type cannot be changed",
     ),
     Case(
@@ -91,7 +82,7 @@ CASES = [
         given=service("front", WEB, type="ClusterIP", clusterIp="None"),
         live=(service("front", WEB, type="ClusterIP", clusterIp="10.0.0.1"),),
         update=True,
-        want=Action.FAIL,
+        want=Action.CONFLICT,
         words="spec.clusterIp",
     ),
     Case(
@@ -121,7 +112,15 @@ def test_what_comes_next(case: Case) -> None:
 
 
 def test_there_is_no_action_that_deletes() -> None:
-    assert {action.value for action in Action} == {"wait", "create", "update", "verify", "retain", "fail"}
+    assert {action.value for action in Action} == {
+        "wait",
+        "create",
+        "update",
+        "skip-identical",
+        "retain",
+        "conflict",
+        "blocked",
+    }
 
 
 def test_nothing_happens_before_every_machine_is_ready() -> None:
@@ -133,13 +132,13 @@ def test_nothing_happens_before_every_machine_is_ready() -> None:
 def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
     plain = obj("Namespace", "shop", api="v1", namespace="")
     gates = dict.fromkeys(OPEN, Gate(ready=False, reason="not registered yet"))
-    found = decide(subject(FRONT), run=run(), observed=look(namespace=plain), gates=gates, pending=())
+    found = decide(subject(FRONT, *MACHINES), view(look(namespace=plain), gates))
     assert "no vSphere Namespace, so nothing can be registered into it" in found.reason
     assert "web-1: not registered yet" in found.reason
 
 
 def test_a_service_waits_for_the_groups_of_its_machines_and_no_other() -> None:
-    assert step(FRONT, pending=(subject(TIER),)).reason == "waits for VirtualMachineGroup shop/tier"
+    assert step(FRONT, pending=(subject(TIER, *MACHINES),)).reason == "waits for VirtualMachineGroup shop/tier"
     assert (
         step(FRONT, pending=(subject(group("other", ["db-1"])), subject(service("back", WEB)))).action is Action.CREATE
     )
@@ -152,10 +151,20 @@ def test_a_child_waits_for_its_parent() -> None:
     assert step(group("top", ["/tier"]), pending=(subject(child),)).action is Action.CREATE
 
 
-def test_groups_that_name_each_other_as_parents_do_not_wait_for_ever() -> None:
+def test_groups_that_contain_themselves_are_blocked_and_nobody_waits_for_them() -> None:
     a, b, child = group("a", ["/b"], parent="b"), group("b", ["/a"], parent="a"), group("c", parent="a")
-    assert step(a, pending=(subject(b), subject(child))).action is Action.CREATE
-    assert step(child, pending=(subject(a), subject(b))).action is Action.WAIT
+    subjects = [subject(one) for one in (a, b, child)]
+    cycles = order.cycles(subjects, look())
+    assert cycles == {"a": "a → b → a", "b": "a → b → a"}
+    found = decide(subjects[0], view(look(), {}, pending=subjects[1:], cycles=cycles))
+    assert (found.action, found.final) == (Action.BLOCKED, True)
+    assert "a → b → a" in found.reason
+    assert decide(subjects[2], view(look(), {}, cycles=cycles)).action is Action.CREATE
+
+
+def test_a_cycle_is_found_with_what_is_live() -> None:
+    assert order.cycles([subject(group("a", ["/b"]))], look(group("b", parent="a"))) == {}
+    assert order.cycles([subject(group("a", ["/b"]))], look(group("b", ["/a"]))) == {"a": "a → b → a", "b": "a → b → a"}
 
 
 @pytest.mark.parametrize(
@@ -181,11 +190,8 @@ def test_a_parent_waits_where_vm_operator_would_place_a_nested_machine_anew(
 
 def test_labels_that_no_longer_match_are_said_exactly() -> None:
     found = decide(
-        subject(FRONT),
-        run=run(),
-        observed=look(vm("web-1", labels={"app": "db"}, group="tier"), vm("web-2", group="tier")),
-        gates=OPEN,
-        pending=(),
+        subject(FRONT, *MACHINES),
+        view(look(vm("web-1", labels={"app": "db"}, group="tier"), vm("web-2", group="tier")), OPEN),
     )
     assert found.action is Action.CREATE
     assert found.warnings == (
@@ -196,7 +202,7 @@ def test_labels_that_no_longer_match_are_said_exactly() -> None:
 
 def test_membership_from_one_side_is_said() -> None:
     observed = look(vm("web-1", group="other"), vm("web-2"))
-    found = decide(subject(TIER), run=run(), observed=observed, gates=OPEN, pending=())
+    found = decide(subject(TIER, *MACHINES), view(observed, OPEN))
     assert found.warnings == (
         "web-1 is no member: its spec.groupName is other, not tier",
         "web-2 is no member: its spec.groupName is empty, not tier",
@@ -213,7 +219,7 @@ def test_an_owner_that_is_lost_is_said_while_waiting_and_after() -> None:
     doomed = look(vm("web-1", labels=WEB, group="tier", meta={"ownerReferences": [owner]}), MACHINES[1])
     waits = {**OPEN, "web-1": Gate(ready=False, reason="registered; looking once more")}
     for gates in (OPEN, waits):
-        found = decide(subject(FRONT), run=run(), observed=doomed, gates=gates, pending=())
+        found = decide(subject(FRONT, *MACHINES), view(doomed, gates))
         assert "lost VirtualMachineGroup tier" in " ".join((found.reason, *found.warnings))
 
 
@@ -239,6 +245,7 @@ class Final:
     [
         Final(Stage.WAITING, final=False),
         Final(Stage.REPLAYED, final=False),
+        Final(Stage.POWERING, final=False),
         Final(Stage.VERIFIED),
         Final(Stage.RETAINED),
         Final(Stage.FAILED),

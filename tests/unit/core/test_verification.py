@@ -5,12 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import condition, facts, group, linked, look, m, obj, run, service, vm
-from velero_vmservice.core import archive, mapping
+from tests.unit.builders import condition, group, linked, look, m, obj, service, subject, vm
+from velero_vmservice.core import archive
 from velero_vmservice.core.archive import Observed
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
-from velero_vmservice.core.plan import Subject
-from velero_vmservice.core.topology import topology
 from velero_vmservice.core.verification import Verification, verify
 
 WEB = {"app": "web"}
@@ -33,11 +30,7 @@ def endpoints(*names: str, ready: bool = True, ips: tuple[str, ...] = ()) -> dic
 def check(
     given: dict[str, Any], *live: dict[str, Any], known: tuple[dict[str, Any], ...] = (), before: Observed | None = None
 ) -> Verification:
-    wanted, _ = mapping.wanted(m(given), namespace="shop", run=run(), served=("v1alpha5",))
-    kind = VIRTUAL_MACHINE_GROUP if given["kind"] == "VirtualMachineGroup" else VIRTUAL_MACHINE_SERVICE
-    ref = ObjectRef(kind, "shop", wanted.name)
-    subject = Subject(ref=ref, wanted=wanted, topology=topology(m(given), facts(*known)))
-    return verify(subject, look(*live), before or archive.observed(m(given)))
+    return verify(subject(given, *known), look(*live), before or archive.observed(m(given)))
 
 
 FRONT = service("front", WEB)
@@ -248,11 +241,9 @@ def test_a_condition_that_is_false_links_nobody() -> None:
 
 
 def test_a_parent_is_not_whole_before_the_children_that_are_still_to_come() -> None:
-    wanted, _ = mapping.wanted(m(TIER), namespace="shop", run=run(), served=("v1alpha5",))
-    ref = ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "tier")
-    subject = Subject(ref=ref, wanted=wanted, topology=topology(m(TIER), facts(*KNOWN)))
+    parent = subject(TIER, *KNOWN)
     observed = look(tier("web-1"), vm("web-1", **ON))
-    assert verify(subject, observed, Observed(), coming=["inner"]).missing == (
+    assert verify(parent, observed, Observed(), coming=["inner"]).missing == (
         "VirtualMachineGroup inner is still to be replayed",
     )
-    assert verify(subject, observed, Observed(), coming=["other"]).done
+    assert verify(parent, observed, Observed(), coming=["other"]).done

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.unit.builders import backup, restore
-from tests.unit.world import World
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
 
 
 def test_withhold_is_done_with_any_operation(world: World) -> None:

@@ -227,7 +227,7 @@ def test_fields_that_the_target_does_not_know_are_left_out_and_said(world: World
     world.lose(group("tier"))
     world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha5")
     (last,) = world.finish(world.replay_all(items)).values()
-    assert "v1alpha5 does not know spec.bootOrder[0].powerOffDelay" in last.description
+    assert "the target does not take it: spec.bootOrder[0].powerOffDelay" in last.description
     assert "powerOffDelay" not in str(world.live("VirtualMachineGroup", "tier").content)
 
 

@@ -98,12 +98,13 @@ def test_a_parent_outside_the_restore_is_not_waited_for_but_said(world: World, i
     assert "its parent group z-root is not there" in last[operations[1]].description
 
 
-def test_groups_that_are_each_others_parents_come_all_the_same(world: World) -> None:
+def test_groups_that_contain_each_other_are_blocked_with_the_chain(world: World) -> None:
     groups = [group("a", ["/b"], parent="b"), group("b", ["/a"], parent="a")]
     items = world.back_up(*groups)
     world.lose(*groups)
-    world.finish(world.replay_all(items))
-    assert sorted(world.created()) == ["VirtualMachineGroup shop/a", "VirtualMachineGroup shop/b"]
+    last = world.finish(world.replay_all(items))
+    assert ["a → b → a" in one.error for one in last.values()] == [True, True]
+    assert world.created() == []
 
 
 def test_two_restores_do_not_wait_for_each_other(world: World, items: list[dict[str, Any]]) -> None:
