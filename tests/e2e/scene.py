@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,17 @@ class Scene:
     def stored(self, prefix: str) -> list[str]:
         """Return the keys in Velero's bucket below our directory."""
         return self.server.store.keys(self.server.bucket, f"plugins/vmservice/{prefix}")
+
+    def results(self, restore: str) -> tuple[dict[str, Manifest], dict[str, bytes]]:
+        """Return what a restore left in the bucket: its results by kind and name, and its reports by key."""
+        found = {
+            key: self.server.store.read(self.server.bucket, key)
+            for key in self.stored("restores/")
+            if f"/restores/{restore}/" in f"/{key}"
+        }
+        reports = {key: body for key, body in found.items() if "/report." in key}
+        results = [json.loads(body) for key, body in found.items() if key not in reports]
+        return {f"{one['kind']} {one['name']}": one for one in results}, reports
 
 
 def specs(manifests: list[Manifest], *without: str) -> dict[str, Manifest]:

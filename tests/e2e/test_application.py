@@ -67,7 +67,10 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
     assert "machines are not powered on" in described
     assert f"kubectl -n {target} patch virtualmachinegroup shop --type merge" in described
     assert "replay deferred until the VMs are registered" in scene.server.cli("restore", "logs", source)
-    assert len(scene.stored(f"restores/{source}/")) == len(groups) + len(services)
+    results, reports = scene.results(source)
+    assert len(results) == len(groups) + len(services)
+    assert {key.rpartition("/")[2] for key in reports} == {"report.json", "report.html"}
+    assert "/report.html in the backup's bucket" in described
 
 
 def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: str) -> None:
@@ -158,10 +161,8 @@ def test_machine_that_never_registers_is_named_and_the_restore_ends_cleanly(scen
     assert restore["status"]["phase"] == "PartiallyFailed"
     assert scene.names(SERVICES, space) == {"shop-db"}
     assert scene.names(GROUPS, space) == {"shop", "shop-db"}
-    results = {key: json.loads(scene.server.store.read(scene.server.bucket, key)) for key in scene.stored("restores/")}
-    stages = {one["name"]: one["stage"] for key, one in results.items() if f"restores/{space}/" in key}
-    web = next(one for key, one in results.items() if f"restores/{space}/" in key and one["name"] == "shop-web")
-    assert stages["shop-web"] == "cancelled"
+    web = scene.results(space)[0]["VirtualMachineService shop-web"]
+    assert web["stage"] == "cancelled"
     assert "shop-web-2: not registered yet" in web["reason"]
     assert "Repeat the restore" in web["reason"]
 

@@ -79,14 +79,14 @@ class Rounds:
         return [task for task in self.tasks.values() if not task.stage.final]
 
     def all_over(self) -> bool:
-        """Say whether every operation of the restore has ended, as far as can be known.
+        """Say whether the result of every operation of the restore is stored and told, as far as can be known.
 
         After a restart operations become known as Velero polls them: once one is polled again, all are.
         """
         known = all(task.announced for task in self.tasks.values()) or any(
             task.polls > 1 for task in self.tasks.values()
         )
-        return known and not self.open_tasks()
+        return known and all(task.told for task in self.tasks.values())
 
     def pending(self, but: Task) -> list[Subject]:
         """Return the other objects that are not replayed yet."""
