@@ -115,8 +115,8 @@ def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) ->
     yield from _mend(objects, Stage.FAILED)
     absent = [f"{one.namespace}/{one.name}" for one in machines if not one.registered]
     if absent:
-        words = "see in the VADP product that it is restored, and in vCenter that RegisterVM has run"
-        yield f"{_count(absent, 'machine')} not registered, {words}: {enumerate_some(absent)}."
+        words = "See in the VADP product that each is restored, and in vCenter that RegisterVM has run"
+        yield f"{_count(absent, 'machine')} not registered. {words}: {enumerate_some(absent)}."
     yield from _mend(objects, Stage.CANCELLED)
     yield from (f"{one.label}: {' '.join(one.remedy)}" for one in objects if one.remedy and one.stage not in _LOST)
     if waiting := [one.label for one in objects if not Stage(one.stage).final]:
@@ -139,7 +139,9 @@ def _mend(objects: Iterable[Result], stage: Stage) -> Iterator[str]:
         remedy = " ".join(one.remedy) or _REMEDIES[stage]
         by_remedy.setdefault((remedy, one.next_commands), []).append(one.label)
     for (remedy, commands), labels in by_remedy.items():
-        yield "\n".join((f"{enumerate_some(labels)} {stage}. {remedy}", *commands))
+        alone = f"{labels[0]} {stage}. {remedy}"
+        many = f"{len(labels)} objects {stage}. {remedy} They are: {enumerate_some(labels)}."
+        yield "\n".join((alone if len(labels) == 1 else many, *commands))
 
 
 def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:

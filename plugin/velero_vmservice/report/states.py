@@ -55,7 +55,7 @@ OUTCOMES: Final[Mapping[Outcome, Look]] = {
 
 ABSENT: Final = Look(word="not registered", icon="cross", tone="bad", rank=0)
 UNREADY: Final = Look(word="not ready", icon="clock", tone="warn", rank=2)
-DEVIATING: Final = Look(word="differs", icon="warn", tone="warn", rank=3)
+DEVIATING: Final = Look(word="deviating", icon="warn", tone="warn", rank=3)
 READY: Final = Look(word="ready", icon="check", tone="good", rank=5)
 UNKNOWN: Final = Look(word="not in this restore", icon="equal", tone="idle", rank=4)
 

@@ -53,7 +53,7 @@ def test_what_failed_comes_first_then_absent_machines_then_power() -> None:
 def test_objects_with_the_same_remedy_share_a_step() -> None:
     remedy = ("Free the address.",)
     steps = _report(*(result(SERVICE, name, "failed", "taken", remedy=remedy) for name in ("a", "b"))).next_steps
-    assert steps == (f"{SERVICE} shop/a; {SERVICE} shop/b failed. Free the address.",)
+    assert steps == (f"2 objects failed. Free the address. They are: {SERVICE} shop/a; {SERVICE} shop/b.",)
 
 
 def test_a_restore_that_needs_nothing_says_so() -> None:
