@@ -1,13 +1,15 @@
-# Every target sets up what it needs: a private .venv, uv from PyPI, the locked dependencies. `make e2e` also needs Go.
+# Every target sets up what it needs: a private .venv, uv from PyPI, the locked dependencies. `make e2e` also needs Go,
+# and apt-get where no Chromium is installed.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 PB := plugin/velero_vmservice/pb
 LAUNCHERS := plugin/velero_vmservice/launcher_bin
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2
 
-.PHONY: help setup demo test e2e bench check format proto launcher clean
+.PHONY: help setup demo test e2e browser chromium bench check format proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -32,9 +34,17 @@ demo: setup ## an application backed up, lost and restored, on this machine alon
 test: setup ## unit, property, contract and RPC tests
 	$(BIN)/pytest
 
-e2e: setup ## the real Velero, Kubernetes API and S3 server
+e2e: browser ## the real Velero, Kubernetes API and S3 server, and the report in a browser
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
+
+browser: setup chromium ## the HTML report in a headless Chromium
+	$(BIN)/pytest tests/browser
+
+# The system's own Chromium; where apt-get is not the way to it, install one and name it in the variable CHROMIUM.
+chromium:
+	@test -n "$$CHROMIUM" || command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends chromium; }
 
 bench: setup ## speed and memory, against named peers in the same run
 	$(BIN)/python -m tests.e2e.build

@@ -1,0 +1,222 @@
+"""The report's page as a browser shows it, against the JSON that is embedded in it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import sample_report
+from tests.sample_report import ENDED, RUN, SERVICE, result
+from velero_vmservice.core import archive
+from velero_vmservice.core.compose import compose
+from velero_vmservice.core.report import Change, Report
+from velero_vmservice.report import states
+from velero_vmservice.report.html import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Locator, Page
+
+PHONE, DESKTOP = 375, 1280
+Json = dict[str, Any]
+
+_EVERY_LOOK = [(width, scheme) for width in (PHONE, DESKTOP) for scheme in ("light", "dark")]
+_ids = {"argvalues": _EVERY_LOOK, "ids": [f"{width}-{scheme}" for width, scheme in _EVERY_LOOK]}
+
+_CONTRAST = """() => {
+  const numbers = color => color.match(/[\\d.]+/g).map(Number)
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true})
+  const rgba = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1)
+    return [...canvas.getImageData(0, 0, 1, 1).data] }
+  const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0)
+  const ground = element => { for (; element; element = element.parentElement) {
+    const color = rgba(getComputedStyle(element).backgroundColor); if (color[3] === 255) return color }
+    return rgba(getComputedStyle(document.documentElement).colorScheme === "dark" ? "#000" : "#fff") }
+  const poor = new Set(), walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement
+    if (!walk.currentNode.data.trim() || !element.checkVisibility() || element.closest("script, .unseen")) continue
+    const style = getComputedStyle(element), ink = rgba(element.closest("svg") ? style.fill : style.color)
+    const [high, low] = [light(ink), light(ground(element))].sort((a, b) => b - a)
+    const ratio = (high + .05) / (low + .05)
+    if (ratio < 4.5) poor.add(`${walk.currentNode.data.trim()}: ${ratio.toFixed(2)}`)
+  }
+  return [...poor]
+}"""
+"""Names every text whose contrast is below WCAG's 4.5, against the nearest opaque background."""
+
+
+@pytest.fixture(name="show")
+def _show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """Load a report's page from a file, and afterwards insist on silence: no error, no request for anything else."""
+    said: list[str] = []
+    asked: list[str] = []
+    pages: list[Page] = []
+
+    def show(report: Report, *, width: int = DESKTOP, scheme: Any = "light") -> Page:
+        file = tmp_path / f"{len(pages)}.html"
+        file.write_text(render(report), encoding="utf-8")
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("request", lambda request: asked.append(request.url))
+        pages.append(page)
+        page.goto(file.as_uri())
+        return page
+
+    yield show
+    assert said == []
+    assert asked == [(tmp_path / f"{number}.html").as_uri() for number in range(len(pages))]
+    for page in pages:
+        page.close()
+
+
+def _data(page: Page) -> Json:
+    found: Json = json.loads(page.locator("#report").text_content() or "")
+    return found
+
+
+def _words(locator: Locator) -> list[str]:
+    return [_squeezed(text) for text in locator.all_inner_texts()]
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _open_all(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+
+
+@pytest.mark.parametrize(("width", "scheme"), **_ids)
+def test_the_page_shows_what_its_data_say(show: Callable[..., Page], width: int, scheme: str) -> None:
+    page = show(sample_report.sample(), width=width, scheme=scheme)
+    _open_all(page)
+    data = _data(page)
+    assert Report.model_validate(data) == sample_report.sample()
+    assert page.locator("#outcome").get_attribute("data-outcome") == data["outcome"]
+    assert page.locator("h1").inner_text() == data["restore"]
+    assert _words(page.locator("#next-steps li")) == [_squeezed(step) for step in data["next_steps"]]
+    assert _words(page.locator("#warnings li")) == [_squeezed(words) for words in data["warnings"]]
+    keys, values = (_words(page.locator(f"#policy {tag}")) for tag in ("dt", "dd"))
+    assert dict(zip(keys, values, strict=True)) == data["policy"]
+    for one in data["objects"]:
+        _assert_object(page, one)
+    for one in data["machines"]:
+        _assert_machine(page, one)
+    timelines = [one["timeline"] for one in (*data["objects"], *data["machines"])]
+    assert page.locator("#waits details.wait").count() == len(timelines)
+    told = Counter(_squeezed(words) for entries in timelines for _, words in entries)
+    assert Counter(_words(page.locator("#waits .steps li span"))) == told
+
+
+def _assert_object(page: Page, one: Json) -> None:
+    label = f"{one['kind']} {one['namespace']}/{one['name']}"
+    row = page.locator(f'tr[data-object="{label}"][data-stage="{one["stage"]}"]')
+    assert row.is_visible(), label
+    block = page.locator("#objects .block", has=row)
+    assert states.stage(one["stage"]).word in block.locator("h3").inner_text()
+    shown = _squeezed(row.inner_text())
+    said = (one["name"], one["kind"], one["reason"], one["action"], *one["warnings"], *one["notes"], *one["remedy"])
+    assert [words for words in said if words not in shown] == []
+    fields = page.locator(f'tr[data-object="{label}"] + tr.of-fields')
+    assert _words(fields.locator("tr.change > *")) == [
+        words or "absent" for change in one["changes"] for words in (change["path"], change["captured"], change["live"])
+    ]
+    assert _words(fields.locator("tr.dropped > *")) == [
+        words for field in one["dropped"] for words in (field["path"], field["reason"])
+    ]
+    assert _words(fields.locator("tr.trimmed th")) == one["trimmed"]
+
+
+def _assert_machine(page: Page, one: Json) -> None:
+    label = f"{one['namespace']}/{one['name']}"
+    row = page.locator(f'tr[data-machine="{label}"]')
+    assert row.is_visible(), label
+    shown = _squeezed(row.inner_text())
+    addresses = (*one["addresses_before"], *one["addresses_after"])
+    said = (one["name"], one["backup_version"], one["waiting_for"], one["restore_type"], one["power_after"], *addresses)
+    assert [words for words in said if words not in shown] == []
+    found = page.locator(f'tr[data-machine="{label}"] + tr.of-fields tr.deviation > *')
+    assert _words(found) == [words for deviation in one["deviations"] for words in deviation.values()]
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_application_is_drawn_with_every_state(show: Callable[..., Page], width: int) -> None:
+    page = show(sample_report.sample(), width=width)
+    data = _data(page)
+    drawing = page.locator(".outline:visible" if width == PHONE else ".picture:visible")
+    assert drawing.count() == 2
+    drawn = _squeezed(" ".join(drawing.all_text_contents()))
+    for one in (*data["objects"], *data["machines"]):
+        assert one["name"] in drawn
+    counts = Counter(states.stage(one["stage"]).word for one in data["objects"])
+    assert all(drawn.count(word) >= count for word, count in counts.items())
+    assert "not registered" in drawn
+
+
+@pytest.mark.parametrize(("width", "scheme"), **_ids)
+def test_nothing_is_wider_than_the_screen_and_every_text_can_be_read(
+    show: Callable[..., Page], width: int, scheme: str
+) -> None:
+    page = show(sample_report.sample(), width=width, scheme=scheme)
+    for unfolded in (False, True):
+        if unfolded:
+            _open_all(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(_CONTRAST) == []
+
+
+def test_dark_mode_is_dark(show: Callable[..., Page]) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = show(sample_report.sample(), scheme="light").evaluate(ground)
+    dark = show(sample_report.sample(), scheme="dark").evaluate(ground)
+    assert (light, dark) == ("rgb(245, 246, 248)", "rgb(15, 19, 24)")
+
+
+def test_paper_shows_what_is_folded(show: Callable[..., Page]) -> None:
+    page = show(sample_report.sample())
+    folded = page.locator("tr.dropped").first
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    assert folded.is_visible()
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_large_restore_stays_usable(show: Callable[..., Page], width: int) -> None:
+    page = show(sample_report.large(), width=width)
+    data = _data(page)
+    assert page.locator("tr[data-object]").count() == len(data["objects"]) == 300
+    assert page.locator("tr[data-machine]").count() == len(data["machines"]) == 1000
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    visible = "[...document.querySelectorAll('tr[data-object]')].filter(one => one.checkVisibility()).length"
+    assert page.evaluate(visible) == sum(one["stage"] != "verified" for one in data["objects"])
+    page.locator("#objects summary", has_text="270 verified").click()
+    assert page.locator('tr[data-object="VirtualMachineGroup app-001/app-001"]').is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_hostile_and_endless_words_do_no_harm(show: Callable[..., Page], width: int) -> None:
+    attack = "</script><img src=https://attacker.example/x onerror=alert(1)><!--\u202e\x00\"'" + "x" * 900
+    change = Change(path=attack, captured=attack, live=attack)
+    one = result(SERVICE, attack, "failed", attack, changes=(change,), warnings=(attack,), selected=(attack,))
+    report = compose(RUN, (one,), policy={attack: attack}, ended=ENDED)
+    page = show(report, width=width)
+    _open_all(page)
+    assert Report.model_validate(_data(page)) == report
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_embedded_json_is_the_stored_document(show: Callable[..., Page]) -> None:
+    page = show(sample_report.sample())
+    again = Report.model_validate(_data(page))
+    assert archive.canonical(again) == archive.canonical(sample_report.sample())
