@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.report import Deviation
 
 _LOST: Final = (Stage.FAILED, Stage.CANCELLED)
 _LEFT_ALONE: Final = "what is there already, as captured, is left alone"
@@ -150,7 +151,7 @@ def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> I
         yield from (f"{one.label} {stage}: {one.reason}" for one in objects if one.stage == stage)
     for machine in machines:
         if not machine.registered:
-            yield f"VirtualMachine {machine.namespace}/{machine.name} {machine.waiting_for or 'not registered'}"
+            yield f"VirtualMachine {machine.namespace}/{machine.name}: {machine.waiting_for or 'not registered'}"
     for one in objects:
         yield from (f"{one.label}: {words}" for words in one.warnings)
     yield from (f"{one.label} retained: {one.reason}" for one in objects if one.stage == Stage.RETAINED)
@@ -158,16 +159,21 @@ def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> I
 
 
 def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:
-    """Yield one sentence per attribute, however many machines differ in it."""
-    by_attribute: dict[tuple[str, str], list[str]] = {}
+    """Yield one sentence per attribute, however many machines differ in it; the values where it is one."""
+    for order in ("older", "newer"):
+        if names := [f"{one.namespace}/{one.name}" for one in machines if one.backup_version == order]:
+            yield f"restored from a point that is {order} than the capture: {enumerate_some(names)}"
+    found: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
     for machine in machines:
         for one in machine.deviations:
-            by_attribute.setdefault((one.attribute, one.note), []).append(f"{machine.namespace}/{machine.name}")
-        if machine.backup_version in ("older", "newer"):
-            what = f"restore point that is {machine.backup_version} than the capture"
-            by_attribute.setdefault((what, ""), []).append(f"{machine.namespace}/{machine.name}")
-    for (attribute, note), names in by_attribute.items():
-        yield f"{attribute}: {enumerate_some(names)}" + (f" ({note})" if note else "")
+            name = f"{machine.namespace}/{machine.name}"
+            found.setdefault((one.attribute, one.note), []).append((name, one))
+    for (attribute, note), places in found.items():
+        words = f"{attribute} is not as expected: {enumerate_some([name for name, _ in places])}"
+        if len(places) == 1:
+            name, one = places[0]
+            words = f"{attribute} of {name} is {one.found or 'missing'}, expected {one.expected}"
+        yield f"{words} ({note})" if note else words
 
 
 def _count(things: Sequence[object], noun: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,17 +19,13 @@ from velero_vmservice.report import states
 from velero_vmservice.report.applications import applications
 from velero_vmservice.report.picture import WIDTH, draw
 from velero_vmservice.report.timeline import SCALE, duration, moment, timeline
+from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from velero_vmservice.core.report import MachineResult, Report, Result
     from velero_vmservice.report.states import Look
-
-_UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
-)
-"""Characters that show nothing or turn the text around; tab and line feed are harmless."""
 
 _JSON_ESCAPES: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 """Signs that could end the element or begin a comment; JSON reads them back as they were."""
@@ -80,7 +75,7 @@ def _visible(value: Any) -> Any:
     """Spell out what would not be seen, or would change the order of what is."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+    return spelled_out(value)
 
 
 def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence[Result | MachineResult]]]:

@@ -101,10 +101,10 @@ def test_warnings_come_worst_first_and_once() -> None:
     marks = (
         "failed:",
         "cancelled:",
-        "shop-db-2 not registered",
+        "VirtualMachine shop/shop-db-2",
         "is not selected",
         "retained:",
-        "restore point",
+        "restored from",
         "label topology",
     )
     positions = [next(at for at, line in enumerate(words) if mark in line) for mark in marks]
@@ -116,7 +116,7 @@ def test_a_deviation_of_many_machines_is_one_warning() -> None:
     odd = (Deviation(attribute="zone", expected="removed", found="a"),)
     many = tuple(machine(f"web-{at}", deviations=odd) for at in range(40))
     (warning,) = _report(result(GROUP, "web", "verified", "", machines=many)).warnings
-    assert warning.startswith("zone: ")
+    assert warning.startswith("zone is not as expected: ")
     assert warning.endswith("and 32 more")
 
 
