@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import re
+import typing
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from velero_vmservice.core import report
+from velero_vmservice.core.facts import Document
+from velero_vmservice.core.plan import Stage
+from velero_vmservice.report import states
+
+_TEXT = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+_SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", _TEXT, flags=re.MULTILINE)[1:]}
+_MODELS = [
+    one
+    for one in vars(report).values()
+    if isinstance(one, type) and issubclass(one, Document) and one is not Document and one.__module__ == report.__name__
+]
+
+
+def _first_column(section: str) -> list[str]:
+    return re.findall(r"^\| `([^`]+)` \|", _SECTIONS[section], flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("model", _MODELS, ids=lambda model: model.__name__)
+def test_every_field_is_documented_in_the_order_of_the_model(model: type[Document]) -> None:
+    assert _first_column(model.__name__) == list(model.model_fields)
+
+
+@pytest.mark.parametrize("states", [report.Outcome, Stage], ids=lambda states: states.__name__)
+def test_every_state_is_documented(states: type[StrEnum]) -> None:
+    assert _first_column(states.__name__) == list(states)
+
+
+def test_nothing_is_documented_that_is_not_there() -> None:
+    assert set(_SECTIONS) == {model.__name__ for model in _MODELS} | {"Outcome", "Stage"}
+
+
+def test_every_order_of_versions_is_documented() -> None:
+    line = next(line for line in _SECTIONS["MachineResult"].splitlines() if line.startswith("| `backup_version` |"))
+    assert all(f"`{word}`" in line for word in typing.get_args(report.VersionOrder))
+
+
+def test_every_state_has_a_look_of_its_own() -> None:
+    assert set(states.STAGES) == set(Stage)
+    assert set(states.OUTCOMES) == set(report.Outcome)
+    words = [look.word for look in (*states.STAGES.values(), *states.OUTCOMES.values())]
+    assert len(words) == len(set(words))
