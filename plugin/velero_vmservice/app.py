@@ -13,6 +13,7 @@ from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
 from velero_vmservice.flows.leave import LeaveAction
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
+from velero_vmservice.flows.planning import Planning
 from velero_vmservice.flows.pods import PodsAction
 from velero_vmservice.flows.probing import Probing
 from velero_vmservice.flows.purge import PurgeAction
@@ -38,8 +39,13 @@ if TYPE_CHECKING:
 class App:
     """The plugin, put together around a cluster and its stores."""
 
+    cluster: Cluster
+    clock: Clock
     supervisor: Supervisor
     locations: StorageLocations
+    restore_points: RestorePoints
+    planning: Planning
+    replays: Replays
     actions: ActionTable
 
 
@@ -57,14 +63,13 @@ def assemble(
     namespaces = NamespaceFactsOnce(cluster=cluster, locations=locations, clock=clock)
     sealing = Sealing(locations=locations, clock=clock)
     restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock)
+    target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
+    subjects = Subjects(restore_points=restore_points, target=target)
     replays = Replays(
         cluster=cluster,
         clock=clock,
         policy=settings.restore,
-        subjects=Subjects(
-            restore_points=restore_points,
-            target=Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock)),
-        ),
+        subjects=subjects,
         steps=Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe())),
         results=Results(cluster=cluster, clock=clock, restore_points=restore_points, page=html.render),
     )
@@ -83,7 +88,16 @@ def assemble(
         delete={"purge": PurgeAction(locations=locations)},
         ended=sealing.ended,
     )
-    return App(supervisor=supervisor, locations=locations, actions=actions)
+    return App(
+        cluster=cluster,
+        clock=clock,
+        supervisor=supervisor,
+        locations=locations,
+        restore_points=restore_points,
+        planning=Planning(cluster=cluster, clock=clock, restore_points=restore_points, subjects=subjects),
+        replays=replays,
+        actions=actions,
+    )
 
 
 def connect(settings: Settings) -> App:

@@ -7,25 +7,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import click
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from velero_vmservice import app, settings
+from velero_vmservice.cli.options import output
+from velero_vmservice.core import archive
+from velero_vmservice.core.errors import NotFound
+from velero_vmservice.core.manifest import RESTORE, ObjectRef
+from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.report import Report
+from velero_vmservice.flows.results import PAGE, REPORT
 from velero_vmservice.report import states
 from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rich.console import Console
-
-    from velero_vmservice.core.report import MachineResult, Report, Result
+    from velero_vmservice.core.report import MachineResult, Result
     from velero_vmservice.report.states import Look
 
 _COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
 
 Row = tuple["Look", str, str]
 """State, name, and what is to say of it."""
+
+
+@click.command()
+@click.argument("restore")
+@output("text", "json", "html")
+def report(restore: str, form: str) -> None:
+    """Show the report of RESTORE, the newest where it was resumed."""
+    chosen = settings.load()
+    plugin = app.connect(chosen)
+    run = RestoreRun.read(plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore)))
+    store = plugin.restore_points.store(run)
+    name = PAGE if form == "html" else REPORT
+    found = sorted(key for key in store.list(f"restores/{restore}/") if key.endswith(f"/{name}"))
+    if not found:
+        raise NotFound(
+            f"restore {restore} has no report yet",
+            hint="it is written when the last object has ended: velero restore describe --details says how far it is",
+        )
+    body = store.get(found[-1])
+    if form == "text":
+        render_terminal(archive.parse(Report, body, key=found[-1]), Console(soft_wrap=True))
+    else:
+        click.echo(body.decode())
 
 
 def render_terminal(report: Report, console: Console) -> None:

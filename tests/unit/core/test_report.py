@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import typing
-from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,9 @@ from velero_vmservice.core import report
 from velero_vmservice.core.facts import Document
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.report import states
+
+if typing.TYPE_CHECKING:
+    from enum import StrEnum
 
 _TEXT = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
 _SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", _TEXT, flags=re.MULTILINE)[1:]}

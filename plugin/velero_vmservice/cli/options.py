@@ -1,0 +1,56 @@
+"""Options that several commands share, read into plain values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from velero_vmservice.core.policy import PLUGIN_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.decorators import FC
+
+
+def _pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+    def read(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+        found = {}
+        for one in given:
+            key, found_separator, value = one.partition(separator)
+            if not (key and found_separator and value):
+                raise click.BadParameter(f'"{one}" is not of the form a{separator}b')
+            found[key] = value
+        return found
+
+    return read
+
+
+def _annotations(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Return policy options as the annotations that a Restore would carry."""
+    return {f"{PLUGIN_NAME}/{key}": value for key, value in _pairs("=")(context, parameter, given).items()}
+
+
+namespace_mapping = click.option(
+    "--namespace-mapping",
+    "mapping",
+    multiple=True,
+    metavar="FROM:TO",
+    callback=_pairs(":"),
+    help="Restore what was in FROM into TO; repeatable.",
+)
+
+policy_option = click.option(
+    "--policy",
+    "policy",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_annotations,
+    help="Override a policy of the settings, e.g. power=on; repeatable.",
+)
+
+
+def output(*forms: str) -> Callable[[FC], FC]:
+    """Return the option that chooses among forms of output, the first by default."""
+    return click.option("-o", "--output", "form", type=click.Choice(forms), default=forms[0], show_default=True)

@@ -1,0 +1,94 @@
+"""`velero-vmservice plan`: what a restore would do, object by object, before anybody starts it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from velero_vmservice import app, settings
+from velero_vmservice.cli.options import namespace_mapping, output, policy_option
+from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.plan import Action
+from velero_vmservice.flows.planning import run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.flows.planning import Planned
+
+REFUSED = (Action.CONFLICT, Action.BLOCKED)
+EXIT_REFUSED = 2
+
+
+@click.command()
+@click.argument("backup")
+@namespace_mapping
+@policy_option
+@output("table", "json")
+def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], form: str) -> None:
+    """Show what a restore of BACKUP would do now; nothing is written.
+
+    Every object gets one of create, skip-identical, update, retain, wait, conflict, blocked, with the reason; what
+    would be written is tried against the API server and its webhooks without consequences. Exits with 2 if anything is
+    in conflict or blocked.
+    """
+    chosen = settings.load()
+    plugin = app.connect(chosen)
+    restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
+    run = RestoreRun.read(restore)
+    effective = plugin.replays.policy(run)
+    replays = plugin.planning.captured(run, restore.spec)
+    planned = plugin.planning.plan(replays, run, effective)
+    (_as_json if form == "json" else _as_table)(planned, effective)
+    if any(one.step.action in REFUSED for one in planned):
+        sys.exit(EXIT_REFUSED)
+
+
+def _as_table(planned: Iterable[Planned], policy: RestorePolicy) -> None:
+    console = Console(soft_wrap=True)
+    console.print("policy:", ", ".join(f"{key}={value}" for key, value in policy.printed().items()), highlight=False)
+    rows = [(str(one.step.action), str(one.ref), _machines(one), _words(one)) for one in planned]
+    if not console.is_terminal:
+        for action, ref, machines, words in rows:
+            console.print(f"{action:<14}  {ref}  {machines}  {words}".rstrip(), markup=False, highlight=False)
+        return
+    table = Table("action", "object", "VMs", "why", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, markup=False)
+
+
+def _as_json(planned: Iterable[Planned], policy: RestorePolicy) -> None:
+    objects = [
+        {
+            "kind": one.ref.kind.name,
+            "namespace": one.ref.namespace,
+            "name": one.ref.name,
+            "action": one.step.action,
+            "reason": one.step.reason,
+            "warnings": _warnings(one),
+            "machines": {"ready": one.step.ready, "total": one.step.total},
+            "differences": [{"path": it.path, "captured": it.wanted, "live": it.found} for it in one.step.differences],
+            "dropped": [{"path": it.path, "reason": it.reason} for it in (one.source.dropped if one.source else ())],
+        }
+        for one in planned
+    ]
+    click.echo(json.dumps({"policy": policy.printed(), "objects": objects}, indent=2, ensure_ascii=False))
+
+
+def _machines(one: Planned) -> str:
+    return f"{one.step.ready}/{one.step.total}" if one.step.total else "-"
+
+
+def _words(one: Planned) -> str:
+    return "; ".join(filter(None, (one.step.reason, *(f"mind: {words}" for words in _warnings(one)))))
+
+
+def _warnings(one: Planned) -> list[str]:
+    return [*(one.source.remarks if one.source else ()), *one.step.warnings]

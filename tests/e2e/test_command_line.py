@@ -1,0 +1,96 @@
+"""The command line beside a real Velero: plan before, go on after, read the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.e2e.scene import GROUPS, RESTORES, SERVICES, VMS, Scene
+from tests.supervisor import machines
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def run(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> str:
+    """Run a command as an administrator would, with the sidecar's own environment; return what it prints."""
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(scene.cluster.kubeconfig),
+        "VMSERVICE_VELERO_NAMESPACE": scene.server.namespace,
+    }
+    command = [sys.executable, "-m", "velero_vmservice.cli", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode in exits, f"{arguments} exited with {done.returncode}: {done.stdout}\n{done.stderr}"
+    return done.stdout or done.stderr
+
+
+def planned(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> dict[str, tuple[str, str]]:
+    """Return the action and reason of each object's plan."""
+    found = json.loads(run(scene, "plan", *arguments, "-o", "json", exits=exits))
+    return {f"{one['kind']} {one['name']}": (one["action"], one["reason"]) for one in found["objects"]}
+
+
+def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    point = scene.supervisor.back_up(space)
+    scene.server.backup(space, f"--include-namespaces={space}")
+
+    assert {action for action, _ in planned(scene, space).values()} == {"skip-identical"}
+    scene.supervisor.lose(space)
+    waiting = planned(scene, space)
+    assert waiting["VirtualMachineService shop-web"][0] == "wait"
+    assert "shop-web-1: not registered yet" in waiting["VirtualMachineService shop-web"][1]
+    scene.register(point, *application.machine_names, into=space)
+    assert {action for action, _ in planned(scene, space).values()} == {"create"}
+    assert "create" in run(scene, "plan", space)
+    assert scene.names(GROUPS, space) == set()
+    assert scene.names(SERVICES, space) == set()
+    unknown = run(scene, "plan", space, "--policy", "power=always", exits=(1,))
+    assert "power is one of leave, captured, on" in unknown
+    assert "Traceback" not in unknown
+
+
+def test_plan_names_what_a_person_has_to_move(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.cluster.kubectl(
+        "patch", "virtualmachineservice", "shop-web", f"--namespace={space}", "--type=merge",
+        '--patch={"spec":{"ports":[{"name":"http","protocol":"TCP","port":81,"targetPort":8080}]}}',
+    )  # fmt: skip
+
+    assert planned(scene, space)["VirtualMachineService shop-web"][0] == "retain"
+    assert planned(scene, space, "--policy", "conflict=update")["VirtualMachineService shop-web"][0] == "update"
+    refused = planned(scene, space, "--policy", "conflict=fail", exits=(2,))
+    assert refused["VirtualMachineService shop-web"][0] == "conflict"
+    assert "spec.ports" in refused["VirtualMachineService shop-web"][1]
+
+
+def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    point = scene.supervisor.back_up(space)
+    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.supervisor.lose(space)
+    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=10s")
+    assert scene.server.wait_over(RESTORES, space)["status"]["phase"] == "PartiallyFailed"
+    assert "itemOperationTimeout" in run(scene, "report", space)
+    scene.register(point, *application.machine_names, into=space)
+    uids = scene.uids(VMS, space)
+
+    told = run(scene, "restore", "--resume", space)
+
+    assert "VirtualMachineService " + f"{space}/shop-web: verified" in told
+    assert scene.names(GROUPS, space) == {"shop", "shop-web", "shop-db"}
+    assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
+    assert scene.uids(VMS, space) == uids
+    report = json.loads(run(scene, "report", space, "-o", "json"))
+    assert report["outcome"] == "verified"
+    assert run(scene, "report", space, "-o", "html").startswith("<!doctype html>")
+    again = run(scene, "restore", "--resume", space)
+    assert "was there already, as captured" in again
