@@ -60,7 +60,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    environment.filters |= {"duration": duration, "clock": _clock, "date": _date}
+    environment.filters |= {
+        "duration": duration,
+        "clock": _clock,
+        "date": _date,
+        "field_values": lambda one, *names: [getattr(one, name) for name in names],
+        "only": lambda value: [value],
+    }
     environment.globals |= {
         "look_of_stage": states.stage,
         "look_of_machine": states.machine,

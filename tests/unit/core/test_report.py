@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import typing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,7 @@ from velero_vmservice.core.facts import Document
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.report import states
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from enum import StrEnum
 
 _TEXT = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
