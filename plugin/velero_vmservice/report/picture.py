@@ -100,7 +100,7 @@ def _place_services(picture: Picture, services: Sequence[Result]) -> int:
     """Place each service beside its machines, and draw the lines; return where the services end."""
     rows: dict[str, Box] = {}
     for box in picture.machines:
-        rows.setdefault(box.label if isinstance(box.node, GroupNode) else _name(box), box)
+        rows.setdefault(box.node.name, box)
     bottom = 0
     for service in sorted(services, key=lambda one: (_middle(one, rows), one.name)):
         top = max(bottom, round(_middle(service, rows) - _SERVICE_HEIGHT / 2), 0)
@@ -114,10 +114,6 @@ def _place_services(picture: Picture, services: Sequence[Result]) -> int:
         ]
         bottom = top + _SERVICE_HEIGHT + 2 * _GAP
     return bottom
-
-
-def _name(box: Box) -> str:
-    return box.node.name
 
 
 def _middle(service: Result, rows: dict[str, Box]) -> float:
