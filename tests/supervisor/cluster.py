@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError, ResourceNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +77,16 @@ class Cluster:
         self.writes += 1
         made = self._read(self._resource(manifest["kind"]).create(body=dict(manifest), **_CALL))
         return self.update(made, {**made, "status": manifest["status"]}) if "status" in manifest else made
+
+    def ensure(self, manifest: Mapping[str, Any]) -> Object:
+        """Return the object, created unless another thread was faster."""
+        try:
+            return self.create(manifest)
+        except ConflictError:
+            there = self.get(manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("namespace", ""))
+            if there is None:
+                raise
+            return there
 
     def update(self, before: Object, after: Object) -> Object:
         """Send what differs, status separately, as merge patches; no request when nothing differs."""

@@ -16,25 +16,23 @@ def bind(cluster: Cluster, claim: Object) -> None:
     """Provide the volume of a claim and bind both."""
     metadata, spec = claim["metadata"], claim["spec"]
     name = spec.get("volumeName") or f"pv-{metadata['namespace']}-{metadata['name']}"
-    volume = cluster.get("PersistentVolume", name)
-    if volume is None:
-        reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
-        reference |= {key: metadata[key] for key in ("namespace", "name", "uid")}
-        volume = cluster.create(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolume",
-                "metadata": {"name": name},
-                "spec": {
-                    "accessModes": spec["accessModes"],
-                    "capacity": spec["resources"]["requests"],
-                    "claimRef": reference,
-                    "csi": {"driver": "csi.vsphere.vmware.com", "volumeHandle": f"fcd-{metadata['uid']}"},
-                    "persistentVolumeReclaimPolicy": "Delete",
-                    "storageClassName": spec["storageClassName"],
-                },
-            }
-        )
+    reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+    reference |= {key: metadata[key] for key in ("namespace", "name", "uid")}
+    volume = cluster.get("PersistentVolume", name) or cluster.ensure(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
+            "spec": {
+                "accessModes": spec["accessModes"],
+                "capacity": spec["resources"]["requests"],
+                "claimRef": reference,
+                "csi": {"driver": "csi.vsphere.vmware.com", "volumeHandle": f"fcd-{metadata['uid']}"},
+                "persistentVolumeReclaimPolicy": "Delete",
+                "storageClassName": spec["storageClassName"],
+            },
+        }
+    )
     cluster.patch(volume, {"status": {"phase": "Bound"}}, subresource="status")
     cluster.patch(claim, {"spec": {"volumeName": name}})
     cluster.patch(

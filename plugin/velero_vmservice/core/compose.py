@@ -147,7 +147,7 @@ def _mend(objects: Iterable[Result], stage: Stage) -> Iterator[str]:
 
 def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
     """Yield what to mind: lost objects, absent machines, warnings, left objects, machines that deviate."""
-    for stage in (*_LOST, Stage.WAITING, Stage.REPLAYED):
+    for stage in (*_LOST, Stage.WAITING, Stage.REPLAYED, Stage.POWERING):
         yield from (f"{one.label} {stage}: {one.reason}" for one in objects if one.stage == stage)
     for machine in machines:
         if not machine.registered:
