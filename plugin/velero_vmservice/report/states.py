@@ -39,9 +39,9 @@ STAGES: Final[Mapping[Stage, Look]] = {
     Stage.CANCELLED: Look(word="cancelled", icon="slash", tone="bad", rank=1),
     Stage.WAITING: Look(word="waiting", icon="clock", tone="warn", rank=2),
     Stage.REPLAYED: Look(word="replayed", icon="clock", tone="warn", rank=3),
-    Stage.POWERING: Look(word="powering", icon="clock", tone="warn", rank=4),
-    Stage.RETAINED: Look(word="retained", icon="equal", tone="kept", rank=5),
-    Stage.VERIFIED: Look(word="verified", icon="check", tone="good", rank=6),
+    Stage.POWERING: Look(word="powering", icon="clock", tone="warn", rank=3),
+    Stage.RETAINED: Look(word="retained", icon="equal", tone="kept", rank=4),
+    Stage.VERIFIED: Look(word="verified", icon="check", tone="good", rank=5),
 }
 
 OUTCOMES: Final[Mapping[Outcome, Look]] = {
