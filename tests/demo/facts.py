@@ -150,6 +150,11 @@ def _archive(bucket: Bucket, before: Snapshot, restore: Run) -> Iterator[Fact]:
     words = f"the bucket holds {wanted - 1} results, all verified and without a warning"
     found = ", ".join(f"{count} {end}" for end, count in ends.items())
     yield Fact(words=words, holds=ends == {"verified": wanted - 1}, found=found)
+    reports = [key for key in bucket.keys(f"{OURS}restores/{name}/") if key.endswith("/report.json")]
+    said = [json.loads(bucket.read(key)) for key in reports]
+    words = "the report of the restore says verified, and how to power the machines on"
+    holds = [one["outcome"] for one in said] == ["verified"] and "powerState" in str(said[0]["next_steps"])
+    yield Fact(words=words, holds=holds, found=str([one["next_steps"] for one in said]))
 
 
 def _sealed(seal: Json) -> Iterator[tuple[str, str]]:
@@ -159,4 +164,5 @@ def _sealed(seal: Json) -> Iterator[tuple[str, str]]:
 
 def results(bucket: Bucket, restore: str) -> Sequence[Json]:
     """Read what the plugin stored about a restore: one document for each object."""
-    return [json.loads(bucket.read(key)) for key in bucket.keys(f"{OURS}restores/{restore}/")]
+    keys = [key for key in bucket.keys(f"{OURS}restores/{restore}/") if "/report." not in key]
+    return [json.loads(bucket.read(key)) for key in keys]

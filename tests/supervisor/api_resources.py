@@ -81,6 +81,7 @@ RESOURCES: Final = (
     _vm_operator("virtualmachineservices", "VirtualMachineService"),
     _vm_operator("virtualmachinegroups", "VirtualMachineGroup"),
     _vm_operator("virtualmachineclasses", "VirtualMachineClass"),
+    Resource(group="storage.k8s.io", plural="storageclasses", kind="StorageClass", namespaced=False, status=False),
     Resource(group="cns.vmware.com", plural="cnsregistervolumes", kind="CnsRegisterVolume", versions=("v1alpha1",)),
     Resource(
         group="appplatform.wcp.vmware.com",

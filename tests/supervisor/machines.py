@@ -19,6 +19,26 @@ if TYPE_CHECKING:
     from tests.supervisor.cluster import Cluster, Object
 
 STORAGE_CLASS: Final = "vsan-default"
+VM_CLASS: Final = "best-effort-small"
+
+
+def assigned(name: str) -> Sequence[Object]:
+    """What an administrator assigns to a vSphere Namespace, and vCenter makes: the VM class, the storage policy."""
+    hardware = {"cpus": 2, "memory": "4Gi"}
+    return (
+        {
+            "apiVersion": VM_OPERATOR_API,
+            "kind": "VirtualMachineClass",
+            "metadata": {"name": VM_CLASS, "namespace": name},
+            "spec": {"hardware": hardware},
+        },
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": STORAGE_CLASS},
+            "provisioner": "csi.vsphere.vmware.com",
+        },
+    )
 
 
 def namespace(name: str) -> Object:
@@ -50,7 +70,7 @@ def virtual_machine(
 ) -> Object:
     """A VirtualMachine whose volumes are claims named `<machine>-<volume>`."""
     spec: dict[str, Any] = {
-        "className": "best-effort-small",
+        "className": VM_CLASS,
         "imageName": "vmi-0a0044d7c690bcbea",
         "image": {"kind": "VirtualMachineImage", "name": "vmi-0a0044d7c690bcbea"},
         "storageClass": STORAGE_CLASS,
@@ -172,6 +192,8 @@ class Application:
         """Create the namespace and all objects; VM Operator and CSI do the rest, see `VmOperator`."""
         if cluster.get("Namespace", self.namespace) is None:
             cluster.create(namespace(self.namespace))
+        for manifest in assigned(self.namespace):
+            cluster.ensure(manifest)
         for manifest in (*self.secrets, *self.claims, *self.groups, *self.machines, *self.services):
             cluster.create(manifest)
 
