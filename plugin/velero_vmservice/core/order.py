@@ -13,7 +13,7 @@ from velero_vmservice.core.facts import GroupFacts, boot_order_members, group_fa
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.plan import Subject
@@ -36,19 +36,33 @@ def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
     return sorted(known.values(), key=lambda one: (not one.is_group, depth(one) if one.is_group else 0, one.ref))
 
 
-def first(subject: Subject, pending: Iterable[Subject]) -> Subject | None:
+def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[ObjectRef] = ()) -> Subject | None:
     """Return an object that has to come before this one and is still to be replayed.
 
-    A service waits for the groups of its machines, a group for its parent; a parent that nobody replays is not
-    waited for.
+    A service waits for the groups of its machines, but not for one that is stuck, or below one that is stuck, on
+    another machine. A group waits for its parent, stuck or not: VM Operator links no member before the parent is
+    there (virtualmachinegroup_controller.go, reconcileGroupName). A parent that nobody replays is not waited for.
     """
     groups = [
         one for one in pending if one.is_group and one.ref != subject.ref and one.ref.namespace == subject.ref.namespace
     ]
     if not subject.is_group:
         needs = set(subject.topology.needs)
-        return next((one for one in groups if not needs.isdisjoint(one.topology.needs)), None)
+        able = (one for one in groups if not _is_stuck(one, {group.ref.name: group for group in groups}, stuck))
+        return next((one for one in able if not needs.isdisjoint(one.topology.needs)), None)
     return next((one for one in groups if one.ref.name == subject.topology.parent), None)
+
+
+def _is_stuck(group: Subject, groups: Mapping[str, Subject], stuck: Collection[ObjectRef]) -> bool:
+    """Say whether a group, or a parent that it waits for, is stuck."""
+    above: Subject | None = group
+    seen: set[ObjectRef] = set()
+    while above is not None and above.ref not in seen:
+        if above.ref in stuck:
+            return True
+        seen.add(above.ref)
+        above = groups.get(above.topology.parent)
+    return False
 
 
 def cycles(subjects: Iterable[Subject], observed: Observation) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from velero_vmservice.core.compare import Difference
     from velero_vmservice.core.observation import Observation
@@ -103,6 +103,8 @@ class View:
     """For each machine that the object needs, whether it is ready."""
     pending: Iterable[Subject] = ()
     """The other objects of this restore that are not replayed yet."""
+    stuck: Collection[ObjectRef] = ()
+    """Those of them that wait for a machine, or are blocked."""
     cycles: Mapping[str, str] = field(default_factory=dict)
     """Groups of the namespace that contain themselves, with the chain in words."""
     written: bool = False
@@ -160,7 +162,7 @@ def _waiting(closed: Mapping[str, Gate], subject: Subject, observed: Observation
 
 def _with_all_machines(subject: Subject, view: View) -> Step:
     """Decide for an object whose machines are all there."""
-    if blocker := order.first(subject, view.pending):
+    if blocker := order.first(subject, view.pending, stuck=view.stuck):
         return Step(action=Action.WAIT, reason=f"waits for {blocker.ref}", gate_open=True)
     step = _against_live(subject, view)
     if step.action is Action.CREATE and (unplaced := sorted(order.unplaced(subject, view.observed))):

@@ -14,7 +14,7 @@ from velero_vmservice.core.archive import Capture, Seal
 from velero_vmservice.core.errors import InvalidItem, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.core.operation import Replay
-from velero_vmservice.core.plan import Action, Step, View
+from velero_vmservice.core.plan import Action, Step, Subject, View
 from velero_vmservice.core.readiness import gate
 from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import documents, observe
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.restore_point import RestorePoints
@@ -117,7 +116,7 @@ class Planning:
     ) -> Iterator[tuple[ObjectRef, Step]]:
         """Decide in plan order; what would be created counts as there for what comes after it."""
         cycles = {name: order.cycles(subjects, look) for name, look in looks.items()}
-        waiting: list[Subject] = []
+        waiting, stuck = list[Subject](), set[ObjectRef]()
         for subject in order.in_order(subjects):
             look = looks[subject.ref.namespace]
             facts = {one.name: one for one in subject.topology.machines}
@@ -130,11 +129,14 @@ class Planning:
                 observed=look,
                 gates=gates,
                 pending=waiting,
+                stuck=stuck,
                 cycles=cycles[subject.ref.namespace],
             )
             step = self._rehearsed(subject, plan.decide(subject, view), look)
             if step.action is Action.WAIT or (step.action is Action.BLOCKED and not step.final):
                 waiting.append(subject)
+                if not step.gate_open:
+                    stuck.add(subject.ref)
             yield subject.ref, step
 
     def _rehearsed(self, subject: Subject, step: Step, look: Observation) -> Step:

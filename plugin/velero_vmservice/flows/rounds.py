@@ -65,6 +65,7 @@ class Rounds:
             observed=look.observed,
             gates=look.gates(subject),
             pending=self.pending(task),
+            stuck={one.subject.ref for one in self.open_tasks() if one.subject and not one.gate_open},
             cycles=look.cycles,
             written=task.written,
         )
