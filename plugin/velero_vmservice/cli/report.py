@@ -92,8 +92,8 @@ def _machine(one: MachineResult) -> Row:
 def _oddities(one: MachineResult) -> Iterator[str]:
     if one.waiting_for:
         yield one.waiting_for
-    if one.backup_version in ("older", "newer"):
-        yield f"restore point is {one.backup_version} than the capture"
+    if one.backup_version == "older":
+        yield "restore point is older than the capture"
     for deviation in one.deviations:
         note = f" ({deviation.note})" if deviation.note else ""
         yield f"{deviation.attribute} is {deviation.found or 'missing'}, expected {deviation.expected}{note}"

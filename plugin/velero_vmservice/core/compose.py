@@ -160,9 +160,9 @@ def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> I
 
 def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:
     """Yield one sentence per attribute, however many machines differ in it; the values where it is one."""
-    for order in ("older", "newer"):
-        if names := [f"{one.namespace}/{one.name}" for one in machines if one.backup_version == order]:
-            yield f"restored from a point that is {order} than the capture: {enumerate_some(names)}"
+    # A newer version is no oddity: VM Operator records one as soon as the machine is back.
+    if names := [f"{one.namespace}/{one.name}" for one in machines if one.backup_version == "older"]:
+        yield f"restored from a point that is older than the capture: {enumerate_some(names)}"
     found: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
     for machine in machines:
         for one in machine.deviations:

@@ -113,13 +113,9 @@ def _machines(task: Task, subject: Subject, look: NamespaceRound | None) -> Iter
     for name in subject.topology.needs:
         machine = look.observed.machines.get(name) if look and look.observed else None
         gate = gates.get(name)
-        yield _machine(
-            task.replay.target,
-            name,
-            machine,
-            facts.get(name),
-            waiting_for=gate.reason if gate and not gate.ready else "",
-        )
+        waiting_for = gate.reason if gate and not gate.ready else ""
+        told = _machine(task.replay.target, name, machine, facts.get(name), waiting_for=waiting_for)
+        yield told.model_copy(update={"timeline": tuple(look.timelines.get(name, ())) if look else ()})
 
 
 def _machine(

@@ -189,6 +189,7 @@ class Replays:
             view.referred_at = self._clock.monotonic()
         names = {task.replay.name for task in tasks}
         view.observed = observe.look(self._cluster, self._clock, namespace, services=names, present=view.present)
+        view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), ""
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:

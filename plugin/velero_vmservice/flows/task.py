@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.subjects import Source
 
 TIMELINE_LENGTH = 50
+READY = "ready"
+"""What a machine's timeline ends with (docs/report.md)."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,9 @@ class Task:
 
     def take(self, step: Step) -> None:
         """Remember a decision, its counts and warnings."""
-        self.action, self.gate_open = step.action, step.gate_open
+        self.gate_open = step.gate_open
+        if not (self.written and step.action is Action.SKIP):
+            self.action = step.action
         self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
         if step.differences or step.action != Action.SKIP:
             self.differences = step.differences
@@ -144,6 +148,10 @@ class NamespaceRound:
     """Names of what machines refer to and nobody recreates."""
     referred_at: float = float("-inf")
     stability: Stability = field(default_factory=Stability)
+    looked_at: str = ""
+    """ISO time of the look."""
+    timelines: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """What each machine waited for, and since when."""
 
     def gates(self, subject: Subject) -> dict[str, Gate]:
         """Return the gate of each machine that the object needs."""
@@ -151,7 +159,7 @@ class NamespaceRound:
             return {}
         machines, volumes = self.observed.machines, self.observed.volumes
         expected = {one.name: one for one in subject.topology.machines}
-        return {
+        found = {
             name: self.stability.settle(
                 name,
                 gate(machines.get(name), expected.get(name), volumes),
@@ -160,3 +168,12 @@ class NamespaceRound:
             )
             for name in subject.topology.needs
         }
+        for name, one in found.items():
+            self._remember(name, READY if one.ready else one.reason)
+        return found
+
+    def _remember(self, name: str, words: str) -> None:
+        """Keep a change of what a machine waits for in its timeline."""
+        told = self.timelines.setdefault(name, [])
+        if len(told) < TIMELINE_LENGTH and (not told or told[-1][1] != words):
+            told.append((self.looked_at, words))

@@ -74,7 +74,7 @@ def machine(one: MachineResult | None) -> Look:
         return ABSENT
     if one.waiting_for:
         return UNREADY
-    deviates = one.deviations or one.backup_version in ("older", "newer")
+    deviates = one.deviations or one.backup_version == "older"
     return DEVIATING if deviates else READY
 
 
