@@ -44,6 +44,7 @@ class App:
     supervisor: Supervisor
     locations: StorageLocations
     restore_points: RestorePoints
+    target: Target
     planning: Planning
     replays: Replays
     actions: ActionTable
@@ -94,6 +95,7 @@ def assemble(
         supervisor=supervisor,
         locations=locations,
         restore_points=restore_points,
+        target=target,
         planning=Planning(cluster=cluster, clock=clock, restore_points=restore_points, subjects=subjects),
         replays=replays,
         actions=actions,

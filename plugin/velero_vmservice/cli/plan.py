@@ -12,6 +12,7 @@ from rich.table import Table
 
 from velero_vmservice import app, settings
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
+from velero_vmservice.core.generation import Feature
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.plan import Action
 from velero_vmservice.flows.planning import run_of
@@ -19,6 +20,7 @@ from velero_vmservice.flows.planning import run_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from velero_vmservice.core.generation import Told
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.planning import Planned
 
@@ -44,14 +46,15 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     run = RestoreRun.read(restore)
     effective = plugin.replays.policy(run)
     replays = plugin.planning.captured(run, restore.spec)
-    planned = plugin.planning.plan(replays, run, effective)
-    (_as_json if form == "json" else _as_table)(planned, effective)
+    planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
+    (_as_json if form == "json" else _as_table)(planned, effective, target)
     if any(one.step.action in REFUSED for one in planned):
         sys.exit(EXIT_REFUSED)
 
 
-def _as_table(planned: Iterable[Planned], policy: RestorePolicy) -> None:
+def _as_table(planned: Iterable[Planned], policy: RestorePolicy, target: Told) -> None:
     console = Console(soft_wrap=True)
+    console.print(f"target: {target.generation} ({target.evidence})", markup=False, highlight=False)
     console.print("policy:", ", ".join(f"{key}={value}" for key, value in policy.printed().items()), highlight=False)
     rows = [(str(one.step.action), str(one.ref), _machines(one), _words(one)) for one in planned]
     if not console.is_terminal:
@@ -64,7 +67,8 @@ def _as_table(planned: Iterable[Planned], policy: RestorePolicy) -> None:
     console.print(table, markup=False)
 
 
-def _as_json(planned: Iterable[Planned], policy: RestorePolicy) -> None:
+def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told) -> None:
+    features = {str(one): target.supports(one) for one in Feature}
     objects = [
         {
             "kind": one.ref.kind.name,
@@ -79,7 +83,9 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy) -> None:
         }
         for one in planned
     ]
-    click.echo(json.dumps({"policy": policy.printed(), "objects": objects}, indent=2, ensure_ascii=False))
+    supervisor = {"generation": target.generation, "evidence": target.evidence, "features": features}
+    found = {"target": supervisor, "policy": policy.printed(), "objects": objects}
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def _machines(one: Planned) -> str:

@@ -52,6 +52,8 @@ class PowerStep:
     wishes: tuple[Wish, ...] = ()
     waiting: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    asked: bool = True
+    """Whether power was asked for already, for all that is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +74,18 @@ class Powering:
             return False
         return self.policy.power == "on" or self.captured[group] == ON
 
+    def asked(self, group: str) -> bool:
+        """Say whether a live group says that it is to run."""
+        live = self.observed.groups.get(group)
+        return live is not None and live.spec.get("powerState") == ON
+
     def through(self, group: str) -> str:
         """Return the group through which a group's members are powered, the outermost that is asked for; '' if none."""
         found, seen = "", set[str]()
         while group and group not in seen:
             seen.add(group)
             live = self.observed.groups.get(group)
-            if self.asks_for(group) or (live is not None and live.spec.get("powerState") == ON):
+            if self.asks_for(group) or self.asked(group):
                 found = group
             group = str(live.spec.get("groupName", "")) if live else ""
         return found
@@ -98,10 +105,10 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     if not through:
         return _by_their_own(subject, machines, powering)
     if through != name:
-        return _follow(machines, notes=(f"powered through its group {through}",))
+        return _follow(machines, notes=(f"powered through its group {through}",), asked=powering.asked(through))
     tree = _tree(powering.observed, name)
     if unlinked := [*_unlinked(subject, tree, powering)]:
-        return PowerStep(waiting=tuple(unlinked))
+        return PowerStep(waiting=tuple(unlinked), asked=False)
     everybody = _machines(powering.observed, tree)
     wish = _group_wish(powering.observed.groups[name], everybody, powering.run)
     followed = _follow(everybody)
@@ -119,7 +126,8 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
     waiting = [*own.waiting, *followed.waiting]
     running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
     waiting += [f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving]
-    return PowerStep(wishes=own.wishes, waiting=tuple(waiting), notes=(*own.notes, *followed.notes))
+    asked = all(powering.asked(powering.through(one.group_name)) for one in grouped)
+    return PowerStep(wishes=own.wishes, waiting=tuple(waiting), notes=(*own.notes, *followed.notes), asked=asked)
 
 
 def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering) -> PowerStep:
@@ -145,7 +153,7 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=(*notes, *followed.notes))
 
 
-def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerStep:
+def _follow(machines: list[Machine], *, notes: tuple[str, ...] = (), asked: bool = True) -> PowerStep:
     """Say which machines do not run yet; one that is held back is told and not waited for."""
     held = [one for one in machines if one.power_checks and one.power_state != ON]
     waiting = [words for one in machines if one not in held for words in _not_running(one)]
@@ -158,6 +166,7 @@ def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerSte
                 for one in held
             ),
         ),
+        asked=asked,
     )
 
 

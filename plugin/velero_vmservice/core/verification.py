@@ -29,6 +29,8 @@ class Verification:
     """What powers on the machines that are off."""
     endpoints: tuple[str, ...] = ()
     """For a service: the machines behind it."""
+    replay_pending: bool = False
+    """Whether something is missing only because this restore has still to replay it."""
 
     @property
     def done(self) -> bool:
@@ -68,12 +70,13 @@ def _verify_group(
         for entry in sequence(live.status.get("members"))
         if is_true(condition(mapping(entry), "GroupLinked"))
     }
-    missing, notes = [], []
+    missing, notes, pending = [], [], False
     for member in subject.topology.members:
         if (member.kind, member.name) in linked:
             continue
         if member.kind != "VirtualMachine" and member.name in coming:
             missing.append(f"{member.kind} {member.name} is still to be replayed")
+            pending = True
             continue
         present = observed.machines if member.kind == "VirtualMachine" else observed.groups
         if member.found and member.name in present and _agrees(subject, member.name, observed, kind=member.kind):
@@ -87,7 +90,7 @@ def _verify_group(
     machines = [observed.machines[name] for name in names if name in observed.machines]
     off = _powered_off(machines)
     if not off or missing or powered_later:
-        return Verification(missing=tuple(missing), notes=tuple(notes))
+        return Verification(missing=tuple(missing), notes=tuple(notes), replay_pending=pending)
     commands = tuple(_power_on(off, observed.groups, subject.ref.namespace))
     go_on = enumerate_some(list(commands), most=2)
     notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {go_on}")

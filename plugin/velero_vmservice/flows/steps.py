@@ -78,6 +78,8 @@ class Steps:
         task.notes, task.found = found.notes, found
         if not found.done and task.stage is not Stage.POWERING:
             task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
+            if found.replay_pending:  # what is still to come is not VM Operator's delay
+                task.since = now
             return
         powering = power.Powering(
             run=run,
@@ -88,11 +90,13 @@ class Steps:
         )
         decided = power.decide(subject, powering)
         waiting = [*self._power(task, decided, subject.wanted.version), *decided.waiting, *found.missing]
-        if not waiting and rounds.policy.probe == "tcp" and not subject.is_group:
+        if not waiting and rounds.policy.probe == "tcp" and found.endpoints:
             waiting = self._probing.probe(task, subject, observed)
         task.notes = (*task.notes, *decided.notes)
         if waiting:
             task.tell(enumerate_some(waiting), now, stage=Stage.POWERING)
+            if not decided.asked:
+                task.since = now
         else:
             task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
 

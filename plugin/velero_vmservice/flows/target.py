@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core import api_versions, capabilities, sites
+from velero_vmservice.core import api_versions, capabilities, generation, sites
 from velero_vmservice.core.errors import Unavailable
-from velero_vmservice.core.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE_GROUP, VM_OPERATOR_GROUP, Manifest
+from velero_vmservice.core.manifest import (
+    CAPTURED_KINDS,
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    VM_OPERATOR_GROUP,
+    Manifest,
+)
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.generation import Told
     from velero_vmservice.core.ports import Cluster
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.core.sanitize import Dropped
@@ -33,6 +40,14 @@ class Target:
     def __init__(self, *, cluster: Cluster, capabilities: TargetCapabilities) -> None:
         self._cluster = cluster
         self._capabilities = capabilities
+
+    def generation(self) -> Told:
+        """Tell which generation of vSphere this Supervisor is of (guide 1.3)."""
+        return generation.tell(
+            self._cluster.served_versions(VIRTUAL_MACHINE),
+            self._cluster.served_versions(VIRTUAL_MACHINE_GROUP),
+            self._capabilities.now(),
+        )
 
     def fit(self, manifest: Manifest, *, came_from: str, policy: RestorePolicy) -> Fitted:
         """Return the object at a version that the target serves, without what it would refuse.
