@@ -127,6 +127,7 @@ WEB3 = machine(
     "shop-web-3",
     last=23,
     group_name="shop-web",
+    notes=("cloud-init runs again at the first power-on (guide 8.1.5)",),
     deviations=(
         Deviation(attribute="label tier", expected="web", found="wbe", note="the service shop-web does not select it"),
         Deviation(attribute=f"label {_ZONE}", expected="removed", found="zone-b", note="guide 8.1.2, restore to new"),

@@ -142,7 +142,15 @@ def _assert_machine(page: Page, one: Json) -> None:
     assert row.is_visible(), label
     shown = _squeezed(row.inner_text())
     addresses = (*one["addresses_before"], *one["addresses_after"])
-    said = (one["name"], one["backup_version"], one["waiting_for"], one["restore_type"], one["power_after"], *addresses)
+    said = (
+        one["name"],
+        one["backup_version"],
+        one["waiting_for"],
+        one["restore_type"],
+        one["power_after"],
+        *addresses,
+        *one["notes"],
+    )
     assert [words for words in said if words not in shown] == []
     found = page.locator(f'tr[data-machine="{label}"] + tr.of-fields tr.deviation > *')
     assert _words(found) == [words for deviation in one["deviations"] for words in deviation.values()]

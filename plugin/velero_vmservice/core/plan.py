@@ -14,6 +14,7 @@ from velero_vmservice.core import compare, mapping, order, readiness
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
+from velero_vmservice.core.restored_machine import consequences
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -247,6 +248,8 @@ def _warnings(subject: Subject, observed: Observation) -> Iterator[str]:
         yield from (f"{name} {words}" for words in _lost_owner(name, observed))
         if name in expected:
             yield from readiness.remarks(machine, expected[name])
+            if machine.failed_over:  # guide 8.1.6: somebody has to choose an image
+                yield from consequences(machine, expected[name])
     for reference in missing_references(expected.values(), observed.present, namespace=observed.namespace):
         yield reference.message
 

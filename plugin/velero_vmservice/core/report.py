@@ -90,7 +90,7 @@ class MachineResult(Document):
     waiting_for: str = ""
     """What it still lacks, in words; '' for a machine that is ready."""
     restore_type: str = ""
-    """`new`, `existing`, `failover`, or `never lost`; '' for one that did not come."""
+    """As `core.restore_type.RestoreType`; '' for one that did not come."""
     backup_version_captured: str = ""
     backup_version_found: str = ""
     backup_version: VersionOrder = "unknown"
@@ -101,6 +101,8 @@ class MachineResult(Document):
     power_after: str = ""
     group_name: str = ""
     deviations: tuple[Deviation, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What follows from the way it came back, though everything is as expected."""
     timeline: tuple[tuple[str, str], ...] = ()
     """Time and words of each change."""
 

@@ -11,7 +11,7 @@ from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.manifest import condition, is_true, mapping, sequence
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.restore_type import restore_type
-from velero_vmservice.core.restored_machine import deviations
+from velero_vmservice.core.restored_machine import consequences, deviations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +140,7 @@ def _machine(
     if machine is not None and expected is not None:
         told["backup_version"] = compare_versions(machine.backup_version, expected.backup_version)
         told["deviations"] = () if waiting_for else tuple(_deviations(machine, expected))
+        told["notes"] = () if waiting_for else tuple(consequences(machine, expected))
     return report.MachineResult(
         namespace=namespace, name=name, registered=machine is not None, waiting_for=waiting_for, **told
     )
