@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+    from velero_vmservice.core.registration import Registration, Wanted
 
 
 class Clock(Protocol):
@@ -118,3 +119,21 @@ class TcpProbe(Protocol):
 
     def connect(self, host: str, port: int, *, seconds: float) -> str:
         """Connect within `seconds`; return '' if somebody answers, else why not, in words. Never raises."""
+
+
+class RegistrationSource(Protocol):
+    """Anything that can say how far the registration of restored machines is.
+
+    The contract suite `tests/contract/registration_contract.py` runs against each implementation.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the source's name as the settings spell it."""
+
+    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+        """Return what is known of each machine by name, in a bounded number of requests however many are asked for.
+
+        MUST answer for every machine, `State.UNKNOWN` included. Raises `Unavailable` while the source is away or
+        slow, `Forbidden` when it denies, `InvalidSettings` when it is set up wrongly; never answers from a stale look.
+        """
