@@ -150,17 +150,29 @@ def backup(name: str = "nightly", *, started: str = STARTED, annotations: Mappin
 
 
 def restore(
-    name: str = "again", *, of: str = "nightly", uid: str = "", started: str = "2026-03-01T12:00:00Z", **spec: Any
+    name: str = "again",
+    *,
+    of: str = "nightly",
+    uid: str = "",
+    started: str = STARTED,
+    annotations: Mapping[str, str] | None = None,
+    **spec: Any,
 ) -> Json:
     return obj(
         "Restore",
         name,
         api="velero.io/v1",
         namespace="velero",
-        meta={"uid": uid or f"uid-of-{name}"},
+        meta={"uid": uid or f"uid-of-{name}", "annotations": dict(annotations or {})},
         spec={"backupName": of, **spec},
         status={"startTimestamp": started},
     )
+
+
+def asked(**policy: str) -> dict[str, dict[str, str]]:
+    """Return what a restore takes for its policy: `annotations`, as a person writes them."""
+    keys = {key.replace("_", "-"): value for key, value in policy.items()}
+    return {"annotations": {f"velero-plugin-for-vmservice/{key}": value for key, value in keys.items()}}
 
 
 def m(content: Mapping[str, Any]) -> Manifest:

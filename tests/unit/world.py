@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.clock import SettableClock
+from tests.unit import power
 from tests.unit.builders import NAMESPACE, backup, condition, m, obj, restore, vsphere_namespace
 from velero_vmservice.adapters.memory import MemoryLocations, MemoryStore
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
@@ -13,6 +14,7 @@ from velero_vmservice.app import App, assemble
 from velero_vmservice.core import manifest as kinds
 from velero_vmservice.core.errors import NotFound
 from velero_vmservice.core.manifest import Manifest, ObjectRef
+from velero_vmservice.core.restore_policy import RestorePolicy
 from velero_vmservice.settings import RestrictedSettings, Settings
 
 if TYPE_CHECKING:
@@ -26,21 +28,39 @@ POLL_SECONDS = 10.0
 ROUNDS = 30
 
 
+class RecordedProbe:
+    """A network in which every port answers, but for those that `silent` says why."""
+
+    def __init__(self) -> None:
+        self.silent: dict[tuple[str, int], str] = {}
+        self.asked: list[tuple[str, int]] = []
+
+    def connect(self, host: str, port: int, *, seconds: float) -> str:
+        assert seconds > 0
+        self.asked.append((host, port))
+        return self.silent.get((host, port), "")
+
+
 class World:
     """A Supervisor (or `supervisor="no"`) with a namespace, a bucket and one process of the plugin."""
 
-    def __init__(self, *, supervisor: str = "yes", **settings: Any) -> None:
+    def __init__(self, *, supervisor: str = "yes", restore: RestorePolicy | None = None, **settings: Any) -> None:
         self.clock = SettableClock()
         self.cluster = MemoryCluster(clock=self.clock)
         self.cluster.seed(vsphere_namespace(), backup())
         self.store = MemoryStore()
         self.locations = MemoryLocations({"default": self.store})
-        self.settings = Settings(restricted=RestrictedSettings(supervisor=supervisor, **settings))
+        self.settings = Settings(
+            restricted=RestrictedSettings(supervisor=supervisor, **settings), restore=restore or RestorePolicy()
+        )
+        self.probe = RecordedProbe()
         self.app = self.start()
 
     def start(self) -> App:
         """Start a process that remembers nothing, beside or after the one before."""
-        return assemble(self.settings, cluster=self.cluster, locations=self.locations, clock=self.clock)
+        return assemble(
+            self.settings, cluster=self.cluster, locations=self.locations, clock=self.clock, probe=self.probe
+        )
 
     def restart(self) -> None:
         self.app = self.start()
@@ -114,6 +134,8 @@ class World:
             groups = self.cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace)
             for one in groups:
                 self._link(one, [*machines, *groups])
+            power.play(self.cluster, self.clock, namespace)
+            machines = self.cluster.list(kinds.VIRTUAL_MACHINE, namespace)
             for one in self.cluster.list(kinds.VIRTUAL_MACHINE_SERVICE, namespace):
                 self._generate(one, machines)
 
@@ -125,7 +147,7 @@ class World:
             for member in members
             if (member.kind_name, member.name) == (kind, name) and member.spec.get("groupName") == group.name
         ]
-        self.cluster.seed({**group.editable(), "status": {"members": named}})
+        self.cluster.seed({**group.editable(), "status": {**group.status, "members": named}})
 
     def _generate(self, service: Manifest, machines: Iterable[Manifest]) -> None:
         selector = service.spec.get("selector") or {}
@@ -158,6 +180,13 @@ class World:
     def created(self) -> list[str]:
         """Return what was created through the plugin, in order."""
         return [subject for method, subject in self.cluster.calls.made if method == "create"]
+
+    def writes(self) -> list[tuple[str, str]]:
+        """Return what was written through the plugin, in order, trials left out."""
+        return [(method, subject) for method, subject in self.cluster.calls.made if method in ("create", "patch")]
+
+    def patched(self) -> list[str]:
+        return [subject for method, subject in self.writes() if method == "patch"]
 
     def document(self, key: str) -> Json:
         content: Json = json.loads(self.store.get(key))
