@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from velero_vmservice.core.restore_policy import RestorePolicy
 
 ON: Final = "PoweredOn"
+_NOW: Final = "now"
+"""The webhook turns it into the time (virtualmachinegroup_mutator.go)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
 
 def _service(subject: Subject, powering: Powering) -> PowerStep:
     selector = subject.topology.expected_labels()
-    chosen = [one for one in powering.observed.machines.values() if selector and topology.matches(selector, one.labels)]
+    known = (powering.observed.machines.get(name) for name in subject.topology.needs)
+    chosen = [one for one in known if one is not None and topology.matches(selector, one.labels)]
     grouped = [one for one in chosen if powering.through(one.group_name)]
     alone = [one for one in chosen if one not in grouped]
     own, followed = _by_their_own(subject, alone, powering), _follow(grouped)
@@ -186,11 +189,11 @@ def _group_wish(live: Manifest, machines: list[Machine], run: RestoreRun) -> Map
     """
     if live.spec.get("powerState") != ON:
         return {"spec": {"powerState": ON}}
-    asked = compact_time(live.spec.get("nextForcePowerStateSyncTime"))
-    set_since = max(asked, _applied_at(live))
+    forced = live.spec.get("nextForcePowerStateSyncTime")
+    set_since = max(compact_time(forced), _applied_at(live))
     off = [one for one in machines if one.power_state != ON and not one.power_checks]
-    if off and set_since < run.started:
-        return {"spec": {"nextForcePowerStateSyncTime": "now"}}
+    if off and set_since < run.started and forced != _NOW:
+        return {"spec": {"nextForcePowerStateSyncTime": _NOW}}
     return None
 
 
