@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 _LABEL_1035: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _IMPORTED: Final = "vmoperator.vmware.com/imported-vm"
+_LABEL_1123: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _TYPES: Final = ("LoadBalancer", "ClusterIP", "ExternalName")
+_PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class Rules:
     """The webhooks of one Supervisor; capabilities it may lack, and whether the caller is privileged."""
 
     groups: bool = True
+    telco: bool = False
+    ipv6: bool = False
     privileged: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -54,13 +60,15 @@ class Rules:
             case "VirtualMachineGroup":
                 return [*self._mutate_group(new, old), *self._group(new, old)]
             case "VirtualMachineService":
-                return [*_service_changes(new, old), *_service_spec(new)]
+                return [*_service_changes(new, old), *_service_spec(new), *self._families(new)]
             case "VirtualMachine":
+                _forget_owner(new, old)
                 return list(self._machine(new, old))
             case _:
                 return []
 
     def _mutate_group(self, new: Object, old: Object | None) -> Iterator[str]:
+        _forget_owner(new, old)
         spec, before = new.setdefault("spec", {}), (old or {}).get("spec") or {}
         annotations = new["metadata"].get("annotations") or {}
         wanted, had = spec.get("nextForcePowerStateSyncTime", ""), before.get("nextForcePowerStateSyncTime", "")
@@ -84,6 +92,8 @@ class Rules:
         spec, before = new["spec"], (old or {}).get("spec") or {}
         if before.get("powerState") and not spec.get("powerState"):
             yield "spec.powerState: Forbidden: cannot be emptied once set"
+        if not self.telco and any(step.get("powerOffDelay") for step in spec.get("bootOrder") or ()):
+            yield "spec.bootOrder.powerOffDelay: Forbidden: the telco capability is off"
         yield from self._power_stamp(new, old)
         name = new["metadata"].get("name", "")
         members = Counter(
@@ -107,6 +117,11 @@ class Rules:
         if stamp and not _is_time(stamp):
             yield f'metadata.annotations[{LAST_POWER_TIME}]: Invalid value: "{stamp}": must be RFC3339Nano'
 
+    def _families(self, new: Object) -> Iterator[str]:
+        for field in ("ipFamilies", "ipFamilyPolicy"):
+            if new["spec"].get(field) and not self.ipv6:
+                yield f"spec.{field}: Forbidden: the capability for IPv6 workloads is off"
+
     def _machine(self, new: Object, old: Object | None) -> Iterator[str]:
         if new.get("spec", {}).get("groupName") and not self.groups:
             yield "spec.groupName: Invalid value: the groups capability is off"
@@ -117,6 +132,17 @@ class Rules:
         for key in (RESTORED, FAILED_OVER, _IMPORTED):
             if mine.get(key) != before.get(key):
                 yield f"metadata.annotations[{key}]: Forbidden: modifying this annotation is not allowed"
+
+
+def _forget_owner(new: Object, old: Object | None) -> None:
+    """Take the old group off the owners when a member names another one (util/vmopv1/vmgroup.go)."""
+    before = ((old or {}).get("spec") or {}).get("groupName")
+    if not before or before == (new.get("spec") or {}).get("groupName"):
+        return
+    owners = new["metadata"].get("ownerReferences") or []
+    left = [one for one in owners if (one["kind"], one["name"]) != ("VirtualMachineGroup", before)]
+    if left != owners:
+        new["metadata"]["ownerReferences"] = left
 
 
 def _service_changes(new: Object, old: Object | None) -> Iterator[str]:
@@ -142,10 +168,22 @@ def _service_spec(new: Object) -> Iterator[str]:
             yield "spec.clusterIp: Forbidden for ExternalName"
         if not spec.get("externalName"):
             yield "spec.externalName: Required value"
+        elif not _HOST_NAME.fullmatch(spec["externalName"].removesuffix(".")):
+            yield f'spec.externalName: Invalid value: "{spec["externalName"]}"'
     elif address not in {"", "None"} and not _is_address(address):
         yield f'spec.clusterIp: Invalid value: "{address}"'
     if spec.get("loadBalancerSourceRanges") and kind != "LoadBalancer":
         yield "spec.loadBalancerSourceRanges: Forbidden unless the type is LoadBalancer"
+    yield from (
+        f'spec.loadBalancerSourceRanges: Invalid value: "{one}"'
+        for one in spec.get("loadBalancerSourceRanges") or ()
+        if not _is_cidr(one.strip())
+    )
+    yield from (
+        f'spec.selector: Invalid value: "{value}"'
+        for value in (spec.get("selector") or {}).values()
+        if not _LABEL_VALUE.fullmatch(value)
+    )
     if not spec.get("ports") and kind != "ExternalName" and address != "None":
         yield "spec.ports: Required value"
     yield from _ports(spec.get("ports") or ())
@@ -159,6 +197,10 @@ def _ports(ports: Any) -> Iterator[str]:
     for port in ports:
         if not port.get("name") and len(ports) > 1:
             yield "spec.ports.name: Required value"
+        if port.get("name") and not _LABEL_1123.fullmatch(port["name"]):
+            yield f'spec.ports.name: Invalid value: "{port["name"]}": must be a DNS-1123 label'
+        if port.get("protocol") not in _PROTOCOLS:
+            yield f'spec.ports.protocol: Unsupported value: "{port.get("protocol")}"'
         for field in ("port", "targetPort"):
             if not 1 <= int(port.get(field) or 0) <= 65535:
                 yield f'spec.ports.{field}: Invalid value: "{port.get(field)}"'
@@ -170,6 +212,15 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_cidr(text: str) -> bool:
+    address, slash, bits = text.partition("/")
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return bool(slash) and bits.isdigit() and _is_address(address)
 
 
 def _is_time(text: str) -> bool:

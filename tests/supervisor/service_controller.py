@@ -24,6 +24,10 @@ TRAFFIC_POLICY: Final = "virtualmachineservice.vmoperator.vmware.com/service.ext
 HEALTH_PORT: Final = "virtualmachineservice.vmoperator.vmware.com/service.healthCheckNodePort"
 
 
+class AlreadyOwnedError(Exception):
+    """The Service of that name has another controller: every reconcile of ours ends here."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ServiceController:
     """Reconciles services; `nsx` adds what NSX leaves behind, `vips` is where virtual addresses come from."""
@@ -62,6 +66,8 @@ class ServiceController:
 
     def _service(self, item: Object) -> Object:
         found = self.cluster.get("Service", item["metadata"]["name"], item["metadata"]["namespace"])
+        if found is not None and _is_anothers(found, item):
+            raise AlreadyOwnedError(item["metadata"]["name"])
         new = _generated(item, "Service", found)
         spec = new["spec"]
         node_ports = {port["name"]: port.get("nodePort") for port in spec.get("ports") or ()}
@@ -131,6 +137,14 @@ def _generated(item: Object, kind: str, found: Object | None) -> Object:
         new.pop("spec", None)
         new.pop("status", None)
     return new
+
+
+def _is_anothers(found: Object, item: Object) -> bool:
+    """Say whether somebody else controls a Service; one without a controller is taken over."""
+    return any(
+        owner.get("controller") and (owner["kind"], owner["name"]) != (item["kind"], item["metadata"]["name"])
+        for owner in found["metadata"].get("ownerReferences") or ()
+    )
 
 
 def _leave_nsx_residue(item: Object) -> None:

@@ -13,7 +13,7 @@ from tests.supervisor import conditions, records, vadp
 from tests.supervisor.admission import Rules
 from tests.supervisor.kmock_api import EmulatedApi, emulated_api
 from tests.supervisor.machine_controller import APPLY_POWER_TIME, PAUSED
-from tests.supervisor.machines import group, service, two_tier, virtual_machine
+from tests.supervisor.machines import two_tier, virtual_machine
 from tests.supervisor.register_steps import Failure, State, Step
 from tests.supervisor.registered_machine import FAILED_OVER, KEPT_IN_PLACE, RESTORED, RestoreKind
 from tests.supervisor.supervisor import Supervisor
@@ -374,19 +374,11 @@ def test_a_late_member_of_a_running_group_is_not_powered_on(running: Supervisor)
     assert (conditions.find(entry, "PowerStateSynced") or {})["reason"] == "NotSynced"
 
 
-@pytest.mark.parametrize(
-    ("manifest", "words"),
-    [
-        (service("1st", namespace=NAMESPACE, selector={}), "DNS-1035"),
-        (service("s", namespace=NAMESPACE, selector={}, kind="NodePort"), "Unsupported value"),
-        (service("s", namespace=NAMESPACE, selector={}, clusterIp="None"), "may not be None"),
-        (group("g", namespace=NAMESPACE, order=[[("VirtualMachineGroup", "g")]]), "lists itself"),
-        (group("g", namespace=NAMESPACE, order=[[("VirtualMachine", "v")]] * 2), "Duplicate value"),
-        (group("g", namespace=NAMESPACE, order=[], parent="g"), "names itself"),
-    ],
-)
-def test_webhooks_refuse(manifest: Object, words: str):
-    assert any(words in problem for problem in Rules().apply(manifest["kind"], manifest, None))
+def test_a_machine_that_leaves_its_group_loses_that_owner(running: Supervisor):
+    before = machine(running)
+    assert [owner["kind"] for owner in before["metadata"]["ownerReferences"]] == ["VirtualMachineGroup"]
+    after = running.cluster.patch(before, {"spec": {"groupName": None}})
+    assert not after["metadata"].get("ownerReferences")
 
 
 def test_webhooks_know_who_asks(running: Supervisor, api: EmulatedApi):

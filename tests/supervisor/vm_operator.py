@@ -18,7 +18,7 @@ from kubernetes.client import ApiException
 
 from tests.supervisor import csi, machine_controller
 from tests.supervisor.group_controller import GroupController
-from tests.supervisor.service_controller import ServiceController
+from tests.supervisor.service_controller import AlreadyOwnedError, ServiceController
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,8 +115,8 @@ class VmOperator:
                     break
                 try:
                     reconcile(newest, now=self._clock())
-                except ApiException as error:
-                    _log.debug("reconcile of %s %s failed: %s", kind, metadata["name"], error.status)
+                except (ApiException, AlreadyOwnedError) as error:
+                    _log.debug("reconcile of %s %s failed: %r", kind, metadata["name"], error)
                     break
                 if self._cluster.writes == before:
                     break
