@@ -75,6 +75,24 @@ class Cluster:
             if process is not None:
                 process.stop(patience=5)
 
+    def account(self, name: str) -> Path:
+        """Make a user who may do everything RBAC can allow, and is no administrator to VM Operator's webhooks.
+
+        Return its kubeconfig.
+        """
+        kubeconfig = self.directory / f"{name}.kubeconfig"
+        self._write_kubeconfig(kubeconfig, self._authority.issue(name))
+        self.create(
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": f"account-{name}"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
+            }
+        )
+        return kubeconfig
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator and return what it printed."""
         return run_command([binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments], stdin=stdin)

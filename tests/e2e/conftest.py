@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from kubernetes import client, config
 
 from tests.e2e.scene import Scene
 from tests.e2e.sidecar import Sidecar
 from tests.e2e.stack import Stack
 from tests.e2e.velero import VSPHERE_PLUGIN
-from tests.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from tests.supervisor.supervisor import Supervisor
 
 pytest.register_assert_rewrite("tests.contract.cluster_contract", "tests.contract.object_store_contract")
 
@@ -60,11 +60,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def supervisor(stack: Stack) -> Iterator[Supervisor]:
-    """VM Operator, WCP and a VADP vendor, at work on the stack's API server for the whole session."""
-    settings = client.Configuration()
-    config.load_kube_config(str(stack.cluster.kubeconfig), client_configuration=settings)
-    playing = Supervisor(client.ApiClient(settings))
-    with playing.operator:
+    """VM Operator with its webhooks, WCP and a VADP vendor, at work on the stack's API for the whole session."""
+    with stack.supervisor() as playing:
         yield playing
 
 

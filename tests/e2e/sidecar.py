@@ -21,7 +21,7 @@ class Sidecar(Process):
             [sys.executable, "-m", "velero_vmservice.cli", "serve", "--plugins-dir", server.plugins],
             log=server.directory / "sidecar.log",
             environment={
-                "KUBECONFIG": str(server.cluster.kubeconfig),
+                "KUBECONFIG": str(server.kubeconfig),
                 "VMSERVICE_VELERO_NAMESPACE": server.namespace,
                 "VMSERVICE_LOG_LEVEL": "debug",
                 **environment,

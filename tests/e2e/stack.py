@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from kubernetes import client, config
 
 from tests.e2e import crds
 from tests.e2e.cluster import Cluster
 from tests.e2e.object_store import ObjectStore
 from tests.e2e.velero import VeleroServer
+from tests.supervisor.admission import Rules
+from tests.supervisor.supervisor import Supervisor
+from tests.supervisor.webhook import webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -51,6 +57,15 @@ class Stack:
         self._servers.append(server)
         server.prepare()
         return server
+
+    @contextmanager
+    def supervisor(self, rules: Rules | None = None) -> Iterator[Supervisor]:
+        """Have VM Operator with its webhooks, WCP and a VADP vendor at work on the API server."""
+        settings = client.Configuration()
+        config.load_kube_config(str(self.cluster.kubeconfig), client_configuration=settings)
+        playing = Supervisor(client.ApiClient(settings))
+        with webhooks(playing.cluster, rules or Rules()), playing.operator:
+            yield playing
 
     def stop(self) -> None:
         """Stop everything, servers first; what was never started is passed over."""

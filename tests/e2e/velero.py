@@ -56,6 +56,7 @@ class VeleroServer:
         self.flags = list(flags)
         self.environment = dict(environment or {})
         self.plugins = directory / "plugins"
+        self.kubeconfig = cluster.kubeconfig
         self._temporary = directory / "tmp"
         self._process: Process | None = None
 
@@ -75,6 +76,7 @@ class VeleroServer:
         self.add_plugin(AWS_PLUGIN)
         self.store.create_bucket(self.bucket)
         self.cluster.namespace(self.namespace)
+        self.kubeconfig = self.cluster.account(self.namespace)
         self.cluster.create(self._secret(), self._location(), self._deployment())
 
     def add_plugin(self, name: str) -> Path:
@@ -104,7 +106,7 @@ class VeleroServer:
             *self.flags,
         ]
         environment = {
-            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "KUBECONFIG": str(self.kubeconfig),
             "VELERO_NAMESPACE": self.namespace,
             "HOME": str(self.directory),
             "TMPDIR": str(self._temporary),
