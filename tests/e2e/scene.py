@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.waiting import wait_until
+from velero_vmservice.core.policy import PLUGIN_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.sidecar import Sidecar
     from tests.e2e.velero import VeleroServer
@@ -37,10 +40,10 @@ class Scene:
     def cluster(self) -> Cluster:
         return self.server.cluster
 
-    def deploy(self, application: Application) -> None:
+    def deploy(self, application: Application, *, deadline: float = _COMING_UP_SECONDS) -> None:
         """Deploy and wait until it runs: machines with addresses, members linked, services with endpoints."""
         application.deploy(self.supervisor.cluster)
-        wait_until(lambda: self.running(application), _COMING_UP_SECONDS, f"{application.namespace} runs")
+        wait_until(lambda: self.running(application), deadline, f"{application.namespace} runs")
 
     def running(self, application: Application) -> bool:
         """Say whether everything of the application is up."""
@@ -65,6 +68,28 @@ class Scene:
         for name in names:
             self.supervisor.restore(point, name, namespace=into).finish()
 
+    def start_restore(
+        self, name: str, *, backup: str = "", policy: Mapping[str, str] | None = None, **spec: Any
+    ) -> None:
+        """Create a Restore, of the backup of its name if none is said, with policies as annotations.
+
+        As an object: the command line of Velero 1.15 has no `--annotations`.
+        """
+        annotations = {f"{PLUGIN_NAME}/{key}": value for key, value in (policy or {}).items()}
+        self.cluster.create(
+            {
+                "apiVersion": "velero.io/v1",
+                "kind": "Restore",
+                "metadata": {"name": name, "namespace": self.server.namespace, "annotations": annotations},
+                "spec": {"backupName": backup or name, **spec},
+            }
+        )
+
+    def wait_restored(self, name: str, phase: str = "Completed", *, deadline: float = 90) -> None:
+        """Wait until a restore is over and expect that it ended in this phase."""
+        restore = self.server.wait_over(RESTORES, name, deadline=deadline)
+        assert restore["status"]["phase"] == phase, self.describe(name)
+
     def describe(self, restore: str) -> str:
         return self.server.cli("restore", "describe", restore, "--details")
 
@@ -75,6 +100,11 @@ class Scene:
     def stored(self, prefix: str) -> list[str]:
         """Return the keys in Velero's bucket below our directory."""
         return self.server.store.keys(self.server.bucket, f"plugins/vmservice/{prefix}")
+
+    def stages(self, restore: str) -> dict[str, tuple[str, str]]:
+        """Return how each object of a restore ended, by kind and name: the stage and why."""
+        results, _ = self.results(restore)
+        return {label: (one["stage"], one["reason"]) for label, one in results.items()}
 
     def results(self, restore: str) -> tuple[dict[str, Manifest], dict[str, bytes]]:
         """Return what a restore left in the bucket: its results by kind and name, and its reports by key."""
@@ -92,6 +122,17 @@ def specs(manifests: list[Manifest], *without: str) -> dict[str, Manifest]:
     """Return the specs by name, without fields that are documented to be dropped."""
     return {
         one["metadata"]["name"]: {key: value for key, value in one["spec"].items() if key not in without}
+        for one in manifests
+    }
+
+
+def states(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Return what a restore that changes nothing leaves as it is: identity, generation, labels, annotations, spec."""
+    return {
+        one["metadata"]["name"]: {
+            "spec": one["spec"],
+            **{key: one["metadata"].get(key) for key in ("uid", "generation", "labels", "annotations")},
+        }
         for one in manifests
     }
 

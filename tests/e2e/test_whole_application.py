@@ -1,0 +1,171 @@
+"""A large application as a whole: thirty machines in three levels of groups, six services that overlap."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.e2e.saved import saved
+from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, specs, states
+from tests.supervisor import machines, nested
+from velero_vmservice.core.report import Outcome, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.cluster import Manifest
+    from tests.e2e.saved import Saved
+
+only_newest = pytest.mark.parametrize("scene", ["1.18.2"], indirect=True, scope="session")
+
+LARGE: Final = "large"
+SCRAMBLED: Final = 4
+"""Seed of the order in which the machines come back."""
+ARRIVALS: Final = 7
+"""Machines that come between two looks at what was created."""
+DEADLINE: Final = 240
+
+
+@pytest.fixture(scope="module")
+def large(scene: Scene) -> Iterator[Saved]:
+    yield saved(scene, nested.three_levels("shop", namespace=LARGE), deadline=DEADLINE)
+    for namespace in (LARGE, f"{LARGE}-b"):  # so many machines slow down the tests that follow
+        scene.supervisor.lose(namespace)
+
+
+@pytest.fixture(scope="module")
+def restored(large: Saved) -> str:
+    """Lose the application and restore it in place, its machines in no order; return the restore's name."""
+    large.scene.supervisor.lose(LARGE)
+    large.scene.start_restore(LARGE)
+    come_back(large, LARGE, into=LARGE)
+    return LARGE
+
+
+def come_back(lost: Saved, restore: str, *, into: str) -> None:
+    """Register all machines in a scrambled order, see after every few that nothing came early, and wait for the end."""
+    scene = lost.scene
+    scene.wait_described(restore, "not registered yet")
+    names = list(lost.application.machine_names)
+    random.Random(SCRAMBLED).shuffle(names)
+    for start in range(0, len(names), ARRIVALS):
+        scene.register(lost.point, *names[start : start + ARRIVALS], into=into)
+        absent = set(names[start + ARRIVALS :])
+        here = {(kind, name) for kind in (GROUPS, SERVICES) for name in scene.names(kind, into)}
+        assert all(absent.isdisjoint(needs(lost)[one]) for one in here)
+    scene.wait_restored(restore, deadline=DEADLINE)
+
+
+def needs(of: Saved) -> dict[tuple[str, str], set[str]]:
+    """Return the machines behind each group and service, by resource and name, as their owner wrote them."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for group in of.groups:
+        members = [one for step in group["spec"]["bootOrder"] for one in step["members"]]
+        behind = {one["name"] for one in members if one["kind"] == "VirtualMachine"}
+        found[GROUPS, group["metadata"]["name"]] = behind
+    for service in of.services:
+        selector = service["spec"]["selector"].items()
+        chosen = [one for one in of.application.machines if selector <= one["metadata"]["labels"].items()]
+        found[SERVICES, service["metadata"]["name"]] = {one["metadata"]["name"] for one in chosen}
+    return found
+
+
+def created(manifest: Manifest) -> datetime:
+    return datetime.fromisoformat(manifest["metadata"]["creationTimestamp"])
+
+
+def assert_as_captured(of: Saved, restore: str, namespace: str) -> None:
+    scene = of.scene
+    groups, services = scene.all(GROUPS, namespace), scene.all(SERVICES, namespace)
+    assert specs(groups) == specs(of.groups, "powerState")
+    assert specs(services) == specs(of.services)
+    for one in (*groups, *services):
+        assert one["metadata"]["labels"]["velero.io/restore-name"] == restore
+        assert not any("velero" in key for key in one["metadata"].get("annotations", {}))
+    assert scene.names(VMS, namespace) == set(of.application.machine_names)
+
+
+@only_newest
+def test_every_object_is_as_captured_after_a_restore_in_place(large: Saved, restored: str) -> None:
+    assert_as_captured(large, restored, LARGE)
+    assert {one["status"]["powerState"] for one in large.scene.all(VMS, LARGE)} == {"PoweredOff"}
+    assert {stage for stage, _ in large.scene.stages(restored).values()} == {"verified"}
+
+
+@only_newest
+def test_nothing_is_created_before_its_machines_and_no_group_before_its_parent(large: Saved, restored: str) -> None:
+    assert restored
+    scene = large.scene
+    arrived = {one["metadata"]["name"]: created(one) for one in scene.all(VMS, LARGE)}
+    for (kind, name), behind in needs(large).items():
+        made = created(scene.cluster.get(kind, name, namespace=LARGE))
+        assert all(made > arrived[machine] for machine in behind), name
+    groups = {one["metadata"]["name"]: one for one in scene.all(GROUPS, LARGE)}
+    for name, group in groups.items():
+        parent = group["spec"].get("groupName")
+        assert not parent or created(groups[parent]) <= created(group), name
+
+
+@only_newest
+def test_large_application_into_another_namespace(large: Saved) -> None:
+    source, target = states(large.scene.all(GROUPS, LARGE)), f"{LARGE}-b"
+    large.scene.supervisor.cluster.create(machines.namespace(target))
+    large.scene.start_restore(target, backup=LARGE, namespaceMapping={LARGE: target})
+
+    come_back(large, target, into=target)
+
+    assert_as_captured(large, target, target)
+    assert states(large.scene.all(GROUPS, LARGE)) == source
+
+
+@only_newest
+def test_the_same_restore_again_changes_nothing(large: Saved, restored: str) -> None:
+    scene, again = large.scene, f"{restored}-again"
+    before = [states(scene.all(kind, LARGE)) for kind in (GROUPS, SERVICES)]
+    machines_before = specs(scene.all(VMS, LARGE)), scene.uids(VMS, LARGE)
+
+    scene.start_restore(again, backup=LARGE)
+    scene.wait_restored(again)
+
+    assert [states(scene.all(kind, LARGE)) for kind in (GROUPS, SERVICES)] == before
+    assert (specs(scene.all(VMS, LARGE)), scene.uids(VMS, LARGE)) == machines_before
+    assert set(scene.stages(again).values()) == {("verified", "was there already, as captured")}
+
+
+class Words(HTMLParser):
+    """The text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data}\n"
+
+
+@only_newest
+def test_report_names_every_object_its_outcome_the_policy_and_the_next_step(large: Saved, restored: str) -> None:
+    _, reports = large.scene.results(restored)
+    bodies = {key.rpartition("/")[2]: body for key, body in reports.items()}
+    report = Report.model_validate_json(bodies["report.json"])
+    page = Words(bodies["report.html"].decode()).text
+
+    assert report.outcome is Outcome.VERIFIED
+    assert {(one.kind, one.name) for one in report.objects} == {
+        (one["kind"], one["metadata"]["name"]) for one in (*large.groups, *large.services)
+    }
+    assert {one.stage for one in report.objects} == {"verified"}
+    assert {one.name for one in report.machines if one.registered} == set(large.application.machine_names)
+    assert report.policy["power"] == "leave"
+    assert report.policy["conflict"] == "retain"
+    assert f"kubectl -n {LARGE} patch virtualmachinegroup shop " in "\n".join(report.next_steps)
+    for name in (*(name for _, name in needs(large)), *large.application.machine_names, *report.policy):
+        assert name in page
+    for step in report.next_steps:
+        assert all(line in page for line in step.splitlines())
