@@ -84,4 +84,4 @@ def scene(stack: Stack, supervisor: Supervisor, request: pytest.FixtureRequest) 
 def _space(scene: Scene, request: pytest.FixtureRequest) -> str:
     """A namespace name of the test's own."""
     test = request.node.originalname.removeprefix("test_").replace("_", "-")[:30].strip("-")
-    return f"{test}-{scene.server.version.replace('.', '-')}"
+    return scene.space(test)

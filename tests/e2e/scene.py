@@ -40,6 +40,10 @@ class Scene:
     def cluster(self) -> Cluster:
         return self.server.cluster
 
+    def space(self, name: str) -> str:
+        """Return a namespace name for this Velero version."""
+        return f"{name}-{self.server.version.replace('.', '-')}"
+
     def deploy(self, application: Application, *, deadline: float = _COMING_UP_SECONDS) -> None:
         """Deploy and wait until it runs: machines with addresses, members linked, services with endpoints."""
         application.deploy(self.supervisor.cluster)
