@@ -1,4 +1,4 @@
-"""Every decision about power, as tables: nothing unasked, the root of a tree first, no wish twice, nobody powered off."""
+"""Every decision about power, as tables: nothing unasked, the root of a tree first, no wish twice, nobody turned off."""
 
 from __future__ import annotations
 
@@ -504,9 +504,7 @@ def test_what_is_asked_for(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_leave_does_nothing_at_all(case: Case) -> None:
-    found = decided(
-        case.given, *case.live, power="leave", captured=case.captured, coming=case.coming, known=case.known
-    )
+    found = decided(case.given, *case.live, power="leave", captured=case.captured, coming=case.coming, known=case.known)
     assert found == PowerStep()
 
 
