@@ -1,4 +1,4 @@
-"""Every decision about power, as tables: nothing unasked, the root of a tree first, no wish twice, nobody turned off."""
+"""Every decision about power, as tables: nothing unasked, the root of a tree first, no wish twice, nobody put out."""
 
 from __future__ import annotations
 
