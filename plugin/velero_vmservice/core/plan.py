@@ -112,6 +112,12 @@ class View:
     """Whether this process has created or updated the object for this restore."""
 
 
+def is_replayed(subject: Subject, view: View) -> bool:
+    """Say whether the live object is there because this restore created or updated it."""
+    live = view.observed.live(subject.ref)
+    return live is not None and (view.written or mapping.made_by(view.run, live))
+
+
 def decide(subject: Subject, view: View) -> Step:
     """Decide what comes next for one object."""
     closed = {name: view.gates[name] for name in subject.topology.needs if not view.gates[name].ready}
@@ -180,7 +186,7 @@ def _against_live(subject: Subject, view: View) -> Step:
         return Step(action=Action.WAIT, reason="is there and being deleted")
     different = compare.differences(subject.wanted, live)
     words = enumerate_some([one.path for one in different])
-    if view.written or mapping.made_by(view.run, live):
+    if is_replayed(subject, view):
         changed = f"changed since: {words}" if different else ""
         return Step(action=Action.SKIP, reason=changed, differences=different, gate_open=True)
     if not different:

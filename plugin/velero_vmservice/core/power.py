@@ -8,7 +8,7 @@ look; a wish that is already there is not written again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import topology
@@ -54,8 +54,8 @@ class PowerStep:
     wishes: tuple[Wish, ...] = ()
     waiting: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    asked: bool = True
-    """Whether power was asked for already, for all that is waited for."""
+    to_come: bool = False
+    """Whether it waits for what this restore is still to do, so that no machine is late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,10 @@ class Powering:
     """`spec.powerState` at backup of each group that this restore replays, by name."""
     coming: Collection[str] = ()
     """Groups of the namespace that are still to be replayed."""
+    under_way: Collection[str] = ()
+    """Groups of the namespace that this restore has not ended with."""
+    absent: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Members that were not there at backup either, by group."""
 
     def asks_for(self, group: str) -> bool:
         """Say whether this restore powers on a group by its own powerState."""
@@ -92,6 +96,10 @@ class Powering:
             group = str(live.spec.get("groupName", "")) if live else ""
         return found
 
+    def will_ask(self, group: str) -> bool:
+        """Say whether a group is still to be asked for its power state."""
+        return group in self.under_way and not self.asked(group)
+
 
 def decide(subject: Subject, powering: Powering) -> PowerStep:
     """Decide what to ask for, for one verified object; nothing at all unless the policy says so."""
@@ -107,10 +115,12 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     if not through:
         return _by_their_own(subject, machines, powering)
     if through != name:
-        return _follow(machines, notes=(f"powered through its group {through}",), asked=powering.asked(through))
+        followed = _follow(machines, notes=(f"powered through its group {through}",))
+        return replace(followed, to_come=powering.will_ask(through))
     tree = _tree(powering.observed, name)
-    if unlinked := [*_unlinked(subject, tree, powering)]:
-        return PowerStep(waiting=tuple(unlinked), asked=False)
+    to_come = sorted(set(powering.coming) & {one for group in tree for one in _children(powering.observed, group)})
+    if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
+        return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
     everybody = _machines(powering.observed, tree)
     wish = _group_wish(powering.observed.groups[name], everybody, powering.run)
     followed = _follow(everybody)
@@ -129,8 +139,12 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
     waiting = [*own.waiting, *followed.waiting]
     running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
     waiting += [f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving]
-    asked = all(powering.asked(powering.through(one.group_name)) for one in grouped)
-    return PowerStep(wishes=own.wishes, waiting=tuple(waiting), notes=(*own.notes, *followed.notes), asked=asked)
+    return PowerStep(
+        wishes=own.wishes,
+        waiting=tuple(waiting),
+        notes=(*own.notes, *followed.notes),
+        to_come=any(powering.will_ask(powering.through(one.group_name)) for one in grouped),
+    )
 
 
 def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering) -> PowerStep:
@@ -156,7 +170,7 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=(*notes, *followed.notes))
 
 
-def _follow(machines: list[Machine], *, notes: tuple[str, ...] = (), asked: bool = True) -> PowerStep:
+def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerStep:
     """Say which machines do not run yet; one that is held back is told and not waited for."""
     held = [one for one in machines if one.power_checks and one.power_state != ON]
     waiting = [words for one in machines if one not in held for words in _not_running(one)]
@@ -169,7 +183,6 @@ def _follow(machines: list[Machine], *, notes: tuple[str, ...] = (), asked: bool
                 for one in held
             ),
         ),
-        asked=asked,
     )
 
 
@@ -203,8 +216,9 @@ def _applied_at(live: Manifest) -> str:
 
 
 def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[str]:
-    absent = {one.name for one in subject.topology.members if not one.found}
+    mine = {one.name for one in subject.topology.members if not one.found}
     for name in sorted(tree):
+        absent = mine if name == subject.ref.name else powering.absent.get(name, ())
         live = powering.observed.groups[name]
         linked = {
             (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
@@ -212,11 +226,18 @@ def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> It
             if is_true(condition(mapping(entry), "GroupLinked"))
         }
         for member in boot_order_members(live):
-            gone = name == subject.ref.name and member.name in absent
-            if (member.kind, member.name) not in linked and not gone:
+            to_come = member.kind == VIRTUAL_MACHINE_GROUP.name and member.name in powering.coming
+            if (member.kind, member.name) not in linked and member.name not in absent and not to_come:
                 yield f"not powered on before {member.kind} {member.name} is linked to {name}"
-    for name in sorted(set(powering.coming) & {one.name for one in subject.topology.members}):
-        yield f"not powered on before {VIRTUAL_MACHINE_GROUP.name} {name} is replayed"
+
+
+def _before(group: str) -> str:
+    return f"not powered on before {VIRTUAL_MACHINE_GROUP.name} {group} is replayed"
+
+
+def _children(observed: Observation, group: str) -> list[str]:
+    members = boot_order_members(observed.groups[group])
+    return [one.name for one in members if one.kind == VIRTUAL_MACHINE_GROUP.name]
 
 
 def _tree(observed: Observation, root: str) -> set[str]:
@@ -227,8 +248,7 @@ def _tree(observed: Observation, root: str) -> set[str]:
         if name in found or name not in observed.groups:
             continue
         found.add(name)
-        members = boot_order_members(observed.groups[name])
-        todo += [one.name for one in members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+        todo += _children(observed, name)
     return found
 
 

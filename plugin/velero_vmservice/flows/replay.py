@@ -203,15 +203,17 @@ class Replays:
             if view.observed is None:
                 task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
                 continue
-            if self._given_up(rounds, task):
+            known = rounds.view(task, subject, run, view)
+            replayed = plan.is_replayed(subject, known)
+            if not replayed and self._given_up(rounds, task):
                 continue
-            step = plan.decide(subject, rounds.view(task, subject, run, view))
+            step = plan.decide(subject, known)
             if step.action in (Action.CREATE, Action.UPDATE):
                 task.take(step)
                 if words := rounds.holds_back(task):
                     task.tell(f"every VM is ready; {words}", self._clock.now())
                     continue
-            self._steps.take(task, subject, step, rounds=rounds, run=run)
+            self._steps.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
             task.decided_at, decided = view.at, True
 
     def _given_up(self, rounds: Rounds, task: Task) -> bool:

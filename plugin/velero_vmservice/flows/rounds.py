@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.plan import Stage, View
+from velero_vmservice.core.power import Powering
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
     from velero_vmservice.flows.task import NamespaceRound, Task
@@ -97,16 +99,39 @@ class Rounds:
             if task is not but and task.stage is Stage.WAITING and task.subject is not None
         ]
 
-    def captured_power(self, namespace: str) -> dict[str, str]:
-        """Return `spec.powerState` at backup of each group that this restore replays into a namespace."""
-        return {
-            task.subject.ref.name: task.before.power_state
-            for task in self.tasks.values()
-            if task.subject and task.before and task.subject.is_group and task.subject.ref.namespace == namespace
+    def powering(self, task: Task, run: RestoreRun, observed: Observation) -> Powering:
+        """Return what a power decision rests on: groups that came to nothing, or are left as they are, power nobody."""
+        groups = {
+            one.replay.name: one
+            for one in self.tasks.values()
+            if one.subject and one.subject.is_group and one.replay.target == observed.namespace
         }
+        return Powering(
+            run=run,
+            policy=self.policy,
+            observed=observed,
+            captured={
+                name: one.before.power_state
+                for name, one in groups.items()
+                if one.before
+                and one.stage is not Stage.RETAINED
+                and not (one.stage.final and name not in observed.groups)
+            },
+            coming=self.coming(task),
+            under_way={name for name, one in groups.items() if not one.stage.final},
+            absent={
+                name: {member.name for member in one.subject.topology.members if not member.found}
+                for name, one in groups.items()
+                if one.subject
+            },
+        )
 
     def holds_back(self, task: Task) -> str:
-        """Say what is still unknown, or in strict mode shut, that has to be settled before a task's object; or ''.
+        """Say what is still unknown, or in strict mode shut, that has to be settled before a task's object; or ''."""
+        return self.unknown(task) or (self._shut(task) if self.policy.mode == "strict" else "")
+
+    def unknown(self, task: Task) -> str:
+        """Say what is still unknown of the other objects in a task's namespace, or ''.
 
         After a restart operations become known as Velero polls them, one after the other: once one is polled
         again, all the others have been. A group whose capture could not be read yet may be anybody's parent.
@@ -117,7 +142,7 @@ class Rounds:
             unread = other.subject is None and other.replay.target == task.replay.target
             if unread and other.replay.kind == VIRTUAL_MACHINE_GROUP:
                 return f"waits for the capture of {other.replay.destination}"
-        return self._shut(task) if self.policy.mode == "strict" else ""
+        return ""
 
     def _shut(self, task: Task) -> str:
         """Say which other object keeps a strict restore from creating anything."""

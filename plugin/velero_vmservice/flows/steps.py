@@ -33,14 +33,19 @@ class Steps:
         self._writer = Writer(cluster)
         self._probing = probing
 
-    def take(self, task: Task, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:
-        """Carry out one decision and give up on what its stage's deadline has passed for."""
+    def take(
+        self, task: Task, subject: Subject, step: Step, *, replayed: bool, rounds: Rounds, run: RestoreRun
+    ) -> None:
+        """Carry out one decision and give up on what its stage's deadline has passed for.
+
+        `replayed` says that the object is there through this restore, which an earlier process may have done.
+        """
         task.take(step)
         now = self._clock.now()
         match step.action:
             case Action.WAIT | Action.BLOCKED if not step.final:
                 words = f"blocked: {step.reason}" if step.action is Action.BLOCKED else step.reason
-                task.tell(words, now)
+                task.tell(words, now, stage=Stage.REPLAYED if replayed and task.stage is Stage.WAITING else None)
             case Action.CREATE | Action.UPDATE:
                 observed = rounds.namespaces[subject.ref.namespace].observed
                 self._write(task, subject, step, observed.live(subject.ref) if observed else None)
@@ -72,22 +77,20 @@ class Steps:
         observed = rounds.namespaces[subject.ref.namespace].observed
         if observed is None or task.before is None:
             return
-        now, coming = self._clock.now(), rounds.coming(task)
+        now = self._clock.now()
+        if words := rounds.unknown(task):
+            task.tell(words, now, stage=None if task.stage is Stage.POWERING else Stage.REPLAYED)
+            task.give_time(now)
+            return
+        powering = rounds.powering(task, run, observed)
         later = rounds.policy.power != "leave"
-        found = verification.verify(subject, observed, task.before, coming=coming, powered_later=later)
+        found = verification.verify(subject, observed, task.before, coming=powering.coming, powered_later=later)
         task.notes, task.found = found.notes, found
         if not found.done and task.stage is not Stage.POWERING:
             task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
-            if found.replay_pending:  # what is still to come is not VM Operator's delay
-                task.since = now
+            if found.replay_pending:
+                task.give_time(now)
             return
-        powering = power.Powering(
-            run=run,
-            policy=rounds.policy,
-            observed=observed,
-            captured=rounds.captured_power(subject.ref.namespace),
-            coming=coming,
-        )
         decided = power.decide(subject, powering)
         waiting = [*self._power(task, decided, subject.wanted.version), *decided.waiting, *found.missing]
         if not waiting and rounds.policy.probe == "tcp" and found.endpoints:
@@ -95,8 +98,8 @@ class Steps:
         task.notes = (*task.notes, *decided.notes)
         if waiting:
             task.tell(enumerate_some(waiting), now, stage=Stage.POWERING)
-            if not decided.asked:
-                task.since = now
+            if decided.to_come or found.replay_pending:
+                task.give_time(now)
         else:
             task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
 

@@ -94,6 +94,10 @@ class Task:
         if step.differences or step.action != Action.SKIP:
             self.differences = step.differences
 
+    def give_time(self, now: datetime) -> None:
+        """Let the stage's deadline count from now: what it waits for is this restore's own to do."""
+        self.since = now
+
     def tell(self, reason: str, now: datetime, *, stage: Stage | None = None) -> None:
         """Remember where the object stands, in words; a change is kept in the timeline."""
         changed = reason != self.reason or (stage is not None and stage != self.stage)

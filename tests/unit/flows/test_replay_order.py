@@ -139,3 +139,18 @@ def test_a_root_waits_while_a_living_child_holds_a_machine_that_would_be_placed_
     world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
     world.finish(operations)
     assert world.created() == ["VirtualMachineGroup shop/trunk"]
+
+
+def test_a_restart_does_not_verify_a_parent_before_it_knows_of_its_children(world: World) -> None:
+    trunk, leaf = group("trunk", [], ["/leaf"]), group("leaf", ["vm-a"], parent="trunk")
+    machine = vm("vm-a", group="leaf")
+    items = world.back_up(machine, trunk, leaf)
+    world.lose(trunk, leaf, machine)
+    operations = world.replay_all(items)
+    world.round(operations)
+    world.restart()
+    for _ in range(3):
+        assert not world.round(operations[::-1])[operations[1]].completed
+    world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
+    last = world.finish(operations)
+    assert "no member now" not in last[operations[1]].description
