@@ -169,9 +169,11 @@ def _waiting(closed: Mapping[str, Gate], subject: Subject, observed: Observation
 
 def _with_all_machines(subject: Subject, view: View) -> Step:
     """Decide for an object whose machines are all there."""
-    if blocker := order.first(subject, view.pending, stuck=view.stuck):
-        return Step(action=Action.WAIT, reason=f"waits for {blocker.ref}", gate_open=True)
     step = _against_live(subject, view)
+    if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
+        return step
+    if blocker := order.first(subject, view.pending, stuck=view.stuck):
+        return Step(action=Action.WAIT, reason=f"waits for {blocker.ref}", gate_open=step.gate_open)
     if step.action is Action.CREATE and (unplaced := sorted(order.unplaced(subject, view.observed))):
         words = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
         return Step(action=Action.WAIT, reason=words)

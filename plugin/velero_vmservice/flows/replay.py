@@ -194,6 +194,9 @@ class Replays:
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         decided = False
+        if rounds.policy.mode == "strict":
+            self._recall(rounds, run)
+            rounds.judge_gates(run)
         for task in self._in_turn(rounds):
             subject, view = task.subject, rounds.namespaces.get(task.replay.target)
             if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
@@ -216,12 +219,22 @@ class Replays:
             self._steps.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
             task.decided_at, decided = view.at, True
 
+    def _recall(self, rounds: Rounds, run: RestoreRun) -> None:
+        """Learn what an earlier process of a strict restore gave up for; a store that is away is asked again."""
+        now = self._clock.monotonic()
+        if rounds.lost is not None or rounds.results.lasts(now):
+            return
+        try:
+            rounds.lost = self._results.given_up(run)
+        except VmServiceError as error:
+            rounds.results.begin(error.message, now)
+
     def _given_up(self, rounds: Rounds, task: Task) -> bool:
         """Fail an object of a strict restore that cannot become whole any more; say whether it was."""
         lost = rounds.given_up()
-        if lost is None or task.stage is not Stage.WAITING or task.written:
+        if not lost or task.stage is not Stage.WAITING:
             return False
-        words = f"not replayed: the policy is mode=strict, and {lost.replay.destination} {lost.stage}: {lost.reason}"
+        words = f"not replayed: the policy is mode=strict, and {lost}"
         task.tell(words, self._clock.now(), stage=Stage.FAILED)
         return True
 

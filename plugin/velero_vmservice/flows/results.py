@@ -10,9 +10,10 @@ from velero_vmservice.core import archive
 from velero_vmservice.core.compose import compose
 from velero_vmservice.core.errors import AlreadyExists, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.report import Report, Result
 from velero_vmservice.flows import documents, outcome
+from velero_vmservice.flows.rounds import LEARNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.task import Task
 
 log = structlog.get_logger()
+
+_LOST: Final = (Stage.FAILED, Stage.CANCELLED)
+_GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
+"""What was decided for an object once all that it needs was there."""
 
 REPORT: Final = "report.json"
 PAGE: Final = "report.html"
@@ -53,6 +58,9 @@ class Results:
             if not task.told:
                 self._put(store, key, archive.canonical(result))
                 self._tell(task, run, key)
+            if not rounds.known():  # the last one to end makes the report, and this may be it
+                task.not_stored = LEARNING
+                return
             if rounds.all_over():
                 self._report(store, run, rounds)
         except VmServiceError as error:
@@ -61,6 +69,21 @@ class Results:
                 return
             log.error("result not stored", key=key, cause=error.message, remedy=error.hint)
         task.stored, task.report = True, where_reported(run)
+
+    def given_up(self, run: RestoreRun) -> str:
+        """Say which object an earlier process ended without having created it, as a sentence goes on; '' if none.
+
+        Raises `VmServiceError` while the store is away; one that does not say what it holds is taken to hold nothing.
+        """
+        try:
+            ended = list(_stored(self._restore_points.store(run), run))
+        except VmServiceError as error:
+            if error.transient:
+                raise
+            log.error("results of an earlier process not read", cause=error.message, remedy=error.hint)
+            return ""
+        lost = [one for one in ended if one.stage in _LOST and one.action not in _GATE_OPEN]
+        return f"{lost[0].label} {lost[0].stage}: {lost[0].reason}" if lost else ""
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
-from velero_vmservice.core.plan import Stage, View
+from velero_vmservice.core.plan import Stage, View, decide
 from velero_vmservice.core.power import Powering
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.plan import Subject
     from velero_vmservice.flows.task import NamespaceRound, Task
 
+LEARNING: Final = "learning what else this restore replays"
 ROUND_SECONDS: Final = STABLE_SECONDS
 """An observation, and a failure to observe, serves every operation polled within this time."""
 
@@ -47,6 +48,8 @@ class Rounds:
         self.results = Absence()
         self.waiting_told = False
         self.reported = False
+        self.lost: str | None = None
+        """What an earlier process of a strict restore gave up for; None while that is not known."""
         self.policy = RestorePolicy()
         """As the Restore said at the last poll."""
 
@@ -82,14 +85,17 @@ class Rounds:
         return [task for task in self.tasks.values() if not task.stage.final]
 
     def all_over(self) -> bool:
-        """Say whether the result of every operation of the restore is stored and told, as far as can be known.
+        """Say whether the result of every operation of the restore is stored and told."""
+        return self.known() and all(task.told for task in self.tasks.values())
 
-        After a restart operations become known as Velero polls them: once one is polled again, all are.
+    def known(self) -> bool:
+        """Say whether every operation of the restore is known.
+
+        After a restart operations become known as Velero polls them, one after the other: once one is polled again,
+        all the others have been.
         """
-        known = all(task.announced for task in self.tasks.values()) or any(
-            task.polls > 1 for task in self.tasks.values()
-        )
-        return known and all(task.told for task in self.tasks.values())
+        tasks = self.tasks.values()
+        return all(task.announced for task in tasks) or any(task.polls > 1 for task in tasks)
 
     def pending(self, but: Task) -> list[Subject]:
         """Return the other objects that are not replayed yet."""
@@ -133,19 +139,30 @@ class Rounds:
     def unknown(self, task: Task) -> str:
         """Say what is still unknown of the other objects in a task's namespace, or ''.
 
-        After a restart operations become known as Velero polls them, one after the other: once one is polled
-        again, all the others have been. A group whose capture could not be read yet may be anybody's parent.
+        A group whose capture could not be read yet may be anybody's parent.
         """
-        if task.polls <= 1 and not all(one.announced for one in self.tasks.values()):
-            return "learning what else this restore replays"
+        if not self.known():
+            return LEARNING
         for other in self.open_tasks():
             unread = other.subject is None and other.replay.target == task.replay.target
             if unread and other.replay.kind == VIRTUAL_MACHINE_GROUP:
                 return f"waits for the capture of {other.replay.destination}"
         return ""
 
+    def judge_gates(self, run: RestoreRun) -> None:
+        """Note whose gate is open at the last looks: a strict restore creates nothing on an earlier one."""
+        for task in self.open_tasks():
+            look = self.namespaces.get(task.replay.target)
+            if task.subject is None or look is None or look.observed is None:
+                task.gate_open, task.judged_at = False, None
+            elif task.judged_at != look.at:
+                task.gate_open = decide(task.subject, self.view(task, task.subject, run, look)).gate_open
+                task.judged_at = look.at
+
     def _shut(self, task: Task) -> str:
         """Say which other object keeps a strict restore from creating anything."""
+        if self.lost is None and not all(one.announced for one in self.tasks.values()):
+            return "looking for what an earlier process has ended with"
         for other in self.tasks.values():
             if other is task or other.gate_open or other.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED):
                 continue
@@ -153,9 +170,10 @@ class Rounds:
             return f"the policy is mode=strict, and {other.replay.destination} is not ready ({why})"
         return ""
 
-    def given_up(self) -> Task | None:
-        """Return an object for whose sake a strict restore creates nothing any more, if there is one."""
+    def given_up(self) -> str:
+        """Say for the sake of which object a strict restore creates nothing any more, or ''."""
         if self.policy.mode != "strict":
-            return None
+            return ""
         over = (Stage.FAILED, Stage.CANCELLED)
-        return next((one for one in self.tasks.values() if one.stage in over and not one.gate_open), None)
+        lost = next((one for one in self.tasks.values() if one.stage in over and not one.gate_open), None)
+        return f"{lost.replay.destination} {lost.stage}: {lost.reason}" if lost else self.lost or ""

@@ -54,6 +54,8 @@ class Task:
     """What the last plan said of it."""
     differences: tuple[Difference, ...] = ()
     gate_open: bool = False
+    judged_at: float | None = None
+    """Time of the observation that a strict restore has judged its gate by."""
     since: datetime | None = None
     """When the present stage began."""
     stage: Stage = Stage.WAITING
