@@ -17,3 +17,5 @@ class SocketProbe:
             return f"does not answer within {seconds:g} s"
         except OSError as error:
             return f"refuses the connection ({error.strerror or error})"
+        except (ValueError, OverflowError) as error:
+            return f"is no address that can be connected to ({error})"

@@ -1,0 +1,37 @@
+"""The TCP probe against real sockets on the loopback."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from velero_vmservice.adapters.tcp import SocketProbe
+
+
+def test_a_port_that_somebody_listens_on_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert SocketProbe().connect("127.0.0.1", server.getsockname()[1], seconds=5) == ""
+
+
+def test_a_port_that_nobody_listens_on_refuses() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert SocketProbe().connect("127.0.0.1", port, seconds=5) == "refuses the connection (Connection refused)"
+
+
+def test_a_port_whose_queue_is_full_does_not_answer_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, socket.socket() as first:
+        address = server.getsockname()
+        first.connect(address)
+        assert SocketProbe().connect(*address, seconds=0.05) == "does not answer within 0.05 s"
+
+
+@pytest.mark.parametrize("host", ["no such host.invalid", "a" * 300, "a..b", "\x00", "ü" * 70], ids=ascii)
+def test_an_address_that_is_none_is_said_and_never_raised(host: str) -> None:
+    assert SocketProbe().connect(host, 80, seconds=0.2) != ""
+
+
+@pytest.mark.parametrize("port", [0, 65536, -1])
+def test_nor_is_a_port_that_is_none(port: int) -> None:
+    assert SocketProbe().connect("127.0.0.1", port, seconds=0.2) != ""
