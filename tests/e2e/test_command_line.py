@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, VMS, Scene
 from tests.supervisor import machines
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,7 +47,7 @@ def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, spac
     assert waiting["VirtualMachineService shop-web"][0] == "wait"
     assert "shop-web-1: not registered yet" in waiting["VirtualMachineService shop-web"][1]
     scene.register(point, *application.machine_names, into=space)
-    assert {action for action, _ in planned(scene, space).values()} == {"create"}
+    wait_until(lambda: {action for action, _ in planned(scene, space).values()} == {"create"}, 60, "all may be created")
     assert "create" in run(scene, "plan", space)
     assert scene.names(GROUPS, space) == set()
     assert scene.names(SERVICES, space) == set()
