@@ -32,6 +32,7 @@ _GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
 
 REPORT: Final = "report.json"
 PAGE: Final = "report.html"
+UNDRAWN: Final = f"<!doctype html><title>Report</title><p>This page could not be drawn. Read {REPORT} beside it."
 
 
 class Results:
@@ -105,10 +106,17 @@ class Results:
         ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
         report = compose(run, results, policy=rounds.policy.printed(), ended=ended)
         self._put(store, f"{prefix(run)}{REPORT}", archive.canonical(report))
-        self._put(store, f"{prefix(run)}{PAGE}", self._page(report).encode())
+        self._put(store, f"{prefix(run)}{PAGE}", self._drawn(report).encode())
         rounds.reported = True
         log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
         self.event(run, "Reported", f"the restore is {report.outcome}; report: {where_reported(run)}")
+
+    def _drawn(self, report: Report) -> str:
+        try:
+            return self._page(report)
+        except Exception:  # a page that cannot be drawn must not keep a restore from ending
+            log.exception("page of the report not drawn", consequence=f"{REPORT} beside it has all of it")
+            return UNDRAWN
 
     def _put(self, store: ObjectStore, key: str, body: bytes) -> None:
         try:

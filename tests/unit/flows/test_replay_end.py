@@ -10,9 +10,12 @@ import pytest
 from tests.unit.builders import restore, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.report import html
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
+
+    from velero_vmservice.core.report import Report
 
 WEB = {"app": "web"}
 MACHINE = vm("web-1", labels=WEB)
@@ -186,3 +189,21 @@ def test_a_restore_repeated_after_it_half_ended_changes_nothing_that_is_there(wo
     again = world.replay_all(items, name="second")
     world.finish(again, name="second")
     assert world.live("VirtualMachineService", "front").uid == uid
+
+
+def test_a_page_that_cannot_be_drawn_does_not_keep_the_restore_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(report: Report) -> str:
+        raise KeyError(report.restore)
+
+    monkeypatch.setattr(html, "render", broken)
+    world = World()
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(MACHINE, FRONT)
+    operations = world.replay_all(items)
+    back(world)
+
+    world.finish(operations)
+
+    reports = RESULT.partition("virtualmachineservices")[0]
+    assert world.document(f"{reports}report.json")["outcome"] == "verified"
+    assert b"Read report.json" in world.store.get(f"{reports}report.html")
