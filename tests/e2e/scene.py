@@ -50,9 +50,10 @@ class Scene:
         wait_until(lambda: self.running(application), deadline, f"{application.namespace} runs")
 
     def running(self, application: Application) -> bool:
-        """Say whether everything of the application is up."""
+        """Say whether everything of the application is up that is to be."""
         where = application.namespace
-        up = all(vm.get("status", {}).get("network", {}).get("primaryIP4") for vm in self.all(VMS, where))
+        wanted = [vm for vm in self.all(VMS, where) if vm["spec"].get("powerState") == "PoweredOn"]
+        up = all(vm.get("status", {}).get("network", {}).get("primaryIP4") for vm in wanted)
         ready = all(_is_ready(group) for group in self.all(GROUPS, where))
         endpoints = self.all("endpoints", where)
         served = len(endpoints) == len(application.services) and all(one.get("subsets") for one in endpoints)

@@ -137,7 +137,7 @@ def _power(new: Object, found: VsphereMachine, vcenter: VCenter, now: datetime) 
         return found
     if wanted and any(key.startswith(_POWER_ON_CHECK) for key in annotations):
         return found
-    return vcenter.change(found.moid, powered_on=wanted)
+    return vcenter.change(found.moid, powered_on=wanted, boot_time=now if wanted else found.boot_time)
 
 
 def _observe(new: Object, found: VsphereMachine, cluster: Cluster, now: datetime, unready: Collection[str]) -> None:

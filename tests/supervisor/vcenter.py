@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class VsphereMachine:
     node: str
     ip4: str
     powered_on: bool = False
+    boot_time: datetime | None = None
+    """When it was last powered on."""
     disks: Sequence[Disk] = ()
     extra_config: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,0 +1,124 @@
+"""Machines run again only if a restore is told so, and then in the order and with the delays of their groups."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.e2e.saved import saved
+from tests.e2e.scene import GROUPS, VMS, Scene
+from tests.supervisor import conditions, machines
+from tests.supervisor.group_controller import LAST_POWER_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.cluster import Manifest
+    from tests.e2e.saved import Saved
+    from tests.supervisor.machines import Application
+
+DELAY: Final = "300s"
+SCALED: Final = timedelta(seconds=3)
+"""What the player makes of it."""
+APART: Final = {"shop-job-1": "PoweredOn", "shop-job-2": "PoweredOff"}
+"""Machines in no group, and whether they ran at backup."""
+
+
+def application(namespace: str) -> Application:
+    """A database that starts before its web machines, and two machines in no group."""
+    grouped = machines.two_tier("shop", namespace=namespace)
+    root = grouped.groups[0]
+    for step in root["spec"]["bootOrder"][1:]:
+        step["powerOnDelay"] = DELAY
+    apart = [
+        machines.virtual_machine(name, namespace=namespace, labels={"app": "jobs"}, power=power)
+        for name, power in APART.items()
+    ]
+    jobs = machines.service("shop-jobs", namespace=namespace, selector={"app": "jobs"}, kind="ClusterIP")
+    return machines.Application(
+        namespace=namespace,
+        secrets=grouped.secrets,
+        claims=grouped.claims,
+        machines=[*grouped.machines, *apart],
+        groups=grouped.groups,
+        services=[*grouped.services, jobs],
+    )
+
+
+@pytest.fixture(scope="module", name="shop")
+def _shop(scene: Scene) -> Iterator[Saved]:
+    shop = saved(scene, application(scene.space("power")))
+    yield shop
+    shop.lose()
+
+
+def powered_on_at(of: Saved, name: str) -> datetime:
+    """Return when a machine was powered on in vCenter."""
+    machine = next(
+        one for one in of.scene.supervisor.vcenter.machines() if (one.folder, one.name) == (of.namespace, name)
+    )
+    assert machine.powered_on
+    assert machine.boot_time
+    return machine.boot_time
+
+
+def since(status: dict[str, Any], condition: str) -> datetime:
+    found = conditions.find(status, condition)
+    assert found
+    assert found["status"] == "True"
+    return datetime.fromisoformat(found["lastTransitionTime"])
+
+
+def endpoints(of: Saved) -> dict[str, set[str]]:
+    """Return the machines behind each service."""
+    return {one["metadata"]["name"]: set(behind(one)) for one in of.scene.all("endpoints", of.namespace)}
+
+
+def behind(one: Manifest) -> Iterator[str]:
+    for subset in one.get("subsets") or ():
+        yield from (address["targetRef"]["name"] for address in subset.get("addresses") or ())
+
+
+def restore(of: Saved, power: str) -> str:
+    """Lose the application and restore it with this policy; return the restore's name."""
+    name = f"{of.namespace}-{power}"
+    of.lose()
+    of.scene.start_restore(name, backup=of.namespace, policy={"power": power})
+    of.scene.wait_described(name, "not registered yet")
+    of.register()
+    of.scene.wait_restored(name, deadline=120)
+    return name
+
+
+def test_power_on_keeps_boot_order_and_delays_and_waits_for_the_last_member(shop: Saved) -> None:
+    results, _ = shop.scene.results(restore(shop, "on"))
+
+    for tier in ("web", "db"):
+        assert "powered through its group shop" in results[f"VirtualMachineGroup shop-{tier}"]["notes"]
+    groups = {one["metadata"]["name"]: one for one in shop.scene.all(GROUPS, shop.namespace)}
+    asked = datetime.fromisoformat(groups["shop"]["metadata"]["annotations"][LAST_POWER_TIME])
+    for group in groups.values():
+        assert all(since(member, "GroupLinked") <= asked for member in group["status"]["members"])
+    web = min(powered_on_at(shop, "shop-web-1"), powered_on_at(shop, "shop-web-2"))
+    assert asked <= powered_on_at(shop, "shop-db-1") < web
+    assert web >= asked + SCALED
+    assert endpoints(shop) == {
+        "shop-web": {"shop-web-1", "shop-web-2"},
+        "shop-db": {"shop-db-1"},
+        "shop-jobs": {"shop-job-1", "shop-job-2"},
+    }
+
+
+def test_power_as_captured_leaves_off_what_was_off(shop: Saved) -> None:
+    name = restore(shop, "captured")
+
+    running = {one["metadata"]["name"] for one in shop.scene.all(VMS, shop.namespace) if is_on(one)}
+    assert running == set(shop.application.machine_names) - {"shop-job-2"}
+    assert endpoints(shop)["shop-jobs"] == {"shop-job-1"}
+    assert {stage for stage, _ in shop.scene.stages(name).values()} == {"verified"}
+
+
+def is_on(machine: Manifest) -> bool:
+    return "PoweredOn" in (machine["spec"].get("powerState"), machine["status"].get("powerState"))
