@@ -145,6 +145,10 @@ class Cluster:
         wanted = {definition["metadata"]["name"] for definition in definitions}
         wait_until(lambda: wanted <= self._discovered(), 120, "all new kinds are served")
 
+    def discover_again(self) -> None:
+        """Forget which kinds and versions are served: a test has changed that."""
+        self._client().resources.invalidate_cache()
+
     def _kind(self, resource: str) -> Resource:
         plural, _, group = resource.partition(".")
         found = self._client().resources.search(name=plural)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.e2e import build
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.e2e.cluster import Cluster
+
 Manifest = dict[str, Any]
 
+VM_OPERATOR = "vmoperator.vmware.com"
 RESTRICTED_KINDS = Path(__file__).parent / "data" / "restricted_kinds.txt"
 
 # of the definitions made here
@@ -87,6 +93,50 @@ def supervisor() -> list[Manifest]:
     """Return all definitions that make an API server look like a Supervisor's."""
     real = load("vm-operator")
     return [*real, *for_restricted_kinds(real)]
+
+
+def with_newer_version() -> list[Manifest]:
+    """Return a Supervisor's definitions with v1alpha6 beside and above what VM Operator's release has.
+
+    Only what it adds to the kinds that the product replays is there (api/v1alpha6).
+    """
+    definitions = supervisor()
+    for definition in definitions:
+        versions = definition["spec"]["versions"]
+        if definition["spec"]["group"] != VM_OPERATOR or versions[-1]["name"] != "v1alpha5":
+            continue
+        newer = copy.deepcopy(versions[-1]) | {"name": "v1alpha6"}
+        versions[-1]["storage"] = False
+        versions.append(newer)
+        spec = newer["schema"]["openAPIV3Schema"]["properties"].get("spec", {}).get("properties", {})
+        if definition["spec"]["names"]["kind"] == "VirtualMachineGroup":
+            spec["bootOrder"]["items"]["properties"]["powerOffDelay"] = {"type": "string"}
+        if definition["spec"]["names"]["kind"] == "VirtualMachineService":
+            spec["ipFamilies"] = {"type": "array", "items": {"type": "string"}}
+            spec["ipFamilyPolicy"] = {"type": "string"}
+    return definitions
+
+
+def serve_only(cluster: Cluster, version: str) -> None:
+    """Have a cluster serve VM Operator's kinds at one version and no other, as an older Supervisor does."""
+    for definition in cluster.all("customresourcedefinitions.apiextensions.k8s.io"):
+        if definition["spec"]["group"] == VM_OPERATOR:
+            patch = json.dumps(
+                [
+                    {"op": "replace", "path": f"/spec/versions/{number}/served", "value": one["name"] == version}
+                    for number, one in enumerate(definition["spec"]["versions"])
+                ]
+            )
+            cluster.kubectl("patch", "crd", definition["metadata"]["name"], "--type=json", f"--patch={patch}")
+    wait_until(
+        lambda: (
+            [one for one in cluster.kubectl("api-versions").split() if one.startswith(f"{VM_OPERATOR}/")]
+            == [f"{VM_OPERATOR}/{version}"]
+        ),
+        60,
+        f"{version} is all that is served",
+    )
+    cluster.discover_again()
 
 
 def one_of_each_restricted_kind(namespace: str) -> list[Manifest]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.supervisor.register_steps import State
 from tests.waiting import wait_until
 from velero_vmservice.core.policy import PLUGIN_NAME
 
@@ -71,7 +72,8 @@ class Scene:
     def register(self, point: RestorePoint, *names: str, into: str) -> None:
         """Have the VADP vendor restore machines and RegisterVM register them."""
         for name in names:
-            self.supervisor.restore(point, name, namespace=into).finish()
+            task = self.supervisor.restore(point, name, namespace=into)
+            assert task.finish() is State.SUCCEEDED, f"RegisterVM of {name} failed: {task.error}"
 
     def start_restore(
         self, name: str, *, backup: str = "", policy: Mapping[str, str] | None = None, **spec: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubernetes import client, config
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tests.e2e.cluster import Manifest
+
 
 class Stack:
     """The running programs of a session. Velero reads the served kinds at its start and then every five minutes."""
@@ -29,11 +31,11 @@ class Stack:
         self.store = ObjectStore(directory / "s3")
         self._servers: list[VeleroServer] = []
 
-    def start(self) -> None:
-        """Start the API server and S3, and install the definitions of Velero and of a Supervisor."""
+    def start(self, definitions: Sequence[Manifest] = ()) -> None:
+        """Start the API server and S3, and install the definitions of Velero and of a Supervisor, or of this one."""
         self.store.start()
         self.cluster.start()
-        self.cluster.install([*crds.load("velero"), *crds.supervisor()])
+        self.cluster.install([*crds.load("velero"), *(definitions or crds.supervisor())])
 
     def velero(
         self,
@@ -59,11 +61,11 @@ class Stack:
         return server
 
     @contextmanager
-    def supervisor(self, rules: Rules | None = None) -> Iterator[Supervisor]:
-        """Have VM Operator with its webhooks, WCP and a VADP vendor at work on the API server."""
+    def supervisor(self, rules: Rules | None = None, **options: Any) -> Iterator[Supervisor]:
+        """Have VM Operator with its webhooks, WCP and a VADP vendor at work; `options` are the `Supervisor`'s."""
         settings = client.Configuration()
         config.load_kube_config(str(self.cluster.kubeconfig), client_configuration=settings)
-        playing = Supervisor(client.ApiClient(settings))
+        playing = Supervisor(client.ApiClient(settings), **options)
         with webhooks(playing.cluster, rules or Rules()), playing.operator:
             yield playing
 

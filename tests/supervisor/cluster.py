@@ -38,11 +38,13 @@ _PAGE: Final = 500
 class Cluster:
     """One Supervisor's API; `writes` counts what was asked to change. Safe to use from several threads."""
 
-    def __init__(self, api_client: ApiClient) -> None:
+    def __init__(self, api_client: ApiClient, *, vm_operator: str = VM_OPERATOR_API) -> None:
+        """Make one; `vm_operator` is the version at which VM Operator's kinds are read and written."""
         folder = tempfile.mkdtemp(prefix="supervisor-")  # the client's discovery cache must not outlive this API
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         cache = str(Path(folder, "discovery.json"))
         self.writes = 0
+        self._vm_operator = vm_operator
         self._client = DynamicClient(api_client, cache_file=cache)  # type: ignore[no-untyped-call]  # theirs
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
@@ -75,7 +77,9 @@ class Cluster:
     def create(self, manifest: Mapping[str, Any]) -> Object:
         """Create an object and, in a second request, its status if it has one."""
         self.writes += 1
-        made = self._read(self._resource(manifest["kind"]).create(body=dict(manifest), **_CALL))
+        resource = self._resource(manifest["kind"])
+        body = {**manifest, "apiVersion": resource.group_version}
+        made = self._read(resource.create(body=body, **_CALL))
         return self.update(made, {**made, "status": manifest["status"]}) if "status" in manifest else made
 
     def ensure(self, manifest: Mapping[str, Any]) -> Object:
@@ -128,7 +132,7 @@ class Cluster:
             return
 
     def _resource(self, kind: str) -> Any:
-        version = VM_OPERATOR_API if kind.startswith("VirtualMachine") else _API_VERSIONS.get(kind, "v1")
+        version = self._vm_operator if kind.startswith("VirtualMachine") else _API_VERSIONS.get(kind, "v1")
         return self._client.resources.get(api_version=version, kind=kind)
 
     @staticmethod

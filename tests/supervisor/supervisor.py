@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.supervisor import vadp
-from tests.supervisor.cluster import Cluster
+from tests.supervisor.cluster import VM_OPERATOR_API, Cluster
 from tests.supervisor.vcenter import VCenter
 from tests.supervisor.vm_operator import VmOperator
 from tests.supervisor.wcp import Wcp
@@ -28,11 +28,12 @@ class Supervisor:
         api_client: ApiClient,
         *,
         vcenter: VCenter | None = None,
+        vm_operator: str = VM_OPERATOR_API,
         operator: Mapping[str, Any] | None = None,
         wcp: Mapping[str, Any] | None = None,
     ) -> None:
-        """Make one; `operator` and `wcp` are options for `VmOperator` and `Wcp`."""
-        self.cluster = Cluster(api_client)
+        """Make one; `operator` and `wcp` are options for `VmOperator` and `Wcp`, `vm_operator` is for `Cluster`."""
+        self.cluster = Cluster(api_client, vm_operator=vm_operator)
         self.vcenter = vcenter or VCenter()
         self.operator = VmOperator(self.cluster, self.vcenter, **(operator or {}))
         self.wcp = Wcp(self.cluster, self.vcenter, **(wcp or {}))
