@@ -88,6 +88,8 @@ class Step:
     """Whether a later look cannot change a refusal."""
     gate_open: bool = False
     """Whether all that the object needs is there; what comes before it may still be to do."""
+    settling: bool = False
+    """Whether nothing is missing but another look."""
     ready: int = 0
     """Machines whose gate is open."""
     total: int = 0
@@ -127,8 +129,13 @@ def decide(subject: Subject, view: View) -> Step:
         return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
     if closed:
         another = any(gate.blocked for gate in closed.values())
-        reason = _waiting(closed, subject, view.observed)
-        return Step(action=Action.BLOCKED if another else Action.WAIT, reason=reason, ready=ready, total=total)
+        return Step(
+            action=Action.BLOCKED if another else Action.WAIT,
+            reason=_waiting(closed, subject, view.observed),
+            settling=all(gate.settling for gate in closed.values()),
+            ready=ready,
+            total=total,
+        )
     mismatches = tuple(_mismatches(subject, view.observed))
     if mismatches and view.policy.label_mismatch == "wait":
         return Step(action=Action.WAIT, reason=enumerate_some(list(mismatches)), ready=ready, total=total)

@@ -71,6 +71,10 @@ class Powering:
     """Groups of the namespace that are still to be replayed."""
     under_way: Collection[str] = ()
     """Groups of the namespace that this restore has not ended with."""
+    lost: Collection[str] = ()
+    """Groups of the namespace that this restore has given up."""
+    asked: Collection[ObjectRef] = ()
+    """What this process had asked before the look: if it is off again, somebody wants it so."""
     absent: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Members that were not there at backup either, by group."""
 
@@ -80,10 +84,19 @@ class Powering:
             return False
         return self.policy.power == "on" or self.captured[group] == ON
 
-    def asked(self, group: str) -> bool:
+    def says_on(self, group: str) -> bool:
         """Say whether a live group says that it is to run."""
         live = self.observed.groups.get(group)
         return live is not None and live.spec.get("powerState") == ON
+
+    def left_off(self, group: str) -> str:
+        """Say why a group that this restore powers is not asked any more, or ''."""
+        if not self.asks_for(group) or self.says_on(group):
+            return ""
+        if group in self.lost:
+            return "whose replay has failed"
+        asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.asked
+        return "which was powered on and somebody has switched off since" if asked else ""
 
     def through(self, group: str) -> str:
         """Return the group through which a group's members are powered, the outermost that is asked for; '' if none."""
@@ -91,14 +104,14 @@ class Powering:
         while group and group not in seen:
             seen.add(group)
             live = self.observed.groups.get(group)
-            if self.asks_for(group) or self.asked(group):
+            if self.asks_for(group) or self.says_on(group):
                 found = group
             group = str(live.spec.get("groupName", "")) if live else ""
         return found
 
     def will_ask(self, group: str) -> bool:
         """Say whether a group is still to be asked for its power state."""
-        return group in self.under_way and not self.asked(group)
+        return group in self.under_way and not self.says_on(group)
 
 
 def decide(subject: Subject, powering: Powering) -> PowerStep:
@@ -114,6 +127,8 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     machines = list(_machines(powering.observed, {name}))
     if not through:
         return _by_their_own(subject, machines, powering)
+    if words := powering.left_off(through):
+        return PowerStep(notes=(f"its machines are left off with the group {through}, {words}",))
     if through != name:
         followed = _follow(machines, notes=(f"powered through its group {through}",))
         return replace(followed, to_come=powering.will_ask(through))
@@ -122,8 +137,9 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
     everybody = _machines(powering.observed, tree)
-    wish = _group_wish(powering.observed.groups[name], everybody, powering.run)
-    followed = _follow(everybody)
+    followed, wish = _follow(everybody), None
+    if subject.ref not in powering.asked:
+        wish = _group_wish(powering.observed.groups[name], everybody, powering.run)
     return PowerStep(
         wishes=(Wish(ref=subject.ref, change=wish),) if wish else (), waiting=followed.waiting, notes=followed.notes
     )
@@ -133,17 +149,20 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
     selector = subject.topology.expected_labels()
     known = (powering.observed.machines.get(name) for name in subject.topology.needs)
     chosen = [one for one in known if one is not None and topology.matches(selector, one.labels)]
-    grouped = [one for one in chosen if powering.through(one.group_name)]
-    alone = [one for one in chosen if one not in grouped]
+    through = {one.name: powering.through(one.group_name) for one in chosen}
+    left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
+    grouped = [one for one in chosen if through[one.name] and one.name not in left]
+    alone = [one for one in chosen if not through[one.name]]
     own, followed = _by_their_own(subject, alone, powering), _follow(grouped)
     waiting = [*own.waiting, *followed.waiting]
     running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
     waiting += [f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving]
+    notes = (f"{name} is left off with its group {through[name]}, {words}" for name, words in left.items())
     return PowerStep(
         wishes=own.wishes,
         waiting=tuple(waiting),
-        notes=(*own.notes, *followed.notes),
-        to_come=any(powering.will_ask(powering.through(one.group_name)) for one in grouped),
+        notes=(*notes, *own.notes, *followed.notes),
+        to_come=any(powering.will_ask(through[one.name]) for one in grouped),
     )
 
 
@@ -156,13 +175,12 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
             continue
         if one.group_name in powering.observed.groups and one.group_name not in powering.captured:
             notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
-            continue
-        wanted.append(one)
+        elif _ref(one, subject) in powering.asked and one.asked_power != ON:
+            notes.append(f"{one.name} is left off: it was powered on, and somebody has switched it off since")
+        else:
+            wanted.append(one)
     wishes = tuple(
-        Wish(
-            ref=ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, one.name),
-            change={"spec": {"powerState": ON}},
-        )
+        Wish(ref=_ref(one, subject), change={"spec": {"powerState": ON}})
         for one in wanted
         if ON not in (one.power_state, one.asked_power) and not one.power_checks
     )
@@ -238,6 +256,10 @@ def _before(group: str) -> str:
 def _children(observed: Observation, group: str) -> list[str]:
     members = boot_order_members(observed.groups[group])
     return [one.name for one in members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+
+
+def _ref(machine: Machine, subject: Subject) -> ObjectRef:
+    return ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, machine.name)
 
 
 def _tree(observed: Observation, root: str) -> set[str]:

@@ -44,6 +44,8 @@ class Gate:
     """The machine is there and stays: if it is gone at the next look, something took it away."""
     blocked: bool = False
     """Waiting does not help: another machine has the name, and a person has to act."""
+    settling: bool = False
+    """Nothing is missing but another look."""
     by_hand: bool = False
     """A snapshot revert keeps WCP from registering the machine: somebody may have to call RegisterVM (guide 7.2.1)."""
 
@@ -174,5 +176,5 @@ class Stability:
         if found.never_lost:
             return found
         if observed_at - self.since.setdefault(name, observed_at) < STABLE_SECONDS:
-            return Gate(ready=False, reason="registered; looking once more whether it stays so")
+            return Gate(ready=False, reason="registered; looking once more whether it stays so", settling=True)
         return found

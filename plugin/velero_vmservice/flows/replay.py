@@ -165,10 +165,10 @@ class Replays:
 
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         del run
-        tasks = [task for task in rounds.open_tasks() if task.subject is not None]
-        for namespace in {task.replay.target for task in tasks}:
-            rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
-        for namespace, view in sorted(rounds.namespaces.items(), key=lambda one: one[1].at):  # none starves another
+        tasks = rounds.open_tasks()
+        waiting = sorted({task.replay.target for task in tasks if task.subject is not None})
+        views = {name: rounds.namespaces.setdefault(name, NamespaceRound(at=float("-inf"))) for name in waiting}
+        for namespace, view in sorted(views.items(), key=lambda one: one[1].at):  # none starves another
             now = self._clock.monotonic()
             if now - view.at < ROUND_SECONDS:
                 continue
@@ -187,8 +187,8 @@ class Replays:
             named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
             view.present = observe.referred(self._cluster, namespace, sorted(named))
             view.referred_at = self._clock.monotonic()
-        names = {task.replay.name for task in tasks}
-        view.observed = observe.look(self._cluster, self._clock, namespace, services=names, present=view.present)
+        view.names = frozenset(task.replay.name for task in tasks)
+        view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
         view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), ""
 
@@ -216,6 +216,10 @@ class Replays:
                 if words := rounds.holds_back(task):
                     task.tell(f"every VM is ready; {words}", self._clock.now())
                     continue
+            if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
+                task.take(step)  # what stands in its way was not looked for
+                task.decided_at = view.at
+                continue
             self._steps.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
             task.decided_at, decided = view.at, True
 

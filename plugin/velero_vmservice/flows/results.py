@@ -49,7 +49,8 @@ class Results:
     def keep(self, task: Task, run: RestoreRun, rounds: Rounds) -> None:
         """Make a finished task's result durable, and after the last one the report.
 
-        A store that is away is asked again by the next poll; until then the task is not over.
+        A store that is away is asked again by the next poll; until then the task is not over. Neither is it while
+        others of the restore may be unknown.
         """
         replay = task.replay
         key = f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}.json"

@@ -13,6 +13,7 @@ from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.manifest import ObjectRef
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
@@ -48,6 +49,8 @@ class Rounds:
         self.results = Absence()
         self.waiting_told = False
         self.reported = False
+        self.powered: dict[ObjectRef, float] = {}
+        """What this process has asked to run, and when: nobody is asked twice, whoever switches it off again."""
         self.lost: str | None = None
         """What an earlier process of a strict restore gave up for; None while that is not known."""
         self.policy = RestorePolicy()
@@ -77,8 +80,11 @@ class Rounds:
 
     def coming(self, task: Task) -> set[str]:
         """Return the names of the groups that are still to be replayed into a task's namespace."""
-        others = self.pending(task)
-        return {one.ref.name for one in others if one.is_group and one.ref.namespace == task.replay.target}
+        return {
+            one.replay.name
+            for one in self._groups(task.replay.target)
+            if one is not task and one.stage is Stage.WAITING
+        }
 
     def open_tasks(self) -> list[Task]:
         """Return the tasks that something is still to be done for."""
@@ -107,11 +113,7 @@ class Rounds:
 
     def powering(self, task: Task, run: RestoreRun, observed: Observation) -> Powering:
         """Return what a power decision rests on: groups that came to nothing, or are left as they are, power nobody."""
-        groups = {
-            one.replay.name: one
-            for one in self.tasks.values()
-            if one.subject and one.subject.is_group and one.replay.target == observed.namespace
-        }
+        groups = {one.replay.name: one for one in self._groups(observed.namespace)}
         return Powering(
             run=run,
             policy=self.policy,
@@ -125,6 +127,8 @@ class Rounds:
             },
             coming=self.coming(task),
             under_way={name for name, one in groups.items() if not one.stage.final},
+            lost={name for name, one in groups.items() if one.stage in (Stage.FAILED, Stage.CANCELLED)},
+            asked={ref for ref, at in self.powered.items() if at < observed.at},
             absent={
                 name: {member.name for member in one.subject.topology.members if not member.found}
                 for name, one in groups.items()
@@ -158,6 +162,13 @@ class Rounds:
             elif task.judged_at != look.at:
                 task.gate_open = decide(task.subject, self.view(task, task.subject, run, look)).gate_open
                 task.judged_at = look.at
+
+    def _groups(self, namespace: str) -> list[Task]:
+        return [
+            task
+            for task in self.tasks.values()
+            if task.replay.kind == VIRTUAL_MACHINE_GROUP and task.replay.target == namespace
+        ]
 
     def _shut(self, task: Task) -> str:
         """Say which other object keeps a strict restore from creating anything."""

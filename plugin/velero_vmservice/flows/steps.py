@@ -55,7 +55,8 @@ class Steps:
                 task.tell(step.reason, now, stage=Stage.RETAINED)
             case _:
                 task.tell(f"{step.action}: {step.reason}", now, stage=Stage.FAILED)
-        if words := deadlines.passed(task.stage, task.since or task.started, run, rounds.policy, now=now):
+        words = deadlines.passed(task.stage, task.since or task.started, run, rounds.policy, now=now)
+        if words and not step.settling:  # a process that has just begun has to look twice
             task.tell(f"{words}: {task.reason}", now, stage=Stage.FAILED)
 
     def _write(self, task: Task, subject: Subject, step: Step, live: Manifest | None) -> None:
@@ -92,7 +93,7 @@ class Steps:
                 task.give_time(now)
             return
         decided = power.decide(subject, powering)
-        waiting = [*self._power(task, decided, subject.wanted.version), *decided.waiting, *found.missing]
+        waiting = [*self._power(task, decided, subject.wanted.version, rounds), *decided.waiting, *found.missing]
         if not waiting and rounds.policy.probe == "tcp" and found.endpoints:
             waiting = self._probing.probe(task, subject, observed)
         task.notes = (*task.notes, *decided.notes)
@@ -103,7 +104,7 @@ class Steps:
         else:
             task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
 
-    def _power(self, task: Task, decided: PowerStep, version: str) -> list[str]:
+    def _power(self, task: Task, decided: PowerStep, version: str, rounds: Rounds) -> list[str]:
         """Ask for power; say what is to be asked again."""
         problems = []
         for wish in decided.wishes:
@@ -114,5 +115,6 @@ class Steps:
             except VmServiceError as error:
                 problems.append(str(error))
             else:
+                rounds.powered.setdefault(wish.ref, self._clock.monotonic())
                 task.tell(f"power asked for through {wish.ref}", self._clock.now(), stage=Stage.POWERING)
         return problems

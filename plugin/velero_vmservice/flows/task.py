@@ -148,6 +148,8 @@ class NamespaceRound:
     at: float
     observed: Observation | None = None
     problem: str = ""
+    names: frozenset[str] = frozenset()
+    """Of core Services and Endpoints, those that the look kept."""
     cycles: Mapping[str, str] = field(default_factory=dict)
     """Groups that contain themselves, with the chain in words."""
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
