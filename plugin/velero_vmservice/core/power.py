@@ -110,8 +110,8 @@ class Powering:
         return found
 
     def will_ask(self, group: str) -> bool:
-        """Say whether a group is still to be asked for its power state."""
-        return group in self.under_way and not self.says_on(group)
+        """Say whether a group is still to be asked; one that is still to be replayed may be asked again then."""
+        return group in self.under_way and (group in self.coming or not self.says_on(group))
 
 
 def decide(subject: Subject, powering: Powering) -> PowerStep:
