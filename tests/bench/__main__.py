@@ -1,9 +1,9 @@
 """`make bench`: speed and memory as one Markdown table, each figure beside a named peer measured in the same run.
 
 (a) launching, against velero-plugin-for-aws; (b) a real Velero's backup of 2,000 ConfigMaps, with our plugin and
-without; (c) capturing one object, against a bare put_object; (d) memory. Absolute figures depend on the machine and
-on who else uses it; the ratios of one run are what counts, and what the targets are about. Exit code 1 says that a
-target was missed. The programs come from `python -m tests.e2e.build`.
+without; (c) capturing one object, against a bare put_object; (d) memory; (e) a restore that waits for 1,000 machines,
+and one beside 10,000. Absolute figures depend on the machine and on who else uses it; the ratios of one run are what
+counts, and what the targets are about. Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.bench import backups, captures, launches
+from tests.bench import backups, captures, launches, restores
 from tests.bench.table import markdown
 from tests.e2e.build import TOOLS
 from tests.e2e.velero import AWS_PLUGIN
@@ -26,20 +26,23 @@ if TYPE_CHECKING:
 
     from tests.bench.table import Row
 
-PARTS = frozenset("abcd")
+PARTS = frozenset("abcde")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is measured: launches in (a), backups and what is in each in (b), captured objects in (c)."""
+    """How much is measured: launches in (a), backups and what is in each in (b), captures in (c), machines in (e)."""
 
     rounds: int = 50
     backups: int = 5
     config_maps: int = 2000
     objects: int = 300
+    few: int = 100
+    machines: int = 1000
+    many: int = 10_000
 
 
-QUICK = Size(rounds=10, backups=3, config_maps=500, objects=60)
+QUICK = Size(rounds=10, backups=3, config_maps=500, objects=60, few=20, machines=100, many=1000)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,6 +73,9 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
         _progress(f"(b), (d) {size.backups} backups of {size.config_maps:,} ConfigMaps by each server")
         found = backups.measure(backups=size.backups, config_maps=size.config_maps)
         yield from (row for row in found if row.part in parts)
+    if "e" in parts:
+        _progress(f"(e) a restore of {size.machines:,} machines, and one beside {size.many:,}")
+        yield from restores.measure(small=size.few, large=size.machines, many=size.many)
 
 
 def _parts(text: str) -> frozenset[str]:

@@ -37,8 +37,10 @@ class AbsentError(AssertionError):
 class Cluster:
     """One API server with its own etcd; `kubeconfig` is the administrator's, beyond all RBAC."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, audited: bool = False) -> None:
         self.directory = directory
+        self.audit = directory / "audit.jsonl" if audited else None
+        """Where the API server writes a line for each request it has answered."""
         self.kubeconfig = directory / "admin.kubeconfig"
         self._api_port, *self._etcd_ports, self._controller_port = free_ports(4)
         self._dynamic: DynamicClient | None = None
@@ -207,7 +209,21 @@ class Cluster:
             "--service-cluster-ip-range=10.0.0.0/24",
             "--authorization-mode=RBAC",
             "--allow-privileged=true",
+            *self._audit_flags(),
         ]
+
+    def _audit_flags(self) -> list[str]:
+        if self.audit is None:
+            return []
+        rules = self.directory / "audit-policy.yaml"
+        policy = {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata"}],
+        }
+        rules.write_text(yaml.safe_dump(policy))
+        return [f"--audit-policy-file={rules}", f"--audit-log-path={self.audit}"]
 
     def _controller_flags(self, kubeconfig: Path) -> list[str]:
         return [

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Stack:
     """The running programs of a session. Velero reads the served kinds at its start and then every five minutes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, audited: bool = False) -> None:
         self.directory = directory
-        self.cluster = Cluster(directory / "cluster")
+        self.cluster = Cluster(directory / "cluster", audited=audited)
         self.store = ObjectStore(directory / "s3")
         self._servers: list[VeleroServer] = []
 
