@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.supervisor.register_steps import State
-from tests.waiting import wait_until
+from tests.waiting import NotYetError, wait_until
 from velero_vmservice.core.policy import PLUGIN_NAME
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ GROUPS = "virtualmachinegroups.vmoperator.vmware.com"
 SERVICES = "virtualmachineservices.vmoperator.vmware.com"
 RESTORES = "restores.velero.io"
 BACKUPS = "backups.velero.io"
+
+on_newest_velero = pytest.mark.parametrize("scene", ["1.18.2"], indirect=True, scope="session")
+"""Marks a test that takes long and depends little on Velero."""
 
 _COMING_UP_SECONDS = 60
 
@@ -102,7 +107,11 @@ class Scene:
 
     def wait_described(self, restore: str, words: str, *, deadline: float = 60) -> None:
         """Wait until `velero restore describe --details` says something."""
-        wait_until(lambda: words in self.describe(restore), deadline, f"restore {restore} says {words!r}")
+        try:
+            wait_until(lambda: words in self.describe(restore), deadline, f"restore {restore} says {words!r}")
+        except NotYetError as error:
+            error.add_note(self.describe(restore))
+            raise
 
     def stored(self, prefix: str) -> list[str]:
         """Return the keys in Velero's bucket below our directory."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, specs
+from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, on_newest_velero, specs
 from tests.supervisor import machines
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def test_policy_that_does_not_exist_creates_nothing(shop: Saved, key: str, value
     assert "shop-web" not in shop.scene.names(SERVICES, shop.namespace)
 
 
+@on_newest_velero
 def test_missing_machine_and_another_machine_of_its_name(scene: Scene, space: str) -> None:
     shop = saved(scene, machines.two_tier("shop", namespace=space))
     shop.lose()
@@ -129,6 +130,7 @@ def test_missing_machine_and_another_machine_of_its_name(scene: Scene, space: st
     assert scene.uids(VMS, space) == uids
 
 
+@on_newest_velero
 def test_strict_restore_creates_nothing_before_every_gate_is_open(scene: Scene, space: str) -> None:
     shop = saved(scene, machines.two_tier("shop", namespace=space))
     shop.lose()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import GROUPS, VMS, Scene
+from tests.e2e.scene import GROUPS, VMS, Scene, on_newest_velero
 from tests.supervisor import conditions, machines
 from tests.supervisor.group_controller import LAST_POWER_TIME
 
@@ -111,6 +111,7 @@ def test_power_on_keeps_boot_order_and_delays_and_waits_for_the_last_member(shop
     }
 
 
+@on_newest_velero
 def test_power_as_captured_leaves_off_what_was_off(shop: Saved) -> None:
     name = restore(shop, "captured")
 

@@ -5,13 +5,17 @@ No plugin of ours takes part here: what these tests prove is that the others' fa
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e import crds
 from tests.e2e.build import VELERO_VERSIONS
+from tests.e2e.processes import CommandFailedError
 from tests.e2e.velero import AWS_PLUGIN, VSPHERE_PLUGIN, VeleroServer
+from tests.supervisor.machines import group, virtual_machine
+from tests.supervisor.registered_machine import RESTORED
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.stack import Stack
+    from tests.supervisor.supervisor import Supervisor
 
 
 @pytest.fixture(scope="module", params=VELERO_VERSIONS)
@@ -49,6 +54,20 @@ def config_map(name: str, namespace: str, **data: str) -> Manifest:
 
 def app_namespace(cluster: Cluster, velero: VeleroServer, name: str) -> str:
     return cluster.namespace(f"{name}-{velero.version.replace('.', '-')}")
+
+
+def test_webhooks_of_vm_operator_tell_velero_from_an_administrator(stack: Stack, supervisor: Supervisor) -> None:
+    stack.cluster.account("stranger")
+    namespace = stack.cluster.namespace("webhooks")
+    machine = virtual_machine("vm-1", namespace=namespace, power="PoweredOff")
+    machine["metadata"]["annotations"] = {RESTORED: ""}
+    own_parent = group("g", namespace=namespace, order=[], parent="g")
+    forbidden = group("late", namespace=namespace, order=[]) | {"spec": {"nextForcePowerStateSyncTime": "yesterday"}}
+
+    for manifest in (machine, own_parent, forbidden):
+        with pytest.raises(CommandFailedError, match="denied the request"):
+            stack.cluster.kubectl("create", "--as=stranger", "-f-", stdin=json.dumps(manifest))
+    supervisor.cluster.create(machine)
 
 
 def test_a_config_map_survives(stack: Stack, velero: VeleroServer) -> None:

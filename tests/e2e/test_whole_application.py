@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, specs, states
+from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, on_newest_velero, specs, states
 from tests.supervisor import machines, nested
 from velero_vmservice.core.report import Outcome, Report
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.e2e.cluster import Manifest
     from tests.e2e.saved import Saved
-
-only_newest = pytest.mark.parametrize("scene", ["1.18.2"], indirect=True, scope="session")
 
 LARGE: Final = "large"
 SCRAMBLED: Final = 4
@@ -89,14 +87,14 @@ def assert_as_captured(of: Saved, restore: str, namespace: str) -> None:
     assert scene.names(VMS, namespace) == set(of.application.machine_names)
 
 
-@only_newest
+@on_newest_velero
 def test_every_object_is_as_captured_after_a_restore_in_place(large: Saved, restored: str) -> None:
     assert_as_captured(large, restored, LARGE)
     assert {one["status"]["powerState"] for one in large.scene.all(VMS, LARGE)} == {"PoweredOff"}
     assert {stage for stage, _ in large.scene.stages(restored).values()} == {"verified"}
 
 
-@only_newest
+@on_newest_velero
 def test_nothing_is_created_before_its_machines_and_no_group_before_its_parent(large: Saved, restored: str) -> None:
     assert restored
     scene = large.scene
@@ -110,7 +108,7 @@ def test_nothing_is_created_before_its_machines_and_no_group_before_its_parent(l
         assert not parent or created(groups[parent]) <= created(group), name
 
 
-@only_newest
+@on_newest_velero
 def test_large_application_into_another_namespace(large: Saved) -> None:
     source, target = states(large.scene.all(GROUPS, LARGE)), f"{LARGE}-b"
     large.scene.supervisor.cluster.create(machines.namespace(target))
@@ -122,7 +120,7 @@ def test_large_application_into_another_namespace(large: Saved) -> None:
     assert states(large.scene.all(GROUPS, LARGE)) == source
 
 
-@only_newest
+@on_newest_velero
 def test_the_same_restore_again_changes_nothing(large: Saved, restored: str) -> None:
     scene, again = large.scene, f"{restored}-again"
     before = [states(scene.all(kind, LARGE)) for kind in (GROUPS, SERVICES)]
@@ -149,7 +147,7 @@ class Words(HTMLParser):
         self.text += f"{data}\n"
 
 
-@only_newest
+@on_newest_velero
 def test_report_names_every_object_its_outcome_the_policy_and_the_next_step(large: Saved, restored: str) -> None:
     _, reports = large.scene.results(restored)
     bodies = {key.rpartition("/")[2]: body for key, body in reports.items()}
