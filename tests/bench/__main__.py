@@ -3,7 +3,8 @@
 (a) launching, against velero-plugin-for-aws; (b) a real Velero's backup of 2,000 ConfigMaps, with our plugin and
 without; (c) capturing one object, against a bare put_object; (d) memory; (e) a restore that waits for 1,000 machines,
 and one beside 10,000. Absolute figures depend on the machine and on who else uses it; the ratios of one run are what
-counts, and what the targets are about. Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
+counts, and what the targets are about. Exit code 1 says that a target was missed. The programs come from
+`python -m tests.e2e.build`.
 """
 
 from __future__ import annotations
