@@ -189,6 +189,8 @@ class _Place:
         self._lose(space, ["virtualmachinegroups"])
         for one in late:
             self._request("DELETE", f"{_API}/{space}/virtualmachines/{one['metadata']['name']}")
+        self._sidecar.stop()  # a restore is rarely polled by the process that has just made the backup
+        self._sidecar.start()
         operations = self._restore(space, items)
         for _ in range(_WAITING_ROUNDS):
             self._poll(space, operations)

@@ -215,6 +215,16 @@ class ClusterContract:
             assert one.uid
             assert "managedFields" not in one.metadata
 
+    def test_objects_can_be_read_as_they_come_in_the_order_of_a_list(self, cluster: Cluster, namespace: str) -> None:
+        for name in ("c", "a", "b"):
+            cluster.create(secret(namespace, name, key="dg=="))
+
+        assert cluster.read_all(SECRET, namespace, lambda one: (one.name, one.content["apiVersion"])) == [
+            ("a", "v1"),
+            ("b", "v1"),
+            ("c", "v1"),
+        ]
+
     def test_a_list_answers_at_the_newest_version(self, cluster: Cluster, namespace: str, version: str) -> None:
         cluster.create(vm_service(namespace, "web", version))
 

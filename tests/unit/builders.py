@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from velero_vmservice.core import mapping
 from velero_vmservice.core.archive import Observed
 from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts
+from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
-from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, observe
+from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, claim_phase, observe
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.plan import Subject, View
 from velero_vmservice.core.restore_policy import RestorePolicy, effective
@@ -234,4 +235,12 @@ def look(
     lists = {
         kind: [one for one in found if (one.group, one.kind_name) == (kind.group, kind.name)] for kind in OBSERVED_KINDS
     }
-    return observe(m(namespace or vsphere_namespace()), lists, name=NAMESPACE, at=at, present=present or {})
+    return observe(
+        m(namespace or vsphere_namespace()),
+        lists,
+        machines=[read_machine(one) for one in found if one.kind_name == "VirtualMachine"],
+        claims=[claim_phase(one) for one in found if one.kind_name == "PersistentVolumeClaim"],
+        name=NAMESPACE,
+        at=at,
+        present=present or {},
+    )

@@ -27,10 +27,10 @@ from velero_vmservice.core.errors import InvalidSettings, NotFound, Rejected, Un
 from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from velero_vmservice.core.ports import Clock
+    from velero_vmservice.core.ports import Clock, Read
 
 _log = structlog.get_logger()
 
@@ -104,21 +104,26 @@ class KubernetesCluster:
 
     def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
         """Return the kind's objects in the namespace; see the port."""
+        return self.read_all(kind, namespace, lambda manifest: manifest)
+
+    def read_all(self, kind: Kind, namespace: str, read: Callable[[Manifest], Read]) -> Sequence[Read]:
+        """Return what `read` makes of the kind's objects; see the port."""
         what = f"cannot list {kind.resource} in namespace {namespace}"
         for _ in range(_LISTINGS):
             served = self._served(kind, None)
             if served is None:
                 return ()
             try:
-                found = list(self._items(what, served.collection(namespace)))
+                # The API server leaves apiVersion and kind out of the items of its own kinds.
+                named = {"apiVersion": served.api_version, "kind": served.kind}
+                items = (Manifest({**item, **named}) for item in self._items(what, served.collection(namespace)))
+                found = [((one.namespace, one.name), read(one)) for one in items]
             except _PagesExpired:
                 continue
             except NotFound:
                 self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
                 continue
-            # The API server leaves apiVersion and kind out of the items of its own kinds.
-            manifests = [Manifest({**item, "apiVersion": served.api_version, "kind": served.kind}) for item in found]
-            return sorted(manifests, key=lambda manifest: (manifest.namespace, manifest.name))
+            return [one for _, one in sorted(found, key=lambda pair: pair[0])]
         raise Unavailable(f"{what}: the list expired while it was read", hint="the call is made again")
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:

@@ -25,7 +25,7 @@ from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from velero_vmservice.core.ports import Clock
+    from velero_vmservice.core.ports import Clock, Read
 
 CLUSTER_SCOPED: Final = frozenset(
     {kinds.NAMESPACE, kinds.PERSISTENT_VOLUME, kinds.CUSTOM_RESOURCE_DEFINITION, kinds.CAPABILITIES}
@@ -155,6 +155,10 @@ class MemoryCluster:
             kept = {key: value for key, value in content["metadata"].items() if key != "managedFields"}
             content["metadata"] = kept
         return [self._at(content, kind, None) for content in contents]
+
+    def read_all(self, kind: Kind, namespace: str, read: Callable[[Manifest], Read]) -> Sequence[Read]:
+        """Return what `read` makes of the kind's objects; see the port."""
+        return [read(one) for one in self.list(kind, namespace)]
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create the object; see the port."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import (
     CNS_REGISTER_VOLUME,
     ENDPOINTS,
-    PERSISTENT_VOLUME_CLAIM,
     SERVICE,
-    VIRTUAL_MACHINE,
     VIRTUAL_MACHINE_GROUP,
     VIRTUAL_MACHINE_SERVICE,
     Manifest,
@@ -27,15 +24,13 @@ if TYPE_CHECKING:
     from velero_vmservice.core.manifest import Kind, ObjectRef
 
 OBSERVED_KINDS = (
-    VIRTUAL_MACHINE,
-    PERSISTENT_VOLUME_CLAIM,
     CNS_REGISTER_VOLUME,
     VIRTUAL_MACHINE_GROUP,
     VIRTUAL_MACHINE_SERVICE,
     SERVICE,
     ENDPOINTS,
 )
-"""One bounded LIST of each per namespace and round, however many objects are replayed."""
+"""Beside machines and claims: one bounded LIST of each per namespace and round, however many objects are replayed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +66,16 @@ def observe(
     namespace: Manifest | None,
     lists: Mapping[Kind, Iterable[Manifest]],
     *,
+    machines: Iterable[Machine],
+    claims: Iterable[tuple[str, str]],
     name: str,
     at: float,
     present: Mapping[Kind, Collection[str]],
 ) -> Observation:
-    """Make an observation of what was listed."""
+    """Make an observation of what was listed.
+
+    Machines and claims come read already, the claims as names and phases: there may be thousands.
+    """
 
     def by_name(kind: Kind) -> dict[str, Manifest]:
         return {one.name: one for one in lists.get(kind, ())}
@@ -84,9 +84,9 @@ def observe(
         namespace=name,
         at=at,
         vsphere_namespace=namespace is not None and is_vsphere_namespace(namespace),
-        machines={vm.name: read_machine(vm) for vm in lists.get(VIRTUAL_MACHINE, ())},
+        machines={machine.name: machine for machine in machines},
         volumes=Volumes(
-            phases={pvc.name: str(pvc.status.get("phase", "")) for pvc in lists.get(PERSISTENT_VOLUME_CLAIM, ())},
+            phases=dict(claims),
             registering=dict(_registering(lists.get(CNS_REGISTER_VOLUME, ()))),
         ),
         groups=by_name(VIRTUAL_MACHINE_GROUP),
@@ -95,6 +95,11 @@ def observe(
         endpoints=by_name(ENDPOINTS),
         present=present,
     )
+
+
+def claim_phase(claim: Manifest) -> tuple[str, str]:
+    """Return a claim's name and phase."""
+    return claim.name, str(claim.status.get("phase", ""))
 
 
 def is_vsphere_namespace(namespace: Manifest) -> bool:

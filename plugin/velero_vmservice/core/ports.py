@@ -5,14 +5,16 @@ The contract suite in `tests/contract` runs against each implementation; a claim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
     from velero_vmservice.core.registration import Registration, Wanted
+
+Read = TypeVar("Read")
 
 
 class Clock(Protocol):
@@ -94,6 +96,13 @@ class Cluster(Protocol):
         '' as namespace lists all of them, or a kind that has none. Fetched in bounded pages and without
         `metadata.managedFields`, a third of an object that nobody reads. Empty if the kind is not served or the
         namespace does not exist.
+        """
+
+    def read_all(self, kind: Kind, namespace: str, read: Callable[[Manifest], Read]) -> Sequence[Read]:
+        """Return what `read` makes of every object, in the order of `list`.
+
+        Each page is read as it comes, so that of many large objects only what `read` returns is ever held together;
+        `read` MUST be pure, for a list that expires half-way is begun again.
         """
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:

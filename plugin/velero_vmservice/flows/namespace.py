@@ -78,7 +78,7 @@ class NamespaceFactsOnce:
 
     def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         store = self._locations.open(run.location)
-        machines = self._cluster.list(VIRTUAL_MACHINE, namespace)
+        machines = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.machine_facts)
         # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
         if not machines and not self._cluster.served_versions(VIRTUAL_MACHINE):
             raise Unavailable(
@@ -90,7 +90,7 @@ class NamespaceFactsOnce:
             namespace=namespace,
             backup_uid=run.uid,
             observed_at=self._clock.now().isoformat(),
-            machines=tuple(sorted((facts.machine_facts(vm) for vm in machines), key=lambda one: one.name)),
+            machines=tuple(sorted(machines, key=lambda one: one.name)),
             groups=tuple(
                 sorted(
                     (facts.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),

@@ -8,15 +8,26 @@ import structlog
 
 from velero_vmservice.core import observation
 from velero_vmservice.core.errors import NotFound, VmServiceError
-from velero_vmservice.core.manifest import ENDPOINTS, NAMESPACE, SERVICE, STORAGE_CLASS, ObjectRef
+from velero_vmservice.core.machine import read_machine
+from velero_vmservice.core.manifest import (
+    ENDPOINTS,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    STORAGE_CLASS,
+    VIRTUAL_MACHINE,
+    ObjectRef,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from velero_vmservice.core.manifest import Kind, Manifest
     from velero_vmservice.core.ports import Clock, Cluster
 
 log = structlog.get_logger()
+
+_GENERATED = frozenset({SERVICE.name, ENDPOINTS.name})
 
 
 def look(
@@ -37,13 +48,22 @@ def look(
     except NotFound:
         found = None
 
-    def listed(kind: Kind) -> Iterator[Manifest]:
-        for one in cluster.list(kind, namespace):
-            if kind not in (SERVICE, ENDPOINTS) or one.name in services:
-                yield one
+    def wanted(one: Manifest) -> Manifest | None:
+        return one if one.kind_name not in _GENERATED or one.name in services else None
 
-    lists = {kind: listed(kind) for kind in observation.OBSERVED_KINDS}
-    return observation.observe(found, lists, name=namespace, at=at, present=present or {})
+    lists = {
+        kind: [one for one in cluster.read_all(kind, namespace, wanted) if one is not None]
+        for kind in observation.OBSERVED_KINDS
+    }
+    return observation.observe(
+        found,
+        lists,
+        machines=cluster.read_all(VIRTUAL_MACHINE, namespace, read_machine),
+        claims=cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, observation.claim_phase),
+        name=namespace,
+        at=at,
+        present=present or {},
+    )
 
 
 def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Kind, frozenset[str]]:
@@ -56,7 +76,7 @@ def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Ki
         try:
             if cluster.served_versions(kind):
                 where = "" if kind == STORAGE_CLASS else namespace
-                found[kind] = frozenset(one.name for one in cluster.list(kind, where))
+                found[kind] = frozenset(cluster.read_all(kind, where, lambda one: one.name))
         except VmServiceError as error:
             log.debug("references not listed", kind=kind.resource, cause=error.message)
     return found

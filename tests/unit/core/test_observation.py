@@ -59,4 +59,4 @@ def test_a_vsphere_namespace_bears_its_marks(namespace: dict[str, Any], want: bo
 
 
 def test_a_namespace_that_is_not_there_is_none() -> None:
-    assert not observe(None, {}, name="shop", at=0.0, present={}).vsphere_namespace
+    assert not observe(None, {}, machines=(), claims=(), name="shop", at=0.0, present={}).vsphere_namespace
