@@ -34,7 +34,7 @@ def collector_has_passed(cluster: Cluster, namespace: str) -> None:
 def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space, root="estate", power="PoweredOn")
     scene.deploy(application)
-    forced = {"spec": {"nextForcePowerStateSyncTime": "2026-01-01T00:00:00Z"}}
+    forced = {"spec": {"nextForcePowerStateSyncTime": "now"}}
     scene.cluster.kubectl("patch", GROUPS, "shop", "-n", space, "--type=merge", "-p", json.dumps(forced))
     before = {one["metadata"]["name"]: one for one in scene.all(GROUPS, space)}
     assert before["shop-web"]["metadata"]["ownerReferences"]

@@ -144,13 +144,22 @@ class VeleroServer:
         scope = [f"--namespace={self.namespace}", f"--kubeconfig={self.cluster.kubeconfig}"]
         return run_command([binary(f"velero-{self.version}"), *arguments, *scope])
 
+    def wait_available(self) -> None:
+        """Wait until the location is there: Velero rewrites its credentials file and may read it half-written.
+
+        The next validation, within seconds, finds the location again; a backup or restore in between is refused.
+        """
+        wait_until(lambda: self._location_status().get("phase") == "Available", 60, "the location is available")
+
     def backup(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
         """Create a backup, wait until it is over, well or not, and return it."""
+        self.wait_available()
         self.cli("backup", "create", name, *flags)
         return self.wait_over("backups.velero.io", name, deadline=deadline)
 
     def restore(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
         """Create a restore, wait until it is over, well or not, and return it."""
+        self.wait_available()
         self.cli("restore", "create", name, *flags)
         return self.wait_over("restores.velero.io", name, deadline=deadline)
 
