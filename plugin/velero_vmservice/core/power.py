@@ -23,6 +23,7 @@ from velero_vmservice.core.manifest import (
     mapping,
     sequence,
 )
+from velero_vmservice.core.mapping import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -104,7 +105,8 @@ class Powering:
         while group and group not in seen:
             seen.add(group)
             live = self.observed.groups.get(group)
-            if self.asks_for(group) or self.says_on(group):
+            ours = live is not None and made_by(self.run, live)  # an earlier process may have ended with it
+            if self.asks_for(group) or (ours and self.says_on(group)):
                 found = group
             group = str(live.spec.get("groupName", "")) if live else ""
         return found
@@ -136,13 +138,9 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     to_come = sorted(set(powering.coming) & {one for group in tree for one in _children(powering.observed, group)})
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
-    everybody = _machines(powering.observed, tree)
-    followed, wish = _follow(everybody), None
-    if subject.ref not in powering.asked:
-        wish = _group_wish(powering.observed.groups[name], everybody, powering.run)
-    return PowerStep(
-        wishes=(Wish(ref=subject.ref, change=wish),) if wish else (), waiting=followed.waiting, notes=followed.notes
-    )
+    followed = _follow(_machines(powering.observed, tree))
+    wishes = tuple(one for one in _tree_wish(subject, tree, powering) if one.ref not in powering.asked)
+    return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
 
 
 def _service(subject: Subject, powering: Powering) -> PowerStep:
@@ -213,24 +211,36 @@ def _not_running(machine: Machine) -> Iterator[str]:
         yield f"{machine.name} runs and has no address yet"
 
 
-def _group_wish(live: Manifest, machines: list[Machine], run: RestoreRun) -> Mapping[str, Any] | None:
-    """Return the change that makes VM Operator apply the power state, or None where it has been asked.
+def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[Wish]:
+    """Yield the next change, if one is due, that makes VM Operator apply the power state to a whole tree.
 
-    A group that says PoweredOn already, over machines that were restored in place, is asked to apply it again, once.
+    A group hands its state down when it is set, and a member group that says PoweredOn already does nothing with it
+    (shouldUpdatePowerState): over machines that were restored in place, each such group is asked to apply it again,
+    once, and in boot order, as the root's delays do not reach it.
     """
-    if live.spec.get("powerState") != ON:
-        return {"spec": {"powerState": ON}}
-    forced = live.spec.get("nextForcePowerStateSyncTime")
-    set_since = max(compact_time(forced), _applied_at(live))
-    off = [one for one in machines if one.power_state != ON and not one.power_checks]
-    if off and set_since < run.started and forced != _NOW:
-        return {"spec": {"nextForcePowerStateSyncTime": _NOW}}
-    return None
+    groups, name = powering.observed.groups, subject.ref.name
+    if groups[name].spec.get("powerState") != ON:
+        yield Wish(ref=subject.ref, change={"spec": {"powerState": ON}})
+        return
+    for one in tree:
+        off = [vm for vm in _machines(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
+        unset = [child for child in _children(powering.observed, one) if child in tree and not powering.says_on(child)]
+        if not powering.says_on(one) or not (off or unset):
+            continue
+        if _set_since(groups[one]) < powering.run.started:
+            ref = ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, one)
+            yield Wish(ref=ref, change={"spec": {"nextForcePowerStateSyncTime": _NOW}})
+        return
 
 
-def _applied_at(live: Manifest) -> str:
-    """Return when the power state was last set; the webhook notes it (virtualmachinegroup_mutator.go)."""
-    return compact_time(live.annotations.get("vmoperator.vmware.com.protected/last-updated-power-state-time"))
+def _set_since(group: Manifest) -> str:
+    """Return when a group was last told to apply its power state, as noted by virtualmachinegroup_mutator.go.
+
+    `now` that the webhook has not turned into a time yet is later than any.
+    """
+    forced = group.spec.get("nextForcePowerStateSyncTime")
+    noted = group.annotations.get("vmoperator.vmware.com.protected/last-updated-power-state-time")
+    return _NOW if forced == _NOW else max(compact_time(forced), compact_time(noted))
 
 
 def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[str]:
@@ -262,15 +272,15 @@ def _ref(machine: Machine, subject: Subject) -> ObjectRef:
     return ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, machine.name)
 
 
-def _tree(observed: Observation, root: str) -> set[str]:
-    """Return the live groups below a group, itself included."""
-    found, todo = set[str](), [root]
+def _tree(observed: Observation, root: str) -> list[str]:
+    """Return the live groups below a group, itself first, in boot order."""
+    found, todo = list[str](), [root]
     while todo:
         name = todo.pop()
         if name in found or name not in observed.groups:
             continue
-        found.add(name)
-        todo += _children(observed, name)
+        found.append(name)
+        todo += reversed(_children(observed, name))
     return found
 
 

@@ -252,7 +252,7 @@ THROUGH_GROUPS = [
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="a child of somebody's group that says PoweredOn follows that",
+        why="nor does it follow one that says PoweredOn: VM Operator hands nothing down to late members",
         given=group("tier", ["web-1"], parent="top"),
         live=(
             tier(["/tier"], name="top", powerState="PoweredOn"),
@@ -260,8 +260,45 @@ THROUGH_GROUPS = [
             off("web-1", "tier"),
         ),
         captured={"tier": ""},
+        wishes={GROUP: ON},
         waiting=("web-1 is PoweredOff",),
-        notes="powered through its group top",
+    ),
+    Case(
+        why="a child that says PoweredOn already is asked to apply it once its root has been asked",
+        given=TOP,
+        live=(
+            tier(["/tier"], name="top", powerState="PoweredOn", meta={"annotations": {SET_AT: SINCE}}),
+            tier(["web-1"], parent="top", powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}),
+            off("web-1", "tier"),
+        ),
+        captured={"top": "", "tier": ""},
+        wishes={GROUP: NOW},
+        waiting=("web-1 is PoweredOff",),
+    ),
+    Case(
+        why="one child after another, in boot order",
+        given=group("top", ["/late"], ["/tier"]),
+        live=(
+            tier(["/late"], ["/tier"], name="top", powerState="PoweredOn", meta={"annotations": {SET_AT: SINCE}}),
+            tier(["db-1"], name="late", parent="top", powerState="PoweredOn", meta={"annotations": {SET_AT: SINCE}}),
+            tier(["web-1"], parent="top", powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}),
+            off("web-1", "tier"),
+            off("db-1", "late"),
+        ),
+        captured={"top": "", "late": "", "tier": ""},
+        waiting=("db-1 is PoweredOff", "web-1 is PoweredOff"),
+    ),
+    Case(
+        why="a group that said PoweredOn, over a child that is new",
+        given=TOP,
+        live=(
+            tier(["/tier"], name="top", powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}),
+            tier(["web-1"], parent="top"),
+            off("web-1", "tier"),
+        ),
+        captured={"top": "", "tier": ""},
+        wishes={"VirtualMachineGroup shop/top": NOW},
+        waiting=("web-1 is PoweredOff",),
     ),
 ]
 

@@ -202,6 +202,24 @@ def test_a_group_in_place_that_says_on_already_is_asked_once_to_apply_it(world: 
     assert (live.spec["powerState"], live.spec["nextForcePowerStateSyncTime"][:4]) == ("PoweredOn", "2026")
 
 
+def test_a_tree_in_place_that_says_on_already_is_asked_group_by_group_in_boot_order(world: World) -> None:
+    """VM Operator's member groups do nothing with a state that they have (shouldUpdatePowerState)."""
+    noted = {"annotations": {power.SET_AT: "2026-01-01T00:00:00Z"}}
+    tree = [
+        group("app", ["/web"], ["/db"], meta=noted, powerState="PoweredOn"),
+        group("db", ["db-1"], parent="app", meta=noted, powerState="PoweredOn"),
+        group("web", ["web-1"], parent="app", meta=noted, powerState="PoweredOn"),
+    ]
+    items = world.back_up(*MACHINES[:2], *tree)
+    world.cluster.seed(*({**one, "status": {"lastUpdatedPowerStateTime": "2026-01-01T00:00:00Z"}} for one in tree))
+    back(world, *MACHINES[:2])
+    world.vm_operator()
+    last = world.finish(world.replay_all(items), **asked(power="on"))
+    assert {one.error for one in last.values()} == {""}
+    assert world.patched() == ["VirtualMachineGroup shop/web", "VirtualMachineGroup shop/db"]
+    assert running(world) == ["db-1", "web-1"]
+
+
 def test_a_machine_that_is_held_back_is_said_and_not_waited_for(world: World) -> None:
     operations = lost(world, MACHINES[3], OBJECTS[4])
     check = {"annotations": {f"{power.CHECK}licence": "wait"}}
