@@ -145,9 +145,9 @@ class VeleroServer:
         return run_command([binary(f"velero-{self.version}"), *arguments, *scope])
 
     def wait_available(self) -> None:
-        """Wait until the location is there: Velero rewrites its credentials file and may read it half-written.
+        """Wait until the location is there: Velero refuses a backup or restore while a validation has failed.
 
-        The next validation, within seconds, finds the location again; a backup or restore in between is refused.
+        Seen once: the S3 plugin found no credentials at its start; the next validation, seconds later, did.
         """
         wait_until(lambda: self._location_status().get("phase") == "Available", 60, "the location is available")
 
