@@ -27,18 +27,5 @@ def compare_versions(found: str, captured: str) -> VersionAge:
     return VersionAge.OLDER if int(found) < int(captured) else VersionAge.NEWER
 
 
-def version_words(found: str, captured: str) -> str:
-    """Say both versions and how they compare, for one machine's line in a report."""
-    match compare_versions(found, captured):
-        case VersionAge.EQUAL:
-            return f"backup version {found}, as captured"
-        case VersionAge.OLDER | VersionAge.NEWER as age:
-            return f"backup version {found}, {age} than the captured {captured}"
-        case _:
-            if not found and not captured:
-                return "no backup version: VM Operator records none before VCF 9.0"
-            return f"backup version {found or 'missing'}, the captured one is {captured or 'missing'}: not comparable"
-
-
 def _is_version(text: str) -> bool:
     return text.isascii() and text.isdecimal()
