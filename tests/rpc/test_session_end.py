@@ -61,7 +61,17 @@ def _pipe(plugins: Path) -> Path:
 
 def release(pipe: Path) -> None:
     """Let a call that waits for the pipe go on."""
-    pipe.write_bytes(b"now")
+    wait_until(lambda: _written(pipe), 10, "a call waits for the pipe")
+
+
+def _written(pipe: Path) -> bool:
+    try:
+        end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:  # nobody reads it yet
+        return False
+    os.write(end, b"now")
+    os.close(end)
+    return True
 
 
 @pytest.mark.parametrize("end", ["shutdown", "kill"])
@@ -102,7 +112,7 @@ def test_a_launcher_killed_in_a_call_frees_its_threads_when_the_call_ends(
     with ThreadPoolExecutor(1) as velero_s_worker:
         running = velero_s_worker.submit(killed.back_up, CAPTURE, config_map(f"wait {pipe}"), BACKUP)
         name = killed.address.name
-        wait_until(lambda: _threads(name), 10, "the call has begun")
+        killed.log.wait_for("waiting")
         os.kill(killed.pid, signal.SIGKILL)
         with pytest.raises(grpc.RpcError):
             running.result(10)
