@@ -20,6 +20,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
+from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes_errors import translated
 from velero_vmservice.core.api_versions import rank
@@ -123,6 +124,8 @@ class KubernetesCluster:
             except NotFound:
                 self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
                 continue
+            if len(found) > self._page_size:
+                heap.give_back()
             return [one for _, one in sorted(found, key=lambda pair: pair[0])]
         raise Unavailable(f"{what}: the list expired while it was read", hint="the call is made again")
 

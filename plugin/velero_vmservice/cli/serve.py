@@ -10,6 +10,7 @@ import click
 import structlog
 
 from velero_vmservice import __version__, app, logs, settings
+from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.launcher import install_launcher
 from velero_vmservice.flows import preflight
 from velero_vmservice.rpc.control import PluginServer
@@ -26,6 +27,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--install/--no-install", default=True, show_default=True, help="Install the launcher there first.")
 def serve(plugins_dir: Path, *, install: bool) -> None:
     """Serve Velero from the plugins volume until SIGTERM."""
+    heap.keep_few_arenas()
     chosen = settings.load()
     logs.configure(chosen.log_level)
     plugin = app.connect(chosen)
