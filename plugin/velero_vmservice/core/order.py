@@ -48,8 +48,9 @@ def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[Obj
     ]
     if not subject.is_group:
         needs = set(subject.topology.needs)
-        able = (one for one in groups if not _is_stuck(one, {group.ref.name: group for group in groups}, stuck))
-        return next((one for one in able if not needs.isdisjoint(one.topology.needs)), None)
+        by_name = {group.ref.name: group for group in groups}
+        mine = (one for one in groups if not needs.isdisjoint(one.topology.needs))
+        return next((one for one in mine if not _is_stuck(one, by_name, stuck)), None)
     return next((one for one in groups if one.ref.name == subject.topology.parent), None)
 
 

@@ -193,10 +193,8 @@ class Replays:
         view.cycles, view.problem = order.cycles(subjects, view.observed), ""
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        decided = False
-        if rounds.policy.mode == "strict":
-            self._recall(rounds, run)
-            rounds.judge_gates(run)
+        decided = held = False
+        self._judge(rounds, run)
         for task in self._in_turn(rounds):
             subject, view = task.subject, rounds.namespaces.get(task.replay.target)
             if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
@@ -205,6 +203,9 @@ class Replays:
                 return
             if view.observed is None:
                 task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
+                continue
+            if task.held_at == view.at and (held or rounds.still_holds_back(task)):
+                held = True  # who holds one back holds the others: asked once in a poll, not for each of 300
                 continue
             known = rounds.view(task, subject, run, view)
             replayed = plan.is_replayed(subject, known)
@@ -215,6 +216,7 @@ class Replays:
                 task.take(step)
                 if words := rounds.holds_back(task):
                     task.tell(f"every VM is ready; {words}", self._clock.now())
+                    task.held_at = view.at
                     continue
             if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
                 task.take(step)  # what stands in its way was not looked for
@@ -222,6 +224,12 @@ class Replays:
                 continue
             self._steps.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
             task.decided_at, decided = view.at, True
+
+    def _judge(self, rounds: Rounds, run: RestoreRun) -> None:
+        """Note which gates are open, where everybody waits for every one."""
+        if rounds.policy.mode == "strict":
+            self._recall(rounds, run)
+            rounds.judge_gates(run)
 
     def _recall(self, rounds: Rounds, run: RestoreRun) -> None:
         """Learn what an earlier process of a strict restore gave up for; a store that is away is asked again."""

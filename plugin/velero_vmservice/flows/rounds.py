@@ -140,6 +140,10 @@ class Rounds:
         """Say what is still unknown, or in strict mode shut, that has to be settled before a task's object; or ''."""
         return self.unknown(task) or (self._shut(task) if self.policy.mode == "strict" else "")
 
+    def still_holds_back(self, task: Task) -> bool:
+        """Say whether what was held back is still only waited for, and not given up."""
+        return not self.given_up() and bool(self.holds_back(task))
+
     def unknown(self, task: Task) -> str:
         """Say what is still unknown of the other objects in a task's namespace, or ''.
 

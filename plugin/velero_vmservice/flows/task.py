@@ -70,6 +70,8 @@ class Task:
     total: int = 0
     decided_at: float | None = None
     """Time of the observation that the last decision rests on."""
+    held_at: float | None = None
+    """Time of the observation on which others were seen to hold it back."""
     updated: datetime | None = None
     told: bool = False
     """Whether the result is durable and was told."""

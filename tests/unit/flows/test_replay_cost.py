@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import group, service, vm, vsphere_namespace
+from tests.unit.builders import asked, group, service, vm, vsphere_namespace
+from velero_vmservice.core import plan
 from velero_vmservice.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -189,3 +190,20 @@ def test_an_object_whose_create_hangs_holds_no_other_back(world: World) -> None:
 def service_in(namespace: str) -> dict[str, Any]:
     made = service("front", {"app": "x"})
     return {**made, "metadata": {**made["metadata"], "namespace": namespace}}
+
+
+def test_what_one_object_holds_back_is_decided_once_in_a_round(
+    world: World, monkeypatch: pytest.MonkeyPatch, operations: list[str]
+) -> None:
+    """Strict: 299 of 300 objects are ready, and each of 300 polls would decide them all again."""
+    strict, asked_for = asked(mode="strict"), list[str]()
+    decide = plan.decide
+    monkeypatch.setattr(plan, "decide", lambda one, view: (asked_for.append(one.ref.name), decide(one, view))[1])
+    world.cluster.seed(
+        *[vm(f"vm-{n}", labels={"app": f"a{n}"}, group=f"tier-{n}", uid=f"new-{n}") for n in range(COUNT // 2 - 1)]
+    )
+    for _ in range(3):
+        asked_for.clear()
+        world.round(operations, **strict)
+    assert len(asked_for) <= COUNT
+    assert world.created() == []
