@@ -70,7 +70,8 @@ def outcome(objects: Iterable[Result]) -> Outcome:
 
 def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     """Sort as the plan does: groups, parents first, then services; by namespace and name within."""
-    known = {(one.kind, one.namespace, one.name): one for one in results}
+    every = {(one.kind, one.namespace, one.name, one.source_namespace): one for one in results}.values()
+    known = {(one.kind, one.namespace, one.name): one for one in every}
 
     def depth(one: Result) -> int:
         level, seen = 0, {one.name}
@@ -79,9 +80,7 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
             one, level = known[one.kind, one.namespace, one.parent], level + 1
         return level
 
-    return sorted(
-        known.values(), key=lambda one: (one.kind != "VirtualMachineGroup", depth(one), one.namespace, one.name)
-    )
+    return sorted(every, key=lambda one: (one.kind != "VirtualMachineGroup", depth(one), one.namespace, one.name))
 
 
 def _machines(objects: Iterable[Result]) -> tuple[MachineResult, ...]:

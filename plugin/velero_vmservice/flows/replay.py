@@ -261,6 +261,7 @@ class Replays:
                 continue
             first = by_ref.setdefault(task.subject.ref, task)
             if first is not task:
+                task.twin = True
                 words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
                 task.tell(f"{words} {task.replay.target}", self._clock.now(), stage=Stage.FAILED)
         subjects = [task.subject for task in by_ref.values() if task.subject is not None]

@@ -16,7 +16,7 @@ from velero_vmservice.flows import documents, outcome
 from velero_vmservice.flows.rounds import LEARNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Clock, Cluster, ObjectStore
@@ -52,9 +52,8 @@ class Results:
         A store that is away is asked again by the next poll; until then the task is not over. Neither is it while
         others of the restore may be unknown.
         """
-        replay = task.replay
-        key = f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}.json"
-        result = outcome.result(task, run, rounds.namespaces.get(replay.target))
+        key = _key(task, run)
+        result = outcome.result(task, run, rounds.namespaces.get(task.replay.target))
         try:
             store = self._restore_points.store(run)
             if not task.told:
@@ -102,8 +101,11 @@ class Results:
         """Make the report of what is stored, as an earlier process may have finished some objects, and of our own."""
         if rounds.reported:
             return
-        own = [outcome.result(one, run, rounds.namespaces.get(one.replay.target)) for one in rounds.tasks.values()]
-        results = {one.label: one for one in (*_stored(store, run), *own)}.values()
+        own = {
+            _key(one, run): outcome.result(one, run, rounds.namespaces.get(one.replay.target))
+            for one in rounds.tasks.values()
+        }
+        results = [*_stored(store, run, but=own), *own.values()]
         ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
         report = compose(run, results, policy=rounds.policy.printed(), ended=ended)
         self._put(store, f"{prefix(run)}{REPORT}", archive.canonical(report))
@@ -136,9 +138,17 @@ def where_reported(run: RestoreRun) -> str:
     return f"{archive.SUBDIRECTORY}/{prefix(run)}{PAGE} in the backup's bucket"
 
 
-def _stored(store: ObjectStore, run: RestoreRun) -> Iterator[Result]:
+def _key(task: Task, run: RestoreRun) -> str:
+    """Return where a result lies; one whose name another object of the restore has names its own namespace too."""
+    replay = task.replay
+    twin = f"@{replay.namespace}" if task.twin else ""
+    return f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}{twin}.json"
+
+
+def _stored(store: ObjectStore, run: RestoreRun, *, but: Collection[str] = ()) -> Iterator[Result]:
+    """Yield the results that an earlier process stored: each is a request, so not those that this one has."""
     for key in store.list(prefix(run)):
-        if key.endswith(".json") and key != f"{prefix(run)}{REPORT}":
+        if key.endswith(".json") and key != f"{prefix(run)}{REPORT}" and key not in but:
             yield documents.read(store, key, Result)
 
 

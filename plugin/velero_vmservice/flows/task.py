@@ -72,6 +72,8 @@ class Task:
     """Time of the observation that the last decision rests on."""
     held_at: float | None = None
     """Time of the observation on which others were seen to hold it back."""
+    twin: bool = False
+    """Whether another object of the restore has its name, from a namespace that is mapped into the same one."""
     updated: datetime | None = None
     told: bool = False
     """Whether the result is durable and was told."""

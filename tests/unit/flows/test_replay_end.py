@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import restore, service, vm
+from tests.unit.builders import restore, service, vm, vsphere_namespace
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Forbidden, Unavailable
 from velero_vmservice.report import html
@@ -207,3 +207,30 @@ def test_a_page_that_cannot_be_drawn_does_not_keep_the_restore_from_ending(monke
     reports = RESULT.partition("virtualmachineservices")[0]
     assert world.document(f"{reports}report.json")["outcome"] == "verified"
     assert b"Read report.json" in world.store.get(f"{reports}report.html")
+
+
+def test_of_two_objects_that_are_mapped_into_one_both_are_reported(world: World) -> None:
+    world.cluster.seed(vsphere_namespace("blue"), vsphere_namespace("green"))
+    blue, green = (service("front", meta={"namespace": name}) for name in ("blue", "green"))
+    items = world.back_up(blue, green)
+    mapped = {"namespaceMapping": {"blue": "shop", "green": "shop"}}
+    world.finish(world.replay_all(items, **mapped), **mapped)
+    report = world.document("restores/again/20260301T120000Z/report.json")
+    assert report["outcome"] == "mixed"
+    assert {(one["source_namespace"], one["stage"]) for one in report["objects"]} == {
+        ("blue", "verified"),
+        ("green", "failed"),
+    }
+    stored = [key for key in world.store.list("restores/") if "virtualmachineservices" in key]
+    assert len(stored) == 2
+
+
+def test_the_report_costs_no_request_for_each_object(world: World) -> None:
+    objects = [service(f"front-{number}") for number in range(20)]
+    items = world.back_up(*objects)
+    world.lose(*objects)
+    operations = world.replay_all(items)
+    world.round(operations)
+    world.store.calls.made.clear()
+    world.finish(operations)
+    assert world.store.calls.counts["get"] == 0
