@@ -471,6 +471,33 @@ BY_THEIR_OWN = [
         wishes={MACHINE: ON},
         waiting=("web-1 is PoweredOff",),
     ),
+    Case(
+        why="a machine of a group that is still to be replayed waits for it",
+        given=FRONT,
+        live=(FRONT, group("tier", []), off("web-1", "tier")),
+        known=(off("web-1", "tier"),),
+        captured={"tier": ""},
+        coming=("tier",),
+        waiting=("web-1: not powered on before VirtualMachineGroup tier is replayed",),
+        to_come=True,
+    ),
+    Case(
+        why="a machine that its group does not list is powered by its own",
+        given=FRONT,
+        live=(FRONT, group("tier", []), off("web-1", "tier")),
+        known=(off("web-1", "tier"),),
+        captured={"tier": ""},
+        wishes={MACHINE: ON},
+        waiting=("web-1 is PoweredOff",),
+    ),
+    Case(
+        why="a group that its parent does not list is its own root",
+        given=group("tier", ["web-1"], parent="top"),
+        live=(group("top", []), tier(["web-1"], parent="top"), off("web-1", "tier")),
+        captured={"top": "", "tier": ""},
+        wishes={GROUP: ON},
+        waiting=("web-1 is PoweredOff",),
+    ),
     Case(why="a service without selector has no machines", given=service("front"), live=(off("web-1"),)),
 ]
 
