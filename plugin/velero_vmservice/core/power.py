@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from velero_vmservice.core.machine import Machine
-    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.manifest import Kind, Manifest
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
@@ -100,16 +100,27 @@ class Powering:
         return "which was powered on and somebody has switched off since" if asked else ""
 
     def through(self, group: str) -> str:
-        """Return the group through which a group's members are powered, the outermost that is asked for; '' if none."""
-        found, seen = "", set[str]()
-        while group and group not in seen:
+        """Return the group through which a group is powered, the outermost that is asked for; '' if none."""
+        found, seen, lists = "", set[str](), True
+        while group and lists and group not in seen:
             seen.add(group)
             live = self.observed.groups.get(group)
             ours = live is not None and made_by(self.run, live)  # an earlier process may have ended with it
             if self.asks_for(group) or (ours and self.says_on(group)):
                 found = group
-            group = str(live.spec.get("groupName", "")) if live else ""
+            above = str(live.spec.get("groupName", "")) if live else ""
+            lists, group = self.lists(above, VIRTUAL_MACHINE_GROUP, group), above
         return found
+
+    def through_machine(self, machine: Machine) -> str:
+        """Return the group through which a machine is powered; '' if none."""
+        name = machine.group_name
+        return self.through(name) if self.lists(name, VIRTUAL_MACHINE, machine.name) else ""
+
+    def lists(self, group: str, kind: Kind, name: str) -> bool:
+        """Say whether a group hands its power state down to a member: not if it is there and does not list it."""
+        live = self.observed.groups.get(group)
+        return live is None or any((one.kind, one.name) == (kind.name, name) for one in boot_order_members(live))
 
     def will_ask(self, group: str) -> bool:
         """Say whether a group is still to be asked; one that is still to be replayed may be asked again then."""
@@ -147,7 +158,7 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
     selector = subject.topology.expected_labels()
     known = (powering.observed.machines.get(name) for name in subject.topology.needs)
     chosen = [one for one in known if one is not None and topology.matches(selector, one.labels)]
-    through = {one.name: powering.through(one.group_name) for one in chosen}
+    through = {one.name: powering.through_machine(one) for one in chosen}
     left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
     grouped = [one for one in chosen if through[one.name] and one.name not in left]
     alone = [one for one in chosen if not through[one.name]]
@@ -160,18 +171,20 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
         wishes=own.wishes,
         waiting=tuple(waiting),
         notes=(*notes, *own.notes, *followed.notes),
-        to_come=any(powering.will_ask(through[one.name]) for one in grouped),
+        to_come=own.to_come or any(powering.will_ask(through[one.name]) for one in grouped),
     )
 
 
 def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering) -> PowerStep:
     """Power machines that no group powers; a machine of somebody else's group is left to that group."""
-    wanted, notes = [], []
+    wanted, notes, held = [], [], []
     for one in machines:
         facts = subject.topology.machine(one.name)
         if powering.policy.power == "captured" and (facts is None or facts.power_state != ON):
             continue
-        if one.group_name in powering.observed.groups and one.group_name not in powering.captured:
+        if one.group_name in powering.coming:
+            held.append(f"{one.name}: {_before(one.group_name)}")
+        elif one.group_name in powering.observed.groups and one.group_name not in powering.captured:
             notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
         elif _ref(one, subject) in powering.asked and one.asked_power != ON:
             notes.append(f"{one.name} is left off: it was powered on, and somebody has switched it off since")
@@ -183,7 +196,8 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
         if ON not in (one.power_state, one.asked_power) and not one.power_checks
     )
     followed = _follow(wanted)
-    return PowerStep(wishes=wishes, waiting=followed.waiting, notes=(*notes, *followed.notes))
+    waiting = (*held, *followed.waiting)
+    return PowerStep(wishes=wishes, waiting=waiting, notes=(*notes, *followed.notes), to_come=bool(held))
 
 
 def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerStep:
