@@ -27,6 +27,7 @@ from tests.e2e.sidecar import LAUNCHER, Sidecar
 from tests.e2e.stack import Stack
 from tests.rpc.velero_host import PluginProcess
 from tests.supervisor import machines
+from velero_vmservice.adapters.kubernetes import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def measure(*, small: int, large: int, many: int) -> list[Row]:
 
 
 def _rows(small: Scale, before: Waited, large: Scale, after: Waited) -> Iterator[Row]:
-    pages = 1 + (large.machines - 1) // 500
+    pages = 1 + (large.machines - 1) // PAGE_SIZE
     yield Row(
         part="e",
         measured=f"API requests per waiting round, {large.words}",

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 FIELD_MANAGER: Final = "velero-vmservice"
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 250
+"""Objects to a page: what of a long list is held at once, beside what is kept of it."""
 _ATTEMPTS: Final = 3
 _LISTINGS: Final = 2
 _MERGE_PATCH: Final = "application/merge-patch+json"

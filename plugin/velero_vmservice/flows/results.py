@@ -111,6 +111,7 @@ class Results:
         self._put(store, f"{prefix(run)}{REPORT}", archive.canonical(report))
         self._put(store, f"{prefix(run)}{PAGE}", self._drawn(report).encode())
         rounds.reported = True
+        rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
         log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
         self.event(run, "Reported", f"the restore is {report.outcome}; report: {where_reported(run)}")
 
