@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 PB := plugin/velero_vmservice/pb
 LAUNCHERS := plugin/velero_vmservice/launcher_bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
-PROTOS := go_plugin velero_generated velero_v2
+PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
 .PHONY: help setup demo test e2e browser chromium bench check format proto launcher clean
 

@@ -1,0 +1,1 @@
+"""The registration engine API, `protos/registration`."""
