@@ -1,0 +1,194 @@
+"""Registration as an engine of somebody else's tells it: the RegistrationSource port over `protos/registration/v1`.
+
+An engine is asked, never commanded. Nothing in its answer is taken on trust: what makes no sense is unknown and says
+so, words are cut to a line, and no answer, however strange, fails a restore. Each look opens a connection of its own:
+beside a round of waiting it costs nothing, renewed certificates are taken at once, and no half-open connection and no
+back-off of an earlier failure can make an answer stale.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import grpc
+import structlog
+
+from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
+from velero_vmservice.adapters.foreign_text import one_line
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from velero_vmservice.core.ports import Clock
+    from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.engine_settings import EngineSettings
+
+NAME: Final = "engine"
+"""How the settings spell this source."""
+
+MACHINES_PER_CALL: Final = 1000
+"""What the API allows; the longest answer to that many fits into the next limit."""
+
+_LONGEST_ANSWER: Final = 4 * 2**20
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _LONGEST_ANSWER),
+    ("grpc.use_local_subchannel_pool", 1),  # or a look would find the back-off that another one left behind
+)
+
+_LONGEST_MESSAGE: Final = 500
+_LONGEST_WORD: Final = 100
+"""Characters of a stage or code."""
+
+_PERCENT: Final = 100
+_SKEW: Final = timedelta(minutes=1)
+"""How far an engine's clock may be ahead of ours before we say so."""
+
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Earlier than any state; what languages give for a time that nobody set lies before it."""
+
+_PROBE_SECONDS: Final = 1.0
+
+_STATES: Final[Mapping[int, State]] = {
+    pb.STATE_UNSPECIFIED: State.UNKNOWN,
+    pb.STATE_ABSENT: State.ABSENT,
+    pb.STATE_RESTORED: State.RESTORED,
+    pb.STATE_REGISTERING: State.REGISTERING,
+    pb.STATE_REGISTERED: State.REGISTERED,
+    pb.STATE_READY: State.READY,
+    pb.STATE_PAUSED: State.PAUSED,
+    pb.STATE_SNAPSHOT_REVERT: State.SNAPSHOT_REVERT,
+    pb.STATE_FAILED: State.FAILED,
+    pb.STATE_NOT_RESTORABLE: State.NOT_RESTORABLE,
+}
+_FINAL: Final = frozenset({State.FAILED, State.NOT_RESTORABLE})
+
+_log = structlog.get_logger()
+
+
+class RegistrationEngine:
+    """Asks one engine."""
+
+    def __init__(self, settings: EngineSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+        """Ask for all machines, a thousand per call; see the port.
+
+        All calls of a look share one deadline, that of the settings. One that fails fails the look: half an answer
+        could be taken for the whole.
+        """
+        wanted = tuple({machine.name: machine for machine in machines}.values())
+        if not wanted:
+            return {}
+        ends = self._clock.monotonic() + self._settings.timeout_seconds
+        answers: list[pb.Registration] = []
+        with self._channel() as channel:
+            for question in _questions(namespace, wanted):
+                answers += self._ask(channel, question, ends)
+        return self._sorted_out(namespace, wanted, answers)
+
+    def _channel(self) -> grpc.Channel:
+        target = f"dns:///{self._settings.target}"  # the scheme, or a host called `unix` would be a file
+        if self._settings.insecure:
+            return grpc.insecure_channel(target, options=_OPTIONS)
+        return grpc.secure_channel(target, registration_engine_tls.credentials(self._settings), options=_OPTIONS)
+
+    def _ask(self, channel: grpc.Channel, question: pb.GetRegistrationsRequest, ends: float) -> list[pb.Registration]:
+        call = services.RegistrationEngineStub(channel).GetRegistrations
+        try:
+            return list(call(question, timeout=max(0.0, ends - self._clock.monotonic())).registrations)
+        except grpc.RpcError as error:
+            raise registration_engine_errors.translate(
+                error.code(),
+                error.details() or "",
+                target=self._settings.target,
+                namespace=question.namespace,
+                hung_up=lambda: registration_engine_tls.hung_up(self._settings, seconds=_PROBE_SECONDS),
+            ) from error
+
+    def _sorted_out(
+        self, namespace: str, wanted: Sequence[Wanted], answers: Sequence[pb.Registration]
+    ) -> Mapping[str, Registration]:
+        now = self._clock.now()
+        found = {machine.name: _unknown(machine.name, "the engine says nothing of this machine") for machine in wanted}
+        first: dict[str, pb.Registration] = {}
+        unasked = 0
+        for answer in answers:
+            if answer.name not in found:
+                unasked += 1
+            elif (earlier := first.setdefault(answer.name, answer)) is answer:
+                found[answer.name] = _registration(answer, now)
+            elif earlier != answer:
+                found[answer.name] = _unknown(answer.name, "the engine contradicts itself about this machine")
+        if unasked:
+            _log.warning("engine answers for machines that nobody asked for", namespace=namespace, answers=unasked)
+        return found
+
+
+def _questions(namespace: str, wanted: Sequence[Wanted]) -> Iterator[pb.GetRegistrationsRequest]:
+    for start in range(0, len(wanted), MACHINES_PER_CALL):
+        yield pb.GetRegistrationsRequest(
+            namespace=namespace,
+            machines=(
+                pb.Machine(name=one.name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid)
+                for one in wanted[start : start + MACHINES_PER_CALL]
+            ),
+        )
+
+
+def _unknown(name: str, reason: str) -> Registration:
+    return Registration(name=name, state=State.UNKNOWN, reason=reason, source=NAME)
+
+
+def _registration(answer: pb.Registration, now: datetime) -> Registration:
+    """Return what an answer says, as far as it makes sense; what does not is left out, with a note."""
+    state = _STATES.get(answer.state, State.UNKNOWN)
+    percent = answer.percent if answer.HasField("percent") and answer.percent <= _PERCENT else None
+    since = _moment(answer, now)
+    return Registration(
+        name=answer.name,
+        state=state,
+        reason=_reason(answer, state),
+        percent=percent,
+        code=one_line(answer.error_code, _LONGEST_WORD),
+        can_wait=state not in _FINAL,
+        since=since,
+        source=NAME,
+        notes=tuple(_complaints(answer, percent, since)),
+    )
+
+
+def _reason(answer: pb.Registration, state: State) -> str:
+    said = ": ".join(filter(None, (one_line(answer.stage, _LONGEST_WORD), one_line(answer.message, _LONGEST_MESSAGE))))
+    if state is not State.UNKNOWN:
+        return said
+    if answer.state not in _STATES:
+        return f"the engine answers with state {answer.state}, which this release does not know"
+    return said or "the engine cannot tell"
+
+
+def _complaints(answer: pb.Registration, percent: int | None, since: datetime | None) -> Iterator[str]:
+    if answer.HasField("percent") and percent is None:
+        yield f"the engine reports {answer.percent} %, which is no percentage"
+    if answer.HasField("since") and since is None:
+        yield "the engine reports a time that cannot be; compare its clock with this one"
+
+
+def _moment(answer: pb.Registration, now: datetime) -> datetime | None:
+    """Return when the state began, never later than `now`; None where that is not said or cannot be."""
+    if not answer.HasField("since"):
+        return None
+    try:
+        since = answer.since.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return min(since, now) if _EARLIEST <= since <= now + _SKEW else None

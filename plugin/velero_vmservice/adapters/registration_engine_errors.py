@@ -1,0 +1,188 @@
+"""What a failed call to a registration engine means, in one sentence with target, namespace and remedy.
+
+gRPC has one status for an engine that restarts, a port that nobody serves, an unknown authority and a web server:
+UNAVAILABLE. Its words tell them apart; where they do not, the worst is not assumed: the plugin goes on asking.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from grpc import StatusCode
+
+from velero_vmservice.adapters.foreign_text import one_line
+from velero_vmservice.adapters.registration_engine_tls import ABOUT_CERTIFICATES, HungUp
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_LONGEST_QUOTE: Final = 200
+
+_OPENING: Final = re.compile(r"failed to connect|errors? resolving|DNS resolution failed", re.IGNORECASE)
+"""How gRPC begins when there is no connection; anything else was said by the engine or by what is before it."""
+
+_HANGS_UP: Final = re.compile(r"socket closed|connection reset|broken pipe|handshake", re.IGNORECASE)
+
+_NOISE: Final = re.compile(
+    r"failed to connect to all addresses; last error: |[A-Z_]+: (ipv[46]|unix):\S+ |: (OK|Invalid certificate\b.*)$"
+    r"|\(TSI_\w+\): |SSL_ERROR_SSL: |error:[0-9a-f]+:SSL routines:OPENSSL_internal:|Stream removed "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    kind: type[VmServiceError]
+    cause: str
+    remedy: str
+    quoted: bool = False
+    """Whether the words tell more than the cause."""
+
+
+_UNTRUSTED: Final = _Meaning(
+    InvalidSettings,
+    "its TLS certificate is not trusted",
+    "name the file of its authority in ca_file, or renew the certificate",
+    quoted=True,
+)
+_OTHER_NAME: Final = _Meaning(
+    InvalidSettings,
+    "its TLS certificate is for another host",
+    "use a name in target that is in the certificate, or have one issued for this name",
+)
+_NO_TLS: Final = _Meaning(
+    InvalidSettings,
+    "what answers there does not speak TLS",
+    "correct target, or set insecure where the way to the engine is protected otherwise",
+)
+_SPEAKS_TLS: Final = _Meaning(
+    InvalidSettings,
+    "it speaks TLS, and the settings say insecure",
+    "leave out insecure and name its authority in ca_file",
+)
+_WANTS_CERTIFICATE: Final = _Meaning(
+    Forbidden,
+    "it does not accept our client certificate, or there is none",
+    "set certificate_file and key_file to a certificate of an authority that the engine trusts",
+)
+_NOT_GRPC: Final = _Meaning(
+    InvalidSettings,
+    "what answers there does not speak gRPC",
+    "correct target; a web server, or a proxy that does not pass HTTP/2, may answer",
+)
+_OTHER_SERVICE: Final = _Meaning(
+    InvalidSettings,
+    "what answers there does not serve vmservice.registration.v1.RegistrationEngine",
+    "correct target, or use a release of the engine that serves it",
+    quoted=True,
+)
+_NOT_THE_MESSAGE: Final = _Meaning(
+    InvalidSettings,
+    "its answer is not a message of vmservice.registration.v1",
+    "correct target, or use a release of the engine that passes the conformance tests",
+)
+_TOO_LONG: Final = _Meaning(
+    Unavailable,
+    "its answer is too long",
+    "the engine has to keep to the lengths in registration.proto; it is asked again",
+    quoted=True,
+)
+_UNREACHABLE: Final = _Meaning(
+    Unavailable,
+    "it cannot be reached",
+    "check the engine, DNS, network policies and target; it is asked again",
+    quoted=True,
+)
+_AWAY: Final = _Meaning(
+    Unavailable, "it is not available", "look at the engine and its log; it is asked again", quoted=True
+)
+_SLOW: Final = _Meaning(
+    Unavailable,
+    "it did not answer in time",
+    "look at the engine, or raise timeout_seconds; it is asked again",
+)
+_BUSY: Final = _Meaning(Unavailable, "it has too much to do", "it is asked again", quoted=True)
+_FAILING: Final = _Meaning(
+    Unavailable, "it fails to answer", "look at the engine's log; it is asked again", quoted=True
+)
+_UNKNOWN_CALLER: Final = _Meaning(
+    Forbidden,
+    "it does not know who we are",
+    "set certificate_file and key_file to a certificate that the engine accepts",
+    quoted=True,
+)
+_DENIED: Final = _Meaning(
+    Forbidden,
+    "it does not let us see the namespace",
+    "allow our client certificate the namespace in the engine",
+    quoted=True,
+)
+_REFUSED: Final = _Meaning(
+    InvalidSettings,
+    "it refuses the question",
+    "its words say why; use a release of the engine that passes the conformance tests",
+    quoted=True,
+)
+
+_BY_WORD: Final[tuple[tuple[str, _Meaning], ...]] = (
+    ("CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
+    ("Hostname Verification", _OTHER_NAME),
+    ("WRONG_VERSION_NUMBER", _NO_TLS),
+    ("ALPN", _NOT_GRPC),
+    ("Failed parsing HTTP/2", _NOT_GRPC),
+    ("http1", _NOT_GRPC),
+    *((f"ALERT_{word}", _WANTS_CERTIFICATE) for word in ABOUT_CERTIFICATES),
+    ("ALERT_BAD_CERTIFICATE", _WANTS_CERTIFICATE),
+)
+"""What gRPC's core says when a connection comes to nothing; the first match holds."""
+
+_BY_CODE: Final[Mapping[StatusCode, _Meaning]] = {
+    StatusCode.UNAVAILABLE: _AWAY,
+    StatusCode.DEADLINE_EXCEEDED: _SLOW,
+    StatusCode.RESOURCE_EXHAUSTED: _BUSY,
+    StatusCode.UNAUTHENTICATED: _UNKNOWN_CALLER,
+    StatusCode.PERMISSION_DENIED: _DENIED,
+    StatusCode.UNIMPLEMENTED: _OTHER_SERVICE,
+    StatusCode.INVALID_ARGUMENT: _REFUSED,
+    StatusCode.OUT_OF_RANGE: _REFUSED,
+}
+
+_BY_HUNG_UP: Final[Mapping[HungUp, _Meaning]] = {
+    HungUp.SPEAKS_TLS: _SPEAKS_TLS,
+    HungUp.CLIENT_CERTIFICATE: _WANTS_CERTIFICATE,
+}
+
+
+def translate(
+    code: StatusCode, words: str, *, target: str, namespace: str, hung_up: Callable[[], HungUp]
+) -> VmServiceError:
+    """Return the error of ours that says what status and words of a call mean.
+
+    Args:
+        code: the status.
+        words: the status' details; the engine's, the library's or a proxy's.
+        target: the engine, as the settings spell it.
+        namespace: the namespace that was asked for.
+        hung_up: finds out why the other side hangs up; called only where it does.
+    """
+    meaning = _meaning(code, words, hung_up)
+    quote = one_line(_NOISE.sub("", words), _LONGEST_QUOTE) if meaning.quoted else ""
+    return meaning.kind(
+        f'cannot ask the registration engine at {target} about namespace "{namespace}": '
+        f"{meaning.cause}{f' ({quote})' if quote else ''}",
+        hint=meaning.remedy,
+    )
+
+
+def _meaning(code: StatusCode, words: str, hung_up: Callable[[], HungUp]) -> _Meaning:
+    if code is StatusCode.UNAVAILABLE and _OPENING.search(words):
+        if found := next((meaning for word, meaning in _BY_WORD if word in words), None):
+            return found
+        return _BY_HUNG_UP.get(hung_up(), _UNREACHABLE) if _HANGS_UP.search(words) else _UNREACHABLE
+    if code is StatusCode.RESOURCE_EXHAUSTED and "larger than max" in words:
+        return _TOO_LONG
+    if code is StatusCode.INTERNAL and "deserializing response" in words:
+        return _NOT_THE_MESSAGE
+    return _BY_CODE.get(code, _FAILING)

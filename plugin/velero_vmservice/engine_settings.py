@@ -1,0 +1,46 @@
+"""Where the registration engine is and how to reach it: one section of the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+_TARGET: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
+_HIGHEST_PORT: Final = 65535
+
+
+class EngineSettings(BaseModel):
+    """A registration engine that speaks `protos/registration/v1`; TLS unless `insecure` says otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: str = Field(description="Host and port, e.g. engine.registration.svc:8443 or [2001:db8::1]:8443; no URL.")
+    ca_file: Path | None = Field(default=None, description="Authorities to trust instead of the public ones, in PEM.")
+    certificate_file: Path | None = Field(default=None, description="Client certificate with its chain, in PEM.")
+    key_file: Path | None = Field(default=None, description="The client certificate's key, in PEM, not encrypted.")
+    insecure: bool = Field(default=False, description="No TLS: whoever is on the way can claim that VMs are ready.")
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="For one look, however many VMs it asks for.")
+
+    @field_validator("target")
+    @classmethod
+    def _names_host_and_port(cls, target: str) -> str:
+        if not (found := _TARGET.fullmatch(target)) or not 0 < int(found["port"]) <= _HIGHEST_PORT:
+            raise ValueError("it has to be host:port, without https:// and path")
+        return target
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.insecure and (self.ca_file or self.certificate_file or self.key_file):
+            raise ValueError("insecure does without TLS: leave out ca_file, certificate_file and key_file, or insecure")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file are given together or not at all")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Return host and port apart, an IPv6 address without its brackets."""
+        host, _, port = self.target.rpartition(":")
+        return host.strip("[]"), int(port)
