@@ -1,0 +1,270 @@
+"""What a registration engine answers, sensible or not, and what becomes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from structlog.testing import capture_logs
+
+from tests.clock import SettableClock
+from tests.registration_engine.engine import ReferenceEngine, serving
+from tests.registration_engine.scripted import Answering
+from velero_vmservice.adapters.registration_engine import RegistrationEngine
+from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+_PATIENT = 60.0
+
+
+def source(target: str, **changes: Any) -> RegistrationEngine:
+    settings: dict[str, Any] = {"insecure": True, "timeout_seconds": _PATIENT} | changes
+    return RegistrationEngine(EngineSettings(target=target, **settings), SettableClock(_NOW))
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+@pytest.fixture(name="engine")
+def _engine() -> ReferenceEngine:
+    return ReferenceEngine()
+
+
+@pytest.fixture(name="target")
+def _target(engine: ReferenceEngine) -> Iterator[str]:
+    """Where the reference engine is served."""
+    with serving(engine) as target:
+        yield target
+
+
+def answered(*answers: pb.Registration) -> Registration:
+    """Return what becomes of answers to a question for `db-0`."""
+    with serving(Answering(*answers)) as target:
+        found = source(target).observe("shop", [Wanted(name="db-0")])
+    assert list(found) == ["db-0"]
+    return found["db-0"]
+
+
+def test_everything_an_engine_says_of_a_machine_is_told(engine: ReferenceEngine, target: str) -> None:
+    began = _NOW - timedelta(minutes=3)
+    engine.put(
+        "shop",
+        pb.Registration(
+            name="db-0",
+            state=pb.STATE_REGISTERING,
+            percent=80,
+            stage="Register volumes",
+            message="waits for CNS",
+            since=timestamp(began),
+        ),
+    )
+
+    assert source(target).observe("shop", [Wanted(name="db-0")]) == {
+        "db-0": Registration(
+            name="db-0",
+            state=State.REGISTERING,
+            reason="Register volumes: waits for CNS",
+            percent=80,
+            since=began,
+            source="engine",
+        )
+    }
+
+
+def test_a_failure_keeps_its_code_and_is_not_waited_out(engine: ReferenceEngine, target: str) -> None:
+    code = "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
+    engine.put("shop", pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code=code, message="a copy exists"))
+
+    found = source(target).observe("shop", [Wanted(name="db-0")])["db-0"]
+
+    assert (found.state, found.code, found.reason, found.can_wait) == (State.FAILED, code, "a copy exists", False)
+
+
+def test_every_state_of_the_model_can_be_said_and_no_two_are_one() -> None:
+    said = {answered(pb.Registration(name="db-0", state=state)).state for state in pb.State.values()}
+
+    assert said == set(State)
+
+
+def test_only_what_is_final_cannot_be_waited_out() -> None:
+    final = {state for state in pb.State.values() if not answered(pb.Registration(name="db-0", state=state)).can_wait}
+
+    assert final == {pb.STATE_FAILED, pb.STATE_NOT_RESTORABLE}
+
+
+def test_the_engine_is_asked_by_name_and_uuids_in_the_namespace(engine: ReferenceEngine, target: str) -> None:
+    source(target).observe("shop", [Wanted(name="db-0", instance_uuid="5012", bios_uuid="4213"), Wanted(name="web-0")])
+
+    assert engine.questions == [
+        pb.GetRegistrationsRequest(
+            namespace="shop",
+            machines=[pb.Machine(name="db-0", instance_uuid="5012", bios_uuid="4213"), pb.Machine(name="web-0")],
+        )
+    ]
+
+
+def test_another_machine_of_that_name_is_not_the_one_asked_for(engine: ReferenceEngine, target: str) -> None:
+    engine.put("shop", pb.Registration(name="db-0", state=pb.STATE_READY), instance_uuid="5012", bios_uuid="4213")
+
+    ours = source(target).observe("shop", [Wanted(name="db-0", instance_uuid="9999", bios_uuid="4213")])
+    another = source(target).observe("shop", [Wanted(name="db-0", instance_uuid="9999", bios_uuid="8888")])
+
+    assert ours["db-0"].state is State.READY
+    assert another["db-0"].state is State.ABSENT
+
+
+def test_a_machine_asked_for_twice_is_one_question(engine: ReferenceEngine, target: str) -> None:
+    found = source(target).observe("shop", [Wanted(name="db-0"), Wanted(name="db-0")])
+
+    assert list(found) == ["db-0"]
+    assert [len(question.machines) for question in engine.questions] == [1]
+
+
+def test_who_asks_for_nothing_asks_nobody() -> None:
+    assert source("engine.invalid:1").observe("shop", []) == {}
+
+
+def test_ten_thousand_machines_are_ten_calls(engine: ReferenceEngine, target: str) -> None:
+    names = [f"vm-{number:04}" for number in range(10_000)]
+    for name in names:
+        engine.put("shop", pb.Registration(name=name, state=pb.STATE_READY))
+
+    found = source(target).observe("shop", [Wanted(name=name) for name in names])
+
+    assert list(found) == names
+    assert {one.state for one in found.values()} == {State.READY}
+    assert [len(question.machines) for question in engine.questions] == [1000] * 10
+
+
+def test_the_longest_answer_that_the_api_allows_is_read(engine: ReferenceEngine, target: str) -> None:
+    names = [f"{number:04}".rjust(253, "v") for number in range(1000)]
+    for name in names:
+        engine.put(
+            "shop",
+            pb.Registration(
+                name=name,
+                state=pb.STATE_FAILED,
+                stage="\N{GOTHIC LETTER AHSA}" * 100,
+                error_code="\N{GOTHIC LETTER AHSA}" * 100,
+                message="\N{GOTHIC LETTER AHSA}" * 500,
+                since=timestamp(_NOW),
+            ),
+        )
+
+    found = source(target).observe("shop", [Wanted(name=name) for name in names])
+
+    assert {len(one.reason) for one in found.values()} == {602}
+
+
+def test_a_machine_that_the_engine_leaves_out_is_unknown() -> None:
+    found = answered()
+
+    assert (found.state, found.reason) == (State.UNKNOWN, "the engine says nothing of this machine")
+    assert found.can_wait
+
+
+def test_a_machine_that_nobody_asked_for_is_left_out_and_logged() -> None:
+    with capture_logs() as logged:
+        found = answered(
+            pb.Registration(name="db-0", state=pb.STATE_READY), pb.Registration(name="x" * 10_000, state=pb.STATE_READY)
+        )
+
+    assert found.state is State.READY
+    assert [(line["log_level"], line["namespace"], line["answers"]) for line in logged] == [("warning", "shop", 1)]
+
+
+def test_an_engine_that_contradicts_itself_is_not_believed() -> None:
+    ready = pb.Registration(name="db-0", state=pb.STATE_READY)
+    failed = pb.Registration(name="db-0", state=pb.STATE_FAILED)
+
+    found = answered(ready, failed)
+
+    assert (found.state, found.reason) == (State.UNKNOWN, "the engine contradicts itself about this machine")
+    assert answered(ready, ready).state is State.READY
+
+
+def test_a_state_of_a_later_version_is_unknown_and_named() -> None:
+    found = answered(pb.Registration(name="db-0", state=41, message="from the future"))
+
+    assert found.state is State.UNKNOWN
+    assert "state 41" in found.reason
+
+
+def test_an_engine_that_cannot_tell_is_quoted() -> None:
+    assert answered(pb.Registration(name="db-0", message="vCenter is away")).reason == "vCenter is away"
+    assert answered(pb.Registration(name="db-0")).reason == "the engine cannot tell"
+
+
+@pytest.mark.parametrize(("percent", "shown"), [(0, 0), (100, 100), (101, None), (2**32 - 1, None)])
+def test_a_percentage_lies_between_0_and_100(percent: int, shown: int | None) -> None:
+    found = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent))
+
+    assert (found.state, found.percent) == (State.REGISTERING, shown)
+    assert bool(found.notes) is (shown is None)
+
+
+def test_a_percentage_that_nobody_gave_is_none() -> None:
+    found = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING))
+
+    assert (found.percent, found.since, found.notes) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("since", "shown", "why"),
+    [
+        (timestamp(_NOW - timedelta(hours=1)), _NOW - timedelta(hours=1), "a time"),
+        (timestamp(_NOW + timedelta(seconds=30)), _NOW, "clocks differ a little"),
+        (timestamp(_NOW + timedelta(hours=1)), None, "the future"),
+        (Timestamp(seconds=0), None, "the zero of Unix"),
+        (Timestamp(seconds=-62135596800), None, "the zero of Go"),
+        (Timestamp(seconds=2**62), None, "no date"),
+        (Timestamp(seconds=-(2**62)), None, "no date either"),
+        (Timestamp(seconds=1, nanos=-5), None, "no fraction"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_time_that_cannot_be_is_left_out(since: Timestamp, shown: datetime | None, why: str) -> None:
+    found = answered(pb.Registration(name="db-0", state=pb.STATE_READY, since=since))
+
+    assert (found.state, found.since) == (State.READY, shown), why
+    assert [note for note in found.notes if "clock" in note] == list(found.notes)
+    assert bool(found.notes) is (shown is None)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown", "why"),
+    [
+        ("two\r\nlines\tand  spaces ", "two lines and spaces", "a description is one line"),
+        ("\x1b[31mred\x1b[0m\x07\x00", "[31mred [0m", "a terminal takes no orders"),
+        ("tot\N{RIGHT-TO-LEFT OVERRIDE}lave", "tot lave", "text is not reordered"),
+        ("Prüfung 你好", "Prüfung 你好", "words in any language"),
+        ("x" * 501, "x" * 499 + "…", "a line too long"),
+        ("x" * 1_000_000, "x" * 499 + "…", "much too long"),
+        ("\n" * 1_000_000 + "x", "…", "nothing to see"),
+        ("x" * 500, "x" * 500, "as long as allowed"),
+    ],
+)
+def test_words_become_one_line_of_bounded_length(message: str, shown: str, why: str) -> None:
+    found = answered(pb.Registration(name="db-0", state=pb.STATE_PAUSED, message=message))
+
+    assert found.reason == shown, why
+
+
+def test_codes_and_stages_are_bounded_as_well() -> None:
+    found = answered(
+        pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code="E\n" * 1000, stage="s" * 1000, message="m")
+    )
+
+    assert len(found.code) == 100
+    assert "\n" not in found.code
+    assert found.reason == "s" * 99 + "…: m"
