@@ -75,16 +75,18 @@ def serving(
     engine: services.RegistrationEngineServicer | grpc.GenericRpcHandler,
     *,
     tls: grpc.ServerCredentials | None = None,
+    port: int = 0,
 ) -> Iterator[str]:
-    """Serve on a free port of 127.0.0.1; yields host and port."""
+    """Serve on a port of 127.0.0.1, a free one unless one is named; yields host and port."""
     server = grpc.server(futures.ThreadPoolExecutor(_WORKERS))
     if isinstance(engine, services.RegistrationEngineServicer):
         services.add_RegistrationEngineServicer_to_server(engine, server)
     else:
         server.add_generic_rpc_handlers((engine,))
-    port = server.add_secure_port("127.0.0.1:0", tls) if tls else server.add_insecure_port("127.0.0.1:0")
+    place = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(place, tls) if tls else server.add_insecure_port(place)
     server.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{bound}"
     finally:
         server.stop(grace=None).wait()

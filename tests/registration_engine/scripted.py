@@ -46,12 +46,14 @@ class Hanging(services.RegistrationEngineServicer):
     """Answers nobody until it is released."""
 
     def __init__(self) -> None:
+        self.asked = threading.Event()
         self.released = threading.Event()
 
     def GetRegistrations(  # noqa: N802 - gRPC's name
         self, request: pb.GetRegistrationsRequest, context: grpc.ServicerContext
     ) -> pb.GetRegistrationsResponse:
         del request, context
+        self.asked.set()
         self.released.wait()
         return pb.GetRegistrationsResponse()
 

@@ -70,9 +70,7 @@ def hung_up(settings: EngineSettings, *, seconds: float) -> HungUp:
             socket.create_connection((host, port), timeout=seconds) as connection,
             context.wrap_socket(connection, server_hostname=host) as secured,
         ):
-            if settings.insecure:
-                return HungUp.SPEAKS_TLS
-            secured.recv(1)  # TLS 1.3 tells after the handshake that a client's certificate is not accepted
+            return HungUp.SPEAKS_TLS if settings.insecure else _after_handshake(secured)
     except ssl.SSLError as error:
         alert = "ALERT" in (error.reason or "")
         if alert and settings.insecure:
@@ -82,6 +80,18 @@ def hung_up(settings: EngineSettings, *, seconds: float) -> HungUp:
     except (OSError, ValueError):
         pass  # nobody there, or nobody who can be asked
     return HungUp.UNKNOWN
+
+
+def _after_handshake(secured: ssl.SSLSocket) -> HungUp:
+    """See whether the other side speaks.
+
+    In TLS 1.3 a server looks at the client's certificate after the handshake: one that does not accept it alerts or,
+    as gRPC's own server, hangs up without a word; one that accepts it begins with HTTP/2's settings.
+    """
+    try:
+        return HungUp.UNKNOWN if secured.recv(1) else HungUp.CLIENT_CERTIFICATE
+    except ConnectionError:
+        return HungUp.CLIENT_CERTIFICATE
 
 
 def _load_pair(context: ssl.SSLContext, settings: EngineSettings) -> None:
