@@ -34,7 +34,7 @@ class _State:
 class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATE_UNSPECIFIED: _State.ValueType  # 0
-    """The engine cannot tell; say why in the message."""
+    """The engine cannot tell; the message says why."""
     STATE_ABSENT: _State.ValueType  # 1
     """Not in vCenter, as far as the engine can see. The restore goes on waiting."""
     STATE_RESTORED: _State.ValueType  # 2
@@ -50,17 +50,17 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     STATE_SNAPSHOT_REVERT: _State.ValueType  # 7
     """It is being reverted to a snapshot; nothing registers it by itself afterwards."""
     STATE_FAILED: _State.ValueType  # 8
-    """Registration has failed for good: nothing more happens until somebody acts."""
+    """Registration has failed for good: nothing more happens until somebody acts. Code or message say why."""
     STATE_NOT_RESTORABLE: _State.ValueType  # 9
     """It can never be registered as it is: no record in its ExtraConfig, an API version that is too old, a node of a
-    guest cluster.
+    guest cluster. Code or message say which.
     """
 
 class State(_State, metaclass=_StateEnumTypeWrapper):
     """From nothing to ready. The state MUST be that of a look made for this call or within the ten seconds before it."""
 
 STATE_UNSPECIFIED: State.ValueType  # 0
-"""The engine cannot tell; say why in the message."""
+"""The engine cannot tell; the message says why."""
 STATE_ABSENT: State.ValueType  # 1
 """Not in vCenter, as far as the engine can see. The restore goes on waiting."""
 STATE_RESTORED: State.ValueType  # 2
@@ -76,10 +76,10 @@ STATE_PAUSED: State.ValueType  # 6
 STATE_SNAPSHOT_REVERT: State.ValueType  # 7
 """It is being reverted to a snapshot; nothing registers it by itself afterwards."""
 STATE_FAILED: State.ValueType  # 8
-"""Registration has failed for good: nothing more happens until somebody acts."""
+"""Registration has failed for good: nothing more happens until somebody acts. Code or message say why."""
 STATE_NOT_RESTORABLE: State.ValueType  # 9
 """It can never be registered as it is: no record in its ExtraConfig, an API version that is too old, a node of a
-guest cluster.
+guest cluster. Code or message say which.
 """
 Global___State: _TypeAlias = State  # noqa: Y015
 
