@@ -9,7 +9,7 @@ LAUNCHERS := plugin/velero_vmservice/launcher_bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test e2e browser chromium bench check format proto launcher clean
+.PHONY: help setup demo test conformance e2e browser chromium bench check format proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -33,6 +33,9 @@ demo: setup ## an application backed up, lost and restored, on this machine alon
 
 test: setup ## unit, property, contract and RPC tests
 	$(BIN)/pytest
+
+conformance: setup ## the registration engine in REGISTRATION_ENGINE, see docs/registration-api.md
+	$(BIN)/pytest tests/conformance
 
 e2e: browser ## the real Velero, Kubernetes API and S3 server, and the report in a browser
 	$(BIN)/python -m tests.e2e.build
