@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
 import traceback
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -83,6 +84,29 @@ def _hanging_up(*, after: bytes) -> Iterator[str]:
         thread.join()
 
 
+@contextmanager
+def _wanting_certificates(ours: Identity, foreign: Identity, version: ssl.TLSVersion) -> Iterator[str]:
+    """Speak TLS as OpenSSL does it, and only with those whose certificate is trusted; yields host and port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(ours.certificate, ours.key)
+    context.load_verify_locations(foreign.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["h2"])
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                context.wrap_socket(self.request, server_side=True).recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 def test_an_engine_behind_a_known_authority_is_believed(ours: Identity) -> None:
     with serving(ReferenceEngine(), tls=ours.serves()) as target:
         assert _state(target, ca_file=ours.certificate) is State.ABSENT
@@ -128,6 +152,21 @@ def test_a_client_certificate_is_shown_where_there_is_one(ours: Identity, foreig
 
     assert isinstance(missing, Forbidden)
     assert isinstance(wrong, Forbidden)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_refused_client_certificate_is_told_whenever_tls_tells_it(
+    version: ssl.TLSVersion, ours: Identity, foreign: Identity
+) -> None:
+    with _wanting_certificates(ours, foreign, version) as target:
+        trusted = {"ca_file": ours.certificate}
+        missing = _asking(target, **trusted)
+        wrong = _asking(target, "client certificate", **trusted, certificate_file=ours.certificate, key_file=ours.key)
+        plaintext = _asking(target, "it speaks TLS", insecure=True)
+
+    assert isinstance(missing, Forbidden)
+    assert isinstance(wrong, Forbidden)
+    assert isinstance(plaintext, InvalidSettings)
 
 
 def test_plaintext_against_an_engine_that_wants_client_certificates_is_told(ours: Identity, foreign: Identity) -> None:
@@ -221,6 +260,22 @@ def test_an_engine_that_is_slow_is_given_up() -> None:
         engine.released.set()
 
     assert isinstance(error, Unavailable)
+
+
+def test_all_calls_of_a_look_share_one_deadline() -> None:
+    clock, calls = SettableClock(), []
+
+    def answer() -> bytes:
+        calls.append(clock.monotonic())
+        clock.advance(6)
+        return b""
+
+    with serving(raw(answer)) as target:
+        source = RegistrationEngine(EngineSettings(target=target, insecure=True, timeout_seconds=10), clock)
+        with pytest.raises(Unavailable, match="in time"):
+            source.observe("shop", [Wanted(name=f"vm-{number}") for number in range(10_000)])
+
+    assert calls == [0.0, 6.0]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as service
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.engine_settings import EngineSettings
@@ -103,17 +104,24 @@ class RegistrationEngine:
         return grpc.secure_channel(target, registration_engine_tls.credentials(self._settings), options=_OPTIONS)
 
     def _ask(self, channel: grpc.Channel, question: pb.GetRegistrationsRequest, ends: float) -> list[pb.Registration]:
-        call = services.RegistrationEngineStub(channel).GetRegistrations
+        remaining = ends - self._clock.monotonic()
+        if remaining <= 0:  # gRPC would still send it, and an answer would come in by chance
+            raise self._error(grpc.StatusCode.DEADLINE_EXCEEDED, "", question)
         try:
-            return list(call(question, timeout=max(0.0, ends - self._clock.monotonic())).registrations)
+            return list(
+                services.RegistrationEngineStub(channel).GetRegistrations(question, timeout=remaining).registrations
+            )
         except grpc.RpcError as error:
-            raise registration_engine_errors.translate(
-                error.code(),
-                error.details() or "",
-                target=self._settings.target,
-                namespace=question.namespace,
-                hung_up=lambda: registration_engine_tls.hung_up(self._settings, seconds=_PROBE_SECONDS),
-            ) from error
+            raise self._error(error.code(), error.details() or "", question) from error
+
+    def _error(self, code: grpc.StatusCode, words: str, question: pb.GetRegistrationsRequest) -> VmServiceError:
+        return registration_engine_errors.translate(
+            code,
+            words,
+            target=self._settings.target,
+            namespace=question.namespace,
+            hung_up=lambda: registration_engine_tls.hung_up(self._settings, seconds=_PROBE_SECONDS),
+        )
 
     def _sorted_out(
         self, namespace: str, wanted: Sequence[Wanted], answers: Sequence[pb.Registration]

@@ -24,8 +24,6 @@ _LONGEST_QUOTE: Final = 200
 _OPENING: Final = re.compile(r"failed to connect|errors? resolving|DNS resolution failed", re.IGNORECASE)
 """How gRPC begins when there is no connection; anything else was said by the engine or by what is before it."""
 
-_HANGS_UP: Final = re.compile(r"socket closed|connection reset|broken pipe|handshake", re.IGNORECASE)
-
 _NOISE: Final = re.compile(
     r"failed to connect to all addresses; last error: |[A-Z_]+: (ipv[46]|unix):\S+ |: (OK|Invalid certificate\b.*)$"
     r"|\(TSI_\w+\): |SSL_ERROR_SSL: |error:[0-9a-f]+:SSL routines:OPENSSL_internal:|Stream removed "
@@ -66,6 +64,11 @@ _WANTS_CERTIFICATE: Final = _Meaning(
     Forbidden,
     "it does not accept our client certificate, or there is none",
     "set certificate_file and key_file to a certificate of an authority that the engine trusts",
+)
+_NO_HANDSHAKE: Final = _Meaning(
+    Forbidden,
+    "it refuses the TLS handshake",
+    "set certificate_file and key_file if it wants a client certificate, else look at its TLS versions and ciphers",
 )
 _NOT_GRPC: Final = _Meaning(
     InvalidSettings,
@@ -131,10 +134,12 @@ _BY_WORD: Final[tuple[tuple[str, _Meaning], ...]] = (
     ("Hostname Verification", _OTHER_NAME),
     ("WRONG_VERSION_NUMBER", _NO_TLS),
     ("ALPN", _NOT_GRPC),
+    ("NO_APPLICATION_PROTOCOL", _NOT_GRPC),
     ("Failed parsing HTTP/2", _NOT_GRPC),
     ("http1", _NOT_GRPC),
     *((f"ALERT_{word}", _WANTS_CERTIFICATE) for word in ABOUT_CERTIFICATES),
     ("ALERT_BAD_CERTIFICATE", _WANTS_CERTIFICATE),
+    ("ALERT_HANDSHAKE_FAILURE", _NO_HANDSHAKE),
 )
 """What gRPC's core says when a connection comes to nothing; the first match holds."""
 
@@ -165,7 +170,7 @@ def translate(
         words: the status' details; the engine's, the library's or a proxy's.
         target: the engine, as the settings spell it.
         namespace: the namespace that was asked for.
-        hung_up: finds out why the other side hangs up; called only where it does.
+        hung_up: finds out why the other side hangs up; called only where gRPC does not know.
     """
     meaning = _meaning(code, words, hung_up)
     quote = one_line(_NOISE.sub("", words), _LONGEST_QUOTE) if meaning.quoted else ""
@@ -180,7 +185,7 @@ def _meaning(code: StatusCode, words: str, hung_up: Callable[[], HungUp]) -> _Me
     if code is StatusCode.UNAVAILABLE and _OPENING.search(words):
         if found := next((meaning for word, meaning in _BY_WORD if word in words), None):
             return found
-        return _BY_HUNG_UP.get(hung_up(), _UNREACHABLE) if _HANGS_UP.search(words) else _UNREACHABLE
+        return _BY_HUNG_UP.get(hung_up(), _UNREACHABLE)
     if code is StatusCode.RESOURCE_EXHAUSTED and "larger than max" in words:
         return _TOO_LONG
     if code is StatusCode.INTERNAL and "deserializing response" in words:
