@@ -193,6 +193,9 @@ PAUSED_LABEL: Final = f"{VM_OPERATOR_GROUP}/paused"
 
 RESTORED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/restored-vm"
 FAILED_OVER_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/failed-over-vm"
+IMPORTED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/imported-vm"
+MANAGER_ID_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/manager-id"
+"""The vCenter that a machine belongs to; another one in its record makes a restore a failover (guide 6.4)."""
 SNAPSHOT_REVERT_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/snapshot-revert-in-progress"
 BACKUP_VERSION_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/backup-version"
 INSTANCE_ID_ANNOTATIONS: Final = (f"{VM_OPERATOR_GROUP}/cloud-init-instance-id", f"{VM_OPERATOR_GROUP}/instance-id")

@@ -1,0 +1,78 @@
+"""Whatever stands in a machine's ExtraConfig: a record, or one sentence about what is wrong with it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.supervisor import records
+from tests.unit.builders import vm
+from velero_vmservice.adapters.record_yaml import parse_record
+from velero_vmservice.core.extra_config import SPELLINGS, Key, read
+from velero_vmservice.core.record import Record, read_record
+
+ENTRIES = records.recorded(vm("web-1", claims=["data"]), others=(), disks=(), version="1700")
+MACHINE, DISKS = SPELLINGS[Key.MACHINE][0], SPELLINGS[Key.CLAIM_DISKS][0]
+WHOLE = base64.b64decode(ENTRIES[MACHINE])
+WORDS = st.text(alphabet=st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]))
+"""JSON escapes what is beyond as a pair of surrogates, which are none of YAML's."""
+NUMBERS = st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content)).decode()
+
+
+def judged(machine: str, disks: str = "") -> Record:
+    found = read_record(read({MACHINE: machine, DISKS: disks}), parse_record)
+    assert bool(found.problem) is bool(found.code)
+    assert "\n" not in found.problem
+    assert len(found.problem) < 1000
+    return found
+
+
+@given(st.text())
+def test_any_value(value: str) -> None:
+    assert judged(value).machine is None
+
+
+@given(st.binary())
+def test_any_bytes_in_base64_and_in_gzip(content: bytes) -> None:
+    judged(base64.b64encode(content).decode())
+    judged(packed(content), packed(content))
+
+
+@given(st.text(alphabet="ab:-[]{},&*!|>'\"?#%@` \n\t~0"))
+def test_any_yaml_and_no_yaml(text: str) -> None:
+    judged(packed(text.encode()))
+
+
+@given(JSON, JSON)
+def test_any_object_that_says_it_is_a_machine(metadata: object, spec: object) -> None:
+    machine = {**vm("web-1"), "spec": spec, "metadata": {"name": "web-1", "namespace": spec, "annotations": metadata}}
+    judged(packed(json.dumps(machine).encode()), packed(json.dumps(metadata).encode()))
+
+
+@given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255), st.integers(0, 8))
+def test_a_record_with_a_broken_byte_or_cut_off(at: int, change: int, keep: int) -> None:
+    broken = bytearray(WHOLE)
+    broken[at] ^= change
+    judged(base64.b64encode(broken).decode())
+    judged(base64.b64encode(WHOLE[:at]).decode()[: -keep or None])
+
+
+@given(JSON)
+@example(1e16)
+@example(5e-324)
+@example([-(10**18), "1e16", "null", "\x85"])
+def test_what_json_can_say_yaml_says_alike(value: object) -> None:
+    assert parse_record(json.dumps({"value": value})) == {"value": value}
