@@ -64,8 +64,9 @@ class MachineFacts:
     """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
 
 
-class Member(Document):
-    """One entry of a group's boot order."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
+class Member:
+    """One entry of a group's boot order, read back like a `Document`; slots, as there is one for each machine."""
 
     kind: Literal["VirtualMachine", "VirtualMachineGroup"] = "VirtualMachine"
     name: str

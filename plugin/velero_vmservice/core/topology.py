@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
 from velero_vmservice.core import nesting, policy
 from velero_vmservice.core.facts import Document, MachineFacts, Member, NamespaceFacts, boot_order_members
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
 class MemberTopology(Member):
     """A member of a group, and whether membership holds from both sides (guide 10.4)."""
 
