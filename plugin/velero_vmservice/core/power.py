@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import topology
 from velero_vmservice.core.facts import boot_order_members
+from velero_vmservice.core.group_tree import children, groups_below, machines_of
 from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE,
     VIRTUAL_MACHINE_GROUP,
@@ -137,7 +138,7 @@ def decide(subject: Subject, powering: Powering) -> PowerStep:
 def _group(subject: Subject, powering: Powering) -> PowerStep:
     name = subject.ref.name
     through = powering.through(name)
-    machines = list(_machines(powering.observed, {name}))
+    machines = list(machines_of(powering.observed, {name}))
     if not through:
         return _by_their_own(subject, machines, powering)
     if words := powering.left_off(through):
@@ -145,11 +146,11 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     if through != name:
         followed = _follow(machines, notes=(f"powered through its group {through}",))
         return replace(followed, to_come=powering.will_ask(through))
-    tree = _tree(powering.observed, name)
-    to_come = sorted(set(powering.coming) & {one for group in tree for one in _children(powering.observed, group)})
+    tree = groups_below(powering.observed, name)
+    to_come = sorted(set(powering.coming) & {one for group in tree for one in children(powering.observed, group)})
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
-    followed = _follow(_machines(powering.observed, tree))
+    followed = _follow(machines_of(powering.observed, tree))
     wishes = tuple(one for one in _tree_wish(subject, tree, powering) if one.ref not in powering.asked)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
 
@@ -237,8 +238,8 @@ def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> I
         yield Wish(ref=subject.ref, change={"spec": {"powerState": ON}})
         return
     for one in tree:
-        off = [vm for vm in _machines(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
-        unset = [child for child in _children(powering.observed, one) if child in tree and not powering.says_on(child)]
+        off = [vm for vm in machines_of(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
+        unset = [child for child in children(powering.observed, one) if child in tree and not powering.says_on(child)]
         if not powering.says_on(one) or not (off or unset):
             continue
         if _set_since(groups[one]) < powering.run.started:
@@ -277,35 +278,5 @@ def _before(group: str) -> str:
     return f"not powered on before {VIRTUAL_MACHINE_GROUP.name} {group} is replayed"
 
 
-def _children(observed: Observation, group: str) -> list[str]:
-    members = boot_order_members(observed.groups[group])
-    return [one.name for one in members if one.kind == VIRTUAL_MACHINE_GROUP.name]
-
-
 def _ref(machine: Machine, subject: Subject) -> ObjectRef:
     return ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, machine.name)
-
-
-def _tree(observed: Observation, root: str) -> list[str]:
-    """Return the live groups below a group, itself first, in boot order."""
-    found, todo = list[str](), [root]
-    while todo:
-        name = todo.pop()
-        if name in found or name not in observed.groups:
-            continue
-        found.append(name)
-        todo += reversed(_children(observed, name))
-    return found
-
-
-def _machines(observed: Observation, groups: Collection[str]) -> list[Machine]:
-    """Return the machines that are linked members of the groups, by name."""
-    names = {
-        one.name
-        for name in groups
-        if name in observed.groups
-        for one in boot_order_members(observed.groups[name])
-        if one.kind == VIRTUAL_MACHINE.name
-    }
-    found = [observed.machines[name] for name in sorted(names) if name in observed.machines]
-    return [one for one in found if one.group_name in groups]
