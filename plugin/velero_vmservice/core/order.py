@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core import nesting
 from velero_vmservice.core.facts import GroupFacts, boot_order_members, group_facts
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef
+from velero_vmservice.core.group_tree import groups_below
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -83,18 +84,12 @@ def unplaced(subject: Subject, observed: Observation) -> set[str]:
     Placement is the root's, for the whole tree, and asks for every member without a unique id
     (virtualmachinegroup_controller.go, reconcilePlacement).
     """
-    found: set[str] = set()
-    nested = [member.name for member in subject.topology.members if member.kind == VIRTUAL_MACHINE_GROUP.name]
-    seen = {subject.ref.name}
-    while nested:
-        name = nested.pop()
-        if name in seen or name not in observed.groups:
-            continue
-        seen.add(name)
-        for member in boot_order_members(observed.groups[name]):
-            machine = observed.machines.get(member.name)
-            if member.kind == VIRTUAL_MACHINE_GROUP.name:
-                nested.append(member.name)
-            elif machine is not None and not machine.unique_id:
-                found.add(machine.name)
-    return found
+    nested = [one.name for one in subject.topology.members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+    below = {name for child in nested for name in groups_below(observed, child)} - {subject.ref.name}
+    listed = {
+        one.name
+        for name in below
+        for one in boot_order_members(observed.groups[name])
+        if one.kind == VIRTUAL_MACHINE.name
+    }
+    return {name for name in listed if name in observed.machines and not observed.machines[name].unique_id}

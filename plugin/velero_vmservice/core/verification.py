@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import archive, topology
-from velero_vmservice.core.manifest import condition, is_true, mapping, sequence
+from velero_vmservice.core.facts import linked_members
+from velero_vmservice.core.manifest import mapping, sequence
 from velero_vmservice.core.operation import enumerate_some
 
 if TYPE_CHECKING:
@@ -65,11 +66,7 @@ def verify(
 def _verify_group(
     subject: Subject, live: Manifest, observed: Observation, coming: Collection[str], *, powered_later: bool
 ) -> Verification:
-    linked = {
-        (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
-        for entry in sequence(live.status.get("members"))
-        if is_true(condition(mapping(entry), "GroupLinked"))
-    }
+    linked = linked_members(live)
     missing, notes, pending = [], [], False
     for member in subject.topology.members:
         if (member.kind, member.name) in linked:

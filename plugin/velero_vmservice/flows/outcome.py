@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import archive, report
 from velero_vmservice.core.backup_version import compare_versions
-from velero_vmservice.core.facts import boot_order_members
-from velero_vmservice.core.manifest import condition, is_true, mapping, sequence
+from velero_vmservice.core.facts import boot_order_members, linked_members
+from velero_vmservice.core.manifest import mapping, sequence
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.restore_type import restore_type
 from velero_vmservice.core.restored_machine import consequences, deviations
@@ -66,11 +66,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
 
 
 def _group(subject: Subject, live: Manifest | None) -> dict[str, Any]:
-    linked = {
-        (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
-        for entry in sequence(live.status.get("members") if live else None)
-        if is_true(condition(mapping(entry), "GroupLinked"))
-    }
+    linked = linked_members(live) if live else frozenset()
     return {
         "parent": subject.topology.parent,
         "members": tuple(
