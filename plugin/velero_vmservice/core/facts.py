@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from dataclasses import field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from sys import intern
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from velero_vmservice.core import policy, virtual_machine
 from velero_vmservice.core.manifest import Manifest, condition, is_true, mapping, sequence
 from velero_vmservice.core.references import references
+from velero_vmservice.core.sharing import shared_names, shared_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Name = Annotated[str, AfterValidator(intern)]
+"""A string that is there many times: as a machine's name, in boot orders, in what an object needs."""
+Names = Annotated[tuple[str, ...], AfterValidator(shared_names)]
+Pairs = Annotated[dict[str, str], AfterValidator(shared_pairs)]
 
 
 class Document(BaseModel):
@@ -30,19 +37,19 @@ class Document(BaseModel):
 class MachineFacts:
     """One VirtualMachine at the time of the backup, read back like a `Document`; slots, so that 10,000 fit."""
 
-    name: str
+    name: Name
     uid: str = ""
     unique_id: str = ""
     bios_uuid: str = ""
     instance_uuid: str = ""
-    power_state: str = ""
+    power_state: Name = ""
     backup_version: str = ""
-    group_name: str = ""
-    zone: str = ""
+    group_name: Name = ""
+    zone: Name = ""
     addresses: tuple[str, ...] = ()
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Pairs = field(default_factory=dict)
     claims: tuple[str, ...] = ()
-    bootstrap: tuple[str, ...] = ()
+    bootstrap: Names = ()
     """Names of the Secrets and ConfigMaps that `spec.bootstrap` refers to."""
     recorded: bool = True
     """False for a guest cluster's node, which VM Operator leaves out of its records."""
@@ -50,17 +57,17 @@ class MachineFacts:
     """What VM Operator says of the record that the VADP backup carries (absent in 8.0 U3)."""
     volumes: dict[str, str] = field(default_factory=dict)
     """Volume name to claim name: a restore keeps the former and changes the latter."""
-    lifecycle_annotations: dict[str, str] = field(default_factory=dict)
+    lifecycle_annotations: Pairs = field(default_factory=dict)
     """The created-at and upgraded-to annotations, which a restore in place keeps (guide 8.1.3)."""
-    user_annotations: tuple[str, ...] = ()
+    user_annotations: Names = ()
     """Names only: a value may be large or a secret, and a short secret can be guessed from its digest."""
     instance_id: str = ""
     """Cloud-init's, which a restore to new resets (guide 8.1.5)."""
-    image: str = ""
+    image: Name = ""
     restored: bool = False
     """Whether it carried RegisterVM's mark already: it stays on a machine for good."""
     failed_over: bool = False
-    references: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
     """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
 
 
@@ -69,7 +76,7 @@ class Member:
     """One entry of a group's boot order, read back like a `Document`; slots, as there is one for each machine."""
 
     kind: Literal["VirtualMachine", "VirtualMachineGroup"] = "VirtualMachine"
-    name: str
+    name: Name
     order: int
     """Position of its boot order entry, from 0."""
 

@@ -1,7 +1,7 @@
 """The observed machine: what one look at a VirtualMachine says, kept small enough for 10,000 of them.
 
-It holds what the gates and the comparison after a restore ask for, never the object. Strings that repeat from
-machine to machine are kept once.
+It holds what the gates and the comparison after a restore ask for, never the object. What repeats from machine to
+machine is kept once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import policy, virtual_machine
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
+from velero_vmservice.core.sharing import shared_names, shared_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
 """A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
@@ -79,7 +80,7 @@ def read_machine(vm: Manifest) -> Machine:
     backup = vm.condition("VirtualMachineBackupUpToDate") or {}
     ready, synced = vm.condition("Ready"), vm.condition("VirtualMachinePowerStateSynced")
     return Machine(
-        name=vm.name,
+        name=intern(vm.name),
         uid=vm.uid,
         deleting=vm.deleting,
         paused=_paused(vm),
@@ -97,12 +98,12 @@ def read_machine(vm: Manifest) -> Machine:
         power_state=intern(virtual_machine.power_state(vm)),
         asked_power=intern(str(spec.get("powerState", ""))),
         power_synced=None if synced is None else is_true(synced),
-        power_checks=tuple(intern(key) for key in annotations if key.startswith(policy.POWER_ON_CHECK_PREFIX)),
+        power_checks=shared_names(key for key in annotations if key.startswith(policy.POWER_ON_CHECK_PREFIX)),
         addresses=virtual_machine.addresses(vm),
         serving=not _PROBES & mapping(spec.get("readinessProbe")).keys() or is_true(ready),
-        labels=_shared(vm.labels.items()),
-        lifecycle_annotations=_shared(virtual_machine.lifecycle_annotations(vm).items()),
-        user_annotations=tuple(map(intern, virtual_machine.user_annotations(vm))),
+        labels=shared_pairs(_text(vm.labels)),
+        lifecycle_annotations=shared_pairs(virtual_machine.lifecycle_annotations(vm)),
+        user_annotations=shared_names(virtual_machine.user_annotations(vm)),
         instance_id=virtual_machine.instance_id(vm),
         image=intern(virtual_machine.image(vm)),
         volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
@@ -112,9 +113,8 @@ def read_machine(vm: Manifest) -> Machine:
     )
 
 
-def _shared(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the pairs with each string kept once in the process: application and tier repeat in every machine."""
-    return {intern(str(key)): intern(str(value)) for key, value in pairs}
+def _text(labels: Mapping[str, object]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in labels.items()}
 
 
 def _paused(vm: Manifest) -> str:

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from velero_vmservice.core import nesting, policy
-from velero_vmservice.core.facts import Document, MachineFacts, Member, NamespaceFacts, boot_order_members
+from velero_vmservice.core.facts import Document, MachineFacts, Member, Name, NamespaceFacts, boot_order_members
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ class MemberTopology(Member):
     """A member of a group, and whether membership holds from both sides (guide 10.4)."""
 
     found: bool
-    group_name: str = ""
+    group_name: Name = ""
     """What the member's own `spec.groupName` says."""
 
 
 class Topology(Document):
     """What one captured object is connected to."""
 
-    needs: tuple[str, ...] = ()
+    needs: tuple[Name, ...] = ()
     """Machines that must be ready before the object is replayed: selected ones, or direct members that exist and
     that VM Operator records for restore."""
     selector: dict[str, str] | None = None
     members: tuple[MemberTopology, ...] = ()
-    nested: tuple[str, ...] = ()
+    nested: tuple[Name, ...] = ()
     """Machines of nested groups, at any depth."""
     parent: str = ""
     """The group that this group belongs to."""
