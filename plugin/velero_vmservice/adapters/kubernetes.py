@@ -193,6 +193,8 @@ class KubernetesCluster:
             token = page.get("metadata", {}).get("continue", "")
             if not token:
                 return
+            page.clear()
+            heap.give_back()  # the page, and whatever else was freed since the last long list
 
     def _read(self, what: str, path: str, **asked: Any) -> dict[str, Any]:
         """Return the answer of a read, tried again while its timeout lasts."""
