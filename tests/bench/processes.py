@@ -15,8 +15,17 @@ _EVENT_BYTES = 16
 
 def resident_mebibytes(pid: int) -> float:
     """Return the memory a process holds (VmRSS)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+    return _mebibytes(pid, "VmRSS")
+
+
+def peak_mebibytes(pid: int) -> float:
+    """Return the most memory a process has held, since `reset_peak` if that was called (VmHWM)."""
+    return _mebibytes(pid, "VmHWM")
+
+
+def reset_peak(pid: int) -> None:
+    """Let the peak count from now: proc_pid_clear_refs(5)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -43,3 +52,8 @@ class Executions:
     def _read(self) -> None:
         while events := os.read(self._events, 64 * _EVENT_BYTES):
             self.count += len(events) // _EVENT_BYTES
+
+
+def _mebibytes(pid: int, name: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))

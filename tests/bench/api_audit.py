@@ -1,0 +1,46 @@
+"""What one user asked the API server for, in the server's own words: its audit log."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.e2e.cluster import Cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One answered request."""
+
+    received: str
+    """RFC 3339 with microseconds, UTC: comparable as text."""
+    uri: str
+
+    @property
+    def is_further_page(self) -> bool:
+        """Whether it asked for the second or a later page of a list."""
+        return "continue" in parse_qs(urlsplit(self.uri).query)
+
+    @property
+    def is_discovery(self) -> bool:
+        """Whether it asked which kinds are served, which is asked afresh once a minute."""
+        parts = urlsplit(self.uri).path.strip("/").split("/")
+        return len(parts) <= (2 if parts[0] == "api" else 3)
+
+
+def requests(cluster: Cluster, user: str) -> Sequence[Request]:
+    """Return every request of a user so far, in the order in which they came in."""
+    if cluster.audit is None:
+        raise AssertionError("the API server keeps no audit log")
+    events = map(json.loads, cluster.audit.read_text().splitlines())
+    found = [
+        Request(received=one["requestReceivedTimestamp"], uri=one["requestURI"])
+        for one in events
+        if one["user"]["username"] == user and one["stage"] == "ResponseComplete"
+    ]
+    return sorted(found, key=lambda one: one.received)
