@@ -27,6 +27,8 @@ class Machine:
 
     name: str
     uid: str
+    created_at: str
+    """RFC 3339; a machine that RegisterVM brought back under a new UID is younger than its backup."""
     deleting: bool
     paused: str
     """Who paused it, in words; '' if nobody."""
@@ -41,6 +43,8 @@ class Machine:
     """Whether it carries RegisterVM's mark; the mark stays after a later power-on (vm-service 4.5)."""
     failed_over: bool
     """The same for a failover from another vCenter."""
+    imported: bool
+    """Whether it was taken over from vCenter without a backup."""
     instance_uuid: str
     bios_uuid: str
     backup_version: str
@@ -82,6 +86,7 @@ def read_machine(vm: Manifest) -> Machine:
     return Machine(
         name=intern(vm.name),
         uid=vm.uid,
+        created_at=str(vm.metadata.get("creationTimestamp", "")),
         deleting=vm.deleting,
         paused=_paused(vm),
         unique_id=str(status.get("uniqueID", "")),
@@ -91,6 +96,7 @@ def read_machine(vm: Manifest) -> Machine:
         reverted=is_true(vm.condition("VirtualMachineSnapshotRevertSucceeded")),
         restored=policy.RESTORED_ANNOTATION in annotations,
         failed_over=policy.FAILED_OVER_ANNOTATION in annotations,
+        imported=policy.IMPORTED_ANNOTATION in annotations,
         instance_uuid=str(spec.get("instanceUUID") or status.get("instanceUUID") or ""),
         bios_uuid=str(status.get("biosUUID") or spec.get("biosUUID") or ""),
         backup_version=annotations.get(policy.BACKUP_VERSION_ANNOTATION, ""),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from velero_vmservice.core.disk_registration import DiskRegistration, read_disk_registration
 from velero_vmservice.core.manifest import (
     CNS_REGISTER_VOLUME,
     ENDPOINTS,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
     SERVICE,
     VIRTUAL_MACHINE_GROUP,
     VIRTUAL_MACHINE_SERVICE,
@@ -43,6 +46,8 @@ class Observation:
     vsphere_namespace: bool = True
     machines: Mapping[str, Machine] = field(default_factory=dict)
     volumes: Volumes = field(default_factory=Volumes)
+    disks: Mapping[str, DiskRegistration] = field(default_factory=dict)
+    """Claim to the disk that is being registered for it."""
     groups: Mapping[str, Manifest] = field(default_factory=dict)
     services: Mapping[str, Manifest] = field(default_factory=dict)
     """VirtualMachineServices by name."""
@@ -51,6 +56,8 @@ class Observation:
     endpoints: Mapping[str, Manifest] = field(default_factory=dict)
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
     """Names of what machines may refer to and nobody recreates, of each kind that could be listed."""
+    unseen: Mapping[Kind, str] = field(default_factory=dict)
+    """Kinds that the look had to do without, and why."""
 
     def live(self, ref: ObjectRef) -> Manifest | None:
         """Return the live object of one of our two kinds."""
@@ -71,11 +78,15 @@ def observe(
     name: str,
     at: float,
     present: Mapping[Kind, Collection[str]],
+    unseen: Mapping[Kind, str] | None = None,
 ) -> Observation:
     """Make an observation of what was listed.
 
     Machines and claims come read already, the claims as names and phases: there may be thousands.
     """
+    without = unseen or {}
+    found = map(read_disk_registration, lists.get(CNS_REGISTER_VOLUME, ()))
+    disks = {one.claim: one for one in found if one is not None}
 
     def by_name(kind: Kind) -> dict[str, Manifest]:
         return {one.name: one for one in lists.get(kind, ())}
@@ -83,17 +94,20 @@ def observe(
     return Observation(
         namespace=name,
         at=at,
-        vsphere_namespace=namespace is not None and is_vsphere_namespace(namespace),
+        vsphere_namespace=NAMESPACE in without or (namespace is not None and is_vsphere_namespace(namespace)),
         machines={machine.name: machine for machine in machines},
         volumes=Volumes(
             phases=dict(claims),
-            registering=dict(_registering(lists.get(CNS_REGISTER_VOLUME, ()))),
+            registering={claim: str(one) for claim, one in disks.items()},
+            known=PERSISTENT_VOLUME_CLAIM not in without,
         ),
+        disks=disks,
         groups=by_name(VIRTUAL_MACHINE_GROUP),
         services=by_name(VIRTUAL_MACHINE_SERVICE),
         generated=by_name(SERVICE),
         endpoints=by_name(ENDPOINTS),
         present=present,
+        unseen=without,
     )
 
 
@@ -120,12 +134,3 @@ def _owning(namespace: Manifest, marks: Iterable[str]) -> Iterable[Mapping[str, 
         owned = {*mapping(fields.get("f:annotations")), *mapping(fields.get("f:labels"))}
         if not owned.isdisjoint(marks):
             yield entry
-
-
-def _registering(registrations: Iterable[Manifest]) -> Iterable[tuple[str, str]]:
-    for one in registrations:
-        claim = one.spec.get("pvcName")
-        if claim and not one.status.get("registered"):
-            error = one.status.get("error")
-            words = f"its disk cannot be registered: {error}" if error else "its disk is being registered"
-            yield str(claim), f"{words}, CnsRegisterVolume {one.name}"

@@ -30,6 +30,8 @@ class Volumes:
     """Claim name to phase, e.g. `Bound`."""
     registering: Mapping[str, str] = field(default_factory=dict)
     """Claim name to the words of an unfinished CnsRegisterVolume."""
+    known: bool = True
+    """Whether the claims could be listed at all; if not, none is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ def _missing_volume(machine: Machine, volumes: Volumes) -> str:
         if words := volumes.registering.get(claim):
             return f"waits for PVC {claim} ({words})"
         phase = volumes.phases.get(claim)
-        if phase != "Bound":
+        if phase != "Bound" and volumes.known:
             return f"waits for PVC {claim}" + (f" ({phase})" if phase else " (not there yet)")
     return ""
 

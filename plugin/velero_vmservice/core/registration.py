@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core.facts import MachineFacts
+from velero_vmservice.core.register_vm import progress_words
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -23,7 +26,7 @@ class State(StrEnum):
     ABSENT = "absent"
     """Not in vCenter, or not seen by a source that cannot look there."""
     RESTORED = "restored, not registered"
-    """In vCenter, and no VirtualMachine yet."""
+    """In vCenter, and not registered since: no VirtualMachine yet, or one that stands for what was there before."""
     REGISTERING = "registering"
     REGISTERED = "registered"
     """The VirtualMachine is there; its disks or its first reconciliation are not."""
@@ -43,6 +46,16 @@ class Wanted:
     name: str
     instance_uuid: str = ""
     bios_uuid: str = ""
+    facts: MachineFacts | None = None
+    """All that the capture knows of it; a source that can compare more than UUIDs does."""
+    captured_at: datetime | None = None
+
+    @property
+    def expected(self) -> MachineFacts | None:
+        """What it was at the backup, as far as that is known; None if nothing but its name is."""
+        if self.facts is not None or not (self.instance_uuid or self.bios_uuid):
+            return self.facts
+        return MachineFacts(name=self.name, instance_uuid=self.instance_uuid, bios_uuid=self.bios_uuid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +77,12 @@ class Registration:
     source: str = ""
     """Name of the source: `kubernetes`, `vcenter`, `engine`."""
     notes: tuple[str, ...] = ()
-    """What to mind that changes nothing about the state."""
+    """What to mind that changes nothing about the state; without the machine's name, so that equal ones are said once."""
+    certain: bool = True
+    """False where the source concludes what it cannot see, such as vCenter that no VirtualMachine is there; then any
+    source that is certain has the word."""
+
+    def __str__(self) -> str:
+        """Say all but the notes, as progress and tables show it: `registering (80 %, register volumes): …`."""
+        progress = f" ({words})" if (words := progress_words(self.percent)) else ""
+        return f"{self.state}{progress}: {self.reason}" if self.reason else f"{self.state}{progress}"

@@ -1,0 +1,147 @@
+"""How far registration is, told from one look at a namespace: all that Kubernetes alone can say.
+
+It sees the VirtualMachine, its disks and RegisterVM's marks. It sees neither vCenter nor RegisterVM's task: where there
+is no VirtualMachine it cannot tell a machine that VADP still restores from one that nobody has registered.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
+from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.readiness import gate, remarks
+from velero_vmservice.core.register_vm import Course
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.restore_type import RestoreType, restore_type
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from velero_vmservice.core.machine import Machine
+    from velero_vmservice.core.observation import Observation
+    from velero_vmservice.core.readiness import Gate
+    from velero_vmservice.core.registration import Wanted
+
+NAME: Final = "kubernetes"
+
+_CAME_BACK: Final = {
+    RestoreType.NEW: f"registered by a {Course.NEW}",
+    RestoreType.EXISTING: f"registered by a {Course.EXISTING}",
+    RestoreType.DISK_ONLY: f"registered by a {Course.DISK_ONLY}",
+    RestoreType.FAILOVER: f"registered by a {Course.FAILOVER}",
+    RestoreType.NEVER_LOST: "the machine that was backed up, never lost",
+    RestoreType.UNKNOWN: "registered; by which restore is unknown: nothing on it tells",
+}
+_FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
+
+
+def registrations(observed: Observation, machines: Collection[Wanted]) -> dict[str, Registration]:
+    """Return what one look says of each machine; ready once is not ready for good (`readiness.Stability`)."""
+    claimed = {claim for machine in observed.machines.values() for claim in machine.claims}
+    loose = [str(one) for claim, one in sorted(observed.disks.items()) if claim not in claimed]
+    return {wanted.name: _registration(observed, wanted, loose) for wanted in machines}
+
+
+def _registration(observed: Observation, wanted: Wanted, loose: list[str]) -> Registration:
+    if VIRTUAL_MACHINE in observed.unseen:
+        return _say(wanted, State.UNKNOWN, observed.unseen[VIRTUAL_MACHINE])
+    machine = observed.machines.get(wanted.name)
+    if machine is None:
+        return _absent(observed, wanted, loose)
+    found = gate(machine, wanted.expected, observed.volumes)
+    state = _state(machine, found, observed)
+    kind = restore_type(machine, wanted.expected)
+    notes = [*_notes(machine, wanted, state), *_unseen(machine, observed)]
+    if state in (State.PAUSED, State.RESTORED):
+        notes += _loose(loose)
+    return Registration(
+        name=wanted.name,
+        state=state,
+        reason=_CAME_BACK[kind] if state is State.READY else found.reason,
+        can_wait=not found.blocked,
+        since=_since(machine, wanted, state, observed),
+        source=NAME,
+        notes=tuple(notes),
+    )
+
+
+def _state(machine: Machine, found: Gate, observed: Observation) -> State:
+    """Name the state whose reason the gate gives; the order is the gate's own."""
+    if found.blocked:
+        return State.FAILED
+    if machine.deleting:
+        return State.ABSENT
+    if found.ready:
+        return State.READY
+    registering = any(claim in observed.disks for claim in machine.claims)
+    if machine.paused:
+        return State.REGISTERING if registering else State.PAUSED
+    if machine.reverting:
+        return State.SNAPSHOT_REVERT
+    if machine.unique_id and machine.created and machine.backup_paused:
+        return State.RESTORED
+    return State.REGISTERING if registering else State.REGISTERED
+
+
+def _absent(observed: Observation, wanted: Wanted, loose: list[str]) -> Registration:
+    if wanted.facts is not None and not wanted.facts.recorded:
+        words = "a guest cluster's node, which VM Operator does not record: RegisterVM cannot bring it back"
+        return _say(wanted, State.NOT_RESTORABLE, words, can_wait=False)
+    if not observed.vsphere_namespace:
+        words = (
+            f"{observed.namespace} is no vSphere Namespace, so nothing can be registered into it: create it in vCenter"
+        )
+        return _say(wanted, State.ABSENT, words, can_wait=False)
+    return _say(wanted, State.ABSENT, "not registered yet", notes=tuple(_loose(loose)))
+
+
+def _say(
+    wanted: Wanted, state: State, reason: str, *, can_wait: bool = True, notes: tuple[str, ...] = ()
+) -> Registration:
+    return Registration(name=wanted.name, state=state, reason=reason, can_wait=can_wait, source=NAME, notes=notes)
+
+
+def _loose(loose: list[str]) -> Iterator[str]:
+    """Yield what RegisterVM is doing in the namespace before a VirtualMachine shows for which one."""
+    if loose:
+        yield f"disks are being registered for machines that do not name them yet: {enumerate_some(loose, most=3)}"
+
+
+def _notes(machine: Machine, wanted: Wanted, state: State) -> Iterator[str]:
+    if wanted.expected is not None:
+        yield from (one.removeprefix(f"{machine.name} ") for one in remarks(machine, wanted.expected))
+    if state is State.REGISTERING and machine.paused:
+        yield machine.paused
+    if machine.imported:
+        yield "bears the mark of a machine that was imported from vCenter, not restored"
+    created = _moment(machine.created_at)
+    marked = machine.restored or machine.failed_over or machine.imported
+    if wanted.captured_at and created and created > wanted.captured_at and not marked:
+        yield "was created after the backup and bears no mark of RegisterVM: somebody may have made it anew"
+
+
+def _unseen(machine: Machine, observed: Observation) -> Iterator[str]:
+    """Yield what could not be looked at though it matters to the machine."""
+    if machine.claims:
+        yield from (observed.unseen[kind] for kind in _FOR_ALL_DISKS if kind in observed.unseen)
+
+
+def _since(machine: Machine, wanted: Wanted, state: State, observed: Observation) -> datetime | None:
+    """Return when the state began, where an object says so."""
+    started = [observed.disks[claim].since for claim in machine.claims if claim in observed.disks]
+    if state is State.REGISTERING:
+        return min((at for one in started if (at := _moment(one))), default=None)
+    made_anew = wanted.facts is not None and machine.uid != wanted.facts.uid
+    if state is State.REGISTERED and made_anew:
+        return _moment(machine.created_at)
+    return None
+
+
+def _moment(timestamp: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
