@@ -77,7 +77,7 @@ class Registration:
     source: str = ""
     """Name of the source: `kubernetes`, `vcenter`, `engine`."""
     notes: tuple[str, ...] = ()
-    """What to mind that changes nothing about the state; without the machine's name, so that equal ones are said once."""
+    """What to mind that changes nothing about the state; no machine's name, so that equal ones can be said once."""
     certain: bool = True
     """False where the source concludes what it cannot see, such as vCenter that no VirtualMachine is there; then any
     source that is certain has the word."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from velero_vmservice.core import observation
-from velero_vmservice.core.errors import NotFound, VmServiceError
+from velero_vmservice.core.errors import Forbidden, NotFound, VmServiceError
 from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import (
+    CNS_REGISTER_VOLUME,
     ENDPOINTS,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
@@ -20,7 +21,7 @@ from velero_vmservice.core.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from velero_vmservice.core.manifest import Kind, Manifest
     from velero_vmservice.core.ports import Clock, Cluster
@@ -63,6 +64,48 @@ def look(
         name=namespace,
         at=at,
         present=present or {},
+    )
+
+
+def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> observation.Observation:
+    """Observe no more of a namespace than its machines and their disks.
+
+    A kind that the cluster lacks, or forbids us, is done without, and said in `Observation.unseen`; only machines that
+    nobody lets us list raise `Forbidden`, for then nothing can be known.
+    """
+    at = clock.monotonic()
+    unseen: dict[Kind, str] = {}
+    try:
+        found = cluster.get(ObjectRef(NAMESPACE, "", namespace))
+    except NotFound:
+        found = None
+    except Forbidden as error:
+        found, unseen[NAMESPACE] = None, f"whether it is a vSphere Namespace is not known: {error}"
+    machines = cluster.read_all(VIRTUAL_MACHINE, namespace, read_machine)
+    if not machines and not cluster.served_versions(VIRTUAL_MACHINE):
+        unseen[VIRTUAL_MACHINE] = (
+            "the cluster serves no VirtualMachine: enable VM Service there, or wait until VM Operator's upgrade ends"
+        )
+    try:
+        claims = cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, observation.claim_phase)
+    except Forbidden as error:
+        claims, unseen[PERSISTENT_VOLUME_CLAIM] = (), f"whether the disks' PVCs are bound is not known: {error}"
+    disks: Sequence[Manifest] = ()
+    try:
+        disks = cluster.list(CNS_REGISTER_VOLUME, namespace)
+        if not disks and not cluster.served_versions(CNS_REGISTER_VOLUME):
+            unseen[CNS_REGISTER_VOLUME] = "how far disks are registered is not known: no CnsRegisterVolume is served"
+    except Forbidden as error:
+        unseen[CNS_REGISTER_VOLUME] = f"how far disks are registered is not known: {error}"
+    return observation.observe(
+        found,
+        {CNS_REGISTER_VOLUME: disks},
+        machines=machines,
+        claims=claims,
+        name=namespace,
+        at=at,
+        present={},
+        unseen=unseen,
     )
 
 

@@ -1,0 +1,76 @@
+"""The registration source that asks Kubernetes, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.core import kubernetes_registration
+from velero_vmservice.flows import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from velero_vmservice.core.manifest import Kind
+    from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.core.registration import Registration, State, Wanted
+
+_log = structlog.get_logger()
+
+REMEMBERED_MACHINES: Final = 20_000
+"""Since when each is in its state: twice the machines that a Supervisor is asked to hold."""
+REMEMBERED_NAMESPACES: Final = 1_000
+REMEMBERED_SECONDS: Final = 24 * 3600.0
+
+
+class KubernetesRegistration:
+    """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many machines.
+
+    What it remembers is when it first saw a state, for the states whose beginning no object tells; a new process
+    begins anew with that.
+    """
+
+    def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._first_seen: TTLCache[tuple[str, str], tuple[State, datetime]] = TTLCache(
+            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
+        self._told: TTLCache[tuple[str, Kind], bool] = TTLCache(
+            REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
+
+    @property
+    def name(self) -> str:
+        """Return `kubernetes`."""
+        return kubernetes_registration.NAME
+
+    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+        """Return what one look at the namespace says of each machine; see the port.
+
+        What the cluster lacks or forbids is told in the notes of the machines it matters to, and logged once.
+        """
+        if not machines:
+            return {}
+        observed = observe.look_at_machines(self._cluster, self._clock, namespace)
+        found = kubernetes_registration.registrations(observed, machines)
+        with self._lock:
+            for kind, words in observed.unseen.items():
+                if (namespace, kind) not in self._told:
+                    self._told[namespace, kind] = True
+                    _log.warning("registration seen in part", namespace=namespace, cause=words)
+            return {name: self._dated(namespace, one) for name, one in found.items()}
+
+    def _dated(self, namespace: str, found: Registration) -> Registration:
+        key = namespace, found.name
+        state, since = self._first_seen.get(key, (found.state, self._clock.now()))
+        if state is not found.state:
+            since = self._clock.now()
+        self._first_seen[key] = found.state, since
+        return found if found.since else replace(found, since=since)

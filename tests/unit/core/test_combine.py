@@ -1,0 +1,227 @@
+"""Expectations: the worst that anybody is certain of; nobody is believed for what they cannot see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velero_vmservice.core.combine import FROM_BEST_TO_WORST, Answer, combine, distinct_notes
+from velero_vmservice.core.registration import Registration, State
+
+NOON, LATER = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
+
+
+def says(source: str, state: State, reason: str = "", **known: Any) -> Answer:
+    one = Registration(name="web-1", state=state, reason=reason, source=source, **known)
+    return Answer(source=source, found={"web-1": one})
+
+
+def away(source: str, problem: str = "is away") -> Answer:
+    return Answer(source=source, problem=problem)
+
+
+def one(*answers: Answer) -> Registration:
+    return combine(["web-1"], answers)["web-1"]
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    kubernetes: Answer
+    vcenter: Answer
+    state: State
+    notes: tuple[str, ...] = ()
+    source: str = "vcenter"
+    reason: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+K, V = "kubernetes", "vcenter"
+CASES = [
+    Case("both say ready", says(K, State.READY), says(V, State.READY), State.READY, source="kubernetes, vcenter"),
+    Case(
+        "ready there, failed here",
+        says(K, State.READY),
+        says(V, State.FAILED, "no CNS", code="X", can_wait=False),
+        State.FAILED,
+        ("kubernetes says ready",),
+        reason="no CNS",
+        more={"code": "X", "can_wait": False},
+    ),
+    Case(
+        "what registers is more than what is absent",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.REGISTERING, percent=40),
+        State.REGISTERING,
+        more={"percent": 40},
+    ),
+    Case(
+        "restored and absent agree",
+        says(K, State.ABSENT),
+        says(V, State.RESTORED, "wait"),
+        State.RESTORED,
+        reason="wait",
+    ),
+    Case(
+        "an engine that is done before the VirtualMachine shows",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.READY),
+        State.ABSENT,
+        ("vcenter says ready",),
+        source=K,
+        reason="not registered yet",
+    ),
+    Case(
+        "the VADP restore still runs over a machine that is alive",
+        says(K, State.READY, "never lost"),
+        says(V, State.RESTORED, "VADP still restores it"),
+        State.RESTORED,
+        ("kubernetes says ready: never lost",),
+        reason="VADP still restores it",
+    ),
+    Case(
+        "vCenter concludes what it cannot see",
+        says(K, State.READY),
+        says(V, State.RESTORED, "no task was seen", certain=False, notes=("no record",)),
+        State.READY,
+        ("no record",),
+        source=K,
+    ),
+    Case(
+        "only a conclusion is there",
+        says(K, State.UNKNOWN, "not served"),
+        says(V, State.RESTORED, "in its folder", certain=False),
+        State.RESTORED,
+        ("kubernetes cannot tell: not served",),
+        reason="in its folder",
+        more={"certain": False},
+    ),
+    Case(
+        "paused by what registers it",
+        says(K, State.PAUSED, "annotation"),
+        says(V, State.REGISTERING, percent=80),
+        State.REGISTERING,
+        ("kubernetes says paused: annotation",),
+        more={"percent": 80},
+    ),
+    Case(
+        "one has no opinion and no reason",
+        says(K, State.REGISTERED, "not reconciled"),
+        says(V, State.UNKNOWN),
+        State.REGISTERED,
+        source=K,
+        reason="not reconciled",
+    ),
+    Case(
+        "neither knows",
+        says(K, State.UNKNOWN, "not served"),
+        says(V, State.UNKNOWN),
+        State.UNKNOWN,
+        source="kubernetes, vcenter",
+        reason="not served",
+    ),
+    Case(
+        "one is away",
+        says(K, State.READY),
+        away(V, "cannot log in: correct the password"),
+        State.READY,
+        ("vcenter cannot be asked: cannot log in: correct the password",),
+        source=K,
+    ),
+    Case(
+        "two tasks have failed in two ways",
+        says(K, State.FAILED, "first", code="A"),
+        says(V, State.FAILED, "second", code="B", can_wait=False),
+        State.FAILED,
+        ("kubernetes says failed: first",),
+        source="kubernetes, vcenter",
+        reason="second",
+        more={"code": "B", "can_wait": False},
+    ),
+    Case(
+        "the earlier of two times, and a person if either says so",
+        says(K, State.ABSENT, since=LATER, can_wait=False),
+        says(V, State.ABSENT, since=NOON),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        more={"since": NOON, "can_wait": False},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_the_worst_certain_answer_counts(case: Case) -> None:
+    found = one(case.kubernetes, case.vcenter)
+
+    assert (found.state, found.source, found.reason, found.notes) == (case.state, case.source, case.reason, case.notes)
+    assert {key: getattr(found, key) for key in case.more} == case.more
+
+
+def test_all_away_is_waiting_with_the_reasons() -> None:
+    found = one(away(V, "timed out"), away(K, "forbidden"))
+
+    assert (found.state, found.can_wait, found.notes) == (State.UNKNOWN, True, ())
+    assert found.reason == "kubernetes cannot be asked: forbidden; vcenter cannot be asked: timed out"
+
+
+def test_no_source_at_all_is_said() -> None:
+    assert one().reason == "no registration source is set"
+
+
+def test_a_source_that_says_nothing_of_a_machine_is_told() -> None:
+    found = one(
+        says(K, State.READY), Answer(source="engine", found={"another": Registration(name="a", state=State.READY)})
+    )
+    assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it was asked and said nothing",))
+
+
+def test_every_state_has_its_place() -> None:
+    assert sorted(FROM_BEST_TO_WORST) == sorted(State)
+
+
+def test_a_note_of_many_machines_is_said_once() -> None:
+    many = [Registration(name=f"web-{n}", state=State.READY, notes=("same", f"note {n % 2}")) for n in range(4)]
+    assert distinct_notes(many) == ("same", "note 0", "note 1")
+
+
+WORDS = st.sampled_from(["", "a", "b"])
+REGISTRATIONS = st.builds(
+    Registration,
+    name=st.just("web-1"),
+    state=st.sampled_from(State),
+    reason=WORDS,
+    code=WORDS,
+    percent=st.none() | st.integers(0, 100),
+    can_wait=st.booleans(),
+    certain=st.booleans(),
+    since=st.sampled_from([None, NOON, LATER]),
+    notes=st.lists(WORDS, max_size=2).map(tuple),
+)
+FOUND = st.none() | st.dictionaries(st.sampled_from(["web-1", "web-2"]), REGISTRATIONS)
+ANSWERS = st.dictionaries(st.sampled_from([K, V, "engine", "other"]), FOUND).map(
+    lambda given: [Answer(source=source, found=found, problem="away") for source, found in given.items()]
+)
+
+
+@given(ANSWERS, st.randoms(use_true_random=False))
+def test_the_order_of_the_sources_does_not_matter(answers: list[Answer], random: Any) -> None:
+    shuffled = list(answers)
+    random.shuffle(shuffled)
+    assert combine(["web-1", "web-2"], answers) == combine(["web-1", "web-2"], shuffled)
+
+
+@given(ANSWERS)
+def test_ready_means_that_nobody_who_is_certain_says_otherwise(answers: list[Answer]) -> None:
+    found = one(*answers)
+    said = [given for answer in answers if answer.found for given in [answer.found.get("web-1")] if given]
+    certain = {given.state for given in said if given.certain and given.state is not State.UNKNOWN}
+    if found.state is State.READY:
+        assert certain <= {State.READY}
+        assert any(given.state is State.READY for given in said)
+    if certain:
+        assert found.state is max(certain, key=FROM_BEST_TO_WORST.index)
