@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 from tests.supervisor import records
 from tests.supervisor.vcenter import Disk
 from tests.unit.builders import vm
-from velero_vmservice.adapters.record_yaml import parse_record
+from velero_vmservice.adapters.record_yaml import MAX_ALIASES, MAX_DEPTH, MAX_NODES, parse_record
 from velero_vmservice.core import record
 from velero_vmservice.core.extra_config import SPELLINGS, Key, read
 from velero_vmservice.core.record import MAX_DISKS_TEXT, MAX_PACKED, MAX_TEXT, Record, read_record
@@ -190,6 +191,13 @@ def test_the_limits_hold_what_a_cluster_can_hold() -> None:
     etcd = 1_572_864
     assert etcd < record.MAX_TEXT
     assert len(base64.b64encode(b"x" * record.MAX_TEXT)) <= record.MAX_PACKED
+
+
+def test_the_documentation_states_the_limits() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
+    limits = [f"{MAX_PACKED >> 20} MiB", f"{MAX_TEXT >> 20} MiB", f"{MAX_DISKS_TEXT >> 10} KiB", f"{MAX_DEPTH} levels"]
+    limits += [f"{MAX_NODES:,} values", f"{MAX_ALIASES} aliases"]
+    assert [limit for limit in limits if limit not in page.replace("\n", " ")] == []
 
 
 def test_secrets_are_never_unpacked() -> None:

@@ -1,0 +1,55 @@
+"""Answer a person who asks what is wrong with a registration: cause, remedy, and the checks with the names filled in.
+
+Names that are not given stay placeholders; names that are given are quoted for the shell, since they may come from a
+backup.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core.registration_errors import ErrorEntry, explain, shown
+from velero_vmservice.core.troubleshooting import FOR_CODE, TOPICS, Check, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PLACEHOLDERS: Final = {"ns": "<namespace>", "vm": "<vm>", "moid": "<moid>"}
+
+
+def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> tuple[str, ...]:
+    """Return the lines that explain a topic, or an error code or message; what is unknown is shown as it came."""
+    names = {"ns": shown(namespace), "vm": shown(vm), "moid": shown(moid)}
+    filled = {key: shlex.quote(name) if name else _PLACEHOLDERS[key] for key, name in names.items()}
+    filled["ps_vm"] = _powershell(names["vm"]) if vm else _PLACEHOLDERS["vm"]
+    if asked.strip().lower() in list(Topic):
+        found = TOPICS[Topic(asked.strip().lower())]
+        return (f"{found.title} ({found.source})", *_checks(found.checks, filled))
+    entry = explain(asked)
+    return (*_entry(entry), *_checks(FOR_CODE.get(entry.code, ()), filled))
+
+
+def _entry(entry: ErrorEntry) -> Iterator[str]:
+    if not entry.known:
+        yield entry.code or "nothing was asked"
+        yield f"no code of RegisterVM that is known here; codes are explained, and these topics: {', '.join(Topic)}"
+        return
+    yield f"{entry.code} ({entry.source})"
+    yield f"cause: {entry.cause}"
+    yield f"remedy: {entry.remedy}"
+    yield "waiting can help" if entry.can_wait else "waiting does not help: RegisterVM is not called again by itself"
+
+
+def _checks(checks: tuple[Check, ...], filled: Mapping[str, str]) -> Iterator[str]:
+    for number, check in enumerate(checks, start=1):
+        yield ""
+        yield f"{number}. {check.words.format_map(filled)}"
+        yield from (f"   {command.format_map(filled)}" for command in check.commands)
+
+
+def _powershell(name: str) -> str:
+    """Quote a name for PowerShell, whose single quotes are doubled inside a string; curly ones count as quotes too."""
+    for quote in "'\u2018\u2019\u201a\u201b":
+        name = name.replace(quote, quote * 2)
+    return f"'{name}'"

@@ -1,0 +1,237 @@
+"""The guide's troubleshooting (11.1 to 11.6) as data: for each topic and error code what to check, and how.
+
+Commands are for a person to run: they read, and what they change is said to change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.extra_config import SPELLINGS, Key
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS
+from velero_vmservice.core.registration_errors import (
+    CLAIM_FAILED,
+    DUPLICATE_BIOS_UUID,
+    EXISTS,
+    INVALID_RECORD,
+    NOT_IN_FOLDER,
+    TOO_OLD,
+    VM_NOT_FOUND,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Topic(StrEnum):
+    """What can be asked about, beside an error code."""
+
+    NOT_TRIGGERED = "not-triggered"
+    STUCK = "stuck-at-80"
+    POWER_ON = "power-on"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing to look at: what it tells, and the commands, with `{ns}`, `{vm}` and `{ps_vm}` to fill in."""
+
+    words: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """The checks of one topic, in the order in which they are worth making."""
+
+    title: str
+    source: str
+    checks: tuple[Check, ...]
+
+
+def _extra_config(key: Key) -> str:
+    spellings = ", ".join(f"'{one}'" for one in SPELLINGS[key])
+    return f"(Get-VM -Name {{ps_vm}}).ExtensionData.Config.ExtraConfig | Where-Object {{{{ $_.Key -in {spellings} }}}}"
+
+
+_RECORD: Final = Check(
+    words="the machine's ExtraConfig must hold the record of the VirtualMachine, under one of two names; without it the"
+    " VADP job lost it, or the machine is none of VM Service",
+    commands=(_extra_config(Key.MACHINE),),
+)
+_AUTOMATIC: Final = Check(
+    words="VCF 9.0 and later register by themselves only where enableAutomaticRegistration is true; earlier ones unless"
+    " disableAutomaticRegistration is true",
+    commands=(_extra_config(Key.ENABLE), _extra_config(Key.DISABLE)),
+)
+_FOLDER: Final = Check(
+    words="the machine must be in the folder that bears the namespace's name ({ns})",
+    commands=("(Get-VM -Name {ps_vm}).Folder.Name",),
+)
+_TASKS: Final = Check(
+    words="its tasks show whether RegisterVM (com.vmware.wcp.vmservice.registervm) was called, how far it is and how it"
+    f" ended; the guide gives it {TIMEOUT_SECONDS / 60:.0f} minutes",
+    commands=(
+        "Get-VM -Name {ps_vm} | Get-VIEvent -MaxSamples 100 | Where-Object {{ $_.EventTypeId -like '*RegisterVM*' }}",
+    ),
+)
+_SAME_UUID: Final = Check(
+    words="no other machine of the namespace may have the same BIOS UUID",
+    commands=(
+        "kubectl get vm -n {ns} -o custom-columns=NAME:.metadata.name,BIOS:.status.biosUUID",
+        "(Get-VM -Name {ps_vm}).ExtensionData.Config.Uuid",
+    ),
+)
+_DISKS: Final = Check(
+    words="the CnsRegisterVolumes say what keeps a disk from being registered",
+    commands=("kubectl get cnsregistervolume -n {ns} -o wide", "kubectl describe cnsregistervolume -n {ns}"),
+)
+_DATASTORE: Final = Check(
+    words="datastore: it must be accessible from the hosts of the Supervisor",
+    commands=("Get-VM -Name {ps_vm} | Get-Datastore | Select-Object Name, State, Accessible",),
+)
+_DISK_FILE: Final = Check(
+    words="disk file: each must be where the record says it is; one that still has a snapshot's child is not restored",
+    commands=("Get-VM -Name {ps_vm} | Get-HardDisk | Select-Object Name, Filename",),
+)
+_CNS: Final = Check(
+    words="CNS: its service in vCenter and the CSI driver's pods must be up",
+    commands=(
+        "service-control --status vsan-health",
+        "kubectl get pods -n vmware-system-csi",
+        "kubectl logs -n vmware-system-csi -l app=vsphere-csi-controller --all-containers --tail=100",
+    ),
+)
+_CLAIMS: Final = Check(
+    words="each PVC of the machine must be Bound; RegisterVM names those of restored disks restored-…",
+    commands=("kubectl get pvc -n {ns} -o wide",),
+)
+_STATUS: Final = Check(
+    words="registration must be complete: the VirtualMachine has a uniqueID and VirtualMachineCreated is True",
+    commands=("kubectl get vm -n {ns} {vm} -o jsonpath='{{.status}}'", "kubectl describe vm -n {ns} {vm}"),
+)
+_PAUSE: Final = Check(
+    words="nothing may pause it; once no RegisterVM task runs any more, this changes it back",
+    commands=(
+        "kubectl get vm -n {ns} {vm} -o jsonpath='{{.metadata.annotations}}'",
+        f"kubectl annotate vm -n {{ns}} {{vm}} {' '.join(f'{one}-' for one in policy.PAUSE_ANNOTATIONS)}",
+    ),
+)
+_EVENTS: Final = Check(
+    words="its events",
+    commands=("kubectl get events -n {ns} --field-selector involvedObject.name={vm}",),
+)
+
+TOPICS: Final[Mapping[Topic, Advice]] = {
+    Topic.NOT_TRIGGERED: Advice(
+        title="registration is not triggered: there is a restored machine, and no RegisterVM task",
+        source="guide 11.1",
+        checks=(
+            _TASKS,
+            _RECORD,
+            _AUTOMATIC,
+            _FOLDER,
+            Check(
+                words="the VADP restore must have ended; a machine that is being reverted to a snapshot is not"
+                " registered by itself (guide 7.2.1)",
+                commands=(f"kubectl get vm -n {{ns}} {{vm}} -o yaml | grep {policy.SNAPSHOT_REVERT_ANNOTATION}",),
+            ),
+            Check(
+                words="WCP's log says what it saw (on vCenter)",
+                commands=("grep auto-vm-register /var/log/vmware/wcp/wcpsvc.log | tail -n 100",),
+            ),
+            Check(
+                words="if all that is well and a few minutes have passed, call RegisterVM once by hand; this changes"
+                " Kubernetes, cannot be cancelled and must not be repeated while its task runs",
+                commands=("dcli com vmware vcenter namespaces instances register-VM --namespace {ns} --vm {moid}",),
+            ),
+        ),
+    ),
+    Topic.STUCK: Advice(
+        title="RegisterVM stands at 80 %: it waits for disks that are not registered",
+        source="guide 11.3",
+        checks=(_DISKS, _DATASTORE, _DISK_FILE, _CNS, _CLAIMS, _TASKS),
+    ),
+    Topic.POWER_ON: Advice(
+        title="the restored machine does not power on",
+        source="guide 11.4",
+        checks=(
+            _STATUS,
+            _PAUSE,
+            Check(
+                words="it comes back PoweredOff and stays so until somebody asks; a group powers its members, and waits"
+                " for every one of them",
+                commands=(
+                    "kubectl get vm -n {ns} {vm} -o jsonpath='{{.spec.powerState}} {{.spec.groupName}}'",
+                    "kubectl get virtualmachinegroup -n {ns} -o wide",
+                ),
+            ),
+            Check(
+                words="an annotation that keeps it from being powered on is an administrator's to take away",
+                commands=(f"kubectl get vm -n {{ns}} {{vm}} -o yaml | grep {policy.POWER_ON_CHECK_PREFIX}",),
+            ),
+            _CLAIMS,
+            _EVENTS,
+            Check(
+                words="VM Operator's log",
+                commands=("kubectl logs -n vmware-system-vmop -l app=vmware-system-vmop --all-containers --tail=100",),
+            ),
+        ),
+    ),
+    Topic.NETWORK: Advice(
+        title="the restored machine has no network",
+        source="guide 11.5",
+        checks=(
+            Check(
+                words="what it asks for, and what it has; no address is shown while it is off or without VMware Tools",
+                commands=(
+                    "kubectl get vm -n {ns} {vm} -o jsonpath='{{.spec.network}}'",
+                    "kubectl get vm -n {ns} {vm} -o jsonpath='{{.status.network}}'",
+                ),
+            ),
+            Check(
+                words="restore to new: cloud-init runs again at the first power-on and configures the network anew;"
+                " until then the old settings are in force",
+                commands=("kubectl get vm -n {ns} {vm} -o jsonpath='{{.spec.bootstrap.cloudInit.instanceID}}'",),
+            ),
+            Check(
+                words="DHCP: the address may be another one than before, after either kind of restore; look for its"
+                " lease and renew it in the guest",
+            ),
+            Check(
+                words="static address: a restore in place keeps it; after a restore to new it must be free and of the"
+                " network that the machine is on now",
+                commands=(
+                    "kubectl get vm -n {ns} -o custom-columns=NAME:.metadata.name,IP4:.status.network.primaryIP4",
+                ),
+            ),
+            Check(
+                words="DNS and load balancer: records and rules that name the old address must be corrected; a"
+                " VirtualMachineService follows by itself",
+                commands=("kubectl get virtualmachineservice,endpoints -n {ns} -o wide",),
+            ),
+            Check(
+                words="the networks it names must exist here; with VPC networking they can be mapped when RegisterVM is"
+                " called (VCF 9.0+)",
+                commands=("kubectl get subnets,subnetsets -n {ns}",),
+            ),
+            _EVENTS,
+        ),
+    ),
+}
+
+FOR_CODE: Final[Mapping[str, tuple[Check, ...]]] = {
+    VM_NOT_FOUND: (
+        Check(words="the machine's id (the part after VirtualMachine-)", commands=("(Get-VM -Name {ps_vm}).Id",)),
+    ),
+    DUPLICATE_BIOS_UUID: (_SAME_UUID,),
+    NOT_IN_FOLDER: (_FOLDER,),
+    INVALID_RECORD: (_RECORD,),
+    EXISTS: (_STATUS,),
+    CLAIM_FAILED: (_DISKS, _DATASTORE, _DISK_FILE, _CNS, _CLAIMS),
+    TOO_OLD: (_RECORD,),
+}
+"""What to check after an error of RegisterVM; nothing for codes that are not here."""

@@ -1,0 +1,139 @@
+"""Expectations: the guide's checks (11.1 to 11.5) as commands that a person can run as they stand."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from velero_vmservice.core.advice import advise
+from velero_vmservice.core.registration_errors import PREFIX, TABLE
+from velero_vmservice.core.troubleshooting import FOR_CODE, TOPICS, Topic
+
+CODES = [entry.code for entry in TABLE]
+
+
+def commands(asked: str, **names: str) -> list[str]:
+    return [line.strip() for line in advise(asked, **names) if line.startswith("   ")]
+
+
+def test_every_topic_has_its_checks_in_the_guides_order() -> None:
+    assert list(TOPICS) == list(Topic)
+    titles = [advise(topic)[0] for topic in Topic]
+    assert [title.rpartition("(")[2] for title in titles] == [
+        "guide 11.1)",
+        "guide 11.3)",
+        "guide 11.4)",
+        "guide 11.5)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "wanted"),
+    [
+        (
+            "not-triggered",
+            [
+                "vmservice.virtualmachine.resource.yaml",
+                "vmservice.vmoperator.vmware.com/vm-resource-yaml",
+                "vmservice.virtualmachine.enableAutomaticRegistration",
+                "vmservice.vmoperator.vmware.com/disable-auto-registration",
+                "(Get-VM -Name 'web-1').Folder.Name",
+                "snapshot-revert-in-progress",
+                "grep auto-vm-register /var/log/vmware/wcp/wcpsvc.log",
+                "register-VM --namespace shop --vm vm-12",
+            ],
+        ),
+        (
+            "stuck-at-80",
+            [
+                "kubectl describe cnsregistervolume -n shop",
+                "Get-Datastore",
+                "Get-HardDisk",
+                "kubectl get pods -n vmware-system-csi",
+                "kubectl get pvc -n shop",
+            ],
+        ),
+        (
+            "power-on",
+            [
+                "kubectl get vm -n shop web-1 -o jsonpath='{.status}'",
+                "vmoperator.vmware.com/paused- vmoperator.vmware.com/pause-reconcile- vmoperator.vmware.com/pause-",
+                "kubectl get events -n shop --field-selector involvedObject.name=web-1",
+                "kubectl logs -n vmware-system-vmop",
+            ],
+        ),
+        (
+            "network",
+            [
+                "kubectl get vm -n shop web-1 -o jsonpath='{.spec.network}'",
+                "kubectl get vm -n shop web-1 -o jsonpath='{.status.network}'",
+                "{.spec.bootstrap.cloudInit.instanceID}",
+                "kubectl get virtualmachineservice,endpoints -n shop",
+            ],
+        ),
+    ],
+)
+def test_a_topics_commands_bear_the_real_names(topic: str, wanted: list[str]) -> None:
+    found = "\n".join(commands(topic, namespace="shop", vm="web-1", moid="vm-12"))
+    assert [one for one in wanted if one not in found] == []
+    assert "<" not in found
+    assert "{ns}" not in found
+
+
+@pytest.mark.parametrize("cause", ["DHCP:", "static address:", "DNS and load balancer:"])
+def test_no_network_has_the_guides_three_causes(cause: str) -> None:
+    assert any(cause in line for line in advise(Topic.NETWORK))
+
+
+@pytest.mark.parametrize("cause", ["datastore:", "disk file:", "CNS:"])
+def test_standing_at_80_percent_has_the_guides_three_causes(cause: str) -> None:
+    assert any(cause in line for line in advise(Topic.STUCK))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_has_its_cause_its_remedy_and_what_to_check(code: str) -> None:
+    first, cause, remedy, waiting, *checks = advise(f"task failed: {code}", namespace="shop", vm="web-1")
+    assert first.startswith(f"{code} (")
+    assert cause.startswith("cause: ")
+    assert remedy.startswith("remedy: ")
+    assert waiting.startswith("waiting ")
+    assert bool(checks) is (code in FOR_CODE)
+
+
+def test_every_code_that_is_an_error_has_something_to_check() -> None:
+    assert sorted(FOR_CODE) == sorted(code for code in CODES if code.startswith(PREFIX))
+
+
+def test_names_that_are_not_given_stay_placeholders() -> None:
+    assert "kubectl describe vm -n <namespace> <vm>" in commands(Topic.POWER_ON)
+
+
+def test_what_is_unknown_is_shown_as_it_came_with_what_can_be_asked() -> None:
+    first, second = advise("Boom: no idea")
+    assert first == "Boom: no idea"
+    assert second.endswith("these topics: not-triggered, stuck-at-80, power-on, network")
+    assert advise("")[0] == "nothing was asked"
+
+
+@pytest.mark.parametrize("hostile", ["x; rm -rf /", "$(id)", "a'b", "a\nb", "{vm}", "`id`"])
+def test_a_hostile_name_stays_one_word(hostile: str) -> None:
+    for topic in Topic:
+        for line in commands(topic, namespace="shop", vm=hostile):
+            assert "\n" not in line
+    (described,) = [one for one in commands(Topic.POWER_ON, namespace="shop", vm=hostile) if " describe " in one]
+    assert shlex.split(described)[-1] == hostile.replace("\n", " ")
+    (folder,) = commands(f"{PREFIX}NotFoundInNamespaceFolder", vm=hostile)
+    assert folder == f"(Get-VM -Name '{hostile.replace(chr(10), ' ').replace(chr(39), chr(39) * 2)}').Folder.Name"
+
+
+def test_nothing_that_is_advised_deletes() -> None:
+    everything = " ".join(command for topic in (*Topic, *CODES) for command in commands(topic)).lower()
+    assert "delete" not in everything
+    assert "remove" not in everything
+
+
+def test_the_documentation_names_every_topic() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
+    assert [topic for topic in Topic if f"`{topic}`" not in page] == []
