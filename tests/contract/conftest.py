@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.contract.object_store_contract", "tests.contract.cluster_contract", "tests.registration_engine.asking"
+    "tests.contract.object_store_contract",
+    "tests.contract.cluster_contract",
+    "tests.contract.registration_contract",
+    "tests.registration_engine.asking",
 )
 
 from tests.contract import s3_servers  # noqa: E402 - after the registration above

@@ -1,0 +1,147 @@
+"""What every RegistrationSource must hold. Subclass, give a `scene` fixture, and pytest runs the suite.
+
+A scene holds a source and the world that it looks at. Sources see different parts of it, so the suite asks only for
+what all must tell alike: whom they answer for, that nothing is ready before it is, that they ask anew, how they fail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.registration import State, Wanted
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from velero_vmservice.core.ports import RegistrationSource
+    from velero_vmservice.core.registration import Registration
+
+
+class Scene(Protocol):
+    """A world in which machines are restored, registered and lost, and the source that tells of it."""
+
+    namespace: str
+    """Where the machines are; nothing is there at first."""
+    settled: State
+    """What the source says at best of a registered machine that is well: READY, unless it cannot see that much."""
+
+    @property
+    def source(self) -> RegistrationSource:
+        """Return the source under test."""
+
+    def register(self, name: str) -> None:
+        """Let a machine be registered and become ready; its instance UUID is `instance-of-NAME`."""
+
+    def begin(self, name: str) -> None:
+        """Let its registration have begun and not ended."""
+
+    def lose(self, name: str) -> None:
+        """Take the machine away."""
+
+    def away(self) -> AbstractContextManager[object]:
+        """Let what the source asks be away until the block ends."""
+
+    def denying(self) -> AbstractContextManager[object]:
+        """Let what the source asks deny it until the block ends."""
+
+    def requests(self) -> int:
+        """Return how many requests the source has made so far."""
+
+
+class RegistrationContract:
+    """The suite."""
+
+    @pytest.fixture(name="scene")
+    def _scene(self) -> Scene:
+        """Return an empty scene."""
+        raise NotImplementedError
+
+    def look(self, scene: Scene, name: str = "web-1") -> Registration:
+        """Ask for one machine."""
+        return scene.source.observe(scene.namespace, [wanted(name)])[name]
+
+    def test_a_registered_machine_is_told_with_the_source_that_tells(self, scene: Scene) -> None:
+        scene.register("web-1")
+        found = self.look(scene)
+
+        assert (found.name, found.state, found.can_wait) == ("web-1", scene.settled, True)
+        assert found.source == scene.source.name
+        assert scene.source.name == scene.source.name.strip().lower() != ""
+
+    def test_whoever_is_asked_for_is_answered_for_and_nobody_else(self, scene: Scene) -> None:
+        for name in ("web-1", "web-2"):
+            scene.register(name)
+        found = scene.source.observe(scene.namespace, [wanted("web-2"), wanted("nowhere"), wanted("web-1")])
+
+        assert sorted(found) == ["nowhere", "web-1", "web-2"]
+        assert {name: one.name for name, one in found.items()} == {name: name for name in found}
+
+    def test_a_machine_that_is_nowhere_is_not_told_to_be_anywhere(self, scene: Scene) -> None:
+        scene.register("web-1")
+        found = self.look(scene, "nowhere")
+
+        assert found.state in (State.ABSENT, State.UNKNOWN)
+        assert found.reason
+
+    def test_another_namespace_is_another_world(self, scene: Scene) -> None:
+        scene.register("web-1")
+        found = scene.source.observe("no-such-namespace", [wanted("web-1")])
+        assert found["web-1"].state in (State.ABSENT, State.UNKNOWN)
+
+    def test_a_machine_is_not_ready_before_its_registration_ends(self, scene: Scene) -> None:
+        scene.begin("web-1")
+        found = self.look(scene)
+
+        assert found.state not in (State.READY, State.UNKNOWN)
+        assert found.reason
+        assert "\n" not in str(found)
+
+    def test_no_answer_is_stale(self, scene: Scene) -> None:
+        scene.begin("web-1")
+        states = [self.look(scene).state]
+        scene.register("web-1")
+        states.append(self.look(scene).state)
+        scene.lose("web-1")
+        states.append(self.look(scene).state)
+
+        assert states[1] is scene.settled
+        assert states[0] is not scene.settled
+        assert states[2] in (State.ABSENT, State.UNKNOWN)
+
+    def test_many_machines_cost_no_more_requests_than_one(self, scene: Scene) -> None:
+        for number in range(30):
+            scene.register(f"web-{number}")
+        self.look(scene)  # whatever a first look costs once
+        counts = []
+        for many in ([wanted("web-0")], [wanted(f"web-{number}") for number in range(30)]):
+            before = scene.requests()
+            found = scene.source.observe(scene.namespace, many)
+            counts.append(scene.requests() - before)
+            assert {one.state for one in found.values()} == {scene.settled}
+
+        assert counts[0] == counts[1] > 0
+
+    def test_asking_for_nobody_asks_nobody(self, scene: Scene) -> None:
+        before = scene.requests()
+        assert scene.source.observe(scene.namespace, []) == {}
+        assert scene.requests() == before
+
+    def test_a_source_that_is_away_says_so_and_comes_back(self, scene: Scene) -> None:
+        scene.register("web-1")
+        assert self.look(scene).state is scene.settled
+        with scene.away(), pytest.raises(Unavailable):
+            self.look(scene)
+        assert self.look(scene).state is scene.settled
+
+    def test_a_source_that_is_denied_says_so_and_comes_back(self, scene: Scene) -> None:
+        scene.register("web-1")
+        with scene.denying(), pytest.raises(Forbidden):
+            self.look(scene)
+        assert self.look(scene).state is scene.settled
+
+
+def wanted(name: str) -> Wanted:
+    return Wanted(name=name, instance_uuid=f"instance-of-{name}")

@@ -1,0 +1,228 @@
+"""The registration contract on a source in memory and on Kubernetes, and what is Kubernetes' own."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kubernetes import client
+
+from tests.clock import SettableClock
+from tests.contract.registration_contract import RegistrationContract, Scene, wanted
+from tests.supervisor.api_resources import resources
+from tests.supervisor.kmock_api import EmulatedApi, emulated_api
+from tests.supervisor.machines import two_tier
+from tests.supervisor.register_steps import Step
+from tests.supervisor.supervisor import Supervisor
+from tests.unit.builders import claim, registration, vm, vsphere_namespace
+from velero_vmservice.adapters.kubernetes import KubernetesCluster
+from velero_vmservice.adapters.memory_registration import MemoryRegistration
+from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.facts import machine_facts
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
+from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from velero_vmservice.core.errors import VmServiceError
+
+
+class MemoryScene:
+    namespace = "shop"
+    settled = State.READY
+
+    def __init__(self) -> None:
+        self.source = MemoryRegistration()
+
+    def register(self, name: str) -> None:
+        self.source.tell(self.namespace, Registration(name=name, state=State.READY))
+
+    def begin(self, name: str) -> None:
+        begun = Registration(name=name, state=State.REGISTERING, percent=40, reason="restores its Secrets")
+        self.source.tell(self.namespace, begun)
+
+    def lose(self, name: str) -> None:
+        self.source.forget(self.namespace, name)
+
+    @contextmanager
+    def away(self, error: VmServiceError | None = None) -> Iterator[None]:
+        self.source.calls.fail("observe", error or Unavailable("away"))
+        yield
+        self.source.calls.heal()
+
+    def denying(self) -> Any:
+        return self.away(Forbidden("denied"))
+
+    def requests(self) -> int:
+        return self.source.calls.counts["observe"]
+
+
+class TestMemory(RegistrationContract):
+    @pytest.fixture(name="scene")
+    def _scene(self) -> Scene:
+        return MemoryScene()
+
+    def test_it_says_what_it_was_told(self, scene: MemoryScene) -> None:
+        scene.begin("web-1")
+        found = self.look(scene)
+        assert str(found) == "registering (40 %, restore additional resources): restores its Secrets"
+
+
+class KubernetesScene:
+    settled = State.READY
+
+    def __init__(self, api: EmulatedApi) -> None:
+        self.api = api
+        self.clock = SettableClock()
+        self.namespace = f"test-{uuid.uuid4().hex[:8]}"
+        settings = client.Configuration()
+        settings.host = api.url
+        self.cluster = KubernetesCluster(settings, timeout_seconds=5.0, clock=self.clock)
+        self.source = KubernetesRegistration(cluster=self.cluster, clock=self.clock)
+        api.seed([vsphere_namespace(self.namespace)])
+        self._player = Supervisor(api.client).cluster
+
+    def register(self, name: str) -> None:
+        self.lose(name)
+        disk = claim(f"disk-of-{name}") | {"spec": {}}
+        disk["metadata"]["namespace"] = self.namespace
+        self.api.seed([vm(name, namespace=self.namespace, claims=[f"disk-of-{name}"]), disk])
+
+    def begin(self, name: str) -> None:
+        paused = {"annotations": {"vmoperator.vmware.com/paused": "true"}}
+        self.api.seed([vm(name, namespace=self.namespace, meta=paused)])
+
+    def lose(self, name: str) -> None:
+        found = self._player.get("VirtualMachine", name, self.namespace)
+        if found is not None:
+            self._player.delete(found)
+
+    def away(self) -> Any:
+        return self.api.outage()
+
+    def denying(self) -> Any:
+        return self.forbidding("virtualmachines")
+
+    def forbidding(self, resource: str) -> Any:
+        """Deny a resource as RBAC does."""
+        return self.api.fails(403, resource=resource, message=f'User "velero" cannot list resource "{resource}"')
+
+    def requests(self) -> int:
+        return self.api.count("list") + self.api.count("get")
+
+
+@pytest.fixture(name="api", scope="module")
+def _api() -> Iterator[EmulatedApi]:
+    with emulated_api() as api:
+        yield api
+
+
+class TestKubernetes(RegistrationContract):
+    @pytest.fixture(name="scene")
+    def _scene(self, api: EmulatedApi) -> Scene:
+        return KubernetesScene(api)
+
+    @pytest.mark.parametrize(
+        ("resource", "note"),
+        [
+            ("persistentvolumeclaims", "whether the disks' PVCs are bound is not known"),
+            ("cnsregistervolumes", "how far disks are registered is not known"),
+        ],
+    )
+    def test_a_kind_that_is_forbidden_is_done_without_and_noted(
+        self, scene: KubernetesScene, resource: str, note: str
+    ) -> None:
+        scene.register("web-1")
+        with scene.forbidding(resource):
+            found = self.look(scene)
+
+        assert found.state is State.READY
+        assert len(found.notes) == 1
+        assert found.notes[0].startswith(note)
+        assert self.look(scene).notes == ()
+
+    def test_a_namespace_that_may_not_be_read_is_taken_for_one_of_vcenters(self, scene: KubernetesScene) -> None:
+        with scene.forbidding("namespaces"):
+            found = self.look(scene)
+        assert (found.state, found.reason, found.can_wait) == (State.ABSENT, "not registered yet", True)
+
+    def test_a_state_lasts_since_it_was_first_seen(self, scene: KubernetesScene) -> None:
+        began = scene.clock.now()
+        scene.begin("web-1")
+        assert self.look(scene).since == began
+        scene.clock.advance(60)
+        assert self.look(scene).since == began
+        scene.register("web-1")
+        assert self.look(scene).since == scene.clock.now()
+
+    def test_a_whole_look_costs_four_requests(self, scene: KubernetesScene) -> None:
+        self.look(scene)
+        before = scene.requests()
+        self.look(scene)
+        assert scene.requests() - before == 4
+
+
+def test_kinds_that_a_cluster_lacks_are_told() -> None:
+    with emulated_api(resources(without=["cnsregistervolumes"])) as api:
+        scene = KubernetesScene(api)
+        scene.register("web-1")
+        (found,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
+        assert (found.state, found.notes) == (
+            State.READY,
+            ("how far disks are registered is not known: no CnsRegisterVolume is served",),
+        )
+    with emulated_api(resources(versions=())) as api:
+        scene = KubernetesScene(api)
+        (found,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
+        assert found.state is State.UNKNOWN
+        assert found.reason.startswith("the cluster serves no VirtualMachine: ")
+
+
+def test_every_step_of_a_real_registration_is_told() -> None:
+    """The player restores a machine as WCP does, one step after the other."""
+    with emulated_api() as api:
+        supervisor = Supervisor(api.client)
+        supervisor.deploy(two_tier(web=0))
+        scene = KubernetesScene(api)
+        ref = ObjectRef(VIRTUAL_MACHINE, "shop", "shop-db-1")
+        captured = Wanted(name=ref.name, facts=machine_facts(scene.cluster.get(ref)), captured_at=scene.clock.now())
+
+        def state() -> State:
+            return scene.source.observe("shop", [captured])[ref.name].state
+
+        states = {"before": state()}
+        point = supervisor.back_up("shop")
+        supervisor.lose("shop")
+        states["lost"] = state()
+        task = supervisor.restore(point, ref.name)
+        for step in Step:
+            task.run_to(step)
+            states[step.name] = state()
+        supervisor.operator.settle("shop")
+        states["settled"] = state()
+
+    assert states == {
+        "before": State.READY,
+        "lost": State.ABSENT,
+        **{step.name: State.ABSENT for step in Step if step < Step.MACHINE},
+        "MACHINE": State.PAUSED,
+        "COMPLETE": State.REGISTERED,
+        "settled": State.READY,
+    }
+
+
+def test_a_machine_is_told_from_its_disks(api: EmulatedApi) -> None:
+    scene = KubernetesScene(api)
+    disk = registration("disk-of-web-1", error="datastore ds-1 is not accessible")
+    disk["metadata"]["namespace"] = scene.namespace
+    scene.register("web-1")
+    api.seed([disk])
+    found = scene.source.observe(scene.namespace, [wanted("web-1")])["web-1"]
+
+    assert found.state is State.REGISTERING
+    assert "look at its datastore: it is not accessible" in found.reason
+    assert isinstance(scene.cluster.get(ObjectRef(VIRTUAL_MACHINE, scene.namespace, "web-1")), Manifest)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.clock import SettableClock
+from tests.unit.builders import vm, vsphere_namespace
+from velero_vmservice.adapters.memory_cluster import MemoryCluster
+from velero_vmservice.adapters.memory_registration import MemoryRegistration
+from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
+from velero_vmservice.flows.registration_sources import RegistrationSources
+
+WEB = [Wanted(name="web-1"), Wanted(name="web-2")]
+
+
+@pytest.fixture(name="engine")
+def _engine() -> MemoryRegistration:
+    engine = MemoryRegistration("engine")
+    engine.tell(
+        "shop",
+        Registration(name="web-1", state=State.READY),
+        Registration(name="web-2", state=State.REGISTERING, percent=40),
+    )
+    return engine
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> MemoryCluster:
+    cluster = MemoryCluster()
+    cluster.seed(vsphere_namespace(), vm("web-1"))
+    return cluster
+
+
+@pytest.fixture(name="sources")
+def _sources(cluster: MemoryCluster, engine: MemoryRegistration) -> RegistrationSources:
+    return RegistrationSources([engine, KubernetesRegistration(cluster=cluster, clock=SettableClock())])
+
+
+def test_each_source_is_asked_once_and_one_answer_comes_of_it(
+    sources: RegistrationSources, engine: MemoryRegistration
+) -> None:
+    found = sources.observe("shop", WEB)
+
+    assert sources.names == ("engine", "kubernetes")
+    assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.REGISTERING}
+    assert (found["web-1"].source, found["web-2"].percent) == ("engine, kubernetes", 40)
+    assert engine.calls.counts["observe"] == 1
+
+
+def test_asking_for_nobody_asks_no_source(sources: RegistrationSources, engine: MemoryRegistration) -> None:
+    assert sources.observe("shop", []) == {}
+    assert not engine.calls.made
+
+
+def test_a_source_that_is_away_is_a_note(sources: RegistrationSources, engine: MemoryRegistration) -> None:
+    engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
+    found = sources.observe("shop", WEB)
+
+    assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.ABSENT}
+    assert found["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
+
+
+def test_where_all_are_away_every_machine_waits(
+    sources: RegistrationSources, engine: MemoryRegistration, cluster: MemoryCluster
+) -> None:
+    engine.calls.fail("observe", Unavailable("away"), times=1)
+    cluster.calls.fail("list", Forbidden("denied"), on="VirtualMachine shop", times=1)
+    found = sources.observe("shop", WEB)
+
+    assert {(one.state, one.can_wait) for one in found.values()} == {(State.UNKNOWN, True)}
+    assert found["web-2"].reason == "engine cannot be asked: away; kubernetes cannot be asked: denied"
+    assert sources.observe("shop", WEB)["web-1"].state is State.READY
+
+
+def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
+    source = KubernetesRegistration(cluster=cluster, clock=SettableClock())
+    cluster.calls.fail("list", Forbidden("claims are denied"), on="PersistentVolumeClaim")
+    with capture_logs() as logged:
+        for _ in range(3):
+            source.observe("shop", WEB)
+
+    (entry,) = logged
+    assert (entry["event"], entry["namespace"]) == ("registration seen in part", "shop")
+    assert "claims are denied" in entry["cause"]
