@@ -1,16 +1,19 @@
-"""The registration contract on a source in memory and on Kubernetes, and what is Kubernetes' own."""
+"""The registration contract on a source in memory, a registration engine and Kubernetes, and what is the latter's own."""
 
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from kubernetes import client
 
 from tests.clock import SettableClock
 from tests.contract.registration_contract import RegistrationContract, Scene, wanted
+from tests.registration_engine.engine import ReferenceEngine, serving
+from tests.registration_engine.scripted import Refusing
 from tests.supervisor.api_resources import resources
 from tests.supervisor.kmock_api import EmulatedApi, emulated_api
 from tests.supervisor.machines import two_tier
@@ -19,11 +22,14 @@ from tests.supervisor.supervisor import Supervisor
 from tests.unit.builders import claim, registration, vm, vsphere_namespace
 from velero_vmservice.adapters.kubernetes import KubernetesCluster
 from velero_vmservice.adapters.memory_registration import MemoryRegistration
+from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.core.errors import Forbidden, Unavailable
 from velero_vmservice.core.facts import machine_facts
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
 from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.engine_settings import EngineSettings
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
+from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +76,54 @@ class TestMemory(RegistrationContract):
         scene.begin("web-1")
         found = self.look(scene)
         assert str(found) == "registering (40 %, restore additional resources): restores its Secrets"
+
+
+class EngineScene:
+    namespace = "shop"
+    settled = State.READY
+
+    def __init__(self, serving_them: ExitStack) -> None:
+        self._engine = ReferenceEngine()
+        self._serving = serving_them
+        target = serving_them.enter_context(serving(self._engine))
+        self._port = int(target.rpartition(":")[2])
+        self.source = RegistrationEngine(EngineSettings(target=target, insecure=True), SettableClock())
+
+    def register(self, name: str) -> None:
+        self._put(pb.Registration(name=name, state=pb.STATE_READY))
+
+    def begin(self, name: str) -> None:
+        begun = {"state": pb.STATE_REGISTERING, "percent": 40, "message": "restores its Secrets"}
+        self._put(pb.Registration(name=name, **begun))
+
+    def lose(self, name: str) -> None:
+        self._put(pb.Registration(name=name, state=pb.STATE_ABSENT))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self._serving.close()
+        yield
+        self._serving.enter_context(serving(self._engine, port=self._port))
+
+    @contextmanager
+    def denying(self) -> Iterator[None]:
+        self._serving.close()
+        with serving(Refusing(grpc.StatusCode.PERMISSION_DENIED, "not you"), port=self._port):
+            yield
+        self._serving.enter_context(serving(self._engine, port=self._port))
+
+    def requests(self) -> int:
+        return len(self._engine.questions)
+
+    def _put(self, registration: pb.Registration) -> None:
+        self._engine.put(self.namespace, registration, instance_uuid=f"instance-of-{registration.name}")
+
+
+class TestEngine(RegistrationContract):
+    @pytest.fixture(name="scene")
+    def _scene(self) -> Iterator[Scene]:
+        with ExitStack() as serving_them:
+            yield EngineScene(serving_them)
 
 
 class KubernetesScene:
