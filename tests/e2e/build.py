@@ -91,6 +91,7 @@ ALL_TOOLS = (
         package="github.com/vmware-tanzu/velero-plugin-for-aws/velero-plugin-for-aws",
     ),
     Tool(name="velero-plugin-for-vsphere", module="vsphere-standin", package="."),
+    Tool(name="vcsim", module="vcsim", package="."),
 )
 
 CRD_SOURCES = (
