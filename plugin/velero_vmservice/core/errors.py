@@ -84,3 +84,7 @@ class Unavailable(VmServiceError):
 
     code = "unavailable"
     transient = True
+
+
+class NotSent(Unavailable):
+    """The request did not reach the other side for certain; where a call must not be made twice, that matters."""

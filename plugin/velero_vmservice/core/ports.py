@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+    from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.registration import Registration, Wanted
+    from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
 
 Read = TypeVar("Read")
 
@@ -146,3 +148,36 @@ class RegistrationSource(Protocol):
         MUST answer for every machine, `State.UNKNOWN` included. Raises `Unavailable` while the source is away or
         slow, `Forbidden` when it denies, `InvalidSettings` when it is set up wrongly; never answers from a stale look.
         """
+
+
+class VsphereInventory(Protocol):
+    """The machines of a vSphere Namespace as vCenter has them."""
+
+    def look(
+        self, namespace: str, wanted: Collection[Wanted], *, folders: Collection[str] = ()
+    ) -> Sequence[VsphereMachine]:
+        """Return every machine in the namespace's folder and below, and of the wanted ones those that lie elsewhere.
+
+        `folders` are the managed object ids of that folder, where they are known; else it is found by its name. Costs
+        a bounded number of requests however many machines are wanted. ExtraConfig of any content MUST be survived.
+        `seen` is left as it is. Raises `Unavailable` while vCenter is away or slow, `Forbidden` when it denies,
+        `InvalidSettings` when it is set up wrongly.
+        """
+
+
+class RegisterVm(Protocol):
+    """Calls WCP's RegisterVM, which can be neither repeated nor cancelled."""
+
+    def call(self, namespace: str, moid: str, override: NetworkOverride) -> str:
+        """Call it once, and return the id of its task.
+
+        MUST NOT send a second request once a first may have been understood. Raises `NotSent` if the request did not
+        reach vCenter for certain, `Unavailable` if nobody knows whether it did, `AlreadyExists` for
+        AlreadyInDesiredState, and any other error of ours if vCenter refused the call.
+        """
+
+    def task(self, task_id: str) -> RegisterTask:
+        """Return how far a task is; `TaskState.UNKNOWN` if vCenter does not know it. Raises as the inventory does."""
+
+    def latest(self, moid: str, since: datetime) -> RegisterTask | None:
+        """Return the newest RegisterVM task of a machine that was queued at `since` or later. Raises likewise."""

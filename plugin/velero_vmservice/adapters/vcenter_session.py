@@ -1,0 +1,229 @@
+"""Sessions with vCenter: one for SOAP and one for REST, each kept until it expires and then made anew.
+
+The password is read at login and kept nowhere. A refused login is not repeated for a while: vCenter locks an account
+after five within three minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import ssl
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import certifi
+import requests
+import structlog
+
+from velero_vmservice.adapters import vcenter_sdk
+from velero_vmservice.adapters.vcenter_errors import from_answer, rest_translated, translated, wrong_login
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from velero_vmservice.adapters.vcenter_sdk import Sdk
+    from velero_vmservice.adapters.vcenter_settings import VCenterSettings
+    from velero_vmservice.core.ports import Clock
+
+log = structlog.get_logger()
+Answer = TypeVar("Answer")
+
+LOGIN_PAUSE_SECONDS: Final = 90.0
+"""Between two logins with a password that was refused."""
+LONGEST_ANSWER: Final = 1024 * 1024
+"""Bytes of a REST answer: a task's id, or an error."""
+_IDLE_SECONDS: Final = 30
+"""A connection that was idle for longer is not used again: what is in between may have dropped it."""
+_SESSION_PATH: Final = "/rest/com/vmware/cis/session"
+"""Served by every release and by the simulator; /api/session is not."""
+_SESSION_HEADER: Final = "vmware-api-session-id"
+
+
+class VCenterSession:
+    """Asks vCenter; safe to use from several threads."""
+
+    def __init__(self, settings: VCenterSettings, *, clock: Clock) -> None:
+        """Load pyvmomi and the CA file; raises `InvalidSettings` if either is not there. Connects when first used."""
+        self.sdk: Sdk = vcenter_sdk.load()
+        self.requests_made = 0
+        """Requests so far, logins included."""
+        self._settings = settings
+        self._clock = clock
+        self._trust = _trust(settings)
+        self._lock = threading.RLock()
+        self._content: Any = None
+        self._token = ""
+        self._refused: tuple[str, float, Forbidden] | None = None
+
+    def soap(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
+        """Return what `ask` makes of the service content; it MUST only read, for it may run twice."""
+        tried = f"cannot {what} at {self._settings}"
+        with translated(tried, self.sdk):
+            content = self._login(tried)
+            try:
+                return ask(content)
+            except self.sdk.vim.fault.NotAuthenticated:
+                log.info("vCenter session expired", server=self._settings.server, api="soap")
+                return ask(self._login(tried, instead_of=content))
+
+    def moref(self, kind: str, moid: str) -> Any:
+        """Return the managed object with that id; nothing is asked."""
+        return getattr(self.sdk.vim, kind)(moid)
+
+    def current_time(self) -> datetime:
+        """Return vCenter's time."""
+
+        def ask(content: Any) -> datetime:
+            now: datetime = self.sdk.vim.ServiceInstance("ServiceInstance", content.sessionManager._stub).CurrentTime()  # noqa: SLF001
+            return now
+
+        return self.soap("read the time", ask)
+
+    def post(self, what: str, path: str, body: Any) -> Any:
+        """POST to the REST API and return the answer's JSON.
+
+        The request is sent again only if vCenter answered that its session is not valid: then nothing was done.
+        """
+        tried = f"cannot {what} at {self._settings}"
+        token = self._rest_login(tried)
+        status, answer = self._send(tried, path, body, headers={_SESSION_HEADER: token})
+        if status == HTTPStatus.UNAUTHORIZED:
+            log.info("vCenter session expired", server=self._settings.server, api="rest")
+            token = self._rest_login(tried, instead_of=token)
+            status, answer = self._send(tried, path, body, headers={_SESSION_HEADER: token})
+        if status not in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
+            raise from_answer(tried, status, answer)
+        return answer
+
+    def close(self) -> None:
+        """End the SOAP session, as good manners have it; failures do not matter."""
+        with self._lock:
+            content, self._content = self._content, None
+        if content is not None:
+            try:
+                content.sessionManager.Logout()
+            except Exception as error:  # noqa: BLE001 - the process ends anyway
+                log.debug("vCenter session not ended", cause=type(error).__name__)
+
+    def _login(self, what: str, *, instead_of: Any = None) -> Any:
+        with self._lock:
+            if self._content is not None and self._content is not instead_of:
+                return self._content
+            password = self._password()
+            host, port = self._settings.address
+            stub = self.sdk.stub(
+                host=host,
+                port=port,
+                version=vcenter_sdk.API_VERSION,
+                sslContext=self._trust,
+                httpConnectionTimeout=self._settings.timeout_seconds,
+                connectionPoolTimeout=_IDLE_SECONDS,
+            )
+            stub.requestModifierList.append(self._count)
+            content = self.sdk.vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            try:
+                content.sessionManager.Login(self._settings.user, password)
+            except self.sdk.vim.fault.InvalidLogin as fault:
+                raise self._was_refused(password, what, str(fault.msg or "")) from None
+            self._refused = None
+            self._content = content
+            return content
+
+    def _rest_login(self, what: str, *, instead_of: str = "") -> str:
+        with self._lock:
+            if self._token and self._token != instead_of:
+                return self._token
+            password = self._password()
+            status, answer = self._send(what, _SESSION_PATH, None, login=(self._settings.user, password))
+            if status == HTTPStatus.UNAUTHORIZED:
+                raise self._was_refused(password, what)
+            if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+                raise from_answer(what, status, answer)
+            token = answer.get("value") if isinstance(answer, dict) else answer
+            if not isinstance(token, str) or not token.isprintable() or not token:
+                raise Unavailable(
+                    f"{what}: the login was answered without a session", hint="look for a proxy before vCenter"
+                )
+            self._refused = None
+            self._token = token
+            return token
+
+    def _send(
+        self,
+        what: str,
+        path: str,
+        body: Any,
+        *,
+        headers: dict[str, str] | None = None,
+        login: tuple[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """Send one POST, once; redirects are not followed, for they would carry credentials elsewhere."""
+        self.requests_made += 1
+        settings = self._settings
+        verify: bool | str = str(settings.ca_file) if settings.ca_file else not settings.insecure_skip_tls_verify
+        with rest_translated(what), requests.Session() as session:
+            session.trust_env = False  # .netrc would replace the login, and SOAP knows no proxy either
+            encoded = tuple(one.encode() for one in login) if login else None
+            with session.post(
+                f"https://{settings.server}{path}",
+                json=body,
+                headers=headers,
+                auth=encoded,  # type: ignore[arg-type] # bytes keep what latin-1 cannot express
+                verify=verify,
+                timeout=(settings.connect_timeout_seconds, settings.timeout_seconds),
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                read = answer.raw.read(LONGEST_ANSWER + 1, decode_content=True)
+                return answer.status_code, _json(read)
+
+    def _password(self) -> str:
+        """Read the password, unless that very one was refused a moment ago."""
+        password = self._settings.read_password()
+        if self._refused is not None:
+            refused, at, error = self._refused
+            if refused == _digest(password) and self._clock.monotonic() - at < LOGIN_PAUSE_SECONDS:
+                raise Forbidden(error.message, hint=error.hint)
+        return password
+
+    def _was_refused(self, password: str, what: str, words: str = "") -> Forbidden:
+        error = wrong_login(what, words)
+        self._refused = _digest(password), self._clock.monotonic(), error
+        return error
+
+    def _count(self, request: Any) -> Any:
+        self.requests_made += 1
+        return request
+
+
+def _trust(settings: VCenterSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_file or certifi.where()))
+    except OSError as error:
+        why = "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise InvalidSettings(
+            f"vcenter.ca_file {settings.ca_file} cannot be used ({why})",
+            hint="mount the PEM certificate of vCenter's authority there",
+        ) from None
+    if settings.insecure_skip_tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _json(body: bytes) -> Any:
+    """Return what an answer says; None if that is no JSON, or longer than any answer is."""
+    if not body or len(body) > LONGEST_ANSWER:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""How to reach vCenter: `vcenter:` in the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from velero_vmservice.core.errors import InvalidSettings
+
+
+class VCenterSettings(BaseModel):
+    """One vCenter and the account that looks at it, and calls RegisterVM where that is asked for.
+
+    Reading needs System.View and System.Read on the namespace's folder, RegisterVM the privilege Namespaces.Configure.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    server: str = Field(min_length=1, description="Host name or address, with :port where it is not 443.")
+    user: str = Field(min_length=1, description="For example velero@vsphere.local.")
+    password: SecretStr | None = None
+    password_file: Path | None = Field(
+        default=None, description="A mounted Secret; read at each login, so that a rotated password is taken over."
+    )
+    ca_file: Path | None = Field(default=None, description="Signer of vCenter's certificate; empty: public ones.")
+    insecure_skip_tls_verify: bool = False
+    connect_timeout_seconds: float = Field(default=5.0, gt=0)
+    timeout_seconds: float = Field(default=15.0, gt=0, description="Of each answer.")
+
+    @field_validator("server")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if "://" in value or "/" in value or "@" in value:
+            raise ValueError("is a host name or address with an optional :port, without https:// and path")
+        host, colon, port = value.rpartition(":")
+        if colon and not value.endswith("]") and not (host and port.isdecimal() and 0 < int(port) <= 65535):  # noqa: PLR2004 - the last port
+            raise ValueError("has a port that is none; an IPv6 address goes into brackets")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.password is None) == (self.password_file is None):
+            raise ValueError("needs either password or password_file")
+        if self.ca_file and self.insecure_skip_tls_verify:
+            raise ValueError("has a ca_file and insecure_skip_tls_verify, which contradict each other")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host, without brackets, and port."""
+        host, colon, port = self.server.rpartition(":")
+        if not colon or self.server.endswith("]"):
+            return self.server.strip("[]"), 443
+        return host.strip("[]"), int(port)
+
+    def read_password(self) -> str:
+        """Return the password as it is now; raises `InvalidSettings`, never naming it."""
+        if self.password_file is None:
+            return self.password.get_secret_value() if self.password else ""
+        try:
+            found = self.password_file.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise InvalidSettings(
+                f"the password of vCenter cannot be read from {self.password_file} ({why})",
+                hint="mount the Secret there, or correct vcenter.password_file",
+            ) from None
+        if not found:
+            raise InvalidSettings(
+                f"the password of vCenter in {self.password_file} is empty", hint="put it into the mounted Secret"
+            )
+        return found
+
+    def __str__(self) -> str:
+        return f"vCenter {self.server}"
+
+    def __repr_args__(self) -> Any:
+        """Leave out what does not help and what may not be seen."""
+        return [("server", self.server), ("user", self.user)]

@@ -1,0 +1,123 @@
+"""The record of one call of RegisterVM: written before the call, so that nobody ever makes it a second time.
+
+A ConfigMap in Velero's namespace whose name follows from restore, machine and attempt: the API server creates it for
+one writer only, however many sidecars race and wherever one dies. It is never deleted by this product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from velero_vmservice.core import policy
+from velero_vmservice.core.manifest import CONFIG_MAP, Manifest, ObjectRef, mapping
+from velero_vmservice.core.network_override import Subnet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECORD_LABEL: Final = f"{policy.PLUGIN_NAME}/record"
+RECORD: Final = "registervm-attempt"
+_RESTORE_LABEL: Final = f"{policy.PLUGIN_NAME}/restore-uid"
+_HASH_LENGTH: Final = 20
+_NETWORK: Final = TypeAdapter(dict[str, Subnet])
+
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call that was, or is about to be, made."""
+
+    restore_uid: str
+    restore: str
+    namespace: str
+    vm: str
+    moid: str
+    number: int = 1
+    """Only an explicit command makes a second."""
+    holder: str = ""
+    """The process that may make the call."""
+    recorded_at: datetime
+    network: Mapping[str, Subnet] = field(default_factory=dict)
+    """Where each overridden interface is to be."""
+    task: str = ""
+    outcome: str = ""
+    """`succeeded`, `failed`, or '' while that is open."""
+    message: str = ""
+    """Of a failed attempt, in vCenter's words."""
+
+    @property
+    def name(self) -> str:
+        """The ConfigMap's name."""
+        return record_name(self.restore_uid, self.namespace, self.vm, self.number)
+
+    @property
+    def over(self) -> bool:
+        """Whether its outcome is known."""
+        return bool(self.outcome)
+
+    def ref(self, velero_namespace: str) -> ObjectRef:
+        """The ConfigMap."""
+        return ObjectRef(CONFIG_MAP, velero_namespace, self.name)
+
+    def manifest(self, velero_namespace: str) -> Manifest:
+        """Return the ConfigMap to create."""
+        labels = {RECORD_LABEL: RECORD, _RESTORE_LABEL: self.restore_uid[:63]}
+        data = {
+            "restore": self.restore,
+            "restoreUID": self.restore_uid,
+            "namespace": self.namespace,
+            "vm": self.vm,
+            "moid": self.moid,
+            "attempt": str(self.number),
+            "holder": self.holder,
+            "recordedAt": self.recorded_at.isoformat(),
+            "network": json.dumps({name: one.model_dump() for name, one in self.network.items()}),
+        }
+        metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels}
+        return Manifest.read({"apiVersion": "v1", "kind": CONFIG_MAP.name, "metadata": metadata, "data": data})
+
+
+def changed(*, task: str = "", outcome: str = "", message: str = "") -> dict[str, Any]:
+    """Return the merge patch that adds to a record what became of the call."""
+    told = {"task": task, "outcome": outcome, "message": message}
+    return {"data": {key: value for key, value in told.items() if value}}
+
+
+def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
+    """Return the name of an attempt's ConfigMap; hashed, for a machine's name may be as long as a name can be."""
+    digest = hashlib.sha256(f"{restore_uid}\0{namespace}\0{vm}".encode()).hexdigest()
+    return f"vmservice-registervm-{digest[:_HASH_LENGTH]}-{number}"
+
+
+def read_attempt(found: Manifest) -> Attempt | None:
+    """Read a ConfigMap back; None if it is no record of ours, or one that somebody has spoilt."""
+    if found.labels.get(RECORD_LABEL) != RECORD:
+        return None
+    data = mapping(found.content.get("data"))
+    try:
+        attempt = Attempt(
+            restore_uid=str(data["restoreUID"]),
+            restore=str(data["restore"]),
+            namespace=str(data["namespace"]),
+            vm=str(data["vm"]),
+            moid=str(data["moid"]),
+            number=int(data["attempt"]),
+            holder=str(data.get("holder", "")),
+            recorded_at=datetime.fromisoformat(data["recordedAt"]),
+            network=_NETWORK.validate_json(data.get("network") or "{}"),
+            task=str(data.get("task", "")),
+            outcome=str(data.get("outcome", "")),
+            message=str(data.get("message", "")),
+        )
+    except (KeyError, ValueError, TypeError, ValidationError):
+        return None
+    sound = attempt.recorded_at.tzinfo is not None and attempt.outcome in ("", SUCCEEDED, FAILED)
+    return attempt if sound and attempt.name == found.name else None

@@ -1,0 +1,124 @@
+"""RegisterVM's network override: which subnet a restored machine's interfaces are moved to.
+
+Guide 7.3.2 and 9.3: only with NSX-VPC and from VCF 9.0 on. A SubnetSet without a name is the namespace's default one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from velero_vmservice.core.generation import Feature, Told
+from velero_vmservice.core.manifest import SUBNET, SUBNET_SET, mapping, sequence
+from velero_vmservice.core.registration_errors import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.core.generation import Generation
+    from velero_vmservice.core.manifest import Manifest
+
+DEFAULT_INTERFACE: Final = "eth0"
+"""VM Operator's name of the one interface of a machine that names none."""
+
+
+class Subnet(BaseModel):
+    """A subnet as RegisterVM's API names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["SUBNET", "SUBNETSET"]
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.type == "SUBNET" and not self.name:
+            raise ValueError("a SUBNET needs a name; only a SUBNETSET may be without, and is the default one then")
+        return self
+
+    def __str__(self) -> str:
+        kind = "Subnet" if self.type == "SUBNET" else "SubnetSet"
+        return f"{kind} {self.name}" if self.name else f"the default {kind}"
+
+
+class SubnetMapping(BaseModel):
+    """One line of the plan: what was there, and what is to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    current: Subnet
+    new: Subnet
+
+
+NetworkOverride = tuple[SubnetMapping, ...]
+
+
+def body(override: NetworkOverride) -> dict[str, Any]:
+    """Return the override as RegisterVM's API takes it."""
+    return {
+        "subnet_mappings": [
+            {"current_subnet": one.current.model_dump(), "new_subnet": one.new.model_dump()} for one in override
+        ]
+    }
+
+
+def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | None) -> Iterator[str]:
+    """Yield why the target cannot be asked for the override; nothing if there is none, or it can."""
+    if not override:
+        return
+    if Told(generation=generation, evidence="").supports(Feature.NETWORK_OVERRIDE) is not True:
+        yield (
+            f"the settings map subnets, and RegisterVM does so from VCF 9.0 on; this Supervisor is {generation}: take"
+            " registration.subnet_mappings out of the settings (guide 7.3.2)"
+        )
+    if vpc is not True:
+        found = "has none" if vpc is False else "cannot be asked for its networks"
+        yield (
+            f"the settings map subnets, and RegisterVM does so in an NSX-VPC only; the namespace {found}: with VDS or"
+            " pre-VPC NSX networking take registration.subnet_mappings out of the settings (guide 7.3.2)"
+        )
+    twice = sorted({str(one.current) for one in override if [two.current for two in override].count(one.current) > 1})
+    if twice:
+        yield f"the settings map {twice[0]} twice: leave one mapping of it in registration.subnet_mappings"
+
+
+def planned(recorded: Manifest | None, override: NetworkOverride) -> dict[str, Subnet]:
+    """Return where each interface of a recorded machine that the override names is to be, by the interface's name."""
+    plan = {one.current: one.new for one in override}
+    before = _interfaces(recorded) if recorded else {}
+    return {name: plan[current] for name, current in before.items() if current in plan}
+
+
+def unmoved(plan: Mapping[str, Subnet], registered: Manifest) -> tuple[str, ...]:
+    """Compare `spec.network` after the registration with what was planned; return a sentence for each difference."""
+    after = _interfaces(registered)
+    return tuple(
+        f"interface {shown(name)} is {_now(after, name)}, not on {subnet} as registration.subnet_mappings says: correct"
+        " spec.network of the VirtualMachine before it is powered on"
+        for name, subnet in plan.items()
+        if after.get(name) != subnet
+    )
+
+
+def _now(after: Mapping[str, Subnet | None], name: str) -> str:
+    if name not in after:
+        return "gone"
+    return f"on {after[name]}" if after[name] else "on a network of another kind"
+
+
+def _interfaces(machine: Manifest) -> dict[str, Subnet | None]:
+    """Return the subnet of each interface by its name; None for a network of another kind."""
+    network = mapping(machine.spec.get("network"))
+    listed = [mapping(one) for one in sequence(network.get("interfaces"))]
+    if not listed and not network.get("disabled"):
+        listed = [{}]  # VM Operator makes one, on the default network
+    return {str(one.get("name") or DEFAULT_INTERFACE): _subnet(one.get("network")) for one in listed}
+
+
+def _subnet(reference: Any) -> Subnet | None:
+    named = mapping(reference)
+    kind, name = str(named.get("kind") or SUBNET_SET.name), str(named.get("name") or "")
+    if kind == SUBNET_SET.name:
+        return Subnet(type="SUBNETSET", name=name)
+    return Subnet(type="SUBNET", name=name) if kind == SUBNET.name and name else None

@@ -1,0 +1,119 @@
+"""Before RegisterVM is called: every reason not to, for it can be neither repeated nor cancelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core import network_override
+from velero_vmservice.core.register_vm import Course, decide
+from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
+from velero_vmservice.core.vcenter_registration import situation
+from velero_vmservice.core.vsphere_machine import RELOCATE, match
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from velero_vmservice.core.network_override import NetworkOverride
+    from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.core.vsphere_machine import SupervisorView, VsphereMachine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why RegisterVM is not called."""
+
+    reason: str
+    code: str = ""
+    """What RegisterVM would have answered, where the guide names it."""
+    can_wait: bool = False
+    """Whether it may go away by itself; then the next round asks again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """Whether RegisterVM may be called for a machine, and for which."""
+
+    machine: VsphereMachine | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may."""
+        return self.machine is not None and not self.refusals
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether all that is in the way may go away by itself."""
+        return all(one.can_wait for one in self.refusals)
+
+    @property
+    def words(self) -> str:
+        """All reasons in one line."""
+        return "; ".join(one.reason for one in self.refusals)
+
+
+def check(
+    namespace: str,
+    wanted: Wanted,
+    machines: Sequence[VsphereMachine],
+    supervisor: SupervisorView,
+    *,
+    override: NetworkOverride = (),
+    vpc: bool | None = None,
+) -> Preflight:
+    """Check one machine; `vpc` is whether the namespace has NSX-VPC networking, None if nobody could tell."""
+    found = match(wanted, machines)
+    if not found:
+        reason = f"vCenter has no machine with the UUIDs, record or name of {wanted.name} yet"
+        return Preflight(refusals=(Refusal(reason=reason, code=VM_NOT_FOUND, can_wait=True),))
+    machine = found[0]
+    networks = network_override.refusals(override, generation=supervisor.generation, vpc=vpc)
+    refusals = [
+        *_where(namespace, found),
+        *_what(machine),
+        *_onto(wanted, machine, supervisor),
+        *(Refusal(reason=one) for one in networks),
+    ]
+    return Preflight(machine=machine, refusals=tuple(refusals))
+
+
+def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]:
+    machine = found[0]
+    if not machine.in_folder:
+        reason = (
+            f'machine {machine.moid} is in folder "{shown(machine.folder)}", not in that of namespace {namespace}: move'
+            " it there in vCenter"
+        )
+        yield Refusal(reason=reason, code=NOT_IN_FOLDER, can_wait=True)
+    here = [one.moid for one in found if one.in_folder]
+    if machine.twins or len(here) > 1:
+        others = ", ".join(f'"{shown(one)}"' for one in machine.twins[:3]) or ", ".join(here[1:4])
+        reason = f"machine {machine.moid} is not the only one of its identity in the namespace (also {others})"
+        yield Refusal(reason=f"{reason}; {explain(DUPLICATE_BIOS_UUID)}", code=DUPLICATE_BIOS_UUID)
+
+
+def _what(machine: VsphereMachine) -> Iterator[Refusal]:
+    if machine.restoring:
+        reason = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): it has to end first"
+        yield Refusal(reason=reason, can_wait=True)
+    if machine.record.problem:
+        yield Refusal(reason=f"machine {machine.moid}: {machine.record.problem}", code=machine.record.code)
+    if machine.task is not None and not machine.task.over:
+        reason = f"RegisterVM already works on {machine.moid} (task {shown(machine.task.id)})"
+        yield Refusal(reason=reason, can_wait=True)
+
+
+def _onto(wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView) -> Iterator[Refusal]:
+    """Yield what speaks against it on the Supervisor."""
+    if supervisor.machines is None:
+        reason = "the VirtualMachines of the namespace cannot be listed, so nobody knows what RegisterVM would do there"
+        yield Refusal(reason=reason, can_wait=True)
+        return
+    registered = supervisor.machines.get(wanted.name)
+    decision = decide(situation(machine, supervisor, registered))
+    if registered is not None and registered.reverting:
+        reason = f"VirtualMachine {wanted.name} is being reverted to a snapshot: that has to end first (guide 7.2.1)"
+        yield Refusal(reason=reason, can_wait=True)
+    if decision.by_hand is Course.REFUSED:
+        yield Refusal(reason=decision.words, code=decision.code)

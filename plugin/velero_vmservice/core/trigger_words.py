@@ -1,0 +1,149 @@
+"""Where an attempt to register a machine stands, in the words of a registration."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core import vcenter_registration
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, stage
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration_errors import shown
+from velero_vmservice.core.vsphere_machine import TaskState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from velero_vmservice.core.attempt import Attempt
+    from velero_vmservice.core.errors import VmServiceError
+    from velero_vmservice.core.preflight_register import Preflight
+    from velero_vmservice.core.vsphere_machine import RegisterTask
+
+NAME: Final = "trigger"
+COMMAND: Final = "velero-vmservice registration trigger"
+"""The explicit command that makes another attempt."""
+_LONGEST_KEPT: Final = 4 * 1024
+"""Characters of a failure that are kept in the record."""
+
+_said = partial(Registration, source=NAME)
+
+
+def refused(name: str, checked: Preflight) -> Registration:
+    """Say why RegisterVM is not called."""
+    found = checked.machine
+    state = State.ABSENT if found is None else State.RESTORED if checked.can_wait else State.NOT_RESTORABLE
+    code = next((one.code for one in checked.refusals if one.code), "")
+    words = f"RegisterVM is not called: {checked.words}"
+    # Only Kubernetes knows whether a machine that vCenter lacks is absent.
+    return _said(name=name, state=state, reason=words, code=code, can_wait=checked.can_wait, certain=found is not None)
+
+
+def unreadable(name: str, error: VmServiceError) -> Registration:
+    """Say that nobody knows whether the call was made."""
+    return _said(name=name, state=State.FAILED, reason=f"RegisterVM is not called: {error}", can_wait=False)
+
+
+def somebody_else(attempt: Attempt) -> Registration:
+    """Say that another process was first."""
+    return _registering(attempt, f"another process calls RegisterVM for {attempt.moid} (record {attempt.name})")
+
+
+def calling(attempt: Attempt) -> Registration:
+    """Say that another thread is at it."""
+    return _registering(attempt, f"RegisterVM is being called for {attempt.moid}")
+
+
+def not_sent(attempt: Attempt, error: VmServiceError) -> Registration:
+    """Say that the call is still to be made."""
+    reason = f"RegisterVM is to be called for {attempt.moid} and vCenter is away: {error}"
+    return _said(name=attempt.vm, state=State.RESTORED, reason=reason)
+
+
+def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
+    """Say that nobody knows whether vCenter understood the call."""
+    return _registering(
+        attempt, f"RegisterVM was called for {attempt.moid} without an answer; looking for its task: {error}"
+    )
+
+
+def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, task: str) -> Registration:
+    """Say how far an attempt is whose outcome is open."""
+    late = (now - attempt.recorded_at).total_seconds() > TIMEOUT_SECONDS
+    minutes = int(TIMEOUT_SECONDS // 60)
+    known = found is not None and found.state is not TaskState.UNKNOWN
+    if not task and late:
+        return _lost(
+            attempt,
+            f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago by a process that is gone,"
+            " and vCenter has no task of it",
+        )
+    if not task:
+        words = f"RegisterVM was to be called for {attempt.moid} by another process; looking for its task"
+        return _registering(attempt, words)
+    if found is not None and not known and late:
+        return _lost(attempt, f"vCenter does not know RegisterVM task {shown(task)} of {attempt.moid} any more")
+    percent = found.percent if found is not None else None
+    percent = None if percent is None else max(0, min(percent, 100))
+    words = f"RegisterVM task {shown(task)} of {attempt.moid} runs"
+    if late:
+        words = (
+            f"RegisterVM task {shown(task)} of {attempt.moid} runs for more than the {minutes} minutes that it gets"
+            f" (guide 12.2){_stuck(percent)}; it cannot be cancelled: see it in vCenter"
+        )
+    return _registering(attempt, words, percent=percent)
+
+
+def succeeded(attempt: Attempt, message: str, *, notes: tuple[str, ...] = ()) -> Registration:
+    """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
+    words = f"RegisterVM ({_attempt(attempt)}) succeeded"
+    if message:
+        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {shown(message)}"
+    return _said(name=attempt.vm, state=State.REGISTERED, reason=words, notes=notes, certain=False)
+
+
+def failed(attempt: Attempt, message: str) -> Registration:
+    """Say that an attempt failed, why, and that another is a person's decision."""
+    told = vcenter_registration.failed(attempt.vm, f"RegisterVM ({_attempt(attempt)})", message)
+    reason = told.reason if told.can_wait else f"{told.reason}. {_another()}"
+    return _said(
+        name=attempt.vm,
+        state=told.state,
+        reason=reason,
+        code=told.code,
+        can_wait=told.can_wait,
+        certain=told.certain,
+    )
+
+
+def kept(message: str) -> str:
+    """Return as much of a failure as is kept."""
+    return message[:_LONGEST_KEPT]
+
+
+def _lost(attempt: Attempt, words: str) -> Registration:
+    reason = f"{words}: see in vCenter whether the machine was registered. {_another()}"
+    return _said(name=attempt.vm, state=State.FAILED, reason=reason, can_wait=False)
+
+
+def _another() -> str:
+    return f"It is not called again by itself; `{COMMAND}` does"
+
+
+def _registering(attempt: Attempt, words: str, *, percent: int | None = None) -> Registration:
+    return _said(name=attempt.vm, state=State.REGISTERING, reason=words, percent=percent, since=attempt.recorded_at)
+
+
+def _attempt(attempt: Attempt) -> str:
+    return f"attempt {attempt.number}" + (f", task {shown(attempt.task)}" if attempt.task else "")
+
+
+def _stuck(percent: int | None) -> str:
+    """Say where, and at volumes what the guide has to check (11.3)."""
+    if percent is None or not stage(percent):
+        return ""
+    at = f", at {percent} % ({stage(percent)})"
+    if stage(percent) == "register volumes":
+        return (
+            f"{at}: look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide 11.3)"
+        )
+    return at

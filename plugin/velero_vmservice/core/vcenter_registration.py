@@ -1,0 +1,203 @@
+"""How far a machine's registration is, told from vCenter: the guide's checks (11.1) answered instead of asked."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core.backup_version import VersionAge, compare_versions
+from velero_vmservice.core.register_vm import Course, Situation, decide, stage
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
+from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.core.register_vm import Decision
+    from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, VsphereMachine
+
+NAME: Final = "vcenter"
+
+OVERDUE_SECONDS: Final = 120.0
+"""Automatic registration begins a minute or two after a machine is in its folder."""
+LONG_RESTORE_SECONDS: Final = 15 * 60.0
+"""After which automatic registration may come before the restore has ended (guide 7.3.3)."""
+
+
+_said = partial(Registration, source=NAME)
+
+
+def registrations(
+    namespace: str, wanted: Collection[Wanted], machines: Sequence[VsphereMachine], supervisor: SupervisorView
+) -> dict[str, Registration]:
+    """Return what vCenter says of each wanted machine, by name."""
+    return {one.name: _one(namespace, one, match(one, machines), supervisor) for one in wanted}
+
+
+def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None) -> Situation:
+    """Return what the guide's decision (4.3) rests on, for a machine that vCenter has."""
+    return Situation(
+        generation=supervisor.generation,
+        recorded=machine.extra.recorded,
+        enabled=machine.extra.enabled,
+        disabled=machine.extra.disabled,
+        exists=None if supervisor.machines is None else registered is not None,
+        recorded_version=machine.extra.backup_version,
+        annotated_version=registered.backup_version if registered else "",
+        reverting=bool(registered and registered.reverting),
+    )
+
+
+def _one(namespace: str, wanted: Wanted, found: Sequence[VsphereMachine], supervisor: SupervisorView) -> Registration:
+    if not found:
+        words = "vCenter has no machine with its UUIDs, record or name: the VADP restore has not brought it back yet"
+        return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
+    machine = found[0]
+    if not machine.in_folder:
+        words = (
+            f"machine {machine.moid} is in folder {_quoted(machine.folder)}, not in that of namespace {namespace}: move"
+            f" it there in vCenter, then call RegisterVM, which would answer {NOT_IN_FOLDER} now"
+        )
+        return _said(name=wanted.name, state=State.RESTORED, reason=words, code=NOT_IN_FOLDER, can_wait=False)
+    registered = (supervisor.machines or {}).get(wanted.name)
+    return (
+        _by_task(wanted, machine)
+        or _by_event(wanted, machine, registered)
+        or _standing(wanted, machine, supervisor, registered)
+    )
+
+
+def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:
+    """Tell from RegisterVM's task, which is the last word while vCenter remembers it."""
+    task = machine.task
+    if task is None or (task.over and machine.restoring):
+        return None  # that was another restore
+    what = f"RegisterVM task {shown(task.id)}"
+    match task.state:
+        case TaskState.WAITING | TaskState.RUNNING:
+            percent = _percent(task.percent)
+            words = f"{what} of {machine.moid} {_doing(percent)}"
+            return _said(name=wanted.name, state=State.REGISTERING, reason=words, percent=percent, since=task.queued_at)
+        case TaskState.FAILED:
+            return failed(wanted.name, what, task.message, since=task.ended_at)
+        case TaskState.SUCCEEDED:
+            return _registered(wanted.name, f"{what} succeeded", since=task.ended_at)
+        case _:
+            return None
+
+
+def _by_event(wanted: Wanted, machine: VsphereMachine, registered: Registered | None) -> Registration | None:
+    event = machine.event
+    if event is None or machine.restoring or (registered is not None and _older(machine, registered)):
+        return None  # that was another restore
+    if event.succeeded:
+        return _registered(wanted.name, "WCP's event says that RegisterVM succeeded", since=event.at)
+    if registered is not None and registered.unique_id == machine.moid:
+        return None  # it was registered since
+    return failed(wanted.name, "RegisterVM, by WCP's event,", event.message, since=event.at)
+
+
+def failed(name: str, what: str, message: str, *, since: datetime | None = None) -> Registration:
+    """Say that RegisterVM failed and what to do; `message` is vCenter's."""
+    entry = explain(message)
+    if entry.known and entry.can_wait:
+        return _registered(name, f"{what} says {entry}", since=since)
+    if entry.known:
+        reason = f"{what} failed: {entry}"
+    else:
+        said = f": {entry.code}" if entry.code else " without saying why"
+        reason = f"{what} failed{said}; see the task in vCenter, put the cause right, then call RegisterVM by hand"
+    return _said(name=name, state=State.FAILED, reason=reason, code=entry.code, can_wait=False, since=since)
+
+
+def _registered(name: str, words: str, *, since: datetime | None = None) -> Registration:
+    """Say that it is registered; whether it is ready only Kubernetes can be certain of."""
+    return _said(name=name, state=State.REGISTERED, reason=words, since=since, certain=False)
+
+
+def _standing(
+    wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None
+) -> Registration:
+    """Tell of a machine that nothing has begun to register, or that was never lost."""
+    said = partial(_said, name=wanted.name, since=machine.seen.since)
+    if machine.restoring:
+        words = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): registration waits for it"
+        return said(state=State.RESTORED, reason=words, notes=tuple(_long(machine)))
+    if registered is not None and registered.unique_id == machine.moid and not _older(machine, registered):
+        return _registered(wanted.name, f"the VirtualMachine stands for machine {machine.moid}")
+    remarks = (*machine.extra.remarks, *machine.record.remarks)
+    if machine.record.problem:
+        words = f"machine {machine.moid} is restored, but {machine.record.problem}"
+        code = machine.record.code
+        return said(state=State.NOT_RESTORABLE, reason=words, code=code, can_wait=False, notes=remarks)
+    if machine.twins:
+        twins = ", ".join(_quoted(one) for one in machine.twins[:3])
+        words = f"machine {machine.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
+        return said(state=State.NOT_RESTORABLE, reason=words, code=DUPLICATE_BIOS_UUID, can_wait=False)
+    decision = decide(situation(machine, supervisor, registered))
+    words, can_wait = _expected(machine, decision)
+    return said(
+        state=State.SNAPSHOT_REVERT if registered and registered.reverting else State.RESTORED,
+        reason=words,
+        code=decision.code,
+        can_wait=can_wait,
+        notes=remarks,
+        certain=supervisor.machines is not None,
+    )
+
+
+def _expected(machine: VsphereMachine, decision: Decision) -> tuple[str, bool]:
+    """Say whether WCP will register the machine by itself, and whether that is late."""
+    late = machine.seen.in_folder >= OVERDUE_SECONDS
+    where = f"machine {machine.moid} is restored"
+    match decision.course:
+        case Course.AUTOMATIC_OFF | Course.IGNORED | Course.REFUSED:
+            return f"{where}: {decision.words}", False
+        case Course.UNKNOWN if late:
+            return f"{where}, and nothing has begun to register it: {decision.words}. {_checks(machine)}", True
+        case Course.UNKNOWN:
+            return f"{where}: {decision.words}", True
+        case _ if late:
+            minutes = int(machine.seen.in_folder // 60)
+            return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(machine)}", True
+        case _:
+            return f"{where}, and WCP is to register it by itself ({decision.course})", True
+
+
+def _checks(machine: VsphereMachine) -> str:
+    """Answer the guide's checks (11.1), and name the one that only the vCenter appliance can answer."""
+    switch = {True: "on", False: "off", None: "not set"}
+    return (
+        f"Checked: its ExtraConfig has the record, it is in folder {_quoted(machine.folder)},"
+        f" enableAutomaticRegistration is {switch[machine.extra.enabled]}, disableAutomaticRegistration"
+        f" {switch[machine.extra.disabled]}, no VADP restore runs. Look for auto-vm-register in"
+        " /var/log/vmware/wcp/wcpsvc.log on vCenter, or call RegisterVM"
+    )
+
+
+def _long(machine: VsphereMachine) -> Iterator[str]:
+    if machine.seen.restoring >= LONG_RESTORE_SECONDS:
+        yield (
+            "the VADP restore takes longer than 15 minutes: automatic registration may come too early (guide 7.3.3);"
+            " see that every disk is there before powering on"
+        )
+
+
+def _older(machine: VsphereMachine, registered: Registered) -> bool:
+    """Say whether the machine was restored under a VirtualMachine that had gone on since (guide 4.3)."""
+    return compare_versions(machine.extra.backup_version, registered.backup_version) is VersionAge.OLDER
+
+
+def _percent(percent: int | None) -> int | None:
+    return None if percent is None else max(0, min(percent, 100))
+
+
+def _doing(percent: int | None) -> str:
+    return f"has reached {stage(percent)}" if stage(percent) else "has begun"
+
+
+def _quoted(name: str) -> str:
+    return f'"{shown(name)}"'

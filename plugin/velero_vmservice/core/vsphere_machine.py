@@ -1,0 +1,140 @@
+"""A machine as vCenter has it: what one look at a vSphere Namespace's folder says of it.
+
+vCenter knows a restored machine before any VirtualMachine does, and alone knows its ExtraConfig, whether the VADP
+software still works on it, and what became of RegisterVM's task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core.extra_config import ExtraConfig
+from velero_vmservice.core.generation import Generation
+from velero_vmservice.core.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.core.registration import Wanted
+
+RELOCATE: Final = "RelocateVM_Task"
+"""Disabled while VADP software works on a machine; WCP waits for its return (guide 7.3.3)."""
+
+
+class TaskState(StrEnum):
+    """A vCenter task's state."""
+
+    WAITING = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "success"
+    FAILED = "error"
+    UNKNOWN = "unknown"
+    """vCenter does not know the task (any more), or says something that is no state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterTask:
+    """One RegisterVM task."""
+
+    id: str
+    state: TaskState
+    percent: int | None = None
+    message: str = ""
+    """Of a failed task: what vCenter says, the code included; not made fit to be shown."""
+    queued_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.state in (TaskState.SUCCEEDED, TaskState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterEvent:
+    """WCP's event at the end of a registration; vCenter keeps it for days, a task for minutes."""
+
+    succeeded: bool
+    message: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """How long this process has seen a machine so; a new process begins anew."""
+
+    in_folder: float = 0.0
+    """Seconds, with no restore running."""
+    restoring: float = 0.0
+    """Seconds, with a restore running."""
+    since: datetime | None = None
+    """When it was first seen in the folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VsphereMachine:
+    """What a look says of one machine."""
+
+    moid: str
+    name: str
+    folder: str = ""
+    """Name of the folder it lies in."""
+    in_folder: bool = True
+    """Whether that is the namespace's, or one below it."""
+    instance_uuid: str = ""
+    bios_uuid: str = ""
+    extra: ExtraConfig = field(default_factory=lambda: ExtraConfig(values={}))
+    record: Record = field(default_factory=Record)
+    restoring: bool = False
+    """Whether the VADP restore still runs."""
+    twins: tuple[str, ...] = ()
+    """Other machines of the namespace's folder with its BIOS UUID."""
+    task: RegisterTask | None = None
+    """The newest."""
+    event: RegisterEvent | None = None
+    """The newest."""
+    seen: Seen = field(default_factory=Seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What a VirtualMachine of the Supervisor says of the machine behind it."""
+
+    unique_id: str = ""
+    """Managed object id, once VM Operator has found the machine."""
+    backup_version: str = ""
+    reverting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorView:
+    """What vCenter's answers are read against; whatever is not known is left out."""
+
+    generation: Generation = Generation.UNKNOWN
+    folders: tuple[str, ...] = ()
+    """Managed object ids of the namespace's folder; empty: found by its name."""
+    machines: Mapping[str, Registered] | None = None
+    """The VirtualMachines of the namespace by name; None if nobody could tell."""
+
+
+def match(wanted: Wanted, machines: Sequence[VsphereMachine]) -> tuple[VsphereMachine, ...]:
+    """Return the machines that are the wanted one by the best evidence there is, those in the folder first.
+
+    An instance UUID names one machine in a vCenter, a BIOS UUID survives a restore to new, the record says whose
+    machine it was, and the name is what a person would go by. Two of one rank are both returned.
+    """
+    expected = wanted.expected
+    instance = (expected.instance_uuid if expected else "") or wanted.instance_uuid
+    bios = (expected.bios_uuid if expected else "") or wanted.bios_uuid
+    for found in (
+        [one for one in machines if instance and one.instance_uuid.lower() == instance.lower()],
+        [one for one in machines if bios and one.bios_uuid.lower() == bios.lower()],
+        [one for one in machines if one.extra.name == wanted.name and one.in_folder],
+        [one for one in machines if one.name == wanted.name and one.in_folder],
+    ):
+        if found:
+            return tuple(sorted(found, key=lambda one: (not one.in_folder, one.moid)))
+    return ()

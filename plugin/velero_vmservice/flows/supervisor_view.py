@@ -1,0 +1,71 @@
+"""What vCenter's answers are read against: the namespace's folder, its VirtualMachines, the Supervisor's generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.core.errors import NotFound, VmServiceError
+from velero_vmservice.core.generation import Generation
+from velero_vmservice.core.machine import read_machine
+from velero_vmservice.core.manifest import NAMESPACE, SUBNET_SET, VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.core.vsphere_machine import Registered, SupervisorView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from velero_vmservice.core.generation import Told
+    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.ports import Cluster
+
+FOLDER_ANNOTATION: Final = "vmware-system-vm-folder"
+"""On a vSphere Namespace: the managed object id of its folder."""
+
+
+class SupervisorViews:
+    """Looks at a namespace for the sake of vCenter's answers: one GET and one LIST."""
+
+    def __init__(self, *, cluster: Cluster, generation: Callable[[], Told]) -> None:
+        self._cluster = cluster
+        self._generation = generation
+
+    def look(self, namespace: str) -> SupervisorView:
+        """Return what is known; never raises, for vCenter's answers are worth having without it."""
+        try:
+            told = self._generation().generation
+        except VmServiceError:
+            told = Generation.UNKNOWN
+        return SupervisorView(generation=told, folders=self._folders(namespace), machines=self._machines(namespace))
+
+    def vpc(self, namespace: str) -> bool | None:
+        """Say whether the namespace has NSX-VPC networking; None if nobody can tell.
+
+        NSX Operator gives every namespace in a VPC its default SubnetSets; where networking is VDS or pre-VPC NSX, the
+        kind may be served and there are none.
+        """
+        try:
+            return bool(self._cluster.read_all(SUBNET_SET, namespace, lambda one: one.name))
+        except VmServiceError:
+            return None
+
+    def _folders(self, namespace: str) -> tuple[str, ...]:
+        try:
+            found = self._cluster.get(ObjectRef(NAMESPACE, "", namespace))
+        except VmServiceError:
+            return ()
+        folder = found.annotations.get(FOLDER_ANNOTATION, "")
+        return (folder,) if folder else ()
+
+    def _machines(self, namespace: str) -> dict[str, Registered] | None:
+        try:
+            return dict(self._cluster.read_all(VIRTUAL_MACHINE, namespace, _registered))
+        except NotFound:
+            return {}
+        except VmServiceError:
+            return None
+
+
+def _registered(vm: Manifest) -> tuple[str, Registered]:
+    machine = read_machine(vm)
+    return machine.name, Registered(
+        unique_id=machine.unique_id, backup_version=machine.backup_version, reverting=machine.reverting
+    )

@@ -1,0 +1,225 @@
+"""RegisterVM on request: called once for each restored machine, after preflight, and followed to its end.
+
+The call can be neither repeated nor cancelled. So it is recorded by a create before it is made, and whoever finds a
+record that is not its own looks for the task instead of calling: a machine is never registered twice, wherever a
+process dies and however many run. A failed attempt is final; only an explicit command makes another.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from velero_vmservice.core import network_override, preflight_register, trigger_words
+from velero_vmservice.core.attempt import FAILED, SUCCEEDED, Attempt
+from velero_vmservice.core.errors import AlreadyExists, InvalidItem, NotSent, Unavailable, VmServiceError
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.vsphere_machine import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from velero_vmservice.core.ports import Clock, Cluster, RegisterVm, VsphereInventory
+    from velero_vmservice.core.preflight_register import Preflight
+    from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.core.trigger_policy import TriggerPolicy
+    from velero_vmservice.core.vsphere_machine import RegisterTask
+    from velero_vmservice.flows.attempts import Attempts
+    from velero_vmservice.flows.supervisor_view import SupervisorViews
+
+log = structlog.get_logger()
+
+_STATES: Final = {SUCCEEDED: TaskState.SUCCEEDED, FAILED: TaskState.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForRestore:
+    """The restore on whose behalf RegisterVM is called."""
+
+    uid: str
+    name: str
+
+
+class Trigger:
+    """Calls and follows RegisterVM; one object serves every restore of a process, from several threads."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        attempts: Attempts,
+        inventory: VsphereInventory,
+        register: RegisterVm,
+        supervisor: SupervisorViews,
+        policy: TriggerPolicy,
+        holder: str,
+    ) -> None:
+        """Put together; `holder` MUST differ from process to process, restarts included."""
+        self._cluster = cluster
+        self._clock = clock
+        self._attempts = attempts
+        self._inventory = inventory
+        self._register = register
+        self._supervisor = supervisor
+        self._policy = policy
+        self._holder = holder
+        self._lock = threading.Lock()
+        self._called: set[str] = set()
+        """Records for which this process has begun a call; added to before the call."""
+        self._tasks: dict[str, str] = {}
+        """Tasks that a call answered with, for a record that could not be written to since."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the settings ask for calls at all."""
+        return self._policy.mode == "trigger"
+
+    def advance(self, restore: ForRestore, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+        """Call RegisterVM for those that may be called for and were not yet, follow the others; by name.
+
+        The caller leaves out machines that are registered already. Raises `Unavailable` and `Forbidden` as cluster
+        and vCenter answer: the next round goes on.
+        """
+        if not self.enabled or not machines:
+            return {}
+        known = self._attempts.latest(restore.uid, namespace)
+        told = {one.name: self._follow(known[one.name]) for one in machines if one.name in known}
+        new = [one for one in machines if one.name not in known]
+        return told | self._begin(restore, namespace, new, number=1)
+
+    def again(self, restore: ForRestore, namespace: str, machine: Wanted) -> Registration:
+        """Make a new attempt because a person asked for it.
+
+        Raises `InvalidItem` while the last one is open: two at once are what must never be.
+        """
+        last = self._attempts.latest(restore.uid, namespace).get(machine.name)
+        if last is None:
+            return self._begin(restore, namespace, [machine], number=1)[machine.name]
+        now = self._follow(last)
+        if now.state is not State.FAILED or now.can_wait:
+            raise InvalidItem(
+                f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
+                hint="wait for its end",
+            )
+        return self._begin(restore, namespace, [machine], number=last.number + 1)[machine.name]
+
+    def _begin(
+        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], *, number: int
+    ) -> dict[str, Registration]:
+        """Check the machines at one look, and call for those that pass."""
+        if not machines:
+            return {}
+        view = self._supervisor.look(namespace)
+        found = self._inventory.look(namespace, machines, folders=view.folders)
+        override = self._policy.subnet_mappings
+        vpc = self._supervisor.vpc(namespace) if override else None
+        told = {}
+        for one in machines:
+            checked = preflight_register.check(namespace, one, found, view, override=override, vpc=vpc)
+            if checked.passed:
+                told[one.name] = self._record_and_call(restore, namespace, one, checked, number)
+            else:
+                told[one.name] = trigger_words.refused(one.name, checked)
+        return told
+
+    def _record_and_call(
+        self, restore: ForRestore, namespace: str, wanted: Wanted, checked: Preflight, number: int
+    ) -> Registration:
+        machine = checked.machine
+        if machine is None:
+            raise ValueError("a machine that passed the preflight was found")
+        attempt = Attempt(
+            restore_uid=restore.uid,
+            restore=restore.name,
+            namespace=namespace,
+            vm=wanted.name,
+            moid=machine.moid,
+            number=number,
+            holder=self._holder,
+            recorded_at=self._clock.now(),
+            network=network_override.planned(machine.record.machine, self._policy.subnet_mappings),
+        )
+        try:
+            ours = self._attempts.record(attempt)
+        except InvalidItem as error:
+            return trigger_words.unreadable(wanted.name, error)
+        if not ours:
+            return trigger_words.somebody_else(attempt)
+        return self._call(attempt)
+
+    def _call(self, attempt: Attempt) -> Registration:
+        """Make the one call of a record that is this process's own."""
+        with self._lock:
+            if attempt.name in self._called:
+                return trigger_words.calling(attempt)
+            self._called.add(attempt.name)
+        bound = log.bind(namespace=attempt.namespace, vm=attempt.vm, moid=attempt.moid, attempt=attempt.number)
+        bound.info("calling RegisterVM", restore=attempt.restore)
+        try:
+            task = self._register.call(attempt.namespace, attempt.moid, self._policy.subnet_mappings)
+        except NotSent as error:
+            with self._lock:
+                self._called.discard(attempt.name)
+            return trigger_words.not_sent(attempt, error)
+        except Unavailable as error:
+            bound.warning("RegisterVM did not answer", cause=error.message)
+            return trigger_words.no_answer(attempt, error)
+        except AlreadyExists as error:
+            return self._over(attempt, SUCCEEDED, error.message)
+        except VmServiceError as error:
+            bound.error("RegisterVM refused", cause=error.message)
+            return self._over(attempt, FAILED, str(error))
+        self._tasks[attempt.name] = task
+        bound.info("RegisterVM called", task=task)
+        self._remember(attempt, task=task)
+        return trigger_words.progress(attempt, self._clock.now(), None, task=task)
+
+    def _follow(self, attempt: Attempt) -> Registration:
+        """Tell where an attempt stands, whoever made it."""
+        if attempt.over:
+            return self._told(attempt, _STATES.get(attempt.outcome, TaskState.UNKNOWN), attempt.message)
+        if task := attempt.task or self._tasks.get(attempt.name, ""):
+            found: RegisterTask | None = self._register.task(task)
+        else:
+            found = self._register.latest(attempt.moid, attempt.recorded_at)
+            if found is not None:
+                task = found.id
+            elif attempt.holder == self._holder and attempt.name not in self._called:
+                return self._call(attempt)  # recorded and certainly not called; nobody else may
+        if task and not attempt.task:
+            self._remember(attempt, task=task)
+        if found is not None and found.over:
+            outcome = SUCCEEDED if found.state is TaskState.SUCCEEDED else FAILED
+            return self._over(replace(attempt, task=task), outcome, found.message)
+        return trigger_words.progress(attempt, self._clock.now(), found, task=task)
+
+    def _over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
+        """Record the end of an attempt; should that fail, the next round comes to the same end."""
+        self._remember(attempt, outcome=outcome, message=trigger_words.kept(message))
+        return self._told(attempt, _STATES[outcome], message)
+
+    def _told(self, attempt: Attempt, state: TaskState, message: str) -> Registration:
+        if state is TaskState.FAILED:
+            return trigger_words.failed(attempt, message)
+        return trigger_words.succeeded(attempt, message, notes=self._networks(attempt))
+
+    def _networks(self, attempt: Attempt) -> tuple[str, ...]:
+        """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round."""
+        if not attempt.network:
+            return ()
+        try:
+            machine = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
+        except VmServiceError:
+            return ()
+        return network_override.unmoved(attempt.network, machine)
+
+    def _remember(self, attempt: Attempt, *, task: str = "", outcome: str = "", message: str = "") -> None:
+        try:
+            self._attempts.tell(attempt, task=task, outcome=outcome, message=message)
+        except VmServiceError as error:
+            log.warning("RegisterVM attempt not updated", record=attempt.name, cause=error.message)
