@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from velero_vmservice.core import network_override
 from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
-from velero_vmservice.core.vcenter_registration import situation
-from velero_vmservice.core.vsphere_machine import RELOCATE, match
+from velero_vmservice.core.vcenter_registration import is_older, situation
+from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.registration import Wanted
-    from velero_vmservice.core.vsphere_machine import SupervisorView, VsphereMachine
+    from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, VsphereMachine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,19 @@ def check(
     *,
     override: NetworkOverride = (),
     vpc: bool | None = None,
+    asked: bool = False,
 ) -> Preflight:
-    """Check one machine; `vpc` is whether the namespace has NSX-VPC networking, None if nobody could tell."""
+    """Check one machine.
+
+    Args:
+        namespace: where it is to be registered.
+        wanted: the machine.
+        machines: what vCenter has, tasks included.
+        supervisor: what the Supervisor has.
+        override: subnets to be mapped.
+        vpc: whether the namespace has NSX-VPC networking, None if nobody could tell.
+        asked: whether a person asks for another call although one has failed.
+    """
     found = match(wanted, machines)
     if not found:
         reason = f"vCenter has no machine with the UUIDs, record or name of {wanted.name} yet"
@@ -72,6 +83,7 @@ def check(
     refusals = [
         *_where(namespace, found),
         *_what(machine),
+        *_task(machine, (supervisor.machines or {}).get(wanted.name), asked=asked),
         *_onto(wanted, machine, supervisor),
         *(Refusal(reason=one) for one in networks),
     ]
@@ -99,9 +111,21 @@ def _what(machine: VsphereMachine) -> Iterator[Refusal]:
         yield Refusal(reason=reason, can_wait=True)
     if machine.record.problem:
         yield Refusal(reason=f"machine {machine.moid}: {machine.record.problem}", code=machine.record.code)
-    if machine.task is not None and not machine.task.over:
-        reason = f"RegisterVM already works on {machine.moid} (task {shown(machine.task.id)})"
-        yield Refusal(reason=reason, can_wait=True)
+
+
+def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
+    """Yield what somebody else's call of a moment ago says against another one."""
+    task = machine.task
+    if task is None or (registered is not None and is_older(machine, registered)):
+        return  # none, or of an earlier restore
+    named = f"RegisterVM task {shown(task.id)} of {machine.moid}"
+    if not task.over:
+        yield Refusal(reason=f"{named} is at work already", can_wait=True)
+    elif task.state is TaskState.SUCCEEDED:
+        yield Refusal(reason=f"{named} has succeeded already", can_wait=True)
+    elif not asked:
+        entry = explain(task.message)
+        yield Refusal(reason=f"{named} has failed already: {entry}", code=entry.code, can_wait=entry.can_wait)
 
 
 def _onto(wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView) -> Iterator[Refusal]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.attempt import Attempt
     from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.preflight_register import Preflight
-    from velero_vmservice.core.vsphere_machine import RegisterTask
+    from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
 
 NAME: Final = "trigger"
 COMMAND: Final = "velero-vmservice registration trigger"
@@ -31,11 +31,21 @@ _said = partial(Registration, source=NAME)
 def refused(name: str, checked: Preflight) -> Registration:
     """Say why RegisterVM is not called."""
     found = checked.machine
-    state = State.ABSENT if found is None else State.RESTORED if checked.can_wait else State.NOT_RESTORABLE
+    state = _refused_state(found, checked)
     code = next((one.code for one in checked.refusals if one.code), "")
     words = f"RegisterVM is not called: {checked.words}"
     # Only Kubernetes knows whether a machine that vCenter lacks is absent.
     return _said(name=name, state=state, reason=words, code=code, can_wait=checked.can_wait, certain=found is not None)
+
+
+def _refused_state(found: VsphereMachine | None, checked: Preflight) -> State:
+    if found is None:
+        return State.ABSENT
+    if found.task is not None and not found.task.over:
+        return State.REGISTERING
+    if found.task is not None and found.task.state is TaskState.FAILED and not checked.can_wait:
+        return State.FAILED
+    return State.RESTORED if checked.can_wait else State.NOT_RESTORABLE
 
 
 def unreadable(name: str, error: VmServiceError) -> Registration:
@@ -72,13 +82,13 @@ def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, tas
     minutes = int(TIMEOUT_SECONDS // 60)
     known = found is not None and found.state is not TaskState.UNKNOWN
     if not task and late:
-        return _lost(
-            attempt,
-            f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago by a process that is gone,"
-            " and vCenter has no task of it",
+        words = (
+            f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago, nobody knows whether it"
+            " was, and vCenter has no task of it"
         )
+        return _lost(attempt, words)
     if not task:
-        words = f"RegisterVM was to be called for {attempt.moid} by another process; looking for its task"
+        words = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
         return _registering(attempt, words)
     if found is not None and not known and late:
         return _lost(attempt, f"vCenter does not know RegisterVM task {shown(task)} of {attempt.moid} any more")

@@ -91,7 +91,7 @@ def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:
 
 def _by_event(wanted: Wanted, machine: VsphereMachine, registered: Registered | None) -> Registration | None:
     event = machine.event
-    if event is None or machine.restoring or (registered is not None and _older(machine, registered)):
+    if event is None or machine.restoring or (registered is not None and is_older(machine, registered)):
         return None  # that was another restore
     if event.succeeded:
         return _registered(wanted.name, "WCP's event says that RegisterVM succeeded", since=event.at)
@@ -126,7 +126,7 @@ def _standing(
     if machine.restoring:
         words = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): registration waits for it"
         return said(state=State.RESTORED, reason=words, notes=tuple(_long(machine)))
-    if registered is not None and registered.unique_id == machine.moid and not _older(machine, registered):
+    if registered is not None and registered.unique_id == machine.moid and not is_older(machine, registered):
         return _registered(wanted.name, f"the VirtualMachine stands for machine {machine.moid}")
     remarks = (*machine.extra.remarks, *machine.record.remarks)
     if machine.record.problem:
@@ -186,7 +186,7 @@ def _long(machine: VsphereMachine) -> Iterator[str]:
         )
 
 
-def _older(machine: VsphereMachine, registered: Registered) -> bool:
+def is_older(machine: VsphereMachine, registered: Registered) -> bool:
     """Say whether the machine was restored under a VirtualMachine that had gone on since (guide 4.3)."""
     return compare_versions(machine.extra.backup_version, registered.backup_version) is VersionAge.OLDER
 

@@ -99,17 +99,17 @@ class Trigger:
         """
         last = self._attempts.latest(restore.uid, namespace).get(machine.name)
         if last is None:
-            return self._begin(restore, namespace, [machine], number=1)[machine.name]
+            return self._begin(restore, namespace, [machine], number=1, asked=True)[machine.name]
         now = self._follow(last)
         if now.state is not State.FAILED or now.can_wait:
             raise InvalidItem(
                 f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
                 hint="wait for its end",
             )
-        return self._begin(restore, namespace, [machine], number=last.number + 1)[machine.name]
+        return self._begin(restore, namespace, [machine], number=last.number + 1, asked=True)[machine.name]
 
     def _begin(
-        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], *, number: int
+        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], *, number: int, asked: bool = False
     ) -> dict[str, Registration]:
         """Check the machines at one look, and call for those that pass."""
         if not machines:
@@ -120,7 +120,7 @@ class Trigger:
         vpc = self._supervisor.vpc(namespace) if override else None
         told = {}
         for one in machines:
-            checked = preflight_register.check(namespace, one, found, view, override=override, vpc=vpc)
+            checked = preflight_register.check(namespace, one, found, view, override=override, vpc=vpc, asked=asked)
             if checked.passed:
                 told[one.name] = self._record_and_call(restore, namespace, one, checked, number)
             else:
