@@ -117,9 +117,12 @@ class VCenterInventory:
         }
         query = vcenter_query.below_folders(sdk, folders, kinds, tasks=True)
         try:
-            found = self._session.soap(
+            vcenter, found = self._session.soap(
                 f"look into the folder of namespace {namespace}",
-                lambda content: list(vcenter_query.retrieve(sdk, content, query)),
+                lambda content: (
+                    str(content.about.instanceUuid or ""),
+                    list(vcenter_query.retrieve(sdk, content, query)),
+                ),
             )
         except NotFound:
             with self._lock:
@@ -131,7 +134,8 @@ class VCenterInventory:
                 hint="give vcenter.user read access to the folder and what is below it",
             )
         events = read_events(self._session, folders, now=self._clock.now())
-        return self._read(found, events)
+        read = self._read(found, events)
+        return [replace(one, other_vcenter=_other(one.record.manager_id, vcenter)) for one in read]
 
     def _read(
         self, found: Iterable[tuple[Any, Properties]], events: Mapping[str, RegisterEvent]
@@ -225,6 +229,11 @@ def _entries(properties: Properties) -> dict[str, str]:
     """Return the ExtraConfig's text values by key; what is no text says nothing."""
     found = {key: getattr(properties.get(path), "value", None) for path, key in _EXTRA_CONFIG.items()}
     return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def _other(manager_id: str, vcenter: str) -> bool | None:
+    """Say whether a record names another vCenter than this one; None if either has no id."""
+    return manager_id.lower() != vcenter.lower() if manager_id and vcenter else None
 
 
 def _parent(properties: Properties) -> str:

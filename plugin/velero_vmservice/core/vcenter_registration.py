@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
-from velero_vmservice.core.register_vm import Course, Situation, decide, stage
+from velero_vmservice.core.register_vm import Course, Situation, automatic, decide, stage
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
+    from velero_vmservice.core.generation import Generation
     from velero_vmservice.core.register_vm import Decision
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, VsphereMachine
@@ -47,6 +48,7 @@ def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: R
         exists=None if supervisor.machines is None else registered is not None,
         recorded_version=machine.extra.backup_version,
         annotated_version=registered.backup_version if registered else "",
+        other_vcenter=machine.other_vcenter,
         reverting=bool(registered and registered.reverting),
     )
 
@@ -138,7 +140,7 @@ def _standing(
         words = f"machine {machine.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
         return said(state=State.NOT_RESTORABLE, reason=words, code=DUPLICATE_BIOS_UUID, can_wait=False)
     decision = decide(situation(machine, supervisor, registered))
-    words, can_wait = _expected(machine, decision)
+    words, can_wait = _expected(machine, decision, supervisor.generation)
     return said(
         state=State.SNAPSHOT_REVERT if registered and registered.reverting else State.RESTORED,
         reason=words,
@@ -149,22 +151,20 @@ def _standing(
     )
 
 
-def _expected(machine: VsphereMachine, decision: Decision) -> tuple[str, bool]:
+def _expected(machine: VsphereMachine, decision: Decision, generation: Generation) -> tuple[str, bool]:
     """Say whether WCP will register the machine by itself, and whether that is late."""
-    late = machine.seen.in_folder >= OVERDUE_SECONDS
     where = f"machine {machine.moid} is restored"
-    match decision.course:
-        case Course.AUTOMATIC_OFF | Course.IGNORED | Course.REFUSED:
-            return f"{where}: {decision.words}", False
-        case Course.UNKNOWN if late:
-            return f"{where}, and nothing has begun to register it: {decision.words}. {_checks(machine)}", True
-        case Course.UNKNOWN:
-            return f"{where}: {decision.words}", True
-        case _ if late:
-            minutes = int(machine.seen.in_folder // 60)
-            return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(machine)}", True
-        case _:
-            return f"{where}, and WCP is to register it by itself ({decision.course})", True
+    if decision.course in (Course.AUTOMATIC_OFF, Course.IGNORED, Course.REFUSED):
+        return f"{where}: {decision.words}", False
+    late = machine.seen.in_folder >= OVERDUE_SECONDS
+    if not automatic(generation, enabled=machine.extra.enabled, disabled=machine.extra.disabled):
+        begun = f", and nothing has begun to register it: {decision.words}. {_checks(machine)}"
+        return (where + begun if late else f"{where}: {decision.words}"), True
+    if late:
+        minutes = int(machine.seen.in_folder // 60)
+        return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(machine)}", True
+    course = "" if decision.course is Course.UNKNOWN else f" ({decision.course})"
+    return f"{where}, and WCP is to register it by itself{course}", True
 
 
 def _checks(machine: VsphereMachine) -> str:

@@ -88,6 +88,8 @@ class VsphereMachine:
     bios_uuid: str = ""
     extra: ExtraConfig = field(default_factory=lambda: ExtraConfig(values={}))
     record: Record = field(default_factory=Record)
+    other_vcenter: bool | None = None
+    """Whether it was recorded in another vCenter than the one that has it (guide 6.4); None if nothing tells."""
     restoring: bool = False
     """Whether the VADP restore still runs."""
     twins: tuple[str, ...] = ()

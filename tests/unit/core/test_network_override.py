@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.unit.builders import m, vm
+from velero_vmservice.core.generation import Generation
+from velero_vmservice.core.network_override import Subnet, SubnetMapping, body, planned, refusals
+from velero_vmservice.core.trigger_policy import TriggerPolicy
+
+PROD = SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a"))
+DEFAULT = SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNETSET", name="dr-default"))
+
+
+def test_the_call_carries_the_guides_own_example() -> None:
+    assert body((PROD, DEFAULT)) == {
+        "subnet_mappings": [
+            {
+                "current_subnet": {"type": "SUBNET", "name": "prod-a"},
+                "new_subnet": {"type": "SUBNET", "name": "dr-a"},
+            },
+            {
+                "current_subnet": {"type": "SUBNETSET", "name": ""},
+                "new_subnet": {"type": "SUBNETSET", "name": "dr-default"},
+            },
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"current": {"type": "SUBNET"}, "new": {"type": "SUBNET", "name": "x"}},
+        {"current": {"type": "SUBNET", "name": "x"}, "new": {"type": "SUBNET", "name": ""}},
+        {"current": {"type": "VLAN", "name": "x"}, "new": {"type": "SUBNET", "name": "x"}},
+        {"current": {"type": "SUBNET", "name": "x"}},
+        {"current": {"type": "SUBNET", "name": "x"}, "new": {"type": "SUBNET", "name": "x"}, "mode": "fast"},
+    ],
+)
+def test_a_mapping_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TriggerPolicy.model_validate({"mode": "trigger", "subnet_mappings": [wrong]})
+
+
+def test_a_machine_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
+    assert planned(m(vm("web-1")), (PROD, DEFAULT)) == {"eth0": DEFAULT.new}
+    assert planned(m(vm("web-1", spec={"network": {"disabled": True}})), (PROD, DEFAULT)) == {}
+    assert planned(None, (PROD, DEFAULT)) == {}
+
+
+def test_a_subnet_that_is_mapped_twice_is_refused() -> None:
+    other = SubnetMapping(current=PROD.current, new=DEFAULT.new)
+    assert list(refusals((PROD, DEFAULT), generation=Generation.VCF_9, vpc=True)) == []
+    (told,) = refusals((PROD, other), generation=Generation.VCF_9, vpc=True)
+    assert told.startswith("the settings map Subnet prod-a twice")
+
+
+def test_no_mapping_needs_no_support() -> None:
+    assert list(refusals((), generation=Generation.VSPHERE_8_U3, vpc=None)) == []

@@ -1,0 +1,87 @@
+"""Every reason not to call RegisterVM, before it is called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.test_vcenter_registration import FAILED_CLAIM, WEB, machine
+from velero_vmservice.core.generation import Generation
+from velero_vmservice.core.preflight_register import check
+from velero_vmservice.core.record import Record
+from velero_vmservice.core.vsphere_machine import (
+    Registered,
+    RegisterTask,
+    SupervisorView,
+    TaskState,
+    VsphereMachine,
+)
+
+VCF_9 = SupervisorView(generation=Generation.VCF_9, machines={})
+TASK = RegisterTask(id="task-1", state=TaskState.RUNNING)
+
+
+def test_a_restored_machine_passes() -> None:
+    checked = check("shop", WEB, [machine()], VCF_9)
+    assert checked.passed
+    assert (checked.machine and checked.machine.moid, checked.words) == ("vm-1", "")
+
+
+@pytest.mark.parametrize(
+    ("machines", "words", "can_wait"),
+    [
+        ([], "vCenter has no machine with the UUIDs, record or name of web-1 yet", True),
+        ([machine(in_folder=False, folder="Lost")], 'in folder "Lost", not in that of namespace shop', True),
+        ([machine(restoring=True)], "the VADP restore of vm-1 still runs", True),
+        ([machine(record=Record(problem="it is damaged", code="X"))], "machine vm-1: it is damaged", False),
+        ([machine(twins=("copy",))], 'not the only one of its identity in the namespace (also "copy")', False),
+        ([machine(), machine(moid="vm-2")], "(also vm-2)", False),
+        ([machine(task=TASK)], "task-1 of vm-1 is at work already", True),
+        ([machine(task=replace(TASK, state=TaskState.SUCCEEDED))], "has succeeded already", True),
+        ([machine(task=replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM))], "has failed already", False),
+    ],
+)
+def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine], words: str, can_wait: bool) -> None:  # noqa: FBT001
+    checked = check("shop", WEB, machines, VCF_9)
+    assert not checked.passed
+    assert words in checked.words
+    assert checked.can_wait is can_wait
+
+
+@pytest.mark.parametrize(
+    ("known", "words", "can_wait"),
+    [
+        ({"machines": None}, "cannot be listed, so nobody knows", True),
+        ({"machines": {"web-1": Registered(unique_id="vm-1", reverting=True)}}, "reverted to a snapshot", True),
+        (
+            {"generation": Generation.VSPHERE_8_U3, "machines": {"web-1": Registered(unique_id="vm-0")}},
+            "cannot register over it",
+            False,
+        ),
+    ],
+)
+def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], words: str, can_wait: bool) -> None:  # noqa: FBT001
+    checked = check("shop", WEB, [machine()], replace(VCF_9, **known))
+    assert words in checked.words
+    assert checked.can_wait is can_wait
+
+
+def test_a_machine_that_exists_may_be_registered_over_from_nine_on() -> None:
+    existing = {"web-1": Registered(unique_id="vm-1", backup_version="2000")}
+    assert check("shop", WEB, [machine()], replace(VCF_9, machines=existing)).passed
+    earlier = machine(task=replace(TASK, state=TaskState.SUCCEEDED))
+    assert check("shop", WEB, [earlier], replace(VCF_9, machines=existing)).passed
+
+
+def test_a_person_may_ask_for_another_call_after_a_failure() -> None:
+    failed = machine(task=replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM))
+    assert check("shop", WEB, [failed], VCF_9, asked=True).passed
+    assert not check("shop", WEB, [machine(task=TASK)], VCF_9, asked=True).passed
+
+
+def test_all_reasons_are_told_at_once_and_nothing_can_be_waited_for_if_one_cannot() -> None:
+    checked = check("shop", WEB, [machine(in_folder=False, twins=("copy",), restoring=True)], VCF_9)
+    assert len(checked.refusals) == 3
+    assert not checked.can_wait
