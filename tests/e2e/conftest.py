@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.certificates import Authority
 from tests.e2e.scene import Scene
 from tests.e2e.sidecar import Sidecar
 from tests.e2e.stack import Stack
+from tests.e2e.vcenter import VCenterSimulator
 from tests.e2e.velero import VSPHERE_PLUGIN
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
     from tests.supervisor.supervisor import Supervisor
 
-pytest.register_assert_rewrite("tests.contract.cluster_contract", "tests.contract.object_store_contract")
+pytest.register_assert_rewrite(
+    "tests.contract.cluster_contract", "tests.contract.object_store_contract", "tests.contract.registration_contract"
+)
 
 _TAIL = 3000
 _running = pytest.StashKey[Stack]()
@@ -85,3 +89,15 @@ def _space(scene: Scene, request: pytest.FixtureRequest) -> str:
     """A namespace name of the test's own."""
     test = request.node.originalname.removeprefix("test_").replace("_", "-")[:30].strip("-")
     return scene.space(test)
+
+
+@pytest.fixture(scope="session")
+def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VCenterSimulator]:
+    """A vCenter with TLS and one account, and no machines but those that tests restore."""
+    directory = tmp_path_factory.mktemp("vcenter")
+    simulator = VCenterSimulator(directory, Authority(directory))
+    try:
+        simulator.start()
+        yield simulator
+    finally:
+        simulator.stop()

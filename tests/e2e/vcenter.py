@@ -19,12 +19,13 @@ from tests.e2e.build import binary
 from tests.e2e.processes import Process, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.e2e.certificates import Authority
 
 REGISTER_TASK = "com.vmware.wcp.vmservice.registervm"
+_SIMULATED_CALL = "com.vmware.govmomi.simulator.test"
 _VERSION = "vim.version.v8_0_3_0"
 REGISTER_EVENT = "com.vmware.wcp.RegisterVM"
 
@@ -66,6 +67,8 @@ class VCenterSimulator:
 
     def stop(self) -> None:
         """Stop it; all that it held is gone."""
+        if hasattr(self, "_stub"):
+            self._stub.DropConnections()
         self.process.stop(patience=5)
 
     def end_sessions(self) -> None:
@@ -119,22 +122,32 @@ class VCenterSimulator:
     def reconfigure(self, moid: str, extra_config: Mapping[str, str]) -> None:
         """Change entries of a machine's ExtraConfig; an empty value takes one away."""
         entries = [vim.option.OptionValue(key=key, value=value) for key, value in extra_config.items()]
-        self._done(self._machine(moid).ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=entries)))
+        self._done(self.machine(moid).ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=entries)))
 
     def move(self, moid: str, folder: str) -> None:
         """Move a machine into a namespace's folder."""
-        self._done(self.folder(folder).MoveIntoFolder_Task([self._machine(moid)]))
+        self._done(self.folder(folder).MoveIntoFolder_Task([self.machine(moid)]))
 
     def destroy(self, moid: str) -> None:
         """Delete a machine from disk."""
-        self._done(self._machine(moid).Destroy_Task())
+        self._done(self.machine(moid).Destroy_Task())
+
+    def clear(self) -> None:
+        """Delete every machine."""
+        view = self.content.viewManager.CreateContainerView(
+            container=self.content.rootFolder, type=[vim.VirtualMachine], recursive=True
+        )
+        for one in view.view:
+            self.disable(one._GetMoId())
+            self._done(one.Destroy_Task())
+        view.DestroyView()
 
     # WCP.
 
     def begin_registration(self, moid: str, *, percent: int | None = None) -> vim.Task:
         """Begin a RegisterVM task and leave it at a percentage."""
         info = self.content.taskManager.CreateTask(
-            obj=self._machine(moid), taskTypeId=REGISTER_TASK, initiatedBy="WCP", cancelable=False
+            obj=self.machine(moid), taskTypeId=REGISTER_TASK, initiatedBy="WCP", cancelable=False
         )
         task = info.task
         task.SetTaskState(state="running")
@@ -151,7 +164,7 @@ class VCenterSimulator:
 
     def tell(self, moid: str, outcome: str, *, message: str = "") -> None:
         """Post the event that WCP posts at the end of a RegisterVM task: `success` or `failure`."""
-        machine = self._machine(moid)
+        machine = self.machine(moid)
         event = vim.event.EventEx(
             eventTypeId=f"{REGISTER_EVENT}.{outcome}",
             message=message,
@@ -165,11 +178,12 @@ class VCenterSimulator:
         )
         self.content.eventManager.PostEvent(event)
 
-    def tasks(self) -> Sequence[Any]:
-        """Return the information of every recent task about RegisterVM."""
-        return [task.info for task in self.content.taskManager.recentTask]
+    def calls(self, moid: str) -> int:
+        """Return how often RegisterVM was called for a machine: the simulator names its tasks in its own way."""
+        return [task.info.descriptionId for task in self.machine(moid).recentTask].count(_SIMULATED_CALL)
 
-    def _machine(self, moid: str) -> vim.VirtualMachine:
+    def machine(self, moid: str) -> vim.VirtualMachine:
+        """Return a machine by its managed object id."""
         return vim.VirtualMachine(moid, self._stub)
 
     def _child(self, parent: vim.Folder, name: str) -> vim.Folder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import TTLCache
@@ -216,13 +216,30 @@ class VCenterInventory:
         }
 
 
-def connect(settings: VCenterSettings, *, clock: Clock) -> tuple[VCenterInventory, VCenterRegisterVm]:
-    """Return both ports on one session; connects when first used.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VCenter:
+    """Both ports on one session."""
+
+    inventory: VCenterInventory
+    register_vm: VCenterRegisterVm
+    session: VCenterSession
+
+    def close(self) -> None:
+        """End the session."""
+        self.session.close()
+
+
+def connect(settings: VCenterSettings, *, clock: Clock) -> VCenter:
+    """Return the ports on a vCenter; connects when first used.
 
     Raises `InvalidSettings` where pyvmomi is not installed or the CA file cannot be used.
     """
     session = VCenterSession(settings, clock=clock)
-    return VCenterInventory(session, clock=clock), VCenterRegisterVm(session, clock=clock)
+    return VCenter(
+        inventory=VCenterInventory(session, clock=clock),
+        register_vm=VCenterRegisterVm(session, clock=clock),
+        session=session,
+    )
 
 
 def _entries(properties: Properties) -> dict[str, str]:

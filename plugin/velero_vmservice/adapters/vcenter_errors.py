@@ -96,7 +96,7 @@ def rest_translated(what: str) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise _untrusted(what, _reason(error)) from None
+        raise _from_tls(what, str(error), _reason(error)) from None
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError) as error:
         raise NotSent(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK) from None
     except requests.exceptions.ConnectionError as error:
@@ -137,14 +137,19 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
 
 def _from_network(what: str, error: OSError) -> VmServiceError:
     if isinstance(error, ssl.SSLError):
-        return _untrusted(what, str(getattr(error, "verify_message", "") or error.reason or "TLS fails"))
+        return _from_tls(what, str(error), str(getattr(error, "verify_message", "") or error.reason or "TLS fails"))
     if isinstance(error, TimeoutError):
         return Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK)
     return Unavailable(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK)
 
 
-def _untrusted(what: str, why: str) -> InvalidSettings:
-    return InvalidSettings(f"{what}: vCenter's TLS certificate is not trusted ({shown(why)})", hint=_TRUST)
+def _from_tls(what: str, text: str, why: str) -> VmServiceError:
+    """Return `InvalidSettings` for a failed handshake; what breaks later may have been understood."""
+    if "WRONG_VERSION_NUMBER" in text:
+        return InvalidSettings(f"{what}: what answers there does not speak TLS", hint=_NO_VCENTER)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return InvalidSettings(f"{what}: vCenter's TLS certificate is not trusted ({shown(why)})", hint=_TRUST)
+    return Unavailable(f"{what}: the TLS connection broke off ({shown(why)})", hint=_LOOK)
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:

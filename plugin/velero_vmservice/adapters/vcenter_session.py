@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import certifi
 import requests
 import structlog
+import urllib3
+from urllib3.exceptions import InsecureRequestWarning
 
 from velero_vmservice.adapters import vcenter_sdk
 from velero_vmservice.adapters.vcenter_errors import from_answer, rest_translated, translated, wrong_login
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable, VmServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,20 +57,27 @@ class VCenterSession:
         self._clock = clock
         self._trust = _trust(settings)
         self._lock = threading.RLock()
+        self._stub: Any = None
         self._content: Any = None
         self._token = ""
         self._refused: tuple[str, float, Forbidden] | None = None
 
     def soap(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
-        """Return what `ask` makes of the service content; it MUST only read, for it may run twice."""
+        """Return what `ask` makes of the service content; it MUST only read, for it may run again."""
         tried = f"cannot {what} at {self._settings}"
         with translated(tried, self.sdk):
-            content = self._login(tried)
             try:
-                return ask(content)
-            except self.sdk.vim.fault.NotAuthenticated:
-                log.info("vCenter session expired", server=self._settings.server, api="soap")
-                return ask(self._login(tried, instead_of=content))
+                return self._ask(tried, ask)
+            except (ConnectionError, ssl.SSLEOFError):  # a kept connection may have been closed at the other end
+                return self._ask(tried, ask)
+
+    def _ask(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
+        content = self._login(what)
+        try:
+            return ask(content)
+        except self.sdk.vim.fault.NotAuthenticated:
+            log.info("vCenter session expired", server=self._settings.server, api="soap")
+            return ask(self._login(what, instead_of=content))
 
     def moref(self, kind: str, moid: str) -> Any:
         """Return the managed object with that id; nothing is asked."""
@@ -77,8 +86,8 @@ class VCenterSession:
     def current_time(self) -> datetime:
         """Return vCenter's time."""
 
-        def ask(content: Any) -> datetime:
-            now: datetime = self.sdk.vim.ServiceInstance("ServiceInstance", content.sessionManager._stub).CurrentTime()  # noqa: SLF001
+        def ask(_: Any) -> datetime:
+            now: datetime = self.sdk.vim.ServiceInstance("ServiceInstance", self._stub).CurrentTime()
             return now
 
         return self.soap("read the time", ask)
@@ -86,45 +95,42 @@ class VCenterSession:
     def post(self, what: str, path: str, body: Any) -> Any:
         """POST to the REST API and return the answer's JSON.
 
-        The request is sent again only if vCenter answered that its session is not valid: then nothing was done.
+        The request is sent again only if vCenter answered that its session is not valid: then nothing was done. Raises
+        `NotSent`, whatever the reason, if there is no session or no trusted connection to send it over.
         """
         tried = f"cannot {what} at {self._settings}"
-        token = self._rest_login(tried)
-        status, answer = self._send(tried, path, body, headers={_SESSION_HEADER: token})
+        token = self._session_to_send(tried)
+        status, answer = self._sent(tried, path, body, token)
         if status == HTTPStatus.UNAUTHORIZED:
             log.info("vCenter session expired", server=self._settings.server, api="rest")
-            token = self._rest_login(tried, instead_of=token)
-            status, answer = self._send(tried, path, body, headers={_SESSION_HEADER: token})
+            token = self._session_to_send(tried, instead_of=token)
+            status, answer = self._sent(tried, path, body, token)
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
             raise from_answer(tried, status, answer)
         return answer
 
     def close(self) -> None:
-        """End the SOAP session, as good manners have it; failures do not matter."""
+        """End the SOAP session, as good manners have it, and close the connections; failures do not matter."""
         with self._lock:
             content, self._content = self._content, None
+            stub, self._stub = self._stub, None
         if content is not None:
             try:
                 content.sessionManager.Logout()
             except Exception as error:  # noqa: BLE001 - the process ends anyway
                 log.debug("vCenter session not ended", cause=type(error).__name__)
+        if stub is not None:
+            stub.DropConnections()
 
     def _login(self, what: str, *, instead_of: Any = None) -> Any:
         with self._lock:
             if self._content is not None and self._content is not instead_of:
                 return self._content
             password = self._password()
-            host, port = self._settings.address
-            stub = self.sdk.stub(
-                host=host,
-                port=port,
-                version=vcenter_sdk.API_VERSION,
-                sslContext=self._trust,
-                httpConnectionTimeout=self._settings.timeout_seconds,
-                connectionPoolTimeout=_IDLE_SECONDS,
-            )
-            stub.requestModifierList.append(self._count)
-            content = self.sdk.vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            if self._stub is None:
+                self._stub = self._connection()
+            self._stub.DropConnections()
+            content = self.sdk.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
             try:
                 content.sessionManager.Login(self._settings.user, password)
             except self.sdk.vim.fault.InvalidLogin as fault:
@@ -132,6 +138,31 @@ class VCenterSession:
             self._refused = None
             self._content = content
             return content
+
+    def _connection(self) -> Any:
+        host, port = self._settings.address
+        stub = self.sdk.stub(
+            host=host,
+            port=port,
+            version=vcenter_sdk.API_VERSION,
+            sslContext=self._trust,
+            httpConnectionTimeout=self._settings.timeout_seconds,
+            connectionPoolTimeout=_IDLE_SECONDS,
+        )
+        stub.requestModifierList.append(self._count)
+        return stub
+
+    def _session_to_send(self, what: str, *, instead_of: str = "") -> str:
+        try:
+            return self._rest_login(what, instead_of=instead_of)
+        except VmServiceError as error:
+            raise NotSent(error.message, hint=error.hint) from error
+
+    def _sent(self, what: str, path: str, body: Any, token: str) -> tuple[int, Any]:
+        try:
+            return self._send(what, path, body, headers={_SESSION_HEADER: token})
+        except InvalidSettings as error:  # the TLS handshake failed
+            raise NotSent(error.message, hint=error.hint) from error
 
     def _rest_login(self, what: str, *, instead_of: str = "") -> str:
         with self._lock:
@@ -210,6 +241,8 @@ def _trust(settings: VCenterSettings) -> ssl.SSLContext:
             hint="mount the PEM certificate of vCenter's authority there",
         ) from None
     if settings.insecure_skip_tls_verify:
+        log.warning("vCenter's certificate is not checked", server=settings.server)
+        urllib3.disable_warnings(InsecureRequestWarning)  # said once is enough
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

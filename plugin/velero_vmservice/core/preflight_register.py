@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice.core import network_override
 from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
-from velero_vmservice.core.vcenter_registration import is_older, situation
+from velero_vmservice.core.vcenter_registration import elsewhere, is_older, situation
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ def check(
 def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]:
     machine = found[0]
     if not machine.in_folder:
-        reason = (
-            f'machine {machine.moid} is in folder "{shown(machine.folder)}", not in that of namespace {namespace}: move'
-            " it there in vCenter"
-        )
+        reason = f"no such machine is in the folder of namespace {namespace}; {elsewhere(machine)}"
         yield Refusal(reason=reason, code=NOT_IN_FOLDER, can_wait=True)
     here = [one.moid for one in found if one.in_folder]
     if machine.twins or len(here) > 1:

@@ -38,6 +38,14 @@ def registrations(
     return {one.name: _one(namespace, one, match(one, machines), supervisor) for one in wanted}
 
 
+def elsewhere(machine: VsphereMachine) -> str:
+    """Say where else a machine with the wanted identity is; it may be the original that a copy is restored beside."""
+    return (
+        f"{machine.moid} with its UUID is in folder {_quoted(machine.folder)}: if that is the restored one, move it in"
+        f" vCenter ({NOT_IN_FOLDER} is what RegisterVM would answer); if it is the original, leave it alone"
+    )
+
+
 def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None) -> Situation:
     """Return what the guide's decision (4.3) rests on, for a machine that vCenter has."""
     return Situation(
@@ -59,11 +67,8 @@ def _one(namespace: str, wanted: Wanted, found: Sequence[VsphereMachine], superv
         return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
     machine = found[0]
     if not machine.in_folder:
-        words = (
-            f"machine {machine.moid} is in folder {_quoted(machine.folder)}, not in that of namespace {namespace}: move"
-            f" it there in vCenter, then call RegisterVM, which would answer {NOT_IN_FOLDER} now"
-        )
-        return _said(name=wanted.name, state=State.RESTORED, reason=words, code=NOT_IN_FOLDER, can_wait=False)
+        words = f"vCenter has no such machine in the folder of namespace {namespace}; {elsewhere(machine)}"
+        return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
     registered = (supervisor.machines or {}).get(wanted.name)
     return (
         _by_task(wanted, machine)

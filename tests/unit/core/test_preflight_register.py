@@ -33,7 +33,11 @@ def test_a_restored_machine_passes() -> None:
     ("machines", "words", "can_wait"),
     [
         ([], "vCenter has no machine with the UUIDs, record or name of web-1 yet", True),
-        ([machine(in_folder=False, folder="Lost")], 'in folder "Lost", not in that of namespace shop', True),
+        (
+            [machine(in_folder=False, folder="Lost")],
+            'in folder "Lost": if that is the restored one, move it',
+            True,
+        ),
         ([machine(restoring=True)], "the VADP restore of vm-1 still runs", True),
         ([machine(record=Record(problem="it is damaged", code="X"))], "machine vm-1: it is damaged", False),
         ([machine(twins=("copy",))], 'not the only one of its identity in the namespace (also "copy")', False),

@@ -77,14 +77,7 @@ LATE = Seen(in_folder=125.0)
 ON, OFF = {ENABLE: "true"}, {DISABLE: "true"}
 FAILED_CLAIM = "SystemError: VCenterWcpWorkloadRegisterVMRegisterPVCFailed: x"
 CASES = [
-    Case(
-        "another folder",
-        machine(in_folder=False, folder="Discovered"),
-        State.RESTORED,
-        'folder "Discovered"',
-        can_wait=False,
-        code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder",
-    ),
+    Case("another folder", machine(in_folder=False, folder="Discovered"), State.ABSENT, 'in folder "Discovered"'),
     Case("a restore that runs", machine(restoring=True), State.RESTORED, "RelocateVM_Task is disabled"),
     Case("opted in", machine(ON), State.RESTORED, "WCP is to register it by itself"),
     Case("opted in, from this vCenter", machine(ON, other_vcenter=False), State.RESTORED, "itself (restore to new)"),

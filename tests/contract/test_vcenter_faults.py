@@ -1,0 +1,298 @@
+"""What the vCenter clients do when vCenter is away, slow, confused or says no: one line each, never a second call."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.clock import SettableClock
+from tests.contract import servers
+from tests.contract.certificates import self_signed
+from velero_vmservice.adapters import vcenter
+from velero_vmservice.adapters.vcenter_session import LOGIN_PAUSE_SECONDS
+from velero_vmservice.adapters.vcenter_settings import VCenterSettings
+from velero_vmservice.core.errors import (
+    AlreadyExists,
+    Forbidden,
+    InvalidSettings,
+    NotFound,
+    NotSent,
+    Rejected,
+    Unavailable,
+    VmServiceError,
+)
+from velero_vmservice.core.network_override import Subnet, SubnetMapping
+from velero_vmservice.core.registration import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from velero_vmservice.adapters.vcenter_tasks import VCenterRegisterVm
+
+PASSWORD = "s3cret-of-vcenter"
+SESSION = "/rest/com/vmware/cis/session"
+REGISTER = "/api/vcenter/namespaces/instances/shop/registervm"
+JSON = "application/json"
+WANTED = [Wanted(name="web-1")]
+
+
+@dataclass
+class Impostor:
+    """A vCenter that answers RegisterVM as a test likes, and counts."""
+
+    answers: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """The last one is repeated."""
+    login: tuple[str, bytes] = ("200 OK", b'{"value": "a-session"}')
+    asked: list[str] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    hang_up: bool = False
+    """Close the connection instead of answering RegisterVM."""
+    late: threading.Event | None = None
+    """Answer RegisterVM only then."""
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        self.asked.append(path)
+        status, kind, answer = self.login[0], JSON, self.login[1]
+        if path == REGISTER:
+            self.bodies.append(json.loads(body))
+            if self.late:
+                self.late.wait(10)
+            if self.hang_up:
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+                return []
+            status, kind, answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        start(
+            status, [("Content-Type", kind), ("Content-Length", str(len(answer))), ("Location", "https://evil.test/")]
+        )
+        return [answer]
+
+    @property
+    def calls(self) -> int:
+        return self.asked.count(REGISTER)
+
+
+class Place:
+    """Where the impostor listens, and settings to reach it."""
+
+    def __init__(self, url: str, ca_file: Path, impostor: Impostor) -> None:
+        self.impostor = impostor
+        self.settings = VCenterSettings(
+            server=url.rpartition("/")[2],
+            user="velero@vsphere.local",
+            password=PASSWORD,
+            ca_file=ca_file,
+            connect_timeout_seconds=2,
+            timeout_seconds=2,
+        )
+        self.clock = SettableClock()
+
+    def register(self, **changed: Any) -> VCenterRegisterVm:
+        return vcenter.connect(self.settings.model_copy(update=changed), clock=self.clock).register_vm
+
+    def look(self, **changed: Any) -> Any:
+        with closing(vcenter.connect(self.settings.model_copy(update=changed), clock=self.clock)) as connected:
+            return connected.inventory.look("shop", WANTED)
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Iterator[Place]:
+    tls, pem = self_signed(tmp_path)
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(pem)
+    impostor = Impostor()
+    with servers.served(impostor, tls=tls) as url:
+        yield Place(url, ca_file, impostor)
+
+
+def said(kind: str, message_id: str = "com.vmware.wcp.x", text: str = "it is so") -> bytes:
+    return json.dumps({"error_type": kind, "messages": [{"id": message_id, "default_message": text}]}).encode()
+
+
+def check(error: VmServiceError) -> None:
+    """One line, with a remedy, without secrets."""
+    assert error.hint
+    assert str(error).isprintable()
+    assert len(str(error)) < 1200
+    assert PASSWORD not in str(error)
+    assert "a-session" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "task"),
+    [
+        (b'"task-7:b2c0"', "task-7:b2c0"),
+        (b'{"value": "task-7:b2c0"}', "task-7:b2c0"),
+    ],
+)
+def test_a_call_answers_with_its_task(place: Place, answer: bytes, task: str) -> None:
+    place.impostor.answers = [("200 OK", JSON, answer)]
+    mapping = SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNETSET", name="dr"))
+    register = place.register()
+    assert register.call("shop", "vm-1", ()) == task
+    assert register.call("shop", "vm-2", (mapping,)) == task
+    assert place.impostor.asked == [SESSION, REGISTER, REGISTER]
+    assert place.impostor.bodies[0] == {"vm": "vm-1"}
+    assert place.impostor.bodies[1]["network_config_override"]["subnet_mappings"] == [
+        {"current_subnet": {"type": "SUBNETSET", "name": ""}, "new_subnet": {"type": "SUBNETSET", "name": "dr"}}
+    ]
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    status: str
+    body: bytes
+    error: type[VmServiceError]
+    words: str
+    kind: str = JSON
+
+
+CASES = [
+    Case("registered already", "400 Bad Request", said("ALREADY_IN_DESIRED_STATE"), AlreadyExists, "it is so"),
+    Case(
+        "registered already, as older releases say it",
+        "400 Bad Request",
+        b'{"type": "com.vmware.vapi.std.errors.already_in_desired_state", "value": {"messages": []}}',
+        AlreadyExists,
+        "already_in_desired_state",
+    ),
+    Case("no such machine", "404 Not Found", said("NOT_FOUND"), NotFound, "NOT_FOUND: com.vmware.wcp.x; it is so"),
+    Case("no privilege", "403 Forbidden", said("UNAUTHORIZED"), Forbidden, "Namespaces.Configure"),
+    Case("a request that is wrong", "400 Bad Request", said("INVALID_ARGUMENT"), Rejected, "INVALID_ARGUMENT"),
+    Case("an inner failure", "500 Internal Server Error", said("ERROR"), Unavailable, "it is so"),
+    Case("an overloaded proxy", "503 Service Unavailable", b"<html>", Unavailable, "status 503", kind="text/html"),
+    Case("somebody's login page", "200 OK", b"<html>login</html>", Unavailable, "without a task", kind="text/html"),
+    Case("a redirect", "302 Found", b"", Rejected, "there is no vCenter"),
+    Case("a task that is none", "200 OK", b'{"value": {"task": 7}}', Unavailable, "without a task"),
+    Case("a task with a secret tail", "200 OK", b'"task\\u001b[2J"', Unavailable, "without a task"),
+    Case("an endless task id", "200 OK", b'"' + b"7" * 5000 + b'"', Unavailable, "without a task"),
+    Case("an endless answer", "200 OK", b"[" * 3_000_000, Unavailable, "without a task"),
+    Case("deep JSON", "200 OK", b"[" * 500_000, Unavailable, "without a task"),
+    Case("an error of nonsense", "400 Bad Request", b'{"messages": 7, "value": "x"}', Rejected, "status 400"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda one: one.why)
+def test_an_answer_is_explained_and_the_call_not_repeated(place: Place, case: Case) -> None:
+    place.impostor.answers = [(case.status, case.kind, case.body)]
+    with pytest.raises(case.error) as error:
+        place.register().call("shop", "vm-1", ())
+    assert type(error.value) is case.error
+    assert case.words in str(error.value).replace("what answers there is no", "there is no")
+    check(error.value)
+    assert place.impostor.calls == 1
+
+
+def test_an_expired_session_is_renewed_and_the_call_made_once_more(place: Place) -> None:
+    expired = ("401 Unauthorized", JSON, said("UNAUTHENTICATED"))
+    place.impostor.answers = [expired, ("200 OK", JSON, b'"task-7"')]
+    register = place.register()
+    assert register.call("shop", "vm-1", ()) == "task-7"
+    assert place.impostor.asked == [SESSION, REGISTER, SESSION, REGISTER]
+
+    place.impostor.answers = [expired]
+    with pytest.raises(Forbidden) as error:
+        register.call("shop", "vm-1", ())
+    check(error.value)
+
+
+def test_a_wrong_password_is_told_and_not_tried_until_the_account_locks(place: Place) -> None:
+    place.impostor.login = ("401 Unauthorized", b"{}")
+    register = place.register()
+    for _ in range(5):
+        with pytest.raises(NotSent, match=r"vCenter refuses user and password: correct vcenter\.user") as error:
+            register.call("shop", "vm-1", ())
+        check(error.value)
+    assert place.impostor.asked == [SESSION]
+    place.clock.advance(LOGIN_PAUSE_SECONDS)
+    with pytest.raises(NotSent):
+        register.call("shop", "vm-1", ())
+    assert place.impostor.asked == [SESSION, SESSION]
+
+
+@pytest.mark.parametrize("login", [b"<html>", b'{"value": 7}', b'{"value": "\\n"}', b""])
+def test_a_login_that_answers_nonsense_is_told(place: Place, login: bytes) -> None:
+    place.impostor.login = ("200 OK", login)
+    with pytest.raises(NotSent, match="without a session") as error:
+        place.register().call("shop", "vm-1", ())
+    check(error.value)
+    assert place.impostor.calls == 0
+
+
+def test_what_is_no_soap_is_told(place: Place) -> None:
+    with pytest.raises(Unavailable, match=r"the answer is no SOAP .*what answers there is no vCenter") as error:
+        place.look()
+    check(error.value)
+
+
+def test_an_unknown_authority_is_told_with_the_remedy(place: Place) -> None:
+    for ask in (lambda: place.look(ca_file=None), lambda: place.register(ca_file=None).call("shop", "vm-1", ())):
+        with pytest.raises((InvalidSettings, NotSent), match=r"certificate is not trusted .*vcenter\.ca_file") as error:
+            ask()
+        check(error.value)
+    assert place.impostor.asked == []
+
+
+def test_a_certificate_that_is_not_checked_is_taken(place: Place) -> None:
+    place.impostor.answers = [("200 OK", JSON, b'"task-7"')]
+    assert place.register(ca_file=None, insecure_skip_tls_verify=True).call("shop", "vm-1", ()) == "task-7"
+
+
+def test_a_vcenter_that_is_away_has_certainly_not_got_the_call(place: Place) -> None:
+    away = servers.refused().rpartition("/")[2]
+    with pytest.raises(NotSent, match=r"cannot be reached .*Connection refused") as error:
+        place.register(server=away).call("shop", "vm-1", ())
+    check(error.value)
+    with pytest.raises(Unavailable, match=r"cannot be reached .*Connection refused") as looked:
+        place.look(server=away)
+    check(looked.value)
+
+
+def test_a_vcenter_that_never_answers_is_given_up_in_time(place: Place) -> None:
+    with servers.silent() as url:
+        silent = {"server": url.rpartition("/")[2], "timeout_seconds": 0.3, "connect_timeout_seconds": 0.3}
+        for ask in (lambda: place.look(**silent), lambda: place.register(**silent).call("shop", "vm-1", ())):
+            with pytest.raises(Unavailable) as error:
+                ask()
+            check(error.value)
+
+
+def test_a_connection_that_breaks_off_after_the_call_leaves_it_in_doubt(place: Place) -> None:
+    place.impostor.hang_up = True
+    with pytest.raises(Unavailable, match="cannot be reached") as error:
+        place.register().call("shop", "vm-1", ())
+    assert not isinstance(error.value, NotSent)
+    check(error.value)
+    assert place.impostor.calls == 1
+
+
+def test_a_call_that_is_not_answered_in_time_is_in_doubt(place: Place) -> None:
+    place.impostor.late = threading.Event()
+    with pytest.raises(Unavailable, match="did not answer in time") as error:
+        place.register(timeout_seconds=0.5).call("shop", "vm-1", ())
+    place.impostor.late.set()
+    assert not isinstance(error.value, NotSent)
+    assert place.impostor.calls == 1
+
+
+def test_a_server_without_tls_is_told(place: Place) -> None:
+    with servers.breaking_off() as url, pytest.raises(NotSent, match="does not speak TLS") as error:
+        place.register(server=url.rpartition("/")[2]).call("shop", "vm-1", ())
+    check(error.value)
+
+
+def test_a_password_that_cannot_be_written_in_latin_is_sent(place: Place) -> None:
+    place.impostor.answers = [("200 OK", JSON, b'"task-7"')]
+    settings = VCenterSettings.model_validate(
+        place.settings.model_dump() | {"password": "пароль", "user": "wälter@vsphere.local"}
+    )
+    assert vcenter.connect(settings, clock=place.clock).register_vm.call("shop", "vm-1", ()) == "task-7"

@@ -1,0 +1,359 @@
+"""The vCenter source and RegisterVM on a simulated vCenter: sessions, TLS, SOAP, tasks and events are real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.contract.registration_contract import RegistrationContract
+from tests.e2e.certificates import Authority
+from tests.e2e.vcenter import VCenterSimulator
+from tests.supervisor.records import encode
+from tests.unit.builders import vm
+from tests.waiting import wait_until
+from velero_vmservice.adapters import vcenter as adapter
+from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.memory_cluster import MemoryCluster
+from velero_vmservice.adapters.vcenter_settings import VCenterSettings
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable
+from velero_vmservice.core.generation import Generation, Told
+from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.core.trigger_policy import TriggerPolicy
+from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
+from velero_vmservice.flows.attempts import Attempts
+from velero_vmservice.flows.supervisor_view import SupervisorViews
+from velero_vmservice.flows.trigger import ForRestore, Trigger
+from velero_vmservice.flows.vcenter_registration import VCenterRegistration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+YAML = "vmservice.virtualmachine.resource.yaml"
+GUIDES_YAML = "vmservice.vmoperator.vmware.com/vm-resource-yaml"
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+SUPERVISOR = SupervisorView(generation=Generation.VCF_9, machines={})
+
+
+def record(name: str, namespace: str) -> dict[str, str]:
+    """The ExtraConfig of a machine, as VM Operator writes it."""
+    manifest = (
+        f"apiVersion: vmoperator.vmware.com/v1alpha3\nkind: VirtualMachine\nmetadata: {{name: {name}}}\nspec: {{}}"
+    )
+    return {
+        YAML: encode(manifest),
+        "vmservice.virtualmachine.backupVersion": "1000",
+        "vmservice.namespacedName": f"{namespace}/{name}",
+        "vmservice.virtualmachine.enableAutomaticRegistration": "true",
+        "vmservice.virtualmachine.additional.resources.yaml": encode("kind: Secret"),
+    }
+
+
+class VCenterScene:
+    """A vSphere Namespace's folder, and the source that looks into it."""
+
+    settled = State.REGISTERED
+
+    def __init__(self, vcenter: VCenterSimulator, directory: Path) -> None:
+        self.vcenter = vcenter
+        self.namespace = f"space-{uuid.uuid4().hex[:8]}"
+        self.password = directory / "password"
+        self.password.write_text(vcenter.password)
+        self.clock = SystemClock()
+        self.settings = VCenterSettings(
+            server=vcenter.server,
+            user=vcenter.user,
+            password_file=self.password,
+            ca_file=vcenter.ca_file,
+            timeout_seconds=2,
+        )
+        self.connected = adapter.connect(self.settings, clock=self.clock)
+        self.inventory, self.calls = self.connected.inventory, self.connected.register_vm
+        self.supervisor = SUPERVISOR
+        self.source = VCenterRegistration(
+            inventory=self.inventory, clock=self.clock, supervisor=lambda _: self.supervisor
+        )
+        self._moids: dict[str, str] = {}
+        self._tasks: dict[str, Any] = {}
+        vcenter.folder(self.namespace)
+
+    def close(self) -> None:
+        self.connected.close()
+
+    def restore(self, name: str, **changed: Any) -> str:
+        """Restore a machine into the folder; the identity it had is the contract's."""
+        known = {
+            "folder": self.namespace,
+            "bios_uuid": f"bios-of-{name}-{self.namespace}",
+            "instance_uuid": f"instance-of-{name}",
+            "extra_config": record(name, self.namespace),
+        }
+        self._moids[name] = self.vcenter.restore(name, **(known | changed))
+        return self._moids[name]
+
+    def begin(self, name: str) -> None:
+        moid = self._moids.get(name) or self.restore(name)
+        self._tasks[name] = self.vcenter.begin_registration(moid, percent=40)
+
+    def register(self, name: str) -> None:
+        if name not in self._tasks:
+            self.begin(name)
+        self.vcenter.end_registration(self._tasks[name])
+
+    def lose(self, name: str) -> None:
+        self.vcenter.destroy(self._moids.pop(name))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let vCenter hang: it accepts connections and answers nothing."""
+        os.kill(self.vcenter.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.vcenter.process.pid, signal.SIGCONT)
+
+    @contextmanager
+    def denying(self) -> Iterator[None]:
+        self.password.write_text("wrong")
+        self.vcenter.end_sessions()
+        yield
+        self.password.write_text(self.vcenter.password)
+
+    def requests(self) -> int:
+        return self.connected.session.requests_made
+
+    def look(self, name: str = "web-1") -> Registration:
+        return self.source.observe(self.namespace, [Wanted(name=name, instance_uuid=f"instance-of-{name}")])[name]
+
+
+@pytest.fixture(name="scene")
+def _scene(vcenter: VCenterSimulator, tmp_path: Path) -> Iterator[VCenterScene]:
+    with closing(VCenterScene(vcenter, tmp_path)) as scene:
+        yield scene
+    vcenter.clear()
+
+
+class TestVCenter(RegistrationContract):
+    @pytest.fixture(name="scene")
+    def _scene(self, vcenter: VCenterSimulator, tmp_path: Path) -> Iterator[VCenterScene]:
+        with closing(VCenterScene(vcenter, tmp_path)) as scene:
+            yield scene
+        vcenter.clear()
+
+
+def test_a_restored_machine_is_seen_before_any_virtual_machine_exists(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1")
+    found = scene.look()
+    assert (found.state, found.certain, found.can_wait) == (State.RESTORED, True, True)
+    assert found.reason == f"machine {moid} is restored, and WCP is to register it by itself"
+
+
+def test_a_look_costs_two_requests(scene: VCenterScene) -> None:
+    scene.restore("web-1")
+    scene.look()
+    before = scene.requests()
+    scene.look()
+    assert scene.requests() - before == 2
+
+
+def test_the_folder_may_be_told_and_garbage_is_not_believed(scene: VCenterScene) -> None:
+    scene.restore("web-1")
+    wanted = [Wanted(name="web-1")]
+    told = scene.vcenter.folder(scene.namespace)._GetMoId()
+    assert [one.name for one in scene.inventory.look("another-name", wanted, folders=[told])] == ["web-1"]
+    assert [one.name for one in scene.inventory.look(scene.namespace, wanted, folders=["<x/>"])] == ["web-1"]
+
+
+def test_a_machine_below_the_folder_is_in_it(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1")
+    scene.vcenter.folder(scene.namespace).CreateFolder("set-policy").MoveIntoFolder_Task([scene.vcenter.machine(moid)])
+    found = wait_until(
+        lambda: list(scene.inventory.look(scene.namespace, [Wanted(name="web-1")])), 5, "the machine is moved"
+    )
+    assert [(one.moid, one.in_folder) for one in found] == [(moid, True)]
+
+
+def test_a_machine_in_another_folder_is_found_there(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1", folder="elsewhere")
+    found = scene.look()
+    assert (found.state, found.certain) == (State.ABSENT, False)
+    assert f'{moid} with its UUID is in folder "elsewhere"' in found.reason
+
+
+def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
+    entries = record("web-1", scene.namespace)
+    entries[GUIDES_YAML] = entries.pop(YAML)
+    scene.restore("web-1", extra_config=entries)
+    (found,) = scene.inventory.look(scene.namespace, [Wanted(name="web-1")])
+    assert (found.extra.recorded, found.extra.enabled, found.extra.backup_version) == (True, True, "1000")
+    assert found.record.machine is not None
+    assert "additional-resources-yaml" not in found.extra.values
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("not base64 at all!", "it is no base64"),
+        ("aGVsbG8=", "it is no gzip"),
+        (encode("a: &a [1]\nb: " + "[*a]" * 1), "it is no VirtualMachine|cannot be read"),
+        (encode("x" * 3_000_000), "unpacks to more than"),
+        (encode("!!python/object:os.system []"), "YAML tags"),
+    ],
+    ids=["no base64", "no gzip", "an alias", "a bomb", "a tag"],
+)
+def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str, words: str) -> None:
+    scene.restore("web-1", extra_config=record("web-1", scene.namespace) | {YAML: value})
+    found = scene.look()
+    assert (found.state, found.can_wait) == (State.NOT_RESTORABLE, False)
+    assert any(one in found.reason for one in words.split("|"))
+    assert found.reason.isprintable()
+    assert "restore the machine from another restore point" in found.reason
+
+
+def test_a_machine_without_a_record_is_none_of_vm_service(scene: VCenterScene) -> None:
+    scene.restore("web-1", extra_config={})
+    assert scene.look().state is State.NOT_RESTORABLE
+
+
+def test_a_restore_that_still_runs_is_waited_for(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1")
+    scene.vcenter.disable(moid, "RelocateVM_Task", "Destroy_Task")
+    assert "the VADP restore" in scene.look().reason
+    scene.vcenter.disable(moid)
+    assert "to register it by itself" in scene.look().reason
+
+
+def test_a_duplicate_bios_uuid_is_found(scene: VCenterScene) -> None:
+    scene.restore("web-1", bios_uuid="the-same")
+    scene.restore("copy-of-web-1", bios_uuid="the-same")
+    found = scene.look()
+    assert found.code == "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
+    assert '"copy-of-web-1"' in found.reason
+
+
+def test_a_task_is_told_to_its_end(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1")
+    task = scene.vcenter.begin_registration(moid, percent=80)
+    assert str(scene.look()).startswith("registering (80 %, register volumes): RegisterVM task task-")
+    scene.vcenter.end_registration(task, error=f"{CLAIM_FAILED}: boom")
+    found = scene.look()
+    assert (found.state, found.code, found.can_wait) == (State.FAILED, CLAIM_FAILED, False)
+    again = scene.vcenter.begin_registration(moid)
+    assert scene.look().state is State.REGISTERING
+    scene.vcenter.end_registration(again)
+    assert scene.look().state is State.REGISTERED
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("success", State.REGISTERED), ("failure", State.FAILED)])
+def test_an_event_tells_what_no_task_does_any_more(scene: VCenterScene, outcome: str, state: State) -> None:
+    moid = scene.restore("web-1")
+    scene.vcenter.tell(moid, outcome, message=CLAIM_FAILED)
+    found = scene.look()
+    assert found.state is state
+    assert found.code == (CLAIM_FAILED if outcome == "failure" else "")
+
+
+def test_an_expired_session_goes_unnoticed(scene: VCenterScene) -> None:
+    scene.restore("web-1")
+    assert scene.look().state is State.RESTORED
+    scene.vcenter.end_sessions()
+    assert scene.look().state is State.RESTORED
+    task = scene.vcenter.begin_registration(scene.restore("web-2"))
+    scene.vcenter.end_sessions()
+    assert scene.calls.task(task._GetMoId()).state is TaskState.RUNNING
+
+
+def test_a_wrong_password_is_tried_once_and_told(scene: VCenterScene) -> None:
+    scene.password.write_text("wrong-password")
+    for _ in range(4):
+        with pytest.raises(Forbidden, match="vCenter refuses user and password") as error:
+            scene.look()
+        assert "wrong-password" not in str(error.value)
+    tried = scene.requests()
+    with pytest.raises(Forbidden):
+        scene.look()
+    assert scene.requests() == tried
+    scene.password.write_text(scene.vcenter.password)
+    assert scene.look().state is State.ABSENT
+
+
+def test_another_authority_is_told_with_the_remedy(scene: VCenterScene, tmp_path: Path) -> None:
+    other = scene.settings.model_copy(update={"ca_file": Authority(tmp_path).certificate})
+    connected = adapter.connect(other, clock=scene.clock)
+    with closing(connected), pytest.raises(InvalidSettings, match=r"not trusted .*vcenter\.ca_file"):
+        connected.inventory.look(scene.namespace, [Wanted(name="web-1")])
+    with pytest.raises(NotSent, match=r"not trusted .*vcenter\.ca_file"):
+        connected.register_vm.call(scene.namespace, "vm-1", ())
+
+
+def test_a_vcenter_that_was_started_anew_is_logged_in_to_again(tmp_path: Path) -> None:
+    vcenter = VCenterSimulator(tmp_path / "vcenter", Authority(tmp_path))
+    vcenter.start()
+    scene = VCenterScene(vcenter, tmp_path)
+    try:
+        scene.restore("web-1")
+        assert scene.calls.call(scene.namespace, scene.restore("web-2"), ())
+        assert scene.look().state is State.RESTORED
+        vcenter.stop()
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            scene.look()
+        vcenter.start()
+        vcenter.folder(scene.namespace)
+        assert scene.look().state is State.ABSENT
+        assert scene.calls.call(scene.namespace, scene.restore("web-3"), ())
+    finally:
+        scene.close()
+        vcenter.stop()
+
+
+def test_register_vm_is_called_and_its_task_read(scene: VCenterScene) -> None:
+    good, bad = scene.restore("web-1"), scene.restore("web-2", extra_config={})
+    ended = {moid: scene.calls.task(scene.calls.call(scene.namespace, moid, ())) for moid in (good, bad)}
+    assert ended[good].state is TaskState.SUCCEEDED
+    assert ended[bad].state is TaskState.FAILED
+    assert "vmservice.virtualmachine.resource.yaml" in ended[bad].message
+    assert scene.calls.task("task-424242:gone").state is TaskState.UNKNOWN
+
+
+def test_the_newest_task_of_a_machine_is_found_by_vcenters_clock(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1")
+    begun = scene.clock.now()
+    assert scene.calls.latest(moid, begun) is None
+    task = scene.vcenter.begin_registration(moid, percent=20)
+    found = scene.calls.latest(moid, begun)
+    assert found is not None
+    assert (found.id, found.percent) == (task._GetMoId(), 20)
+    assert scene.calls.latest(moid, begun + timedelta(hours=1)) is None
+    assert scene.calls.latest("vm-424242", begun) is None
+
+
+def test_a_machine_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
+    moid = scene.restore("web-1")
+    cluster = MemoryCluster(namespaces=["velero", scene.namespace])
+    cluster.seed(vm("other", namespace=scene.namespace))
+
+    def process(holder: str) -> Trigger:
+        told = Told(generation=Generation.VCF_9, evidence="")
+        return Trigger(
+            cluster=cluster,
+            clock=scene.clock,
+            attempts=Attempts(cluster=cluster, velero_namespace="velero"),
+            inventory=scene.inventory,
+            register=scene.calls,
+            supervisor=SupervisorViews(cluster=cluster, generation=lambda: told),
+            policy=TriggerPolicy(mode="trigger"),
+            holder=holder,
+        )
+
+    restore = ForRestore(uid="uid", name="again")
+    wanted = [Wanted(name="web-1", instance_uuid="instance-of-web-1")]
+    states = [process(holder).advance(restore, scene.namespace, wanted)["web-1"].state for holder in "abc"]
+
+    assert states == [State.REGISTERING, State.REGISTERED, State.REGISTERED]
+    assert scene.vcenter.calls(moid) == 1
