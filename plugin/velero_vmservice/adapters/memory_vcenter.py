@@ -45,6 +45,11 @@ class MemoryVCenter:
         with self._lock:
             self._machines[machine.moid] = namespace, machine
 
+    def lose(self, moid: str) -> None:
+        """Delete a machine; one that is gone is success."""
+        with self._lock:
+            self._machines.pop(moid, None)
+
     def set_task(self, task_id: str, state: TaskState, *, percent: int | None = None, message: str = "") -> None:
         """Let a task come to a state."""
         with self._lock:
