@@ -5,10 +5,10 @@ ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT
 RUN pip install --no-cache-dir uv
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --frozen --no-default-groups --group launcher --no-install-project
+RUN uv sync --frozen --no-default-groups --extra vcenter --group launcher --no-install-project
 COPY plugin plugin
 RUN /opt/vmservice/bin/python plugin/launcher/build.py \
- && uv sync --frozen --no-default-groups --no-editable
+ && uv sync --frozen --no-default-groups --extra vcenter --no-editable
 
 FROM python:3.14-slim
 COPY --from=build /opt/vmservice /opt/vmservice

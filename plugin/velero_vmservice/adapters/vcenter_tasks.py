@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -112,8 +112,8 @@ def read_task(task_id: str, properties: Properties) -> RegisterTask:
         state=next((one for one in TaskState if one == said), TaskState.UNKNOWN),
         percent=percent if isinstance(percent, int) else None,
         message=fault_words(fault) if fault is not None else "",
-        queued_at=properties.get("info.queueTime"),
-        ended_at=properties.get("info.completeTime"),
+        queued_at=_utc(properties.get("info.queueTime")),
+        ended_at=_utc(properties.get("info.completeTime")),
     )
 
 
@@ -133,7 +133,7 @@ def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetim
             read = RegisterEvent(
                 succeeded=one.eventTypeId == SUCCESS_EVENT,
                 message=" ".join(str(text) for text in (one.message, one.fullFormattedMessage) if text),
-                at=one.createdTime,
+                at=_utc(one.createdTime),
             )
             known = found.get(moid)
             if known is None or (known.at is not None and read.at is not None and known.at <= read.at):
@@ -158,3 +158,8 @@ def _machine_of(event: Any) -> str:
     if argument is not None:
         return str(argument.vm._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
     return str(getattr(event, "objectId", "") or "")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Return a time without pyvmomi's own time zone class."""
+    return moment.astimezone(UTC) if moment is not None else None

@@ -65,7 +65,7 @@ def calling(attempt: Attempt) -> Registration:
 
 def not_sent(attempt: Attempt, error: VmServiceError) -> Registration:
     """Say that the call is still to be made."""
-    reason = f"RegisterVM is to be called for {attempt.moid} and vCenter is away: {error}"
+    reason = f"RegisterVM is still to be called for {attempt.moid}: {error}"
     return _said(name=attempt.vm, state=State.RESTORED, reason=reason)
 
 
