@@ -1,4 +1,4 @@
-"""The registration contract on a source in memory, a registration engine and Kubernetes, and what is the latter's own."""
+"""The registration contract on memory, a registration engine and Kubernetes, and what is the latter's own."""
 
 from __future__ import annotations
 
