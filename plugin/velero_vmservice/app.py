@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
-from velero_vmservice.adapters import kubernetes
+from velero_vmservice.adapters import kubernetes, vcenter
 from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.adapters.storage_locations import BackupStorageLocations
 from velero_vmservice.adapters.tcp import SocketProbe
+from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
 from velero_vmservice.flows.leave import LeaveAction
@@ -17,6 +20,8 @@ from velero_vmservice.flows.planning import Planning
 from velero_vmservice.flows.pods import PodsAction
 from velero_vmservice.flows.probing import Probing
 from velero_vmservice.flows.purge import PurgeAction
+from velero_vmservice.flows.registering import Registering
+from velero_vmservice.flows.registration_sources import RegistrationSources
 from velero_vmservice.flows.replay import Replays
 from velero_vmservice.flows.restore import ReplayAction
 from velero_vmservice.flows.restore_point import RestorePoints
@@ -25,14 +30,37 @@ from velero_vmservice.flows.seal import Sealing
 from velero_vmservice.flows.steps import Steps
 from velero_vmservice.flows.subjects import Subjects
 from velero_vmservice.flows.supervisor import Supervisor
+from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.target import Target
+from velero_vmservice.flows.trigger import Trigger
+from velero_vmservice.flows.vcenter_registration import VCenterRegistration
 from velero_vmservice.flows.withhold import WithholdAction
 from velero_vmservice.report import html
 from velero_vmservice.rpc.server import ActionTable
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.ports import Clock, Cluster, StorageLocations, TcpProbe
+    from velero_vmservice.core.ports import (
+        Clock,
+        Cluster,
+        RegisterVm,
+        RegistrationSource,
+        StorageLocations,
+        TcpProbe,
+        VsphereInventory,
+    )
     from velero_vmservice.settings import Settings
+
+
+class Vsphere(Protocol):
+    """A vCenter: what it has, and its RegisterVM."""
+
+    @property
+    def inventory(self) -> VsphereInventory:
+        """Look there."""
+
+    @property
+    def register_vm(self) -> RegisterVm:
+        """Call it there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +75,7 @@ class App:
     target: Target
     planning: Planning
     replays: Replays
+    registering: Registering
     actions: ActionTable
 
 
@@ -57,6 +86,8 @@ def assemble(
     locations: StorageLocations,
     clock: Clock,
     probe: TcpProbe | None = None,
+    vsphere: Vsphere | None = None,
+    engine: RegistrationSource | None = None,
 ) -> App:
     """Put the plugin together on whichever adapters are given."""
     restricted = settings.restricted
@@ -66,6 +97,7 @@ def assemble(
     restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock)
     target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
     subjects = Subjects(restore_points=restore_points, target=target)
+    registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
     replays = Replays(
         cluster=cluster,
         clock=clock,
@@ -73,6 +105,7 @@ def assemble(
         subjects=subjects,
         steps=Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe())),
         results=Results(cluster=cluster, clock=clock, restore_points=restore_points, page=html.render),
+        registering=registering,
     )
     actions = ActionTable(
         backup={
@@ -98,6 +131,7 @@ def assemble(
         target=target,
         planning=Planning(cluster=cluster, clock=clock, restore_points=restore_points, subjects=subjects),
         replays=replays,
+        registering=registering,
         actions=actions,
     )
 
@@ -107,4 +141,42 @@ def connect(settings: Settings) -> App:
     clock = SystemClock()
     cluster = kubernetes.connect(timeout_seconds=settings.kubernetes_timeout_seconds, clock=clock)
     locations = BackupStorageLocations(cluster, settings, clock=clock)
-    return assemble(settings, cluster=cluster, locations=locations, clock=clock)
+    return assemble(
+        settings,
+        cluster=cluster,
+        locations=locations,
+        clock=clock,
+        vsphere=vcenter.connect(settings.vcenter, clock=clock) if settings.vcenter else None,
+        engine=RegistrationEngine(settings.engine, clock) if settings.engine else None,
+    )
+
+
+def _registering(
+    settings: Settings,
+    *,
+    cluster: Cluster,
+    clock: Clock,
+    target: Target,
+    vsphere: Vsphere | None,
+    engine: RegistrationSource | None,
+) -> Registering:
+    """Put together whoever the settings name to be asked beside Kubernetes, and to be called."""
+    asked: list[RegistrationSource] = []
+    trigger = None
+    if vsphere:
+        views = SupervisorViews(cluster=cluster, generation=target.generation)
+        if "vcenter" in settings.registration.sources:
+            asked.append(VCenterRegistration(inventory=vsphere.inventory, clock=clock, supervisor=views.look))
+        trigger = Trigger(
+            cluster=cluster,
+            clock=clock,
+            attempts=Attempts(cluster=cluster, velero_namespace=settings.velero_namespace),
+            inventory=vsphere.inventory,
+            register=vsphere.register_vm,
+            supervisor=views,
+            policy=settings.registration,
+            holder=uuid4().hex,
+        )
+    if engine and "engine" in settings.registration.sources:
+        asked.append(engine)
+    return Registering(cluster=cluster, clock=clock, others=RegistrationSources(asked), trigger=trigger)

@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
+from velero_vmservice.adapters.vcenter_settings import VCenterSettings  # noqa: TC001 - pydantic reads it
 from velero_vmservice.core.errors import InvalidSettings
 from velero_vmservice.core.restore_policy import RestorePolicy
+from velero_vmservice.engine_settings import EngineSettings  # noqa: TC001 - pydantic reads it
+from velero_vmservice.registration_settings import RegistrationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +73,9 @@ class Settings(BaseSettings):
     bucket: BucketSettings | None = None
     restricted: RestrictedSettings = RestrictedSettings()
     restore: RestorePolicy = RestorePolicy()
+    registration: RegistrationSettings = RegistrationSettings()
+    vcenter: VCenterSettings | None = None
+    engine: EngineSettings | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     kubernetes_timeout_seconds: float = Field(default=5.0, gt=0)
     s3_timeout_seconds: float = Field(default=10.0, gt=0)
@@ -77,6 +83,15 @@ class Settings(BaseSettings):
     socket_group_access: bool = Field(
         default=False, description="Sockets get mode 0660 instead of 0600, for a Velero under another UID."
     )
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        for name, told in (("vcenter", self.vcenter), ("engine", self.engine)):
+            if name in self.registration.sources and told is None:
+                raise ValueError(f"registration.sources names {name}, and {name} does not say where that is")
+        if self.registration.mode == "trigger" and self.vcenter is None:
+            raise ValueError("registration.mode is trigger, and vcenter does not say whom to call")
+        return self
 
     @classmethod
     def settings_customise_sources(

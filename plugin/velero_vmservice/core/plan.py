@@ -6,7 +6,7 @@ the same question: what the plan of a dry run says is what a restore does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -93,6 +93,10 @@ class Step:
     ready: int = 0
     """Machines whose gate is open."""
     total: int = 0
+
+    def minding(self, notes: tuple[str, ...]) -> Step:
+        """Return the same decision with more to mind."""
+        return replace(self, warnings=(*self.warnings, *notes)) if notes else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

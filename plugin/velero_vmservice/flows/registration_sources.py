@@ -27,10 +27,11 @@ class RegistrationSources:
 
     def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
         """Return one answer for each machine, by name; each source is asked once."""
-        if not machines:
-            return {}
-        answers = [_ask(one, namespace, machines) for one in self._sources]
-        return combine([one.name for one in machines], answers)
+        return combine([one.name for one in machines], self.answers(namespace, machines))
+
+    def answers(self, namespace: str, machines: Collection[Wanted]) -> list[Answer]:
+        """Return what each source says, or why it could not be asked; nobody is asked about nobody."""
+        return [_ask(one, namespace, machines) for one in self._sources] if machines else []
 
 
 def _ask(source: RegistrationSource, namespace: str, machines: Collection[Wanted]) -> Answer:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.flows.registering import Registering
     from velero_vmservice.flows.results import Results
     from velero_vmservice.flows.steps import Steps
     from velero_vmservice.flows.subjects import Subjects
@@ -55,6 +56,7 @@ class Replays:
         subjects: Subjects,
         steps: Steps,
         results: Results,
+        registering: Registering,
     ) -> None:
         self._cluster = cluster
         self._clock = clock
@@ -62,6 +64,7 @@ class Replays:
         self._subjects = subjects
         self._steps = steps
         self._results = results
+        self._registering = registering
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
@@ -164,7 +167,6 @@ class Replays:
                     rounds.captures.begin(str(error), self._clock.monotonic())
 
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        del run
         tasks = rounds.open_tasks()
         waiting = sorted({task.replay.target for task in tasks if task.subject is not None})
         views = {name: rounds.namespaces.setdefault(name, NamespaceRound(at=float("-inf"))) for name in waiting}
@@ -176,12 +178,12 @@ class Replays:
                 return
             here = [task for task in tasks if task.replay.target == namespace]
             try:
-                self._look(view, namespace, here)
+                self._look(view, namespace, here, run)
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
 
-    def _look(self, view: NamespaceRound, namespace: str, tasks: list[Task]) -> None:
+    def _look(self, view: NamespaceRound, namespace: str, tasks: list[Task], run: RestoreRun) -> None:
         subjects = [task.subject for task in tasks if task.subject is not None]
         if self._clock.monotonic() - view.referred_at > REFERENCES_SECONDS:
             named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
@@ -190,6 +192,8 @@ class Replays:
         view.observed = None  # before there is the next: thousands of machines are not held twice
         view.names = frozenset(task.replay.name for task in tasks)
         view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
+        waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
+        view.told = self._registering.ask(run, view.observed, waiting)
         view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), ""
 
@@ -212,7 +216,7 @@ class Replays:
             replayed = plan.is_replayed(subject, known)
             if not replayed and self._given_up(rounds, task):
                 continue
-            step = plan.decide(subject, known)
+            step = plan.decide(subject, known).minding(view.mind(subject))
             if step.action in (Action.CREATE, Action.UPDATE):
                 task.take(step)
                 if words := rounds.holds_back(task):

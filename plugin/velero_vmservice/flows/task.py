@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core.actions import Progress
+from velero_vmservice.core.combine import distinct_notes
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import Gate, Stability, gate
+from velero_vmservice.core.registered_gate import registered_gate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
+    from velero_vmservice.core.registration import Registration
     from velero_vmservice.core.sanitize import Dropped
     from velero_vmservice.core.verification import Verification
     from velero_vmservice.flows.subjects import Source
@@ -162,6 +165,8 @@ class NamespaceRound:
     stability: Stability = field(default_factory=Stability)
     looked_at: str = ""
     """ISO time of the look."""
+    told: Mapping[str, Registration] = field(default_factory=dict)
+    """What all registration sources said of each machine; empty where Kubernetes is the only one."""
     timelines: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """What each machine waited for, and since when."""
 
@@ -174,7 +179,7 @@ class NamespaceRound:
         found = {
             name: self.stability.settle(
                 name,
-                gate(machines.get(name), expected.get(name), volumes),
+                registered_gate(gate(machines.get(name), expected.get(name), volumes), self.told.get(name)),
                 present=name in machines,
                 observed_at=self.observed.at,
             )
@@ -183,6 +188,10 @@ class NamespaceRound:
         for name, one in found.items():
             self._remember(name, READY if one.ready else one.reason)
         return found
+
+    def mind(self, subject: Subject) -> tuple[str, ...]:
+        """Return what the registration sources say beside the state of the machines that the object needs."""
+        return distinct_notes(self.told[name] for name in subject.topology.needs if name in self.told)
 
     def _remember(self, name: str, words: str) -> None:
         """Keep a change of what a machine waits for in its timeline."""
