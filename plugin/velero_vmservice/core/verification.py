@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import archive, topology
+from velero_vmservice.core.endpoints import has_address, machines_behind, outdated
 from velero_vmservice.core.facts import linked_members
-from velero_vmservice.core.manifest import mapping, sequence
+from velero_vmservice.core.manifest import sequence
 from velero_vmservice.core.operation import enumerate_some
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.machine import Machine
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found; verified when nothing is missing."""
+    """What was found; verified when nothing is missing and nothing waited for."""
 
     missing: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    """Machines that run without an address yet: nothing is wrong, and whether they are served is not known."""
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """What powers on the machines that are off."""
@@ -35,7 +38,7 @@ class Verification:
 
     @property
     def done(self) -> bool:
-        return not self.missing
+        return not (self.missing or self.waiting)
 
 
 def verify(
@@ -111,11 +114,16 @@ def _verify_service(
         return Verification(missing=(), notes=tuple(notes))
     chosen = [one for one in observed.machines.values() if topology.matches(selector, one.labels) and not one.deleting]
     families = sequence(observed.generated[subject.ref.name].spec.get("ipFamilies"))
-    expected = {one.name for one in chosen if one.serving and _has_address(one, families)}
-    found = set(_endpoint_names(observed.endpoints.get(subject.ref.name), chosen))
-    if expected != found:
-        words = f"endpoints should be {_names(expected)} and are {_names(found)}"
-        return Verification(missing=(words,), notes=tuple(notes), endpoints=tuple(sorted(found)))
+    waiting = tuple(f"{one.name} runs and has no address yet" for one in chosen if _runs_without_address(one))
+    expected = {one.name for one in chosen if one.serving and has_address(one, families)}
+    live_endpoints = observed.endpoints.get(subject.ref.name)
+    found = set(machines_behind(live_endpoints, chosen))
+    different = [] if expected == found else [f"endpoints should be {_names(expected)} and are {_names(found)}"]
+    different += outdated(live_endpoints, chosen)
+    if different or waiting:
+        return Verification(
+            missing=tuple(different), waiting=waiting, notes=tuple(notes), endpoints=tuple(sorted(found))
+        )
     off, commands = _powered_off(chosen), tuple[str, ...]()
     if off and not powered_later:
         right = ", and that is right" if not found else ""
@@ -129,18 +137,8 @@ def _verify_service(
     return Verification(missing=(), notes=tuple(notes), commands=commands, endpoints=tuple(sorted(found)))
 
 
-def _has_address(machine: Machine, families: Sequence[str]) -> bool:
-    """Say whether a machine has an address of the Service's families; an older cluster names none."""
-    return any(not families or ("IPv6" if ":" in one else "IPv4") in families for one in machine.addresses)
-
-
-def _endpoint_names(endpoints: Manifest | None, chosen: Iterable[Machine]) -> Iterator[str]:
-    """Yield the machine behind each ready address; by address where the entry has no target."""
-    by_address = {address: one.name for one in chosen for address in one.addresses}
-    for subset in sequence(endpoints.content.get("subsets")) if endpoints else ():
-        for entry in sequence(mapping(subset).get("addresses")):
-            target = mapping(mapping(entry).get("targetRef")).get("name")
-            yield str(target or by_address.get(entry.get("ip"), entry.get("ip")))
+def _runs_without_address(machine: Machine) -> bool:
+    return machine.power_state == "PoweredOn" and not machine.addresses
 
 
 def _addresses(live: Manifest, before: Observed) -> Iterator[str]:

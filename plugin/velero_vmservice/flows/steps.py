@@ -87,13 +87,15 @@ class Steps:
         later = rounds.policy.power != "leave"
         found = verification.verify(subject, observed, task.before, coming=powering.coming, powered_later=later)
         task.notes, task.found = found.notes, found
-        if not found.done and task.stage is not Stage.POWERING:
-            task.tell(enumerate_some(list(found.missing)), now, stage=Stage.REPLAYED)
+        open_yet = found.missing if later else (*found.missing, *found.waiting)  # who powers on waits for addresses
+        if open_yet and task.stage is not Stage.POWERING:
+            task.tell(enumerate_some(list(open_yet)), now, stage=Stage.REPLAYED)
             if found.replay_pending:
                 task.give_time(now)
             return
         decided = power.decide(subject, powering)
-        waiting = [*self._power(task, decided, subject.wanted.version, rounds), *decided.waiting, *found.missing]
+        asked = self._power(task, decided, subject.wanted.version, rounds)
+        waiting = list(dict.fromkeys((*asked, *decided.waiting, *found.missing, *found.waiting)))
         if not waiting and rounds.policy.probe == "tcp" and found.endpoints:
             waiting = self._probing.probe(task, subject, observed)
         task.notes = (*task.notes, *decided.notes)

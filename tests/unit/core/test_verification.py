@@ -18,10 +18,13 @@ def generated(name: str = "front", **spec: Any) -> dict[str, Any]:
     return obj("Service", name, api="v1", spec=spec)
 
 
-def endpoints(*names: str, ready: bool = True, ips: tuple[str, ...] = ()) -> dict[str, Any]:
+def endpoints(*names: str, ready: bool = True, ips: tuple[str, ...] = (), uid: str = "") -> dict[str, Any]:
     entries = [
-        {"ip": f"192.0.2.{n}", "targetRef": {"kind": "VirtualMachine", "name": one}} for n, one in enumerate(names)
+        {"ip": f"192.0.2.{n}", "targetRef": {"kind": "VirtualMachine", "name": one}}
+        for n, one in enumerate(names, start=1)
     ]
+    for entry in entries if uid else ():
+        entry["targetRef"] = {**entry["targetRef"], "uid": uid}
     entries += [{"ip": ip} for ip in ips]
     subsets = [{"addresses" if ready else "notReadyAddresses": entries}] if entries else []
     return obj("Endpoints", "front", api="v1", subsets=subsets)
@@ -41,6 +44,7 @@ class Case:
     why: str
     live: tuple[dict[str, Any], ...]
     missing: str = ""
+    waiting: str = ""
     notes: str = ""
     given: dict[str, Any] | None = None
 
@@ -72,8 +76,28 @@ SERVICES = [
         notes="endpoints: web-1, web-2",
     ),
     Case(
-        why="powered on without address yet",
+        why="powered on without address yet: what it is served at is not known",
         live=(FRONT, generated(), endpoints("web-1"), vm("web-1", ip="192.0.2.1", **ON), vm("web-2", **ON)),
+        waiting="web-2 runs and has no address yet",
+    ),
+    Case(
+        why="the address of the machine that was lost, under the right name",
+        live=(FRONT, generated(), endpoints("web-1"), vm("web-1", ip="192.0.2.77", **ON)),
+        missing="endpoint 192.0.2.1 is not an address of web-1 now (it has 192.0.2.77)",
+    ),
+    Case(
+        why="the lost machine's address beside the present one",
+        live=(FRONT, generated(), endpoints("web-1", "web-1"), vm("web-1", ip="192.0.2.1", **ON)),
+        missing="endpoint 192.0.2.2 is not an address of web-1 now",
+    ),
+    Case(
+        why="the same address, taken down for another object of that name",
+        live=(FRONT, generated(), endpoints("web-1", uid="uid-of-the-lost"), vm("web-1", ip="192.0.2.1", **ON)),
+        missing="endpoint 192.0.2.1 is that of an earlier web-1 (UID uid-of-the-lost, now uid-of-web-1)",
+    ),
+    Case(
+        why="one address in two spellings is one address",
+        live=(FRONT, generated(), endpoints(ips=("2001:DB8:0::1",)), vm("web-1", ip="2001:db8::1", **ON)),
         notes="endpoints: web-1",
     ),
     Case(
@@ -134,7 +158,12 @@ SERVICES = [
     ),
     Case(
         why="an address of the Service's family",
-        live=(FRONT, generated(ipFamilies=["IPv6"]), endpoints("web-1"), vm("web-1", ip="2001:db8::1", **ON)),
+        live=(
+            FRONT,
+            generated(ipFamilies=["IPv6"]),
+            endpoints(ips=("2001:db8::1",)),
+            vm("web-1", ip="2001:db8::1", **ON),
+        ),
         notes="endpoints: web-1",
     ),
     Case(
@@ -153,8 +182,9 @@ SERVICES = [
 @pytest.mark.parametrize("case", SERVICES, ids=lambda c: c.why)
 def test_service(case: Case) -> None:
     found = check(case.given or FRONT, *case.live)
-    assert found.done is not bool(case.missing)
+    assert found.done is not bool(case.missing or case.waiting)
     assert case.missing in " ".join(found.missing)
+    assert case.waiting in " ".join(found.waiting)
     assert case.notes in " ".join(found.notes)
 
 
