@@ -3,19 +3,82 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_MOST_LOOKUPS: Final = 4
+"""Lookups under way at once: the C library bounds none of them, and each holds a thread until it returns."""
+
+_Found = list[str] | Exception
 
 
 class SocketProbe:
     """Connects from where this process runs; what a firewall hides from it counts as silent."""
 
+    def __init__(self, resolve: Callable[[str], list[str]] | None = None) -> None:
+        self._resolve = resolve or _addresses
+        self._lookups = threading.BoundedSemaphore(_MOST_LOOKUPS)
+
     def connect(self, host: str, port: int, *, seconds: float) -> str:
-        """Connect and hang up; see the port."""
+        """Connect and hang up; see the port. The name's lookup and all its addresses share the time."""
+        until = time.monotonic() + seconds
         try:
-            with socket.create_connection((host, port), timeout=seconds):
-                return ""
+            addresses = self._look_up(host, seconds)
         except TimeoutError:
-            return f"does not answer within {seconds:g} s"
+            return f"is not resolved within {seconds:g} s: look at the DNS of this pod"
         except OSError as error:
-            return f"refuses the connection ({error.strerror or error})"
+            return f"cannot be resolved ({error.strerror or error})"
         except (ValueError, OverflowError) as error:
             return f"is no address that can be connected to ({error})"
+        return _first_that_answers(addresses, port, seconds=seconds, until=until)
+
+    def _look_up(self, host: str, seconds: float) -> list[str]:
+        """Resolve in a thread that is left behind if it takes too long; a daemon, so that it holds up no exit."""
+        if not self._lookups.acquire(blocking=False):
+            raise TimeoutError  # earlier lookups still hang: another one would as well
+        told: SimpleQueue[_Found] = SimpleQueue()
+
+        def look() -> None:
+            try:
+                told.put(self._resolve(host))
+            except Exception as error:  # noqa: BLE001 - raised again where it was asked for
+                told.put(error)
+            finally:
+                self._lookups.release()
+
+        threading.Thread(target=look, name="lookup", daemon=True).start()
+        try:
+            found = told.get(timeout=seconds)
+        except Empty:
+            raise TimeoutError from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def _first_that_answers(addresses: Sequence[str], port: int, *, seconds: float, until: float) -> str:
+    words = "has no address"
+    for address in addresses:
+        left = until - time.monotonic()
+        if left <= 0:
+            return f"does not answer within {seconds:g} s"
+        try:
+            with socket.create_connection((address, port), timeout=left):
+                return ""
+        except TimeoutError:
+            words = f"does not answer within {seconds:g} s"
+        except OSError as error:
+            words = f"refuses the connection ({error.strerror or error})"
+        except (ValueError, OverflowError) as error:
+            words = f"is no address that can be connected to ({error})"
+    return words
+
+
+def _addresses(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(where[0]) for *_, where in found))

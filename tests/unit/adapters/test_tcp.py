@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
 
@@ -35,3 +36,40 @@ def test_an_address_that_is_none_is_said_and_never_raised(host: str) -> None:
 @pytest.mark.parametrize("port", [0, 65536, -1])
 def test_nor_is_a_port_that_is_none(port: int) -> None:
     assert SocketProbe().connect("127.0.0.1", port, seconds=0.2) != ""
+
+
+def test_a_name_that_the_dns_does_not_answer_for_costs_no_more_than_the_deadline() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(host: str) -> list[str]:
+        del host
+        asked.set()
+        answer.wait(60)
+        return ["127.0.0.1"]
+
+    probe = SocketProbe(resolve=hang)
+    assert "is not resolved within 0.05 s" in probe.connect("vip.example.com", 80, seconds=0.05)
+    assert asked.is_set()
+    assert not answer.is_set()
+    answer.set()
+
+
+def test_lookups_that_hang_do_not_pile_up() -> None:
+    names, answer = list[str](), threading.Event()
+
+    def hang(host: str) -> list[str]:
+        names.append(host)
+        answer.wait(60)
+        return []
+
+    probe = SocketProbe(resolve=hang)
+    told = [probe.connect(f"vip-{number}.example.com", 80, seconds=0.02) for number in range(10)]
+    assert all("is not resolved" in words for words in told)
+    assert len(names) < len(told)
+    answer.set()
+
+
+def test_a_name_with_two_addresses_answers_if_one_of_them_does() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        probe = SocketProbe(resolve=lambda _: ["127.0.0.2", "127.0.0.1"])
+        assert probe.connect("vip.example.com", server.getsockname()[1], seconds=5) == ""
