@@ -86,7 +86,11 @@ class CaptureAction:
 
     def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
         """Seal the capture: called right after the backup's last item."""
-        return self._sealing.progress(operation_id, BackupRun.read(Manifest.read(dict(backup))))
+        run = BackupRun.read(Manifest.read(dict(backup)))
+        told = self._sealing.progress(operation_id, run)
+        if told.completed:
+            self._namespaces.forget(run)
+        return told
 
     def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
         """Nothing goes on between two calls, so there is nothing to stop."""

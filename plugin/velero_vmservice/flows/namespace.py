@@ -26,6 +26,8 @@ log = structlog.get_logger()
 REMEMBERED_NAMESPACES = 256
 REMEMBERED_SECONDS = 600.0
 """Facts are kept in memory this long, so that a namespace costs one LIST per kind and one PUT."""
+REMEMBERED_MACHINES = 20_000
+"""Machines whose facts are kept in all; a namespace that is larger by itself is kept alone."""
 FAILURE_SECONDS = 15.0
 """A store that is away is asked again after this long, not once per item."""
 
@@ -38,7 +40,7 @@ class NamespaceFactsOnce:
         self._locations = locations
         self._clock = clock
         self._known: TTLCache[str, tuple[NamespaceFacts, str]] = TTLCache(
-            REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
+            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic, getsizeof=_weight
         )
         self._failed: TTLCache[str, VmServiceError] = TTLCache(
             REMEMBERED_NAMESPACES, FAILURE_SECONDS, timer=clock.monotonic
@@ -70,11 +72,20 @@ class NamespaceFactsOnce:
                     remedy=error.hint or "the machines' disks will not be recognised at restore",
                 )
 
+    def forget(self, run: BackupRun) -> None:
+        """Let go of what a backup that is sealed had remembered, and of all that has expired."""
+        with self._lock:
+            for key in [one for one in self._known if one.startswith(f"{run.uid}/")]:
+                self._known.pop(key, None)
+            self._known.expire()
+            self._failed.expire()
+
     def _once(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         key = _key(run, namespace)
-        if key not in self._known:
-            self._known[key] = self._write(run, namespace)
-        return self._known[key]
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._write(run, namespace)
+        return known
 
     def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         store = self._locations.open(run.location)
@@ -116,3 +127,8 @@ class NamespaceFactsOnce:
 
 def _key(run: BackupRun, namespace: str) -> str:
     return f"{run.uid}/{run.namespace_key(namespace)}"
+
+
+def _weight(known: tuple[NamespaceFacts, str]) -> int:
+    """Return what facts count against the bound: their machines, and something for a namespace without any."""
+    return min(len(known[0].machines) + REMEMBERED_MACHINES // REMEMBERED_NAMESPACES, REMEMBERED_MACHINES)

@@ -3,11 +3,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.unit.builders import group, service, vm
+from tests.unit.builders import group, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Unavailable
 
 if TYPE_CHECKING:
+    import pytest
     from structlog.testing import LogCapture
 
 FACTS = f"{CAPTURES}namespaces/shop.json"
@@ -71,3 +72,28 @@ def test_a_group_that_a_machine_names_and_nobody_made_is_said(world: World, log:
     world.cluster.seed(vm("web-1", group="gone"))
     world.withhold(vm("web-1"))
     assert [one["code"] for one in log.entries if one["event"] == "restorability"] == ["group-name-without-group"]
+
+
+def test_facts_of_a_sealed_backup_are_not_kept_until_somebody_comes_again(world: World) -> None:
+    world.cluster.seed(vm("web-1"))
+    operation = world.capture(service("front")).operation_id
+    world.capture(service("back"))
+    assert world.cluster.calls.counts["list"] == 2
+    assert world.seal(operation).completed
+    world.capture(service("late"))
+    assert world.cluster.calls.counts["list"] == 4
+
+
+def test_facts_of_an_unsealed_backup_give_way_to_those_of_large_namespaces(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("velero_vmservice.flows.namespace.REMEMBERED_MACHINES", 600)
+    world.restart()
+    for name in ("shop", "bank"):
+        world.cluster.seed(*[vm(f"web-{n}", namespace=name) for n in range(500)])
+        world.capture(obj("VirtualMachineService", "front", namespace=name, spec={"type": "ClusterIP"}))
+    lists = world.cluster.calls.counts["list"]
+    world.capture(obj("VirtualMachineService", "back", namespace="bank", spec={"type": "ClusterIP"}))
+    assert world.cluster.calls.counts["list"] == lists
+    world.capture(obj("VirtualMachineService", "back", spec={"type": "ClusterIP"}))
+    assert world.cluster.calls.counts["list"] > lists
