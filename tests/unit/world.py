@@ -140,6 +140,7 @@ class World:
                 self._generate(one, machines)
 
     def _link(self, group: Manifest, members: list[Manifest]) -> None:
+        """Become the owner of each member that agrees, then call it linked."""
         named = [
             {"kind": kind, "name": name, "conditions": [condition("GroupLinked")]}
             for boot in group.spec.get("bootOrder", [])
@@ -147,7 +148,22 @@ class World:
             for member in members
             if (member.kind_name, member.name) == (kind, name) and member.spec.get("groupName") == group.name
         ]
+        for member in members:
+            if {"kind": member.kind_name, "name": member.name} in [
+                {"kind": one["kind"], "name": one["name"]} for one in named
+            ]:
+                self._own(group, member)
+        group = self.live("VirtualMachineGroup", group.name, group.namespace)
         self.cluster.seed({**group.editable(), "status": {**group.status, "members": named}})
+
+    def _own(self, group: Manifest, member: Manifest) -> None:
+        live = self.live(member.kind_name, member.name, member.namespace)
+        others = [one for one in live.metadata.get("ownerReferences", ()) if one["name"] != group.name]
+        api = group.content["apiVersion"]
+        owner = {"apiVersion": api, "kind": group.kind_name, "name": group.name, "uid": group.uid}
+        content = live.editable()
+        content["metadata"]["ownerReferences"] = [*others, owner]
+        self.cluster.seed(content)
 
     def _generate(self, service: Manifest, machines: Iterable[Manifest]) -> None:
         selector = service.spec.get("selector") or {}

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from velero_vmservice.core import policy, virtual_machine
-from velero_vmservice.core.manifest import Manifest, condition, is_true, mapping, sequence
+from velero_vmservice.core.manifest import Manifest, is_true, mapping, sequence
 from velero_vmservice.core.references import references
 from velero_vmservice.core.sharing import shared_names, shared_pairs
 
@@ -147,15 +147,6 @@ def group_facts(group: Manifest) -> GroupFacts:
     """Read a VirtualMachineGroup of any served version."""
     return GroupFacts(
         name=group.name, group_name=str(group.spec.get("groupName", "")), members=boot_order_members(group)
-    )
-
-
-def linked_members(group: Manifest) -> frozenset[tuple[str, str]]:
-    """Return kind and name of each member that VM Operator links to a live group (its GroupLinked condition)."""
-    return frozenset(
-        (str(entry.get("kind") or "VirtualMachine"), str(entry.get("name")))
-        for entry in sequence(group.status.get("members"))
-        if is_true(condition(mapping(entry), "GroupLinked"))
     )
 
 

@@ -1,14 +1,22 @@
-"""The live groups below a group, and the machines in them, as one look shows them."""
+"""The live groups below a group, and what is linked to them, as one look shows them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core.facts import boot_order_members
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
+from velero_vmservice.core.manifest import (
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    Manifest,
+    condition,
+    is_true,
+    mapping,
+    sequence,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.observation import Observation
@@ -30,6 +38,50 @@ def groups_below(observed: Observation, root: str) -> list[str]:
         found.append(name)
         todo += reversed(children(observed, name))
     return found
+
+
+def linked_members(observed: Observation, group: Manifest) -> frozenset[tuple[str, str]]:
+    """Return kind and name of each member that VM Operator links to a live group as both are now.
+
+    Its GroupLinked condition alone may be of an earlier time: a status outlives the member that it speaks of, and over
+    machines that were registered anew it says what held for the lost ones.
+    """
+    return frozenset(
+        (kind, name)
+        for entry in map(mapping, sequence(group.status.get("members")))
+        for kind, name in [(str(entry.get("kind") or VIRTUAL_MACHINE.name), str(entry.get("name")))]
+        if _is_linked(entry, group) and _is_of_now(entry, kind, name, observed, group)
+    )
+
+
+def _is_linked(entry: Mapping[str, Any], group: Manifest) -> bool:
+    """Say whether the condition is True and, if it says so, of the group's present generation."""
+    found = condition(entry, "GroupLinked")
+    seen = (found or {}).get("observedGeneration")
+    return is_true(found) and not (seen and seen < group.metadata.get("generation", 0))
+
+
+def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: Observation, group: Manifest) -> bool:
+    """Say whether a member's entry speaks of the object that has the name now.
+
+    The group becomes the owner of a member before it calls it linked; an entry that was placed has the member's UID
+    (virtualmachinegroup_controller.go, reconcileMember, reconcilePlacement).
+    """
+    owners: Collection[tuple[str, str]]
+    if kind == VIRTUAL_MACHINE.name:
+        machine = observed.machines.get(name)
+        if machine is None:
+            return False
+        uid, owners = machine.uid, machine.owner_groups
+    else:
+        child = observed.groups.get(name)
+        if child is None:
+            return False
+        uid = child.uid
+        owners = {(one.name, one.uid) for one in child.owners if one.kind == VIRTUAL_MACHINE_GROUP.name}
+    if entry.get("uid") and uid and entry["uid"] != uid:
+        return False
+    return not group.uid or (group.name, group.uid) in owners
 
 
 def machines_of(observed: Observation, groups: Collection[str]) -> list[Machine]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import topology
-from velero_vmservice.core.facts import boot_order_members, linked_members
-from velero_vmservice.core.group_tree import children, groups_below, machines_of
+from velero_vmservice.core.facts import boot_order_members
+from velero_vmservice.core.group_tree import children, groups_below, linked_members, machines_of
 from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE,
     VIRTUAL_MACHINE_GROUP,
@@ -259,7 +259,7 @@ def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> It
     for name in sorted(tree):
         absent = mine if name == subject.ref.name else powering.absent.get(name, ())
         live = powering.observed.groups[name]
-        linked = linked_members(live)
+        linked = linked_members(powering.observed, live)
         for member in boot_order_members(live):
             to_come = member.kind == VIRTUAL_MACHINE_GROUP.name and member.name in powering.coming
             if (member.kind, member.name) not in linked and member.name not in absent and not to_come:

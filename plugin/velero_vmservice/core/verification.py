@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core import archive, topology
 from velero_vmservice.core.endpoints import has_address, machines_behind, outdated
-from velero_vmservice.core.facts import linked_members
+from velero_vmservice.core.group_tree import linked_members
 from velero_vmservice.core.manifest import sequence
 from velero_vmservice.core.operation import enumerate_some
 
@@ -69,7 +69,7 @@ def verify(
 def _verify_group(
     subject: Subject, live: Manifest, observed: Observation, coming: Collection[str], *, powered_later: bool
 ) -> Verification:
-    linked = linked_members(live)
+    linked = linked_members(observed, live)
     missing, notes, pending = [], [], False
     for member in subject.topology.members:
         if (member.kind, member.name) in linked:

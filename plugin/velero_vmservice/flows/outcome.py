@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import archive, report
 from velero_vmservice.core.backup_version import compare_versions
-from velero_vmservice.core.facts import boot_order_members, linked_members
+from velero_vmservice.core.facts import boot_order_members
+from velero_vmservice.core.group_tree import linked_members
 from velero_vmservice.core.manifest import mapping, sequence
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.restore_type import restore_type
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.facts import MachineFacts
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
     from velero_vmservice.flows.task import NamespaceRound, Task
@@ -31,8 +33,9 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
     replay, subject = task.replay, task.subject
     told: dict[str, Any] = {}
     if subject is not None:
-        live = look.observed.live(subject.ref) if look and look.observed else None
-        told |= _group(subject, live) if subject.is_group else _service(task, subject, live)
+        observed = look.observed if look else None
+        live = observed.live(subject.ref) if observed else None
+        told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
         told["machines"] = tuple(_machines(task, subject, look))
     return report.Result(
         restore=run.name,
@@ -65,8 +68,9 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
     )
 
 
-def _group(subject: Subject, live: Manifest | None) -> dict[str, Any]:
-    linked = linked_members(live) if live else frozenset()
+def _group(subject: Subject, observed: Observation | None) -> dict[str, Any]:
+    live = observed.live(subject.ref) if observed else None
+    linked = linked_members(observed, live) if observed and live else frozenset()
     return {
         "parent": subject.topology.parent,
         "members": tuple(

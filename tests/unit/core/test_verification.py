@@ -277,3 +277,57 @@ def test_a_parent_is_not_whole_before_the_children_that_are_still_to_come() -> N
         "VirtualMachineGroup inner is still to be replayed",
     )
     assert verify(parent, observed, Observed(), coming=["other"]).done
+
+
+REGISTERED = {"uid": "group-now", "generation": 3}
+
+
+def owned(name: str, by: str = "group-now", **rest: Any) -> dict[str, Any]:
+    owner = {"apiVersion": "vmoperator.vmware.com/v1alpha5", "kind": "VirtualMachineGroup", "name": "tier", "uid": by}
+    return vm(name, meta={"ownerReferences": [owner]}, **ON, **rest)
+
+
+def told(**entry: Any) -> dict[str, Any]:
+    """Build a live group whose status speaks of web-1."""
+    member = {**linked("web-1")["members"][0], **entry}
+    return group("tier", ["web-1"], meta=REGISTERED, more={"status": {"members": [member]}})
+
+
+def seen(generation: int) -> dict[str, Any]:
+    return {"conditions": [{**condition("GroupLinked"), "observedGeneration": generation}]}
+
+
+@pytest.mark.parametrize(
+    ("why", "live", "missing"),
+    [
+        ("the group owns the machine, and says that it is linked", (told(), owned("web-1")), ""),
+        (
+            "the status is of the lost machine: nobody owns the new one",
+            (told(), vm("web-1", **ON)),
+            "VirtualMachine web-1 is not linked yet",
+        ),
+        (
+            "its owner is a group of that name which is gone",
+            (told(), owned("web-1", by="group-then")),
+            "VirtualMachine web-1 is not linked yet",
+        ),
+        (
+            "the entry has the UID of the lost machine",
+            (told(uid="uid-of-the-lost"), owned("web-1")),
+            "VirtualMachine web-1 is not linked yet",
+        ),
+        ("the entry has the machine's UID", (told(uid="uid-of-web-1"), owned("web-1")), ""),
+        (
+            "linked under an earlier boot order",
+            (told(**seen(2)), owned("web-1")),
+            "VirtualMachine web-1 is not linked yet",
+        ),
+        ("linked under the present boot order", (told(**seen(3)), owned("web-1")), ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "linked yet" not in value else "",
+)
+def test_a_member_counts_as_linked_only_as_it_is_now(why: str, live: tuple[dict[str, Any], ...], missing: str) -> None:
+    given = group("tier", ["web-1"])
+    found = check(given, *live, known=(vm("web-1", group="tier"), given))
+    assert " ".join(found.missing).startswith(missing), why
+    assert found.done is not bool(missing), why
