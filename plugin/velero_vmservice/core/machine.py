@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import policy, virtual_machine
+from velero_vmservice.core import deletion, policy, virtual_machine
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
 from velero_vmservice.core.sharing import shared_names, shared_pairs
 
@@ -29,7 +29,10 @@ class Machine:
     uid: str
     created_at: str
     """RFC 3339; a machine that RegisterVM brought back under a new UID is younger than its backup."""
-    deleting: bool
+    deleting_since: str
+    """When somebody asked for its deletion, '' if nobody has."""
+    held_by: tuple[str, ...]
+    """The finalizers of a machine that is being deleted."""
     paused: str
     """Who paused it, in words; '' if nobody."""
     unique_id: str
@@ -73,6 +76,11 @@ class Machine:
     """Name and UID of each VirtualMachineGroup that owns it."""
 
     @property
+    def deleting(self) -> bool:
+        """Whether somebody has asked for its deletion."""
+        return bool(self.deleting_since)
+
+    @property
     def claims(self) -> tuple[str, ...]:
         """The claims that are its disks."""
         return tuple(self.volumes.values())
@@ -87,7 +95,8 @@ def read_machine(vm: Manifest) -> Machine:
         name=intern(vm.name),
         uid=vm.uid,
         created_at=str(vm.metadata.get("creationTimestamp", "")),
-        deleting=vm.deleting,
+        deleting_since=str(vm.metadata.get("deletionTimestamp") or ""),
+        held_by=shared_names(deletion.finalizers(vm)) if vm.deleting else (),
         paused=_paused(vm),
         unique_id=str(status.get("uniqueID", "")),
         created=is_true(vm.condition("VirtualMachineCreated")) or status.get("phase") == "Created",

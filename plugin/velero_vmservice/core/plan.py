@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core import compare, mapping, order, readiness
+from velero_vmservice.core import compare, deletion, mapping, order, readiness
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
@@ -196,7 +196,7 @@ def _against_live(subject: Subject, view: View) -> Step:
     if live is None:
         return _if_name_is_free(subject, view.observed)
     if live.deleting:
-        return Step(action=Action.WAIT, reason="is there and being deleted")
+        return Step(action=Action.WAIT, reason=f"is there and {_on_its_way_out(subject.ref, live)}")
     different = compare.differences(subject.wanted, live)
     words = enumerate_some([one.path for one in different])
     if is_replayed(subject, view):
@@ -218,6 +218,11 @@ def _against_live(subject: Subject, view: View) -> Step:
                 differences=different,
                 gate_open=True,
             )
+
+
+def _on_its_way_out(ref: ObjectRef, live: Manifest) -> str:
+    since, held_by = str(live.metadata.get("deletionTimestamp", "")), deletion.finalizers(live)
+    return deletion.words(ref.kind.name, ref.namespace, ref.name, since=since, held_by=held_by)
 
 
 def _update(subject: Subject, different: tuple[Difference, ...], words: str) -> Step:

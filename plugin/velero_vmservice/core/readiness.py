@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core import deletion
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,7 +108,8 @@ def _difference(machine: Machine, expected: MachineFacts) -> str:
 
 def _unregistered(machine: Machine) -> str:
     if machine.deleting:
-        return "is being deleted"
+        since, held_by = machine.deleting_since, machine.held_by
+        return f"is {deletion.words(VIRTUAL_MACHINE.name, '', machine.name, since=since, held_by=held_by)}"
     if machine.paused:
         return machine.paused
     if machine.reverting:

@@ -255,3 +255,25 @@ class Final:
 )
 def test_stages_that_end(case: Final) -> None:
     assert case.stage.final is case.final
+
+
+AT = "2026-01-01T00:00:00Z"
+HELD = {"deletionTimestamp": AT, "finalizers": ["vmoperator.vmware.com/virtualmachinegroup", "example.com/audit"]}
+
+
+def test_what_holds_a_group_that_is_being_deleted_and_what_goes_with_it() -> None:
+    words = step(TIER, group("tier", ["web-1"], meta=HELD)).reason
+    assert f"being deleted since {AT}" in words
+    assert "finalizers vmoperator.vmware.com/virtualmachinegroup, example.com/audit" in words
+    assert "kubectl -n shop describe virtualmachinegroup tier" in words
+    assert "its member machines go with it" in words
+    assert "remove" not in words
+
+
+def test_what_holds_a_service_that_is_being_deleted() -> None:
+    held = {"deletionTimestamp": AT, "finalizers": ["vmoperator.vmware.com/virtualmachineservice"]}
+    words = step(FRONT, service("front", WEB, meta=held)).reason
+    assert "held by the finalizer vmoperator.vmware.com/virtualmachineservice" in words
+    assert "see that VM Operator runs" in words
+    nobody = step(FRONT, service("front", WEB, meta={"deletionTimestamp": AT})).reason
+    assert "held by none: Kubernetes takes it away" in nobody

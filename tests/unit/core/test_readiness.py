@@ -264,3 +264,13 @@ def test_remarks(meta: dict[str, Any], spec: dict[str, Any], words: str) -> None
     found = " ".join(remarks(read_machine(m(vm("web-1", meta=meta, spec=spec))), expected))
     assert words in found
     assert bool(found) is bool(words)
+
+
+@pytest.mark.parametrize("finalizers", [[], ["vmoperator.vmware.com/virtualmachine"]])
+def test_no_machines_finalizer_is_spoken_of_without_the_risk(finalizers: list[str]) -> None:
+    meta = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers}
+    words = gate(read_machine(m(vm("web-1", meta=meta))), None, Volumes()).reason
+    assert "is being deleted since 2026-01-01T00:00:00Z" in words
+    assert all(one in words for one in finalizers)
+    assert "data loss risk" in words
+    assert "kubectl describe virtualmachine web-1" in words
