@@ -69,6 +69,8 @@ class Subject:
     topology: Topology
     problems: tuple[str, ...] = ()
     """Why VM Operator on this Supervisor would never accept it, in sentences."""
+    started_anyway: tuple[str, ...] = ()
+    """Of a group that was to run at backup: machines in it that were off, and that VM Operator powers on with it."""
 
     @property
     def is_group(self) -> bool:
@@ -151,7 +153,7 @@ def decide(subject: Subject, view: View) -> Step:
     return Step(
         action=step.action,
         reason=step.reason,
-        warnings=(*mismatches, *_warnings(subject, view.observed)),
+        warnings=(*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed)),
         differences=step.differences,
         final=step.final,
         gate_open=step.gate_open,
@@ -260,6 +262,18 @@ def _mismatches(subject: Subject, observed: Observation) -> Iterator[str]:
         for key, value in subject.topology.expected_labels().items():
             if machine.labels.get(key) != value:
                 yield f"{name} is not selected: its label {key} is {machine.labels.get(key) or 'missing'}, not {value}"
+
+
+def _started_anyway(subject: Subject, view: View) -> Iterator[str]:
+    """Say which machines run after a restore with power=captured that did not at backup."""
+    names = [name for name in subject.started_anyway if name in view.observed.machines]
+    if view.policy.power != "captured" or not names:
+        return
+    what = "was off at backup and is" if len(names) == 1 else "were off at backup and are"
+    yield (
+        f"{enumerate_some(names, most=len(names))} {what} powered on all the same: power=captured sets the power state"
+        f" of the group {subject.ref.name}, and VM Operator powers on every machine in it; with power=leave nothing is"
+    )
 
 
 def _warnings(subject: Subject, observed: Observation) -> Iterator[str]:

@@ -10,6 +10,7 @@ from velero_vmservice.core.archive import Capture, Observed
 from velero_vmservice.core.errors import Corrupt, NotFound, VmServiceError
 from velero_vmservice.core.manifest import Manifest
 from velero_vmservice.core.plan import Subject
+from velero_vmservice.core.power import ON
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ class Subjects:
         problems = (*fitted.problems, *admission.problems(wanted))
         return Source(
             subject=Subject(
-                ref=replay.destination, wanted=wanted, topology=_shared(taken.topology, facts), problems=problems
+                ref=replay.destination,
+                wanted=wanted,
+                topology=_shared(taken.topology, facts),
+                problems=problems,
+                started_anyway=_started_anyway(taken.topology, taken.before, facts),
             ),
             before=taken.before,
             captured_without=taken.without,
@@ -123,6 +128,15 @@ class Subjects:
             if error.transient or isinstance(error, Corrupt) or not replay.key:
                 raise
             return None
+
+
+def _started_anyway(connected: Topology, before: Observed, facts: NamespaceFacts | None) -> tuple[str, ...]:
+    """Return the machines, nested ones included, that were off at backup in a group that was to run."""
+    if before.power_state != ON:
+        return ()
+    known = facts.by_name if facts else {one.name: one for one in connected.machines}
+    names = dict.fromkeys((*connected.needs, *connected.nested))
+    return tuple(name for name in names if name in known and known[name].power_state not in ("", ON))
 
 
 def _shared(connected: Topology, facts: NamespaceFacts | None) -> Topology:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -277,3 +277,12 @@ def test_what_holds_a_service_that_is_being_deleted() -> None:
     assert "see that VM Operator runs" in words
     nobody = step(FRONT, service("front", WEB, meta={"deletionTimestamp": AT})).reason
     assert "held by none: Kubernetes takes it away" in nobody
+
+
+@pytest.mark.parametrize(("power", "words"), [("captured", "web-1 was off at backup"), ("leave", ""), ("on", "")])
+def test_the_plan_names_who_is_started_though_it_was_off(power: str, words: str) -> None:
+    given = replace(subject(TIER, *MACHINES), started_anyway=("web-1", "not-there"))
+    found = decide(given, view(look(*MACHINES), OPEN, policy={"power": power}))
+    assert found.action is Action.CREATE
+    assert words in " ".join(found.warnings)
+    assert bool(found.warnings) is bool(words)

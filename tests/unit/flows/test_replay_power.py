@@ -260,3 +260,23 @@ def test_settings_can_ask_for_power_and_a_restore_can_take_it_back() -> None:
         back(world, MACHINES[3])
         world.finish(operations, **policy)
         assert running(world) == want
+
+
+def test_machines_that_were_off_and_run_with_their_group_are_named(world: World) -> None:
+    operations = lost(world, *MACHINES, *OBJECTS)
+    back(world, *MACHINES)
+    captured = asked(power="captured")
+    told = world.finish(operations, **captured)
+    assert "web-2" in running(world)
+    words = [one.description for one in told.values() if "was off at backup" in one.description]
+    assert len(words) == 1
+    assert "web-2 was off at backup and is powered on all the same" in words[0]
+    assert "of the group app" in words[0]
+    report = world.document(next(key for key in world.store.list("restores/") if key.endswith("report.json")))
+    assert any("web-2 was off at backup" in one for one in report["warnings"])
+
+
+def test_nobody_is_named_where_nobody_is_started(world: World) -> None:
+    operations = lost(world, *MACHINES, *OBJECTS)
+    back(world, *MACHINES)
+    assert not any("was off at backup" in one.description for one in world.finish(operations).values())
