@@ -21,6 +21,7 @@ from velero_vmservice.core.manifest import (
     compact_time,
 )
 from velero_vmservice.core.mapping import made_by
+from velero_vmservice.core.power_commands import LAST_SET, is_late, late
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -140,13 +141,13 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     if words := powering.left_off(through):
         return PowerStep(notes=(f"its machines are left off with the group {through}, {words}",))
     if through != name:
-        followed = _follow(machines, notes=(f"powered through its group {through}",))
+        followed = _follow(machines, powering, notes=(f"powered through its group {through}",))
         return replace(followed, to_come=powering.will_ask(through))
     tree = groups_below(powering.observed, name)
     to_come = sorted(set(powering.coming) & {one for group in tree for one in children(powering.observed, group)})
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
-    followed = _follow(machines_of(powering.observed, tree))
+    followed = _follow(machines_of(powering.observed, tree), powering)
     wishes = tuple(one for one in _tree_wish(subject, tree, powering) if one.ref not in powering.asked)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
 
@@ -159,7 +160,7 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
     left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
     grouped = [one for one in chosen if through[one.name] and one.name not in left]
     alone = [one for one in chosen if not through[one.name]]
-    own, followed = _by_their_own(subject, alone, powering), _follow(grouped)
+    own, followed = _by_their_own(subject, alone, powering), _follow(grouped, powering)
     waiting = [*own.waiting, *followed.waiting]
     running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
     waiting += [f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving]
@@ -183,6 +184,8 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
             held.append(f"{one.name}: {_before(one.group_name)}")
         elif one.group_name in powering.observed.groups and one.group_name not in powering.captured:
             notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
+            if is_late(one, powering.observed.groups):
+                notes.append(late(one, powering.observed.groups, subject.ref.namespace))
         elif _ref(one, subject) in powering.asked and one.asked_power != ON:
             notes.append(f"{one.name} is left off: it was powered on, and somebody has switched it off since")
         else:
@@ -192,15 +195,15 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
         for one in wanted
         if ON not in (one.power_state, one.asked_power) and not one.power_checks
     )
-    followed = _follow(wanted)
+    followed = _follow(wanted, powering)
     waiting = (*held, *followed.waiting)
     return PowerStep(wishes=wishes, waiting=waiting, notes=(*notes, *followed.notes), to_come=bool(held))
 
 
-def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerStep:
+def _follow(machines: list[Machine], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
     """Say which machines do not run yet; one that is held back is told and not waited for."""
     held = [one for one in machines if one.power_checks and one.power_state != ON]
-    waiting = [words for one in machines if one not in held for words in _not_running(one)]
+    waiting = [words for one in machines if one not in held for words in _not_running(one, powering.observed)]
     return PowerStep(
         waiting=tuple(waiting),
         notes=(
@@ -213,8 +216,10 @@ def _follow(machines: list[Machine], *, notes: tuple[str, ...] = ()) -> PowerSte
     )
 
 
-def _not_running(machine: Machine) -> Iterator[str]:
-    if machine.power_state != ON:
+def _not_running(machine: Machine, observed: Observation) -> Iterator[str]:
+    if is_late(machine, observed.groups):
+        yield late(machine, observed.groups, observed.namespace)
+    elif machine.power_state != ON:
         yield f"{machine.name} is {machine.power_state or 'in no known power state'}"
     elif machine.power_synced is False:
         yield f"{machine.name} has not taken the power state yet (VirtualMachinePowerStateSynced)"
@@ -250,7 +255,7 @@ def _set_since(group: Manifest) -> str:
     `now` that the webhook has not turned into a time yet is later than any.
     """
     forced = group.spec.get("nextForcePowerStateSyncTime")
-    noted = group.annotations.get("vmoperator.vmware.com.protected/last-updated-power-state-time")
+    noted = group.annotations.get(LAST_SET)
     return _NOW if forced == _NOW else max(compact_time(forced), compact_time(noted))
 
 

@@ -10,9 +10,10 @@ from velero_vmservice.core.endpoints import has_address, machines_behind, outdat
 from velero_vmservice.core.group_tree import linked_members
 from velero_vmservice.core.manifest import sequence
 from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.power_commands import is_late, late, power_on
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
     from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.machine import Machine
@@ -91,8 +92,9 @@ def _verify_group(
     off = _powered_off(machines)
     if not off or missing or powered_later:
         return Verification(missing=tuple(missing), notes=tuple(notes), replay_pending=pending)
-    commands = tuple(_power_on(off, observed.groups, subject.ref.namespace))
+    commands = tuple(power_on(off, observed.groups, subject.ref.namespace))
     go_on = enumerate_some(list(commands), most=2)
+    notes += _late(off, observed)
     notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {go_on}")
     return Verification(missing=(), notes=tuple(notes), commands=commands)
 
@@ -127,7 +129,8 @@ def _verify_service(
     off, commands = _powered_off(chosen), tuple[str, ...]()
     if off and not powered_later:
         right = ", and that is right" if not found else ""
-        commands = tuple(_power_on(off, observed.groups, subject.ref.namespace))
+        commands = tuple(power_on(off, observed.groups, subject.ref.namespace))
+        notes += _late(off, observed)
         notes.append(
             f"endpoints: {_names(found)}{right}: {len(off)} of {len(chosen)} machines are not powered on;"
             f" to go on: {enumerate_some(list(commands), most=2)}"
@@ -149,36 +152,13 @@ def _addresses(live: Manifest, before: Observed) -> Iterator[str]:
     yield f"load balancer address: {old} → {new}"
 
 
+def _late(machines: Iterable[Machine], observed: Observation) -> Iterator[str]:
+    return (late(one, observed.groups, observed.namespace) for one in machines if is_late(one, observed.groups))
+
+
 def _powered_off(machines: Iterable[Machine]) -> list[Machine]:
     return [one for one in machines if one.power_state != "PoweredOn"]
 
 
 def _names(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-def _power_on(machines: Iterable[Machine], groups: Mapping[str, Manifest], namespace: str) -> Iterator[str]:
-    """Yield the commands that power machines on: through the root of their groups, so that its boot order holds."""
-    targets = dict.fromkeys(
-        ("virtualmachinegroup", _root(one.group_name, groups))
-        if one.group_name in groups
-        else ("virtualmachine", one.name)
-        for one in machines
-    )
-    for resource, name in targets:
-        yield _patch(resource, namespace, name)
-
-
-def _root(name: str, groups: Mapping[str, Manifest]) -> str:
-    """Return the outermost group that is there; in a cycle, the last one before it closes."""
-    seen = {name}
-    while (parent := str(groups[name].spec.get("groupName", ""))) in groups and parent not in seen:
-        seen.add(parent)
-        name = parent
-    return name
-
-
-def _patch(resource: str, namespace: str, name: str) -> str:
-    return (
-        f"""kubectl -n {namespace} patch {resource} {name} --type merge -p '{{"spec":{{"powerState":"PoweredOn"}}}}'"""
-    )

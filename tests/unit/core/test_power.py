@@ -653,3 +653,15 @@ def test_groups_that_contain_themselves_come_to_an_end() -> None:
     a, b = tier(["/b"], name="a", parent="b"), tier(["/a"], name="b", parent="a")
     found = decided(group("a", ["/b"], parent="b"), a, b, captured={"a": "", "b": ""})
     assert len(found.wishes) <= 1
+
+
+def test_a_late_member_of_a_group_that_runs_is_explained_with_the_command() -> None:
+    status = {**linked("web-1"), "lastUpdatedPowerStateTime": SINCE}
+    somebodys = group(
+        "other", ["web-1"], powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}, more={"status": status}
+    )
+    found = decided(FRONT, FRONT, off("web-1", "other"), somebodys, captured={}, known=(off("web-1", "other"),))
+    words = "; ".join(found.notes)
+    assert "its group other has applied PoweredOn" in words
+    assert "kubectl -n shop patch virtualmachine web-1 --type merge" in words
+    assert found.wishes == ()

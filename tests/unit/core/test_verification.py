@@ -331,3 +331,38 @@ def test_a_member_counts_as_linked_only_as_it_is_now(why: str, live: tuple[dict[
     found = check(given, *live, known=(vm("web-1", group="tier"), given))
     assert " ".join(found.missing).startswith(missing), why
     assert found.done is not bool(missing), why
+
+
+SETTLED = {"lastUpdatedPowerStateTime": "2026-03-01T12:01:00Z"}
+SET = {"annotations": {"vmoperator.vmware.com.protected/last-updated-power-state-time": "2026-03-01T12:00:00.5Z"}}
+START_ONE = "kubectl -n shop patch virtualmachine web-1 --type merge"
+
+
+def running(**status: Any) -> dict[str, Any]:
+    """Build somebody's live group that says PoweredOn."""
+    return group("tier", ["web-1"], powerState="PoweredOn", meta=SET, more={"status": {**linked("web-1"), **status}})
+
+
+def test_a_late_member_is_started_by_itself_as_its_group_has_applied_its_power_state() -> None:
+    found = check(FRONT, FRONT, generated(), vm("web-1", labels=WEB, group="tier"), running(**SETTLED))
+    words = " ".join(found.notes)
+    assert "its group tier has applied PoweredOn at 2026-03-01T12:01:00Z" in words
+    assert "VM Operator starts no member that comes later" in words
+    assert START_ONE in words
+    assert len(found.commands) == 1
+    assert found.commands[0].startswith(START_ONE)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        (vm("web-1", labels=WEB, group="tier"), running()),
+        (vm("web-1", labels=WEB, group="tier"), running(lastUpdatedPowerStateTime="2026-03-01T11:00:00Z")),
+        (vm("web-1", labels=WEB, group="tier"), group("tier", ["web-1"], more={"status": SETTLED})),
+        (vm("web-1", labels=WEB, group="tier", spec={"powerState": "PoweredOn"}), running(**SETTLED)),
+        (vm("web-1", labels=WEB), running(**SETTLED)),
+    ],
+    ids=["not applied yet", "applied before it was set again", "not told to run", "asked to run", "no member"],
+)
+def test_who_is_not_late_is_not_said_to_be(late: tuple[dict[str, Any], ...]) -> None:
+    assert "comes later" not in " ".join(check(FRONT, FRONT, generated(), *late).notes)
