@@ -7,12 +7,12 @@ UNAVAILABLE. Its words tell them apart; where they do not, the worst is not assu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
 from velero_vmservice.adapters.foreign_text import one_line
+from velero_vmservice.adapters.meaning import Meaning
 from velero_vmservice.adapters.registration_engine_tls import ABOUT_CERTIFICATES, HungUp
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
 
@@ -30,106 +30,95 @@ _NOISE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    kind: type[VmServiceError]
-    cause: str
-    remedy: str
-    quoted: bool = False
-    """Whether the words tell more than the cause."""
-
-
-_UNTRUSTED: Final = _Meaning(
+_UNTRUSTED: Final = Meaning(
     InvalidSettings,
     "its TLS certificate is not trusted",
     "name the file of its authority in ca_file, or renew the certificate",
     quoted=True,
 )
-_OTHER_NAME: Final = _Meaning(
+_OTHER_NAME: Final = Meaning(
     InvalidSettings,
     "its TLS certificate is for another host",
     "use a name in target that is in the certificate, or have one issued for this name",
 )
-_NO_TLS: Final = _Meaning(
+_NO_TLS: Final = Meaning(
     InvalidSettings,
     "what answers there does not speak TLS",
     "correct target, or set insecure where the way to the engine is protected otherwise",
 )
-_SPEAKS_TLS: Final = _Meaning(
+_SPEAKS_TLS: Final = Meaning(
     InvalidSettings,
     "it speaks TLS, and the settings say insecure",
     "leave out insecure and name its authority in ca_file",
 )
-_WANTS_CERTIFICATE: Final = _Meaning(
+_WANTS_CERTIFICATE: Final = Meaning(
     Forbidden,
     "it does not accept our client certificate, or there is none",
     "set certificate_file and key_file to a certificate of an authority that the engine trusts",
 )
-_NO_HANDSHAKE: Final = _Meaning(
+_NO_HANDSHAKE: Final = Meaning(
     Forbidden,
     "it refuses the TLS handshake",
     "set certificate_file and key_file if it wants a client certificate, else look at its TLS versions and ciphers",
 )
-_NOT_GRPC: Final = _Meaning(
+_NOT_GRPC: Final = Meaning(
     InvalidSettings,
     "what answers there does not speak gRPC",
     "correct target; a web server, or a proxy that does not pass HTTP/2, may answer",
 )
-_OTHER_SERVICE: Final = _Meaning(
+_OTHER_SERVICE: Final = Meaning(
     InvalidSettings,
     "what answers there does not serve vmservice.registration.v1.RegistrationEngine",
     "correct target, or use a release of the engine that serves it",
     quoted=True,
 )
-_NOT_THE_MESSAGE: Final = _Meaning(
+_NOT_THE_MESSAGE: Final = Meaning(
     InvalidSettings,
     "its answer is not a message of vmservice.registration.v1",
     "correct target, or use a release of the engine that passes the conformance tests",
 )
-_TOO_LONG: Final = _Meaning(
+_TOO_LONG: Final = Meaning(
     Unavailable,
     "its answer is too long",
     "the engine has to keep to the lengths in registration.proto; it is asked again",
     quoted=True,
 )
-_UNREACHABLE: Final = _Meaning(
+_UNREACHABLE: Final = Meaning(
     Unavailable,
     "it cannot be reached",
     "check the engine, DNS, network policies and target; it is asked again",
     quoted=True,
 )
-_AWAY: Final = _Meaning(
+_AWAY: Final = Meaning(
     Unavailable, "it is not available", "look at the engine and its log; it is asked again", quoted=True
 )
-_SLOW: Final = _Meaning(
+_SLOW: Final = Meaning(
     Unavailable,
     "it did not answer in time",
     "look at the engine, or raise timeout_seconds; it is asked again",
 )
-_BUSY: Final = _Meaning(Unavailable, "it has too much to do", "it is asked again", quoted=True)
-_FAILING: Final = _Meaning(
-    Unavailable, "it fails to answer", "look at the engine's log; it is asked again", quoted=True
-)
-_UNKNOWN_CALLER: Final = _Meaning(
+_BUSY: Final = Meaning(Unavailable, "it has too much to do", "it is asked again", quoted=True)
+_FAILING: Final = Meaning(Unavailable, "it fails to answer", "look at the engine's log; it is asked again", quoted=True)
+_UNKNOWN_CALLER: Final = Meaning(
     Forbidden,
     "it does not know who we are",
     "set certificate_file and key_file to a certificate that the engine accepts",
     quoted=True,
 )
-_DENIED: Final = _Meaning(
+_DENIED: Final = Meaning(
     Forbidden,
     "it does not let us see the namespace",
     "allow our client certificate the namespace in the engine",
     quoted=True,
 )
-_REFUSED: Final = _Meaning(
+_REFUSED: Final = Meaning(
     InvalidSettings,
     "it refuses the question",
     "its words say why; use a release of the engine that passes the conformance tests",
     quoted=True,
 )
 
-_BY_WORD: Final[tuple[tuple[str, _Meaning], ...]] = (
+_BY_WORD: Final[tuple[tuple[str, Meaning], ...]] = (
     ("CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
     ("Hostname Verification", _OTHER_NAME),
     ("WRONG_VERSION_NUMBER", _NO_TLS),
@@ -143,7 +132,7 @@ _BY_WORD: Final[tuple[tuple[str, _Meaning], ...]] = (
 )
 """What gRPC's core says when a connection comes to nothing; the first match holds."""
 
-_BY_CODE: Final[Mapping[StatusCode, _Meaning]] = {
+_BY_CODE: Final[Mapping[StatusCode, Meaning]] = {
     StatusCode.UNAVAILABLE: _AWAY,
     StatusCode.DEADLINE_EXCEEDED: _SLOW,
     StatusCode.RESOURCE_EXHAUSTED: _BUSY,
@@ -154,7 +143,7 @@ _BY_CODE: Final[Mapping[StatusCode, _Meaning]] = {
     StatusCode.OUT_OF_RANGE: _REFUSED,
 }
 
-_BY_HUNG_UP: Final[Mapping[HungUp, _Meaning]] = {
+_BY_HUNG_UP: Final[Mapping[HungUp, Meaning]] = {
     HungUp.SPEAKS_TLS: _SPEAKS_TLS,
     HungUp.CLIENT_CERTIFICATE: _WANTS_CERTIFICATE,
 }
@@ -181,7 +170,7 @@ def translate(
     )
 
 
-def _meaning(code: StatusCode, words: str, hung_up: Callable[[], HungUp]) -> _Meaning:
+def _meaning(code: StatusCode, words: str, hung_up: Callable[[], HungUp]) -> Meaning:
     if code is StatusCode.UNAVAILABLE and _OPENING.search(words):
         if found := next((meaning for word, meaning in _BY_WORD if word in words), None):
             return found

@@ -16,6 +16,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from velero_vmservice.adapters.meaning import Meaning
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotFound, Unavailable, VmServiceError
 
 if TYPE_CHECKING:
@@ -29,127 +30,117 @@ _LONGEST_QUOTE: Final = 200
 """Characters of somebody else's words that we repeat."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    kind: type[VmServiceError]
-    cause: str
-    remedy: str
-    """`{source}` stands for where the settings of the bucket come from."""
-    quoted: bool = False
-    """Whether the server's own words tell more than the cause."""
-
-
-_DENIED: Final = _Meaning(
+_DENIED: Final = Meaning(
     Forbidden,
     "access denied",
     "allow the credentials of {source} s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
     quoted=True,
 )
-_WRONG_KEY: Final = _Meaning(
+_WRONG_KEY: Final = Meaning(
     Forbidden, "the server does not know the access key", "correct aws_access_key_id in the credentials of {source}"
 )
-_WRONG_SECRET: Final = _Meaning(
+_WRONG_SECRET: Final = Meaning(
     Forbidden,
     "the secret key does not fit the access key",
     "correct aws_secret_access_key in the credentials of {source}",
 )
-_EXPIRED: Final = _Meaning(
+_EXPIRED: Final = Meaning(
     Forbidden, "the session token has expired or is not valid", "renew the temporary credentials of {source}"
 )
-_NO_CREDENTIALS: Final = _Meaning(
+_NO_CREDENTIALS: Final = Meaning(
     InvalidSettings,
     "no usable credentials were found",
     "name a Secret with them in spec.credential of {source}, or mount Velero's own and set AWS_SHARED_CREDENTIALS_FILE",
     quoted=True,
 )
-_NO_BUCKET: Final = _Meaning(
+_NO_BUCKET: Final = Meaning(
     InvalidSettings, "the bucket does not exist", "create it, or correct the bucket name in {source}"
 )
-_BAD_NAME: Final = _Meaning(
+_BAD_NAME: Final = Meaning(
     InvalidSettings, "the bucket or key name is not valid", "correct bucket and prefix in {source}"
 )
-_NO_OBJECT: Final = _Meaning(
+_NO_OBJECT: Final = Meaning(
     NotFound,
     "the object does not exist",
     "it was deleted, or stored under another bucket or prefix than that of {source}",
 )
-_WRONG_REGION: Final = _Meaning(
+_WRONG_REGION: Final = Meaning(
     InvalidSettings, "the bucket lies in another region", "set config.region to the bucket's own in {source}"
 )
-_REDIRECTED: Final = _Meaning(
+_REDIRECTED: Final = Meaning(
     InvalidSettings,
     "the server redirects to another address",
     "put that address, https:// included, into the S3 URL of {source}",
     quoted=True,
 )
-_SKEWED: Final = _Meaning(
+_SKEWED: Final = Meaning(
     Forbidden,
     "the clocks of this node and of the storage differ too much",
     "synchronise both with NTP",
 )
-_OVERLOADED: Final = _Meaning(
+_OVERLOADED: Final = Meaning(
     Unavailable,
     "the storage is overloaded or failing",
     "the call is made again; if it lasts, look at the storage server",
     quoted=True,
 )
-_FAILING: Final = _Meaning(
+_FAILING: Final = Meaning(
     Unavailable,
     "the storage fails without an S3 answer",
     "look at the storage server; if a web page or proxy answers there, correct the S3 URL in {source}",
     quoted=True,
 )
-_KMS: Final = _Meaning(
+_KMS: Final = Meaning(
     InvalidSettings,
     "the encryption key cannot be used",
     "correct the encryption in {source}, or allow its credentials the key",
     quoted=True,
 )
-_ARCHIVED: Final = _Meaning(
+_ARCHIVED: Final = Meaning(
     InvalidSettings,
     "the object was moved to an archive class",
     "restore it from the archive and exempt plugins/vmservice/ from the bucket's lifecycle rules",
 )
-_DAMAGED: Final = _Meaning(
+_DAMAGED: Final = Meaning(
     Unavailable,
     "the bytes were damaged on the way",
     "the call is made again; if it lasts, look for a proxy in between",
 )
-_NOT_S3: Final = _Meaning(
+_NOT_S3: Final = Meaning(
     InvalidSettings,
     "what answers there is not S3",
     "correct the S3 URL in {source}, http:// or https:// included; a web page or proxy may answer",
 )
-_NO_TLS: Final = _Meaning(
+_NO_TLS: Final = Meaning(
     InvalidSettings, "what answers there does not speak TLS", "use http:// or the port of the TLS listener in {source}"
 )
-_TLS: Final = _Meaning(
+_TLS: Final = Meaning(
     InvalidSettings,
     "the TLS certificate is not trusted",
     "give its authority to {source} (objectStorage.caCert or caCertRef; bucket.ca_file), or correct the URL",
     quoted=True,
 )
-_UNREACHABLE: Final = _Meaning(
+_UNREACHABLE: Final = Meaning(
     Unavailable,
     "the storage cannot be reached",
     "check DNS, firewall, proxy and the S3 URL in {source}",
     quoted=True,
 )
-_SLOW: Final = _Meaning(
+_SLOW: Final = Meaning(
     Unavailable,
     "the storage did not answer in time",
     "look at the storage server and the network, or raise s3_timeout_seconds",
 )
-_REFUSED: Final = _Meaning(
+_REFUSED: Final = Meaning(
     InvalidSettings, "the server refuses the request", "its words say why; correct {source}", quoted=True
 )
 
 
-def _codes(meaning: _Meaning, *codes: str) -> dict[str, _Meaning]:
+def _codes(meaning: Meaning, *codes: str) -> dict[str, Meaning]:
     return dict.fromkeys(codes, meaning)
 
 
-_BY_CODE: Final[Mapping[str, _Meaning]] = {
+_BY_CODE: Final[Mapping[str, Meaning]] = {
     **_codes(_DENIED, "AccessDenied", "AllAccessDisabled", "AccountProblem", "401", "403"),
     **_codes(_WRONG_KEY, "InvalidAccessKeyId", "NotSignedUp", "InvalidClientTokenId"),
     **_codes(_WRONG_SECRET, "SignatureDoesNotMatch"),
@@ -169,7 +160,7 @@ _BY_CODE: Final[Mapping[str, _Meaning]] = {
     **_codes(_DAMAGED, "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"),
 }
 
-_BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], _Meaning], ...]] = (
+_BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], Meaning], ...]] = (
     ((boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError), _NO_CREDENTIALS),
     ((boto.ProfileNotFound, boto.ConfigNotFound, boto.TokenRetrievalError), _NO_CREDENTIALS),
     ((boto.ParamValidationError, boto.InvalidDNSNameError), _BAD_NAME),
@@ -221,7 +212,7 @@ def code(error: boto.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _from_answer(error: boto.ClientError) -> tuple[_Meaning, str]:
+def _from_answer(error: boto.ClientError) -> tuple[Meaning, str]:
     answer: Mapping[str, Any] = error.response
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # Where the body is no S3 error document, botocore gives the status as the code, or for other XML nothing.
@@ -242,7 +233,7 @@ def _without_query(url: str) -> str:
     return url.partition("?")[0].rpartition("@")[2]
 
 
-def _told(meaning: _Meaning, words: str, verb: str, key: str, place: Place) -> VmServiceError:
+def _told(meaning: Meaning, words: str, verb: str, key: str, place: Place) -> VmServiceError:
     where = f'"{key}" in {place}' if key else str(place)
     quote = " ".join(words.split())[:_LONGEST_QUOTE] if meaning.quoted else ""
     return meaning.kind(

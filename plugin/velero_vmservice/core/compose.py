@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import archive
+from velero_vmservice.core import archive, nesting
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.report import MachineResult, Outcome, Report, Result
@@ -71,16 +72,13 @@ def outcome(objects: Iterable[Result]) -> Outcome:
 def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     """Sort as the plan does: groups, parents first, then services; by namespace and name within."""
     every = {(one.kind, one.namespace, one.name, one.source_namespace): one for one in results}.values()
-    known = {(one.kind, one.namespace, one.name): one for one in every}
+    parents = {(one.kind, one.namespace, one.name): (one.kind, one.namespace, one.parent) for one in every}
 
-    def depth(one: Result) -> int:
-        level, seen = 0, {one.name}
-        while one.parent and one.parent not in seen and (one.kind, one.namespace, one.parent) in known:
-            seen.add(one.parent)
-            one, level = known[one.kind, one.namespace, one.parent], level + 1
-        return level
+    def place(one: Result) -> tuple[bool, int, str, str]:
+        level = nesting.depth((one.kind, one.namespace, one.name), parents)
+        return one.kind != VIRTUAL_MACHINE_GROUP.name, level, one.namespace, one.name
 
-    return sorted(every, key=lambda one: (one.kind != "VirtualMachineGroup", depth(one), one.namespace, one.name))
+    return sorted(every, key=place)
 
 
 def _machines(objects: Iterable[Result]) -> tuple[MachineResult, ...]:

@@ -7,14 +7,16 @@ such groups), and groups that wait for each other's parent would wait for ever.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Mapping
 
     from velero_vmservice.core.facts import GroupFacts
+
+KeyT = TypeVar("KeyT", bound="Hashable")
 
 
 def by_boot_order(groups: Iterable[GroupFacts]) -> dict[str, tuple[str, ...]]:
@@ -69,3 +71,15 @@ def _chain(last: str, start: str, came_from: Mapping[str, str]) -> list[str]:
     while chain[-1] != start:
         chain.append(came_from[chain[-1]])
     return chain[::-1]
+
+
+def depth(start: KeyT, parents: Mapping[KeyT, KeyT]) -> int:
+    """Return how many known parents are above an object; in a cycle, those before it closes.
+
+    `parents` has every known object; one whose parent is not known is at the top.
+    """
+    level, seen = 0, {start}
+    while (above := parents.get(start)) is not None and above in parents and above not in seen:
+        seen.add(above)
+        start, level = above, level + 1
+    return level

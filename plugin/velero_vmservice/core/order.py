@@ -23,18 +23,8 @@ if TYPE_CHECKING:
 def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
     """Sort: groups before services, parents before children, then by name; cycles keep their names' order."""
     known = {subject.ref: subject for subject in subjects}
-
-    def depth(subject: Subject) -> int:
-        level, seen = 0, {subject.ref}
-        while subject.topology.parent:
-            parent = ObjectRef(subject.ref.kind, subject.ref.namespace, subject.topology.parent)
-            if parent in seen or parent not in known:
-                break
-            seen.add(parent)
-            subject, level = known[parent], level + 1
-        return level
-
-    return sorted(known.values(), key=lambda one: (not one.is_group, depth(one) if one.is_group else 0, one.ref))
+    parents = {ref: ObjectRef(ref.kind, ref.namespace, one.topology.parent) for ref, one in known.items()}
+    return sorted(known.values(), key=lambda one: (not one.is_group, nesting.depth(one.ref, parents), one.ref))
 
 
 def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[ObjectRef] = ()) -> Subject | None:
