@@ -21,6 +21,7 @@ REPLAYS = st.builds(
     sha256=TEXT,
     vms=st.none() | st.lists(TEXT, max_size=5).map(tuple),
     item=st.none() | st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=4),
+    unread=st.booleans(),
 )
 
 

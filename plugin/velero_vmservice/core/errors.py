@@ -20,6 +20,13 @@ class VmServiceError(Exception):
     code: ClassVar[str] = "internal"
     transient: ClassVar[bool] = False
     """Whether the same call may succeed later without anybody acting."""
+    mendable: ClassVar[bool] = False
+    """Whether the same call may succeed later if somebody mends what lies outside: rights, settings."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether the call is worth making again, by whoever waits anyway."""
+        return self.transient or self.mendable
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -40,6 +47,7 @@ class InvalidSettings(VmServiceError):
     """A setting, storage location or annotation that contradicts itself or names something unknown."""
 
     code = "invalid-settings"
+    mendable = True
 
 
 class NotFound(VmServiceError):
@@ -64,6 +72,7 @@ class Forbidden(VmServiceError):
     """Credentials or RBAC deny the call; an administrator must act."""
 
     code = "forbidden"
+    mendable = True
 
 
 class Conflict(VmServiceError):

@@ -41,9 +41,11 @@ class Replay(Document):
     """Key of the capture; '' when the backup was taken without this plugin."""
     sha256: str = ""
     vms: tuple[str, ...] | None = None
-    """Names of the needed machines when only the item's annotation told them."""
+    """Names of the needed machines, as the item's annotation or its boot order tells them; they go with the item."""
     item: dict[str, Any] | None = None
-    """The backup's own item, sanitised; carried where the capture could not be read when the restore began."""
+    """The backup's own item, sanitised: what is replayed if the capture is gone; not carried where it is required."""
+    unread: bool = False
+    """Whether the capture could not be read when the restore began: a store that still denies it is not waited for."""
 
     @property
     def kind(self) -> Kind:

@@ -153,18 +153,27 @@ class Replays:
             self._results.event(run, "Waiting", words)
 
     def _read_subjects(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        for task in [task for task in rounds.open_tasks() if task.subject is None]:
-            if rounds.captures.lasts(self._clock.monotonic()):
-                task.tell(rounds.captures.words, self._clock.now())
-                continue
-            if self._clock.monotonic() > until:
-                return
+        """Read what is to be replayed; whoever is away, or denies, is so for the others too and asked once a round."""
+        unread = [task for task in rounds.open_tasks() if task.subject is None]
+        for task in sorted(unread, key=lambda one: one.tried_at):  # one that stays denied does not keep the others
+            now = self._clock.monotonic()
+            if not rounds.captures.lasts(now):
+                if now > until:
+                    return
+                task.tried_at = now
+                try:
+                    task.read(self._subjects.read(task.replay, run, rounds.policy))
+                    continue
+                except VmServiceError as error:
+                    if not error.passing:
+                        task.tell(str(error), self._clock.now(), stage=Stage.FAILED)
+                        continue
+                    task.unread = str(error)
+                    rounds.captures.begin(task.unread, self._clock.monotonic())
             try:
-                task.read(self._subjects.read(task.replay, run, rounds.policy))
-            except VmServiceError as error:
-                task.tell(str(error), self._clock.now(), stage=None if error.transient else Stage.FAILED)
-                if error.transient:  # whoever is away is away for the others too
-                    rounds.captures.begin(str(error), self._clock.monotonic())
+                self._steps.wait_for_capture(task, task.unread or rounds.captures.words, run, rounds.policy)
+            except VmServiceError:  # nobody can say whether it is there: judged in a later round
+                return
 
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         tasks = rounds.open_tasks()

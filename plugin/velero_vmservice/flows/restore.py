@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.core.archive import Link
+    from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.replay import Replays
     from velero_vmservice.flows.restore_point import RestorePoints
 
@@ -48,20 +49,20 @@ class ReplayAction:
         """
         manifest = Manifest.read(dict(item_from_backup))
         run = RestoreRun.read(Manifest.read(dict(restore)))
-        policy = self._replays.policy(run)
+        chosen = self._replays.policy(run)
         where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         if reason := _not_to_replay(manifest):
             log.warning("skipped", object=where, reason=reason)
             return RestoreOutcome(item=item, skip=True)
-        replay = self._replay(manifest, run)
+        replay = self._replay(manifest, run, chosen)
         operation_id = operation.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
         log.info(
             "replay deferred until the VMs are registered",
             object=str(replay.destination),
-            vms="as captured" if replay.vms is None else list(replay.vms),
+            vms="as captured" if replay.key and not replay.unread else list(replay.vms or ()),
             capture=replay.key or "none: the backup was taken without this plugin",
-            policy=policy.printed(),
+            policy=chosen.printed(),
         )
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)
 
@@ -73,9 +74,13 @@ class ReplayAction:
         """Stop: nothing is created after this returns."""
         self._replays.cancel(operation_id, Manifest.read(dict(restore)))
 
-    def _replay(self, manifest: Manifest, run: RestoreRun) -> Replay:
+    def _replay(self, manifest: Manifest, run: RestoreRun, chosen: RestorePolicy) -> Replay:
+        """Return what the operation carries: the item too, as the capture may go while the restore waits.
+
+        Where the policy requires the capture there is no going on without it.
+        """
         kind, link = captured_kind(manifest), archive.read_link(manifest)
-        readable = link is not None and self._is_readable(link, run)
+        carried = link is None or chosen.capture == "prefer"
         return Replay(
             plural=kind.plural,
             namespace=manifest.namespace,
@@ -83,14 +88,15 @@ class ReplayAction:
             name=manifest.name,
             key=link.key if link else "",
             sha256=link.sha256 if link else "",
-            vms=None if readable else _named_machines(manifest, link),
-            item=None if readable else sanitize(manifest).manifest.editable(),
+            vms=_named_machines(manifest, link) if carried else None,
+            item=sanitize(manifest).manifest.editable() if carried else None,
+            unread=link is not None and not self._is_readable(link, run),
         )
 
     def _is_readable(self, link: Link, run: RestoreRun) -> bool:
-        """Say whether the capture is there now; if not, the operation id carries the backup's own item as well.
+        """Say whether the capture is there now.
 
-        Only damage is raised: with the item in hand, a store that denies or is badly set up need not fail it.
+        Only damage is raised: a store that denies or is badly set up is asked again, and the item is in hand.
         """
         try:
             if self._restore_points.store(run).exists(link.key):

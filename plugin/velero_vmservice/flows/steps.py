@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from velero_vmservice.core import deadlines, power, verification
+from velero_vmservice.core import deadlines, mapping, power, verification
 from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.plan import Step, Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.power import PowerStep
+    from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.probing import Probing
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
@@ -29,6 +30,7 @@ class Steps:
     """Carries out decisions; what is left undone by a fault is decided again at the next look."""
 
     def __init__(self, *, cluster: Cluster, clock: Clock, probing: Probing) -> None:
+        self._cluster = cluster
         self._clock = clock
         self._writer = Writer(cluster)
         self._probing = probing
@@ -55,19 +57,42 @@ class Steps:
                 task.tell(step.reason, now, stage=Stage.RETAINED)
             case _:
                 task.tell(f"{step.action}: {step.reason}", now, stage=Stage.FAILED)
-        words = deadlines.passed(task.stage, task.since or task.started, run, rounds.policy, now=now)
+        words = self._late(task, run, rounds.policy)
         if words and not step.settling:  # a process that has just begun has to look twice
             task.tell(f"{words}: {task.reason}", now, stage=Stage.FAILED)
 
+    def wait_for_capture(self, task: Task, why: str, run: RestoreRun, policy: RestorePolicy) -> None:
+        """Wait until the object can be read, at most as long as its stage may take.
+
+        An earlier process may have replayed it before it could not be read any more: its machines are then not late.
+        Raises `VmServiceError` while nobody can say so.
+        """
+        task.tell(why, self._clock.now())
+        if not (words := self._late(task, run, policy)):
+            return
+        if task.stage is Stage.WAITING and self._is_there(task, run):
+            task.tell(why, self._clock.now(), stage=Stage.REPLAYED)
+        else:
+            task.tell(f"{words}: {why}", self._clock.now(), stage=Stage.FAILED)
+
+    def _is_there(self, task: Task, run: RestoreRun) -> bool:
+        try:
+            return mapping.made_by(run, self._cluster.get(task.replay.destination))
+        except NotFound:
+            return False
+
+    def _late(self, task: Task, run: RestoreRun, policy: RestorePolicy) -> str:
+        return deadlines.passed(task.stage, task.since or task.started, run, policy, now=self._clock.now())
+
     def _write(self, task: Task, subject: Subject, step: Step, live: Manifest | None) -> None:
-        """Create or update the object; what the API server refuses is final, the rest is not."""
+        """Create or update the object; what the API server refuses is final, rights may be granted meanwhile."""
         now = self._clock.now()
         try:
             self._writer.replay(subject, live)
         except (AlreadyExists, NotFound) as error:
             task.tell(f"observed again: {error.message}", now)
         except VmServiceError as error:
-            task.tell(str(error), now, stage=None if error.transient else Stage.FAILED)
+            task.tell(str(error), now, stage=None if error.passing else Stage.FAILED)
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
             task.written = True

@@ -60,9 +60,9 @@ class Subjects:
     def read(self, replay: Replay, run: RestoreRun, policy: RestorePolicy) -> Source:
         """Return the object to replay and what is known of it.
 
-        Raises `Corrupt` if the capture was replaced, `Unavailable` if either side is away. A capture that is gone, or
-        that cannot be read unless somebody acts, is raised (`NotFound`, `Forbidden`, …) only if the operation carries
-        no item or the policy requires the capture.
+        Raises `Corrupt` if the capture was replaced, `Unavailable` if either side is away, `Forbidden` or
+        `InvalidSettings` while somebody has to act before it can be read. A capture that is gone, or that could not be
+        read even as the restore began, is raised only if the operation carries no item or the policy requires it.
         """
         taken = self._captured(replay, run, policy)
         facts = self._facts(replay, run)
@@ -107,7 +107,8 @@ class Subjects:
                     without=capture.dropped,
                 )
         except VmServiceError as error:
-            if error.transient or isinstance(error, Corrupt) or policy.capture == "require":
+            waits = error.transient or (error.mendable and not replay.unread)
+            if waits or isinstance(error, Corrupt) or policy.capture == "require":
                 raise
             remark = _why_own_item(replay, error)
         if policy.capture == "require":

@@ -42,6 +42,10 @@ class Task:
     announced: bool = False
     """Whether Execute told of it in this process; else the first poll did."""
     polls: int = 0
+    tried_at: float = float("-inf")
+    """When its subject was last asked for."""
+    unread: str = ""
+    """Why it could not be read then: its own words, so that they do not change with whoever is asked for next."""
     subject: Subject | None = None
     before: Observed | None = None
     """What the object was like at backup."""

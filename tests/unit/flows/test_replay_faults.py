@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, group, obj, service, vm
+from tests.unit.builders import NAMESPACE, asked, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import (
@@ -94,14 +94,30 @@ def test_a_webhook_that_rejects_fails_the_operation_with_its_words(world: World,
     assert world.created() == []  # the dry run was enough
 
 
-def test_missing_rights_fail_the_operation(world: World, items: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("method", ["dry-run create", "create"])
+def test_missing_rights_are_waited_for_and_said(world: World, items: list[dict[str, Any]], method: str) -> None:
     operations = world.replay_all(items)
     back(world)
-    world.cluster.calls.fail(
-        "dry-run create", Forbidden("may not create", hint="grant create on virtualmachineservices")
-    )
+    world.cluster.calls.fail(method, Forbidden("may not create", hint="grant create on virtualmachineservices"))
+    for _ in range(4):
+        progress = world.round(operations)[operations[0]]
+    assert (progress.completed, progress.error) == (False, "")
+    assert progress.description == "waiting: may not create: grant create on virtualmachineservices"
+    world.cluster.calls.heal()
     (last,) = world.finish(operations).values()
-    assert "grant create on virtualmachineservices" in last.error
+    assert last.error == ""
+
+
+def test_rights_that_nobody_grants_in_time_fail_the_operation(world: World, items: list[dict[str, Any]]) -> None:
+    within = asked(registered_within="1h")
+    operations = world.replay_all(items, **within)
+    back(world)
+    world.cluster.calls.fail("dry-run create", Forbidden("may not create", hint="grant it"))
+    for _ in range(3):
+        world.round(operations, **within)
+    world.clock.advance(3600)
+    (last,) = world.finish(operations, **within).values()
+    assert last.error.endswith("the policy's registered-within=1h is over: may not create: grant it")
 
 
 def test_a_capture_that_was_replaced_fails_its_object_by_name(world: World, items: list[dict[str, Any]]) -> None:
@@ -174,13 +190,80 @@ def test_a_store_that_stays_closed_gives_way_to_the_backups_own_item_and_says_so
     assert world.live("VirtualMachineService", "front").spec["selector"] == WEB
 
 
-def test_a_store_that_is_closed_while_waiting_fails_what_carries_no_item(
+MENDABLE = [
+    Forbidden("403", hint="grant s3:GetObject"),
+    InvalidSettings("no such bucket", hint="correct the bucket's name"),
+]
+
+
+@pytest.mark.parametrize("error", MENDABLE, ids=lambda e: e.code)
+@pytest.mark.parametrize("capture", ["prefer", "require"])
+def test_a_store_that_is_closed_while_waiting_is_waited_for_and_says_what_to_do(
+    world: World, items: list[dict[str, Any]], error: VmServiceError, capture: str
+) -> None:
+    policy = asked(capture=capture)
+    operations = world.replay_all(items, **policy)
+    back(world)
+    world.restart()
+    world.store.calls.fail("get", error)
+    for _ in range(4):
+        progress = world.round(operations, **policy)[operations[0]]
+    assert (progress.completed, progress.error) == (False, "")
+    assert progress.description == f"waiting: {error}"
+    assert world.created() == []
+    world.store.calls.heal()
+    (last,) = world.finish(operations, **policy).values()
+    assert (last.error, "own item" in last.description) == ("", False)
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_store_that_nobody_opens_in_time_fails_the_operation(
+    world: World,
+    items: list[dict[str, Any]],
+    restarted: bool,  # noqa: FBT001 - a table
+) -> None:
+    within = asked(registered_within="1h")
+    operations = world.replay_all(items, **within)
+    world.store.calls.fail("get", Forbidden("403", hint="grant s3:GetObject"))
+    world.round(operations, **within)
+    world.clock.advance(3600)
+    if restarted:
+        world.restart()
+    (last,) = world.finish(operations, **within).values()
+    assert "registered-within=1h is over: 403: grant s3:GetObject" in last.error
+
+
+def test_a_store_that_closes_after_the_object_was_replayed_is_not_late_for_registration(
     world: World, items: list[dict[str, Any]]
 ) -> None:
-    operations = world.replay_all(items)
+    within = asked(registered_within="1h")
+    operations = world.replay_all(items, **within)
+    back(world)
+    for _ in range(2):
+        world.clock.advance(10)
+        world.poll(operations[0], **within)
+    assert len(world.created()) == 1
+    world.clock.advance(7200)
+    world.restart()
     world.store.calls.fail("get", Forbidden("403", hint="grant s3:GetObject"))
-    (last,) = world.finish(operations).values()
-    assert "grant s3:GetObject" in last.error
+    world.cluster.calls.fail("get", Unavailable("away"), times=1)
+    for _ in range(3):
+        progress = world.round(operations, **within)[operations[0]]
+    assert progress.description == "replayed: 403: grant s3:GetObject"
+    world.store.calls.heal()
+    (last,) = world.finish(operations, **within).values()
+    assert last.error == ""
+
+
+def test_one_capture_that_stays_denied_does_not_keep_the_others(world: World) -> None:
+    objects = [service(name, {"app": "none"}) for name in ("a", "b", "c")]
+    items = world.back_up(*objects)
+    world.lose(*objects)
+    operations = world.replay_all(items)
+    world.store.calls.fail("get", Forbidden("403"), on="virtualmachineservices/shop/a.json")
+    for _ in range(5):
+        world.round(operations)
+    assert world.created() == ["VirtualMachineService shop/b", "VirtualMachineService shop/c"]
 
 
 def test_a_capture_that_rotted_fails_though_the_item_is_in_hand(world: World, items: list[dict[str, Any]]) -> None:
@@ -193,12 +276,17 @@ def test_a_capture_that_rotted_fails_though_the_item_is_in_hand(world: World, it
     assert world.created() == []
 
 
-def test_a_capture_that_goes_while_waiting_fails_and_says_what_to_do(world: World, items: list[dict[str, Any]]) -> None:
+def test_captures_that_stay_denied_are_told_in_the_same_words_at_every_poll(world: World) -> None:
+    objects = [service(name, {"app": "none"}) for name in ("a", "b", "c")]
+    items = world.back_up(*objects)
+    world.lose(*objects)
     operations = world.replay_all(items)
-    world.store.delete(KEY)
-    (last,) = world.finish(operations).values()
-    assert KEY in last.error
-    assert "repeat the restore" in last.error
+    world.store.calls.before("get", lambda key: (_ for _ in ()).throw(Forbidden(f"denied: {key}")))
+    for _ in range(4):
+        told = world.round(operations)
+    for _ in range(4):
+        assert world.round(operations) == told
+    assert len({one.description for one in told.values()}) == 3
 
 
 def test_a_backup_without_the_plugin_is_replayed_and_says_so(world: World) -> None:

@@ -212,21 +212,32 @@ def test_a_capture_that_is_gone_is_done_without_if_it_may_be(world: World, when:
     forget(world)
     world.restart()
     told = last(world, operation, **asked(capture="prefer"))
-    if when == "before Execute":
-        assert "is gone: replayed from the backup's own item" in told.description
-        assert told.error == ""
-    else:
-        assert "is gone" in told.error
-        assert "repeat the restore to use the backup's own item" in told.error
+    assert "is gone: replayed from the backup's own item" in told.description
+    assert told.error == ""
+    assert world.live("VirtualMachineService", "front").spec["selector"] == WEB
 
 
-def test_a_capture_that_is_gone_fails_the_object_if_it_is_required(world: World) -> None:
+@pytest.mark.parametrize("when", ["before Execute", "while it waits"])
+@pytest.mark.parametrize("policy", [{}, asked(capture="require")], ids=["required meanwhile", "required"])
+def test_a_capture_that_is_gone_fails_the_object_if_it_is_required(
+    world: World, when: str, policy: dict[str, Any]
+) -> None:
     items = world.back_up(MACHINE, FRONT)
     world.lose(FRONT)
+    if when == "before Execute":
+        forget(world)
+    (operation,) = world.replay_all(items, **policy)
     forget(world)
-    (operation,) = world.replay_all(items)
     assert "virtualmachineservices/shop/front.json" in last(world, operation, **asked(capture="require")).error
     assert world.created() == []
+
+
+def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world: World) -> None:
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(FRONT)
+    (operation,) = world.replay_all(items, **asked(capture="require"))
+    forget(world)
+    assert "repeat the restore to use the backup's own item" in last(world, operation).error
 
 
 def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_required(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import group, service, vm
+from tests.unit.builders import asked, group, service, vm
 from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.core.operation import Replay, read_replay_id
 
@@ -42,8 +42,16 @@ def test_the_item_is_skipped_and_its_operation_carries_the_link(world: World, it
         "tier",
     )
     assert found.key.endswith("objects/virtualmachinegroups/shop/tier.json")
-    assert (found.vms, found.item) == (None, None)
+    assert (found.vms, found.unread) == (("web-1",), False)
+    assert found.item is not None, "the capture may go while the restore waits"
     assert world.created() == []
+
+
+def test_where_the_capture_is_required_the_operation_does_not_carry_the_item(
+    world: World, items: list[dict[str, Any]]
+) -> None:
+    found = replayed(world, items[0], **asked(capture="require"))
+    assert (found.vms, found.item) == (None, None)
 
 
 def test_the_same_item_has_the_same_operation(world: World, items: list[dict[str, Any]]) -> None:
@@ -63,7 +71,7 @@ def test_where_the_capture_cannot_be_read_the_operation_carries_the_item(
         world.store.calls.fail("exists", Unavailable("away"))
     found = replayed(world, items[0], of="nightly" if trouble != "backup unknown" else "unknown")
     assert found.key == key
-    assert found.vms == ("web-1",)
+    assert (found.vms, found.unread) == (("web-1",), True)
     assert found.item is not None
     assert "powerState" not in found.item["spec"]
     assert set(found.item["metadata"]) <= {"name", "namespace", "labels", "annotations"}
@@ -77,7 +85,7 @@ def test_a_store_that_denies_or_is_badly_set_up_is_said_and_the_item_carried(
 ) -> None:
     world.store.calls.fail("exists", error("denied", hint="grant s3:GetObject"))
     found = replayed(world, items[0])
-    assert (found.item is not None, found.vms) == (True, ("web-1",))
+    assert (found.item is not None, found.vms, found.unread) == (True, ("web-1",), True)
     (told,) = [one for one in log.entries if one["event"] == "capture not readable yet"]
     assert (told["log_level"], told["cause"], told["remedy"]) == ("warning", "denied", "grant s3:GetObject")
 
