@@ -72,6 +72,36 @@ def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: 
     assert {one.error for one in world.finish(operations, **policy).values()} == {""}
 
 
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("mode", ["best-effort", "strict"])
+def test_what_this_restore_made_is_not_late_for_registration_when_its_machine_goes(
+    world: World, mode: str, *, back: bool
+) -> None:
+    """It has its half hour for verification, as it would have without the restart in between."""
+    (operation,) = lost(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
+    policy = asked(registered_within="1h", mode=mode)
+    world.cluster.seed(vm("web-1", group="tier", uid="new"))
+    for _ in range(2):
+        world.clock.advance(10)
+        world.poll(operation, **policy)
+    assert world.created() == ["VirtualMachineGroup shop/tier"]
+    world.clock.advance(2 * HOUR)
+    world.restart()
+    world.lose(vm("web-1"))
+    for minutes in (1, 29):
+        world.clock.advance(60 * minutes)
+        told = world.poll(operation, **policy)
+        assert told.description == "replayed: web-1: not registered yet"
+    if back:
+        world.cluster.seed(vm("web-1", group="tier", uid="newer"))
+        assert world.finish([operation], **policy)[operation].error == ""
+        return
+    world.clock.advance(2 * 60)
+    assert world.poll(operation, **policy).error == (
+        "VirtualMachineGroup shop/tier: the policy's verified-within=30m is over: web-1: not registered yet"
+    )
+
+
 def test_verification_has_half_an_hour(world: World) -> None:
     operations = lost(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
     world.cluster.seed(vm("web-1", group="tier", uid="new"))
