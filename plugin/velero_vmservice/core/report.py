@@ -123,6 +123,8 @@ class Result(Document):
     reason: str
     action: str = ""
     """What the last plan said of it: create, skip-identical, update, retain, wait, conflict or blocked."""
+    replayed: bool = False
+    """Whether this restore has created or updated it."""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     trimmed: tuple[str, ...] = ()

@@ -47,6 +47,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         stage=task.stage,
         reason=task.reason,
         action=task.action,
+        replayed=task.replayed,
         notes=task.notes,
         warnings=task.warnings,
         trimmed=tuple(one.path for one in task.dropped),

@@ -17,6 +17,7 @@ from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import observe
+from velero_vmservice.flows.deleted import Deletions
 from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
 from velero_vmservice.flows.task import NamespaceRound, Task
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.actions import Progress
     from velero_vmservice.core.manifest import Manifest, ObjectRef
     from velero_vmservice.core.operation import Replay
+    from velero_vmservice.core.plan import Step, Subject, View
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.registering import Registering
@@ -65,6 +67,7 @@ class Replays:
         self._steps = steps
         self._results = results
         self._registering = registering
+        self._deletions = Deletions(cluster=cluster, clock=clock, results=results)
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
@@ -223,15 +226,12 @@ class Replays:
                 continue
             known = rounds.view(task, subject, run, view)
             replayed = plan.is_replayed(subject, known)
-            if not replayed and self._given_up(rounds, task):
+            if not replayed and self._is_over(rounds, task, subject, known):
                 continue
+            task.replayed |= replayed
             step = plan.decide(subject, known).minding(view.mind(subject))
-            if step.action in (Action.CREATE, Action.UPDATE):
-                task.take(step)
-                if words := rounds.holds_back(task):
-                    task.tell(f"every VM is ready; {words}", self._clock.now())
-                    task.held_at = view.at
-                    continue
+            if step.action in (Action.CREATE, Action.UPDATE) and self._is_held(rounds, task, step, run):
+                continue
             if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
                 task.take(step)  # what stands in its way was not looked for
                 task.decided_at = view.at
@@ -254,6 +254,22 @@ class Replays:
             rounds.lost = self._results.given_up(run)
         except VmServiceError as error:
             rounds.results.begin(error.message, now)
+
+    def _is_held(self, rounds: Rounds, task: Task, step: Step, run: RestoreRun) -> bool:
+        """Say whether something is to be known of others, or of earlier processes, before the object is written."""
+        task.take(step)
+        if words := rounds.holds_back(task):
+            task.tell(f"every VM is ready; {words}", self._clock.now())
+            task.held_at = rounds.namespaces[task.replay.target].at
+            return True
+        return step.action is Action.CREATE and self._deletions.noticed_by_result(task, run, rounds)
+
+    def _is_over(self, rounds: Rounds, task: Task, subject: Subject, known: View) -> bool:
+        """Fail what is not to be made any more, as a person has deleted it or a strict restore gave up; say whether."""
+        if known.observed.live(subject.ref) is None and self._deletions.noticed(task, subject, known.run):
+            task.decided_at = rounds.namespaces[task.replay.target].at
+            return True
+        return self._given_up(rounds, task)
 
     def _given_up(self, rounds: Rounds, task: Task) -> bool:
         """Fail an object of a strict restore that cannot become whole any more; say whether it was."""

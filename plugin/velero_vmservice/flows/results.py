@@ -86,6 +86,18 @@ class Results:
         lost = [one for one in ended if one.stage in _LOST and one.action not in _GATE_OPEN]
         return f"{lost[0].label} {lost[0].stage}: {lost[0].reason}" if lost else ""
 
+    def stored(self, task: Task, run: RestoreRun) -> Result | None:
+        """Return the result that an earlier process has stored of an operation; None if there is none to be read.
+
+        Raises `VmServiceError` while the store is away.
+        """
+        try:
+            return documents.read(self._restore_points.store(run), _key(task, run), Result)
+        except VmServiceError as error:
+            if error.transient:
+                raise
+            return None
+
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""
         about = ObjectRef(RESTORE, run.namespace, run.name)

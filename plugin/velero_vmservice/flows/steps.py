@@ -95,7 +95,7 @@ class Steps:
             task.tell(str(error), now, stage=None if error.passing else Stage.FAILED)
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
-            task.written = True
+            task.written = task.replayed = True
             log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
             task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
 

@@ -57,6 +57,10 @@ class Task:
     """What to mind about where the object was read from, whatever is decided."""
     written: bool = False
     """Whether this process has created or updated the object."""
+    replayed: bool = False
+    """Whether this restore has, as far as this process has done or seen it."""
+    never_ended: bool = False
+    """Whether no earlier process has stored a result, as far as this one has looked."""
     action: str = ""
     """What the last plan said of it."""
     differences: tuple[Difference, ...] = ()

@@ -169,10 +169,6 @@ def test_what_is_waited_for_after_creation_is_said_too(world: World) -> None:
     assert world.poll(operation).description.startswith("replayed: created")
     world.clock.advance(10)
     assert "web-1 is not linked yet (GroupLinked)" in world.poll(operation).description
-    world.lose(group("tier"))
-    world.clock.advance(10)
-    assert not world.poll(operation).completed
-    assert world.created() == ["VirtualMachineGroup shop/tier"] * 2  # somebody deleted it: it is wanted still
 
 
 def test_moments_are_told(world: World) -> None:
