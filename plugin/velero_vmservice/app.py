@@ -23,6 +23,7 @@ from velero_vmservice.flows.purge import PurgeAction
 from velero_vmservice.flows.registering import Registering
 from velero_vmservice.flows.registration_sources import RegistrationSources
 from velero_vmservice.flows.replay import Replays
+from velero_vmservice.flows.reporting import Reporting
 from velero_vmservice.flows.restore import ReplayAction
 from velero_vmservice.flows.restore_point import RestorePoints
 from velero_vmservice.flows.results import Results
@@ -104,7 +105,9 @@ def assemble(
         policy=settings.restore,
         subjects=subjects,
         steps=Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe())),
-        results=Results(cluster=cluster, clock=clock, restore_points=restore_points, page=html.render),
+        results=Results(
+            cluster=cluster, restore_points=restore_points, reporting=Reporting(clock=clock, page=html.render)
+        ),
         registering=registering,
     )
     actions = ActionTable(

@@ -68,6 +68,29 @@ class ObjectStoreContract:
             put(store, "a.json", b"second")
         assert store.get("a.json") == b"first"
 
+    def test_what_may_be_replaced_holds_the_last_bytes(self, store: ObjectStore) -> None:
+        for body in (b"first", b"second", b"third"):
+            store.replace("report.json", body, sha256=digest(body))
+
+            assert store.get("report.json") == body
+        assert list(store.list("")) == ["report.json"]
+
+    def test_what_was_stored_once_can_be_replaced_and_is_refused_to_others_after(self, store: ObjectStore) -> None:
+        put(store, "report.json", b"first")
+
+        store.replace("report.json", b"second", sha256=digest(b"second"))
+
+        with pytest.raises(AlreadyExists, match=r"report\.json"):
+            put(store, "report.json", b"first")
+        assert store.get("report.json") == b"second"
+
+    def test_bytes_that_do_not_match_their_digest_replace_nothing(self, store: ObjectStore) -> None:
+        put(store, "report.json", b"first")
+
+        with pytest.raises(Corrupt, match=r"report\.json"):
+            store.replace("report.json", b"body", sha256=digest(b"another body"))
+        assert store.get("report.json") == b"first"
+
     def test_bytes_that_do_not_match_their_digest_are_not_stored(self, store: ObjectStore) -> None:
         with pytest.raises(Corrupt, match=r"a\.json"):
             store.put("a.json", b"body", sha256=digest(b"another body"))

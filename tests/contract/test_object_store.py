@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.contract import s3_servers
-from tests.contract.object_store_contract import ObjectStoreContract, RacingObjectStoreContract, put
+from tests.contract.object_store_contract import ObjectStoreContract, RacingObjectStoreContract, digest, put
 from velero_vmservice.adapters.memory import MemoryStore
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings
@@ -194,6 +194,8 @@ def test_a_read_only_location_is_read_and_never_written(moto: str) -> None:
         put(store, "b.json", b"{}")
     with pytest.raises(InvalidSettings, match=r"ReadOnly.*ReadWrite"):
         store.delete("a.json")
+    with pytest.raises(InvalidSettings, match=r"ReadOnly.*ReadWrite"):
+        store.replace("a.json", b"{}", sha256=digest(b"{}"))
     assert _keys(found.bucket, behind) == ["a.json"]
 
 

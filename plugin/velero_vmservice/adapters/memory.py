@@ -71,14 +71,20 @@ class MemoryStore:
     def put(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body`; see the port."""
         self.calls("put", key)
-        if hashlib.sha256(body).hexdigest() != sha256:
-            raise Corrupt(f"{key}: the bytes to store do not match their digest", hint="this is a defect; report it")
+        _check(key, body, sha256)
         with self._lock:
             stored, _ = self._documents.setdefault(key, (body, sha256))
         if stored != body:
             raise AlreadyExists(
                 f"{key} holds other bytes in memory", hint="another writer was first; read its document"
             )
+
+    def replace(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` in the place of what is there; see the port."""
+        self.calls("replace", key)
+        _check(key, body, sha256)
+        with self._lock:
+            self._documents[key] = (body, sha256)
 
     def get(self, key: str) -> bytes:
         """Return the bytes; see the port."""
@@ -108,6 +114,11 @@ class MemoryStore:
     def tamper(self, key: str, body: bytes) -> None:
         """Replace stored bytes behind the store's back, as a fault in the bucket would; the digest stays."""
         self._documents[key] = (body, self._documents[key][1])
+
+
+def _check(key: str, body: bytes, sha256: str) -> None:
+    if hashlib.sha256(body).hexdigest() != sha256:
+        raise Corrupt(f"{key}: the bytes to store do not match their digest", hint="this is a defect; report it")
 
 
 class MemoryLocations:

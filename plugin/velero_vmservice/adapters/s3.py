@@ -83,12 +83,7 @@ class S3Store:
 
     def put(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body`; see the port."""
-        self._refuse_if_read_only("store", key)
-        if hashlib.sha256(body).hexdigest() != sha256:
-            raise Corrupt(
-                f'cannot store "{self._name(key)}" in {self._place}: the bytes do not match their digest',
-                hint="this is a defect of the plugin; report it",
-            )
+        self._refuse_to_store(key, body, sha256)
         with translated("store", self._name(key), self._place):
             for _ in range(_ROUNDS):
                 if self._create(key, body, sha256):
@@ -105,6 +100,19 @@ class S3Store:
             f'cannot store "{self._name(key)}" in {self._place}: others write and remove it at the same time',
             hint="the call is made again; if it lasts, look for a second Velero on the same location",
         )
+
+    def replace(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` in the place of what is there; see the port."""
+        self._refuse_to_store(key, body, sha256)
+        with translated("store", self._name(key), self._place):
+            for checksum in dict.fromkeys(one.checksum for one in self._dialects):
+                try:
+                    self._put(key, body, sha256, _Dialect(conditional=False, checksum=checksum))
+                except ClientError as error:
+                    if not checksum or s3_errors.code(error) not in _NOT_UNDERSTOOD:
+                        raise
+                else:
+                    return
 
     def get(self, key: str) -> bytes:
         """Return the bytes; see the port."""
@@ -229,6 +237,14 @@ class S3Store:
         if "KeyCount" not in page and "Name" not in page:
             raise ResponseParserError("the answer to a list names no bucket")
         return [entry["Key"].removeprefix(self._prefix) for entry in page.get("Contents", ())]
+
+    def _refuse_to_store(self, key: str, body: bytes, sha256: str) -> None:
+        self._refuse_if_read_only("store", key)
+        if hashlib.sha256(body).hexdigest() != sha256:
+            raise Corrupt(
+                f'cannot store "{self._name(key)}" in {self._place}: the bytes do not match their digest',
+                hint="this is a defect of the plugin; report it",
+            )
 
     def _refuse_if_read_only(self, verb: str, key: str) -> None:
         if self._location.read_only:

@@ -20,7 +20,7 @@ from velero_vmservice.core.errors import NotFound
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.report import Report
-from velero_vmservice.flows.results import PAGE, REPORT
+from velero_vmservice.flows.reporting import PAGE, REPORT
 from velero_vmservice.report import states
 from velero_vmservice.report.unseen import spelled_out
 

@@ -23,7 +23,7 @@ from velero_vmservice.core.manifest import RESTORE, Manifest, ObjectRef, compact
 from velero_vmservice.core.operation import RestoreRun, replay_id
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.flows.planning import resumed, run_of
-from velero_vmservice.flows.results import where_reported
+from velero_vmservice.flows.reporting import where_reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

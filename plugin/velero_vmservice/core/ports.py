@@ -30,7 +30,7 @@ class Clock(Protocol):
 
 
 class ObjectStore(Protocol):
-    """Write-once storage of small documents.
+    """Storage of small documents: write-once, but for what is made anew of them.
 
     Keys are `/`-separated and relative to the store's own prefix. Every method raises `Unavailable` when the
     store is away or slow, `Forbidden` when it denies, `InvalidSettings` when it is not there (no such bucket,
@@ -43,6 +43,12 @@ class ObjectStore(Protocol):
         Storing the same bytes again is success. MUST raise `AlreadyExists` when the key holds other bytes and
         leave them untouched, also when several writers race; `Corrupt`, and store nothing, when `sha256` (hex)
         is not that of `body`.
+        """
+
+    def replace(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` durably in the place of whatever the key holds; who reads meanwhile gets the one or the other.
+
+        Of several writers one is the last. Raises `Corrupt` as `put` does. Only for what can be made again at any time.
         """
 
     def get(self, key: str) -> bytes:

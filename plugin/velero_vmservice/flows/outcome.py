@@ -36,7 +36,8 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         observed = look.observed if look else None
         live = observed.live(subject.ref) if observed else None
         told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
-        told["machines"] = tuple(_machines(task, subject, look))
+        if look and observed:  # else nobody can say whether they are there
+            told["machines"] = tuple(_machines(task, subject, look, observed))
     return report.Result(
         restore=run.name,
         backup=run.backup,
@@ -108,15 +109,21 @@ def _ports(task: Task, subject: Subject) -> Iterator[report.Port]:
             )
 
 
-def _machines(task: Task, subject: Subject, look: NamespaceRound | None) -> Iterator[report.MachineResult]:
+def _machines(
+    task: Task, subject: Subject, look: NamespaceRound, observed: Observation
+) -> Iterator[report.MachineResult]:
     facts = {one.name: one for one in subject.topology.machines}
-    gates = look.gates(subject) if look else {}
+    gates = look.gates(subject)
     for name in subject.topology.needs:
-        machine = look.observed.machines.get(name) if look and look.observed else None
-        gate = gates.get(name)
-        waiting_for = gate.reason if gate and not gate.ready else ""
-        told = _machine(task.replay.target, name, machine, facts.get(name), waiting_for=waiting_for)
-        yield told.model_copy(update={"timeline": tuple(look.timelines.get(name, ())) if look else ()})
+        gate = gates[name]
+        told = _machine(
+            task.replay.target,
+            name,
+            observed.machines.get(name),
+            facts.get(name),
+            waiting_for="" if gate.ready else gate.reason,
+        )
+        yield told.model_copy(update={"timeline": tuple(look.timelines.get(name, ()))})
 
 
 def _machine(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core import operation, order, plan, restore_policy
@@ -19,13 +20,14 @@ from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import observe
 from velero_vmservice.flows.deleted import Deletions
 from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
+from velero_vmservice.flows.strict import Strict
 from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from velero_vmservice.core.actions import Progress
-    from velero_vmservice.core.manifest import Manifest, ObjectRef
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject, View
     from velero_vmservice.core.ports import Clock, Cluster
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.results import Results
     from velero_vmservice.flows.steps import Steps
     from velero_vmservice.flows.subjects import Subjects
+
+log = structlog.get_logger()
 
 BUDGET_SECONDS: Final = 4.0
 """One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
@@ -67,6 +71,7 @@ class Replays:
         self._steps = steps
         self._results = results
         self._registering = registering
+        self._strict = Strict(clock=clock, results=results)
         self._deletions = Deletions(cluster=cluster, clock=clock, results=results)
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
@@ -93,6 +98,8 @@ class Replays:
             task = self._task(rounds, operation_id)
             task.polls += 1
             self._advance(rounds, run)
+            if not rounds.results.lasts(self._clock.monotonic()):
+                self._keep_cancelled(rounds, run)
             if task.stage.final and not task.stored:
                 self._keep(rounds, task, run)
             return task.progress()
@@ -109,16 +116,54 @@ class Replays:
             return tuple(rounds.tasks.values())
 
     def cancel(self, operation_id: str, restore: Manifest) -> None:
-        """Stop an operation and keep what it was waiting for as its result."""
+        """Stop an operation and keep what it was waiting for as its result.
+
+        Velero does not ask about it again, and after a restart it may be the first that this process hears of it.
+        """
         run = RestoreRun.read(restore)
         rounds = self._of(run)
         with rounds.lock:
             task = self._task(rounds, operation_id)
             if not task.stage.final:
+                self._learn(rounds, task, run)
+            if not task.stage.final:
                 words = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
                 task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
+            task.asked_again = False
+            self._keep_cancelled(rounds, run)
+
+    def _learn(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
+        """Find out where an object stands that this process has decided nothing of; nothing is written."""
+        if task.action:
+            return
+        try:
+            if (before := self._results.stored(task, run)) is not None:
+                task.tell(before.reason, self._clock.now(), stage=Stage(before.stage))
+                return
+            rounds.follow(self.policy(run))
+        except VmServiceError as error:
+            task.tell(str(error), self._clock.now())
+            return
+        until = self._clock.monotonic() + BUDGET_SECONDS
+        self._read_subjects(rounds, run, until)
+        self._observe(rounds, run, until)
+        subject, view = task.subject, rounds.namespaces.get(task.replay.target)
+        if subject is None or task.stage.final or view is None or view.observed is None:
+            return
+        known = rounds.view(task, subject, run, view)
+        step, task.replayed = plan.decide(subject, known), plan.is_replayed(subject, known)
+        task.take(step)
+        made = "replayed, and not verified yet" if task.replayed else "every VM is ready"
+        task.tell(step.reason or made, self._clock.now())
+
+    def _keep_cancelled(self, rounds: Rounds, run: RestoreRun) -> None:
+        """Keep what nobody asks about again; a store that was away at one Cancel may be back at another."""
+        for task in [one for one in rounds.tasks.values() if not one.asked_again and not one.stored]:
+            self._results.keep(task, run, rounds, asked_again=False)
             if not task.stored:
-                self._results.keep(task, run, rounds)
+                log.warning("result not stored", object=str(task.replay.destination), cause=task.not_stored)
+                rounds.results.begin(task.not_stored, self._clock.monotonic())
+                return
 
     def _keep(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
         if rounds.results.lasts(self._clock.monotonic()):
@@ -211,8 +256,8 @@ class Replays:
 
     def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         decided = held = False
-        self._judge(rounds, run)
-        for task in self._in_turn(rounds):
+        self._strict.judge(rounds, run)
+        for task in rounds.in_turn(self._clock.now()):
             subject, view = task.subject, rounds.namespaces.get(task.replay.target)
             if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
                 continue
@@ -239,22 +284,6 @@ class Replays:
             self._steps.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
             task.decided_at, decided = view.at, True
 
-    def _judge(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Note which gates are open, where everybody waits for every one."""
-        if rounds.policy.mode == "strict":
-            self._recall(rounds, run)
-            rounds.judge_gates(run)
-
-    def _recall(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Learn what an earlier process of a strict restore gave up for; a store that is away is asked again."""
-        now = self._clock.monotonic()
-        if rounds.lost is not None or rounds.results.lasts(now):
-            return
-        try:
-            rounds.lost = self._results.given_up(run)
-        except VmServiceError as error:
-            rounds.results.begin(error.message, now)
-
     def _is_held(self, rounds: Rounds, task: Task, step: Step, run: RestoreRun) -> bool:
         """Say whether something is to be known of others, or of earlier processes, before the object is written."""
         task.take(step)
@@ -269,31 +298,4 @@ class Replays:
         if known.observed.live(subject.ref) is None and self._deletions.noticed(task, subject, known.run):
             task.decided_at = rounds.namespaces[task.replay.target].at
             return True
-        return self._given_up(rounds, task)
-
-    def _given_up(self, rounds: Rounds, task: Task) -> bool:
-        """Fail an object of a strict restore that cannot become whole any more; say whether it was."""
-        lost = rounds.given_up()
-        if not lost or task.stage is not Stage.WAITING:
-            return False
-        words = f"not replayed: the policy is mode=strict, and {lost}"
-        task.tell(words, self._clock.now(), stage=Stage.FAILED)
-        return True
-
-    def _in_turn(self, rounds: Rounds) -> list[Task]:
-        """Return the open tasks in plan order, those that waited longest for a decision first.
-
-        Objects of two namespaces that are mapped into one may have one name: all but the first fail.
-        """
-        by_ref: dict[ObjectRef, Task] = {}
-        for task in sorted(rounds.open_tasks(), key=lambda one: one.replay.namespace):
-            if task.subject is None:
-                continue
-            first = by_ref.setdefault(task.subject.ref, task)
-            if first is not task:
-                task.twin = True
-                words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
-                task.tell(f"{words} {task.replay.target}", self._clock.now(), stage=Stage.FAILED)
-        subjects = [task.subject for task in by_ref.values() if task.subject is not None]
-        in_order = [by_ref[subject.ref] for subject in order.in_order(subjects)]
-        return sorted(in_order, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
+        return self._strict.gives_up(rounds, task)

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice.core import archive
-from velero_vmservice.core.compose import compose
 from velero_vmservice.core.errors import AlreadyExists, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.plan import Action, Stage
-from velero_vmservice.core.report import Report, Result
+from velero_vmservice.core.report import Result
 from velero_vmservice.flows import documents, outcome
+from velero_vmservice.flows.reporting import PAGE, prefix, result_key, result_keys, where_reported
 from velero_vmservice.flows.rounds import LEARNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Iterator
 
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.ports import Clock, Cluster, ObjectStore
+    from velero_vmservice.core.ports import Cluster, ObjectStore
+    from velero_vmservice.flows.reporting import Reporting
     from velero_vmservice.flows.restore_point import RestorePoints
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
@@ -30,39 +31,31 @@ _LOST: Final = (Stage.FAILED, Stage.CANCELLED)
 _GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
 """What was decided for an object once all that it needs was there."""
 
-REPORT: Final = "report.json"
-PAGE: Final = "report.html"
-UNDRAWN: Final = f"<!doctype html><title>Report</title><p>This page could not be drawn. Read {REPORT} beside it."
-
 
 class Results:
     """Stores results and the report, and tells Events."""
 
-    def __init__(
-        self, *, cluster: Cluster, clock: Clock, restore_points: RestorePoints, page: Callable[[Report], str]
-    ) -> None:
+    def __init__(self, *, cluster: Cluster, restore_points: RestorePoints, reporting: Reporting) -> None:
         self._cluster = cluster
-        self._clock = clock
         self._restore_points = restore_points
-        self._page = page
+        self._reporting = reporting
 
-    def keep(self, task: Task, run: RestoreRun, rounds: Rounds) -> None:
+    def keep(self, task: Task, run: RestoreRun, rounds: Rounds, *, asked_again: bool = True) -> None:
         """Make a finished task's result durable, and after the last one the report.
 
         A store that is away is asked again by the next poll; until then the task is not over. Neither is it while
-        others of the restore may be unknown.
+        others of the restore may be unknown, if Velero will ask again: the last one to end makes the report.
         """
         key = _key(task, run)
-        result = outcome.result(task, run, rounds.namespaces.get(task.replay.target))
         try:
             store = self._restore_points.store(run)
             if not task.told:
-                self._put(store, key, archive.canonical(result))
+                self._put(store, task, key, outcome.result(task, run, rounds.namespaces.get(task.replay.target)))
                 self._tell(task, run, key)
-            if not rounds.known():  # the last one to end makes the report, and this may be it
+            if asked_again and not rounds.known():
                 task.not_stored = LEARNING
                 return
-            if rounds.all_over():
+            if all(self._has_ended(store, one, run) for one in rounds.tasks.values()):
                 self._report(store, run, rounds)
         except VmServiceError as error:
             if error.transient:
@@ -109,60 +102,45 @@ class Results:
         log.info("replay ended", object=where, stage=task.stage, reason=task.reason, result=key)
         self.event(run, task.stage.title(), f"{where}: {task.description()}", warning=_bad(task))
 
-    def _report(self, store: ObjectStore, run: RestoreRun, rounds: Rounds) -> None:
-        """Make the report of what is stored, as an earlier process may have finished some objects, and of our own."""
-        if rounds.reported:
-            return
-        own = {
-            _key(one, run): outcome.result(one, run, rounds.namespaces.get(one.replay.target))
-            for one in rounds.tasks.values()
-        }
-        results = [*_stored(store, run, but=own), *own.values()]
-        ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
-        report = compose(run, results, policy=rounds.policy.printed(), ended=ended)
-        self._put(store, f"{prefix(run)}{REPORT}", archive.canonical(report))
-        self._put(store, f"{prefix(run)}{PAGE}", self._drawn(report).encode())
-        rounds.reported = True
-        rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
-        log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
-        self.event(run, "Reported", f"the restore is {report.outcome}; report: {where_reported(run)}")
-
-    def _drawn(self, report: Report) -> str:
-        try:
-            return self._page(report)
-        except Exception:  # a page that cannot be drawn must not keep a restore from ending
-            log.exception("page of the report not drawn", consequence=f"{REPORT} beside it has all of it")
-            return UNDRAWN
-
-    def _put(self, store: ObjectStore, key: str, body: bytes) -> None:
+    def _put(self, store: ObjectStore, task: Task, key: str, result: Result) -> None:
+        body = archive.canonical(result)
         try:
             store.put(key, body, sha256=archive.digest(body))
         except AlreadyExists:
+            task.ended_elsewhere = True
             log.info("stored before", key=key)
 
+    def _has_ended(self, store: ObjectStore, task: Task, run: RestoreRun) -> bool:
+        """Say whether an operation has a stored result, whichever process has ended it.
 
-def prefix(run: RestoreRun) -> str:
-    """Everything that a restore leaves in the bucket lies below."""
-    return f"restores/{run.name}/{run.started}/"
+        Velero may ask another process for the end of an operation that is known here, and never ask here again.
+        """
+        if not task.told and not task.ended_elsewhere:
+            task.ended_elsewhere = store.exists(_key(task, run))
+        return task.told or task.ended_elsewhere
 
-
-def where_reported(run: RestoreRun) -> str:
-    """Say where the report lies, or will lie once the last object has ended."""
-    return f"{archive.SUBDIRECTORY}/{prefix(run)}{PAGE} in the backup's bucket"
+    def _report(self, store: ObjectStore, run: RestoreRun, rounds: Rounds) -> None:
+        """Make the report of what is stored; what this process has ended it knows as it is now."""
+        ended_here = [one for one in rounds.tasks.values() if one.told and not one.ended_elsewhere]
+        if rounds.reported.issuperset(rounds.tasks):
+            return
+        own = {_key(one, run): outcome.result(one, run, rounds.namespaces.get(one.replay.target)) for one in ended_here}
+        report = self._reporting.report(store, run, own, rounds.policy.printed())
+        rounds.reported = frozenset(rounds.tasks)
+        if rounds.known():
+            rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
+        if report is not None:
+            log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
+            self.event(run, "Reported", f"the restore is {report.outcome}; report: {where_reported(run)}")
 
 
 def _key(task: Task, run: RestoreRun) -> str:
-    """Return where a result lies; one whose name another object of the restore has names its own namespace too."""
-    replay = task.replay
-    twin = f"@{replay.namespace}" if task.twin else ""
-    return f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}{twin}.json"
+    return result_key(run, task.replay, twin=task.twin)
 
 
-def _stored(store: ObjectStore, run: RestoreRun, *, but: Collection[str] = ()) -> Iterator[Result]:
-    """Yield the results that an earlier process stored: each is a request, so not those that this one has."""
-    for key in store.list(prefix(run)):
-        if key.endswith(".json") and key != f"{prefix(run)}{REPORT}" and key not in but:
-            yield documents.read(store, key, Result)
+def _stored(store: ObjectStore, run: RestoreRun) -> Iterator[Result]:
+    """Yield every stored result; each is a request."""
+    return (documents.read(store, key, Result) for key in result_keys(store, run))
 
 
 def _bad(task: Task) -> bool:

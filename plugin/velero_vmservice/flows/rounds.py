@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core import order
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.plan import Stage, View, decide
 from velero_vmservice.core.power import Powering
@@ -13,6 +14,8 @@ from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from velero_vmservice.core.manifest import ObjectRef
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
@@ -48,7 +51,8 @@ class Rounds:
         self.captures = Absence()
         self.results = Absence()
         self.waiting_told = False
-        self.reported = False
+        self.reported = frozenset[str]()
+        """The operations that were known when this process last saw a report of all of them."""
         self.powered: dict[ObjectRef, float] = {}
         """What this process has asked to run, and when: nobody is asked twice, whoever switches it off again."""
         self.lost: str | None = None
@@ -90,9 +94,23 @@ class Rounds:
         """Return the tasks that something is still to be done for."""
         return [task for task in self.tasks.values() if not task.stage.final]
 
-    def all_over(self) -> bool:
-        """Say whether the result of every operation of the restore is stored and told."""
-        return self.known() and all(task.told for task in self.tasks.values())
+    def in_turn(self, now: datetime) -> list[Task]:
+        """Return the open tasks in plan order, those that waited longest for a decision first.
+
+        Objects of two namespaces that are mapped into one may have one name: all but the first fail.
+        """
+        by_ref: dict[ObjectRef, Task] = {}
+        for task in sorted(self.open_tasks(), key=lambda one: one.replay.namespace):
+            if task.subject is None:
+                continue
+            first = by_ref.setdefault(task.subject.ref, task)
+            if first is not task:
+                task.twin = True
+                words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
+                task.tell(f"{words} {task.replay.target}", now, stage=Stage.FAILED)
+        subjects = [task.subject for task in by_ref.values() if task.subject is not None]
+        in_order = [by_ref[subject.ref] for subject in order.in_order(subjects)]
+        return sorted(in_order, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
 
     def known(self) -> bool:
         """Say whether every operation of the restore is known.

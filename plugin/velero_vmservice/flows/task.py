@@ -42,6 +42,8 @@ class Task:
     announced: bool = False
     """Whether Execute told of it in this process; else the first poll did."""
     polls: int = 0
+    asked_again: bool = True
+    """Whether Velero will ask about it again, which it does not after Cancel."""
     tried_at: float = float("-inf")
     """When its subject was last asked for."""
     unread: str = ""
@@ -88,6 +90,8 @@ class Task:
     updated: datetime | None = None
     told: bool = False
     """Whether the result is durable and was told."""
+    ended_elsewhere: bool = False
+    """Whether another process has stored the result, before this one or beside it."""
     stored: bool = False
     """Whether nothing is left to store: the result, and with the last one the report."""
     report: str = ""

@@ -1,0 +1,131 @@
+"""The report of a restore, made of its stored results by whichever process sees that every operation has ended.
+
+Results are written once; the report is made of them as often as one more is found, so that it does not matter which
+process ends the last operation, nor what that process knows of the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from velero_vmservice.core import archive
+from velero_vmservice.core.compose import compose
+from velero_vmservice.core.errors import AlreadyExists, NotFound
+from velero_vmservice.core.report import Report, Result
+from velero_vmservice.flows import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from velero_vmservice.core.operation import Replay, RestoreRun
+    from velero_vmservice.core.ports import Clock, ObjectStore
+
+log = structlog.get_logger()
+
+REPORT: Final = "report.json"
+PAGE: Final = "report.html"
+UNDRAWN: Final = f"<!doctype html><title>Report</title><p>This page could not be drawn. Read {REPORT} beside it."
+
+
+class Reporting:
+    """Makes the report, and makes it again where one that is stored lacks an object."""
+
+    def __init__(self, *, clock: Clock, page: Callable[[Report], str]) -> None:
+        self._clock = clock
+        self._page = page
+
+    def report(
+        self, store: ObjectStore, run: RestoreRun, own: Mapping[str, Result], policy: Mapping[str, str]
+    ) -> Report | None:
+        """Store the report of every stored result; return it if it is new.
+
+        Args:
+            store: where the restore's results lie.
+            run: the restore.
+            own: results of this process as they are now, by key; they may say more than what was stored.
+            policy: the effective policy, setting to value.
+        """
+        made: Report | None = None
+        while True:
+            found = [own.get(key) or documents.read(store, key, Result) for key in result_keys(store, run)]
+            report = self._composed(run, found, policy)
+            if _create(store, f"{prefix(run)}{REPORT}", archive.canonical(report)):
+                self._draw(store, run, report)
+                return report
+            try:
+                before = documents.read(store, f"{prefix(run)}{REPORT}", Report)
+            except NotFound:
+                continue  # somebody has just removed it
+            known = {_name(one) for one in before.objects}
+            missing = [one for one in found if _name(one) not in known]
+            if not missing:
+                self._draw(store, run, before, anew=made is not None and made != before)
+                return made
+            made = self._composed(run, [*_objects(before), *missing], before.policy)
+            self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
+            _replace(store, f"{prefix(run)}{REPORT}", archive.canonical(made))
+            # Another process may have replaced it meanwhile by what it knew: look again.
+
+    def _composed(self, run: RestoreRun, results: list[Result], policy: Mapping[str, str]) -> Report:
+        ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
+        return compose(run, results, policy=policy, ended=ended)
+
+    def _draw(self, store: ObjectStore, run: RestoreRun, report: Report, *, anew: bool = False) -> None:
+        key = f"{prefix(run)}{PAGE}"
+        if anew:
+            _replace(store, key, self._drawn(report).encode())
+        elif not store.exists(key):
+            _create(store, key, self._drawn(report).encode())
+
+    def _drawn(self, report: Report) -> str:
+        try:
+            return self._page(report)
+        except Exception:  # a page that cannot be drawn must not keep a restore from ending
+            log.exception("page of the report not drawn", consequence=f"{REPORT} beside it has all of it")
+            return UNDRAWN
+
+
+def prefix(run: RestoreRun) -> str:
+    """Everything that a restore leaves in the bucket lies below."""
+    return f"restores/{run.name}/{run.started}/"
+
+
+def where_reported(run: RestoreRun) -> str:
+    """Say where the report lies, or will lie once the last object has ended."""
+    return f"{archive.SUBDIRECTORY}/{prefix(run)}{PAGE} in the backup's bucket"
+
+
+def result_key(run: RestoreRun, replay: Replay, *, twin: bool) -> str:
+    """Return where a result lies; one whose name another object of the restore has names its own namespace too."""
+    of = f"@{replay.namespace}" if twin else ""
+    return f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}{of}.json"
+
+
+def result_keys(store: ObjectStore, run: RestoreRun) -> Iterator[str]:
+    """Yield the key of every stored result."""
+    return (key for key in store.list(prefix(run)) if key.endswith(".json") and key != f"{prefix(run)}{REPORT}")
+
+
+def _create(store: ObjectStore, key: str, body: bytes) -> bool:
+    """Store a document unless there is another one; say whether it is stored."""
+    try:
+        store.put(key, body, sha256=archive.digest(body))
+    except AlreadyExists:
+        return False
+    return True
+
+
+def _replace(store: ObjectStore, key: str, body: bytes) -> None:
+    store.replace(key, body, sha256=archive.digest(body))
+
+
+def _name(one: Result) -> tuple[str, str, str, str]:
+    return (one.kind, one.namespace, one.name, one.source_namespace)
+
+
+def _objects(report: Report) -> list[Result]:
+    """Return a report's objects as results; the machines, which it lists once, go with the one that ended last."""
+    last = max(report.objects, key=lambda one: one.ended, default=None)
+    return [one.model_copy(update={"machines": report.machines}) if one is last else one for one in report.objects]
