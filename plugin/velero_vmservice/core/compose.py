@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import archive, nesting
@@ -109,7 +110,9 @@ def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
 
 
 def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
-    """Yield what to do: what failed, what never came, what ran out of time, what was left alone, then power."""
+    """Yield what to do: what nothing registers, what failed, never came, ran out of time, was left, then power."""
+    if by_hand := [one for one in machines if one.by_hand]:
+        yield _register(by_hand)
     yield from _mend(objects, Stage.FAILED)
     absent = [f"{one.namespace}/{one.name}" for one in machines if not one.registered]
     if absent:
@@ -128,6 +131,17 @@ def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) ->
         yield NOTHING_TO_DO
     elif outcome(objects) is Outcome.EMPTY:
         yield "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
+
+
+def _register(machines: Sequence[MachineResult]) -> str:
+    """Return the step for machines that a snapshot revert keeps WCP from registering (guide 7.2.1)."""
+    names = enumerate_some([f"{one.namespace}/{one.name}" for one in machines])
+    words = f"{_count(machines, 'machine')} reverted to a snapshot, and nothing registers that by itself"
+    commands = (
+        f"dcli com vmware vcenter namespaces instances register-VM --namespace {shlex.quote(name)} --vm <moid>"
+        for name in sorted({one.namespace for one in machines})
+    )
+    return "\n".join((f"{words}. Call RegisterVM once for each that was also restored: {names}.", *commands))
 
 
 def _mend(objects: Iterable[Result], stage: Stage) -> Iterator[str]:

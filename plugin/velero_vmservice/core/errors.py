@@ -97,3 +97,11 @@ class Unavailable(VmServiceError):
 
 class NotSent(Unavailable):
     """The request did not reach the other side for certain; where a call must not be made twice, that matters."""
+
+
+def advised(hint: str) -> str:
+    """Return a hint as the sentence that a report tells what to do with; '' for none."""
+    if not hint:
+        return ""
+    sentence = f"{hint[0].upper()}{hint[1:]}".rstrip(".")
+    return f"{sentence}." if "restore" in hint else f"{sentence}; then repeat the restore."

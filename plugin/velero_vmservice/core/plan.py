@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import compare, deletion, mapping, order, readiness
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
     from velero_vmservice.core.readiness import Gate
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.core.topology import Topology
+
+
+_OTHER_MACHINE: Final = (
+    "Restore the right machine; the one that has its name is in the way, and its owner decides about it. Then repeat"
+    " the restore."
+)
+_MISMATCH: Final = (
+    "Put right on the machines what is named, or choose the policy label-mismatch=warn; then repeat the restore."
+)
+_DIFFERS: Final = (
+    "Look at the fields that differ, then repeat the restore with the policy conflict=update to take what was captured,"
+    " or conflict=retain to leave what is there."
+)
+_FIXED: Final = "Remove the object yourself if the captured one is wanted, then repeat the restore."
 
 
 class Stage(StrEnum):
@@ -83,6 +97,8 @@ class Step:
 
     action: Action
     reason: str = ""
+    remedy: str = ""
+    """What a person should do about a refusal, as a sentence; '' where the reason says it."""
     warnings: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
     """Where the live object is not as captured."""
@@ -138,6 +154,7 @@ def decide(subject: Subject, view: View) -> Step:
         return Step(
             action=Action.BLOCKED if another else Action.WAIT,
             reason=_waiting(closed, subject, view.observed),
+            remedy=_OTHER_MACHINE if another else "",
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
             total=total,
@@ -147,12 +164,18 @@ def decide(subject: Subject, view: View) -> Step:
         return Step(action=Action.WAIT, reason=enumerate_some(list(mismatches)), ready=ready, total=total)
     if mismatches and view.policy.label_mismatch == "fail":
         return Step(
-            action=Action.BLOCKED, reason=enumerate_some(list(mismatches)), final=True, ready=ready, total=total
+            action=Action.BLOCKED,
+            reason=enumerate_some(list(mismatches)),
+            remedy=_MISMATCH,
+            final=True,
+            ready=ready,
+            total=total,
         )
     step = _with_all_machines(subject, view)
     return Step(
         action=step.action,
         reason=step.reason,
+        remedy=step.remedy,
         warnings=(*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed)),
         differences=step.differences,
         final=step.final,
@@ -211,7 +234,7 @@ def _against_live(subject: Subject, view: View) -> Step:
             return _update(subject, different, words)
         case "fail":
             reason = f"exists and differs from the backup in {words}, and the policy is conflict=fail"
-            return Step(action=Action.CONFLICT, reason=reason, differences=different, final=True)
+            return Step(action=Action.CONFLICT, reason=reason, remedy=_DIFFERS, differences=different, final=True)
         case _:
             return Step(
                 action=Action.RETAIN,
@@ -233,7 +256,7 @@ def _update(subject: Subject, different: tuple[Difference, ...], words: str) -> 
             f"exists and cannot be updated: {', '.join(fixed)} cannot be changed; remove the object yourself if the"
             " captured one is wanted, then repeat the restore"
         )
-        return Step(action=Action.CONFLICT, reason=reason, differences=different, final=True)
+        return Step(action=Action.CONFLICT, reason=reason, remedy=_FIXED, differences=different, final=True)
     return Step(action=Action.UPDATE, reason=f"differs in {words}", differences=different, gate_open=True)
 
 
@@ -247,7 +270,8 @@ def _if_name_is_free(subject: Subject, observed: Observation) -> Step:
         return Step(action=Action.CREATE, gate_open=True)
     words = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
     reason = f"{words}; rename or remove it, then repeat the restore"
-    return Step(action=Action.CONFLICT, reason=reason, final=True)
+    remedy = f"Rename or remove the Service {subject.ref.name}, then repeat the restore."
+    return Step(action=Action.CONFLICT, reason=reason, remedy=remedy, final=True)
 
 
 def _mismatches(subject: Subject, observed: Observation) -> Iterator[str]:

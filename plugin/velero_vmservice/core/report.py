@@ -89,6 +89,8 @@ class MachineResult(Document):
     registered: bool
     waiting_for: str = ""
     """What it still lacks, in words; '' for a machine that is ready."""
+    by_hand: bool = False
+    """Whether nothing registers it by itself: somebody has to call RegisterVM."""
     restore_type: str = ""
     """As `core.restore_type.RestoreType`; '' for one that did not come."""
     backup_version_captured: str = ""

@@ -77,3 +77,4 @@ class Deletions:
             self._clock.now(),
             stage=Stage.FAILED,
         )
+        task.remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {run.backup}"

@@ -61,6 +61,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
             *(report.Dropped(path=one.path, reason=one.reason) for one in task.dropped),
         ),
         power_before=task.before.power_state if task.before else "",
+        remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
         next_commands=task.found.commands if task.found and task.stage is not Stage.FAILED else (),
         capture=replay.key,
         started=task.started.isoformat(),
@@ -123,7 +124,7 @@ def _machines(
             facts.get(name),
             waiting_for="" if gate.ready else gate.reason,
         )
-        yield told.model_copy(update={"timeline": tuple(look.timelines.get(name, ()))})
+        yield told.model_copy(update={"by_hand": gate.by_hand, "timeline": tuple(look.timelines.get(name, ()))})
 
 
 def _machine(

@@ -214,8 +214,9 @@ class Replays:
                     continue
                 except VmServiceError as error:
                     if not error.passing:
-                        task.tell(str(error), self._clock.now(), stage=Stage.FAILED)
+                        task.trouble(error, self._clock.now(), stage=Stage.FAILED)
                         continue
+                    task.trouble(error, self._clock.now())
                     task.unread = str(error)
                     rounds.captures.begin(task.unread, self._clock.monotonic())
             try:

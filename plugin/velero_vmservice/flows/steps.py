@@ -92,7 +92,7 @@ class Steps:
         except (AlreadyExists, NotFound) as error:
             task.tell(f"observed again: {error.message}", now)
         except VmServiceError as error:
-            task.tell(str(error), now, stage=None if error.passing else Stage.FAILED)
+            task.trouble(error, now, stage=None if error.passing else Stage.FAILED)
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
             task.written = task.replayed = True

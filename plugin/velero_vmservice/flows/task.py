@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core.actions import Progress
 from velero_vmservice.core.combine import distinct_notes
+from velero_vmservice.core.errors import advised
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import Gate, Stability, gate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.core.archive import DroppedField, Observed
     from velero_vmservice.core.compare import Difference
+    from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.manifest import Kind
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
@@ -73,6 +75,8 @@ class Task:
     """When the present stage began."""
     stage: Stage = Stage.WAITING
     reason: str = "looking for the VMs"
+    remedy: str = ""
+    """What a person should do if it ends so, as a sentence; '' where nothing more than its reason is known."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     found: Verification | None = None
@@ -108,7 +112,7 @@ class Task:
 
     def take(self, step: Step) -> None:
         """Remember a decision, its counts and warnings."""
-        self.gate_open = step.gate_open
+        self.gate_open, self.remedy = step.gate_open, step.remedy
         if not (self.written and step.action is Action.SKIP):
             self.action = step.action
         self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
@@ -129,6 +133,11 @@ class Task:
         self.stage, self.reason, self.updated = stage or self.stage, reason, now
         if len(self.timeline) < TIMELINE_LENGTH:
             self.timeline.append((now.isoformat(), f"{self.stage}: {reason}"))
+
+    def trouble(self, error: VmServiceError, now: datetime, *, stage: Stage | None = None) -> None:
+        """Remember an error of ours, and what its hint says to do."""
+        self.tell(str(error), now, stage=stage)
+        self.remedy = advised(error.hint)
 
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import asked, group, restore, service, vm
-from velero_vmservice.core.errors import Unavailable
+from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.policy import SNAPSHOT_REVERT_ANNOTATION
 
 if TYPE_CHECKING:
     from tests.unit.world import World
@@ -89,6 +90,41 @@ def test_the_result_of_what_failed(world: World) -> None:
     report = world.document(REPORT)
     assert (report["outcome"], report["policy"]["conflict"]) == ("failed", "update")
     assert "VirtualMachineService shop/front failed" in report["warnings"][0]
+
+
+def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World) -> None:
+    items = world.back_up(MACHINE, FRONT)
+    world.cluster.seed(service("front", WEB, type="ClusterIP"))
+    world.finish(world.replay_all(items), **asked(conflict="update"))
+    (remedy,) = result(world, "virtualmachineservices", "front")["remedy"]
+    assert remedy == "Remove the object yourself if the captured one is wanted, then repeat the restore."
+    assert world.document(REPORT)["next_steps"][0] == f"VirtualMachineService shop/front failed. {remedy}"
+    assert remedy in world.store.get(PAGE).decode()
+
+
+def test_what_waited_for_rights_until_it_was_cancelled_says_which(world: World) -> None:
+    operations = lost(world, MACHINE, FRONT)
+    back(world)
+    world.cluster.calls.fail("dry-run create", Forbidden("may not create", hint="grant create on services"))
+    for _ in range(3):
+        world.round(operations)
+    world.app.actions.restore["replay"].cancel(operations[0], restore())
+    remedy = "Grant create on services; then repeat the restore."
+    assert result(world, "virtualmachineservices", "front")["remedy"] == [remedy]
+    assert world.document(REPORT)["next_steps"][0] == f"VirtualMachineService shop/front cancelled. {remedy}"
+
+
+def test_a_machine_that_nothing_registers_by_itself_is_the_first_step(world: World) -> None:
+    operations = lost(world, MACHINE, FRONT)
+    reverting = {"annotations": {SNAPSHOT_REVERT_ANNOTATION: "true"}}
+    back(world, meta=reverting)
+    world.round(operations)
+    world.app.actions.restore["replay"].cancel(operations[0], restore())
+    report = world.document(REPORT)
+    assert [one["by_hand"] for one in report["machines"]] == [True]
+    first, command = report["next_steps"][0].split("\n")
+    assert first.endswith("Call RegisterVM once for each that was also restored: shop/web-1.")
+    assert "register-VM --namespace shop" in command
 
 
 def test_the_result_of_what_was_cancelled_while_it_waited(world: World) -> None:
