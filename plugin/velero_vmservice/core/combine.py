@@ -70,11 +70,20 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
     notes = [note for one in said for note in one.notes]
     return replace(
         best,
+        reason=_reason(best, agreeing),
         source=", ".join(sorted(one.source for one in agreeing)),
         can_wait=all(one.can_wait for one in agreeing),
         since=min((one.since for one in agreeing if one.since), default=None),
         notes=tuple(dict.fromkeys((*notes, *_others(said, best), *away))),
     )
+
+
+def _reason(best: Registration, agreeing: Collection[Registration]) -> str:
+    """Return why; of a machine that is absent each source knows another part: vCenter in which folder it is instead."""
+    if best.state is not State.ABSENT:
+        return best.reason
+    in_order = sorted(agreeing, key=_weight, reverse=True)
+    return "; ".join(dict.fromkeys(one.reason for one in in_order if one.reason))
 
 
 def _of(answer: Answer, name: str) -> Registration:
@@ -103,12 +112,17 @@ def _weight(one: Registration) -> tuple[bool, bool, int, bool, int, str, str, st
 
 
 def _others(said: Iterable[Registration], best: Registration) -> Iterator[str]:
-    """Yield what the other sources said, where it is not the same; a conclusion that was overruled is no news."""
+    """Yield what the other sources said, where it is not the same.
+
+    A conclusion that was overruled is no news, but where all that is certain is that nothing is there.
+    """
     for one in said:
         if one is best or (one.state is State.ABSENT and best.state in _IMPLIES_ABSENT):
             continue
         if one.state is State.UNKNOWN:
             if one.reason:
                 yield f"{one.source} cannot tell: {one.reason}"
-        elif (one.state, one.code) != (best.state, best.code) and (one.certain or not best.certain):
+        elif (one.state, one.code) != (best.state, best.code) and (
+            one.certain or not best.certain or best.state is State.ABSENT
+        ):
             yield f"{one.source} says {one}"

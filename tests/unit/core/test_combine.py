@@ -144,6 +144,23 @@ CASES = [
         more={"code": "B", "can_wait": False},
     ),
     Case(
+        "nobody has it, and one knows where it is instead",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.ABSENT, "it is in another folder", certain=False),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        reason="not registered yet; it is in another folder",
+    ),
+    Case(
+        "RegisterVM has succeeded, and no VirtualMachine is there",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.REGISTERED, "the task succeeded", certain=False),
+        State.ABSENT,
+        ("vcenter says registered: the task succeeded",),
+        source=K,
+        reason="not registered yet",
+    ),
+    Case(
         "the earlier of two times, and a person if either says so",
         says(K, State.ABSENT, since=LATER, can_wait=False),
         says(V, State.ABSENT, since=NOON),
