@@ -150,11 +150,11 @@ def decide(subject: Subject, view: View) -> Step:
     if view.observed.live(subject.ref) is None and (problems := tuple(_problems(subject, view))):
         return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
     if closed:
-        another = any(gate.blocked for gate in closed.values())
+        remedies = dict.fromkeys(gate.remedy or _OTHER_MACHINE for gate in closed.values() if gate.blocked)
         return Step(
-            action=Action.BLOCKED if another else Action.WAIT,
+            action=Action.BLOCKED if remedies else Action.WAIT,
             reason=_waiting(closed, subject, view.observed),
-            remedy=_OTHER_MACHINE if another else "",
+            remedy=" ".join(remedies),
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
             total=total,

@@ -47,7 +47,9 @@ class Gate:
     registered: bool = False
     """The machine is there and stays: if it is gone at the next look, something took it away."""
     blocked: bool = False
-    """Waiting does not help: another machine has the name, and a person has to act."""
+    """Waiting does not help: another machine has the name, or registration failed, and a person has to act."""
+    remedy: str = ""
+    """What a person has to do where registration is blocked, as a sentence; '' where another machine has the name."""
     settling: bool = False
     """Nothing is missing but another look."""
     by_hand: bool = False

@@ -1,0 +1,110 @@
+"""Kubernetes opens a gate; what the other sources say can only shut it, and explains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from velero_vmservice.core.readiness import Gate
+from velero_vmservice.core.registered_gate import registered_gate
+from velero_vmservice.core.registration import Registration, State
+
+OPEN = Gate(ready=True, never_lost=True, registered=True)
+ABSENT = Gate(ready=False, reason="not registered yet")
+ANOTHER = Gate(ready=False, reason="is another machine of that name", blocked=True)
+
+
+def told(state: State, reason: str = "", **known: Any) -> Registration:
+    return Registration(name="web-1", state=state, reason=reason, **{"source": "engine", **known})
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    found: Gate
+    told: Registration | None
+    expected: Gate
+
+
+CASES = [
+    Case("nobody else is asked", OPEN, None, OPEN),
+    Case("Kubernetes has the word, in its own words", ABSENT, told(State.ABSENT, "x", source="kubernetes"), ABSENT),
+    Case("all say ready", OPEN, told(State.READY, source="engine, kubernetes"), OPEN),
+    Case("nobody can tell", OPEN, told(State.UNKNOWN, "away"), OPEN),
+    Case(
+        "what Kubernetes holds shut is opened by nobody",
+        ABSENT,
+        told(State.READY),
+        Gate(ready=False, reason="ready"),
+    ),
+    Case(
+        "progress is told",
+        ABSENT,
+        told(State.REGISTERING, "task-7", percent=80),
+        Gate(ready=False, reason="registering (80 %, register volumes): task-7"),
+    ),
+    Case(
+        "a machine that is there and restored over is not ready",
+        OPEN,
+        told(State.RESTORED, "VADP is at work"),
+        Gate(ready=False, registered=True, reason="restored, not registered: VADP is at work"),
+    ),
+    Case(
+        "a known code brings its remedy",
+        ABSENT,
+        told(State.FAILED, "no disk", code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: no disk",
+            remedy="Move it into the folder that bears the namespace's name, then call RegisterVM; then repeat the"
+            " restore.",
+        ),
+    ),
+    Case(
+        "an unknown code is put right as it says",
+        ABSENT,
+        told(State.FAILED, "boom", code="boom", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: boom",
+            remedy="Put right what is named, and call RegisterVM once more; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "what nobody registers by itself is called for",
+        ABSENT,
+        told(State.RESTORED, "automatic registration is off", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="restored, not registered: automatic registration is off",
+            remedy="Call RegisterVM for it; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "a snapshot revert is for the report's first step",
+        ABSENT,
+        told(State.SNAPSHOT_REVERT, "reverting"),
+        Gate(ready=False, by_hand=True, reason="reverting to a snapshot: reverting"),
+    ),
+    Case(
+        "another machine of that name keeps its own remedy",
+        ANOTHER,
+        told(State.FAILED, "boom", can_wait=False, source="engine, kubernetes"),
+        Gate(ready=False, blocked=True, reason="failed: boom"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_the_worst_that_is_certain_counts(case: Case) -> None:
+    assert registered_gate(case.found, case.told) == case.expected
+
+
+@pytest.mark.parametrize("state", State)
+def test_no_answer_opens_a_gate(state: State) -> None:
+    assert not registered_gate(ABSENT, told(state)).ready
