@@ -182,4 +182,4 @@ def _registering(
         )
     if engine and "engine" in settings.registration.sources:
         asked.append(engine)
-    return Registering(cluster=cluster, clock=clock, others=RegistrationSources(asked), trigger=trigger)
+    return Registering(cluster=cluster, clock=clock, others=RegistrationSources(asked, clock=clock), trigger=trigger)

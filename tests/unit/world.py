@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from tests.clock import SettableClock
 from tests.unit import power
 from tests.unit.builders import NAMESPACE, backup, condition, m, obj, restore, vsphere_namespace
 from velero_vmservice.adapters.memory import MemoryLocations, MemoryStore
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
+from velero_vmservice.adapters.memory_registration import MemoryRegistration
+from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
+from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.app import App, assemble
 from velero_vmservice.core import manifest as kinds
 from velero_vmservice.core.errors import NotFound
 from velero_vmservice.core.manifest import Manifest, ObjectRef
 from velero_vmservice.core.restore_policy import RestorePolicy
+from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.registration_settings import RegistrationSettings
 from velero_vmservice.settings import RestrictedSettings, Settings
 
 if TYPE_CHECKING:
@@ -41,17 +49,49 @@ class RecordedProbe:
         return self.silent.get((host, port), "")
 
 
-class World:
-    """A Supervisor (or `supervisor="no"`) with a namespace, a bucket and one process of the plugin."""
+@dataclass(frozen=True)
+class MemoryVsphere:
+    """A vCenter in memory in both of its roles."""
 
-    def __init__(self, *, supervisor: str = "yes", restore: RestorePolicy | None = None, **settings: Any) -> None:
+    vcenter: MemoryVCenter
+
+    @property
+    def inventory(self) -> MemoryVCenter:
+        return self.vcenter
+
+    @property
+    def register_vm(self) -> MemoryVCenter:
+        return self.vcenter
+
+
+class World:
+    """A Supervisor (or `supervisor="no"`) with a namespace, a bucket and one process of the plugin.
+
+    `sources` and `mode` are those of `registration:`; `vsphere` and `engine` are there to be asked in any case.
+    """
+
+    def __init__(
+        self,
+        *,
+        supervisor: str = "yes",
+        restore: RestorePolicy | None = None,
+        sources: Iterable[str] = (),
+        mode: str = "observe",
+        **settings: Any,
+    ) -> None:
         self.clock = SettableClock()
+        self.vsphere = MemoryVsphere(MemoryVCenter(clock=self.clock))
+        self.engine = MemoryRegistration("engine")
         self.cluster = MemoryCluster(clock=self.clock)
         self.cluster.seed(vsphere_namespace(), backup())
         self.store = MemoryStore()
         self.locations = MemoryLocations({"default": self.store})
         self.settings = Settings(
-            restricted=RestrictedSettings(supervisor=supervisor, **settings), restore=restore or RestorePolicy()
+            restricted=RestrictedSettings(supervisor=supervisor, **settings),
+            restore=restore or RestorePolicy(),
+            registration=RegistrationSettings.model_validate({"sources": ["kubernetes", *sources], "mode": mode}),
+            vcenter=VCenterSettings(server="vc.example.com", user="velero", password=SecretStr("-")),
+            engine=EngineSettings(target="engine.example.com:8443"),
         )
         self.probe = RecordedProbe()
         self.app = self.start()
@@ -59,7 +99,13 @@ class World:
     def start(self) -> App:
         """Start a process that remembers nothing, beside or after the one before."""
         return assemble(
-            self.settings, cluster=self.cluster, locations=self.locations, clock=self.clock, probe=self.probe
+            self.settings,
+            cluster=self.cluster,
+            locations=self.locations,
+            clock=self.clock,
+            probe=self.probe,
+            vsphere=self.vsphere,
+            engine=self.engine,
         )
 
     def restart(self) -> None:

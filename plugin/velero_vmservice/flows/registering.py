@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import kubernetes_registration, trigger_words
+from velero_vmservice.core import kubernetes_registration, trigger_words, vcenter_registration
 from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.registration import State, Wanted
 from velero_vmservice.flows import observe
 from velero_vmservice.flows.trigger import ForRestore
+from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.registration_sources import RegistrationSources
     from velero_vmservice.flows.trigger import Trigger
 
-TO_REGISTER: Final = frozenset({State.UNKNOWN, State.ABSENT, State.RESTORED, State.REGISTERING, State.FAILED})
-"""For these RegisterVM is called, or an earlier call followed; a machine that is registered is left alone."""
+_TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
+"""For these RegisterVM is called; whatever anybody registers, has registered or failed to is left alone."""
 
 
 class Registering:
@@ -35,6 +37,7 @@ class Registering:
         self._cluster = cluster
         self._clock = clock
         self._others = others
+        self._turns = Turns(clock)
         self.trigger = trigger
 
     @property
@@ -42,37 +45,63 @@ class Registering:
         """Return the names of all that are asked."""
         return (kubernetes_registration.NAME, *self._others.names)
 
-    def ask(self, run: RestoreRun, observed: Observation, subjects: Iterable[Subject]) -> Mapping[str, Registration]:
+    def ask(
+        self, run: RestoreRun, observed: Observation, subjects: Iterable[Subject], *, until: float = float("inf")
+    ) -> Mapping[str, Registration]:
         """Return one answer for each machine that the objects need, by name; nothing where only Kubernetes is asked.
 
-        RegisterVM is called where the settings say so. A source that is away is a note of each machine.
+        RegisterVM is called where the settings say so. A source that is away is a note of each machine. After `until`
+        nobody else is begun with.
         """
-        triggering = self.trigger is not None and self.trigger.enabled
-        if not self._others.names and not triggering:
+        triggering = self.trigger if self.trigger is not None and self.trigger.enabled else None
+        if not self._others.names and triggering is None:
             return {}
         machines = wanted(subjects)
-        answers = self._answers(observed, machines)
+        own = kubernetes_registration.registrations(observed, machines)
+        others = self._others.answers(observed.namespace, machines, until=until)
+        answers = [Answer(source=kubernetes_registration.NAME, found=own), *others]
         told = combine([one.name for one in machines], answers)
-        if self.trigger is None or not triggering:
+        if triggering is None or not machines:
             return told
-        to_register = [one for one in machines if told[one.name].state in TO_REGISTER]
-        called = _advance(self.trigger, run, observed.namespace, to_register)
-        names = {one.name for one in to_register}
-        return told | {name: combine([name], [*answers, called])[name] for name in names}
+        may_call = {name for name in told if _may_be_called_for(name, answers)}
+        called = self._advance(triggering, run, observed.namespace, machines, may_call=may_call, until=until)
+        if called is None:
+            return told
+        return told | {name: _with_call(name, told[name], answers, called) for name in called.found or told}
 
     def look(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
         """Look at a namespace for the sake of these machines, and ask every source; RegisterVM is not called."""
+        others = self._others.answers(namespace, machines)
         try:
-            own = self._answers(observe.look_at_machines(self._cluster, self._clock, namespace), machines)
+            observed = observe.look_at_machines(self._cluster, self._clock, namespace)
         except VmServiceError as error:
-            away = Answer(source=kubernetes_registration.NAME, problem=str(error))
-            own = [away, *self._others.answers(namespace, machines)]
-        return combine([one.name for one in machines], own)
+            own = Answer(source=kubernetes_registration.NAME, problem=str(error))
+        else:
+            found = kubernetes_registration.registrations(observed, machines)
+            own = Answer(source=kubernetes_registration.NAME, found=found)
+        return combine([one.name for one in machines], [own, *others])
 
-    def _answers(self, observed: Observation, machines: Collection[Wanted]) -> list[Answer]:
-        found = kubernetes_registration.registrations(observed, machines)
-        own = Answer(source=kubernetes_registration.NAME, found=found)
-        return [own, *self._others.answers(observed.namespace, machines)]
+    def _advance(
+        self,
+        trigger: Trigger,
+        run: RestoreRun,
+        namespace: str,
+        machines: Collection[Wanted],
+        *,
+        may_call: Collection[str],
+        until: float,
+    ) -> Answer | None:
+        """Call and follow RegisterVM; None where there is nothing to say."""
+        if words := self._turns.kept_from(trigger_words.NAME, namespace, until=until):
+            return Answer(source=trigger_words.NAME, problem=words)
+        began = self._clock.monotonic()
+        restore = ForRestore(uid=run.uid, name=run.name)
+        try:
+            found = trigger.advance(restore, namespace, machines, may_call=may_call, until=until)
+        except VmServiceError as error:
+            self._turns.failed(trigger_words.NAME, str(error), began=began)
+            return Answer(source=trigger_words.NAME, problem=str(error))
+        return Answer(source=trigger_words.NAME, found=found) if found else None
 
 
 def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
@@ -86,9 +115,36 @@ def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
     ]
 
 
-def _advance(trigger: Trigger, run: RestoreRun, namespace: str, machines: Collection[Wanted]) -> Answer:
-    restore = ForRestore(uid=run.uid, name=run.name)
-    try:
-        return Answer(source=trigger_words.NAME, found=trigger.advance(restore, namespace, machines))
-    except VmServiceError as error:
-        return Answer(source=trigger_words.NAME, problem=str(error))
+def _may_be_called_for(name: str, answers: Iterable[Answer]) -> bool:
+    """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
+    said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
+    certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
+    if (
+        certain.get(vcenter_registration.NAME) is State.RESTORED
+        and certain.get(kubernetes_registration.NAME) is State.READY
+    ):
+        del certain[kubernetes_registration.NAME]  # it has not seen yet that another machine lies under it
+    return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
+
+
+def _with_call(name: str, told: Registration, answers: Collection[Answer], called: Answer) -> Registration:
+    """Return what all say, our own call included.
+
+    A machine that is ready by now is ready, however the call ended: a person may have registered it.
+    """
+    if called.found is not None and told.state is State.READY:
+        return replace(told, notes=tuple(dict.fromkeys((*told.notes, *called.found[name].notes))))
+    if called.found is not None:
+        said = called.found[name].state
+        answers = [_overruled(one, name, said) if one.source == vcenter_registration.NAME else one for one in answers]
+    return combine([name], [*answers, called])[name]
+
+
+def _overruled(vcenter: Answer, name: str, called: State) -> Answer:
+    """Take vCenter's answer for a guess where the call's own words rest on the same look and say more."""
+    if vcenter.found is None or name not in vcenter.found:
+        return vcenter
+    found = vcenter.found[name]
+    if found.state is not called and found.state not in _TO_CALL_FOR:
+        return vcenter
+    return replace(vcenter, found={name: replace(found, certain=False, can_wait=True, reason="")})

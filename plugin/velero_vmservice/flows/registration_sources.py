@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from velero_vmservice.core.ports import RegistrationSource
+    from velero_vmservice.core.ports import Clock, RegistrationSource
     from velero_vmservice.core.registration import Registration, Wanted
 
 
 class RegistrationSources:
     """Several sources as one; it never raises, for one that is away is a note and all of them are a reason to wait."""
 
-    def __init__(self, sources: Collection[RegistrationSource]) -> None:
+    def __init__(self, sources: Collection[RegistrationSource], *, clock: Clock) -> None:
         self._sources = tuple(sources)
+        self._clock = clock
+        self._turns = Turns(clock)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -29,13 +32,19 @@ class RegistrationSources:
         """Return one answer for each machine, by name; each source is asked once."""
         return combine([one.name for one in machines], self.answers(namespace, machines))
 
-    def answers(self, namespace: str, machines: Collection[Wanted]) -> list[Answer]:
-        """Return what each source says, or why it could not be asked; nobody is asked about nobody."""
-        return [_ask(one, namespace, machines) for one in self._sources] if machines else []
+    def answers(self, namespace: str, machines: Collection[Wanted], *, until: float = float("inf")) -> list[Answer]:
+        """Return what each source says, or why it could not be asked; nobody is asked about nobody.
 
+        After `until` no other source is begun with.
+        """
+        return [self._ask(one, namespace, machines, until) for one in self._sources] if machines else []
 
-def _ask(source: RegistrationSource, namespace: str, machines: Collection[Wanted]) -> Answer:
-    try:
-        return Answer(source=source.name, found=source.observe(namespace, machines))
-    except VmServiceError as error:
-        return Answer(source=source.name, problem=str(error))
+    def _ask(self, source: RegistrationSource, namespace: str, machines: Collection[Wanted], until: float) -> Answer:
+        if words := self._turns.kept_from(source.name, namespace, until=until):
+            return Answer(source=source.name, problem=words)
+        began = self._clock.monotonic()
+        try:
+            return Answer(source=source.name, found=source.observe(namespace, machines))
+        except VmServiceError as error:
+            self._turns.failed(source.name, str(error), began=began)
+            return Answer(source=source.name, problem=str(error))

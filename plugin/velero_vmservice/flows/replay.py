@@ -236,12 +236,12 @@ class Replays:
                 return
             here = [task for task in tasks if task.replay.target == namespace]
             try:
-                self._look(view, namespace, here, run)
+                self._look(view, namespace, here, run, until)
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
 
-    def _look(self, view: NamespaceRound, namespace: str, tasks: list[Task], run: RestoreRun) -> None:
+    def _look(self, view: NamespaceRound, namespace: str, tasks: list[Task], run: RestoreRun, until: float) -> None:
         subjects = [task.subject for task in tasks if task.subject is not None]
         if self._clock.monotonic() - view.referred_at > REFERENCES_SECONDS:
             named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
@@ -251,7 +251,7 @@ class Replays:
         view.names = frozenset(task.replay.name for task in tasks)
         view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
         waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
-        view.told = self._registering.ask(run, view.observed, waiting)
+        view.told = self._registering.ask(run, view.observed, waiting, until=until)
         view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), ""
 

@@ -79,18 +79,31 @@ class Trigger:
         """Whether the settings ask for calls at all."""
         return self._policy.mode == "trigger"
 
-    def advance(self, restore: ForRestore, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+    def advance(
+        self,
+        restore: ForRestore,
+        namespace: str,
+        machines: Collection[Wanted],
+        *,
+        may_call: Collection[str] | None = None,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
         """Call RegisterVM for those that may be called for and were not yet, follow the others; by name.
 
-        The caller leaves out machines that are registered already. Raises `Unavailable` and `Forbidden` as cluster
-        and vCenter answer: the next round goes on.
+        `may_call` names whom it may be called for, None for all: whatever is registered is left alone and only
+        followed. After `until` no more than one call is begun; whom nothing is said of is for the next round. Raises
+        `Unavailable` and `Forbidden` as cluster and vCenter answer: the next round goes on.
         """
         if not self.enabled or not machines:
             return {}
         known = self._attempts.latest(restore.uid, namespace)
-        told = {one.name: self._follow(known[one.name]) for one in machines if one.name in known}
-        new = [one for one in machines if one.name not in known]
-        return told | self._begin(restore, namespace, new, number=1)
+        told: dict[str, Registration] = {}
+        for attempt in sorted((known[one.name] for one in machines if one.name in known), key=lambda one: not one.over):
+            if told and not attempt.over and self._clock.monotonic() > until:
+                return told
+            told[attempt.vm] = self._follow(attempt)
+        new = [one for one in machines if one.name not in known and (may_call is None or one.name in may_call)]
+        return told | self._begin(restore, namespace, new, number=1, until=until)
 
     def again(self, restore: ForRestore, namespace: str, machine: Wanted) -> Registration:
         """Make a new attempt because a person asked for it.
@@ -109,21 +122,30 @@ class Trigger:
         return self._begin(restore, namespace, [machine], number=last.number + 1, asked=True)[machine.name]
 
     def _begin(
-        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], *, number: int, asked: bool = False
+        self,
+        restore: ForRestore,
+        namespace: str,
+        machines: Collection[Wanted],
+        *,
+        number: int,
+        asked: bool = False,
+        until: float = float("inf"),
     ) -> dict[str, Registration]:
-        """Check the machines at one look, and call for those that pass."""
+        """Check the machines at one look, and call for those that pass; after `until` for no more than one."""
         if not machines:
             return {}
         view = self._supervisor.look(namespace)
         found = self._inventory.look(namespace, machines, folders=view.folders)
         override = self._policy.subnet_mappings
         vpc = self._supervisor.vpc(namespace) if override else None
-        told = {}
+        told: dict[str, Registration] = {}
+        called = False
         for one in machines:
             checked = preflight_register.check(namespace, one, found, view, override=override, vpc=vpc, asked=asked)
-            if checked.passed:
+            if checked.passed and (not called or self._clock.monotonic() <= until):
+                called = True
                 told[one.name] = self._record_and_call(restore, namespace, one, checked, number)
-            else:
+            elif not checked.passed:
                 told[one.name] = trigger_words.refused(one.name, checked)
         return told
 

@@ -35,7 +35,8 @@ def _cluster() -> MemoryCluster:
 
 @pytest.fixture(name="sources")
 def _sources(cluster: MemoryCluster, engine: MemoryRegistration) -> RegistrationSources:
-    return RegistrationSources([engine, KubernetesRegistration(cluster=cluster, clock=SettableClock())])
+    clock = SettableClock()
+    return RegistrationSources([engine, KubernetesRegistration(cluster=cluster, clock=clock)], clock=clock)
 
 
 def test_each_source_is_asked_once_and_one_answer_comes_of_it(
@@ -84,3 +85,36 @@ def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
     (entry,) = logged
     assert (entry["event"], entry["namespace"]) == ("registration seen in part", "shop")
     assert "claims are denied" in entry["cause"]
+
+
+def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up() -> None:
+    clock = SettableClock()
+    slow, other = MemoryRegistration("engine"), MemoryRegistration("other")
+    sources = RegistrationSources([slow, other], clock=clock)
+
+    def hang(_: str) -> None:
+        clock.advance(15)
+        raise Unavailable("timed out")
+
+    slow.calls.before("observe", hang)
+
+    def round_() -> dict[str, str]:
+        return {one.source: one.problem for one in sources.answers("shop", WEB, until=clock.monotonic() + 4)}
+
+    assert round_() == {"engine": "timed out", "other": "the others took too long; it is asked in the next round"}
+    clock.advance(5)
+    assert round_() == {"engine": "timed out", "other": ""}
+    assert slow.calls.counts["observe"] == 1
+    clock.advance(30)
+    assert round_()["engine"] == "timed out"
+    assert slow.calls.counts["observe"] == 2
+
+
+def test_who_is_slow_and_answers_holds_another_up_for_one_round_only() -> None:
+    clock = SettableClock()
+    slow, other = MemoryRegistration("engine"), MemoryRegistration("other")
+    sources = RegistrationSources([slow, other], clock=clock)
+    slow.calls.before("observe", lambda _: clock.advance(6))
+    for _ in range(6):
+        sources.answers("shop", WEB, until=clock.monotonic() + 4)
+    assert (slow.calls.counts["observe"], other.calls.counts["observe"]) == (6, 3)

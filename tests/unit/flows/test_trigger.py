@@ -11,9 +11,9 @@ import pytest
 
 from tests.clock import SettableClock
 from tests.unit.builders import NAMESPACE, Json, m, obj, vm, vsphere_namespace
+from tests.unit.vsphere import restored as machine
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
-from velero_vmservice.core import extra_config
 from velero_vmservice.core.attempt import RECORD_LABEL, record_name
 from velero_vmservice.core.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.core.generation import Generation, Told
@@ -22,7 +22,7 @@ from velero_vmservice.core.network_override import Subnet, SubnetMapping
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
-from velero_vmservice.core.vsphere_machine import TaskState, VsphereMachine
+from velero_vmservice.core.vsphere_machine import TaskState
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.trigger import ForRestore, Trigger
@@ -38,21 +38,6 @@ CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 
 class KilledError(BaseException):
     """The process ends here, whatever it meant to do next."""
-
-
-def machine(moid: str = MOID, name: str = "web-1", **known: Any) -> VsphereMachine:
-    key, name_key = "vmservice.virtualmachine.resource.yaml", "vmservice.namespacedName"
-    return VsphereMachine(
-        **{
-            "moid": moid,
-            "name": name,
-            "instance_uuid": f"instance-of-{name}",
-            "bios_uuid": f"bios-of-{name}",
-            "extra": extra_config.read({key: "record", name_key: f"{NAMESPACE}/{name}"}),
-            "record": Record(machine=m(vm(name))),
-            **known,
-        }
-    )
 
 
 class Scene:
@@ -490,6 +475,30 @@ def test_one_round_costs_the_same_however_many_machines(scene: Scene) -> None:
 
     assert spent == {"list": 1}
     assert scene.vcenter.calls.counts["look"] == 1
+
+
+def test_a_machine_that_may_not_be_called_for_is_followed_all_the_same(scene: Scene) -> None:
+    assert scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()) == {}
+    assert (scene.calls, scene.records()) == (0, [])
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    (told,) = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()).values()
+    assert (told.state, told.code) == (State.FAILED, CLAIM_FAILED)
+
+
+def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
+    many = [Wanted(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(4)]
+    for n in range(4):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    scene.vcenter.calls.before("call", lambda _: scene.clock.advance(15))
+    told = [scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4) for _ in range(4)]
+    assert [sorted(one) for one in told] == [
+        ["db-0"],
+        ["db-0", "db-1"],
+        ["db-0", "db-1", "db-2"],
+        ["db-0", "db-1", "db-2", "db-3"],
+    ]
+    assert scene.calls == 4
 
 
 def test_a_machine_that_is_not_there_yet_is_waited_for(scene: Scene) -> None:

@@ -1,0 +1,45 @@
+"""Who is asked in a round and who has to wait, so that whoever hangs costs the others one round and not the restore."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.ports import Clock
+
+SLOW_SECONDS: Final = 1.0
+"""A failure that comes faster costs nothing and is tried again at once."""
+AWAY_SECONDS: Final = 30.0
+"""Who failed slowly is not asked again for this long, by no restore."""
+NO_TIME: Final = "the others took too long; it is asked in the next round"
+
+
+class Turns:
+    """Keeps the rounds of several threads short; whoever is passed over once has its turn in the next round."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._away: dict[str, tuple[float, str]] = {}
+        self._passed_over: set[tuple[str, str]] = set()
+
+    def kept_from(self, name: str, namespace: str, *, until: float) -> str:
+        """Say why somebody is not asked about a namespace now, or ''; `until` is when the round's time is over."""
+        now = self._clock.monotonic()
+        with self._lock:
+            ends, words = self._away.get(name, (float("-inf"), ""))
+            if now < ends:
+                return words
+            if now <= until or (name, namespace) in self._passed_over:
+                self._passed_over.discard((name, namespace))
+                return ""
+            self._passed_over.add((name, namespace))
+            return NO_TIME
+
+    def failed(self, name: str, words: str, *, began: float) -> None:
+        """Note that somebody could not be asked, and why."""
+        now = self._clock.monotonic()
+        if now - began >= SLOW_SECONDS:
+            with self._lock:
+                self._away[name] = (now + AWAY_SECONDS, words)

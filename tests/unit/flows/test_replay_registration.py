@@ -1,0 +1,222 @@
+"""Whole restores that ask vCenter and an engine besides Kubernetes: shown, explained, never opened early."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, asked, restore, service, vm
+from tests.unit.world import World
+from velero_vmservice.core.errors import Unavailable
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.vsphere_machine import VsphereMachine
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.actions import Progress
+
+WEB = {"app": "web"}
+MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+REMEDY = "put it right, then call RegisterVM"
+HOUR = 3600
+
+
+def lost(world: World, *kept: dict[str, Any]) -> str:
+    """Back up a machine and its service, lose both but for what is kept, and begin a restore."""
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(*[one for one in (MACHINE, FRONT) if one not in kept])
+    (operation,) = world.replay_all(items)
+    return operation
+
+
+def says(world: World, state: State, reason: str = "", **known: Any) -> None:
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=state, reason=reason, **known))
+
+
+def back(world: World) -> None:
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
+
+
+def one(world: World, operation: str, **spec: Any) -> Progress:
+    return world.round([operation], **spec)[operation]
+
+
+def failed(world: World) -> None:
+    says(world, State.FAILED, f"no disk: {REMEDY}", code=CLAIM_FAILED, can_wait=False)
+
+
+@pytest.fixture(name="engine_world")
+def _engine_world() -> World:
+    return World(sources=["engine"])
+
+
+def test_progress_shows_how_far_an_engine_is(engine_world: World) -> None:
+    operation = lost(engine_world)
+    says(engine_world, State.ABSENT)
+    assert one(engine_world, operation).description == "waiting: web-1: absent: not registered yet"
+    says(engine_world, State.REGISTERING, "task-7", percent=80)
+    told = one(engine_world, operation)
+    assert told.description == "waiting: web-1: registering (80 %, register volumes): task-7"
+    assert (told.done, told.total, told.units) == (0, 1, "VMs")
+    back(engine_world)
+    assert "80 %" in one(engine_world, operation).description
+    says(engine_world, State.READY)
+    assert engine_world.finish([operation])[operation].error == ""
+    assert engine_world.created() == ["VirtualMachineService shop/front"]
+
+
+def test_nobody_is_asked_whom_the_settings_do_not_name(world: World) -> None:
+    operation = lost(world)
+    failed(world)
+    assert one(world, operation).description == "waiting: web-1: not registered yet"
+    assert (world.engine.calls.made, world.vsphere.vcenter.calls.made) == ([], [])
+
+
+def test_an_engine_is_asked_for_each_machine_once_a_round(engine_world: World) -> None:
+    other = service("other", WEB)
+    items = engine_world.back_up(MACHINE, FRONT, other)
+    engine_world.lose(MACHINE, FRONT, other)
+    operations = engine_world.replay_all(items)
+    for _ in range(3):
+        engine_world.round(operations)
+    assert engine_world.engine.calls.counts["observe"] == 3
+
+
+def test_a_failure_is_explained_and_waits_for_whoever_puts_it_right(engine_world: World) -> None:
+    operation = lost(engine_world)
+    failed(engine_world)
+    for _ in range(3):
+        engine_world.clock.advance(HOUR)
+        told = one(engine_world, operation)
+    assert not told.completed
+    assert told.description == f"waiting: blocked: web-1: failed: no disk: {REMEDY}"
+    says(engine_world, State.READY)
+    back(engine_world)
+    assert engine_world.finish([operation])[operation].error == ""
+
+
+def test_a_failure_that_nobody_puts_right_ends_at_the_deadline_with_cause_and_remedy(engine_world: World) -> None:
+    operation = lost(engine_world)
+    failed(engine_world)
+    one(engine_world, operation, **asked(registered_within="1h"))
+    engine_world.clock.advance(HOUR)
+    told = one(engine_world, operation, **asked(registered_within="1h"))
+    assert told.error == (
+        "VirtualMachineService shop/front: the policy's registered-within=1h is over: blocked: web-1: failed: no disk:"
+        f" {REMEDY}"
+    )
+    report = engine_world.document("restores/again/20260301T120000Z/report.json")
+    assert report["outcome"] == "failed"
+    assert REMEDY in report["next_steps"][0]
+    assert "CnsRegisterVolumes" in report["next_steps"][0]
+    assert report["machines"][0]["waiting_for"] == f"failed: no disk: {REMEDY}"
+
+
+def test_a_failure_is_kept_as_the_result_when_velero_gives_up(engine_world: World) -> None:
+    operation = lost(engine_world)
+    failed(engine_world)
+    one(engine_world, operation)
+    engine_world.app.actions.restore["replay"].cancel(operation, restore())
+    report = engine_world.document("restores/again/20260301T120000Z/report.json")
+    assert REMEDY in report["objects"][0]["reason"]
+    assert report["objects"][0]["stage"] == "cancelled"
+
+
+def test_only_what_needs_the_failed_machine_fails(engine_world: World) -> None:
+    other, apart = vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})
+    items = engine_world.back_up(MACHINE, FRONT, other, apart)
+    engine_world.lose(MACHINE, FRONT, other, apart)
+    operations = engine_world.replay_all(items)
+    failed(engine_world)
+    engine_world.engine.tell(NAMESPACE, Registration(name="db-1", state=State.READY))
+    engine_world.cluster.seed(vm("db-1", labels={"app": "db"}, uid="new"))
+    for _ in range(4):
+        engine_world.round(operations, **asked(registered_within="1h"))
+    engine_world.clock.advance(HOUR)
+    told = engine_world.finish(operations, **asked(registered_within="1h"))
+    assert sorted(bool(one.error) for one in told.values()) == [False, True]
+    assert engine_world.created() == ["VirtualMachineService shop/store"]
+
+
+def test_a_source_that_is_away_is_a_note_and_the_restore_goes_on(engine_world: World) -> None:
+    operation = lost(engine_world)
+    engine_world.engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
+    told = one(engine_world, operation)
+    assert told.description == (
+        "waiting: web-1: not registered yet | mind: engine cannot be asked: the engine is away: look at its log"
+    )
+    back(engine_world)
+    ended = engine_world.finish([operation])[operation]
+    assert ended.error == ""
+    assert engine_world.created() == ["VirtualMachineService shop/front"]
+
+
+def test_sources_that_disagree_are_both_shown(engine_world: World) -> None:
+    operation = lost(engine_world)
+    says(engine_world, State.READY, "done at 12:00")
+    assert one(engine_world, operation).description == (
+        "waiting: web-1: not registered yet | mind: engine says ready: done at 12:00"
+    )
+    says(engine_world, State.REGISTERED, "its disks are not bound")
+    back(engine_world)
+    for _ in range(3):
+        told = one(engine_world, operation)
+    assert told.description.startswith("waiting: web-1: registered: its disks are not bound | mind: kubernetes says")
+    assert engine_world.created() == []
+
+
+def restored(world: World, **known: Any) -> None:
+    machine = VsphereMachine(moid="vm-7", name="web-1", instance_uuid="instance-of-web-1", **known)
+    world.vsphere.vcenter.restore(NAMESPACE, machine)
+
+
+def test_a_machine_that_vadp_still_restores_keeps_its_gate_shut_though_kubernetes_is_ready() -> None:
+    world = World(sources=["vcenter"])
+    operation = lost(world, MACHINE)
+    restored(world, restoring=True)
+    for _ in range(3):
+        told = one(world, operation)
+    assert "the VADP restore of vm-7 still runs" in told.description
+    assert "kubernetes says ready: the machine that was backed up, never lost" in told.description
+    world.clock.advance(15 * 60)
+    assert "longer than 15 minutes: automatic registration may come too early" in one(world, operation).description
+    assert world.created() == []
+    restored(world)
+    world.cluster.seed(vm("web-1", labels=WEB, status={"uniqueID": "vm-7"}))
+    assert world.finish([operation])[operation].error == ""
+
+
+def test_where_a_missing_machine_is_instead_is_told() -> None:
+    world = World(sources=["vcenter"])
+    operation = lost(world)
+    restored(world, in_folder=False, folder="attic")
+    told = one(world, operation).description
+    assert told.startswith("waiting: web-1: absent: not registered yet; vCenter has no such machine in the folder of")
+    assert 'vm-7 with its UUID is in folder "attic"' in told
+
+
+def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_on() -> None:
+    world = World(sources=["vcenter", "engine"])
+    operation = lost(world)
+
+    def hang(_: str) -> None:
+        world.clock.advance(15)
+        raise Unavailable("vCenter did not answer in time")
+
+    world.vsphere.vcenter.calls.before("look", hang)
+    begun: list[float] = []
+    world.engine.calls.before("observe", lambda _: begun.append(world.clock.monotonic()))
+    waits = []
+    for _ in range(6):
+        world.clock.advance(10)
+        before = world.clock.monotonic()
+        told = world.poll(operation)
+        waits.append(world.clock.monotonic() - before)
+        assert all(at - before <= 4 for at in begun)
+        begun.clear()
+        assert "vcenter cannot be asked: vCenter did not answer in time" in told.description
+    assert waits == [15, 0, 0, 15, 0, 0]
+    back(world)
+    says(world, State.READY)
+    assert world.finish([operation])[operation].error == ""

@@ -1,0 +1,288 @@
+"""Whole restores with `mode: trigger`: RegisterVM once for each machine, whoever restarts and however many poll."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, asked, condition, restore, service, vm, vsphere_namespace
+from tests.unit.vsphere import restored
+from tests.unit.world import World
+from velero_vmservice.core.attempt import RECORD_LABEL
+from velero_vmservice.core.errors import NotSent, Unavailable
+from velero_vmservice.core.manifest import CONFIG_MAP
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.vsphere_machine import TaskState
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.actions import Progress
+
+WEB = {"app": "web"}
+MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+HOUR = 3600
+
+
+@pytest.fixture(name="world", params=[(), ("vcenter",)], ids=["kubernetes", "vcenter too"])
+def _world(request: pytest.FixtureRequest) -> World:
+    return World(sources=request.param, mode="trigger")
+
+
+def lost(world: World, *kept: dict[str, Any]) -> str:
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(*[one for one in (MACHINE, FRONT) if one not in kept])
+    (operation,) = world.replay_all(items)
+    return operation
+
+
+def one(world: World, operation: str, **spec: Any) -> Progress:
+    return world.round([operation], **spec)[operation]
+
+
+def calls(world: World) -> list[str]:
+    return [moid for method, moid in world.vsphere.vcenter.calls.made if method == "call"]
+
+
+def task(world: World, moid: str = "vm-1") -> str:
+    (found,) = world.vsphere.vcenter.tasks_of(moid)
+    return found
+
+
+def test_a_restored_machine_is_called_for_once_and_its_stages_are_shown(world: World) -> None:
+    operation = lost(world)
+    assert "vCenter has no machine with the UUIDs, record or name of web-1 yet" in one(world, operation).description
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    assert one(world, operation).description == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
+    told = one(world, operation).description
+    assert told.startswith("waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1")
+    world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED, percent=100)
+    told = one(world, operation).description
+    assert "says registered: RegisterVM (attempt 1, task task-1) succeeded" in told
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == ["vm-1"]
+
+
+def test_a_machine_that_was_never_lost_is_let_alone(world: World) -> None:
+    operation = lost(world, MACHINE)
+    world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == []
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        vm("web-1", uid="new", spec={"instanceUUID": "other"}, status={"biosUUID": "other", "uniqueID": "vm-9"}),
+        vm("web-1", uid="new", created=False, status={"uniqueID": "vm-1"}),
+        vm("web-1", uid="new", created=False, status={"uniqueID": ""}),
+        vm("web-1", uid="new", meta={"annotations": {"vmoperator.vmware.com/paused": "true"}}),
+    ],
+    ids=["another machine of its name", "not reconciled", "not found in vCenter yet", "paused"],
+)
+def test_a_name_that_is_taken_is_never_registered_over(world: World, there: dict[str, Any]) -> None:
+    operation = lost(world)
+    world.cluster.seed(there)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    for _ in range(3):
+        one(world, operation)
+    assert calls(world) == []
+
+
+def test_what_somebody_else_registers_is_let_alone(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    begun = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    assert f"RegisterVM task {begun} of vm-1" in one(world, operation).description
+    assert calls(world) == ["vm-1"]
+
+
+def test_an_engine_at_work_is_not_called_beside() -> None:
+    world = World(sources=["engine"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    for state in (State.REGISTERING, State.REGISTERED, State.FAILED, State.NOT_RESTORABLE):
+        world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
+        one(world, operation)
+    assert calls(world) == []
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+def test_an_engine_that_does_not_know_a_ready_machine_brings_no_call() -> None:
+    world = World(sources=["engine"], mode="trigger")
+    operation = lost(world, MACHINE)
+    world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
+    assert one(world, operation).description.startswith("waiting: web-1: absent | mind: kubernetes says ready")
+    assert calls(world) == []
+
+
+def test_restarts_and_a_second_process_call_nobody_twice(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    first, second = world.app, world.start()
+    for _ in range(3):
+        world.clock.advance(10)
+        for app in (first, second, world.start()):
+            world.app = app
+            assert "RegisterVM" in world.poll(operation).description
+    assert calls(world) == ["vm-1"]
+    records = [one for one in world.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+    assert len(records) == 1
+    world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    world.restart()
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == ["vm-1"]
+
+
+def test_two_processes_at_once_call_once(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    apps = [world.start() for _ in range(4)]
+
+    def poll(number: int) -> None:
+        apps[number].actions.restore["replay"].progress(operation, restore())
+
+    for _ in range(3):
+        world.clock.advance(10)
+        with ThreadPoolExecutor(len(apps)) as pool:
+            list(pool.map(poll, range(len(apps))))
+    assert calls(world) == ["vm-1"]
+
+
+def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
+    world.cluster.seed(vsphere_namespace("lab"))
+    there = vm("web-1", labels=WEB, namespace="lab", spec={"instanceUUID": "in-lab"}, status={"biosUUID": "b-in-lab"})
+    front = service("front", WEB)
+    front = {**front, "metadata": {**front["metadata"], "namespace": "lab"}}
+    items = world.back_up(MACHINE, FRONT, there, front)
+    world.lose(MACHINE, FRONT, there, front)
+    operations = world.replay_all(items)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.vsphere.vcenter.restore(
+        "lab", restored("vm-2", namespace="lab", instance_uuid="in-lab", bios_uuid="b-in-lab")
+    )
+    for _ in range(3):
+        told = world.round(operations)
+    assert sorted(calls(world)) == ["vm-1", "vm-2"]
+    assert sorted("of vm-1" in one.description for one in told.values()) == [False, True]
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    world.vsphere.vcenter.set_task(task(world, "vm-2"), TaskState.SUCCEEDED)
+    world.cluster.seed(
+        vm(
+            "web-1",
+            labels=WEB,
+            namespace="lab",
+            uid="new",
+            spec={"instanceUUID": "in-lab"},
+            status={"uniqueID": "vm-2", "biosUUID": "b-in-lab"},
+        )
+    )
+    for _ in range(4):
+        world.round(operations, **asked(registered_within="1h"))
+        world.vm_operator("lab")
+    world.clock.advance(HOUR)
+    ended = [one.error for one in world.finish(operations, **asked(registered_within="1h")).values()]
+    assert sorted(bool(one) for one in ended) == [False, True]
+    assert CLAIM_FAILED in "".join(ended)
+    assert world.created()[-1:] == ["VirtualMachineService lab/front"]
+
+
+def test_a_failed_task_is_explained_and_final_until_a_person_acts(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}")
+    for _ in range(3):
+        world.restart()
+        told = one(world, operation)
+    assert told.description.startswith(
+        f"waiting: blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed: {CLAIM_FAILED}: a restored disk"
+        " could not be registered as a PersistentVolumeClaim"
+    )
+    assert "It is not called again by itself" in told.description
+    assert calls(world) == ["vm-1"]
+    world.clock.advance(HOUR)
+    error = one(world, operation, **asked(registered_within="1h")).error
+    assert CLAIM_FAILED in error
+    assert "see the errors of the CnsRegisterVolumes" in error
+
+
+def test_a_machine_that_a_person_registers_after_a_failure_goes_on(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    assert "blocked" in one(world, operation).description
+    by_hand = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    world.vsphere.vcenter.set_task(by_hand, TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+
+
+def test_a_task_that_fails_over_a_paused_machine_is_followed(world: World) -> None:
+    """A restore to existing: RegisterVM pauses the VirtualMachine while it works, and leaves it so when it fails."""
+    operation = lost(world, MACHINE)
+    live = {"uniqueID": "vm-old", "conditions": [condition("VirtualMachineCreated")]}
+    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+    world.cluster.seed(vm("web-1", labels=WEB, status={**live, "conditions": [*live["conditions"], behind]}))
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.cluster.seed(
+        vm("web-1", labels=WEB, meta={"annotations": {"vmoperator.vmware.com/paused": "true"}}, status=live)
+    )
+    world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
+    assert "registering (80 %, register volumes)" in one(world, operation).description
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    assert CLAIM_FAILED in one(world, operation).description
+    assert calls(world) == ["vm-1"]
+
+
+def test_a_vcenter_that_hangs_costs_one_wait_and_its_call_is_made_later(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+
+    def hang(_: str) -> None:
+        world.clock.advance(15)
+        raise Unavailable("vCenter did not answer in time")
+
+    world.vsphere.vcenter.calls.before("look", hang)
+    for _ in range(3):
+        before = world.clock.monotonic()
+        world.clock.advance(10)
+        assert "vCenter did not answer in time" in world.poll(operation).description
+        assert world.clock.monotonic() - before <= 10 + 15
+    world.vsphere.vcenter.calls.heal()
+    for _ in range(4):
+        one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+def test_calls_that_hang_are_spread_over_rounds(world: World) -> None:
+    machines = [vm(f"web-{n}", labels=WEB) for n in range(5)]
+    items = world.back_up(*machines, FRONT)
+    world.lose(*machines, FRONT)
+    (operation,) = world.replay_all(items)
+    for n in range(5):
+        world.vsphere.vcenter.restore(NAMESPACE, restored(f"vm-{n}", f"web-{n}"))
+
+    def hang(_: str) -> None:
+        world.clock.advance(5)
+        raise NotSent("vCenter cannot be reached")
+
+    world.vsphere.vcenter.calls.before("call", hang)
+    for _ in range(3):
+        before = world.clock.monotonic()
+        one(world, operation)
+        assert world.clock.monotonic() - before <= 10 + 2 * 5
+    world.vsphere.vcenter.calls.heal()
+    for _ in range(3):
+        one(world, operation)
+    assert sorted(set(calls(world))) == [f"vm-{n}" for n in range(5)]
+    assert all(len(world.vsphere.vcenter.tasks_of(f"vm-{n}")) == 1 for n in range(5))
