@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from velero_vmservice import settings
 from velero_vmservice.core.errors import InvalidSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VCENTER = "vcenter: {server: vc.example.com, user: velero@vsphere.local, password: s3cret-word}\n"
 ENGINE = "engine: {target: 'engine.example.com:8443'}\n"
@@ -44,6 +41,14 @@ def test_every_source_and_the_call_may_be_asked_for(file: Path) -> None:
     found = settings.load().registration
     assert (found.sources, found.mode) == (("kubernetes", "vcenter", "engine"), "trigger")
     assert found.subnet_mappings[0].new.type == "SUBNETSET"
+
+
+def test_the_page_that_explains_it_shows_settings_that_are_valid(file: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "registration.md").read_text(encoding="utf-8")
+    file.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    found = settings.load().registration
+    assert (found.sources, found.mode) == (("kubernetes", "vcenter"), "trigger")
+    assert [str(one.current) for one in found.subnet_mappings] == ["Subnet subnet-prod-a", "the default SubnetSet"]
 
 
 def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from tests.unit.builders import m, vm
@@ -61,10 +59,3 @@ def test_a_subnet_that_is_mapped_twice_is_refused() -> None:
 
 def test_no_mapping_needs_no_support() -> None:
     assert list(refusals((), generation=Generation.VSPHERE_8_U3, vpc=None)) == []
-
-
-def test_the_page_that_explains_it_shows_settings_that_are_valid() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
-    shown = page.partition("```yaml\nmode: trigger")[2].partition("```")[0]
-    policy = TriggerPolicy.model_validate(yaml.safe_load("mode: trigger" + shown))
-    assert [str(one.current) for one in policy.subnet_mappings] == ["Subnet subnet-prod-a", "the default SubnetSet"]

@@ -177,7 +177,7 @@ def test_a_process_killed_between_recording_and_calling_is_not_called_for_again(
     assert (waiting.state, waiting.can_wait) == (State.REGISTERING, True)
     assert (lost.state, lost.can_wait) == (State.FAILED, False)
     assert "nobody knows whether it was, and vCenter has no task of it" in lost.reason
-    assert "`velero-vmservice registration trigger` does" in lost.reason
+    assert "It is not called again by itself" in lost.reason
     assert scene.vcenter.tasks_of(MOID) == ()
 
     assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
