@@ -9,6 +9,7 @@ import click
 from velero_vmservice import __version__, logs
 from velero_vmservice.cli.install_launcher import install_launcher_command
 from velero_vmservice.cli.plan import plan
+from velero_vmservice.cli.registration import registration
 from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.serve import serve
@@ -27,6 +28,7 @@ commands.add_command(install_launcher_command)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)
+commands.add_command(registration)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.registration_errors import ErrorEntry, explain, shown
-from velero_vmservice.core.troubleshooting import FOR_CODE, TOPICS, Check, Topic
+from velero_vmservice.core.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Check, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,13 +27,16 @@ def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> 
         found = TOPICS[Topic(asked.strip().lower())]
         return (f"{found.title} ({found.source})", *_checks(found.checks, filled))
     entry = explain(asked)
-    return (*_entry(entry), *_checks(FOR_CODE.get(entry.code, ()), filled))
+    checks = FOR_CODE.get(entry.code, ()) if entry.known or not entry.code else FOR_UNKNOWN
+    return (*_entry(entry), *_checks(checks, filled))
 
 
 def _entry(entry: ErrorEntry) -> Iterator[str]:
     if not entry.known:
         yield entry.code or "nothing was asked"
         yield f"no code of RegisterVM that is known here; codes are explained, and these topics: {', '.join(Topic)}"
+        if entry.code:
+            yield f"remedy: {entry.remedy}, put right what it names, and only then have RegisterVM called again"
         return
     yield f"{entry.code} ({entry.source})"
     yield f"cause: {entry.cause}"

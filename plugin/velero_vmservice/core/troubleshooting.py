@@ -235,3 +235,6 @@ FOR_CODE: Final[Mapping[str, tuple[Check, ...]]] = {
     TOO_OLD: (_RECORD,),
 }
 """What to check after an error of RegisterVM; nothing for codes that are not here."""
+
+FOR_UNKNOWN: Final = (_TASKS, _EVENTS)
+"""What to check after an error that has no entry in the guide."""

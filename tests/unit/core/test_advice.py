@@ -111,10 +111,15 @@ def test_names_that_are_not_given_stay_placeholders() -> None:
 
 
 def test_what_is_unknown_is_shown_as_it_came_with_what_can_be_asked() -> None:
-    first, second = advise("Boom: no idea")
+    first, second, remedy, *_ = advise("Boom: no idea")
     assert first == "Boom: no idea"
     assert second.endswith("these topics: not-triggered, stuck-at-80, power-on, network")
+    assert remedy.startswith("remedy: see the task in vCenter, ")
+    assert "kubectl get events -n shop --field-selector involvedObject.name=web-1" in commands(
+        "Boom: no idea", namespace="shop", vm="web-1"
+    )
     assert advise("")[0] == "nothing was asked"
+    assert len(advise("")) == 2
 
 
 @pytest.mark.parametrize("hostile", ["x; rm -rf /", "$(id)", "a'b", "a\nb", "{vm}", "`id`"])

@@ -1,0 +1,58 @@
+"""`velero-vmservice` as an administrator runs it, on a world in memory; every run is a process of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from velero_vmservice import app, cli, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from velero_vmservice.app import App
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of one run."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+class CommandLine:
+    """Runs commands; whatever they connect to is what `starts` makes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.patch = monkeypatch
+        self._capsys = capsys
+        for name in os.environ:
+            if name.startswith("VMSERVICE_"):
+                monkeypatch.delenv(name)
+        monkeypatch.setattr(settings, "DEFAULT_FILE", directory / "nothing.yaml")
+        self.patch.setattr("velero_vmservice.logs.configure", lambda _: None)  # logging belongs to the test
+
+    def connects_to(self, starts: Callable[[], App]) -> None:
+        """Let every later run be a new process made by `starts`."""
+        self.patch.setattr(app, "connect", lambda _: starts())
+
+    def __call__(self, *arguments: str, typed: str = "") -> Ran:
+        """Run a command; `typed` is all that its input holds."""
+        self.patch.setattr(sys, "argv", ["velero-vmservice", *arguments])
+        self.patch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = self._capsys.readouterr()
+        return Ran(int(ended.value.code or 0), out, err)
