@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import kubernetes_registration, trigger_words, vcenter_registration
@@ -92,16 +93,10 @@ class Registering:
         until: float,
     ) -> Answer | None:
         """Call and follow RegisterVM; None where there is nothing to say."""
-        if words := self._turns.kept_from(trigger_words.NAME, namespace, until=until):
-            return Answer(source=trigger_words.NAME, problem=words)
-        began = self._clock.monotonic()
         restore = ForRestore(uid=run.uid, name=run.name)
-        try:
-            found = trigger.advance(restore, namespace, machines, may_call=may_call, until=until)
-        except VmServiceError as error:
-            self._turns.failed(trigger_words.NAME, str(error), began=began)
-            return Answer(source=trigger_words.NAME, problem=str(error))
-        return Answer(source=trigger_words.NAME, found=found) if found else None
+        advance = partial(trigger.advance, restore, namespace, machines, may_call=may_call, until=until)
+        told = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
+        return told if told.found or told.problem else None
 
 
 def wanted(subjects: Iterable[Subject]) -> list[Wanted]:

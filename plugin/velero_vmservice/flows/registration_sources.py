@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core.combine import Answer, combine
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.combine import combine
 from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from velero_vmservice.core.combine import Answer
     from velero_vmservice.core.ports import Clock, RegistrationSource
     from velero_vmservice.core.registration import Registration, Wanted
 
@@ -20,7 +21,6 @@ class RegistrationSources:
 
     def __init__(self, sources: Collection[RegistrationSource], *, clock: Clock) -> None:
         self._sources = tuple(sources)
-        self._clock = clock
         self._turns = Turns(clock)
 
     @property
@@ -37,14 +37,9 @@ class RegistrationSources:
 
         After `until` no other source is begun with.
         """
-        return [self._ask(one, namespace, machines, until) for one in self._sources] if machines else []
-
-    def _ask(self, source: RegistrationSource, namespace: str, machines: Collection[Wanted], until: float) -> Answer:
-        if words := self._turns.kept_from(source.name, namespace, until=until):
-            return Answer(source=source.name, problem=words)
-        began = self._clock.monotonic()
-        try:
-            return Answer(source=source.name, found=source.observe(namespace, machines))
-        except VmServiceError as error:
-            self._turns.failed(source.name, str(error), began=began)
-            return Answer(source=source.name, problem=str(error))
+        if not machines:
+            return []
+        return [
+            self._turns.ask(one.name, namespace, partial(one.observe, namespace, machines), until=until)
+            for one in self._sources
+        ]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core.combine import Answer
+from velero_vmservice.core.errors import VmServiceError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from velero_vmservice.core.ports import Clock
+    from velero_vmservice.core.registration import Registration
 
 SLOW_SECONDS: Final = 1.0
 """A failure that comes faster costs nothing and is tried again at once."""
@@ -24,8 +30,21 @@ class Turns:
         self._away: dict[str, tuple[float, str]] = {}
         self._passed_over: set[tuple[str, str]] = set()
 
-    def kept_from(self, name: str, namespace: str, *, until: float) -> str:
-        """Say why somebody is not asked about a namespace now, or ''; `until` is when the round's time is over."""
+    def ask(
+        self, name: str, namespace: str, question: Callable[[], Mapping[str, Registration]], *, until: float
+    ) -> Answer:
+        """Ask somebody about a namespace if it is their turn; `until` is when the round's time is over."""
+        if words := self._kept_from(name, namespace, until=until):
+            return Answer(source=name, problem=words)
+        began = self._clock.monotonic()
+        try:
+            return Answer(source=name, found=question())
+        except VmServiceError as error:
+            self._failed(name, str(error), began=began)
+            return Answer(source=name, problem=str(error))
+
+    def _kept_from(self, name: str, namespace: str, *, until: float) -> str:
+        """Say why somebody is not asked about a namespace now, or ''."""
         now = self._clock.monotonic()
         with self._lock:
             ends, words = self._away.get(name, (float("-inf"), ""))
@@ -37,7 +56,7 @@ class Turns:
             self._passed_over.add((name, namespace))
             return NO_TIME
 
-    def failed(self, name: str, words: str, *, began: float) -> None:
+    def _failed(self, name: str, words: str, *, began: float) -> None:
         """Note that somebody could not be asked, and why."""
         now = self._clock.monotonic()
         if now - began >= SLOW_SECONDS:
