@@ -76,7 +76,7 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     parents = {(one.kind, one.namespace, one.name): (one.kind, one.namespace, one.parent) for one in every}
 
     def place(one: Result) -> tuple[bool, int, str, str]:
-        level = nesting.depth((one.kind, one.namespace, one.name), parents)
+        level = len(nesting.ancestors((one.kind, one.namespace, one.name), parents))
         return one.kind != VIRTUAL_MACHINE_GROUP.name, level, one.namespace, one.name
 
     return sorted(every, key=place)

@@ -73,13 +73,13 @@ def _chain(last: str, start: str, came_from: Mapping[str, str]) -> list[str]:
     return chain[::-1]
 
 
-def depth(start: KeyT, parents: Mapping[KeyT, KeyT]) -> int:
-    """Return how many known parents are above an object; in a cycle, those before it closes.
+def ancestors(start: KeyT, parents: Mapping[KeyT, KeyT]) -> tuple[KeyT, ...]:
+    """Return the known parents above an object, the nearest first; in a cycle, those before it closes.
 
     `parents` has every known object; one whose parent is not known is at the top.
     """
-    level, seen = 0, {start}
-    while (above := parents.get(start)) is not None and above in parents and above not in seen:
-        seen.add(above)
-        start, level = above, level + 1
-    return level
+    found, here = dict[KeyT, None](), start
+    while (above := parents.get(here)) is not None and above in parents and above != start and above not in found:
+        found[above] = None
+        here = above
+    return tuple(found)

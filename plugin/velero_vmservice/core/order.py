@@ -24,7 +24,7 @@ def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
     """Sort: groups before services, parents before children, then by name; cycles keep their names' order."""
     known = {subject.ref: subject for subject in subjects}
     parents = {ref: ObjectRef(ref.kind, ref.namespace, one.topology.parent) for ref, one in known.items()}
-    return sorted(known.values(), key=lambda one: (not one.is_group, nesting.depth(one.ref, parents), one.ref))
+    return sorted(known.values(), key=lambda one: (not one.is_group, len(nesting.ancestors(one.ref, parents)), one.ref))
 
 
 def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[ObjectRef] = ()) -> Subject | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core import nesting
 from velero_vmservice.core.manifest import compact_time
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ def power_on(machines: Iterable[Machine], groups: Mapping[str, Manifest], namesp
 
     A late member is powered on by itself: its group says PoweredOn already, and saying so again changes nothing.
     """
+    parents = {name: str(one.spec.get("groupName", "")) for name, one in groups.items()}
     targets = dict.fromkeys(
-        ("virtualmachinegroup", _root(one.group_name, groups))
+        ("virtualmachinegroup", (one.group_name, *nesting.ancestors(one.group_name, parents))[-1])
         if one.group_name in groups and not is_late(one, groups)
         else ("virtualmachine", one.name)
         for one in machines
@@ -53,15 +55,6 @@ def late(machine: Machine, groups: Mapping[str, Manifest], namespace: str) -> st
         f" applied PoweredOn at {applied}, and VM Operator starts no member that comes later; to start it:"
         f" {_patch('virtualmachine', namespace, machine.name)}"
     )
-
-
-def _root(name: str, groups: Mapping[str, Manifest]) -> str:
-    """Return the outermost group that is there; in a cycle, the last one before it closes."""
-    seen = {name}
-    while (parent := str(groups[name].spec.get("groupName", ""))) in groups and parent not in seen:
-        seen.add(parent)
-        name = parent
-    return name
 
 
 def _patch(resource: str, namespace: str, name: str) -> str:
