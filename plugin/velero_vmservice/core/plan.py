@@ -172,17 +172,8 @@ def decide(subject: Subject, view: View) -> Step:
             total=total,
         )
     step = _with_all_machines(subject, view)
-    return Step(
-        action=step.action,
-        reason=step.reason,
-        remedy=step.remedy,
-        warnings=(*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed)),
-        differences=step.differences,
-        final=step.final,
-        gate_open=step.gate_open,
-        ready=ready,
-        total=total,
-    )
+    warnings = (*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed))
+    return replace(step, warnings=warnings, ready=ready, total=total)
 
 
 def _problems(subject: Subject, view: View) -> Iterator[str]:

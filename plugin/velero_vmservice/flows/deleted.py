@@ -71,10 +71,7 @@ class Deletions:
         return True
 
     def _fail(self, task: Task, run: RestoreRun) -> None:
-        task.tell(
-            "it was deleted after this restore had replayed it, and is not made a second time. If it is wanted, repeat"
-            f" the restore: velero restore create --from-backup {run.backup}",
-            self._clock.now(),
-            stage=Stage.FAILED,
-        )
-        task.remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {run.backup}"
+        words = "it was deleted after this restore had replayed it, and is not made a second time"
+        remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {run.backup}"
+        task.tell(f"{words}. {remedy}", self._clock.now(), stage=Stage.FAILED)
+        task.remedy = remedy

@@ -121,9 +121,9 @@ class Results:
 
     def _report(self, store: ObjectStore, run: RestoreRun, rounds: Rounds) -> None:
         """Make the report of what is stored; what this process has ended it knows as it is now."""
-        ended_here = [one for one in rounds.tasks.values() if one.told and not one.ended_elsewhere]
         if rounds.reported.issuperset(rounds.tasks):
             return
+        ended_here = [one for one in rounds.tasks.values() if one.told and not one.ended_elsewhere]
         own = {_key(one, run): outcome.result(one, run, rounds.namespaces.get(one.replay.target)) for one in ended_here}
         report = self._reporting.report(store, run, own, rounds.policy.printed())
         rounds.reported = frozenset(rounds.tasks)
