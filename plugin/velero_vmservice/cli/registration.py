@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from velero_vmservice.cli.registration_status import status
 from velero_vmservice.core.advice import advise
 from velero_vmservice.core.registration_errors import TABLE
 from velero_vmservice.core.troubleshooting import TOPICS
@@ -12,6 +13,9 @@ from velero_vmservice.core.troubleshooting import TOPICS
 @click.group()
 def registration() -> None:
     """See, explain and ask for the registration of restored machines."""
+
+
+registration.add_command(status)
 
 
 @registration.command()

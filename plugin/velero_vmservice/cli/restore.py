@@ -18,7 +18,7 @@ from rich.table import Table
 
 from velero_vmservice import app, settings
 from velero_vmservice.cli.options import namespace_mapping, policy_option
-from velero_vmservice.core.errors import InvalidSettings, VmServiceError
+from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import RESTORE, Manifest, ObjectRef, compact_time
 from velero_vmservice.core.operation import RestoreRun, replay_id
 from velero_vmservice.core.plan import Stage
@@ -68,12 +68,7 @@ def restore(backup: str | None, resume: str | None, mapping: Mapping[str, str], 
 
 def _follow(plugin: app.App, run: RestoreRun, wanted: Manifest) -> Sequence[Task]:
     """Go round until every object has ended, showing where each stands."""
-    replays = plugin.planning.captured(run, wanted.spec)
-    if not replays:
-        raise InvalidSettings(
-            f"nothing of backup {run.backup} is to be replayed", hint="look at the restore's namespaces and resources"
-        )
-    for one in replays:
+    for one in plugin.planning.replayed(run, wanted.spec):
         plugin.replays.announce(replay_id(one), one, run)
     console, said = Console(soft_wrap=True), dict[str, str]()
     with Live(console=console, auto_refresh=False, transient=False) as live:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import order, plan, selection
 from velero_vmservice.core.archive import Capture, Seal
-from velero_vmservice.core.errors import InvalidItem, NotFound, Rejected, VmServiceError
+from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.core.operation import Replay
 from velero_vmservice.core.plan import Action, Step, Subject, View
 from velero_vmservice.core.readiness import gate
 from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import documents, observe
+from velero_vmservice.flows.registering import wanted
 from velero_vmservice.flows.writing import Writer
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.restore_point import RestorePoints
     from velero_vmservice.flows.subjects import Source, Subjects
@@ -39,6 +41,16 @@ class Planned:
     step: Step
     source: Source | None = None
     """What was read of it; None if it could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """The machines that a restore's objects wait for."""
+
+    machines: Mapping[str, Sequence[Wanted]]
+    """By the namespace that they come back in; each once, by name."""
+    unread: tuple[str, ...] = ()
+    """Objects that could not be read, so that their machines are missing here, and why."""
 
 
 class Planning:
@@ -85,24 +97,50 @@ class Planning:
                 )
         return found
 
+    def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
+        """Return the same for a command that is about something; raises `InvalidSettings` where nothing is replayed."""
+        if found := self.captured(run, spec):
+            return found
+        raise InvalidSettings(
+            f"nothing of backup {run.backup} is to be replayed", hint="look at the restore's namespaces and resources"
+        )
+
+    def needed(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Needed:
+        """Return the machines that these objects wait for; raises what passes by itself."""
+        sources, unread = self._read(replays, run, policy)
+        subjects = [source.subject for source in sources.values()]
+        namespaces = sorted({one.ref.namespace for one in subjects})
+        machines = {name: wanted(one for one in subjects if one.ref.namespace == name) for name in namespaces}
+        return Needed(machines=machines, unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
+
     def plan(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Sequence[Planned]:
         """Return what would become of each object, in the order in which it would be done.
 
         Raises what the cluster raises while it cannot be observed.
         """
-        sources, unread = {}, []
+        sources, errors = self._read(replays, run, policy)
+        unread = [
+            Planned(ref=ref, step=Step(action=Action.BLOCKED, reason=str(error), final=True))
+            for ref, error in errors.items()
+        ]
+        subjects = [source.subject for source in sources.values()]
+        looks = {name: self._look(name, subjects) for name in sorted({one.ref.namespace for one in subjects})}
+        planned = list(self._steps(subjects, looks, run, policy))
+        return [*unread, *(Planned(ref=ref, step=step, source=sources[ref]) for ref, step in planned)]
+
+    def _read(
+        self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy
+    ) -> tuple[dict[ObjectRef, Source], dict[ObjectRef, VmServiceError]]:
+        """Read the objects; what cannot be read stands beside them, but for what passes by itself, which is raised."""
+        sources, unread = dict[ObjectRef, "Source"](), dict[ObjectRef, VmServiceError]()
         for replay in replays:
             try:
                 sources[replay.destination] = self._subjects.read(replay, run, policy)
             except VmServiceError as error:
                 if error.transient:
                     raise
-                step = Step(action=Action.BLOCKED, reason=str(error), final=True)
-                unread.append(Planned(ref=replay.destination, step=step))
-        subjects = [source.subject for source in sources.values()]
-        looks = {name: self._look(name, subjects) for name in sorted({one.ref.namespace for one in subjects})}
-        planned = list(self._steps(subjects, looks, run, policy))
-        return [*unread, *(Planned(ref=ref, step=step, source=sources[ref]) for ref, step in planned)]
+                unread[replay.destination] = error
+        return sources, unread
 
     def _look(self, namespace: str, subjects: Sequence[Subject]) -> Observation:
         here = [one for one in subjects if one.ref.namespace == namespace]

@@ -1,0 +1,124 @@
+"""How a look at the registration of machines is shown: as a table, as lines that grep finds, and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from velero_vmservice.core.combine import distinct_notes
+from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.register_vm import progress_words, stage
+from velero_vmservice.core.registration import State
+from velero_vmservice.report.unseen import spelled_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.core.registration import Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One look at the machines of a restore."""
+
+    backup: str
+    restore: str
+    """Name of the Restore, '' where only a backup was named."""
+    sources: tuple[str, ...]
+    at: datetime
+    machines: Sequence[tuple[str, Registration]]
+    """Each with its namespace, those that need somebody first and those that are ready last."""
+    unread: tuple[str, ...]
+
+    @property
+    def ready(self) -> int:
+        """How many machines are ready."""
+        return sum(one.state is State.READY for _, one in self.machines)
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether nothing is waited for, as far as everything could be read."""
+        return self.ready == len(self.machines) and not self.unread
+
+
+def document(found: Status) -> dict[str, Any]:
+    """Return the look as documented in docs/registration.md."""
+    return {
+        "backup": found.backup,
+        "restore": found.restore,
+        "at": _time(found.at),
+        "sources": list(found.sources),
+        "ready": found.ready,
+        "total": len(found.machines),
+        "machines": [
+            {
+                "namespace": namespace,
+                "name": one.name,
+                "state": str(one.state),
+                "percent": one.percent,
+                "stage": stage(one.percent),
+                "since": _time(one.since) if one.since else None,
+                "source": one.source,
+                "reason": one.reason,
+                "code": one.code,
+                "can_wait": one.can_wait,
+                "certain": one.certain,
+                "notes": list(one.notes),
+            }
+            for namespace, one in found.machines
+        ],
+        "unread": list(found.unread),
+    }
+
+
+def drawn(found: Status) -> Group:
+    """Draw it for a terminal."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("machine", "state", "progress", "since", "source", "reason"):
+        table.add_column(column, overflow="fold")
+    for namespace, one in found.machines:
+        machine, state, *rest = (spelled_out(cell) for cell in _cells(namespace, one))
+        table.add_row(Text(machine), Text(state, style=_colour(one)), *(Text(cell) for cell in rest))
+    return Group(table, *(Text(spelled_out(line)) for line in below(found)))
+
+
+def _colour(one: Registration) -> str:
+    if one.state is State.READY:
+        return "green"
+    return "yellow" if one.can_wait else "red"
+
+
+def rows(found: Status, *, aligned: bool = True) -> Iterator[str]:
+    """Yield one line for each machine."""
+    cells = [_cells(namespace, one) for namespace, one in found.machines]
+    widths = [max(map(len, column)) if aligned else 0 for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cells(namespace: str, one: Registration) -> tuple[str, ...]:
+    since = _time(one.since) if one.since else ""
+    return f"{namespace}/{one.name}", str(one.state), progress_words(one.percent), since, one.source, one.reason
+
+
+def below(found: Status) -> Iterator[str]:
+    """Yield what is said once: notes with those whom they concern, what could not be read, and the sum."""
+    for note in distinct_notes(one for _, one in found.machines):
+        concerned = [f"{namespace}/{one.name}" for namespace, one in found.machines if note in one.notes]
+        whose = "" if len(concerned) == len(found.machines) else f" ({enumerate_some(concerned, most=3)})"
+        yield f"note{whose}: {note}"
+    yield from (f"not looked at, as it cannot be read: {one}" for one in found.unread)
+    stuck = sum(not one.can_wait for _, one in found.machines if one.state is not State.READY)
+    yield f"{found.ready} of {len(found.machines)} machines are ready" + (
+        f"; waiting does not help {stuck} of them" if stuck else ""
+    )
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from tests.unit.builders import NAMESPACE, restore, service, vm, vsphere_namespace
+from tests.unit.vsphere import restored
+from tests.unit.world import CAPTURES, World
+from velero_vmservice.core.errors import Corrupt, Unavailable
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.vsphere_machine import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tests.unit.builders import Json
+    from tests.unit.cli.command_line import CommandLine, Ran
+
+WEB = {"app": "web"}
+MACHINES = [vm("web-1", labels=WEB), vm("web-2", labels=WEB)]
+FRONT = service("front", WEB)
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+
+
+class Scene:
+    """Two machines behind a service, backed up and lost, and whoever asks how far they are."""
+
+    def __init__(self, command: CommandLine, *sources: str, beside: Iterable[Json] = ()) -> None:
+        self.world = World(sources=sources)
+        self.world.cluster.seed(vsphere_namespace("bill"))
+        self.world.back_up(*MACHINES, FRONT, *beside)
+        self.world.lose(*MACHINES, FRONT)
+        command.connects_to(self.world.start)
+        self._command = command
+
+    def come_back(self, *names: str, namespace: str = NAMESPACE) -> None:
+        self.world.cluster.seed(*(vm(name, labels=WEB, uid="new", namespace=namespace) for name in names))
+
+    def status(self, *arguments: str) -> Ran:
+        return self._command("registration", "status", *arguments)
+
+    def document(self, *arguments: str) -> Any:
+        return json.loads(self.status(*arguments, "-o", "json").out)
+
+    def passing(self, *steps: Callable[[], object]) -> None:
+        """Do one of these instead of each wait between two looks; after the last one the user interrupts."""
+        left: Iterator[Callable[[], object]] = iter(steps)
+
+        def wait(seconds: float) -> None:
+            self.world.clock.advance(seconds)
+            step = next(left, None)
+            if step is None:
+                raise KeyboardInterrupt
+            step()
+
+        self._command.patch.setattr(time, "sleep", wait)
+
+
+@pytest.fixture(name="scene")
+def _scene(command: CommandLine) -> Scene:
+    return Scene(command)
+
+
+def test_every_machine_is_one_line_what_is_missing_first(scene: Scene) -> None:
+    scene.come_back("web-1")
+    ran = scene.status("nightly")
+    assert ran.lines == [
+        "shop/web-2  absent  -  -  kubernetes  not registered yet",
+        "shop/web-1  ready   -  -  kubernetes  registered by a restore to new",
+        "1 of 2 machines are ready",
+    ]
+    assert ran.code == 2
+
+
+def test_all_ready_ends_well(scene: Scene) -> None:
+    scene.come_back("web-1", "web-2")
+    ran = scene.status("nightly")
+    assert (ran.code, ran.lines[-1]) == (0, "2 of 2 machines are ready")
+
+
+def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLine) -> None:
+    scene = Scene(command, "vcenter", "engine")
+    vcenter = scene.world.vsphere.vcenter
+    vcenter.restore(NAMESPACE, restored())
+    vcenter.call(NAMESPACE, "vm-1", ())
+    vcenter.set_task("task-1", TaskState.RUNNING, percent=80)
+    failed = Registration(name="web-2", state=State.FAILED, code=CLAIM_FAILED, reason="no disk", can_wait=False)
+    scene.world.engine.tell(NAMESPACE, failed)
+    found = scene.document("nightly")
+
+    second, first = found["machines"]
+    assert {key: first[key] for key in ("state", "percent", "stage", "source")} == {
+        "state": "registering",
+        "percent": 80,
+        "stage": "register volumes",
+        "source": "vcenter",
+    }
+    assert first["since"] == "2026-03-01T12:00:00Z"
+    assert (second["state"], second["code"], second["can_wait"]) == ("failed", CLAIM_FAILED, False)
+    assert found["sources"] == ["kubernetes", "vcenter", "engine"]
+    assert (found["ready"], found["total"], found["unread"]) == (0, 2, [])
+    assert vcenter.calls.counts["call"] == 1
+    ran = scene.status("nightly")
+    assert "shop/web-1  registering  80 %, register volumes  2026-03-01T12:00:00Z  vcenter" in ran.out
+    assert ran.lines[-1] == "0 of 2 machines are ready; waiting does not help 1 of them"
+
+
+def test_the_documented_keys_are_those_that_are_printed(scene: Scene) -> None:
+    found = scene.document("nightly")
+    page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
+    keys = {*found, *(key for one in found["machines"] for key in one)}
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_a_source_that_is_away_is_one_note_for_all(command: CommandLine) -> None:
+    scene = Scene(command, "vcenter")
+    scene.world.vsphere.vcenter.calls.fail("look", Unavailable("vCenter is away", hint="see its services"))
+    lines = scene.status("nightly").lines
+    assert [line for line in lines if line.startswith("note")] == [
+        "note: vcenter cannot be asked: vCenter is away: see its services"
+    ]
+
+
+def test_a_note_that_concerns_some_names_them(command: CommandLine) -> None:
+    scene = Scene(command, "engine")
+    scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT, notes=("it is on tape",)))
+    assert "note (shop/web-1): it is on tape" in scene.status("nightly").lines
+
+
+def test_no_source_that_answers_is_no_error(scene: Scene) -> None:
+    scene.world.cluster.calls.fail("list", Unavailable("the API server is away"), on="VirtualMachine shop")
+    scene.world.cluster.calls.fail("read_all", Unavailable("the API server is away"), on="VirtualMachine shop")
+    ran = scene.status("nightly")
+    assert ran.code == 2
+    assert "the API server is away" in ran.out
+
+
+def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
+    scene.world.cluster.seed(vsphere_namespace("dr"), restore(namespaceMapping={NAMESPACE: "dr"}))
+    scene.come_back("web-1", namespace="dr")
+    found = scene.document("--restore", "again")
+    assert (found["backup"], found["restore"]) == ("nightly", "again")
+    assert [(one["namespace"], one["name"], one["state"]) for one in found["machines"]] == [
+        ("dr", "web-2", "absent"),
+        ("dr", "web-1", "ready"),
+    ]
+    assert scene.document("nightly", "--namespace-mapping", f"{NAMESPACE}:dr")["machines"] == found["machines"]
+    scene.world.cluster.seed(restore("other", includedNamespaces=["other"]))
+    assert "nothing of backup nightly is to be replayed" in scene.status("--restore", "other").err
+
+
+def test_machines_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
+    scene.come_back("web-1")
+    assert scene.status("nightly", "--vm", "web-1").code == 0
+    found = scene.document("nightly", "-n", NAMESPACE, "--vm", "web-2", "--vm", "web-1")
+    assert [one["name"] for one in found["machines"]] == ["web-2", "web-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "name a BACKUP, or a restore with --restore"),
+        (("nightly", "--restore", "again"), 2, "name a BACKUP, or a restore with --restore"),
+        (("--restore", "again", "--namespace-mapping", "a:b"), 2, "leave --namespace-mapping out"),
+        (("nightly", "--interval", "0"), 2, "--interval"),
+        (("--restore", "gone"), 1, "gone"),
+        (("gone",), 1, "gone"),
+        (("nightly", "--vm", "db-1"), 1, "waits for a machine db-1: known: web-1; web-2"),
+        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any machine in namespace else: known: shop"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(scene: Scene, arguments: tuple[str, ...], code: int, words: str) -> None:
+    ran = scene.status(*arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert words in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_an_object_that_cannot_be_read_is_said_and_the_others_are_shown(command: CommandLine) -> None:
+    scene = Scene(command, beside=[vm("db-1", namespace="bill"), service("db", meta={"namespace": "bill"})])
+    store, facts = scene.world.store, f"{CAPTURES}namespaces/bill.json"
+    scene.come_back("web-1", "web-2")
+    store.calls.fail("get", Corrupt("it is not what was written"), on=facts)
+    ran = scene.status("nightly")
+    assert ran.code == 2
+    assert "2 of 2 machines are ready" in ran.lines
+    unread = "not looked at, as it cannot be read: VirtualMachineService bill/db: it is not what was written"
+    assert unread in ran.lines
+    assert f"not read: {unread.rpartition('read: ')[2]}" in scene.status("nightly", "--vm", "db-1").err
+
+
+def test_watching_ends_when_all_are_ready_and_says_only_news(scene: Scene) -> None:
+    scene.passing(lambda: None, partial(scene.come_back, "web-2"), partial(scene.come_back, "web-1"))
+    ran = scene.status("nightly", "--watch", "--interval", "30")
+    assert ran.code == 0
+    assert [line.split()[:2] for line in ran.lines if line.startswith("shop/")] == [
+        ["shop/web-1", "absent"],
+        ["shop/web-2", "absent"],
+        ["shop/web-2", "ready"],
+        ["shop/web-1", "ready"],
+    ]
+    assert scene.world.clock.monotonic() == 90
+
+
+def test_watching_as_json_is_one_document_a_line_for_each_change(scene: Scene) -> None:
+    scene.passing(lambda: None, partial(scene.come_back, "web-2", "web-1"))
+    ran = scene.status("nightly", "--watch", "-o", "json")
+    assert [json.loads(line)["ready"] for line in ran.lines] == [0, 2]
+
+
+def test_an_interrupted_watch_tells_by_its_exit_code_what_it_saw_last(scene: Scene) -> None:
+    scene.passing(lambda: None)
+    ran = scene.status("nightly", "--watch")
+    assert (ran.code, ran.err) == (2, "")
+
+
+def test_a_terminal_is_redrawn_and_hostile_words_do_not_move_its_cursor(command: CommandLine) -> None:
+    scene = Scene(command, "engine")
+    hostile = Registration(name="web-1", state=State.FAILED, reason="[red]x[/red]\x1b[2J", can_wait=False)
+    scene.world.engine.tell(NAMESPACE, hostile)
+    terminal = partial(Console, force_terminal=True, width=160, legacy_windows=False, _environ={"TERM": "xterm"})
+    command.patch.setattr("velero_vmservice.cli.registration_status.Console", terminal)
+    scene.passing(lambda: None)
+    for arguments in ((), ("--watch",)):
+        ran = scene.status("nightly", *arguments)
+        assert ran.code == 2
+        assert "\x1b[31mfailed" in ran.out
+        assert "progress" in ran.out
+        assert "\x1b[2J" not in ran.out
+        assert r"[red]x[/red]\u001b[2J" in ran.out
