@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from velero_vmservice.cli.registration_status import status
+from velero_vmservice.cli.registration_trigger import trigger
 from velero_vmservice.core.advice import advise
 from velero_vmservice.core.registration_errors import TABLE
 from velero_vmservice.core.troubleshooting import TOPICS
@@ -16,6 +17,7 @@ def registration() -> None:
 
 
 registration.add_command(status)
+registration.add_command(trigger)
 
 
 @registration.command()

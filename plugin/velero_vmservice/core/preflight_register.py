@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import network_override
+from velero_vmservice.core import kubernetes_registration, network_override, vcenter_registration
 from velero_vmservice.core.register_vm import Course, decide
+from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
 from velero_vmservice.core.vcenter_registration import elsewhere, is_older, situation
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from velero_vmservice.core.combine import Answer
     from velero_vmservice.core.network_override import NetworkOverride
-    from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.core.registration import Registration, Wanted
     from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, VsphereMachine
+
+_THERE: Final = frozenset({State.READY, State.REGISTERED})
+_TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
+"""What Kubernetes says of a machine that is there already, of another one that has its name, and of a node."""
+_AT_IT: Final = frozenset({*_THERE, State.REGISTERING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,21 @@ def check(
         *(Refusal(reason=one) for one in networks),
     ]
     return Preflight(machine=machine, refusals=tuple(refusals))
+
+
+def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
+    """Return what somebody says for which RegisterVM is not called even where a person asks for it, or None.
+
+    What vCenter says is left to `check`, which looks there anew: a task that has failed is what a person asks for.
+    """
+    said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
+    certain = {source: one for source, one in said.items() if one.certain}
+    vcenter = certain.pop(vcenter_registration.NAME, None)
+    kubernetes = certain.pop(kubernetes_registration.NAME, None)
+    under_it = vcenter is not None and vcenter.state is State.RESTORED  # which Kubernetes has not seen yet
+    if kubernetes is not None and kubernetes.state in _TAKEN and not (under_it and kubernetes.state is State.READY):
+        return kubernetes
+    return next((one for one in certain.values() if one.state in _AT_IT), None)
 
 
 def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]:

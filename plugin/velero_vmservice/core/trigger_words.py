@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
 
 NAME: Final = "trigger"
+COMMAND: Final = "velero-vmservice registration trigger"
+"""The explicit command that makes another attempt."""
 _LONGEST_KEPT: Final = 4 * 1024
 """Characters of a failure that are kept in the record."""
 
@@ -134,7 +136,7 @@ def _lost(attempt: Attempt, words: str) -> Registration:
 
 
 def _another() -> str:
-    return "It is not called again by itself: put the cause right, then call RegisterVM by hand"
+    return f"It is not called again by itself: put the cause right, then `{COMMAND}` does"
 
 
 def _registering(attempt: Attempt, words: str, *, percent: int | None = None) -> Registration:

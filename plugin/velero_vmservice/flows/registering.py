@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import kubernetes_registration, trigger_words, vcenter_registration
+from velero_vmservice.core import kubernetes_registration, preflight_register, trigger_words, vcenter_registration
 from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.registration import State, Wanted
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
 """For these RegisterVM is called; whatever anybody registers, has registered or failed to is left alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeCall:
+    """Where a machine stands before a person has RegisterVM called for it."""
+
+    told: Registration
+    left_alone: Registration | None
+    """What somebody says for which it is not called, see `preflight_register.left_alone`."""
 
 
 class Registering:
@@ -72,6 +81,18 @@ class Registering:
 
     def look(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
         """Look at a namespace for the sake of these machines, and ask every source; RegisterVM is not called."""
+        return combine([one.name for one in machines], self._look(namespace, machines))
+
+    def before_call(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, BeforeCall]:
+        """Look before a person has RegisterVM called for these machines; by name."""
+        answers = self._look(namespace, machines)
+        told = combine([one.name for one in machines], answers)
+        return {
+            name: BeforeCall(told=one, left_alone=preflight_register.left_alone(name, answers))
+            for name, one in told.items()
+        }
+
+    def _look(self, namespace: str, machines: Collection[Wanted]) -> list[Answer]:
         others = self._others.answers(namespace, machines)
         try:
             observed = observe.look_at_machines(self._cluster, self._clock, namespace)
@@ -80,7 +101,7 @@ class Registering:
         else:
             found = kubernetes_registration.registrations(observed, machines)
             own = Answer(source=kubernetes_registration.NAME, found=found)
-        return combine([one.name for one in machines], [own, *others])
+        return [own, *others]
 
     def _advance(
         self,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
 _STATES: Final = {SUCCEEDED: TaskState.SUCCEEDED, FAILED: TaskState.FAILED}
 
 
@@ -117,7 +118,7 @@ class Trigger:
         if now.state is not State.FAILED or now.can_wait:
             raise InvalidItem(
                 f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
-                hint="wait for its end",
+                hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
             )
         return self._begin(restore, namespace, [machine], number=last.number + 1, asked=True)[machine.name]
 

@@ -1,0 +1,128 @@
+"""`velero-vmservice registration trigger`: RegisterVM for machines of a restore, because a person asks for it.
+
+It calls where the settings only observe, and it is the only way to another attempt after a failed one.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+from rich.console import Console
+
+from velero_vmservice import app, settings
+from velero_vmservice.cli.registration_status import read_needed, say, select
+from velero_vmservice.core.advice import advise
+from velero_vmservice.core.errors import InvalidItem, InvalidSettings, VmServiceError
+from velero_vmservice.core.manifest import RESTORE, ObjectRef
+from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS
+from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.flows.trigger import ForRestore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.flows.registering import BeforeCall
+    from velero_vmservice.flows.trigger import Trigger
+
+EXIT_NOT_CALLED: Final = 2
+_ON_ITS_WAY: Final = frozenset({State.REGISTERING, State.REGISTERED})
+_THERE: Final = frozenset({State.REGISTERED, State.READY})
+
+
+@click.command()
+@click.argument("vms", nargs=-1, required=True, metavar="VM...")
+@click.option("--restore", required=True, metavar="RESTORE", help="The Velero restore that they belong to.")
+@click.option("-n", "--namespace", required=True, help="The namespace that they are to be registered in.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) -> None:
+    """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
+
+    Needs a vCenter in the settings; registration.mode may be observe. A machine that is registered already or that
+    somebody else registers is left alone, and nothing is called while an earlier call is open. Exits with 2 if a
+    machine is neither registered nor being registered after that.
+    """
+    chosen = settings.load()
+    plugin = app.connect(chosen)
+    caller = plugin.registering.trigger
+    if caller is None:
+        raise InvalidSettings(
+            "RegisterVM cannot be called: no vCenter is set up",
+            hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
+        )
+    asked = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
+    machines = select(read_needed(plugin, asked), asked, namespace=namespace, vms=vms)[namespace]
+    console = Console()
+    before = plugin.registering.before_call(namespace, machines)
+    to_call = [one for one in machines if _may_be_called(console, namespace, before[one.name])]
+    fine = all(one.left_alone.state in _THERE for one in before.values() if one.left_alone)
+    if to_call:
+        _confirm(namespace, to_call, yes=yes)
+        run = RestoreRun.read(asked)
+        fine &= _call(console, caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
+        names = " ".join(f"--vm {shlex.quote(one.name)}" for one in to_call)
+        where = f"--restore {shlex.quote(restore)} -n {shlex.quote(namespace)}"
+        say(console, f"to follow: velero-vmservice registration status {where} {names} --watch")
+    if not fine:
+        sys.exit(EXIT_NOT_CALLED)
+
+
+def _may_be_called(console: Console, namespace: str, before: BeforeCall) -> bool:
+    """Say where a machine stands, and whether RegisterVM may be called for it."""
+    if before.left_alone is None:
+        say(console, f"{namespace}/{before.told.name} is {before.told}")
+        return True
+    words = f"RegisterVM is not called for it, as {before.left_alone.source} says {before.left_alone}"
+    say(console, f"{namespace}/{before.told.name}: {words}")
+    return False
+
+
+def _confirm(namespace: str, machines: Sequence[Wanted], *, yes: bool) -> None:
+    if not yes:
+        names = ", ".join(shlex.quote(one.name) for one in machines)
+        click.confirm(
+            f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled",
+            abort=True,
+        )
+
+
+def _call(console: Console, caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[Wanted]) -> bool:
+    """Call for one after the other, telling what came of it; say whether all are on their way.
+
+    Raises what cluster and vCenter raise while they are away, after saying who was not come to.
+    """
+    fine = True
+    for number, one in enumerate(machines):
+        try:
+            told = caller.again(restore, namespace, one)
+        except InvalidItem as error:
+            say(console, f"{namespace}/{one.name}: {error}")
+            fine = False
+        except VmServiceError:
+            say(console, f"RegisterVM is not called for {', '.join(left.name for left in machines[number:])}")
+            raise
+        else:
+            _explain(console, namespace, told)
+            fine &= told.state in _ON_ITS_WAY
+    return fine
+
+
+def _explain(console: Console, namespace: str, told: Registration) -> None:
+    """Tell what came of a call, with the guide's checks where it was refused or failed."""
+    say(console, f"{namespace}/{told.name}: {told}")
+    for note in told.notes:
+        say(console, f"  note: {note}")
+    if told.code:
+        for line in advise(told.code, namespace=namespace, vm=told.name):
+            say(console, f"  {line}".rstrip())
+    if told.state not in _ON_ITS_WAY and told.can_wait:
+        minutes = int(TIMEOUT_SECONDS // 60)
+        say(
+            console,
+            "  it may pass: repeat the command then; a call that was recorded and did not reach vCenter is given up"
+            f" after {minutes} minutes",
+        )

@@ -1,0 +1,260 @@
+"""RegisterVM by command: never two calls for one machine, and never one that nobody agreed to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, restore, service, vm, vsphere_namespace
+from tests.unit.vsphere import restored
+from tests.unit.world import World
+from velero_vmservice.app import assemble
+from velero_vmservice.core.errors import NotSent, Rejected, Unavailable
+from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.core.vsphere_machine import TaskState
+from velero_vmservice.flows.trigger import ForRestore
+
+if TYPE_CHECKING:
+    from tests.unit.cli.command_line import CommandLine, Ran
+
+WEB = {"app": "web"}
+MACHINES = [vm("web-1", labels=WEB), vm("web-2", labels=WEB)]
+FRONT = service("front", WEB)
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+
+
+class KilledError(BaseException):
+    """The process ends here, whatever it meant to do next."""
+
+
+class Scene:
+    """Two machines that lie restored in vCenter, and a Restore that waits for them."""
+
+    def __init__(self, command: CommandLine, **world: Any) -> None:
+        self.world = World(**world)
+        self.items = self.world.back_up(*MACHINES, FRONT)
+        self.world.lose(*MACHINES, FRONT)
+        self.world.cluster.seed(restore())
+        self.vcenter = self.world.vsphere.vcenter
+        for moid, name in (("vm-1", "web-1"), ("vm-2", "web-2")):
+            self.vcenter.restore(NAMESPACE, restored(moid, name))
+        command.connects_to(self.world.start)
+        self._command = command
+
+    def trigger(self, *vms: str, namespace: str = NAMESPACE, yes: bool = True, typed: str = "") -> Ran:
+        options = ("--restore", "again", "-n", namespace, *(("--yes",) if yes else ()))
+        return self._command("registration", "trigger", *options, *vms, typed=typed)
+
+    @property
+    def called(self) -> list[str]:
+        """For whom RegisterVM took effect, or may have."""
+        return [moid for method, moid in self.vcenter.calls.made if method == "call"]
+
+    def end(self, state: TaskState, message: str = "", moid: str = "vm-1") -> None:
+        self.vcenter.set_task(self.vcenter.tasks_of(moid)[-1], state, message=message)
+
+
+@pytest.fixture(name="scene")
+def _scene(command: CommandLine) -> Scene:
+    return Scene(command)
+
+
+def test_machines_that_are_named_are_called_for_and_the_others_are_not(scene: Scene) -> None:
+    ran = scene.trigger("web-2")
+    assert ran.lines == [
+        "shop/web-2 is absent: not registered yet",
+        "shop/web-2: registering: RegisterVM task task-1 of vm-2 runs",
+        "to follow: velero-vmservice registration status --restore again -n shop --vm web-2 --watch",
+    ]
+    assert (ran.code, scene.called) == (0, ["vm-2"])
+
+
+def test_a_command_that_is_repeated_does_not_call_again(scene: Scene) -> None:
+    scene.trigger("web-1", "web-1", "web-2")
+    ran = scene.trigger("web-1", "web-2")
+    assert ran.code == 2
+    assert "attempt 1 is registering: RegisterVM task task-1 of vm-1 runs: wait for its end" in ran.out
+    scene.end(TaskState.SUCCEEDED)
+    assert "attempt 1 is registered: " in scene.trigger("web-1").out
+    assert scene.called == ["vm-1", "vm-2"]
+
+
+def test_two_commands_at_the_same_moment_make_one_call(scene: Scene) -> None:
+    told = list[Registration]()
+
+    def race(_: str) -> None:
+        other = scene.world.start().registering.trigger
+        assert other is not None
+        wanted = Wanted(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
+        attempts = other._attempts
+        attempts.latest = lambda *_: {}  # type: ignore[method-assign] # it looked before the first had recorded
+        told.append(other.again(ForRestore(uid="uid-of-again", name="again"), NAMESPACE, wanted))
+
+    scene.vcenter.calls.before("call", race)
+    assert scene.trigger("web-1").code == 0
+    assert scene.called == ["vm-1"]
+    assert "another process calls RegisterVM for vm-1" in told[0].reason
+
+
+@pytest.mark.parametrize("first", ["command", "sidecar"])
+def test_the_command_and_a_sidecar_that_triggers_make_one_call(command: CommandLine, first: str) -> None:
+    scene = Scene(command, mode="trigger")
+    operations = scene.world.replay_all(scene.items)
+    if first == "command":
+        scene.trigger("web-1", "web-2")
+    for _ in range(3):
+        scene.world.round(operations)
+    if first == "sidecar":
+        scene.trigger("web-1", "web-2")
+    assert sorted(scene.called) == ["vm-1", "vm-2"]
+
+
+@pytest.mark.parametrize("moment", ["call", "answer"])
+def test_a_command_killed_around_the_call_never_leads_to_a_second_one(scene: Scene, moment: str) -> None:
+    def kill(_: str) -> None:
+        raise KilledError
+
+    scene.vcenter.calls.before(moment, kill)
+    with pytest.raises(KilledError):
+        scene.trigger("web-1")
+    scene.vcenter.calls.heal()
+    ran = scene.trigger("web-1")
+    assert "RegisterVM is not called again for shop/web-1: attempt 1 is registering" in ran.out
+    scene.world.clock.advance(301)
+    assert scene.trigger("web-1").code == (0 if moment == "call" else 2)
+    assert scene.vcenter.tasks_of("vm-1") == ("task-1",)
+
+
+def test_a_failed_attempt_is_repeated_by_the_command_alone_and_explained(command: CommandLine) -> None:
+    scene = Scene(command, mode="trigger", sources=["vcenter"])
+    operations = scene.world.replay_all(scene.items)
+    scene.world.round(operations)
+    scene.end(TaskState.FAILED, f"fault: {CLAIM_FAILED}: no disk")
+    scene.world.round(operations)
+    told = next(iter(scene.world.round(operations).values()))
+    assert "`velero-vmservice registration trigger` does" in told.description + told.error
+    assert scene.called == ["vm-1", "vm-2"]
+    ran = scene.trigger("web-1")
+    assert "shop/web-1: registering: RegisterVM task task-3 of vm-1 runs" in ran.lines
+    assert (ran.code, scene.called) == (0, ["vm-1", "vm-2", "vm-1"])
+
+
+@pytest.mark.parametrize("typed", ["", "n\n", "\n"])
+def test_nothing_is_called_unless_somebody_says_yes(scene: Scene, typed: str) -> None:
+    ran = scene.trigger("web-1", "web-2", yes=False, typed=typed)
+    assert ran.code == 1
+    assert "Call RegisterVM for web-1, web-2 in namespace shop? It can be neither repeated nor cancelled" in ran.out
+    assert scene.called == []
+    assert scene.trigger("web-1", yes=False, typed="y\n").code == 0
+    assert scene.called == ["vm-1"]
+
+
+def test_without_a_vcenter_it_says_what_to_set(command: CommandLine) -> None:
+    scene = Scene(command)
+    world = scene.world
+    command.connects_to(
+        lambda: assemble(world.settings, cluster=world.cluster, locations=world.locations, clock=world.clock)
+    )
+    ran = scene.trigger("web-1")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no vCenter is set up: set vcenter.server, vcenter.user and vcenter.password_file" in ran.err
+
+
+def test_a_machine_that_is_registered_is_left_alone_and_that_is_well(scene: Scene) -> None:
+    scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
+    ran = scene.trigger("web-1")
+    assert ran.lines == [
+        "shop/web-1: RegisterVM is not called for it, as kubernetes says ready: registered by a restore to new"
+    ]
+    assert (ran.code, scene.called) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        vm("web-1", uid="new", spec={"instanceUUID": "other"}, status={"biosUUID": "other", "uniqueID": "vm-9"}),
+        vm("web-1", uid="new", created=False, status={"uniqueID": ""}),
+    ],
+    ids=["another machine of its name", "not found in vCenter yet"],
+)
+def test_a_name_that_is_taken_is_not_registered_over(scene: Scene, there: dict[str, Any]) -> None:
+    scene.world.cluster.seed(there)
+    ran = scene.trigger("web-1", "web-2")
+    assert "shop/web-1: RegisterVM is not called for it, as kubernetes says " in ran.out
+    assert scene.called == ["vm-2"]
+
+
+@pytest.mark.parametrize("state", [State.REGISTERING, State.REGISTERED])
+def test_an_engine_at_work_is_not_called_beside(command: CommandLine, state: State) -> None:
+    scene = Scene(command, sources=["engine"])
+    scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
+    ran = scene.trigger("web-1")
+    assert f"as engine says {state}" in ran.out
+    assert scene.called == []
+
+
+def test_a_machine_that_the_preflight_refuses_is_explained_and_the_others_are_called_for(scene: Scene) -> None:
+    scene.vcenter.restore(NAMESPACE, restored("vm-1", "web-1", in_folder=False, folder="elsewhere"))
+    ran = scene.trigger("web-1", "web-2")
+    assert (ran.code, scene.called) == (2, ["vm-2"])
+    assert "RegisterVM is not called: no such machine is in the folder of namespace shop" in ran.out
+    assert "     (Get-VM -Name 'web-1').Folder.Name" in ran.lines
+
+
+def test_a_call_that_vcenter_refuses_is_explained_with_the_checks(scene: Scene) -> None:
+    code = "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
+    scene.vcenter.calls.fail("call", Rejected(f"vCenter refused it: {code}"))
+    ran = scene.trigger("web-1")
+    assert ran.code == 2
+    assert any(line.startswith(f"shop/web-1: failed: RegisterVM (attempt 1) failed: {code}") for line in ran.lines)
+    assert any(line.startswith("  remedy: find the other machine with that BIOS UUID") for line in ran.lines)
+    assert "     kubectl get vm -n shop -o custom-columns=NAME:.metadata.name,BIOS:.status.biosUUID" in ran.lines
+
+
+def test_a_task_of_somebody_else_is_left_to_end(scene: Scene) -> None:
+    scene.vcenter.call(NAMESPACE, "vm-1", ())
+    ran = scene.trigger("web-1")
+    assert "RegisterVM task task-1 of vm-1 is at work already" in ran.out
+    assert (ran.code, scene.called) == (0, ["vm-1"])
+
+
+def test_a_vcenter_that_goes_away_is_one_sentence_and_says_who_was_not_called_for(scene: Scene) -> None:
+    scene.vcenter.calls.fail("look", Unavailable("vCenter is away", hint="see its services"))
+    ran = scene.trigger("web-1", "web-2")
+    assert ran.lines[-1] == "RegisterVM is not called for web-1, web-2"
+    assert (ran.code, ran.err) == (1, "velero-vmservice: vCenter is away: see its services\n")
+    assert scene.called == []
+
+
+def test_a_call_that_did_not_reach_vcenter_can_be_made_after_five_minutes(scene: Scene) -> None:
+    scene.vcenter.calls.fail("call", NotSent("vCenter refuses connections"), times=1)
+    ran = scene.trigger("web-1")
+    assert ran.code == 2
+    assert "RegisterVM is still to be called for vm-1: vCenter refuses connections" in ran.out
+    assert "is given up after 5 minutes" in ran.out
+    assert scene.trigger("web-1").code == 2
+    scene.world.clock.advance(301)
+    assert scene.trigger("web-1").code == 0
+    assert scene.vcenter.tasks_of("vm-1") == ("task-1",)
+
+
+def test_the_namespace_is_the_one_that_the_restore_maps_to(scene: Scene) -> None:
+    scene.world.cluster.seed(vsphere_namespace("dr"), restore(namespaceMapping={NAMESPACE: "dr"}))
+    scene.vcenter.restore("dr", restored("vm-3", "web-1"))
+    assert scene.trigger("web-1").code == 1
+    assert scene.trigger("web-1", namespace="dr").code == 0
+    assert scene.called == ["vm-3"]
+
+
+@pytest.mark.parametrize(
+    ("vms", "code", "words"),
+    [((), 2, "Missing argument 'VM...'"), (("web-1", "db-1"), 1, "waits for a machine db-1 in namespace shop")],
+)
+def test_a_name_that_the_restore_does_not_know_calls_for_nobody(
+    scene: Scene, vms: tuple[str, ...], code: int, words: str
+) -> None:
+    ran = scene.trigger(*vms)
+    assert (ran.code, ran.out) == (code, "")
+    assert words in ran.err
+    assert scene.called == []
