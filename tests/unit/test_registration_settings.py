@@ -6,12 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from velero_vmservice import settings
 from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.registration_settings import RegistrationSettings
 
 VCENTER = "vcenter: {server: vc.example.com, user: velero@vsphere.local, password: s3cret-word}\n"
+ROOT = Path(__file__).parents[2]
 ENGINE = "engine: {target: 'engine.example.com:8443'}\n"
+
+
+def shown() -> str:
+    """The settings that the page shows."""
+    page = (ROOT / "docs" / "registration.md").read_text(encoding="utf-8")
+    return page.partition("```yaml\n")[2].partition("```")[0]
 
 
 @pytest.fixture(name="file", autouse=True)
@@ -43,12 +52,33 @@ def test_every_source_and_the_call_may_be_asked_for(file: Path) -> None:
     assert found.subnet_mappings[0].new.type == "SUBNETSET"
 
 
-def test_the_page_that_explains_it_shows_settings_that_are_valid(file: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "registration.md").read_text(encoding="utf-8")
-    file.write_text(page.partition("```yaml\n")[2].partition("```")[0])
-    found = settings.load().registration
-    assert (found.sources, found.mode) == (("kubernetes", "vcenter"), "trigger")
-    assert [str(one.current) for one in found.subnet_mappings] == ["Subnet subnet-prod-a", "the default SubnetSet"]
+def test_the_page_that_explains_it_shows_all_settings_and_they_are_valid(file: Path) -> None:
+    file.write_text(shown())
+    found = settings.load()
+    assert (found.registration.sources, found.registration.mode) == (("kubernetes", "vcenter", "engine"), "trigger")
+    mapped = [str(one.current) for one in found.registration.subnet_mappings]
+    assert mapped == ["Subnet subnet-prod-a", "the default SubnetSet"]
+    assert set(found.registration.model_fields_set) == set(RegistrationSettings.model_fields)
+
+
+def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
+    chart = yaml.safe_load((ROOT / "charts" / "velero-values.yaml").read_text(encoding="utf-8"))
+    (sidecar,) = [one for one in chart["initContainers"] if one["name"] == "velero-plugin-for-vmservice"]
+    places = {one["name"]: one["mountPath"] for one in sidecar["volumeMounts"]}
+    mounted = {
+        f"{places[volume['name']]}/{item['path']}"
+        for volume in chart["extraVolumes"]
+        for source in volume.get("projected", {}).get("sources", ())
+        for item in source.get("secret", {}).get("items", ())
+    }
+    file.write_text(shown())
+    found = settings.load()
+    assert found.vcenter is not None
+    assert found.engine is not None
+    named = [found.vcenter.password_file, found.vcenter.ca_file]
+    named += [found.engine.ca_file, found.engine.certificate_file, found.engine.key_file]
+    assert {str(one) for one in named} == mounted
+    assert places["vmservice-settings"] == "/etc/velero-vmservice"
 
 
 def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,14 @@ def test_no_source_that_answers_is_no_error(scene: Scene) -> None:
     assert "the API server is away" in ran.out
 
 
+def test_a_restore_that_waits_for_no_machine_is_ready(command: CommandLine) -> None:
+    world = World()
+    world.back_up(vm("web-1"), service("front", WEB))
+    command.connects_to(world.start)
+    ran = command("registration", "status", "nightly")
+    assert (ran.code, ran.lines) == (0, ["0 of 0 machines are ready"])
+
+
 def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
     scene.world.cluster.seed(vsphere_namespace("dr"), restore(namespaceMapping={NAMESPACE: "dr"}))
     scene.come_back("web-1", namespace="dr")
