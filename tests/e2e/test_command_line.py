@@ -95,3 +95,33 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
     assert run(scene, "report", space, "-o", "html").startswith("<!doctype html>")
     again = run(scene, "restore", "--resume", space)
     assert "was there already, as captured" in again
+
+
+def test_status_shows_each_machine_until_all_are_registered(scene: Scene, space: str) -> None:
+    application = machines.two_tier("shop", namespace=space)
+    scene.deploy(application)
+    point = scene.supervisor.back_up(space)
+    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.supervisor.lose(space)
+    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=10s")
+
+    lost = json.loads(run(scene, "registration", "status", space, "-o", "json", exits=(2,)))
+    assert {one["name"]: one["state"] for one in lost["machines"]} == dict.fromkeys(application.machine_names, "absent")
+    assert (lost["ready"], lost["sources"]) == (0, ["kubernetes"])
+    first, *others = application.machine_names
+    scene.register(point, first, into=space)
+    wait_until(
+        lambda: f"{space}/{first}  ready" in run(scene, "registration", "status", space, "--vm", first, exits=(0, 2)),
+        60,
+        f"{first} is ready",
+    )
+    assert "absent" in run(scene, "registration", "status", "--restore", space, exits=(2,))
+    scene.register(point, *others, into=space)
+    watched = run(scene, "registration", "status", "--restore", space, "--watch", "--interval", "1")
+    assert watched.splitlines()[-1] == "3 of 3 machines are ready"
+
+
+def test_trigger_without_a_vcenter_says_what_to_set_up(scene: Scene) -> None:
+    told = run(scene, "registration", "trigger", "--restore", "any", "-n", "any", "web-1", exits=(1,))
+    assert "no vCenter is set up: set vcenter.server" in told
+    assert "Traceback" not in told
