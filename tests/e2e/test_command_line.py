@@ -14,14 +14,16 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
 
-def run(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> str:
+def run(scene: Scene, *arguments: str, exits: Collection[int] = (0,), settings: Path | None = None) -> str:
     """Run a command as an administrator would, with the sidecar's own environment; return what it prints."""
     environment = {
         **os.environ,
         "KUBECONFIG": str(scene.cluster.kubeconfig),
         "VMSERVICE_VELERO_NAMESPACE": scene.server.namespace,
+        **({"VMSERVICE_SETTINGS": str(settings)} if settings else {}),
     }
     command = [sys.executable, "-m", "velero_vmservice.cli", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
