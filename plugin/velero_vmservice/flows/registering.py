@@ -144,16 +144,23 @@ def _may_be_called_for(name: str, answers: Iterable[Answer]) -> bool:
 
 
 def _with_call(name: str, told: Registration, answers: Collection[Answer], called: Answer) -> Registration:
-    """Return what all say, our own call included.
+    """Return what all say, our own call included."""
+    if called.found is None:
+        return combine([name], [*answers, called])[name]
+    ours = called.found[name]
+    if told.state is State.READY or _called_anew(told, ours):
+        return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
+    heard = [_overruled(one, name, ours.state) if one.source == vcenter_registration.NAME else one for one in answers]
+    return combine([name], [*heard, called])[name]
 
-    A machine that is ready by now is ready, however the call ended: a person may have registered it.
-    """
-    if called.found is not None and told.state is State.READY:
-        return replace(told, notes=tuple(dict.fromkeys((*told.notes, *called.found[name].notes))))
-    if called.found is not None:
-        said = called.found[name].state
-        answers = [_overruled(one, name, said) if one.source == vcenter_registration.NAME else one for one in answers]
-    return combine([name], [*answers, called])[name]
+
+def _called_anew(told: Registration, ours: Registration) -> bool:
+    """Say whether RegisterVM is at work though our own call has failed: a person has put it right and called."""
+    return (
+        ours.state is State.FAILED
+        and told.state is State.REGISTERING
+        and vcenter_registration.NAME in told.source.split(", ")
+    )
 
 
 def _overruled(vcenter: Answer, name: str, called: State) -> Answer:

@@ -220,7 +220,12 @@ def test_a_machine_that_a_person_registers_after_a_failure_goes_on(world: World)
     one(world, operation)
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
     assert "blocked" in one(world, operation).description
+    world.clock.advance(1)
     by_hand = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    seen = one(world, operation).description
+    if "vcenter" in world.settings.registration.sources:
+        assert seen.startswith(f"waiting: web-1: registering: RegisterVM task {by_hand} of vm-1")
+    assert calls(world) == ["vm-1", "vm-1"]
     world.vsphere.vcenter.set_task(by_hand, TaskState.SUCCEEDED)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
     assert world.finish([operation])[operation].error == ""
