@@ -12,11 +12,11 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import requests
-from pyVim.task import WaitForTask
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from tests.e2e.build import binary
 from tests.e2e.processes import Process, free_ports
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REGISTER_TASK = "com.vmware.wcp.vmservice.registervm"
 _SIMULATED_CALL = "com.vmware.govmomi.simulator.test"
 _VERSION = "vim.version.v8_0_3_0"
+_OVER = ("success", "error")
 REGISTER_EVENT = "com.vmware.wcp.RegisterVM"
 
 
@@ -191,8 +192,11 @@ class VCenterSimulator:
         return found or parent.CreateFolder(name)
 
     def _done(self, task: vim.Task) -> Any:
-        WaitForTask(task)
-        return task.info.result
+        """Wait for a task; pyVim's own way does not understand the names of the simulator's."""
+        info = wait_until(lambda: task.info if task.info.state in _OVER else None, 30, f"{task._GetMoId()} ends")
+        if info.error is not None:
+            raise info.error
+        return info.result
 
     def _answers(self) -> bool:
         try:
