@@ -46,7 +46,9 @@ def back_up(vcenter: VCenter, *folders: str) -> RestorePoint:
     return RestorePoint(machines=tuple(m for m in vcenter.machines() if not folders or m.folder in folders))
 
 
-def restore(vcenter: VCenter, saved: VsphereMachine, *, folder: str = "", in_place: bool = False) -> VsphereMachine:
+def restore(
+    vcenter: VCenter, saved: VsphereMachine, *, folder: str = "", in_place: bool = False, **known: str
+) -> VsphereMachine:
     """Bring a machine back, powered off, its disks plain files again; `in_place` overwrites the one that is there.
 
     Args:
@@ -54,6 +56,7 @@ def restore(vcenter: VCenter, saved: VsphereMachine, *, folder: str = "", in_pla
         saved: From a restore point.
         folder: The namespace's folder to restore into; the original one by default.
         in_place: Keep the existing machine's identity. Raises LookupError if there is none.
+        known: What the vCenter does not choose itself, such as the `moid` it has in another one.
     """
     disks = tuple(replace(disk, fcd=False) for disk in saved.disks)
     if in_place:
@@ -68,6 +71,7 @@ def restore(vcenter: VCenter, saved: VsphereMachine, *, folder: str = "", in_pla
         instance_uuid=saved.instance_uuid,
         disks=disks,
         extra_config=saved.extra_config,
+        **known,
     )
 
 

@@ -58,16 +58,16 @@ class VCenter:
         self._machines: dict[str, VsphereMachine] = {}
 
     def add(self, name: str, *, folder: str, bios_uuid: str, instance_uuid: str, **known: Any) -> VsphereMachine:
-        """Register a machine under a new managed object id; zone, host and address are this vCenter's choice."""
+        """Register a machine under a new managed object id; that, zone, host and address are this vCenter's choice."""
         with self._lock:
             number = next(self._counter)
             machine = VsphereMachine(
-                moid=f"vm-{1000 + number}",
                 name=name,
                 folder=folder,
                 bios_uuid=bios_uuid,
                 instance_uuid=instance_uuid,
                 **{
+                    "moid": f"vm-{1000 + number}",
                     "zone": self._zones[number % len(self._zones)],
                     "node": f"esx-{number % 4 + 1}.example.com",
                     "ip4": f"{self._subnet}.{number % 250 + 1}",
