@@ -14,6 +14,7 @@ from velero_vmservice.adapters.tcp import SocketProbe
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
+from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
 from velero_vmservice.flows.leave import LeaveAction
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
 from velero_vmservice.flows.planning import Planning
@@ -182,4 +183,9 @@ def _registering(
         )
     if engine and "engine" in settings.registration.sources:
         asked.append(engine)
-    return Registering(cluster=cluster, clock=clock, others=RegistrationSources(asked, clock=clock), trigger=trigger)
+    return Registering(
+        kubernetes=KubernetesRegistration(cluster=cluster, clock=clock),
+        clock=clock,
+        others=RegistrationSources(asked, clock=clock),
+        trigger=trigger,
+    )

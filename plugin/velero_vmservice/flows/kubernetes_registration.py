@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from velero_vmservice.core.manifest import Kind
+    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.registration import Registration, State, Wanted
 
@@ -58,8 +59,12 @@ class KubernetesRegistration:
         """
         if not machines:
             return {}
-        observed = observe.look_at_machines(self._cluster, self._clock, namespace)
+        return self.read(observe.look_at_machines(self._cluster, self._clock, namespace), machines)
+
+    def read(self, observed: Observation, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+        """Return what a look at a namespace that somebody has made already says of each machine."""
         found = kubernetes_registration.registrations(observed, machines)
+        namespace = observed.namespace
         with self._lock:
             for kind, words in observed.unseen.items():
                 if (namespace, kind) not in self._told:

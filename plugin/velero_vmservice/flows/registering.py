@@ -10,7 +10,6 @@ from velero_vmservice.core import kubernetes_registration, preflight_register, t
 from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.registration import State, Wanted
-from velero_vmservice.flows import observe
 from velero_vmservice.flows.trigger import ForRestore
 from velero_vmservice.flows.turns import Turns
 
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
-    from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Registration
+    from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
     from velero_vmservice.flows.registration_sources import RegistrationSources
     from velero_vmservice.flows.trigger import Trigger
 
@@ -42,10 +42,14 @@ class Registering:
     """One look's answer for each machine, from Kubernetes, the other sources and RegisterVM's own course."""
 
     def __init__(
-        self, *, cluster: Cluster, clock: Clock, others: RegistrationSources, trigger: Trigger | None = None
+        self,
+        *,
+        kubernetes: KubernetesRegistration,
+        clock: Clock,
+        others: RegistrationSources,
+        trigger: Trigger | None = None,
     ) -> None:
-        self._cluster = cluster
-        self._clock = clock
+        self._kubernetes = kubernetes
         self._others = others
         self._turns = Turns(clock)
         self.trigger = trigger
@@ -53,7 +57,7 @@ class Registering:
     @property
     def sources(self) -> tuple[str, ...]:
         """Return the names of all that are asked."""
-        return (kubernetes_registration.NAME, *self._others.names)
+        return (self._kubernetes.name, *self._others.names)
 
     def ask(
         self, run: RestoreRun, observed: Observation, subjects: Iterable[Subject], *, until: float = float("inf")
@@ -67,9 +71,9 @@ class Registering:
         if not self._others.names and triggering is None:
             return {}
         machines = wanted(subjects)
-        own = kubernetes_registration.registrations(observed, machines)
+        own = self._kubernetes.read(observed, machines)
         others = self._others.answers(observed.namespace, machines, until=until)
-        answers = [Answer(source=kubernetes_registration.NAME, found=own), *others]
+        answers = [Answer(source=self._kubernetes.name, found=own), *others]
         told = combine([one.name for one in machines], answers)
         if triggering is None or not machines:
             return told
@@ -95,12 +99,9 @@ class Registering:
     def _look(self, namespace: str, machines: Collection[Wanted]) -> list[Answer]:
         others = self._others.answers(namespace, machines)
         try:
-            observed = observe.look_at_machines(self._cluster, self._clock, namespace)
+            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines))
         except VmServiceError as error:
-            own = Answer(source=kubernetes_registration.NAME, problem=str(error))
-        else:
-            found = kubernetes_registration.registrations(observed, machines)
-            own = Answer(source=kubernetes_registration.NAME, found=found)
+            own = Answer(source=self._kubernetes.name, problem=str(error))
         return [own, *others]
 
     def _advance(

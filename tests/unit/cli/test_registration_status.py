@@ -71,8 +71,8 @@ def test_every_machine_is_one_line_what_is_missing_first(scene: Scene) -> None:
     scene.come_back("web-1")
     ran = scene.status("nightly")
     assert ran.lines == [
-        "shop/web-2  absent  -  -  kubernetes  not registered yet",
-        "shop/web-1  ready   -  -  kubernetes  registered by a restore to new",
+        "shop/web-2  absent  -  2026-03-01T12:00:00Z  kubernetes  not registered yet",
+        "shop/web-1  ready   -  2026-03-01T12:00:00Z  kubernetes  registered by a restore to new",
         "1 of 2 machines are ready",
     ]
     assert ran.code == 2
@@ -214,6 +214,16 @@ def test_watching_ends_when_all_are_ready_and_says_only_news(scene: Scene) -> No
         ["shop/web-1", "ready"],
     ]
     assert scene.world.clock.monotonic() == 90
+
+
+def test_watching_tells_since_when_each_machine_is_as_it_is(scene: Scene) -> None:
+    scene.passing(lambda: None, partial(scene.come_back, "web-2"))
+    ran = scene.status("nightly", "--watch", "-o", "json", "--interval", "30")
+    looks = [{one["name"]: one["since"] for one in json.loads(line)["machines"]} for line in ran.lines]
+    assert looks == [
+        {"web-1": "2026-03-01T12:00:00Z", "web-2": "2026-03-01T12:00:00Z"},
+        {"web-1": "2026-03-01T12:00:00Z", "web-2": "2026-03-01T12:01:00Z"},
+    ]
 
 
 def test_watching_as_json_is_one_document_a_line_for_each_change(scene: Scene) -> None:
