@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.look import Look
 from velero_vmservice.core.registration import State, Wanted
 
 if TYPE_CHECKING:
@@ -123,6 +124,14 @@ class RegistrationContract:
             assert {one.state for one in found.values()} == {scene.settled}
 
         assert counts[0] == counts[1] > 0
+
+    def test_what_the_round_has_seen_already_changes_no_answer(self, scene: Scene) -> None:
+        scene.register("web-1")
+        scene.begin("web-2")
+        machines, look = [wanted("web-1"), wanted("web-2")], Look()
+        alone = scene.source.observe(scene.namespace, machines)
+        for _ in range(2):  # the first looks, the second takes what the first has seen
+            assert scene.source.observe(scene.namespace, machines, look) == alone
 
     def test_asking_for_nobody_asks_nobody(self, scene: Scene) -> None:
         before = scene.requests()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.test_command_line import run
 from tests.supervisor import machines
-from velero_vmservice.flows.supervisor_view import FOLDER_ANNOTATION
+from velero_vmservice.core.observation import FOLDER_ANNOTATION
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -77,7 +77,7 @@ class VCenterScene:
         self.inventory, self.calls = self.connected.inventory, self.connected.register_vm
         self.supervisor = SUPERVISOR
         self.source = VCenterRegistration(
-            inventory=self.inventory, clock=self.clock, supervisor=lambda _: self.supervisor
+            inventory=self.inventory, clock=self.clock, supervisor=lambda *_: self.supervisor
         )
         self._moids: dict[str, str] = {}
         self._tasks: dict[str, Any] = {}

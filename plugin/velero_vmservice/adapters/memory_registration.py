@@ -16,6 +16,7 @@ from velero_vmservice.core.registration import Registration, State
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from velero_vmservice.core.look import Look
     from velero_vmservice.core.registration import Wanted
 
 
@@ -45,8 +46,11 @@ class MemoryRegistration:
         """Return the name that it was made with."""
         return self._name
 
-    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+    def observe(
+        self, namespace: str, machines: Collection[Wanted], look: Look | None = None
+    ) -> Mapping[str, Registration]:
         """Return what was told of each machine; see the port."""
+        del look
         if not machines:
             return {}
         self.calls("observe", namespace)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.errors import VmServiceError
+    from velero_vmservice.core.look import Look
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.engine_settings import EngineSettings
@@ -81,12 +82,15 @@ class RegistrationEngine:
     def name(self) -> str:
         return NAME
 
-    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+    def observe(
+        self, namespace: str, machines: Collection[Wanted], look: Look | None = None
+    ) -> Mapping[str, Registration]:
         """Ask for all machines, a thousand per call; see the port.
 
         All calls of a look share one deadline, that of the settings. One that fails fails the look: half an answer
         could be taken for the whole.
         """
+        del look  # an engine looks for itself
         wanted = tuple({machine.name: machine for machine in machines}.values())
         if not wanted:
             return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core.disk_registration import DiskRegistration, read_disk_registration
 from velero_vmservice.core.manifest import (
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Kind, ObjectRef
 
+FOLDER_ANNOTATION: Final = "vmware-system-vm-folder"
+"""On a vSphere Namespace: the managed object id of its folder."""
+
 OBSERVED_KINDS = (
     CNS_REGISTER_VOLUME,
     VIRTUAL_MACHINE_GROUP,
@@ -44,6 +47,8 @@ class Observation:
     at: float
     """Monotonic seconds."""
     vsphere_namespace: bool = True
+    folder: str = ""
+    """Managed object id of the namespace's folder in vCenter; '' if nothing tells."""
     machines: Mapping[str, Machine] = field(default_factory=dict)
     volumes: Volumes = field(default_factory=Volumes)
     disks: Mapping[str, DiskRegistration] = field(default_factory=dict)
@@ -95,6 +100,7 @@ def observe(
         namespace=name,
         at=at,
         vsphere_namespace=NAMESPACE in without or (namespace is not None and is_vsphere_namespace(namespace)),
+        folder=folder(namespace) if namespace is not None else "",
         machines={machine.name: machine for machine in machines},
         volumes=Volumes(
             phases=dict(claims),
@@ -114,6 +120,11 @@ def observe(
 def claim_phase(claim: Manifest) -> tuple[str, str]:
     """Return a claim's name and phase."""
     return claim.name, str(claim.status.get("phase", ""))
+
+
+def folder(namespace: Manifest) -> str:
+    """Return the managed object id of a vSphere Namespace's folder, or ''."""
+    return namespace.annotations.get(FOLDER_ANNOTATION, "")
 
 
 def is_vsphere_namespace(namespace: Manifest) -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from velero_vmservice.core.look import Look
     from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
     from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.registration import Registration, Wanted
@@ -148,8 +149,13 @@ class RegistrationSource(Protocol):
     def name(self) -> str:
         """Return the source's name as the settings spell it."""
 
-    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+    def observe(
+        self, namespace: str, machines: Collection[Wanted], look: Look | None = None
+    ) -> Mapping[str, Registration]:
         """Return what is known of each machine by name, in a bounded number of requests however many are asked for.
+
+        `look` is what this round has seen of the namespace: a source that needs it does not look there again, and one
+        that looks leaves there what others may need.
 
         MUST answer for every machine, `State.UNKNOWN` included. Raises `Unavailable` while the source is away or
         slow, `Forbidden` when it denies, `InvalidSettings` when it is set up wrongly; never answers from a stale look.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
+    from velero_vmservice.core.look import Look
     from velero_vmservice.core.manifest import Kind
-    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.registration import Registration, State, Wanted
 
@@ -32,8 +32,8 @@ REMEMBERED_SECONDS: Final = 24 * 3600.0
 class KubernetesRegistration:
     """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many machines.
 
-    What it remembers is when it first saw a state, for the states whose beginning no object tells; a new process
-    begins anew with that.
+    Where the round has looked already it asks nobody. What it remembers is when it first saw a state, for the states
+    whose beginning no object tells; a new process begins anew with that.
     """
 
     def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
@@ -52,19 +52,21 @@ class KubernetesRegistration:
         """Return `kubernetes`."""
         return kubernetes_registration.NAME
 
-    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+    def observe(
+        self, namespace: str, machines: Collection[Wanted], look: Look | None = None
+    ) -> Mapping[str, Registration]:
         """Return what one look at the namespace says of each machine; see the port.
 
         What the cluster lacks or forbids is told in the notes of the machines it matters to, and logged once.
         """
         if not machines:
             return {}
-        return self.read(observe.look_at_machines(self._cluster, self._clock, namespace), machines)
-
-    def read(self, observed: Observation, machines: Collection[Wanted]) -> Mapping[str, Registration]:
-        """Return what a look at a namespace that somebody has made already says of each machine."""
+        observed = look.observed if look else None
+        if observed is None:
+            observed = observe.look_at_machines(self._cluster, self._clock, namespace)
+            if look is not None:
+                look.observed = observed
         found = kubernetes_registration.registrations(observed, machines)
-        namespace = observed.namespace
         with self._lock:
             for kind, words in observed.unseen.items():
                 if (namespace, kind) not in self._told:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core import kubernetes_registration, preflight_register, trigger_words, vcenter_registration
 from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.look import Look
 from velero_vmservice.core.registration import State, Wanted
 from velero_vmservice.flows.trigger import ForRestore
 from velero_vmservice.flows.turns import Turns
@@ -71,8 +72,9 @@ class Registering:
         if not self._others.names and triggering is None:
             return {}
         machines = wanted(subjects)
-        own = self._kubernetes.read(observed, machines)
-        others = self._others.answers(observed.namespace, machines, until=until)
+        look = Look(observed=observed)
+        own = self._kubernetes.observe(observed.namespace, machines, look)
+        others = self._others.answers(observed.namespace, machines, look, until=until)
         answers = [Answer(source=self._kubernetes.name, found=own), *others]
         told = combine([one.name for one in machines], answers)
         if triggering is None or not machines:
@@ -97,12 +99,12 @@ class Registering:
         }
 
     def _look(self, namespace: str, machines: Collection[Wanted]) -> list[Answer]:
-        others = self._others.answers(namespace, machines)
+        look = Look()
         try:
-            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines))
+            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines, look))
         except VmServiceError as error:
             own = Answer(source=self._kubernetes.name, problem=str(error))
-        return [own, *others]
+        return [own, *self._others.answers(namespace, machines, look)]
 
     def _advance(
         self,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from velero_vmservice.core.combine import Answer
+    from velero_vmservice.core.look import Look
     from velero_vmservice.core.ports import Clock, RegistrationSource
     from velero_vmservice.core.registration import Registration, Wanted
 
@@ -32,14 +33,21 @@ class RegistrationSources:
         """Return one answer for each machine, by name; each source is asked once."""
         return combine([one.name for one in machines], self.answers(namespace, machines))
 
-    def answers(self, namespace: str, machines: Collection[Wanted], *, until: float = float("inf")) -> list[Answer]:
+    def answers(
+        self,
+        namespace: str,
+        machines: Collection[Wanted],
+        look: Look | None = None,
+        *,
+        until: float = float("inf"),
+    ) -> list[Answer]:
         """Return what each source says, or why it could not be asked; nobody is asked about nobody.
 
-        After `until` no other source is begun with.
+        `look` is what this round has seen already, as for one source. After `until` no other source is begun with.
         """
         if not machines:
             return []
         return [
-            self._turns.ask(one.name, namespace, partial(one.observe, namespace, machines), until=until)
+            self._turns.ask(one.name, namespace, partial(one.observe, namespace, machines, look), until=until)
             for one in self._sources
         ]

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from velero_vmservice.core.errors import NotFound, VmServiceError
 from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import NAMESPACE, SUBNET_SET, VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.core.observation import folder
 from velero_vmservice.core.vsphere_machine import Registered, SupervisorView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from velero_vmservice.core.generation import Told
+    from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.ports import Cluster
-
-FOLDER_ANNOTATION: Final = "vmware-system-vm-folder"
-"""On a vSphere Namespace: the managed object id of its folder."""
 
 
 class SupervisorViews:
-    """Looks at a namespace for the sake of vCenter's answers: one GET and one LIST."""
+    """Looks at a namespace for the sake of vCenter's answers: one GET and one LIST, or none where it was observed."""
 
     def __init__(self, *, cluster: Cluster, generation: Callable[[], Told]) -> None:
         self._cluster = cluster
         self._generation = generation
 
-    def look(self, namespace: str) -> SupervisorView:
-        """Return what is known; never raises, for vCenter's answers are worth having without it."""
+    def look(self, namespace: str, observed: Observation | None = None) -> SupervisorView:
+        """Return what is known; never raises, for vCenter's answers are worth having without it.
+
+        `observed` is a look at the namespace that somebody has made already.
+        """
         try:
             told = self._generation().generation
         except VmServiceError:
             told = Generation.UNKNOWN
+        if observed is not None:
+            return SupervisorView(
+                generation=told,
+                folders=(observed.folder,) if observed.folder else (),
+                machines={name: _registered(one) for name, one in observed.machines.items()},
+            )
         return SupervisorView(generation=told, folders=self._folders(namespace), machines=self._machines(namespace))
 
     def vpc(self, namespace: str) -> bool | None:
@@ -52,20 +61,21 @@ class SupervisorViews:
             found = self._cluster.get(ObjectRef(NAMESPACE, "", namespace))
         except VmServiceError:
             return ()
-        folder = found.annotations.get(FOLDER_ANNOTATION, "")
-        return (folder,) if folder else ()
+        return (told,) if (told := folder(found)) else ()
 
     def _machines(self, namespace: str) -> dict[str, Registered] | None:
         try:
-            return dict(self._cluster.read_all(VIRTUAL_MACHINE, namespace, _registered))
+            return dict(self._cluster.read_all(VIRTUAL_MACHINE, namespace, _named))
         except NotFound:
             return {}
         except VmServiceError:
             return None
 
 
-def _registered(vm: Manifest) -> tuple[str, Registered]:
+def _named(vm: Manifest) -> tuple[str, Registered]:
     machine = read_machine(vm)
-    return machine.name, Registered(
-        unique_id=machine.unique_id, backup_version=machine.backup_version, reverting=machine.reverting
-    )
+    return machine.name, _registered(machine)
+
+
+def _registered(machine: Machine) -> Registered:
+    return Registered(unique_id=machine.unique_id, backup_version=machine.backup_version, reverting=machine.reverting)

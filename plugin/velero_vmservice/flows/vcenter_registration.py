@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
+    from velero_vmservice.core.look import Look
+    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.ports import Clock, VsphereInventory
     from velero_vmservice.core.registration import Registration, Wanted
     from velero_vmservice.core.vsphere_machine import VsphereMachine
@@ -36,7 +38,7 @@ class VCenterRegistration:
         *,
         inventory: VsphereInventory,
         clock: Clock,
-        supervisor: Callable[[str], SupervisorView] = lambda _: SupervisorView(),
+        supervisor: Callable[[str, Observation | None], SupervisorView] = lambda *_: SupervisorView(),
     ) -> None:
         self._inventory = inventory
         self._clock = clock
@@ -51,11 +53,13 @@ class VCenterRegistration:
         """Return `vcenter`."""
         return vcenter_registration.NAME
 
-    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
+    def observe(
+        self, namespace: str, machines: Collection[Wanted], look: Look | None = None
+    ) -> Mapping[str, Registration]:
         """Return what one look at the namespace's folder says of each machine; see the port."""
         if not machines:
             return {}
-        supervisor = self._supervisor(namespace)
+        supervisor = self._supervisor(namespace, look.observed if look else None)
         found = self._inventory.look(namespace, machines, folders=supervisor.folders)
         seen = [self._dated(one) for one in found]
         return vcenter_registration.registrations(namespace, machines, seen, supervisor)

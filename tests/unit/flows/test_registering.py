@@ -25,6 +25,17 @@ def test_looking_asks_every_source_once_and_calls_nobody() -> None:
     assert world.vsphere.vcenter.calls.counts["call"] == 0
 
 
+def test_looking_asks_kubernetes_once_for_all_sources() -> None:
+    world = World(sources=["vcenter"])
+    world.cluster.calls.made.clear()
+    world.app.registering.look(NAMESPACE, WEB)
+    assert [subject for method, subject in world.cluster.calls.made if method == "list"] == [
+        "VirtualMachine shop",
+        "PersistentVolumeClaim shop",
+        "CnsRegisterVolume shop",
+    ]
+
+
 def test_who_looks_hears_of_a_cluster_that_denies_and_gets_what_the_others_know() -> None:
     world = World(sources=["engine"])
     world.cluster.calls.fail("list", Forbidden("machines are denied"), on="VirtualMachine shop")

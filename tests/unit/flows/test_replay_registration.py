@@ -187,6 +187,22 @@ def test_a_machine_that_vadp_still_restores_keeps_its_gate_shut_though_kubernete
     assert world.finish([operation])[operation].error == ""
 
 
+def test_vcenter_is_asked_on_what_the_round_has_observed() -> None:
+    """One LIST of each kind, and the folder from the same GET of the namespace."""
+    world = World(sources=["vcenter"])
+    operation = lost(world)
+    restored(world)
+    one(world, operation)
+    world.cluster.calls.made.clear()
+    world.clock.advance(10)
+    assert "machine vm-7 is restored" in world.poll(operation).description
+    listed = [subject for method, subject in world.cluster.calls.made if method == "list"]
+    asked_for = [subject for subject in listed if subject.endswith(" shop")]
+    assert "VirtualMachine shop" in asked_for
+    assert len(set(asked_for)) == len(asked_for)
+    assert world.cluster.calls.made.count(("get", "Namespace shop")) == 1
+
+
 def test_where_a_missing_machine_is_instead_is_told() -> None:
     world = World(sources=["vcenter"])
     operation = lost(world)

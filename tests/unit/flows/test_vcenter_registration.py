@@ -19,6 +19,7 @@ from velero_vmservice.core.manifest import SUBNET_SET
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, TaskState, VsphereMachine
+from velero_vmservice.flows.observe import look_at_machines
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
 
@@ -43,7 +44,7 @@ class MemoryScene:
         self.clock = SettableClock()
         self.vcenter = MemoryVCenter(clock=self.clock)
         view = SupervisorView(generation=Generation.VCF_9, machines={})
-        self.source = VCenterRegistration(inventory=self.vcenter, clock=self.clock, supervisor=lambda _: view)
+        self.source = VCenterRegistration(inventory=self.vcenter, clock=self.clock, supervisor=lambda *_: view)
 
     def restore(self, name: str, **known: Any) -> str:
         moid = f"vm-{name}"
@@ -156,6 +157,15 @@ def test_the_supervisor_tells_folder_and_machines(cluster: MemoryCluster) -> Non
         folders=("group-v1",),
         machines={"web-1": Registered(unique_id="vm-web-1", backup_version="7")},
     )
+
+
+def test_what_was_observed_is_not_looked_at_again(cluster: MemoryCluster) -> None:
+    cluster.seed(vm("web-1", meta={"annotations": {"vmoperator.vmware.com/backup-version": "7"}}))
+    told = views(cluster).look(NAMESPACE)
+    observed = look_at_machines(cluster, SettableClock(), NAMESPACE)
+    cluster.calls.made.clear()
+    assert views(cluster).look(NAMESPACE, observed) == told
+    assert cluster.calls.made == []
 
 
 def test_what_the_supervisor_does_not_tell_is_unknown(cluster: MemoryCluster) -> None:
