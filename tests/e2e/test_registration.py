@@ -18,7 +18,7 @@ from tests.supervisor import machines
 from tests.supervisor.machines import Application
 from tests.supervisor.register_steps import Failure
 from tests.waiting import wait_until
-from velero_vmservice.core.registration_errors import explain
+from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 
 if TYPE_CHECKING:
@@ -173,6 +173,21 @@ def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(si
         assert words in described
     assert len(site.called_for(space)) == len(failures)
     assert site.scene.names(SERVICES, space) == set()
+
+
+def test_a_machine_that_is_in_its_desired_state_already_ends_completed(site: Site, space: str) -> None:
+    """Somebody registers each machine a moment before RegisterVM is called for it: the guide's error that is none."""
+    shop = site.lost(_shop(space))
+    moids = site.restore(shop)
+    site.wcp.in_desired_state.update(moids.values())
+    site.scene.server.cli("restore", "create", space, f"--from-backup={space}")
+
+    assert_restored(shop, space)
+    assert site.called_for(space) == sorted(moids.values())
+    records = site.records(space)
+    assert [(one["outcome"], explain(one["message"]).code) for one in records] == [
+        ("succeeded", IN_DESIRED_STATE) for _ in MACHINES
+    ]
 
 
 @on_newest

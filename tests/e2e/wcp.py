@@ -1,8 +1,8 @@
 """vCenter with its WCP, as the plugin sees both: the simulator behind a door at which RegisterVM is answered.
 
 Everything is passed on to the simulator but RegisterVM: its task is one of the simulator's, and its work is done on
-the Supervisor by the player. A test may hold a task at 80 %, let it fail, and do something the moment a request comes
-or before its answer goes.
+the Supervisor by the player. A test may hold a task at 80 %, let it fail, have a machine registered by somebody else
+just before the call, and do something the moment a request comes or before its answer goes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Wcp:
         self.calls: list[tuple[str, str]] = []
         self.faults: dict[str, Failure] = {}
         """What the tasks of machines fail with, by name."""
+        self.in_desired_state: set[str] = set()
+        """Machines that somebody registers a moment before RegisterVM is called for them, by managed object id."""
         self.volumes = threading.Event()
         """Tasks go beyond 80 % only while it is set."""
         self.volumes.set()
@@ -101,17 +103,20 @@ class Wcp:
         threading.Thread(target=self._play, args=(task, work), daemon=True).start()
         return f"{task._GetMoId()}:simulated"
 
-    def answer(self, path: str, body: bytes) -> str | None:
-        """Return the answer to RegisterVM; None for any other request."""
+    def answer(self, path: str, body: bytes) -> tuple[int, str] | None:
+        """Return status and body of the answer to RegisterVM; None for any other request."""
         if path == LOGIN:
             self.at_login()
         if not (asked := _REGISTER.fullmatch(path)):
             return None
         moid = json.loads(body)["vm"]
         self.calls.append((asked[1], moid))
+        if moid in self.in_desired_state:
+            self._supervisor.wcp.register(moid, namespace=asked[1]).finish()
+            return 400, json.dumps({"error_type": "ALREADY_IN_DESIRED_STATE", "messages": []})
         task = self.register(asked[1], moid)
         self.before_answer()
-        return json.dumps(task)
+        return 200, json.dumps(task)
 
     def forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """Pass a request on to the simulator."""
@@ -141,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         answer = self.wcp.answer(self.path, body)
         if answer is not None:
-            status, headers, content = 200, [("Content-Type", "application/json")], answer.encode()
+            status, headers, content = answer[0], [("Content-Type", "application/json")], answer[1].encode()
         else:
             status, headers, content = self.wcp.forward(self, body)
         self.send_response(status)
