@@ -36,6 +36,7 @@ from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.target import Target
 from velero_vmservice.flows.trigger import Trigger
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
+from velero_vmservice.flows.vsphere_looks import VsphereLooks
 from velero_vmservice.flows.withhold import WithholdAction
 from velero_vmservice.report import html
 from velero_vmservice.rpc.server import ActionTable
@@ -169,13 +170,14 @@ def _registering(
     trigger = None
     if vsphere:
         views = SupervisorViews(cluster=cluster, generation=target.generation)
+        looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
         if "vcenter" in settings.registration.sources:
-            asked.append(VCenterRegistration(inventory=vsphere.inventory, clock=clock, supervisor=views.look))
+            asked.append(VCenterRegistration(looks=looks, clock=clock))
         trigger = Trigger(
             cluster=cluster,
             clock=clock,
             attempts=Attempts(cluster=cluster, velero_namespace=settings.velero_namespace),
-            inventory=vsphere.inventory,
+            looks=looks,
             register=vsphere.register_vm,
             supervisor=views,
             policy=settings.registration,

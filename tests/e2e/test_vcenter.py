@@ -30,6 +30,7 @@ from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.trigger import ForRestore, Trigger
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
+from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +77,8 @@ class VCenterScene:
         self.connected = adapter.connect(self.settings, clock=self.clock)
         self.inventory, self.calls = self.connected.inventory, self.connected.register_vm
         self.supervisor = SUPERVISOR
-        self.source = VCenterRegistration(
-            inventory=self.inventory, clock=self.clock, supervisor=lambda *_: self.supervisor
-        )
+        looks = VsphereLooks(inventory=self.inventory, supervisor=lambda *_: self.supervisor)
+        self.source = VCenterRegistration(looks=looks, clock=self.clock)
         self._moids: dict[str, str] = {}
         self._tasks: dict[str, Any] = {}
         vcenter.folder(self.namespace)
@@ -340,13 +340,14 @@ def test_a_machine_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
 
     def process(holder: str) -> Trigger:
         told = Told(generation=Generation.VCF_9, evidence="")
+        views = SupervisorViews(cluster=cluster, generation=lambda: told)
         return Trigger(
             cluster=cluster,
             clock=scene.clock,
             attempts=Attempts(cluster=cluster, velero_namespace="velero"),
-            inventory=scene.inventory,
+            looks=VsphereLooks(inventory=scene.inventory, supervisor=views.look),
             register=scene.calls,
-            supervisor=SupervisorViews(cluster=cluster, generation=lambda: told),
+            supervisor=views,
             policy=TriggerPolicy(mode="trigger"),
             holder=holder,
         )

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core.vsphere_machine import TaskState, is_same_task
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.observation import Observation
+    from velero_vmservice.core.vsphere_machine import RegisterTask, SupervisorView, VsphereMachine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VsphereLook:
+    """What vCenter has of the machines of a namespace, and what that is read against."""
+
+    supervisor: SupervisorView
+    machines: Sequence[VsphereMachine]
+    _tasks: Mapping[str, RegisterTask] = field(init=False, repr=False)
+    """The newest of each machine, by managed object id."""
+
+    def __post_init__(self) -> None:
+        tasks = {one.moid: one.task for one in self.machines if one.task is not None}
+        object.__setattr__(self, "_tasks", tasks)
+
+    def task(self, moid: str, task_id: str) -> RegisterTask | None:
+        """Return how far a machine's task is; None if this look does not tell."""
+        found = self._tasks.get(moid)
+        if found is None or found.state is TaskState.UNKNOWN or not is_same_task(found.id, task_id):
+            return None
+        return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,3 +45,7 @@ class Look:
 
     observed: Observation | None = None
     """In Kubernetes."""
+    vsphere: VsphereLook | None = None
+    """In vCenter."""
+    vsphere_problem: VmServiceError | None = None
+    """Why vCenter could not be looked into: who hangs is not waited for twice."""

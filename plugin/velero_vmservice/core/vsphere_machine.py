@@ -122,6 +122,11 @@ class SupervisorView:
     """The VirtualMachines of the namespace by name; None if nobody could tell."""
 
 
+def is_same_task(one: str, other: str) -> bool:
+    """Say whether two ids name one task: the REST API adds the vCenter's own id, as in `task-12:…`."""
+    return one.partition(":")[0] == other.partition(":")[0]
+
+
 def match(wanted: Wanted, machines: Sequence[VsphereMachine]) -> tuple[VsphereMachine, ...]:
     """Return the machines that are the wanted one by the best evidence there is, those in the folder first.
 

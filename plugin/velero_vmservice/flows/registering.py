@@ -80,8 +80,12 @@ class Registering:
         if triggering is None or not machines:
             return told
         may_call = {name for name in told if _may_be_called_for(name, answers)}
-        called = self._advance(triggering, run, observed.namespace, machines, may_call=may_call, until=until)
-        if called is None:
+        restore = ForRestore(uid=run.uid, name=run.name)
+        advance = partial(
+            triggering.advance, restore, observed.namespace, machines, look, may_call=may_call, until=until
+        )
+        called = self._turns.ask(trigger_words.NAME, observed.namespace, advance, until=until)
+        if not (called.found or called.problem):
             return told
         return told | {name: _with_call(name, told[name], answers, called) for name in called.found or told}
 
@@ -105,22 +109,6 @@ class Registering:
         except VmServiceError as error:
             own = Answer(source=self._kubernetes.name, problem=str(error))
         return [own, *self._others.answers(namespace, machines, look)]
-
-    def _advance(
-        self,
-        trigger: Trigger,
-        run: RestoreRun,
-        namespace: str,
-        machines: Collection[Wanted],
-        *,
-        may_call: Collection[str],
-        until: float,
-    ) -> Answer | None:
-        """Call and follow RegisterVM; None where there is nothing to say."""
-        restore = ForRestore(uid=run.uid, name=run.name)
-        advance = partial(trigger.advance, restore, namespace, machines, may_call=may_call, until=until)
-        told = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
-        return told if told.found or told.problem else None
 
 
 def wanted(subjects: Iterable[Subject]) -> list[Wanted]:

@@ -23,13 +23,15 @@ from velero_vmservice.core.vsphere_machine import TaskState
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from velero_vmservice.core.ports import Clock, Cluster, RegisterVm, VsphereInventory
+    from velero_vmservice.core.look import Look
+    from velero_vmservice.core.ports import Clock, Cluster, RegisterVm
     from velero_vmservice.core.preflight_register import Preflight
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.trigger_policy import TriggerPolicy
     from velero_vmservice.core.vsphere_machine import RegisterTask
     from velero_vmservice.flows.attempts import Attempts
     from velero_vmservice.flows.supervisor_view import SupervisorViews
+    from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 log = structlog.get_logger()
 
@@ -54,7 +56,7 @@ class Trigger:
         cluster: Cluster,
         clock: Clock,
         attempts: Attempts,
-        inventory: VsphereInventory,
+        looks: VsphereLooks,
         register: RegisterVm,
         supervisor: SupervisorViews,
         policy: TriggerPolicy,
@@ -64,7 +66,7 @@ class Trigger:
         self._cluster = cluster
         self._clock = clock
         self._attempts = attempts
-        self._inventory = inventory
+        self._looks = looks
         self._register = register
         self._supervisor = supervisor
         self._policy = policy
@@ -85,15 +87,17 @@ class Trigger:
         restore: ForRestore,
         namespace: str,
         machines: Collection[Wanted],
+        look: Look | None = None,
         *,
         may_call: Collection[str] | None = None,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
         """Call RegisterVM for those that may be called for and were not yet, follow the others; by name.
 
-        `may_call` names whom it may be called for, None for all: whatever is registered is left alone and only
-        followed. After `until` no more than one call is begun; whom nothing is said of is for the next round. Raises
-        `Unavailable` and `Forbidden` as cluster and vCenter answer: the next round goes on.
+        `look` is what this round has seen already; vCenter is not looked into twice. `may_call` names whom it may
+        be called for, None for all: whatever is registered is left alone and only followed. After `until` no more than
+        one call is begun; whom nothing is said of is for the next round. Raises `Unavailable` and `Forbidden` as
+        cluster and vCenter answer: the next round goes on.
         """
         if not self.enabled or not machines:
             return {}
@@ -102,9 +106,9 @@ class Trigger:
         for attempt in sorted((known[one.name] for one in machines if one.name in known), key=lambda one: not one.over):
             if told and not attempt.over and self._clock.monotonic() > until:
                 return told
-            told[attempt.vm] = self._follow(attempt)
+            told[attempt.vm] = self._follow(attempt, look)
         new = [one for one in machines if one.name not in known and (may_call is None or one.name in may_call)]
-        return told | self._begin(restore, namespace, new, number=1, until=until)
+        return told | self._begin(restore, namespace, new, look, number=1, until=until)
 
     def again(self, restore: ForRestore, namespace: str, machine: Wanted) -> Registration:
         """Make a new attempt because a person asked for it.
@@ -127,6 +131,7 @@ class Trigger:
         restore: ForRestore,
         namespace: str,
         machines: Collection[Wanted],
+        look: Look | None = None,
         *,
         number: int,
         asked: bool = False,
@@ -135,14 +140,15 @@ class Trigger:
         """Check the machines at one look, and call for those that pass; after `until` for no more than one."""
         if not machines:
             return {}
-        view = self._supervisor.look(namespace)
-        found = self._inventory.look(namespace, machines, folders=view.folders)
+        found = self._looks.look(namespace, machines, look)
         override = self._policy.subnet_mappings
         vpc = self._supervisor.vpc(namespace) if override else None
         told: dict[str, Registration] = {}
         called = False
         for one in machines:
-            checked = preflight_register.check(namespace, one, found, view, override=override, vpc=vpc, asked=asked)
+            checked = preflight_register.check(
+                namespace, one, found.machines, found.supervisor, override=override, vpc=vpc, asked=asked
+            )
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
                 told[one.name] = self._record_and_call(restore, namespace, one, checked, number)
@@ -202,12 +208,13 @@ class Trigger:
         self._remember(attempt, task=task)
         return trigger_words.progress(attempt, self._clock.now(), None, task=task)
 
-    def _follow(self, attempt: Attempt) -> Registration:
+    def _follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
         """Tell where an attempt stands, whoever made it."""
         if attempt.over:
             return self._told(attempt, _STATES.get(attempt.outcome, TaskState.UNKNOWN), attempt.message)
         if task := attempt.task or self._tasks.get(attempt.name, ""):
-            found: RegisterTask | None = self._register.task(task)
+            seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
+            found: RegisterTask | None = seen or self._register.task(task)
         else:
             found = self._register.latest(attempt.moid, attempt.recorded_at)
             if found is not None:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 from cachetools import TTLCache
 
 from velero_vmservice.core import vcenter_registration
-from velero_vmservice.core.vsphere_machine import Seen, SupervisorView
+from velero_vmservice.core.vsphere_machine import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from velero_vmservice.core.look import Look
-    from velero_vmservice.core.observation import Observation
-    from velero_vmservice.core.ports import Clock, VsphereInventory
+    from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Registration, Wanted
     from velero_vmservice.core.vsphere_machine import VsphereMachine
+    from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 REMEMBERED_MACHINES: Final = 20_000
 """Since when each is seen; twice the machines that a Supervisor is asked to hold."""
@@ -33,16 +33,9 @@ class VCenterRegistration:
     process begins anew with that.
     """
 
-    def __init__(
-        self,
-        *,
-        inventory: VsphereInventory,
-        clock: Clock,
-        supervisor: Callable[[str, Observation | None], SupervisorView] = lambda *_: SupervisorView(),
-    ) -> None:
-        self._inventory = inventory
+    def __init__(self, *, looks: VsphereLooks, clock: Clock) -> None:
+        self._looks = looks
         self._clock = clock
-        self._supervisor = supervisor
         self._lock = threading.Lock()
         self._began: TTLCache[tuple[str, bool], tuple[float, datetime]] = TTLCache(
             REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic
@@ -59,10 +52,9 @@ class VCenterRegistration:
         """Return what one look at the namespace's folder says of each machine; see the port."""
         if not machines:
             return {}
-        supervisor = self._supervisor(namespace, look.observed if look else None)
-        found = self._inventory.look(namespace, machines, folders=supervisor.folders)
-        seen = [self._dated(one) for one in found]
-        return vcenter_registration.registrations(namespace, machines, seen, supervisor)
+        found = self._looks.look(namespace, machines, look)
+        seen = [self._dated(one) for one in found.machines]
+        return vcenter_registration.registrations(namespace, machines, seen, found.supervisor)
 
     def _dated(self, machine: VsphereMachine) -> VsphereMachine:
         if not machine.in_folder:

@@ -269,6 +269,47 @@ def test_a_vcenter_that_hangs_costs_one_wait_and_its_call_is_made_later(world: W
     assert calls(world) == ["vm-1"]
 
 
+def test_a_round_looks_into_vcenter_once_and_lists_the_machines_once(world: World) -> None:
+    """As a source, before a call and to follow it: one look, and the task is in it where vCenter is a source."""
+    operation = lost(world)
+    as_source = "vcenter" in world.settings.registration.sources
+    asked_for = world.vsphere.vcenter.calls
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    rounds = []
+    for _ in range(3):
+        for calls_of in (world.cluster.calls, asked_for):
+            calls_of.made.clear()
+        world.clock.advance(10)
+        world.poll(operation)
+        rounds.append({method: asked_for.counts[method] for method in ("look", "call", "task", "latest")})
+        assert world.cluster.calls.made.count(("list", "VirtualMachine shop")) == 1
+        assert world.cluster.calls.made.count(("get", "Namespace shop")) == 1
+    following = {"look": int(as_source), "call": 0, "task": int(not as_source), "latest": 0}
+    assert rounds == [{"look": 1, "call": 1, "task": 0, "latest": 0}, following, following]
+
+
+def test_a_vcenter_that_hangs_as_a_source_is_not_waited_for_again_before_a_call() -> None:
+    world = World(sources=["vcenter"], mode="trigger")
+    operation = lost(world)
+    looks = world.vsphere.vcenter.calls
+    slow = [True]
+
+    def hang(_: str) -> None:
+        world.clock.advance(15 if slow.pop() else 0.5)
+        slow.append(False)
+        raise Unavailable("vCenter did not answer in time")
+
+    looks.before("look", hang)
+    told = one(world, operation).description  # whoever calls is passed over, as the round's time is over
+    assert "the others took too long" in told
+    world.clock.advance(30)
+    slow[:] = [True]
+    looks.made.clear()
+    told = one(world, operation).description  # now it has its turn
+    assert looks.counts["look"] == 1
+    assert "trigger cannot be asked: vCenter did not answer in time" in told
+
+
 def test_calls_that_hang_are_spread_over_rounds(world: World) -> None:
     machines = [vm(f"web-{n}", labels=WEB) for n in range(5)]
     items = world.back_up(*machines, FRONT)

@@ -26,6 +26,7 @@ from velero_vmservice.core.vsphere_machine import TaskState
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.trigger import ForRestore, Trigger
+from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,13 +59,14 @@ class Scene:
         """Start a process that remembers nothing."""
         self._processes += 1
         told = Told(generation=self.generation, evidence="")
+        views = SupervisorViews(cluster=self.cluster, generation=lambda: told)
         return Trigger(
             cluster=self.cluster,
             clock=self.clock,
             attempts=Attempts(cluster=self.cluster, velero_namespace="velero"),
-            inventory=self.vcenter,
+            looks=VsphereLooks(inventory=self.vcenter, supervisor=views.look),
             register=self.vcenter,
-            supervisor=SupervisorViews(cluster=self.cluster, generation=lambda: told),
+            supervisor=views,
             policy=self.policy,
             holder=f"process-{self._processes}",
         )

@@ -22,6 +22,7 @@ from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, Ta
 from velero_vmservice.flows.observe import look_at_machines
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
+from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,8 @@ class MemoryScene:
         self.clock = SettableClock()
         self.vcenter = MemoryVCenter(clock=self.clock)
         view = SupervisorView(generation=Generation.VCF_9, machines={})
-        self.source = VCenterRegistration(inventory=self.vcenter, clock=self.clock, supervisor=lambda *_: view)
+        looks = VsphereLooks(inventory=self.vcenter, supervisor=lambda *_: view)
+        self.source = VCenterRegistration(looks=looks, clock=self.clock)
 
     def restore(self, name: str, **known: Any) -> str:
         moid = f"vm-{name}"
