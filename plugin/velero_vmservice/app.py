@@ -14,6 +14,7 @@ from velero_vmservice.adapters.tcp import SocketProbe
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
+from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
 from velero_vmservice.flows.leave import LeaveAction
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
@@ -168,15 +169,19 @@ def _registering(
     """Put together whoever the settings name to be asked beside Kubernetes, and to be called."""
     asked: list[RegistrationSource] = []
     trigger = None
+    attempts = Attempts(cluster=cluster, velero_namespace=settings.velero_namespace)
+    following = Following(
+        cluster=cluster, clock=clock, attempts=attempts, register=vsphere.register_vm if vsphere else None
+    )
     if vsphere:
         views = SupervisorViews(cluster=cluster, generation=target.generation)
         looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
         if "vcenter" in settings.registration.sources:
             asked.append(VCenterRegistration(looks=looks, clock=clock))
         trigger = Trigger(
-            cluster=cluster,
             clock=clock,
-            attempts=Attempts(cluster=cluster, velero_namespace=settings.velero_namespace),
+            following=following,
+            attempts=attempts,
             looks=looks,
             register=vsphere.register_vm,
             supervisor=views,
@@ -189,5 +194,6 @@ def _registering(
         kubernetes=KubernetesRegistration(cluster=cluster, clock=clock),
         clock=clock,
         others=RegistrationSources(asked, clock=clock),
+        following=following,
         trigger=trigger,
     )

@@ -27,6 +27,7 @@ from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
 from velero_vmservice.flows.attempts import Attempts
+from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.trigger import ForRestore, Trigger
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
@@ -341,10 +342,11 @@ def test_a_machine_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
     def process(holder: str) -> Trigger:
         told = Told(generation=Generation.VCF_9, evidence="")
         views = SupervisorViews(cluster=cluster, generation=lambda: told)
+        attempts = Attempts(cluster=cluster, velero_namespace="velero")
         return Trigger(
-            cluster=cluster,
             clock=scene.clock,
-            attempts=Attempts(cluster=cluster, velero_namespace="velero"),
+            following=Following(cluster=cluster, clock=scene.clock, attempts=attempts, register=scene.calls),
+            attempts=attempts,
             looks=VsphereLooks(inventory=scene.inventory, supervisor=views.look),
             register=scene.calls,
             supervisor=views,

@@ -96,15 +96,15 @@ class World:
         self.probe = RecordedProbe()
         self.app = self.start()
 
-    def start(self) -> App:
-        """Start a process that remembers nothing, beside or after the one before."""
+    def start(self, *, vcenter: bool = True) -> App:
+        """Start a process that remembers nothing, beside or after the one before; it may know no vCenter."""
         return assemble(
             self.settings,
             cluster=self.cluster,
             locations=self.locations,
             clock=self.clock,
             probe=self.probe,
-            vsphere=self.vsphere,
+            vsphere=self.vsphere if vcenter else None,
             engine=self.engine,
         )
 

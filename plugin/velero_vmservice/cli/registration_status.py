@@ -69,10 +69,12 @@ def status(
     needed = read_needed(plugin, asked)
     machines = select(needed, asked, namespace=namespace, vms=vms)
 
+    run = RestoreRun.read(asked)
+
     def look() -> Status:
-        found = [(where, one) for where, some in machines.items() for one in look_at(plugin, where, some)]
+        found = [(where, one) for where, some in machines.items() for one in look_at(plugin, where, some, run)]
         return Status(
-            backup=RestoreRun.read(asked).backup,
+            backup=run.backup,
             restore=restore or "",
             sources=plugin.registering.sources,
             at=plugin.clock.now(),
@@ -106,9 +108,9 @@ def select(
     return {where: [one for one in some if not vms or one.name in vms] for where, some in here.items()}
 
 
-def look_at(plugin: app.App, namespace: str, machines: Sequence[Wanted]) -> Collection[Registration]:
-    """Ask every source; nobody is asked about nobody."""
-    return plugin.registering.look(namespace, machines).values() if machines else ()
+def look_at(plugin: app.App, namespace: str, machines: Sequence[Wanted], run: RestoreRun) -> Collection[Registration]:
+    """Ask every source, and follow what was called for a restore's sake; nobody is asked about nobody."""
+    return plugin.registering.look(namespace, machines, restore_uid=run.uid).values() if machines else ()
 
 
 def say(console: Console, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -78,7 +79,7 @@ def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
 
 def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, task: str) -> Registration:
     """Say how far an attempt is whose outcome is open."""
-    late = (now - attempt.recorded_at).total_seconds() > TIMEOUT_SECONDS
+    late = _late(attempt, now)
     minutes = int(TIMEOUT_SECONDS // 60)
     known = found is not None and found.state is not TaskState.UNKNOWN
     if not task and late:
@@ -101,6 +102,15 @@ def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, tas
             f" (guide 12.2){_stuck(percent)}; it cannot be cancelled: see it in vCenter"
         )
     return _registering(attempt, words, percent=percent)
+
+
+def unseen(attempt: Attempt, now: datetime) -> Registration:
+    """Say what is known of an open attempt where no vCenter tells how far it is."""
+    words = (
+        f"RegisterVM was called for {attempt.moid} ({_attempt(attempt)}); how far it is only vCenter tells, and none is"
+        " set up here (vcenter in the settings)"
+    )
+    return replace(_registering(attempt, words), certain=not _late(attempt, now))
 
 
 def succeeded(attempt: Attempt, message: str, *, notes: tuple[str, ...] = ()) -> Registration:
@@ -128,6 +138,10 @@ def failed(attempt: Attempt, message: str) -> Registration:
 def kept(message: str) -> str:
     """Return as much of a failure as is kept."""
     return message[:_LONGEST_KEPT]
+
+
+def _late(attempt: Attempt, now: datetime) -> bool:
+    return (now - attempt.recorded_at).total_seconds() > TIMEOUT_SECONDS
 
 
 def _lost(attempt: Attempt, words: str) -> Registration:

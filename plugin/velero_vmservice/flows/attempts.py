@@ -21,18 +21,23 @@ class Attempts:
         self._cluster = cluster
         self._namespace = velero_namespace
 
-    def latest(self, restore_uid: str, namespace: str) -> Mapping[str, Attempt]:
-        """Return the newest attempt for each machine of a namespace in one restore, by name; one LIST.
+    def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
+        """Return the newest attempt for each machine in one restore, by namespace and name; one LIST.
 
         Raises what the cluster raises: without the records nothing may be called.
         """
-        found: dict[str, Attempt] = {}
+        found: dict[tuple[str, str], Attempt] = {}
         for one in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt):
-            if one is None or (one.restore_uid, one.namespace) != (restore_uid, namespace):
+            if one is None or one.restore_uid != restore_uid:
                 continue
-            if one.vm not in found or found[one.vm].number < one.number:
-                found[one.vm] = one
+            key = one.namespace, one.vm
+            if key not in found or found[key].number < one.number:
+                found[key] = one
         return found
+
+    def latest(self, restore_uid: str, namespace: str) -> Mapping[str, Attempt]:
+        """Return the newest attempt for each machine of a namespace, by name, as `newest` does."""
+        return {name: one for (where, name), one in self.newest(restore_uid).items() if where == namespace}
 
     def record(self, attempt: Attempt) -> bool:
         """Create the record durably; False if somebody else has made it.

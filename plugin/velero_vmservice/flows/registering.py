@@ -17,11 +17,13 @@ from velero_vmservice.flows.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from velero_vmservice.core.attempt import Attempt
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Registration
+    from velero_vmservice.flows.following import Following
     from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
     from velero_vmservice.flows.registration_sources import RegistrationSources
     from velero_vmservice.flows.trigger import Trigger
@@ -48,10 +50,13 @@ class Registering:
         kubernetes: KubernetesRegistration,
         clock: Clock,
         others: RegistrationSources,
+        following: Following,
         trigger: Trigger | None = None,
     ) -> None:
+        """Put together; `trigger` is None where RegisterVM cannot be called."""
         self._kubernetes = kubernetes
         self._others = others
+        self._following = following
         self._turns = Turns(clock)
         self.trigger = trigger
 
@@ -61,54 +66,87 @@ class Registering:
         return (self._kubernetes.name, *self._others.names)
 
     def ask(
-        self, run: RestoreRun, observed: Observation, subjects: Iterable[Subject], *, until: float = float("inf")
+        self, run: RestoreRun, observed: Observation, subjects: Collection[Subject], *, until: float = float("inf")
     ) -> Mapping[str, Registration]:
-        """Return one answer for each machine that the objects need, by name; nothing where only Kubernetes is asked.
+        """Return one answer for each machine that the objects need, by name; none where only Kubernetes can tell of it.
 
-        RegisterVM is called where the settings say so. A source that is away is a note of each machine. After `until`
-        nobody else is begun with.
+        RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
+        is away is a note of each machine. After `until` nobody else is begun with.
         """
-        triggering = self.trigger if self.trigger is not None and self.trigger.enabled else None
-        if not self._others.names and triggering is None:
+        namespace = observed.namespace
+        calls = self.trigger is not None and self.trigger.enabled
+        attempts = [] if calls else self._following.attempts(run.uid, namespace, _needed(subjects))
+        machines, look = wanted(subjects), Look(observed=observed)
+        if not self._others.names and not calls:
+            followed = {one.vm for one in attempts}
+            machines = [one for one in machines if one.name in followed]
+        if not machines:
             return {}
-        machines = wanted(subjects)
-        look = Look(observed=observed)
-        own = self._kubernetes.observe(observed.namespace, machines, look)
-        others = self._others.answers(observed.namespace, machines, look, until=until)
-        answers = [Answer(source=self._kubernetes.name, found=own), *others]
+        answers = [
+            Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines, look)),
+            *self._others.answers(namespace, machines, look, until=until),
+        ]
         told = combine([one.name for one in machines], answers)
-        if triggering is None or not machines:
-            return told
-        may_call = {name for name in told if _may_be_called_for(name, answers)}
+        if self.trigger is None or not calls:
+            return self._followed(told, answers, attempts, look, until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
-        advance = partial(
-            triggering.advance, restore, observed.namespace, machines, look, may_call=may_call, until=until
-        )
-        called = self._turns.ask(trigger_words.NAME, observed.namespace, advance, until=until)
+        may_call = {name for name in told if _may_be_called_for(name, answers)}
+        advance = partial(self.trigger.advance, restore, namespace, machines, look, may_call=may_call, until=until)
+        called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
         if not (called.found or called.problem):
             return told
         return told | {name: _with_call(name, told[name], answers, called) for name in called.found or told}
 
-    def look(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
-        """Look at a namespace for the sake of these machines, and ask every source; RegisterVM is not called."""
-        return combine([one.name for one in machines], self._look(namespace, machines))
+    def look(
+        self, namespace: str, machines: Collection[Wanted], *, restore_uid: str = ""
+    ) -> Mapping[str, Registration]:
+        """Look at a namespace for the sake of these machines, and ask every source; RegisterVM is not called.
+
+        Where they belong to a restore, the calls that were made for its sake are followed.
+        """
+        look = Look()
+        answers = self._look(namespace, machines, look)
+        told = combine([one.name for one in machines], answers)
+        attempts = self._following.attempts(restore_uid, namespace, told) if restore_uid else []
+        return self._followed(told, answers, attempts, look)
+
+    def _followed(
+        self,
+        told: dict[str, Registration],
+        answers: Collection[Answer],
+        attempts: Collection[Attempt],
+        look: Look,
+        *,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Return what all say, and where the attempts that somebody has made stand."""
+        if not attempts:
+            return told
+        namespace = next(iter(attempts)).namespace
+        advance = partial(self._following.advance, attempts, look, until=until)
+        called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
+        names = called.found or {one.vm for one in attempts}
+        return told | {name: _with_call(name, told[name], answers, called) for name in names}
 
     def before_call(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these machines; by name."""
-        answers = self._look(namespace, machines)
+        answers = self._look(namespace, machines, Look())
         told = combine([one.name for one in machines], answers)
         return {
             name: BeforeCall(told=one, left_alone=preflight_register.left_alone(name, answers))
             for name, one in told.items()
         }
 
-    def _look(self, namespace: str, machines: Collection[Wanted]) -> list[Answer]:
-        look = Look()
+    def _look(self, namespace: str, machines: Collection[Wanted], look: Look) -> list[Answer]:
         try:
             own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines, look))
         except VmServiceError as error:
             own = Answer(source=self._kubernetes.name, problem=str(error))
         return [own, *self._others.answers(namespace, machines, look)]
+
+
+def _needed(subjects: Iterable[Subject]) -> set[str]:
+    return {name for one in subjects for name in one.topology.needs}
 
 
 def wanted(subjects: Iterable[Subject]) -> list[Wanted]:

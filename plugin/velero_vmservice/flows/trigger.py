@@ -8,7 +8,7 @@ process dies and however many run. A failed attempt is final; only an explicit c
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,27 +16,24 @@ import structlog
 from velero_vmservice.core import network_override, preflight_register, trigger_words
 from velero_vmservice.core.attempt import FAILED, SUCCEEDED, Attempt
 from velero_vmservice.core.errors import AlreadyExists, InvalidItem, NotSent, Unavailable, VmServiceError
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.core.registration import Registration, State
-from velero_vmservice.core.vsphere_machine import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from velero_vmservice.core.look import Look
-    from velero_vmservice.core.ports import Clock, Cluster, RegisterVm
+    from velero_vmservice.core.ports import Clock, RegisterVm
     from velero_vmservice.core.preflight_register import Preflight
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.trigger_policy import TriggerPolicy
-    from velero_vmservice.core.vsphere_machine import RegisterTask
     from velero_vmservice.flows.attempts import Attempts
+    from velero_vmservice.flows.following import Following
     from velero_vmservice.flows.supervisor_view import SupervisorViews
     from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 log = structlog.get_logger()
 
 _REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
-_STATES: Final = {SUCCEEDED: TaskState.SUCCEEDED, FAILED: TaskState.FAILED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +50,8 @@ class Trigger:
     def __init__(
         self,
         *,
-        cluster: Cluster,
         clock: Clock,
+        following: Following,
         attempts: Attempts,
         looks: VsphereLooks,
         register: RegisterVm,
@@ -63,8 +60,8 @@ class Trigger:
         holder: str,
     ) -> None:
         """Put together; `holder` MUST differ from process to process, restarts included."""
-        self._cluster = cluster
         self._clock = clock
+        self._following = following
         self._attempts = attempts
         self._looks = looks
         self._register = register
@@ -74,8 +71,6 @@ class Trigger:
         self._lock = threading.Lock()
         self._called: set[str] = set()
         """Records for which this process has begun a call; added to before the call."""
-        self._tasks: dict[str, str] = {}
-        """Tasks that a call answered with, for a record that could not be written to since."""
 
     @property
     def enabled(self) -> bool:
@@ -103,7 +98,8 @@ class Trigger:
             return {}
         known = self._attempts.latest(restore.uid, namespace)
         told: dict[str, Registration] = {}
-        for attempt in sorted((known[one.name] for one in machines if one.name in known), key=lambda one: not one.over):
+        there = [known[one.name] for one in machines if one.name in known]
+        for attempt in sorted(there, key=lambda one: not one.over):
             if told and not attempt.over and self._clock.monotonic() > until:
                 return told
             told[attempt.vm] = self._follow(attempt, look)
@@ -199,57 +195,17 @@ class Trigger:
             bound.warning("RegisterVM did not answer", cause=error.message)
             return trigger_words.no_answer(attempt, error)
         except AlreadyExists as error:
-            return self._over(attempt, SUCCEEDED, error.message)
+            return self._following.over(attempt, SUCCEEDED, error.message)
         except VmServiceError as error:
             bound.error("RegisterVM refused", cause=error.message)
-            return self._over(attempt, FAILED, str(error))
-        self._tasks[attempt.name] = task
+            return self._following.over(attempt, FAILED, str(error))
         bound.info("RegisterVM called", task=task)
-        self._remember(attempt, task=task)
+        self._following.begun(attempt, task)
         return trigger_words.progress(attempt, self._clock.now(), None, task=task)
 
     def _follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
-        """Tell where an attempt stands, whoever made it."""
-        if attempt.over:
-            return self._told(attempt, _STATES.get(attempt.outcome, TaskState.UNKNOWN), attempt.message)
-        if task := attempt.task or self._tasks.get(attempt.name, ""):
-            seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
-            found: RegisterTask | None = seen or self._register.task(task)
-        else:
-            found = self._register.latest(attempt.moid, attempt.recorded_at)
-            if found is not None:
-                task = found.id
-            elif attempt.holder == self._holder and attempt.name not in self._called:
-                return self._call(attempt)  # recorded and certainly not called; nobody else may
-        if task and not attempt.task:
-            self._remember(attempt, task=task)
-        if found is not None and found.over:
-            outcome = SUCCEEDED if found.state is TaskState.SUCCEEDED else FAILED
-            return self._over(replace(attempt, task=task), outcome, found.message)
-        return trigger_words.progress(attempt, self._clock.now(), found, task=task)
-
-    def _over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
-        """Record the end of an attempt; should that fail, the next round comes to the same end."""
-        self._remember(attempt, outcome=outcome, message=trigger_words.kept(message))
-        return self._told(attempt, _STATES[outcome], message)
-
-    def _told(self, attempt: Attempt, state: TaskState, message: str) -> Registration:
-        if state is TaskState.FAILED:
-            return trigger_words.failed(attempt, message)
-        return trigger_words.succeeded(attempt, message, notes=self._networks(attempt))
-
-    def _networks(self, attempt: Attempt) -> tuple[str, ...]:
-        """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round."""
-        if not attempt.network:
-            return ()
-        try:
-            machine = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
-        except VmServiceError:
-            return ()
-        return network_override.unmoved(attempt.network, machine)
-
-    def _remember(self, attempt: Attempt, *, task: str = "", outcome: str = "", message: str = "") -> None:
-        try:
-            self._attempts.tell(attempt, task=task, outcome=outcome, message=message)
-        except VmServiceError as error:
-            log.warning("RegisterVM attempt not updated", record=attempt.name, cause=error.message)
+        """Tell where an attempt stands, whoever made it; make the call that this process has recorded and not made."""
+        ours = attempt.holder == self._holder and attempt.name not in self._called and not attempt.over
+        if ours and not attempt.task and self._register.latest(attempt.moid, attempt.recorded_at) is None:
+            return self._call(attempt)  # recorded and certainly not called; nobody else may
+        return self._following.follow(attempt, look)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from tests.unit.builders import NAMESPACE, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, m, restore, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Corrupt, Unavailable
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.vsphere_machine import TaskState
+from velero_vmservice.flows.trigger import ForRestore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -109,6 +111,21 @@ def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLi
     ran = scene.status("nightly")
     assert "shop/web-1  registering  80 %, register volumes  2026-03-01T12:00:00Z  vcenter" in ran.out
     assert ran.lines[-1] == "0 of 2 machines are ready; waiting does not help 1 of them"
+
+
+def test_a_call_for_the_restore_is_followed_though_vcenter_is_no_source(scene: Scene) -> None:
+    vcenter = scene.world.vsphere.vcenter
+    vcenter.restore(NAMESPACE, restored())
+    asked = restore()
+    scene.world.cluster.seed(asked)
+    caller = scene.world.app.registering.trigger
+    assert caller is not None
+    wanted = Wanted(name="web-1", instance_uuid="instance-of-web-1")
+    caller.again(ForRestore(uid=RestoreRun.read(m(asked)).uid, name="again"), NAMESPACE, wanted)
+    vcenter.set_task("task-1", TaskState.RUNNING, percent=80)
+    ran = scene.status("--restore", "again", "--vm", "web-1")
+    assert ran.lines[0].startswith("shop/web-1  registering  80 %, register volumes  2026-03-01T12:00:00Z  trigger")
+    assert "registering" not in scene.status("nightly", "--vm", "web-1").out
 
 
 def test_the_documented_keys_are_those_that_are_printed(scene: Scene) -> None:

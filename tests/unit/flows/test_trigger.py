@@ -24,6 +24,7 @@ from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 from velero_vmservice.core.vsphere_machine import TaskState
 from velero_vmservice.flows.attempts import Attempts
+from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.trigger import ForRestore, Trigger
 from velero_vmservice.flows.vsphere_looks import VsphereLooks
@@ -60,10 +61,11 @@ class Scene:
         self._processes += 1
         told = Told(generation=self.generation, evidence="")
         views = SupervisorViews(cluster=self.cluster, generation=lambda: told)
+        attempts = Attempts(cluster=self.cluster, velero_namespace="velero")
         return Trigger(
-            cluster=self.cluster,
             clock=self.clock,
-            attempts=Attempts(cluster=self.cluster, velero_namespace="velero"),
+            following=Following(cluster=self.cluster, clock=self.clock, attempts=attempts, register=self.vcenter),
+            attempts=attempts,
             looks=VsphereLooks(inventory=self.vcenter, supervisor=views.look),
             register=self.vcenter,
             supervisor=views,

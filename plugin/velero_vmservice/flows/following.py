@@ -1,0 +1,134 @@
+"""Follow what became of RegisterVM's attempts, whoever made them: this process, another one, a person by command.
+
+Nobody is called here. What vCenter says at the end is added to the record, for it forgets a task within minutes.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.core import network_override, trigger_words
+from velero_vmservice.core.attempt import FAILED, SUCCEEDED
+from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.core.vsphere_machine import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from velero_vmservice.core.attempt import Attempt
+    from velero_vmservice.core.look import Look
+    from velero_vmservice.core.ports import Clock, Cluster, RegisterVm
+    from velero_vmservice.core.registration import Registration
+    from velero_vmservice.core.vsphere_machine import RegisterTask
+    from velero_vmservice.flows.attempts import Attempts
+
+log = structlog.get_logger()
+
+NONE_SECONDS: Final = 30.0
+"""A restore without any attempt is asked for its attempts again after this long: a person may call at any time."""
+REMEMBERED_RESTORES: Final = 64
+_STATES: Final = {SUCCEEDED: TaskState.SUCCEEDED, FAILED: TaskState.FAILED}
+
+
+class Following:
+    """Tells where attempts stand; one object serves every restore of a process, from several threads."""
+
+    def __init__(self, *, cluster: Cluster, clock: Clock, attempts: Attempts, register: RegisterVm | None) -> None:
+        """Put together; without `register`, where no vCenter is set up, only what is recorded can be told."""
+        self._cluster = cluster
+        self._clock = clock
+        self._attempts = attempts
+        self._register = register
+        self._lock = threading.Lock()
+        self._tasks: dict[str, str] = {}
+        """Tasks that a call answered with, for a record that could not be written to since."""
+        self._without: TTLCache[str, bool] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
+        """Restores that had no attempt when they were last asked for."""
+
+    def attempts(self, restore_uid: str, namespace: str, names: Collection[str]) -> list[Attempt]:
+        """Return the newest attempt for each of these machines that has one: one LIST, none where it was in vain.
+
+        Never raises: who has called nobody does without the records.
+        """
+        with self._lock:
+            if restore_uid in self._without:
+                return []
+        try:
+            found = self._attempts.newest(restore_uid)
+        except VmServiceError as error:
+            log.info("RegisterVM attempts not read", cause=error.message)
+            found = {}
+        if not found:
+            with self._lock:
+                self._without[restore_uid] = True
+        return [one for (where, name), one in found.items() if where == namespace and name in names]
+
+    def advance(
+        self, attempts: Collection[Attempt], look: Look | None = None, *, until: float = float("inf")
+    ) -> Mapping[str, Registration]:
+        """Return where each attempt stands, by machine, those that are over first; after `until` of no other open one.
+
+        Raises as cluster and vCenter answer.
+        """
+        told: dict[str, Registration] = {}
+        for attempt in sorted(attempts, key=lambda one: not one.over):
+            if told and not attempt.over and self._clock.monotonic() > until:
+                break
+            told[attempt.vm] = self.follow(attempt, look)
+        return told
+
+    def follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
+        """Tell where an attempt stands; `look` is what this round has seen in vCenter."""
+        if attempt.over:
+            return self._told(attempt, _STATES.get(attempt.outcome, TaskState.UNKNOWN), attempt.message)
+        if self._register is None:
+            return trigger_words.unseen(attempt, self._clock.now())
+        if task := attempt.task or self._tasks.get(attempt.name, ""):
+            seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
+            found: RegisterTask | None = seen or self._register.task(task)
+        else:
+            found = self._register.latest(attempt.moid, attempt.recorded_at)
+            task = found.id if found is not None else ""
+        if task and not attempt.task:
+            self._remember(attempt, task=task)
+        if found is not None and found.over:
+            outcome = SUCCEEDED if found.state is TaskState.SUCCEEDED else FAILED
+            return self.over(replace(attempt, task=task), outcome, found.message)
+        return trigger_words.progress(attempt, self._clock.now(), found, task=task)
+
+    def begun(self, attempt: Attempt, task: str) -> None:
+        """Take over the task that a call has answered with."""
+        self._tasks[attempt.name] = task
+        self._remember(attempt, task=task)
+
+    def over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
+        """Record the end of an attempt; should that fail, the next round comes to the same end."""
+        self._remember(attempt, outcome=outcome, message=trigger_words.kept(message))
+        return self._told(attempt, _STATES[outcome], message)
+
+    def _told(self, attempt: Attempt, state: TaskState, message: str) -> Registration:
+        if state is TaskState.FAILED:
+            return trigger_words.failed(attempt, message)
+        return trigger_words.succeeded(attempt, message, notes=self._networks(attempt))
+
+    def _networks(self, attempt: Attempt) -> tuple[str, ...]:
+        """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round."""
+        if not attempt.network:
+            return ()
+        try:
+            machine = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
+        except VmServiceError:
+            return ()
+        return network_override.unmoved(attempt.network, machine)
+
+    def _remember(self, attempt: Attempt, *, task: str = "", outcome: str = "", message: str = "") -> None:
+        try:
+            self._attempts.tell(attempt, task=task, outcome=outcome, message=message)
+        except VmServiceError as error:
+            log.warning("RegisterVM attempt not updated", record=attempt.name, cause=error.message)
