@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from velero_vmservice import settings
+from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.engine_settings import EngineSettings
 from velero_vmservice.registration_settings import RegistrationSettings
 
 VCENTER = "vcenter: {server: vc.example.com, user: velero@vsphere.local, password: s3cret-word}\n"
@@ -17,10 +21,42 @@ ROOT = Path(__file__).parents[2]
 ENGINE = "engine: {target: 'engine.example.com:8443'}\n"
 
 
+CHART = ROOT / "charts" / "velero-values.yaml"
+
+
+def page(name: str = "registration.md") -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def example() -> str:
+    """What the page tells to paste."""
+    return page().partition("```sh\n")[2].partition("```")[0]
+
+
 def shown() -> str:
-    """The settings that the page shows."""
-    page = (ROOT / "docs" / "registration.md").read_text(encoding="utf-8")
-    return page.partition("```yaml\n")[2].partition("```")[0]
+    """The settings in it."""
+    return example().partition("<<'EOF'\n")[2].partition("EOF\n")[0]
+
+
+def pasted() -> dict[str, dict[str, str]]:
+    """The ConfigMap and Secrets that it makes: of each the file behind each key."""
+    created = {}
+    for line in example().splitlines():
+        words = shlex.split(line, comments=True)
+        if "create" not in words:
+            continue
+        files = [word.removeprefix("--from-file=") for word in words if word.startswith("--from-file=")]
+        name = next(word for word in words[words.index("create") + 2 :] if word != "generic")
+        created[name] = {key: file or key for key, _, file in (one.partition("=") for one in files)}
+    return created
+
+
+def projected() -> list[dict[str, Any]]:
+    """What the chart mounts into the sidecar."""
+    chart = yaml.safe_load(CHART.read_text(encoding="utf-8"))
+    (volume,) = [one for one in chart["extraVolumes"] if "projected" in one]
+    sources: list[dict[str, Any]] = volume["projected"]["sources"]
+    return sources
 
 
 @pytest.fixture(name="file", autouse=True)
@@ -62,15 +98,12 @@ def test_the_page_that_explains_it_shows_all_settings_and_they_are_valid(file: P
 
 
 def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
-    chart = yaml.safe_load((ROOT / "charts" / "velero-values.yaml").read_text(encoding="utf-8"))
+    chart = yaml.safe_load(CHART.read_text(encoding="utf-8"))
     (sidecar,) = [one for one in chart["initContainers"] if one["name"] == "velero-plugin-for-vmservice"]
     places = {one["name"]: one["mountPath"] for one in sidecar["volumeMounts"]}
-    mounted = {
-        f"{places[volume['name']]}/{item['path']}"
-        for volume in chart["extraVolumes"]
-        for source in volume.get("projected", {}).get("sources", ())
-        for item in source.get("secret", {}).get("items", ())
-    }
+    place = places["vmservice-settings"]
+    assert place == str(settings.DEFAULT_FILE.parent)
+    mounted = {f"{place}/{item['path']}" for one in projected() for item in one.get("secret", {}).get("items", ())}
     file.write_text(shown())
     found = settings.load()
     assert found.vcenter is not None
@@ -78,7 +111,25 @@ def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
     named = [found.vcenter.password_file, found.vcenter.ca_file]
     named += [found.engine.ca_file, found.engine.certificate_file, found.engine.key_file]
     assert {str(one) for one in named} == mounted
-    assert places["vmservice-settings"] == "/etc/velero-vmservice"
+
+
+def test_what_the_page_tells_to_paste_makes_what_the_chart_mounts() -> None:
+    made = pasted()
+    assert {name: set(files) for name, files in made.items()} == {
+        "vmservice-settings": {settings.DEFAULT_FILE.name},
+        **{one["secret"]["name"]: {item["key"] for item in one["secret"]["items"]} for one in projected()[1:]},
+    }
+    assert projected()[0]["configMap"] == {"name": "vmservice-settings", "optional": True}
+    assert all(one["secret"]["optional"] for one in projected()[1:])
+    files = [one for some in made.values() for one in some.values()]
+    assert len(set(files)) == len(files)  # vCenter's authority and the engine's are two
+
+
+def test_every_key_is_explained() -> None:
+    told = page() + page("registration-api.md")
+    sections = (RegistrationSettings, VCenterSettings, EngineSettings)
+    keys = [key for section in sections for key in section.model_fields]
+    assert [key for key in keys if f"`{key}`" not in told and f"  {key}: " not in f"{shown()}\n"] == []
 
 
 def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
