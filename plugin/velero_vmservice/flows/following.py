@@ -51,8 +51,8 @@ class Following:
         self._without: TTLCache[str, bool] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
         """Restores that had no attempt when they were last asked for."""
 
-    def attempts(self, restore_uid: str, namespace: str, names: Collection[str]) -> list[Attempt]:
-        """Return the newest attempt for each of these machines that has one: one LIST, none where it was in vain.
+    def attempts(self, restore_uid: str, namespace: str) -> list[Attempt]:
+        """Return the newest attempt for each machine of a namespace: one LIST, and none while the last was in vain.
 
         Never raises: who has called nobody does without the records.
         """
@@ -67,7 +67,7 @@ class Following:
         if not found:
             with self._lock:
                 self._without[restore_uid] = True
-        return [one for (where, name), one in found.items() if where == namespace and name in names]
+        return [one for (where, _), one in found.items() if where == namespace]
 
     def advance(
         self, attempts: Collection[Attempt], look: Look | None = None, *, until: float = float("inf")

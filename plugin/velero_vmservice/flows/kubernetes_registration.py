@@ -10,6 +10,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core import kubernetes_registration
+from velero_vmservice.core.registration import State
 from velero_vmservice.flows import observe
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.look import Look
     from velero_vmservice.core.manifest import Kind
     from velero_vmservice.core.ports import Clock, Cluster
-    from velero_vmservice.core.registration import Registration, State, Wanted
+    from velero_vmservice.core.registration import Registration, Wanted
 
 _log = structlog.get_logger()
 
@@ -72,12 +73,16 @@ class KubernetesRegistration:
                 if (namespace, kind) not in self._told:
                     self._told[namespace, kind] = True
                     _log.warning("registration seen in part", namespace=namespace, cause=words)
-            return {name: self._dated(namespace, one) for name, one in found.items()}
+            now = self._clock.now()
+            begun = {state: (state, now) for state in State}  # one for all that begin together: there may be thousands
+            return {name: self._dated(namespace, one, begun) for name, one in found.items()}
 
-    def _dated(self, namespace: str, found: Registration) -> Registration:
+    def _dated(
+        self, namespace: str, found: Registration, begun: Mapping[State, tuple[State, datetime]]
+    ) -> Registration:
         key = namespace, found.name
-        state, since = self._first_seen.get(key, (found.state, self._clock.now()))
-        if state is not found.state:
-            since = self._clock.now()
-        self._first_seen[key] = found.state, since
-        return found if found.since else replace(found, since=since)
+        seen = self._first_seen.get(key)
+        if seen is None or seen[0] is not found.state:
+            seen = begun[found.state]
+        self._first_seen[key] = seen
+        return found if found.since else replace(found, since=seen[1])

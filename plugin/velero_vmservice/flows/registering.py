@@ -75,11 +75,13 @@ class Registering:
         """
         namespace = observed.namespace
         calls = self.trigger is not None and self.trigger.enabled
-        attempts = [] if calls else self._following.attempts(run.uid, namespace, _needed(subjects))
+        attempts = self._following.attempts(run.uid, namespace) if subjects and not calls else []
+        if not (attempts or calls or self._others.names):
+            return {}
         machines, look = wanted(subjects), Look(observed=observed)
         if not self._others.names and not calls:
-            followed = {one.vm for one in attempts}
-            machines = [one for one in machines if one.name in followed]
+            called_for = {one.vm for one in attempts}
+            machines = [one for one in machines if one.name in called_for]
         if not machines:
             return {}
         answers = [
@@ -107,7 +109,7 @@ class Registering:
         look = Look()
         answers = self._look(namespace, machines, look)
         told = combine([one.name for one in machines], answers)
-        attempts = self._following.attempts(restore_uid, namespace, told) if restore_uid else []
+        attempts = self._following.attempts(restore_uid, namespace) if restore_uid else []
         return self._followed(told, answers, attempts, look)
 
     def _followed(
@@ -119,13 +121,13 @@ class Registering:
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Return what all say, and where the attempts that somebody has made stand."""
-        if not attempts:
+        """Return what all say, and where the attempts stand that somebody has made for these machines."""
+        here = [one for one in attempts if one.vm in told]
+        if not here:
             return told
-        namespace = next(iter(attempts)).namespace
-        advance = partial(self._following.advance, attempts, look, until=until)
-        called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
-        names = called.found or {one.vm for one in attempts}
+        advance = partial(self._following.advance, here, look, until=until)
+        called = self._turns.ask(trigger_words.NAME, here[0].namespace, advance, until=until)
+        names = called.found or {one.vm for one in here}
         return told | {name: _with_call(name, told[name], answers, called) for name in names}
 
     def before_call(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, BeforeCall]:
@@ -143,10 +145,6 @@ class Registering:
         except VmServiceError as error:
             own = Answer(source=self._kubernetes.name, problem=str(error))
         return [own, *self._others.answers(namespace, machines, look)]
-
-
-def _needed(subjects: Iterable[Subject]) -> set[str]:
-    return {name for one in subjects for name in one.topology.needs}
 
 
 def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
