@@ -151,6 +151,7 @@ class VCenterSimulator:
             obj=self.machine(moid), taskTypeId=REGISTER_TASK, initiatedBy="WCP", cancelable=False
         )
         task = info.task
+        wait_until(lambda: _is_there(task), 10, f"{task._GetMoId()} is there, which the simulator answers before")
         task.SetTaskState(state="running")
         if percent is not None:
             task.UpdateProgress(percentDone=percent)
@@ -204,3 +205,10 @@ class VCenterSimulator:
         except requests.RequestException:
             return False
         return True
+
+
+def _is_there(task: vim.Task) -> bool:
+    try:
+        return bool(task.info)
+    except vmodl.fault.ManagedObjectNotFound:
+        return False
