@@ -12,13 +12,14 @@ from tests.e2e.certificates import Authority
 from tests.e2e.saved import Saved, saved
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene, specs
 from tests.e2e.sidecar import Sidecar
+from tests.e2e.test_command_line import run
 from tests.e2e.wcp import Wcp
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.supervisor import machines
 from tests.supervisor.machines import Application
 from tests.supervisor.register_steps import Failure
 from tests.waiting import wait_until
-from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, explain
+from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, TABLE, explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def test_register_vm_is_called_once_and_its_stages_are_shown(site: Site, space: 
 
 
 def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(site: Site, space: str) -> None:
-    """A machine and its service for each error."""
+    """A machine and its service for each error; the one that is none has a test of its own."""
+    assert {*Failure, IN_DESIRED_STATE} == {entry.code for entry in TABLE}
     failures = {failure.name.lower().replace("_", "-"): failure for failure in Failure}
     shop = site.lost(_one_service_each(space, failures))
     site.wcp.faults.update(failures)
@@ -230,6 +232,38 @@ def test_sidecar_killed_between_call_and_answer_calls_once_for_two_restores(site
     site.scene.server.cli("restore", "create", again, f"--from-backup={space}")
     assert_restored(shop, again)
     assert site.called_for(space) == sorted(moids.values())
+
+
+@on_newest
+def test_a_call_by_command_is_followed_where_the_settings_only_observe(
+    site: Site, space: str, vcenter: VCenterSimulator, tmp_path: Path
+) -> None:
+    """Kubernetes is the only source, so that the stages can come from nowhere but the record of the call."""
+    file, password = tmp_path / "settings.yaml", tmp_path / "password"
+    password.write_text(vcenter.password)
+    where = {"server": site.wcp.server, "user": "backup@vsphere.local", "ca_file": str(site.wcp.ca_file)}
+    file.write_text(json.dumps({"vcenter": {**where, "password_file": str(password)}}))
+    site.scene.sidecar.stop()
+    observing = Sidecar(site.scene.server, VMSERVICE_SETTINGS=str(file))
+    observing.start()
+    try:
+        shop = site.lost(_shop(space))
+        moids = site.restore(shop)
+        site.scene.server.cli("restore", "create", space, f"--from-backup={space}")
+        site.scene.wait_described(space, "not registered yet")
+        assert site.called_for(space) == []
+        site.wcp.volumes.clear()
+        try:
+            command = ("registration", "trigger", "--restore", space, "-n", space, "--yes", *MACHINES)
+            run(site.scene, *command, settings=file)
+            site.scene.wait_described(space, "registering (80 %, register volumes): RegisterVM task task-")
+        finally:
+            site.wcp.volumes.set()
+        assert_restored(shop, space)
+        assert site.called_for(space) == sorted(moids.values())
+    finally:
+        observing.stop()
+        site.scene.sidecar.start()
 
 
 @on_newest
