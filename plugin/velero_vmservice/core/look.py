@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core.errors import Unavailable
 from velero_vmservice.core.vsphere_machine import TaskState, is_same_task
 
 if TYPE_CHECKING:
@@ -49,3 +50,8 @@ class Look:
     """In vCenter."""
     vsphere_problem: VmServiceError | None = None
     """Why vCenter could not be looked into: who hangs is not waited for twice."""
+
+    def check_vsphere(self) -> None:
+        """Raise `Unavailable` if vCenter has not answered in this round; who only denies a look may tell of a task."""
+        if isinstance(self.vsphere_problem, Unavailable):
+            raise self.vsphere_problem

@@ -89,6 +89,8 @@ class Following:
             return self._told(attempt, _STATES.get(attempt.outcome, TaskState.UNKNOWN), attempt.message)
         if self._register is None:
             return trigger_words.unseen(attempt, self._clock.now())
+        if look is not None:
+            look.check_vsphere()
         if task := attempt.task or self._tasks.get(attempt.name, ""):
             seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
             found: RegisterTask | None = seen or self._register.task(task)

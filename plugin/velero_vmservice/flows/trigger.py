@@ -206,6 +206,9 @@ class Trigger:
     def _follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
         """Tell where an attempt stands, whoever made it; make the call that this process has recorded and not made."""
         ours = attempt.holder == self._holder and attempt.name not in self._called and not attempt.over
-        if ours and not attempt.task and self._register.latest(attempt.moid, attempt.recorded_at) is None:
-            return self._call(attempt)  # recorded and certainly not called; nobody else may
+        if ours and not attempt.task:
+            if look is not None:
+                look.check_vsphere()
+            if self._register.latest(attempt.moid, attempt.recorded_at) is None:
+                return self._call(attempt)  # recorded and certainly not called; nobody else may
         return self._following.follow(attempt, look)

@@ -151,6 +151,30 @@ def test_a_vcenter_that_hangs_costs_one_wait_in_half_a_minute_and_is_a_note() ->
     assert waits == [15, 0, 0, 15, 0, 0]
 
 
+def test_a_vcenter_that_hangs_as_a_source_is_not_asked_for_a_task_in_the_same_round() -> None:
+    scene = Scene("vcenter")
+    scene.command()
+    looks = []
+
+    def hang(_: str) -> None:
+        looks.append(scene.world.clock.monotonic())
+        scene.world.clock.advance(15)
+        raise Unavailable("vCenter did not answer in time")
+
+    scene.vcenter.calls.before("look", hang)
+    assert "the others took too long" in scene.later()  # who follows is passed over
+    assert "trigger cannot be asked: vCenter did not answer in time" in scene.later()  # and has its turn now
+    assert len(looks) == 2
+    assert scene.vcenter.calls.counts["task"] == 0
+
+
+def test_a_folder_that_is_denied_hides_no_task() -> None:
+    scene = Scene("vcenter")
+    scene.vcenter.set_task(scene.command(), TaskState.RUNNING, percent=40)
+    scene.vcenter.calls.fail("look", Forbidden("the folder is denied"))
+    assert "registering (40 %, restore additional resources)" in scene.later()
+
+
 def test_only_the_machine_that_was_called_for_is_told_of() -> None:
     scene = Scene(beside=[vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})])
     scene.command()
