@@ -178,7 +178,7 @@ def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(si
 
 
 def test_a_machine_that_is_in_its_desired_state_already_ends_completed(site: Site, space: str) -> None:
-    """Somebody registers each machine a moment before RegisterVM is called for it: the guide's error that is none."""
+    """Somebody else registers each machine at the moment of the call: the error of the table that is none."""
     shop = site.lost(_shop(space))
     moids = site.restore(shop)
     site.wcp.in_desired_state.update(moids.values())

@@ -2,7 +2,7 @@
 
 Everything is passed on to the simulator but RegisterVM: its task is one of the simulator's, and its work is done on
 the Supervisor by the player. A test may hold a task at 80 %, let it fail, have a machine registered by somebody else
-just before the call, and do something the moment a request comes or before its answer goes.
+at the moment of the call, and do something the moment a request comes or before its answer goes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Wcp:
         self.faults: dict[str, Failure] = {}
         """What the tasks of machines fail with, by name."""
         self.in_desired_state: set[str] = set()
-        """Machines that somebody registers a moment before RegisterVM is called for them, by managed object id."""
+        """Machines that somebody registers as RegisterVM is called for them, without a task, by managed object id."""
         self.volumes = threading.Event()
         """Tasks go beyond 80 % only while it is set."""
         self.volumes.set()
@@ -112,7 +112,8 @@ class Wcp:
         moid = json.loads(body)["vm"]
         self.calls.append((asked[1], moid))
         if moid in self.in_desired_state:
-            self._supervisor.wcp.register(moid, namespace=asked[1]).finish()
+            work = self._supervisor.wcp.register(moid, namespace=asked[1])
+            threading.Thread(target=work.finish, daemon=True).start()  # the answer does not wait: its caller would not
             return 400, json.dumps({"error_type": "ALREADY_IN_DESIRED_STATE", "messages": []})
         task = self.register(asked[1], moid)
         self.before_answer()
