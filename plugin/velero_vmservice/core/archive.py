@@ -7,22 +7,24 @@ has equal bytes; its SHA-256 travels with Velero's item and with the stored obje
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from velero_vmservice.core import policy
 from velero_vmservice.core.errors import Corrupt, InvalidItem
-from velero_vmservice.core.facts import Document
+from velero_vmservice.core.facts import Document, Name
 from velero_vmservice.core.manifest import Manifest, compact_time, mapping
 from velero_vmservice.core.restorability import Finding
 from velero_vmservice.core.topology import Topology
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from velero_vmservice.core.manifest import ObjectRef
 
@@ -179,7 +181,7 @@ class Link(Document):
     v: Literal[1] = 1
     key: str
     sha256: str
-    vms: tuple[str, ...] = ()
+    vms: tuple[Name, ...] = ()
     vms_omitted: int = 0
     """How many names did not fit; the capture has them all."""
 
@@ -210,8 +212,30 @@ def read_link(item: Manifest) -> Link | None:
 
 def canonical(document: Document) -> bytes:
     """Return the document's bytes: equal documents have equal bytes."""
-    content = document.model_dump(mode="json")
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    written = io.BytesIO()
+    for piece in _pieces(document):
+        written.write(piece.encode())
+    return written.getvalue()
+
+
+def _pieces(document: Document) -> Iterator[str]:
+    """Write a document's lists one entry after the other: the facts of 10,000 machines at once are 50 MiB."""
+    for number, name in enumerate(sorted(type(document).model_fields)):
+        value = getattr(document, name)
+        yield f"{',' if number else '{'}{_text(name)}:"
+        if isinstance(value, tuple):
+            yield "["
+            for position, one in enumerate(value):
+                yield f"{',' if position else ''}{_text(one)}"
+            yield "]"
+        else:
+            yield _text(value)
+    yield "}"
+
+
+def _text(value: object) -> str:
+    content = to_jsonable_python(value)
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def digest(body: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import deletion, policy, virtual_machine
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
-from velero_vmservice.core.sharing import shared_names, shared_pairs
+from velero_vmservice.core.sharing import shared, shared_names, shared_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,8 +122,8 @@ def read_machine(vm: Manifest) -> Machine:
         instance_id=virtual_machine.instance_id(vm),
         image=intern(virtual_machine.image(vm)),
         volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
-        owner_groups=tuple(
-            (intern(one.name), intern(one.uid)) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name
+        owner_groups=shared(
+            tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name)
         ),
     )
 

@@ -59,6 +59,10 @@ class Replay(Document):
     def destination(self) -> ObjectRef:
         return ObjectRef(self.kind, self.target, self.name)
 
+    def without_item(self) -> Replay:
+        """Return what is worth remembering between two polls: the operation id carries the item again each time."""
+        return self.model_copy(update={"vms": None, "item": None})
+
 
 def seal_id(prefix: str) -> str:
     """Return the one operation id that every captured item of a backup shares."""

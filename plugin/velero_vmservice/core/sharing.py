@@ -19,6 +19,12 @@ _REMEMBERED: Final = 2048
 """Machines of one kind come one after the other; labels that name a single machine push each other out."""
 
 
+@lru_cache(_REMEMBERED)
+def shared(value: Value) -> Value:
+    """Return the value, the same object for each that equals it."""
+    return value
+
+
 def shared_pairs(given: Mapping[str, Value]) -> dict[str, Value]:
     """Return a mapping that equals this one, the same object for each that does."""
     return _pairs(tuple(given.items()))

@@ -124,7 +124,7 @@ def _machines(
             facts.get(name),
             waiting_for="" if gate.ready else gate.reason,
         )
-        yield told.model_copy(update={"by_hand": gate.by_hand, "timeline": tuple(look.timelines.get(name, ()))})
+        yield told.model_copy(update={"by_hand": gate.by_hand, "timeline": look.timelines.get(name, ())})
 
 
 def _machine(

@@ -84,8 +84,7 @@ class Replays:
         """Make an operation known before Velero polls it, so that the first round can keep the order."""
         rounds = self._of(run)
         with rounds.lock:
-            task = Task(operation_id=operation_id, replay=replay, started=self._clock.now(), announced=True)
-            rounds.tasks.setdefault(operation_id, task)
+            self._known(rounds, operation_id, replay).announced = True
 
     def progress(self, operation_id: str, restore: Manifest) -> Progress:
         """Advance every known operation of the restore and report on one.
@@ -180,10 +179,12 @@ class Replays:
             return self._restores[run.uid]
 
     def _task(self, rounds: Rounds, operation_id: str) -> Task:
-        if operation_id not in rounds.tasks:
-            replay = operation.read_replay_id(operation_id)
-            rounds.tasks[operation_id] = Task(operation_id=operation_id, replay=replay, started=self._clock.now())
-        return rounds.tasks[operation_id]
+        known = rounds.tasks.get(operation_id)
+        return known or self._known(rounds, operation_id, operation.read_replay_id(operation_id))
+
+    def _known(self, rounds: Rounds, operation_id: str, replay: Replay) -> Task:
+        task = Task(operation_id=operation_id, replay=replay.without_item(), started=self._clock.now())
+        return rounds.tasks.setdefault(operation_id, task)
 
     def _advance(self, rounds: Rounds, run: RestoreRun) -> None:
         until = self._clock.monotonic() + BUDGET_SECONDS
@@ -210,7 +211,8 @@ class Replays:
                     return
                 task.tried_at = now
                 try:
-                    task.read(self._subjects.read(task.replay, run, rounds.policy))
+                    replay = operation.read_replay_id(task.operation_id)
+                    task.read(self._subjects.read(replay, run, rounds.policy))
                     continue
                 except VmServiceError as error:
                     if not error.passing:

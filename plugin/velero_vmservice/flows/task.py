@@ -12,6 +12,7 @@ from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import Gate, Stability, gate
 from velero_vmservice.core.registered_gate import registered_gate
+from velero_vmservice.core.sharing import shared
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -40,6 +41,7 @@ class Task:
 
     operation_id: str
     replay: Replay
+    """Without the item, which is read from the id when it is asked for."""
     started: datetime
     announced: bool = False
     """Whether Execute told of it in this process; else the first poll did."""
@@ -188,7 +190,7 @@ class NamespaceRound:
     """ISO time of the look."""
     told: Mapping[str, Registration] = field(default_factory=dict)
     """What all registration sources said of each machine; empty where Kubernetes is the only one."""
-    timelines: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What each machine waited for, and since when."""
 
     def gates(self, subject: Subject) -> dict[str, Gate]:
@@ -216,6 +218,6 @@ class NamespaceRound:
 
     def _remember(self, name: str, words: str) -> None:
         """Keep a change of what a machine waits for in its timeline."""
-        told = self.timelines.setdefault(name, [])
+        told = self.timelines.get(name, ())
         if len(told) < TIMELINE_LENGTH and (not told or told[-1][1] != words):
-            told.append((self.looked_at, words))
+            self.timelines[name] = shared((*told, (self.looked_at, words)))

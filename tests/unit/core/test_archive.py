@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.unit.builders import backup, group, m, service
+from tests.unit.builders import backup, facts, group, m, service, vm
 from velero_vmservice.core import archive
 from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance, Seal
 from velero_vmservice.core.errors import Corrupt, InvalidItem
@@ -48,6 +48,13 @@ def test_canonical_bytes_do_not_depend_on_the_order_of_keys() -> None:
     text = archive.canonical(one).decode("utf-8")
     assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False) == text
     assert "ä" in text
+
+
+def test_a_document_written_piece_by_piece_is_the_json_of_the_whole() -> None:
+    whole = facts(vm("web-1", labels={"b": "ä", "a": "1"}), vm("web-2"), group("tier", ["web-1", "web-2"]))
+    content = whole.model_dump(mode="json")
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert archive.canonical(whole).decode() == text
 
 
 def test_digest_is_sha256_in_hexadecimal() -> None:
