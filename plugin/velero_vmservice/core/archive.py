@@ -21,6 +21,7 @@ from velero_vmservice.core.errors import Corrupt, InvalidItem
 from velero_vmservice.core.facts import Document, Name
 from velero_vmservice.core.manifest import Manifest, compact_time, mapping
 from velero_vmservice.core.restorability import Finding
+from velero_vmservice.core.sanitize import Dropped
 from velero_vmservice.core.topology import Topology
 
 if TYPE_CHECKING:
@@ -110,13 +111,6 @@ class Provenance(Document):
     """Version of this plugin."""
 
 
-class DroppedField(Document):
-    """A field that sanitising took off."""
-
-    path: str
-    reason: str
-
-
 class Observed(Document):
     """What the object was like, kept beside the manifest that leaves it out."""
 
@@ -134,7 +128,7 @@ class Capture(Document):
     namespace: str
     name: str
     manifest: dict[str, Any]
-    dropped: tuple[DroppedField, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
     observed: Observed = Observed()
     topology: Topology = Topology()
     findings: tuple[Finding, ...] = ()

@@ -12,6 +12,7 @@ from typing import Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.core.facts import Document
+from velero_vmservice.core.sanitize import Dropped
 
 VersionOrder = Literal["older", "equal", "newer", "unknown"]
 
@@ -41,13 +42,6 @@ class Change(Document):
     path: str
     captured: str
     live: str
-
-
-class Dropped(Document):
-    """A field of the captured object that was not written."""
-
-    path: str
-    reason: str
 
 
 class Port(Document):

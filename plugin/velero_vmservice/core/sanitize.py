@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import policy
+from velero_vmservice.core.facts import Document
 from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE_GROUP,
     VIRTUAL_MACHINE_SERVICE,
@@ -53,8 +54,7 @@ _LABELS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped:
+class Dropped(Document):
     """One field that was taken off, and why."""
 
     path: str

@@ -12,7 +12,7 @@ import structlog
 from velero_vmservice import __version__
 from velero_vmservice.core import api_versions, archive, operation, policy, restorability, topology
 from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
-from velero_vmservice.core.archive import BackupRun, Capture, DroppedField, Link, Provenance
+from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance
 from velero_vmservice.core.errors import InvalidItem, NotFound
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.sanitize import sanitize
@@ -120,7 +120,7 @@ class CaptureAction:
             namespace=ref.namespace,
             name=ref.name,
             manifest=clean.manifest.editable(),
-            dropped=tuple(DroppedField(path=one.path, reason=one.reason) for one in clean.dropped),
+            dropped=clean.dropped,
             observed=archive.observed(manifest),
             topology=connected,
             findings=restorability.object_findings(manifest, connected, facts),

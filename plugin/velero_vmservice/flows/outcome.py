@@ -56,10 +56,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
             report.Change(path=one.path, captured=_value(one.wanted), live=_value(one.found))
             for one in task.differences
         ),
-        dropped=(
-            *(report.Dropped(path=one.path, reason=one.reason) for one in task.captured_without),
-            *(report.Dropped(path=one.path, reason=one.reason) for one in task.dropped),
-        ),
+        dropped=(*task.captured_without, *task.dropped),
         power_before=task.before.power_state if task.before else "",
         remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
         next_commands=task.found.commands if task.found and task.stage is not Stage.FAILED else (),

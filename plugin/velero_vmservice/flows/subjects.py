@@ -14,7 +14,6 @@ from velero_vmservice.core.power import ON
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.archive import DroppedField
     from velero_vmservice.core.facts import NamespaceFacts
     from velero_vmservice.core.operation import Replay, RestoreRun
     from velero_vmservice.core.restore_policy import RestorePolicy
@@ -31,7 +30,7 @@ class Source:
     subject: Subject
     before: Observed
     """What the object was like at backup."""
-    captured_without: tuple[DroppedField, ...]
+    captured_without: tuple[Dropped, ...]
     """What sanitising took off at backup."""
     dropped: tuple[Dropped, ...]
     """Fields of the captured object that the target does not take."""
@@ -46,7 +45,7 @@ class _Taken:
     manifest: Manifest
     topology: Topology
     before: Observed
-    without: tuple[DroppedField, ...] = ()
+    without: tuple[Dropped, ...] = ()
     remarks: tuple[str, ...] = ()
 
 

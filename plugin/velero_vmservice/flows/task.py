@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from velero_vmservice.core.archive import DroppedField, Observed
+    from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.compare import Difference
     from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.manifest import Kind
@@ -55,7 +55,7 @@ class Task:
     subject: Subject | None = None
     before: Observed | None = None
     """What the object was like at backup."""
-    captured_without: tuple[DroppedField, ...] = ()
+    captured_without: tuple[Dropped, ...] = ()
     """What sanitising took off at backup."""
     dropped: tuple[Dropped, ...] = ()
     """Fields of the captured object that the target does not take."""

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 _TEXT = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
 _SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", _TEXT, flags=re.MULTILINE)[1:]}
 _MODELS = [
-    one
-    for one in vars(report).values()
-    if isinstance(one, type) and issubclass(one, Document) and one is not Document and one.__module__ == report.__name__
+    one for one in vars(report).values() if isinstance(one, type) and issubclass(one, Document) and one is not Document
 ]
 
 
