@@ -122,9 +122,7 @@ def read_machine(vm: Manifest) -> Machine:
         instance_id=virtual_machine.instance_id(vm),
         image=intern(virtual_machine.image(vm)),
         volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
-        owner_groups=shared(
-            tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name)
-        ),
+        owner_groups=shared(tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name)),
     )
 
 
