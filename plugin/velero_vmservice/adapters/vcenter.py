@@ -22,7 +22,7 @@ from velero_vmservice.core import extra_config
 from velero_vmservice.core.errors import Forbidden, NotFound
 from velero_vmservice.core.extra_config import SPELLINGS, Key
 from velero_vmservice.core.record import Record, read_record
-from velero_vmservice.core.vsphere_machine import RELOCATE, VsphereMachine, match
+from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, VsphereMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -78,7 +78,8 @@ class VCenterInventory:
             return ()
         roots = self._roots(namespace, folders)
         found = self._in_folders(namespace, roots) if roots else []
-        missing = [one for one in wanted if not match(one, found)]
+        here = Machines(found)
+        missing = [one for one in wanted if not here.match(one)]
         known = {one.moid for one in found}
         return [*found, *(one for one in self._found_elsewhere(missing) if one.moid not in known)]
 
@@ -185,7 +186,7 @@ class VCenterInventory:
             everywhere = self._search()
             with self._lock:
                 self._elsewhere["all"] = everywhere
-        candidates = [
+        candidates = Machines(
             VsphereMachine(
                 moid=moid,
                 name=str(one.get("name", "")),
@@ -195,8 +196,8 @@ class VCenterInventory:
                 bios_uuid=str(one.get("config.uuid", "")),
             )
             for moid, one in everywhere.items()
-        ]
-        found = {one.moid: one for wanted in missing for one in match(wanted, candidates)}
+        )
+        found = {one.moid: one for wanted in missing for one in candidates.match(wanted)}
         return list(found.values())
 
     def _search(self) -> dict[str, Properties]:

@@ -10,7 +10,7 @@ from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
 from velero_vmservice.core.vcenter_registration import elsewhere, is_older, situation
-from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
+from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.combine import Answer
     from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.registration import Registration, Wanted
-    from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, VsphereMachine
+    from velero_vmservice.core.vsphere_machine import Machines, Registered, SupervisorView, VsphereMachine
 
 _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
@@ -63,7 +63,7 @@ class Preflight:
 def check(
     namespace: str,
     wanted: Wanted,
-    machines: Sequence[VsphereMachine],
+    machines: Machines,
     supervisor: SupervisorView,
     *,
     override: NetworkOverride = (),
@@ -81,7 +81,7 @@ def check(
         vpc: whether the namespace has NSX-VPC networking, None if nobody could tell.
         asked: whether a person asks for another call although one has failed.
     """
-    found = match(wanted, machines)
+    found = machines.match(wanted)
     if not found:
         reason = f"vCenter has no machine with the UUIDs, record or name of {wanted.name} yet"
         return Preflight(refusals=(Refusal(reason=reason, code=VM_NOT_FOUND, can_wait=True),))

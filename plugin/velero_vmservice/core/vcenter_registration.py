@@ -9,10 +9,10 @@ from velero_vmservice.core.backup_version import VersionAge, compare_versions
 from velero_vmservice.core.register_vm import Course, Situation, automatic, decide, stage
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
-from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, match
+from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from velero_vmservice.core.generation import Generation
@@ -32,10 +32,11 @@ _said = partial(Registration, source=NAME)
 
 
 def registrations(
-    namespace: str, wanted: Collection[Wanted], machines: Sequence[VsphereMachine], supervisor: SupervisorView
+    namespace: str, wanted: Collection[Wanted], machines: Iterable[VsphereMachine], supervisor: SupervisorView
 ) -> dict[str, Registration]:
     """Return what vCenter says of each wanted machine, by name."""
-    return {one.name: _one(namespace, one, match(one, machines), supervisor) for one in wanted}
+    known = Machines(machines)
+    return {one.name: _one(namespace, one, known.match(one), supervisor) for one in wanted}
 
 
 def elsewhere(machine: VsphereMachine) -> str:

@@ -6,6 +6,7 @@ software still works on it, and what became of RegisterVM's task.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from velero_vmservice.core.registration import Wanted
@@ -127,21 +128,36 @@ def is_same_task(one: str, other: str) -> bool:
     return one.partition(":")[0] == other.partition(":")[0]
 
 
-def match(wanted: Wanted, machines: Sequence[VsphereMachine]) -> tuple[VsphereMachine, ...]:
-    """Return the machines that are the wanted one by the best evidence there is, those in the folder first.
+class Machines:
+    """The machines of one look, by all that they can be wanted by: each is looked up, however many there are."""
 
-    An instance UUID names one machine in a vCenter, a BIOS UUID survives a restore to new, the record says whose
-    machine it was, and the name is what a person would go by. Two of one rank are both returned.
-    """
-    expected = wanted.expected
-    instance = (expected.instance_uuid if expected else "") or wanted.instance_uuid
-    bios = (expected.bios_uuid if expected else "") or wanted.bios_uuid
-    for found in (
-        [one for one in machines if instance and one.instance_uuid.lower() == instance.lower()],
-        [one for one in machines if bios and one.bios_uuid.lower() == bios.lower()],
-        [one for one in machines if one.extra.name == wanted.name and one.in_folder],
-        [one for one in machines if one.name == wanted.name and one.in_folder],
-    ):
-        if found:
-            return tuple(sorted(found, key=lambda one: (not one.in_folder, one.moid)))
-    return ()
+    def __init__(self, machines: Iterable[VsphereMachine]) -> None:
+        self._by_instance: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
+        self._by_bios: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
+        self._by_record: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
+        for one in sorted(machines, key=lambda one: (not one.in_folder, one.moid)):
+            self._by_instance[one.instance_uuid.lower()].append(one)
+            self._by_bios[one.bios_uuid.lower()].append(one)
+            if one.in_folder:
+                self._by_record[one.extra.name].append(one)
+                self._by_name[one.name].append(one)
+
+    def match(self, wanted: Wanted) -> tuple[VsphereMachine, ...]:
+        """Return the machines that are the wanted one by the best evidence there is, those in the folder first.
+
+        An instance UUID names one machine in a vCenter, a BIOS UUID survives a restore to new, the record says whose
+        machine it was, and the name is what a person would go by. Two of one rank are both returned.
+        """
+        expected = wanted.expected
+        instance = (expected.instance_uuid if expected else "") or wanted.instance_uuid
+        bios = (expected.bios_uuid if expected else "") or wanted.bios_uuid
+        for index, key in (
+            (self._by_instance, instance.lower()),
+            (self._by_bios, bios.lower()),
+            (self._by_record, wanted.name),
+            (self._by_name, wanted.name),
+        ):
+            if key and key in index:
+                return tuple(index[key])
+        return ()

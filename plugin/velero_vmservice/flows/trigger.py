@@ -17,6 +17,7 @@ from velero_vmservice.core import network_override, preflight_register, trigger_
 from velero_vmservice.core.attempt import FAILED, SUCCEEDED, Attempt
 from velero_vmservice.core.errors import AlreadyExists, InvalidItem, NotSent, Unavailable, VmServiceError
 from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.vsphere_machine import Machines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -137,13 +138,14 @@ class Trigger:
         if not machines:
             return {}
         found = self._looks.look(namespace, machines, look)
+        known = Machines(found.machines)
         override = self._policy.subnet_mappings
         vpc = self._supervisor.vpc(namespace) if override else None
         told: dict[str, Registration] = {}
         called = False
         for one in machines:
             checked = preflight_register.check(
-                namespace, one, found.machines, found.supervisor, override=override, vpc=vpc, asked=asked
+                namespace, one, known, found.supervisor, override=override, vpc=vpc, asked=asked
             )
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True

@@ -12,6 +12,7 @@ from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.preflight_register import check
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.vsphere_machine import (
+    Machines,
     Registered,
     RegisterTask,
     SupervisorView,
@@ -24,7 +25,7 @@ TASK = RegisterTask(id="task-1", state=TaskState.RUNNING)
 
 
 def test_a_restored_machine_passes() -> None:
-    checked = check("shop", WEB, [machine()], VCF_9)
+    checked = check("shop", WEB, Machines([machine()]), VCF_9)
     assert checked.passed
     assert (checked.machine and checked.machine.moid, checked.words) == ("vm-1", "")
 
@@ -48,7 +49,7 @@ def test_a_restored_machine_passes() -> None:
     ],
 )
 def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine], words: str, can_wait: bool) -> None:  # noqa: FBT001
-    checked = check("shop", WEB, machines, VCF_9)
+    checked = check("shop", WEB, Machines(machines), VCF_9)
     assert not checked.passed
     assert words in checked.words
     assert checked.can_wait is can_wait
@@ -67,25 +68,25 @@ def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine],
     ],
 )
 def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], words: str, can_wait: bool) -> None:  # noqa: FBT001
-    checked = check("shop", WEB, [machine()], replace(VCF_9, **known))
+    checked = check("shop", WEB, Machines([machine()]), replace(VCF_9, **known))
     assert words in checked.words
     assert checked.can_wait is can_wait
 
 
 def test_a_machine_that_exists_may_be_registered_over_from_nine_on() -> None:
     existing = {"web-1": Registered(unique_id="vm-1", backup_version="2000")}
-    assert check("shop", WEB, [machine()], replace(VCF_9, machines=existing)).passed
+    assert check("shop", WEB, Machines([machine()]), replace(VCF_9, machines=existing)).passed
     earlier = machine(task=replace(TASK, state=TaskState.SUCCEEDED))
-    assert check("shop", WEB, [earlier], replace(VCF_9, machines=existing)).passed
+    assert check("shop", WEB, Machines([earlier]), replace(VCF_9, machines=existing)).passed
 
 
 def test_a_person_may_ask_for_another_call_after_a_failure() -> None:
     failed = machine(task=replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM))
-    assert check("shop", WEB, [failed], VCF_9, asked=True).passed
-    assert not check("shop", WEB, [machine(task=TASK)], VCF_9, asked=True).passed
+    assert check("shop", WEB, Machines([failed]), VCF_9, asked=True).passed
+    assert not check("shop", WEB, Machines([machine(task=TASK)]), VCF_9, asked=True).passed
 
 
 def test_all_reasons_are_told_at_once_and_nothing_can_be_waited_for_if_one_cannot() -> None:
-    checked = check("shop", WEB, [machine(in_folder=False, twins=("copy",), restoring=True)], VCF_9)
+    checked = check("shop", WEB, Machines([machine(in_folder=False, twins=("copy",), restoring=True)]), VCF_9)
     assert len(checked.refusals) == 3
     assert not checked.can_wait

@@ -14,6 +14,7 @@ from velero_vmservice.core.record import Record
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.vcenter_registration import registrations
 from velero_vmservice.core.vsphere_machine import (
+    Machines,
     Registered,
     RegisterEvent,
     RegisterTask,
@@ -21,7 +22,6 @@ from velero_vmservice.core.vsphere_machine import (
     SupervisorView,
     TaskState,
     VsphereMachine,
-    match,
 )
 
 if TYPE_CHECKING:
@@ -277,13 +277,13 @@ def test_a_failure_shows_no_more_of_foreign_words_than_a_line() -> None:
     ],
 )
 def test_a_machine_is_found_by_the_best_evidence(why: str, others: list[VsphereMachine], found: list[str]) -> None:
-    assert [one.moid for one in match(WEB, [*others, machine()])] == found, why
+    assert [one.moid for one in Machines([*others, machine()]).match(WEB)] == found, why
 
 
 def test_a_machine_whose_uuids_changed_is_found_by_its_record_and_then_by_its_name() -> None:
     changed = machine(instance_uuid="new", bios_uuid="new", name="web-1-restored")
     unrecorded = replace(changed, extra=extra_config.read({}), name="web-1")
-    assert [one.moid for one in match(WEB, [changed])] == ["vm-1"]
-    assert [one.moid for one in match(WEB, [unrecorded])] == ["vm-1"]
-    assert match(WEB, [replace(unrecorded, name="web-2")]) == ()
-    assert match(WEB, [replace(unrecorded, in_folder=False)]) == ()
+    assert [one.moid for one in Machines([changed]).match(WEB)] == ["vm-1"]
+    assert [one.moid for one in Machines([unrecorded]).match(WEB)] == ["vm-1"]
+    assert Machines([replace(unrecorded, name="web-2")]).match(WEB) == ()
+    assert Machines([replace(unrecorded, in_folder=False)]).match(WEB) == ()
