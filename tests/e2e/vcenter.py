@@ -96,19 +96,14 @@ class VCenterSimulator:
         extra_config: Mapping[str, str],
     ) -> str:
         """Create a machine in a namespace's folder and return its managed object id."""
-        spec = vim.vm.ConfigSpec(
-            name=name,
-            uuid=bios_uuid,
-            instanceUuid=instance_uuid,
-            guestId="otherGuest",
-            memoryMB=64,
-            numCPUs=1,
-            files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"),
-            extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in extra_config.items()],
-        )
-        pool = self._datacenter.hostFolder.childEntity[0].resourcePool
-        made = self._done(self.folder(folder).CreateVM_Task(config=spec, pool=pool))
-        return str(made._GetMoId())
+        known = {"bios_uuid": bios_uuid, "instance_uuid": instance_uuid, "extra_config": extra_config}
+        return self.restore_all({name: known}, folder=folder)[0]
+
+    def restore_all(self, known: Mapping[str, Mapping[str, Any]], *, folder: str) -> list[str]:
+        """Create machines, at once, and return their managed object ids; by name what `restore` takes of each."""
+        target, pool = self.folder(folder), self._datacenter.hostFolder.childEntity[0].resourcePool
+        tasks = [target.CreateVM_Task(config=_machine(name, **one), pool=pool) for name, one in known.items()]
+        return [str(self._done(task)._GetMoId()) for task in tasks]
 
     def disable(self, moid: str, *methods: str) -> None:
         """Disable methods of a machine, as a vendor's software does while it works on it; none enables them all."""
@@ -180,6 +175,13 @@ class VCenterSimulator:
         )
         self.content.eventManager.PostEvent(event)
 
+    def requests(self) -> tuple[int, int]:
+        """Return how many requests, SOAP and REST, anybody made so far, and how many of them for a further page."""
+        answer = requests.get(f"https://{self.server}/control/requests", verify=str(self.ca_file), timeout=5)
+        answer.raise_for_status()
+        count = answer.json()
+        return count["all"], count["furtherPages"]
+
     def calls(self, moid: str) -> int:
         """Return how often RegisterVM was called for a machine: the simulator names its tasks in its own way."""
         return [task.info.descriptionId for task in self.machine(moid).recentTask].count(_SIMULATED_CALL)
@@ -187,6 +189,10 @@ class VCenterSimulator:
     def machine(self, moid: str) -> vim.VirtualMachine:
         """Return a machine by its managed object id."""
         return vim.VirtualMachine(moid, self._stub)
+
+    def folder_of(self, moid: str) -> vim.Folder:
+        """Return a folder by its managed object id."""
+        return vim.Folder(moid, self._stub)
 
     def _child(self, parent: vim.Folder, name: str) -> vim.Folder:
         found = next((one for one in parent.childEntity if one.name == name), None)
@@ -212,3 +218,16 @@ def _is_there(task: vim.Task) -> bool:
         return bool(task.info)
     except vmodl.fault.ManagedObjectNotFound:
         return False
+
+
+def _machine(name: str, *, bios_uuid: str, instance_uuid: str, extra_config: Mapping[str, str]) -> vim.vm.ConfigSpec:
+    return vim.vm.ConfigSpec(
+        name=name,
+        uuid=bios_uuid,
+        instanceUuid=instance_uuid,
+        guestId="otherGuest",
+        memoryMB=64,
+        numCPUs=1,
+        files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"),
+        extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in extra_config.items()],
+    )

@@ -4,17 +4,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vmware/govmomi/simulator"
@@ -28,7 +31,9 @@ import (
 const (
 	registerTask     = "com.vmware.wcp.vmservice.registervm"
 	passwordVariable = "VCSIM_PASSWORD"
-	disabledPath     = "/control/disabled-methods/"
+	controlPath      = "/control/"
+	disabledPath     = controlPath + "disabled-methods/"
+	requestsPath     = controlPath + "requests"
 )
 
 func main() {
@@ -67,6 +72,7 @@ func serve(listen, user, certificate, key string) error {
 	service.HandleFunc(disabledPath, disableMethods(service.Context))
 	server := service.NewServer()
 	defer server.Close()
+	server.Config.Handler = counting(server.Config.Handler)
 	log.Printf("serving %s", server.URL.Host)
 
 	ended, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -92,4 +98,31 @@ func disableMethods(ctx *simulator.Context) http.HandlerFunc {
 		}
 		ctx.WithLock(object, func() { entity.Entity().DisabledMethod = methods })
 	}
+}
+
+// counting tells how many requests were made so far, and how many of them asked for a further page of an answer; those
+// that control the simulator are left out.
+func counting(next http.Handler) http.Handler {
+	var all, further atomic.Int64
+	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == requestsPath {
+			json.NewEncoder(answer).Encode(map[string]int64{"all": all.Load(), "furtherPages": further.Load()})
+			return
+		}
+		if strings.HasPrefix(request.URL.Path, controlPath) {
+			next.ServeHTTP(answer, request)
+			return
+		}
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			http.Error(answer, err.Error(), http.StatusBadRequest)
+			return
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		all.Add(1)
+		if bytes.Contains(body, []byte("<ContinueRetrievePropertiesEx")) {
+			further.Add(1)
+		}
+		next.ServeHTTP(answer, request)
+	})
 }
