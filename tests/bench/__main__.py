@@ -2,8 +2,10 @@
 
 (a) launching, against velero-plugin-for-aws; (b) a real Velero's backup of 2,000 ConfigMaps, with our plugin and
 without; (c) capturing one object, against a bare put_object; (d) memory; (e) a restore that waits for 1,000 machines,
-against bare reads of the same and against one of 100 machines, and the memory of one of 10,000. Absolute figures
-depend on the machine and on who else uses it; the ratios of one run are what counts, and what the targets are about.
+against bare reads of the same and against one of 100 machines, and the memory of one of 10,000; (f) a round of a
+restore that waits for the registration of 500 machines, through each source and all of them, against bare reads of the
+same and against one of 50 machines. Absolute figures depend on the machine and on who else uses it; the ratios of one
+run are what counts, and what the targets are about.
 Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
 """
 
@@ -17,7 +19,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.bench import backups, captures, launches, wait_rows, waits
+from tests.bench import backups, captures, launches, registration_rows, registrations, wait_rows, waits
 from tests.bench.crowds import Crowd
 from tests.bench.table import markdown
 from tests.e2e.build import TOOLS
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.bench.table import Row
 
-PARTS = frozenset("abcde")
+PARTS = frozenset("abcdef")
 
 
 CROWDS = waits.Size(
@@ -37,17 +39,19 @@ CROWDS = waits.Size(
     huge=Crowd(machines=10_000, services=200, groups=100),
     rounds=3,
 )
+REGISTRATIONS = registrations.Size(small=50, large=500, rounds=3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is measured: launches in (a), backups and what is in each in (b), captures in (c), machines in (e)."""
+    """How much is measured: launches in (a), backups and what is in each in (b), captures in (c), VMs in (e), (f)."""
 
     rounds: int = 50
     backups: int = 5
     config_maps: int = 2000
     objects: int = 300
     waits: waits.Size = CROWDS
+    registrations: registrations.Size = REGISTRATIONS
 
 
 QUICK = Size(
@@ -61,6 +65,7 @@ QUICK = Size(
         huge=Crowd(machines=1000, services=20, groups=10),
         rounds=2,
     ),
+    registrations=registrations.Size(small=10, large=50, rounds=2),
 )
 
 
@@ -96,6 +101,10 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
         for crowd in (size.waits.small, size.waits.large, size.waits.huge):
             _progress(f"(e) restore of {crowd}")
         yield from wait_rows.rows(waits.measure(size.waits))
+    if "f" in parts:
+        counted = size.registrations
+        _progress(f"(f) registration of {counted.small} and of {counted.large} VMs through each source")
+        yield from registration_rows.rows(registrations.measure(counted))
 
 
 def _parts(text: str) -> frozenset[str]:
