@@ -90,6 +90,16 @@ class Process:
             self._running.kill()
             self._running.wait()
 
+    def freeze(self) -> None:
+        """Stop it where it is, and wait until each of its threads stands still: the signal alone promises none."""
+        os.kill(self.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        wait_until(lambda: all(_stands(one) for one in threads.iterdir()), 10, f"{self.name} stands still")
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def children(self, name: str = "") -> list[int]:
         """Return the ids of the direct children, or of those whose executable has this file name."""
         return [pid for pid in _processes() if _parent(pid) == self.pid and _runs(pid, name)]
@@ -132,6 +142,10 @@ def free_ports(count: int) -> list[int]:
 
 def _processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _stands(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _parent(pid: int) -> int | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import uuid
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -113,11 +111,11 @@ class VCenterScene:
     @contextmanager
     def away(self) -> Iterator[None]:
         """Let vCenter hang: it accepts connections and answers nothing."""
-        os.kill(self.vcenter.process.pid, signal.SIGSTOP)
+        self.vcenter.process.freeze()
         try:
             yield
         finally:
-            os.kill(self.vcenter.process.pid, signal.SIGCONT)
+            self.vcenter.process.thaw()
 
     @contextmanager
     def denying(self) -> Iterator[None]:
