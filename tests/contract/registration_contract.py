@@ -34,7 +34,7 @@ class Scene(Protocol):
         """Return the source under test."""
 
     def register(self, name: str) -> None:
-        """Let a machine be registered and become ready; its instance UUID is `instance-of-NAME`."""
+        """Let a machine be registered and become ready; its instance UUID is what the suite asks for."""
 
     def begin(self, name: str) -> None:
         """Let its registration have begun and not ended."""
@@ -60,9 +60,13 @@ class RegistrationContract:
         """Return an empty scene."""
         raise NotImplementedError
 
+    def wanted(self, name: str) -> Wanted:
+        """Return the machine to ask for; an API that knows what a UUID is needs another one."""
+        return wanted(name)
+
     def look(self, scene: Scene, name: str = "web-1") -> Registration:
         """Ask for one machine."""
-        return scene.source.observe(scene.namespace, [wanted(name)])[name]
+        return scene.source.observe(scene.namespace, [self.wanted(name)])[name]
 
     def test_a_registered_machine_is_told_with_the_source_that_tells(self, scene: Scene) -> None:
         scene.register("web-1")
@@ -75,7 +79,9 @@ class RegistrationContract:
     def test_whoever_is_asked_for_is_answered_for_and_nobody_else(self, scene: Scene) -> None:
         for name in ("web-1", "web-2"):
             scene.register(name)
-        found = scene.source.observe(scene.namespace, [wanted("web-2"), wanted("nowhere"), wanted("web-1")])
+        found = scene.source.observe(
+            scene.namespace, [self.wanted("web-2"), self.wanted("nowhere"), self.wanted("web-1")]
+        )
 
         assert sorted(found) == ["nowhere", "web-1", "web-2"]
         assert {name: one.name for name, one in found.items()} == {name: name for name in found}
@@ -89,7 +95,7 @@ class RegistrationContract:
 
     def test_another_namespace_is_another_world(self, scene: Scene) -> None:
         scene.register("web-1")
-        found = scene.source.observe("no-such-namespace", [wanted("web-1")])
+        found = scene.source.observe("no-such-namespace", [self.wanted("web-1")])
         assert found["web-1"].state in (State.ABSENT, State.UNKNOWN)
 
     def test_a_machine_is_not_ready_before_its_registration_ends(self, scene: Scene) -> None:
@@ -117,7 +123,7 @@ class RegistrationContract:
             scene.register(f"web-{number}")
         self.look(scene)  # whatever a first look costs once
         counts = []
-        for many in ([wanted("web-0")], [wanted(f"web-{number}") for number in range(30)]):
+        for many in ([self.wanted("web-0")], [self.wanted(f"web-{number}") for number in range(30)]):
             before = scene.requests()
             found = scene.source.observe(scene.namespace, many)
             counts.append(scene.requests() - before)
