@@ -14,6 +14,7 @@ from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.scripted import Answering
 from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.core.registration import Registration, State, Wanted
+from velero_vmservice.core.registration_errors import TABLE, ErrorEntry, explain
 from velero_vmservice.engine_settings import EngineSettings
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 
@@ -87,7 +88,30 @@ def test_a_failure_keeps_its_code_and_is_not_waited_out(engine: ReferenceEngine,
 
     found = source(target).observe("shop", [Wanted(name="db-0")])["db-0"]
 
-    assert (found.state, found.code, found.reason, found.can_wait) == (State.FAILED, code, "a copy exists", False)
+    assert (found.state, found.code, found.can_wait) == (State.FAILED, code, False)
+    assert found.reason == f"a copy exists; {explain(code)}"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "shown"),
+    [
+        ("E-17", "no room", "E-17: no room"),
+        ("E-17", "", "E-17"),
+        ("E-17", "E-17: no room", "E-17: no room"),
+        ("", "no room", "no room"),
+    ],
+)
+def test_a_code_of_the_engines_own_is_shown_as_it_came(code: str, message: str, shown: str) -> None:
+    found = answered(pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code=code, message=message))
+
+    assert (found.code, found.reason) == (code, shown)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.code)
+def test_a_code_of_register_vm_is_explained_where_the_engine_says_nothing_else(entry: ErrorEntry) -> None:
+    found = answered(pb.Registration(name="db-0", state=pb.STATE_NOT_RESTORABLE, error_code=entry.code))
+
+    assert found.reason == str(entry)
 
 
 def test_every_state_of_the_model_can_be_said_and_no_two_are_one() -> None:
@@ -267,4 +291,4 @@ def test_codes_and_stages_are_bounded_as_well() -> None:
 
     assert len(found.code) == 100
     assert "\n" not in found.code
-    assert found.reason == "s" * 99 + "…: m"
+    assert found.reason == f"{'s' * 99}…: {found.code}: m"

@@ -17,6 +17,7 @@ import structlog
 from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
 from velero_vmservice.adapters.foreign_text import one_line
 from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration_errors import explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
 
@@ -180,12 +181,20 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
 
 
 def _reason(answer: pb.Registration, state: State) -> str:
-    said = ": ".join(filter(None, (one_line(answer.stage, _LONGEST_WORD), one_line(answer.message, _LONGEST_MESSAGE))))
+    words = (one_line(answer.stage, _LONGEST_WORD), _own_code(answer), one_line(answer.message, _LONGEST_MESSAGE))
+    said = ": ".join(filter(None, words))
     if state is not State.UNKNOWN:
-        return said
+        entry = explain(one_line(answer.error_code, _LONGEST_WORD))
+        return "; ".join(filter(None, (said, str(entry)))) if entry.known else said
     if answer.state not in _STATES:
         return f"the engine answers with state {answer.state}, which this release does not know"
     return said or "the engine cannot tell"
+
+
+def _own_code(answer: pb.Registration) -> str:
+    """Return a code of the engine's own as it came, unless it says it anyway; RegisterVM's are explained."""
+    code = one_line(answer.error_code, _LONGEST_WORD)
+    return "" if explain(code).known or code in answer.message else code
 
 
 def _complaints(answer: pb.Registration, percent: int | None, since: datetime | None) -> Iterator[str]:
