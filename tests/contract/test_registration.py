@@ -243,7 +243,9 @@ def test_every_step_of_a_real_registration_is_told() -> None:
         supervisor.deploy(two_tier(web=0))
         scene = KubernetesScene(api)
         ref = ObjectRef(VIRTUAL_MACHINE, "shop", "shop-db-1")
-        captured = Wanted(name=ref.name, facts=machine_facts(scene.cluster.get(ref)), captured_at=scene.clock.now())
+        captured = Wanted(
+            name=ref.name, facts=machine_facts(scene.cluster.get(ref)), captured_at=scene.clock.now().isoformat()
+        )
 
         def state() -> State:
             return scene.source.observe("shop", [captured])[ref.name].state

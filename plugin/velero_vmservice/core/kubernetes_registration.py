@@ -116,9 +116,9 @@ def _notes(machine: Machine, wanted: Wanted, state: State) -> Iterator[str]:
         yield machine.paused
     if machine.imported:
         yield "bears the mark of a machine that was imported from vCenter, not restored"
-    created = _moment(machine.created_at)
+    captured, created = _moment(wanted.captured_at), _moment(machine.created_at)
     marked = machine.restored or machine.failed_over or machine.imported
-    if wanted.captured_at and created and created > wanted.captured_at and not marked:
+    if captured and created and created > captured and not marked:
         yield "was created after the backup and bears no mark of RegisterVM: somebody may have made it anew"
 
 

@@ -81,6 +81,8 @@ class Subject:
     ref: ObjectRef
     wanted: Manifest
     topology: Topology
+    captured_at: str = ""
+    """When the backup saw the machines, RFC 3339; '' if not known."""
     problems: tuple[str, ...] = ()
     """Why VM Operator on this Supervisor would never accept it, in sentences."""
     started_anyway: tuple[str, ...] = ()

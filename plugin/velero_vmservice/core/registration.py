@@ -48,7 +48,8 @@ class Wanted:
     bios_uuid: str = ""
     facts: MachineFacts | None = None
     """All that the capture knows of it; a source that can compare more than UUIDs does."""
-    captured_at: datetime | None = None
+    captured_at: str = ""
+    """When the backup saw it, RFC 3339; '' if not known."""
 
     @property
     def expected(self) -> MachineFacts | None:

@@ -149,12 +149,12 @@ class Registering:
 
 def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
     """Return the machines that the objects need, each once, with what the capture knows of them."""
-    facts = {name: one.topology.machine(name) for one in subjects for name in one.topology.needs}
+    known = {name: (one.topology.machine(name), one.captured_at) for one in subjects for name in one.topology.needs}
     return [
-        Wanted(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one)
+        Wanted(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
         if one
-        else Wanted(name=name)
-        for name, one in sorted(facts.items())
+        else Wanted(name=name, captured_at=at)
+        for name, (one, at) in sorted(known.items())
     ]
 
 

@@ -45,6 +45,7 @@ class _Taken:
     manifest: Manifest
     topology: Topology
     before: Observed
+    captured_at: str = ""
     without: tuple[Dropped, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -84,6 +85,7 @@ class Subjects:
                 ref=replay.destination,
                 wanted=wanted,
                 topology=_shared(taken.topology, facts),
+                captured_at=facts.observed_at if facts else taken.captured_at,
                 problems=problems,
                 started_anyway=_started_anyway(taken.topology, taken.before, facts),
             ),
@@ -103,6 +105,7 @@ class Subjects:
                     manifest=Manifest(capture.manifest),
                     topology=capture.topology,
                     before=capture.observed,
+                    captured_at=capture.provenance.captured_at,
                     without=capture.dropped,
                 )
         except VmServiceError as error:

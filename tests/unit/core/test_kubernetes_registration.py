@@ -33,7 +33,7 @@ def conditions(*entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def seen(*objects: dict[str, Any], facts: MachineFacts | None = CAPTURED, **known: Any) -> Registration:
-    wanted = Wanted(name="web-1", facts=facts, captured_at=CAPTURED_AT)
+    wanted = Wanted(name="web-1", facts=facts, captured_at=CAPTURED_AT.isoformat())
     found = registrations(look(*objects, **known), [wanted])
     assert list(found) == ["web-1"]
     return found["web-1"]

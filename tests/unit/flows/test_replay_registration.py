@@ -35,7 +35,8 @@ def says(world: World, state: State, reason: str = "", **known: Any) -> None:
 
 
 def back(world: World) -> None:
-    world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
+    mark = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta=mark))
 
 
 def one(world: World, operation: str, **spec: Any) -> Progress:
@@ -236,3 +237,14 @@ def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_
     back(world)
     says(world, State.READY)
     assert world.finish([operation])[operation].error == ""
+
+
+@pytest.mark.parametrize(("created_at", "noted"), [("2027-01-01T00:00:00Z", True), ("2025-01-01T00:00:00Z", False)])
+def test_a_machine_that_somebody_made_anew_since_the_backup_is_told(
+    engine_world: World, created_at: str, *, noted: bool
+) -> None:
+    operation = lost(engine_world)
+    says(engine_world, State.REGISTERING, "task-7")
+    engine_world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta={"creationTimestamp": created_at}))
+    told = one(engine_world, operation).description
+    assert ("was created after the backup and bears no mark of RegisterVM" in told) is noted
