@@ -41,12 +41,12 @@ def test_a_name_that_does_not_resolve_is_unavailable() -> None:
 def test_an_engine_that_comes_back_is_asked_at_once() -> None:
     with serving(ReferenceEngine()) as target:
         source = source_at(target, insecure=True)
-        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.ABSENT
+        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.UNKNOWN
     for _ in range(5):
         with pytest.raises(Unavailable):
             source.observe("shop", [Wanted(name="db-0")])
     with serving(ReferenceEngine(), port=int(target.rpartition(":")[2])):
-        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.ABSENT
+        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("insecure", [True, False])

@@ -58,7 +58,7 @@ def _wanting_certificates(ours: Identity, foreign: Identity, version: ssl.TLSVer
 
 def test_an_engine_behind_a_known_authority_is_believed(ours: Identity) -> None:
     with serving(ReferenceEngine(), tls=ours.serves()) as target:
-        assert state_of(target, ca_file=ours.certificate) is State.ABSENT
+        assert state_of(target, ca_file=ours.certificate) is State.UNKNOWN
 
 
 @pytest.mark.parametrize("trusted", ["another authority", "the public ones"])
@@ -79,7 +79,7 @@ def test_a_certificate_for_another_host_is_told(ours: Identity) -> None:
 
 def test_plaintext_is_spoken_only_where_the_settings_say_so(ours: Identity) -> None:
     with serving(ReferenceEngine()) as target:
-        assert state_of(target, insecure=True) is State.ABSENT
+        assert state_of(target, insecure=True) is State.UNKNOWN
         error = refused(target, "does not speak TLS", "insecure", ca_file=ours.certificate)
 
     assert isinstance(error, InvalidSettings)
@@ -95,7 +95,7 @@ def test_plaintext_against_tls_is_told(ours: Identity) -> None:
 def test_a_client_certificate_is_shown_where_there_is_one(ours: Identity, foreign: Identity) -> None:
     with serving(ReferenceEngine(), tls=ours.serves(trusting=foreign)) as target:
         trusted = {"ca_file": ours.certificate}
-        assert state_of(target, **trusted, certificate_file=foreign.certificate, key_file=foreign.key) is State.ABSENT
+        assert state_of(target, **trusted, certificate_file=foreign.certificate, key_file=foreign.key) is State.UNKNOWN
         missing = refused(target, "client certificate", "certificate_file", **trusted)
         wrong = refused(target, "client certificate", **trusted, certificate_file=ours.certificate, key_file=ours.key)
 
@@ -132,7 +132,7 @@ def test_a_renewed_authority_is_taken_without_a_restart(ours: Identity, foreign:
             source.observe("shop", [Wanted(name="db-0")])
         mounted.write_bytes(ours.certificate.read_bytes())
 
-        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.ABSENT
+        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\x00", b"-----BEGIN CERTIFICATE-----\nAAAA\n", None])
@@ -166,7 +166,7 @@ def test_a_certificate_and_its_key_may_lie_in_one_file(ours: Identity, foreign: 
     both = tmp_path / "client.pem"
     both.write_bytes(foreign.key.read_bytes() + foreign.certificate.read_bytes())
     with serving(ReferenceEngine(), tls=ours.serves(trusting=foreign)) as target:
-        assert state_of(target, ca_file=ours.certificate, certificate_file=both, key_file=both) is State.ABSENT
+        assert state_of(target, ca_file=ours.certificate, certificate_file=both, key_file=both) is State.UNKNOWN
 
 
 def test_a_listener_that_hangs_up_on_tls_is_not_taken_for_one_that_refuses_us(ours: Identity) -> None:

@@ -55,7 +55,7 @@ class ReferenceEngine(services.RegistrationEngineServicer):
     def _registration(self, namespace: str, asked: pb.Machine) -> pb.Registration:
         known, registration = self._machines.get((namespace, asked.name), (None, None))
         if known is None or registration is None:
-            return pb.Registration(name=asked.name, state=pb.STATE_ABSENT)
+            return pb.Registration(name=asked.name, message="this engine was not given the machine")
         if _is_another(asked, known):
             return pb.Registration(
                 name=asked.name, state=pb.STATE_ABSENT, message="another machine with other UUIDs has this name"

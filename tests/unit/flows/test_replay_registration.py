@@ -248,3 +248,13 @@ def test_a_machine_that_somebody_made_anew_since_the_backup_is_told(
     engine_world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta={"creationTimestamp": created_at}))
     told = one(engine_world, operation).description
     assert ("was created after the backup and bears no mark of RegisterVM" in told) is noted
+
+
+def test_a_machine_that_the_engine_was_not_given_is_not_held_up(engine_world: World) -> None:
+    operation = lost(engine_world)
+    says(engine_world, State.UNKNOWN, "this engine was not given the machine")
+    back(engine_world)
+    told = one(engine_world, operation).description
+    assert "engine cannot tell: this engine was not given the machine" in told
+    assert engine_world.finish([operation])[operation].error == ""
+    assert engine_world.created() == ["VirtualMachineService shop/front"]

@@ -34,9 +34,11 @@ class _State:
 class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATE_UNSPECIFIED: _State.ValueType  # 0
-    """The engine cannot tell; the message says why."""
+    """The engine cannot tell; the message says why. Also the answer for every machine that it was not given to restore or
+    register: somebody else may do so, and what others say of the machine then counts.
+    """
     STATE_ABSENT: _State.ValueType  # 1
-    """Not in vCenter, as far as the engine can see. The restore goes on waiting."""
+    """It has looked, and the machine is not in vCenter. The restore goes on waiting, whatever others say of the machine."""
     STATE_RESTORED: _State.ValueType  # 2
     """In vCenter, and registration has not begun: its disks may still be on their way, or it waits in a queue."""
     STATE_REGISTERING: _State.ValueType  # 3
@@ -60,9 +62,11 @@ class State(_State, metaclass=_StateEnumTypeWrapper):
     """From nothing to ready. The state MUST be that of a look made for this call or within the ten seconds before it."""
 
 STATE_UNSPECIFIED: State.ValueType  # 0
-"""The engine cannot tell; the message says why."""
+"""The engine cannot tell; the message says why. Also the answer for every machine that it was not given to restore or
+register: somebody else may do so, and what others say of the machine then counts.
+"""
 STATE_ABSENT: State.ValueType  # 1
-"""Not in vCenter, as far as the engine can see. The restore goes on waiting."""
+"""It has looked, and the machine is not in vCenter. The restore goes on waiting, whatever others say of the machine."""
 STATE_RESTORED: State.ValueType  # 2
 """In vCenter, and registration has not begun: its disks may still be on their way, or it waits in a queue."""
 STATE_REGISTERING: State.ValueType  # 3
@@ -91,8 +95,8 @@ class GetRegistrationsRequest(_message.Message):
     MACHINES_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """The vSphere Namespace into which the machines are restored, which is also the name of the Kubernetes namespace. It
-    need not be the one that they were backed up in. One that the engine does not know is no error: its machines are
-    STATE_ABSENT.
+    need not be the one that they were backed up in. One that the engine does not know is no error: of its machines it
+    cannot tell, STATE_UNSPECIFIED.
     """
     @_builtins.property
     def machines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Machine]:
