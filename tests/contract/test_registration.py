@@ -271,6 +271,25 @@ def test_every_step_of_a_real_registration_is_told() -> None:
     }
 
 
+def test_disks_that_take_longer_than_register_vm_gets_are_noted_with_what_to_look_at(api: EmulatedApi) -> None:
+    scene = KubernetesScene(api)
+    disk = registration("disk-of-web-1")
+    disk["metadata"]["namespace"] = scene.namespace
+    scene.register("web-1")
+    api.seed([disk])
+
+    def look() -> Registration:
+        return scene.source.observe(scene.namespace, [wanted("web-1")])["web-1"]
+
+    begun = look().since
+    assert begun is not None
+    scene.clock.advance((begun - scene.clock.now()).total_seconds() + 300)
+    assert look().notes == ()
+    scene.clock.advance(1)
+    (note,) = look().notes
+    assert "RegisterVM stands at 80 % meanwhile: look at the CnsRegisterVolumes of the namespace" in note
+
+
 def test_a_machine_is_told_from_its_disks(api: EmulatedApi) -> None:
     scene = KubernetesScene(api)
     disk = registration("disk-of-web-1", error="datastore ds-1 is not accessible")

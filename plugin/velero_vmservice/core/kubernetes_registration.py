@@ -6,13 +6,14 @@ is no VirtualMachine it cannot tell a machine that VADP still restores from one 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.readiness import gate, remarks
-from velero_vmservice.core.register_vm import Course
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, WHILE_VOLUMES, Course
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.restore_type import RestoreType, restore_type
 
@@ -65,6 +66,18 @@ def _registration(observed: Observation, wanted: Wanted, loose: list[str]) -> Re
         source=NAME,
         notes=tuple(notes),
     )
+
+
+def overlong(found: Registration, now: datetime) -> Registration:
+    """Note where disks are registered for longer than RegisterVM gets for all of a machine: it stands at 80 % then."""
+    lasts = (now - found.since).total_seconds() if found.since else 0.0
+    if found.state is not State.REGISTERING or lasts <= TIMEOUT_SECONDS:
+        return found
+    note = (
+        f"its disks are being registered for more than {TIMEOUT_SECONDS / 60:.0f} minutes, and RegisterVM stands at"
+        f" 80 % meanwhile: {WHILE_VOLUMES}"
+    )
+    return replace(found, notes=(*found.notes, note))
 
 
 def _state(machine: Machine, found: Gate, observed: Observation) -> State:

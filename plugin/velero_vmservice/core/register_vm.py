@@ -17,12 +17,18 @@ from velero_vmservice.core.registration_errors import EXISTS
 TIMEOUT_SECONDS: Final = 300.0
 """What the guide gives a RegisterVM task (12.2)."""
 
+VOLUMES: Final = "register volumes"
+WHILE_VOLUMES: Final = (
+    "look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide 11.3)"
+)
+"""What a person has to look at where a task stays at that stage."""
+
 STAGES: Final = (
     (5, "client setup"),
     (10, "retrieve VM properties"),
     (20, "validate VM"),
     (40, "restore additional resources"),
-    (80, "register volumes"),
+    (80, VOLUMES),
     (100, "complete"),
 )
 """Percent of the task and the stage that is reached with it (guide 12.3)."""
@@ -40,6 +46,16 @@ def progress_words(percent: int | None) -> str:
         return ""
     bounded = max(0, min(percent, 100))  # whoever reports it may report nonsense
     return f"{bounded} %, {stage(bounded)}" if stage(bounded) else f"{bounded} %"
+
+
+def overlong(what: str, percent: int | None) -> str:
+    """Say of a task that runs for longer than it gets where it stands, and what to look at; it is waited for."""
+    at = f", at {percent} % ({stage(percent)})" if stage(percent) else ""
+    checks = f": {WHILE_VOLUMES}" if stage(percent) == VOLUMES else ""
+    return (
+        f"{what} runs for more than the {TIMEOUT_SECONDS / 60:.0f} minutes that it gets (guide 12.2){at}{checks}; it"
+        " cannot be cancelled: see it in vCenter"
+    )
 
 
 class Course(StrEnum):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import vcenter_registration
-from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, stage
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, overlong
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.registration_errors import shown
 from velero_vmservice.core.vsphere_machine import TaskState
@@ -97,10 +97,7 @@ def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, tas
     percent = None if percent is None else max(0, min(percent, 100))
     words = f"RegisterVM task {shown(task)} of {attempt.moid} runs"
     if late:
-        words = (
-            f"RegisterVM task {shown(task)} of {attempt.moid} runs for more than the {minutes} minutes that it gets"
-            f" (guide 12.2){_stuck(percent)}; it cannot be cancelled: see it in vCenter"
-        )
+        words = overlong(f"RegisterVM task {shown(task)} of {attempt.moid}", percent)
     return _registering(attempt, words, percent=percent)
 
 
@@ -159,15 +156,3 @@ def _registering(attempt: Attempt, words: str, *, percent: int | None = None) ->
 
 def _attempt(attempt: Attempt) -> str:
     return f"attempt {attempt.number}" + (f", task {shown(attempt.task)}" if attempt.task else "")
-
-
-def _stuck(percent: int | None) -> str:
-    """Say where, and at volumes what the guide has to check (11.3)."""
-    if percent is None or not stage(percent):
-        return ""
-    at = f", at {percent} % ({stage(percent)})"
-    if stage(percent) == "register volumes":
-        return (
-            f"{at}: look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide 11.3)"
-        )
-    return at

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
-from velero_vmservice.core.register_vm import Course, Situation, automatic, decide, stage
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
 from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState
@@ -88,6 +88,8 @@ def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:
         case TaskState.WAITING | TaskState.RUNNING:
             percent = _percent(task.percent)
             words = f"{what} of {machine.moid} {_doing(percent)}"
+            if machine.seen.task > TIMEOUT_SECONDS:
+                words = overlong(f"{what} of {machine.moid}", percent)
             return _said(name=wanted.name, state=State.REGISTERING, reason=words, percent=percent, since=task.queued_at)
         case TaskState.FAILED:
             return failed(wanted.name, what, task.message, since=task.ended_at)

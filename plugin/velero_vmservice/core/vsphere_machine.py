@@ -71,6 +71,8 @@ class Seen:
     """Seconds, with no restore running."""
     restoring: float = 0.0
     """Seconds, with a restore running."""
+    task: float = 0.0
+    """Seconds, with that RegisterVM task at work."""
     since: datetime | None = None
     """When it was first seen in the folder."""
 

@@ -29,8 +29,8 @@ REMEMBERED_SECONDS: Final = 24 * 3600.0
 class VCenterRegistration:
     """A `RegistrationSource` on vCenter's inventory.
 
-    It remembers since when it has seen a machine in its folder and a restore running, which no property tells; a new
-    process begins anew with that.
+    It remembers since when it has seen a machine in its folder, a restore running and a task at work: no property tells
+    the former, and vCenter's clock may be another. A new process begins anew with that.
     """
 
     def __init__(self, *, looks: VsphereLooks, clock: Clock) -> None:
@@ -40,6 +40,7 @@ class VCenterRegistration:
         self._began: TTLCache[tuple[str, bool], tuple[float, datetime]] = TTLCache(
             REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic
         )
+        self._tasks: TTLCache[str, float] = TTLCache(REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic)
 
     @property
     def name(self) -> str:
@@ -60,9 +61,15 @@ class VCenterRegistration:
         if not machine.in_folder:
             return machine
         now = self._clock.monotonic()
+        at_work = machine.task.id if machine.task is not None and not machine.task.over else ""
         with self._lock:
             self._began.pop((machine.moid, not machine.restoring), None)
-            began, since = self._began.setdefault((machine.moid, machine.restoring), (now, self._clock.now()))
+            began, since = self._began.get((machine.moid, machine.restoring), (now, self._clock.now()))
+            self._began[machine.moid, machine.restoring] = began, since  # remembered for as long as it is seen
+            task = self._tasks.get(at_work, now)
+            if at_work:
+                self._tasks[at_work] = task
+        seen = Seen(task=now - task, since=since)
         if machine.restoring:
-            return replace(machine, seen=Seen(restoring=now - began, since=since))
-        return replace(machine, seen=Seen(in_folder=now - began, since=since))
+            return replace(machine, seen=replace(seen, restoring=now - began))
+        return replace(machine, seen=replace(seen, in_folder=now - began))

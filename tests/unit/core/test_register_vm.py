@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velero_vmservice.core.generation import Generation
-from velero_vmservice.core.register_vm import Course, Decision, Situation, automatic, decide, progress_words, stage
+from velero_vmservice.core.register_vm import (
+    Course,
+    Decision,
+    Situation,
+    automatic,
+    decide,
+    overlong,
+    progress_words,
+    stage,
+)
 
 NINE, EIGHT, UNKNOWN = Generation.VCF_9, Generation.VSPHERE_8_U3, Generation.UNKNOWN
 SEEN = {"recorded": True, "enabled": True, "exists": False, "other_vcenter": False}
@@ -212,3 +221,16 @@ def test_every_answer_has_its_words_and_a_call_is_never_refused_for_the_switch(s
     if found.course in RESTORES:
         assert situation.recorded
         assert found.by_hand is found.course
+
+
+@pytest.mark.parametrize(
+    ("percent", "words"),
+    [
+        (None, "runs for more than the 5 minutes that it gets (guide 12.2); it cannot be cancelled"),
+        (3, "that it gets (guide 12.2); it cannot be cancelled"),
+        (40, "at 40 % (restore additional resources); it cannot be cancelled"),
+        (85, "at 85 % (register volumes): look at the CnsRegisterVolumes of the namespace, the datastore, the disk"),
+    ],
+)
+def test_a_task_past_its_time_says_where_it_stands_and_what_to_look_at(percent: int | None, words: str) -> None:
+    assert words in overlong("task-1", percent)

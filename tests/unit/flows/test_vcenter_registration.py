@@ -137,6 +137,30 @@ def test_a_second_restore_of_the_same_machine_begins_anew(scene: MemoryScene) ->
     assert "to register it by itself" in scene.look().reason
 
 
+def test_a_task_that_never_ends_is_said_after_five_minutes_and_waited_for(scene: MemoryScene) -> None:
+    scene.begin("web-1")
+    scene.vcenter.set_task(scene.vcenter.tasks_of("vm-web-1")[-1], TaskState.RUNNING, percent=80)
+    assert scene.look().reason.endswith("has reached register volumes")
+    scene.clock.advance(300)
+    assert scene.look().reason.endswith("has reached register volumes")
+    for _ in range(30):
+        scene.clock.advance(3600)
+        late = scene.look()
+    assert (late.state, late.percent, late.can_wait) == (State.REGISTERING, 80, True)
+    assert "look at the CnsRegisterVolumes of the namespace" in late.reason
+    scene.register("web-1")
+    assert scene.look().state is State.REGISTERED
+
+
+def test_another_task_of_the_machine_gets_its_own_five_minutes(scene: MemoryScene) -> None:
+    scene.begin("web-1")
+    scene.look()
+    scene.clock.advance(301)
+    assert "for more than the 5 minutes" in scene.look().reason
+    scene.begin("web-1")
+    assert scene.look().reason.endswith("of vm-web-1 has begun")
+
+
 # What the answers are read against.
 
 
