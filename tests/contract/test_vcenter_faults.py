@@ -219,6 +219,25 @@ def test_a_wrong_password_is_told_and_not_tried_until_the_account_locks(place: P
     assert place.impostor.asked == [SESSION, SESSION]
 
 
+def test_a_wrong_password_is_tried_ever_less_often_and_a_right_one_at_once(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("wrong")
+    place.impostor.login = ("401 Unauthorized", b"{}")
+    register = place.register(password=None, password_file=file)
+    tries = []
+    for second in range(0, 1800, 10):  # the rounds of half an hour
+        with pytest.raises(NotSent):
+            register.call("shop", "vm-1", ())
+        if len(place.impostor.asked) > len(tries):
+            tries.append(second)
+        place.clock.advance(10)
+    assert tries == [0, 90, 270, 630, 990, 1350, 1710]
+
+    file.write_text(PASSWORD)
+    place.impostor.login, place.impostor.answers = Impostor().login, [("200 OK", JSON, b'"task-7"')]
+    assert register.call("shop", "vm-1", ()) == "task-7"
+
+
 @pytest.mark.parametrize("login", [b"<html>", b'{"value": 7}', b'{"value": "\\n"}', b""])
 def test_a_login_that_answers_nonsense_is_told(place: Place, login: bytes) -> None:
     place.impostor.login = ("200 OK", login)

@@ -1,7 +1,7 @@
 """Sessions with vCenter: one for SOAP and one for REST, each kept until it expires and then made anew.
 
-The password is read at login and kept nowhere. A refused login is not repeated for a while: vCenter locks an account
-after five within three minutes.
+The password is read at login and kept nowhere. A refused login is not repeated for a while, and then less and less
+often: vCenter locks an account after five within three minutes, whoever makes them. Each process counts for itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import ssl
 import threading
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -35,7 +36,9 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 LOGIN_PAUSE_SECONDS: Final = 90.0
-"""Between two logins with a password that was refused."""
+"""Between two logins with a password that was refused; it doubles with each refusal."""
+LONGEST_LOGIN_PAUSE_SECONDS: Final = 360.0
+"""So that of the five logins that vCenter forgives, most are left to people and other processes."""
 LONGEST_ANSWER: Final = 1024 * 1024
 """Bytes of a REST answer: a task's id, or an error."""
 _IDLE_SECONDS: Final = 30
@@ -43,6 +46,18 @@ _IDLE_SECONDS: Final = 30
 _SESSION_PATH: Final = "/rest/com/vmware/cis/session"
 """Served by every release and by the simulator; /api/session is not."""
 _SESSION_HEADER: Final = "vmware-api-session-id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """The last login that vCenter refused."""
+
+    password: str
+    """Its digest."""
+    until: float
+    """Monotonic seconds, before which that password is not tried again."""
+    pause: float
+    error: Forbidden
 
 
 class VCenterSession:
@@ -60,7 +75,7 @@ class VCenterSession:
         self._stub: Any = None
         self._content: Any = None
         self._token = ""
-        self._refused: tuple[str, float, Forbidden] | None = None
+        self._refused: _Refused | None = None
 
     def soap(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
         """Return what `ask` makes of the service content; it MUST only read, for it may run again."""
@@ -216,14 +231,17 @@ class VCenterSession:
         """Read the password, unless that very one was refused a moment ago."""
         password = self._settings.read_password()
         if self._refused is not None:
-            refused, at, error = self._refused
-            if refused == _digest(password) and self._clock.monotonic() - at < LOGIN_PAUSE_SECONDS:
+            error = self._refused.error
+            if self._refused.password == _digest(password) and self._clock.monotonic() < self._refused.until:
                 raise Forbidden(error.message, hint=error.hint)
         return password
 
     def _was_refused(self, password: str, what: str, words: str = "") -> Forbidden:
-        error = wrong_login(what, words)
-        self._refused = _digest(password), self._clock.monotonic(), error
+        error, before = wrong_login(what, words), self._refused
+        again = before is not None and before.password == _digest(password)
+        pause = min(2 * before.pause, LONGEST_LOGIN_PAUSE_SECONDS) if before and again else LOGIN_PAUSE_SECONDS
+        until = self._clock.monotonic() + pause
+        self._refused = _Refused(password=_digest(password), until=until, pause=pause, error=error)
         return error
 
     def _count(self, request: Any) -> Any:

@@ -14,7 +14,7 @@ from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUM
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.readiness import gate, remarks
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, WHILE_VOLUMES, Course
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration import NODE, Registration, State
 from velero_vmservice.core.restore_type import RestoreType, restore_type
 
 if TYPE_CHECKING:
@@ -99,9 +99,8 @@ def _state(machine: Machine, found: Gate, observed: Observation) -> State:
 
 
 def _absent(observed: Observation, wanted: Wanted, loose: list[str]) -> Registration:
-    if wanted.facts is not None and not wanted.facts.recorded:
-        words = "a guest cluster's node, which VM Operator does not record: RegisterVM cannot bring it back"
-        return _say(wanted, State.NOT_RESTORABLE, words, can_wait=False)
+    if wanted.is_node:
+        return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False)
     if not observed.vsphere_namespace:
         words = (
             f"{observed.namespace} is no vSphere Namespace, so nothing can be registered into it: create it in vCenter"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.facts import MachineFacts
 from velero_vmservice.core.register_vm import progress_words
@@ -39,6 +39,9 @@ class State(StrEnum):
     """No ExtraConfig record, an API version that is too old, or a guest cluster's node."""
 
 
+NODE: Final = "a guest cluster's node, which VM Operator does not record: RegisterVM cannot bring it back"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A machine to ask for: by name, and by UUIDs where they were captured."""
@@ -50,6 +53,11 @@ class Wanted:
     """All that the capture knows of it; a source that can compare more than UUIDs does."""
     captured_at: str = ""
     """When the backup saw it, RFC 3339; '' if not known."""
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a guest cluster's node without a record; no VADP job and no restore point changes that."""
+        return self.facts is not None and not self.facts.recorded
 
     @property
     def expected(self) -> MachineFacts | None:

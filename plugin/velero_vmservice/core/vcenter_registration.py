@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration import NODE, Registration, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
 from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState
 
@@ -139,6 +139,8 @@ def _standing(
     if registered is not None and registered.unique_id == machine.moid and not is_older(machine, registered):
         return _registered(wanted.name, f"the VirtualMachine stands for machine {machine.moid}")
     remarks = (*machine.extra.remarks, *machine.record.remarks)
+    if wanted.is_node and not machine.extra.recorded:
+        return said(state=State.NOT_RESTORABLE, reason=f"machine {machine.moid} is {NODE}", can_wait=False)
     if machine.record.problem:
         words = f"machine {machine.moid} is restored, but {machine.record.problem}"
         code = machine.record.code

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import m, vm
+from tests.unit.builders import machine as facts
 from velero_vmservice.core import extra_config
 from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.record import Record
@@ -239,6 +240,15 @@ def test_a_machine_is_told(case: Case) -> None:
 def test_a_machine_that_vcenter_lacks_is_absent_as_far_as_it_can_tell() -> None:
     found = told()
     assert (found.state, found.certain, found.can_wait) == (State.ABSENT, False, True)
+
+
+def test_a_guest_clusters_node_needs_no_other_restore_point() -> None:
+    node = Wanted(name="web-1", instance_uuid="INSTANCE-1", facts=facts(recorded=False))
+    lost = machine({YAML: ""}, record=Record(problem="it is missing: restore again", code="X"))
+    view = SupervisorView(generation=Generation.VCF_9, machines=NOBODY)
+    found = registrations("shop", [node], [lost], view)["web-1"]
+    assert (found.state, found.code, found.can_wait) == (State.NOT_RESTORABLE, "", False)
+    assert "a guest cluster's node, which VM Operator does not record" in found.reason
 
 
 def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
