@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -15,7 +15,6 @@ from velero_vmservice.core.vsphere_machine import RegisterEvent, RegisterTask, T
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from velero_vmservice.adapters.vcenter_query import Properties
     from velero_vmservice.adapters.vcenter_session import VCenterSession
@@ -128,17 +127,25 @@ def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetim
             events = session.soap("read events", lambda content, at=folder: _query(session, content, at, now))  # type: ignore[misc]
         except Forbidden:
             return {}
-        for one in events or ():
-            moid = _machine_of(one)
-            read = RegisterEvent(
-                succeeded=one.eventTypeId == SUCCESS_EVENT,
-                message=" ".join(str(text) for text in (one.message, one.fullFormattedMessage) if text),
-                at=_utc(one.createdTime),
-            )
+        for moid, read in filter(None, map(read_event, events or ())):
             known = found.get(moid)
             if known is None or (known.at is not None and read.at is not None and known.at <= read.at):
                 found[moid] = read
     return found
+
+
+def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
+    """Read an event and the managed object id of its machine; None if it is no event of RegisterVM."""
+    kind = getattr(event, "eventTypeId", None)
+    if kind not in (SUCCESS_EVENT, FAILURE_EVENT):
+        return None
+    told = (getattr(event, "message", None), getattr(event, "fullFormattedMessage", None))
+    read = RegisterEvent(
+        succeeded=kind == SUCCESS_EVENT,
+        message=" ".join(str(text) for text in told if text),
+        at=_utc(getattr(event, "createdTime", None)),
+    )
+    return _machine_of(event), read
 
 
 def _query(session: VCenterSession, content: Any, folder: Any, now: datetime) -> Any:
@@ -154,12 +161,12 @@ def _query(session: VCenterSession, content: Any, folder: Any, now: datetime) ->
 
 
 def _machine_of(event: Any) -> str:
-    argument = getattr(event, "vm", None)
-    if argument is not None:
-        return str(argument.vm._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
+    machine = getattr(getattr(event, "vm", None), "vm", None)
+    if machine is not None:
+        return str(machine._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
     return str(getattr(event, "objectId", "") or "")
 
 
-def _utc(moment: datetime | None) -> datetime | None:
-    """Return a time without pyvmomi's own time zone class."""
-    return moment.astimezone(UTC) if moment is not None else None
+def _utc(moment: Any) -> datetime | None:
+    """Return a time without pyvmomi's own time zone class; None for what is no time."""
+    return moment.astimezone(UTC) if isinstance(moment, datetime) else None
