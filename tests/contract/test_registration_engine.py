@@ -229,7 +229,7 @@ def test_an_engine_that_cannot_tell_is_quoted() -> None:
     assert answered(pb.Registration(name="db-0")).reason == "the engine cannot tell"
 
 
-@pytest.mark.parametrize(("percent", "shown"), [(0, 0), (100, 100), (101, None), (2**32 - 1, None)])
+@pytest.mark.parametrize(("percent", "shown"), [(0, 0), (100, 100), (101, None), (300, None), (2**32 - 1, None)])
 def test_a_percentage_lies_between_0_and_100(percent: int, shown: int | None) -> None:
     found = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent))
 

@@ -153,6 +153,22 @@ def test_a_source_that_is_away_is_a_note_and_the_restore_goes_on(engine_world: W
     assert engine_world.created() == ["VirtualMachineService shop/front"]
 
 
+def test_all_sources_away_is_waiting_with_each_reason(engine_world: World) -> None:
+    operation = lost(engine_world)
+    engine_world.engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
+    engine_world.cluster.calls.fail("list", Unavailable("the API server is away", hint="it is asked again"))
+    for _ in range(60):
+        engine_world.clock.advance(10)
+        told = engine_world.poll(operation)
+        assert not told.completed
+        assert "the API server is away" in told.description
+    engine_world.cluster.calls.heal()
+    engine_world.engine.calls.heal()
+    says(engine_world, State.READY)
+    back(engine_world)
+    assert engine_world.finish([operation])[operation].error == ""
+
+
 def test_sources_that_disagree_are_both_shown(engine_world: World) -> None:
     operation = lost(engine_world)
     says(engine_world, State.READY, "done at 12:00")

@@ -310,6 +310,33 @@ def test_a_vcenter_that_hangs_as_a_source_is_not_waited_for_again_before_a_call(
     assert "trigger cannot be asked: vCenter did not answer in time" in told
 
 
+def test_a_vcenter_that_is_away_for_ten_minutes_costs_the_restore_nothing(world: World) -> None:
+    vcenter, away = world.vsphere.vcenter, Unavailable("vCenter is away", hint="it is asked again")
+
+    def ten_minutes() -> None:
+        for method in ("look", "call", "task", "latest"):
+            vcenter.calls.fail(method, away)
+        for _ in range(60):
+            told = one(world, operation)
+            assert not told.completed
+            assert "vCenter is away: it is asked again" in told.description
+            assert told.description.isprintable()
+            assert len(told.description) < 500
+        vcenter.calls.heal()
+
+    operation = lost(world)
+    vcenter.restore(NAMESPACE, restored())
+    ten_minutes()
+    assert calls(world) == []
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+    ten_minutes()
+    vcenter.set_task(task(world), TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == ["vm-1"]
+
+
 def test_calls_that_hang_are_spread_over_rounds(world: World) -> None:
     machines = [vm(f"web-{n}", labels=WEB) for n in range(5)]
     items = world.back_up(*machines, FRONT)
