@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from velero_vmservice.core.combine import Answer
 from velero_vmservice.core.errors import VmServiceError
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Registration
+
+log = structlog.get_logger()
 
 SLOW_SECONDS: Final = 1.0
 """A failure that comes faster costs nothing and is tried again at once."""
@@ -42,6 +46,11 @@ class Turns:
         except VmServiceError as error:
             self._failed(name, str(error), began=began)
             return Answer(source=name, problem=str(error))
+        except Exception as error:  # what a source makes of a strange answer must not hold up a restore
+            log.exception("registration source broke down", source=name, namespace=namespace)
+            words = f"it broke down ({type(error).__name__}): see the sidecar's log and report it; it is asked again"
+            self._failed(name, words, began=began)
+            return Answer(source=name, problem=words)
 
     def _kept_from(self, name: str, namespace: str, *, until: float) -> str:
         """Say why somebody is not asked about a namespace now, or ''."""

@@ -153,6 +153,20 @@ def test_a_source_that_is_away_is_a_note_and_the_restore_goes_on(engine_world: W
     assert engine_world.created() == ["VirtualMachineService shop/front"]
 
 
+def test_a_source_that_breaks_down_is_a_note_and_the_restore_goes_on(engine_world: World) -> None:
+    def break_down(_: str) -> None:
+        raise KeyError("no such key")
+
+    operation = lost(engine_world)
+    engine_world.engine.calls.before("observe", break_down)
+    assert one(engine_world, operation).description == (
+        "waiting: web-1: not registered yet | mind: engine cannot be asked: it broke down (KeyError): see the sidecar's"
+        " log and report it; it is asked again"
+    )
+    back(engine_world)
+    assert engine_world.finish([operation])[operation].error == ""
+
+
 def test_all_sources_away_is_waiting_with_each_reason(engine_world: World) -> None:
     operation = lost(engine_world)
     engine_world.engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
