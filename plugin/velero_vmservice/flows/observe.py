@@ -21,13 +21,14 @@ from velero_vmservice.core.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from velero_vmservice.core.manifest import Kind, Manifest
     from velero_vmservice.core.ports import Clock, Cluster
 
 log = structlog.get_logger()
 
+_NO_DISKS = "how far disks are registered is not known"
 _GENERATED = frozenset({SERVICE.name, ENDPOINTS.name})
 
 
@@ -41,9 +42,11 @@ def look(
 ) -> observation.Observation:
     """Observe a namespace; of core Services and Endpoints only those named `services` are kept.
 
-    Raises what the cluster raises: a look that is not whole is none. `present` is what `referred` found.
+    Raises what the cluster raises: a look that is not whole is none. Only CnsRegisterVolumes that nobody lets us list
+    are done without, for the claims tell when the disks are there. `present` is what `referred` found.
     """
     at = clock.monotonic()
+    unseen: dict[Kind, str] = {}
     try:
         found = cluster.get(ObjectRef(NAMESPACE, "", namespace))
     except NotFound:
@@ -55,7 +58,9 @@ def look(
     lists = {
         kind: [one for one in cluster.read_all(kind, namespace, wanted) if one is not None]
         for kind in observation.OBSERVED_KINDS
+        if kind != CNS_REGISTER_VOLUME
     }
+    lists[CNS_REGISTER_VOLUME] = _disk_registrations(cluster, namespace, unseen)
     return observation.observe(
         found,
         lists,
@@ -64,6 +69,7 @@ def look(
         name=namespace,
         at=at,
         present=present or {},
+        unseen=unseen,
     )
 
 
@@ -90,13 +96,9 @@ def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> observat
         claims = cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, observation.claim_phase)
     except Forbidden as error:
         claims, unseen[PERSISTENT_VOLUME_CLAIM] = (), f"whether the disks' PVCs are bound is not known: {error}"
-    disks: Sequence[Manifest] = ()
-    try:
-        disks = cluster.list(CNS_REGISTER_VOLUME, namespace)
-        if not disks and not cluster.served_versions(CNS_REGISTER_VOLUME):
-            unseen[CNS_REGISTER_VOLUME] = "how far disks are registered is not known: no CnsRegisterVolume is served"
-    except Forbidden as error:
-        unseen[CNS_REGISTER_VOLUME] = f"how far disks are registered is not known: {error}"
+    disks = _disk_registrations(cluster, namespace, unseen)
+    if not disks and CNS_REGISTER_VOLUME not in unseen and not cluster.served_versions(CNS_REGISTER_VOLUME):
+        unseen[CNS_REGISTER_VOLUME] = f"{_NO_DISKS}: no CnsRegisterVolume is served"
     return observation.observe(
         found,
         {CNS_REGISTER_VOLUME: disks},
@@ -107,6 +109,14 @@ def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> observat
         present={},
         unseen=unseen,
     )
+
+
+def _disk_registrations(cluster: Cluster, namespace: str, unseen: dict[Kind, str]) -> list[Manifest]:
+    try:
+        return list(cluster.list(CNS_REGISTER_VOLUME, namespace))
+    except Forbidden as error:
+        unseen[CNS_REGISTER_VOLUME] = f"{_NO_DISKS}: {error}"
+        return []
 
 
 def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Kind, frozenset[str]]:

@@ -214,7 +214,8 @@ class NamespaceRound:
 
     def mind(self, subject: Subject) -> tuple[str, ...]:
         """Return what the registration sources say beside the state of the machines that the object needs."""
-        return distinct_notes(self.told[name] for name in subject.topology.needs if name in self.told)
+        unseen = () if self.told or self.observed is None else tuple(self.observed.unseen.values())
+        return (*unseen, *distinct_notes(self.told[name] for name in subject.topology.needs if name in self.told))
 
     def _remember(self, name: str, words: str) -> None:
         """Keep a change of what a machine waits for in its timeline."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, group, obj, service, vm
+from tests.unit.builders import NAMESPACE, asked, claim, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import (
@@ -104,6 +104,21 @@ def test_missing_rights_are_waited_for_and_said(world: World, items: list[dict[s
     assert (progress.completed, progress.error) == (False, "")
     assert progress.description == "waiting: may not create: grant create on virtualmachineservices"
     world.cluster.calls.heal()
+    (last,) = world.finish(operations).values()
+    assert last.error == ""
+
+
+def test_disks_whose_registration_nobody_may_see_are_waited_for_by_their_claims(world: World) -> None:
+    machine = vm("web-1", labels=WEB, claims=["data"])
+    items = world.back_up(machine, FRONT)
+    world.lose(machine, FRONT)
+    operations = world.replay_all(items)
+    world.cluster.calls.fail("list", Forbidden("may not list cnsregistervolumes", hint="grant it"), on="CnsRegister")
+    world.cluster.seed(vm("web-1", labels=WEB, claims=["data"], uid="new"))
+    told = world.round(operations)[operations[0]].description
+    assert told.startswith("waiting: web-1: waits for PVC data (not there yet)")
+    assert "mind: how far disks are registered is not known: may not list cnsregistervolumes: grant it" in told
+    world.cluster.seed(claim("data"))
     (last,) = world.finish(operations).values()
     assert last.error == ""
 
