@@ -20,7 +20,9 @@ from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable
+from velero_vmservice.core.extra_config import Key
 from velero_vmservice.core.generation import Generation, Told
+from velero_vmservice.core.record import MAX_PACKED
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 YAML = "vmservice.virtualmachine.resource.yaml"
 GUIDES_YAML = "vmservice.vmoperator.vmware.com/vm-resource-yaml"
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{key}: &{key} [{','.join([f'*{before}'] * 9)}]\n" for before, key in zip("abcdefgh", "bcdefghi", strict=True)
+)
 SUPERVISOR = SupervisorView(generation=Generation.VCF_9, machines={})
 
 
@@ -200,11 +205,14 @@ def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
     [
         ("not base64 at all!", "it is no base64"),
         ("aGVsbG8=", "it is no gzip"),
+        (encode("apiVersion: vmoperator.vmware.com/v1alpha3")[:-12], "its gzip is cut off"),
+        ("A" * (MAX_PACKED + 1_000_000), f"is longer than {MAX_PACKED} characters"),
+        (encode(LAUGHS), "its aliases resolved"),
         (encode("a: &a [1]\nb: " + "[*a]" * 1), "it is no VirtualMachine|cannot be read"),
         (encode("x" * 3_000_000), "unpacks to more than"),
         (encode("!!python/object:os.system []"), "YAML tags"),
     ],
-    ids=["no base64", "no gzip", "an alias", "a bomb", "a tag"],
+    ids=["no base64", "no gzip", "cut off", "endless", "a billion laughs", "an alias", "a bomb", "a tag"],
 )
 def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str, words: str) -> None:
     scene.restore("web-1", extra_config=record("web-1", scene.namespace) | {YAML: value})
@@ -213,6 +221,8 @@ def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str,
     assert any(one in found.reason for one in words.split("|"))
     assert found.reason.isprintable()
     assert "restore the machine from another restore point" in found.reason
+    (kept,) = scene.inventory.look(scene.namespace, [Wanted(name="web-1")])
+    assert len(kept.extra.values[Key.MACHINE]) <= MAX_PACKED + 1
 
 
 def test_a_machine_without_a_record_is_none_of_vm_service(scene: VCenterScene) -> None:

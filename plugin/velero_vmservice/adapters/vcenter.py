@@ -21,7 +21,7 @@ from velero_vmservice.adapters.vcenter_tasks import TASK_PROPERTIES, VCenterRegi
 from velero_vmservice.core import extra_config
 from velero_vmservice.core.errors import Forbidden, NotFound
 from velero_vmservice.core.extra_config import SPELLINGS, Key
-from velero_vmservice.core.record import Record, read_record
+from velero_vmservice.core.record import MAX_PACKED, Record, read_record
 from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, VsphereMachine
 
 if TYPE_CHECKING:
@@ -244,9 +244,12 @@ def connect(settings: VCenterSettings, *, clock: Clock) -> VCenter:
 
 
 def _entries(properties: Properties) -> dict[str, str]:
-    """Return the ExtraConfig's text values by key; what is no text says nothing."""
+    """Return the ExtraConfig's text values by key; what is no text says nothing.
+
+    Of one that is too long so much is kept that `core.record` says so.
+    """
     found = {key: getattr(properties.get(path), "value", None) for path, key in _EXTRA_CONFIG.items()}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {key: value[: MAX_PACKED + 1] for key, value in found.items() if isinstance(value, str)}
 
 
 def _other(manager_id: str, vcenter: str) -> bool | None:

@@ -57,7 +57,8 @@ class _Refused:
     until: float
     """Monotonic seconds, before which that password is not tried again."""
     pause: float
-    error: Forbidden
+    words: str
+    """vCenter's own."""
 
 
 class VCenterSession:
@@ -141,7 +142,7 @@ class VCenterSession:
         with self._lock:
             if self._content is not None and self._content is not instead_of:
                 return self._content
-            password = self._password()
+            password = self._password(what)
             if self._stub is None:
                 self._stub = self._connection()
             self._stub.DropConnections()
@@ -183,7 +184,7 @@ class VCenterSession:
         with self._lock:
             if self._token and self._token != instead_of:
                 return self._token
-            password = self._password()
+            password = self._password(what)
             status, answer = self._send(what, _SESSION_PATH, None, login=(self._settings.user, password))
             if status == HTTPStatus.UNAUTHORIZED:
                 raise self._was_refused(password, what)
@@ -227,22 +228,22 @@ class VCenterSession:
                 read = answer.raw.read(LONGEST_ANSWER + 1, decode_content=True)
                 return answer.status_code, _json(read)
 
-    def _password(self) -> str:
+    def _password(self, what: str) -> str:
         """Read the password, unless that very one was refused a moment ago."""
         password = self._settings.read_password()
         if self._refused is not None:
-            error = self._refused.error
-            if self._refused.password == _digest(password) and self._clock.monotonic() < self._refused.until:
-                raise Forbidden(error.message, hint=error.hint)
+            refused = self._refused
+            if refused.password == _digest(password) and self._clock.monotonic() < refused.until:
+                raise wrong_login(what, refused.words)
         return password
 
     def _was_refused(self, password: str, what: str, words: str = "") -> Forbidden:
-        error, before = wrong_login(what, words), self._refused
+        before = self._refused
         again = before is not None and before.password == _digest(password)
         pause = min(2 * before.pause, LONGEST_LOGIN_PAUSE_SECONDS) if before and again else LOGIN_PAUSE_SECONDS
         until = self._clock.monotonic() + pause
-        self._refused = _Refused(password=_digest(password), until=until, pause=pause, error=error)
-        return error
+        self._refused = _Refused(password=_digest(password), until=until, pause=pause, words=words)
+        return wrong_login(what, words)
 
     def _count(self, request: Any) -> Any:
         self.requests_made += 1
