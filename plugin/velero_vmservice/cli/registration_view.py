@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from velero_vmservice.core.advice import topic
 from velero_vmservice.core.combine import distinct_notes
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.register_vm import progress_words, stage
@@ -113,11 +115,24 @@ def below(found: Status) -> Iterator[str]:
         concerned = [f"{namespace}/{one.name}" for namespace, one in found.machines if note in one.notes]
         whose = "" if len(concerned) == len(found.machines) else f" ({enumerate_some(concerned, most=3)})"
         yield f"note{whose}: {note}"
+    yield from _checks(found)
     yield from (f"not looked at, as it cannot be read: {one}" for one in found.unread)
     stuck = sum(not one.can_wait for _, one in found.machines if one.state is not State.READY)
     yield f"{found.ready} of {len(found.machines)} machines are ready" + (
         f"; waiting does not help {stuck} of them" if stuck else ""
     )
+
+
+def _checks(found: Status) -> Iterator[str]:
+    """Yield the command that shows the guide's checks, once for each topic, for the first machine that it concerns."""
+    topics: dict[str, list[tuple[str, str]]] = {}
+    for namespace, one in found.machines:
+        if asked := topic(one):
+            topics.setdefault(asked, []).append((namespace, one.name))
+    for asked, ((namespace, name), *others) in topics.items():
+        more = f" ({len(others)} more likewise)" if others else ""
+        names = f"-n {shlex.quote(namespace)} --vm {shlex.quote(name)}"
+        yield f"to check: velero-vmservice registration explain {asked} {names}{more}"
 
 
 def _time(at: datetime) -> str:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core.register_vm import VOLUMES, stage
+from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import ErrorEntry, explain, shown
 from velero_vmservice.core.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Check, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.core.registration import Registration
 
 _PLACEHOLDERS: Final = {"ns": "<namespace>", "vm": "<vm>", "moid": "<moid>"}
 
@@ -29,6 +33,22 @@ def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> 
     entry = explain(asked)
     checks = FOR_CODE.get(entry.code, ()) if entry.known or not entry.code else FOR_UNKNOWN
     return (*_entry(entry), *_checks(checks, filled))
+
+
+def topic(found: Registration) -> str:
+    """Return what can be asked about a machine where it stands: RegisterVM's code, a topic, or ''."""
+    entry = explain(found.code)
+    if entry.known:
+        return entry.code
+    match found.state:
+        case State.RESTORED:
+            return Topic.NOT_TRIGGERED
+        case State.REGISTERING if stage(found.percent) == VOLUMES:
+            return Topic.STUCK
+        case State.PAUSED:
+            return Topic.POWER_ON
+        case _:
+            return ""
 
 
 def _entry(entry: ErrorEntry) -> Iterator[str]:

@@ -135,6 +135,22 @@ def test_the_documented_keys_are_those_that_are_printed(scene: Scene) -> None:
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 
+def test_the_checks_of_what_machines_stand_at_are_named_once_with_real_names(command: CommandLine) -> None:
+    scene = Scene(command, "engine")
+    code = "VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder"
+    failed = {"state": State.FAILED, "code": code, "can_wait": False}
+    for states, asked in (
+        ((failed, failed), f"{code} -n shop --vm web-1 (1 more likewise)"),
+        (({"state": State.RESTORED}, {"state": State.READY}), "not-triggered -n shop --vm web-1"),
+        (({"state": State.READY}, {"state": State.REGISTERING, "percent": 81}), "stuck-at-80 -n shop --vm web-2"),
+        (({"state": State.READY}, {"state": State.PAUSED}), "power-on -n shop --vm web-2"),
+    ):
+        told = [Registration(name=f"web-{number}", **known) for number, known in enumerate(states, start=1)]
+        scene.world.engine.tell(NAMESPACE, *told)
+        lines = [line for line in scene.status("nightly").lines if line.startswith("to check: ")]
+        assert lines == [f"to check: velero-vmservice registration explain {asked}"]
+
+
 def test_a_source_that_is_away_is_one_note_for_all(command: CommandLine) -> None:
     scene = Scene(command, "vcenter")
     scene.world.vsphere.vcenter.calls.fail("look", Unavailable("vCenter is away", hint="see its services"))
