@@ -19,8 +19,8 @@ import urllib3
 from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.httpsession import where as public_authorities
-from botocore.loaders import Loader
 
+from velero_vmservice.adapters.aws_endpoints import LeanLoader
 from velero_vmservice.adapters.s3_errors import LIBRARY_ERRORS, Place, translate
 from velero_vmservice.core.errors import InvalidSettings
 
@@ -31,11 +31,6 @@ _log = structlog.get_logger()
 
 _DEFAULT_REGION: Final = "us-east-1"
 """Servers other than AWS take it; on AWS botocore follows the redirect to the bucket's own region."""
-
-_ENDPOINTS: Final = "endpoints"
-"""What botocore calls its table of all regions and services."""
-_SERVICES: Final = frozenset({"s3", "sts", "sso", "portal.sso", "oidc"})
-"""The store, and who may trade a role or a login for its keys."""
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _ATTEMPTS: Final = 3
@@ -134,23 +129,9 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
         raise boto.ClientError(parsed, operation.name)
 
 
-class _Loader(Loader):
-    """Leaves out the endpoints of services that nobody asks here: a loader keeps what it has read, 7 MiB of them."""
-
-    def load_data_with_path(self, name: str) -> tuple[dict[str, Any], str]:
-        if name != _ENDPOINTS:
-            return super().load_data_with_path(name)
-        data, path = Loader().load_data_with_path(name)
-        partitions = [
-            one | {"services": {key: value for key, value in one["services"].items() if key in _SERVICES}}
-            for one in data["partitions"]
-        ]
-        return data | {"partitions": partitions}, path
-
-
 def _session(location: S3Location, config: Config, directory: Path) -> boto3.Session:
     core = botocore.session.Session(profile=location.profile or None)
-    core.register_component("data_loader", _Loader())
+    core.register_component("data_loader", LeanLoader())
     core.set_default_client_config(config)  # its timeouts, for the token service that trades a role for keys
     if location.credentials:
         _load_credentials(core, location, directory)

@@ -228,8 +228,8 @@ def _pieces(document: Document) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    content = to_jsonable_python(value)
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    content = to_jsonable_python(value, by_alias=False, inf_nan_mode="null")
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(body: bytes) -> str:

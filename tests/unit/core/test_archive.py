@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +13,9 @@ from velero_vmservice.core import archive
 from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance, Seal
 from velero_vmservice.core.errors import Corrupt, InvalidItem
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.facts import Document
 
 PREFIX = "captures/nightly/20260301T120000Z/"
 ORIGIN = Provenance(backup="nightly", backup_started="20260301T120000Z", captured_at="now", plugin="1")
@@ -50,8 +55,17 @@ def test_canonical_bytes_do_not_depend_on_the_order_of_keys() -> None:
     assert "ä" in text
 
 
-def test_a_document_written_piece_by_piece_is_the_json_of_the_whole() -> None:
-    whole = facts(vm("web-1", labels={"b": "ä", "a": "1"}), vm("web-2"), group("tier", ["web-1", "web-2"]))
+@pytest.mark.parametrize(
+    "whole",
+    [
+        facts(vm("web-1", labels={"b": "ä", "a": "1"}), vm("web-2"), group("tier", ["web-1", "web-2"])),
+        Capture(kind="K", namespace="n", name="x", manifest={"b": [1, None], "a": math.inf}, provenance=ORIGIN),
+        Seal(backup="b", backup_started="s", sealed_at="t", plugin="1", withheld={"pods": 2, "nodes": 1}),
+        Link(key="k", sha256="s", vms=("web-2", "web-1")),
+    ],
+    ids=lambda whole: type(whole).__name__,
+)
+def test_a_document_written_piece_by_piece_is_the_json_of_the_whole(whole: Document) -> None:
     content = whole.model_dump(mode="json")
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert archive.canonical(whole).decode() == text

@@ -1,0 +1,30 @@
+"""AWS's endpoints, as far as a bucket needs them.
+
+botocore reads a table of all services in all regions, and a client keeps what was read as long as it lives: 7 MiB of a
+sidecar that waits for days.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from botocore.loaders import Loader
+
+_TABLE: Final = "endpoints"
+_SERVICES: Final = frozenset({"s3", "sts", "sso", "portal.sso", "oidc", "signin"})
+"""The store, and who trades a role or a login for its keys."""
+
+
+class LeanLoader(Loader):
+    """Reads botocore's data, of the table of endpoints only the services that are asked here."""
+
+    def load_data_with_path(self, name: str) -> tuple[dict[str, Any], str]:
+        """Return a file's content and its path."""
+        if name != _TABLE:
+            return super().load_data_with_path(name)
+        data, path = Loader().load_data_with_path(name)  # its own cache would keep the whole table
+        partitions = [
+            one | {"services": {key: value for key, value in one["services"].items() if key in _SERVICES}}
+            for one in data["partitions"]
+        ]
+        return data | {"partitions": partitions}, path
