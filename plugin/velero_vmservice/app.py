@@ -102,22 +102,20 @@ def assemble(
     target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
     subjects = Subjects(restore_points=restore_points, target=target)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
+    reporting = Reporting(clock=clock, page=html.render)
     replays = Replays(
         cluster=cluster,
         clock=clock,
         policy=settings.restore,
         subjects=subjects,
         steps=Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe())),
-        results=Results(
-            cluster=cluster, restore_points=restore_points, reporting=Reporting(clock=clock, page=html.render)
-        ),
+        results=Results(cluster=cluster, restore_points=restore_points, reporting=reporting),
         registering=registering,
     )
+    capture = CaptureAction(cluster=cluster, locations=locations, clock=clock, namespaces=namespaces, sealing=sealing)
     actions = ActionTable(
         backup={
-            "capture": CaptureAction(
-                cluster=cluster, locations=locations, clock=clock, namespaces=namespaces, sealing=sealing
-            ),
+            "capture": capture,
             "withhold": WithholdAction(supervisor=supervisor, namespaces=namespaces, sealing=sealing),
         },
         restore={

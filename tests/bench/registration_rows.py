@@ -59,6 +59,7 @@ def _twice(large: Wait) -> Iterator[Row]:
         ours=statistics.median(map(_machine_lists, large.rounds[Case.ALL])),
         theirs=statistics.median(map(_machine_lists, large.rounds[Case.KUBERNETES])),
         peer=Case.KUBERNETES,
+        target=1,
     )
     yield Row(
         part="f",
@@ -66,6 +67,7 @@ def _twice(large: Wait) -> Iterator[Row]:
         ours=statistics.median(one.vcenter for one in large.rounds[Case.REFUSED]),
         theirs=statistics.median(one.vcenter for one in large.rounds[Case.RESTORING]),
         peer="trigger off",
+        target=1,
     )
 
 
