@@ -135,11 +135,13 @@ def _what(machine: VsphereMachine) -> Iterator[Refusal]:
 def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
     """Yield what somebody else's call of a moment ago says against another one."""
     task = machine.task
-    if task is None or (registered is not None and is_older(machine, registered)):
-        return  # none, or of an earlier restore
+    if task is None:
+        return
     named = f"RegisterVM task {shown(task.id)} of {machine.moid}"
-    if not task.over:
+    if not task.over:  # whichever restore it is of: two at once are what must never be
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
+    elif registered is not None and is_older(machine, registered):
+        return  # of an earlier restore
     elif task.state is TaskState.SUCCEEDED:
         yield Refusal(reason=f"{named} has succeeded already", can_wait=True)
     elif not asked:

@@ -19,6 +19,7 @@ from velero_vmservice.core.errors import Forbidden, InvalidItem, NotSent, Reject
 from velero_vmservice.core.generation import Generation, Told
 from velero_vmservice.core.manifest import CONFIG_MAP, SUBNET_SET, Manifest, ObjectRef
 from velero_vmservice.core.network_override import Subnet, SubnetMapping
+from velero_vmservice.core.policy import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
@@ -281,6 +282,24 @@ def test_an_automatic_registration_that_failed_is_not_repeated_unasked(scene: Sc
     assert (over.state, over.code, over.can_wait) == (State.FAILED, CLAIM_FAILED, False)
     assert scene.records() == []
     assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["in a restore", "by command"])
+def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, asked: bool) -> None:  # noqa: FBT001
+    """The VirtualMachine has gone on since the backup, as in every restore in place."""
+    scene.cluster.seed(
+        vm(
+            "web-1",
+            meta={"annotations": {"vmoperator.vmware.com/paused": "true", BACKUP_VERSION_ANNOTATION: "2000"}},
+            status={"uniqueID": "vm-old"},
+        )
+    )
+    task = scene.vcenter.call(NAMESPACE, MOID, ())
+    told = scene.trigger.again(RESTORE, NAMESPACE, WEB) if asked else scene.round()
+
+    assert (told.state, told.can_wait) == (State.REGISTERING, True)
+    assert f"RegisterVM task {task} of vm-1 is at work already" in told.reason
+    assert (scene.vcenter.tasks_of(MOID), scene.records()) == ((task,), [])
 
 
 def test_a_machine_that_is_registered_already_is_done(scene: Scene) -> None:
