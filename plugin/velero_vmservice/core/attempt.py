@@ -47,6 +47,8 @@ class Attempt:
     recorded_at: datetime
     network: Mapping[str, Subnet] = field(default_factory=dict)
     """Where each overridden interface is to be."""
+    task_before: str = ""
+    """The newest task that the machine had when it was checked: not this attempt's."""
     task: str = ""
     outcome: str = ""
     """`succeeded`, `failed`, or '' while that is open."""
@@ -80,6 +82,7 @@ class Attempt:
             "holder": self.holder,
             "recordedAt": self.recorded_at.isoformat(),
             "network": json.dumps({name: one.model_dump() for name, one in self.network.items()}),
+            "taskBefore": self.task_before,
         }
         metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels}
         return Manifest.read({"apiVersion": "v1", "kind": CONFIG_MAP.name, "metadata": metadata, "data": data})
@@ -113,6 +116,7 @@ def read_attempt(found: Manifest) -> Attempt | None:
             holder=str(data.get("holder", "")),
             recorded_at=datetime.fromisoformat(data["recordedAt"]),
             network=_NETWORK.validate_json(data.get("network") or "{}"),
+            task_before=str(data.get("taskBefore", "")),
             task=str(data.get("task", "")),
             outcome=str(data.get("outcome", "")),
             message=str(data.get("message", "")),

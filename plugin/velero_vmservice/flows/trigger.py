@@ -8,7 +8,8 @@ process dies and however many run. A failed attempt is final; only an explicit c
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,7 +18,7 @@ from velero_vmservice.core import network_override, preflight_register, trigger_
 from velero_vmservice.core.attempt import FAILED, SUCCEEDED, Attempt
 from velero_vmservice.core.errors import AlreadyExists, InvalidItem, NotSent, Unavailable, VmServiceError
 from velero_vmservice.core.registration import Registration, State
-from velero_vmservice.core.vsphere_machine import Machines
+from velero_vmservice.core.vsphere_machine import Machines, is_same_task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.preflight_register import Preflight
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.trigger_policy import TriggerPolicy
+    from velero_vmservice.core.vsphere_machine import RegisterTask
     from velero_vmservice.flows.attempts import Attempts
     from velero_vmservice.flows.following import Following
     from velero_vmservice.flows.supervisor_view import SupervisorViews
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
+
+_LOOKED_AT_WITHIN: Final = timedelta(hours=1)
+"""Longer than any look is old when a record is made: a task that the look has not seen was queued after that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,8 @@ class Trigger:
         self._lock = threading.Lock()
         self._called: set[str] = set()
         """Records for which this process has begun a call; added to before the call."""
+        self._at_work: set[str] = set()
+        """Machines that a thread of this process is calling for, by managed object id, whatever the restore."""
 
     @property
     def enabled(self) -> bool:
@@ -170,6 +177,7 @@ class Trigger:
             holder=self._holder,
             recorded_at=self._clock.now(),
             network=network_override.planned(machine.record.machine, self._policy.subnet_mappings),
+            task_before=machine.task.id if machine.task is not None else "",
         )
         try:
             ours = self._attempts.record(attempt)
@@ -180,11 +188,38 @@ class Trigger:
         return self._call(attempt)
 
     def _call(self, attempt: Attempt) -> Registration:
-        """Make the one call of a record that is this process's own."""
+        """Make the one call of a record that is this process's own, unless somebody is at that machine."""
         with self._lock:
-            if attempt.name in self._called:
+            if attempt.name in self._called or attempt.moid in self._at_work:
                 return trigger_words.calling(attempt)
+            self._at_work.add(attempt.moid)
+        try:
+            return self._call_alone(attempt)
+        finally:
+            with self._lock:
+                self._at_work.discard(attempt.moid)
+
+    def _call_alone(self, attempt: Attempt) -> Registration:
+        """Look once more and call; the checks rest on a look that may be a while ago, and on no record but our own."""
+        try:
+            other = self._begun_meanwhile(attempt)
+        except VmServiceError as error:
+            return trigger_words.not_sent(attempt, error)
+        if other is not None:
+            self._following.begun(attempt, other.id)
+            return self._following.follow(replace(attempt, task=other.id))
+        with self._lock:
             self._called.add(attempt.name)
+        return self._send(attempt)
+
+    def _begun_meanwhile(self, attempt: Attempt) -> RegisterTask | None:
+        """Return the task that a person, WCP or another restore has begun since the machine was checked."""
+        found = self._register.latest(attempt.moid, attempt.recorded_at - _LOOKED_AT_WITHIN)
+        if found is None or (found.over and is_same_task(found.id, attempt.task_before)):
+            return None
+        return found
+
+    def _send(self, attempt: Attempt) -> Registration:
         bound = log.bind(namespace=attempt.namespace, vm=attempt.vm, moid=attempt.moid, attempt=attempt.number)
         bound.info("calling RegisterVM", restore=attempt.restore)
         try:
@@ -211,6 +246,5 @@ class Trigger:
         if ours and not attempt.task:
             if look is not None:
                 look.check_vsphere()
-            if self._register.latest(attempt.moid, attempt.recorded_at) is None:
-                return self._call(attempt)  # recorded and certainly not called; nobody else may
+            return self._call(attempt)  # recorded and certainly not called; nobody else may
         return self._following.follow(attempt, look)

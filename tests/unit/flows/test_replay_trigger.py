@@ -270,7 +270,10 @@ def test_a_vcenter_that_hangs_costs_one_wait_and_its_call_is_made_later(world: W
 
 
 def test_a_round_looks_into_vcenter_once_and_lists_the_machines_once(world: World) -> None:
-    """As a source, before a call and to follow it: one look, and the task is in it where vCenter is a source."""
+    """As a source, before a call and to follow it: one look, and the task is in it where vCenter is a source.
+
+    The one question beside it is the last one before the call.
+    """
     operation = lost(world)
     as_source = "vcenter" in world.settings.registration.sources
     asked_for = world.vsphere.vcenter.calls
@@ -285,7 +288,7 @@ def test_a_round_looks_into_vcenter_once_and_lists_the_machines_once(world: Worl
         assert world.cluster.calls.made.count(("list", "VirtualMachine shop")) == 1
         assert world.cluster.calls.made.count(("get", "Namespace shop")) == 1
     following = {"look": int(as_source), "call": 0, "task": int(not as_source), "latest": 0}
-    assert rounds == [{"look": 1, "call": 1, "task": 0, "latest": 0}, following, following]
+    assert rounds == [{"look": 1, "call": 1, "task": 0, "latest": 1}, following, following]
 
 
 def test_a_vcenter_that_hangs_as_a_source_is_not_waited_for_again_before_a_call() -> None:

@@ -17,13 +17,14 @@ from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
 from velero_vmservice.core.attempt import RECORD_LABEL, record_name
 from velero_vmservice.core.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.core.generation import Generation, Told
+from velero_vmservice.core.look import Look, VsphereLook
 from velero_vmservice.core.manifest import CONFIG_MAP, SUBNET_SET, Manifest, ObjectRef
 from velero_vmservice.core.network_override import Subnet, SubnetMapping
 from velero_vmservice.core.policy import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
-from velero_vmservice.core.vsphere_machine import TaskState
+from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.supervisor_view import SupervisorViews
@@ -136,6 +137,7 @@ def test_the_record_stands_before_the_call(scene: Scene) -> None:
         "holder": "",
         "recordedAt": "",
         "network": "{}",
+        "taskBefore": "",
         "task": "task-1",
     }
 
@@ -238,6 +240,66 @@ def test_who_registers_it_in_the_meantime_is_followed_and_not_doubled(scene: Sce
     found = scene.round()
 
     assert found.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+
+
+def looked(scene: Scene) -> Look:
+    """Return what a round has seen before it comes to call."""
+    supervisor = SupervisorView(generation=Generation.VCF_9, machines={})
+    return Look(vsphere=VsphereLook(supervisor=supervisor, machines=scene.vcenter.look(NAMESPACE, [WEB])))
+
+
+@pytest.mark.parametrize("ended", [None, TaskState.SUCCEEDED, TaskState.FAILED])
+@pytest.mark.parametrize("who", ["somebody else", "another restore"])
+def test_a_call_made_after_the_look_that_ours_rests_on_is_followed(
+    scene: Scene, who: str, ended: TaskState | None
+) -> None:
+    before = looked(scene)
+    scene.clock.advance(40)
+    if who == "another restore":
+        scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    else:
+        scene.vcenter.call(NAMESPACE, MOID, ())
+    if ended is not None:
+        scene.vcenter.set_task(scene.task(), ended, message=CLAIM_FAILED)
+    scene.clock.advance(10)
+    told = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
+
+    states = {None: State.REGISTERING, TaskState.SUCCEEDED: State.REGISTERED, TaskState.FAILED: State.FAILED}
+    assert told.state is states[ended]
+    assert scene.task() in told.reason
+    assert scene.round().state is states[ended]
+
+
+def test_a_call_made_before_ours_could_be_sent_is_followed(scene: Scene) -> None:
+    before = looked(scene)
+    scene.clock.advance(40)
+    scene.vcenter.call(NAMESPACE, MOID, ())
+    scene.clock.advance(10)
+    scene.vcenter.calls.fail("latest", Unavailable("vCenter is away"), times=1)
+    away = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
+
+    assert (away.state, away.can_wait) == (State.RESTORED, True)
+    assert "RegisterVM is still to be called for vm-1: vCenter is away" in away.reason
+    assert scene.round().reason == "RegisterVM task task-1 of vm-1 runs"
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+
+
+def test_two_restores_of_one_machine_at_once_make_one_call(scene: Scene) -> None:
+    told = list[Registration]()
+
+    def race(_: str) -> None:
+        scene.vcenter.calls.heal()
+        told.append(scene.round(restore=ForRestore(uid="uid-of-other", name="other")))
+
+    scene.vcenter.calls.before("call", race)
+    told.append(scene.round())
+    assert [one.reason for one in told] == [
+        "RegisterVM is being called for vm-1",
+        "RegisterVM task task-1 of vm-1 runs",
+    ]
+    other = scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    assert other.reason == "RegisterVM task task-1 of vm-1 runs"
     assert len(scene.vcenter.tasks_of(MOID)) == 1
 
 
