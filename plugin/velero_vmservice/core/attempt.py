@@ -45,6 +45,8 @@ class Attempt:
     holder: str = ""
     """The process that may make the call."""
     recorded_at: datetime
+    claimed_at: datetime | None = None
+    """When the call was last about to be made, where it did not reach vCenter at once."""
     network: Mapping[str, Subnet] = field(default_factory=dict)
     """Where each overridden interface is to be."""
     task_before: str = ""
@@ -54,6 +56,8 @@ class Attempt:
     """`succeeded`, `failed`, or '' while that is open."""
     message: str = ""
     """Of a failed attempt, in vCenter's words."""
+    revision: str = ""
+    """The record's `metadata.resourceVersion` when it was read: who goes on with it or gives it up names it."""
 
     @property
     def name(self) -> str:
@@ -64,6 +68,11 @@ class Attempt:
     def over(self) -> bool:
         """Whether its outcome is known."""
         return bool(self.outcome)
+
+    @property
+    def begun_at(self) -> datetime:
+        """When its holder was last seen to be at it."""
+        return self.claimed_at or self.recorded_at
 
     def ref(self, velero_namespace: str) -> ObjectRef:
         """The ConfigMap."""
@@ -94,6 +103,16 @@ def changed(*, task: str = "", outcome: str = "", message: str = "") -> dict[str
     return {"data": {key: value for key, value in told.items() if value}}
 
 
+def claimed(attempt: Attempt, at: datetime) -> dict[str, Any]:
+    """Return the merge patch by which the holder of a record goes on with a call that was not sent."""
+    return {"metadata": {"resourceVersion": attempt.revision}, "data": {"claimedAt": at.isoformat()}}
+
+
+def given_up(attempt: Attempt, message: str) -> dict[str, Any]:
+    """Return the merge patch after which the holder of a record does not call any more."""
+    return {"metadata": {"resourceVersion": attempt.revision}, **changed(outcome=FAILED, message=message)}
+
+
 def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
     """Return the name of an attempt's ConfigMap; hashed, for a machine's name may be as long as a name can be."""
     digest = hashlib.sha256(f"{restore_uid}\0{namespace}\0{vm}".encode()).hexdigest()
@@ -115,13 +134,16 @@ def read_attempt(found: Manifest) -> Attempt | None:
             number=int(data["attempt"]),
             holder=str(data.get("holder", "")),
             recorded_at=datetime.fromisoformat(data["recordedAt"]),
+            claimed_at=datetime.fromisoformat(data["claimedAt"]) if data.get("claimedAt") else None,
             network=_NETWORK.validate_json(data.get("network") or "{}"),
             task_before=str(data.get("taskBefore", "")),
             task=str(data.get("task", "")),
             outcome=str(data.get("outcome", "")),
             message=str(data.get("message", "")),
+            revision=str(found.metadata.get("resourceVersion", "")),
         )
     except (KeyError, ValueError, TypeError, ValidationError):
         return None
-    sound = attempt.recorded_at.tzinfo is not None and attempt.outcome in ("", SUCCEEDED, FAILED)
+    zoned = attempt.recorded_at.tzinfo is not None and attempt.begun_at.tzinfo is not None
+    sound = zoned and attempt.outcome in ("", SUCCEEDED, FAILED)
     return attempt if sound and attempt.name == found.name else None

@@ -138,7 +138,7 @@ def kept(message: str) -> str:
 
 
 def _late(attempt: Attempt, now: datetime) -> bool:
-    return (now - attempt.recorded_at).total_seconds() > TIMEOUT_SECONDS
+    return (now - attempt.begun_at).total_seconds() > TIMEOUT_SECONDS
 
 
 def _lost(attempt: Attempt, words: str) -> Registration:

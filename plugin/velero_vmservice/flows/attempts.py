@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core.attempt import Attempt, changed, read_attempt
-from velero_vmservice.core.errors import AlreadyExists, InvalidItem, NotFound
+from velero_vmservice.core.attempt import Attempt, changed, claimed, given_up, read_attempt
+from velero_vmservice.core.errors import AlreadyExists, Conflict, InvalidItem, NotFound
 from velero_vmservice.core.manifest import CONFIG_MAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from velero_vmservice.core.ports import Cluster
 
@@ -58,6 +59,31 @@ class Attempts:
             self._cluster.patch(attempt.ref(self._namespace), change, version="v1")
         except NotFound:
             return
+
+    def claim(self, attempt: Attempt, now: datetime) -> bool:
+        """Go on with a call that was recorded earlier and not sent; False if the record is no longer as it was read.
+
+        Of whoever goes on with a record and whoever gives it up the API server lets one be first.
+        """
+        try:
+            self._cluster.patch(attempt.ref(self._namespace), claimed(attempt, now), version="v1")
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    def give_up(self, attempt: Attempt, message: str) -> bool:
+        """Make an attempt final, so that its holder never calls; False if somebody has gone on with it instead."""
+        if attempt.over:
+            return True
+        ref = attempt.ref(self._namespace)
+        try:
+            self._cluster.patch(ref, given_up(attempt, message), version="v1")
+        except Conflict:
+            now = read_attempt(self._cluster.get(ref))
+            return now is not None and now.over
+        except NotFound:
+            return True
+        return True
 
     def _demand_record(self, attempt: Attempt) -> None:
         ref = attempt.ref(self._namespace)

@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 _REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
 
+_GIVEN_UP: Final = "it was given up for another attempt that a person asked for"
 _LOOKED_AT_WITHIN: Final = timedelta(hours=1)
 """Longer than any look is old when a record is made: a task that the look has not seen was queued after that."""
 
@@ -112,7 +113,7 @@ class Trigger:
                 return told
             told[attempt.vm] = self._follow(attempt, look)
         new = [one for one in machines if one.name not in known and (may_call is None or one.name in may_call)]
-        return told | self._begin(restore, namespace, new, look, number=1, until=until)
+        return told | self._begin(restore, namespace, new, look, until=until)
 
     def again(self, restore: ForRestore, namespace: str, machine: Wanted) -> Registration:
         """Make a new attempt because a person asked for it.
@@ -121,14 +122,14 @@ class Trigger:
         """
         last = self._attempts.latest(restore.uid, namespace).get(machine.name)
         if last is None:
-            return self._begin(restore, namespace, [machine], number=1, asked=True)[machine.name]
+            return self._begin(restore, namespace, [machine], asked=True)[machine.name]
         now = self._follow(last)
         if now.state is not State.FAILED or now.can_wait:
             raise InvalidItem(
                 f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
                 hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
             )
-        return self._begin(restore, namespace, [machine], number=last.number + 1, asked=True)[machine.name]
+        return self._begin(restore, namespace, [machine], asked=True, last=last)[machine.name]
 
     def _begin(
         self,
@@ -137,8 +138,8 @@ class Trigger:
         machines: Collection[Wanted],
         look: Look | None = None,
         *,
-        number: int,
         asked: bool = False,
+        last: Attempt | None = None,
         until: float = float("inf"),
     ) -> dict[str, Registration]:
         """Check the machines at one look, and call for those that pass; after `until` for no more than one."""
@@ -156,13 +157,13 @@ class Trigger:
             )
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
-                told[one.name] = self._record_and_call(restore, namespace, one, checked, number)
+                told[one.name] = self._record_and_call(restore, namespace, one, checked, last)
             elif not checked.passed:
                 told[one.name] = trigger_words.refused(one.name, checked)
         return told
 
     def _record_and_call(
-        self, restore: ForRestore, namespace: str, wanted: Wanted, checked: Preflight, number: int
+        self, restore: ForRestore, namespace: str, wanted: Wanted, checked: Preflight, last: Attempt | None
     ) -> Registration:
         machine = checked.machine
         if machine is None:
@@ -173,12 +174,18 @@ class Trigger:
             namespace=namespace,
             vm=wanted.name,
             moid=machine.moid,
-            number=number,
+            number=last.number + 1 if last is not None else 1,
             holder=self._holder,
             recorded_at=self._clock.now(),
             network=network_override.planned(machine.record.machine, self._policy.subnet_mappings),
             task_before=machine.task.id if machine.task is not None else "",
         )
+        if last is not None and not self._attempts.give_up(last, _GIVEN_UP):
+            raise InvalidItem(
+                f"RegisterVM is not called again for {namespace}/{wanted.name}: attempt {last.number} was gone on with"
+                " just now",
+                hint="wait for its end",
+            )
         try:
             ours = self._attempts.record(attempt)
         except InvalidItem as error:
@@ -187,22 +194,27 @@ class Trigger:
             return trigger_words.somebody_else(attempt)
         return self._call(attempt)
 
-    def _call(self, attempt: Attempt) -> Registration:
-        """Make the one call of a record that is this process's own, unless somebody is at that machine."""
+    def _call(self, attempt: Attempt, *, anew: bool = False) -> Registration:
+        """Make the one call of a record that is this process's own, unless somebody is at that machine.
+
+        `anew` says that the record was read, not made, just now: a command may have given it up meanwhile.
+        """
         with self._lock:
             if attempt.name in self._called or attempt.moid in self._at_work:
                 return trigger_words.calling(attempt)
             self._at_work.add(attempt.moid)
         try:
-            return self._call_alone(attempt)
+            return self._call_alone(attempt, anew=anew)
         finally:
             with self._lock:
                 self._at_work.discard(attempt.moid)
 
-    def _call_alone(self, attempt: Attempt) -> Registration:
+    def _call_alone(self, attempt: Attempt, *, anew: bool) -> Registration:
         """Look once more and call; the checks rest on a look that may be a while ago, and on no record but our own."""
         try:
             other = self._begun_meanwhile(attempt)
+            if other is None and anew and not self._attempts.claim(attempt, self._clock.now()):
+                return trigger_words.somebody_else(attempt)
         except VmServiceError as error:
             return trigger_words.not_sent(attempt, error)
         if other is not None:
@@ -246,5 +258,5 @@ class Trigger:
         if ours and not attempt.task:
             if look is not None:
                 look.check_vsphere()
-            return self._call(attempt)  # recorded and certainly not called; nobody else may
+            return self._call(attempt, anew=True)  # recorded and certainly not called
         return self._following.follow(attempt, look)

@@ -233,6 +233,62 @@ def test_a_call_that_never_reached_vcenter_is_made_once_it_is_back(scene: Scene)
     assert len(scene.records()) == 1
 
 
+@pytest.mark.parametrize("moment", ["latest", "patch", "call", "answer"])
+def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: Scene, moment: str) -> None:
+    """After five minutes a command may give up what did not reach vCenter; whoever is second at that does not call."""
+    command, told = scene.process(), list[Registration | InvalidItem]()
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+    scene.round()
+    scene.clock.advance(301)
+
+    def race(_: str) -> None:
+        scene.vcenter.calls.heal()
+        scene.cluster.calls.heal()
+        try:
+            told.append(command.again(RESTORE, NAMESPACE, WEB))
+        except InvalidItem as error:
+            told.append(error)
+
+    (scene.cluster if moment == "patch" else scene.vcenter).calls.before(moment, race)
+    ours = scene.round()
+
+    assert ours.state is State.REGISTERING
+    assert len(told) == 1
+    assert isinstance(told[0], InvalidItem) == (moment in {"call", "answer"})
+    assert scene.round().reason == "RegisterVM task task-1 of vm-1 runs"
+    assert scene.vcenter.tasks_of(MOID) == ("task-1",)
+
+
+def test_a_command_gives_up_no_attempt_that_its_process_goes_on_with(scene: Scene) -> None:
+    command = scene.process()
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+    scene.round()
+    scene.clock.advance(301)
+
+    def race(_: str) -> None:
+        scene.cluster.calls.heal()
+        scene.round()
+
+    scene.cluster.calls.before("patch", race)
+    with pytest.raises(InvalidItem, match="attempt 1 was gone on with just now: wait for its end"):
+        command.again(RESTORE, NAMESPACE, WEB)
+    assert len(scene.records()) == 1
+    assert scene.vcenter.tasks_of(MOID) == ("task-1",)
+
+
+def test_an_attempt_that_its_process_keeps_trying_is_open(scene: Scene) -> None:
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"))
+    for _ in range(3):
+        scene.round()
+        scene.clock.advance(200)
+    with pytest.raises(InvalidItem, match="attempt 1 is registering"):
+        scene.process().again(RESTORE, NAMESPACE, WEB)
+    scene.clock.advance(200)
+    scene.vcenter.calls.heal()
+    assert scene.process().again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert [one.content["data"].get("outcome") for one in scene.records()] == ["failed", None]
+
+
 def test_who_registers_it_in_the_meantime_is_followed_and_not_doubled(scene: Scene) -> None:
     scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
     scene.round()
