@@ -15,7 +15,8 @@ from rich.console import Console
 from velero_vmservice import app, settings
 from velero_vmservice.cli.registration_status import read_needed, say, select
 from velero_vmservice.core.advice import advise
-from velero_vmservice.core.errors import InvalidItem, InvalidSettings, VmServiceError
+from velero_vmservice.core.combine import distinct_notes
+from velero_vmservice.core.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS
@@ -23,7 +24,7 @@ from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.flows.trigger import ForRestore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.flows.registering import BeforeCall
@@ -58,10 +59,15 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     machines = select(read_needed(plugin, asked), asked, namespace=namespace, vms=vms)[namespace]
     console = Console()
     before = plugin.registering.before_call(namespace, machines)
-    to_call = [one for one in machines if _may_be_called(console, namespace, before[one.name])]
+    to_call = _to_call(console, namespace, machines, before)
+    if to_call:
+        _tell(console, namespace, to_call, before)
+        if yes:
+            _demand_asked(to_call, before)
+        else:
+            _confirm(namespace, to_call)
     fine = all(one.left_alone.state in _THERE for one in before.values() if one.left_alone)
     if to_call:
-        _confirm(namespace, to_call, yes=yes)
         run = RestoreRun.read(asked)
         fine &= _call(console, caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
         names = " ".join(f"--vm {shlex.quote(one.name)}" for one in to_call)
@@ -71,23 +77,43 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
         sys.exit(EXIT_NOT_CALLED)
 
 
-def _may_be_called(console: Console, namespace: str, before: BeforeCall) -> bool:
-    """Say where a machine stands, and whether RegisterVM may be called for it."""
-    if before.left_alone is None:
-        say(console, f"{namespace}/{before.told.name} is {before.told}")
-        return True
-    words = f"RegisterVM is not called for it, as {before.left_alone.source} says {before.left_alone}"
-    say(console, f"{namespace}/{before.told.name}: {words}")
-    return False
+def _to_call(
+    console: Console, namespace: str, machines: Sequence[Wanted], before: Mapping[str, BeforeCall]
+) -> list[Wanted]:
+    """Return the machines for which RegisterVM may be called, and say of each other one why it is not."""
+    for one in machines:
+        if alone := before[one.name].left_alone:
+            words = f"RegisterVM is not called for it, as {alone.source} says {alone}"
+            say(console, f"{namespace}/{one.name}: {words}")
+    return [one for one in machines if before[one.name].left_alone is None]
 
 
-def _confirm(namespace: str, machines: Sequence[Wanted], *, yes: bool) -> None:
-    if not yes:
-        names = ", ".join(shlex.quote(one.name) for one in machines)
-        click.confirm(
-            f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled",
-            abort=True,
+def _tell(console: Console, namespace: str, machines: Sequence[Wanted], before: Mapping[str, BeforeCall]) -> None:
+    """Say where the machines stand that RegisterVM is to be called for, so that whoever says yes knows."""
+    told = [before[one.name].told for one in machines]
+    for one in told:
+        say(console, f"{namespace}/{one.name} is {one}")
+    for note in distinct_notes(told):
+        say(console, f"note: {note}")
+
+
+def _demand_asked(machines: Sequence[Wanted], before: Mapping[str, BeforeCall]) -> None:
+    """Raise `Unavailable` if somebody could not be asked who might have spoken against the call."""
+    missing = {source: why for one in machines for source, why in before[one.name].unasked.items()}
+    if missing:
+        names = ", ".join(one.name for one in machines)
+        reasons = "; ".join(f"{source} cannot be asked: {why}" for source, why in missing.items())
+        raise Unavailable(
+            f"RegisterVM is not called for {names}, as {reasons}",
+            hint="repeat the command once it answers, or leave --yes out to decide without it",
         )
+
+
+def _confirm(namespace: str, machines: Sequence[Wanted]) -> None:
+    names = ", ".join(shlex.quote(one.name) for one in machines)
+    click.confirm(
+        f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled", abort=True
+    )
 
 
 def _call(console: Console, caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[Wanted]) -> bool:

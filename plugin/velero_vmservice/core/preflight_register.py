@@ -112,6 +112,14 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
     return next((one for one in certain.values() if one.state in _AT_IT), None)
 
 
+def unasked(answers: Iterable[Answer]) -> dict[str, str]:
+    """Return who might have spoken against a call and could not be asked, and why, by source.
+
+    vCenter is left to `check`, which cannot do without it.
+    """
+    return {one.source: one.problem for one in answers if one.found is None and one.source != vcenter_registration.NAME}
+
+
 def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]:
     machine = found[0]
     if not machine.in_folder:

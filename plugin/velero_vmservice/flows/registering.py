@@ -39,6 +39,8 @@ class BeforeCall:
     told: Registration
     left_alone: Registration | None
     """What somebody says for which it is not called, see `preflight_register.left_alone`."""
+    unasked: Mapping[str, str]
+    """Who could not be asked though it may be at work on the machine or know another of its name; why, by source."""
 
 
 class Registering:
@@ -134,8 +136,9 @@ class Registering:
         """Look before a person has RegisterVM called for these machines; by name."""
         answers = self._look(namespace, machines, Look())
         told = combine([one.name for one in machines], answers)
+        unasked = preflight_register.unasked(answers)
         return {
-            name: BeforeCall(told=one, left_alone=preflight_register.left_alone(name, answers))
+            name: BeforeCall(told=one, left_alone=preflight_register.left_alone(name, answers), unasked=unasked)
             for name, one in told.items()
         }
 

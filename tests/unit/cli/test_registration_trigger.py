@@ -194,6 +194,33 @@ def test_an_engine_at_work_is_not_called_beside(command: CommandLine, state: Sta
     assert scene.called == []
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("engine", "engine cannot be asked: it did not answer in time: see its log"),
+        ("kubernetes", "kubernetes cannot be asked: it did not answer in time: see its log"),
+    ],
+)
+def test_nothing_is_called_beside_a_source_that_cannot_be_asked_unless_a_person_knows(
+    command: CommandLine, source: str, reason: str
+) -> None:
+    scene = Scene(command, sources=["engine"])
+    away = Unavailable("it did not answer in time", hint="see its log")
+    if source == "engine":
+        scene.world.engine.calls.fail("observe", away)
+    else:
+        scene.world.cluster.calls.fail("get", away, on=f"Namespace {NAMESPACE}")
+    for ran in (scene.trigger("web-1", "web-2"), scene.trigger("web-1", "web-2")):
+        assert ran.code == 1
+        assert f"RegisterVM is not called for web-1, web-2, as {reason}: repeat the command" in ran.err
+        assert scene.called == []
+    ran = scene.trigger("web-1", yes=False, typed="n\n")
+    assert f"note: {reason}" in ran.lines
+    assert (ran.code, scene.called) == (1, [])
+    assert scene.trigger("web-1", yes=False, typed="y\n").code == 0
+    assert scene.called == ["vm-1"]
+
+
 def test_a_machine_that_the_preflight_refuses_is_explained_and_the_others_are_called_for(scene: Scene) -> None:
     scene.vcenter.restore(NAMESPACE, restored("vm-1", "web-1", in_folder=False, folder="elsewhere"))
     ran = scene.trigger("web-1", "web-2")
