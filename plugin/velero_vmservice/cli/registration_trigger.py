@@ -24,7 +24,7 @@ from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.flows.trigger import ForRestore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.flows.registering import BeforeCall
@@ -58,7 +58,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     asked = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
     machines = select(read_needed(plugin, asked), asked, namespace=namespace, vms=vms)[namespace]
     console = Console()
-    before = plugin.registering.before_call(namespace, machines)
+    before = dict(plugin.registering.before_call(namespace, machines))
     to_call = _to_call(console, namespace, machines, before)
     if to_call:
         _tell(console, namespace, to_call, before)
@@ -66,6 +66,10 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
             _demand_asked(to_call, before)
         else:
             _confirm(namespace, to_call)
+            known = before[to_call[0].name].unasked
+            before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
+            to_call = _to_call(console, namespace, to_call, before)
+            _demand_asked(to_call, before, known=known)
     fine = all(one.left_alone.state in _THERE for one in before.values() if one.left_alone)
     if to_call:
         run = RestoreRun.read(asked)
@@ -97,15 +101,19 @@ def _tell(console: Console, namespace: str, machines: Sequence[Wanted], before: 
         say(console, f"note: {note}")
 
 
-def _demand_asked(machines: Sequence[Wanted], before: Mapping[str, BeforeCall]) -> None:
-    """Raise `Unavailable` if somebody could not be asked who might have spoken against the call."""
-    missing = {source: why for one in machines for source, why in before[one.name].unasked.items()}
+def _demand_asked(machines: Sequence[Wanted], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()) -> None:
+    """Raise `Unavailable` if somebody could not be asked who might have spoken against the call.
+
+    `known` are the sources of which a person knew that when saying yes.
+    """
+    asked = [before[one.name].unasked for one in machines]
+    missing = {source: why for one in asked for source, why in one.items() if source not in known}
     if missing:
         names = ", ".join(one.name for one in machines)
         reasons = "; ".join(f"{source} cannot be asked: {why}" for source, why in missing.items())
         raise Unavailable(
             f"RegisterVM is not called for {names}, as {reasons}",
-            hint="repeat the command once it answers, or leave --yes out to decide without it",
+            hint="repeat the command once it answers, or without --yes, to decide when that is said",
         )
 
 

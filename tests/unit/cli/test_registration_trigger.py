@@ -221,6 +221,34 @@ def test_nothing_is_called_beside_a_source_that_cannot_be_asked_unless_a_person_
     assert scene.called == ["vm-1"]
 
 
+@pytest.mark.parametrize("who", ["engine", "kubernetes", "engine is away"])
+def test_what_happens_while_a_person_is_asked_is_seen(
+    command: CommandLine, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    scene = Scene(command, sources=["engine"])
+
+    def think(*_: Any, **__: Any) -> bool:
+        scene.world.clock.advance(3600)
+        if who == "engine":
+            scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.REGISTERING))
+        elif who == "kubernetes":
+            scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
+        else:
+            scene.world.engine.calls.fail("observe", Unavailable("the engine is away"))
+        return True
+
+    monkeypatch.setattr("click.confirm", think)
+    ran = scene.trigger("web-1", "web-2", yes=False)
+    said = {
+        "engine": ("shop/web-1: RegisterVM is not called for it, as engine says registering", 2, ["vm-2"]),
+        "kubernetes": ("shop/web-1: RegisterVM is not called for it, as kubernetes says ready", 0, ["vm-2"]),
+        "engine is away": ("RegisterVM is not called for web-1, web-2, as engine cannot be asked", 1, []),
+    }
+    words, code, called = said[who]
+    assert words in ran.out + ran.err
+    assert (ran.code, scene.called) == (code, called)
+
+
 def test_a_machine_that_the_preflight_refuses_is_explained_and_the_others_are_called_for(scene: Scene) -> None:
     scene.vcenter.restore(NAMESPACE, restored("vm-1", "web-1", in_folder=False, folder="elsewhere"))
     ran = scene.trigger("web-1", "web-2")
