@@ -110,6 +110,11 @@ def unseen(attempt: Attempt, now: datetime) -> Registration:
     return replace(_registering(attempt, words), certain=not _late(attempt, now))
 
 
+def unread(problem: str) -> str:
+    """Note that the records cannot be read, so that a call made since then is not known."""
+    return f"whether RegisterVM was called for it by command is not known: {problem}"
+
+
 def succeeded(attempt: Attempt, message: str, *, notes: tuple[str, ...] = ()) -> Registration:
     """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
     words = f"RegisterVM ({_attempt(attempt)}) succeeded"

@@ -6,15 +6,15 @@ Nobody is called here. What vCenter says at the end is added to the record, for 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from velero_vmservice.core import network_override, trigger_words
 from velero_vmservice.core.attempt import FAILED, SUCCEEDED
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.errors import Forbidden, VmServiceError
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.core.vsphere_machine import TaskState
 
@@ -36,6 +36,15 @@ REMEMBERED_RESTORES: Final = 64
 _STATES: Final = {SUCCEEDED: TaskState.SUCCEEDED, FAILED: TaskState.FAILED}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The newest attempt for each machine of a namespace, as far as the records could be read."""
+
+    attempts: tuple[Attempt, ...] = ()
+    problem: str = ""
+    """Why they could not be read just now; then `attempts` are those that were read last."""
+
+
 class Following:
     """Tells where attempts stand; one object serves every restore of a process, from several threads."""
 
@@ -48,26 +57,40 @@ class Following:
         self._lock = threading.Lock()
         self._tasks: dict[str, str] = {}
         """Tasks that a call answered with, for a record that could not be written to since."""
-        self._without: TTLCache[str, bool] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
-        """Restores that had no attempt when they were last asked for."""
+        self._without: TTLCache[str, str] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
+        """Restores that had no attempt when they were last asked for, and the problem where that was denied."""
+        self._last: LRUCache[str, Mapping[tuple[str, str], Attempt]] = LRUCache(REMEMBERED_RESTORES)
+        """What was last read of each restore that has attempts: one LIST that fails makes nobody forget them."""
 
-    def attempts(self, restore_uid: str, namespace: str) -> list[Attempt]:
+    def attempts(self, restore_uid: str, namespace: str) -> Recorded:
         """Return the newest attempt for each machine of a namespace: one LIST, and none while the last was in vain.
 
         Never raises: who has called nobody does without the records.
         """
         with self._lock:
             if restore_uid in self._without:
-                return []
+                return Recorded(problem=self._without[restore_uid])
+        problem = ""
         try:
             found = self._attempts.newest(restore_uid)
         except VmServiceError as error:
             log.info("RegisterVM attempts not read", cause=error.message)
-            found = {}
-        if not found:
+            problem = str(error)
             with self._lock:
-                self._without[restore_uid] = True
-        return [one for (where, _), one in found.items() if where == namespace]
+                found = self._last.get(restore_uid, {})
+                if not found and isinstance(error, Forbidden):
+                    self._without[restore_uid] = problem
+        else:
+            self._keep(restore_uid, found)
+        return Recorded(attempts=tuple(one for (where, _), one in found.items() if where == namespace), problem=problem)
+
+    def _keep(self, restore_uid: str, found: Mapping[tuple[str, str], Attempt]) -> None:
+        with self._lock:
+            if found:
+                self._last[restore_uid] = found
+            else:
+                self._last.pop(restore_uid, None)
+                self._without[restore_uid] = ""
 
     def advance(
         self, attempts: Collection[Attempt], look: Look | None = None, *, until: float = float("inf")

@@ -11,13 +11,13 @@ from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.look import Look
 from velero_vmservice.core.registration import State, Wanted
+from velero_vmservice.flows.following import Recorded
 from velero_vmservice.flows.trigger import ForRestore
 from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from velero_vmservice.core.attempt import Attempt
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
@@ -77,12 +77,12 @@ class Registering:
         """
         namespace = observed.namespace
         calls = self.trigger is not None and self.trigger.enabled
-        attempts = self._following.attempts(run.uid, namespace) if subjects and not calls else []
-        if not (attempts or calls or self._others.names):
+        recorded = self._following.attempts(run.uid, namespace) if subjects and not calls else Recorded()
+        if not (recorded.attempts or calls or self._others.names):
             return {}
         machines, look = wanted(subjects), Look(observed=observed)
         if not self._others.names and not calls:
-            called_for = {one.vm for one in attempts}
+            called_for = {one.vm for one in recorded.attempts}
             machines = [one for one in machines if one.name in called_for]
         if not machines:
             return {}
@@ -92,7 +92,7 @@ class Registering:
         ]
         told = combine([one.name for one in machines], answers)
         if self.trigger is None or not calls:
-            return self._followed(told, answers, attempts, look, until=until)
+            return self._followed(told, answers, recorded, look, until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
         may_call = {name for name in told if _may_be_called_for(name, answers)}
         advance = partial(self.trigger.advance, restore, namespace, machines, look, may_call=may_call, until=until)
@@ -111,26 +111,27 @@ class Registering:
         look = Look()
         answers = self._look(namespace, machines, look)
         told = combine([one.name for one in machines], answers)
-        attempts = self._following.attempts(restore_uid, namespace) if restore_uid else []
-        return self._followed(told, answers, attempts, look)
+        recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
+        found = self._followed(told, answers, recorded, look)
+        return {name: _with_problem(one, recorded) for name, one in found.items()}
 
     def _followed(
         self,
         told: dict[str, Registration],
         answers: Collection[Answer],
-        attempts: Collection[Attempt],
+        recorded: Recorded,
         look: Look,
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
         """Return what all say, and where the attempts stand that somebody has made for these machines."""
-        here = [one for one in attempts if one.vm in told]
+        here = [one for one in recorded.attempts if one.vm in told]
         if not here:
             return told
         advance = partial(self._following.advance, here, look, until=until)
         called = self._turns.ask(trigger_words.NAME, here[0].namespace, advance, until=until)
         names = called.found or {one.vm for one in here}
-        return told | {name: _with_call(name, told[name], answers, called) for name in names}
+        return told | {name: _with_problem(_with_call(name, told[name], answers, called), recorded) for name in names}
 
     def before_call(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these machines; by name."""
@@ -182,6 +183,13 @@ def _with_call(name: str, told: Registration, answers: Collection[Answer], calle
         return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
     heard = [_overruled(one, name, ours.state) if one.source == vcenter_registration.NAME else one for one in answers]
     return combine([name], [*heard, called])[name]
+
+
+def _with_problem(told: Registration, recorded: Recorded) -> Registration:
+    """Note that the records could not be read."""
+    if not recorded.problem:
+        return told
+    return replace(told, notes=tuple(dict.fromkeys((*told.notes, trigger_words.unread(recorded.problem)))))
 
 
 def _called_anew(told: Registration, ours: Registration) -> bool:

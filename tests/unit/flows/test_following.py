@@ -131,6 +131,37 @@ def test_records_that_cannot_be_read_are_done_without(error: Forbidden | Unavail
     assert "registering" in scene.later()
 
 
+@pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=["denied", "away"])
+def test_records_that_cannot_be_read_for_a_round_hide_no_attempt(error: Forbidden | Unavailable) -> None:
+    scene = Scene()
+    scene.vcenter.set_task(scene.command(), TaskState.FAILED, message=CLAIM_FAILED)
+    first = scene.round().description
+    assert first.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+    scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
+    note = f" | mind: whether RegisterVM was called for it by command is not known: {error}"
+    assert {scene.round().description for _ in range(5)} == {f"{first}{note}"}
+    scene.world.cluster.calls.heal()
+    assert scene.round().description == first
+
+
+def test_records_that_are_away_for_a_round_are_read_in_the_next() -> None:
+    scene = Scene()
+    scene.command()
+    scene.world.cluster.calls.fail("list", Unavailable("away"), on="ConfigMap velero", times=1)
+    assert scene.round().description == "waiting: web-1: not registered yet"
+    assert "registering" in scene.round().description
+
+
+@pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=["denied", "away"])
+def test_whoever_looks_hears_that_the_records_cannot_be_read(error: Forbidden | Unavailable) -> None:
+    scene = Scene()
+    scene.command()
+    scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
+    for _ in range(2):
+        (told,) = scene.world.app.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+        assert told.notes == (f"whether RegisterVM was called for it by command is not known: {error}",)
+
+
 def test_a_vcenter_that_hangs_costs_one_wait_in_half_a_minute_and_is_a_note() -> None:
     scene = Scene()
     scene.command()
