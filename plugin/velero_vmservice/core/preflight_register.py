@@ -35,6 +35,8 @@ class Refusal:
     """What RegisterVM would have answered, where the guide names it."""
     can_wait: bool = False
     """Whether it may go away by itself; then the next round asks again."""
+    done: bool = False
+    """Whether somebody else's call has registered the machine already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,11 @@ class Preflight:
     def can_wait(self) -> bool:
         """Whether all that is in the way may go away by itself."""
         return all(one.can_wait for one in self.refusals)
+
+    @property
+    def done(self) -> bool:
+        """Whether the machine is registered already."""
+        return any(one.done for one in self.refusals)
 
     @property
     def words(self) -> str:
@@ -151,7 +158,7 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
     elif registered is not None and is_older(machine, registered):
         return  # of an earlier restore
     elif task.state is TaskState.SUCCEEDED:
-        yield Refusal(reason=f"{named} has succeeded already", can_wait=True)
+        yield Refusal(reason=f"{named} has succeeded already", can_wait=True, done=True)
     elif not asked:
         entry = explain(task.message)
         yield Refusal(reason=f"{named} has failed already: {entry}", code=entry.code, can_wait=entry.can_wait)

@@ -32,9 +32,11 @@ _said = partial(Registration, source=NAME)
 def refused(name: str, checked: Preflight) -> Registration:
     """Say why RegisterVM is not called."""
     found = checked.machine
+    words = f"RegisterVM is not called: {checked.words}"
+    if checked.done:  # whether it is ready only Kubernetes can be certain of
+        return _said(name=name, state=State.REGISTERED, reason=words, certain=False)
     state = _refused_state(found, checked)
     code = next((one.code for one in checked.refusals if one.code), "")
-    words = f"RegisterVM is not called: {checked.words}"
     # Only Kubernetes knows whether a machine that vCenter lacks is absent.
     return _said(name=name, state=state, reason=words, code=code, can_wait=checked.can_wait, certain=found is not None)
 

@@ -274,6 +274,15 @@ def test_a_task_of_somebody_else_is_left_to_end(scene: Scene) -> None:
     assert (ran.code, scene.called) == (0, ["vm-1"])
 
 
+def test_a_machine_that_somebody_else_has_registered_is_registered_and_that_is_well(scene: Scene) -> None:
+    scene.vcenter.call(NAMESPACE, "vm-1", ())
+    scene.end(TaskState.SUCCEEDED)
+    ran = scene.trigger("web-1")
+    words = "RegisterVM is not called: RegisterVM task task-1 of vm-1 has succeeded already"
+    assert f"shop/web-1: registered: {words}" in ran.lines
+    assert (ran.code, scene.called) == (0, ["vm-1"])
+
+
 def test_a_vcenter_that_goes_away_is_one_sentence_and_says_who_was_not_called_for(scene: Scene) -> None:
     scene.vcenter.calls.fail("look", Unavailable("vCenter is away", hint="see its services"))
     ran = scene.trigger("web-1", "web-2")
