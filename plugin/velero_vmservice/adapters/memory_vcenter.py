@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Wanted
+    from velero_vmservice.core.vsphere_machine import RegisterEvent
 
 
 class MemoryVCenter:
@@ -61,6 +62,12 @@ class MemoryVCenter:
         """Let vCenter know nothing of a task any more."""
         with self._lock:
             self._tasks.pop(task_id, None)
+
+    def log_event(self, moid: str, event: RegisterEvent) -> None:
+        """Let WCP leave an event at the end of a machine's registration."""
+        with self._lock:
+            where, machine = self._machines[moid]
+            self._machines[moid] = where, replace(machine, event=event)
 
     def tasks_of(self, moid: str) -> Sequence[str]:
         """Return the ids of the RegisterVM tasks of a machine."""

@@ -10,10 +10,11 @@ from velero_vmservice.core.vsphere_machine import TaskState, is_same_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.observation import Observation
-    from velero_vmservice.core.vsphere_machine import RegisterTask, SupervisorView, VsphereMachine
+    from velero_vmservice.core.vsphere_machine import RegisterEvent, RegisterTask, SupervisorView, VsphereMachine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,12 @@ class VsphereLook:
     machines: Sequence[VsphereMachine]
     _tasks: Mapping[str, RegisterTask] = field(init=False, repr=False)
     """The newest of each machine, by managed object id."""
+    _events: Mapping[str, RegisterEvent] = field(init=False, repr=False)
+    """Likewise."""
 
     def __post_init__(self) -> None:
+        events = {one.moid: one.event for one in self.machines if one.event is not None}
+        object.__setattr__(self, "_events", events)
         tasks = {one.moid: one.task for one in self.machines if one.task is not None}
         object.__setattr__(self, "_tasks", tasks)
 
@@ -35,6 +40,11 @@ class VsphereLook:
         if found is None or found.state is TaskState.UNKNOWN or not is_same_task(found.id, task_id):
             return None
         return found
+
+    def event(self, moid: str, since: datetime) -> RegisterEvent | None:
+        """Return WCP's event at the end of a machine's registration, if it is no older than `since`."""
+        found = self._events.get(moid)
+        return found if found is not None and found.at is not None and found.at >= since else None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -94,7 +94,9 @@ def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, tas
         words = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
         return _registering(attempt, words)
     if found is not None and not known and late:
-        return _lost(attempt, f"vCenter does not know RegisterVM task {shown(task)} of {attempt.moid} any more")
+        # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
+        words = f"vCenter does not know RegisterVM task {shown(task)} of {attempt.moid} any more"
+        return replace(_lost(attempt, words), certain=False)
     percent = found.percent if found is not None else None
     percent = None if percent is None else max(0, min(percent, 100))
     words = f"RegisterVM task {shown(task)} of {attempt.moid} runs"

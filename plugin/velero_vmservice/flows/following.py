@@ -125,6 +125,11 @@ class Following:
         if found is not None and found.over:
             outcome = SUCCEEDED if found.state is TaskState.SUCCEEDED else FAILED
             return self.over(replace(attempt, task=task), outcome, found.message)
+        unknown = found is None or found.state is TaskState.UNKNOWN
+        if unknown and look and look.vsphere and (event := look.vsphere.event(attempt.moid, attempt.recorded_at)):
+            # vCenter keeps it for days, and a task for minutes
+            ended = SUCCEEDED if event.succeeded else FAILED
+            return self.over(replace(attempt, task=task), ended, "" if event.succeeded else event.message)
         return trigger_words.progress(attempt, self._clock.now(), found, task=task)
 
     def begun(self, attempt: Attempt, task: str) -> None:

@@ -12,7 +12,7 @@ from tests.unit.world import World
 from velero_vmservice.core.errors import Forbidden, Unavailable
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.registration import State, Wanted
-from velero_vmservice.core.vsphere_machine import TaskState
+from velero_vmservice.core.vsphere_machine import RegisterEvent, TaskState
 from velero_vmservice.flows.trigger import ForRestore
 
 if TYPE_CHECKING:
@@ -96,6 +96,41 @@ def test_a_failure_is_explained_and_outlives_its_task(scene: Scene) -> None:
     scene.world.clock.advance(HOUR)
     assert CLAIM_FAILED in scene.round(**asked(registered_within="1h")).error
     assert scene.calls == 1
+
+
+def test_a_call_that_vcenter_forgot_before_anybody_followed_it_is_no_certain_failure() -> None:
+    """The command has called, and the sidecar comes to it when vCenter has forgotten the task: it may be registered."""
+    scene = Scene()
+    scene.vcenter.forget(scene.command())
+    scene.world.clock.advance(301)
+    told = scene.later()
+    assert told.startswith("waiting: web-1: not registered yet | mind: trigger says failed: vCenter does not know")
+    assert "see in vCenter whether the machine was registered" in told
+    scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert scene.world.finish([scene.operation])[scene.operation].error == ""
+
+
+@pytest.mark.parametrize("message", ["", CLAIM_FAILED], ids=["success", "failure"])
+def test_the_event_tells_how_a_call_ended_whose_task_vcenter_forgot(message: str) -> None:
+    scene = Scene("vcenter")
+    scene.vcenter.forget(scene.command())
+    scene.world.clock.advance(301)
+    event = RegisterEvent(succeeded=not message, message=message, at=scene.world.clock.now())
+    scene.vcenter.log_event("vm-1", event)
+    words = f"failed: {message}: a restored disk" if message else "succeeded"
+    assert f"RegisterVM (attempt 1, task task-1) {words}" in scene.later()
+    without_vcenter = scene.world.start(vcenter=False)
+    (told,) = without_vcenter.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+    assert words in f"{told} {told.notes}"
+
+
+def test_an_event_of_an_earlier_registration_says_nothing_of_a_call() -> None:
+    scene = Scene("vcenter")
+    scene.vcenter.log_event("vm-1", RegisterEvent(succeeded=True, at=scene.world.clock.now()))
+    scene.world.clock.advance(1)
+    scene.vcenter.forget(scene.command())
+    scene.world.clock.advance(301)
+    assert "vCenter does not know RegisterVM task task-1 of vm-1 any more" in scene.later()
 
 
 def test_the_next_attempt_takes_the_place_of_a_failed_one(scene: Scene) -> None:
