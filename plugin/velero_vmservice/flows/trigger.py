@@ -77,7 +77,7 @@ class Trigger:
         self._holder = holder
         self._lock = threading.Lock()
         self._called: set[str] = set()
-        """Records for which this process has begun a call; added to before the call."""
+        """Records for which this process has begun a call, before the call, until the record says so itself."""
         self._at_work: set[str] = set()
         """Machines that a thread of this process is calling for, by managed object id, whatever the restore."""
 
@@ -254,8 +254,10 @@ class Trigger:
 
     def _follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
         """Tell where an attempt stands, whoever made it; make the call that this process has recorded and not made."""
-        ours = attempt.holder == self._holder and attempt.name not in self._called and not attempt.over
-        if ours and not attempt.task:
+        if attempt.over or attempt.task:  # the record itself keeps everybody from calling now
+            with self._lock:
+                self._called.discard(attempt.name)
+        elif attempt.holder == self._holder and attempt.name not in self._called:
             if look is not None:
                 look.check_vsphere()
             return self._call(attempt, anew=True)  # recorded and certainly not called

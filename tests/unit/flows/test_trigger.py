@@ -532,6 +532,20 @@ def test_an_update_of_the_record_that_fails_repeats_nothing(scene: Scene) -> Non
     assert scene.records()[0].content["data"]["outcome"] == "succeeded"
 
 
+@pytest.mark.parametrize("answer", [None, Rejected(f"RegisterVM: {CLAIM_FAILED}")], ids=["a task", "refused"])
+def test_a_process_keeps_nothing_of_calls_that_their_records_tell_of(scene: Scene, answer: Exception | None) -> None:
+    many = [Wanted(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
+    for n in range(20):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    if answer is not None:
+        scene.vcenter.calls.fail("call", answer)
+    for _ in range(2):
+        scene.trigger.advance(RESTORE, NAMESPACE, many)
+
+    assert scene.calls == 20
+    assert [kept for kept in vars(scene.trigger).values() if isinstance(kept, set | dict | list) and kept] == []
+
+
 def test_no_record_is_ever_deleted_or_made_twice_under_one_name(scene: Scene) -> None:
     scene.round()
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
