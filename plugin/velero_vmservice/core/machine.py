@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import deletion, policy, virtual_machine
+from velero_vmservice.core import deletion, network_override, policy, virtual_machine
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
 from velero_vmservice.core.sharing import shared, shared_names, shared_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from velero_vmservice.core.network_override import Subnet
 
 _PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
 """A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
@@ -72,6 +74,8 @@ class Machine:
     image: str
     volumes: Mapping[str, str]
     """Volume name to claim name."""
+    interfaces: Mapping[str, Subnet | None]
+    """What each interface of `spec.network` is on, by its name; None for a network of another kind."""
     owner_groups: tuple[tuple[str, str], ...]
     """Name and UID of each VirtualMachineGroup that owns it."""
 
@@ -122,6 +126,7 @@ def read_machine(vm: Manifest) -> Machine:
         instance_id=virtual_machine.instance_id(vm),
         image=intern(virtual_machine.image(vm)),
         volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
+        interfaces=shared_pairs(network_override.interfaces(vm)),
         owner_groups=shared(tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name)),
     )
 

@@ -86,13 +86,12 @@ def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | N
 def planned(recorded: Manifest | None, override: NetworkOverride) -> dict[str, Subnet]:
     """Return where each interface of a recorded machine that the override names is to be, by the interface's name."""
     plan = {one.current: one.new for one in override}
-    before = _interfaces(recorded) if recorded else {}
+    before = interfaces(recorded) if recorded else {}
     return {name: plan[current] for name, current in before.items() if current in plan}
 
 
-def unmoved(plan: Mapping[str, Subnet], registered: Manifest) -> tuple[str, ...]:
-    """Compare `spec.network` after the registration with what was planned; return a sentence for each difference."""
-    after = _interfaces(registered)
+def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> tuple[str, ...]:
+    """Compare the `interfaces` after the registration with what was planned; return a sentence for each difference."""
     return tuple(
         f"interface {shown(name)} is {_now(after, name)}, not on {subnet} as registration.subnet_mappings says: correct"
         " spec.network of the VirtualMachine before it is powered on"
@@ -107,7 +106,7 @@ def _now(after: Mapping[str, Subnet | None], name: str) -> str:
     return f"on {after[name]}" if after[name] else "on a network of another kind"
 
 
-def _interfaces(machine: Manifest) -> dict[str, Subnet | None]:
+def interfaces(machine: Manifest) -> dict[str, Subnet | None]:
     """Return the subnet of each interface by its name; None for a network of another kind."""
     network = mapping(machine.spec.get("network"))
     listed = [mapping(one) for one in sequence(network.get("interfaces"))]

@@ -33,7 +33,6 @@ log = structlog.get_logger()
 NONE_SECONDS: Final = 30.0
 """A restore without any attempt is asked for its attempts again after this long: a person may call at any time."""
 REMEMBERED_RESTORES: Final = 64
-_STATES: Final = {SUCCEEDED: TaskState.SUCCEEDED, FAILED: TaskState.FAILED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +108,7 @@ class Following:
     def follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
         """Tell where an attempt stands; `look` is what this round has seen in vCenter."""
         if attempt.over:
-            return self._told(attempt, _STATES.get(attempt.outcome, TaskState.UNKNOWN), attempt.message)
+            return self._told(attempt, attempt.outcome, attempt.message, look)
         if self._register is None:
             return trigger_words.unseen(attempt, self._clock.now())
         if look is not None:
@@ -140,22 +139,28 @@ class Following:
     def over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
         """Record the end of an attempt; should that fail, the next round comes to the same end."""
         self._remember(attempt, outcome=outcome, message=trigger_words.kept(message))
-        return self._told(attempt, _STATES[outcome], message)
+        return self._told(attempt, outcome, message)
 
-    def _told(self, attempt: Attempt, state: TaskState, message: str) -> Registration:
-        if state is TaskState.FAILED:
+    def _told(self, attempt: Attempt, outcome: str, message: str, look: Look | None = None) -> Registration:
+        if outcome == FAILED:
             return trigger_words.failed(attempt, message)
-        return trigger_words.succeeded(attempt, message, notes=self._networks(attempt))
+        return trigger_words.succeeded(attempt, message, notes=self._networks(attempt, look))
 
-    def _networks(self, attempt: Attempt) -> tuple[str, ...]:
-        """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round."""
+    def _networks(self, attempt: Attempt, look: Look | None) -> tuple[str, ...]:
+        """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round.
+
+        In the round in which an attempt ends, the machine is read by itself: the look is from before. Later it is not.
+        """
         if not attempt.network:
             return ()
+        if look is not None and look.observed is not None:
+            seen = look.observed.machines.get(attempt.vm)
+            return network_override.unmoved(attempt.network, seen.interfaces) if seen else ()
         try:
             machine = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
         except VmServiceError:
             return ()
-        return network_override.unmoved(attempt.network, machine)
+        return network_override.unmoved(attempt.network, network_override.interfaces(machine))
 
     def _remember(self, attempt: Attempt, *, task: str = "", outcome: str = "", message: str = "") -> None:
         try:

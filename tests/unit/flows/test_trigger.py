@@ -25,6 +25,7 @@ from velero_vmservice.core.record import Record
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
+from velero_vmservice.flows import observe
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.supervisor_view import SupervisorViews
@@ -596,6 +597,25 @@ def test_subnets_are_mapped_and_the_machine_is_checked_afterwards() -> None:
     )
     scene.cluster.seed(on(right[0], nic("eth1", "Network", "vds")))
     assert "interface eth1 is on a network of another kind, not on SubnetSet dr-default" in scene.round().notes[0]
+
+
+def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() -> None:
+    scene = vpc_scene()
+    many = [Wanted(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
+    recorded = Record(machine=m(on(nic("eth0", "Subnet", "prod-a"))))
+    for n in range(20):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}", record=recorded))
+        scene.cluster.seed(vm(f"db-{n}", spec={"network": {"interfaces": [nic("eth0", "Subnet", "prod-a")]}}))
+        scene.vcenter.registered.add(f"vm-{100 + n}")
+    scene.trigger.advance(RESTORE, NAMESPACE, many)
+    assert scene.calls == 20
+    look = Look(observed=observe.look_at_machines(scene.cluster, scene.clock, NAMESPACE))
+    before = scene.cluster.calls.counts
+    told = scene.trigger.advance(RESTORE, NAMESPACE, many, look)
+
+    assert scene.cluster.calls.counts - before == {"list": 1}
+    assert len(told) == 20
+    assert all("interface eth0 is on Subnet prod-a, not on Subnet dr-a" in one.notes[0] for one in told.values())
 
 
 @pytest.mark.parametrize(
