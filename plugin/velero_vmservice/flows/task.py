@@ -189,7 +189,7 @@ class NamespaceRound:
     looked_at: str = ""
     """ISO time of the look."""
     told: Mapping[str, Registration] = field(default_factory=dict)
-    """What all registration sources said of each machine; empty where Kubernetes is the only one."""
+    """What all registration sources said of a machine; of some or none where Kubernetes is the only one."""
     timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What each machine waited for, and since when."""
 
@@ -214,8 +214,10 @@ class NamespaceRound:
 
     def mind(self, subject: Subject) -> tuple[str, ...]:
         """Return what the registration sources say beside the state of the machines that the object needs."""
-        unseen = () if self.told or self.observed is None else tuple(self.observed.unseen.values())
-        return (*unseen, *distinct_notes(self.told[name] for name in subject.topology.needs if name in self.told))
+        untold = any(name not in self.told for name in subject.topology.needs)
+        unseen = self.observed.unseen.values() if self.observed is not None and (untold or not self.told) else ()
+        notes = distinct_notes(self.told[name] for name in subject.topology.needs if name in self.told)
+        return tuple(dict.fromkeys((*unseen, *notes)))
 
     def _remember(self, name: str, words: str) -> None:
         """Keep a change of what a machine waits for in its timeline."""

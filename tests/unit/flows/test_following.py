@@ -249,6 +249,19 @@ def test_only_the_machine_that_was_called_for_is_told_of() -> None:
     assert [told[one].description for one in scene.others] == ["waiting: db-1: not registered yet"]
 
 
+def test_a_call_for_one_machine_hides_no_note_of_another() -> None:
+    scene = Scene(beside=[vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})])
+    scene.world.cluster.calls.fail("list", Forbidden("CnsRegisterVolumes are denied"), on="CnsRegisterVolume shop")
+    (other,) = scene.others
+    before = scene.world.round([scene.operation, other])[other].description
+    assert "CnsRegisterVolumes are denied" in before
+    scene.command()
+    scene.world.clock.advance(30)
+    told = scene.world.round([scene.operation, other])
+    assert "registering" in told[scene.operation].description
+    assert told[other].description == before
+
+
 def test_without_a_vcenter_what_is_recorded_is_told() -> None:
     scene = Scene(vcenter=False)
     task = scene.command()
