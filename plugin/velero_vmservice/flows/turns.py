@@ -48,8 +48,8 @@ class Turns:
             return Answer(source=name, problem=str(error))
         except Exception as error:  # what a source makes of a strange answer must not hold up a restore
             log.exception("registration source broke down", source=name, namespace=namespace)
-            words = f"it broke down ({type(error).__name__}): see the sidecar's log and report it; it is asked again"
-            self._failed(name, words, began=began)
+            words = f"it broke down ({type(error).__name__}): see the log and report it; it is asked again"
+            self._failed(name, words, began=float("-inf"))  # as after a timeout: one traceback in a while is enough
             return Answer(source=name, problem=words)
 
     def _kept_from(self, name: str, namespace: str, *, until: float) -> str:

@@ -118,3 +118,19 @@ def test_who_is_slow_and_answers_holds_another_up_for_one_round_only() -> None:
     for _ in range(6):
         sources.answers("shop", WEB, until=clock.monotonic() + 4)
     assert (slow.calls.counts["observe"], other.calls.counts["observe"]) == (6, 3)
+
+
+def test_a_source_that_breaks_down_at_once_is_left_alone_for_a_while_too() -> None:
+    clock = SettableClock()
+    broken = MemoryRegistration("engine")
+    sources = RegistrationSources([broken], clock=clock)
+    broken.calls.fail("observe", ZeroDivisionError("by a strange answer"))
+    with capture_logs() as logged:
+        told = {one.problem for _ in range(5) for one in sources.answers("shop", WEB)}
+    assert told == {
+        "it broke down (ZeroDivisionError): see the log and report it; it is asked again",
+    }
+    assert len(logged) == broken.calls.counts["observe"] == 1
+    clock.advance(30)
+    broken.calls.heal()
+    assert [one.problem for one in sources.answers("shop", WEB)] == [""]
