@@ -94,7 +94,9 @@ class Registering:
         if self.trigger is None or not calls:
             return self._followed(told, answers, recorded, look, until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
-        may_call = {name for name in told if _may_be_called_for(name, answers)}
+        # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
+        all_asked = not any(one.problem for one in answers if one.source != vcenter_registration.NAME)
+        may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
         advance = partial(self.trigger.advance, restore, namespace, machines, look, may_call=may_call, until=until)
         called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
         if not (called.found or called.problem):

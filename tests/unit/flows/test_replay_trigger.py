@@ -113,6 +113,18 @@ def test_an_engine_at_work_is_not_called_beside() -> None:
     assert calls(world) == ["vm-1"]
 
 
+def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
+    world = World(sources=["engine"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.engine.calls.fail("observe", Unavailable("the engine is away"))
+    assert "engine cannot be asked: the engine is away" in one(world, operation).description
+    assert calls(world) == []
+    world.engine.calls.heal()
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
 def test_an_engine_that_does_not_know_a_ready_machine_brings_no_call() -> None:
     world = World(sources=["engine"], mode="trigger")
     operation = lost(world, MACHINE)
