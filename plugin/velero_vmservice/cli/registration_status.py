@@ -12,19 +12,19 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from velero_vmservice import app, settings
+from velero_vmservice.cli import named_restore
 from velero_vmservice.cli.options import namespace_mapping, output
 from velero_vmservice.cli.registration_view import Status, below, document, drawn, rows
 from velero_vmservice.core.errors import NotFound
-from velero_vmservice.core.manifest import RESTORE, Manifest, ObjectRef
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.registration import State
-from velero_vmservice.flows.planning import run_of
 from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from velero_vmservice import app
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.registration import Registration, Wanted
     from velero_vmservice.flows.planning import Needed
 
@@ -56,16 +56,7 @@ def status(
     Every source of the settings is asked; RegisterVM is not called. With --watch and -o json there is one document a
     line, whenever something has changed. Exits with 2 if a machine is not ready.
     """
-    if (backup is None) == (restore is None):
-        raise click.UsageError("name a BACKUP, or a restore with --restore")
-    if restore and mapping:
-        raise click.UsageError("the namespace mapping is the restore's own: leave --namespace-mapping out")
-    chosen = settings.load()
-    plugin = app.connect(chosen)
-    if restore:
-        asked = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
-    else:
-        asked = run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})
+    plugin, asked = named_restore.connect(backup, restore, mapping, option="--restore")
     needed = read_needed(plugin, asked)
     machines = select(needed, asked, namespace=namespace, vms=vms)
 

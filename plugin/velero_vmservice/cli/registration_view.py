@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from velero_vmservice.core.advice import topic
-from velero_vmservice.core.combine import distinct_notes
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.register_vm import progress_words, stage
 from velero_vmservice.core.registration import State
@@ -111,9 +110,12 @@ def _cells(namespace: str, one: Registration) -> tuple[str, ...]:
 
 def below(found: Status) -> Iterator[str]:
     """Yield what is said once: notes with those whom they concern, what could not be read, and the sum."""
-    for note in distinct_notes(one for _, one in found.machines):
-        concerned = [f"{namespace}/{one.name}" for namespace, one in found.machines if note in one.notes]
-        whose = "" if len(concerned) == len(found.machines) else f" ({enumerate_some(concerned, most=3)})"
+    noted: dict[str, dict[str, None]] = {}
+    for namespace, one in found.machines:
+        for note in one.notes:
+            noted.setdefault(note, {})[f"{namespace}/{one.name}"] = None
+    for note, concerned in noted.items():
+        whose = "" if len(concerned) == len(found.machines) else f" ({enumerate_some(list(concerned), most=3)})"
         yield f"note{whose}: {note}"
     yield from _checks(found)
     yield from (f"not looked at, as it cannot be read: {one}" for one in found.unread)

@@ -16,18 +16,20 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from velero_vmservice import app, settings
+from velero_vmservice.cli import named_restore
 from velero_vmservice.cli.options import namespace_mapping, policy_option
 from velero_vmservice.core.errors import VmServiceError
-from velero_vmservice.core.manifest import RESTORE, Manifest, ObjectRef, compact_time
+from velero_vmservice.core.manifest import compact_time
 from velero_vmservice.core.operation import RestoreRun, replay_id
 from velero_vmservice.core.plan import Stage
-from velero_vmservice.flows.planning import resumed, run_of
+from velero_vmservice.flows.planning import resumed
 from velero_vmservice.flows.reporting import where_reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from velero_vmservice import app
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.flows.task import Task
 
 POLL_SECONDS = 5.0
@@ -46,16 +48,7 @@ def restore(backup: str | None, resume: str | None, mapping: Mapping[str, str], 
     Waits until every object is verified, retained or failed, and says what it waits for. Stopped at any point,
     repeating it goes on. Exits with 2 if an object failed.
     """
-    if (backup is None) == (resume is None):
-        raise click.UsageError("name a BACKUP, or a restore with --resume")
-    if resume and mapping:
-        raise click.UsageError("the namespace mapping is the restore's own: leave --namespace-mapping out")
-    chosen = settings.load()
-    plugin = app.connect(chosen)
-    if resume:
-        wanted = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, resume))
-    else:
-        wanted = run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})
+    plugin, wanted = named_restore.connect(backup, resume, mapping, option="--resume")
     run = resumed(RestoreRun.read(wanted), now=compact_time(plugin.clock.now().isoformat()))
     run = replace(run, annotations={**run.annotations, **policy})
     effective = plugin.replays.policy(run)
