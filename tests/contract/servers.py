@@ -73,6 +73,41 @@ def breaking_off() -> Iterator[str]:
         thread.join()
 
 
+@contextmanager
+def pouring(tls: ssl.SSLContext, head: bytes, chunk: bytes, *, every: float = 0, first: bytes = b"") -> Iterator[str]:
+    """Answer with `head`, and then with chunk after chunk for as long as somebody listens; yields a URL.
+
+    The first request on a connection of its own gets `first` instead, if that is given; `every` is in seconds.
+    """
+    stop, begun = threading.Event(), threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                with tls.wrap_socket(self.request, server_side=True) as connection:
+                    connection.recv(65536)
+                    if first and not begun.is_set():
+                        begun.set()
+                        connection.sendall(first)
+                        return
+                    connection.sendall(head)
+                    while not stop.wait(every):
+                        connection.sendall(chunk)
+            except OSError:
+                return  # nobody listens any more
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+        stop.set()
+        server.shutdown()
+        thread.join()
+
+
 def refused() -> str:
     """Return a URL where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

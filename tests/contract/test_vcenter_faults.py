@@ -19,6 +19,7 @@ from velero_vmservice.adapters.vcenter_session import LOGIN_PAUSE_SECONDS
 from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.core.errors import (
     AlreadyExists,
+    AnswerTooLong,
     Forbidden,
     InvalidSettings,
     NotFound,
@@ -31,6 +32,7 @@ from velero_vmservice.core.network_override import Subnet, SubnetMapping
 from velero_vmservice.core.registration import Wanted
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
@@ -83,7 +85,7 @@ class Impostor:
 class Place:
     """Where the impostor listens, and settings to reach it."""
 
-    def __init__(self, url: str, ca_file: Path, impostor: Impostor) -> None:
+    def __init__(self, url: str, ca_file: Path, impostor: Impostor, tls: ssl.SSLContext) -> None:
         self.impostor = impostor
         self.settings = VCenterSettings(
             server=url.rpartition("/")[2],
@@ -94,6 +96,7 @@ class Place:
             timeout_seconds=2,
         )
         self.clock = SettableClock()
+        self.tls = tls
 
     def register(self, **changed: Any) -> VCenterRegisterVm:
         return vcenter.connect(self.settings.model_copy(update=changed), clock=self.clock).register_vm
@@ -110,7 +113,7 @@ def _place(tmp_path: Path) -> Iterator[Place]:
     ca_file.write_text(pem)
     impostor = Impostor()
     with servers.served(impostor, tls=tls) as url:
-        yield Place(url, ca_file, impostor)
+        yield Place(url, ca_file, impostor, tls)
 
 
 def said(kind: str, message_id: str = "com.vmware.wcp.x", text: str = "it is so") -> bytes:
@@ -261,6 +264,22 @@ def test_an_unknown_authority_is_told_with_the_remedy(place: Place) -> None:
     assert place.impostor.asked == []
 
 
+def test_an_authority_that_is_corrected_is_taken_without_a_restart(place: Place, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    ca_file = tmp_path / "mounted.pem"
+    ca_file.write_text(self_signed(elsewhere)[1])
+    settings = place.settings.model_copy(update={"ca_file": ca_file})
+    place.impostor.answers = [("200 OK", JSON, b'"task-7"')]
+    with closing(vcenter.connect(settings, clock=place.clock)) as connected:
+        with pytest.raises(InvalidSettings, match="certificate is not trusted"):
+            connected.inventory.look("shop", WANTED)
+        ca_file.write_text(place.settings.ca_file.read_text())
+        with pytest.raises(Unavailable, match="the answer is no SOAP"):
+            connected.inventory.look("shop", WANTED)
+        assert connected.register_vm.call("shop", "vm-1", ()) == "task-7"
+
+
 def test_a_certificate_that_is_not_checked_is_taken(place: Place) -> None:
     place.impostor.answers = [("200 OK", JSON, b'"task-7"')]
     assert place.register(ca_file=None, insecure_skip_tls_verify=True).call("shop", "vm-1", ()) == "task-7"
@@ -283,6 +302,51 @@ def test_a_vcenter_that_never_answers_is_given_up_in_time(place: Place) -> None:
             with pytest.raises(Unavailable) as error:
                 ask()
             check(error.value)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+LOGGED_IN = OK + b'Content-Type: application/json\r\nContent-Length: 22\r\n\r\n{"value": "a-session"}'
+
+
+@pytest.mark.parametrize("head", [b"", OK + b"X-Long: ", OK + b"\r\n"], ids=["status", "headers", "body"])
+def test_an_answer_that_drips_is_given_up_in_time(place: Place, head: bytes) -> None:
+    with servers.pouring(place.tls, head, b" ", every=0.02) as url:
+        dripping = {"server": url.rpartition("/")[2], "timeout_seconds": 0.5}
+        with pytest.raises(Unavailable, match="did not answer in time") as error:
+            place.look(**dripping)
+        check(error.value)
+        with pytest.raises(NotSent, match="did not answer in time") as login:
+            place.register(**dripping).call("shop", "vm-1", ())
+        check(login.value)
+    with servers.pouring(place.tls, head, b" ", every=0.02, first=LOGGED_IN) as url:
+        with pytest.raises(Unavailable, match="did not answer in time") as call:
+            place.register(server=url.rpartition("/")[2], timeout_seconds=0.5).call("shop", "vm-1", ())
+        assert not isinstance(call.value, NotSent)
+        check(call.value)
+
+
+def test_an_answer_without_end_is_read_to_a_limit(place: Place) -> None:
+    head = OK + b"Content-Type: text/xml\r\n\r\n<x>"
+    with (
+        servers.pouring(place.tls, head, (b"<y>" + b"a" * 4000 + b"</y>") * 20) as url,
+        pytest.raises(AnswerTooLong) as error,
+    ):
+        place.look(server=url.rpartition("/")[2], timeout_seconds=60)
+    assert "the answer is longer than 16 MiB" in str(error.value)
+    check(error.value)
+
+
+def test_a_packed_answer_is_not_unpacked(place: Place) -> None:
+    head = OK + b"Content-Encoding: gzip\r\n\r\n"
+    with servers.pouring(place.tls, head, b"x", every=0.02, first=LOGGED_IN) as url:
+        where = {"server": url.rpartition("/")[2]}
+        with pytest.raises(Unavailable) as call:
+            place.register(**where).call("shop", "vm-1", ())
+        assert not isinstance(call.value, NotSent)
+        with pytest.raises(Unavailable, match=r"is packed \(gzip\), which was not asked for") as look:
+            place.look(**where)
+    for error in (call.value, look.value):
+        check(error)
 
 
 def test_a_connection_that_breaks_off_after_the_call_leaves_it_in_doubt(place: Place) -> None:

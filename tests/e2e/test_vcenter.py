@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.clock import SettableClock
 from tests.contract.registration_contract import RegistrationContract
 from tests.e2e.certificates import Authority
 from tests.e2e.vcenter import VCenterSimulator
@@ -18,11 +19,12 @@ from tests.waiting import wait_until
 from velero_vmservice.adapters import vcenter as adapter
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
+from velero_vmservice.adapters.record_yaml import parse_record
 from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable
-from velero_vmservice.core.extra_config import Key
 from velero_vmservice.core.generation import Generation, Told
-from velero_vmservice.core.record import MAX_PACKED
+from velero_vmservice.core.network_override import Subnet
+from velero_vmservice.core.record import MAX_PACKED, Judged, judge
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
@@ -34,7 +36,7 @@ from velero_vmservice.flows.vcenter_registration import VCenterRegistration
 from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 YAML = "vmservice.virtualmachine.resource.yaml"
@@ -196,8 +198,7 @@ def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
     scene.restore("web-1", extra_config=entries)
     (found,) = scene.inventory.look(scene.namespace, [Wanted(name="web-1")])
     assert (found.extra.recorded, found.extra.enabled, found.extra.backup_version) == (True, True, "1000")
-    assert found.record.machine is not None
-    assert "additional-resources-yaml" not in found.extra.values
+    assert (found.record.problem, found.record.interfaces) == ("", {"eth0": Subnet(type="SUBNETSET")})
 
 
 @pytest.mark.parametrize(
@@ -221,8 +222,53 @@ def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str,
     assert any(one in found.reason for one in words.split("|"))
     assert found.reason.isprintable()
     assert "restore the machine from another restore point" in found.reason
-    (kept,) = scene.inventory.look(scene.namespace, [Wanted(name="web-1")])
-    assert len(kept.extra.values[Key.MACHINE]) <= MAX_PACKED + 1
+
+
+def test_machines_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene) -> None:
+    sound, broken, endless = "web-0", [f"web-{n}" for n in range(1, 9)], "web-9"
+    scene.restore(sound)
+    for name in broken:  # each within its limits, together more than an answer may have
+        scene.restore(name, extra_config=record(name, scene.namespace) | {YAML: "A" * 2_800_000})
+    scene.restore(endless, extra_config=record(endless, scene.namespace) | {YAML: "A" * 18_000_000})
+    wanted = [Wanted(name=name, instance_uuid=f"instance-of-{name}") for name in (sound, *broken, endless)]
+
+    with closing(adapter.connect(scene.settings.model_copy(update={"timeout_seconds": 30}), clock=scene.clock)) as own:
+        looks = VsphereLooks(inventory=own.inventory, supervisor=lambda *_: SUPERVISOR)
+        source = VCenterRegistration(looks=looks, clock=scene.clock)
+        found = source.observe(scene.namespace, wanted)
+        before = own.session.requests_made
+        assert source.observe(scene.namespace, wanted) == found
+        assert own.session.requests_made - before <= 6  # what was too long is remembered, and not fetched again
+    assert found[sound].state is State.RESTORED
+    assert {found[name].state for name in (*broken, endless)} == {State.NOT_RESTORABLE}
+    assert all("it is no gzip" in found[name].reason for name in broken)
+    assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the machine" in found[endless].reason
+
+
+def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterScene) -> None:
+    names = [f"web-{n}" for n in range(4)]
+    for name in names:
+        scene.restore(name)
+    clock, judged = SettableClock(), list[str]()
+
+    def slow(entries: Mapping[str, str]) -> Judged:
+        judged.append(entries["vmservice.namespacedName"])
+        clock.advance(adapter.LOOK_SECONDS / 2)
+        return judge(entries, parse_record)
+
+    inventory = adapter.VCenterInventory(scene.connected.session, clock=clock, judge=slow)
+    wanted = [Wanted(name=name) for name in names]
+    with pytest.raises(Unavailable, match=r"took more than 60 s: the next look goes on"):
+        inventory.look(scene.namespace, wanted)
+    looks = 1
+    while len(judged) < len(names):
+        looks += 1
+        with suppress(Unavailable):
+            inventory.look(scene.namespace, wanted)
+    found = inventory.look(scene.namespace, wanted)
+    assert sorted(one.name for one in found) == names
+    assert sorted(judged) == [f"{scene.namespace}/{name}" for name in names]
+    assert looks <= len(names)
 
 
 def test_a_machine_without_a_record_is_none_of_vm_service(scene: VCenterScene) -> None:

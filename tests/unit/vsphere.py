@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.builders import NAMESPACE, m, vm
+from tests.unit.builders import NAMESPACE
 from velero_vmservice.core import extra_config
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.vsphere_machine import VsphereMachine
@@ -24,7 +24,7 @@ def restored(moid: str = "vm-1", name: str = "web-1", *, namespace: str = NAMESP
             "instance_uuid": f"instance-of-{name}",
             "bios_uuid": f"bios-of-{name}",
             "extra": extra_config.read(entries),
-            "record": Record(machine=m(vm(name, namespace=namespace))),
+            "record": Record(),
             **known,
         }
     )

@@ -22,7 +22,7 @@ try:
 except ImportError:  # PyYAML built without libyaml: the same, slower
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-MAX_NODES: Final = 50_000
+MAX_NODES: Final = 20_000
 """Keys and values, aliases counted as what they stand for: a large VirtualMachine with its status has some 2,000."""
 MAX_DEPTH: Final = 64
 """A VirtualMachine is a dozen levels deep; each level of a document costs the parser a level of its stack."""

@@ -13,10 +13,11 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 
 from velero_vmservice.core.errors import (
     AlreadyExists,
+    AnswerTooLong,
     Forbidden,
     InvalidSettings,
     NotFound,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from velero_vmservice.adapters.vcenter_sdk import Sdk
 
+LONGEST_WORDS: Final = 64 * 1024
+"""Characters of vCenter's own words that are kept."""
 _LOOK: Final = "look at vCenter and the network between; it is asked again"
 _TRUST: Final = (
     "put the certificate of vCenter's authority into vcenter.ca_file (https://SERVER/certs/download.zip has it), and"
@@ -51,6 +54,8 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
     vim, vmodl = sdk.vim, sdk.vmodl
     try:
         yield
+    except AnswerTooLong as error:
+        raise AnswerTooLong(f"{what}: {error.message}", hint=error.hint) from None
     except VmServiceError:
         raise
     except vim.fault.InvalidLogin as fault:
@@ -78,7 +83,7 @@ def fault_words(fault: Any) -> str:
     messages = [str(getattr(one, "message", "") or "") for one in getattr(fault, "faultMessage", None) or ()]
     keys = [str(getattr(one, "key", "") or "") for one in getattr(fault, "faultMessage", None) or ()]
     words = dict.fromkeys(str(one) for one in (*told, *keys, *messages) if one)
-    return f"{name}: {'; '.join(words)}" if words else name
+    return (f"{name}: {'; '.join(words)}" if words else name)[:LONGEST_WORDS]
 
 
 def wrong_login(what: str, words: str = "") -> Forbidden:
@@ -104,6 +109,12 @@ def rest_translated(what: str) -> Iterator[None]:
         raise kind(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK) from None
     except requests.exceptions.Timeout:
         raise Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
+    except ReadTimeoutError:  # past the headers `requests` translates nothing
+        raise Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
+    except HTTPError as error:
+        raise Unavailable(f"{what}: the answer broke off ({_reason(error)})", hint=_LOOK) from None
+    except AnswerTooLong as error:
+        raise AnswerTooLong(f"{what}: {error.message}", hint=error.hint) from None
     except OSError as error:  # RequestException is one; the CA file is read here too
         raise _from_network(what, error) from None
 

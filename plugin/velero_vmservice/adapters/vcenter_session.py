@@ -20,7 +20,8 @@ import structlog
 import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
-from velero_vmservice.adapters import vcenter_sdk
+from velero_vmservice.adapters import bounded_http, vcenter_sdk
+from velero_vmservice.adapters.bounded_http import BoundedAdapter
 from velero_vmservice.adapters.vcenter_errors import from_answer, rest_translated, translated, wrong_login
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable, VmServiceError
 
@@ -41,6 +42,8 @@ LONGEST_LOGIN_PAUSE_SECONDS: Final = 360.0
 """So that of the five logins that vCenter forgives, most are left to people and other processes."""
 LONGEST_ANSWER: Final = 1024 * 1024
 """Bytes of a REST answer: a task's id, or an error."""
+LONGEST_SOAP_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes; a page of the inventory is 4 MiB where machines have records as usual, and a text may cost four times that."""
 _IDLE_SECONDS: Final = 30
 """A connection that was idle for longer is not used again: what is in between may have dropped it."""
 _SESSION_PATH: Final = "/rest/com/vmware/cis/session"
@@ -71,7 +74,10 @@ class VCenterSession:
         """Requests so far, logins included."""
         self._settings = settings
         self._clock = clock
-        self._trust = _trust(settings)
+        _trust(settings)
+        if settings.insecure_skip_tls_verify:
+            log.warning("vCenter's certificate is not checked", server=settings.server)
+            urllib3.disable_warnings(InsecureRequestWarning)  # said once is enough
         self._lock = threading.RLock()
         self._stub: Any = None
         self._content: Any = None
@@ -94,6 +100,10 @@ class VCenterSession:
         except self.sdk.vim.fault.NotAuthenticated:
             log.info("vCenter session expired", server=self._settings.server, api="soap")
             return ask(self._login(what, instead_of=content))
+        except ssl.SSLCertVerificationError:
+            with self._lock:
+                self._content = None  # the next login reads the CA file anew, as REST does with each call
+            raise
 
     def moref(self, kind: str, moid: str) -> Any:
         """Return the managed object with that id; nothing is asked."""
@@ -143,9 +153,9 @@ class VCenterSession:
             if self._content is not None and self._content is not instead_of:
                 return self._content
             password = self._password(what)
-            if self._stub is None:
-                self._stub = self._connection()
-            self._stub.DropConnections()
+            if self._stub is not None:
+                self._stub.DropConnections()
+            self._stub = self._connection()
             content = self.sdk.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
             try:
                 content.sessionManager.Login(self._settings.user, password)
@@ -161,10 +171,12 @@ class VCenterSession:
             host=host,
             port=port,
             version=vcenter_sdk.API_VERSION,
-            sslContext=self._trust,
+            sslContext=_trust(self._settings),  # as the file is now
             httpConnectionTimeout=self._settings.timeout_seconds,
             connectionPoolTimeout=_IDLE_SECONDS,
+            acceptCompressedResponses=False,
         )
+        stub.scheme = bounded_http.connections(seconds=self._settings.timeout_seconds, longest=LONGEST_SOAP_ANSWER)
         stub.requestModifierList.append(self._count)
         return stub
 
@@ -214,6 +226,8 @@ class VCenterSession:
         verify: bool | str = str(settings.ca_file) if settings.ca_file else not settings.insecure_skip_tls_verify
         with rest_translated(what), requests.Session() as session:
             session.trust_env = False  # .netrc would replace the login, and SOAP knows no proxy either
+            session.mount("https://", BoundedAdapter(seconds=settings.timeout_seconds, longest=2 * LONGEST_ANSWER))
+            session.headers["Accept-Encoding"] = "identity"
             encoded = tuple(one.encode() for one in login) if login else None
             with session.post(
                 f"https://{settings.server}{path}",
@@ -225,7 +239,7 @@ class VCenterSession:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                read = answer.raw.read(LONGEST_ANSWER + 1, decode_content=True)
+                read = answer.raw.read(LONGEST_ANSWER + 1)
                 return answer.status_code, _json(read)
 
     def _password(self, what: str) -> str:
@@ -260,8 +274,6 @@ def _trust(settings: VCenterSettings) -> ssl.SSLContext:
             hint="mount the PEM certificate of vCenter's authority there",
         ) from None
     if settings.insecure_skip_tls_verify:
-        log.warning("vCenter's certificate is not checked", server=settings.server)
-        urllib3.disable_warnings(InsecureRequestWarning)  # said once is enough
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

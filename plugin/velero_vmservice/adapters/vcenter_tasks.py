@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from velero_vmservice.adapters import vcenter_query
-from velero_vmservice.adapters.vcenter_errors import fault_words
+from velero_vmservice.adapters.vcenter_errors import LONGEST_WORDS, fault_words
 from velero_vmservice.core import network_override
 from velero_vmservice.core.errors import Forbidden, NotFound, Unavailable
 from velero_vmservice.core.registration_errors import shown
 from velero_vmservice.core.vsphere_machine import RegisterEvent, RegisterTask, TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from velero_vmservice.adapters.vcenter_query import Properties
     from velero_vmservice.adapters.vcenter_session import VCenterSession
@@ -88,17 +88,20 @@ class VCenterRegisterVm:
             )
         except NotFound:
             return None
-        newest = newest_task({str(one._GetMoId()): properties for one, properties in found})  # noqa: SLF001
+        newest = newest_task(
+            read_task(str(one._GetMoId()), properties)  # noqa: SLF001 - how pyvmomi tells an id
+            for one, properties in found
+            if properties.get("info.descriptionId") == TASK_TYPE
+        )
         if newest is None or newest.queued_at is None:
             return None
         begin = since + (self._session.current_time() - self._clock.now()) - _SLACK
         return newest if newest.queued_at >= begin else None
 
 
-def newest_task(tasks: Mapping[str, Properties]) -> RegisterTask | None:
-    """Return the newest RegisterVM task among tasks by id."""
-    found = [read_task(moid, one) for moid, one in tasks.items() if one.get("info.descriptionId") == TASK_TYPE]
-    return max(found, key=lambda one: (one.queued_at is not None, one.queued_at, one.id), default=None)
+def newest_task(tasks: Iterable[RegisterTask]) -> RegisterTask | None:
+    """Return the newest of tasks."""
+    return max(tasks, key=lambda one: (one.queued_at is not None, one.queued_at, one.id), default=None)
 
 
 def read_task(task_id: str, properties: Properties) -> RegisterTask:
@@ -142,7 +145,7 @@ def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
     told = (getattr(event, "message", None), getattr(event, "fullFormattedMessage", None))
     read = RegisterEvent(
         succeeded=kind == SUCCESS_EVENT,
-        message=" ".join(str(text) for text in told if text),
+        message=" ".join(str(text) for text in told if text)[:LONGEST_WORDS],
         at=_utc(getattr(event, "createdTime", None)),
     )
     return _machine_of(event), read

@@ -95,6 +95,10 @@ class Unavailable(VmServiceError):
     transient = True
 
 
+class AnswerTooLong(Unavailable):
+    """An answer has more bytes than any sound one; asked for less, the other side may do better."""
+
+
 class NotSent(Unavailable):
     """The request did not reach the other side for certain; where a call must not be made twice, that matters."""
 

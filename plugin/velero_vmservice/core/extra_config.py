@@ -44,6 +44,9 @@ SPELLINGS: Final[Mapping[Key, tuple[str, ...]]] = {
 }
 """VM Operator's spelling first, then the guide's."""
 
+LONGEST_PLAIN: Final = 512
+"""Characters of a plain value; namespace and name of a machine have at most 317."""
+
 _ENABLING: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
 _DISABLING: Final = frozenset({"true"})
 """The values that turn a switch on, in any case (backup_types.go)."""
@@ -51,10 +54,10 @@ _DISABLING: Final = frozenset({"true"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraConfig:
-    """The entries of one machine."""
+    """What the plain entries of one machine say."""
 
-    values: Mapping[Key, str]
-    """Those that are there and not empty."""
+    recorded: bool = False
+    """Whether it is a machine of VM Service at all (guide 4.3)."""
     backup_version: str = ""
     namespace: str = ""
     name: str = ""
@@ -65,39 +68,42 @@ class ExtraConfig:
     remarks: tuple[str, ...] = ()
     """What to mind, in sentences without the machine's name."""
 
-    @property
-    def recorded(self) -> bool:
-        """Whether it is a machine of VM Service at all (guide 4.3)."""
-        return Key.MACHINE in self.values
+
+def values(entries: Mapping[str, str]) -> dict[Key, str]:
+    """Return the values of a machine's ExtraConfig that count and are not empty; keys of others are passed over."""
+    return {key: found[0] for key, found in _spelled(entries).items() if found}
 
 
 def read(entries: Mapping[str, str]) -> ExtraConfig:
-    """Read a machine's ExtraConfig; keys of others are passed over."""
-    spelled = {key: [entries[one] for one in SPELLINGS[key] if entries.get(one)] for key in Key}
-    values = {key: found[0] for key, found in spelled.items() if found}
-    namespace, slash, name = values.get(Key.NAMESPACED_NAME, "").partition("/")
+    """Read the plain entries of a machine's ExtraConfig; the result is small, however long they are."""
+    counting = {key: value[:LONGEST_PLAIN] for key, value in values(entries).items()}
+    namespace, slash, name = counting.get(Key.NAMESPACED_NAME, "").partition("/")
     return ExtraConfig(
-        values=values,
-        backup_version=values.get(Key.BACKUP_VERSION, "").strip(),
+        recorded=Key.MACHINE in counting,
+        backup_version=counting.get(Key.BACKUP_VERSION, "").strip(),
         namespace=namespace if slash else "",
         name=name if slash else "",
-        enabled=_switch(values.get(Key.ENABLE), _ENABLING),
-        disabled=_switch(values.get(Key.DISABLE), _DISABLING),
-        remarks=tuple(_remarks(spelled, values)),
+        enabled=_switch(counting.get(Key.ENABLE), _ENABLING),
+        disabled=_switch(counting.get(Key.DISABLE), _DISABLING),
+        remarks=tuple(_remarks(_spelled(entries), counting)),
     )
+
+
+def _spelled(entries: Mapping[str, str]) -> dict[Key, list[str]]:
+    return {key: [entries[one] for one in SPELLINGS[key] if entries.get(one)] for key in Key}
 
 
 def _switch(value: str | None, on: frozenset[str]) -> bool | None:
     return None if value is None else value.strip().lower() in on
 
 
-def _remarks(spelled: Mapping[Key, list[str]], values: Mapping[Key, str]) -> Iterator[str]:
+def _remarks(spelled: Mapping[Key, list[str]], counting: Mapping[Key, str]) -> Iterator[str]:
     for key, found in spelled.items():
         if len(set(found)) > 1:
             operators, guides = SPELLINGS[key]
             yield f"the ExtraConfig has two values for {key}: {operators} counts, {guides} does not"
-    disable = values.get(Key.DISABLE, "").strip().lower()
+    disable = counting.get(Key.DISABLE, "").strip().lower()
     if disable in _ENABLING - _DISABLING:
         yield f"{SPELLINGS[Key.DISABLE][0]} is {disable!r}, and only 'true' turns automatic registration off"
-    if Key.MACHINE in values and Key.BACKUP_VERSION not in values:
+    if Key.MACHINE in counting and Key.BACKUP_VERSION not in counting:
         yield "the ExtraConfig has no backup version: a restore in place cannot be told from one of disks"

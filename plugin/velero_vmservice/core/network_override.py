@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 DEFAULT_INTERFACE: Final = "eth0"
 """VM Operator's name of the one interface of a machine that names none."""
 
+MOST_INTERFACES: Final = 10
+"""Network cards that a virtual machine of vSphere can have."""
+LONGEST_NAME: Final = 253
+"""Characters of an object's name in Kubernetes."""
+
 
 class Subnet(BaseModel):
     """A subnet as RegisterVM's API names it."""
@@ -83,10 +88,9 @@ def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | N
         yield f"the settings map {twice[0]} twice: leave one mapping of it in registration.subnet_mappings"
 
 
-def planned(recorded: Manifest | None, override: NetworkOverride) -> dict[str, Subnet]:
-    """Return where each interface of a recorded machine that the override names is to be, by the interface's name."""
+def planned(before: Mapping[str, Subnet | None], override: NetworkOverride) -> dict[str, Subnet]:
+    """Return where each of a recorded machine's `interfaces` that the override names is to be, by its name."""
     plan = {one.current: one.new for one in override}
-    before = interfaces(recorded) if recorded else {}
     return {name: plan[current] for name, current in before.items() if current in plan}
 
 
@@ -107,17 +111,20 @@ def _now(after: Mapping[str, Subnet | None], name: str) -> str:
 
 
 def interfaces(machine: Manifest) -> dict[str, Subnet | None]:
-    """Return the subnet of each interface by its name; None for a network of another kind."""
+    """Return the subnet of each interface by its name; None for a network of another kind.
+
+    A record may list anything, so no more is read than a machine can have.
+    """
     network = mapping(machine.spec.get("network"))
-    listed = [mapping(one) for one in sequence(network.get("interfaces"))]
+    listed = [mapping(one) for one in sequence(network.get("interfaces"))[:MOST_INTERFACES]]
     if not listed and not network.get("disabled"):
         listed = [{}]  # VM Operator makes one, on the default network
-    return {str(one.get("name") or DEFAULT_INTERFACE): _subnet(one.get("network")) for one in listed}
+    return {str(one.get("name") or DEFAULT_INTERFACE)[:LONGEST_NAME]: _subnet(one.get("network")) for one in listed}
 
 
 def _subnet(reference: Any) -> Subnet | None:
     named = mapping(reference)
-    kind, name = str(named.get("kind") or SUBNET_SET.name), str(named.get("name") or "")
+    kind, name = str(named.get("kind") or SUBNET_SET.name), str(named.get("name") or "")[:LONGEST_NAME]
     if kind == SUBNET_SET.name:
         return Subnet(type="SUBNETSET", name=name)
     return Subnet(type="SUBNET", name=name) if kind == SUBNET.name and name else None

@@ -10,20 +10,20 @@ import base64
 import binascii
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from velero_vmservice.core import api_versions, virtual_machine
+from velero_vmservice.core import api_versions, extra_config, network_override, virtual_machine
 from velero_vmservice.core.errors import InvalidItem
-from velero_vmservice.core.extra_config import Key
+from velero_vmservice.core.extra_config import ExtraConfig, Key
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest, mapping, sequence
 from velero_vmservice.core.policy import MANAGER_ID_ANNOTATION
 from velero_vmservice.core.registration_errors import INVALID_RECORD, TOO_OLD, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from velero_vmservice.core.extra_config import ExtraConfig
+    from velero_vmservice.core.network_override import Subnet
 
 MAX_TEXT: Final = 2 * 1024 * 1024
 """Bytes of an unpacked YAML: etcd takes objects of 1.5 MiB, and YAML is a little longer than what etcd stores."""
@@ -32,6 +32,8 @@ MAX_DISKS_TEXT: Final = 256 * 1024
 MAX_PACKED: Final = 3 * 1024 * 1024
 """Characters of a packed value: base64 of `MAX_TEXT` bytes that do not compress at all."""
 
+_LONGEST_ID: Final = 64
+"""Characters of a vCenter's id, which is a UUID."""
 _GZIP: Final = 31
 """zlib's window bits for a gzip header and nothing else."""
 _HINT: Final = "restore the machine from another restore point, its VMX file with all of its ExtraConfig included"
@@ -45,45 +47,58 @@ class Record:
     """Why RegisterVM cannot register the machine from it, remedy included; '' if it can."""
     code: str = ""
     """What RegisterVM answers then."""
-    machine: Manifest | None = None
-    """The VirtualMachine as it was recorded, if it can be read at all."""
-    claims: tuple[str, ...] = ()
-    """Claims of its volumes."""
-    disks: tuple[str, ...] = ()
-    """Claims whose disks are recorded."""
+    interfaces: Mapping[str, Subnet | None] = field(default_factory=dict)
+    """The subnet of each network interface by its name, as `network_override.interfaces` has them."""
     manager_id: str = ""
     """The vCenter that it was recorded in (guide 6.4)."""
     remarks: tuple[str, ...] = ()
     """What to mind, in sentences without the machine's name; those of the ExtraConfig are not repeated."""
 
 
-def read_record(extra: ExtraConfig, parse: Callable[[str], object]) -> Record:
-    """Unpack a machine's record and judge it; never raises.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one machine's ExtraConfig says; some hundred bytes, however long it is."""
+
+    extra: ExtraConfig
+    record: Record
+
+
+def judge(entries: Mapping[str, str], parse: Callable[[str], object]) -> Judged:
+    """Read a machine's ExtraConfig, unpack the record in it and judge that; never raises.
 
     `parse` turns YAML into JSON-like values; it MUST be bounded in memory and time, and raise `InvalidItem` with one
     sentence about what is wrong.
     """
+    extra = extra_config.read(entries)
+    return Judged(extra=extra, record=_record(extra, extra_config.values(entries), parse))
+
+
+def too_long(megabytes: int) -> Judged:
+    """Judge an ExtraConfig that was too long to be fetched at all."""
+    problem = f"its ExtraConfig is longer than {megabytes} MiB, and no sound one is: {_HINT}"
+    return Judged(extra=ExtraConfig(recorded=True), record=Record(problem=problem, code=INVALID_RECORD))
+
+
+def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str], object]) -> Record:
     try:
-        machine = _machine(extra, parse)
+        machine = _machine(packed, parse)
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
     version = machine.version
     if api_versions.rank(version) < api_versions.rank(api_versions.SUPPORTED[0]):
         problem = (
-            f"the machine was recorded at {version}, and RegisterVM restores none older than"
+            f"the machine was recorded at {shown(version)}, and RegisterVM restores none older than"
             f" {api_versions.SUPPORTED[0]} (guide 7.1.2): use a restore point that VM Operator recorded later"
         )
-        return Record(problem=problem, code=TOO_OLD, machine=machine)
+        return Record(problem=problem, code=TOO_OLD)
     claims = tuple(sorted(set(virtual_machine.volumes(machine).values())))
     try:
-        disks = _disks(extra, claims)
+        disks = _disks(packed, claims)
     except InvalidItem as error:
-        return Record(problem=str(error), code=INVALID_RECORD, machine=machine, claims=claims)
+        return Record(problem=str(error), code=INVALID_RECORD)
     return Record(
-        machine=machine,
-        claims=claims,
-        disks=disks,
-        manager_id=str(machine.annotations.get(MANAGER_ID_ANNOTATION, "")),
+        interfaces=network_override.interfaces(machine),
+        manager_id=str(machine.annotations.get(MANAGER_ID_ANNOTATION, ""))[:_LONGEST_ID],
         remarks=tuple(_remarks(extra, machine, claims, disks)),
     )
 
@@ -114,11 +129,11 @@ def unpack(value: str, *, what: str, limit: int) -> str:
         raise InvalidItem(f"{what} is damaged: it is no UTF-8 text", hint=_HINT) from None
 
 
-def _machine(extra: ExtraConfig, parse: Callable[[str], object]) -> Manifest:
+def _machine(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
     what = f"the VirtualMachine in the ExtraConfig ({Key.MACHINE})"
-    if not extra.recorded:
+    if Key.MACHINE not in packed:
         raise InvalidItem(f"{what} is missing: the machine is none of VM Service, or its VADP job lost it", hint=_HINT)
-    text = unpack(extra.values[Key.MACHINE], what=what, limit=MAX_TEXT)
+    text = unpack(packed[Key.MACHINE], what=what, limit=MAX_TEXT)
     try:
         found = Manifest.read(parse(text))
     except InvalidItem as error:
@@ -131,14 +146,16 @@ def _machine(extra: ExtraConfig, parse: Callable[[str], object]) -> Manifest:
     return found
 
 
-def _disks(extra: ExtraConfig, claims: tuple[str, ...]) -> tuple[str, ...]:
+def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...]:
     """Return the claims whose disks are recorded; without them no claim can be registered (guide 7.1.3)."""
     what = f"the list of disks in the ExtraConfig ({Key.CLAIM_DISKS})"
-    if Key.CLAIM_DISKS not in extra.values:
+    if Key.CLAIM_DISKS not in packed:
         if claims:
-            raise InvalidItem(f"{what} is missing, and the machine has volumes: {', '.join(claims[:3])}", hint=_HINT)
+            raise InvalidItem(
+                f"{what} is missing, and the machine has volumes: {shown(', '.join(claims[:3]))}", hint=_HINT
+            )
         return ()
-    text = unpack(extra.values[Key.CLAIM_DISKS], what=what, limit=MAX_DISKS_TEXT)
+    text = unpack(packed[Key.CLAIM_DISKS], what=what, limit=MAX_DISKS_TEXT)
     try:
         entries: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -152,10 +169,11 @@ def _disks(extra: ExtraConfig, claims: tuple[str, ...]) -> tuple[str, ...]:
 def _remarks(extra: ExtraConfig, machine: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:
     newest = api_versions.SUPPORTED[-1]
     if api_versions.rank(machine.version) > api_versions.rank(newest):
-        yield f"the machine was recorded at {machine.version}, and the guide says nothing of versions after {newest}"
+        version = shown(machine.version)
+        yield f"the machine was recorded at {version}, and the guide says nothing of versions after {newest}"
     lacking = [claim for claim in claims if claim not in disks]
     if lacking:
-        yield f"no disk is recorded for PVC {', '.join(lacking[:3])}: RegisterVM will not bring it back"
+        yield f"no disk is recorded for PVC {shown(', '.join(lacking[:3]))}: RegisterVM will not bring it back"
     recorded = (str(machine.namespace), str(machine.name))
     if extra.name and (extra.namespace, extra.name) != recorded:
         yield (

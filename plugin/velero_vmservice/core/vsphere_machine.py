@@ -89,7 +89,7 @@ class VsphereMachine:
     """Whether that is the namespace's, or one below it."""
     instance_uuid: str = ""
     bios_uuid: str = ""
-    extra: ExtraConfig = field(default_factory=lambda: ExtraConfig(values={}))
+    extra: ExtraConfig = field(default_factory=ExtraConfig)
     record: Record = field(default_factory=Record)
     other_vcenter: bool | None = None
     """Whether it was recorded in another vCenter than the one that has it (guide 6.4); None if nothing tells."""

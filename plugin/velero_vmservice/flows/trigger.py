@@ -177,7 +177,7 @@ class Trigger:
             number=last.number + 1 if last is not None else 1,
             holder=self._holder,
             recorded_at=self._clock.now(),
-            network=network_override.planned(machine.record.machine, self._policy.subnet_mappings),
+            network=network_override.planned(machine.record.interfaces, self._policy.subnet_mappings),
             task_before=machine.task.id if machine.task is not None else "",
         )
         if last is not None and not self._attempts.give_up(last, _GIVEN_UP):

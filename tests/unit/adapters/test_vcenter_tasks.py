@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from velero_vmservice.adapters.vcenter_tasks import TASK_TYPE, newest_task, read_event, read_task
+from velero_vmservice.adapters.vcenter_tasks import newest_task, read_event, read_task
 from velero_vmservice.core.vsphere_machine import TaskState
 
 if TYPE_CHECKING:
@@ -48,11 +48,10 @@ def test_a_fault_of_any_shape_is_told() -> None:
 
 def test_of_two_tasks_the_one_without_a_time_is_the_older() -> None:
     tasks = {
-        "task-1": {"info.descriptionId": TASK_TYPE, "info.state": "error", "info.queueTime": AT},
-        "task-2": {"info.descriptionId": TASK_TYPE, "info.state": "running", "info.queueTime": "never"},
-        "task-3": {"info.descriptionId": "another", "info.queueTime": AT},
+        "task-1": {"info.state": "error", "info.queueTime": AT},
+        "task-2": {"info.state": "running", "info.queueTime": "never"},
     }
-    found = newest_task(tasks)
+    found = newest_task(read_task(moid, properties) for moid, properties in tasks.items())
     assert found is not None
     assert found.id == "task-1"
 

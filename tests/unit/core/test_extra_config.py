@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.core.extra_config import SPELLINGS, Key, read
+from velero_vmservice.core.extra_config import LONGEST_PLAIN, SPELLINGS, Key, read, values
 
 OPERATORS = "vmservice.virtualmachine"
 GUIDES = "vmservice.vmoperator.vmware.com"
@@ -33,7 +33,7 @@ GUIDES = "vmservice.vmoperator.vmware.com"
     ],
 )
 def test_a_key_is_known_in_both_spellings(spelling: str, key: Key) -> None:
-    assert read({spelling: "1", "guestinfo.other": "x"}).values == {key: "1"}
+    assert values({spelling: "1", "guestinfo.other": "x"}) == {key: "1"}
 
 
 def test_what_is_there_is_read() -> None:
@@ -97,5 +97,11 @@ KEYS = st.sampled_from([spelling for both in SPELLINGS.values() for spelling in 
 
 @given(st.dictionaries(KEYS, st.text(), max_size=8))
 def test_no_entries_are_too_odd_to_be_read(entries: dict[str, str]) -> None:
-    found = read(entries)
-    assert set(found.values.values()) <= set(entries.values())
+    read(entries)
+    assert set(values(entries).values()) <= set(entries.values())
+
+
+def test_of_endless_plain_values_little_is_kept() -> None:
+    found = read({spelling: "x" * 1_000_000 for key in Key for spelling in SPELLINGS[key]})
+    assert len(found.backup_version) == LONGEST_PLAIN
+    assert sum(map(len, found.remarks)) < 2000

@@ -7,7 +7,16 @@ from pydantic import ValidationError
 
 from tests.unit.builders import m, vm
 from velero_vmservice.core.generation import Generation
-from velero_vmservice.core.network_override import Subnet, SubnetMapping, body, planned, refusals
+from velero_vmservice.core.network_override import (
+    LONGEST_NAME,
+    MOST_INTERFACES,
+    Subnet,
+    SubnetMapping,
+    body,
+    interfaces,
+    planned,
+    refusals,
+)
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 
 PROD = SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a"))
@@ -45,9 +54,16 @@ def test_a_mapping_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_machine_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
-    assert planned(m(vm("web-1")), (PROD, DEFAULT)) == {"eth0": DEFAULT.new}
-    assert planned(m(vm("web-1", spec={"network": {"disabled": True}})), (PROD, DEFAULT)) == {}
-    assert planned(None, (PROD, DEFAULT)) == {}
+    assert planned(interfaces(m(vm("web-1"))), (PROD, DEFAULT)) == {"eth0": DEFAULT.new}
+    assert planned(interfaces(m(vm("web-1", spec={"network": {"disabled": True}}))), (PROD, DEFAULT)) == {}
+
+
+def test_of_hostile_interfaces_no_more_is_kept_than_a_machine_can_have() -> None:
+    network = {"interfaces": [{"name": f"{n}-" + "x" * 9_000, "network": {"name": "y" * 9_000}} for n in range(500)]}
+    found = interfaces(m(vm("web-1", spec={"network": network})))
+    assert len(found) == MOST_INTERFACES
+    assert {len(one) for one in found} == {LONGEST_NAME}
+    assert {len(one.name) for one in found.values() if one} == {LONGEST_NAME}
 
 
 def test_a_subnet_that_is_mapped_twice_is_refused() -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import m, vm
 from tests.unit.builders import machine as facts
 from velero_vmservice.core import extra_config
 from velero_vmservice.core.generation import Generation
@@ -47,7 +46,7 @@ def machine(extra: Mapping[str, str] | None = None, **known: Any) -> VsphereMach
             "instance_uuid": "instance-1",
             "bios_uuid": "bios-1",
             "extra": extra_config.read(entries),
-            "record": Record(machine=m(vm("web-1"))),
+            "record": Record(),
             **known,
         }
     )

@@ -14,6 +14,7 @@ from tests.unit.builders import NAMESPACE, Json, m, obj, vm, vsphere_namespace
 from tests.unit.vsphere import restored as machine
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
+from velero_vmservice.core import network_override
 from velero_vmservice.core.attempt import RECORD_LABEL, record_name
 from velero_vmservice.core.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.core.generation import Generation, Told
@@ -571,11 +572,15 @@ def on(*interfaces: Json) -> Json:
     return vm("web-1", spec={"network": {"interfaces": list(interfaces)}})
 
 
+def recorded_on(*interfaces: Json) -> Record:
+    return Record(interfaces=network_override.interfaces(m(on(*interfaces))))
+
+
 def vpc_scene() -> Scene:
     scene = Scene(subnet_mappings=MAPPINGS)
     scene.cluster.serve(SUBNET_SET, "v1alpha1")
     scene.cluster.seed(obj("SubnetSet", "vm-default", api="crd.nsx.vmware.com/v1alpha1"))
-    recorded = Record(machine=m(on(nic("eth0", "Subnet", "prod-a"), {"name": "eth1"}, nic("eth2", "Subnet", "other"))))
+    recorded = recorded_on(nic("eth0", "Subnet", "prod-a"), {"name": "eth1"}, nic("eth2", "Subnet", "other"))
     scene.vcenter.restore(NAMESPACE, machine(record=recorded))
     return scene
 
@@ -602,7 +607,7 @@ def test_subnets_are_mapped_and_the_machine_is_checked_afterwards() -> None:
 def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() -> None:
     scene = vpc_scene()
     many = [Wanted(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
-    recorded = Record(machine=m(on(nic("eth0", "Subnet", "prod-a"))))
+    recorded = recorded_on(nic("eth0", "Subnet", "prod-a"))
     for n in range(20):
         scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}", record=recorded))
         scene.cluster.seed(vm(f"db-{n}", spec={"network": {"interfaces": [nic("eth0", "Subnet", "prod-a")]}}))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clock import SettableClock
 from tests.contract.registration_contract import RegistrationContract
-from tests.unit.builders import NAMESPACE, m, obj, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, obj, vm, vsphere_namespace
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
 from velero_vmservice.core import extra_config
@@ -55,7 +55,7 @@ class MemoryScene:
             name=name,
             instance_uuid=f"instance-of-{name}",
             extra=extra_config.read(ENTRIES),
-            record=Record(machine=m(vm(name))),
+            record=Record(),
             **known,
         )
         self.vcenter.restore(self.namespace, found)

@@ -1,0 +1,119 @@
+"""HTTP answers with an end: so many seconds for all of one, and so many bytes.
+
+A read timeout starts anew with each byte, so that a server which lets them drip is never given up; and whoever parses
+an answer as it comes never asks how long it is. Both are bounded where the bytes come in, below every client.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from functools import partial
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection as PooledConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+
+from velero_vmservice.core.errors import AnswerTooLong
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from _typeshed import WriteableBuffer
+
+_MIB = 1024 * 1024
+
+
+class BoundedResponse(HTTPResponse):
+    """An answer that raises `TimeoutError` and `AnswerTooLong` at its bounds, headers included.
+
+    It is not unpacked either: a packed answer that nobody asked for could unpack to any length.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, seconds: float, longest: int, **known: Any) -> None:
+        """Begin to count; `longest` is in bytes."""
+        super().__init__(sock, *args, **known)
+        raw = self.fp.detach()
+        self.fp = io.BufferedReader(_Bounded(raw, sock, seconds=seconds, longest=longest))
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        super().begin()
+        if (packed := self.getheader("Content-Encoding", "identity").lower()) != "identity":
+            raise HTTPException(f"the answer is packed ({packed}), which was not asked for")
+
+
+class _Bounded(io.RawIOBase):
+    """The bytes of one answer."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, *, seconds: float, longest: int) -> None:
+        super().__init__()
+        self._raw = raw
+        self._socket = sock
+        self._patience = sock.gettimeout()
+        self._end = time.monotonic() + seconds
+        self._longest = longest
+        self._left = longest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        try:
+            count = self._read(buffer)
+        except OSError:
+            self._let_go()  # whoever fails in the middle of an answer has no hold of it any more
+            raise
+        self._left -= count or 0
+        if self._left < 0:
+            self._let_go()
+            raise AnswerTooLong(
+                f"the answer is longer than {self._longest // _MIB} MiB", hint="see what makes it so long"
+            )
+        return count
+
+    def _read(self, buffer: WriteableBuffer) -> int | None:
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("the answer did not end in time")
+        self._socket.settimeout(remaining)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._let_go()
+        super().close()
+
+    def _let_go(self) -> None:
+        """Close the answer; the connection, which may be used again, is as patient as before."""
+        if not self._raw.closed:
+            self._socket.settimeout(self._patience)
+            self._raw.close()
+
+
+def connections(*, seconds: float, longest: int) -> Callable[..., HTTPSConnection]:
+    """Return what makes a connection of `http.client` whose answers are bounded."""
+    return partial(_connection, HTTPSConnection, partial(BoundedResponse, seconds=seconds, longest=longest))
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Bounds the answers of a `requests` session."""
+
+    def __init__(self, *, seconds: float, longest: int) -> None:
+        self._answer = partial(BoundedResponse, seconds=seconds, longest=longest)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **known: Any) -> None:
+        """Make the pool manager, whose pools make bounded connections."""
+        super().init_poolmanager(*args, **known)
+        made = partial(_connection, PooledConnection, self._answer)
+        pools = type("BoundedPool", (HTTPSConnectionPool,), {"ConnectionCls": staticmethod(made)})
+        self.poolmanager.pool_classes_by_scheme = {"https": pools}
+
+
+def _connection(kind: Callable[..., Any], answer: Any, *args: Any, **known: Any) -> Any:
+    made = kind(*args, **known)
+    made.response_class = answer
+    return made
