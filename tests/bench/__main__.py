@@ -39,7 +39,7 @@ CROWDS = waits.Size(
     huge=Crowd(machines=10_000, services=200, groups=100),
     rounds=3,
 )
-REGISTRATIONS = registrations.Size(small=50, large=500, rounds=3)
+REGISTRATIONS = registrations.Size(small=50, large=500, rounds=3, hostile=200)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ QUICK = Size(
         huge=Crowd(machines=1000, services=20, groups=10),
         rounds=2,
     ),
-    registrations=registrations.Size(small=10, large=50, rounds=2),
+    registrations=registrations.Size(small=10, large=50, rounds=2, hostile=50),
 )
 
 

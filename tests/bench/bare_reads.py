@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from pyVmomi import vim, vmodl
@@ -33,10 +33,14 @@ def kubernetes(writer: Writer, namespace: str) -> None:
 
 
 def vcenter(simulator: VCenterSimulator, folder: str) -> int:
+    """Retrieve the machines of the folder that this machine lies in; return how many."""
+    return below(simulator.content, simulator.folder_of(folder))
+
+
+def below(content: Any, folder: Any) -> int:
     """Retrieve the machines of a folder through a container view, in the product's pages; return how many."""
     collector = vmodl.query.PropertyCollector
-    content = simulator.content
-    view = content.viewManager.CreateContainerView(simulator.folder_of(folder), [vim.VirtualMachine], recursive=True)
+    view = content.viewManager.CreateContainerView(folder, [vim.VirtualMachine], recursive=True)
     into = collector.TraversalSpec(type=vim.view.ContainerView, path="view")
     query = collector.FilterSpec(
         objectSet=[collector.ObjectSpec(obj=view, skip=True, selectSet=[into])],

@@ -15,6 +15,7 @@ from tests.bench.wait_rows import CALL_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tests.bench.hostile_folder import Memory
     from tests.bench.registrations import Round, Wait, Waits
 
 _COUNTED: Final = (Case.KUBERNETES, Case.VCENTER, Case.ENGINE, Case.ALL, Case.REFUSED, Case.FOLLOWED)
@@ -24,6 +25,7 @@ _TIMED: Final = {
     Case.ENGINE: "bare gRPC call",
     Case.ALL: "these three",
 }
+_HOSTILE_RATIO: Final = 0.5
 
 
 def rows(waits: Waits) -> Iterator[Row]:
@@ -34,6 +36,7 @@ def rows(waits: Waits) -> Iterator[Row]:
     for case, peer in _TIMED.items():
         yield from _times(case, peer, waits.large)
     yield from _with_trigger(waits.large)
+    yield _memory(waits.hostile)
 
 
 def _requests(case: Case, small: Wait, large: Wait) -> Row:
@@ -91,6 +94,18 @@ def _with_trigger(wait: Wait) -> Iterator[Row]:
     for case in (Case.REFUSED, Case.FOLLOWED):
         seconds = statistics.median(one.seconds for one in wait.rounds[case])
         yield _milliseconds(f"a waiting round of {wait.machines} VMs, {case}, median", seconds, "trigger off", off)
+
+
+def _memory(look: Memory) -> Row:
+    return Row(
+        part="f",
+        measured=f"memory of a look at {look.machines} VMs with 1 MiB of garbage as record each",
+        ours=look.ours,
+        theirs=look.bare,
+        unit="MiB",
+        peer="bare container view of the same",
+        target=_HOSTILE_RATIO,
+    )
 
 
 def _milliseconds(words: str, ours: float, peer: str, theirs: Sequence[float]) -> Row:

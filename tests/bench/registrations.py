@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from tests.bench import api_audit, bare_reads
+from tests.bench import api_audit, bare_reads, hostile_folder
 from tests.bench.registration_site import STARTED, USER, Site, standing
 from tests.supervisor import machines
 from velero_vmservice.adapters import vcenter
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tests.bench.api_audit import Request
+    from tests.bench.hostile_folder import Memory
     from tests.bench.registration_site import Place
     from tests.supervisor.cluster import Object
 
@@ -66,6 +67,8 @@ class Size:
     small: int
     large: int
     rounds: int
+    hostile: int
+    """Machines with garbage as record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +103,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """The two restores that are compared."""
+    """The two restores that are compared, and a look at a hostile folder."""
 
     small: Wait
     large: Wait
+    hostile: Memory
 
 
 class HastenedClock(SystemClock):
@@ -127,7 +131,8 @@ def measure(size: Size) -> Waits:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with standing() as site:
         small, large = (_Bench(site, site.place(count), size.rounds).wait() for count in (size.small, size.large))
-    return Waits(small=small, large=large)
+        hostile = hostile_folder.measure(site, size.hostile)
+    return Waits(small=small, large=large, hostile=hostile)
 
 
 class _Bench:

@@ -6,6 +6,7 @@ one more the events. Only for a machine that is not in its folder the whole inve
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import re
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache, TTLCache, cached
 
-from velero_vmservice.adapters import vcenter_query
+from velero_vmservice.adapters import heap, vcenter_query
 from velero_vmservice.adapters.record_yaml import parse_record
 from velero_vmservice.adapters.vcenter_folder import EXTRA_CONFIG, IDENTITY, MACHINE, Folder, moid_of, parent_of
 from velero_vmservice.adapters.vcenter_session import LONGEST_SOAP_ANSWER, VCenterSession
 from velero_vmservice.adapters.vcenter_tasks import TASK_PROPERTIES, VCenterRegisterVm, read_events
 from velero_vmservice.core import record
-from velero_vmservice.core.errors import AnswerTooLong, Forbidden, NotFound, Unavailable
+from velero_vmservice.core.errors import AnswerTooLong, Forbidden, NotFound, TimedOut, Unavailable
 from velero_vmservice.core.vsphere_machine import Machines, VsphereMachine
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class VCenterInventory:
         self._folders: TTLCache[str, tuple[str, ...]] = TTLCache(
             REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic
         )
-        self._apart: TTLCache[str, bool] = TTLCache(REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic)
-        """Namespaces whose machines with all of their ExtraConfig are too long an answer."""
+        self._apart: TTLCache[str, int] = TTLCache(REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic)
+        """Namespaces whose machines with all of their ExtraConfig were too much, and how many are asked for at once."""
         self._too_long: TTLCache[str, Judged] = TTLCache(REMEMBERED_MACHINES, FOLDER_SECONDS, timer=clock.monotonic)
         """Machines, by managed object id, whose ExtraConfig alone is."""
         self._elsewhere: TTLCache[str, dict[str, Properties]] = TTLCache(1, ELSEWHERE_SECONDS, timer=clock.monotonic)
@@ -127,18 +128,30 @@ class VCenterInventory:
         return [replace(one, other_vcenter=_other(one.record.manager_id, vcenter)) for one in folder.machines(events)]
 
     def _folder(self, namespace: str, folders: Sequence[Any], until: float) -> tuple[str, Folder]:
-        """Fetch what is below the folders, ExtraConfig and all; where that is too long, ExtraConfig apart."""
+        """Fetch what is below the folders, ExtraConfig and all; where that is too much at once, ExtraConfig apart."""
         with self._lock:
-            apart = namespace in self._apart
-        if not apart:
+            batch = self._apart.get(namespace)
+        if batch is None:
             try:
                 return self._fetched(namespace, folders, (*MACHINE, *EXTRA_CONFIG), until)
-            except AnswerTooLong:
-                with self._lock:
-                    self._apart[namespace] = True
+            except (AnswerTooLong, TimedOut) as error:
+                batch = self._ask_for_less(namespace, APART)
+                if isinstance(error, TimedOut):
+                    raise  # the next look asks for less
+            _forget_answer()
         vcenter, folder = self._fetched(namespace, folders, MACHINE, until)
-        self._judge_apart(namespace, folder, until)
+        try:
+            self._judge_apart(namespace, folder, batch, until)
+        except TimedOut:
+            self._ask_for_less(namespace, batch // 2)
+            raise
         return vcenter, folder
+
+    def _ask_for_less(self, namespace: str, batch: int) -> int:
+        """Fetch ExtraConfig of so many machines at once for a while, at least of one."""
+        with self._lock:
+            self._apart[namespace] = max(batch, 1)
+            return self._apart[namespace]
 
     def _fetched(
         self, namespace: str, folders: Sequence[Any], properties: Sequence[str], until: float
@@ -155,13 +168,14 @@ class VCenterInventory:
 
         return self._session.soap(f"look into the folder of namespace {namespace}", ask)
 
-    def _judge_apart(self, namespace: str, folder: Folder, until: float) -> None:
+    def _judge_apart(self, namespace: str, folder: Folder, batch: int, until: float) -> None:
         """Fetch ExtraConfig of ever fewer machines in one answer, until it is clear whose is too long."""
         with self._lock:
             folder.judged.update({moid: self._too_long[moid] for moid in folder.moids if moid in self._too_long})
         left = [moid for moid in folder.moids if moid not in folder.judged]
-        questions = [left[at : at + APART] for at in range(0, len(left), APART)]
+        questions = [left[at : at + batch] for at in range(0, len(left), batch)]
         while questions:
+            _forget_answer()
             some = questions.pop()
             try:
                 self._fetch_extra_config(namespace, folder, some, until)
@@ -267,6 +281,12 @@ def _other(manager_id: str, vcenter: str) -> bool | None:
 def _has_uuid(wanted: Wanted) -> bool:
     expected = wanted.expected
     return bool(expected and (expected.instance_uuid or expected.bios_uuid))
+
+
+def _forget_answer() -> None:
+    """Let go of the last long answer: pyvmomi's parser and what it has parsed refer to each other."""
+    gc.collect()
+    heap.give_back()
 
 
 def _digest(entries: Mapping[str, str]) -> bytes:

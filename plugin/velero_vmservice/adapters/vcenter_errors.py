@@ -23,6 +23,7 @@ from velero_vmservice.core.errors import (
     NotFound,
     NotSent,
     Rejected,
+    TimedOut,
     Unavailable,
     VmServiceError,
 )
@@ -108,9 +109,9 @@ def rest_translated(what: str) -> Iterator[None]:
         kind = NotSent if _never_connected(error) else Unavailable
         raise kind(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK) from None
     except requests.exceptions.Timeout:
-        raise Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
+        raise TimedOut(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
     except ReadTimeoutError:  # past the headers `requests` translates nothing
-        raise Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
+        raise TimedOut(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
     except HTTPError as error:
         raise Unavailable(f"{what}: the answer broke off ({_reason(error)})", hint=_LOOK) from None
     except AnswerTooLong as error:
@@ -150,7 +151,7 @@ def _from_network(what: str, error: OSError) -> VmServiceError:
     if isinstance(error, ssl.SSLError):
         return _from_tls(what, str(error), str(getattr(error, "verify_message", "") or error.reason or "TLS fails"))
     if isinstance(error, TimeoutError):
-        return Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK)
+        return TimedOut(f"{what}: vCenter did not answer in time", hint=_LOOK)
     return Unavailable(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK)
 
 

@@ -99,6 +99,10 @@ class AnswerTooLong(Unavailable):
     """An answer has more bytes than any sound one; asked for less, the other side may do better."""
 
 
+class TimedOut(Unavailable):
+    """The other side was reached and did not end its answer in time."""
+
+
 class NotSent(Unavailable):
     """The request did not reach the other side for certain; where a call must not be made twice, that matters."""
 
