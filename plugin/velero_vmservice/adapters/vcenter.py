@@ -6,7 +6,6 @@ one more the events. Only for a machine that is not in its folder the whole inve
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import re
@@ -16,9 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachetools import LRUCache, TTLCache, cached
 
-from velero_vmservice.adapters import heap, vcenter_query
+from velero_vmservice.adapters import vcenter_query
 from velero_vmservice.adapters.record_yaml import parse_record
-from velero_vmservice.adapters.vcenter_folder import EXTRA_CONFIG, IDENTITY, MACHINE, Folder, moid_of, parent_of
+from velero_vmservice.adapters.vcenter_folder import (
+    EXTRA_CONFIG,
+    IDENTITY,
+    MACHINE,
+    Folder,
+    forget_answers,
+    moid_of,
+    parent_of,
+)
 from velero_vmservice.adapters.vcenter_session import LONGEST_SOAP_ANSWER, VCenterSession
 from velero_vmservice.adapters.vcenter_tasks import TASK_PROPERTIES, VCenterRegisterVm, read_events
 from velero_vmservice.core import record
@@ -69,8 +76,10 @@ class VCenterInventory:
         )
         self._apart: TTLCache[str, int] = TTLCache(REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic)
         """Namespaces whose machines with all of their ExtraConfig were too much, and how many are asked for at once."""
-        self._too_long: TTLCache[str, Judged] = TTLCache(REMEMBERED_MACHINES, FOLDER_SECONDS, timer=clock.monotonic)
-        """Machines, by managed object id, whose ExtraConfig alone is."""
+        self._judged: TTLCache[tuple[str, str], Judged] = TTLCache(
+            REMEMBERED_MACHINES, FOLDER_SECONDS, timer=clock.monotonic
+        )
+        """What was fetched apart, by managed object id and version of the machine's configuration."""
         self._elsewhere: TTLCache[str, dict[str, Properties]] = TTLCache(1, ELSEWHERE_SECONDS, timer=clock.monotonic)
 
     def look(
@@ -134,11 +143,12 @@ class VCenterInventory:
         if batch is None:
             try:
                 return self._fetched(namespace, folders, (*MACHINE, *EXTRA_CONFIG), until)
-            except (AnswerTooLong, TimedOut) as error:
+            except TimedOut:
+                self._ask_for_less(namespace, vcenter_query.PAGE // 2)
+                raise  # the next look asks for less
+            except AnswerTooLong:
                 batch = self._ask_for_less(namespace, APART)
-                if isinstance(error, TimedOut):
-                    raise  # the next look asks for less
-            _forget_answer()
+            forget_answers()
         vcenter, folder = self._fetched(namespace, folders, MACHINE, until)
         try:
             self._judge_apart(namespace, folder, batch, until)
@@ -170,22 +180,26 @@ class VCenterInventory:
 
     def _judge_apart(self, namespace: str, folder: Folder, batch: int, until: float) -> None:
         """Fetch ExtraConfig of ever fewer machines in one answer, until it is clear whose is too long."""
+        versions = folder.versions()
         with self._lock:
-            folder.judged.update({moid: self._too_long[moid] for moid in folder.moids if moid in self._too_long})
-        left = [moid for moid in folder.moids if moid not in folder.judged]
+            known = {moid: self._judged.get((moid, version)) for moid, version in versions.items()}
+        folder.judged.update({moid: one for moid, one in known.items() if one is not None})
+        left = [moid for moid in versions if moid not in folder.judged]
         questions = [left[at : at + batch] for at in range(0, len(left), batch)]
         while questions:
-            _forget_answer()
             some = questions.pop()
             try:
                 self._fetch_extra_config(namespace, folder, some, until)
             except AnswerTooLong:
-                if len(some) > 1:
-                    half = len(some) // 2
+                forget_answers()
+                half = len(some) // 2
+                if half:
                     questions += [some[:half], some[half:]]
                     continue
-                with self._lock:
-                    folder.judged[some[0]] = self._too_long[some[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
+                folder.judged[some[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
+            fetched = {(one, versions[one]): folder.judged[one] for one in some if one in folder.judged}
+            with self._lock:
+                self._judged.update({key: judged for key, judged in fetched.items() if key[1]})
 
     def _fetch_extra_config(self, namespace: str, folder: Folder, moids: Sequence[str], until: float) -> None:
         sdk = self._session.sdk
@@ -281,12 +295,6 @@ def _other(manager_id: str, vcenter: str) -> bool | None:
 def _has_uuid(wanted: Wanted) -> bool:
     expected = wanted.expected
     return bool(expected and (expected.instance_uuid or expected.bios_uuid))
-
-
-def _forget_answer() -> None:
-    """Let go of the last long answer: pyvmomi's parser and what it has parsed refer to each other."""
-    gc.collect()
-    heap.give_back()
 
 
 def _digest(entries: Mapping[str, str]) -> bytes:

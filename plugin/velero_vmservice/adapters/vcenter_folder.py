@@ -5,17 +5,19 @@ Each object is read as it comes, page by page: of a machine's ExtraConfig only t
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.vcenter_tasks import TASK_TYPE, newest_task, read_task
 from velero_vmservice.core.extra_config import SPELLINGS, Key
 from velero_vmservice.core.record import MAX_PACKED
 from velero_vmservice.core.vsphere_machine import RELOCATE, VsphereMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from velero_vmservice.adapters.vcenter_query import Properties
     from velero_vmservice.adapters.vcenter_sdk import Sdk
@@ -29,8 +31,10 @@ _ENTRIES: Final = {
 }
 EXTRA_CONFIG: Final = tuple(_ENTRIES)
 """The property of each entry that is read."""
+FORGET_AFTER: Final = 16 * 1024 * 1024
+"""Characters of ExtraConfig, after which what is left of earlier answers is looked for."""
 IDENTITY: Final = ("name", "parent", "config.uuid", "config.instanceUuid")
-MACHINE: Final = (*IDENTITY, "disabledMethod", "recentTask")
+MACHINE: Final = (*IDENTITY, "config.changeVersion", "disabledMethod", "recentTask")
 
 
 @dataclass(slots=True)
@@ -45,11 +49,12 @@ class Folder:
     """Of folders."""
     _machines: dict[str, Properties] = field(default_factory=dict)
     _tasks: dict[str, RegisterTask] = field(default_factory=dict)
+    _read: int = 0
+    """Characters of ExtraConfig since answers were last forgotten."""
 
-    @property
-    def moids(self) -> Collection[str]:
-        """The machines so far."""
-        return self._machines.keys()
+    def versions(self) -> dict[str, str]:
+        """Return the version of each machine's configuration, by managed object id."""
+        return {moid: str(one.get("config.changeVersion", "")) for moid, one in self._machines.items()}
 
     @property
     def shown(self) -> bool:
@@ -63,6 +68,7 @@ class Folder:
             if isinstance(one, self.sdk.vim.VirtualMachine):
                 if entries := _entries(properties):
                     self.judged[moid] = self.judge(entries)
+                    self._count(entries)
                 known: Properties = {key: properties[key] for key in MACHINE if key in properties}
                 self._machines.setdefault(moid, {}).update(known)
             elif isinstance(one, self.sdk.vim.Task):
@@ -70,6 +76,12 @@ class Folder:
                     self._tasks[moid] = read_task(moid, properties)
             elif "name" in properties:
                 self._names[moid] = str(properties["name"])
+
+    def _count(self, entries: Mapping[str, str]) -> None:
+        self._read += sum(map(len, entries.values()))
+        if self._read > FORGET_AFTER:
+            self._read = 0
+            forget_answers()
 
     def machines(self, events: Mapping[str, RegisterEvent]) -> list[VsphereMachine]:
         """Return the machines, with WCP's newest event of each."""
@@ -100,6 +112,12 @@ class Folder:
             return ()
         others = (one for key, one in self._machines.items() if key != moid and _uuid(one) == uuid)
         return tuple(str(one.get("name", "")) for one in others)
+
+
+def forget_answers() -> None:
+    """Let go of the answers that were read: pyvmomi's parser and what it has parsed refer to each other."""
+    gc.collect()
+    heap.give_back()
 
 
 def moid_of(one: Any) -> str:
