@@ -19,7 +19,7 @@ from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.core.vsphere_machine import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from velero_vmservice.core.attempt import Attempt
     from velero_vmservice.core.look import Look
@@ -92,17 +92,22 @@ class Following:
                 self._without[restore_uid] = ""
 
     def advance(
-        self, attempts: Collection[Attempt], look: Look | None = None, *, until: float = float("inf")
-    ) -> Mapping[str, Registration]:
+        self,
+        attempts: Collection[Attempt],
+        look: Look | None = None,
+        *,
+        until: float = float("inf"),
+        follow: Callable[[Attempt, Look | None], Registration] | None = None,
+    ) -> dict[str, Registration]:
         """Return where each attempt stands, by machine, those that are over first; after `until` of no other open one.
 
-        Raises as cluster and vCenter answer.
+        `follow` is how one is followed by whoever may call as well. Raises as cluster and vCenter answer.
         """
         told: dict[str, Registration] = {}
         for attempt in sorted(attempts, key=lambda one: not one.over):
             if told and not attempt.over and self._clock.monotonic() > until:
                 break
-            told[attempt.vm] = self.follow(attempt, look)
+            told[attempt.vm] = (follow or self.follow)(attempt, look)
         return told
 
     def follow(self, attempt: Attempt, look: Look | None = None) -> Registration:

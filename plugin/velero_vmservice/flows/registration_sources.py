@@ -1,24 +1,23 @@
-"""Ask every registration source that the settings name, and make one answer of what they say."""
+"""Ask every registration source that the settings name, each in its turn."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core.combine import combine
 from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from velero_vmservice.core.combine import Answer
     from velero_vmservice.core.look import Look
     from velero_vmservice.core.ports import Clock, RegistrationSource
-    from velero_vmservice.core.registration import Registration, Wanted
+    from velero_vmservice.core.registration import Wanted
 
 
 class RegistrationSources:
-    """Several sources as one; it never raises, for one that is away is a note and all of them are a reason to wait."""
+    """The sources beside Kubernetes; it never raises, for one that is away is a note."""
 
     def __init__(self, sources: Collection[RegistrationSource], *, clock: Clock) -> None:
         self._sources = tuple(sources)
@@ -28,10 +27,6 @@ class RegistrationSources:
     def names(self) -> tuple[str, ...]:
         """Return the names of the sources."""
         return tuple(one.name for one in self._sources)
-
-    def observe(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, Registration]:
-        """Return one answer for each machine, by name; each source is asked once."""
-        return combine([one.name for one in machines], self.answers(namespace, machines))
 
     def answers(
         self,

@@ -106,12 +106,10 @@ class Trigger:
         if not self.enabled or not machines:
             return {}
         known = self._attempts.latest(restore.uid, namespace)
-        told: dict[str, Registration] = {}
         there = [known[one.name] for one in machines if one.name in known]
-        for attempt in sorted(there, key=lambda one: not one.over):
-            if told and not attempt.over and self._clock.monotonic() > until:
-                return told
-            told[attempt.vm] = self._follow(attempt, look)
+        told = self._following.advance(there, look, until=until, follow=self._follow)
+        if len(told) < len(there):
+            return told  # the time is over
         new = [one for one in machines if one.name not in known and (may_call is None or one.name in may_call)]
         return told | self._begin(restore, namespace, new, look, until=until)
 

@@ -7,6 +7,7 @@ from tests.clock import SettableClock
 from tests.unit.builders import vm, vsphere_namespace
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.memory_registration import MemoryRegistration
+from velero_vmservice.core.combine import combine
 from velero_vmservice.core.errors import Forbidden, Unavailable
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
@@ -39,10 +40,14 @@ def _sources(cluster: MemoryCluster, engine: MemoryRegistration) -> Registration
     return RegistrationSources([engine, KubernetesRegistration(cluster=cluster, clock=clock)], clock=clock)
 
 
+def combined(sources: RegistrationSources) -> dict[str, Registration]:
+    return combine([one.name for one in WEB], sources.answers("shop", WEB))
+
+
 def test_each_source_is_asked_once_and_one_answer_comes_of_it(
     sources: RegistrationSources, engine: MemoryRegistration
 ) -> None:
-    found = sources.observe("shop", WEB)
+    found = combined(sources)
 
     assert sources.names == ("engine", "kubernetes")
     assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.REGISTERING}
@@ -51,13 +56,13 @@ def test_each_source_is_asked_once_and_one_answer_comes_of_it(
 
 
 def test_asking_for_nobody_asks_no_source(sources: RegistrationSources, engine: MemoryRegistration) -> None:
-    assert sources.observe("shop", []) == {}
+    assert sources.answers("shop", []) == []
     assert not engine.calls.made
 
 
 def test_a_source_that_is_away_is_a_note(sources: RegistrationSources, engine: MemoryRegistration) -> None:
     engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
-    found = sources.observe("shop", WEB)
+    found = combined(sources)
 
     assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.ABSENT}
     assert found["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
@@ -68,11 +73,11 @@ def test_where_all_are_away_every_machine_waits(
 ) -> None:
     engine.calls.fail("observe", Unavailable("away"), times=1)
     cluster.calls.fail("list", Forbidden("denied"), on="VirtualMachine shop", times=1)
-    found = sources.observe("shop", WEB)
+    found = combined(sources)
 
     assert {(one.state, one.can_wait) for one in found.values()} == {(State.UNKNOWN, True)}
     assert found["web-2"].reason == "engine cannot be asked: away; kubernetes cannot be asked: denied"
-    assert sources.observe("shop", WEB)["web-1"].state is State.READY
+    assert combined(sources)["web-1"].state is State.READY
 
 
 def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
