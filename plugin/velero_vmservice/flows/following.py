@@ -33,6 +33,8 @@ log = structlog.get_logger()
 NONE_SECONDS: Final = 30.0
 """A restore without any attempt is asked for its attempts again after this long: a person may call at any time."""
 REMEMBERED_RESTORES: Final = 64
+REMEMBERED_TASKS: Final = 10_000
+"""As many as there are machines on a Supervisor: of one that is forgotten vCenter is asked for the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Following:
         self._attempts = attempts
         self._register = register
         self._lock = threading.Lock()
-        self._tasks: dict[str, str] = {}
+        self._tasks: LRUCache[str, str] = LRUCache(REMEMBERED_TASKS)
         """Tasks that a call answered with, for a record that could not be written to since."""
         self._without: TTLCache[str, str] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
         """Restores that had no attempt when they were last asked for, and the problem where that was denied."""
@@ -104,6 +106,9 @@ class Following:
         `follow` is how one is followed by whoever may call as well. Raises as cluster and vCenter answer.
         """
         told: dict[str, Registration] = {}
+        with self._lock:
+            for name in [one.name for one in attempts if one.over or one.task]:
+                self._tasks.pop(name, None)  # the record tells it now
         for attempt in sorted(attempts, key=lambda one: not one.over):
             if told and not attempt.over and self._clock.monotonic() > until:
                 break
@@ -118,7 +123,9 @@ class Following:
             return trigger_words.unseen(attempt, self._clock.now())
         if look is not None:
             look.check_vsphere()
-        if task := attempt.task or self._tasks.get(attempt.name, ""):
+        with self._lock:
+            task = attempt.task or self._tasks.get(attempt.name, "")
+        if task:
             seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
             found: RegisterTask | None = seen or self._register.task(task)
         else:
@@ -138,7 +145,8 @@ class Following:
 
     def begun(self, attempt: Attempt, task: str) -> None:
         """Take over the task that a call has answered with."""
-        self._tasks[attempt.name] = task
+        with self._lock:
+            self._tasks[attempt.name] = task
         self._remember(attempt, task=task)
 
     def over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
