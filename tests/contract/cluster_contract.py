@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _UNSERVED = Kind("nowhere.example.com", "nothings", "Nothing")
 
 
-def secret(namespace: str, name: str, **data: str) -> Manifest:
+def secret(namespace: str, name: str, *, tier: str = "web", **data: str) -> Manifest:
     """Return an object of a kind that the API server itself defines."""
     return Manifest(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": name, "namespace": namespace, "labels": {"made-by": "contract", "tier": "web"}},
+            "metadata": {"name": name, "namespace": namespace, "labels": {"made-by": "contract", "tier": tier}},
             "type": "Opaque",
             "data": data,
         }
@@ -224,6 +224,21 @@ class ClusterContract:
             ("b", "v1"),
             ("c", "v1"),
         ]
+
+    def test_objects_that_bear_other_labels_are_not_read(self, cluster: Cluster, namespace: str) -> None:
+        for number in range(6):
+            cluster.create(secret(namespace, f"web-{number}"))
+            cluster.create(secret(namespace, f"db-{number}", tier="db"))
+        read: list[str] = []
+
+        def name(one: Manifest) -> str:
+            read.append(one.name)
+            return one.name
+
+        chosen = {"made-by": "contract", "tier": "db"}
+        assert cluster.read_all(SECRET, namespace, name, labels=chosen) == [f"db-{number}" for number in range(6)]
+        assert sorted(read) == [f"db-{number}" for number in range(6)]
+        assert cluster.read_all(SECRET, namespace, name, labels=chosen | {"made-by": "another"}) == []
 
     def test_a_list_answers_at_the_newest_version(self, cluster: Cluster, namespace: str, version: str) -> None:
         cluster.create(vm_service(namespace, "web", version))

@@ -108,9 +108,12 @@ class KubernetesCluster:
         """Return the kind's objects in the namespace; see the port."""
         return self.read_all(kind, namespace, lambda manifest: manifest)
 
-    def read_all(self, kind: Kind, namespace: str, read: Callable[[Manifest], Read]) -> Sequence[Read]:
+    def read_all(
+        self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Read]:
         """Return what `read` makes of the kind's objects; see the port."""
         what = f"cannot list {kind.resource} in namespace {namespace}"
+        chosen = {"label_selector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
         for _ in range(_LISTINGS):
             served = self._served(kind, None)
             if served is None:
@@ -118,8 +121,9 @@ class KubernetesCluster:
             try:
                 # The API server leaves apiVersion and kind out of the items of its own kinds.
                 named = {"apiVersion": served.api_version, "kind": served.kind}
-                items = (Manifest({**item, **named}) for item in self._items(what, served.collection(namespace)))
-                found = [((one.namespace, one.name), read(one)) for one in items]
+                items = self._items(what, served.collection(namespace), **chosen)
+                whole = (Manifest({**item, **named}) for item in items)
+                found = [((one.namespace, one.name), read(one)) for one in whole]
             except _PagesExpired:
                 continue
             except NotFound:
@@ -183,10 +187,10 @@ class KubernetesCluster:
     def _discover(self, path: str) -> Mapping[str, Any]:
         return self._read(f"cannot discover {path}", path)
 
-    def _items(self, what: str, path: str) -> Iterator[dict[str, Any]]:
+    def _items(self, what: str, path: str, **chosen: str) -> Iterator[dict[str, Any]]:
         token = ""
         while True:
-            page = self._read(what, path, limit=self._page_size, **({"_continue": token} if token else {}))
+            page = self._read(what, path, limit=self._page_size, **chosen, **({"_continue": token} if token else {}))
             for item in page.get("items") or ():
                 item.get("metadata", {}).pop("managedFields", None)
                 yield item

@@ -156,9 +156,12 @@ class MemoryCluster:
             content["metadata"] = kept
         return [self._at(content, kind, None) for content in contents]
 
-    def read_all(self, kind: Kind, namespace: str, read: Callable[[Manifest], Read]) -> Sequence[Read]:
+    def read_all(
+        self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Read]:
         """Return what `read` makes of the kind's objects; see the port."""
-        return [read(one) for one in self.list(kind, namespace)]
+        chosen = (labels or {}).items()
+        return [read(one) for one in self.list(kind, namespace) if chosen <= one.labels.items()]
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create the object; see the port."""

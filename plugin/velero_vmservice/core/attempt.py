@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from velero_vmservice.core import policy
+from velero_vmservice.core.labels import LABEL_LENGTH
 from velero_vmservice.core.manifest import CONFIG_MAP, Manifest, ObjectRef, mapping
 from velero_vmservice.core.network_override import Subnet
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 RECORD_LABEL: Final = f"{policy.PLUGIN_NAME}/record"
 RECORD: Final = "registervm-attempt"
-_RESTORE_LABEL: Final = f"{policy.PLUGIN_NAME}/restore-uid"
+RESTORE_LABEL: Final = f"{policy.PLUGIN_NAME}/restore-uid"
 _HASH_LENGTH: Final = 20
 _NETWORK: Final = TypeAdapter(dict[str, Subnet])
 
@@ -80,7 +81,6 @@ class Attempt:
 
     def manifest(self, velero_namespace: str) -> Manifest:
         """Return the ConfigMap to create."""
-        labels = {RECORD_LABEL: RECORD, _RESTORE_LABEL: self.restore_uid[:63]}
         data = {
             "restore": self.restore,
             "restoreUID": self.restore_uid,
@@ -93,8 +93,13 @@ class Attempt:
             "network": json.dumps({name: one.model_dump() for name, one in self.network.items()}),
             "taskBefore": self.task_before,
         }
-        metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels}
+        metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels(self.restore_uid)}
         return Manifest.read({"apiVersion": "v1", "kind": CONFIG_MAP.name, "metadata": metadata, "data": data})
+
+
+def labels(restore_uid: str) -> dict[str, str]:
+    """Return what a restore's records are found by; of a UID that is longer than a label it is the beginning."""
+    return {RECORD_LABEL: RECORD, RESTORE_LABEL: restore_uid[:LABEL_LENGTH]}
 
 
 def changed(*, task: str = "", outcome: str = "", message: str = "") -> dict[str, Any]:
@@ -120,9 +125,7 @@ def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
 
 
 def read_attempt(found: Manifest) -> Attempt | None:
-    """Read a ConfigMap back; None if it is no record of ours, or one that somebody has spoilt."""
-    if found.labels.get(RECORD_LABEL) != RECORD:
-        return None
+    """Read a ConfigMap back; None if it is no record of ours, or one that somebody has spoilt, its labels included."""
     data = mapping(found.content.get("data"))
     try:
         attempt = Attempt(
@@ -146,4 +149,5 @@ def read_attempt(found: Manifest) -> Attempt | None:
         return None
     zoned = attempt.recorded_at.tzinfo is not None and attempt.begun_at.tzinfo is not None
     sound = zoned and attempt.outcome in ("", SUCCEEDED, FAILED)
-    return attempt if sound and attempt.name == found.name else None
+    ours = attempt.name == found.name and labels(attempt.restore_uid).items() <= found.labels.items()
+    return attempt if sound and ours else None

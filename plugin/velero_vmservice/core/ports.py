@@ -107,11 +107,14 @@ class Cluster(Protocol):
         namespace does not exist.
         """
 
-    def read_all(self, kind: Kind, namespace: str, read: Callable[[Manifest], Read]) -> Sequence[Read]:
-        """Return what `read` makes of every object, in the order of `list`.
+    def read_all(
+        self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Read]:
+        """Return what `read` makes of every object, in the order of `list`; of those alone that bear all of `labels`.
 
-        Each page is read as it comes, so that of many large objects only what `read` returns is ever held together;
-        `read` MUST be pure, for a list that expires half-way is begun again.
+        The API server chooses them, so that the others cost nothing. Each page is read as it comes, so that of many
+        large objects only what `read` returns is ever held together; `read` MUST be pure, for a list that expires
+        half-way is begun again.
         """
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:

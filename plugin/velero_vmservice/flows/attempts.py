@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core.attempt import Attempt, changed, claimed, given_up, read_attempt
+from velero_vmservice.core.attempt import Attempt, changed, claimed, given_up, labels, read_attempt
 from velero_vmservice.core.errors import AlreadyExists, Conflict, InvalidItem, NotFound
 from velero_vmservice.core.manifest import CONFIG_MAP
 
@@ -23,12 +23,13 @@ class Attempts:
         self._namespace = velero_namespace
 
     def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
-        """Return the newest attempt for each machine in one restore, by namespace and name; one LIST.
+        """Return the newest attempt for each machine in one restore, by namespace and name; one LIST of its records.
 
         Raises what the cluster raises: without the records nothing may be called.
         """
         found: dict[tuple[str, str], Attempt] = {}
-        for one in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt):
+        chosen = labels(restore_uid)
+        for one in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt, labels=chosen):
             if one is None or one.restore_uid != restore_uid:
                 continue
             key = one.namespace, one.vm
@@ -89,7 +90,8 @@ class Attempts:
         ref = attempt.ref(self._namespace)
         if read_attempt(self._cluster.get(ref)) is None:
             raise InvalidItem(
-                f"{ref} is no readable record of a RegisterVM call for {attempt.namespace}/{attempt.vm}",
+                f"{ref} is no readable record of a RegisterVM call for {attempt.namespace}/{attempt.vm}, or its labels"
+                " were changed",
                 hint="nobody knows whether RegisterVM was called: look at the machine's tasks in vCenter, then delete"
                 " the ConfigMap yourself, or register the machine by hand",
             )

@@ -16,11 +16,11 @@ from tests.unit.vsphere import restored as machine
 from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
 from velero_vmservice.core import network_override
-from velero_vmservice.core.attempt import RECORD_LABEL, record_name
+from velero_vmservice.core.attempt import RECORD_LABEL, RESTORE_LABEL, record_name
 from velero_vmservice.core.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.core.generation import Generation, Told
 from velero_vmservice.core.look import Look, VsphereLook
-from velero_vmservice.core.manifest import CONFIG_MAP, SUBNET_SET, Manifest, ObjectRef
+from velero_vmservice.core.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef
 from velero_vmservice.core.network_override import Subnet, SubnetMapping
 from velero_vmservice.core.policy import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.core.record import Record
@@ -35,7 +35,7 @@ from velero_vmservice.flows.trigger import ForRestore, Trigger
 from velero_vmservice.flows.vsphere_looks import VsphereLooks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 RESTORE = ForRestore(uid="uid-of-again", name="again")
 WEB = Wanted(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
@@ -522,6 +522,57 @@ def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene
 
     assert (told.state, told.can_wait, scene.calls) == (State.FAILED, False, 0)
     assert "look at the machine's tasks in vCenter" in told.reason
+
+
+@pytest.mark.parametrize("spoilt", [{RECORD_LABEL: None}, {RESTORE_LABEL: "other"}, {RESTORE_LABEL: None}], ids=str)
+def test_a_record_whose_labels_somebody_spoilt_keeps_everybody_from_calling(
+    scene: Scene, spoilt: dict[str, str | None]
+) -> None:
+    """It is not found by them any more, and its name is taken all the same."""
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    scene.vcenter.forget(scene.task())
+    (record,) = scene.records()
+    scene.cluster.patch(ObjectRef(CONFIG_MAP, "velero", record.name), {"metadata": {"labels": spoilt}}, version="v1")
+    scene.restart()
+    told = [scene.round(), scene.trigger.again(RESTORE, NAMESPACE, WEB), scene.round()]
+
+    assert {(one.state, one.can_wait) for one in told} == {(State.FAILED, False)}
+    assert all("or its labels were changed: nobody knows whether" in one.reason for one in told)
+    assert scene.calls == 1
+
+
+def test_of_all_that_lies_in_veleros_namespace_only_the_restores_own_records_are_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.cluster.seed(*[obj("ConfigMap", f"another-{n}", api="v1", namespace="velero") for n in range(20)])
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.vcenter.forget(scene.task())
+    scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    read, read_all = list[str](), scene.cluster.read_all
+
+    def watched(kind: Kind, namespace: str, reader: Callable[[Manifest], Any], **chosen: Any) -> Sequence[Any]:
+        def one(found: Manifest) -> Any:
+            read.append(found.name)
+            return reader(found)
+
+        return read_all(kind, namespace, one, **chosen)
+
+    monkeypatch.setattr(scene.cluster, "read_all", watched)
+    scene.round()
+    assert len(scene.records()) == 2
+    assert read == [record_name(RESTORE.uid, NAMESPACE, "web-1", 1)]
+
+
+def test_a_restore_whose_label_is_anothers_as_well_is_told_its_own(scene: Scene) -> None:
+    """A label holds 63 characters of a UID; the record holds all."""
+    one, other = (ForRestore(uid=f"{'u' * 63}{end}", name=end) for end in "ab")
+    scene.round(restore=one)
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    assert scene.round(restore=one).state is State.FAILED
+    scene.vcenter.forget(scene.task())
+    assert scene.round(restore=other).state is State.REGISTERING
 
 
 def test_an_update_of_the_record_that_fails_repeats_nothing(scene: Scene) -> None:
