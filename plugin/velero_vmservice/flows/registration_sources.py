@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core import vcenter_registration
 from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
@@ -38,11 +39,15 @@ class RegistrationSources:
     ) -> list[Answer]:
         """Return what each source says, or why it could not be asked; nobody is asked about nobody.
 
-        `look` is what this round has seen already, as for one source. After `until` no other source is begun with.
+        `look` is what this round has seen already, as for one source; a vCenter that is left alone is noted there, so
+        that nobody else waits for it either. After `until` no other source is begun with.
         """
         if not machines:
             return []
-        return [
+        told = [
             self._turns.ask(one.name, namespace, partial(one.observe, namespace, machines, look), until=until)
             for one in self._sources
         ]
+        if look is not None and look.vsphere is None and look.vsphere_problem is None:
+            look.vsphere_problem = self._turns.away(vcenter_registration.NAME)
+        return told

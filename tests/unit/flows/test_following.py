@@ -231,6 +231,9 @@ def test_a_vcenter_that_hangs_as_a_source_is_not_asked_for_a_task_in_the_same_ro
     assert "the others took too long" in scene.later()  # who follows is passed over
     assert "trigger cannot be asked: vCenter did not answer in time" in scene.later()  # and has its turn now
     assert len(looks) == 2
+    for _ in range(2):  # in which the source is left alone
+        assert "trigger cannot be asked: vCenter did not answer in time" in scene.round().description
+    assert len(looks) == 2
     assert scene.vcenter.calls.counts["task"] == 0
 
 

@@ -9,6 +9,7 @@ from velero_vmservice.adapters.memory_cluster import MemoryCluster
 from velero_vmservice.adapters.memory_registration import MemoryRegistration
 from velero_vmservice.core.combine import combine
 from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.look import Look
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
 from velero_vmservice.flows.registration_sources import RegistrationSources
@@ -113,6 +114,31 @@ def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up() -
     clock.advance(30)
     assert round_()["engine"] == "timed out"
     assert slow.calls.counts["observe"] == 2
+
+
+def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_over_is_not() -> None:
+    clock = SettableClock()
+    slow, vcenter = MemoryRegistration("engine"), MemoryRegistration("vcenter")
+    sources = RegistrationSources([slow, vcenter], clock=clock)
+
+    def hang(_: str) -> None:
+        clock.advance(6)
+        raise Unavailable("timed out", hint="see its log")
+
+    def noted() -> str:
+        look = Look()
+        sources.answers("shop", WEB, look, until=clock.monotonic() + 4)
+        return repr(look.vsphere_problem)
+
+    slow.calls.before("observe", lambda _: clock.advance(6))
+    assert noted() == "None"
+    assert not vcenter.calls.made  # there was no time for it
+    slow.calls.heal()
+    vcenter.calls.before("observe", hang)
+    assert noted() == noted() == "Unavailable('timed out')"
+    vcenter.calls.heal()
+    clock.advance(30)
+    assert noted() == "None"
 
 
 def test_who_is_slow_and_answers_holds_another_up_for_one_round_only() -> None:
