@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +57,8 @@ class Attempt:
     """`succeeded`, `failed`, or '' while that is open."""
     message: str = ""
     """Of a failed attempt, in vCenter's words."""
+    ended_at: datetime | None = None
+    """When its outcome was written; None while that is open, and in records that were made before this was kept."""
     revision: str = ""
     """The record's `metadata.resourceVersion` when it was read: who goes on with it or gives it up names it."""
 
@@ -102,9 +104,14 @@ def labels(restore_uid: str) -> dict[str, str]:
     return {RECORD_LABEL: RECORD, RESTORE_LABEL: restore_uid[:LABEL_LENGTH]}
 
 
-def changed(*, task: str = "", outcome: str = "", message: str = "") -> dict[str, Any]:
+def changed(attempt: Attempt) -> dict[str, Any]:
     """Return the merge patch that adds to a record what became of the call."""
-    told = {"task": task, "outcome": outcome, "message": message}
+    told = {
+        "task": attempt.task,
+        "outcome": attempt.outcome,
+        "message": attempt.message,
+        "endedAt": attempt.ended_at.isoformat() if attempt.ended_at else "",
+    }
     return {"data": {key: value for key, value in told.items() if value}}
 
 
@@ -113,9 +120,10 @@ def claimed(attempt: Attempt, at: datetime) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": attempt.revision}, "data": {"claimedAt": at.isoformat()}}
 
 
-def given_up(attempt: Attempt, message: str) -> dict[str, Any]:
+def given_up(attempt: Attempt, message: str, at: datetime) -> dict[str, Any]:
     """Return the merge patch after which the holder of a record does not call any more."""
-    return {"metadata": {"resourceVersion": attempt.revision}, **changed(outcome=FAILED, message=message)}
+    ended = replace(attempt, outcome=FAILED, message=message, ended_at=at)
+    return {"metadata": {"resourceVersion": attempt.revision}, **changed(ended)}
 
 
 def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
@@ -143,11 +151,12 @@ def read_attempt(found: Manifest) -> Attempt | None:
             task=str(data.get("task", "")),
             outcome=str(data.get("outcome", "")),
             message=str(data.get("message", "")),
+            ended_at=datetime.fromisoformat(data["endedAt"]) if data.get("endedAt") else None,
             revision=str(found.metadata.get("resourceVersion", "")),
         )
     except (KeyError, ValueError, TypeError, ValidationError):
         return None
-    zoned = attempt.recorded_at.tzinfo is not None and attempt.begun_at.tzinfo is not None
+    zoned = all(at.tzinfo is not None for at in (attempt.recorded_at, attempt.begun_at, attempt.ended_at) if at)
     sound = zoned and attempt.outcome in ("", SUCCEEDED, FAILED)
     ours = attempt.name == found.name and labels(attempt.restore_uid).items() <= found.labels.items()
     return attempt if sound and ours else None

@@ -68,12 +68,14 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
     best = max(said, key=_weight)
     agreeing = [one for one in said if one.state is best.state]
     notes = [note for one in said for note in one.notes]
+    since, first_seen = min(((one.since, one.first_seen) for one in agreeing if one.since), default=(None, False))
     return replace(
         best,
         reason=_reason(best, agreeing),
         source=", ".join(sorted(one.source for one in agreeing)),
         can_wait=all(one.can_wait for one in agreeing),
-        since=min((one.since for one in agreeing if one.since), default=None),
+        since=since,
+        first_seen=first_seen,
         notes=tuple(dict.fromkeys((*notes, *_others(said, best), *away))),
     )
 

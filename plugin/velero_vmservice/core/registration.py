@@ -83,6 +83,8 @@ class Registration:
     """Whether waiting can help; if not, a person has to act."""
     since: datetime | None = None
     """When the source saw the state begin, if it can tell."""
+    first_seen: bool = False
+    """Whether `since` is only when this process first saw it so: it may have begun before."""
     source: str = ""
     """Name of the source: `kubernetes`, `vcenter`, `engine`."""
     notes: tuple[str, ...] = ()

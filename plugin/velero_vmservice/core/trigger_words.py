@@ -119,17 +119,18 @@ def unread(problem: str) -> str:
     return f"whether RegisterVM was called for it by command is not known: {problem}"
 
 
-def succeeded(attempt: Attempt, message: str, *, notes: tuple[str, ...] = ()) -> Registration:
+def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
     """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
     words = f"RegisterVM ({_attempt(attempt)}) succeeded"
-    if message:
-        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {shown(message)}"
+    if attempt.message:
+        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {shown(attempt.message)}"
     return _said(name=attempt.vm, state=State.REGISTERED, reason=words, notes=notes, certain=False)
 
 
-def failed(attempt: Attempt, message: str) -> Registration:
-    """Say that an attempt failed, why, and that another is a person's decision."""
-    told = vcenter_registration.failed(attempt.vm, f"RegisterVM ({_attempt(attempt)})", message)
+def failed(attempt: Attempt) -> Registration:
+    """Say that an attempt failed, when, why, and that another is a person's decision."""
+    what = f"RegisterVM ({_attempt(attempt)})"
+    told = vcenter_registration.failed(attempt.vm, what, attempt.message, since=attempt.ended_at)
     reason = told.reason if told.can_wait else f"{told.reason}. {_another()}"
     return _said(
         name=attempt.vm,
@@ -137,6 +138,7 @@ def failed(attempt: Attempt, message: str) -> Registration:
         reason=reason,
         code=told.code,
         can_wait=told.can_wait,
+        since=told.since,
         certain=told.certain,
     )
 

@@ -132,7 +132,7 @@ def _standing(
     wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None
 ) -> Registration:
     """Tell of a machine that nothing has begun to register, or that was never lost."""
-    said = partial(_said, name=wanted.name, since=machine.seen.since)
+    said = partial(_said, name=wanted.name, since=machine.seen.since, first_seen=machine.seen.since is not None)
     if machine.restoring:
         words = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): registration waits for it"
         return said(state=State.RESTORED, reason=words, notes=tuple(_long(machine)))

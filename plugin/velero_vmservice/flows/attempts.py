@@ -53,11 +53,10 @@ class Attempts:
             return False
         return True
 
-    def tell(self, attempt: Attempt, *, task: str = "", outcome: str = "", message: str = "") -> None:
+    def tell(self, attempt: Attempt) -> None:
         """Add what became of the call; a record that somebody has deleted is not made again."""
-        change = changed(task=task, outcome=outcome, message=message)
         try:
-            self._cluster.patch(attempt.ref(self._namespace), change, version="v1")
+            self._cluster.patch(attempt.ref(self._namespace), changed(attempt), version="v1")
         except NotFound:
             return
 
@@ -72,16 +71,16 @@ class Attempts:
             return False
         return True
 
-    def give_up(self, attempt: Attempt, message: str) -> bool:
+    def give_up(self, attempt: Attempt, message: str, now: datetime) -> bool:
         """Make an attempt final, so that its holder never calls; False if somebody has gone on with it instead."""
         if attempt.over:
             return True
         ref = attempt.ref(self._namespace)
         try:
-            self._cluster.patch(ref, given_up(attempt, message), version="v1")
+            self._cluster.patch(ref, given_up(attempt, message, now), version="v1")
         except Conflict:
-            now = read_attempt(self._cluster.get(ref))
-            return now is not None and now.over
+            found = read_attempt(self._cluster.get(ref))
+            return found is not None and found.over
         except NotFound:
             return True
         return True

@@ -118,7 +118,7 @@ class Following:
     def follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
         """Tell where an attempt stands; `look` is what this round has seen in vCenter."""
         if attempt.over:
-            return self._told(attempt, attempt.outcome, attempt.message, look)
+            return self._told(attempt, look)
         if self._register is None:
             return trigger_words.unseen(attempt, self._clock.now())
         if look is not None:
@@ -132,7 +132,7 @@ class Following:
             found = self._register.latest(attempt.moid, attempt.recorded_at)
             task = found.id if found is not None else ""
         if task and not attempt.task:
-            self._remember(attempt, task=task)
+            self._remember(replace(attempt, task=task))
         if found is not None and found.over:
             outcome = SUCCEEDED if found.state is TaskState.SUCCEEDED else FAILED
             return self.over(replace(attempt, task=task), outcome, found.message)
@@ -147,17 +147,19 @@ class Following:
         """Take over the task that a call has answered with."""
         with self._lock:
             self._tasks[attempt.name] = task
-        self._remember(attempt, task=task)
+        self._remember(replace(attempt, task=task))
 
     def over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
         """Record the end of an attempt; should that fail, the next round comes to the same end."""
-        self._remember(attempt, outcome=outcome, message=trigger_words.kept(message))
-        return self._told(attempt, outcome, message)
+        kept = trigger_words.kept(message)
+        ended = replace(attempt, outcome=outcome, message=kept, ended_at=self._clock.now())
+        self._remember(ended)
+        return self._told(ended)
 
-    def _told(self, attempt: Attempt, outcome: str, message: str, look: Look | None = None) -> Registration:
-        if outcome == FAILED:
-            return trigger_words.failed(attempt, message)
-        return trigger_words.succeeded(attempt, message, notes=self._networks(attempt, look))
+    def _told(self, attempt: Attempt, look: Look | None = None) -> Registration:
+        if attempt.outcome == FAILED:
+            return trigger_words.failed(attempt)
+        return trigger_words.succeeded(attempt, notes=self._networks(attempt, look))
 
     def _networks(self, attempt: Attempt, look: Look | None) -> tuple[str, ...]:
         """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round.
@@ -175,8 +177,8 @@ class Following:
             return ()
         return network_override.unmoved(attempt.network, network_override.interfaces(machine))
 
-    def _remember(self, attempt: Attempt, *, task: str = "", outcome: str = "", message: str = "") -> None:
+    def _remember(self, attempt: Attempt) -> None:
         try:
-            self._attempts.tell(attempt, task=task, outcome=outcome, message=message)
+            self._attempts.tell(attempt)
         except VmServiceError as error:
             log.warning("RegisterVM attempt not updated", record=attempt.name, cause=error.message)

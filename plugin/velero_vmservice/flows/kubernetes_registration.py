@@ -85,5 +85,5 @@ class KubernetesRegistration:
         if seen is None or seen[0] is not found.state:
             seen = begun[found.state]
         self._first_seen[key] = seen
-        dated = found if found.since else replace(found, since=seen[1])
+        dated = found if found.since else replace(found, since=seen[1], first_seen=True)
         return kubernetes_registration.overlong(dated, self._clock.now())

@@ -32,6 +32,10 @@ _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
 """For these RegisterVM is called; whatever anybody registers, has registered or failed to is left alone."""
 
 
+_BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
+"""What RegisterVM makes of a machine that it is called for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeCall:
     """Where a machine stands before a person has RegisterVM called for it."""
@@ -195,12 +199,19 @@ def _with_problem(told: Registration, recorded: Recorded) -> Registration:
 
 
 def _called_anew(told: Registration, ours: Registration) -> bool:
-    """Say whether RegisterVM is at work though our own call has failed: a person has put it right and called."""
-    return (
-        ours.state is State.FAILED
-        and told.state is State.REGISTERING
-        and vcenter_registration.NAME in told.source.split(", ")
-    )
+    """Say whether somebody registers it, or has, since our own call failed: a person has put it right and called.
+
+    vCenter's newest task is the last word. Of a VirtualMachine or its disks only what was made later tells: what our
+    own call has left behind may have looked unfinished ever since.
+    """
+    if ours.state is not State.FAILED:
+        return False
+    sources = told.source.split(", ")
+    if told.state is State.REGISTERING and vcenter_registration.NAME in sources:
+        return True
+    if told.state not in _BEGUN or kubernetes_registration.NAME not in sources or told.first_seen:
+        return False
+    return ours.since is not None and told.since is not None and told.since > ours.since
 
 
 def _overruled(vcenter: Answer, name: str, called: State) -> Answer:

@@ -178,7 +178,7 @@ class Trigger:
             network=network_override.planned(machine.record.interfaces, self._policy.subnet_mappings),
             task_before=machine.task.id if machine.task is not None else "",
         )
-        if last is not None and not self._attempts.give_up(last, _GIVEN_UP):
+        if last is not None and not self._attempts.give_up(last, _GIVEN_UP, self._clock.now()):
             raise InvalidItem(
                 f"RegisterVM is not called again for {namespace}/{wanted.name}: attempt {last.number} was gone on with"
                 " just now",

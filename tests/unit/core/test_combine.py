@@ -168,6 +168,14 @@ CASES = [
         source="kubernetes, vcenter",
         more={"since": NOON, "can_wait": False},
     ),
+    Case(
+        "whether the earlier of two times is only that of a first look",
+        says(K, State.REGISTERED, since=LATER),
+        says(V, State.REGISTERED, since=NOON, first_seen=True, certain=False),
+        State.REGISTERED,
+        source="kubernetes, vcenter",
+        more={"since": NOON, "first_seen": True},
+    ),
 ]
 
 
@@ -217,6 +225,7 @@ REGISTRATIONS = st.builds(
     can_wait=st.booleans(),
     certain=st.booleans(),
     since=st.sampled_from([None, NOON, LATER]),
+    first_seen=st.booleans(),
     notes=st.lists(WORDS, max_size=2).map(tuple),
 )
 FOUND = st.none() | st.dictionaries(st.sampled_from(["web-1", "web-2"]), REGISTRATIONS)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, condition, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, asked, condition, registration, restore, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import World
 from velero_vmservice.core.attempt import RECORD_LABEL
 from velero_vmservice.core.errors import NotSent, Unavailable
-from velero_vmservice.core.manifest import CONFIG_MAP
+from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.vsphere_machine import TaskState
 
@@ -240,6 +240,72 @@ def test_a_machine_that_a_person_registers_after_a_failure_goes_on(world: World)
     assert calls(world) == ["vm-1", "vm-1"]
     world.vsphere.vcenter.set_task(by_hand, TaskState.SUCCEEDED)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+
+
+def failed(world: World, operation: str) -> None:
+    """Have a call fail; the round after it tells."""
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    assert "blocked" in one(world, operation).description
+
+
+def call_by_hand(world: World) -> None:
+    """Have a person put it right and call in the vSphere Client, to a good end."""
+    world.clock.advance(1)
+    world.vsphere.vcenter.set_task(world.vsphere.vcenter.call(NAMESPACE, "vm-1", ()), TaskState.SUCCEEDED)
+
+
+def there(uid: str = "new", **more: Any) -> dict[str, Any]:
+    """Build the VirtualMachine that RegisterVM has made."""
+    return vm("web-1", labels=WEB, uid=uid, status={"uniqueID": "vm-1"}, **more)
+
+
+def test_what_comes_of_a_call_by_hand_is_followed_though_only_kubernetes_shows_it(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    failed(world, operation)
+    call_by_hand(world)
+    world.cluster.seed(there(claims=["disk"]), registration("disk"))
+    assert one(world, operation).description.startswith("waiting: web-1: waits for PVC disk (its disk is being regist")
+    world.cluster.remove(ObjectRef(CNS_REGISTER_VOLUME, NAMESPACE, "register-disk"))
+    world.cluster.seed(there(created=False))
+    for _ in range(2):
+        told = one(world, operation).description
+        assert told.startswith("waiting: web-1: registered")
+        assert "VM Operator has not reconciled it yet" in told
+        world.restart()
+    world.cluster.seed(there())
+    assert world.finish([operation])[operation].error == ""
+
+
+@pytest.mark.parametrize("uid", ["new", "uid-of-web-1"], ids=["made by it", "of before the restore"])
+def test_what_a_failed_call_has_left_behind_is_no_call_by_hand(world: World, uid: str) -> None:
+    """However often the process begins anew, and sees it for the first time."""
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.cluster.seed(there(uid, created=False))
+    failed(world, operation)
+    for _ in range(3):
+        world.clock.advance(HOUR)
+        world.restart()
+        assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+
+
+def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_machine_is_ready(world: World) -> None:
+    """As records of earlier versions do not."""
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    failed(world, operation)
+    (record,) = [one for one in world.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+    ref = ObjectRef(CONFIG_MAP, "velero", record.name)
+    world.cluster.patch(ref, {"data": {"endedAt": None}}, version="v1")
+    world.restart()
+    world.cluster.seed(there(created=False))
+    assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+    call_by_hand(world)
+    world.cluster.seed(there())
     assert world.finish([operation])[operation].error == ""
 
 
