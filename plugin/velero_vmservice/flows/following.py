@@ -73,7 +73,7 @@ class Following:
                 return Recorded(problem=self._without[restore_uid])
         problem = ""
         try:
-            found = self._attempts.newest(restore_uid)
+            found = self.newest(restore_uid)
         except VmServiceError as error:
             log.info("RegisterVM attempts not read", cause=error.message)
             problem = str(error)
@@ -82,16 +82,32 @@ class Following:
                 if not found and isinstance(error, Forbidden):
                     self._without[restore_uid] = problem
         else:
-            self._keep(restore_uid, found)
-        return Recorded(attempts=tuple(one for (where, _), one in found.items() if where == namespace), problem=problem)
+            if not found:
+                with self._lock:
+                    self._without[restore_uid] = ""
+        return Recorded(attempts=_of(found, namespace), problem=problem)
 
-    def _keep(self, restore_uid: str, found: Mapping[tuple[str, str], Attempt]) -> None:
+    def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
+        """Read the newest attempt for each machine of a restore, by namespace and name; one LIST, and it is remembered.
+
+        Raises what the cluster raises.
+        """
+        found = self._attempts.newest(restore_uid)
         with self._lock:
             if found:
                 self._last[restore_uid] = found
             else:
                 self._last.pop(restore_uid, None)
-                self._without[restore_uid] = ""
+        return found
+
+    def last(self, restore_uid: str, namespace: str) -> tuple[Attempt, ...]:
+        """Return the attempts for machines of a namespace that were read last; asks nobody."""
+        with self._lock:
+            return _of(self._last.get(restore_uid, {}), namespace)
+
+    def ended(self, attempts: Collection[Attempt], look: Look) -> dict[str, Registration]:
+        """Return how those ended that are over, by machine; asks nobody but for what `look` lacks."""
+        return {one.vm: self._told(one, look) for one in attempts if one.over}
 
     def advance(
         self,
@@ -182,3 +198,7 @@ class Following:
             self._attempts.tell(attempt)
         except VmServiceError as error:
             log.warning("RegisterVM attempt not updated", record=attempt.name, cause=error.message)
+
+
+def _of(found: Mapping[tuple[str, str], Attempt], namespace: str) -> tuple[Attempt, ...]:
+    return tuple(one for (where, _), one in found.items() if where == namespace)

@@ -103,9 +103,8 @@ class Registering:
         may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
         advance = partial(self.trigger.advance, restore, namespace, machines, look, may_call=may_call, until=until)
         called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
-        if not (called.found or called.problem):
-            return told
-        return told | {name: _with_call(name, told[name], answers, called) for name in called.found or told}
+        ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
+        return told | _with_calls(told, answers, called, ended)
 
     def look(
         self, namespace: str, machines: Collection[Wanted], *, restore_uid: str = ""
@@ -136,8 +135,9 @@ class Registering:
             return told
         advance = partial(self._following.advance, here, look, until=until)
         called = self._turns.ask(trigger_words.NAME, here[0].namespace, advance, until=until)
-        names = called.found or {one.vm for one in here}
-        return told | {name: _with_problem(_with_call(name, told[name], answers, called), recorded) for name in names}
+        ended = self._following.ended(here, look) if called.problem else {}
+        found = _with_calls({one.vm: told[one.vm] for one in here}, answers, called, ended)
+        return told | {name: _with_problem(one, recorded) for name, one in found.items()}
 
     def before_call(self, namespace: str, machines: Collection[Wanted]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these machines; by name."""
@@ -180,15 +180,26 @@ def _may_be_called_for(name: str, answers: Iterable[Answer]) -> bool:
     return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
 
 
-def _with_call(name: str, told: Registration, answers: Collection[Answer], called: Answer) -> Registration:
-    """Return what all say, our own call included."""
-    if called.found is None:
-        return combine([name], [*answers, called])[name]
-    ours = called.found[name]
+def _with_calls(
+    told: Mapping[str, Registration], answers: Collection[Answer], called: Answer, ended: Mapping[str, Registration]
+) -> dict[str, Registration]:
+    """Return what all say of these machines, our own calls included.
+
+    Where these cannot be followed now that is a note, and what is `ended` is known all the same.
+    """
+    found = called.found
+    if found is None:
+        answers = [*answers, called]
+        told, found = combine(told, answers), ended
+    return {name: _with_call(name, one, answers, found[name]) if name in found else one for name, one in told.items()}
+
+
+def _with_call(name: str, told: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
+    """Return what all say of a machine, our own call included."""
     if told.state is State.READY or _called_anew(told, ours):
         return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
     heard = [_overruled(one, name, ours.state) if one.source == vcenter_registration.NAME else one for one in answers]
-    return combine([name], [*heard, called])[name]
+    return combine([name], [*heard, Answer(source=trigger_words.NAME, found={name: ours})])[name]
 
 
 def _with_problem(told: Registration, recorded: Recorded) -> Registration:

@@ -105,7 +105,8 @@ class Trigger:
         """
         if not self.enabled or not machines:
             return {}
-        known = self._attempts.latest(restore.uid, namespace)
+        newest = self._following.newest(restore.uid)
+        known = {name: one for (where, name), one in newest.items() if where == namespace}
         there = [known[one.name] for one in machines if one.name in known]
         told = self._following.advance(there, look, until=until, follow=self._follow)
         if len(told) < len(there):

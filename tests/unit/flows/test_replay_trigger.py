@@ -11,7 +11,7 @@ from tests.unit.builders import NAMESPACE, asked, condition, registration, resto
 from tests.unit.vsphere import restored
 from tests.unit.world import World
 from velero_vmservice.core.attempt import RECORD_LABEL
-from velero_vmservice.core.errors import NotSent, Unavailable
+from velero_vmservice.core.errors import Forbidden, NotSent, Unavailable
 from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.vsphere_machine import TaskState
@@ -307,6 +307,45 @@ def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_
     call_by_hand(world)
     world.cluster.seed(there())
     assert world.finish([operation])[operation].error == ""
+
+
+@pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=["denied", "away"])
+def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_nobody_is_called(
+    world: World, error: Forbidden | Unavailable
+) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    failed(world, operation)
+    first = one(world, operation).description
+    world.cluster.calls.fail("list", error, on="ConfigMap velero")
+    told = {one(world, operation).description for _ in range(5)}
+    assert told == {f"{first} | mind: trigger cannot be asked: {error}"}
+    world.cluster.calls.heal()
+    assert one(world, operation).description == first
+    assert calls(world) == ["vm-1"]
+
+
+@pytest.mark.parametrize("mode", ["trigger", "observe"])
+def test_a_vcenter_that_is_away_hides_no_failure_of_another_machine(mode: str) -> None:
+    world = World(mode="trigger")
+    machines = [vm(f"web-{n}", labels=WEB) for n in (1, 2)]
+    items = world.back_up(*machines, FRONT)
+    world.lose(*machines, FRONT)
+    (operation,) = world.replay_all(items)
+    for n in (1, 2):
+        world.vsphere.vcenter.restore(NAMESPACE, restored(f"vm-{n}", f"web-{n}"))
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    one(world, operation)
+    world.settings = world.settings.model_copy(
+        update={"registration": world.settings.registration.model_copy(update={"mode": mode})}
+    )
+    world.restart()
+    assert "blocked: web-1: failed" in one(world, operation).description
+    world.vsphere.vcenter.calls.fail("task", Unavailable("vCenter is away"))
+    told = one(world, operation).description
+    assert "blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed" in told
+    assert "trigger cannot be asked: vCenter is away" in told
 
 
 def test_a_task_that_fails_over_a_paused_machine_is_followed(world: World) -> None:
