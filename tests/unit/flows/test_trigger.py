@@ -737,6 +737,19 @@ def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
     assert scene.calls == 4
 
 
+def test_nobody_is_called_for_while_there_is_no_time_to_follow_those_that_were(scene: Scene) -> None:
+    many = [Wanted(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(3)]
+    for n in range(3):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    scene.trigger.advance(RESTORE, NAMESPACE, many[:2])
+    scene.vcenter.calls.before("task", lambda _: scene.clock.advance(5))
+    told = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
+    assert (list(told), scene.calls) == (["db-0"], 2)
+    scene.vcenter.calls.heal()
+    told = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
+    assert (list(told), scene.calls) == (["db-0", "db-1", "db-2"], 3)
+
+
 def test_a_machine_that_is_not_there_yet_is_waited_for(scene: Scene) -> None:
     scene.vcenter.restore(NAMESPACE, replace(machine(), moid=MOID, restoring=True))
     running = scene.round()
