@@ -120,10 +120,10 @@ def test_every_state_of_the_model_can_be_said_and_no_two_are_one() -> None:
     assert said == set(State)
 
 
-def test_only_what_is_final_cannot_be_waited_out() -> None:
+def test_only_what_needs_somebody_cannot_be_waited_out() -> None:
     final = {state for state in pb.State.values() if not answered(pb.Registration(name="db-0", state=state)).can_wait}
 
-    assert final == {pb.STATE_FAILED, pb.STATE_NOT_RESTORABLE}
+    assert final == {pb.STATE_SNAPSHOT_REVERT, pb.STATE_FAILED, pb.STATE_NOT_RESTORABLE}
 
 
 def test_the_engine_is_asked_by_name_and_uuids_in_the_namespace(engine: ReferenceEngine, target: str) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
 from velero_vmservice.adapters.foreign_text import one_line
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration import NEEDS_SOMEBODY, Registration, State
 from velero_vmservice.core.registration_errors import explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
@@ -67,7 +67,6 @@ _STATES: Final[Mapping[int, State]] = {
     pb.STATE_FAILED: State.FAILED,
     pb.STATE_NOT_RESTORABLE: State.NOT_RESTORABLE,
 }
-_FINAL: Final = frozenset({State.FAILED, State.NOT_RESTORABLE})
 
 _log = structlog.get_logger()
 
@@ -173,7 +172,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
         reason=_reason(answer, state),
         percent=percent,
         code=one_line(answer.error_code, _LONGEST_WORD),
-        can_wait=state not in _FINAL,
+        can_wait=state not in NEEDS_SOMEBODY,
         since=since,
         source=NAME,
         notes=tuple(_complaints(answer, percent, since)),

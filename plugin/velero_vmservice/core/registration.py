@@ -39,6 +39,9 @@ class State(StrEnum):
     """No ExtraConfig record, an API version that is too old, or a guest cluster's node."""
 
 
+NEEDS_SOMEBODY: Final = frozenset({State.SNAPSHOT_REVERT, State.FAILED, State.NOT_RESTORABLE})
+"""Waiting helps none of these, whichever source sees them; of the other states the source knows whether it does."""
+
 NODE: Final = "a guest cluster's node, which VM Operator does not record: RegisterVM cannot bring it back"
 
 

@@ -88,6 +88,7 @@ CASES = [
         State.SNAPSHOT_REVERT,
         "afterwards nothing registers it by itself: call RegisterVM",
         (vm("web-1", meta=annotated("snapshot-revert-in-progress")),),
+        can_wait=False,
     ),
     Case(
         "restored in place, VM Operator has noticed",

@@ -50,7 +50,7 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     STATE_PAUSED: _State.ValueType  # 6
     """An annotation or label keeps VM Operator away from it; the message says which, and whose."""
     STATE_SNAPSHOT_REVERT: _State.ValueType  # 7
-    """It is being reverted to a snapshot; nothing registers it by itself afterwards."""
+    """It is being reverted to a snapshot, and nothing registers it by itself afterwards: somebody has to act."""
     STATE_FAILED: _State.ValueType  # 8
     """Registration has failed for good: nothing more happens until somebody acts. Code or message say why."""
     STATE_NOT_RESTORABLE: _State.ValueType  # 9
@@ -78,7 +78,7 @@ STATE_READY: State.ValueType  # 5
 STATE_PAUSED: State.ValueType  # 6
 """An annotation or label keeps VM Operator away from it; the message says which, and whose."""
 STATE_SNAPSHOT_REVERT: State.ValueType  # 7
-"""It is being reverted to a snapshot; nothing registers it by itself afterwards."""
+"""It is being reverted to a snapshot, and nothing registers it by itself afterwards: somebody has to act."""
 STATE_FAILED: State.ValueType  # 8
 """Registration has failed for good: nothing more happens until somebody acts. Code or message say why."""
 STATE_NOT_RESTORABLE: State.ValueType  # 9
