@@ -74,8 +74,9 @@ def test_everything_an_engine_says_of_a_machine_is_told(engine: ReferenceEngine,
         "db-0": Registration(
             name="db-0",
             state=State.REGISTERING,
-            reason="Register volumes: waits for CNS",
+            reason="waits for CNS",
             percent=80,
+            stage="Register volumes",
             since=began,
             source="engine",
         )
@@ -112,6 +113,21 @@ def test_a_code_of_register_vm_is_explained_where_the_engine_says_nothing_else(e
     found = answered(pb.Registration(name="db-0", state=pb.STATE_NOT_RESTORABLE, error_code=entry.code))
 
     assert found.reason == str(entry)
+
+
+@pytest.mark.parametrize(
+    ("percent", "stage", "shown"),
+    [
+        (50, "Copying disks", "registering (50 %, Copying disks): 2 of 4"),
+        (None, "Copying disks", "registering (Copying disks): 2 of 4"),
+        (50, "", "registering (50 %, restore additional resources): 2 of 4"),
+        (None, "", "registering: 2 of 4"),
+    ],
+)
+def test_the_stage_that_an_engine_tells_is_shown_and_no_other(percent: int | None, stage: str, shown: str) -> None:
+    told = pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent, stage=stage, message="2 of 4")
+
+    assert str(answered(told)) == shown
 
 
 def test_every_state_of_the_model_can_be_said_and_no_two_are_one() -> None:
@@ -187,7 +203,7 @@ def test_the_longest_answer_that_the_api_allows_is_read(engine: ReferenceEngine,
 
     found = source(target).observe("shop", [Wanted(name=name) for name in names])
 
-    assert {len(one.reason) for one in found.values()} == {602}
+    assert {len(one.stage) + len(one.reason) for one in found.values()} == {600}
 
 
 def test_a_machine_that_the_engine_leaves_out_is_unknown() -> None:
@@ -291,4 +307,4 @@ def test_codes_and_stages_are_bounded_as_well() -> None:
 
     assert len(found.code) == 100
     assert "\n" not in found.code
-    assert found.reason == f"{'s' * 99}…: {found.code}: m"
+    assert (found.stage, found.reason) == (f"{'s' * 99}…", f"{found.code}: m")

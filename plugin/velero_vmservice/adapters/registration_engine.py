@@ -171,6 +171,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
         state=state,
         reason=_reason(answer, state),
         percent=percent,
+        stage=one_line(answer.stage, _LONGEST_WORD),
         code=one_line(answer.error_code, _LONGEST_WORD),
         can_wait=state not in NEEDS_SOMEBODY,
         since=since,
@@ -180,8 +181,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
 
 
 def _reason(answer: pb.Registration, state: State) -> str:
-    words = (one_line(answer.stage, _LONGEST_WORD), _own_code(answer), one_line(answer.message, _LONGEST_MESSAGE))
-    said = ": ".join(filter(None, words))
+    said = ": ".join(filter(None, (_own_code(answer), one_line(answer.message, _LONGEST_MESSAGE))))
     if state is not State.UNKNOWN:
         entry = explain(one_line(answer.error_code, _LONGEST_WORD))
         return "; ".join(filter(None, (said, str(entry)))) if entry.known else said

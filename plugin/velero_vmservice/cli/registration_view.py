@@ -13,7 +13,6 @@ from rich.text import Text
 
 from velero_vmservice.core.advice import topic
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.register_vm import progress_words, stage
 from velero_vmservice.core.registration import State
 from velero_vmservice.report.unseen import spelled_out
 
@@ -63,7 +62,7 @@ def document(found: Status) -> dict[str, Any]:
                 "name": one.name,
                 "state": str(one.state),
                 "percent": one.percent,
-                "stage": stage(one.percent),
+                "stage": one.doing,
                 "since": _time(one.since) if one.since else None,
                 "source": one.source,
                 "reason": one.reason,
@@ -105,7 +104,7 @@ def rows(found: Status, *, aligned: bool = True) -> Iterator[str]:
 
 def _cells(namespace: str, one: Registration) -> tuple[str, ...]:
     since = _time(one.since) if one.since else ""
-    return f"{namespace}/{one.name}", str(one.state), progress_words(one.percent), since, one.source, one.reason
+    return f"{namespace}/{one.name}", str(one.state), one.progress, since, one.source, one.reason
 
 
 def below(found: Status) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core.register_vm import VOLUMES, stage
+from velero_vmservice.core.register_vm import VOLUMES
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import ErrorEntry, explain, shown
 from velero_vmservice.core.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Check, Topic
@@ -43,7 +43,7 @@ def topic(found: Registration) -> str:
     match found.state:
         case State.RESTORED:
             return Topic.NOT_TRIGGERED
-        case State.REGISTERING if stage(found.percent) == VOLUMES:
+        case State.REGISTERING if found.doing.lower() == VOLUMES:
             return Topic.STUCK
         case State.PAUSED:
             return Topic.POWER_ON

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.readiness import gate, remarks
-from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, WHILE_VOLUMES, Course
+from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, VOLUMES, WHILE_VOLUMES, Course
 from velero_vmservice.core.registration import NEEDS_SOMEBODY, NODE, Registration, State
 from velero_vmservice.core.restore_type import RestoreType, restore_type
 
@@ -61,6 +61,7 @@ def _registration(observed: Observation, wanted: Wanted, loose: list[str]) -> Re
         name=wanted.name,
         state=state,
         reason=_CAME_BACK[kind] if state is State.READY else found.reason,
+        stage=VOLUMES if state is State.REGISTERING else "",
         can_wait=state not in NEEDS_SOMEBODY,
         since=_since(machine, wanted, state, observed),
         source=NAME,

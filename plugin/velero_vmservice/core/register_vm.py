@@ -40,12 +40,10 @@ def stage(percent: int | None) -> str:
     return reached[-1] if reached else ""
 
 
-def progress_words(percent: int | None) -> str:
-    """Say how far a task is: `80 %, register volumes`; '' if no percentage is known."""
-    if percent is None:
-        return ""
-    bounded = max(0, min(percent, 100))  # whoever reports it may report nonsense
-    return f"{bounded} %, {stage(bounded)}" if stage(bounded) else f"{bounded} %"
+def progress_words(percent: int | None, told: str = "") -> str:
+    """Say how far a task is: `80 %, register volumes`; a stage that is told beats the one that follows from it."""
+    bounded = None if percent is None else max(0, min(percent, 100))  # whoever reports it may report nonsense
+    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", told or stage(bounded))))
 
 
 def overlong(what: str, percent: int | None) -> str:

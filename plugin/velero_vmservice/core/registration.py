@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.facts import MachineFacts
-from velero_vmservice.core.register_vm import progress_words
+from velero_vmservice.core.register_vm import progress_words, stage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,6 +80,8 @@ class Registration:
     """In words for `velero restore describe`, remedy included where there is one."""
     percent: int | None = None
     """Of RegisterVM's task, as it reports it (guide 12.3)."""
+    stage: str = ""
+    """What is being done, where the source tells it by name; see `doing`."""
     code: str = ""
     """RegisterVM's error code as it came, or ''."""
     can_wait: bool = True
@@ -96,7 +98,17 @@ class Registration:
     """False where the source concludes what it cannot see, such as vCenter that no VirtualMachine is there; then any
     source that is certain has the word."""
 
+    @property
+    def doing(self) -> str:
+        """What is being done: as it is told, else the last of RegisterVM's stages that its percentage has reached."""
+        return self.stage or stage(self.percent)
+
+    @property
+    def progress(self) -> str:
+        """How far it is, as it is shown: `80 %, register volumes`; '' if that is not known."""
+        return progress_words(self.percent, self.stage)
+
     def __str__(self) -> str:
         """Say all but the notes, as progress and tables show it: `registering (80 %, register volumes): …`."""
-        progress = f" ({words})" if (words := progress_words(self.percent)) else ""
+        progress = f" ({self.progress})" if self.progress else ""
         return f"{self.state}{progress}: {self.reason}" if self.reason else f"{self.state}{progress}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from tests.unit.builders import NAMESPACE, m, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, m, registration, restore, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Corrupt, Unavailable
@@ -139,16 +139,38 @@ def test_the_checks_of_what_machines_stand_at_are_named_once_with_real_names(com
     scene = Scene(command, "engine")
     code = "VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder"
     failed = {"state": State.FAILED, "code": code, "can_wait": False}
+    volumes = {"state": State.REGISTERING, "stage": "Register volumes"}
     for states, asked in (
         ((failed, failed), f"{code} -n shop --vm web-1 (1 more likewise)"),
         (({"state": State.RESTORED}, {"state": State.READY}), "not-triggered -n shop --vm web-1"),
         (({"state": State.READY}, {"state": State.REGISTERING, "percent": 81}), "stuck-at-80 -n shop --vm web-2"),
+        (
+            ({"state": State.REGISTERING, "percent": 81, "stage": "Copying disks"}, {**volumes, "percent": None}),
+            "stuck-at-80 -n shop --vm web-2",
+        ),
         (({"state": State.READY}, {"state": State.PAUSED}), "power-on -n shop --vm web-2"),
     ):
         told = [Registration(name=f"web-{number}", **known) for number, known in enumerate(states, start=1)]
         scene.world.engine.tell(NAMESPACE, *told)
         lines = [line for line in scene.status("nightly").lines if line.startswith("to check: ")]
         assert lines == [f"to check: velero-vmservice registration explain {asked}"]
+
+
+def test_what_kubernetes_alone_sees_being_registered_is_a_stage_with_its_checks(scene: Scene) -> None:
+    machine = vm("web-1", labels=WEB, uid="new", claims=["restored-a1b2c3"])
+    scene.world.cluster.seed(machine, registration("restored-a1b2c3"))
+    ran = scene.status("nightly", "--vm", "web-1")
+    assert ran.lines[0].startswith("shop/web-1  registering  register volumes  ")
+    assert "to check: velero-vmservice registration explain stuck-at-80 -n shop --vm web-1" in ran.lines
+    assert scene.document("nightly", "--vm", "web-1")["machines"][0]["stage"] == "register volumes"
+
+
+def test_a_stage_that_an_engine_tells_is_told_also_to_programs(command: CommandLine) -> None:
+    scene = Scene(command, "engine")
+    copying = Registration(name="web-1", state=State.REGISTERING, percent=50, stage="Copying disks", reason="2 of 4")
+    scene.world.engine.tell(NAMESPACE, copying)
+    (found,) = scene.document("nightly", "--vm", "web-1")["machines"]
+    assert (found["percent"], found["stage"], found["reason"]) == (50, "Copying disks", "2 of 4")
 
 
 def test_a_source_that_is_away_is_one_note_for_all(command: CommandLine) -> None:

@@ -189,8 +189,9 @@ class Registration(_message.Message):
     percent: _builtins.int
     """Of the registration task, 0 to 100, while it runs; absent where the engine cannot tell."""
     stage: _builtins.str
-    """What is being done, in at most 100 characters. RegisterVM's own stages are Client setup (5 %), Retrieve VM
-    properties (10 %), Validate VM (20 %), Restore additional resources (40 %), Register volumes (80 %) and Complete.
+    """What is being done, in at most 100 characters; shown as it comes. Without it the stage that RegisterVM has reached
+    at that percentage is shown: Client setup (5 %), Retrieve VM properties (10 %), Validate VM (20 %), Restore
+    additional resources (40 %), Register volumes (80 %), Complete.
     """
     error_code: _builtins.str
     """RegisterVM's error code as it came, e.g. VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID, or one of the engine's
