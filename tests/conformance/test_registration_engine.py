@@ -12,6 +12,7 @@ import pytest
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.core.registration import Wanted
+from velero_vmservice.core.registration_errors import IN_DESIRED_STATE
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
 
@@ -60,8 +61,10 @@ def _keeps_the_rules(registration: pb.Registration) -> None:
         assert now - timedelta(days=3650) < registration.since.ToDatetime(UTC) < now + timedelta(minutes=1)
     if registration.state in {pb.STATE_FAILED, pb.STATE_NOT_RESTORABLE, pb.STATE_UNSPECIFIED}:
         assert registration.error_code or registration.message, "trouble has a code or a sentence"
-    if registration.state in {pb.STATE_READY, pb.STATE_ABSENT}:
-        assert not registration.error_code, "no trouble, no code"
+    registered = {pb.STATE_REGISTERED, pb.STATE_READY}
+    if registration.state in {*registered, pb.STATE_ABSENT}:
+        expected = {IN_DESIRED_STATE} if registration.state in registered else set()
+        assert registration.error_code in {"", *expected}, "no trouble, no code"
 
 
 def _machines(*names: str) -> list[pb.Machine]:

@@ -115,6 +115,23 @@ def test_a_code_of_register_vm_is_explained_where_the_engine_says_nothing_else(e
     assert found.reason == str(entry)
 
 
+@pytest.mark.parametrize("state", [pb.STATE_ABSENT, pb.STATE_REGISTERED, pb.STATE_READY])
+@pytest.mark.parametrize("code", ["E-17", "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"])
+def test_a_state_without_trouble_that_comes_with_an_error_is_not_believed(state: pb.State, code: str) -> None:
+    found = answered(pb.Registration(name="db-0", state=state, error_code=code, message="no room"))
+
+    assert (found.state, found.code, found.can_wait) == (State.UNKNOWN, code, True)
+    assert found.reason.endswith(f'" with error code {code}, and both cannot be; no room')
+    assert found.reason.startswith('the engine says "')
+
+
+def test_to_be_registered_already_is_an_error_only_of_a_machine_that_is_not_there() -> None:
+    states = [pb.STATE_ABSENT, pb.STATE_REGISTERED, pb.STATE_READY]
+    said = [answered(pb.Registration(name="db-0", state=one, error_code="AlreadyInDesiredState")) for one in states]
+
+    assert [one.state for one in said] == [State.UNKNOWN, State.REGISTERED, State.READY]
+
+
 @pytest.mark.parametrize(
     ("percent", "stage", "shown"),
     [

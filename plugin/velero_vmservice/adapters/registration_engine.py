@@ -17,7 +17,7 @@ import structlog
 from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
 from velero_vmservice.adapters.foreign_text import one_line
 from velero_vmservice.core.registration import NEEDS_SOMEBODY, Registration, State
-from velero_vmservice.core.registration_errors import explain
+from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
 
@@ -67,6 +67,8 @@ _STATES: Final[Mapping[int, State]] = {
     pb.STATE_FAILED: State.FAILED,
     pb.STATE_NOT_RESTORABLE: State.NOT_RESTORABLE,
 }
+_WITHOUT_ERROR: Final = frozenset({State.ABSENT, State.REGISTERED, State.READY})
+"""States in which no error code makes sense."""
 
 _log = structlog.get_logger()
 
@@ -163,7 +165,7 @@ def _unknown(name: str, reason: str) -> Registration:
 
 def _registration(answer: pb.Registration, now: datetime) -> Registration:
     """Return what an answer says, as far as it makes sense; what does not is left out, with a note."""
-    state = _STATES.get(answer.state, State.UNKNOWN)
+    state = State.UNKNOWN if _is_denied(answer) else _STATES.get(answer.state, State.UNKNOWN)
     percent = answer.percent if answer.HasField("percent") and answer.percent <= _PERCENT else None
     since = _moment(answer, now)
     return Registration(
@@ -180,6 +182,13 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
     )
 
 
+def _is_denied(answer: pb.Registration) -> bool:
+    """Say whether an error code stands beside a state that no error goes with; to be registered already is no error."""
+    state = _STATES.get(answer.state, State.UNKNOWN)
+    expected = state is not State.ABSENT and explain(answer.error_code).code == IN_DESIRED_STATE
+    return state in _WITHOUT_ERROR and bool(answer.error_code) and not expected
+
+
 def _reason(answer: pb.Registration, state: State) -> str:
     said = ": ".join(filter(None, (_own_code(answer), one_line(answer.message, _LONGEST_MESSAGE))))
     if state is not State.UNKNOWN:
@@ -187,6 +196,10 @@ def _reason(answer: pb.Registration, state: State) -> str:
         return "; ".join(filter(None, (said, str(entry)))) if entry.known else said
     if answer.state not in _STATES:
         return f"the engine answers with state {answer.state}, which this release does not know"
+    if _is_denied(answer):
+        code = one_line(answer.error_code, _LONGEST_WORD)
+        denied = f'the engine says "{_STATES[answer.state]}" with error code {code}, and both cannot be'
+        return "; ".join(filter(None, (denied, one_line(answer.message, _LONGEST_MESSAGE))))
     return said or "the engine cannot tell"
 
 

@@ -196,6 +196,8 @@ class Registration(_message.Message):
     error_code: _builtins.str
     """RegisterVM's error code as it came, e.g. VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID, or one of the engine's
     own; at most 100 characters, empty without an error. Codes of RegisterVM are explained to the user by the plugin.
+    Beside STATE_ABSENT, STATE_REGISTERED or STATE_READY a code makes no sense, so the answer is not believed but taken
+    for STATE_UNSPECIFIED; AlreadyInDesiredState may stand beside the last two.
     """
     message: _builtins.str
     """One sentence for the person on call, in at most 500 characters: why, and what to do where somebody has to. Shown

@@ -49,10 +49,11 @@ class RegistrationEngineServicer:
     def GetRegistrations(self, request, context):
         """Says where each of the named machines of one namespace stands.
 
-        The call looks and does nothing else: it MUST NOT begin, repeat or stop a registration. The plugin polls, every
-        ten seconds or slower while a restore waits, and calls again after any failure; an engine keeps nothing between
-        two calls for the plugin's sake. One call names at most 1,000 machines; more of them are asked for in further
-        calls, all within one deadline, five seconds unless an administrator set another.
+        The call looks and does nothing else: it MUST NOT begin, repeat or stop a registration. The plugin polls: each
+        restore that waits asks for each of its namespaces once in five seconds at most, commands that people run beside it
+        ask as well, and one that watches may do so once a second. It calls again after any failure; an engine keeps
+        nothing between two calls for the plugin's sake. One call names at most 1,000 machines; more of them are asked for
+        in further calls, all within one deadline, five seconds unless an administrator set another.
 
         What the engine cannot tell of one machine it says in that machine's answer. The call itself fails only where
         nothing can be said at all:
