@@ -131,7 +131,7 @@ def shown(message: str) -> str:
 
 _LONGEST_SEARCHED: Final = 64 * 1024
 """Characters of a message that are searched for a code; a task's fault is a few lines."""
-_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _BY_WORD: Final = {
     spelled.lower(): entry for entry in TABLE for spelled in (entry.code, entry.code.removeprefix(PREFIX))
 }

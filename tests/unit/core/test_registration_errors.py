@@ -69,7 +69,17 @@ def test_a_code_is_found_inside_a_longer_message(message: str, code: str) -> Non
     assert explain(message).code.removeprefix(PREFIX) == code
 
 
-@pytest.mark.parametrize("message", ["VCenterWcpWorkloadRegisterVMSomethingNew: vm-12", "vm not found", "", "17"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "VCenterWcpWorkloadRegisterVMSomethingNew: vm-12",
+        "VCenterWcpWorkloadRegisterVMVMNotFound2",
+        "VMNotFound2: vm-12",
+        "vm not found",
+        "",
+        "17",
+    ],
+)
 def test_an_unknown_code_is_shown_as_it_came(message: str) -> None:
     entry = explain(message)
 
