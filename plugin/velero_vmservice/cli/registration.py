@@ -28,8 +28,8 @@ registration.add_command(trigger)
 def explain(asked: str, namespace: str, vm: str, moid: str) -> None:
     """Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.
 
-    CODE may be spelled without its prefix, and a whole error message will do. Without argument all codes and topics are
-    listed. Nothing is asked of cluster or vCenter.
+    CODE may be spelled without its prefix, and a whole error message will do; so will a word such as dhcp for TOPIC.
+    Without argument all codes and topics are listed. Nothing is asked of cluster or vCenter.
     """
     lines = advise(asked, namespace=namespace, vm=vm, moid=moid) if asked.strip() else _all()
     for line in lines:

@@ -6,13 +6,14 @@ backup.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.register_vm import VOLUMES
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import ErrorEntry, explain, shown
-from velero_vmservice.core.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Check, Topic
+from velero_vmservice.core.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Advice, Check, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,12 +28,17 @@ def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> 
     names = {"ns": shown(namespace), "vm": shown(vm), "moid": shown(moid)}
     filled = {key: shlex.quote(name) if name else _PLACEHOLDERS[key] for key, name in names.items()}
     filled["ps_vm"] = _powershell(names["vm"]) if vm else _PLACEHOLDERS["vm"]
-    if asked.strip().lower() in list(Topic):
-        found = TOPICS[Topic(asked.strip().lower())]
+    if found := _topic(asked):
         return (f"{found.title} ({found.source})", *_checks(found.checks, filled))
     entry = explain(asked)
     checks = FOR_CODE.get(entry.code, ()) if entry.known or not entry.code else FOR_UNKNOWN
     return (*_entry(entry), *_checks(checks, filled))
+
+
+def _topic(asked: str) -> Advice | None:
+    """Return the topic that is asked for by its name, or by a word that everybody would use for it."""
+    word = re.sub(r"[\s_%-]+", "-", asked.lower()).strip("-")
+    return next((advice for name, advice in TOPICS.items() if word == name or word in advice.also), None)
 
 
 def topic(found: Registration) -> str:

@@ -73,7 +73,8 @@ TABLE: Final = (
     ),
     ErrorEntry(
         code=INVALID_RECORD,
-        cause="the record of the VirtualMachine in the machine's ExtraConfig is missing or damaged",
+        cause="the record of the VirtualMachine in the machine's ExtraConfig, or the list of its PVCs' disks, is"
+        " missing or damaged",
         remedy="restore the machine from another restore point, with the VMX file and every vmservice. key of its"
         " ExtraConfig; a VADP job that loses them has to be corrected",
         source="guide 7.1.3, 11.2",

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import policy
+from velero_vmservice.core import api_versions, policy
 from velero_vmservice.core.extra_config import SPELLINGS, Key
+from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS
 from velero_vmservice.core.registration_errors import (
     CLAIM_FAILED,
@@ -21,6 +22,7 @@ from velero_vmservice.core.registration_errors import (
     TOO_OLD,
     VM_NOT_FOUND,
 )
+from velero_vmservice.core.vsphere_machine import RELOCATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,18 +51,40 @@ class Advice:
 
     title: str
     source: str
+    also: frozenset[str]
+    """Words under which somebody may ask for it, beside its name."""
     checks: tuple[Check, ...]
+
+
+_EXTRA_CONFIG: Final = "(Get-VM -Name {ps_vm}).ExtensionData.Config.ExtraConfig"
 
 
 def _extra_config(key: Key) -> str:
     spellings = ", ".join(f"'{one}'" for one in SPELLINGS[key])
-    return f"(Get-VM -Name {{ps_vm}}).ExtensionData.Config.ExtraConfig | Where-Object {{{{ $_.Key -in {spellings} }}}}"
+    return f"{_EXTRA_CONFIG} | Where-Object {{{{ $_.Key -in {spellings} }}}}"
 
 
 _RECORD: Final = Check(
     words="the machine's ExtraConfig must hold the record of the VirtualMachine, under one of two names; without it the"
     " VADP job lost it, or the machine is none of VM Service",
     commands=(_extra_config(Key.MACHINE),),
+)
+_DISKS_RECORDED: Final = Check(
+    words="a machine with PVCs also needs the list of their disks; a restore over a VirtualMachine needs the backup"
+    " version",
+    commands=(_extra_config(Key.CLAIM_DISKS), _extra_config(Key.BACKUP_VERSION)),
+)
+_UNPACKED: Final = Check(
+    words="unpacked, the record says at which API version it was made, which must be"
+    f" {api_versions.SUPPORTED[0]} or newer; one that cannot be unpacked is damaged",
+    commands=(
+        (
+            "[IO.StreamReader]::new([IO.Compression.GZipStream]::new([IO.MemoryStream]::new("
+            f"[Convert]::FromBase64String(({_extra_config(Key.MACHINE)} | Sort-Object Key | Select-Object -First 1)"
+            ".Value)),"
+            " [IO.Compression.CompressionMode]::Decompress)).ReadToEnd() -split '\\n' -match '^apiVersion:'"
+        ),
+    ),
 )
 _AUTOMATIC: Final = Check(
     words="VCF 9.0 and later register by themselves only where enableAutomaticRegistration is true; earlier ones unless"
@@ -72,10 +96,19 @@ _FOLDER: Final = Check(
     commands=("(Get-VM -Name {ps_vm}).Folder.Name",),
 )
 _TASKS: Final = Check(
-    words="its tasks show whether RegisterVM (com.vmware.wcp.vmservice.registervm) was called, how far it is and how it"
-    f" ended; the guide gives it {TIMEOUT_SECONDS / 60:.0f} minutes",
+    words="its recent tasks show whether RegisterVM was called, how far it is and how it ended; the guide gives it"
+    f" {TIMEOUT_SECONDS / 60:.0f} minutes. vCenter forgets a task minutes after its end, and keeps WCP's event of it",
     commands=(
-        "Get-VM -Name {ps_vm} | Get-VIEvent -MaxSamples 100 | Where-Object {{ $_.EventTypeId -like '*RegisterVM*' }}",
+        (
+            "(Get-VM -Name {ps_vm}).ExtensionData.RecentTask | ForEach-Object {{ (Get-View $_).Info }} |"
+            " Where-Object {{ $_.DescriptionId -eq 'com.vmware.wcp.vmservice.registervm' }} |"
+            " Format-List Key, State, Progress, QueueTime, CompleteTime, Error"
+        ),
+        (
+            "Get-VM -Name {ps_vm} | Get-VIEvent -MaxSamples 1000 |"
+            " Where-Object {{ $_.EventTypeId -like 'com.vmware.wcp.RegisterVM.*' }} |"
+            " Format-List CreatedTime, EventTypeId, FullFormattedMessage"
+        ),
     ),
 )
 _SAME_UUID: Final = Check(
@@ -114,11 +147,46 @@ _STATUS: Final = Check(
     commands=("kubectl get vm -n {ns} {vm} -o jsonpath='{{.status}}'", "kubectl describe vm -n {ns} {vm}"),
 )
 _PAUSE: Final = Check(
-    words="nothing may pause it; once no RegisterVM task runs any more, this changes it back",
+    words="no annotation may pause it; once no RegisterVM task runs any more, this changes it back",
     commands=(
         "kubectl get vm -n {ns} {vm} -o jsonpath='{{.metadata.annotations}}'",
         f"kubectl annotate vm -n {{ns}} {{vm}} {' '.join(f'{one}-' for one in policy.PAUSE_ANNOTATIONS)}",
     ),
+)
+_PAUSED_BY: Final = Check(
+    words=f"VM Operator's label {policy.PAUSED_LABEL} tells who pauses it: devops is such an annotation; admin is"
+    " vmservice.virtualmachine.pause in its ExtraConfig, a vSphere administrator's to take away; both is both",
+    commands=(
+        "kubectl get vm -n {ns} {vm} -o jsonpath='{{.metadata.labels}}'",
+        f"{_EXTRA_CONFIG} | Where-Object {{{{ $_.Key -eq 'vmservice.virtualmachine.pause' }}}}",
+    ),
+)
+_VADP: Final = Check(
+    words=f"the VADP restore must have ended; while it runs, this prints {RELOCATE}",
+    commands=(f"(Get-VM -Name {{ps_vm}}).ExtensionData.DisabledMethod | Where-Object {{{{ $_ -eq '{RELOCATE}' }}}}",),
+)
+_REVERT: Final = Check(
+    words="a machine that is being reverted to a snapshot is not registered by itself, nor is it afterwards (guide"
+    " 7.2.1); it has this annotation then, or its spec names the snapshot",
+    commands=(
+        f"kubectl get vm -n {{ns}} {{vm}} -o yaml | grep {policy.SNAPSHOT_REVERT_ANNOTATION}",
+        "kubectl get vm -n {ns} {vm} -o jsonpath='{{.spec.currentSnapshotName}}{{.spec.currentSnapshot.name}}'",
+    ),
+)
+_WHICH: Final = Check(
+    words="which machine the VirtualMachine stands for, and since when; with the same UUIDs it is the restored one",
+    commands=(
+        (
+            "kubectl get vm -n {ns} {vm} -o custom-columns=NAME:.metadata.name,CREATED:.metadata.creationTimestamp,"
+            "ID:.status.uniqueID,INSTANCE:.status.instanceUUID,BIOS:.status.biosUUID"
+        ),
+        "(Get-VM -Name {ps_vm}).ExtensionData.Config | Format-List InstanceUuid, Uuid",
+    ),
+)
+_RELEASE: Final = Check(
+    words="which release the Supervisor is: up to v1alpha2 it is vSphere 8.0 U3; one that serves v1alpha3 is VCF 9.0 or"
+    " later, and registers over a VirtualMachine",
+    commands=(f"kubectl api-versions | grep {VM_OPERATOR_GROUP}",),
 )
 _EVENTS: Final = Check(
     words="its events",
@@ -129,16 +197,14 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
     Topic.NOT_TRIGGERED: Advice(
         title="registration is not triggered: there is a restored machine, and no RegisterVM task",
         source="guide 11.1",
+        also=frozenset({"triggered", "automatic", "auto-registration", "wcp"}),
         checks=(
             _TASKS,
             _RECORD,
             _AUTOMATIC,
             _FOLDER,
-            Check(
-                words="the VADP restore must have ended; a machine that is being reverted to a snapshot is not"
-                " registered by itself (guide 7.2.1)",
-                commands=(f"kubectl get vm -n {{ns}} {{vm}} -o yaml | grep {policy.SNAPSHOT_REVERT_ANNOTATION}",),
-            ),
+            _VADP,
+            _REVERT,
             Check(
                 words="WCP's log says what it saw (on vCenter)",
                 commands=("grep auto-vm-register /var/log/vmware/wcp/wcpsvc.log | tail -n 100",),
@@ -153,14 +219,17 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
     Topic.STUCK: Advice(
         title="RegisterVM stands at 80 %: it waits for disks that are not registered",
         source="guide 11.3",
+        also=frozenset({"stuck", "80", "disk", "disks", "volume", "volumes", "datastore", "pvc", "cns", "csi"}),
         checks=(_DISKS, _DATASTORE, _DISK_FILE, _CNS, _CLAIMS, _TASKS),
     ),
     Topic.POWER_ON: Advice(
         title="the restored machine does not power on",
         source="guide 11.4",
+        also=frozenset({"power", "powered-off", "pause", "paused"}),
         checks=(
             _STATUS,
             _PAUSE,
+            _PAUSED_BY,
             Check(
                 words="it comes back PoweredOff and stays so until somebody asks; a group powers its members, and waits"
                 " for every one of them",
@@ -184,6 +253,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
     Topic.NETWORK: Advice(
         title="the restored machine has no network",
         source="guide 11.5",
+        also=frozenset({"dhcp", "dns", "ip", "address", "static", "subnet", "load-balancer"}),
         checks=(
             Check(
                 words="what it asks for, and what it has; no address is shown while it is off or without VMware Tools",
@@ -229,10 +299,10 @@ FOR_CODE: Final[Mapping[str, tuple[Check, ...]]] = {
     ),
     DUPLICATE_BIOS_UUID: (_SAME_UUID,),
     NOT_IN_FOLDER: (_FOLDER,),
-    INVALID_RECORD: (_RECORD,),
-    EXISTS: (_STATUS,),
+    INVALID_RECORD: (_RECORD, _UNPACKED, _DISKS_RECORDED),
+    EXISTS: (_WHICH, _RELEASE),
     CLAIM_FAILED: (_DISKS, _DATASTORE, _DISK_FILE, _CNS, _CLAIMS),
-    TOO_OLD: (_RECORD,),
+    TOO_OLD: (_UNPACKED,),
 }
 """What to check after an error of RegisterVM; nothing for codes that are not here."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from velero_vmservice.adapters import vcenter_tasks
 from velero_vmservice.core.advice import advise
 from velero_vmservice.core.registration_errors import PREFIX, TABLE
 from velero_vmservice.core.troubleshooting import FOR_CODE, TOPICS, Topic
@@ -40,7 +43,11 @@ def test_every_topic_has_its_checks_in_the_guides_order() -> None:
                 "vmservice.virtualmachine.enableAutomaticRegistration",
                 "vmservice.vmoperator.vmware.com/disable-auto-registration",
                 "(Get-VM -Name 'web-1').Folder.Name",
+                "$_.DescriptionId -eq 'com.vmware.wcp.vmservice.registervm'",
+                "$_.EventTypeId -like 'com.vmware.wcp.RegisterVM.*'",
+                "(Get-VM -Name 'web-1').ExtensionData.DisabledMethod | Where-Object { $_ -eq 'RelocateVM_Task' }",
                 "snapshot-revert-in-progress",
+                "jsonpath='{.spec.currentSnapshotName}{.spec.currentSnapshot.name}'",
                 "grep auto-vm-register /var/log/vmware/wcp/wcpsvc.log",
                 "register-VM --namespace shop --vm vm-12",
             ],
@@ -53,12 +60,16 @@ def test_every_topic_has_its_checks_in_the_guides_order() -> None:
                 "Get-HardDisk",
                 "kubectl get pods -n vmware-system-csi",
                 "kubectl get pvc -n shop",
+                "Format-List Key, State, Progress,",
             ],
         ),
         (
             "power-on",
             [
                 "kubectl get vm -n shop web-1 -o jsonpath='{.status}'",
+                "kubectl get vm -n shop web-1 -o jsonpath='{.metadata.annotations}'",
+                "kubectl get vm -n shop web-1 -o jsonpath='{.metadata.labels}'",
+                "$_.Key -eq 'vmservice.virtualmachine.pause'",
                 "vmoperator.vmware.com/paused- vmoperator.vmware.com/pause-reconcile- vmoperator.vmware.com/pause-",
                 "kubectl get events -n shop --field-selector involvedObject.name=web-1",
                 "kubectl logs -n vmware-system-vmop",
@@ -100,6 +111,66 @@ def test_a_code_has_its_cause_its_remedy_and_what_to_check(code: str) -> None:
     assert remedy.startswith("remedy: ")
     assert waiting.startswith("waiting ")
     assert bool(checks) is (code in FOR_CODE)
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        (
+            "AlreadyExistsOnSupervisor",
+            [
+                "CREATED:.metadata.creationTimestamp",
+                "INSTANCE:.status.instanceUUID,BIOS:.status.biosUUID",
+                "(Get-VM -Name 'web-1').ExtensionData.Config | Format-List InstanceUuid, Uuid",
+                "kubectl api-versions | grep vmoperator.vmware.com",
+            ],
+        ),
+        (
+            "ValidateVMResourceFailed",
+            [
+                "vmservice.virtualmachine.resource.yaml",
+                "vmservice.virtualmachine.pvc.disk.data",
+                "vmservice.vmoperator.vmware.com/pvc-disk-data",
+                "vmservice.virtualmachine.backupVersion",
+                "GZipStream",
+            ],
+        ),
+        ("ConvertUnstructuredToVMTypeFailed", ["FromBase64String", "GZipStream", "-split '\\n' -match '^apiVersion:'"]),
+    ],
+)
+def test_the_checks_of_a_code_can_find_its_cause(code: str, wanted: list[str]) -> None:
+    found = "\n".join(commands(code, namespace="shop", vm="web-1"))
+    assert [one for one in wanted if one not in found] == []
+
+
+def test_the_tasks_and_events_to_look_for_are_those_that_vcenter_is_asked_for() -> None:
+    tasks, events = commands("Boom: no idea")[:2]
+    assert f"'{vcenter_tasks.TASK_TYPE}'" in tasks
+    (pattern,) = re.findall(r"-like '(.*?)'", events)
+    assert all(fnmatch(one, pattern) for one in (vcenter_tasks.SUCCESS_EVENT, vcenter_tasks.FAILURE_EVENT))
+
+
+@pytest.mark.parametrize(
+    ("word", "topic"),
+    [
+        ("Stuck", Topic.STUCK),
+        ("80 %", Topic.STUCK),
+        ("stuck at 80", Topic.STUCK),
+        ("CNS", Topic.STUCK),
+        ("dhcp", Topic.NETWORK),
+        ("load balancer", Topic.NETWORK),
+        ("paused", Topic.POWER_ON),
+        ("power_on", Topic.POWER_ON),
+        ("not triggered", Topic.NOT_TRIGGERED),
+    ],
+)
+def test_a_topic_is_found_by_the_word_that_one_has_for_it(word: str, topic: Topic) -> None:
+    assert advise(word) == advise(topic)
+
+
+def test_no_word_stands_for_two_topics() -> None:
+    words = [word for name, advice in TOPICS.items() for word in (name, *advice.also)]
+    assert len(words) == len(set(words))
 
 
 def test_every_code_that_is_an_error_has_something_to_check() -> None:

@@ -13,7 +13,7 @@ CODES = {
     "VCenterWcpWorkloadRegisterVMVMNotFound": "managed object id",
     "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID": "same BIOS UUID",
     "VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder": "folder",
-    "VCenterWcpWorkloadRegisterVMValidateVMResourceFailed": "ExtraConfig",
+    "VCenterWcpWorkloadRegisterVMValidateVMResourceFailed": "the list of its PVCs' disks",
     "VCenterWcpWorkloadRegisterVMAlreadyExistsOnSupervisor": "before VCF 9.0",
     "VCenterWcpWorkloadRegisterVMRegisterPVCFailed": "CNS",
     "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed": "older than v1alpha2",
