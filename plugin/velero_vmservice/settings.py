@@ -5,6 +5,7 @@ Unknown keys are errors: a typo that silently keeps a default would be found on 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError, YamlConfigSettingsSource
 
 from velero_vmservice.adapters.vcenter_settings import VCenterSettings  # noqa: TC001 - pydantic reads it
 from velero_vmservice.core.errors import InvalidSettings
@@ -121,12 +122,26 @@ def load() -> Settings:
         )
         known = ", ".join(sorted(Settings.model_fields))
         raise InvalidSettings(f"the settings are not valid ({wrong})", hint=f"known keys: {known}") from error
+    except SettingsError as error:
+        raise _no_json(error) from error
     except (yaml.YAMLError, OSError, ValueError) as error:
         file = os.environ.get(FILE_VARIABLE, DEFAULT_FILE)
         where = " ".join(str(error).split())
         raise InvalidSettings(
             f"the settings file {file} cannot be read ({where})", hint="it has to be YAML: a mapping of keys to values"
         ) from error
+
+
+def _no_json(error: SettingsError) -> InvalidSettings:
+    """Name the variable, never its value: pydantic-settings names only the first part of its key."""
+    cause = error.__cause__
+    value = cause.doc if isinstance(cause, json.JSONDecodeError) else None
+    known = set(_variables())
+    named = [name for name, one in sorted(os.environ.items()) if one == value and name.upper() in known]
+    return InvalidSettings(
+        f"{' or '.join(named) or 'a variable'} in the environment is no JSON ({cause or error})",
+        hint='a list is written as ["kubernetes", "vcenter"], and what has keys as {"name": "captures"}',
+    )
 
 
 def _check_file() -> None:

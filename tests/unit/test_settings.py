@@ -93,6 +93,29 @@ def test_a_wrong_value_names_its_key(environment: pytest.MonkeyPatch) -> None:
         settings.load()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VMSERVICE_REGISTRATION__SOURCES", "kubernetes,vcenter"),
+        ("VMSERVICE_RESTRICTED__ADD", "things.example.com"),
+        ("vmservice_restricted__add", "[unclosed"),
+        ("VMSERVICE_REGISTRATION", '{"mode": "trigger"'),
+    ],
+)
+def test_a_variable_that_has_to_be_json_is_named_and_no_file_is_blamed(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+    environment.setenv("ELSEWHERE", value)
+    with pytest.raises(InvalidSettings) as refused:
+        settings.load()
+    told = str(refused.value)
+    assert told.startswith(f"{name} in the environment is no JSON (")
+    assert '["kubernetes", "vcenter"]' in refused.value.hint
+    assert "settings.yaml" not in told
+    assert value not in told
+
+
 @pytest.mark.parametrize("text", ["velero_namespace: [unclosed", "- a\n- b\n", "\x00"], ids=["open", "list", "binary"])
 def test_a_file_that_is_no_mapping_is_named(environment: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     file = tmp_path / "settings.yaml"
