@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core import deletion
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE
+from velero_vmservice.core.restore_type import renewed_claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,8 +84,9 @@ def remarks(machine: Machine, expected: MachineFacts) -> Iterator[str]:
 
 
 def _is_reregistered(machine: Machine, expected: MachineFacts) -> bool:
-    """Say whether RegisterVM brought the machine; it leaves a mark on one that it restores in place."""
-    return machine.uid != expected.uid or machine.restored or machine.failed_over
+    """Say whether RegisterVM brought the machine, or some of its disks; it marks one that it restores in place."""
+    marked = machine.restored or machine.failed_over
+    return machine.uid != expected.uid or marked or bool(renewed_claims(machine, expected))
 
 
 def _another(machine: Machine, expected: MachineFacts | None) -> str:

@@ -36,6 +36,11 @@ def restore_type(machine: Machine, expected: MachineFacts | None) -> RestoreType
     return _of_the_same(machine, expected) if machine.uid == expected.uid else _of_a_new(machine, expected)
 
 
+def renewed_claims(machine: Machine, expected: MachineFacts) -> list[str]:
+    """Return the claims of disks that RegisterVM has registered since the backup."""
+    return [one for one in machine.claims if RESTORED_CLAIM.fullmatch(one) and one not in expected.claims]
+
+
 def _of_a_new(machine: Machine, expected: MachineFacts) -> RestoreType:
     """Judge a VirtualMachine under a new UID; one that no mark explains is new only if its UUIDs say who it is."""
     if machine.failed_over and not (expected.failed_over and machine.restored):
@@ -50,8 +55,7 @@ def _of_the_same(machine: Machine, expected: MachineFacts) -> RestoreType:
         return RestoreType.FAILOVER
     if machine.restored and not expected.restored:
         return RestoreType.EXISTING
-    renewed = [one for one in machine.claims if RESTORED_CLAIM.fullmatch(one) and one not in expected.claims]
-    if renewed:
+    if renewed := renewed_claims(machine, expected):
         whole = machine.restored and len(renewed) == len(machine.claims)
         return RestoreType.EXISTING if whole else RestoreType.DISK_ONLY
     alive = bool(machine.unique_id) and not machine.deleting and not machine.backup_paused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -161,6 +161,15 @@ def test_a_machine_that_was_restored_in_place_has_to_pass_like_a_new_one(mark: s
     assert not found.ready
     assert "restored-a1b2c3" in found.reason
     assert not look(in_place, Volumes(phases={"restored-a1b2c3": "Bound"})).never_lost
+
+
+def test_disks_that_alone_were_restored_are_waited_for_once_the_machine_names_them() -> None:
+    disk_only = vm("web-1", uid="old", claims=["data", "restored-a1b2c3"])
+    bound = look(disk_only, Volumes(phases={"data": "Bound", "restored-a1b2c3": "Bound"}))
+    pending = look(disk_only, Volumes(phases={"data": "Bound", "restored-a1b2c3": "Pending"}))
+    known = look(disk_only, expected=replace(CAPTURED, claims=("data", "restored-a1b2c3")))
+    assert (pending.ready, pending.reason) == (False, "waits for PVC restored-a1b2c3 (Pending)")
+    assert (bound.ready, bound.never_lost, known.never_lost) == (True, False, True)
 
 
 @pytest.mark.parametrize(
