@@ -143,6 +143,19 @@ def machine_facts(vm: Manifest) -> MachineFacts:
     )
 
 
+def difference(expected: MachineFacts, *, instance_uuid: str, bios_uuid: str) -> str:
+    """Return in which UUID a machine differs from the one that was backed up, if in every one known on both sides."""
+    pairs = (
+        ("instance UUID", instance_uuid, expected.instance_uuid),
+        ("BIOS UUID", bios_uuid, expected.bios_uuid),
+    )
+    known = [(what, found, wanted) for what, found, wanted in pairs if found and wanted]
+    if not known or any(found.lower() == wanted.lower() for _, found, wanted in known):
+        return ""
+    what, found, wanted = known[0]
+    return f"{what} {found}, the backup has {wanted}"
+
+
 def group_facts(group: Manifest) -> GroupFacts:
     """Read a VirtualMachineGroup of any served version."""
     return GroupFacts(

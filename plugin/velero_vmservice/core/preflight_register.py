@@ -10,7 +10,7 @@ from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
 from velero_vmservice.core.vcenter_registration import elsewhere, is_older, situation
-from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState
+from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -89,6 +89,8 @@ def check(
         asked: whether a person asks for another call although one has failed.
     """
     found = machines.match(wanted)
+    if not found and (other := machines.namesake(wanted)):
+        return Preflight(refusals=(Refusal(reason=taken(wanted, other), can_wait=other.restoring),))
     if not found:
         reason = f"vCenter has no machine with the UUIDs, record or name of {wanted.name} yet"
         return Preflight(refusals=(Refusal(reason=reason, code=VM_NOT_FOUND, can_wait=True),))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import deletion
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
+from velero_vmservice.core.facts import difference
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE
 from velero_vmservice.core.restore_type import renewed_claims
 
@@ -98,16 +99,7 @@ def _another(machine: Machine, expected: MachineFacts | None) -> str:
 
 
 def _difference(machine: Machine, expected: MachineFacts) -> str:
-    """Return in which identity a machine differs, if in every one that is known on both sides."""
-    pairs = (
-        ("instance UUID", machine.instance_uuid, expected.instance_uuid),
-        ("BIOS UUID", machine.bios_uuid, expected.bios_uuid),
-    )
-    known = [(what, found, wanted) for what, found, wanted in pairs if found and wanted]
-    if not known or any(found == wanted for _, found, wanted in known):
-        return ""
-    what, found, wanted = known[0]
-    return f"{what} {found}, the backup has {wanted}"
+    return difference(expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
 
 
 def _unregistered(machine: Machine) -> str:

@@ -9,10 +9,10 @@ from velero_vmservice.core.backup_version import VersionAge, compare_versions
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
 from velero_vmservice.core.registration import NODE, Registration, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
-from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState
+from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from velero_vmservice.core.generation import Generation
@@ -36,7 +36,7 @@ def registrations(
 ) -> dict[str, Registration]:
     """Return what vCenter says of each wanted machine, by name."""
     known = Machines(machines)
-    return {one.name: _one(namespace, one, known.match(one), supervisor) for one in wanted}
+    return {one.name: _one(namespace, one, known, supervisor) for one in wanted}
 
 
 def elsewhere(machine: VsphereMachine) -> str:
@@ -62,7 +62,11 @@ def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: R
     )
 
 
-def _one(namespace: str, wanted: Wanted, found: Sequence[VsphereMachine], supervisor: SupervisorView) -> Registration:
+def _one(namespace: str, wanted: Wanted, known: Machines, supervisor: SupervisorView) -> Registration:
+    found = known.match(wanted)
+    if not found and (other := known.namesake(wanted)):
+        said = partial(_said, name=wanted.name, state=State.ABSENT, certain=False)
+        return said(reason=taken(wanted, other), can_wait=other.restoring)
     if not found:
         words = "vCenter has no machine with its UUIDs, record or name: the VADP restore has not brought it back yet"
         return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)

@@ -12,8 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.extra_config import ExtraConfig
+from velero_vmservice.core.facts import difference
 from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.record import Record
+from velero_vmservice.core.registration_errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,6 +132,25 @@ def is_same_task(one: str, other: str) -> bool:
     return one.partition(":")[0] == other.partition(":")[0]
 
 
+def another(wanted: Wanted, machine: VsphereMachine) -> str:
+    """Return in which UUID a machine is another one than is wanted, by the rule of the gate that waits for it.
+
+    RegisterVM marks a machine that it fails over, and the gate then takes it with other UUIDs (`readiness`).
+    """
+    if wanted.expected is None or machine.other_vcenter:
+        return ""
+    return difference(wanted.expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
+
+
+def taken(wanted: Wanted, namesake: VsphereMachine) -> str:
+    """Say that another machine lies where the wanted one is to be."""
+    return (
+        f"{namesake.moid} has the record or name of {wanted.name} and is another machine"
+        f" ({shown(another(wanted, namesake))}): if it was restored for this one, restore it with the UUIDs of the"
+        " backup; if not, leave it alone, and the VADP restore has not brought this one back yet"
+    )
+
+
 class Machines:
     """The machines of one look, by all that they can be wanted by: each is looked up, however many there are."""
 
@@ -149,17 +170,21 @@ class Machines:
         """Return the machines that are the wanted one by the best evidence there is, those in the folder first.
 
         An instance UUID names one machine in a vCenter, a BIOS UUID survives a restore to new, the record says whose
-        machine it was, and the name is what a person would go by. Two of one rank are both returned.
+        machine it was, and the name is what a person would go by: these two count only where no UUID says that it is
+        another one. Two of one rank are both returned.
         """
         expected = wanted.expected
         instance = (expected.instance_uuid if expected else "") or wanted.instance_uuid
         bios = (expected.bios_uuid if expected else "") or wanted.bios_uuid
-        for index, key in (
-            (self._by_instance, instance.lower()),
-            (self._by_bios, bios.lower()),
-            (self._by_record, wanted.name),
-            (self._by_name, wanted.name),
-        ):
+        for index, key in ((self._by_instance, instance.lower()), (self._by_bios, bios.lower())):
             if key and key in index:
                 return tuple(index[key])
+        for index in (self._by_record, self._by_name):
+            if found := tuple(one for one in index.get(wanted.name, ()) if not another(wanted, one)):
+                return found
         return ()
+
+    def namesake(self, wanted: Wanted) -> VsphereMachine | None:
+        """Return the machine that has the record or name of one that is not there, though it is another; or None."""
+        of_its_name = (*self._by_record.get(wanted.name, ()), *self._by_name.get(wanted.name, ()))
+        return next((one for one in of_its_name if another(wanted, one)), None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.core.test_vcenter_registration import FAILED_CLAIM, WEB, machine
+from velero_vmservice.core.extra_config import ExtraConfig
 from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.preflight_register import check
 from velero_vmservice.core.record import Record
@@ -22,6 +23,7 @@ from velero_vmservice.core.vsphere_machine import (
 
 VCF_9 = SupervisorView(generation=Generation.VCF_9, machines={})
 TASK = RegisterTask(id="task-1", state=TaskState.RUNNING)
+OTHER = machine(instance_uuid="x", bios_uuid="y")
 
 
 def test_a_restored_machine_passes() -> None:
@@ -40,6 +42,13 @@ def test_a_restored_machine_passes() -> None:
             True,
         ),
         ([machine(restoring=True)], "the VADP restore of vm-1 still runs", True),
+        (
+            [OTHER],
+            "vm-1 has the record or name of web-1 and is another machine (instance UUID x, the backup has",
+            False,
+        ),
+        ([replace(OTHER, extra=ExtraConfig())], "vm-1 has the record or name of web-1 and is another machine", False),
+        ([replace(OTHER, restoring=True)], "and is another machine", True),
         ([machine(record=Record(problem="it is damaged", code="X"))], "machine vm-1: it is damaged", False),
         ([machine(twins=("copy",))], 'not the only one of its identity in the namespace (also "copy")', False),
         ([machine(), machine(moid="vm-2")], "(also vm-2)", False),
@@ -78,6 +87,12 @@ def test_a_machine_that_exists_may_be_registered_over_from_nine_on() -> None:
     assert check("shop", WEB, Machines([machine()]), replace(VCF_9, machines=existing)).passed
     earlier = machine(task=replace(TASK, state=TaskState.SUCCEEDED))
     assert check("shop", WEB, Machines([earlier]), replace(VCF_9, machines=existing)).passed
+
+
+def test_a_machine_that_is_failed_over_may_have_other_uuids() -> None:
+    checked = check("shop", WEB, Machines([replace(OTHER, other_vcenter=True)]), VCF_9)
+    assert checked.passed
+    assert not check("shop", WEB, Machines([replace(OTHER, other_vcenter=False)]), VCF_9).passed
 
 
 def test_a_person_may_ask_for_another_call_after_a_failure() -> None:

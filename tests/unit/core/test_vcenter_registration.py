@@ -78,6 +78,25 @@ ON, OFF = {ENABLE: "true"}, {DISABLE: "true"}
 FAILED_CLAIM = "SystemError: VCenterWcpWorkloadRegisterVMRegisterPVCFailed: x"
 CASES = [
     Case("another folder", machine(in_folder=False, folder="Discovered"), State.ABSENT, 'in folder "Discovered"'),
+    Case(
+        "another machine that has its record",
+        machine(instance_uuid="x", bios_uuid="y", name="other"),
+        State.ABSENT,
+        "vm-1 has the record or name of web-1 and is another machine (instance UUID x, the backup has INSTANCE-1)",
+        can_wait=False,
+    ),
+    Case(
+        "a machine that may still be given its UUIDs",
+        machine(instance_uuid="x", bios_uuid="y", restoring=True),
+        State.ABSENT,
+        "is another machine",
+    ),
+    Case(
+        "failed over with other UUIDs",
+        machine(ON, instance_uuid="x", bios_uuid="y", other_vcenter=True),
+        State.RESTORED,
+        "itself (failover)",
+    ),
     Case("a restore that runs", machine(restoring=True), State.RESTORED, "RelocateVM_Task is disabled"),
     Case("opted in", machine(ON), State.RESTORED, "WCP is to register it by itself"),
     Case("opted in, from this vCenter", machine(ON, other_vcenter=False), State.RESTORED, "itself (restore to new)"),
@@ -289,10 +308,17 @@ def test_a_machine_is_found_by_the_best_evidence(why: str, others: list[VsphereM
     assert [one.moid for one in Machines([*others, machine()]).match(WEB)] == found, why
 
 
-def test_a_machine_whose_uuids_changed_is_found_by_its_record_and_then_by_its_name() -> None:
-    changed = machine(instance_uuid="new", bios_uuid="new", name="web-1-restored")
+@pytest.mark.parametrize("wanted", [replace(WEB, instance_uuid="", bios_uuid=""), WEB], ids=["no UUIDs", "UUIDs"])
+def test_a_machine_of_unknown_uuids_or_failed_over_is_found_by_its_record_and_then_by_its_name(wanted: Wanted) -> None:
+    changed = machine(instance_uuid="new", bios_uuid="new", name="web-1-restored", other_vcenter=wanted is WEB)
     unrecorded = replace(changed, extra=extra_config.read({}), name="web-1")
-    assert [one.moid for one in Machines([changed]).match(WEB)] == ["vm-1"]
-    assert [one.moid for one in Machines([unrecorded]).match(WEB)] == ["vm-1"]
-    assert Machines([replace(unrecorded, name="web-2")]).match(WEB) == ()
-    assert Machines([replace(unrecorded, in_folder=False)]).match(WEB) == ()
+    assert [one.moid for one in Machines([changed]).match(wanted)] == ["vm-1"]
+    assert [one.moid for one in Machines([unrecorded]).match(wanted)] == ["vm-1"]
+    assert Machines([replace(unrecorded, name="web-2")]).match(wanted) == ()
+    assert Machines([replace(unrecorded, in_folder=False)]).match(wanted) == ()
+
+
+def test_another_machine_is_not_found_by_a_name_that_it_has_too() -> None:
+    other = machine(moid="vm-0", instance_uuid="x", bios_uuid="y")
+    assert Machines([other]).match(WEB) == ()
+    assert Machines([other, machine(name="web-1-restored")]).match(WEB)[0].moid == "vm-1"

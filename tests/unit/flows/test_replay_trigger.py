@@ -113,6 +113,18 @@ def test_an_engine_at_work_is_not_called_beside() -> None:
     assert calls(world) == ["vm-1"]
 
 
+def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(world: World) -> None:
+    operation = lost(world)
+    vcenter = world.vsphere.vcenter
+    vcenter.restore(NAMESPACE, restored("vm-77", instance_uuid="somebody-elses", bios_uuid="somebody-elses"))
+    told = one(world, operation).description
+    assert "vm-77 has the record or name of web-1 and is another machine (instance UUID somebody-elses, the" in told
+    assert calls(world) == []
+    vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
 def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
     world = World(sources=["engine"], mode="trigger")
     operation = lost(world)
