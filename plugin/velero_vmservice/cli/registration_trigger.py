@@ -63,13 +63,13 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     if to_call:
         _tell(console, namespace, to_call, before)
         if yes:
-            _demand_asked(to_call, before)
+            _demand_no_doubt(to_call, before)
         else:
             _confirm(namespace, to_call)
-            known = before[to_call[0].name].unasked
+            known = {one for machine in to_call for one in before[machine.name].doubts}
             before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
             to_call = _to_call(console, namespace, to_call, before)
-            _demand_asked(to_call, before, known=known)
+            _demand_no_doubt(to_call, before, known=known)
     fine = all(one.left_alone.state in _THERE for one in before.values() if one.left_alone)
     if to_call:
         run = RestoreRun.read(asked)
@@ -97,23 +97,26 @@ def _tell(console: Console, namespace: str, machines: Sequence[Wanted], before: 
     told = [before[one.name].told for one in machines]
     for one in told:
         say(console, f"{namespace}/{one.name} is {one}")
-    for note in distinct_notes(told):
+    for note in dict.fromkeys((*distinct_notes(told), *_doubts(machines, before))):
         say(console, f"note: {note}")
 
 
-def _demand_asked(machines: Sequence[Wanted], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()) -> None:
-    """Raise `Unavailable` if somebody could not be asked who might have spoken against the call.
+def _doubts(
+    machines: Sequence[Wanted], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
+) -> Sequence[str]:
+    doubts = [doubt for one in machines for doubt in before[one.name].doubts.items()]
+    return list(dict.fromkeys(f"{what}: {why}" for what, why in doubts if what not in known))
 
-    `known` are the sources of which a person knew that when saying yes.
-    """
-    asked = [before[one.name].unasked for one in machines]
-    missing = {source: why for one in asked for source, why in one.items() if source not in known}
-    if missing:
+
+def _demand_no_doubt(
+    machines: Sequence[Wanted], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
+) -> None:
+    """Raise `Unavailable` if there is a doubt about the call but those that a person knew when saying yes."""
+    if doubts := _doubts(machines, before, known=known):
         names = ", ".join(one.name for one in machines)
-        reasons = "; ".join(f"{source} cannot be asked: {why}" for source, why in missing.items())
         raise Unavailable(
-            f"RegisterVM is not called for {names}, as {reasons}",
-            hint="repeat the command once it answers, or without --yes, to decide when that is said",
+            f"RegisterVM is not called for {names}, as {'; '.join(doubts)}",
+            hint="repeat the command once that is over, or without --yes, to decide when it is said",
         )
 
 

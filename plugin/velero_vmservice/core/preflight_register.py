@@ -24,6 +24,8 @@ _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
 """What Kubernetes says of a machine that is there already, of another one that has its name, and of a node."""
 _AT_IT: Final = frozenset({*_THERE, State.REGISTERING})
+_DONE_WITH: Final = frozenset({State.UNKNOWN, State.FAILED, State.NOT_RESTORABLE})
+"""What an engine says of a machine that is not its own, or that it does nothing more for unless somebody acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,22 +113,43 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
 
     What vCenter says is left to `check`, which looks there anew: a task that has failed is what a person asks for.
     """
-    said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
-    certain = {source: one for source, one in said.items() if one.certain}
-    vcenter = certain.pop(vcenter_registration.NAME, None)
-    kubernetes = certain.pop(kubernetes_registration.NAME, None)
+    certain = {source: one for source, one in _said(name, answers).items() if one.certain}
+    engines = [one for one in engines_say(name, answers) if one.certain]
+    vcenter = certain.get(vcenter_registration.NAME)
+    kubernetes = certain.get(kubernetes_registration.NAME)
     under_it = vcenter is not None and vcenter.state is State.RESTORED  # which Kubernetes has not seen yet
     if kubernetes is not None and kubernetes.state in _TAKEN and not (under_it and kubernetes.state is State.READY):
         return kubernetes
-    return next((one for one in certain.values() if one.state in _AT_IT), None)
+    return next((one for one in engines if one.state in _AT_IT), None)
 
 
-def unasked(answers: Iterable[Answer]) -> dict[str, str]:
-    """Return who might have spoken against a call and could not be asked, and why, by source.
+def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
+    """Return what a person has to know before a call for a machine that is not `left_alone`, and what is behind it.
 
-    vCenter is left to `check`, which cannot do without it.
+    Somebody could not be asked who might have spoken against it; but vCenter is left to `check`, which cannot do
+    without it. Or an engine knows the machine and has not begun: it may have it in its queue.
     """
-    return {one.source: one.problem for one in answers if one.found is None and one.source != vcenter_registration.NAME}
+    away = {
+        f"{one.source} cannot be asked": one.problem
+        for one in answers
+        if one.found is None and one.source != vcenter_registration.NAME
+    }
+    queued = {
+        f"{one.source} may be about to register {name}": f"it says {one}"
+        for one in engines_say(name, answers)
+        if one.state not in _DONE_WITH
+    }
+    return away | queued
+
+
+def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
+    """Return what those say of a machine who may register it themselves: all but Kubernetes and vCenter."""
+    lookers = (kubernetes_registration.NAME, vcenter_registration.NAME)
+    return [one for source, one in _said(name, answers).items() if source not in lookers]
+
+
+def _said(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:
+    return {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
 
 
 def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.trigger import Trigger
 
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
-"""For these RegisterVM is called; whatever anybody registers, has registered or failed to is left alone."""
+"""For what Kubernetes and vCenter say so of RegisterVM is called, unless an engine knows the machine; whatever anybody
+registers, has registered or failed to is left alone."""
 
 
 _BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
@@ -43,8 +44,8 @@ class BeforeCall:
     told: Registration
     left_alone: Registration | None
     """What somebody says for which it is not called, see `preflight_register.left_alone`."""
-    unasked: Mapping[str, str]
-    """Who could not be asked though it may be at work on the machine or know another of its name; why, by source."""
+    doubts: Mapping[str, str]
+    """What a person has to know before saying yes, see `preflight_register.doubts`."""
 
 
 class Registering:
@@ -143,9 +144,12 @@ class Registering:
         """Look before a person has RegisterVM called for these machines; by name."""
         answers = self._look(namespace, machines, Look())
         told = combine([one.name for one in machines], answers)
-        unasked = preflight_register.unasked(answers)
         return {
-            name: BeforeCall(told=one, left_alone=preflight_register.left_alone(name, answers), unasked=unasked)
+            name: BeforeCall(
+                told=one,
+                left_alone=preflight_register.left_alone(name, answers),
+                doubts=preflight_register.doubts(name, answers),
+            )
             for name, one in told.items()
         }
 
@@ -168,8 +172,10 @@ def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
     ]
 
 
-def _may_be_called_for(name: str, answers: Iterable[Answer]) -> bool:
+def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
+    if any(one.state is not State.UNKNOWN for one in preflight_register.engines_say(name, answers)):
+        return False  # it registers the machine sooner or later, or has failed to: a person decides
     said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
     certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
     if (

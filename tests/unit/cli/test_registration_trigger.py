@@ -195,6 +195,29 @@ def test_an_engine_at_work_is_not_called_beside(command: CommandLine, state: Sta
     assert scene.called == []
 
 
+@pytest.mark.parametrize("state", [State.ABSENT, State.RESTORED])
+def test_a_person_is_told_that_an_engine_may_be_about_to_register_it(command: CommandLine, state: State) -> None:
+    scene = Scene(command, sources=["engine"])
+    scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=state, reason="queued behind 12 others"))
+    doubt = f"engine may be about to register web-1: it says {state}: queued behind 12 others"
+    ran = scene.trigger("web-1", "web-2")
+    assert ran.code == 1
+    assert f"RegisterVM is not called for web-1, web-2, as {doubt}: repeat the command" in ran.err
+    assert scene.called == []
+    assert scene.trigger("web-2").code == 0
+    assert scene.called == ["vm-2"]
+    ran = scene.trigger("web-1", yes=False, typed="y\n")
+    assert f"note: {doubt}" in ran.lines
+    assert scene.called == ["vm-2", "vm-1"]
+
+
+def test_a_machine_that_an_engine_has_given_up_is_called_for(command: CommandLine) -> None:
+    scene = Scene(command, sources=["engine"])
+    scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.FAILED, reason="no CNS"))
+    scene.trigger("web-1")
+    assert scene.called == ["vm-1"]
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -222,7 +245,7 @@ def test_nothing_is_called_beside_a_source_that_cannot_be_asked_unless_a_person_
     assert scene.called == ["vm-1"]
 
 
-@pytest.mark.parametrize("who", ["engine", "kubernetes", "engine is away"])
+@pytest.mark.parametrize("who", ["engine", "kubernetes", "engine has a queue", "engine is away"])
 def test_what_happens_while_a_person_is_asked_is_seen(
     command: CommandLine, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
@@ -234,6 +257,8 @@ def test_what_happens_while_a_person_is_asked_is_seen(
             scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.REGISTERING))
         elif who == "kubernetes":
             scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
+        elif who == "engine has a queue":
+            scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.RESTORED))
         else:
             scene.world.engine.calls.fail("observe", Unavailable("the engine is away"))
         return True
@@ -243,6 +268,7 @@ def test_what_happens_while_a_person_is_asked_is_seen(
     said = {
         "engine": ("shop/web-1: RegisterVM is not called for it, as engine says registering", 2, ["vm-2"]),
         "kubernetes": ("shop/web-1: RegisterVM is not called for it, as kubernetes says ready", 0, ["vm-2"]),
+        "engine has a queue": ("not called for web-1, web-2, as engine may be about to register web-1", 1, []),
         "engine is away": ("RegisterVM is not called for web-1, web-2, as engine cannot be asked", 1, []),
     }
     words, code, called = said[who]

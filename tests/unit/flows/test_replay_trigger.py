@@ -104,13 +104,23 @@ def test_an_engine_at_work_is_not_called_beside() -> None:
     world = World(sources=["engine"], mode="trigger")
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
-    for state in (State.REGISTERING, State.REGISTERED, State.FAILED, State.NOT_RESTORABLE):
-        world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
-        one(world, operation)
+    for state in State:
+        if state is not State.UNKNOWN:
+            world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
+            one(world, operation)
     assert calls(world) == []
-    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.UNKNOWN, reason="not given to this engine"))
     one(world, operation)
     assert calls(world) == ["vm-1"]
+
+
+def test_a_machine_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
+    world = World(sources=["engine", "vcenter"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.RESTORED, reason="queued behind 12 others"))
+    one(world, operation)
+    assert calls(world) == []
 
 
 def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(world: World) -> None:

@@ -35,12 +35,12 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATE_UNSPECIFIED: _State.ValueType  # 0
     """The engine cannot tell; the message says why. Also the answer for every machine that it was not given to restore or
-    register: somebody else may do so, and what others say of the machine then counts.
+    register: somebody else may do so, the plugin included, and what others say of the machine then counts.
     """
     STATE_ABSENT: _State.ValueType  # 1
     """It has looked, and the machine is not in vCenter. The restore goes on waiting, whatever others say of the machine."""
     STATE_RESTORED: _State.ValueType  # 2
-    """In vCenter, and registration has not begun: its disks may still be on their way, or it waits in a queue."""
+    """In vCenter, and registration has not begun: its disks may still be on their way, or it waits in the engine's queue."""
     STATE_REGISTERING: _State.ValueType  # 3
     """Registration is at work, pauses between attempts that the engine makes by itself included."""
     STATE_REGISTERED: _State.ValueType  # 4
@@ -52,23 +52,25 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     STATE_SNAPSHOT_REVERT: _State.ValueType  # 7
     """It is being reverted to a snapshot, and nothing registers it by itself afterwards: somebody has to act."""
     STATE_FAILED: _State.ValueType  # 8
-    """Registration has failed for good: nothing more happens until somebody acts. Code or message say why."""
+    """Registration has failed for good: the engine does nothing more until somebody acts. Code or message say why."""
     STATE_NOT_RESTORABLE: _State.ValueType  # 9
     """It can never be registered as it is: no record in its ExtraConfig, an API version that is too old, a node of a
     guest cluster. Code or message say which.
     """
 
 class State(_State, metaclass=_StateEnumTypeWrapper):
-    """From nothing to ready. The state MUST be that of a look made for this call or within the ten seconds before it."""
+    """From nothing to ready. Any state but STATE_UNSPECIFIED says that the machine is the engine's to register: the plugin then
+    never calls RegisterVM for it by itself, and tells a person before one does. The state MUST be that of a look made for this call or within the ten seconds before it.
+    """
 
 STATE_UNSPECIFIED: State.ValueType  # 0
 """The engine cannot tell; the message says why. Also the answer for every machine that it was not given to restore or
-register: somebody else may do so, and what others say of the machine then counts.
+register: somebody else may do so, the plugin included, and what others say of the machine then counts.
 """
 STATE_ABSENT: State.ValueType  # 1
 """It has looked, and the machine is not in vCenter. The restore goes on waiting, whatever others say of the machine."""
 STATE_RESTORED: State.ValueType  # 2
-"""In vCenter, and registration has not begun: its disks may still be on their way, or it waits in a queue."""
+"""In vCenter, and registration has not begun: its disks may still be on their way, or it waits in the engine's queue."""
 STATE_REGISTERING: State.ValueType  # 3
 """Registration is at work, pauses between attempts that the engine makes by itself included."""
 STATE_REGISTERED: State.ValueType  # 4
@@ -80,7 +82,7 @@ STATE_PAUSED: State.ValueType  # 6
 STATE_SNAPSHOT_REVERT: State.ValueType  # 7
 """It is being reverted to a snapshot, and nothing registers it by itself afterwards: somebody has to act."""
 STATE_FAILED: State.ValueType  # 8
-"""Registration has failed for good: nothing more happens until somebody acts. Code or message say why."""
+"""Registration has failed for good: the engine does nothing more until somebody acts. Code or message say why."""
 STATE_NOT_RESTORABLE: State.ValueType  # 9
 """It can never be registered as it is: no record in its ExtraConfig, an API version that is too old, a node of a
 guest cluster. Code or message say which.
