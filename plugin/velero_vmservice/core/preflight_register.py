@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import kubernetes_registration, network_override, vcenter_registration
+from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
+from velero_vmservice.core.trigger_words import COMMAND
 from velero_vmservice.core.vcenter_registration import elsewhere, is_older, situation
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, taken
 
@@ -88,7 +90,7 @@ def check(
         supervisor: what the Supervisor has.
         override: subnets to be mapped.
         vpc: whether the namespace has NSX-VPC networking, None if nobody could tell.
-        asked: whether a person asks for another call although one has failed.
+        asked: whether a person asks for another call although one has failed, or was of an earlier restore.
     """
     found = machines.match(wanted)
     if not found and (other := machines.namesake(wanted)):
@@ -173,20 +175,29 @@ def _what(machine: VsphereMachine) -> Iterator[Refusal]:
 
 
 def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
-    """Yield what somebody else's call of a moment ago says against another one."""
+    """Yield what a call of a moment ago, whoever made it, says against another one.
+
+    Over a VirtualMachine that is newer than the machine a task that has ended may be of an earlier restore, or of this
+    one: which it is, only a person can tell.
+    """
     task = machine.task
     if task is None:
         return
     named = f"RegisterVM task {shown(task.id)} of {machine.moid}"
     if not task.over:  # whichever restore it is of: two at once are what must never be
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
-    elif registered is not None and is_older(machine, registered):
-        return  # of an earlier restore
-    elif task.state is TaskState.SUCCEEDED:
-        yield Refusal(reason=f"{named} has succeeded already", can_wait=True, done=True)
-    elif not asked:
+        return
+    in_place = registered is not None and is_older(machine, registered)
+    if asked and (in_place or task.state is not TaskState.SUCCEEDED):
+        return
+    earlier = f"; if that was of an earlier restore, `{COMMAND}` calls it for this one" if in_place else ""
+    if task.state is TaskState.SUCCEEDED:
+        follows = ", and its VirtualMachine is to follow" if in_place else ""
+        yield Refusal(reason=f"{named} has succeeded already{follows}{earlier}", can_wait=True, done=not in_place)
+    else:
         entry = explain(task.message)
-        yield Refusal(reason=f"{named} has failed already: {entry}", code=entry.code, can_wait=entry.can_wait)
+        reason = f"{named} has failed already: {entry}{earlier}"
+        yield Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
 
 
 def _onto(wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView) -> Iterator[Refusal]:
@@ -200,5 +211,13 @@ def _onto(wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView) -
     if registered is not None and registered.reverting:
         reason = f"VirtualMachine {wanted.name} is being reverted to a snapshot: that has to end first (guide 7.2.1)"
         yield Refusal(reason=reason, can_wait=True)
+    told = Told(generation=supervisor.generation, evidence="")
     if decision.by_hand is Course.REFUSED:
         yield Refusal(reason=decision.words, code=decision.code)
+    elif registered is not None and told.supports(Feature.IN_PLACE_RESTORE) is not True:
+        reason = (
+            f"VirtualMachine {wanted.name} exists, and nobody knows whether this Supervisor registers over one, as VCF"
+            " 9.0 and later do (guide 7.2.2): its API versions cannot be read just now, or are older than those of"
+            " vSphere 8.0 U3"
+        )
+        yield Refusal(reason=reason, can_wait=True)

@@ -22,6 +22,7 @@ from velero_vmservice.core.vsphere_machine import (
 )
 
 VCF_9 = SupervisorView(generation=Generation.VCF_9, machines={})
+IN_PLACE = replace(VCF_9, machines={"web-1": Registered(unique_id="vm-1", backup_version="2000")})
 TASK = RegisterTask(id="task-1", state=TaskState.RUNNING)
 OTHER = machine(instance_uuid="x", bios_uuid="y")
 
@@ -70,6 +71,11 @@ def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine],
         ({"machines": None}, "cannot be listed, so nobody knows", True),
         ({"machines": {"web-1": Registered(unique_id="vm-1", reverting=True)}}, "reverted to a snapshot", True),
         (
+            {"generation": Generation.UNKNOWN, "machines": {"web-1": Registered(unique_id="vm-1")}},
+            "VirtualMachine web-1 exists, and nobody knows whether this Supervisor registers over one",
+            True,
+        ),
+        (
             {"generation": Generation.VSPHERE_8_U3, "machines": {"web-1": Registered(unique_id="vm-0")}},
             "cannot register over it",
             False,
@@ -83,10 +89,33 @@ def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], words: 
 
 
 def test_a_machine_that_exists_may_be_registered_over_from_nine_on() -> None:
-    existing = {"web-1": Registered(unique_id="vm-1", backup_version="2000")}
-    assert check("shop", WEB, Machines([machine()]), replace(VCF_9, machines=existing)).passed
-    earlier = machine(task=replace(TASK, state=TaskState.SUCCEEDED))
-    assert check("shop", WEB, Machines([earlier]), replace(VCF_9, machines=existing)).passed
+    assert check("shop", WEB, Machines([machine()]), IN_PLACE).passed
+
+
+def test_a_supervisor_of_which_nobody_knows_the_generation_may_register_what_is_not_there() -> None:
+    assert check("shop", WEB, Machines([machine()]), replace(VCF_9, generation=Generation.UNKNOWN)).passed
+
+
+@pytest.mark.parametrize(
+    ("ended", "words", "can_wait"),
+    [
+        (TaskState.SUCCEEDED, "has succeeded already, and its VirtualMachine is to follow", True),
+        (TaskState.FAILED, "has failed already: VCenterWcpWorkloadRegisterVMRegisterPVCFailed", False),
+    ],
+)
+def test_over_a_newer_machine_only_a_person_can_say_that_a_task_was_of_an_earlier_restore(
+    ended: TaskState,
+    words: str,
+    can_wait: bool,  # noqa: FBT001
+) -> None:
+    restored = Machines([machine(task=replace(TASK, state=ended, message=FAILED_CLAIM))])
+    checked = check("shop", WEB, restored, IN_PLACE)
+    assert words in checked.words
+    assert checked.words.endswith(
+        "if that was of an earlier restore, `velero-vmservice registration trigger` calls it for this one"
+    )
+    assert (checked.passed, checked.can_wait, checked.done) == (False, can_wait, False)
+    assert check("shop", WEB, restored, IN_PLACE, asked=True).passed
 
 
 def test_a_machine_that_is_failed_over_may_have_other_uuids() -> None:

@@ -13,6 +13,7 @@ from tests.unit.world import World
 from velero_vmservice.core.attempt import RECORD_LABEL
 from velero_vmservice.core.errors import Forbidden, NotSent, Unavailable
 from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
+from velero_vmservice.core.policy import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.vsphere_machine import TaskState
 
@@ -132,6 +133,22 @@ def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(wo
     assert calls(world) == []
     vcenter.restore(NAMESPACE, restored())
     one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+@pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
+def test_a_task_that_has_ended_over_a_newer_machine_is_not_repeated_unasked(world: World, ended: TaskState) -> None:
+    """A restore in place: whether the task was of this restore or of one just before only a person can tell."""
+    operation = lost(world, MACHINE)
+    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+    live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
+    newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
+    world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=newer))
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED)
+    for _ in range(3):
+        one(world, operation)
     assert calls(world) == ["vm-1"]
 
 
