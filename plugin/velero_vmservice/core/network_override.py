@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.manifest import SUBNET, SUBNET_SET, mapping, sequence
+from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.registration_errors import shown
 
 if TYPE_CHECKING:
@@ -94,6 +95,19 @@ def planned(before: Mapping[str, Subnet | None], override: NetworkOverride) -> d
     return {name: plan[current] for name, current in before.items() if current in plan}
 
 
+def unfit(before: Mapping[str, Subnet | None], override: NetworkOverride) -> Iterator[str]:
+    """Yield which subnets of the override a recorded machine is not on, where an interface of it stays: a typo, maybe.
+
+    Mappings are for all machines, so one that lacks an interface is no news of a machine whose own are all moved.
+    """
+    there = set(before.values())
+    lacking = [str(one.current) for one in override if one.current not in there]
+    if lacking and set(before) - set(planned(before, override)):
+        found = enumerate_some([f"{shown(name)} {_now(before, name)}" for name in before], most=3)
+        named = enumerate_some(lacking, most=3)
+        yield f"registration.subnet_mappings maps {named}, and none of its interfaces is there (it has: {found})"
+
+
 def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> tuple[str, ...]:
     """Compare the `interfaces` after the registration with what was planned; return a sentence for each difference."""
     return tuple(
@@ -107,7 +121,7 @@ def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> t
 def _now(after: Mapping[str, Subnet | None], name: str) -> str:
     if name not in after:
         return "gone"
-    return f"on {after[name]}" if after[name] else "on a network of another kind"
+    return f"on {shown(str(after[name]))}" if after[name] else "on a network of another kind"
 
 
 def interfaces(machine: Manifest) -> dict[str, Subnet | None]:

@@ -49,6 +49,8 @@ class Preflight:
 
     machine: VsphereMachine | None = None
     refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What to mind of the call, and no reason against it."""
 
     @property
     def passed(self) -> bool:
@@ -107,7 +109,8 @@ def check(
         *_onto(wanted, machine, supervisor),
         *(Refusal(reason=one) for one in networks),
     ]
-    return Preflight(machine=machine, refusals=tuple(refusals))
+    notes = tuple(network_override.unfit(machine.record.interfaces, override))
+    return Preflight(machine=machine, refusals=tuple(refusals), notes=notes)
 
 
 def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:

@@ -34,11 +34,19 @@ def refused(name: str, checked: Preflight) -> Registration:
     found = checked.machine
     words = f"RegisterVM is not called: {checked.words}"
     if checked.done:  # whether it is ready only Kubernetes can be certain of
-        return _said(name=name, state=State.REGISTERED, reason=words, certain=False)
+        return _said(name=name, state=State.REGISTERED, reason=words, notes=checked.notes, certain=False)
     state = _refused_state(found, checked)
     code = next((one.code for one in checked.refusals if one.code), "")
     # Only Kubernetes knows whether a machine that vCenter lacks is absent.
-    return _said(name=name, state=state, reason=words, code=code, can_wait=checked.can_wait, certain=found is not None)
+    return _said(
+        name=name,
+        state=state,
+        reason=words,
+        code=code,
+        can_wait=checked.can_wait,
+        notes=checked.notes,
+        certain=found is not None,
+    )
 
 
 def _refused_state(found: VsphereMachine | None, checked: Preflight) -> State:

@@ -156,7 +156,8 @@ class Trigger:
             )
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
-                told[one.name] = self._record_and_call(restore, namespace, one, checked, last)
+                called_for = self._record_and_call(restore, namespace, one, checked, last)
+                told[one.name] = replace(called_for, notes=(*called_for.notes, *checked.notes))
             elif not checked.passed:
                 told[one.name] = trigger_words.refused(one.name, checked)
         return told

@@ -16,6 +16,7 @@ from velero_vmservice.core.network_override import (
     interfaces,
     planned,
     refusals,
+    unfit,
 )
 from velero_vmservice.core.trigger_policy import TriggerPolicy
 
@@ -64,6 +65,18 @@ def test_of_hostile_interfaces_no_more_is_kept_than_a_machine_can_have() -> None
     assert len(found) == MOST_INTERFACES
     assert {len(one) for one in found} == {LONGEST_NAME}
     assert {len(one.name) for one in found.values() if one} == {LONGEST_NAME}
+
+
+def test_a_mapping_of_other_machines_is_no_news_of_one_whose_interfaces_are_all_moved() -> None:
+    a, b = Subnet(type="SUBNET", name="prod-a"), Subnet(type="SUBNET", name="prod-b")
+    assert list(unfit({"eth0": a}, (PROD, DEFAULT))) == []
+    assert list(unfit({"eth0": a, "eth1": b}, (PROD,))) == []
+    assert list(unfit({}, (PROD,))) == []
+    (note,) = unfit({"eth0": a, "eth1": b, "eth2": None}, (PROD, DEFAULT))
+    assert note == (
+        "registration.subnet_mappings maps the default SubnetSet, and none of its interfaces is there (it has: eth0 on"
+        " Subnet prod-a; eth1 on Subnet prod-b; eth2 on a network of another kind)"
+    )
 
 
 def test_a_subnet_that_is_mapped_twice_is_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.core.test_vcenter_registration import FAILED_CLAIM, WEB, machine
 from velero_vmservice.core.extra_config import ExtraConfig
 from velero_vmservice.core.generation import Generation
+from velero_vmservice.core.network_override import Subnet, SubnetMapping
 from velero_vmservice.core.preflight_register import check
 from velero_vmservice.core.record import Record
 from velero_vmservice.core.vsphere_machine import (
@@ -122,6 +123,18 @@ def test_a_machine_that_is_failed_over_may_have_other_uuids() -> None:
     checked = check("shop", WEB, Machines([replace(OTHER, other_vcenter=True)]), VCF_9)
     assert checked.passed
     assert not check("shop", WEB, Machines([replace(OTHER, other_vcenter=False)]), VCF_9).passed
+
+
+def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call() -> None:
+    typo = SubnetMapping(current=Subnet(type="SUBNET", name="prod-aa"), new=Subnet(type="SUBNET", name="dr-a"))
+    recorded = Record(interfaces={"eth0": Subnet(type="SUBNET", name="prod-a")})
+    checked = check("shop", WEB, Machines([machine(record=recorded)]), VCF_9, override=(typo,), vpc=True)
+    assert checked.passed
+    (note,) = checked.notes
+    assert note == (
+        "registration.subnet_mappings maps Subnet prod-aa, and none of its interfaces is there (it has: eth0 on Subnet"
+        " prod-a)"
+    )
 
 
 def test_a_person_may_ask_for_another_call_after_a_failure() -> None:

@@ -660,6 +660,23 @@ def test_subnets_are_mapped_and_the_machine_is_checked_afterwards() -> None:
     assert "interface eth1 is on a network of another kind, not on SubnetSet dr-default" in scene.round().notes[0]
 
 
+def test_a_mapping_that_misses_the_machines_subnet_is_said_before_and_at_the_call() -> None:
+    scene = vpc_scene()
+    on_others = recorded_on(nic("eth0", "Subnet", "subnet-prod-a"))
+    scene.vcenter.restore(NAMESPACE, machine(record=on_others, restoring=True))
+    before = scene.round()
+    scene.vcenter.restore(NAMESPACE, machine(record=on_others))
+    called = scene.round()
+
+    assert [one.state for one in (before, called)] == [State.RESTORED, State.REGISTERING]
+    for one in (before, called):
+        (note,) = one.notes
+        assert note == (
+            "registration.subnet_mappings maps Subnet prod-a; the default SubnetSet, and none of its interfaces is"
+            " there (it has: eth0 on Subnet subnet-prod-a)"
+        )
+
+
 def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() -> None:
     scene = vpc_scene()
     many = [Wanted(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
