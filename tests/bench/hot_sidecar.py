@@ -62,7 +62,11 @@ def serve(plugins: Path, *, kubeconfig: Path, namespace: str) -> Process:
     return Process(
         [sys.executable, "-m", "velero_vmservice.cli", "serve", "--plugins-dir", plugins],
         log=plugins.parent / "sidecar.log",
-        environment={"KUBECONFIG": str(kubeconfig), "VMSERVICE_VELERO_NAMESPACE": namespace},
+        environment={
+            "KUBECONFIG": str(kubeconfig),
+            "VMSERVICE_VELERO_NAMESPACE": namespace,
+            "AWS_SHARED_CREDENTIALS_FILE": str(plugins.parent / "credentials"),  # where a Velero server has them
+        },
     )
 
 

@@ -23,6 +23,7 @@ class ObjectStore:
     access_key = "e2e-access-key"
     secret_key = "e2e-secret-key"
     region = "us-east-1"
+    credentials = f"[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n"
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -87,7 +87,6 @@ class Scene:
 
         As an object: the command line of Velero 1.15 has no `--annotations`.
         """
-        self.server.wait_available()
         annotations = {f"{PLUGIN_NAME}/{key}": value for key, value in (policy or {}).items()}
         self.cluster.create(
             {

@@ -23,6 +23,7 @@ class Sidecar(Process):
             environment={
                 "KUBECONFIG": str(server.kubeconfig),
                 "VMSERVICE_VELERO_NAMESPACE": server.namespace,
+                "AWS_SHARED_CREDENTIALS_FILE": str(server.credentials),
                 "VMSERVICE_LOG_LEVEL": "debug",
                 **environment,
             },

@@ -23,6 +23,7 @@ def run(scene: Scene, *arguments: str, exits: Collection[int] = (0,), settings: 
         **os.environ,
         "KUBECONFIG": str(scene.cluster.kubeconfig),
         "VMSERVICE_VELERO_NAMESPACE": scene.server.namespace,
+        "AWS_SHARED_CREDENTIALS_FILE": str(scene.server.credentials),
         **({"VMSERVICE_SETTINGS": str(settings)} if settings else {}),
     }
     command = [sys.executable, "-m", "velero_vmservice.cli", *arguments]

@@ -30,13 +30,7 @@ def open_store(stack: Stack, directory: Path, bucket: str, *, secret: str = "") 
         region=store.region,
         url=store.url,
         path_style=True,
-        credentials="\n".join(
-            [
-                "[default]",
-                f"aws_access_key_id={store.access_key}",
-                f"aws_secret_access_key={secret or store.secret_key}",
-            ]
-        ),
+        credentials=store.credentials.replace(store.secret_key, secret or store.secret_key),
     )
     made = connect(location, timeout_seconds=10.0, directory=directory)
     return S3Store(made, location, prefix="plugins/vmservice")

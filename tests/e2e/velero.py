@@ -56,6 +56,10 @@ class VeleroServer:
         self.flags = list(flags)
         self.environment = dict(environment or {})
         self.plugins = directory / "plugins"
+        # A file that nobody writes while the server runs, as where an installation mounts its Secret. The one of a
+        # location's own credential Velero empties and writes anew each time it opens the bucket: a plugin that starts
+        # just then finds no credentials in it, and what it was started for ends Failed.
+        self.credentials = directory / "credentials"
         self.kubeconfig = cluster.kubeconfig
         self._temporary = directory / "tmp"
         self._process: Process | None = None
@@ -68,16 +72,17 @@ class VeleroServer:
         return self._process
 
     def prepare(self) -> None:
-        """Create folders, namespace, bucket, secret, location and deployment; give Velero its S3 plugin."""
+        """Create folders, credentials, bucket, namespace, location and deployment; give Velero its S3 plugin."""
         for folder in (self.plugins, self._temporary):
             folder.mkdir(parents=True)
         if len(str(self._temporary)) > _LONGEST_TMPDIR:
             raise AssertionError(f"{self._temporary} is too long a path for plugin sockets")
+        self.credentials.write_text(self.store.credentials)
         self.add_plugin(AWS_PLUGIN)
         self.store.create_bucket(self.bucket)
         self.cluster.namespace(self.namespace)
         self.kubeconfig = self.cluster.account(self.namespace)
-        self.cluster.create(self._secret(), self._location(), self._deployment())
+        self.cluster.create(self._location(), self._deployment())
 
     def add_plugin(self, name: str) -> Path:
         """Put one of the built plugins into the plugin directory; it counts from the next start on."""
@@ -99,7 +104,6 @@ class VeleroServer:
             f"--metrics-address=127.0.0.1:{metrics}",
             f"--profiler-address=127.0.0.1:{profiler}",
             "--item-operation-sync-frequency=1s",
-            "--store-validation-frequency=10s",
             # a Supervisor serves a hundred kinds; at the 20 requests a second of old servers a backup takes 10 s
             "--client-qps=100",
             "--client-burst=200",
@@ -108,6 +112,7 @@ class VeleroServer:
         environment = {
             "KUBECONFIG": str(self.kubeconfig),
             "VELERO_NAMESPACE": self.namespace,
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials),
             "HOME": str(self.directory),
             "TMPDIR": str(self._temporary),
             "VSPHERE_STANDIN_KINDS": str(RESTRICTED_KINDS),
@@ -144,22 +149,13 @@ class VeleroServer:
         scope = [f"--namespace={self.namespace}", f"--kubeconfig={self.cluster.kubeconfig}"]
         return run_command([binary(f"velero-{self.version}"), *arguments, *scope])
 
-    def wait_available(self) -> None:
-        """Wait until the location is there: Velero refuses a backup or restore while a validation has failed.
-
-        Seen once: the S3 plugin found no credentials at its start; the next validation, seconds later, did.
-        """
-        wait_until(lambda: self._location_status().get("phase") == "Available", 60, "the location is available")
-
     def backup(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
         """Create a backup, wait until it is over, well or not, and return it."""
-        self.wait_available()
         self.cli("backup", "create", name, *flags)
         return self.wait_over("backups.velero.io", name, deadline=deadline)
 
     def restore(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
         """Create a restore, wait until it is over, well or not, and return it."""
-        self.wait_available()
         self.cli("restore", "create", name, *flags)
         return self.wait_over("restores.velero.io", name, deadline=deadline)
 
@@ -202,19 +198,6 @@ class VeleroServer:
     def _metadata(self, name: str) -> Manifest:
         return {"name": name, "namespace": self.namespace}
 
-    def _secret(self) -> Manifest:
-        lines = [
-            "[default]",
-            f"aws_access_key_id={self.store.access_key}",
-            f"aws_secret_access_key={self.store.secret_key}",
-        ]
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": self._metadata("cloud-credentials"),
-            "stringData": {"cloud": "\n".join(lines)},
-        }
-
     def _location(self) -> Manifest:
         return {
             "apiVersion": "velero.io/v1",
@@ -224,7 +207,6 @@ class VeleroServer:
                 "provider": "aws",
                 "default": True,
                 "objectStorage": {"bucket": self.bucket},
-                "credential": {"name": "cloud-credentials", "key": "cloud"},
                 "config": {
                     "region": self.store.region,
                     "s3ForcePathStyle": "true",
