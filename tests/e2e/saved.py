@@ -39,10 +39,6 @@ class Saved:
 
 def saved(scene: Scene, application: Application, *, deadline: float = 60) -> Saved:
     """Deploy an application, and back it up once it runs."""
-    scene.deploy(application, deadline=deadline)
-    where = application.namespace
+    point, where = scene.back_up(application, deadline=deadline), application.namespace
     groups, services = scene.all(GROUPS, where), scene.all(SERVICES, where)
-    point = scene.supervisor.back_up(where)
-    backup = scene.server.backup(where, f"--include-namespaces={where}")
-    assert backup["status"]["phase"] == "Completed", scene.server.cli("backup", "logs", where)
     return Saved(scene=scene, application=application, point=point, groups=groups, services=services)

@@ -55,6 +55,22 @@ class Scene:
         application.deploy(self.supervisor.cluster)
         wait_until(lambda: self.running(application), deadline, f"{application.namespace} runs")
 
+    def back_up(self, application: Application, *, deadline: float = _COMING_UP_SECONDS) -> RestorePoint:
+        """Deploy an application and, once it runs, run a VADP job and a backup of its namespace's name."""
+        self.deploy(application, deadline=deadline)
+        where = application.namespace
+        point = self.supervisor.back_up(where)
+        backup = self.server.backup(where, f"--include-namespaces={where}")
+        assert backup["status"]["phase"] == "Completed", self.server.cli("backup", "logs", where)
+        return point
+
+    def lose_and_restore(self, application: Application, *flags: str) -> RestorePoint:
+        """Back an application up, lose it, and begin a restore of its namespace's name; no machine is there yet."""
+        point, where = self.back_up(application), application.namespace
+        self.supervisor.lose(where)
+        self.server.cli("restore", "create", where, f"--from-backup={where}", *flags)
+        return point
+
     def running(self, application: Application) -> bool:
         """Say whether everything of the application is up that is to be."""
         where = application.namespace

@@ -35,11 +35,8 @@ def test_every_action_is_listed(scene: Scene) -> None:
 def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
     source, target = f"{space}{len(suffix)}", f"{space}{len(suffix)}{suffix}"
     application = machines.two_tier("shop", namespace=source)
-    scene.deploy(application)
+    point = scene.back_up(application)
     groups, services = scene.all(GROUPS, source), scene.all(SERVICES, source)
-    point = scene.supervisor.back_up(source)
-    backup = scene.server.backup(source, f"--include-namespaces={source}")
-    assert backup["status"]["phase"] == "Completed", scene.server.cli("backup", "logs", source)
     if suffix:
         scene.supervisor.cluster.create(machines.namespace(target))
     else:
@@ -114,9 +111,7 @@ def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: st
 
 
 def test_service_deleted_while_its_machines_live_is_replayed_at_once(scene: Scene, space: str) -> None:
-    application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.back_up(machines.two_tier("shop", namespace=space))
     scene.cluster.kubectl("annotate", "vm", "--all", "example.com/edited=since", f"--namespace={space}")
     scene.supervisor.lose(space, kinds=["VirtualMachineService"])
     before = scene.uids(VMS, space), scene.uids(GROUPS, space)
@@ -130,9 +125,7 @@ def test_service_deleted_while_its_machines_live_is_replayed_at_once(scene: Scen
 
 
 def test_same_restore_twice_changes_nothing(scene: Scene, space: str) -> None:
-    application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.back_up(machines.two_tier("shop", namespace=space))
     scene.supervisor.lose(space, kinds=["VirtualMachineService"])
     scene.server.restore(f"{space}-1", f"--from-backup={space}")
     versions = {name: one for kind in (GROUPS, SERVICES) for name, one in specs(scene.all(kind, space)).items()}
@@ -148,11 +141,7 @@ def test_same_restore_twice_changes_nothing(scene: Scene, space: str) -> None:
 
 def test_machine_that_never_registers_is_named_and_the_restore_ends_cleanly(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    point = scene.supervisor.back_up(space)
-    scene.server.backup(space, f"--include-namespaces={space}")
-    scene.supervisor.lose(space)
-    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=25s")
+    point = scene.lose_and_restore(application, "--item-operation-timeout=25s")
     scene.register(point, "shop-web-1", "shop-db-1", into=space)
 
     scene.wait_described(space, "shop-web-2: not registered yet")
@@ -174,8 +163,7 @@ def test_machine_that_never_registers_is_named_and_the_restore_ends_cleanly(scen
 
 
 def test_restore_into_a_namespace_that_vcenter_did_not_make_says_so(scene: Scene, space: str) -> None:
-    scene.deploy(machines.two_tier("shop", namespace=space))
-    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.back_up(machines.two_tier("shop", namespace=space))
 
     mapping = f"--namespace-mappings={space}:{space}-plain"
     scene.server.cli("restore", "create", space, f"--from-backup={space}", mapping, "--item-operation-timeout=15s")

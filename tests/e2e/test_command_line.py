@@ -40,9 +40,7 @@ def planned(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> dic
 
 def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    point = scene.supervisor.back_up(space)
-    scene.server.backup(space, f"--include-namespaces={space}")
+    point = scene.back_up(application)
 
     assert {action for action, _ in planned(scene, space).values()} == {"skip-identical"}
     scene.supervisor.lose(space)
@@ -60,9 +58,7 @@ def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, spac
 
 
 def test_plan_names_what_a_person_has_to_move(scene: Scene, space: str) -> None:
-    application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    scene.server.backup(space, f"--include-namespaces={space}")
+    scene.back_up(machines.two_tier("shop", namespace=space))
     scene.cluster.kubectl(
         "patch", "virtualmachineservice", "shop-web", f"--namespace={space}", "--type=merge",
         '--patch={"spec":{"ports":[{"name":"http","protocol":"TCP","port":81,"targetPort":8080}]}}',
@@ -77,11 +73,7 @@ def test_plan_names_what_a_person_has_to_move(scene: Scene, space: str) -> None:
 
 def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    point = scene.supervisor.back_up(space)
-    scene.server.backup(space, f"--include-namespaces={space}")
-    scene.supervisor.lose(space)
-    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=10s")
+    point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
     assert scene.server.wait_over(RESTORES, space)["status"]["phase"] == "PartiallyFailed"
     assert "itemOperationTimeout" in run(scene, "report", space)
     scene.register(point, *application.machine_names, into=space)
@@ -102,11 +94,7 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
 
 def test_status_shows_each_machine_until_all_are_registered(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    point = scene.supervisor.back_up(space)
-    scene.server.backup(space, f"--include-namespaces={space}")
-    scene.supervisor.lose(space)
-    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=10s")
+    point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
 
     lost = json.loads(run(scene, "registration", "status", space, "-o", "json", exits=(2,)))
     assert {one["name"]: one["state"] for one in lost["machines"]} == dict.fromkeys(application.machine_names, "absent")

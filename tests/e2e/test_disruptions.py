@@ -22,11 +22,7 @@ LATE_SECONDS = 20
 
 def waiting_restore(scene: Scene, space: str) -> RestorePoint:
     """Bring a restore to where it waits for machines."""
-    scene.deploy(machines.two_tier("shop", namespace=space))
-    point = scene.supervisor.back_up(space)
-    assert scene.server.backup(space, f"--include-namespaces={space}")["status"]["phase"] == "Completed"
-    scene.supervisor.lose(space)
-    scene.server.cli("restore", "create", space, f"--from-backup={space}")
+    point = scene.lose_and_restore(machines.two_tier("shop", namespace=space))
     scene.wait_described(space, "shop-web-2: not registered yet")
     return point
 

@@ -38,11 +38,7 @@ def test_trigger_calls_once_however_often_it_is_run(
     scene: Scene, space: str, vcenter: VCenterSimulator, tmp_path: Path
 ) -> None:
     application = machines.two_tier("shop", namespace=space)
-    scene.deploy(application)
-    point = scene.supervisor.back_up(space)
-    scene.server.backup(space, f"--include-namespaces={space}")
-    scene.supervisor.lose(space)
-    scene.server.cli("restore", "create", space, f"--from-backup={space}", "--item-operation-timeout=10s")
+    point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
     name, other, *_ = application.machine_names
     saved = point.of(name, namespace=space)
     moid = vcenter.restore(
