@@ -85,10 +85,10 @@ def scene(stack: Stack, supervisor: Supervisor, request: pytest.FixtureRequest) 
 
 
 @pytest.fixture(name="space")
-def _space(scene: Scene, request: pytest.FixtureRequest) -> str:
+def _space(scene: Scene, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace name of the test's own."""
-    test = request.node.originalname.removeprefix("test_").replace("_", "-")[:30].strip("-")
-    return scene.space(test)
+    with scene.space_of(request.node.originalname) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

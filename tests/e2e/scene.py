@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tests.waiting import NotYetError, wait_until
 from velero_vmservice.core.policy import PLUGIN_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.sidecar import Sidecar
@@ -49,6 +50,18 @@ class Scene:
     def space(self, name: str) -> str:
         """Return a namespace name for this Velero version."""
         return f"{name}-{self.server.version.replace('.', '-')}"
+
+    @contextmanager
+    def space_of(self, test: str) -> Iterator[str]:
+        """Give a test a namespace name of its own, and lose what it left there and in namespaces named after it.
+
+        VM Operator looks at all that is there in each pass: what stayed would slow down every test that follows.
+        """
+        name = self.space(test.removeprefix("test_").replace("_", "-")[:30].strip("-"))
+        yield name
+        for namespace in (one["metadata"]["name"] for one in self.cluster.all("namespaces")):
+            if namespace.startswith(name):
+                self.supervisor.lose(namespace)
 
     def deploy(self, application: Application, *, deadline: float = _COMING_UP_SECONDS) -> None:
         """Deploy and wait until it runs: machines with addresses, members linked, services with endpoints."""

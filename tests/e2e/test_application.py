@@ -71,7 +71,6 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
 
 
 def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: str) -> None:
-    scene.deploy(machines.two_tier("shop", namespace=space))
     scene.cluster.create(
         {
             "apiVersion": "velero.io/v1",
@@ -85,11 +84,15 @@ def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: st
                 },
             },
             "spec": {
-                "schedule": "@every 1m",
+                "schedule": "@every 1s",
                 "template": {"includedNamespaces": [space]},
+                "paused": True,
             },
         }
     )
+    scene.deploy(machines.two_tier("shop", namespace=space))
+    # Velero looks at a schedule once a minute, and at once when it is changed: it is due by now.
+    scene.server.cli("schedule", "unpause", space)
 
     def fired() -> list[str]:
         every = scene.all(BACKUPS, scene.server.namespace)

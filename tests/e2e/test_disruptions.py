@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,10 @@ from tests.supervisor import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.stack import Stack
+    from tests.e2e.velero import VeleroServer
     from tests.supervisor.supervisor import Supervisor
     from tests.supervisor.vadp import RestorePoint
 
@@ -82,37 +86,32 @@ def test_sidecar_is_late_when_velero_starts(stack: Stack, supervisor: Supervisor
 
 def test_parallel_item_workers_capture_everything_once(stack: Stack, supervisor: Supervisor) -> None:
     server = stack.velero("1.18.2", name="workers", flags=["--item-block-worker-count=8"])
-    sidecar = Sidecar(server)
-    sidecar.start()
-    server.start()
-    try:
-        scene = Scene(server=server, sidecar=sidecar, supervisor=supervisor)
-        scene.deploy(machines.two_tier("shop", namespace="workers-app", web=6, database=4))
+    with at_work(server, supervisor) as scene, scene.space_of("workers-app") as space:
+        scene.deploy(machines.two_tier("shop", namespace=space, web=6, database=4))
 
-        backup = server.backup("parallel", "--include-namespaces=workers-app")
+        backup = server.backup("parallel", f"--include-namespaces={space}")
 
         assert backup["status"]["phase"] == "Completed"
         kinds = [key.split("/")[-3] for key in scene.stored("captures/parallel/") if "/objects/" in key]
         assert sorted(kinds) == ["virtualmachinegroups"] * 3 + ["virtualmachineservices"] * 2
         assert [key for key in scene.stored("captures/parallel/") if key.endswith("/capture.json")]
-    finally:
-        server.close()
-        sidecar.stop()
 
 
 def test_velero_of_vsphere_8_starts_and_backs_up(stack: Stack, supervisor: Supervisor) -> None:
-    server = stack.velero("1.13.2")
+    with at_work(stack.velero("1.13.2"), supervisor) as scene, scene.space_of("oldest") as space:
+        scene.back_up(machines.two_tier("shop", namespace=space))
+
+        assert [key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json")]
+
+
+@contextmanager
+def at_work(server: VeleroServer, supervisor: Supervisor) -> Iterator[Scene]:
+    """Run a Velero server that was prepared for one test, with our sidecar."""
     sidecar = Sidecar(server)
     sidecar.start()
-    server.start()
     try:
-        scene = Scene(server=server, sidecar=sidecar, supervisor=supervisor)
-        scene.deploy(machines.two_tier("shop", namespace="oldest"))
-
-        backup = server.backup("oldest", "--include-namespaces=oldest")
-
-        assert backup["status"]["phase"] == "Completed"
-        assert [key for key in scene.stored("captures/oldest/") if key.endswith("/capture.json")]
+        server.start()
+        yield Scene(server=server, sidecar=sidecar, supervisor=supervisor)
     finally:
         server.close()
         sidecar.stop()

@@ -99,9 +99,9 @@ def _site(
 
 
 @pytest.fixture(name="space")
-def _space(site: Site, request: pytest.FixtureRequest) -> str:
-    test = request.node.originalname.removeprefix("test_").replace("_", "-")[:30].strip("-")
-    return site.scene.space(test)
+def _space(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
+    with site.scene.space_of(request.node.originalname) as name:
+        yield name
 
 
 def _shop(space: str) -> Application:

@@ -142,6 +142,7 @@ class TestApiServer(RegistrationContract):
             scene = ApiServerScene(stack, supervisor, requests)
             log.setLevel(logging.DEBUG)  # after the clients are made: each sets its logs to warnings
             yield scene
+            supervisor.lose(scene.namespace)  # so many machines slow down the tests that follow
         finally:
             log.removeHandler(requests)
             log.setLevel(level)
