@@ -30,7 +30,7 @@ RESTORES = "restores.velero.io"
 BACKUPS = "backups.velero.io"
 
 on_newest_velero = pytest.mark.parametrize("scene", ["1.18.2"], indirect=True, scope="session")
-"""Marks a test that takes long and depends little on Velero."""
+"""Marks a test that depends little on Velero: long ones, and what our command line does without it."""
 
 _COMING_UP_SECONDS = 60
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.e2e.scene import GROUPS, RESTORES, SERVICES, VMS, Scene
+from tests.e2e.scene import GROUPS, RESTORES, SERVICES, VMS, Scene, on_newest_velero
 from tests.supervisor import machines
 from tests.waiting import wait_until
 
@@ -38,6 +38,7 @@ def planned(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> dic
     return {f"{one['kind']} {one['name']}": (one["action"], one["reason"]) for one in found["objects"]}
 
 
+@on_newest_velero
 def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.back_up(application)
@@ -57,6 +58,7 @@ def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, spac
     assert "Traceback" not in unknown
 
 
+@on_newest_velero
 def test_plan_names_what_a_person_has_to_move(scene: Scene, space: str) -> None:
     scene.back_up(machines.two_tier("shop", namespace=space))
     scene.cluster.kubectl(
@@ -92,6 +94,7 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
     assert "was there already, as captured" in again
 
 
+@on_newest_velero
 def test_status_shows_each_machine_until_all_are_registered(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
@@ -112,6 +115,7 @@ def test_status_shows_each_machine_until_all_are_registered(scene: Scene, space:
     assert watched.splitlines()[-1] == "3 of 3 machines are ready"
 
 
+@on_newest_velero
 def test_trigger_without_a_vcenter_says_what_to_set_up(scene: Scene) -> None:
     told = run(scene, "registration", "trigger", "--restore", "any", "-n", "any", "web-1", exits=(1,))
     assert "no vCenter is set up: set vcenter.server" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.scene import GROUPS, RESTORES, VMS
+from tests.e2e.scene import GROUPS, RESTORES, VMS, on_newest_velero
 from tests.supervisor import machines
 from tests.waiting import wait_until
 
@@ -63,6 +63,7 @@ def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, spa
     assert {vm["status"]["powerState"] for vm in scene.all(VMS, space)} == {"PoweredOff"}
 
 
+@on_newest_velero
 def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
     """What the README warns of: the same groups, dumped and applied as the guide's section 10.4 says.
 
