@@ -110,7 +110,7 @@ class Site:
         for moid in place.moids:
             self.simulator.disable(moid, RELOCATE)
         for vm in place.virtual_machines:
-            self.engine.put(place.restoring, pb.Registration(name=vm["metadata"]["name"], state=pb.STATE_ABSENT))
+            self.engine.put(place.restoring, pb.Registration(name=vm["metadata"]["name"]))
 
     def restores_end(self, place: Place, restore_uid: str) -> None:
         """End the vendor's work, and let RegisterVM be called for every machine on behalf of a restore."""

@@ -122,6 +122,7 @@ def test_a_state_without_trouble_that_comes_with_an_error_is_not_believed(state:
 
     assert (found.state, found.code, found.can_wait) == (State.UNKNOWN, code, True)
     assert found.reason.endswith(f'" with error code {code}, and both cannot be; no room')
+    assert not found.certain
     assert found.reason.startswith('the engine says "')
 
 
@@ -227,7 +228,7 @@ def test_a_machine_that_the_engine_leaves_out_is_unknown() -> None:
     found = answered()
 
     assert (found.state, found.reason) == (State.UNKNOWN, "the engine says nothing of this machine")
-    assert found.can_wait
+    assert (found.can_wait, found.certain) == (True, False)
 
 
 def test_a_machine_that_nobody_asked_for_is_left_out_and_logged() -> None:
@@ -247,18 +248,20 @@ def test_an_engine_that_contradicts_itself_is_not_believed() -> None:
     found = answered(ready, failed)
 
     assert (found.state, found.reason) == (State.UNKNOWN, "the engine contradicts itself about this machine")
+    assert not found.certain
     assert answered(ready, ready).state is State.READY
 
 
 def test_a_state_of_a_later_version_is_unknown_and_named() -> None:
     found = answered(pb.Registration(name="db-0", state=41, message="from the future"))
 
-    assert found.state is State.UNKNOWN
+    assert (found.state, found.certain) == (State.UNKNOWN, False)
     assert "state 41" in found.reason
 
 
 def test_an_engine_that_cannot_tell_is_quoted() -> None:
-    assert answered(pb.Registration(name="db-0", message="vCenter is away")).reason == "vCenter is away"
+    told = answered(pb.Registration(name="db-0", message="vCenter is away"))
+    assert (told.reason, told.certain) == ("vCenter is away", True)
     assert answered(pb.Registration(name="db-0")).reason == "the engine cannot tell"
 
 

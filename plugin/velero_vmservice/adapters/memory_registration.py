@@ -59,4 +59,4 @@ class MemoryRegistration:
 
     def _unknown(self, wanted: Wanted) -> Registration:
         words = "nobody has told of it"
-        return Registration(name=wanted.name, state=State.UNKNOWN, reason=words, source=self._name, certain=False)
+        return Registration(name=wanted.name, state=State.UNKNOWN, reason=words, source=self._name)

@@ -160,7 +160,7 @@ def _questions(namespace: str, wanted: Sequence[Wanted]) -> Iterator[pb.GetRegis
 
 
 def _unknown(name: str, reason: str) -> Registration:
-    return Registration(name=name, state=State.UNKNOWN, reason=reason, source=NAME)
+    return Registration(name=name, state=State.UNKNOWN, reason=reason, source=NAME, certain=False)
 
 
 def _registration(answer: pb.Registration, now: datetime) -> Registration:
@@ -175,6 +175,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
         percent=percent,
         stage=one_line(answer.stage, _LONGEST_WORD),
         code=one_line(answer.error_code, _LONGEST_WORD),
+        certain=state is not State.UNKNOWN or answer.state == pb.STATE_UNSPECIFIED,
         can_wait=state not in NEEDS_SOMEBODY,
         since=since,
         source=NAME,

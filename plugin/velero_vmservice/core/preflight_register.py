@@ -26,8 +26,8 @@ _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
 """What Kubernetes says of a machine that is there already, of another one that has its name, and of a node."""
 _AT_IT: Final = frozenset({*_THERE, State.REGISTERING})
-_DONE_WITH: Final = frozenset({State.UNKNOWN, State.FAILED, State.NOT_RESTORABLE})
-"""What an engine says of a machine that is not its own, or that it does nothing more for unless somebody acts."""
+_GIVEN_UP: Final = frozenset({State.FAILED, State.NOT_RESTORABLE})
+"""What an engine says of a machine for which it does nothing more unless somebody acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
     queued = {
         f"{one.source} may be about to register {name}": f"it says {one}"
         for one in engines_say(name, answers)
-        if one.state not in _DONE_WITH
+        if one.state not in _GIVEN_UP and not not_its_own(one)
     }
     return away | queued
 
@@ -151,6 +151,11 @@ def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
     """Return what those say of a machine who may register it themselves: all but Kubernetes and vCenter."""
     lookers = (kubernetes_registration.NAME, vcenter_registration.NAME)
     return [one for source, one in _said(name, answers).items() if source not in lookers]
+
+
+def not_its_own(said: Registration) -> bool:
+    """Say whether an engine certainly has nothing to do with a machine; what makes no sense is not certain."""
+    return said.state is State.UNKNOWN and said.certain
 
 
 def _said(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:

@@ -174,8 +174,8 @@ def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
 
 def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
-    if any(one.state is not State.UNKNOWN for one in preflight_register.engines_say(name, answers)):
-        return False  # it registers the machine sooner or later, or has failed to: a person decides
+    if not all(map(preflight_register.not_its_own, preflight_register.engines_say(name, answers))):
+        return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
     said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
     certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
     if (

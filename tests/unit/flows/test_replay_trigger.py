@@ -109,6 +109,9 @@ def test_an_engine_at_work_is_not_called_beside() -> None:
         if state is not State.UNKNOWN:
             world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
             one(world, operation)
+    nonsense = Registration(name="web-1", state=State.UNKNOWN, reason="ready with an error code", certain=False)
+    world.engine.tell(NAMESPACE, nonsense)
+    one(world, operation)
     assert calls(world) == []
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.UNKNOWN, reason="not given to this engine"))
     one(world, operation)

@@ -7,7 +7,7 @@ progress and the end of that waiting.
 
 How to implement and check an engine: docs/registration-api.md. Within version 1, fields and states are added and
 never changed or reused: pass over fields that you do not know; this plugin takes a state that it does not know for
-STATE_UNSPECIFIED.
+STATE_UNSPECIFIED, but calls RegisterVM for no such machine by itself.
 """
 
 from collections import abc as _abc
@@ -35,7 +35,8 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATE_UNSPECIFIED: _State.ValueType  # 0
     """The engine cannot tell; the message says why. Also the answer for every machine that it was not given to restore or
-    register: somebody else may do so, the plugin included, and what others say of the machine then counts.
+    register: somebody else may do so, the plugin included, and what others say of the machine then counts. So never
+    the answer for a machine that the engine has begun with: there it says what it knew last, or fails the call.
     """
     STATE_ABSENT: _State.ValueType  # 1
     """It has looked, and the machine is not in vCenter. The restore goes on waiting, whatever others say of the machine."""
@@ -59,13 +60,15 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     """
 
 class State(_State, metaclass=_StateEnumTypeWrapper):
-    """From nothing to ready. Any state but STATE_UNSPECIFIED says that the machine is the engine's to register: the plugin then
-    never calls RegisterVM for it by itself, and tells a person before one does. The state MUST be that of a look made for this call or within the ten seconds before it.
+    """From nothing to ready. Any state but STATE_UNSPECIFIED says that the machine is the engine's to register: the plugin
+    then never calls RegisterVM for it by itself, and tells a person before one does. The state MUST be that of a look
+    made for this call or within the ten seconds before it.
     """
 
 STATE_UNSPECIFIED: State.ValueType  # 0
 """The engine cannot tell; the message says why. Also the answer for every machine that it was not given to restore or
-register: somebody else may do so, the plugin included, and what others say of the machine then counts.
+register: somebody else may do so, the plugin included, and what others say of the machine then counts. So never
+the answer for a machine that the engine has begun with: there it says what it knew last, or fails the call.
 """
 STATE_ABSENT: State.ValueType  # 1
 """It has looked, and the machine is not in vCenter. The restore goes on waiting, whatever others say of the machine."""
@@ -199,7 +202,7 @@ class Registration(_message.Message):
     """RegisterVM's error code as it came, e.g. VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID, or one of the engine's
     own; at most 100 characters, empty without an error. Codes of RegisterVM are explained to the user by the plugin.
     Beside STATE_ABSENT, STATE_REGISTERED or STATE_READY a code makes no sense, so the answer is not believed but taken
-    for STATE_UNSPECIFIED; AlreadyInDesiredState may stand beside the last two.
+    for a state that is not known; AlreadyInDesiredState may stand beside the last two.
     """
     message: _builtins.str
     """One sentence for the person on call, in at most 500 characters: why, and what to do where somebody has to. Shown

@@ -7,7 +7,7 @@ progress and the end of that waiting.
 
 How to implement and check an engine: docs/registration-api.md. Within version 1, fields and states are added and
 never changed or reused: pass over fields that you do not know; this plugin takes a state that it does not know for
-STATE_UNSPECIFIED.
+STATE_UNSPECIFIED, but calls RegisterVM for no such machine by itself.
 """
 
 from collections import abc as _abc
