@@ -84,6 +84,8 @@ class Registration:
     """What is being done, where the source tells it by name; see `doing`."""
     code: str = ""
     """RegisterVM's error code as it came, or ''."""
+    remedy: str = ""
+    """What a person should do if it stays so, as a hint; '' where the code tells, or nothing does."""
     can_wait: bool = True
     """Whether waiting can help; if not, a person has to act."""
     since: datetime | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core import vcenter_registration
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, overlong
 from velero_vmservice.core.registration import Registration, State
-from velero_vmservice.core.registration_errors import shown
+from velero_vmservice.core.registration_errors import explain, shown
 from velero_vmservice.core.vsphere_machine import TaskState
 
 if TYPE_CHECKING:
@@ -129,10 +129,11 @@ def unread(problem: str) -> str:
 
 def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
     """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
-    words = f"RegisterVM ({_attempt(attempt)}) succeeded"
+    words, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
     if attempt.message:
         words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {shown(attempt.message)}"
-    return _said(name=attempt.vm, state=State.REGISTERED, reason=words, notes=notes, certain=False)
+        code = entry.code if (entry := explain(attempt.message)).known else ""
+    return _said(name=attempt.vm, state=State.REGISTERED, reason=words, code=code, notes=notes, certain=False)
 
 
 def failed(attempt: Attempt) -> Registration:

@@ -73,7 +73,11 @@ def _one(namespace: str, wanted: Wanted, known: Machines, supervisor: Supervisor
     machine = found[0]
     if not machine.in_folder:
         words = f"vCenter has no such machine in the folder of namespace {namespace}; {elsewhere(machine)}"
-        return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
+        remedy = (
+            f"see whether {machine.moid} is the restored machine: if so, move it into the folder of namespace"
+            f" {namespace}; if it is the original, see where the VADP job has put the restored one"
+        )
+        return _said(name=wanted.name, state=State.ABSENT, reason=words, remedy=remedy, certain=False)
     registered = (supervisor.machines or {}).get(wanted.name)
     return (
         _by_task(wanted, machine)
@@ -94,7 +98,14 @@ def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:
             words = f"{what} of {machine.moid} {_doing(percent)}"
             if machine.seen.task > TIMEOUT_SECONDS:
                 words = overlong(f"{what} of {machine.moid}", percent)
-            return _said(name=wanted.name, state=State.REGISTERING, reason=words, percent=percent, since=task.queued_at)
+            return _said(
+                name=wanted.name,
+                state=State.REGISTERING,
+                reason=words,
+                percent=percent,
+                since=task.queued_at,
+                notes=tuple(_beside_vadp(machine)),
+            )
         case TaskState.FAILED:
             return failed(wanted.name, what, task.message, since=task.ended_at)
         case TaskState.SUCCEEDED:
@@ -118,7 +129,7 @@ def failed(name: str, what: str, message: str, *, since: datetime | None = None)
     """Say that RegisterVM failed and what to do; `message` is vCenter's."""
     entry = explain(message)
     if entry.known and entry.can_wait:
-        return _registered(name, f"{what} says {entry}", since=since)
+        return _registered(name, f"{what} says {entry}", since=since, code=entry.code)
     if entry.known:
         reason = f"{what} failed: {entry}"
     else:
@@ -127,9 +138,9 @@ def failed(name: str, what: str, message: str, *, since: datetime | None = None)
     return _said(name=name, state=State.FAILED, reason=reason, code=entry.code, can_wait=False, since=since)
 
 
-def _registered(name: str, words: str, *, since: datetime | None = None) -> Registration:
+def _registered(name: str, words: str, *, since: datetime | None = None, code: str = "") -> Registration:
     """Say that it is registered; whether it is ready only Kubernetes can be certain of."""
-    return _said(name=name, state=State.REGISTERED, reason=words, since=since, certain=False)
+    return _said(name=name, state=State.REGISTERED, reason=words, since=since, code=code, certain=False)
 
 
 def _standing(
@@ -190,6 +201,13 @@ def _checks(machine: VsphereMachine) -> str:
         f" {switch[machine.extra.disabled]}, no VADP restore runs. Look for auto-vm-register in"
         " /var/log/vmware/wcp/wcpsvc.log on vCenter, or call RegisterVM"
     )
+
+
+def _beside_vadp(machine: VsphereMachine) -> Iterator[str]:
+    """Yield what to mind where RegisterVM works on a machine before its restore has ended."""
+    if machine.restoring:
+        yield f"the VADP restore still runs while RegisterVM works ({RELOCATE} is disabled): see what it registers"
+        yield from _long(machine)
 
 
 def _long(machine: VsphereMachine) -> Iterator[str]:

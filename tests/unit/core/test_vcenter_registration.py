@@ -283,6 +283,31 @@ def test_a_restore_of_more_than_fifteen_minutes_is_warned_about() -> None:
     assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in note
 
 
+def test_what_registers_before_the_vadp_restore_has_ended_is_minded() -> None:
+    task = RegisterTask(id="task-1", state=TaskState.RUNNING, percent=40)
+    (early,) = told(machine(restoring=True, task=task)).notes
+    assert early.startswith("the VADP restore still runs while RegisterVM works (RelocateVM_Task is disabled)")
+    found = told(machine(restoring=True, seen=Seen(restoring=20 * 60.0), task=task))
+    assert (found.state, found.percent) == (State.REGISTERING, 40)
+    assert found.notes[0] == early
+    assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in found.notes[1]
+    assert told(machine(seen=Seen(restoring=20 * 60.0), task=task)).notes == ()
+
+
+def test_nothing_to_do_is_told_with_its_code() -> None:
+    task = RegisterTask(id="task-1", state=TaskState.FAILED, message="AlreadyInDesiredState: x")
+    found = told(machine(task=task))
+    assert (found.state, found.code, found.certain) == (State.REGISTERED, "AlreadyInDesiredState", False)
+
+
+def test_what_is_in_another_folder_is_moved_only_if_it_is_the_restored_one() -> None:
+    remedy = told(machine(in_folder=False, folder="Discovered")).remedy
+    assert remedy.startswith(
+        "see whether vm-1 is the restored machine: if so, move it into the folder of namespace shop;"
+    )
+    assert "if it is the original" in remedy
+
+
 def test_without_the_supervisor_nothing_is_certain() -> None:
     found = told(machine(ON), supervisor=None)
     assert (found.state, found.certain) == (State.RESTORED, False)
