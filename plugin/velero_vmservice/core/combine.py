@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core import kubernetes_registration, trigger_words, vcenter_registration
+from velero_vmservice.core.readiness import NOT_YET
 from velero_vmservice.core.registration import Registration, State
 
 if TYPE_CHECKING:
@@ -31,6 +33,13 @@ FROM_BEST_TO_WORST: Final = (
 
 _IMPLIES_ABSENT: Final = frozenset({State.RESTORED, State.REGISTERING, State.FAILED, State.NOT_RESTORABLE})
 """Whoever says so agrees with a source that sees no VirtualMachine."""
+_DONE: Final = frozenset({State.READY, State.REGISTERED})
+_NONE_THERE: Final = (
+    "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
+    " deleted since, as Kubernetes does where its saved YAML names a lost group as owner"
+)
+_OURS: Final = frozenset({kubernetes_registration.NAME, vcenter_registration.NAME, trigger_words.NAME})
+"""Whoever else answers is a registration engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,28 +73,79 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
     if not asked:
         reason = "; ".join(away) or "no registration source is set"
         return Registration(name=name, state=State.UNKNOWN, reason=reason, certain=False)
-    said = [_of(answer, name) for answer in asked]
-    best = max(said, key=_weight)
-    agreeing = [one for one in said if one.state is best.state]
+    said = _beside_an_engine([_of(answer, name) for answer in asked])
+    best, *others = sorted(said, key=_weight, reverse=True)
+    agreeing = [best, *(one for one in others if one.state is best.state)]
     notes = [note for one in said for note in one.notes]
     since, first_seen = min(((one.since, one.first_seen) for one in agreeing if one.since), default=(None, False))
-    return replace(
+    found = replace(
         best,
-        reason=_reason(best, agreeing),
-        source=", ".join(sorted(one.source for one in agreeing)),
+        reason="; ".join(_reasons(agreeing)),  # each knows another part: vCenter in which folder it is instead
+        remedy=next((one.remedy for one in agreeing if one.remedy), ""),
+        source=_sources(agreeing),
         can_wait=all(one.can_wait for one in agreeing),
         since=since,
         first_seen=first_seen,
-        notes=tuple(dict.fromkeys((*notes, *_others(said, best), *away))),
+    )
+    done = _done_for_nothing(best, said)
+    overruled = [one for one in said if one not in done and one.state is not best.state]
+    return replace(
+        _none_there(found, agreeing, done) if done else found,
+        notes=tuple(dict.fromkeys((*notes, *_others(overruled, best), *away))),
     )
 
 
-def _reason(best: Registration, agreeing: Collection[Registration]) -> str:
-    """Return why; of a machine that is absent each source knows another part: vCenter in which folder it is instead."""
-    if best.state is not State.ABSENT:
-        return best.reason
-    in_order = sorted(agreeing, key=_weight, reverse=True)
-    return "; ".join(dict.fromkeys(one.reason for one in in_order if one.reason))
+def is_of_engine(told: Registration) -> bool:
+    """Say whether a registration engine says so, itself or beside others."""
+    return not _OURS.issuperset(told.source.split(", "))
+
+
+def _beside_an_engine(said: list[Registration]) -> list[Registration]:
+    """Take what nobody else is going to register for a guess where an engine has it in its queue or is at it."""
+    if not any(
+        is_of_engine(one) and one.certain and one.can_wait and one.state in (State.RESTORED, State.REGISTERING)
+        for one in said
+    ):
+        return said
+    return [
+        replace(one, certain=False, can_wait=True, reason="", remedy="")
+        if one.state is State.RESTORED and not one.can_wait
+        else one
+        for one in said
+    ]
+
+
+def _done_for_nothing(best: Registration, said: Collection[Registration]) -> list[Registration]:
+    """Return those who say that it is registered where Kubernetes has nothing."""
+    if not any(one.source == kubernetes_registration.NAME and one.reason == NOT_YET for one in said):
+        return []
+    return [one for one in said if one.state in _DONE] if best.state is State.ABSENT else []
+
+
+def _none_there(found: Registration, agreeing: Iterable[Registration], done: Collection[Registration]) -> Registration:
+    """Give as the reason that it is registered and cannot be seen."""
+    words = "; ".join(_claims(done)) or "it is registered"
+    return replace(
+        found,
+        reason=f"{words}, and no VirtualMachine is there yet: if none comes, {_NONE_THERE}",
+        code=next((one.code for one in done if one.code), ""),
+        remedy=_NONE_THERE,
+        source=_sources([*agreeing, *done]),
+    )
+
+
+def _reasons(said: Iterable[Registration]) -> Iterable[str]:
+    return dict.fromkeys(one.reason for one in said if one.reason)
+
+
+def _claims(done: Iterable[Registration]) -> Iterable[str]:
+    """Return what RegisterVM says, or who says so in its stead."""
+    words = (f"{one.source} says {one}" if is_of_engine(one) else one.reason for one in done)
+    return dict.fromkeys(filter(None, words))
+
+
+def _sources(said: Iterable[Registration]) -> str:
+    return ", ".join(sorted(one.source for one in said))
 
 
 def _of(answer: Answer, name: str) -> Registration:
@@ -97,34 +157,33 @@ def _of(answer: Answer, name: str) -> Registration:
     return replace(found, name=name, source=answer.source)
 
 
-def _weight(one: Registration) -> tuple[bool, bool, int, bool, int, str, str, str]:
-    """Order answers: known before unknown, certain before not, then by state; the rest only makes a tie definite."""
-    rank = FROM_BEST_TO_WORST.index(one.state)
-    percent = -1 if one.percent is None else one.percent
+def _weight(one: Registration) -> tuple[bool, bool, int, bool, bool, int, bool, str]:
+    """Order answers: known before unknown, certain before not, then by state.
+
+    Among equals comes first what cannot be waited for, then what says more, Kubernetes last.
+    """
     return (
         one.state is not State.UNKNOWN,
         one.certain,
-        rank,
+        FROM_BEST_TO_WORST.index(one.state),
+        not one.can_wait,
         bool(one.code),
-        percent,
-        one.code,
-        one.reason,
+        -1 if one.percent is None else one.percent,
+        one.source != kubernetes_registration.NAME,
         one.source,
     )
 
 
-def _others(said: Iterable[Registration], best: Registration) -> Iterator[str]:
-    """Yield what the other sources said, where it is not the same.
+def _others(overruled: Iterable[Registration], best: Registration) -> Iterator[str]:
+    """Yield what the other sources said.
 
     A conclusion that was overruled is no news, but where all that is certain is that nothing is there.
     """
-    for one in said:
-        if one is best or (one.state is State.ABSENT and best.state in _IMPLIES_ABSENT):
+    for one in overruled:
+        if one.state is State.ABSENT and best.state in _IMPLIES_ABSENT:
             continue
         if one.state is State.UNKNOWN:
             if one.reason:
                 yield f"{one.source} cannot tell: {one.reason}"
-        elif (one.state, one.code) != (best.state, best.code) and (
-            one.certain or not best.certain or best.state is State.ABSENT
-        ):
+        elif one.certain or (one.reason and (not best.certain or best.state is State.ABSENT)):
             yield f"{one.source} says {one}"

@@ -6,7 +6,11 @@ their libraries' exceptions into this tree, so that flows decide on meaning and 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_THEN: Final = "; then repeat the restore"
+_WHICH_RESTORE: Final = ("repeat the restore", "restore from")
+"""A hint with one of these says already what to restore."""
 
 
 class VmServiceError(Exception):
@@ -112,4 +116,12 @@ def advised(hint: str) -> str:
     if not hint:
         return ""
     sentence = f"{hint[0].upper()}{hint[1:]}".rstrip(".")
-    return f"{sentence}." if "restore" in hint else f"{sentence}; then repeat the restore."
+    return f"{sentence}." if any(one in hint for one in _WHICH_RESTORE) else f"{sentence}{_THEN}."
+
+
+def with_remedy(words: str, remedy: str) -> str:
+    """Return what went wrong and what to do about it, where the words do not say that themselves."""
+    asked = remedy.removesuffix(".").removesuffix(_THEN)
+    if not asked or asked.lower() not in words.lower():
+        return f"{words} | to do: {remedy}" if asked else words
+    return f"{words}{_THEN}" if remedy == f"{asked}{_THEN}." else words

@@ -152,11 +152,12 @@ def decide(subject: Subject, view: View) -> Step:
     if view.observed.live(subject.ref) is None and (problems := tuple(_problems(subject, view))):
         return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
     if closed:
-        remedies = dict.fromkeys(gate.remedy or _OTHER_MACHINE for gate in closed.values() if gate.blocked)
+        blocked = any(gate.blocked for gate in closed.values())
+        remedies = dict.fromkeys(gate.remedy or (_OTHER_MACHINE if gate.blocked else "") for gate in closed.values())
         return Step(
-            action=Action.BLOCKED if remedies else Action.WAIT,
+            action=Action.BLOCKED if blocked else Action.WAIT,
             reason=_waiting(closed, subject, view.observed),
-            remedy=" ".join(remedies),
+            remedy=" ".join(filter(None, remedies)),
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
             total=total,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STABLE_SECONDS: Final = 5.0
 """RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
+NOT_YET: Final = "not registered yet"
+"""What is said of a machine that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ class Gate:
     blocked: bool = False
     """Waiting does not help: another machine has the name, or registration failed, and a person has to act."""
     remedy: str = ""
-    """What a person has to do where registration is blocked, as a sentence; '' where another machine has the name."""
+    """What a person has to do if it stays so, as a sentence; '' where the reason says all, or another machine has the
+    name."""
     settling: bool = False
     """Nothing is missing but another look."""
     by_hand: bool = False
@@ -64,7 +67,7 @@ def gate(machine: Machine | None, expected: MachineFacts | None, volumes: Volume
     `expected` is None where nothing but the machine's name is known; identity is then not compared.
     """
     if machine is None:
-        return Gate(ready=False, reason="not registered yet")
+        return Gate(ready=False, reason=NOT_YET)
     if words := _another(machine, expected):
         return Gate(ready=False, reason=words, blocked=True)
     words = _unregistered(machine)

@@ -1,4 +1,4 @@
-"""A machine's gate where Kubernetes is not the only one that is asked: the worst that anybody is certain of counts."""
+"""A machine's gate, shut or explained by all that is asked: the worst that anybody is certain of counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import kubernetes_registration
+from velero_vmservice.core.combine import is_of_engine
 from velero_vmservice.core.errors import advised
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import explain
@@ -15,29 +16,41 @@ if TYPE_CHECKING:
     from velero_vmservice.core.registration import Registration
 
 _BY_HAND: Final = "call RegisterVM for it"
-_AS_NAMED: Final = "put right what is named, and call RegisterVM once more"
+_BY_ENGINE: Final = "have the registration engine register it"
+_TO_BE_NAMED: Final = frozenset({State.REGISTERING, State.NOT_RESTORABLE})
+_PUT_RIGHT: Final = "put right what is named"
 
 
 def registered_gate(found: Gate, told: Registration | None) -> Gate:
     """Return the gate that Kubernetes gives, shut or explained by what all sources together say.
 
-    `told` is the combined answer, Kubernetes' own included; None where nobody else was asked. A gate that Kubernetes
+    `told` is the combined answer, Kubernetes' own included; None where nobody was asked. A gate that Kubernetes
     holds shut is opened by nobody. Where registration has failed the gate is blocked and says so, and never gives up
     by itself: whoever puts the cause right while the restore waits need not repeat the restore.
     """
-    if told is None or told.source == kubernetes_registration.NAME or (found.ready and told.state is State.READY):
-        return found
-    if told.state is State.UNKNOWN:
+    if told is None or told.state is State.UNKNOWN or (found.ready and told.state is State.READY):
         return found
     by_hand = found.by_hand or told.state is State.SNAPSHOT_REVERT
-    shut = replace(found, ready=False, never_lost=False, reason=str(told), by_hand=by_hand)
-    if found.blocked or told.can_wait:
+    shut = replace(found, ready=False, never_lost=False, reason=_words(found, told), by_hand=by_hand)
+    if found.blocked:
         return shut
-    return replace(shut, blocked=True, remedy=_remedy(told))
+    return replace(shut, blocked=not told.can_wait, remedy=advised(_remedy(told)))
+
+
+def _words(found: Gate, told: Registration) -> str:
+    """Say where it stands; Kubernetes' own reasons name the state themselves, but for the two that are concluded."""
+    alone = told.source == kubernetes_registration.NAME
+    return found.reason if alone and told.state not in _TO_BE_NAMED else str(told)
 
 
 def _remedy(told: Registration) -> str:
-    entry = explain(told.code)
+    """Return what to do; beside an engine nobody is told to call RegisterVM."""
+    if told.remedy or told.can_wait:
+        return told.remedy
+    entry, by_hand = explain(told.code), told.state in (State.RESTORED, State.SNAPSHOT_REVERT)
+    if is_of_engine(told):
+        put_right = entry.remedy.partition(" then call RegisterVM")[0].rstrip(",;") if entry.known else _PUT_RIGHT
+        return _BY_ENGINE if by_hand else f"{put_right}, and {_BY_ENGINE} once more"
     if entry.known:
-        return advised(entry.remedy)
-    return advised(_BY_HAND if told.state in (State.RESTORED, State.SNAPSHOT_REVERT) else _AS_NAMED)
+        return entry.remedy
+    return _BY_HAND if by_hand else f"{_PUT_RIGHT}, and call RegisterVM once more"

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core.actions import Progress
-from velero_vmservice.core.combine import distinct_notes
-from velero_vmservice.core.errors import advised
+from velero_vmservice.core.errors import advised, with_remedy
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
-from velero_vmservice.core.readiness import Gate, Stability, gate
+from velero_vmservice.core.readiness import Gate, Stability, gate, remarks
 from velero_vmservice.core.registered_gate import registered_gate
 from velero_vmservice.core.sharing import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.compare import Difference
     from velero_vmservice.core.errors import VmServiceError
+    from velero_vmservice.core.facts import MachineFacts
     from velero_vmservice.core.manifest import Kind
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
@@ -148,7 +148,7 @@ class Task:
         replayed = int(self.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED))
         return Progress(
             completed=over,
-            error=f"{self.replay.destination}: {self.reason}" if over and failed else "",
+            error=self._error() if over and failed else "",
             done=self.ready if self.total else replayed,
             total=self.total or 1,
             units="VMs" if self.total else "object",
@@ -156,6 +156,11 @@ class Task:
             started=self.started,
             updated=self.updated,
         )
+
+    def _error(self) -> str:
+        """Return why it failed, with what to do and to mind: whoever reads an error may see nothing else."""
+        why = with_remedy(f"{self.replay.destination}: {self.reason}", self.remedy)
+        return f"{why} | mind: {enumerate_some(list(self.warnings))}" if self.warnings else why
 
     def description(self) -> str:
         """Return the stage, its reason, and what to mind, as one line."""
@@ -189,7 +194,7 @@ class NamespaceRound:
     looked_at: str = ""
     """ISO time of the look."""
     told: Mapping[str, Registration] = field(default_factory=dict)
-    """What all registration sources said of a machine; of some or none where Kubernetes is the only one."""
+    """What all registration sources said of each machine that is waited for."""
     timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What each machine waited for, and since when."""
 
@@ -213,11 +218,26 @@ class NamespaceRound:
         return found
 
     def mind(self, subject: Subject) -> tuple[str, ...]:
-        """Return what the registration sources say beside the state of the machines that the object needs."""
-        untold = any(name not in self.told for name in subject.topology.needs)
-        unseen = self.observed.unseen.values() if self.observed is not None and (untold or not self.told) else ()
-        notes = distinct_notes(self.told[name] for name in subject.topology.needs if name in self.told)
-        return tuple(dict.fromkeys((*unseen, *notes)))
+        """Return what could not be looked at, and what is said beside the state of the machines of an object."""
+        if self.observed is None:
+            return ()
+        expected, noted = {one.name: one for one in subject.topology.machines}, dict[str, list[str]]()
+        for name in subject.topology.needs:
+            for note in self._notes(self.observed, name, expected.get(name)):
+                noted.setdefault(note, []).append(name)
+        everybody = len(subject.topology.needs)
+        notes = (
+            note if len(names) == everybody else f"{enumerate_some(names, most=3)}: {note}"
+            for note, names in noted.items()
+        )
+        return tuple(dict.fromkeys((*self.observed.unseen.values(), *notes)))
+
+    def _notes(self, observed: Observation, name: str, expected: MachineFacts | None) -> Iterator[str]:
+        """Yield what is said of a machine, but for what the decision's own warnings say of it by name."""
+        notes = self.told[name].notes if name in self.told else ()
+        machine = observed.machines.get(name) if notes else None
+        by_name = tuple(remarks(machine, expected)) if machine and expected else ()
+        yield from (note for note in notes if f"{name} {note}" not in by_name)
 
     def _remember(self, name: str, words: str) -> None:
         """Keep a change of what a machine waits for in its timeline."""

@@ -42,6 +42,11 @@ class Case:
 
 
 K, V = "kubernetes", "vcenter"
+SEE = (
+    "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
+    " deleted since, as Kubernetes does where its saved YAML names a lost group as owner"
+)
+NONE_THERE = f"and no VirtualMachine is there yet: if none comes, {SEE}"
 CASES = [
     Case("both say ready", says(K, State.READY), says(V, State.READY), State.READY, source="kubernetes, vcenter"),
     Case(
@@ -72,9 +77,9 @@ CASES = [
         says(K, State.ABSENT, "not registered yet"),
         says(V, State.READY),
         State.ABSENT,
-        ("vcenter says ready",),
-        source=K,
-        reason="not registered yet",
+        source="kubernetes, vcenter",
+        reason=f"it is registered, {NONE_THERE}",
+        more={"remedy": SEE},
     ),
     Case(
         "the VADP restore still runs over a machine that is alive",
@@ -138,9 +143,8 @@ CASES = [
         says(K, State.FAILED, "first", code="A"),
         says(V, State.FAILED, "second", code="B", can_wait=False),
         State.FAILED,
-        ("kubernetes says failed: first",),
         source="kubernetes, vcenter",
-        reason="second",
+        reason="second; first",
         more={"code": "B", "can_wait": False},
     ),
     Case(
@@ -156,9 +160,45 @@ CASES = [
         says(K, State.ABSENT, "not registered yet"),
         says(V, State.REGISTERED, "the task succeeded", certain=False),
         State.ABSENT,
+        source="kubernetes, vcenter",
+        reason=f"the task succeeded, {NONE_THERE}",
+        more={"remedy": SEE, "code": ""},
+    ),
+    Case(
+        "RegisterVM has nothing to do, and no VirtualMachine is there",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.REGISTERED, "it is in its desired state", code="AlreadyInDesiredState", certain=False),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        reason=f"it is in its desired state, {NONE_THERE}",
+        more={"remedy": SEE, "code": "AlreadyInDesiredState"},
+    ),
+    Case(
+        "registered, and being deleted",
+        says(K, State.ABSENT, "is being deleted"),
+        says(V, State.REGISTERED, "the task succeeded", certain=False),
+        State.ABSENT,
         ("vcenter says registered: the task succeeded",),
         source=K,
-        reason="not registered yet",
+        reason="is being deleted",
+        more={"remedy": ""},
+    ),
+    Case(
+        "restored over a machine that is there, and nothing registers it by itself",
+        says(K, State.RESTORED, "restored in vCenter", since=NOON),
+        says(V, State.RESTORED, "automatic registration is off", can_wait=False),
+        State.RESTORED,
+        source="kubernetes, vcenter",
+        reason="automatic registration is off; restored in vCenter",
+        more={"can_wait": False, "since": NOON},
+    ),
+    Case(
+        "of two that can be waited for vCenter has the word",
+        says(K, State.RESTORED, "z"),
+        says(V, State.RESTORED, "a"),
+        State.RESTORED,
+        source="kubernetes, vcenter",
+        reason="a; z",
     ),
     Case(
         "the earlier of two times, and a person if either says so",
@@ -203,6 +243,26 @@ def test_a_source_that_says_nothing_of_a_machine_is_told() -> None:
         says(K, State.READY), Answer(source="engine", found={"another": Registration(name="a", state=State.READY)})
     )
     assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it was asked and said nothing",))
+
+
+@pytest.mark.parametrize("state", [State.RESTORED, State.REGISTERING])
+def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
+    found = one(
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
+        says("engine", state, "queued behind 12 others"),
+    )
+    assert (found.state, found.reason, found.can_wait, found.notes) == (state, "queued behind 12 others", True, ())
+
+
+@pytest.mark.parametrize("more", [{"certain": False}, {"can_wait": False}], ids=["a guess", "a person has to act"])
+def test_an_engine_that_does_nothing_about_it_is_not_waited_for(more: dict[str, bool]) -> None:
+    off = "automatic registration is off: call RegisterVM for it"
+    found = one(
+        says(V, State.RESTORED, off, can_wait=False),
+        says("engine", State.RESTORED, "queued", **more),
+    )
+    assert (found.reason, found.can_wait) == (f"{off}; queued", False)
 
 
 def test_every_state_has_its_place() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -59,14 +59,48 @@ CASES = [
             ready=False,
             blocked=True,
             reason="failed: no disk",
+            remedy="Move it into the folder that bears the namespace's name, and have the registration engine register"
+            " it once more; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "a known code of RegisterVM's own task as well",
+        ABSENT,
+        told(
+            State.FAILED,
+            "no disk",
+            code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder",
+            can_wait=False,
+            source="kubernetes, vcenter",
+        ),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: no disk",
             remedy="Move it into the folder that bears the namespace's name, then call RegisterVM; then repeat the"
             " restore.",
         ),
     ),
     Case(
+        "what to do if it stays so is told, and it is waited for",
+        ABSENT,
+        told(State.ABSENT, "nothing came", remedy="look at what came instead", source="kubernetes, vcenter"),
+        Gate(
+            ready=False,
+            reason="absent: nothing came",
+            remedy="Look at what came instead; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "Kubernetes names the state where its words do not",
+        replace(ABSENT, reason="waits for PVC data"),
+        told(State.REGISTERING, "waits for PVC data", source="kubernetes"),
+        Gate(ready=False, reason="registering: waits for PVC data"),
+    ),
+    Case(
         "an unknown code is put right as it says",
         ABSENT,
-        told(State.FAILED, "boom", code="boom", can_wait=False),
+        told(State.FAILED, "boom", code="boom", can_wait=False, source="vcenter"),
         Gate(
             ready=False,
             blocked=True,
@@ -75,9 +109,32 @@ CASES = [
         ),
     ),
     Case(
+        "beside an engine nobody is told to call RegisterVM",
+        ABSENT,
+        told(State.FAILED, "disk 3 is locked", code="ENGINE-42", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: disk 3 is locked",
+            remedy="Put right what is named, and have the registration engine register it once more; then repeat the"
+            " restore.",
+        ),
+    ),
+    Case(
+        "nor where it has given up before it began",
+        ABSENT,
+        told(State.RESTORED, "switched off", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="restored, not registered: switched off",
+            remedy="Have the registration engine register it; then repeat the restore.",
+        ),
+    ),
+    Case(
         "what nobody registers by itself is called for",
         ABSENT,
-        told(State.RESTORED, "automatic registration is off", can_wait=False),
+        told(State.RESTORED, "automatic registration is off", can_wait=False, source="vcenter"),
         Gate(
             ready=False,
             blocked=True,

@@ -132,7 +132,9 @@ def test_rights_that_nobody_grants_in_time_fail_the_operation(world: World, item
         world.round(operations, **within)
     world.clock.advance(3600)
     (last,) = world.finish(operations, **within).values()
-    assert last.error.endswith("the policy's registered-within=1h is over: may not create: grant it")
+    assert last.error.endswith(
+        "the policy's registered-within=1h is over: may not create: grant it; then repeat the restore"
+    )
 
 
 def test_a_capture_that_was_replaced_fails_its_object_by_name(world: World, items: list[dict[str, Any]]) -> None:

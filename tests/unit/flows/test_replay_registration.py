@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, restore, service, vm
+from tests.unit import vsphere
+from tests.unit.builders import NAMESPACE, asked, condition, restore, service, vm
 from tests.unit.world import World
 from velero_vmservice.core.errors import Unavailable
 from velero_vmservice.core.registration import Registration, State
@@ -105,12 +106,14 @@ def test_a_failure_that_nobody_puts_right_ends_at_the_deadline_with_cause_and_re
     told = one(engine_world, operation, **asked(registered_within="1h"))
     assert told.error == (
         "VirtualMachineService shop/front: the policy's registered-within=1h is over: blocked: web-1: failed: no disk:"
-        f" {REMEDY}"
+        f" {REMEDY} | to do: See the errors of the CnsRegisterVolumes in the namespace and the CSI driver's pods in"
+        " vmware-system-csi, put it right, and have the registration engine register it once more; then repeat the"
+        " restore."
     )
     report = engine_world.document("restores/again/20260301T120000Z/report.json")
     assert report["outcome"] == "failed"
-    assert REMEDY in report["next_steps"][0]
     assert "CnsRegisterVolumes" in report["next_steps"][0]
+    assert "RegisterVM" not in report["next_steps"][0]
     assert report["machines"][0]["waiting_for"] == f"failed: no disk: {REMEDY}"
 
 
@@ -186,8 +189,8 @@ def test_all_sources_away_is_waiting_with_each_reason(engine_world: World) -> No
 def test_sources_that_disagree_are_both_shown(engine_world: World) -> None:
     operation = lost(engine_world)
     says(engine_world, State.READY, "done at 12:00")
-    assert one(engine_world, operation).description == (
-        "waiting: web-1: not registered yet | mind: engine says ready: done at 12:00"
+    assert one(engine_world, operation).description.startswith(
+        "waiting: web-1: absent: engine says ready: done at 12:00, and no VirtualMachine is there yet: if none comes,"
     )
     says(engine_world, State.REGISTERED, "its disks are not bound")
     back(engine_world)
@@ -241,6 +244,49 @@ def test_where_a_missing_machine_is_instead_is_told() -> None:
     told = one(world, operation).description
     assert told.startswith("waiting: web-1: absent: not registered yet; vCenter has no such machine in the folder of")
     assert 'vm-7 with its UUID is in folder "attic"' in told
+    world.clock.advance(HOUR)
+    one(world, operation, **asked(registered_within="1h"))
+    (result,) = world.document("restores/again/20260301T120000Z/report.json")["objects"]
+    (remedy,) = result["remedy"]
+    assert remedy.startswith("See whether vm-7 is the restored machine: if so, move it into the folder of namespace")
+
+
+def test_registered_and_nowhere_to_be_seen_ends_with_code_and_remedy() -> None:
+    world = World(sources=["vcenter"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
+    world.vsphere.vcenter.registered.add("vm-7")
+    one(world, operation)
+    world.clock.advance(HOUR)
+    told = one(world, operation, **asked(registered_within="1h"))
+    assert "AlreadyInDesiredState" in told.error
+    assert "no VirtualMachine is there yet: if none comes, see in vCenter under which name" in told.error
+    assert told.error.endswith("; then repeat the restore")
+    (result,) = world.document("restores/again/20260301T120000Z/report.json")["objects"]
+    assert result["remedy"][0].startswith("See in vCenter under which name and in which namespace it was registered")
+
+
+def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenters_words() -> None:
+    world = World(sources=["vcenter"])
+    operation = lost(world, MACHINE)
+    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+    live = {"uniqueID": "vm-7", "conditions": [condition("VirtualMachineCreated"), behind]}
+    version = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
+    world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=version))
+    world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
+    told = one(world, operation).description
+    assert told.startswith(
+        "waiting: blocked: web-1: restored, not registered: machine vm-7 is restored: automatic registration is off"
+    )
+    assert "(VirtualMachineBackupPaused)" in told
+
+
+def test_what_an_engine_has_in_its_queue_is_no_call_for_a_person() -> None:
+    world = World(sources=["engine", "vcenter"])
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
+    says(world, State.RESTORED, "queued behind 12 others")
+    assert one(world, operation).description == ("waiting: web-1: restored, not registered: queued behind 12 others")
 
 
 def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_on() -> None:

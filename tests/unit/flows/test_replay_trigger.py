@@ -61,7 +61,7 @@ def test_a_restored_machine_is_called_for_once_and_its_stages_are_shown(world: W
     assert told.startswith("waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1")
     world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED, percent=100)
     told = one(world, operation).description
-    assert "says registered: RegisterVM (attempt 1, task task-1) succeeded" in told
+    assert "absent: RegisterVM (attempt 1, task task-1) succeeded, and no VirtualMachine is there yet" in told
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
     assert world.finish([operation])[operation].error == ""
     assert calls(world) == ["vm-1"]
@@ -309,7 +309,9 @@ def test_what_comes_of_a_call_by_hand_is_followed_though_only_kubernetes_shows_i
     failed(world, operation)
     call_by_hand(world)
     world.cluster.seed(there(claims=["disk"]), registration("disk"))
-    assert one(world, operation).description.startswith("waiting: web-1: waits for PVC disk (its disk is being regist")
+    assert one(world, operation).description.startswith(
+        "waiting: web-1: registering (register volumes): waits for PVC disk (its disk is being regist"
+    )
     world.cluster.remove(ObjectRef(CNS_REGISTER_VOLUME, NAMESPACE, "register-disk"))
     world.cluster.seed(there(created=False))
     for _ in range(2):
