@@ -49,7 +49,7 @@ def test_the_demo_ends_verified_and_says_what_it_waited_for() -> None:
         r"sealed \(5 objects, .*captures/nightly/",
         r"replay deferred until the VMs are registered: VirtualMachineService shop/shop-web",
         r"service shop-web +waiting +0/2 +.*shop-web-2: not registered yet",
-        r"group shop-db +waiting +0/1 +shop-db-1: waits for PVC restored-",
+        r"group shop-db +waiting +0/1 +shop-db-1: registering \(register volumes\): waits for PVC restored-",
         r"group shop-web +waiting +1/2 +shop-web-2: paused by RegisterVM",
         r"service shop-web +verified +2/2",
         r"ok +every machine is powered off",

@@ -6,13 +6,13 @@ is no VirtualMachine it cannot tell a machine that VADP still restores from one 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.readiness import gate, remarks
+from velero_vmservice.core.readiness import NOT_YET, gate, remarks
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, VOLUMES, WHILE_VOLUMES, Course
 from velero_vmservice.core.registration import NEEDS_SOMEBODY, NODE, Registration, State
 from velero_vmservice.core.restore_type import RestoreType, restore_type
@@ -20,6 +20,7 @@ from velero_vmservice.core.restore_type import RestoreType, restore_type
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from velero_vmservice.core.disk_registration import DiskRegistration
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.readiness import Gate
@@ -35,17 +36,18 @@ _CAME_BACK: Final = {
     RestoreType.NEVER_LOST: "the machine that was backed up, never lost",
     RestoreType.UNKNOWN: "registered; by which restore is unknown: nothing on it tells",
 }
+_NODE_AGAIN: Final = "have the guest cluster make its node anew"
 _FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
 
 
 def registrations(observed: Observation, machines: Collection[Wanted]) -> dict[str, Registration]:
     """Return what one look says of each machine; ready once is not ready for good (`readiness.Stability`)."""
     claimed = {claim for machine in observed.machines.values() for claim in machine.claims}
-    loose = [str(one) for claim, one in sorted(observed.disks.items()) if claim not in claimed]
+    loose = _Loose.of([one for claim, one in sorted(observed.disks.items()) if claim not in claimed])
     return {wanted.name: _registration(observed, wanted, loose) for wanted in machines}
 
 
-def _registration(observed: Observation, wanted: Wanted, loose: list[str]) -> Registration:
+def _registration(observed: Observation, wanted: Wanted, loose: _Loose) -> Registration:
     if VIRTUAL_MACHINE in observed.unseen:
         return _say(wanted, State.UNKNOWN, observed.unseen[VIRTUAL_MACHINE])
     machine = observed.machines.get(wanted.name)
@@ -56,7 +58,7 @@ def _registration(observed: Observation, wanted: Wanted, loose: list[str]) -> Re
     kind = restore_type(machine, wanted.expected)
     notes = [*_notes(machine, wanted, state), *_unseen(machine, observed)]
     if state in (State.PAUSED, State.RESTORED):
-        notes += _loose(loose)
+        notes += loose.notes
     return Registration(
         name=wanted.name,
         state=state,
@@ -99,27 +101,50 @@ def _state(machine: Machine, found: Gate, observed: Observation) -> State:
     return State.REGISTERING if registering else State.REGISTERED
 
 
-def _absent(observed: Observation, wanted: Wanted, loose: list[str]) -> Registration:
+def _absent(observed: Observation, wanted: Wanted, loose: _Loose) -> Registration:
     if wanted.is_node:
-        return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False)
+        return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False, remedy=_NODE_AGAIN)
     if not observed.vsphere_namespace:
         words = (
             f"{observed.namespace} is no vSphere Namespace, so nothing can be registered into it: create it in vCenter"
         )
-        return _say(wanted, State.ABSENT, words, can_wait=False)
-    return _say(wanted, State.ABSENT, "not registered yet", notes=tuple(_loose(loose)))
+        remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
+        return _say(wanted, State.ABSENT, words, can_wait=False, remedy=remedy)
+    return _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)
 
 
 def _say(
-    wanted: Wanted, state: State, reason: str, *, can_wait: bool = True, notes: tuple[str, ...] = ()
+    wanted: Wanted,
+    state: State,
+    reason: str,
+    *,
+    can_wait: bool = True,
+    remedy: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Registration:
-    return Registration(name=wanted.name, state=state, reason=reason, can_wait=can_wait, source=NAME, notes=notes)
+    return Registration(
+        name=wanted.name, state=state, reason=reason, can_wait=can_wait, remedy=remedy, source=NAME, notes=notes
+    )
 
 
-def _loose(loose: list[str]) -> Iterator[str]:
-    """Yield what RegisterVM is doing in the namespace before a VirtualMachine shows for which one."""
-    if loose:
-        yield f"disks are being registered for machines that do not name them yet: {enumerate_some(loose, most=3)}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loose:
+    """What RegisterVM is doing in the namespace before a VirtualMachine shows for which one; one for all machines."""
+
+    notes: tuple[str, ...] = ()
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, disks: list[DiskRegistration]) -> _Loose:
+        """Say it of the disks that no machine names."""
+        if not disks:
+            return cls()
+        words = enumerate_some([str(one) for one in disks], most=3)
+        failing = [f"CnsRegisterVolume {one.name} ({one.trouble})" for one in disks if one.error]
+        return cls(
+            notes=(f"disks are being registered for machines that do not name them yet: {words}",),
+            remedy=f"see what keeps disks from being registered: {enumerate_some(failing, most=3)}" if failing else "",
+        )
 
 
 def _notes(machine: Machine, wanted: Wanted, state: State) -> Iterator[str]:

@@ -75,7 +75,7 @@ class Registering:
     def ask(
         self, run: RestoreRun, observed: Observation, subjects: Collection[Subject], *, until: float = float("inf")
     ) -> Mapping[str, Registration]:
-        """Return one answer for each machine that the objects need, by name; none where only Kubernetes can tell of it.
+        """Return one answer for each machine that the objects need, by name.
 
         RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
         is away is a note of each machine. After `until` nobody else is begun with.
@@ -83,16 +83,14 @@ class Registering:
         namespace = observed.namespace
         calls = self.trigger is not None and self.trigger.enabled
         recorded = self._following.attempts(run.uid, namespace) if subjects and not calls else Recorded()
-        if not (recorded.attempts or calls or self._others.names):
-            return {}
         machines, look = wanted(subjects), Look(observed=observed)
-        if not self._others.names and not calls:
-            called_for = {one.vm for one in recorded.attempts}
-            machines = [one for one in machines if one.name in called_for]
         if not machines:
             return {}
+        own = self._kubernetes.observe(namespace, machines, look)
+        if not (recorded.attempts or calls or self._others.names):
+            return own
         answers = [
-            Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines, look)),
+            Answer(source=self._kubernetes.name, found=own),
             *self._others.answers(namespace, machines, look, until=until),
         ]
         told = combine([one.name for one in machines], answers)

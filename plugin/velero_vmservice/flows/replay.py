@@ -249,7 +249,7 @@ class Replays:
             named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
             view.present = observe.referred(self._cluster, namespace, sorted(named))
             view.referred_at = self._clock.monotonic()
-        view.observed = None  # before there is the next: thousands of machines are not held twice
+        view.observed, view.told = None, {}  # before there is the next: thousands of machines are not held twice
         view.names = frozenset(task.replay.name for task in tasks)
         view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
         waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
