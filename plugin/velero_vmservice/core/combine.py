@@ -33,6 +33,8 @@ FROM_BEST_TO_WORST: Final = (
 
 _IMPLIES_ABSENT: Final = frozenset({State.RESTORED, State.REGISTERING, State.FAILED, State.NOT_RESTORABLE})
 """Whoever says so agrees with a source that sees no VirtualMachine."""
+_IN_HAND: Final = frozenset({State.ABSENT, State.RESTORED, State.REGISTERING})
+"""What an engine says of a machine that it is going to register."""
 _DONE: Final = frozenset({State.READY, State.REGISTERED})
 _NONE_THERE: Final = (
     "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
@@ -95,17 +97,19 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
     )
 
 
+def is_engine(source: str) -> bool:
+    """Say whether a source is a registration engine, which registers machines itself."""
+    return source not in _OURS
+
+
 def is_of_engine(told: Registration) -> bool:
     """Say whether a registration engine says so, itself or beside others."""
-    return not _OURS.issuperset(told.source.split(", "))
+    return any(map(is_engine, told.source.split(", ")))
 
 
 def _beside_an_engine(said: list[Registration]) -> list[Registration]:
     """Take what nobody else is going to register for a guess where an engine has it in its queue or is at it."""
-    if not any(
-        is_of_engine(one) and one.certain and one.can_wait and one.state in (State.RESTORED, State.REGISTERING)
-        for one in said
-    ):
+    if not any(is_of_engine(one) and one.certain and one.can_wait and one.state in _IN_HAND for one in said):
         return said
     return [
         replace(one, certain=False, can_wait=True, reason="", remedy="")

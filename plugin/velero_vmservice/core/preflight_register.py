@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import kubernetes_registration, network_override, vcenter_registration
+from velero_vmservice.core.combine import is_engine
 from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration import State
@@ -148,9 +149,8 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
 
 
 def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
-    """Return what those say of a machine who may register it themselves: all but Kubernetes and vCenter."""
-    lookers = (kubernetes_registration.NAME, vcenter_registration.NAME)
-    return [one for source, one in _said(name, answers).items() if source not in lookers]
+    """Return what those say of a machine who may register it themselves."""
+    return [one for source, one in _said(name, answers).items() if is_engine(source)]
 
 
 def not_its_own(said: Registration) -> bool:

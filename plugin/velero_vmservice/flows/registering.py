@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
 """For what Kubernetes and vCenter say so of RegisterVM is called, unless an engine knows the machine; whatever anybody
 registers, has registered or failed to is left alone."""
-
-
 _BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
 """What RegisterVM makes of a machine that it is called for."""
 

@@ -255,6 +255,14 @@ def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
     assert (found.state, found.reason, found.can_wait, found.notes) == (state, "queued behind 12 others", True, ())
 
 
+def test_a_machine_that_an_engine_looks_out_for_is_waited_for() -> None:
+    found = one(
+        says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
+        says("engine", State.ABSENT, "its restore has not begun"),
+    )
+    assert (found.state, found.reason, found.can_wait) == (State.ABSENT, "its restore has not begun", True)
+
+
 @pytest.mark.parametrize("more", [{"certain": False}, {"can_wait": False}], ids=["a guess", "a person has to act"])
 def test_an_engine_that_does_nothing_about_it_is_not_waited_for(more: dict[str, bool]) -> None:
     off = "automatic registration is off: call RegisterVM for it"
