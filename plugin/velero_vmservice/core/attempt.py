@@ -94,6 +94,7 @@ class Attempt:
             "recordedAt": self.recorded_at.isoformat(),
             "network": json.dumps({name: one.model_dump() for name, one in self.network.items()}),
             "taskBefore": self.task_before,
+            "task": self.task,
         }
         metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels(self.restore_uid)}
         return Manifest.read({"apiVersion": "v1", "kind": CONFIG_MAP.name, "metadata": metadata, "data": data})

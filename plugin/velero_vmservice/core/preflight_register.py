@@ -97,7 +97,7 @@ def check(
     """
     found = machines.match(wanted)
     if not found and (other := machines.namesake(wanted)):
-        return Preflight(refusals=(Refusal(reason=taken(wanted, other), can_wait=other.restoring),))
+        return Preflight(refusals=(Refusal(reason=taken(wanted, other), can_wait=True),))
     if not found:
         reason = f"vCenter has no machine with the UUIDs, record or name of {wanted.name} yet"
         return Preflight(refusals=(Refusal(reason=reason, code=VM_NOT_FOUND, can_wait=True),))
@@ -186,17 +186,19 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
     """Yield what a call of a moment ago, whoever made it, says against another one.
 
     Over a VirtualMachine that is newer than the machine a task that has ended may be of an earlier restore, or of this
-    one: which it is, only a person can tell.
+    one: which it is, only a person can tell. While the VADP restore runs it was an earlier one's.
     """
     task = machine.task
+    in_place = registered is not None and is_older(machine, registered)
     if task is None:
+        if not (asked or in_place or machine.restoring):
+            yield from _event(machine)
         return
     named = f"RegisterVM task {shown(task.id)} of {machine.moid}"
     if not task.over:  # whichever restore it is of: two at once are what must never be
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
         return
-    in_place = registered is not None and is_older(machine, registered)
-    if asked and (in_place or task.state is not TaskState.SUCCEEDED):
+    if machine.restoring or (asked and (in_place or task.state is not TaskState.SUCCEEDED)):
         return
     earlier = f"; if that was of an earlier restore, `{COMMAND}` calls it for this one" if in_place else ""
     if task.state is TaskState.SUCCEEDED:
@@ -205,6 +207,21 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
     else:
         entry = explain(task.message)
         reason = f"{named} has failed already: {entry}{earlier}"
+        yield Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
+
+
+def _event(machine: VsphereMachine) -> Iterator[Refusal]:
+    """Yield what WCP's event says, which is kept for days when the task is forgotten."""
+    event = machine.event
+    if event is None:
+        return
+    again = f"; if it has to be called all the same, `{COMMAND}` does"
+    if event.succeeded:
+        reason = f"RegisterVM of {machine.moid} has succeeded already, by WCP's event{again}"
+        yield Refusal(reason=reason, can_wait=True, done=True)
+    else:
+        entry = explain(event.message)
+        reason = f"RegisterVM of {machine.moid} has failed already, by WCP's event: {entry}{again}"
         yield Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
 
 

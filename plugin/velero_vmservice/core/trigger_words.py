@@ -54,7 +54,7 @@ def _refused_state(found: VsphereMachine | None, checked: Preflight) -> State:
         return State.ABSENT
     if found.task is not None and not found.task.over:
         return State.REGISTERING
-    if found.task is not None and found.task.state is TaskState.FAILED and not checked.can_wait:
+    if found.has_failed and not found.restoring and not checked.can_wait:
         return State.FAILED
     return State.RESTORED if checked.can_wait else State.NOT_RESTORABLE
 

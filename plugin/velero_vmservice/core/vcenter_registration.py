@@ -65,8 +65,8 @@ def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: R
 def _one(namespace: str, wanted: Wanted, known: Machines, supervisor: SupervisorView) -> Registration:
     found = known.match(wanted)
     if not found and (other := known.namesake(wanted)):
-        said = partial(_said, name=wanted.name, state=State.ABSENT, certain=False)
-        return said(reason=taken(wanted, other), can_wait=other.restoring)
+        remedy = f"see in vCenter where the VADP job has put {wanted.name}, and leave {other.moid} alone"
+        return _said(name=wanted.name, state=State.ABSENT, reason=taken(wanted, other), remedy=remedy, certain=False)
     if not found:
         words = "vCenter has no machine with its UUIDs, record or name: the VADP restore has not brought it back yet"
         return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)

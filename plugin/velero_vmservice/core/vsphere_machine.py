@@ -105,6 +105,13 @@ class VsphereMachine:
     """The newest."""
     seen: Seen = field(default_factory=Seen)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether RegisterVM failed for it the last time, by its task or, where that is forgotten, by WCP's event."""
+        if self.task is not None:
+            return self.task.state is TaskState.FAILED
+        return self.event is not None and not self.event.succeeded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
@@ -133,13 +140,15 @@ def is_same_task(one: str, other: str) -> bool:
 
 
 def another(wanted: Wanted, machine: VsphereMachine) -> str:
-    """Return in which UUID a machine is another one than is wanted, by the rule of the gate that waits for it.
+    """Return in which UUID a machine is another one than is wanted, as the gate that waits for it will find.
 
-    RegisterVM marks a machine that it fails over, and the gate then takes it with other UUIDs (`readiness`).
+    The gate takes a machine with other UUIDs only if it is marked as failed over (`readiness`). RegisterVM does so for
+    one that was recorded in another vCenter, and a mark that was recorded stays.
     """
-    if wanted.expected is None or machine.other_vcenter:
+    expected = wanted.expected
+    if expected is None or expected.failed_over or machine.other_vcenter:
         return ""
-    return difference(wanted.expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
+    return difference(expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
 
 
 def taken(wanted: Wanted, namesake: VsphereMachine) -> str:

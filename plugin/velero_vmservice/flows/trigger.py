@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.preflight_register import Preflight
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.trigger_policy import TriggerPolicy
-    from velero_vmservice.core.vsphere_machine import RegisterTask
+    from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
     from velero_vmservice.flows.attempts import Attempts
     from velero_vmservice.flows.following import Following
     from velero_vmservice.flows.supervisor_view import SupervisorViews
@@ -111,8 +111,37 @@ class Trigger:
         told = self._following.advance(there, look, until=until, follow=self._follow)
         if len(told) < len(there):
             return told  # the time is over
-        new = [one for one in machines if one.name not in known and (may_call is None or one.name in may_call)]
+        unknown = [one for one in machines if one.name not in known]
+        new = unknown if may_call is None else [one for one in unknown if one.name in may_call]
+        if new and look is not None:
+            self._looks.look(namespace, new, look)
+        told |= self._adopt(restore, namespace, unknown, look)
+        new = [one for one in new if one.name not in told]
         return told | self._begin(restore, namespace, new, look, until=until)
+
+    def _adopt(
+        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], look: Look | None
+    ) -> dict[str, Registration]:
+        """Follow what somebody else is at as if it were called here.
+
+        So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
+        """
+        if look is None or look.vsphere is None:
+            return {}
+        known = Machines(look.vsphere.machines)
+        told: dict[str, Registration] = {}
+        for one in machines:
+            machine = next(iter(known.match(one)), None)
+            if machine is None or machine.task is None or machine.task.over:
+                continue
+            attempt = replace(self._attempt(restore, namespace, one, machine), task=machine.task.id)
+            try:
+                self._attempts.record(attempt)
+            except InvalidItem as error:
+                told[one.name] = trigger_words.unreadable(one.name, error)
+            else:
+                told[one.name] = self._following.follow(attempt, look)
+        return told
 
     def again(self, restore: ForRestore, namespace: str, machine: Wanted) -> Registration:
         """Make a new attempt because a person asked for it.
@@ -168,17 +197,10 @@ class Trigger:
         machine = checked.machine
         if machine is None:
             raise ValueError("a machine that passed the preflight was found")
-        attempt = Attempt(
-            restore_uid=restore.uid,
-            restore=restore.name,
-            namespace=namespace,
-            vm=wanted.name,
-            moid=machine.moid,
+        attempt = replace(
+            self._attempt(restore, namespace, wanted, machine),
             number=last.number + 1 if last is not None else 1,
-            holder=self._holder,
-            recorded_at=self._clock.now(),
             network=network_override.planned(machine.record.interfaces, self._policy.subnet_mappings),
-            task_before=machine.task.id if machine.task is not None else "",
         )
         if last is not None and not self._attempts.give_up(last, _GIVEN_UP, self._clock.now()):
             raise InvalidItem(
@@ -193,6 +215,18 @@ class Trigger:
         if not ours:
             return trigger_words.somebody_else(attempt)
         return self._call(attempt)
+
+    def _attempt(self, restore: ForRestore, namespace: str, wanted: Wanted, machine: VsphereMachine) -> Attempt:
+        return Attempt(
+            restore_uid=restore.uid,
+            restore=restore.name,
+            namespace=namespace,
+            vm=wanted.name,
+            moid=machine.moid,
+            holder=self._holder,
+            recorded_at=self._clock.now(),
+            task_before=machine.task.id if machine.task is not None else "",
+        )
 
     def _call(self, attempt: Attempt, *, anew: bool = False) -> Registration:
         """Make the one call of a record that is this process's own, unless somebody is at that machine.

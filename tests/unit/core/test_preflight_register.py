@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.core.test_vcenter_registration import FAILED_CLAIM, WEB, machine
 from velero_vmservice.core.extra_config import ExtraConfig
+from velero_vmservice.core.facts import MachineFacts
 from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.network_override import Subnet, SubnetMapping
 from velero_vmservice.core.preflight_register import check
@@ -16,6 +17,7 @@ from velero_vmservice.core.record import Record
 from velero_vmservice.core.vsphere_machine import (
     Machines,
     Registered,
+    RegisterEvent,
     RegisterTask,
     SupervisorView,
     TaskState,
@@ -47,9 +49,9 @@ def test_a_restored_machine_passes() -> None:
         (
             [OTHER],
             "vm-1 has the record or name of web-1 and is another machine (instance UUID x, the backup has",
-            False,
+            True,
         ),
-        ([replace(OTHER, extra=ExtraConfig())], "vm-1 has the record or name of web-1 and is another machine", False),
+        ([replace(OTHER, extra=ExtraConfig())], "vm-1 has the record or name of web-1 and is another machine", True),
         ([replace(OTHER, restoring=True)], "and is another machine", True),
         ([machine(record=Record(problem="it is damaged", code="X"))], "machine vm-1: it is damaged", False),
         ([machine(twins=("copy",))], 'not the only one of its identity in the namespace (also "copy")', False),
@@ -57,6 +59,8 @@ def test_a_restored_machine_passes() -> None:
         ([machine(task=TASK)], "task-1 of vm-1 is at work already", True),
         ([machine(task=replace(TASK, state=TaskState.SUCCEEDED))], "has succeeded already", True),
         ([machine(task=replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM))], "has failed already", False),
+        ([machine(event=RegisterEvent(succeeded=True))], "of vm-1 has succeeded already, by WCP's event", True),
+        ([machine(event=RegisterEvent(succeeded=False, message=FAILED_CLAIM))], "has failed already, by WCP's", False),
     ],
 )
 def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine], words: str, can_wait: bool) -> None:  # noqa: FBT001
@@ -123,6 +127,25 @@ def test_a_machine_that_is_failed_over_may_have_other_uuids() -> None:
     checked = check("shop", WEB, Machines([replace(OTHER, other_vcenter=True)]), VCF_9)
     assert checked.passed
     assert not check("shop", WEB, Machines([replace(OTHER, other_vcenter=False)]), VCF_9).passed
+
+
+def test_a_machine_that_was_failed_over_before_its_backup_may_have_other_uuids() -> None:
+    facts = MachineFacts(name="web-1", instance_uuid="INSTANCE-1", bios_uuid="BIOS-1", failed_over=True)
+    marked = replace(WEB, facts=facts)
+    assert check("shop", marked, Machines([OTHER]), VCF_9).passed
+
+
+def test_a_task_or_event_from_before_the_vadp_restore_says_nothing_of_it() -> None:
+    failed = replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM)
+    event = RegisterEvent(succeeded=False, message=FAILED_CLAIM)
+    for one in (machine(restoring=True, task=failed), machine(restoring=True, event=event)):
+        checked = check("shop", WEB, Machines([one]), VCF_9)
+        assert [each.reason.partition(" of ")[0] for each in checked.refusals] == ["the VADP restore"]
+        assert checked.can_wait
+
+
+def test_a_person_may_have_it_called_over_an_event() -> None:
+    assert check("shop", WEB, Machines([machine(event=RegisterEvent(succeeded=True))]), VCF_9, asked=True).passed
 
 
 def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call() -> None:

@@ -83,7 +83,6 @@ CASES = [
         machine(instance_uuid="x", bios_uuid="y", name="other"),
         State.ABSENT,
         "vm-1 has the record or name of web-1 and is another machine (instance UUID x, the backup has INSTANCE-1)",
-        can_wait=False,
     ),
     Case(
         "a machine that may still be given its UUIDs",

@@ -15,7 +15,7 @@ from velero_vmservice.core.errors import Forbidden, NotSent, Unavailable
 from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
 from velero_vmservice.core.policy import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.core.registration import Registration, State
-from velero_vmservice.core.vsphere_machine import TaskState
+from velero_vmservice.core.vsphere_machine import RegisterEvent, TaskState
 
 if TYPE_CHECKING:
     from velero_vmservice.core.actions import Progress
@@ -153,6 +153,43 @@ def test_a_task_that_has_ended_over_a_newer_machine_is_not_repeated_unasked(worl
     for _ in range(3):
         one(world, operation)
     assert calls(world) == ["vm-1"]
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_an_end_that_vcenter_keeps_as_an_event_alone_is_not_repeated_unasked(world: World, *, succeeded: bool) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    event = RegisterEvent(succeeded=succeeded, message="" if succeeded else CLAIM_FAILED, at=world.clock.now())
+    world.vsphere.vcenter.log_event("vm-1", event)
+    for _ in range(3):
+        one(world, operation)
+    assert calls(world) == []
+
+
+@pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_somebody_else_was_seen_at_is_not_repeated_when_vcenter_has_forgotten_it(
+    world: World,
+    ended: TaskState,
+    *,
+    in_place: bool,
+) -> None:
+    operation = lost(world, MACHINE) if in_place else lost(world)
+    if in_place:
+        behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+        live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
+        newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
+        world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=newer))
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    one(world, operation)
+    world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED if ended is TaskState.FAILED else "")
+    one(world, operation)
+    world.vsphere.vcenter.forget(by_wcp)
+    for _ in range(3):
+        told = one(world, operation).description
+    assert calls(world) == ["vm-1"]
+    assert ("RegisterPVCFailed" in told) is (ended is TaskState.FAILED)
 
 
 def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
