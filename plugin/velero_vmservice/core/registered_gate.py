@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.registration import Registration
 
 _BY_HAND: Final = "call RegisterVM for it"
+_AFTER_REVERT: Final = "wait until the revert has ended; if the machine was also restored,"
 _BY_ENGINE: Final = "have the registration engine register it"
 _TO_BE_NAMED: Final = frozenset({State.REGISTERING, State.NOT_RESTORABLE})
 _PUT_RIGHT: Final = "put right what is named"
@@ -47,8 +48,11 @@ def _remedy(told: Registration) -> str:
     """Return what to do; beside an engine nobody is told to call RegisterVM."""
     if told.remedy or told.can_wait:
         return told.remedy
-    entry, by_hand = explain(told.code), told.state in (State.RESTORED, State.SNAPSHOT_REVERT)
-    if is_of_engine(told):
+    of_engine = is_of_engine(told)
+    if told.state is State.SNAPSHOT_REVERT:  # before any code: a machine that was never lost is to be left alone
+        return f"{_AFTER_REVERT} {_BY_ENGINE if of_engine else _BY_HAND}"
+    entry, by_hand = explain(told.code), told.state is State.RESTORED
+    if of_engine:
         put_right = entry.remedy.partition(" then call RegisterVM")[0].rstrip(",;") if entry.known else _PUT_RIGHT
         return _BY_ENGINE if by_hand else f"{put_right}, and {_BY_ENGINE} once more"
     if entry.known:

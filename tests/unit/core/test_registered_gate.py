@@ -149,6 +149,37 @@ CASES = [
         Gate(ready=False, by_hand=True, reason="reverting to a snapshot: reverting"),
     ),
     Case(
+        "after a revert RegisterVM is called only for a machine that was also restored",
+        ABSENT,
+        told(State.SNAPSHOT_REVERT, "reverting", can_wait=False, source="kubernetes, vcenter"),
+        Gate(
+            ready=False,
+            by_hand=True,
+            blocked=True,
+            reason="reverting to a snapshot: reverting",
+            remedy="Wait until the revert has ended; if the machine was also restored, call RegisterVM for it; then"
+            " repeat the restore.",
+        ),
+    ),
+    Case(
+        "a code of what a call would answer now deletes no machine that is being reverted",
+        ABSENT,
+        told(
+            State.SNAPSHOT_REVERT,
+            "reverting",
+            code="VCenterWcpWorkloadRegisterVMAlreadyExistsOnSupervisor",
+            can_wait=False,
+        ),
+        Gate(
+            ready=False,
+            by_hand=True,
+            blocked=True,
+            reason="reverting to a snapshot: reverting",
+            remedy="Wait until the revert has ended; if the machine was also restored, have the registration engine"
+            " register it; then repeat the restore.",
+        ),
+    ),
+    Case(
         "another machine of that name keeps its own remedy",
         ANOTHER,
         told(State.FAILED, "boom", can_wait=False, source="engine, kubernetes"),
