@@ -53,8 +53,9 @@ def _remedy(told: Registration) -> str:
         return f"{_AFTER_REVERT} {_BY_ENGINE if of_engine else _BY_HAND}"
     entry, by_hand = explain(told.code), told.state is State.RESTORED
     if of_engine:
-        put_right = entry.remedy.partition(" then call RegisterVM")[0].rstrip(",;") if entry.known else _PUT_RIGHT
-        return _BY_ENGINE if by_hand else f"{put_right}, and {_BY_ENGINE} once more"
+        put_right = f"{entry.put_right}{entry.risk}" if entry.known else _PUT_RIGHT
+        once_more = f", and {_BY_ENGINE} once more" if entry.again else ""
+        return _BY_ENGINE if by_hand else f"{put_right}{once_more}"
     if entry.known:
         return entry.remedy
     return _BY_HAND if by_hand else f"{_PUT_RIGHT}, and call RegisterVM once more"

@@ -10,6 +10,7 @@ import pytest
 from velero_vmservice.core.readiness import Gate
 from velero_vmservice.core.registered_gate import registered_gate
 from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration_errors import PREFIX
 
 OPEN = Gate(ready=True, never_lost=True, registered=True)
 ABSENT = Gate(ready=False, reason="not registered yet")
@@ -196,3 +197,28 @@ def test_the_worst_that_is_certain_counts(case: Case) -> None:
 @pytest.mark.parametrize("state", State)
 def test_no_answer_opens_a_gate(state: State) -> None:
     assert not registered_gate(ABSENT, told(state)).ready
+
+
+ONCE_MORE = ", and have the registration engine register it once more; then repeat the restore."
+RISK = " (data loss risk: never done by this product)"
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (f"{PREFIX}VMNotFound", f"its id is spelled (vm-123){ONCE_MORE}"),
+        (f"{PREFIX}DuplicateVMBiosUUID", f"delete the conflicting machine{RISK}{ONCE_MORE}"),
+        (f"{PREFIX}NotFoundInNamespaceFolder", f"bears the namespace's name{ONCE_MORE}"),
+        (f"{PREFIX}ValidateVMResourceFailed", "that loses them has to be corrected; then repeat the restore."),
+        (f"{PREFIX}AlreadyExistsOnSupervisor", f"have the owner delete the VirtualMachine{RISK}{ONCE_MORE}"),
+        (f"{PREFIX}RegisterPVCFailed", f"put it right{ONCE_MORE}"),
+        (f"{PREFIX}ConvertUnstructuredToVMTypeFailed", "cannot be registered; then repeat the restore."),
+        ("AlreadyInDesiredState", "once VM Operator has reconciled it; then repeat the restore."),
+    ],
+)
+def test_beside_an_engine_a_code_is_put_right_without_a_call_and_registered_once_more_if_it_can_be(
+    code: str, remedy: str
+) -> None:
+    said = registered_gate(ABSENT, told(State.FAILED, "boom", code=code, can_wait=False)).remedy
+    assert said.endswith(remedy)
+    assert "RegisterVM" not in said
