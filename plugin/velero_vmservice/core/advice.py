@@ -28,6 +28,7 @@ def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> 
     names = {"ns": shown(namespace), "vm": shown(vm), "moid": shown(moid)}
     filled = {key: shlex.quote(name) if name else _PLACEHOLDERS[key] for key, name in names.items()}
     filled["ps_vm"] = _powershell(names["vm"]) if vm else _PLACEHOLDERS["vm"]
+    filled["ps_machine"] = _in_powershell(names, filled["ps_vm"])
     if found := _topic(asked):
         return (f"{found.title} ({found.source})", *_checks(found.checks, filled))
     entry = explain(asked)
@@ -75,6 +76,14 @@ def _checks(checks: tuple[Check, ...], filled: Mapping[str, str]) -> Iterator[st
         yield ""
         yield f"{number}. {check.words.format_map(filled)}"
         yield from (f"   {command.format_map(filled)}" for command in check.commands)
+
+
+def _in_powershell(names: Mapping[str, str], named: str) -> str:
+    """Return the command that gets the one machine: every folder may have another of its name."""
+    if moid := names["moid"]:
+        return f"Get-VM -Id {_powershell(f'VirtualMachine-{moid}')}"
+    folder = _powershell(names["ns"]) if names["ns"] else _PLACEHOLDERS["ns"]
+    return f"Get-Folder -Name {folder} -Type VM | Get-VM -Name {named}"
 
 
 def _powershell(name: str) -> str:

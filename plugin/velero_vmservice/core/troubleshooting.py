@@ -39,7 +39,11 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing to look at: what it tells, and the commands, with `{ns}`, `{vm}` and `{ps_vm}` to fill in."""
+    """One thing to look at: what it tells, and the commands, format strings both.
+
+    To fill in are `{ns}`, `{vm}` and `{moid}`, quoted for the shell; `{ps_vm}`, the name quoted for PowerShell; and
+    `{ps_machine}`, the PowerShell command that gets the machine: by its id, or by its name in the namespace's folder.
+    """
 
     words: str
     commands: tuple[str, ...] = ()
@@ -56,7 +60,8 @@ class Advice:
     checks: tuple[Check, ...]
 
 
-_EXTRA_CONFIG: Final = "(Get-VM -Name {ps_vm}).ExtensionData.Config.ExtraConfig"
+_ALL_OF_ITS_NAME: Final = "Get-VM -Name {ps_vm} | Select-Object Id, Folder"
+_EXTRA_CONFIG: Final = "({ps_machine}).ExtensionData.Config.ExtraConfig"
 
 
 def _extra_config(key: Key) -> str:
@@ -92,20 +97,22 @@ _AUTOMATIC: Final = Check(
     commands=(_extra_config(Key.ENABLE), _extra_config(Key.DISABLE)),
 )
 _FOLDER: Final = Check(
-    words="the machine must be in the folder that bears the namespace's name ({ns})",
-    commands=("(Get-VM -Name {ps_vm}).Folder.Name",),
+    words="the machine must be in the folder that bears the namespace's name ({ns}); other folders may have machines of"
+    " its name too",
+    commands=(_ALL_OF_ITS_NAME,),
 )
 _TASKS: Final = Check(
     words="its recent tasks show whether RegisterVM was called, how far it is and how it ended; the guide gives it"
     f" {TIMEOUT_SECONDS / 60:.0f} minutes. vCenter forgets a task minutes after its end, and keeps WCP's event of it",
     commands=(
         (
-            "(Get-VM -Name {ps_vm}).ExtensionData.RecentTask | ForEach-Object {{ (Get-View $_).Info }} |"
+            "({ps_machine}).ExtensionData.RecentTask | ForEach-Object {{ (Get-View $_).Info }} |"
             " Where-Object {{ $_.DescriptionId -eq 'com.vmware.wcp.vmservice.registervm' }} |"
-            " Format-List Key, State, Progress, QueueTime, CompleteTime, Error"
+            " Format-List Key, State, Progress, QueueTime, CompleteTime,"
+            " @{{n='Error';e={{$_.Error.LocalizedMessage}}}}"
         ),
         (
-            "Get-VM -Name {ps_vm} | Get-VIEvent -MaxSamples 1000 |"
+            "{ps_machine} | Get-VIEvent -MaxSamples 1000 |"
             " Where-Object {{ $_.EventTypeId -like 'com.vmware.wcp.RegisterVM.*' }} |"
             " Format-List CreatedTime, EventTypeId, FullFormattedMessage"
         ),
@@ -115,7 +122,7 @@ _SAME_UUID: Final = Check(
     words="no other machine of the namespace may have the same BIOS UUID",
     commands=(
         "kubectl get vm -n {ns} -o custom-columns=NAME:.metadata.name,BIOS:.status.biosUUID",
-        "(Get-VM -Name {ps_vm}).ExtensionData.Config.Uuid",
+        "({ps_machine}).ExtensionData.Config.Uuid",
     ),
 )
 _DISKS: Final = Check(
@@ -124,11 +131,11 @@ _DISKS: Final = Check(
 )
 _DATASTORE: Final = Check(
     words="datastore: it must be accessible from the hosts of the Supervisor",
-    commands=("Get-VM -Name {ps_vm} | Get-Datastore | Select-Object Name, State, Accessible",),
+    commands=("{ps_machine} | Get-Datastore | Select-Object Name, State, Accessible",),
 )
 _DISK_FILE: Final = Check(
     words="disk file: each must be where the record says it is; one that still has a snapshot's child is not restored",
-    commands=("Get-VM -Name {ps_vm} | Get-HardDisk | Select-Object Name, Filename",),
+    commands=("{ps_machine} | Get-HardDisk | Select-Object Name, Filename",),
 )
 _CNS: Final = Check(
     words="CNS: its service in vCenter and the CSI driver's pods must be up",
@@ -163,7 +170,7 @@ _PAUSED_BY: Final = Check(
 )
 _VADP: Final = Check(
     words=f"the VADP restore must have ended; while it runs, this prints {RELOCATE}",
-    commands=(f"(Get-VM -Name {{ps_vm}}).ExtensionData.DisabledMethod | Where-Object {{{{ $_ -eq '{RELOCATE}' }}}}",),
+    commands=(f"({{ps_machine}}).ExtensionData.DisabledMethod | Where-Object {{{{ $_ -eq '{RELOCATE}' }}}}",),
 )
 _REVERT: Final = Check(
     words="a machine that is being reverted to a snapshot is not registered by itself, nor is it afterwards (guide"
@@ -180,7 +187,7 @@ _WHICH: Final = Check(
             "kubectl get vm -n {ns} {vm} -o custom-columns=NAME:.metadata.name,CREATED:.metadata.creationTimestamp,"
             "ID:.status.uniqueID,INSTANCE:.status.instanceUUID,BIOS:.status.biosUUID"
         ),
-        "(Get-VM -Name {ps_vm}).ExtensionData.Config | Format-List InstanceUuid, Uuid",
+        "({ps_machine}).ExtensionData.Config | Format-List InstanceUuid, Uuid",
     ),
 )
 _RELEASE: Final = Check(
@@ -199,10 +206,10 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
         source="guide 11.1",
         also=frozenset({"triggered", "automatic", "auto-registration", "wcp"}),
         checks=(
+            _FOLDER,  # the others look there
             _TASKS,
             _RECORD,
             _AUTOMATIC,
-            _FOLDER,
             _VADP,
             _REVERT,
             Check(
@@ -295,7 +302,11 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
 
 FOR_CODE: Final[Mapping[str, tuple[Check, ...]]] = {
     VM_NOT_FOUND: (
-        Check(words="the machine's id (the part after VirtualMachine-)", commands=("(Get-VM -Name {ps_vm}).Id",)),
+        Check(
+            words="the machine's id (the part after VirtualMachine-), and its folder, which must bear the namespace's"
+            " name ({ns})",
+            commands=(_ALL_OF_ITS_NAME,),
+        ),
     ),
     DUPLICATE_BIOS_UUID: (_SAME_UUID,),
     NOT_IN_FOLDER: (_FOLDER,),

@@ -42,10 +42,10 @@ def test_every_topic_has_its_checks_in_the_guides_order() -> None:
                 "vmservice.vmoperator.vmware.com/vm-resource-yaml",
                 "vmservice.virtualmachine.enableAutomaticRegistration",
                 "vmservice.vmoperator.vmware.com/disable-auto-registration",
-                "(Get-VM -Name 'web-1').Folder.Name",
+                "Get-VM -Name 'web-1' | Select-Object Id, Folder",
                 "$_.DescriptionId -eq 'com.vmware.wcp.vmservice.registervm'",
                 "$_.EventTypeId -like 'com.vmware.wcp.RegisterVM.*'",
-                "(Get-VM -Name 'web-1').ExtensionData.DisabledMethod | Where-Object { $_ -eq 'RelocateVM_Task' }",
+                "-Id 'VirtualMachine-vm-12').ExtensionData.DisabledMethod | Where-Object { $_ -eq 'RelocateVM_Task' }",
                 "snapshot-revert-in-progress",
                 "jsonpath='{.spec.currentSnapshotName}{.spec.currentSnapshot.name}'",
                 "grep auto-vm-register /var/log/vmware/wcp/wcpsvc.log",
@@ -121,7 +121,7 @@ def test_a_code_has_its_cause_its_remedy_and_what_to_check(code: str) -> None:
             [
                 "CREATED:.metadata.creationTimestamp",
                 "INSTANCE:.status.instanceUUID,BIOS:.status.biosUUID",
-                "(Get-VM -Name 'web-1').ExtensionData.Config | Format-List InstanceUuid, Uuid",
+                "Get-VM -Name 'web-1').ExtensionData.Config | Format-List InstanceUuid, Uuid",
                 "kubectl api-versions | grep vmoperator.vmware.com",
             ],
         ),
@@ -148,6 +148,25 @@ def test_the_tasks_and_events_to_look_for_are_those_that_vcenter_is_asked_for() 
     assert f"'{vcenter_tasks.TASK_TYPE}'" in tasks
     (pattern,) = re.findall(r"-like '(.*?)'", events)
     assert all(fnmatch(one, pattern) for one in (vcenter_tasks.SUCCESS_EVENT, vcenter_tasks.FAILURE_EVENT))
+
+
+def test_a_machine_is_looked_up_by_its_id_or_by_its_name_in_the_namespaces_folder() -> None:
+    by_id, by_name, unnamed = (
+        commands(Topic.STUCK, **names)[2].partition(" | Get-Datastore")[0]
+        for names in (
+            {"namespace": "shop", "vm": "web-1", "moid": "vm-12"},
+            {"namespace": "it's", "vm": "web-1"},
+            {},
+        )
+    )
+    assert by_id == "Get-VM -Id 'VirtualMachine-vm-12'"
+    assert by_name == "Get-Folder -Name 'it''s' -Type VM | Get-VM -Name 'web-1'"
+    assert unnamed == "Get-Folder -Name <namespace> -Type VM | Get-VM -Name <vm>"
+
+
+def test_a_tasks_error_is_shown_in_vcenters_words() -> None:
+    tasks, _ = commands("Boom: no idea")[:2]
+    assert tasks.endswith("CompleteTime, @{n='Error';e={$_.Error.LocalizedMessage}}")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +220,8 @@ def test_a_hostile_name_stays_one_word(hostile: str) -> None:
     (described,) = [one for one in commands(Topic.POWER_ON, namespace="shop", vm=hostile) if " describe " in one]
     assert shlex.split(described)[-1] == hostile.replace("\n", " ")
     (folder,) = commands(f"{PREFIX}NotFoundInNamespaceFolder", vm=hostile)
-    assert folder == f"(Get-VM -Name '{hostile.replace(chr(10), ' ').replace(chr(39), chr(39) * 2)}').Folder.Name"
+    named = f"Get-VM -Name '{hostile.replace(chr(10), ' ').replace(chr(39), chr(39) * 2)}'"
+    assert folder == f"{named} | Select-Object Id, Folder"
 
 
 def test_nothing_that_is_advised_deletes() -> None:
