@@ -25,6 +25,7 @@ from velero_vmservice.core.errors import (
     NotFound,
     NotSent,
     Rejected,
+    TimedOut,
     Unavailable,
     VmServiceError,
 )
@@ -301,6 +302,7 @@ def test_a_vcenter_that_never_answers_is_given_up_in_time(place: Place) -> None:
         for ask in (lambda: place.look(**silent), lambda: place.register(**silent).call("shop", "vm-1", ())):
             with pytest.raises(Unavailable) as error:
                 ask()
+            assert not isinstance(error.value, TimedOut)  # to ask for less would be no use
             check(error.value)
 
 
@@ -312,7 +314,7 @@ LOGGED_IN = OK + b'Content-Type: application/json\r\nContent-Length: 22\r\n\r\n{
 def test_an_answer_that_drips_is_given_up_in_time(place: Place, head: bytes) -> None:
     with servers.pouring(place.tls, head, b" ", every=0.02) as url:
         dripping = {"server": url.rpartition("/")[2], "timeout_seconds": 0.5}
-        with pytest.raises(Unavailable, match="did not answer in time") as error:
+        with pytest.raises(TimedOut, match="did not answer in time") as error:
             place.look(**dripping)
         check(error.value)
         with pytest.raises(NotSent, match="did not answer in time") as login:
@@ -323,6 +325,15 @@ def test_an_answer_that_drips_is_given_up_in_time(place: Place, head: bytes) -> 
             place.register(server=url.rpartition("/")[2], timeout_seconds=0.5).call("shop", "vm-1", ())
         assert not isinstance(call.value, NotSent)
         check(call.value)
+
+
+def test_an_answer_that_does_not_begin_is_given_up_in_time(place: Place) -> None:
+    with (
+        servers.pouring(place.tls, b"", b" ", every=60) as url,
+        pytest.raises(TimedOut, match="did not answer in time") as error,
+    ):
+        place.look(server=url.rpartition("/")[2], timeout_seconds=0.5)
+    check(error.value)
 
 
 def test_an_answer_without_end_is_read_to_a_limit(place: Place) -> None:

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 
 
+class AnswerLate(TimeoutError):
+    """An answer did not begin or end in time; the request was sent."""
+
+
 class BoundedResponse(HTTPResponse):
-    """An answer that raises `TimeoutError` and `AnswerTooLong` at its bounds, headers included.
+    """An answer that raises `AnswerLate` and `AnswerTooLong` at its bounds, headers included.
 
     It is not unpacked either: a packed answer that nobody asked for could unpack to any length.
     """
@@ -78,9 +82,12 @@ class _Bounded(io.RawIOBase):
     def _read(self, buffer: WriteableBuffer) -> int | None:
         remaining = self._end - time.monotonic()
         if remaining <= 0:
-            raise TimeoutError("the answer did not end in time")
+            raise AnswerLate("the answer did not end in time")
         self._socket.settimeout(remaining)
-        return self._raw.readinto(buffer)
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError as error:
+            raise AnswerLate(str(error)) from None
 
     def close(self) -> None:
         self._let_go()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 
+from velero_vmservice.adapters.bounded_http import AnswerLate
 from velero_vmservice.core.errors import (
     AlreadyExists,
     AnswerTooLong,
@@ -108,10 +109,8 @@ def rest_translated(what: str) -> Iterator[None]:
     except requests.exceptions.ConnectionError as error:
         kind = NotSent if _never_connected(error) else Unavailable
         raise kind(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK) from None
-    except requests.exceptions.Timeout:
-        raise TimedOut(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
-    except ReadTimeoutError:  # past the headers `requests` translates nothing
-        raise TimedOut(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
+    except (requests.exceptions.Timeout, ReadTimeoutError):  # past the headers `requests` translates nothing
+        raise Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
     except HTTPError as error:
         raise Unavailable(f"{what}: the answer broke off ({_reason(error)})", hint=_LOOK) from None
     except AnswerTooLong as error:
@@ -133,10 +132,7 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
     message = f"{what}: {quote}"
     if re.sub("[^A-Z]", "", kind.rpartition(".")[2].upper()) == _IN_DESIRED_STATE:
         return AlreadyExists(message, hint="nothing is to be done")
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.REQUEST_TIMEOUT,
-    ):
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _AWAY:
         return Unavailable(message, hint=_LOOK)
     if status == HTTPStatus.NOT_FOUND:
         return NotFound(message, hint="the namespace or the machine is not there, or the account may not see it")
@@ -151,7 +147,8 @@ def _from_network(what: str, error: OSError) -> VmServiceError:
     if isinstance(error, ssl.SSLError):
         return _from_tls(what, str(error), str(getattr(error, "verify_message", "") or error.reason or "TLS fails"))
     if isinstance(error, TimeoutError):
-        return TimedOut(f"{what}: vCenter did not answer in time", hint=_LOOK)
+        kind = TimedOut if isinstance(error, AnswerLate) else Unavailable  # to connect may take too long as well
+        return kind(f"{what}: vCenter did not answer in time", hint=_LOOK)
     return Unavailable(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK)
 
 

@@ -104,7 +104,7 @@ class AnswerTooLong(Unavailable):
 
 
 class TimedOut(Unavailable):
-    """The other side was reached and did not end its answer in time."""
+    """The other side was asked and did not end its answer in time; asked for less, it may do better."""
 
 
 class NotSent(Unavailable):
