@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from velero_vmservice.adapters.vcenter_session import VCenterSession
+
 YAML = "vmservice.virtualmachine.resource.yaml"
 GUIDES_YAML = "vmservice.vmoperator.vmware.com/vm-resource-yaml"
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
@@ -229,6 +231,7 @@ def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str,
 
 def test_machines_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene) -> None:
     sound, broken, endless = "web-1", "web-2", "web-3"
+    scene.restore("nobody's", extra_config={})
     scene.restore(sound)
     scene.restore(broken, extra_config=record(broken, scene.namespace) | {YAML: "A" * 2_000_000})
     scene.restore(endless, extra_config=record(endless, scene.namespace) | {YAML: "A" * 18_000_000})
@@ -274,6 +277,74 @@ def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterSce
     assert sorted(one.name for one in found) == names
     assert sorted(judged) == [f"{scene.namespace}/{name}" for name in names]
     assert looks <= len(names)
+
+
+class SlowSession:
+    """A session for which some of what is asked takes longer than a look may."""
+
+    def __init__(self, session: VCenterSession, clock: SettableClock) -> None:
+        self.slow = ""
+        """How that begins which is slow; '' for nothing."""
+        self.asked: list[str] = []
+        self._session = session
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def soap(self, what: str, ask: Any) -> Any:
+        self.asked.append(what)
+        if self.slow and what.startswith(self.slow):
+            self._clock.advance(adapter.LOOK_SECONDS + 1)
+        return self._session.soap(what, ask)
+
+    def count(self, what: str) -> int:
+        return sum(one.startswith(what) for one in self.asked)
+
+
+@pytest.fixture(name="slow")
+def _slow(scene: VCenterScene) -> tuple[SlowSession, adapter.VCenterInventory, SettableClock]:
+    clock = SettableClock()
+    session: Any = SlowSession(scene.connected.session, clock)
+    return session, adapter.VCenterInventory(session, clock=clock), clock
+
+
+Slow = tuple[SlowSession, adapter.VCenterInventory, SettableClock]
+SEARCH = "search the inventory"
+BOTH = [Wanted(name=name, instance_uuid=f"instance-of-{name}") for name in ("web-1", "web-2")]
+
+
+def test_a_slow_search_costs_nothing_that_the_folder_has_and_is_not_repeated_at_once(
+    scene: VCenterScene, slow: Slow
+) -> None:
+    session, inventory, clock = slow
+    here, elsewhere = scene.restore("web-1"), scene.restore("web-2", folder="elsewhere")
+    session.slow = SEARCH
+    for _ in range(3):
+        assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == [here]
+    assert session.count(SEARCH) == 1
+
+    session.slow = ""
+    clock.advance(adapter.ELSEWHERE_SECONDS)
+    assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == [here, elsewhere]
+
+
+def test_a_folder_that_took_its_time_leaves_a_search_its_own(scene: VCenterScene, slow: Slow) -> None:
+    session, inventory, _ = slow
+    moids = [scene.restore("web-1"), scene.restore("web-2", folder="elsewhere")]
+    session.slow = "read events"
+    assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == moids
+
+
+def test_a_folder_that_is_too_slow_at_once_is_asked_for_in_parts(scene: VCenterScene, slow: Slow) -> None:
+    session, inventory, _ = slow
+    moid = scene.restore("web-1")
+    session.slow = "look into the folder"
+    with pytest.raises(Unavailable, match="the next look goes on"):
+        inventory.look(scene.namespace, BOTH[:1])
+    session.slow = ""
+    assert [one.moid for one in inventory.look(scene.namespace, BOTH[:1])] == [moid]
+    assert session.count("read the ExtraConfig of 1 machines") == 1
 
 
 def test_a_machine_without_a_record_is_none_of_vm_service(scene: VCenterScene) -> None:

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from cachetools import LRUCache, TTLCache, cached
 
 from velero_vmservice.adapters import vcenter_query
@@ -26,6 +27,7 @@ from velero_vmservice.adapters.vcenter_folder import (
     moid_of,
     parent_of,
 )
+from velero_vmservice.adapters.vcenter_query import Budget, OutOfTime
 from velero_vmservice.adapters.vcenter_session import LONGEST_SOAP_ANSWER, VCenterSession
 from velero_vmservice.adapters.vcenter_tasks import TASK_PROPERTIES, VCenterRegisterVm, read_events
 from velero_vmservice.core import record
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from velero_vmservice.core.record import Judged
     from velero_vmservice.core.registration import Wanted
 
+log = structlog.get_logger()
+
 ELSEWHERE_SECONDS: Final = 60.0
 """Between two searches of the whole inventory for machines that are not in their folder."""
 FOLDER_SECONDS: Final = 600.0
@@ -49,7 +53,9 @@ REMEMBERED_NAMESPACES: Final = 1000
 REMEMBERED_MACHINES: Final = 20_000
 """Twice the machines that a Supervisor is asked to hold."""
 LOOK_SECONDS: Final = 60.0
-"""After which a look fetches and unpacks no more; the next one goes on from what was unpacked."""
+"""After which a look asks for and unpacks no more of a folder; the next one goes on from what was unpacked."""
+SEARCH_SECONDS: Final = 60.0
+"""The same for a search of the whole inventory, which begins when the folder is known."""
 APART: Final = 32
 """Machines in one question for ExtraConfig where a page with all of it is too long."""
 
@@ -88,15 +94,15 @@ class VCenterInventory:
         """Return the machines of the folder, and wanted ones that lie elsewhere; see the port."""
         if not wanted:
             return ()
-        until = self._clock.monotonic() + LOOK_SECONDS
-        roots = self._roots(namespace, folders, until)
-        found = self._in_folders(namespace, roots, until) if roots else []
+        budget = Budget.of(self._clock, LOOK_SECONDS)
+        roots = self._roots(namespace, folders, budget)
+        found = self._in_folders(namespace, roots, budget) if roots else []
         here = Machines(found)
         missing = [one for one in wanted if not here.match(one)]
         known = {one.moid for one in found}
-        return [*found, *(one for one in self._found_elsewhere(missing, until) if one.moid not in known)]
+        return [*found, *(one for one in self._found_elsewhere(missing) if one.moid not in known)]
 
-    def _roots(self, namespace: str, told: Collection[str], until: float) -> tuple[str, ...]:
+    def _roots(self, namespace: str, told: Collection[str], budget: Budget) -> tuple[str, ...]:
         """Return the ids of the namespace's folder: as the Supervisor says, else those that bear its name."""
         if sound := tuple(one for one in told if _MOID.fullmatch(one)):
             return sound
@@ -110,7 +116,7 @@ class VCenterInventory:
             lambda content: [
                 moid_of(one)
                 for one, properties in self._retrieve(
-                    content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), until
+                    content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget
                 )
                 if properties.get("name") == namespace and "VirtualMachine" in (properties.get("childType") or ())
             ],
@@ -120,10 +126,10 @@ class VCenterInventory:
                 self._folders[namespace] = tuple(found)
         return tuple(found)
 
-    def _in_folders(self, namespace: str, roots: Sequence[str], until: float) -> list[VsphereMachine]:
+    def _in_folders(self, namespace: str, roots: Sequence[str], budget: Budget) -> list[VsphereMachine]:
         folders = [self._session.moref("Folder", one) for one in roots]
         try:
-            vcenter, folder = self._folder(namespace, folders, until)
+            vcenter, folder = self._folder(namespace, folders, budget)
         except NotFound:
             with self._lock:
                 self._folders.clear()
@@ -136,22 +142,22 @@ class VCenterInventory:
         events = read_events(self._session, folders, now=self._clock.now())
         return [replace(one, other_vcenter=_other(one.record.manager_id, vcenter)) for one in folder.machines(events)]
 
-    def _folder(self, namespace: str, folders: Sequence[Any], until: float) -> tuple[str, Folder]:
+    def _folder(self, namespace: str, folders: Sequence[Any], budget: Budget) -> tuple[str, Folder]:
         """Fetch what is below the folders, ExtraConfig and all; where that is too much at once, ExtraConfig apart."""
         with self._lock:
             batch = self._apart.get(namespace)
         if batch is None:
             try:
-                return self._fetched(namespace, folders, (*MACHINE, *EXTRA_CONFIG), until)
-            except TimedOut:
+                return self._fetched(namespace, folders, (*MACHINE, *EXTRA_CONFIG), budget)
+            except (TimedOut, OutOfTime):
                 self._ask_for_less(namespace, vcenter_query.PAGE // 2)
                 raise  # the next look asks for less
             except AnswerTooLong:
                 batch = self._ask_for_less(namespace, APART)
             forget_answers()
-        vcenter, folder = self._fetched(namespace, folders, MACHINE, until)
+        vcenter, folder = self._fetched(namespace, folders, MACHINE, budget)
         try:
-            self._judge_apart(namespace, folder, batch, until)
+            self._judge_apart(namespace, folder, batch, budget)
         except TimedOut:
             self._ask_for_less(namespace, batch // 2)
             raise
@@ -164,7 +170,7 @@ class VCenterInventory:
             return self._apart[namespace]
 
     def _fetched(
-        self, namespace: str, folders: Sequence[Any], properties: Sequence[str], until: float
+        self, namespace: str, folders: Sequence[Any], properties: Sequence[str], budget: Budget
     ) -> tuple[str, Folder]:
         sdk = self._session.sdk
         vim = sdk.vim
@@ -173,12 +179,12 @@ class VCenterInventory:
 
         def ask(content: Any) -> tuple[str, Folder]:
             folder = Folder(sdk, self._judge)
-            folder.add(self._retrieve(content, query, until))
+            folder.add(self._retrieve(content, query, budget))
             return str(content.about.instanceUuid or ""), folder
 
         return self._session.soap(f"look into the folder of namespace {namespace}", ask)
 
-    def _judge_apart(self, namespace: str, folder: Folder, batch: int, until: float) -> None:
+    def _judge_apart(self, namespace: str, folder: Folder, batch: int, budget: Budget) -> None:
         """Fetch ExtraConfig of ever fewer machines in one answer, until it is clear whose is too long."""
         versions = folder.versions()
         with self._lock:
@@ -189,7 +195,7 @@ class VCenterInventory:
         while questions:
             some = questions.pop()
             try:
-                self._fetch_extra_config(namespace, folder, some, until)
+                self._fetch_extra_config(namespace, folder, some, budget)
             except AnswerTooLong:
                 forget_answers()
                 half = len(some) // 2
@@ -197,37 +203,39 @@ class VCenterInventory:
                     questions += [some[:half], some[half:]]
                     continue
                 folder.judged[some[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
-            fetched = {(one, versions[one]): folder.judged[one] for one in some if one in folder.judged}
+            # that a machine has no entries is worth keeping too
+            fetched = {(one, versions[one]): folder.judged.get(one) or self._judge({}) for one in some}
             with self._lock:
                 self._judged.update({key: judged for key, judged in fetched.items() if key[1]})
 
-    def _fetch_extra_config(self, namespace: str, folder: Folder, moids: Sequence[str], until: float) -> None:
+    def _fetch_extra_config(self, namespace: str, folder: Folder, moids: Sequence[str], budget: Budget) -> None:
         sdk = self._session.sdk
         machines = [self._session.moref("VirtualMachine", one) for one in moids]
         query = vcenter_query.of_objects(sdk, machines, {sdk.vim.VirtualMachine: EXTRA_CONFIG})
         what = f"read the ExtraConfig of {len(moids)} machines of namespace {namespace}"
         try:
-            self._session.soap(what, lambda content: folder.add(self._retrieve(content, query, until)))
+            self._session.soap(what, lambda content: folder.add(self._retrieve(content, query, budget)))
         except NotFound:
             raise Unavailable(f"cannot {what}: one was deleted just now", hint="the next look is without it") from None
 
-    def _retrieve(self, content: Any, query: Any, until: float) -> Iterator[tuple[Any, Properties]]:
-        for found in vcenter_query.retrieve(self._session.sdk, content, query):
-            if self._clock.monotonic() > until:
-                raise Unavailable(
-                    f"vCenter and what it tells took more than {LOOK_SECONDS:.0f} s",
-                    hint="the next look goes on; if none ends, see what keeps vCenter busy",
-                )
-            yield found
+    def _retrieve(self, content: Any, query: Any, budget: Budget) -> Iterator[tuple[Any, Properties]]:
+        return vcenter_query.retrieve(self._session.sdk, content, query, demand_time=budget.demand)
 
-    def _found_elsewhere(self, missing: Collection[Wanted], until: float) -> list[VsphereMachine]:
-        """Return wanted machines that lie in another folder; those without UUIDs cannot be told from others."""
+    def _found_elsewhere(self, missing: Collection[Wanted]) -> list[VsphereMachine]:
+        """Return wanted machines that lie in another folder; those without UUIDs cannot be told from others.
+
+        A search that fails finds none, and the next one is no sooner for it: what the folder has is known all the same.
+        """
         if not any(_has_uuid(one) for one in missing):
             return []
         with self._lock:
             everywhere = self._elsewhere.get("all")
         if everywhere is None:
-            everywhere = self._search(until)
+            try:
+                everywhere = self._search(Budget.of(self._clock, SEARCH_SECONDS))
+            except Unavailable as error:
+                log.warning("machines that are not in their folder are not found elsewhere", cause=str(error))
+                everywhere = {}
             with self._lock:
                 self._elsewhere["all"] = everywhere
         candidates = Machines(
@@ -244,13 +252,13 @@ class VCenterInventory:
         found = {one.moid: one for wanted in missing for one in candidates.match(wanted)}
         return list(found.values())
 
-    def _search(self, until: float) -> dict[str, Properties]:
+    def _search(self, budget: Budget) -> dict[str, Properties]:
         sdk = self._session.sdk
         kinds = {sdk.vim.VirtualMachine: IDENTITY, sdk.vim.Folder: ("name",)}
         found = self._session.soap(
             "search the inventory",
             lambda content: list(
-                self._retrieve(content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), until)
+                self._retrieve(content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget)
             ),
         )
         names = {moid_of(one): str(each.get("name", "")) for one, each in found}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from velero_vmservice.core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.adapters.vcenter_sdk import Sdk
+    from velero_vmservice.core.ports import Clock
+
+log = structlog.get_logger()
 
 PAGE: Final = 200
 """Objects in one answer: a machine with its record is some 20 kB."""
@@ -17,6 +24,32 @@ MOST_PAGES: Final = 500
 """100,000 objects: ten times the machines that a Supervisor is asked to hold."""
 
 Properties = dict[str, Any]
+
+
+class OutOfTime(Unavailable):
+    """What was to be asked and read took longer than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So many seconds for what may be several questions, and for making something of the answers."""
+
+    clock: Clock
+    seconds: float
+    until: float
+
+    @classmethod
+    def of(cls, clock: Clock, seconds: float) -> Budget:
+        """Begin to count."""
+        return cls(clock, seconds, clock.monotonic() + seconds)
+
+    def demand(self) -> None:
+        """Raise `OutOfTime` if nothing is left."""
+        if self.clock.monotonic() > self.until:
+            raise OutOfTime(
+                f"vCenter and what it tells took more than {self.seconds:.0f} s",
+                hint="the next look goes on; if none ends, see what keeps vCenter busy",
+            )
 
 
 def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
@@ -41,23 +74,53 @@ def of_objects(sdk: Sdk, objects: Iterable[Any], kinds: Mapping[Any, Sequence[st
     return _filter(sdk, [collector.ObjectSpec(obj=one, selectSet=steps) for one in objects], kinds)
 
 
-def retrieve(sdk: Sdk, content: Any, query: Any) -> Iterator[tuple[Any, Properties]]:
-    """Yield each object with the properties that it has; those that it lacks, or that nobody may see, are left out."""
-    collector = content.propertyCollector
+def retrieve(
+    sdk: Sdk, content: Any, query: Any, *, demand_time: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Any, Properties]]:
+    """Yield each object with the properties that it has; those that it lacks, or that nobody may see, are left out.
+
+    `demand_time` is called before each page is asked for and each object yielded, and raises to give up.
+    """
+    with closing(_pages(sdk, content.propertyCollector, query, demand_time)) as pages:
+        for page in pages:
+            for one in page.objects or ():
+                demand_time()
+                _demand_session(sdk, one)
+                yield one.obj, {entry.name: entry.val for entry in one.propSet or ()}
+
+
+def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]) -> Generator[Any, None, None]:
+    """Yield each page; vCenter keeps nothing for whoever wants no more of them."""
     options = sdk.vmodl.query.PropertyCollector.RetrieveOptions(maxObjects=PAGE)
+    demand_time()
     page = collector.RetrievePropertiesEx([query], options)
-    for _ in range(MOST_PAGES):
-        if page is None:
-            return
-        for one in page.objects or ():
-            _demand_session(sdk, one)
-            yield one.obj, {entry.name: entry.val for entry in one.propSet or ()}
-        if not page.token:
-            return
-        page = collector.ContinueRetrievePropertiesEx(page.token)
-    raise Unavailable(
-        f"vCenter has more than {PAGE * MOST_PAGES} objects to tell of", hint="give the account access to less"
-    )
+    kept = None
+    try:
+        for _ in range(MOST_PAGES):
+            if page is None:
+                return
+            kept = page.token
+            yield page
+            if not kept:
+                return
+            demand_time()
+            page = collector.ContinueRetrievePropertiesEx(kept)
+        raise Unavailable(
+            f"vCenter has more than {PAGE * MOST_PAGES} objects to tell of", hint="give the account access to less"
+        )
+    except OSError:
+        kept = None  # whoever does not answer is not waited for once more
+        raise
+    finally:
+        if kept:
+            _cancel(collector, kept)
+
+
+def _cancel(collector: Any, token: str) -> None:
+    try:
+        collector.CancelRetrievePropertiesEx(token)
+    except Exception as error:  # noqa: BLE001 - vCenter forgets it with the session
+        log.debug("vCenter keeps pages that nobody wants", cause=type(error).__name__)
 
 
 def _demand_session(sdk: Sdk, found: Any) -> None:

@@ -173,8 +173,9 @@ class VsphereInventory(Protocol):
     ) -> Sequence[VsphereMachine]:
         """Return every machine in the namespace's folder and below, and of the wanted ones those that lie elsewhere.
 
-        `folders` are the managed object ids of that folder, where they are known; else it is found by its name. Costs
-        a bounded number of requests however many machines are wanted. ExtraConfig of any content MUST be survived.
+        `folders` are the managed object ids of that folder, where they are known; else it is found by its name. Where
+        the others cannot be looked for, the folder's are returned all the same. Costs a bounded number of requests
+        however many machines are wanted. ExtraConfig of any content MUST be survived.
         `seen` is left as it is. Raises `Unavailable` while vCenter is away or slow, `Forbidden` when it denies,
         `InvalidSettings` when it is set up wrongly.
         """
