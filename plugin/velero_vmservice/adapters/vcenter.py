@@ -24,10 +24,9 @@ from velero_vmservice.adapters.vcenter_folder import (
     MACHINE,
     Folder,
     forget_answers,
-    moid_of,
     parent_of,
 )
-from velero_vmservice.adapters.vcenter_query import Budget, OutOfTime
+from velero_vmservice.adapters.vcenter_query import Budget, OutOfTime, moid_of
 from velero_vmservice.adapters.vcenter_session import LONGEST_SOAP_ANSWER, VCenterSession
 from velero_vmservice.adapters.vcenter_tasks import TASK_PROPERTIES, VCenterRegisterVm, read_events
 from velero_vmservice.core import record

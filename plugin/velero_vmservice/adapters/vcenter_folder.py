@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.adapters import heap
-from velero_vmservice.adapters.vcenter_tasks import TASK_TYPE, newest_task, read_task
+from velero_vmservice.adapters.vcenter_query import moid_of
+from velero_vmservice.adapters.vcenter_tasks import newest_task, register_task
 from velero_vmservice.core.extra_config import SPELLINGS, Key
 from velero_vmservice.core.record import MAX_PACKED
 from velero_vmservice.core.vsphere_machine import RELOCATE, VsphereMachine
@@ -72,8 +73,8 @@ class Folder:
                 known: Properties = {key: properties[key] for key in MACHINE if key in properties}
                 self._machines.setdefault(moid, {}).update(known)
             elif isinstance(one, self.sdk.vim.Task):
-                if properties.get("info.descriptionId") == TASK_TYPE:
-                    self._tasks[moid] = read_task(moid, properties)
+                if (task := register_task(one, properties)) is not None:
+                    self._tasks[moid] = task
             elif "name" in properties:
                 self._names[moid] = str(properties["name"])
 
@@ -118,11 +119,6 @@ def forget_answers() -> None:
     """Let go of the answers that were read: pyvmomi's parser and what it has parsed refer to each other."""
     gc.collect()
     heap.give_back()
-
-
-def moid_of(one: Any) -> str:
-    """Return the id of a managed object."""
-    return str(one._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
 
 
 def parent_of(properties: Properties) -> str:

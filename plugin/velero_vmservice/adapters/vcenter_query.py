@@ -52,6 +52,11 @@ class Budget:
             )
 
 
+def moid_of(one: Any) -> str:
+    """Return the id of a managed object."""
+    return str(one._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
+
+
 def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
     """Return the filter for what is in folders and below, datacenters included; with `tasks` the machines' too."""
     collector = sdk.vmodl.query.PropertyCollector

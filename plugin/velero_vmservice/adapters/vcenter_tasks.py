@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from velero_vmservice.adapters import vcenter_query
 from velero_vmservice.adapters.vcenter_errors import LONGEST_WORDS, fault_words
+from velero_vmservice.adapters.vcenter_query import moid_of
 from velero_vmservice.core import network_override
 from velero_vmservice.core.errors import Forbidden, NotFound, Unavailable
 from velero_vmservice.core.registration_errors import shown
@@ -88,11 +89,7 @@ class VCenterRegisterVm:
             )
         except NotFound:
             return None
-        newest = newest_task(
-            read_task(str(one._GetMoId()), properties)  # noqa: SLF001 - how pyvmomi tells an id
-            for one, properties in found
-            if properties.get("info.descriptionId") == TASK_TYPE
-        )
+        newest = newest_task(filter(None, (register_task(one, properties) for one, properties in found)))
         if newest is None or newest.queued_at is None:
             return None
         begin = since + (self._session.current_time() - self._clock.now()) - _SLACK
@@ -102,6 +99,11 @@ class VCenterRegisterVm:
 def newest_task(tasks: Iterable[RegisterTask]) -> RegisterTask | None:
     """Return the newest of tasks."""
     return max(tasks, key=lambda one: (one.queued_at is not None, one.queued_at, one.id), default=None)
+
+
+def register_task(one: Any, properties: Properties) -> RegisterTask | None:
+    """Read a task; None if it is none of RegisterVM."""
+    return read_task(moid_of(one), properties) if properties.get("info.descriptionId") == TASK_TYPE else None
 
 
 def read_task(task_id: str, properties: Properties) -> RegisterTask:
@@ -166,7 +168,7 @@ def _query(session: VCenterSession, content: Any, folder: Any, now: datetime) ->
 def _machine_of(event: Any) -> str:
     machine = getattr(getattr(event, "vm", None), "vm", None)
     if machine is not None:
-        return str(machine._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
+        return moid_of(machine)
     return str(getattr(event, "objectId", "") or "")
 
 

@@ -76,7 +76,8 @@ def values(entries: Mapping[str, str]) -> dict[Key, str]:
 
 def read(entries: Mapping[str, str]) -> ExtraConfig:
     """Read the plain entries of a machine's ExtraConfig; the result is small, however long they are."""
-    counting = {key: value[:LONGEST_PLAIN] for key, value in values(entries).items()}
+    spelled = _spelled(entries)
+    counting = {key: found[0][:LONGEST_PLAIN] for key, found in spelled.items() if found}
     namespace, slash, name = counting.get(Key.NAMESPACED_NAME, "").partition("/")
     return ExtraConfig(
         recorded=Key.MACHINE in counting,
@@ -85,7 +86,7 @@ def read(entries: Mapping[str, str]) -> ExtraConfig:
         name=name if slash else "",
         enabled=_switch(counting.get(Key.ENABLE), _ENABLING),
         disabled=_switch(counting.get(Key.DISABLE), _DISABLING),
-        remarks=tuple(_remarks(_spelled(entries), counting)),
+        remarks=tuple(_remarks(spelled, counting)),
     )
 
 
