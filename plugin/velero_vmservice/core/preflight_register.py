@@ -12,7 +12,7 @@ from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration import State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
 from velero_vmservice.core.trigger_words import COMMAND
-from velero_vmservice.core.vcenter_registration import elsewhere, is_older, situation
+from velero_vmservice.core.vcenter_registration import elsewhere, event_of_this_restore, is_older, situation
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, taken
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from velero_vmservice.core.combine import Answer
     from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.registration import Registration, Wanted
-    from velero_vmservice.core.vsphere_machine import Machines, Registered, SupervisorView, VsphereMachine
+    from velero_vmservice.core.vsphere_machine import (
+        Machines,
+        Registered,
+        RegisterEvent,
+        SupervisorView,
+        VsphereMachine,
+    )
 
 _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
@@ -189,15 +195,15 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
     one: which it is, only a person can tell. While the VADP restore runs it was an earlier one's.
     """
     task = machine.task
-    in_place = registered is not None and is_older(machine, registered)
     if task is None:
-        if not (asked or in_place or machine.restoring):
-            yield from _event(machine)
+        if not asked and (event := event_of_this_restore(machine, registered)) is not None:
+            yield _ended(machine, event)
         return
     named = f"RegisterVM task {shown(task.id)} of {machine.moid}"
     if not task.over:  # whichever restore it is of: two at once are what must never be
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
         return
+    in_place = registered is not None and is_older(machine, registered)
     if machine.restoring or (asked and (in_place or task.state is not TaskState.SUCCEEDED)):
         return
     earlier = f"; if that was of an earlier restore, `{COMMAND}` calls it for this one" if in_place else ""
@@ -210,19 +216,15 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
         yield Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
 
 
-def _event(machine: VsphereMachine) -> Iterator[Refusal]:
-    """Yield what WCP's event says, which is kept for days when the task is forgotten."""
-    event = machine.event
-    if event is None:
-        return
+def _ended(machine: VsphereMachine, event: RegisterEvent) -> Refusal:
+    """Say what WCP's event says, which is kept for days when the task is forgotten."""
     again = f"; if it has to be called all the same, `{COMMAND}` does"
     if event.succeeded:
         reason = f"RegisterVM of {machine.moid} has succeeded already, by WCP's event{again}"
-        yield Refusal(reason=reason, can_wait=True, done=True)
-    else:
-        entry = explain(event.message)
-        reason = f"RegisterVM of {machine.moid} has failed already, by WCP's event: {entry}{again}"
-        yield Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
+        return Refusal(reason=reason, can_wait=True, done=True)
+    entry = explain(event.message)
+    reason = f"RegisterVM of {machine.moid} has failed already, by WCP's event: {entry}{again}"
+    return Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
 
 
 def _onto(wanted: Wanted, machine: VsphereMachine, supervisor: SupervisorView) -> Iterator[Refusal]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.generation import Generation
     from velero_vmservice.core.register_vm import Decision
     from velero_vmservice.core.registration import Wanted
-    from velero_vmservice.core.vsphere_machine import Registered, SupervisorView, VsphereMachine
+    from velero_vmservice.core.vsphere_machine import Registered, RegisterEvent, SupervisorView, VsphereMachine
 
 NAME: Final = "vcenter"
 
@@ -115,14 +115,20 @@ def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:
 
 
 def _by_event(wanted: Wanted, machine: VsphereMachine, registered: Registered | None) -> Registration | None:
-    event = machine.event
-    if event is None or machine.restoring or (registered is not None and is_older(machine, registered)):
-        return None  # that was another restore
+    event = event_of_this_restore(machine, registered)
+    if event is None:
+        return None
     if event.succeeded:
         return _registered(wanted.name, "WCP's event says that RegisterVM succeeded", since=event.at)
     if registered is not None and registered.unique_id == machine.moid:
         return None  # it was registered since
     return failed(wanted.name, "RegisterVM, by WCP's event,", event.message, since=event.at)
+
+
+def event_of_this_restore(machine: VsphereMachine, registered: Registered | None) -> RegisterEvent | None:
+    """Return WCP's event at the end of RegisterVM, unless it may have been at the end of an earlier restore."""
+    earlier = machine.restoring or (registered is not None and is_older(machine, registered))
+    return None if earlier else machine.event
 
 
 def failed(name: str, what: str, message: str, *, since: datetime | None = None) -> Registration:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.preflight_register import Preflight
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.trigger_policy import TriggerPolicy
-    from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
+    from velero_vmservice.core.vsphere_machine import RegisterTask, SupervisorView, VsphereMachine
     from velero_vmservice.flows.attempts import Attempts
     from velero_vmservice.flows.following import Following
     from velero_vmservice.flows.supervisor_view import SupervisorViews
@@ -107,31 +107,32 @@ class Trigger:
             return {}
         newest = self._following.newest(restore.uid)
         known = {name: one for (where, name), one in newest.items() if where == namespace}
-        there = [known[one.name] for one in machines if one.name in known]
-        told = self._following.advance(there, look, until=until, follow=self._follow)
-        if len(told) < len(there):
+        begun = [known[one.name] for one in machines if one.name in known]
+        told = self._following.advance(begun, look, until=until, follow=self._follow)
+        if len(told) < len(begun):
             return told  # the time is over
         unknown = [one for one in machines if one.name not in known]
         new = unknown if may_call is None else [one for one in unknown if one.name in may_call]
-        if new and look is not None:
-            self._looks.look(namespace, new, look)
-        told |= self._adopt(restore, namespace, unknown, look)
+        seen = look.vsphere if look is not None else None
+        found = self._looks.look(namespace, new, look) if new else seen
+        if not unknown or found is None:
+            return told
+        there = Machines(found.machines)
+        if look is not None:
+            told |= self._adopt(restore, namespace, unknown, there, look)
         new = [one for one in new if one.name not in told]
-        return told | self._begin(restore, namespace, new, look, until=until)
+        return told | self._begin(restore, namespace, new, there, found.supervisor, until=until)
 
     def _adopt(
-        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], look: Look | None
+        self, restore: ForRestore, namespace: str, machines: Collection[Wanted], there: Machines, look: Look
     ) -> dict[str, Registration]:
         """Follow what somebody else is at as if it were called here.
 
         So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
         """
-        if look is None or look.vsphere is None:
-            return {}
-        known = Machines(look.vsphere.machines)
         told: dict[str, Registration] = {}
         for one in machines:
-            machine = next(iter(known.match(one)), None)
+            machine = next(iter(there.match(one)), None)
             if machine is None or machine.task is None or machine.task.over:
                 continue
             attempt = replace(self._attempt(restore, namespace, one, machine), task=machine.task.id)
@@ -149,22 +150,24 @@ class Trigger:
         Raises `InvalidItem` while the last one is open: two at once are what must never be.
         """
         last = self._attempts.latest(restore.uid, namespace).get(machine.name)
-        if last is None:
-            return self._begin(restore, namespace, [machine], asked=True)[machine.name]
-        now = self._follow(last)
-        if now.state is not State.FAILED or now.can_wait:
-            raise InvalidItem(
-                f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
-                hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
-            )
-        return self._begin(restore, namespace, [machine], asked=True, last=last)[machine.name]
+        if last is not None:
+            now = self._follow(last)
+            if now.state is not State.FAILED or now.can_wait:
+                raise InvalidItem(
+                    f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
+                    hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
+                )
+        found = self._looks.look(namespace, [machine])
+        there = Machines(found.machines)
+        return self._begin(restore, namespace, [machine], there, found.supervisor, asked=True, last=last)[machine.name]
 
     def _begin(
         self,
         restore: ForRestore,
         namespace: str,
         machines: Collection[Wanted],
-        look: Look | None = None,
+        there: Machines,
+        supervisor: SupervisorView,
         *,
         asked: bool = False,
         last: Attempt | None = None,
@@ -173,15 +176,13 @@ class Trigger:
         """Check the machines at one look, and call for those that pass; after `until` for no more than one."""
         if not machines:
             return {}
-        found = self._looks.look(namespace, machines, look)
-        known = Machines(found.machines)
         override = self._policy.subnet_mappings
         vpc = self._supervisor.vpc(namespace) if override else None
         told: dict[str, Registration] = {}
         called = False
         for one in machines:
             checked = preflight_register.check(
-                namespace, one, known, found.supervisor, override=override, vpc=vpc, asked=asked
+                namespace, one, there, supervisor, override=override, vpc=vpc, asked=asked
             )
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
