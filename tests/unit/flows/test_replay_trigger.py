@@ -38,6 +38,16 @@ def lost(world: World, *kept: dict[str, Any]) -> str:
     return operation
 
 
+def restored_over(world: World) -> str:
+    """Lose the service alone: the VirtualMachine is there, and newer than what is restored under it."""
+    operation = lost(world, MACHINE)
+    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+    live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
+    newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
+    world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=newer))
+    return operation
+
+
 def one(world: World, operation: str, **spec: Any) -> Progress:
     return world.round([operation], **spec)[operation]
 
@@ -142,11 +152,7 @@ def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(wo
 @pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
 def test_a_task_that_has_ended_over_a_newer_machine_is_not_repeated_unasked(world: World, ended: TaskState) -> None:
     """A restore in place: whether the task was of this restore or of one just before only a person can tell."""
-    operation = lost(world, MACHINE)
-    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
-    live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
-    newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
-    world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=newer))
+    operation = restored_over(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
     world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED)
@@ -174,12 +180,7 @@ def test_what_somebody_else_was_seen_at_is_not_repeated_when_vcenter_has_forgott
     *,
     in_place: bool,
 ) -> None:
-    operation = lost(world, MACHINE) if in_place else lost(world)
-    if in_place:
-        behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
-        live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
-        newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
-        world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=newer))
+    operation = restored_over(world) if in_place else lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
     one(world, operation)
