@@ -44,7 +44,7 @@ def test_the_demo_ends_verified_and_says_what_it_waited_for() -> None:
     assert "\x1b" not in done.stdout
     for line in (
         r"Played here: Velero, the Supervisor .*`make e2e` uses the real Velero, API server\nand S3 server",
-        r"left to the Supervisor: VirtualMachine shop/shop-web-2",
+        r"left to the Supervisor: VirtualMachine shop/shop-db-1",
         r"captured: VirtualMachineGroup shop/shop-db",
         r"sealed \(5 objects, .*captures/nightly/",
         r"replay deferred until the VMs are registered: VirtualMachineService shop/shop-web",

@@ -40,6 +40,8 @@ class Obliging:
         return CONFIG_MAPS
 
     def execute(self, item: Mapping[str, Any], owner: Mapping[str, Any]) -> BackupOutcome:
+        if item.get("data", {}).get("do") == "nothing":
+            return BackupOutcome(item=item)
         self._do(item.get("data", {}).get("do", ""))
         done = {**item, "metadata": {**item["metadata"], "annotations": {"seen-in": owner["metadata"]["name"]}}}
         return BackupOutcome(

@@ -165,6 +165,23 @@ def test_an_item_that_is_no_object_is_refused(velero: PluginProcess, raw: bytes)
     assert "the item that Velero sent is no JSON" in caught.value.details()
 
 
+@pytest.mark.parametrize("levels", [300, 5_000], ids=["too deep to write", "too deep to read"])
+def test_an_item_nested_deeper_than_any_object_is_an_invalid_item(velero: PluginProcess, levels: int) -> None:
+    raw = b'{"metadata":{"name":"a"},"data":{"do":""},"spec":' + b"[" * levels + b"]" * levels + b"}"
+    with pytest.raises(grpc.RpcError) as refused:
+        velero.backup_items.Execute(v2.ExecuteRequest(plugin=CAPTURE, item=raw, backup=json.dumps(BACKUP).encode()))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "[invalid-item]" in refused.value.details()
+
+
+def test_an_item_that_an_action_leaves_alone_comes_back_byte_for_byte(velero: PluginProcess) -> None:
+    raw = b'{ "metadata": {"name": "a"}, "data": {"do": "nothing"}, "spec": {"share": 1.0} }'
+    answer = velero.backup_items.Execute(
+        v2.ExecuteRequest(plugin=CAPTURE, item=raw, backup=json.dumps(BACKUP).encode())
+    )
+    assert answer.item == raw
+
+
 def test_an_item_without_metadata_is_the_action_s_business(velero: PluginProcess) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         velero.back_up(CAPTURE, {"metadata": None}, BACKUP)

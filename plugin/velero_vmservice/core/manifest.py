@@ -117,6 +117,14 @@ class Manifest:
         """Return a deep copy that may be changed."""
         return copy.deepcopy(dict(self.content))
 
+    def annotated(self, key: str, value: str) -> dict[str, Any]:
+        """Return the object with one more annotation; what does not change is shared, not copied.
+
+        A backup asks for this once an item: a deep copy costs more than all else that is done for an item left out.
+        """
+        metadata = {**self.metadata, "annotations": {**self.annotations, key: value}}
+        return {**self.content, "metadata": metadata}
+
     @property
     def metadata(self) -> Mapping[str, Any]:
         return mapping(self.content.get("metadata"))

@@ -80,7 +80,7 @@ class CaptureAction:
         self._neighbour.warn(ref.kind, of_backup)
         link = Link(key=key, sha256=sha256, vms=stored.topology.needs)
         return BackupOutcome(
-            item=_annotated(manifest, policy.CAPTURE_ANNOTATION, link.annotation()),
+            item=manifest.annotated(policy.CAPTURE_ANNOTATION, link.annotation()),
             operation_id=operation.seal_id(run.prefix),
         )
 
@@ -119,7 +119,7 @@ class CaptureAction:
             kind=ref.kind.name,
             namespace=ref.namespace,
             name=ref.name,
-            manifest=clean.manifest.editable(),
+            manifest=dict(clean.manifest.content),
             dropped=clean.dropped,
             observed=archive.observed(manifest),
             topology=connected,
@@ -137,7 +137,7 @@ class CaptureAction:
 
     def _leave_out(self, manifest: Manifest, ref: ObjectRef, reason: str) -> BackupOutcome:
         log.warning("left out of the backup", object=str(ref), reason=reason)
-        return BackupOutcome(item=_annotated(manifest, policy.SKIP_FROM_BACKUP, "true"))
+        return BackupOutcome(item=manifest.annotated(policy.SKIP_FROM_BACKUP, "true"))
 
     def _tell(self, capture: Capture, ref: ObjectRef, sha256: str) -> None:
         log.info(
@@ -164,9 +164,3 @@ def captured_kind(manifest: Manifest) -> Kind:
         " VirtualMachineGroup",
         hint="this is a defect of the plugin or of Velero's selection; please report it",
     )
-
-
-def _annotated(manifest: Manifest, annotation: str, value: str) -> dict[str, Any]:
-    content = manifest.editable()
-    content["metadata"]["annotations"] = {**manifest.annotations, annotation: value}
-    return content

@@ -61,12 +61,13 @@ class Sealing:
         self._open: TTLCache[str, Unsealed] = TTLCache(REMEMBERED_BACKUPS, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
-    def count(self, run: BackupRun, resource: str) -> None:
-        """Count one object that was left to the Supervisor."""
+    def count(self, run: BackupRun, resource: str) -> int:
+        """Count one object that was left to the Supervisor; return how many of its resource were, as far as known."""
         unsealed = self._of(run)
         with unsealed.lock:
             unsealed.withheld[resource] += 1
             unsealed.callers.add(CALLER.get())
+            return unsealed.withheld[resource]
 
     def captured(self, run: BackupRun, key: str, sha256: str) -> None:
         """Remember a document that the seal must find, with its digest."""

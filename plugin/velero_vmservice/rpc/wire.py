@@ -8,14 +8,15 @@ the operation for good.
 from __future__ import annotations
 
 import contextvars
-import json
 import secrets
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
+import orjson
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
@@ -47,6 +48,8 @@ PROGRESS_SECONDS: Final = 4.5
 """How long Velero waits for one answer about an operation."""
 _MOST_CHARACTERS: Final = 2_000
 """A status travels in a header, of which receivers accept as little as 8 KiB."""
+
+_DAMAGED: Final = "the backup may be damaged"
 
 _NEVER: Final = Timestamp(seconds=-62_135_596_800)
 """The zero of Go's time, which Velero leaves out; it would show a missing time as 1970."""
@@ -122,8 +125,11 @@ def operation(operation_id: str) -> str:
 
 
 def written(content: Mapping[str, Any]) -> bytes:
-    """Write one object."""
-    return json.dumps(content, separators=(",", ":")).encode()
+    """Write one object; raises `InvalidItem` if it is nested deeper than any Kubernetes object."""
+    try:
+        return orjson.dumps(content)
+    except TypeError as error:
+        raise errors.InvalidItem(f"the item cannot be written as JSON: {error}", hint=_DAMAGED) from error
 
 
 def named(table: Mapping[str, Action], plugin: str) -> Action:
@@ -176,7 +182,7 @@ def _soon(ask: Callable[[], actions.Progress]) -> actions.Progress:
 
 
 def _run(raw: bytes, what: str) -> dict[str, Any]:
-    content = _object(raw, f"the {what}")
+    content = _same_again(raw, f"the {what}")
     names = _metadata(content)
     found = [str(names[key]) for key in ("namespace", "name") if names.get(key)]
     structlog.contextvars.bind_contextvars(**{what: "/".join(found)})
@@ -188,15 +194,19 @@ def _metadata(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
+@lru_cache(maxsize=16)
+def _same_again(raw: bytes, what: str) -> dict[str, Any]:
+    """Read a Backup or Restore: Velero sends the same one with each of thousands of items. Values are never changed."""
+    return _object(raw, what)
+
+
 def _object(raw: bytes, what: str) -> dict[str, Any]:
     try:
-        content = json.loads(raw)
-    except ValueError as error:
-        raise errors.InvalidItem(
-            f"{what} that Velero sent is no JSON: {error}", hint="the backup may be damaged"
-        ) from error
+        content = orjson.loads(raw)
+    except ValueError as error:  # nested too deep as well
+        raise errors.InvalidItem(f"{what} that Velero sent is no JSON: {error}", hint=_DAMAGED) from error
     if not isinstance(content, dict):
-        raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint="the backup may be damaged")
+        raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint=_DAMAGED)
     return content
 
 

@@ -38,6 +38,18 @@ def test_on_a_supervisor_the_item_is_marked_and_nothing_else_changes(
     assert len(told(log, "left to the Supervisor")) == 1
 
 
+def test_the_first_item_of_a_resource_is_logged_and_the_others_only_at_debug(world: World, log: LogCapture) -> None:
+    for item in (vm("web-1"), vm("web-2"), CERTIFICATE, vm("web-3")):
+        world.withhold(item)
+    lines = [(line["log_level"], line["object"]) for line in told(log, "left to the Supervisor")]
+    assert lines == [
+        ("info", "VirtualMachine shop/web-1"),
+        ("debug", "VirtualMachine shop/web-2"),
+        ("info", "Certificate shop/tls"),
+        ("debug", "VirtualMachine shop/web-3"),
+    ]
+
+
 @pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER], ids=lambda one: one["kind"])
 def test_elsewhere_it_is_the_users_data(item: dict[str, Any]) -> None:
     world = World(supervisor="no")
