@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 
+from velero_vmservice.core.foreign_text import spelled_out
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -85,7 +87,7 @@ def session_line(event: Mapping[str, object]) -> bytes:
 
 
 def _text(value: object) -> str:
-    text = value if isinstance(value, str) else _dumps(value).decode()
+    text = spelled_out(value if isinstance(value, str) else _dumps(value).decode())
     return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}… ({len(text)} characters)"
 
 
@@ -105,4 +107,6 @@ def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 
 def _dumps(value: object) -> bytes:
-    return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    """Write JSON in which nothing hides: what a terminal would obey stands there as JSON's own escape."""
+    text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+    return spelled_out(text).encode()

@@ -201,7 +201,7 @@ def test_words_that_cannot_be_sent_as_they_are_still_arrive(velero: PluginProces
         velero.back_up(CAPTURE, config_map("raise-garbled"), BACKUP)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert len(caught.value.details()) < 4_000
-    assert velero.restore_progress(REPLAY, "raise-garbled", RESTORE).description.startswith("waiting: ??")
+    assert velero.restore_progress(REPLAY, "raise-garbled", RESTORE).description.startswith(r"waiting: \ud800")
 
 
 @pytest.mark.parametrize("error", ["Unavailable", "Conflict"])

@@ -25,6 +25,7 @@ from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes_errors import translated
 from velero_vmservice.core.api_versions import rank
 from velero_vmservice.core.errors import InvalidSettings, NotFound, Rejected, Unavailable
+from velero_vmservice.core.foreign_text import on_one_line
 from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def kubernetes_event(
                 "uid": uid,
             },
             "reason": reason,
-            "message": message[:_LONGEST_EVENT],
+            "message": on_one_line(message)[:_LONGEST_EVENT],
             "type": "Warning" if warning else "Normal",
             "source": {"component": FIELD_MANAGER},
             "reportingComponent": FIELD_MANAGER,

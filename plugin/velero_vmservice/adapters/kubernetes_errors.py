@@ -25,11 +25,11 @@ from velero_vmservice.core.errors import (
     Unavailable,
     VmServiceError,
 )
+from velero_vmservice.core.foreign_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LONGEST_QUOTE: Final = 500
 _LOOK: Final = "look at the API server and the network between; the call is made again"
 _AWAY: Final = frozenset({408, 410, 429, 500, 502, 503, 504})
 """410 is a list whose pages expired while we read them; 500 is also a webhook that cannot be reached."""
@@ -63,7 +63,7 @@ def _status_of(error: ApiException) -> Mapping[str, Any]:
 def _from_answer(error: ApiException, what: str) -> VmServiceError:
     status = _status_of(error)
     code, reason = int(error.status or 0), status.get("reason")
-    words = " ".join(str(status.get("message") or error.reason or f"status {code}").split())[:_LONGEST_QUOTE]
+    words = one_line(str(status.get("message") or error.reason or f"status {code}"))
     message = f"{what}: {words}"
     if code == 0:  # how the client reports a failed TLS handshake
         return Unavailable(message, hint="correct the certificate authority in the kubeconfig or service account")
@@ -90,4 +90,4 @@ def _denied_by_rbac(status: Mapping[str, Any], words: str) -> bool:
 def _reason(error: HTTPError) -> str:
     inner = getattr(error, "reason", None) or error
     kind = "TLS: " if isinstance(inner, SSLError) else ""
-    return kind + str(inner).rpartition(": ")[2]
+    return kind + one_line(str(inner).rpartition(": ")[2])

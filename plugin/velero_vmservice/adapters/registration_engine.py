@@ -15,7 +15,7 @@ import grpc
 import structlog
 
 from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
-from velero_vmservice.adapters.foreign_text import one_line
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.registration import NEEDS_SOMEBODY, Registration, State
 from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
-from velero_vmservice.adapters.foreign_text import one_line
 from velero_vmservice.adapters.meaning import Meaning
 from velero_vmservice.adapters.registration_engine_tls import ABOUT_CERTIFICATES, HungUp
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.core.foreign_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

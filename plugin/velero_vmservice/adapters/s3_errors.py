@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from velero_vmservice.adapters.meaning import Meaning
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotFound, Unavailable, VmServiceError
+from velero_vmservice.core.foreign_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -235,7 +236,7 @@ def _without_query(url: str) -> str:
 
 def _told(meaning: Meaning, words: str, verb: str, key: str, place: Place) -> VmServiceError:
     where = f'"{key}" in {place}' if key else str(place)
-    quote = " ".join(words.split())[:_LONGEST_QUOTE] if meaning.quoted else ""
+    quote = one_line(words, _LONGEST_QUOTE) if meaning.quoted else ""
     return meaning.kind(
         f"cannot {verb} {where}: {meaning.cause}{f' ({quote})' if quote else ''}",
         hint=meaning.remedy.format(source=place.source),

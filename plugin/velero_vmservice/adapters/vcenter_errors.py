@@ -28,8 +28,8 @@ from velero_vmservice.core.errors import (
     Unavailable,
     VmServiceError,
 )
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.manifest import mapping, sequence
-from velero_vmservice.core.registration_errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
     except vim.fault.InvalidLogin as fault:
         raise wrong_login(what, fault_words(fault)) from None
     except vim.fault.NoPermission as fault:
-        privilege = shown(str(getattr(fault, "privilegeId", "") or ""))
+        privilege = one_line(str(getattr(fault, "privilegeId", "") or ""))
         raise Forbidden(f"{what}: vCenter denies it ({privilege or 'no permission'})", hint=_ALLOW) from None
     except vmodl.fault.ManagedObjectNotFound:
         raise NotFound(f"{what}: vCenter has no such object", hint="it was deleted in the meantime") from None
@@ -72,10 +72,10 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
     except OSError as error:
         raise _from_network(what, error) from None
     except HTTPException as error:
-        raise Unavailable(f"{what}: vCenter fails ({shown(str(error))})", hint=_LOOK) from None
+        raise Unavailable(f"{what}: vCenter fails ({one_line(str(error))})", hint=_LOOK) from None
     except Exception as error:  # noqa: BLE001 - pyvmomi lets out whatever its parser meets in what is not SOAP
         kind = type(error).__name__
-        raise Unavailable(f"{what}: the answer is no SOAP ({kind}: {shown(str(error))})", hint=_NO_VCENTER) from None
+        raise Unavailable(f"{what}: the answer is no SOAP ({kind}: {one_line(str(error))})", hint=_NO_VCENTER) from None
 
 
 def fault_words(fault: Any) -> str:
@@ -90,7 +90,7 @@ def fault_words(fault: Any) -> str:
 
 def wrong_login(what: str, words: str = "") -> Forbidden:
     """Return the error for a login that vCenter refuses."""
-    said = f" ({shown(words)})" if words else ""
+    said = f" ({one_line(words)})" if words else ""
     return Forbidden(f"{what}: vCenter refuses user and password{said}", hint=_LOGIN)
 
 
@@ -128,7 +128,7 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
     words = "; ".join(
         dict.fromkeys(str(text) for one in messages for text in (one.get("id"), one.get("default_message")) if text)
     )
-    quote = shown(": ".join(part for part in (kind.rpartition(".")[2], words) if part)) or f"status {status}"
+    quote = one_line(": ".join(part for part in (kind.rpartition(".")[2], words) if part)) or f"status {status}"
     message = f"{what}: {quote}"
     if re.sub("[^A-Z]", "", kind.rpartition(".")[2].upper()) == _IN_DESIRED_STATE:
         return AlreadyExists(message, hint="nothing is to be done")
@@ -157,8 +157,8 @@ def _from_tls(what: str, text: str, why: str) -> VmServiceError:
     if "WRONG_VERSION_NUMBER" in text:
         return InvalidSettings(f"{what}: what answers there does not speak TLS", hint=_NO_VCENTER)
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return InvalidSettings(f"{what}: vCenter's TLS certificate is not trusted ({shown(why)})", hint=_TRUST)
-    return Unavailable(f"{what}: the TLS connection broke off ({shown(why)})", hint=_LOOK)
+        return InvalidSettings(f"{what}: vCenter's TLS certificate is not trusted ({one_line(why)})", hint=_TRUST)
+    return Unavailable(f"{what}: the TLS connection broke off ({one_line(why)})", hint=_LOOK)
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
@@ -170,4 +170,4 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
 def _reason(error: Exception) -> str:
     """Return the last words of a chain like `HTTPSConnectionPool(...): Max retries exceeded …: Connection refused`."""
     words = getattr(error, "strerror", None) or str(error).rpartition(": ")[2] or type(error).__name__
-    return shown(re.sub(r"\s*\(_ssl\.c:\d+\)|[)'\"]+$", "", str(words)))
+    return one_line(re.sub(r"\s*\(_ssl\.c:\d+\)|[)'\"]+$", "", str(words)))

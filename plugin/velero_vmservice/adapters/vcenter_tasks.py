@@ -11,7 +11,7 @@ from velero_vmservice.adapters.vcenter_errors import LONGEST_WORDS, fault_words
 from velero_vmservice.adapters.vcenter_query import moid_of
 from velero_vmservice.core import network_override
 from velero_vmservice.core.errors import Forbidden, NotFound, Unavailable
-from velero_vmservice.core.registration_errors import shown
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.vsphere_machine import RegisterEvent, RegisterTask, TaskState
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class VCenterRegisterVm:
         task = answer.get("value") if isinstance(answer, dict) else answer
         if not isinstance(task, str) or not task.strip() or len(task) > _LONGEST_ID or not task.isprintable():
             raise Unavailable(
-                f"RegisterVM for {moid} was answered without a task ({shown(repr(answer))})",
+                f"RegisterVM for {moid} was answered without a task ({one_line(repr(answer))})",
                 hint="its task is looked for; look for a proxy before vCenter",
             )
         return task
@@ -70,7 +70,7 @@ class VCenterRegisterVm:
         query = vcenter_query.of_objects(self._session.sdk, [reference], {self._session.sdk.vim.Task: TASK_PROPERTIES})
         try:
             found = self._session.soap(
-                f"read task {shown(task_id)}",
+                f"read task {one_line(task_id)}",
                 lambda content: dict(vcenter_query.retrieve(self._session.sdk, content, query)),
             )
         except NotFound:

@@ -16,9 +16,9 @@ from velero_vmservice.cli import named_restore
 from velero_vmservice.cli.options import namespace_mapping, output
 from velero_vmservice.cli.registration_view import Status, below, document, drawn, rows
 from velero_vmservice.core.errors import NotFound
+from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.registration import State
-from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

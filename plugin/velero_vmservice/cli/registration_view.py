@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from velero_vmservice.core.advice import topic
+from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.registration import State
-from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

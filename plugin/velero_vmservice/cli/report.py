@@ -17,12 +17,12 @@ from velero_vmservice import app, settings
 from velero_vmservice.cli.options import output
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import NotFound
+from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.report import Report
 from velero_vmservice.flows.reporting import PAGE, REPORT
 from velero_vmservice.report import states
-from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,9 +10,10 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.register_vm import VOLUMES
 from velero_vmservice.core.registration import State
-from velero_vmservice.core.registration_errors import ErrorEntry, explain, shown
+from velero_vmservice.core.registration_errors import ErrorEntry, explain
 from velero_vmservice.core.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Advice, Check, Topic
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _PLACEHOLDERS: Final = {"ns": "<namespace>", "vm": "<vm>", "moid": "<moid>"}
 
 def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> tuple[str, ...]:
     """Return the lines that explain a topic, or an error code or message; what is unknown is shown as it came."""
-    names = {"ns": shown(namespace), "vm": shown(vm), "moid": shown(moid)}
+    names = {"ns": one_line(namespace), "vm": one_line(vm), "moid": one_line(moid)}
     filled = {key: shlex.quote(name) if name else _PLACEHOLDERS[key] for key, name in names.items()}
     filled["ps_vm"] = _powershell(names["vm"]) if vm else _PLACEHOLDERS["vm"]
     filled["ps_machine"] = _in_powershell(names, filled["ps_vm"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core.registration_errors import shown
+from velero_vmservice.core.foreign_text import one_line
 
 if TYPE_CHECKING:
     from velero_vmservice.core.manifest import Manifest
@@ -62,6 +62,6 @@ def read_disk_registration(registration: Manifest) -> DiskRegistration | None:
     return DiskRegistration(
         name=registration.name,
         claim=str(claim),
-        error=shown(str(registration.status.get("error") or "")),
+        error=one_line(str(registration.status.get("error") or "")),
         since=str(registration.metadata.get("creationTimestamp", "")),
     )

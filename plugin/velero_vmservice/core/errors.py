@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from velero_vmservice.core.foreign_text import spelled_out
+
 _THEN: Final = "; then repeat the restore"
 _WHICH_RESTORE: Final = ("repeat the restore", "restore from")
 """A hint with one of these says already what to restore."""
 
 
 class VmServiceError(Exception):
-    """An error with a stable code and a remedy.
+    """An error with a stable code and a remedy; what it quotes of another system is cleaned here.
 
     Args:
         message: what failed, on which object, with the cause.
@@ -33,9 +35,9 @@ class VmServiceError(Exception):
         return self.transient or self.mendable
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = spelled_out(message)
+        self.hint = spelled_out(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}: {self.hint}" if self.hint else self.message

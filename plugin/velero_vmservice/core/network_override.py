@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.manifest import SUBNET, SUBNET_SET, mapping, sequence
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.registration_errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,7 +103,7 @@ def unfit(before: Mapping[str, Subnet | None], override: NetworkOverride) -> Ite
     there = set(before.values())
     lacking = [str(one.current) for one in override if one.current not in there]
     if lacking and set(before) - set(planned(before, override)):
-        found = enumerate_some([f"{shown(name)} {_now(before, name)}" for name in before], most=3)
+        found = enumerate_some([f"{one_line(name)} {_now(before, name)}" for name in before], most=3)
         named = enumerate_some(lacking, most=3)
         yield f"registration.subnet_mappings maps {named}, and none of its interfaces is there (it has: {found})"
 
@@ -111,8 +111,8 @@ def unfit(before: Mapping[str, Subnet | None], override: NetworkOverride) -> Ite
 def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> tuple[str, ...]:
     """Compare the `interfaces` after the registration with what was planned; return a sentence for each difference."""
     return tuple(
-        f"interface {shown(name)} is {_now(after, name)}, not on {subnet} as registration.subnet_mappings says: correct"
-        " spec.network of the VirtualMachine before it is powered on"
+        f"interface {one_line(name)} is {_now(after, name)}, not on {subnet} as registration.subnet_mappings says:"
+        " correct spec.network of the VirtualMachine before it is powered on"
         for name, subnet in plan.items()
         if after.get(name) != subnet
     )
@@ -121,7 +121,7 @@ def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> t
 def _now(after: Mapping[str, Subnet | None], name: str) -> str:
     if name not in after:
         return "gone"
-    return f"on {shown(str(after[name]))}" if after[name] else "on a network of another kind"
+    return f"on {one_line(str(after[name]))}" if after[name] else "on a network of another kind"
 
 
 def interfaces(machine: Manifest) -> dict[str, Subnet | None]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import kubernetes_registration, network_override, vcenter_registration
 from velero_vmservice.core.combine import is_engine
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.register_vm import Course, decide
 from velero_vmservice.core.registration import State
-from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain, shown
+from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain
 from velero_vmservice.core.trigger_words import COMMAND
 from velero_vmservice.core.vcenter_registration import elsewhere, event_of_this_restore, is_older, situation
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, taken
@@ -175,7 +176,7 @@ def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]
         yield Refusal(reason=reason, code=NOT_IN_FOLDER, can_wait=True)
     here = [one.moid for one in found if one.in_folder]
     if machine.twins or len(here) > 1:
-        others = ", ".join(f'"{shown(one)}"' for one in machine.twins[:3]) or ", ".join(here[1:4])
+        others = ", ".join(f'"{one_line(one)}"' for one in machine.twins[:3]) or ", ".join(here[1:4])
         reason = f"machine {machine.moid} is not the only one of its identity in the namespace (also {others})"
         yield Refusal(reason=f"{reason}; {explain(DUPLICATE_BIOS_UUID)}", code=DUPLICATE_BIOS_UUID)
 
@@ -199,7 +200,7 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
         if not asked and (event := event_of_this_restore(machine, registered)) is not None:
             yield _ended(machine, event)
         return
-    named = f"RegisterVM task {shown(task.id)} of {machine.moid}"
+    named = f"RegisterVM task {one_line(task.id)} of {machine.moid}"
     if not task.over:  # whichever restore it is of: two at once are what must never be
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
         return

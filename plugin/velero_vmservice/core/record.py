@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from velero_vmservice.core import api_versions, extra_config, network_override, virtual_machine
 from velero_vmservice.core.errors import InvalidItem
 from velero_vmservice.core.extra_config import ExtraConfig, Key
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest, mapping, sequence
 from velero_vmservice.core.policy import MANAGER_ID_ANNOTATION
-from velero_vmservice.core.registration_errors import INVALID_RECORD, TOO_OLD, shown
+from velero_vmservice.core.registration_errors import INVALID_RECORD, TOO_OLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +88,7 @@ def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str]
     version = machine.version
     if api_versions.rank(version) < api_versions.rank(api_versions.SUPPORTED[0]):
         problem = (
-            f"the machine was recorded at {shown(version)}, and RegisterVM restores none older than"
+            f"the machine was recorded at {one_line(version)}, and RegisterVM restores none older than"
             f" {api_versions.SUPPORTED[0]} (guide 7.1.2): use a restore point that VM Operator recorded later"
         )
         return Record(problem=problem, code=TOO_OLD)
@@ -139,10 +140,10 @@ def _machine(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manif
     except InvalidItem as error:
         raise InvalidItem(f"{what} cannot be read: {error.message}", hint=_HINT) from None
     if (found.group, found.kind_name) != (VIRTUAL_MACHINE.group, VIRTUAL_MACHINE.name):
-        said = shown(f"{found.content.get('apiVersion')} {found.kind_name}")
+        said = one_line(f"{found.content.get('apiVersion')} {found.kind_name}")
         raise InvalidItem(f"{what} is no VirtualMachine but {said}", hint=_HINT)
     if api_versions.rank(found.version)[0] < 0:
-        raise InvalidItem(f"{what} has the API version {shown(found.version)!r}, which is none", hint=_HINT)
+        raise InvalidItem(f"{what} has the API version {one_line(found.version)!r}, which is none", hint=_HINT)
     return found
 
 
@@ -152,7 +153,7 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
     if Key.CLAIM_DISKS not in packed:
         if claims:
             raise InvalidItem(
-                f"{what} is missing, and the machine has volumes: {shown(', '.join(claims[:3]))}", hint=_HINT
+                f"{what} is missing, and the machine has volumes: {one_line(', '.join(claims[:3]))}", hint=_HINT
             )
         return ()
     text = unpack(packed[Key.CLAIM_DISKS], what=what, limit=MAX_DISKS_TEXT)
@@ -169,14 +170,14 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
 def _remarks(extra: ExtraConfig, machine: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:
     newest = api_versions.SUPPORTED[-1]
     if api_versions.rank(machine.version) > api_versions.rank(newest):
-        version = shown(machine.version)
+        version = one_line(machine.version)
         yield f"the machine was recorded at {version}, and the guide says nothing of versions after {newest}"
     lacking = [claim for claim in claims if claim not in disks]
     if lacking:
-        yield f"no disk is recorded for PVC {shown(', '.join(lacking[:3]))}: RegisterVM will not bring it back"
+        yield f"no disk is recorded for PVC {one_line(', '.join(lacking[:3]))}: RegisterVM will not bring it back"
     recorded = (str(machine.namespace), str(machine.name))
     if extra.name and (extra.namespace, extra.name) != recorded:
         yield (
-            f"the ExtraConfig is of {shown(f'{extra.namespace}/{extra.name}')}, and the record in it of"
-            f" {shown('/'.join(recorded))}: it may be a copy"
+            f"the ExtraConfig is of {one_line(f'{extra.namespace}/{extra.name}')}, and the record in it of"
+            f" {one_line('/'.join(recorded))}: it may be a copy"
         )

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import api_versions
+from velero_vmservice.core.foreign_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX: Final = "VCenterWcpWorkloadRegisterVM"
-LONGEST_MESSAGE: Final = 500
-"""Characters of a foreign message that are shown: what follows is a stack trace or an attack."""
 
 _OURS_NEVER: Final = " (data loss risk: never done by this product)"
 
@@ -138,15 +137,8 @@ def explain(message: str) -> ErrorEntry:
     A code may be spelled without its prefix, in any case, and with underscores, as vCenter's APIs do.
     """
     return next(_known_codes(message), None) or ErrorEntry(
-        code=shown(message), cause="not in the guide's table", put_right="see the task in vCenter", known=False
+        code=one_line(message), cause="not in the guide's table", put_right="see the task in vCenter", known=False
     )
-
-
-def shown(message: str) -> str:
-    """Return a foreign message as one line of bounded length, without control characters."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in message[: 2 * LONGEST_MESSAGE]).split())
-    cut = len(line) > LONGEST_MESSAGE or len(message) > 2 * LONGEST_MESSAGE
-    return f"{line[:LONGEST_MESSAGE]} …" if cut else line
 
 
 _LONGEST_SEARCHED: Final = 64 * 1024

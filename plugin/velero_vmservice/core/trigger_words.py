@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import vcenter_registration
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, overlong
 from velero_vmservice.core.registration import Registration, State
-from velero_vmservice.core.registration_errors import explain, shown
+from velero_vmservice.core.registration_errors import explain
 from velero_vmservice.core.vsphere_machine import TaskState
 
 if TYPE_CHECKING:
@@ -103,13 +104,13 @@ def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, tas
         return _registering(attempt, words)
     if found is not None and not known and late:
         # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
-        words = f"vCenter does not know RegisterVM task {shown(task)} of {attempt.moid} any more"
+        words = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
         return replace(_lost(attempt, words), certain=False)
     percent = found.percent if found is not None else None
     percent = None if percent is None else max(0, min(percent, 100))
-    words = f"RegisterVM task {shown(task)} of {attempt.moid} runs"
+    words = f"RegisterVM task {one_line(task)} of {attempt.moid} runs"
     if late:
-        words = overlong(f"RegisterVM task {shown(task)} of {attempt.moid}", percent)
+        words = overlong(f"RegisterVM task {one_line(task)} of {attempt.moid}", percent)
     return _registering(attempt, words, percent=percent)
 
 
@@ -131,7 +132,7 @@ def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
     """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
     words, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
     if attempt.message:
-        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {shown(attempt.message)}"
+        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {one_line(attempt.message)}"
         code = entry.code if (entry := explain(attempt.message)).known else ""
     return _said(name=attempt.vm, state=State.REGISTERED, reason=words, code=code, notes=notes, certain=False)
 
@@ -175,4 +176,4 @@ def _registering(attempt: Attempt, words: str, *, percent: int | None = None) ->
 
 
 def _attempt(attempt: Attempt) -> str:
-    return f"attempt {attempt.number}" + (f", task {shown(attempt.task)}" if attempt.task else "")
+    return f"attempt {attempt.number}" + (f", task {one_line(attempt.task)}" if attempt.task else "")

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
 from velero_vmservice.core.registration import NODE, Registration, State
-from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain, shown
+from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain
 from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState, taken
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:
     task = machine.task
     if task is None or (task.over and machine.restoring):
         return None  # that was another restore
-    what = f"RegisterVM task {shown(task.id)}"
+    what = f"RegisterVM task {one_line(task.id)}"
     match task.state:
         case TaskState.WAITING | TaskState.RUNNING:
             percent = _percent(task.percent)
@@ -238,4 +239,4 @@ def _doing(percent: int | None) -> str:
 
 
 def _quoted(name: str) -> str:
-    return f'"{shown(name)}"'
+    return f'"{one_line(name)}"'

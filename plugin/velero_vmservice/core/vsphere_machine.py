@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.extra_config import ExtraConfig
 from velero_vmservice.core.facts import difference
+from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.generation import Generation
 from velero_vmservice.core.record import Record
-from velero_vmservice.core.registration_errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,7 +155,7 @@ def taken(wanted: Wanted, namesake: VsphereMachine) -> str:
     """Say that another machine lies where the wanted one is to be."""
     return (
         f"{namesake.moid} has the record or name of {wanted.name} and is another machine"
-        f" ({shown(another(wanted, namesake))}): if it was restored for this one, restore it with the UUIDs of the"
+        f" ({one_line(another(wanted, namesake))}): if it was restored for this one, restore it with the UUIDs of the"
         " backup; if not, leave it alone, and the VADP restore has not brought this one back yet"
     )
 

@@ -15,11 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from velero_vmservice.core import archive
+from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.report import states
 from velero_vmservice.report.applications import applications
 from velero_vmservice.report.picture import WIDTH, draw
 from velero_vmservice.report.timeline import SCALE, duration, moment, timeline
-from velero_vmservice.report.unseen import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.report import MachineResult, Report, Result
     from velero_vmservice.report.states import Look
 
-_JSON_ESCAPES: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+_JSON_ESCAPES: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 """Signs that could end the element or begin a comment; JSON reads them back as they were."""
 
 
@@ -46,7 +46,7 @@ def render(report: Report) -> str:
         machines=_by_look((states.machine(one), one) for one in report.machines),
         timeline=timeline(report),
         elapsed=_elapsed(report),
-        embedded=Markup(archive.canonical(report).decode().translate(_JSON_ESCAPES)),  # noqa: S704 - escaped for its place
+        embedded=Markup(_embedded(report)),  # noqa: S704 - escaped for its place
     )
 
 
@@ -75,6 +75,10 @@ def _environment() -> Environment:
         "scale": SCALE,
     }
     return environment
+
+
+def _embedded(report: Report) -> str:
+    return spelled_out(archive.canonical(report).decode()).translate(_JSON_ESCAPES)
 
 
 def _visible(value: Any) -> Any:

@@ -22,6 +22,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
 from velero_vmservice.core import actions, errors
+from velero_vmservice.core.foreign_text import on_one_line
 from velero_vmservice.pb import velero_generated_pb2 as pb
 
 if TYPE_CHECKING:
@@ -213,11 +214,11 @@ def _object(raw: bytes, what: str) -> dict[str, Any]:
 def _progress(answer: actions.Progress) -> pb.OperationProgress:
     return pb.OperationProgress(
         completed=answer.completed,
-        err=answer.error,
+        err=on_one_line(answer.error),
         nCompleted=answer.done,
         nTotal=answer.total,
-        operationUnits=answer.units,
-        description=answer.description,
+        operationUnits=on_one_line(answer.units),
+        description=on_one_line(answer.description),
         started=_timestamp(answer.started),
         updated=_timestamp(answer.updated),
     )
@@ -252,9 +253,9 @@ def _abort(context: ServicerContext, code: StatusCode, words: str) -> NoReturn:
 
 
 def _readable(words: str) -> str:
-    """Return words that can be sent: of bounded length, and UTF-8 even where an object's text was not."""
-    kept = words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS]}…"
-    return kept.encode(errors="replace").decode()
+    """Return words that fit into a status: one line of bounded length, in which nothing is hidden."""
+    line = on_one_line(words)
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
 
 
 def _timestamp(moment: datetime | None) -> Timestamp:
