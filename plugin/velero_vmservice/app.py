@@ -18,6 +18,7 @@ from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
 from velero_vmservice.flows.leave import LeaveAction
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
+from velero_vmservice.flows.neighbour import Neighbour
 from velero_vmservice.flows.planning import Planning
 from velero_vmservice.flows.pods import PodsAction
 from velero_vmservice.flows.probing import Probing
@@ -112,16 +113,34 @@ def assemble(
         results=Results(cluster=cluster, restore_points=restore_points, reporting=reporting),
         registering=registering,
     )
-    capture = CaptureAction(cluster=cluster, locations=locations, clock=clock, namespaces=namespaces, sealing=sealing)
+    neighbour = Neighbour(cluster=cluster, clock=clock)
+    capture = CaptureAction(
+        cluster=cluster,
+        locations=locations,
+        clock=clock,
+        namespaces=namespaces,
+        sealing=sealing,
+        neighbour=neighbour,
+    )
+    withhold = WithholdAction(
+        supervisor=supervisor,
+        neighbour=neighbour,
+        namespaces=namespaces,
+        sealing=sealing,
+        velero_namespace=settings.velero_namespace,
+    )
+    leave = LeaveAction(
+        supervisor=supervisor,
+        neighbour=neighbour,
+        restore_points=restore_points,
+        velero_namespace=settings.velero_namespace,
+    )
     actions = ActionTable(
-        backup={
-            "capture": capture,
-            "withhold": WithholdAction(supervisor=supervisor, namespaces=namespaces, sealing=sealing),
-        },
+        backup={"capture": capture, "withhold": withhold},
         restore={
             "replay": ReplayAction(restore_points=restore_points, replays=replays),
             "pods": PodsAction(supervisor=supervisor),
-            "leave": LeaveAction(supervisor=supervisor, restore_points=restore_points),
+            "leave": leave,
         },
         delete={"purge": PurgeAction(locations=locations)},
         ended=sealing.ended,

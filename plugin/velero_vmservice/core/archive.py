@@ -165,6 +165,8 @@ class Seal(Document):
     vadp: Vadp = Vadp()
     withheld: dict[str, int] = {}
     """How many objects of each resource were left to the Supervisor."""
+    not_backed_up: tuple[str, ...] = ()
+    """Those resources of them that people declare, so that nothing makes these objects again."""
     withheld_complete: bool = True
     """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
 

@@ -1,4 +1,4 @@
-"""The rules as data: which resources are left to the Supervisor, and which fields tie an object to its past.
+"""The rules as data: which fields and marks tie an object to its past (`core.restricted` has the resources).
 
 Change a rule here and nowhere else. Each table names its source, so that it can be compared again when the
 source changes.
@@ -6,143 +6,12 @@ source changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from velero_vmservice.core.actions import ResourceSelector
-from velero_vmservice.core.manifest import CAPTURED_KINDS, VM_OPERATOR_GROUP
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
 
 PLUGIN_NAME: Final = "velero-plugin-for-vmservice"
 """Our name in Velero, the prefix of our annotations and the launcher's file name."""
-
-SUPERVISOR_RESOURCES: Final = (
-    "agentinstalls.installers.tmc.cloud.vmware.com",
-    "certificaterequests.cert-manager.io",
-    "certificates.cert-manager.io",
-    "challenges.acme.cert-manager.io",
-    "clusterissuers.cert-manager.io",
-    "clusterresourcesetbindings.addons.cluster.x-k8s.io",
-    "clusterresourcesets.addons.cluster.x-k8s.io",
-    "clusters.cluster.x-k8s.io",
-    "cnsnodevmattachments.cns.vmware.com",
-    "cnsregistervolumes.cns.vmware.com",
-    "cnsvolumemetadatas.cns.vmware.com",
-    "compatibilities.run.tanzu.vmware.com",
-    "contentlibraryproviders.vmoperator.vmware.com",
-    "contentsources.vmoperator.vmware.com",
-    "imagedisks.imagecontroller.vmware.com",
-    "installoptions.appplatform.wcp.vmware.com",
-    "installrequirements.appplatform.wcp.vmware.com",
-    "issuers.cert-manager.io",
-    "kubeadmconfigs.bootstrap.cluster.x-k8s.io",
-    "kubeadmconfigtemplates.bootstrap.cluster.x-k8s.io",
-    "kubeadmcontrolplanes.controlplane.cluster.x-k8s.io",
-    "kuberneteslicenses.licenseoperator.vmware.com",
-    "loadbalancers.vmware.com",
-    "machinedeployments.cluster.x-k8s.io",
-    "machinehealthchecks.cluster.x-k8s.io",
-    "machinepools.exp.cluster.x-k8s.io",
-    "machines.cluster.x-k8s.io",
-    "machinesets.cluster.x-k8s.io",
-    "members.registryagent.vmware.com",
-    "ncpconfigs.nsx.vmware.com",
-    "network-attachment-definitions.k8s.cni.cncf.io",
-    "nsxerrors.nsx.vmware.com",
-    "nsxlbmonitors.vmware.com",
-    "nsxlocks.nsx.vmware.com",
-    "nsxnetworkinterfaces.nsx.vmware.com",
-    "orders.acme.cert-manager.io",
-    "projects.registryagent.vmware.com",
-    "providerserviceaccounts.run.tanzu.vmware.com",
-    "registries.registryagent.vmware.com",
-    "storagepolicies.appplatform.wcp.vmware.com",
-    "storagepools.cns.vmware.com",
-    "supervisorservices.appplatform.wcp.vmware.com",
-    "tanzukubernetesclusters.run.tanzu.vmware.com",
-    "tanzukubernetesreleases.run.tanzu.vmware.com",
-    "tkgserviceconfigurations.run.tanzu.vmware.com",
-    "vcuiplugins.appplatform.wcp.vmware.com",
-    "veleroservices.veleroappoperator.vmware.com",
-    "virtualmachineclasses.vmoperator.vmware.com",
-    "virtualmachineimages.vmoperator.vmware.com",
-    "virtualmachineservices.vmoperator.vmware.com",
-    "virtualmachinesetresourcepolicies.vmoperator.vmware.com",
-    "virtualmachines.vmoperator.vmware.com",
-    "virtualnetworkinterfaces.vmware.com",
-    "virtualnetworks.vmware.com",
-    "wcpclusters.infrastructure.cluster.vmware.com",
-    "wcpmachines.infrastructure.cluster.vmware.com",
-    "wcpmachinetemplates.infrastructure.cluster.vmware.com",
-)
-"""Source: supervisor-notes, "vSphere with Tanzu Supervisor Cluster resources" (57)."""
-
-NEWER_RESOURCES: Final = (
-    "virtualmachinegrouppublishrequests.vmoperator.vmware.com",
-    "virtualmachinesnapshots.vmoperator.vmware.com",
-    "virtualmachinereplicasets.vmoperator.vmware.com",
-    "virtualmachineclassinstances.vmoperator.vmware.com",
-    "virtualmachineimagecaches.vmoperator.vmware.com",
-    "virtualmachinepublishrequests.vmoperator.vmware.com",
-    "clustervirtualmachineimages.vmoperator.vmware.com",
-    "virtualmachinewebconsolerequests.vmoperator.vmware.com",
-)
-"""VM Operator kinds newer than the document; source: vm-service, "What differs from the guide" (8)."""
-
-PLUGIN_RESOURCES: Final = (
-    "backuprepositories.backupdriver.cnsdp.vmware.com",
-    "backuprepositoryclaims.backupdriver.cnsdp.vmware.com",
-    "clonefromsnapshots.backupdriver.cnsdp.vmware.com",
-    "deletesnapshots.backupdriver.cnsdp.vmware.com",
-    "downloads.datamover.cnsdp.vmware.com",
-    "snapshots.backupdriver.cnsdp.vmware.com",
-    "uploads.datamover.cnsdp.vmware.com",
-)
-"""Internal to the Velero Plugin for vSphere; source: supervisor-notes, "vSphere Plugin resources" (7)."""
-
-IMAGE_RESOURCE: Final = "images.imagecontroller.vmware.com"
-"""Backed up with every container, never restored; source: supervisor-notes, "handled during restore"."""
-
-COMMON_RESOURCES: Final = (
-    "configmaps",
-    "endpoints",
-    "events",
-    "namespaces",
-    "persistentvolumeclaims",
-    "persistentvolumes",
-    "pods",
-    "secrets",
-    "serviceaccounts",
-    "services",
-    "controllerrevisions.apps",
-    "daemonsets.apps",
-    "deployments.apps",
-    "replicasets.apps",
-    "statefulsets.apps",
-    "horizontalpodautoscalers.autoscaling",
-    "cronjobs.batch",
-    "jobs.batch",
-    "customresourcedefinitions.apiextensions.k8s.io",
-    "endpointslices.discovery.k8s.io",
-    "events.events.k8s.io",
-    "ingresses.networking.k8s.io",
-    "leases.coordination.k8s.io",
-    "networkpolicies.networking.k8s.io",
-    "clusterrolebindings.rbac.authorization.k8s.io",
-    "clusterroles.rbac.authorization.k8s.io",
-    "rolebindings.rbac.authorization.k8s.io",
-    "roles.rbac.authorization.k8s.io",
-    *(kind.resource for kind in CAPTURED_KINDS),
-)
-"""What most items of a backup are, and nobody restricts unasked: named to Velero as excluded.
-
-It compiles each name of a selector as a pattern, anew for each item, and asks the excluded ones first
-(pkg/util/collections/includes_excludes.go): a ConfigMap is let go after a few names instead of after all restricted
-ones. Each name here costs the items of other kinds a little, so rare kinds do not belong here.
-"""
 
 SUPERVISOR_MARKERS: Final = ("appplatform.wcp.vmware.com", "iaas.vmware.com")
 """API groups of which a Supervisor serves at least one, beside VM Operator's own."""
@@ -229,58 +98,3 @@ GUEST_CLUSTER_OWNER_GROUPS: Final = (
 
 GUEST_CLUSTER_SERVICE_PREFIX: Final = f"virtualmachineservice.{VM_OPERATOR_GROUP}/service."
 """Annotations that only a guest cluster's cloud provider sets (virtualmachineservice_controller.go)."""
-
-
-def restricted_resources(*, supervisor: bool, add: Iterable[str] = (), remove: Iterable[str] = ()) -> frozenset[str]:
-    """Return the `resource.group` names that are left to the Supervisor.
-
-    On a cluster that is no Supervisor only the plugin-internal resources are: a cert-manager Certificate there
-    is the user's data. Our own two kinds are never among them: they are captured.
-    """
-    names = set(PLUGIN_RESOURCES)
-    if supervisor:
-        names |= {*SUPERVISOR_RESOURCES, *NEWER_RESOURCES}
-    return frozenset((names | set(add)) - set(remove) - {kind.resource for kind in CAPTURED_KINDS})
-
-
-def selected(names: Collection[str]) -> ResourceSelector:
-    """Return the selector of exactly these `resource.group` names, cheap to Velero where an item is none of them."""
-    return ResourceSelector(
-        included_resources=tuple(sorted(names)),
-        excluded_resources=tuple(name for name in COMMON_RESOURCES if name not in names),
-    )
-
-
-def supervisor_groups() -> frozenset[str]:
-    """Return the API groups whose CustomResourceDefinitions the Supervisor owns."""
-    return frozenset(
-        name.partition(".")[2] for name in (*SUPERVISOR_RESOURCES, *NEWER_RESOURCES, *PLUGIN_RESOURCES, IMAGE_RESOURCE)
-    )
-
-
-IRREGULAR_KINDS: Final = {"nsxloadbalancermonitor": "nsxlbmonitor"}
-"""Kinds in lower case whose plural is made from another word; source: NSX Container Plugin's definitions."""
-
-
-def resource_name(manifest: Manifest, candidates: Collection[str], *, plural: str = "") -> str:
-    """Return the `resource.group` name among the candidates that the object is one of, or ''.
-
-    Velero tells an action the object, not the plural that it was listed under; `plural` is what the API server says.
-    Where it does not say ('': the kind is not served here, the API server is away), a plural is its kind in lower
-    case with a regular ending, few excepted; the built-in names hold no two that would be confused.
-    """
-    if plural:
-        name = f"{plural}.{manifest.group}" if manifest.group else plural
-        return name if name in candidates else ""
-    return _resembling(manifest, candidates)
-
-
-def _resembling(manifest: Manifest, candidates: Collection[str]) -> str:
-    kind = manifest.kind_name.lower()
-    kind = IRREGULAR_KINDS.get(kind, kind)
-    plurals = {kind, f"{kind}s", f"{kind}es", f"{kind.removesuffix('y')}ies"}
-    for candidate in candidates:
-        spelt, _, group = candidate.partition(".")
-        if group == manifest.group and (spelt in plurals or spelt.replace("-", "") in plurals):
-            return candidate
-    return ""

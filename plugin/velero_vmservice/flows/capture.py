@@ -17,7 +17,6 @@ from velero_vmservice.core.errors import InvalidItem, NotFound
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.sanitize import sanitize
 from velero_vmservice.flows import documents
-from velero_vmservice.flows.neighbour import Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.facts import NamespaceFacts
     from velero_vmservice.core.ports import Clock, Cluster, StorageLocations
     from velero_vmservice.flows.namespace import NamespaceFactsOnce
+    from velero_vmservice.flows.neighbour import Neighbour
     from velero_vmservice.flows.seal import Sealing
 
 log = structlog.get_logger()
@@ -41,13 +41,14 @@ class CaptureAction:
         clock: Clock,
         namespaces: NamespaceFactsOnce,
         sealing: Sealing,
+        neighbour: Neighbour,
     ) -> None:
         self._cluster = cluster
         self._locations = locations
         self._clock = clock
         self._namespaces = namespaces
         self._sealing = sealing
-        self._neighbour = Neighbour(cluster=cluster, clock=clock)
+        self._neighbour = neighbour
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for our two kinds."""

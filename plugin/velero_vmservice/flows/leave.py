@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from velero_vmservice.core import policy
+from velero_vmservice.core import restricted
 from velero_vmservice.core.actions import RestoreOutcome, StartsNoOperation
 from velero_vmservice.core.manifest import (
     CUSTOM_RESOURCE_DEFINITION,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.core.actions import ResourceSelector
+    from velero_vmservice.flows.neighbour import Neighbour
     from velero_vmservice.flows.restore_point import RestorePoints
     from velero_vmservice.flows.supervisor import Supervisor
 
@@ -49,14 +50,18 @@ _MIRRORED: Final = "endpointslicemirroring-controller.k8s.io"
 class LeaveAction(StartsNoOperation):
     """Velero's restore action `leave`."""
 
-    def __init__(self, *, supervisor: Supervisor, restore_points: RestorePoints) -> None:
+    def __init__(
+        self, *, supervisor: Supervisor, neighbour: Neighbour, restore_points: RestorePoints, velero_namespace: str
+    ) -> None:
         self._supervisor = supervisor
+        self._neighbour = neighbour
+        self._velero_namespace = velero_namespace
         self._restore_points = restore_points
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for everything that may have to be skipped; each item is decided by itself."""
-        names = {policy.IMAGE_RESOURCE, *self._supervisor.ever_restricted, *(kind.resource for kind in _OTHER_KINDS)}
-        return policy.selected(names)
+        left = self._supervisor.ever_restricted(self._neighbour.blocked(self._velero_namespace, afresh=True))
+        return restricted.selected({restricted.IMAGE_RESOURCE, *left, *(kind.resource for kind in _OTHER_KINDS)})
 
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
@@ -75,7 +80,7 @@ class LeaveAction(StartsNoOperation):
     def _reason(self, manifest: Manifest, run: RestoreRun) -> str:
         kind = (manifest.group, manifest.kind_name)
         if kind == (CUSTOM_RESOURCE_DEFINITION.group, CUSTOM_RESOURCE_DEFINITION.name):
-            owned = manifest.spec.get("group") in policy.supervisor_groups() and self._supervisor.present()
+            owned = manifest.spec.get("group") in restricted.supervisor_groups() and self._supervisor.present()
             return "the Supervisor installs this definition itself" if owned else ""
         if kind in ((one.group, one.name) for one in (SERVICE, ENDPOINTS, ENDPOINT_SLICE)):
             return self._generated(manifest)
@@ -84,7 +89,7 @@ class LeaveAction(StartsNoOperation):
         if kind == ("", PERSISTENT_VOLUME.name):
             claim = mapping(manifest.spec.get("claimRef"))
             return self._machine_disk(run, str(claim.get("namespace", "")), str(claim.get("name", "")))
-        return self._restricted(manifest)
+        return self._restricted(run, manifest)
 
     def _generated(self, manifest: Manifest) -> str:
         """Recognise what VM Operator makes for a VirtualMachineService (virtualmachineservice_controller.go)."""
@@ -105,9 +110,12 @@ class LeaveAction(StartsNoOperation):
             return ""
         return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back"
 
-    def _restricted(self, manifest: Manifest) -> str:
+    def _restricted(self, run: RestoreRun, manifest: Manifest) -> str:
         present = self._supervisor.present()
-        if present and self._supervisor.resource_name(manifest, (policy.IMAGE_RESOURCE,)):
+        if present and self._supervisor.resource_name(manifest, (restricted.IMAGE_RESOURCE,)):
             return "images are fetched again by the Supervisor"
-        resource = self._supervisor.resource_name(manifest, self._supervisor.restricted(present=present))
-        return f"the Supervisor creates {resource} itself" if resource else ""
+        if resource := self._supervisor.resource_name(manifest, self._supervisor.restricted(present=present)):
+            return f"the Supervisor creates {resource} itself"
+        names = self._supervisor.restricted(present=present, blocked=self._neighbour.blocked(run.namespace))
+        resource = self._supervisor.resource_name(manifest, names)
+        return f"velero-plugin-for-vsphere refuses to restore {resource}" if resource else ""

@@ -1,8 +1,9 @@
-"""Warn where velero-plugin-for-vsphere, installed beside us, will refuse what was just captured.
+"""What velero-plugin-for-vsphere, where it is installed beside us, refuses to back up and to restore.
 
-Its backup action runs after ours and raises an error for every resource that a ConfigMap in Velero's namespace
-lists, unless the backup takes no volume snapshots: the item is lost from the tarball and the backup ends as
-PartiallyFailed. Nothing here can prevent that, so it is said once per backup and kind, and never fails anything.
+Its actions run after ours and raise an error for every key of a ConfigMap in Velero's namespace, whatever the value: a
+key that says "false" passes the block and is then read as a PVC, which fails the item all the same. A backup without
+volume snapshots is exempt. What is on the list is withheld, so that the backup does not end as PartiallyFailed; for the
+kinds that are captured nothing can prevent that, so it is said once per backup and kind. Nothing here ever fails.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BLOCKED_RESOURCES: Final = "velero-vsphere-plugin-blocked-resources-list"
-"""The ConfigMap, `resource.group` → "true" (velero-plugin-for-vsphere, IsResourceBlocked)."""
+"""The ConfigMap, `resource.group` → any value (velero-plugin-for-vsphere, IsResourceBlocked)."""
 
-_TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
-"""As Go's ParseBool reads it."""
 _REMEMBERED_BACKUPS: Final = 256
 _REMEMBERED_SECONDS: Final = 24 * 3600.0
+_FRESH_SECONDS: Final = 15.0
+"""One read serves the items of this time; what was read last serves while the API server is away."""
 
 
 class Neighbour:
@@ -36,32 +37,53 @@ class Neighbour:
 
     def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
         self._cluster = cluster
-        self._told: TTLCache[tuple[str, str], bool] = TTLCache(
+        self._clock = clock
+        self._warned: TTLCache[tuple[str, str], bool] = TTLCache(
             _REMEMBERED_BACKUPS, _REMEMBERED_SECONDS, timer=clock.monotonic
         )
+        self._read: dict[str, tuple[float, frozenset[str]]] = {}
         self._lock = threading.Lock()
+
+    def blocked(self, namespace: str, *, afresh: bool = False) -> frozenset[str]:
+        """Return what the other plugin blocks, as `resource.group` names; Velero's namespace holds its list.
+
+        `afresh` asks the cluster whatever is remembered, as that plugin does when a backup or restore begins.
+        """
+        with self._lock:
+            read_at, names = self._read.get(namespace, (float("-inf"), frozenset[str]()))
+            if not afresh and self._clock.monotonic() - read_at < _FRESH_SECONDS:
+                return names
+            ref = ObjectRef(CONFIG_MAP, namespace, BLOCKED_RESOURCES)
+            try:
+                names = frozenset(mapping(self._cluster.get(ref).content.get("data")))
+            except NotFound:
+                names = frozenset()
+            except VmServiceError as error:
+                log.warning(
+                    "blocked resources not read",
+                    object=str(ref),
+                    cause=error.message,
+                    consequence="what only this list blocks may fail in velero-plugin-for-vsphere",
+                )
+            self._read[namespace] = (self._clock.monotonic(), names)
+            return names
+
+    def blocked_at(self, backup: Manifest) -> frozenset[str]:
+        """Return what the other plugin refuses in this backup: nothing where no volume snapshots are taken."""
+        return frozenset() if backup.spec.get("snapshotVolumes") is False else self.blocked(backup.namespace)
 
     def warn(self, kind: Kind, backup: Manifest) -> None:
         """Say, at the first object of the kind in this backup, that the other plugin will refuse it, if it will."""
-        if backup.spec.get("snapshotVolumes") is False:
-            return
         with self._lock:
-            if (backup.uid, kind.plural) in self._told:
+            if (backup.uid, kind.plural) in self._warned:
                 return
-            self._told[backup.uid, kind.plural] = True
-        ref = ObjectRef(CONFIG_MAP, backup.namespace, BLOCKED_RESOURCES)
-        try:
-            blocked = mapping(self._cluster.get(ref).content.get("data"))
-        except NotFound:
-            return
-        except VmServiceError as error:
-            log.debug("blocked resources not read", object=str(ref), cause=error.message)
-            return
-        if blocked.get(kind.resource) in _TRUE:
+            self._warned[backup.uid, kind.plural] = True
+        if kind.resource in self.blocked_at(backup):
             ours = " and ".join(one.resource for one in CAPTURED_KINDS)
+            listed = ObjectRef(CONFIG_MAP, backup.namespace, BLOCKED_RESOURCES)
             log.warning(
                 "velero-plugin-for-vsphere will refuse what is captured",
                 resource=kind.resource,
-                cause=f"{ref} lists it, so its items fail and the backup ends as PartiallyFailed",
-                remedy=f"remove {ours} from the ConfigMap, or back up with --snapshot-volumes=false",
+                cause=f"{listed} lists it, so its items fail and the backup ends as PartiallyFailed",
+                remedy=f"remove the keys {ours} from the ConfigMap, or back up with --snapshot-volumes=false",
             )

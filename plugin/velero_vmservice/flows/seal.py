@@ -15,7 +15,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice import __version__
-from velero_vmservice.core import archive, operation, policy
+from velero_vmservice.core import archive, operation, policy, restricted
 from velero_vmservice.core.actions import CALLER, Progress
 from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
 from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
@@ -164,6 +164,7 @@ class Sealing:
                 machines=dict(sorted(unsealed.machines.items())),
             ),
             withheld=dict(sorted(unsealed.withheld.items())),
+            not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
             withheld_complete=archive.moment(run.started) >= self._started.replace(microsecond=0),
         )
         stored, sha256 = documents.write_once(store, run.seal_key, seal)

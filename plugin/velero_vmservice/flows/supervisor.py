@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from velero_vmservice.core import policy
+from velero_vmservice.core import policy, restricted
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
 
@@ -36,14 +36,19 @@ class Supervisor:
         serves = self.cluster.serves_group
         return serves(VM_OPERATOR_GROUP) and any(serves(group) for group in policy.SUPERVISOR_MARKERS)
 
-    def restricted(self, *, present: bool) -> frozenset[str]:
-        """Return the `resource.group` names that are left to the Supervisor, where there is one or is none."""
-        return self.ever_restricted if present else self._restricted_elsewhere
+    def restricted(self, *, present: bool, blocked: Collection[str] = ()) -> frozenset[str]:
+        """Return the `resource.group` names that are left to the Supervisor, where there is one or is none.
 
-    @cached_property
-    def ever_restricted(self) -> frozenset[str]:
-        """The names that are restricted on any cluster: what actions are called for, decided without I/O."""
-        return policy.restricted_resources(supervisor=True, add=self.add, remove=self.remove)
+        `blocked` is what velero-plugin-for-vsphere refuses (`flows.neighbour`), less what an administrator removes.
+        """
+        names = self._restricted_here if present else self._restricted_elsewhere
+        if not blocked:
+            return names
+        return names | restricted.restricted_resources(supervisor=False, add=blocked, remove=self.remove)
+
+    def ever_restricted(self, blocked: Collection[str]) -> frozenset[str]:
+        """Return the names that may be restricted at an item: what actions are called for."""
+        return self.restricted(present=True, blocked=(*restricted.DECLARED_RESOURCES, *blocked))
 
     def resource_name(self, manifest: Manifest, candidates: Collection[str]) -> str:
         """Return the `resource.group` name among the candidates that the object is one of, or ''; never fails."""
@@ -53,8 +58,12 @@ class Supervisor:
             plural = self.cluster.plural(manifest.group, manifest.kind_name)
         except VmServiceError:
             plural = ""  # the regular ending has to do
-        return policy.resource_name(manifest, candidates, plural=plural)
+        return restricted.resource_name(manifest, candidates, plural=plural)
+
+    @cached_property
+    def _restricted_here(self) -> frozenset[str]:
+        return restricted.restricted_resources(supervisor=True, add=self.add, remove=self.remove)
 
     @cached_property
     def _restricted_elsewhere(self) -> frozenset[str]:
-        return policy.restricted_resources(supervisor=False, add=self.add, remove=self.remove)
+        return restricted.restricted_resources(supervisor=False, add=self.add, remove=self.remove)

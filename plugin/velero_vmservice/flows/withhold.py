@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from velero_vmservice.core import policy
+from velero_vmservice.core import policy, restricted
 from velero_vmservice.core.actions import BackupOutcome, StartsNoOperation
 from velero_vmservice.core.archive import BackupRun
 from velero_vmservice.core.errors import VmServiceError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.core.actions import ResourceSelector
     from velero_vmservice.flows.namespace import NamespaceFactsOnce
+    from velero_vmservice.flows.neighbour import Neighbour
     from velero_vmservice.flows.seal import Sealing
     from velero_vmservice.flows.supervisor import Supervisor
 
@@ -30,32 +31,51 @@ log = structlog.get_logger()
 class WithholdAction(StartsNoOperation):
     """Velero's backup action `withhold`."""
 
-    def __init__(self, *, supervisor: Supervisor, namespaces: NamespaceFactsOnce, sealing: Sealing) -> None:
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        neighbour: Neighbour,
+        namespaces: NamespaceFactsOnce,
+        sealing: Sealing,
+        velero_namespace: str,
+    ) -> None:
         self._supervisor = supervisor
+        self._neighbour = neighbour
+        self._velero_namespace = velero_namespace
         self._namespaces = namespaces
         self._sealing = sealing
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for everything that may be restricted; the cluster decides at each item."""
-        return policy.selected(self._supervisor.ever_restricted)
+        blocked = self._neighbour.blocked(self._velero_namespace, afresh=True)
+        return restricted.selected(self._supervisor.ever_restricted(blocked))
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Mark the item to be left out; write its namespace's facts if nobody has yet."""
-        manifest = Manifest.read(dict(item))
+        manifest, of_backup = Manifest.read(dict(item)), Manifest.read(dict(backup))
         where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         try:
             supervisor = self._supervisor.present()
         except VmServiceError as error:  # an error would make the backup PartiallyFailed; the restore skips the item
             log.warning("left in the backup", object=where, cause=error.message, remedy="none: the restore skips it")
             return BackupOutcome(item=item)
-        resource = self._supervisor.resource_name(manifest, self._supervisor.restricted(present=supervisor))
+        names = self._supervisor.restricted(present=supervisor, blocked=self._neighbour.blocked_at(of_backup))
+        resource = self._supervisor.resource_name(manifest, names)
         if not resource:
             return BackupOutcome(item=item)
-        run = BackupRun.read(Manifest.read(dict(backup)))
+        run = BackupRun.read(of_backup)
         if manifest.namespace and supervisor:
             self._namespaces.attempt(run, manifest.namespace)
         first = self._sealing.count(run, resource) == 1
-        if resource in policy.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
+        if first and restricted.is_declared(resource):
+            log.warning(
+                "not backed up",
+                resource=resource,
+                cause="it is on the list of resources that a Supervisor does not take from a backup",
+                remedy="keep the manifests of these objects elsewhere, and create them again after a restore",
+            )
+        if resource in restricted.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
             log.warning("label missing", object=where, label=policy.EXCLUDE_FROM_BACKUP, resource=resource)
         # The seal counts them all: a line for each would be the largest part of what an item costs.
         (log.info if first else log.debug)("left to the Supervisor", object=where, resource=resource)

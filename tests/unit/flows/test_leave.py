@@ -143,7 +143,7 @@ def test_velero_is_not_even_asked_about_secrets(world: World) -> None:
     } <= names
     assert "images.imagecontroller.vmware.com" in names
     assert not {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"} & names
-    assert world.cluster.calls.made == []
+    assert [method for method, _ in world.cluster.calls.made] == ["get"]  # the vSphere plugin's list
 
 
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
@@ -246,3 +246,20 @@ def test_restricted_kinds_are_known_also_without_the_api_server(world: World, lo
     reasons = [one["reason"] for one in log.entries if one["event"] == "skipped"]
     assert "fetched again" in reasons[0]
     assert "imagedisks" in reasons[1]
+
+
+def test_what_people_declare_comes_back_unless_the_vsphere_plugin_refuses_it(world: World, log: LogCapture) -> None:
+    subnet = obj("Subnet", "lab", api="crd.nsx.vmware.com/v1alpha1")
+    assert leave(world, obj("SubnetPort", "web-1-eth0", api="crd.nsx.vmware.com/v1alpha1")).skip
+    assert not leave(world, subnet).skip
+    named = "velero-vsphere-plugin-blocked-resources-list"
+    resources = {"subnets.crd.nsx.vmware.com": "true", "widgets.example.com": "false"}
+    world.cluster.seed(obj("ConfigMap", named, api="v1", namespace="velero", data=resources))
+    assert "widgets.example.com" in world.app.actions.restore["leave"].applies_to().included_resources
+    for item in (subnet, obj("Widget", "w", api="example.com/v1")):
+        assert leave(world, item).skip
+    reasons = [one["reason"] for one in log.entries if one["event"] == "skipped"]
+    assert reasons[1:] == [
+        "velero-plugin-for-vsphere refuses to restore subnets.crd.nsx.vmware.com",
+        "velero-plugin-for-vsphere refuses to restore widgets.example.com",
+    ]

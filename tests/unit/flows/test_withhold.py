@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import obj, service, vm
+from tests.unit.builders import backup, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.adapters.memory_cluster import SERVED, MemoryCluster
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
@@ -156,10 +156,11 @@ def test_after_a_restart_the_counts_are_said_to_be_incomplete(world: World) -> N
     assert world.document(f"{CAPTURES}capture.json")["withheld_complete"] is False
 
 
-def test_velero_calls_us_without_any_look_at_the_cluster(world: World) -> None:
-    world.cluster.calls.fail("serves_group", AWAY)
+def test_velero_calls_us_also_while_the_api_server_is_away(world: World) -> None:
+    for method in ("serves_group", "get"):
+        world.cluster.calls.fail(method, AWAY)
     names = world.app.actions.backup["withhold"].applies_to().included_resources
-    assert len(names) == 57 + 8 + 7 - 1
+    assert len(names) == 57 + 8 + 7 + 61 - 1
     assert "images.imagecontroller.vmware.com" not in names
     assert not {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"} & set(
         names
@@ -208,3 +209,72 @@ def test_a_plain_cluster_is_not_asked_about_what_it_may_not_restrict() -> None:
     world = World(supervisor="no")
     world.withhold(CERTIFICATE)
     assert world.cluster.calls.counts["plural"] == 0
+
+
+LIST = "velero-vsphere-plugin-blocked-resources-list"
+SUBNET = obj("Subnet", "lab", api="crd.nsx.vmware.com/v1alpha1")
+PORT = obj("SubnetPort", "web-1-eth0", api="crd.nsx.vmware.com/v1alpha1")
+
+
+def blocked(*resources: str, value: str = "true") -> dict[str, Any]:
+    return obj("ConfigMap", LIST, api="v1", namespace="velero", data=dict.fromkeys(resources, value))
+
+
+def is_withheld(world: World, item: dict[str, Any]) -> bool:
+    return SKIP in world.withhold(item).item["metadata"].get("annotations", {})
+
+
+def test_network_ports_of_vms_are_withheld_and_what_people_declare_is_backed_up(world: World) -> None:
+    assert is_withheld(world, PORT)
+    assert not is_withheld(world, SUBNET)
+
+
+@pytest.mark.parametrize("value", ["true", "false", ""])
+def test_what_people_declare_is_withheld_where_the_vsphere_plugin_blocks_it_and_named_once(
+    world: World, log: LogCapture, value: str
+) -> None:
+    world.cluster.seed(blocked("subnets.crd.nsx.vmware.com", value=value))
+    assert is_withheld(world, SUBNET)
+    assert is_withheld(world, SUBNET)
+    assert is_withheld(world, PORT)
+    (said,) = told(log, "not backed up")
+    assert (said["log_level"], said["resource"]) == ("warning", "subnets.crd.nsx.vmware.com")
+    assert world.seal(world.capture(service("front")).operation_id).completed
+    seal = world.document(f"{CAPTURES}capture.json")
+    assert seal["not_backed_up"] == ["subnets.crd.nsx.vmware.com"]
+    assert seal["withheld"] == {"subnetports.crd.nsx.vmware.com": 1, "subnets.crd.nsx.vmware.com": 2}
+
+
+def test_without_volume_snapshots_the_vsphere_plugin_blocks_nothing(world: World) -> None:
+    world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
+    run = backup()
+    run["spec"]["snapshotVolumes"] = False
+    assert world.app.actions.backup["withhold"].execute(SUBNET, run).item == SUBNET
+
+
+def test_what_the_vsphere_plugins_list_adds_is_asked_for_and_withheld_on_any_cluster() -> None:
+    for supervisor in ("yes", "no"):
+        world = World(supervisor=supervisor)
+        world.cluster.seed(blocked("widgets.example.com", "virtualmachineservices.vmoperator.vmware.com"))
+        names = world.app.actions.backup["withhold"].applies_to().included_resources
+        assert "widgets.example.com" in names
+        assert "virtualmachineservices.vmoperator.vmware.com" not in names
+        assert is_withheld(world, obj("Widget", "w", api="example.com/v1"))
+
+
+def test_an_administrators_remove_outweighs_the_vsphere_plugins_list() -> None:
+    world = World(remove=("subnets.crd.nsx.vmware.com",))
+    world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
+    assert not is_withheld(world, SUBNET)
+
+
+def test_the_vsphere_plugins_list_is_read_once_for_many_items_and_stands_while_the_api_server_is_away(
+    world: World,
+) -> None:
+    world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
+    for _ in range(20):
+        assert is_withheld(world, SUBNET)
+    assert len([one for one in world.cluster.calls.made if LIST in one[1]]) == 1
+    world.clock.advance(60)
+    world.cluster.calls.fail("get", AWAY, on=LIST)
+    assert is_withheld(world, SUBNET)

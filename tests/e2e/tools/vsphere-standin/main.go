@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -28,7 +27,7 @@ import (
 const (
 	// kindsVariable names the file with one "resource.group Kind scope" a line.
 	kindsVariable = "VSPHERE_STANDIN_KINDS"
-	// blockedConfigMap lists, in Velero's namespace, what is blocked at backup: "resource.group": "true".
+	// blockedConfigMap lists, in Velero's namespace, what is blocked at backup: every key, whatever its value.
 	blockedConfigMap = "velero-vsphere-plugin-blocked-resources-list"
 )
 
@@ -90,7 +89,7 @@ func (action *backupAction) Execute(
 	if err != nil {
 		return nil, nil, err
 	}
-	if yes, _ := strconv.ParseBool(blocked.Data[resource]); yes {
+	if _, listed := blocked.Data[resource]; listed {
 		action.log.Infof("blocking %s at backup", resource)
 		return nil, nil, fmt.Errorf("resource %s is blocked and cannot be backed up", resource)
 	}

@@ -5,10 +5,12 @@ The kinds are those of the public definitions; where only the plural is known, t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.builders import m, obj
-from velero_vmservice.core import policy
+from velero_vmservice.core import policy, restricted
 from velero_vmservice.core.manifest import CAPTURED_KINDS
 
 SUPERVISOR = """
@@ -92,6 +94,73 @@ snapshots.backupdriver.cnsdp.vmware.com                  Snapshot
 uploads.datamover.cnsdp.vmware.com                       Upload
 """
 
+PLATFORM = """
+availabilityzones.topology.tanzu.vmware.com              AvailabilityZone
+aviloadbalancerconfigs.netoperator.vmware.com            AVILoadBalancerConfig
+blockaffinities.crd.projectcalico.org                    BlockAffinity
+ccsplugins.appplatform.wcp.vmware.com                    CCSPlugin
+clusternetworkinfos.nsx.vmware.com                       ClusterNetworkInfo
+cnscsisvfeaturestates.cns.vmware.com                     CnsCsiSvFeatureStates
+cnsfileaccessconfigs.cns.vmware.com                      CnsFileAccessConfig
+cnsfilevolumeclients.cns.vmware.com                      CnsFileVolumeClient
+contentsourcebindings.vmoperator.vmware.com              ContentSourceBinding
+drainrequests.psp.wcp.vmware.com                         DrainRequest
+haproxyloadbalancerconfigs.netoperator.vmware.com        HAProxyLoadBalancerConfig
+ipamblocks.crd.projectcalico.org                         IPAMBlock
+ipamconfigs.crd.projectcalico.org                        IPAMConfig
+ipamhandles.crd.projectcalico.org                        IPAMHandle
+ipblocksinfos.crd.nsx.vmware.com                         IPBlocksInfo
+ippools.netoperator.vmware.com                           IPPool
+loadbalancerconfigs.netoperator.vmware.com               LoadBalancerConfig
+namespacenetworkinfos.nsx.vmware.com                     NamespaceNetworkInfo
+networkinfos.crd.nsx.vmware.com                          NetworkInfo
+networkinterfaces.netoperator.vmware.com                 NetworkInterface
+networks.netoperator.vmware.com                          Network
+nsxnetworkconfigurations.nsx.vmware.com                  NSXNetworkConfiguration
+nsxserviceaccounts.nsx.vmware.com                        NSXServiceAccount
+packagemetadatas.data.packaging.carvel.dev               PackageMetadata
+packages.data.packaging.carvel.dev                       Package
+persistenceinstanceinfoes.psp.wcp.vmware.com             PersistenceInstanceInfo
+persistenceserviceconfigurations.psp.wcp.vmware.com      PersistenceServiceConfiguration
+psprecencyrequests.psp.wcp.vmware.com                    PSPRecencyRequest
+pvcdisruptionbudgets.psp.wcp.vmware.com                  PVCDisruptionBudget
+resourcecheckreports.psp.wcp.vmware.com                  ResourceCheckReport
+resourcechecks.psp.wcp.vmware.com                        ResourceCheck
+routesets.nsx.vmware.com                                 RouteSet
+statefuldrainnodes.psp.wcp.vmware.com                    StatefulDrainNode
+statefulreadynodes.psp.wcp.vmware.com                    StatefulReadyNode
+storagepolicies.psp.wcp.vmware.com                       StoragePolicy
+storagepolicyquotas.cns.vmware.com                       StoragePolicyQuota
+storagepolicyusages.cns.vmware.com                       StoragePolicyUsage
+storagequotaperiodicsyncs.cns.vmware.com                 StorageQuotaPeriodicSync
+storagequotas.cns.vmware.com                             StorageQuota
+subnetports.crd.nsx.vmware.com                           SubnetPort
+tanzukubernetesaddons.run.tanzu.vmware.com               TanzuKubernetesAddon
+virtualmachineclassbindings.vmoperator.vmware.com        VirtualMachineClassBinding
+vmxnet3networkinterfaces.netoperator.vmware.com          VMXNET3NetworkInterface
+vpcnetworkconfigurations.crd.nsx.vmware.com              VPCNetworkConfiguration
+vspheredistributednetworks.netoperator.vmware.com        VSphereDistributedNetwork
+wcpnamespaces.appplatform.wcp.vmware.com                 WCPNamespace
+webconsolerequests.vmoperator.vmware.com                 WebConsoleRequest
+"""
+
+DECLARED = """
+addressbindings.crd.nsx.vmware.com                       AddressBinding
+clusterclasses.cluster.x-k8s.io                          ClusterClass
+gatewayclasses.networking.x-k8s.io                       GatewayClass
+gateways.networking.x-k8s.io                             Gateway
+httproutes.networking.x-k8s.io                           HTTPRoute
+ipaddressallocations.crd.nsx.vmware.com                  IPAddressAllocation
+ippools.crd.projectcalico.org                            IPPool
+ippools.nsx.vmware.com                                   IPPool
+securitypolicies.crd.nsx.vmware.com                      SecurityPolicy
+securitypolicies.nsx.vmware.com                          SecurityPolicy
+staticroutes.crd.nsx.vmware.com                          StaticRoute
+subnets.crd.nsx.vmware.com                               Subnet
+subnetsets.crd.nsx.vmware.com                            SubnetSet
+tcproutes.networking.x-k8s.io                            TCPRoute
+"""
+
 IMAGE = "images.imagecontroller.vmware.com"
 OURS = {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"}
 
@@ -100,28 +169,67 @@ def table(text: str) -> dict[str, str]:
     return dict(line.split() for line in text.split("\n") if line)
 
 
-EVERY = {**table(SUPERVISOR), **table(NEWER), **table(PLUGIN)}
+EVERY = {**table(SUPERVISOR), **table(NEWER), **table(PLATFORM), **table(PLUGIN)}
+BLOCKED = {
+    line
+    for line in (Path(__file__).parent / "data" / "blocked-resources-1.7.0.txt").read_text().splitlines()
+    if not line.startswith("#")
+}
+"""What velero-plugin-for-vsphere blocks by default, as of the date in the file."""
 
 
 def test_there_are_57_and_8_and_7() -> None:
     assert (len(table(SUPERVISOR)), len(table(NEWER)), len(table(PLUGIN))) == (57, 8, 7)
 
 
+def test_the_list_of_the_vsphere_plugin_and_ours_differ_in_what_is_decided() -> None:
+    ours = restricted.restricted_resources(supervisor=True)
+    assert len(BLOCKED) == 123
+    assert BLOCKED - ours - OURS == set(table(DECLARED))
+    assert ours - BLOCKED == {
+        *(set(table(NEWER)) - BLOCKED),
+        "network-attachment-definitions.k8s.cni.cncf.io",
+        "nsxlbmonitors.vmware.com",
+    }
+
+
+def test_what_people_declare_is_restricted_only_on_request() -> None:
+    assert not restricted.restricted_resources(supervisor=True) & set(table(DECLARED))
+    for resource in table(DECLARED):
+        assert resource in restricted.restricted_resources(supervisor=True, add=[resource])
+
+
+@pytest.mark.parametrize(
+    ("resource", "declared"),
+    [
+        *((resource, True) for resource in table(DECLARED)),
+        *((resource, False) for resource in (*table(PLATFORM), *table(PLUGIN))),
+        ("certificates.cert-manager.io", True),
+        ("certificaterequests.cert-manager.io", False),
+        ("virtualmachines.vmoperator.vmware.com", False),
+        ("virtualmachinesnapshots.vmoperator.vmware.com", True),
+        ("widgets.example.com", True),
+    ],
+)
+def test_what_nothing_makes_again_is_told_from_what_the_platform_makes(resource: str, declared: bool) -> None:  # noqa: FBT001 - a table
+    assert restricted.is_declared(resource) is declared
+
+
 def test_on_a_supervisor_everything_but_our_own_kind_is_restricted() -> None:
-    assert policy.restricted_resources(supervisor=True) == set(EVERY) - OURS
+    assert restricted.restricted_resources(supervisor=True) == set(EVERY) - OURS
 
 
 def test_elsewhere_only_the_plugin_internal_ones_are() -> None:
-    assert policy.restricted_resources(supervisor=False) == set(table(PLUGIN))
+    assert restricted.restricted_resources(supervisor=False) == set(table(PLUGIN))
 
 
 def test_our_two_kinds_are_captured_whatever_an_administrator_adds() -> None:
     assert {kind.resource for kind in CAPTURED_KINDS} == OURS
-    assert not policy.restricted_resources(supervisor=True, add=OURS) & OURS
+    assert not restricted.restricted_resources(supervisor=True, add=OURS) & OURS
 
 
 def test_an_administrator_adds_and_removes() -> None:
-    names = policy.restricted_resources(
+    names = restricted.restricted_resources(
         supervisor=True, add=["widgets.example.com"], remove=["certificates.cert-manager.io"]
     )
     assert "widgets.example.com" in names
@@ -129,26 +237,26 @@ def test_an_administrator_adds_and_removes() -> None:
 
 
 def test_what_most_items_are_is_nothing_that_is_restricted() -> None:
-    assert set(EVERY) & set(policy.COMMON_RESOURCES) == OURS & set(EVERY)
-    assert IMAGE not in policy.COMMON_RESOURCES
+    assert set(EVERY) & set(restricted.COMMON_RESOURCES) == OURS & set(EVERY)
+    assert IMAGE not in restricted.COMMON_RESOURCES
 
 
 def test_a_selector_never_excludes_what_it_includes() -> None:
-    selector = policy.selected({"widgets.example.com", "jobs.batch"})
+    selector = restricted.selected({"widgets.example.com", "jobs.batch"})
     assert selector.included_resources == ("jobs.batch", "widgets.example.com")
-    assert set(policy.COMMON_RESOURCES) - set(selector.excluded_resources) == {"jobs.batch"}
+    assert set(restricted.COMMON_RESOURCES) - set(selector.excluded_resources) == {"jobs.batch"}
 
 
 def test_images_stay_in_the_backup_and_are_skipped_at_restore() -> None:
-    assert IMAGE not in policy.restricted_resources(supervisor=True)
-    assert policy.IMAGE_RESOURCE == IMAGE
+    assert IMAGE not in restricted.restricted_resources(supervisor=True)
+    assert restricted.IMAGE_RESOURCE == IMAGE
 
 
-@pytest.mark.parametrize(("resource", "kind"), sorted({**EVERY, IMAGE: "Image"}.items()))
+@pytest.mark.parametrize(("resource", "kind"), sorted({**EVERY, **table(DECLARED), IMAGE: "Image"}.items()))
 def test_each_object_is_known_by_its_kind(resource: str, kind: str) -> None:
     group = resource.partition(".")[2]
-    candidates = {*policy.restricted_resources(supervisor=True), *EVERY, IMAGE}
-    assert policy.resource_name(m(obj(kind, "one", api=f"{group}/v1alpha1")), candidates) == resource
+    candidates = {*restricted.restricted_resources(supervisor=True), *EVERY, *table(DECLARED), IMAGE}
+    assert restricted.resource_name(m(obj(kind, "one", api=f"{group}/v1alpha1")), candidates) == resource
 
 
 @pytest.mark.parametrize(
@@ -164,7 +272,9 @@ def test_each_object_is_known_by_its_kind(resource: str, kind: str) -> None:
     ],
 )
 def test_nothing_else_is_taken_for_restricted(api: str, kind: str) -> None:
-    assert policy.resource_name(m(obj(kind, "one", api=api)), policy.restricted_resources(supervisor=True)) == ""
+    assert (
+        restricted.resource_name(m(obj(kind, "one", api=api)), restricted.restricted_resources(supervisor=True)) == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,11 +289,11 @@ def test_nothing_else_is_taken_for_restricted(api: str, kind: str) -> None:
 def test_what_the_api_server_says_comes_before_the_ending(why: str, kind: str, plural: str, name: str) -> None:
     candidates = {"oxen.example.com", "boxes.example.com"}
     found = m(obj(kind, "one", api="example.com/v1"))
-    assert policy.resource_name(found, candidates, plural=plural) == name, why
+    assert restricted.resource_name(found, candidates, plural=plural) == name, why
 
 
 def test_the_supervisors_definitions_are_those_of_its_groups() -> None:
-    assert policy.supervisor_groups() == {name.partition(".")[2] for name in (*EVERY, IMAGE)}
+    assert restricted.supervisor_groups() == {name.partition(".")[2] for name in (*EVERY, *table(DECLARED), IMAGE)}
 
 
 def test_pod_annotations_are_the_seven_of_the_notes_and_the_three_newer_ones() -> None:
