@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from velero_vmservice.core import policy
-from velero_vmservice.core.labels import LABEL_LENGTH
+from velero_vmservice.core.labels import LABEL_LENGTH, is_label_value
 from velero_vmservice.core.manifest import CONFIG_MAP, Manifest, ObjectRef, mapping
 from velero_vmservice.core.network_override import Subnet
 
@@ -101,8 +101,9 @@ class Attempt:
 
 
 def labels(restore_uid: str) -> dict[str, str]:
-    """Return what a restore's records are found by; of a UID that is longer than a label it is the beginning."""
-    return {RECORD_LABEL: RECORD, RESTORE_LABEL: restore_uid[:LABEL_LENGTH]}
+    """Return what a restore's records are found by; a UID that no label can hold is hashed."""
+    value = restore_uid if is_label_value(restore_uid) else hashlib.sha256(restore_uid.encode()).hexdigest()
+    return {RECORD_LABEL: RECORD, RESTORE_LABEL: value[:LABEL_LENGTH]}
 
 
 def changed(attempt: Attempt) -> dict[str, Any]:

@@ -119,6 +119,13 @@ class RestoreRun:
     existing_resource_policy: str = ""
     """`none`, `update` or ''."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    resumed: bool = False
+    """Whether the command line goes on with a restore that Velero began: the restore is the same, its run another."""
+
+    @property
+    def key(self) -> str:
+        """Tell this run from others of the same restore."""
+        return f"{self.uid}/{self.started}" if self.resumed else self.uid
 
     @classmethod
     def read(cls, restore: Manifest) -> RestoreRun:

@@ -202,5 +202,9 @@ def run_of(backup: str, *, namespace: str, mapping: Mapping[str, str], annotatio
 
 
 def resumed(run: RestoreRun, *, now: str) -> RestoreRun:
-    """Return a restore's run that begins now: it leaves results of its own, and takes what is there as it is."""
-    return replace(run, started=now, uid=f"{run.uid}/{now}" if run.uid else now)
+    """Return a restore's run that begins now: it leaves results of its own, and takes what is there as it is.
+
+    It keeps the restore's UID, by which RegisterVM's attempts are found: no VM is registered a second time. A restore
+    that Velero does not have gets one for the length of the run.
+    """
+    return replace(run, started=now, uid=run.uid or now, resumed=True)

@@ -174,9 +174,9 @@ class Replays:
 
     def _of(self, run: RestoreRun) -> Rounds:
         with self._lock:
-            if run.uid not in self._restores:
-                self._restores[run.uid] = Rounds()
-            return self._restores[run.uid]
+            if run.key not in self._restores:
+                self._restores[run.key] = Rounds()
+            return self._restores[run.key]
 
     def _task(self, rounds: Rounds, operation_id: str) -> Task:
         known = rounds.tasks.get(operation_id)

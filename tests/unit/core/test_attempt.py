@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import m
+from velero_vmservice.adapters import memory_rules
 from velero_vmservice.adapters.memory_cluster import merged
-from velero_vmservice.core.attempt import FAILED, Attempt, changed, given_up, read_attempt
+from velero_vmservice.core.attempt import FAILED, Attempt, changed, given_up, labels, read_attempt
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -34,6 +35,16 @@ def test_what_became_of_a_call_is_read_back() -> None:
 
 def test_a_record_that_does_not_tell_when_the_call_ended_is_read_all_the_same() -> None:
     assert read({"data": {"outcome": FAILED}}) == replace(OPEN, outcome=FAILED)
+
+
+@pytest.mark.parametrize("uid", ["8f2c/20261124T100000Z", "a" * 64, "a" * 62 + "-b", "über"])
+def test_a_uid_that_no_label_can_hold_still_finds_its_records(uid: str) -> None:
+    attempt = replace(OPEN, restore_uid=uid)
+    record = attempt.manifest("velero")
+
+    assert list(memory_rules.refusals(record.content)) == []
+    assert read_attempt(record) == attempt
+    assert labels(uid) != labels(f"{uid}2")
 
 
 @pytest.mark.parametrize("key", ["recordedAt", "claimedAt", "endedAt"])

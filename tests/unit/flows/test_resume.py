@@ -1,0 +1,135 @@
+"""`restore --resume`: another run of the same restore, which sees what the first one has had registered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, m, restore, service, vm
+from tests.unit.vsphere import restored
+from tests.unit.world import World
+from velero_vmservice.core.manifest import CONFIG_MAP, compact_time
+from velero_vmservice.core.operation import RestoreRun, replay_id
+from velero_vmservice.core.report import Report
+from velero_vmservice.core.vsphere_machine import TaskState
+from velero_vmservice.flows.planning import resumed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from velero_vmservice.flows.task import Task
+
+WEB = {"app": "web"}
+MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    return World(sources=["vcenter"], mode="trigger")
+
+
+@pytest.fixture(name="operation")
+def _operation(world: World) -> str:
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(MACHINE, FRONT)
+    (operation,) = world.replay_all(items)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    return operation
+
+
+def resume(world: World, **spec: Any) -> RestoreRun:
+    """Begin what `restore --resume` does, in a process of its own."""
+    world.restart()
+    wanted = m(restore(**spec))
+    run = resumed(RestoreRun.read(wanted), now=compact_time(world.clock.now().isoformat()))
+    for one in world.app.planning.replayed(run, wanted.spec):
+        world.app.replays.announce(replay_id(one), one, run)
+    return run
+
+
+def advance(world: World, run: RestoreRun, rounds: int = 1) -> Sequence[Task]:
+    tasks: Sequence[Task] = ()
+    for _ in range(rounds):
+        world.clock.advance(10)
+        tasks = world.app.replays.advance(run)
+        world.vm_operator()
+    return tasks
+
+
+def calls(world: World) -> int:
+    return world.vsphere.vcenter.calls.counts["call"]
+
+
+def test_a_call_of_the_restore_is_followed_and_not_repeated(world: World, operation: str) -> None:
+    world.round([operation])
+    assert calls(world) == 1
+
+    run = resume(world)
+    (task,) = advance(world, run, 3)
+
+    assert task.reason == "web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    assert calls(world) == 1
+
+
+def test_a_call_that_failed_stays_failed(world: World, operation: str) -> None:
+    world.round([operation])
+    (begun,) = world.vsphere.vcenter.tasks_of("vm-1")
+    world.vsphere.vcenter.set_task(begun, TaskState.FAILED, message="no disk")
+    world.round([operation])
+
+    (task,) = advance(world, resume(world), 3)
+
+    assert "RegisterVM (attempt 1, task task-1) failed: no disk" in task.reason
+    assert calls(world) == 1
+
+
+def test_a_call_of_the_resume_is_one_of_the_restore(world: World, operation: str) -> None:
+    run = resume(world)
+    advance(world, run, 3)
+    assert calls(world) == 1
+    (record,) = world.cluster.list(CONFIG_MAP, "velero")
+    assert record.content["data"]["restoreUID"] == "uid-of-again"
+
+    world.restart()
+    told = world.round([operation])[operation].description
+
+    assert told == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    assert calls(world) == 1
+
+
+def test_results_lie_apart_under_the_restores_own_uid(world: World, operation: str) -> None:
+    world.app.actions.restore["replay"].cancel(operation, restore())
+    first = set(world.store.list("restores/again/"))
+    world.clock.advance(3600)
+    run = resume(world)
+    advance(world, run)
+    (begun,) = world.vsphere.vcenter.tasks_of("vm-1")
+    world.vsphere.vcenter.set_task(begun, TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+
+    (task,) = advance(world, run, 6)
+
+    assert task.stored
+    prefix = f"restores/again/{run.started}/"
+    assert {one for one in world.store.list("restores/again/") if one.startswith(prefix)} == (
+        set(world.store.list("restores/again/")) - first
+    )
+    report = Report.model_validate(world.document(f"{prefix}report.json"))
+    assert (report.restore_uid, report.outcome) == ("uid-of-again", "verified")
+    assert {one.uid for one in world.cluster.events if one.about.name == "again"} == {"uid-of-again"}
+
+
+def test_two_resumes_of_one_process_are_two_runs(world: World, operation: str) -> None:
+    del operation
+    first = resumed(RestoreRun.read(m(restore())), now="20261124T100000Z")
+    second = resumed(RestoreRun.read(m(restore())), now="20261124T110000Z")
+    for run in (first, second):
+        for one in world.app.planning.replayed(run, {}):
+            world.app.replays.announce(replay_id(one), one, run)
+
+    advance(world, first, 3)
+    (task,) = advance(world, second)
+
+    assert len(task.timeline) == 1
+    assert calls(world) == 1
