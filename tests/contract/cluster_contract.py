@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.contract.cluster_objects import secret, vm_service
+from tests.contract.metadata_contract import MetadataContract
 from velero_vmservice.core.api_versions import newest
 from velero_vmservice.core.errors import AlreadyExists, Conflict, NotFound, Rejected
 from velero_vmservice.core.manifest import (
@@ -31,37 +33,7 @@ if TYPE_CHECKING:
 _UNSERVED = Kind("nowhere.example.com", "nothings", "Nothing")
 
 
-def secret(namespace: str, name: str, *, tier: str = "web", **data: str) -> Manifest:
-    """Return an object of a kind that the API server itself defines."""
-    return Manifest(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name, "namespace": namespace, "labels": {"made-by": "contract", "tier": tier}},
-            "type": "Opaque",
-            "data": data,
-        }
-    )
-
-
-def vm_service(namespace: str, name: str, version: str) -> Manifest:
-    """Return an object of a kind that a CRD defines, with a status that nobody may write."""
-    return Manifest(
-        {
-            "apiVersion": f"{VM_OPERATOR_GROUP}/{version}",
-            "kind": "VirtualMachineService",
-            "metadata": {"name": name, "namespace": namespace, "annotations": {"note": "kept"}},
-            "spec": {
-                "type": "LoadBalancer",
-                "selector": {"app": "web", "tier": "front"},
-                "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
-            },
-            "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
-        }
-    )
-
-
-class ClusterContract:
+class ClusterContract(MetadataContract):
     """The suite."""
 
     @pytest.fixture(name="cluster")

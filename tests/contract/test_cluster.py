@@ -99,9 +99,11 @@ def test_memory_seeds_a_status_and_takes_objects_away() -> None:
 
 
 def test_memory_keeps_events() -> None:
-    cluster = MemoryCluster()
+    cluster = MemoryCluster(namespaces=["shop"])
     about = ObjectRef(SECRET, "shop", "a")
     cluster.event(about, uid="1", reason="Waiting", message="for VMs", warning=True)
+
+    cluster.event(ObjectRef(SECRET, "nowhere", "a"), uid="1", reason="Waiting", message="for VMs")
 
     (event,) = cluster.events
     assert (event.about, event.reason, event.warning) == (about, "Waiting", True)

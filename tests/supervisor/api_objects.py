@@ -1,33 +1,31 @@
 """What a Kubernetes API server does with objects, kept in memory.
 
 kmock's own emulator stores JSON as it comes: no UIDs, resource versions, selectors, pages, PUT, or dry run. The
-product leans on each of these, so they are emulated here, each as the API conventions describe it. Refused on
-purpose: schemas (the end-to-end suite has a real API server), garbage collection, watches, field ownership.
+product leans on each of these, so they are emulated here, each as the API conventions describe it; what the real one
+refuses of any object is refused here by the same rules as in memory, which the contract suite holds against it. Left
+out on purpose: schemas (the end-to-end suite has a real API server), garbage collection, watches, field ownership.
 """
 
 from __future__ import annotations
 
 import copy
-import re
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import jsonpatch
 
 from tests.supervisor.api_resources import NAMESPACE
-from tests.supervisor.api_selectors import matches_fields, matches_labels
+from tests.supervisor.api_selectors import Unreadable, matches_fields, matches_labels
+from velero_vmservice.adapters import memory_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tests.supervisor.api_resources import Resource
 
 Content = dict[str, Any]
-
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_SERVER_OWNED: Final = ("uid", "creationTimestamp", "deletionTimestamp", "generation", "name", "namespace")
 
 
 @dataclass(slots=True)
@@ -95,6 +93,7 @@ class Objects:
             new.setdefault("status", {"phase": "Active"})
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": self._now(), "generation": 1}
         self._admit("CREATE", target, new, None)
+        _demand_valid(target, memory_rules.refusals(new))
         return self._keep(target, new)
 
     def get(self, target: Target) -> Content:
@@ -108,14 +107,19 @@ class Objects:
     ) -> tuple[Sequence[Content], dict[str, Any]]:
         """Return one page and the list's metadata; without a namespace, the objects of all of them."""
         start = tuple(token.split("/", 1)) if token else ("", "")
-        found = [
-            (key, kept)
-            for key, kept in sorted(self._of(target.resource).items())
-            if key > start
-            and (not target.namespace or key[0] == target.namespace)
-            and matches_labels(labels, kept["metadata"].get("labels") or {})
-            and matches_fields(fields, kept)
-        ]
+        try:
+            matches_labels(labels, {})  # refused also where there is nothing to choose from
+            matches_fields(fields, target.resource.kind, {})
+            found = [
+                (key, kept)
+                for key, kept in sorted(self._of(target.resource).items())
+                if key > start
+                and (not target.namespace or key[0] == target.namespace)
+                and matches_labels(labels, kept["metadata"].get("labels") or {})
+                and matches_fields(fields, target.resource.kind, kept)
+            ]
+        except Unreadable as error:
+            raise Problem(400, "BadRequest", error.message) from error
         page = found[:limit] if limit else found
         metadata: dict[str, Any] = {"resourceVersion": str(self._revision)}
         if len(page) < len(found):
@@ -157,14 +161,16 @@ class Objects:
 
     def _update(self, target: Target, wished: Content) -> Content:
         old, new = self.get(target), copy.deepcopy(wished)
+        for key, asked in (("name", target.name), ("namespace", target.namespace)):
+            if new.get("metadata", {}).get(key, asked) != asked:
+                raise Problem(400, "BadRequest", f"the {key} of the object does not match the {key} on the URL")
         wanted = new.get("metadata", {}).get("resourceVersion")
         if wanted and wanted != old["metadata"]["resourceVersion"]:
             raise Problem(409, "Conflict", f"Operation cannot be fulfilled on {target.words}: it was modified")
         if target.subresource == "status":
             new = {**copy.deepcopy(old), "status": new.get("status", {})}
         else:
-            metadata = new.setdefault("metadata", {})
-            metadata.update({key: old["metadata"][key] for key in _SERVER_OWNED if key in old["metadata"]})
+            new["metadata"] = metadata = memory_rules.updated_metadata(old["metadata"], new.get("metadata") or {})
             metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
             if target.resource.status:
                 new.pop("status", None)
@@ -172,20 +178,23 @@ class Objects:
             if new.get("spec") != old.get("spec"):
                 metadata["generation"] = old["metadata"]["generation"] + 1
             self._admit("UPDATE", target, new, old)
+            changed = memory_rules.update_refusals(old["metadata"], new["metadata"])
+            _demand_valid(target, (*changed, *memory_rules.refusals(new)))
         if not target.dry_run and new["metadata"].get("deletionTimestamp") and not _held(new):
             self._drop(target)
             return new
         return self._keep(target, new) if new != old else old  # as the real server: no change, no new version
 
     def _check_new(self, target: Target, metadata: Content) -> None:
-        if not _NAME.fullmatch(target.name):
-            raise Problem(422, "Invalid", f'{target.resource.kind} "{target.name}" is invalid: metadata.name')
         if metadata.get("resourceVersion"):
             raise Problem(500, "InternalError", "resourceVersion should not be set on objects to be created")
         if target.resource.namespaced:
             if metadata.get("namespace", target.namespace) != target.namespace:
                 raise Problem(400, "BadRequest", "the namespace of the object does not match the request")
-            self.get(Target(resource=NAMESPACE, name=target.namespace))
+            within = self.get(Target(resource=NAMESPACE, name=target.namespace))
+            if within["metadata"].get("deletionTimestamp"):
+                words = f"unable to create new content in namespace {target.namespace} because it is being terminated"
+                raise Problem(403, "Forbidden", f"{target.words} is forbidden: {words}")
         if (target.namespace, target.name) in self._of(target.resource):
             raise Problem(409, "AlreadyExists", f"{target.words} already exists")
 
@@ -221,6 +230,11 @@ class Objects:
 
     def _now(self) -> str:
         return self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _demand_valid(target: Target, refused: Iterable[str]) -> None:
+    if words := next(iter(refused), ""):
+        raise Problem(422, "Invalid", f'{target.resource.kind} "{target.name}" is invalid: {words}')
 
 
 def merged(old: Any, change: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import urllib3
 from kubernetes.client import ApiException
 from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import ConflictError, ForbiddenError, NotFoundError
+from kubernetes.dynamic.exceptions import BadRequestError, ConflictError, ForbiddenError, NotFoundError
 
 from tests.supervisor.api_resources import resources
 from tests.supervisor.kmock_api import EmulatedApi, emulated_api
@@ -112,6 +112,29 @@ def test_finalizers_hold_an_object_and_a_missing_namespace_refuses_one(machines:
     lost = {**machine("db"), "metadata": {"name": "db", "namespace": "nowhere"}}
     with pytest.raises(NotFoundError, match="nowhere"):
         machines.create(lost)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"label_selector": "restore-uid=8f2c/2026"},
+        {"label_selector": "app in (a/b)"},
+        {"label_selector": "two/slashes/name=a"},
+        {"label_selector": "app=web)"},
+        {"field_selector": "spec.groupName=shop"},
+    ],
+    ids=lambda query: next(iter(query.values())),
+)
+def test_a_selector_that_makes_no_sense_is_refused(machines: Any, query: dict[str, str]):
+    with pytest.raises(BadRequestError):
+        machines.get(namespace="shop", **query)
+
+
+def test_nothing_is_created_in_a_namespace_on_its_way_out(api: EmulatedApi, machines: Any):
+    gone = {"name": "gone", "deletionTimestamp": "2026-11-22T19:31:12Z", "finalizers": ["kubernetes"]}
+    api.seed([{"apiVersion": "v1", "kind": "Namespace", "metadata": gone}])
+    with pytest.raises(ForbiddenError, match="being terminated"):
+        machines.create({**machine("db"), "metadata": {"name": "db", "namespace": "gone"}})
 
 
 def test_faults_strike_what_they_are_meant_for(api: EmulatedApi, machines: Any):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,20 +22,18 @@ from kubernetes.dynamic import DynamicClient
 from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes_errors import translated
+from velero_vmservice.adapters.kubernetes_event import FIELD_MANAGER, kubernetes_event
 from velero_vmservice.core.api_versions import rank
 from velero_vmservice.core.errors import InvalidSettings, NotFound, Rejected, Unavailable
-from velero_vmservice.core.foreign_text import on_one_line
 from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from velero_vmservice.core.ports import Clock, Read
 
 _log = structlog.get_logger()
 
-FIELD_MANAGER: Final = "velero-vmservice"
 PAGE_SIZE: Final = 250
 """Objects to a page: what of a long list is held at once, beside what is kept of it."""
 _ATTEMPTS: Final = 3
@@ -45,8 +42,6 @@ _MERGE_PATCH: Final = "application/merge-patch+json"
 _SHORTEST_SECONDS: Final = 0.1
 _CONNECTIONS: Final = 32
 """As many as gRPC worker threads may ask at once, or urllib3 warns and throws connections away."""
-_LONGEST_EVENT: Final = 1024
-"""What the API server accepts as an Event's message."""
 
 
 def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
@@ -258,34 +253,3 @@ def _json(response: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ValueError("the answer is no JSON object")  # noqa: TRY004 - what json.loads raises as well
     return answer
-
-
-def kubernetes_event(
-    about: ObjectRef, *, api_version: str, uid: str, reason: str, message: str, warning: bool, now: datetime
-) -> Manifest:
-    """Return the core/v1 Event that `kubectl describe` shows with the object."""
-    when = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    namespace = about.namespace or "default"
-    return Manifest(
-        {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{about.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": api_version,
-                "kind": about.kind.name,
-                "namespace": about.namespace,
-                "name": about.name,
-                "uid": uid,
-            },
-            "reason": reason,
-            "message": on_one_line(message)[:_LONGEST_EVENT],
-            "type": "Warning" if warning else "Normal",
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-            "reportingInstance": FIELD_MANAGER,
-            "firstTimestamp": when,
-            "lastTimestamp": when,
-            "count": 1,
-        }
-    )

@@ -6,7 +6,6 @@ reads an overloaded API server as one that serves nothing, and keeps a file that
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cachetools import TTLCache
 
 from velero_vmservice.core.errors import InvalidItem, NotFound
+from velero_vmservice.core.labels import is_path_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +24,6 @@ _KNOWN_SECONDS: Final = 60.0
 """After an upgrade of VM Operator captures use its new version at the latest a minute later."""
 _ABSENT_SECONDS: Final = 3.0
 """A CRD installed just now is found soon, and 300 operations that ask for an absent one ask once."""
-
-_PATH_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[^/%?#\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +53,7 @@ class Served:
 
     def _segment(self, name: str) -> str:
         """Return the name if it cannot lead the request elsewhere: names come from backups that others may write."""
-        if not _PATH_SEGMENT.fullmatch(name):
+        if not is_path_segment(name):
             raise InvalidItem(
                 f'"{name}" is no name of a Kubernetes object, asked for as {self.kind}',
                 hint="the backup or the call holds a damaged name",

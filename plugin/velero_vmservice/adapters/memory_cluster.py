@@ -1,9 +1,9 @@
 """A Kubernetes API in memory: an implementation of the Cluster port, not a mock.
 
-It holds the port's whole contract (served versions, namespaces that must exist, dry run, merge patch,
-optimistic locking) and passes the same contract suite as the real client. It has no admission, no controllers,
-no conversion beyond the apiVersion and no garbage collection: a test that needs those says so in `admit` or
-plays them with `seed` and `remove`.
+It holds the port's whole contract (served versions, namespaces that must exist, dry run, merge patch, optimistic
+locking, what Kubernetes refuses of any object) and passes the same contract suite as the real client. It has no
+admission, no controllers, no conversion beyond the apiVersion and no garbage collection: a test that needs those
+says so in `admit` or plays them with `seed` and `remove`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from velero_vmservice.adapters import memory_rules
 from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.kubernetes_event import kubernetes_event
 from velero_vmservice.adapters.memory import Calls
 from velero_vmservice.core import manifest as kinds
 from velero_vmservice.core.api_versions import newest
@@ -110,6 +112,7 @@ class MemoryCluster:
                     **content["metadata"],
                     "resourceVersion": self._next_revision(),
                 }
+                memory_rules.demand(f"cannot seed {ref}", memory_rules.refusals(content))
                 self._objects[ref] = content
 
     def remove(self, ref: ObjectRef) -> None:
@@ -138,6 +141,7 @@ class MemoryCluster:
     def get(self, ref: ObjectRef, *, version: str | None = None) -> Manifest:
         """Return the object; see the port."""
         self.calls("get", str(ref))
+        memory_rules.demand_path(ref)
         with self._lock:
             if version is not None and version not in self._served.get(ref.kind, ()):
                 raise NotFound(f"cannot read {ref}: {version} is not served", hint="name a served version")
@@ -160,6 +164,7 @@ class MemoryCluster:
         self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
     ) -> Sequence[Read]:
         """Return what `read` makes of the kind's objects; see the port."""
+        memory_rules.demand(f"cannot list {kind.name}", memory_rules.selector_refusals(labels or {}))
         chosen = (labels or {}).items()
         return [read(one) for one in self.list(kind, namespace) if chosen <= one.labels.items()]
 
@@ -171,6 +176,7 @@ class MemoryCluster:
         self.calls("dry-run create" if dry_run else "create", str(ref))
         with self._lock:
             self._check_writable(ref, manifest.version)
+            self._check_lives(ref)
             if manifest.metadata.get("resourceVersion"):
                 raise Rejected(f"cannot create {ref}: it has a resourceVersion", hint="strip metadata.resourceVersion")
             if ref in self._objects:
@@ -183,6 +189,7 @@ class MemoryCluster:
                 "resourceVersion": self._next_revision(),
                 "generation": 1,
             }
+            memory_rules.demand(f"cannot create {ref}", memory_rules.refusals(content))
             self.admit(Manifest(content))
             if not dry_run:
                 self._objects[ref] = content
@@ -196,6 +203,9 @@ class MemoryCluster:
             before = self._stored(ref)
             _check_precondition(ref, before["metadata"], change.get("metadata") or {})
             after = merged(before, {key: change[key] for key in change if key != "status"})
+            after["metadata"] = memory_rules.updated_metadata(before["metadata"], after.get("metadata") or {})
+            changed = memory_rules.update_refusals(before["metadata"], after["metadata"])
+            memory_rules.demand(f"cannot patch {ref}", (*changed, *memory_rules.refusals(after)))
             if after != before:
                 after["metadata"]["resourceVersion"] = self._next_revision()
             if after.get("spec") != before.get("spec"):
@@ -206,9 +216,15 @@ class MemoryCluster:
             return self._at(after, ref.kind, version)
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
-        """Keep the Event; a failure that a test asked for is swallowed, as the port says."""
+        """Keep the Event; as the port says, what cannot be stored, or is to fail for a test, is swallowed."""
         try:
             self.calls("event", str(about))
+            made = kubernetes_event(
+                about, api_version="", uid=uid, reason=reason, message=message, warning=warning, now=self._clock.now()
+            )
+            with self._lock:
+                self._check_namespace(made.namespace, f"Event about {about}")
+            memory_rules.demand(f"cannot record an Event about {about}", memory_rules.refusals(made.content))
         except VmServiceError:
             return
         self.events.append(RecordedEvent(about=about, uid=uid, reason=reason, message=message, warning=warning))
@@ -221,10 +237,25 @@ class MemoryCluster:
     def _check_writable(self, ref: ObjectRef, version: str) -> None:
         if version not in self._served.get(ref.kind, ()):
             raise Rejected(f"cannot write {ref}: {version} is not served", hint="name a served version")
-        if ref.namespace and ObjectRef(kinds.NAMESPACE, "", ref.namespace) not in self._objects:
-            raise NotFound(f'cannot write {ref}: namespace "{ref.namespace}" does not exist', hint="create it first")
+        memory_rules.demand_path(ref)
         if not ref.namespace and ref.kind not in CLUSTER_SCOPED:
             raise InvalidItem(f"cannot write {ref}: it has no namespace", hint="name its namespace")
+        if ref.namespace:
+            self._check_namespace(ref.namespace, str(ref))
+
+    def _check_namespace(self, namespace: str, what: str) -> None:
+        if ObjectRef(kinds.NAMESPACE, "", namespace) not in self._objects:
+            raise NotFound(f'cannot write {what}: namespace "{namespace}" does not exist', hint="create it first")
+
+    def _check_lives(self, ref: ObjectRef) -> None:
+        """Refuse to create in a namespace that is on its way out."""
+        namespace = self._objects.get(ObjectRef(kinds.NAMESPACE, "", ref.namespace), {})
+        if namespace.get("metadata", {}).get("deletionTimestamp"):
+            raise Rejected(
+                f"cannot create {ref}: unable to create new content in namespace {ref.namespace} because it is being"
+                " terminated",
+                hint="wait until it is gone",
+            )
 
     def _at(self, content: Mapping[str, Any], kind: Kind, version: str | None) -> Manifest:
         shown = copy.deepcopy(dict(content))
@@ -272,6 +303,3 @@ def _check_precondition(ref: ObjectRef, metadata: Mapping[str, Any], change: Map
     revision = metadata["resourceVersion"]
     if change.get("resourceVersion", revision) != revision:
         raise Conflict(f"cannot patch {ref}: it changed to {revision} in between", hint="observe it again")
-    for field in ("name", "namespace", "uid"):
-        if change.get(field, metadata.get(field)) != metadata.get(field):
-            raise Rejected(f"cannot patch {ref}: {field} is immutable", hint=f"leave metadata.{field} out")

@@ -11,6 +11,7 @@ SUBDOMAIN_LENGTH: Final = 253
 _LABEL_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LABEL_1123: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(rf"{_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
+_PATH_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[^/%?#\s]+")
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
@@ -27,6 +28,11 @@ def is_dns_1123_label(text: str) -> bool:
 def is_dns_1123_subdomain(text: str) -> bool:
     """Say whether the text is a host name of lower-case labels and dots."""
     return len(text) <= SUBDOMAIN_LENGTH and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_path_segment(text: str) -> bool:
+    """Say whether the text can stand for one object in a request's path, and cannot lead it elsewhere."""
+    return _PATH_SEGMENT.fullmatch(text) is not None
 
 
 def is_label_key(text: str) -> bool:
