@@ -260,9 +260,13 @@ def _if_name_is_free(subject: Subject, observed: Observation) -> Step:
     Source: virtualmachineservice_controller.go, CreateOrPatch.
     """
     holder = None if subject.is_group else observed.generated.get(subject.ref.name)
-    if holder is None or any(owner.kind == subject.ref.kind.name for owner in holder.owners):
+    kind = subject.ref.kind
+    owners = [one.name for one in holder.owners if (one.group, one.kind) == (kind.group, kind.name)] if holder else []
+    if holder is None or subject.ref.name in owners:
         return Step(action=Action.CREATE, gate_open=True)
     words = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
+    if owners:
+        words = f"a Service {subject.ref.name} is there that VM Operator made of VirtualMachineService {owners[0]}"
     reason = f"{words}; rename or remove it, then repeat the restore"
     remedy = f"Rename or remove the Service {subject.ref.name}, then repeat the restore."
     return Step(action=Action.CONFLICT, reason=reason, remedy=remedy, final=True)

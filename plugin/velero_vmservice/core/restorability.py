@@ -57,7 +57,7 @@ def _service_findings(topology: Topology) -> Iterator[Finding]:
             "selector-uses-zone",
             f"selects on {policy.ZONE_LABEL}, which a restore to a new machine removes: it will match nothing then",
         )
-    if not topology.needs:
+    if not topology.machines:
         wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         yield _warn("selector-matches-no-vm", f"selects no machine ({wanted})")
 

@@ -59,7 +59,8 @@ def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
         return _group_topology(manifest, facts)
     selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
     chosen = tuple(machine for machine in facts.machines if matches(selector, machine.labels)) if selector else ()
-    return Topology(needs=tuple(machine.name for machine in chosen), selector=selector, machines=chosen)
+    needs = tuple(machine.name for machine in chosen if machine.recorded)
+    return Topology(needs=needs, selector=selector, machines=chosen)
 
 
 def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
@@ -114,22 +115,26 @@ def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
 def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> str:
     """Say why an object belongs to a guest cluster, or '' (vm-service 4.9).
 
-    A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. A group belongs to one if
-    all its machines do: one node does not make a user's group a guest cluster's.
+    A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. An object that stands for at
+    least one recorded VM is the user's, whatever nodes it stands for beside it, and whatever annotations it carries:
+    they are VM Operator's public API and decide only where no VM tells.
     """
     for owner in manifest.owners:
         if owner.group in policy.GUEST_CLUSTER_OWNER_GROUPS:
             return f"owned by {owner.kind} {owner.name}"
+    machines = tuple(chosen)
+    if any(machine.recorded for machine in machines):
+        return ""
     for key in manifest.annotations:
         if key.startswith(policy.GUEST_CLUSTER_SERVICE_PREFIX):
             return f"annotated {key} by a guest cluster's cloud provider"
-    machines = tuple(chosen)
-    nodes = [machine.name for machine in machines if not machine.recorded]
-    if manifest.kind_name != VIRTUAL_MACHINE_GROUP.name:
-        return f"selects {nodes[0]}, a node of a guest cluster" if nodes else ""
-    return (
-        f"all its machines are nodes of a guest cluster ({nodes[0]})" if nodes and len(nodes) == len(machines) else ""
-    )
+    return f"all its machines are nodes of a guest cluster ({machines[0].name})" if machines else ""
+
+
+def every_machine(connected: Topology, facts: NamespaceFacts) -> tuple[MachineFacts, ...]:
+    """Return the facts of the VMs that an object stands for, those of nested groups included."""
+    nested = (facts.by_name[name] for name in connected.nested if name in facts.by_name)
+    return (*connected.machines, *nested)
 
 
 def named(manifest: Manifest, names: Iterable[str]) -> Topology:

@@ -94,7 +94,7 @@ class LeaveAction(StartsNoOperation):
     def _generated(self, manifest: Manifest) -> str:
         """Recognise what VM Operator makes for a VirtualMachineService (virtualmachineservice_controller.go)."""
         for owner in manifest.owners:
-            if owner.kind == VIRTUAL_MACHINE_SERVICE.name:
+            if (owner.group, owner.kind) == (VIRTUAL_MACHINE_SERVICE.group, VIRTUAL_MACHINE_SERVICE.name):
                 return f"VM Operator makes it for VirtualMachineService {owner.name}"
         mirrored = manifest.labels.get("endpointslice.kubernetes.io/managed-by") == _MIRRORED
         if mirrored and self._supervisor.present():

@@ -112,7 +112,8 @@ class ReplayAction:
 def _not_to_replay(manifest: Manifest) -> str:
     if manifest.deleting:
         return "it was being deleted when the backup was taken"
-    if guest := topology.guest_cluster_reason(manifest, ()):
+    was_captured = policy.CAPTURE_ANNOTATION in manifest.annotations  # judged then, by the VMs that it stands for
+    if not was_captured and (guest := topology.guest_cluster_reason(manifest, ())):
         return f"it belongs to a guest cluster: {guest}"
     if policy.SKIP_FROM_BACKUP in manifest.annotations:
         return "it was left out of the backup, which an older Velero stored all the same"

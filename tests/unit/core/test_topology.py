@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import facts, group, m, service, vm
-from velero_vmservice.core.topology import cycle_of, guest_cluster_reason, matches, named, topology
+from velero_vmservice.core.topology import cycle_of, every_machine, guest_cluster_reason, matches, named, topology
 
 NODE = {"capv.vmware.com/cluster.role": "node"}
 
@@ -132,10 +132,42 @@ def test_a_guest_clusters_object_is_known_by_owner_or_annotation(given: dict[str
     assert bool(found) is bool(words)
 
 
-def test_a_service_that_selects_one_node_is_a_guest_clusters() -> None:
-    known = facts(vm("web-1", labels={"app": "x"}), vm("node", labels={"app": "x", **NODE}))
-    given = m(service("lb", {"app": "x"}))
-    assert "node" in guest_cluster_reason(given, topology(given, known).machines)
+BY_CLOUD_PROVIDER = {
+    "annotations": {
+        f"virtualmachineservice.vmoperator.vmware.com/service.{name}": "Local"
+        for name in ("externalTrafficPolicy", "endpointHealthCheckEnabled", "healthCheckNodePort")
+    }
+}
+WEB, OF_NODES = vm("web-1", labels={"app": "x"}), vm("node", labels={"app": "x", **NODE})
+
+
+@pytest.mark.parametrize("meta", [{}, BY_CLOUD_PROVIDER], ids=["plain", "annotated"])
+@pytest.mark.parametrize(
+    ("around", "needs", "theirs"),
+    [([OF_NODES], (), True), ([WEB, OF_NODES], ("web-1",), False), ([WEB], ("web-1",), False)],
+    ids=["a node", "a VM and a node", "a VM"],
+)
+def test_a_service_is_a_guest_clusters_if_every_vm_that_it_selects_is_a_node(
+    meta: dict[str, Any],
+    around: list[dict[str, Any]],
+    needs: tuple[str, ...],
+    theirs: bool,  # noqa: FBT001 - a table
+) -> None:
+    given = m(service("lb", {"app": "x"}, meta=meta))
+    found = topology(given, facts(*around))
+    assert bool(guest_cluster_reason(given, found.machines)) is theirs
+    assert found.needs == needs
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "theirs"),
+    [(["n1"], ["web-1"], False), ([], ["n1"], True), (["n1"], ["n2"], True), (["web-1"], ["n1"], False)],
+)
+def test_vms_of_nested_groups_count_as_well(outer: list[str], inner: list[str], theirs: bool) -> None:  # noqa: FBT001 - a table
+    top = group("top", [*outer, "/inner"])
+    known = facts(top, group("inner", inner), vm("n1", labels=NODE), vm("n2", labels=NODE), vm("web-1"))
+    connected = topology(m(top), known)
+    assert bool(guest_cluster_reason(m(top), every_machine(connected, known))) is theirs
 
 
 @pytest.mark.parametrize(("members", "theirs"), [(["n1", "n2"], True), (["n1", "web-1"], False), ([], False)])

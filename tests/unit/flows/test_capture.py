@@ -153,6 +153,20 @@ def test_what_shall_not_come_back_is_left_out_and_said(
     assert told["log_level"] == "warning"
 
 
+def test_a_users_service_that_selects_a_node_as_well_is_captured_with_a_finding(world: World) -> None:
+    key = "virtualmachineservice.vmoperator.vmware.com/service.externalTrafficPolicy"
+    world.cluster.seed(vm("web-1", labels=WEB), vm("node", labels={**WEB, **NODE}))
+    outcome = world.capture(service("front", WEB, meta={"annotations": {key: "Local"}}))
+    assert link(outcome.item)["vms"] == ["web-1"]
+    assert [one["code"] for one in world.document(KEY)["findings"]] == ["vm-not-recorded"]
+
+
+def test_a_group_of_nodes_around_a_users_group_is_captured(world: World) -> None:
+    outer = group("tier", ["node", "/inner"])
+    world.cluster.seed(outer, group("inner", ["web-1"]), vm("node", labels=NODE), vm("web-1", group="inner"))
+    assert world.capture(outer).operation_id
+
+
 def test_findings_are_told_and_kept(world: World, log: LogCapture) -> None:
     world.capture(service("front", {"app": "nobody"}))
     assert [one["code"] for one in log.entries if one["event"] == "restorability"] == ["selector-matches-no-vm"]

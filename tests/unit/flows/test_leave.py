@@ -25,6 +25,9 @@ BY_VMSERVICE = {
     ]
 }
 BY_ANOTHER = {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "front", "uid": "1"}]}
+BY_NAMESAKE = {
+    "ownerReferences": [{"apiVersion": "example.com/v1", "kind": "VirtualMachineService", "name": "front", "uid": "1"}]
+}
 MIRRORED = {
     "labels": {"endpointslice.kubernetes.io/managed-by": "endpointslicemirroring-controller.k8s.io"},
     "ownerReferences": [{"apiVersion": "v1", "kind": "Endpoints", "name": "front", "uid": "1"}],
@@ -95,6 +98,10 @@ CASES = [
     ),
     Case(why="a user's Service", given=obj("Service", "front", api="v1")),
     Case(why="a Service of somebody else", given=obj("Service", "front", api="v1", meta=BY_ANOTHER)),
+    Case(
+        why="a Service of another product's kind of that name",
+        given=obj("Service", "front", api="v1", meta=BY_NAMESAKE),
+    ),
     Case(why="a user's slice", given=obj("EndpointSlice", "x", api=SLICES)),
     Case(why="a definition of the Supervisor's", given=definition("vmoperator.vmware.com"), supervisor="installs this"),
     Case(why="a definition of the Supervisor's too", given=definition("cert-manager.io"), supervisor="installs this"),

@@ -109,6 +109,8 @@ class Case:
 OTHER = service("front", {"app": "other"})
 FIXED = service("front", WEB, type="ClusterIP")
 HOLDER = obj("Service", "front", api="v1", spec={"ports": [{"port": 80}]})
+BACK = {"apiVersion": "vmoperator.vmware.com/v1alpha5", "kind": "VirtualMachineService", "name": "back", "uid": "1"}
+OF_ANOTHER = obj("Service", "front", api="v1", meta={"ownerReferences": [BACK]})
 DIFFERS = "differs from the backup in spec."
 ALL_ALIKE = dict.fromkeys(("existing-resource-policy", "fail", "retain", "update"))
 CONFLICTS = [
@@ -141,6 +143,12 @@ CONFLICTS = [
         live=(HOLDER,),
         stage=dict.fromkeys(ALL_ALIKE, "failed"),
         words="not VM Operator's",
+    ),
+    Case(
+        why="the Service of another VirtualMachineService has the name",
+        live=(OF_ANOTHER,),
+        stage=dict.fromkeys(ALL_ALIKE, "failed"),
+        words="of VirtualMachineService back",
     ),
 ]
 

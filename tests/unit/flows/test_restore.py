@@ -122,6 +122,14 @@ def test_what_should_not_be_in_the_backup_is_skipped_for_good(
     assert words in log.entries[-1]["reason"]
 
 
+def test_what_was_captured_for_a_users_vm_is_replayed_whatever_its_annotations(world: World) -> None:
+    key = "virtualmachineservice.vmoperator.vmware.com/service.externalTrafficPolicy"
+    annotated = service("front", WEB, meta={"annotations": {key: "Local"}})
+    (item,) = world.back_up(vm("web-1", labels=WEB), annotated)[-1:]
+    assert world.replay(item).operation_id
+    assert not world.replay(annotated).operation_id  # of a backup without the plugin: the annotation is all there is
+
+
 def test_a_damaged_link_is_refused(world: World) -> None:
     with pytest.raises(InvalidItem, match="damaged"):
         world.replay(service("front", meta={"annotations": {LINK: "{"}}))
