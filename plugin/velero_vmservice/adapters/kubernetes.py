@@ -23,6 +23,7 @@ from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes_errors import translated
 from velero_vmservice.adapters.kubernetes_event import FIELD_MANAGER, kubernetes_event
+from velero_vmservice.adapters.proxies import proxy_for
 from velero_vmservice.core.api_versions import rank
 from velero_vmservice.core.errors import InvalidSettings, NotFound, Rejected, Unavailable
 from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
@@ -49,7 +50,7 @@ def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
 
     Asks nobody yet. Raises `InvalidSettings` if there is no way to log in.
     """
-    settings = client.Configuration()
+    settings = client.Configuration(proxy="", no_proxy="")  # else it decides otherwise than Go what is proxied
     try:
         if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped
@@ -60,6 +61,7 @@ def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
         raise InvalidSettings(
             f"cannot log in to Kubernetes: {error}", hint="run in a pod with a service account, or set KUBECONFIG"
         ) from error
+    settings.proxy = proxy_for(settings.host, named=settings.proxy or "") or None  # a kubeconfig may name one
     return KubernetesCluster(settings, timeout_seconds=timeout_seconds, clock=clock)
 
 
