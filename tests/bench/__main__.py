@@ -1,11 +1,12 @@
 """`make bench`: speed and memory as one Markdown table, each figure beside a named peer measured in the same run.
 
 (a) launching, against velero-plugin-for-aws; (b) a real Velero's backup of 2,000 ConfigMaps, with our plugin and
-without; (c) capturing one object, against a bare put_object; (d) memory; (e) a restore that waits for 1,000 machines,
-against bare reads of the same and against one of 100 machines, and the memory of one of 10,000; (f) a round of a
-restore that waits for the registration of 500 machines, through each source and all of them, against bare reads of the
-same and against one of 50 machines. Absolute figures depend on the machine and on who else uses it; the ratios of one
-run are what counts, and what the targets are about.
+without; (c) capturing one object, against a bare put_object, and leaving one out, against a Go action; (d) memory;
+(e) a restore that waits for 1,000 machines, against bare reads of the same and against one of 100 machines, and the
+memory of one of 10,000; (f) a round of a restore that waits for the registration of 500 machines, through each source
+and all of them, against bare reads of the same and against one of 50 machines; (g) a real Velero's backup of a whole
+namespace, with our plugin and without. Absolute figures depend on the machine and on who else uses it; the ratios of
+one run are what counts, and what the targets are about.
 Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
 """
 
@@ -19,7 +20,17 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.bench import backups, captures, launches, registration_rows, registrations, wait_rows, waits
+from tests.bench import (
+    backups,
+    captures,
+    launches,
+    namespaces,
+    registration_rows,
+    registrations,
+    wait_rows,
+    waits,
+    withholding,
+)
 from tests.bench.crowds import Crowd
 from tests.bench.table import markdown
 from tests.e2e.build import TOOLS
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
 
     from tests.bench.table import Row
 
-PARTS = frozenset("abcdef")
+PARTS = frozenset("abcdefg")
 
 
 CROWDS = waits.Size(
@@ -44,12 +55,13 @@ REGISTRATIONS = registrations.Size(small=50, large=500, rounds=3, hostile=200)
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is measured: launches in (a), backups and what is in each in (b), captures in (c), VMs in (e), (f)."""
+    """How much is measured: launches in (a), backups and what is in each in (b), calls in (c), VMs in (e), (f), (g)."""
 
     rounds: int = 50
     backups: int = 5
     config_maps: int = 2000
     objects: int = 300
+    mixed: int = 3
     waits: waits.Size = CROWDS
     registrations: registrations.Size = REGISTRATIONS
 
@@ -93,10 +105,14 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
     if "c" in parts:
         _progress(f"(c) {size.objects} captures")
         yield from captures.measure(size.objects)
+        yield from withholding.measure(size.objects)
     if parts & {"b", "d"}:
         _progress(f"(b), (d) {size.backups} backups of {size.config_maps:,} ConfigMaps by each server")
         found = backups.measure(backups=size.backups, config_maps=size.config_maps)
         yield from (row for row in found if row.part in parts)
+    if "g" in parts:
+        _progress(f"(g) {size.mixed} backups of {size.waits.large} by each server")
+        yield from namespaces.measure(crowd=size.waits.large, config_maps=size.config_maps, backups=size.mixed)
     if "e" in parts:
         for crowd in (size.waits.small, size.waits.large, size.waits.huge):
             _progress(f"(e) restore of {crowd}")

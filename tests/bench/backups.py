@@ -53,29 +53,41 @@ class Stage:
 
 def measure(*, backups: int, config_maps: int) -> list[Row]:
     """Run the backups by both servers, in turns; return the rows of (b) and (d)."""
-    with _stage() as stage:
-        stage.alone.cluster.namespace(_SPACE)
-        stage.alone.cluster.create(*(_config_map(number) for number in range(config_maps)))
-        clock = _BackupClock(stage.alone.cluster.kubeconfig, at_least=config_maps)
-        launches = Executions(stage.with_ours.plugins / LAUNCHER)
-        servers = (stage.with_ours, stage.alone)
-        for server in servers:
-            clock.time(server, "warm-up")
+    with stage() as both:
+        both.alone.cluster.namespace(_SPACE)
+        both.alone.cluster.create(*(config_map(_SPACE, number) for number in range(config_maps)))
+        clock = BackupClock(both.alone.cluster.kubeconfig, _SPACE, at_least=config_maps)
+        launches = Executions(both.with_ours.plugins / LAUNCHER)
+        warm_up(clock, both)
         before = launches.count
-        for number in range(backups):
-            for server in servers[:: -1 if number % 2 else 1]:  # neither is always the first
-                clock.time(server, f"round-{number}")
+        ours, theirs = in_turns(clock, both, backups)
         launched = (launches.count - before) / backups
         if not launched:
             raise AssertionError("a backup without a single launch of our plugin: it was not installed")
-        ours, theirs = (statistics.median(clock.taken[server.namespace][1:]) for server in servers)
         words = f"Velero {VELERO}: backup of {config_maps:,} ConfigMaps, median of {backups}"
         backup = Row(part="b", measured=words, ours=ours, theirs=theirs, unit="s", peer="Velero without our plugin")
-        return [backup, *_call_rows(stage, launched), *_memory_rows(stage)]
+        return [backup, *_call_rows(both, launched), *_memory_rows(both)]
+
+
+def warm_up(clock: BackupClock, both: Stage) -> None:
+    """Back up once with each server: the first backup of a server reads what the later ones remember."""
+    for server in (both.with_ours, both.alone):
+        clock.time(server, "warm-up")
+
+
+def in_turns(clock: BackupClock, both: Stage, backups: int) -> tuple[float, float]:
+    """Back up so often with each server, neither always first; return the median seconds with ours and without."""
+    servers = (both.with_ours, both.alone)
+    for number in range(backups):
+        for server in servers[:: -1 if number % 2 else 1]:
+            clock.time(server, f"round-{number}")
+    ours, theirs = (statistics.median(clock.taken[server.namespace][-backups:]) for server in servers)
+    return ours, theirs
 
 
 @contextmanager
-def _stage() -> Iterator[Stage]:
+def stage() -> Iterator[Stage]:
+    """Run both servers on one stack for the length of a block, and the sidecar of one of them."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         stack = Stack(Path(name))
         sidecar: Process | None = None
@@ -95,23 +107,24 @@ def _stage() -> Iterator[Stage]:
                 sidecar.stop()
 
 
-class _BackupClock:
+class BackupClock:
     """Creates Backups and measures how long they take, in seconds by the server's namespace."""
 
-    def __init__(self, kubeconfig: Path, *, at_least: int) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, *, at_least: int) -> None:
         cache = str(kubeconfig.with_name("bench-discovery.json"))
         client = DynamicClient(new_client_from_config(str(kubeconfig)), cache_file=cache)
         self._backups = client.resources.get(api_version="velero.io/v1", kind="Backup")
+        self._namespace = namespace
         self._at_least = at_least
         self.taken: dict[str, list[float]] = {}
 
     def time(self, server: VeleroServer, name: str) -> None:
-        """Back the ConfigMaps up; raises if that did not end Completed and whole."""
+        """Back the namespace up; raises if that did not end Completed and whole."""
         body = {
             "apiVersion": "velero.io/v1",
             "kind": "Backup",
             "metadata": {"name": name, "namespace": server.namespace},
-            "spec": {"includedNamespaces": [_SPACE], "storageLocation": server.location, "ttl": "24h0m0s"},
+            "spec": {"includedNamespaces": [self._namespace], "storageLocation": server.location, "ttl": "24h0m0s"},
         }
         began = time.perf_counter()
         created = self._backups.create(body=body)
@@ -134,11 +147,12 @@ class _BackupClock:
         raise AssertionError(f"backup {created.name} of {namespace} was not over after {_DEADLINE_SECONDS} s")
 
 
-def _config_map(number: int) -> dict[str, Any]:
+def config_map(namespace: str, number: int) -> dict[str, Any]:
+    """Return a small ConfigMap, none of our business."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": f"settings-{number:05}", "namespace": _SPACE},
+        "metadata": {"name": f"settings-{number:05}", "namespace": namespace},
         "data": {"colour": "green", "number": str(number)},
     }
 

@@ -33,28 +33,28 @@ if TYPE_CHECKING:
     from tests.bench.hot_sidecar import HotSidecar
 
 _ACTION = "velero-plugin-for-vmservice/capture"
-_BUCKET = "velero"
-_SPACE = "shop"
+BUCKET = "velero"
+SPACE = "shop"
 _WARM_UP = 5
 _PEER = "bare put_object"
 
 Json = dict[str, Any]
 
-_BACKUP: Json = {
+BACKUP: Json = {
     "apiVersion": "velero.io/v1",
     "kind": "Backup",
     "metadata": {"name": "bench", "namespace": VELERO_NAMESPACE, "uid": "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"},
-    "spec": {"includedNamespaces": [_SPACE], "storageLocation": "default"},
+    "spec": {"includedNamespaces": [SPACE], "storageLocation": "default"},
     "status": {"phase": "InProgress", "startTimestamp": "2026-01-02T03:04:05Z"},
 }
 
 
 def measure(objects: int) -> list[Row]:
     """Capture services and groups, and store as many bytes each without us, in turns."""
-    with hot_sidecar() as sidecar, _moto(sidecar) as url:
-        store = _client(url)
-        store.create_bucket(Bucket=_BUCKET)
-        _seed(sidecar, url)
+    with hot_sidecar() as sidecar, moto(sidecar) as url:
+        store = client(url)
+        store.create_bucket(Bucket=BUCKET)
+        seed(sidecar, url)
         ours: list[float] = []
         theirs: list[float] = []
         with PluginProcess(sidecar.launcher) as plugin:
@@ -63,25 +63,25 @@ def measure(objects: int) -> list[Row]:
                     ours.clear()
                     theirs.clear()
                 began = time.perf_counter()
-                captured, _ = plugin.back_up(_ACTION, item, _BACKUP)
+                captured, _ = plugin.back_up(_ACTION, item, BACKUP)
                 ours.append(time.perf_counter() - began)
                 body = secrets.token_bytes(_size(store, captured))
                 began = time.perf_counter()
-                store.put_object(Bucket=_BUCKET, Key=f"peer/{number}", Body=body)
+                store.put_object(Bucket=BUCKET, Key=f"peer/{number}", Body=body)
                 theirs.append(time.perf_counter() - began)
     return _rows(ours, theirs)
 
 
 def _items(count: int) -> Iterator[Json]:
     """Write services and groups over the namespace's machines, as Velero reads them from the API."""
-    names = machines.two_tier(_SPACE, web=8, database=2).machine_names
+    names = machines.two_tier(SPACE, web=8, database=2).machine_names
     for number in range(count):
         member = names[number % len(names)]
         if number % 2:
-            selector = {"app": _SPACE, "tier": "web"}
-            item = machines.service(f"service-{number}", namespace=_SPACE, selector=selector)
+            selector = {"app": SPACE, "tier": "web"}
+            item = machines.service(f"service-{number}", namespace=SPACE, selector=selector)
         else:
-            item = machines.group(f"group-{number}", namespace=_SPACE, order=[[("VirtualMachine", member)]])
+            item = machines.group(f"group-{number}", namespace=SPACE, order=[[("VirtualMachine", member)]])
         item["metadata"] |= {
             "uid": f"uid-{number}",
             "resourceVersion": "1",
@@ -90,9 +90,9 @@ def _items(count: int) -> Iterator[Json]:
         yield item
 
 
-def _seed(sidecar: HotSidecar, url: str) -> None:
+def seed(sidecar: HotSidecar, url: str) -> None:
     """Put an application, and the location that Velero would have, into the API."""
-    application = machines.two_tier(_SPACE, web=8, database=2)
+    application = machines.two_tier(SPACE, web=8, database=2)
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -105,24 +105,24 @@ def _seed(sidecar: HotSidecar, url: str) -> None:
         "metadata": {"name": "default", "namespace": VELERO_NAMESPACE},
         "spec": {
             "provider": "aws",
-            "objectStorage": {"bucket": _BUCKET},
+            "objectStorage": {"bucket": BUCKET},
             "credential": {"name": "cloud-credentials", "key": "cloud"},
             "config": {"region": "us-east-1", "s3ForcePathStyle": "true", "s3Url": url},
         },
     }
-    namespaces = [machines.namespace(_SPACE), machines.namespace(VELERO_NAMESPACE)]
+    namespaces = [machines.namespace(SPACE), machines.namespace(VELERO_NAMESPACE)]
     sidecar.api.seed([*namespaces, secret, location, *application.groups, *application.machines])
 
 
 def _size(store: Any, captured: Json) -> int:
     """Return how many bytes the capture of an item has in S3; raises if it is not there."""
     key = json.loads(captured["metadata"]["annotations"][CAPTURE_ANNOTATION])["key"]
-    size: int = store.head_object(Bucket=_BUCKET, Key=f"plugins/vmservice/{key}")["ContentLength"]
+    size: int = store.head_object(Bucket=BUCKET, Key=f"plugins/vmservice/{key}")["ContentLength"]
     return size
 
 
 @contextmanager
-def _moto(sidecar: HotSidecar) -> Iterator[str]:
+def moto(sidecar: HotSidecar) -> Iterator[str]:
     """Run moto as a process of its own, so that it shares no interpreter with whoever is measured."""
     port = free_ports(1)[0]
     log = sidecar.directory / "moto.log"
@@ -135,7 +135,8 @@ def _moto(sidecar: HotSidecar) -> Iterator[str]:
         process.stop()
 
 
-def _client(url: str) -> Any:
+def client(url: str) -> Any:
+    """Return a plain S3 client of that server."""
     return boto3.client(
         "s3",
         endpoint_url=url,
