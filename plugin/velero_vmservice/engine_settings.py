@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from velero_vmservice.core.settings_section import Section
 
 _TARGET: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
 
 
-class EngineSettings(BaseModel):
+class EngineSettings(Section):
     """A registration engine that speaks `protos/registration/v1`; TLS unless `insecure` says otherwise."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: str = Field(description="Host and port, e.g. engine.registration.svc:8443 or [2001:db8::1]:8443; no URL.")
     ca_file: Path | None = Field(default=None, description="Authorities to trust instead of the public ones, in PEM.")
@@ -28,15 +28,17 @@ class EngineSettings(BaseModel):
     @classmethod
     def _names_host_and_port(cls, target: str) -> str:
         if not (found := _TARGET.fullmatch(target)) or not 0 < int(found["port"]) <= _HIGHEST_PORT:
-            raise ValueError("it has to be host:port, without https:// and path")
+            raise ValueError("has to be host:port, without https:// and path")
         return target
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if self.insecure and (self.ca_file or self.certificate_file or self.key_file):
-            raise ValueError("insecure does without TLS: leave out ca_file, certificate_file and key_file, or insecure")
+            raise ValueError(
+                "contradicts itself, insecure does without TLS: leave it out, or ca_file, certificate_file and key_file"
+            )
         if bool(self.certificate_file) != bool(self.key_file):
-            raise ValueError("certificate_file and key_file are given together or not at all")
+            raise ValueError("needs certificate_file and key_file given together, or neither")
         return self
 
     @property

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.core.settings_section import Section
 
 
-class VCenterSettings(BaseModel):
+class VCenterSettings(Section):
     """One vCenter and the account that looks at it, and calls RegisterVM where that is asked for.
 
     Reading needs System.View and System.Read on the namespace's folder, RegisterVM the privilege Namespaces.Configure.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     server: str = Field(min_length=1, description="Host name or address, with :port where it is not 443.")
     user: str = Field(min_length=1, description="For example velero@vsphere.local.")
@@ -44,7 +43,7 @@ class VCenterSettings(BaseModel):
         if (self.password is None) == (self.password_file is None):
             raise ValueError("needs either password or password_file")
         if self.ca_file and self.insecure_skip_tls_verify:
-            raise ValueError("has a ca_file and insecure_skip_tls_verify, which contradict each other")
+            raise ValueError("has ca_file and insecure_skip_tls_verify, which contradict each other")
         return self
 
     @property

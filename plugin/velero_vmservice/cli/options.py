@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from velero_vmservice.core import restore_policy
+from velero_vmservice.core.errors import InvalidSettings
 from velero_vmservice.core.policy import PLUGIN_NAME
+from velero_vmservice.core.restore_policy import RestorePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +31,13 @@ def _pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[st
 
 
 def _annotations(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Return policy options as the annotations that a Restore would carry."""
-    return {f"{PLUGIN_NAME}/{key}": value for key, value in _pairs("=")(context, parameter, given).items()}
+    """Return policy options as the annotations that a Restore would carry; raises `BadParameter` for a wrong one."""
+    asked = _pairs("=")(context, parameter, given)
+    try:
+        restore_policy.overridden(RestorePolicy(), asked, where="--policy {}".format)
+    except InvalidSettings as error:
+        raise click.UsageError(f"{error.message}\n{error.hint}", context) from None
+    return {f"{PLUGIN_NAME}/{key}": value for key, value in asked.items()}
 
 
 namespace_mapping = click.option(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.manifest import SUBNET, SUBNET_SET, mapping, sequence
 from velero_vmservice.core.operation import enumerate_some
+from velero_vmservice.core.settings_section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,10 +30,8 @@ LONGEST_NAME: Final = 253
 """Characters of an object's name in Kubernetes."""
 
 
-class Subnet(BaseModel):
+class Subnet(Section):
     """A subnet as RegisterVM's API names it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["SUBNET", "SUBNETSET"]
     name: str = ""
@@ -40,7 +39,7 @@ class Subnet(BaseModel):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.type == "SUBNET" and not self.name:
-            raise ValueError("a SUBNET needs a name; only a SUBNETSET may be without, and is the default one then")
+            raise ValueError("needs a name, for it is a SUBNET; a SUBNETSET without a name is the default one")
         return self
 
     def __str__(self) -> str:
@@ -48,10 +47,8 @@ class Subnet(BaseModel):
         return f"{kind} {self.name}" if self.name else f"the default {kind}"
 
 
-class SubnetMapping(BaseModel):
+class SubnetMapping(Section):
     """One line of the plan: what was there, and what is to be."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     current: Subnet
     new: Subnet

@@ -8,18 +8,21 @@ a typo that silently kept a default would be found on the day of the restore.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import durationpy
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
 from velero_vmservice.core import policy
 from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.core.settings_faults import closest, did_you_mean, faults_in
+from velero_vmservice.core.settings_section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 NO_LIMIT: Final = "none"
+_DURATION: Final = f"a duration such as 90s or 12h, or {NO_LIMIT}"
 
 _NOT_POLICY: Final = frozenset({policy.VADP_JOB_ANNOTATION, policy.VADP_RESTORE_POINT_ANNOTATION})
 """Ours, and welcome on a Restore, but said about the VADP job."""
@@ -32,10 +35,10 @@ def _duration(value: Any) -> Any:
         return value
     try:
         within = durationpy.from_str(value)
-    except durationpy.DurationError as error:
-        raise ValueError(str(error)) from error
+    except (durationpy.DurationError, ArithmeticError, ValueError):
+        raise ValueError(f"has to be {_DURATION}") from None
     if within <= timedelta():
-        raise ValueError("a deadline lies ahead")
+        raise ValueError(f"has to lie ahead: {_DURATION}")
     return within
 
 
@@ -47,10 +50,8 @@ Within = Annotated[
 """A stage's deadline as Go writes it (`90s`, `12h`), or `none`: then only Velero's itemOperationTimeout holds."""
 
 
-class RestorePolicy(BaseModel):
+class RestorePolicy(Section):
     """What to do where a restore could do more than one thing; the defaults are the careful ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = "existing-resource-policy"
     """An object exists and differs: as the Restore's existingResourcePolicy says, or by our own word."""
@@ -86,41 +87,43 @@ def effective(
 ) -> RestorePolicy:
     """Return the policy of one restore: the defaults, overridden by its annotations, its conflict rule resolved.
 
-    Raises `InvalidSettings`, naming what would be valid.
+    Raises `InvalidSettings`, naming the annotation and what would be valid.
     """
     prefix = f"{policy.PLUGIN_NAME}/"
-    told = {
+    asked = {
         key.removeprefix(prefix): value
         for key, value in annotations.items()
         if key.startswith(prefix) and key not in _NOT_POLICY
     }
-    known = {_key(name): name for name in RestorePolicy.model_fields}
-    if unknown := sorted(told.keys() - known.keys()):
-        raise InvalidSettings(
-            f"the Restore's annotation {prefix}{unknown[0]} is no policy of a restore",
-            hint=f"valid are {', '.join(prefix + key for key in known)}",
-        )
-    merged = defaults.model_dump() | {known[key]: value for key, value in told.items()}
-    try:
-        chosen = RestorePolicy.model_validate(merged)
-    except ValidationError as error:
-        raise InvalidSettings("; ".join(_wrong(error, prefix)), hint="; ".join(_valid(error))) from error
+    chosen = overridden(defaults, asked, where=lambda key: f"annotation {prefix}{key}")
     if chosen.conflict != "existing-resource-policy":
         return chosen
     return chosen.model_copy(update={"conflict": "update" if existing_resource_policy == "update" else "retain"})
 
 
+def overridden(defaults: RestorePolicy, asked: Mapping[str, str], *, where: Callable[[str], str]) -> RestorePolicy:
+    """Return the defaults, overridden by what is asked for one restore, whose keys have hyphens.
+
+    Raises `InvalidSettings` that begins with `where` a wrong key or value stands.
+    """
+    known = {_key(name): name for name in RestorePolicy.model_fields}
+    unknown = [
+        f"{where(key)}: unknown policy{did_you_mean(closest(key, known))}"
+        for key in sorted(asked.keys() - known.keys())
+    ]
+    if unknown:
+        raise InvalidSettings("; ".join(unknown), hint=f"the policies of a restore: {', '.join(sorted(known))}")
+    merged = defaults.model_dump() | {known[key]: value for key, value in asked.items()}
+    try:
+        return RestorePolicy.model_validate(merged)
+    except ValidationError as error:
+        faults = list(faults_in(error, RestorePolicy, merged))
+    sentences = []
+    for fault in faults:
+        name = str(fault.path[0])
+        sentences.append(f"{where(_key(name))}: {fault.sentence.replace(name, _key(name), 1)}")
+    raise InvalidSettings("; ".join(sentences), hint="correct or remove it")
+
+
 def _key(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _wrong(error: ValidationError, prefix: str) -> Iterator[str]:
-    for one in error.errors():
-        yield f'the Restore\'s annotation {prefix}{_key(str(one["loc"][0]))} cannot be "{one["input"]}"'
-
-
-def _valid(error: ValidationError) -> Iterator[str]:
-    for name in dict.fromkeys(str(one["loc"][0]) for one in error.errors()):
-        values = get_args(RestorePolicy.model_fields[name].annotation)
-        choices = [value for value in values if isinstance(value, str)] or ["a duration such as 90s or 12h", NO_LIMIT]
-        yield f"{_key(name)} is one of {', '.join(choices)}"

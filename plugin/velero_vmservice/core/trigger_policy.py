@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from velero_vmservice.core.network_override import NetworkOverride
+from velero_vmservice.core.settings_section import Section
 
 
-class TriggerPolicy(BaseModel):
+class TriggerPolicy(Section):
     """By default registration is watched and nothing is called."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Literal["observe", "trigger"] = "observe"
     """`trigger` calls RegisterVM once for each restored machine that passes the preflight; it needs `vcenter`."""

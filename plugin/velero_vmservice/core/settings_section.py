@@ -1,0 +1,38 @@
+"""What all settings have in common: closed, frozen, and free in how YAML 1.1 spells `on`, `off`, `yes` and `no`."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+_TRUE: Final = frozenset({"true", "yes", "on"})
+_FALSE: Final = frozenset({"false", "no", "off"})
+
+
+class Section(BaseModel):
+    """A group of settings; an unknown key is an error: a typo that kept a default would show on the day of the restore.
+
+    Errors never hold a value, which may be a secret: see `settings_faults`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _documented_spelling(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return the documented choice that means the same boolean.
+
+        YAML 1.1 reads an unquoted `on` as true, and Helm, which does too, writes it into a ConfigMap as `true`.
+        """
+        choices = choices_of(cls.model_fields[str(info.field_name)].annotation)
+        if not choices or value in choices or not isinstance(value, (str, bool)):
+            return value
+        word = str(value).lower()
+        same = next((words for words in (_TRUE, _FALSE) if word in words), frozenset())
+        return next((choice for choice in choices if choice in same), value)
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """Return the values of a setting that has only so many; () for any other."""
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
