@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -16,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
-from velero_vmservice.core import policy
 from velero_vmservice.core.errors import Corrupt, InvalidItem
-from velero_vmservice.core.facts import Document, Name
+from velero_vmservice.core.facts import Document, Sha256
 from velero_vmservice.core.manifest import Manifest, compact_time, mapping
 from velero_vmservice.core.restorability import Finding
 from velero_vmservice.core.sanitize import Dropped
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 SUBDIRECTORY: Final = "plugins/vmservice"
 """Below a BackupStorageLocation's prefix: the one directory that Velero's validation leaves to plugins."""
-
-ANNOTATION_BYTES: Final = 32 * 1024
-"""Room for the link annotation; Kubernetes allows 256 KiB for all annotations of an object."""
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
@@ -80,6 +77,31 @@ class BackupRun:
     def seal_key(self) -> str:
         """Return where the seal lies, written last."""
         return f"{self.prefix}capture.json"
+
+    def __str__(self) -> str:
+        return f"Backup {self.name} of {self.started}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectKey:
+    """What the key of a captured object says: whose it is, and of which run of a Backup."""
+
+    backup: str
+    started: str
+    plural: str
+    namespace: str
+    name: str
+
+
+_OBJECT_KEY: Final = re.compile(
+    "captures/(?P<backup>[^/]+)/(?P<started>[^/]+)/objects/(?P<plural>[^/]+)/(?P<namespace>[^/]+)/(?P<name>[^/]+)[.]json"
+)
+
+
+def read_object_key(key: str) -> ObjectKey | None:
+    """Read the key of a captured object; None if it is the key of anything else."""
+    match = _OBJECT_KEY.fullmatch(key)
+    return ObjectKey(**match.groupdict()) if match else None
 
 
 def start_time(started: Manifest) -> str:
@@ -139,7 +161,7 @@ class SealedObject(Document):
     """One document of a sealed capture."""
 
     key: str
-    sha256: str
+    sha256: Sha256
 
 
 class Vadp(Document):
@@ -169,41 +191,6 @@ class Seal(Document):
     """Those resources of them that people declare, so that nothing makes these objects again."""
     withheld_complete: bool = True
     """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
-
-
-class Link(Document):
-    """The annotation on an item in Velero's tarball that leads to its capture."""
-
-    v: Literal[1] = 1
-    key: str
-    sha256: str
-    vms: tuple[Name, ...] = ()
-    vms_omitted: int = 0
-    """How many names did not fit; the capture has them all."""
-
-    def annotation(self) -> str:
-        """Return the annotation's value, at most `ANNOTATION_BYTES` long."""
-        names = list(self.vms)
-        while True:
-            link = Link(key=self.key, sha256=self.sha256, vms=tuple(names), vms_omitted=len(self.vms) - len(names))
-            text = canonical(link).decode()
-            if not names or len(text.encode()) <= ANNOTATION_BYTES:
-                return text
-            names = names[: len(names) // 2]
-
-
-def read_link(item: Manifest) -> Link | None:
-    """Return an item's link, or None if it has none; raises `InvalidItem` if it cannot be read."""
-    text = item.annotations.get(policy.CAPTURE_ANNOTATION)
-    if text is None:
-        return None
-    try:
-        return Link.model_validate_json(text)
-    except ValidationError as error:
-        raise InvalidItem(
-            f"the annotation {policy.CAPTURE_ANNOTATION} of {item.kind_name} {item.namespace}/{item.name} is damaged",
-            hint="restore from another backup",
-        ) from error
 
 
 def canonical(document: Document) -> bytes:

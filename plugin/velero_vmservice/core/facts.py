@@ -10,7 +10,7 @@ from functools import cached_property
 from sys import intern
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from velero_vmservice.core import policy, virtual_machine
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, AfterValidator(intern)]
 """A string that is there many times: as a machine's name, in boot orders, in what an object needs."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A digest as this plugin writes it. Any other text, the empty one included, would leave a document unchecked."""
 Names = Annotated[tuple[str, ...], AfterValidator(shared_names)]
 Pairs = Annotated[dict[str, str], AfterValidator(shared_pairs)]
 
@@ -95,6 +97,9 @@ class NamespaceFacts(Document):
 
     schema_version: Literal[1] = 1
     namespace: str
+    backup: str = ""
+    """Name of the Backup; '' in a document of an earlier release, as is its start time."""
+    backup_started: str = ""
     backup_uid: str = ""
     observed_at: str
     machines: tuple[MachineFacts, ...] = ()

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_SERVICE, VM_OPERATOR_GROUP, Manifest, compact_time
+from velero_vmservice.core.sanitize import sanitize
 
 if TYPE_CHECKING:
     from velero_vmservice.core.archive import Observed
@@ -29,8 +30,12 @@ def label_value(name: str) -> str:
 def wanted(
     manifest: Manifest, *, namespace: str, run: RestoreRun, version: str, policy: RestorePolicy, before: Observed
 ) -> Manifest:
-    """Return the object to create; of what sanitising took off, only what the policy asks for comes back."""
-    content = manifest.editable()
+    """Return the object to create; of what sanitising took off, only what the policy asks for comes back.
+
+    It is sanitised here whatever was done to it before, as every write of a restore is made of what this returns: a
+    stored document, or an item in an operation id, may have been changed by whoever can write into the bucket.
+    """
+    content = sanitize(manifest).manifest.editable()
     metadata = content["metadata"]
     metadata["namespace"] = namespace
     metadata["labels"] = {

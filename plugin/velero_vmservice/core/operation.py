@@ -10,12 +10,12 @@ import base64
 import binascii
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from velero_vmservice.core.errors import InvalidItem
-from velero_vmservice.core.facts import Document
+from velero_vmservice.core.facts import Document, Sha256
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef, compact_time, mapping
 
 if TYPE_CHECKING:
@@ -39,13 +39,24 @@ class Replay(Document):
     name: str
     key: str = ""
     """Key of the capture; '' when the backup was taken without this plugin."""
-    sha256: str = ""
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """Digest of the capture; there if, and only if, the key is."""
+    facts: Sha256 | None = None
+    """Digest of the facts of the namespace, as the link has it."""
+    damaged: bool = False
+    """Whether the item has a link that cannot be read."""
     vms: tuple[str, ...] | None = None
     """Names of the needed machines, as the item's annotation or its boot order tells them; they go with the item."""
     item: dict[str, Any] | None = None
     """The backup's own item, sanitised: what is replayed if the capture is gone; not carried where it is required."""
     unread: bool = False
     """Whether the capture could not be read when the restore began: a store that still denies it is not waited for."""
+
+    @model_validator(mode="after")
+    def _is_checkable(self) -> Replay:
+        if bool(self.key) != bool(self.sha256):
+            raise ValueError("a capture is read by its key and its digest, never by one of them")
+        return self
 
     @property
     def kind(self) -> Kind:
@@ -54,6 +65,11 @@ class Replay(Document):
             if kind.plural == self.plural:
                 return kind
         raise InvalidItem(f"the operation id names the kind {self.plural}", hint="it was not made by this plugin")
+
+    @property
+    def source(self) -> ObjectRef:
+        """The object as it was backed up."""
+        return ObjectRef(self.kind, self.namespace, self.name)
 
     @property
     def destination(self) -> ObjectRef:

@@ -42,11 +42,13 @@ _ANNOTATIONS: Final = {
     "kubectl.kubernetes.io/last-applied-configuration": "a client's copy of an older manifest, copied onto the Service",
     f"{VM_OPERATOR_GROUP}/conversion": "holds the whole lost object and overrides fields on write (utilconversion)",
     "ncp/healthCheckNodePort": "written back by the load-balancer provider (virtualmachineservice_controller.go)",
-    f"{VM_OPERATOR_GROUP}.protected/last-updated-power-state-time": "refused from anybody but VM Operator",
     f"{VM_OPERATOR_GROUP}.protected/apply-power-state-time": "would be taken as the base time of the power state",
     policy.CAPTURE_ANNOTATION: "links a backup's item to its capture; VM Operator would copy it onto the Service",
     policy.SKIP_FROM_BACKUP: "speaks to Velero about one backup",
 }
+
+_PROTECTED: Final = f"{VM_OPERATOR_GROUP}.protected/"
+"""Domain of annotations that VM Operator refuses from anybody else, and acts upon itself."""
 
 _LABELS: Final = {
     "service.kubernetes.io/service-proxy-name": "written back by the load-balancer provider; elsewhere it hides the"
@@ -98,6 +100,8 @@ def _sanitize_metadata(metadata: dict[str, Any], drop: Callable[[dict[str, Any],
         for key in list(entries):
             if key in reasons:
                 drop(entries, key, f"metadata.{field}[{key}]", reasons[key])
+            elif field == "annotations" and key.startswith(_PROTECTED):
+                drop(entries, key, f"metadata.{field}[{key}]", "refused from anybody but VM Operator")
             elif field == "labels" and key.startswith(policy.VELERO_LABEL_PREFIX):
                 drop(entries, key, f"metadata.{field}[{key}]", "names an earlier restore")
         if not entries:

@@ -137,6 +137,11 @@ def every_machine(connected: Topology, facts: NamespaceFacts) -> tuple[MachineFa
     return (*connected.machines, *nested)
 
 
+def listed_machines(manifest: Manifest) -> tuple[str, ...]:
+    """Return the machines that an object names itself: those of a group's boot order, none of a service."""
+    return tuple(one.name for one in boot_order_members(manifest) if one.kind == "VirtualMachine")
+
+
 def named(manifest: Manifest, names: Iterable[str]) -> Topology:
     """Return what is known of an object whose capture is gone: the names of its machines and its own manifest."""
     needs = tuple(names)

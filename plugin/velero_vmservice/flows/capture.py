@@ -12,8 +12,9 @@ import structlog
 from velero_vmservice import __version__
 from velero_vmservice.core import api_versions, archive, operation, policy, restorability, topology
 from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
-from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance
+from velero_vmservice.core.archive import BackupRun, Capture, Provenance
 from velero_vmservice.core.errors import InvalidItem, NotFound
+from velero_vmservice.core.link import Link
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.sanitize import sanitize
 from velero_vmservice.flows import documents
@@ -79,7 +80,7 @@ class CaptureAction:
         self._sealing.captured(run, key, sha256)
         self._tell(stored, ref, sha256)
         self._neighbour.warn(ref.kind, of_backup)
-        link = Link(key=key, sha256=sha256, vms=stored.topology.needs)
+        link = Link(key=key, sha256=sha256, facts=facts_sha256, vms=stored.topology.needs)
         return BackupOutcome(
             item=manifest.annotated(policy.CAPTURE_ANNOTATION, link.annotation()),
             operation_id=operation.seal_id(run.prefix),

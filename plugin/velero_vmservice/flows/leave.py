@@ -12,6 +12,7 @@ import structlog
 
 from velero_vmservice.core import restricted
 from velero_vmservice.core.actions import RestoreOutcome, StartsNoOperation
+from velero_vmservice.core.errors import Corrupt
 from velero_vmservice.core.manifest import (
     CUSTOM_RESOURCE_DEFINITION,
     ENDPOINT_SLICE,
@@ -66,7 +67,11 @@ class LeaveAction(StartsNoOperation):
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
     ) -> RestoreOutcome:
-        """Skip the item with a reason, or return it untouched."""
+        """Skip the item with a reason, or return it untouched.
+
+        Raises `Corrupt` for a volume that is a VM's disk by facts that nothing vouches for: skipped, it might be a
+        user's volume that is lost in silence; restored, a VM's disk that somebody else mounts.
+        """
         manifest = Manifest.read(dict(item_from_backup))
         reason = self._reason(manifest, RestoreRun.read(Manifest.read(dict(restore))))
         if reason:
@@ -105,10 +110,13 @@ class LeaveAction(StartsNoOperation):
         """Recognise a machine's disk by the facts stored at backup: RegisterVM brings it, under another name."""
         if not namespace or not claim or not self._supervisor.present():
             return ""
-        facts = self._restore_points.facts(run, namespace)
-        if facts is None or claim not in facts.claims():
+        known = self._restore_points.facts(run, namespace)
+        if known is None:
             return ""
-        return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back"
+        is_disk = claim in known.facts.claims()
+        if known.doubt:
+            _say_doubt(f"{namespace}/{claim}", known.doubt, is_disk=is_disk)
+        return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back" if is_disk else ""
 
     def _restricted(self, run: RestoreRun, manifest: Manifest) -> str:
         present = self._supervisor.present()
@@ -119,3 +127,20 @@ class LeaveAction(StartsNoOperation):
         names = self._supervisor.restricted(present=present, blocked=self._neighbour.blocked(run.namespace))
         resource = self._supervisor.resource_name(manifest, names)
         return f"velero-plugin-for-vsphere refuses to restore {resource}" if resource else ""
+
+
+def _say_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
+    """Raise `Corrupt` about a claim that is a VM's disk by doubtful facts; warn about one that is none by them."""
+    if is_disk:
+        raise Corrupt(
+            f"the volume of claim {claim} is not restored: it is a VM's disk by facts that nothing vouches for"
+            f" ({doubt})",
+            hint="a VM's disk comes back with RegisterVM, and nothing is to be done; restore any other volume from"
+            " another backup",
+        )
+    log.warning(
+        "restored in doubt",
+        claim=claim,
+        cause=f"it is no VM's disk by facts that nothing vouches for ({doubt})",
+        remedy="compare it with the disks of the namespace's VMs before anything mounts it",
+    )

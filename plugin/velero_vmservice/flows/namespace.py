@@ -99,6 +99,8 @@ class NamespaceFactsOnce:
             )
         observed = NamespaceFacts(
             namespace=namespace,
+            backup=run.name,
+            backup_started=run.started,
             backup_uid=run.uid,
             observed_at=self._clock.now().isoformat(),
             machines=tuple(sorted(machines, key=lambda one: one.name)),

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from velero_vmservice.core import archive
+from velero_vmservice.core import policy
 from velero_vmservice.core.actions import ResourceSelector
 from velero_vmservice.core.archive import BackupRun
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
+from velero_vmservice.flows.capture import captured_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,18 +33,15 @@ class PurgeAction:
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
         """Remove the item's capture; with the last one, the namespaces' facts and the seal.
 
-        Only what lies below this backup's own prefix is ever removed, whatever the item's link says.
+        The key is worked out from the item and the Backup: where the item's link leads does not matter.
         """
-        run = BackupRun.read(Manifest.read(dict(backup)))
-        link = archive.read_link(Manifest.read(dict(item)))
-        if link is None:
+        run, manifest = BackupRun.read(Manifest.read(dict(backup))), Manifest.read(dict(item))
+        if policy.CAPTURE_ANNOTATION not in manifest.annotations:
             return
-        if not link.key.startswith(f"{run.prefix}objects/"):
-            log.warning("not purged", key=link.key, reason="it is not below this backup's own prefix")
-            return
+        key = run.object_key(ObjectRef(captured_kind(manifest), manifest.namespace, manifest.name))
         store = self._locations.open(run.location)
-        store.delete(link.key)
-        log.info("purged", key=link.key)
+        store.delete(key)
+        log.info("purged", key=key)
         if next(iter(store.list(f"{run.prefix}objects/")), None) is None:
             rest = [key for key in store.list(run.prefix) if key != run.seal_key]
             for key in (*rest, run.seal_key):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from velero_vmservice.core import archive, operation, policy, topology
+from velero_vmservice.core import operation, policy, topology
 from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
-from velero_vmservice.core.errors import Corrupt, VmServiceError
-from velero_vmservice.core.facts import boot_order_members
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest
+from velero_vmservice.core.errors import Corrupt, InvalidItem, VmServiceError
+from velero_vmservice.core.link import check_leads_home, read_link
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.core.operation import Replay, RestoreRun
 from velero_vmservice.core.sanitize import sanitize
 from velero_vmservice.flows.capture import captured_kind
@@ -21,7 +21,8 @@ from velero_vmservice.flows.capture import captured_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.core.archive import Link
+    from velero_vmservice.core.archive import BackupRun
+    from velero_vmservice.core.link import Link
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.replay import Replays
     from velero_vmservice.flows.restore_point import RestorePoints
@@ -61,7 +62,7 @@ class ReplayAction:
             "replay deferred until the VMs are registered",
             object=str(replay.destination),
             vms="as captured" if replay.key and not replay.unread else list(replay.vms or ()),
-            capture=replay.key or "none: the backup was taken without this plugin",
+            capture=replay.key or ("refused" if replay.damaged else "none: the backup was taken without this plugin"),
             policy=chosen.printed(),
         )
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)
@@ -79,7 +80,13 @@ class ReplayAction:
 
         Where the policy requires the capture there is no going on without it.
         """
-        kind, link = captured_kind(manifest), archive.read_link(manifest)
+        kind, link, damaged = captured_kind(manifest), None, False
+        try:
+            link = read_link(manifest)
+        except InvalidItem as error:
+            damaged = True
+            log.warning("capture refused", cause=error.message, remedy=error.hint, policy=f"capture={chosen.capture}")
+        source = ObjectRef(kind, manifest.namespace, manifest.name)
         carried = link is None or chosen.capture == "prefer"
         return Replay(
             plural=kind.plural,
@@ -88,17 +95,22 @@ class ReplayAction:
             name=manifest.name,
             key=link.key if link else "",
             sha256=link.sha256 if link else "",
-            vms=_named_machines(manifest, link) if carried else None,
+            facts=link.facts if link else None,
+            damaged=damaged,
+            vms=(link.vms if link else topology.listed_machines(manifest)) if carried else None,
             item=sanitize(manifest).manifest.editable() if carried else None,
-            unread=link is not None and not self._is_readable(link, run),
+            unread=link is not None and not self._is_readable(link, source, run),
         )
 
-    def _is_readable(self, link: Link, run: RestoreRun) -> bool:
-        """Say whether the capture is there now.
+    def _is_readable(self, link: Link, source: ObjectRef, run: RestoreRun) -> bool:
+        """Say whether the link leads to the object's own capture, and that is there now.
 
         Only damage is raised: a store that denies or is badly set up is asked again, and the item is in hand.
         """
         try:
+            backup = self._restore_points.backup(run)
+            if not _is_bound(link, source, backup):
+                return False
             if self._restore_points.store(run).exists(link.key):
                 return True
             log.warning("capture is gone", key=link.key, consequence="the backup's own item is replayed instead")
@@ -107,6 +119,16 @@ class ReplayAction:
         except VmServiceError as error:
             log.warning("capture not readable yet", key=link.key, cause=error.message, remedy=error.hint)
         return False
+
+
+def _is_bound(link: Link, source: ObjectRef, backup: BackupRun) -> bool:
+    """Say whether a link leads to the object's own capture; log a warning where it leads elsewhere."""
+    try:
+        check_leads_home(link.key, source, backup)
+    except InvalidItem as error:
+        log.warning("capture refused", cause=error.message, remedy=error.hint)
+        return False
+    return True
 
 
 def _not_to_replay(manifest: Manifest) -> str:
@@ -118,10 +140,3 @@ def _not_to_replay(manifest: Manifest) -> str:
     if policy.SKIP_FROM_BACKUP in manifest.annotations:
         return "it was left out of the backup, which an older Velero stored all the same"
     return ""
-
-
-def _named_machines(manifest: Manifest, link: Link | None) -> tuple[str, ...]:
-    """Return the machines that are known without the capture: as linked, else as the boot order lists them."""
-    if link is not None:
-        return link.vms
-    return tuple(one.name for one in boot_order_members(manifest) if one.kind == "VirtualMachine")

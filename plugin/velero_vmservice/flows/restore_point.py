@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core.archive import BackupRun
-from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound, VmServiceError
+from velero_vmservice.core import identity
+from velero_vmservice.core.archive import BackupRun, Seal
+from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, NotFound
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import BACKUP, ObjectRef
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.remembered import REMEMBERED, REMEMBERED_SECONDS, Remembered
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Clock, Cluster, ObjectStore, StorageLocations
 
 log = structlog.get_logger()
 
-REMEMBERED = 512
-REMEMBERED_SECONDS = 600.0
-FAILURE_SECONDS = 15.0
-"""A store that is away is asked for facts again after this long, not once per volume."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFacts:
+    """The facts of a namespace, and whether anything vouches for them."""
+
+    facts: NamespaceFacts
+    doubt: str = ""
+    """Why nothing does; '' where a link or the seal has their digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Digests:
+    """The digests of facts that a seal has, by key, or why there are none."""
+
+    by_key: Mapping[str, str]
+    doubt: str = ""
 
 
 class RestorePoints:
@@ -33,11 +50,10 @@ class RestorePoints:
         self._cluster = cluster
         self._locations = locations
         self._backups: TTLCache[str, BackupRun] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
-        self._facts: TTLCache[str, NamespaceFacts | None] = TTLCache(
-            REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic
-        )
-        self._failed: TTLCache[str, VmServiceError] = TTLCache(REMEMBERED, FAILURE_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
+        self._known = Remembered[KnownFacts | None](clock, lasting=lambda known: known is None or not known.doubt)
+        self._documents = Remembered[NamespaceFacts](clock)
+        self._digests = Remembered[_Digests](clock, lasting=lambda digests: not digests.doubt)
 
     def backup(self, run: RestoreRun) -> BackupRun:
         """Return the run of the backup; raises `NotFound` or `InvalidItem` when the Backup object does not tell."""
@@ -53,35 +69,53 @@ class RestorePoints:
         """Return the store that the backup's captures lie in."""
         return self._locations.open(self.backup(run).location)
 
-    def facts(self, run: RestoreRun, namespace: str) -> NamespaceFacts | None:
+    def facts(self, run: RestoreRun, namespace: str, *, sha256: str = "") -> KnownFacts | None:
         """Return the facts of a namespace of the backup, or None if it was taken without this plugin.
 
-        A backup that lies where nothing of ours can lie was; a store that fails to answer is not that, and its
-        failure stands for a moment.
+        They are checked against `sha256`, the digest in a link, else against the digest in the seal; where there is
+        neither they come with a doubt. Raises `Corrupt` if they are not what the digest was taken of, and `NotFound`
+        if they are gone. A backup that lies where nothing of ours can lie was taken without this plugin; a store that
+        fails to answer is not that, and its failure stands for a moment.
         """
-        key = f"{run.uid}/{namespace}"
-        with self._lock:
-            if key in self._facts:
-                return self._facts[key]
-            if error := self._failed.get(key):
-                raise error.with_traceback(None)
-        try:
-            found = self._read(run, namespace)
-        except VmServiceError as error:
-            with self._lock:
-                self._failed[key] = error
-            raise
-        with self._lock:
-            self._facts[key] = found
-        return found
+        key = f"{run.uid}/{namespace}/{sha256}"
+        return self._known.get(key, lambda: self._read(run, namespace, sha256))
 
-    def _read(self, run: RestoreRun, namespace: str) -> NamespaceFacts | None:
+    def _read(self, run: RestoreRun, namespace: str, linked: str) -> KnownFacts | None:
         try:
             backup, store = self.backup(run), self.store(run)
         except (NotFound, InvalidItem, InvalidSettings) as error:
             log.info("no facts about machines", namespace=namespace, cause=error.message)
             return None
+        key = backup.namespace_key(namespace)
+        sealed = None if linked else self._digests.get(run.uid, lambda: _sealed(store, backup))
+        sha256 = linked if sealed is None else sealed.by_key.get(key, "")
+
+        def read() -> NamespaceFacts:
+            facts = documents.read(store, key, NamespaceFacts, sha256=sha256)
+            identity.check_facts(facts, namespace, backup)
+            return facts
+
         try:
-            return documents.read(store, backup.namespace_key(namespace), NamespaceFacts)
-        except NotFound:
-            return None
+            facts = self._documents.get(f"{run.uid}/{namespace}/{sha256}", read)
+        except NotFound as error:
+            if not sha256:
+                return None
+            raise NotFound(
+                f"{key} is gone: which claims of namespace {namespace} are disks of VMs is not known",
+                hint="it was removed after the backup; restore from another backup",
+            ) from error
+        if sealed is None or sha256:
+            return KnownFacts(facts=facts)
+        return KnownFacts(facts=facts, doubt=sealed.doubt or f"the seal {backup.seal_key} does not list {key}")
+
+
+def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
+    """Read which facts the seal lists; raises what the store raises while it does not answer."""
+    try:
+        seal = documents.read(store, backup.seal_key, Seal)
+        identity.check_seal(seal, backup)
+    except NotFound:
+        return _Digests(by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup died, or it was removed")
+    except Corrupt as error:
+        return _Digests(by_key={}, doubt=error.message)
+    return _Digests(by_key={one.key: one.sha256 for one in seal.namespaces})

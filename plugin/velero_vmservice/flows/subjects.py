@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core import admission, archive, mapping, topology
+from velero_vmservice.core import admission, archive, identity, mapping, topology
 from velero_vmservice.core.archive import Capture, Observed
-from velero_vmservice.core.errors import Corrupt, NotFound, VmServiceError
-from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
+from velero_vmservice.core.link import check_leads_home
 from velero_vmservice.core.plan import Subject
 from velero_vmservice.core.power import ON
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
     from velero_vmservice.core.facts import NamespaceFacts
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import Replay, RestoreRun
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.core.sanitize import Dropped
     from velero_vmservice.core.topology import Topology
-    from velero_vmservice.flows.restore_point import RestorePoints
+    from velero_vmservice.flows.restore_point import KnownFacts, RestorePoints
     from velero_vmservice.flows.target import Target
 
 
@@ -60,12 +61,21 @@ class Subjects:
     def read(self, replay: Replay, run: RestoreRun, policy: RestorePolicy) -> Source:
         """Return the object to replay and what is known of it.
 
-        Raises `Corrupt` if the capture was replaced, `Unavailable` if either side is away, `Forbidden` or
-        `InvalidSettings` while somebody has to act before it can be read. A capture that is gone, or that could not be
-        read even as the restore began, is raised only if the operation carries no item or the policy requires it.
+        Raises `Corrupt` if the capture was replaced or is of something else, `InvalidItem` if the operation is not of
+        this restore, `Unavailable` if either side is away, `Forbidden` or `InvalidSettings` while somebody has to act
+        before it can be read. A capture that is gone, that another object's or backup's link leads to, or that could
+        not be read even as the restore began, is raised only if the operation carries no item or the policy requires
+        it.
         """
-        taken = self._captured(replay, run, policy)
-        facts = self._facts(replay, run)
+        if replay.target != run.target(replay.namespace):
+            raise InvalidItem(
+                f"the operation restores {replay.source} into namespace {replay.target}, while Restore {run.name}"
+                f" restores that namespace into {run.target(replay.namespace)}",
+                hint="the list of operations was changed in the bucket; repeat the restore",
+            )
+        known = self._facts(replay, run)
+        facts = known.facts if known and not known.doubt else None
+        taken = self._captured(replay, run, policy, facts)
         fitted = self._target.fit(taken.manifest, came_from=facts.provider if facts else "", policy=policy)
         wanted = mapping.wanted(
             fitted.manifest,
@@ -76,6 +86,8 @@ class Subjects:
             before=taken.before,
         )
         remarks = (*taken.remarks, *fitted.remarks)
+        if known and known.doubt:
+            remarks = (*remarks, f"the facts of namespace {replay.namespace} are not used: {known.doubt}")
         if fitted.dropped:
             paths = ", ".join(one.path for one in fitted.dropped)
             remarks = (*remarks, f"left out, as the target does not take it: {paths}")
@@ -95,14 +107,17 @@ class Subjects:
             remarks=remarks,
         )
 
-    def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy) -> _Taken:
-        remark = "the backup was taken without this plugin: replayed from the backup's own item"
+    def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy, facts: NamespaceFacts | None) -> _Taken:
+        remark, names = "the backup was taken without this plugin: replayed from the backup's own item", replay.vms
         try:
+            if replay.damaged:
+                raise InvalidItem(f"the link of {replay.source} to its capture is damaged")
             if replay.key:
-                store = self._restore_points.store(run)
+                backup, store = self._restore_points.backup(run), self._restore_points.store(run)
+                check_leads_home(replay.key, replay.source, backup)
                 capture = documents.read(store, replay.key, Capture, sha256=replay.sha256)
                 return _Taken(
-                    manifest=Manifest(capture.manifest),
+                    manifest=identity.check_capture(capture, replay.source, backup),
                     topology=capture.topology,
                     before=capture.observed,
                     captured_at=capture.provenance.captured_at,
@@ -113,24 +128,34 @@ class Subjects:
             if waits or isinstance(error, Corrupt) or policy.capture == "require":
                 raise
             remark = _why_own_item(replay, error)
+            if isinstance(error, InvalidItem):
+                names = None  # what else the link says is as foreign as its key
         if policy.capture == "require":
             raise NotFound(
                 f"{replay.destination} has no capture, and the policy is capture=require",
                 hint="restore from a backup that was taken with this plugin, or with capture=prefer",
             )
-        manifest = Manifest(replay.item or {})
-        facts = self._facts(replay, run)
-        known = topology.named(manifest, replay.vms or ()) if facts is None else topology.topology(manifest, facts)
+        manifest = identity.check_manifest(replay.item, replay.source, where="the item in the operation id")
+        names = topology.listed_machines(manifest) if names is None else names
+        known = topology.named(manifest, names) if facts is None else topology.topology(manifest, facts)
         return _Taken(manifest=manifest, topology=known, before=archive.observed(manifest), remarks=(remark,))
 
-    def _facts(self, replay: Replay, run: RestoreRun) -> NamespaceFacts | None:
+    def _facts(self, replay: Replay, run: RestoreRun) -> KnownFacts | None:
         """Return what is known of the machines; where nobody may read it, the link's names must do."""
         try:
-            return self._restore_points.facts(run, replay.namespace)
+            return self._restore_points.facts(run, replay.namespace, sha256=self._linked_facts(replay, run))
         except VmServiceError as error:
             if error.transient or isinstance(error, Corrupt) or not replay.key:
                 raise
             return None
+
+    def _linked_facts(self, replay: Replay, run: RestoreRun) -> str:
+        """Return the digest of the facts that the link has, '' where that leads elsewhere."""
+        try:
+            check_leads_home(replay.key, replay.source, self._restore_points.backup(run))
+        except (InvalidItem, NotFound):
+            return ""
+        return replay.facts or ""
 
 
 def _started_anyway(connected: Topology, before: Observed, facts: NamespaceFacts | None) -> tuple[str, ...]:
@@ -159,6 +184,8 @@ def _why_own_item(replay: Replay, error: VmServiceError) -> str:
                 hint="it was removed while the restore waited; repeat the restore to use the backup's own item",
             ) from error
         return f"the capture {replay.key} is gone: replayed from the backup's own item"
+    if isinstance(error, InvalidItem) and replay.item is not None:
+        return f"{error.message}: replayed from the backup's own item"
     if replay.item is None:
         raise error
     return f"the capture {replay.key} cannot be read ({error.message}): replayed from the backup's own item"

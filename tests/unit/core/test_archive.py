@@ -10,8 +10,9 @@ import pytest
 
 from tests.unit.builders import backup, facts, group, m, service, vm
 from velero_vmservice.core import archive
-from velero_vmservice.core.archive import BackupRun, Capture, Link, Provenance, Seal
+from velero_vmservice.core.archive import BackupRun, Capture, Provenance, Seal
 from velero_vmservice.core.errors import Corrupt, InvalidItem
+from velero_vmservice.core.link import Link
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_canonical_bytes_do_not_depend_on_the_order_of_keys() -> None:
         facts(vm("web-1", labels={"b": "ä", "a": "1"}), vm("web-2"), group("tier", ["web-1", "web-2"])),
         Capture(kind="K", namespace="n", name="x", manifest={"b": [1, None], "a": math.inf}, provenance=ORIGIN),
         Seal(backup="b", backup_started="s", sealed_at="t", plugin="1", withheld={"pods": 2, "nodes": 1}),
-        Link(key="k", sha256="s", vms=("web-2", "web-1")),
+        Link(key="k", sha256="5" * 64, facts="f" * 64, vms=("web-2", "web-1")),
     ],
     ids=lambda whole: type(whole).__name__,
 )
@@ -98,30 +99,6 @@ def test_fields_of_a_newer_writer_are_left_out() -> None:
     seal = Seal(backup="b", backup_started="s", sealed_at="t", plugin="1")
     body = archive.canonical(seal).replace(b'"schema_version":1', b'"new_field":1,"schema_version":1')
     assert archive.parse(Seal, body, key="k") == seal
-
-
-@pytest.mark.parametrize("count", [0, 1, 100, 1_000, 10_000])
-def test_a_link_fits_into_32_kib_and_says_what_did_not_fit(count: int) -> None:
-    names = tuple(f"virtual-machine-with-a-long-name-{number:05}" for number in range(count))
-    text = Link(key="k" * 900, sha256="0" * 64, vms=names).annotation()
-    assert len(text.encode()) <= 32 * 1024
-    item = m(service("front", meta={"annotations": {"velero-plugin-for-vmservice/capture": text}}))
-    link = archive.read_link(item)
-    assert link is not None
-    assert link.key == "k" * 900
-    assert link.vms == names[: len(link.vms)]
-    assert len(link.vms) + link.vms_omitted == count
-
-
-def test_an_item_without_link_has_none() -> None:
-    assert archive.read_link(m(service("front"))) is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"v":2,"key":"k","sha256":"0"}', '{"v":1}'])
-def test_a_damaged_link_is_said_and_not_guessed(text: str) -> None:
-    item = m(service("front", meta={"annotations": {"velero-plugin-for-vmservice/capture": text}}))
-    with pytest.raises(InvalidItem, match="shop/front"):
-        archive.read_link(item)
 
 
 def test_what_sanitising_drops_is_kept_beside_the_manifest() -> None:

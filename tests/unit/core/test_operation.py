@@ -11,7 +11,9 @@ from velero_vmservice.core import operation
 from velero_vmservice.core.errors import InvalidItem
 from velero_vmservice.core.operation import Replay, RestoreRun, enumerate_some, read_replay_id, replay_id
 
-REPLAY = Replay(plural="virtualmachinegroups", namespace="shop", target="shop-dr", name="tier", key="k", sha256="0")
+REPLAY = Replay(
+    plural="virtualmachinegroups", namespace="shop", target="shop-dr", name="tier", key="k", sha256="0" * 64
+)
 
 
 def packed(text: bytes) -> str:

@@ -130,10 +130,5 @@ def test_what_was_captured_for_a_users_vm_is_replayed_whatever_its_annotations(w
     assert not world.replay(annotated).operation_id  # of a backup without the plugin: the annotation is all there is
 
 
-def test_a_damaged_link_is_refused(world: World) -> None:
-    with pytest.raises(InvalidItem, match="damaged"):
-        world.replay(service("front", meta={"annotations": {LINK: "{"}}))
-
-
 def test_velero_calls_us_for_our_two_kinds(world: World) -> None:
     assert len(world.app.actions.restore["replay"].applies_to().included_resources) == 2
