@@ -14,9 +14,12 @@ from velero_vmservice.adapters.tcp import SocketProbe
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
+from velero_vmservice.flows.course import Course
+from velero_vmservice.flows.deleted import Deletions
 from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
 from velero_vmservice.flows.leave import LeaveAction
+from velero_vmservice.flows.looking import Looking
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
 from velero_vmservice.flows.neighbour import Neighbour
 from velero_vmservice.flows.planning import Planning
@@ -32,6 +35,7 @@ from velero_vmservice.flows.restore_point import RestorePoints
 from velero_vmservice.flows.results import Results
 from velero_vmservice.flows.seal import Sealing
 from velero_vmservice.flows.steps import Steps
+from velero_vmservice.flows.strict import Strict
 from velero_vmservice.flows.subjects import Subjects
 from velero_vmservice.flows.supervisor import Supervisor
 from velero_vmservice.flows.supervisor_view import SupervisorViews
@@ -104,14 +108,18 @@ def assemble(
     subjects = Subjects(restore_points=restore_points, target=target)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
     reporting = Reporting(clock=clock, page=html.render)
+    results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting)
+    steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
+    strict = Strict(clock=clock, results=results)
+    deletions = Deletions(cluster=cluster, clock=clock, results=results)
     replays = Replays(
-        cluster=cluster,
         clock=clock,
         policy=settings.restore,
         subjects=subjects,
-        steps=Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe())),
-        results=Results(cluster=cluster, restore_points=restore_points, reporting=reporting),
-        registering=registering,
+        steps=steps,
+        results=results,
+        looking=Looking(cluster=cluster, clock=clock, ask=registering.ask),
+        course=Course(clock=clock, hand=steps, strict=strict, deletions=deletions),
     )
     neighbour = Neighbour(cluster=cluster, clock=clock)
     capture = CaptureAction(

@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core import operation, order, plan, restore_policy
+from velero_vmservice.core import operation, plan, restore_policy
 from velero_vmservice.core.errors import InvalidSettings, VmServiceError
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
-from velero_vmservice.core.plan import Action, Stage
-from velero_vmservice.core.references import referred_kinds
-from velero_vmservice.flows import observe
-from velero_vmservice.flows.deleted import Deletions
+from velero_vmservice.core.plan import Stage
 from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
-from velero_vmservice.flows.strict import Strict
 from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
@@ -29,10 +25,10 @@ if TYPE_CHECKING:
     from velero_vmservice.core.actions import Progress
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import Replay
-    from velero_vmservice.core.plan import Step, Subject, View
-    from velero_vmservice.core.ports import Clock, Cluster
+    from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.restore_policy import RestorePolicy
-    from velero_vmservice.flows.registering import Registering
+    from velero_vmservice.flows.course import Course
+    from velero_vmservice.flows.looking import Looking
     from velero_vmservice.flows.results import Results
     from velero_vmservice.flows.steps import Steps
     from velero_vmservice.flows.subjects import Subjects
@@ -44,8 +40,6 @@ BUDGET_SECONDS: Final = 4.0
 
 What it has begun is bounded by the timeouts of the adapters.
 """
-REFERENCES_SECONDS: Final = 300.0
-"""What machines refer to and nobody recreates is listed again after this long: somebody may have made it."""
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
@@ -56,23 +50,21 @@ class Replays:
     def __init__(
         self,
         *,
-        cluster: Cluster,
         clock: Clock,
         policy: RestorePolicy,
         subjects: Subjects,
         steps: Steps,
         results: Results,
-        registering: Registering,
+        looking: Looking,
+        course: Course,
     ) -> None:
-        self._cluster = cluster
         self._clock = clock
         self._policy = policy
         self._subjects = subjects
         self._steps = steps
         self._results = results
-        self._registering = registering
-        self._strict = Strict(clock=clock, results=results)
-        self._deletions = Deletions(cluster=cluster, clock=clock, results=results)
+        self._looking = looking
+        self._course = course
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
@@ -194,7 +186,7 @@ class Replays:
             for task in rounds.open_tasks():
                 task.tell(str(error), self._clock.now())
             return
-        for step in (self._read_subjects, self._observe, self._decide):
+        for step in (self._read_subjects, self._observe, self._course.decide):
             step(rounds, run, until)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
             rounds.waiting_told = True
@@ -238,67 +230,7 @@ class Replays:
                 return
             here = [task for task in tasks if task.replay.target == namespace]
             try:
-                self._look(view, namespace, here, run, until)
+                self._looking.look(view, namespace, here, run, until=until)
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
-
-    def _look(self, view: NamespaceRound, namespace: str, tasks: list[Task], run: RestoreRun, until: float) -> None:
-        subjects = [task.subject for task in tasks if task.subject is not None]
-        if self._clock.monotonic() - view.referred_at > REFERENCES_SECONDS:
-            named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
-            view.present = observe.referred(self._cluster, namespace, sorted(named))
-            view.referred_at = self._clock.monotonic()
-        view.observed, view.told = None, {}  # before there is the next: thousands of machines are not held twice
-        view.names = frozenset(task.replay.name for task in tasks)
-        view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
-        waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
-        view.told = self._registering.ask(run, view.observed, waiting, until=until)
-        view.looked_at = self._clock.now().isoformat()
-        view.cycles, view.problem = order.cycles(subjects, view.observed), ""
-
-    def _decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        decided = held = False
-        self._strict.judge(rounds, run)
-        for task in rounds.in_turn(self._clock.now()):
-            subject, view = task.subject, rounds.namespaces.get(task.replay.target)
-            if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
-                continue
-            if decided and self._clock.monotonic() > until:  # at least one, however long the look took
-                return
-            if view.observed is None:
-                task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
-                continue
-            if task.held_at == view.at and (held or rounds.still_holds_back(task)):
-                held = True  # who holds one back holds the others: asked once in a poll, not for each of 300
-                continue
-            known = rounds.view(task, subject, run, view)
-            replayed = plan.is_replayed(subject, known)
-            if not replayed and self._is_over(rounds, task, subject, known):
-                continue
-            task.replayed |= replayed
-            step = plan.decide(subject, known).minding(view.mind(subject))
-            if step.action in (Action.CREATE, Action.UPDATE) and self._is_held(rounds, task, step, run):
-                continue
-            if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
-                task.take(step)  # what stands in its way was not looked for
-                task.decided_at = view.at
-                continue
-            self._steps.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
-            task.decided_at, decided = view.at, True
-
-    def _is_held(self, rounds: Rounds, task: Task, step: Step, run: RestoreRun) -> bool:
-        """Say whether something is to be known of others, or of earlier processes, before the object is written."""
-        task.take(step)
-        if words := rounds.holds_back(task):
-            task.tell(f"every VM is ready; {words}", self._clock.now())
-            task.held_at = rounds.namespaces[task.replay.target].at
-            return True
-        return step.action is Action.CREATE and self._deletions.noticed_by_result(task, run, rounds)
-
-    def _is_over(self, rounds: Rounds, task: Task, subject: Subject, known: View) -> bool:
-        """Fail what is not to be made any more, as a person has deleted it or a strict restore gave up; say whether."""
-        if known.observed.live(subject.ref) is None and self._deletions.noticed(task, subject, known.run):
-            task.decided_at = rounds.namespaces[task.replay.target].at
-            return True
-        return self._strict.gives_up(rounds, task)

@@ -1,0 +1,86 @@
+"""The course of a restore on one look at each namespace: who is decided when, and what holds whom back.
+
+A restore and its plan take the same course; they differ in what is done with a decision.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from velero_vmservice.core import plan
+from velero_vmservice.core.plan import Action
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.plan import Step, Subject, View
+    from velero_vmservice.core.ports import Clock
+    from velero_vmservice.flows.deleted import Deletions
+    from velero_vmservice.flows.rounds import Rounds
+    from velero_vmservice.flows.strict import Strict
+    from velero_vmservice.flows.task import Task
+
+
+class Hand(Protocol):
+    """Does what was decided, or only tries it."""
+
+    def take(
+        self, task: Task, subject: Subject, step: Step, *, replayed: bool, rounds: Rounds, run: RestoreRun
+    ) -> None:
+        """Carry out one decision; `replayed` says that the object is there through this restore."""
+
+
+class Course:
+    """Decides every open object of a restore in its turn."""
+
+    def __init__(self, *, clock: Clock, hand: Hand, strict: Strict, deletions: Deletions) -> None:
+        self._clock = clock
+        self._hand = hand
+        self._strict = strict
+        self._deletions = deletions
+
+    def decide(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        """Decide on the last looks, and do what was decided; after `until` for no more than one object."""
+        decided = held = False
+        self._strict.judge(rounds, run)
+        for task in rounds.in_turn(self._clock.now()):
+            subject, view = task.subject, rounds.namespaces.get(task.replay.target)
+            if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
+                continue
+            if decided and self._clock.monotonic() > until:  # at least one, however long the look took
+                return
+            if view.observed is None:
+                task.tell(f"{subject.ref.namespace} cannot be observed: {view.problem}", self._clock.now())
+                continue
+            if task.held_at == view.at and (held or rounds.still_holds_back(task)):
+                held = True  # who holds one back holds the others: asked once in a poll, not for each of 300
+                continue
+            known = rounds.view(task, subject, run, view)
+            replayed = plan.is_replayed(subject, known)
+            if not replayed and self._is_over(rounds, task, subject, known):
+                continue
+            task.replayed |= replayed
+            step = plan.decide(subject, known).minding(view.mind(subject))
+            if step.action in (Action.CREATE, Action.UPDATE) and self._is_held(rounds, task, step, run):
+                continue
+            if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
+                task.take(step)  # what stands in its way was not looked for
+                task.decided_at = view.at
+                continue
+            self._hand.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
+            task.decided_at, decided = view.at, True
+
+    def _is_held(self, rounds: Rounds, task: Task, step: Step, run: RestoreRun) -> bool:
+        """Say whether something is to be known of others, or of earlier processes, before the object is written."""
+        task.take(step)
+        if words := rounds.holds_back(task):
+            task.tell(f"every VM is ready; {words}", self._clock.now())
+            task.held_at = rounds.namespaces[task.replay.target].at
+            return True
+        return step.action is Action.CREATE and self._deletions.noticed_by_result(task, run, rounds)
+
+    def _is_over(self, rounds: Rounds, task: Task, subject: Subject, known: View) -> bool:
+        """Fail what is not to be made any more, as a person has deleted it or a strict restore gave up; say whether."""
+        if known.observed.live(subject.ref) is None and self._deletions.noticed(task, subject, known.run):
+            task.decided_at = rounds.namespaces[task.replay.target].at
+            return True
+        return self._strict.gives_up(rounds, task)
