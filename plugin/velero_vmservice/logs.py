@@ -64,7 +64,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
 
 
 def copy_to_session(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

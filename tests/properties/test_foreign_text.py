@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import unicodedata
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from tests import sample_report
 from velero_vmservice import logs
 from velero_vmservice.adapters import kubernetes_errors, registration_engine_errors, s3_errors, vcenter_errors
 from velero_vmservice.adapters.kubernetes import kubernetes_event
+from velero_vmservice.cli import terminal
 from velero_vmservice.cli.report import render_terminal
 from velero_vmservice.core.actions import Progress
 from velero_vmservice.core.compose import compose
@@ -191,6 +192,32 @@ def _terminal(text: str) -> str:
     return out.getvalue()
 
 
+def _line(text: str) -> str:
+    with redirect_stdout(io.StringIO()) as out:
+        terminal.say(text)
+    return out.getvalue()
+
+
+def _complaint(text: str) -> str:
+    with redirect_stderr(io.StringIO()) as err:
+        terminal.complain(text, text)
+    assert err.getvalue().count("\n") == 2
+    return err.getvalue()
+
+
+def _json(text: str) -> str:
+    with redirect_stdout(io.StringIO()) as out:
+        terminal.write_json({text: [text]})
+    return out.getvalue()
+
+
+def _table(text: str) -> str:
+    out = io.StringIO()
+    drawn = terminal.table(("a", "b"), [(text, (text, "red"))])
+    Console(file=out, force_terminal=True, color_system=None, width=4000).print(drawn)
+    return out.getvalue()
+
+
 def _registration_error(text: str) -> str:
     return str(explain(text))
 
@@ -212,6 +239,10 @@ EDGES: dict[str, Callable[[str], str]] = {
     "event": _event,
     "page": _page,
     "terminal": _terminal,
+    "line of a command": _line,
+    "error of a command": _complaint,
+    "JSON of a command": _json,
+    "table of a command": _table,
     "spelled out": spelled_out,
     "one line": one_line,
 }

@@ -1,12 +1,16 @@
-"""The command `velero-vmservice`: one module per command, errors as sentences."""
+"""The command `velero-vmservice`: one module per command, errors as sentences, exit codes as documented."""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
+import structlog
 
 from velero_vmservice import __version__, logs
+from velero_vmservice.cli import terminal
+from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.install_launcher import install_launcher_command
 from velero_vmservice.cli.plan import plan
 from velero_vmservice.cli.registration import registration
@@ -15,12 +19,22 @@ from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.serve import serve
 from velero_vmservice.core.errors import VmServiceError
 
+log = structlog.get_logger()
+
+_LEVELS: Final = ("critical", "info", "debug")
+"""By how often -v was given: a person reads sentences, and asks for the log where those are not enough."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", count=True, help="Print the log as JSON lines on standard error; -vv for all of it.")
 @click.version_option(__version__, package_name="velero-plugin-for-vmservice")
-def commands() -> None:
-    """Back up and restore the application around vSphere VM Service machines."""
-    logs.configure("warning")  # for a person; `serve` tells more
+def commands(*, verbose: int) -> None:
+    """Back up and restore the application around vSphere VM Service VMs.
+
+    Exit codes: 0 done; 1 no answer, as a setting, right, object or server is missing; 2 usage; 3 not restorable or
+    blocked; 4 not ready or timed out; 5 failed; 130 stopped.
+    """
+    logs.configure(_LEVELS[min(verbose, len(_LEVELS) - 1)])
 
 
 commands.add_command(serve)
@@ -32,12 +46,36 @@ commands.add_command(registration)
 
 
 def main() -> None:
-    """Run a command; a known error is one sentence on standard error and exit code 1."""
+    """Run a command; every way in which it can end is an exit code of `ExitCode` and at most two lines of words."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        commands()
+        return int(commands.main(prog_name=terminal.PROGRAM, standalone_mode=False) or ExitCode.DONE)
     except VmServiceError as error:
-        click.echo(f"velero-vmservice: {error}", err=True)
-        sys.exit(1)
+        terminal.complain(error.message, error.hint)
+        return of_error(error)
+    except click.UsageError as error:
+        terminal.complain(error.format_message(), _help_for(error))
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        terminal.complain(error.format_message())
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        terminal.complain("stopped before the end", f"repeat the command to go on: {terminal.invocation()}")
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # the edge: a traceback tells a user nothing
+        log.exception("internal error")
+        terminal.complain(
+            f"internal error ({type(error).__name__})",
+            "repeat it as velero-vmservice -v …, and report what it prints",
+        )
+        return ExitCode.NO_ANSWER
+
+
+def _help_for(error: click.UsageError) -> str:
+    return f"{error.ctx.command_path} --help" if error.ctx else ""
 
 
 __all__ = ["commands", "main"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from velero_vmservice.adapters.launcher import install_launcher
+from velero_vmservice.cli import terminal
 from velero_vmservice.core.policy import PLUGIN_NAME
 
 
@@ -15,4 +16,4 @@ from velero_vmservice.core.policy import PLUGIN_NAME
 def install_launcher_command(directory: Path) -> None:
     """Put the launcher for this machine into DIRECTORY; an identical one is left alone."""
     outcome = install_launcher(directory)
-    click.echo(f"{directory / PLUGIN_NAME}: {outcome}")
+    terminal.say(f"{directory / PLUGIN_NAME}: {outcome}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from velero_vmservice import app, settings
+from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.core.manifest import RESTORE, Manifest, ObjectRef
 from velero_vmservice.flows.planning import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from velero_vmservice.core.operation import Replay
 
 
 def connect(
@@ -19,11 +20,24 @@ def connect(
 ) -> tuple[app.App, Manifest]:
     """Connect as the settings say; return the plugin and the Restore, which `option` or else a backup names."""
     if (backup is None) == (restore is None):
-        raise click.UsageError(f"name a BACKUP, or a restore with {option}")
+        raise WrongUsage(f"name a BACKUP, or a restore with {option}")
     if restore and mapping:
-        raise click.UsageError("the namespace mapping is the restore's own: leave --namespace-mapping out")
+        raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
     chosen = settings.load()
     plugin = app.connect(chosen)
     if restore:
         return plugin, plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
     return plugin, run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})
+
+
+def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:
+    """Raise `WrongUsage` for a namespace that is mapped and that the backup has captured nothing of.
+
+    Only of a mapping on the command line: that of a Restore may name namespaces that hold other resources alone.
+    """
+    captured = sorted({replay.namespace for replay in replays})
+    if unknown := sorted(mapping.keys() - set(captured)):
+        raise WrongUsage(
+            f"the backup holds no captured object of namespace {', '.join(unknown)}",
+            hint=f"it has {', '.join(captured)}" if captured else "it has none of any namespace",
+        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import durationpy
 
 from velero_vmservice.core import restore_policy
 from velero_vmservice.core.errors import InvalidSettings
@@ -39,6 +40,30 @@ def _annotations(context: click.Context, parameter: click.Parameter, given: tupl
         raise click.UsageError(f"{error.message}\n{error.hint}", context) from None
     return {f"{PLUGIN_NAME}/{key}": value for key, value in asked.items()}
 
+
+class _Seconds(click.ParamType[float]):
+    """A duration as Go writes it, as in the settings; read into seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = durationpy.from_str(str(value)).total_seconds()
+        except durationpy.DurationError:
+            seconds = 0.0
+        if seconds <= 0:
+            self.fail(f'"{value}" is no duration such as 90s, 10m or 12h', param, ctx)
+        return float(seconds)
+
+
+timeout = click.option(
+    "--timeout",
+    type=_Seconds(),
+    metavar="DURATION",
+    help="Stop waiting after that, e.g. 90s, 10m or 12h, and exit with 4; without it there is no limit.",
+)
 
 namespace_mapping = click.option(
     "--namespace-mapping",

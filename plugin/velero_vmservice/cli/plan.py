@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from velero_vmservice import app, settings
+from velero_vmservice.cli import terminal
+from velero_vmservice.cli.exit_codes import ExitCode
+from velero_vmservice.cli.named_restore import demand_known
+from velero_vmservice.cli.once import said_once
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
 from velero_vmservice.core.generation import Feature
 from velero_vmservice.core.operation import RestoreRun
@@ -18,14 +19,13 @@ from velero_vmservice.core.plan import Action
 from velero_vmservice.flows.planning import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.core.generation import Told
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.flows.planning import Planned
 
-REFUSED = (Action.CONFLICT, Action.BLOCKED)
-EXIT_REFUSED = 2
+REFUSED: Final = (Action.CONFLICT, Action.BLOCKED)
 
 
 @click.command()
@@ -37,7 +37,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     """Show what a restore of BACKUP would do now; nothing is written.
 
     Every object gets one of create, skip-identical, update, retain, wait, conflict, blocked, with the reason; what
-    would be written is tried against the API server and its webhooks without consequences. Exits with 2 if anything is
+    would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
     in conflict or blocked.
     """
     chosen = settings.load()
@@ -46,25 +46,29 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     run = RestoreRun.read(restore)
     effective = plugin.replays.policy(run)
     replays = plugin.planning.captured(run, restore.spec)
+    demand_known(mapping, replays)
     planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
     (_as_json if form == "json" else _as_table)(planned, effective, target)
     if any(one.step.action in REFUSED for one in planned):
-        sys.exit(EXIT_REFUSED)
+        sys.exit(ExitCode.BLOCKED)
 
 
-def _as_table(planned: Iterable[Planned], policy: RestorePolicy, target: Told) -> None:
-    console = Console(soft_wrap=True)
-    console.print(f"target: {target.generation} ({target.evidence})", markup=False, highlight=False)
-    console.print("policy:", ", ".join(f"{key}={value}" for key, value in policy.printed().items()), highlight=False)
-    rows = [(str(one.step.action), str(one.ref), _machines(one), _words(one)) for one in planned]
-    if not console.is_terminal:
+def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told) -> None:
+    console = terminal.console()
+    terminal.say(f"target: {target.generation} ({target.evidence})", to=console)
+    terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}", to=console)
+    shared = said_once(_sentences(one) for one in planned)
+    rows = [
+        (str(one.step.action), str(one.ref), _machines(one), words)
+        for one, words in zip(planned, shared.rows, strict=True)
+    ]
+    if console.is_terminal:
+        console.print(terminal.table(("action", "object", "VMs", "why"), rows))
+    else:
         for action, ref, machines, words in rows:
-            console.print(f"{action:<14}  {ref}  {machines}  {words}".rstrip(), markup=False, highlight=False)
-        return
-    table = Table("action", "object", "VMs", "why", box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table, markup=False)
+            terminal.say(f"{action:<14}  {ref}  {machines}  {words}".rstrip(), to=console)
+    for line in shared.below:
+        terminal.say(line, to=console)
 
 
 def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told) -> None:
@@ -85,15 +89,15 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told) ->
     ]
     supervisor = {"generation": target.generation, "evidence": target.evidence, "features": features}
     found = {"target": supervisor, "policy": policy.printed(), "objects": objects}
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    terminal.write_json(found)
 
 
 def _machines(one: Planned) -> str:
     return f"{one.step.ready}/{one.step.total}" if one.step.total else "-"
 
 
-def _words(one: Planned) -> str:
-    return "; ".join(filter(None, (one.step.reason, *(f"mind: {words}" for words in _warnings(one)))))
+def _sentences(one: Planned) -> tuple[str, ...]:
+    return (one.step.reason, *(f"mind: {words}" for words in _warnings(one)))
 
 
 def _warnings(one: Planned) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from velero_vmservice.cli import terminal
 from velero_vmservice.cli.registration_status import status
 from velero_vmservice.cli.registration_trigger import trigger
 from velero_vmservice.core.advice import advise
@@ -33,7 +34,7 @@ def explain(asked: str, namespace: str, vm: str, moid: str) -> None:
     """
     lines = advise(asked, namespace=namespace, vm=vm, moid=moid) if asked.strip() else _all()
     for line in lines:
-        click.echo(line)
+        terminal.say(line)
 
 
 def _all() -> tuple[str, ...]:

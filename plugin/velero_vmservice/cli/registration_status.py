@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
-from velero_vmservice.cli import named_restore
+from velero_vmservice.cli import named_restore, options, terminal
+from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, output
 from velero_vmservice.cli.registration_view import Status, below, document, drawn, rows
 from velero_vmservice.core.errors import NotFound
-from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.registration import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from rich.console import Console
 
     from velero_vmservice import app
     from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Registration, Wanted
     from velero_vmservice.flows.planning import Needed
-
-EXIT_NOT_READY: Final = 2
 
 
 @click.command()
@@ -39,6 +39,7 @@ EXIT_NOT_READY: Final = 2
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this machine; repeatable.")
 @click.option("-w", "--watch", is_flag=True, help="Look again and again until all are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")
+@options.timeout
 @output("table", "json")
 def status(
     backup: str | None,
@@ -49,15 +50,19 @@ def status(
     *,
     watch: bool,
     interval: float,
+    timeout: float | None,
     form: str,
 ) -> None:
     """Show how far the registration of the machines is that the captured objects of BACKUP wait for.
 
     Every source of the settings is asked; RegisterVM is not called. With --watch and -o json there is one document a
-    line, whenever something has changed. Exits with 2 if a machine is not ready.
+    line, whenever something has changed. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not help one of
+    them: 3 where it is blocked or cannot be restored, 5 where its registration failed.
     """
+    if timeout and not watch:
+        raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
     plugin, asked = named_restore.connect(backup, restore, mapping, option="--restore")
-    needed = read_needed(plugin, asked)
+    needed = read_needed(plugin, asked, mapping)
     machines = select(needed, asked, namespace=namespace, vms=vms)
 
     run = RestoreRun.read(asked)
@@ -73,15 +78,21 @@ def status(
             unread=needed.unread,
         )
 
-    found = _watch(look, interval, form) if watch else _show(look(), form)
-    if not found.all_ready:
-        sys.exit(EXIT_NOT_READY)
+    if not watch:
+        found = _show(look(), form)
+    else:
+        console, watching = terminal.console(), _Watch(look, plugin.clock, interval=interval, timeout=timeout)
+        drawing = form != "json" and console.is_terminal
+        found = watching.as_screen(console) if drawing else watching.as_news(form)
+    sys.exit(found.exit_code)
 
 
-def read_needed(plugin: app.App, restore: Manifest) -> Needed:
-    """Return the machines that what a restore replays waits for."""
+def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str]) -> Needed:
+    """Return the VMs that what a restore replays waits for; `mapping` is that of the command line."""
     run = RestoreRun.read(restore)
-    return plugin.planning.needed(plugin.planning.replayed(run, restore.spec), run, plugin.replays.policy(run))
+    replays = plugin.planning.replayed(run, restore.spec)
+    named_restore.demand_known(mapping, replays)
+    return plugin.planning.needed(replays, run, plugin.replays.policy(run))
 
 
 def select(
@@ -104,11 +115,6 @@ def look_at(plugin: app.App, namespace: str, machines: Sequence[Wanted], run: Re
     return plugin.registering.look(namespace, machines, restore_uid=run.uid).values() if machines else ()
 
 
-def say(console: Console, line: str) -> None:
-    """Print one line as it is: nothing in it is markup, and what is not seen is spelled out."""
-    console.print(Text(spelled_out(line.replace("\n", " "))), soft_wrap=True)
-
-
 def _unknown(needed: Needed, restore: Manifest, what: str, known: Sequence[str]) -> NotFound:
     hint = f"known: {enumerate_some(list(known))}" if known else "no captured object needs a machine"
     return NotFound(
@@ -123,50 +129,73 @@ def _urgency(one: tuple[str, Registration]) -> tuple[bool, bool, str, str]:
 
 
 def _show(found: Status, form: str) -> Status:
-    console = Console()
     if form == "json":
-        click.echo(json.dumps(document(found), indent=2, ensure_ascii=False))
-    elif console.is_terminal:
-        console.print(drawn(found))
+        terminal.write_json(document(found))
+        return found
+    console = terminal.console()
+    if console.is_terminal:
+        _draw(console, found)
     else:
         for line in (*rows(found), *below(found)):
-            say(console, line)
+            terminal.say(line, to=console)
     return found
 
 
-def _watch(look: Callable[[], Status], interval: float, form: str) -> Status:
-    """Look until all are ready or somebody interrupts; return the last look."""
-    console = Console()
-    found = look()
-    try:
-        if form == "json" or not console.is_terminal:
-            said = _say_news(console, found, set(), form)
-            while not found.all_ready:
-                time.sleep(interval)
-                found = look()
-                said = _say_news(console, found, said, form)
-            return found
-        with Live(drawn(found), console=console, auto_refresh=False) as live:
-            live.refresh()
-            while not found.all_ready:
-                time.sleep(interval)
-                found = look()
-                live.update(drawn(found), refresh=True)
-    except KeyboardInterrupt:
+def _draw(console: Console, found: Status) -> None:
+    console.print(drawn(found))
+    for line in below(found):
+        terminal.say(line, to=console)
+
+
+class _Watch:
+    """Looks until all are ready, or the time is over; an interrupt ends it where it is."""
+
+    def __init__(self, look: Callable[[], Status], clock: Clock, *, interval: float, timeout: float | None) -> None:
+        self._look = look
+        self._clock = clock
+        self._interval = interval
+        self._deadline = clock.monotonic() + timeout if timeout else math.inf
+
+    def as_news(self, form: str) -> Status:
+        """Print what the look before did not say: a pipe is read later, or by a program."""
+        console, said = terminal.console(), frozenset[str]()
+        for found in self._looks():
+            said = _say_news(console, found, said, form)
         return found
-    return found
+
+    def as_screen(self, console: Console) -> Status:
+        """Redraw a table; what stands below it can be copied, and is printed once, at the end."""
+        last: Status | None = None
+        try:
+            with Live(console=console, auto_refresh=False, transient=True) as live:
+                for last in self._looks():
+                    live.update(drawn(last), refresh=True)
+        finally:
+            if last is not None:
+                _draw(console, last)
+        assert last is not None  # noqa: S101 - the first look is there, or has raised
+        return last
+
+    def _looks(self) -> Iterator[Status]:
+        while True:
+            found = self._look()
+            yield found
+            left = self._deadline - self._clock.monotonic()
+            if found.all_ready or left <= 0:
+                return
+            time.sleep(min(self._interval, left))
 
 
-def _say_news(console: Console, found: Status, said: set[str], form: str) -> set[str]:
-    """Print what the look before did not say: a pipe is read later, or by a program; return what is said now."""
+def _say_news(console: Console, found: Status, said: frozenset[str], form: str) -> frozenset[str]:
+    """Print what is new in a look; return what it says."""
     if form == "json":
         told = document(found)
         known = json.dumps({key: value for key, value in told.items() if key != "at"})
         if known not in said:
-            click.echo(json.dumps(told, ensure_ascii=False))
-        return {known}
+            terminal.write_json(told, indent=None)
+        return frozenset({known})
     lines = [*rows(found, aligned=False), *below(found)]
     for line in lines:
         if line not in said:
-            say(console, line)
-    return set(lines)
+            terminal.say(line, to=console)
+    return frozenset(lines)

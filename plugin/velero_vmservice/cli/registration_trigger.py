@@ -10,13 +10,16 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
 
 from velero_vmservice import app, settings
-from velero_vmservice.cli.registration_status import read_needed, say, select
+from velero_vmservice.cli import terminal
+from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.registration_status import read_needed, select
+from velero_vmservice.cli.registration_view import exit_code
 from velero_vmservice.core.advice import advise
 from velero_vmservice.core.combine import distinct_notes
 from velero_vmservice.core.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.core.foreign_text import on_one_line
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.registering import BeforeCall
     from velero_vmservice.flows.trigger import Trigger
 
-EXIT_NOT_CALLED: Final = 2
 _ON_ITS_WAY: Final = frozenset({State.REGISTERING, State.REGISTERED})
 _THERE: Final = frozenset({State.REGISTERED, State.READY})
 
@@ -44,8 +46,9 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
 
     Needs a vCenter in the settings; registration.mode may be observe. A machine that is registered already or that
-    somebody else registers is left alone, and nothing is called while an earlier call is open. Exits with 2 if a
-    machine is neither registered nor being registered after that.
+    somebody else registers is left alone, and nothing is called while an earlier call is open. If a machine is neither
+    registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
+    waiting may help, and with 5 where RegisterVM failed.
     """
     chosen = settings.load()
     plugin = app.connect(chosen)
@@ -56,49 +59,50 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
     asked = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
-    machines = select(read_needed(plugin, asked), asked, namespace=namespace, vms=vms)[namespace]
-    console = Console()
+    machines = select(read_needed(plugin, asked, {}), asked, namespace=namespace, vms=vms)[namespace]
     before = dict(plugin.registering.before_call(namespace, machines))
-    to_call = _to_call(console, namespace, machines, before)
+    to_call = _to_call(namespace, machines, before)
     if to_call:
-        _tell(console, namespace, to_call, before)
+        _tell(namespace, to_call, before)
         if yes:
             _demand_no_doubt(to_call, before)
         else:
-            _confirm(namespace, to_call)
+            if not _confirmed(namespace, to_call):
+                raise click.Abort
             known = {one for machine in to_call for one in before[machine.name].doubts}
             before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
-            to_call = _to_call(console, namespace, to_call, before)
+            to_call = _to_call(namespace, to_call, before)
             _demand_no_doubt(to_call, before, known=known)
-    fine = all(one.left_alone.state in _THERE for one in before.values() if one.left_alone)
+    codes = [_code(one.left_alone, _THERE) for one in before.values() if one.left_alone]
     if to_call:
         run = RestoreRun.read(asked)
-        fine &= _call(console, caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
+        codes += _call(caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
         names = " ".join(f"--vm {shlex.quote(one.name)}" for one in to_call)
         where = f"--restore {shlex.quote(restore)} -n {shlex.quote(namespace)}"
-        say(console, f"to follow: velero-vmservice registration status {where} {names} --watch")
-    if not fine:
-        sys.exit(EXIT_NOT_CALLED)
+        terminal.say(f"to follow: velero-vmservice registration status {where} {names} --watch")
+    sys.exit(worst(*codes))
 
 
-def _to_call(
-    console: Console, namespace: str, machines: Sequence[Wanted], before: Mapping[str, BeforeCall]
-) -> list[Wanted]:
+def _code(told: Registration, well: Collection[State]) -> ExitCode:
+    return ExitCode.DONE if told.state in well else exit_code(told)
+
+
+def _to_call(namespace: str, machines: Sequence[Wanted], before: Mapping[str, BeforeCall]) -> list[Wanted]:
     """Return the machines for which RegisterVM may be called, and say of each other one why it is not."""
     for one in machines:
         if alone := before[one.name].left_alone:
             words = f"RegisterVM is not called for it, as {alone.source} says {alone}"
-            say(console, f"{namespace}/{one.name}: {words}")
+            terminal.say(f"{namespace}/{one.name}: {words}")
     return [one for one in machines if before[one.name].left_alone is None]
 
 
-def _tell(console: Console, namespace: str, machines: Sequence[Wanted], before: Mapping[str, BeforeCall]) -> None:
+def _tell(namespace: str, machines: Sequence[Wanted], before: Mapping[str, BeforeCall]) -> None:
     """Say where the machines stand that RegisterVM is to be called for, so that whoever says yes knows."""
     told = [before[one.name].told for one in machines]
     for one in told:
-        say(console, f"{namespace}/{one.name} is {one}")
+        terminal.say(f"{namespace}/{one.name} is {one}")
     for note in dict.fromkeys((*distinct_notes(told), *_doubts(machines, before))):
-        say(console, f"note: {note}")
+        terminal.say(f"note: {note}")
 
 
 def _doubts(
@@ -120,46 +124,47 @@ def _demand_no_doubt(
         )
 
 
-def _confirm(namespace: str, machines: Sequence[Wanted]) -> None:
+def _confirmed(namespace: str, machines: Sequence[Wanted]) -> bool:
     names = ", ".join(shlex.quote(one.name) for one in machines)
-    click.confirm(
-        f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled", abort=True
-    )
+    question = f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled"
+    return click.confirm(on_one_line(question))
 
 
-def _call(console: Console, caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[Wanted]) -> bool:
-    """Call for one after the other, telling what came of it; say whether all are on their way.
+def _call(caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[Wanted]) -> list[ExitCode]:
+    """Call for one after the other, telling what came of it; return how each stands.
 
-    Raises what cluster and vCenter raise while they are away, after saying who was not come to.
+    Raises what cluster and vCenter raise while they are away, after saying which VMs were not come to.
     """
-    fine = True
+    codes = []
     for number, one in enumerate(machines):
         try:
             told = caller.again(restore, namespace, one)
         except InvalidItem as error:
-            say(console, f"{namespace}/{one.name}: {error}")
-            fine = False
+            terminal.say(f"{namespace}/{one.name}: {error}")
+            codes.append(ExitCode.NOT_READY)
+        except KeyboardInterrupt:
+            terminal.say(f"RegisterVM may have been called for {one.name}, which a repeated command finds out")
+            raise
         except VmServiceError:
-            say(console, f"RegisterVM is not called for {', '.join(left.name for left in machines[number:])}")
+            terminal.say(f"RegisterVM is not called for {', '.join(left.name for left in machines[number:])}")
             raise
         else:
-            _explain(console, namespace, told)
-            fine &= told.state in _ON_ITS_WAY
-    return fine
+            _explain(namespace, told)
+            codes.append(_code(told, _ON_ITS_WAY))
+    return codes
 
 
-def _explain(console: Console, namespace: str, told: Registration) -> None:
+def _explain(namespace: str, told: Registration) -> None:
     """Tell what came of a call, with the guide's checks where it was refused or failed."""
-    say(console, f"{namespace}/{told.name}: {told}")
+    terminal.say(f"{namespace}/{told.name}: {told}")
     for note in told.notes:
-        say(console, f"  note: {note}")
+        terminal.say(f"  note: {note}")
     if told.code:
         for line in advise(told.code, namespace=namespace, vm=told.name):
-            say(console, f"  {line}".rstrip())
+            terminal.say(f"  {line}".rstrip())
     if told.state not in _ON_ITS_WAY and told.can_wait:
         minutes = int(TIMEOUT_SECONDS // 60)
-        say(
-            console,
+        terminal.say(
             "  it may pass: repeat the command then; a call that was recorded and did not reach vCenter is given up"
             f" after {minutes} minutes",
         )

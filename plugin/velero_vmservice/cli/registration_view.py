@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
+from velero_vmservice.cli import terminal
+from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.core.advice import topic
-from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.registration import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
+
+    from rich.table import Table
 
     from velero_vmservice.core.registration import Registration
 
@@ -45,6 +44,20 @@ class Status:
     def all_ready(self) -> bool:
         """Whether nothing is waited for, as far as everything could be read."""
         return self.ready == len(self.machines) and not self.unread
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a command ends that saw this last."""
+        return worst(ExitCode.BLOCKED if self.unread else ExitCode.DONE, *(exit_code(one) for _, one in self.machines))
+
+
+def exit_code(registration: Registration) -> ExitCode:
+    """Return how a command ends that leaves a VM so."""
+    if registration.state is State.READY:
+        return ExitCode.DONE
+    if registration.state is State.FAILED:
+        return ExitCode.FAILED
+    return ExitCode.NOT_READY if registration.can_wait else ExitCode.BLOCKED
 
 
 def document(found: Status) -> dict[str, Any]:
@@ -77,15 +90,13 @@ def document(found: Status) -> dict[str, Any]:
     }
 
 
-def drawn(found: Status) -> Group:
-    """Draw it for a terminal."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("machine", "state", "progress", "since", "source", "reason"):
-        table.add_column(column, overflow="fold")
-    for namespace, one in found.machines:
-        machine, state, *rest = (spelled_out(cell) for cell in _cells(namespace, one))
-        table.add_row(Text(machine), Text(state, style=_colour(one)), *(Text(cell) for cell in rest))
-    return Group(table, *(Text(spelled_out(line)) for line in below(found)))
+def drawn(found: Status) -> Table:
+    """Draw the VMs for a terminal; what is said of several of them goes below."""
+    cells = [(_cells(namespace, one), _colour(one)) for namespace, one in found.machines]
+    return terminal.table(
+        ("VM", "state", "progress", "since", "source", "reason"),
+        [(name, (state, colour), *rest) for (name, state, *rest), colour in cells],
+    )
 
 
 def _colour(one: Registration) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from velero_vmservice import app, settings
+from velero_vmservice.cli import terminal
 from velero_vmservice.cli.options import output
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import NotFound
@@ -56,7 +57,7 @@ def report(restore: str, form: str) -> None:
     if form == "text":
         render_terminal(archive.parse(Report, body, key=found[-1]), Console(soft_wrap=True))
     else:
-        click.echo(body.decode())
+        terminal.write(body.decode())
 
 
 def render_terminal(report: Report, console: Console) -> None:

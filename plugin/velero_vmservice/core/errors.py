@@ -62,6 +62,12 @@ class NotFound(VmServiceError):
     code = "not-found"
 
 
+class NotRestorable(VmServiceError):
+    """A backup that holds nothing which could be replayed, or none of it as asked for."""
+
+    code = "not-restorable"
+
+
 class AlreadyExists(VmServiceError):
     """Another writer was first; what is stored differs from what was offered."""
 

@@ -105,9 +105,8 @@ def _absent(observed: Observation, wanted: Wanted, loose: _Loose) -> Registratio
     if wanted.is_node:
         return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False, remedy=_NODE_AGAIN)
     if not observed.vsphere_namespace:
-        words = (
-            f"{observed.namespace} is no vSphere Namespace, so nothing can be registered into it: create it in vCenter"
-        )
+        what = "is no vSphere Namespace" if observed.exists else "does not exist"
+        words = f"{observed.namespace} {what}, so nothing can be registered into it: create it in vCenter"
         remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
         return _say(wanted, State.ABSENT, words, can_wait=False, remedy=remedy)
     return _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)

@@ -46,6 +46,8 @@ class Observation:
     namespace: str
     at: float
     """Monotonic seconds."""
+    exists: bool = True
+    """Whether the namespace is there."""
     vsphere_namespace: bool = True
     folder: str = ""
     """Managed object id of the namespace's folder in vCenter; '' if nothing tells."""
@@ -99,6 +101,7 @@ def observe(
     return Observation(
         namespace=name,
         at=at,
+        exists=NAMESPACE in without or namespace is not None,
         vsphere_namespace=NAMESPACE in without or (namespace is not None and is_vsphere_namespace(namespace)),
         folder=folder(namespace) if namespace is not None else "",
         machines={machine.name: machine for machine in machines},

@@ -40,6 +40,8 @@ _DIFFERS: Final = (
 )
 _FIXED: Final = "Remove the object yourself if the captured one is wanted, then repeat the restore."
 
+_NO_NAMESPACE: Final = "Create {} as a vSphere Namespace in vCenter; then repeat the restore."
+
 
 class Stage(StrEnum):
     """How far one object has come."""
@@ -151,12 +153,21 @@ def decide(subject: Subject, view: View) -> Step:
     ready = total - len(closed)
     if view.observed.live(subject.ref) is None and (problems := tuple(_problems(subject, view))):
         return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
+    if nowhere := _nowhere(subject, view.observed):
+        remedies = dict.fromkeys(gate.remedy for gate in closed.values())
+        return Step(
+            action=Action.BLOCKED,
+            reason=nowhere,
+            remedy=" ".join(filter(None, remedies)) or _NO_NAMESPACE.format(view.observed.namespace),
+            ready=ready,
+            total=total,
+        )
     if closed:
         blocked = any(gate.blocked for gate in closed.values())
         remedies = dict.fromkeys(gate.remedy or (_OTHER_MACHINE if gate.blocked else "") for gate in closed.values())
         return Step(
             action=Action.BLOCKED if blocked else Action.WAIT,
-            reason=_waiting(closed, subject, view.observed),
+            reason=_waiting(closed, view.observed),
             remedy=" ".join(filter(None, remedies)),
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
@@ -185,16 +196,20 @@ def _problems(subject: Subject, view: View) -> Iterator[str]:
         yield f"the group contains itself ({chain}), which VM Operator never settles: take one of them out"
 
 
-def _waiting(closed: Mapping[str, Gate], subject: Subject, observed: Observation) -> str:
-    words = enumerate_some(
+def _waiting(closed: Mapping[str, Gate], observed: Observation) -> str:
+    return enumerate_some(
         [f"{name}: {'; '.join((gate.reason, *_lost_owner(name, observed)))}" for name, gate in closed.items()]
     )
+
+
+def _nowhere(subject: Subject, observed: Observation) -> str:
+    """Say why nothing can come back in the target namespace, whatever its VMs are at; '' where they can."""
+    if not observed.exists:
+        return f"the namespace {observed.namespace} does not exist, so nothing can be registered into it"
     absent = any(name not in observed.machines for name in subject.topology.needs)
     if absent and not observed.vsphere_namespace:
-        return (
-            f"the namespace {observed.namespace} is no vSphere Namespace, so nothing can be registered into it; {words}"
-        )
-    return words
+        return f"the namespace {observed.namespace} is no vSphere Namespace, so nothing can be registered into it"
+    return ""
 
 
 def _with_all_machines(subject: Subject, view: View) -> Step:

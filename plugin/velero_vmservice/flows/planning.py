@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import order, plan, selection
 from velero_vmservice.core.archive import Capture, Seal
-from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound, Rejected, VmServiceError
+from velero_vmservice.core.errors import InvalidItem, NotFound, NotRestorable, Rejected, VmServiceError
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.core.operation import Replay
 from velero_vmservice.core.plan import Action, Step, Subject, View
@@ -66,13 +66,13 @@ class Planning:
     def captured(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return what a restore with this spec replays of its backup's capture.
 
-        Raises `NotFound` when the backup, or a capture of it, is not there.
+        Raises `NotFound` when the backup, or a capture of it, is not there, `NotRestorable` when it has no seal.
         """
         backup, store = self._restore_points.backup(run), self._restore_points.store(run)
         try:
             seal = documents.read(store, backup.seal_key, Seal)
         except NotFound as error:
-            raise NotFound(
+            raise NotRestorable(
                 f"Backup {backup.name} has no sealed capture",
                 hint="it was taken without this plugin, held neither groups nor services, or died: take another one",
             ) from error
@@ -98,10 +98,10 @@ class Planning:
         return found
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
-        """Return the same for a command that is about something; raises `InvalidSettings` where nothing is replayed."""
+        """Return the same for a command that is about something; raises `NotRestorable` where nothing is replayed."""
         if found := self.captured(run, spec):
             return found
-        raise InvalidSettings(
+        raise NotRestorable(
             f"nothing of backup {run.backup} is to be replayed", hint="look at the restore's namespaces and resources"
         )
 

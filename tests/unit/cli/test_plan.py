@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.unit.builders import service, vm, vsphere_namespace
+import pytest
+from rich.console import Console
+
+from tests.unit.builders import backup, obj, service, vm, vsphere_namespace
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core.errors import Corrupt, Unavailable
+from velero_vmservice.core.errors import Corrupt, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine
@@ -33,7 +37,7 @@ def test_an_object_that_cannot_be_read_is_blocked_and_the_others_are_planned(com
     ran = command("plan", "nightly", "-o", "json")
     planned = {one["name"]: (one["action"], one["reason"]) for one in json.loads(ran.out)["objects"]}
     assert planned == {"db": ("blocked", "it is not what was written"), "front": ("wait", "web-1: not registered yet")}
-    assert ran.code == 2
+    assert ran.code == 3
 
 
 def test_a_store_that_is_away_is_no_plan(command: CommandLine) -> None:
@@ -41,3 +45,81 @@ def test_a_store_that_is_away_is_no_plan(command: CommandLine) -> None:
     world.store.calls.fail("get", Unavailable("the bucket is away"), on=f"{CAPTURES}namespaces/bill.json")
     ran = command("plan", "nightly")
     assert (ran.code, ran.out, ran.err) == (1, "", "velero-vmservice: the bucket is away\n")
+
+
+def test_a_mapping_into_a_namespace_that_does_not_exist_is_blocked_and_said_once(command: CommandLine) -> None:
+    world = World()
+    labels = {"app": "web"}
+    world.back_up(vm("web-1", labels=labels), service("front", labels), service("side", labels), service("alone"))
+    command.connects_to(world.start)
+    ran = command("plan", "nightly", "--namespace-mapping", "shop:shop2")
+    words = "the namespace shop2 does not exist, so nothing can be registered into it"
+    assert ran.code == 3
+    assert ran.out.count(words) == 1
+    assert f"(1) {words}" in ran.lines
+    assert "blocked         VirtualMachineService shop2/side  0/1  (1)" in ran.lines
+    planned = json.loads(command("plan", "nightly", "--namespace-mapping", "shop:shop2", "-o", "json").out)["objects"]
+    assert {(one["action"], one["reason"]) for one in planned if one["namespace"] == "shop2"} == {("blocked", words)}
+
+
+def test_a_plain_namespace_blocks_what_waits_for_a_machine(command: CommandLine) -> None:
+    world = lost(command)
+    world.cluster.seed(obj("Namespace", "dr", api="v1", namespace="", meta={"annotations": {}}))
+    ran = command("plan", "nightly", "--namespace-mapping", "shop:dr")
+    assert ran.code == 3
+    assert "the namespace dr is no vSphere Namespace, so nothing can be registered into it" in ran.out
+
+
+def test_a_mapped_namespace_that_the_backup_does_not_have_is_an_error_that_names_those_it_has(
+    command: CommandLine,
+) -> None:
+    lost(command)
+    ran = command("plan", "nightly", "--namespace-mapping", "shp:shop2")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines() == [
+        "velero-vmservice: the backup holds no captured object of namespace shp",
+        "hint: it has bill, shop",
+    ]
+
+
+def test_a_backup_without_a_capture_is_not_restorable(command: CommandLine) -> None:
+    world = lost(command)
+    world.cluster.seed(backup("other"))
+    ran = command("plan", "other")
+    assert (ran.code, ran.out) == (3, "")
+    assert "Backup other has no sealed capture" in ran.err
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_table_keeps_names_and_reasons_whole(command: CommandLine, width: int) -> None:
+    names = ["a-service-with-a-long-name-01", "a-service-with-a-long-name-02"]
+    world = World()
+    objects = [vm("web-1", labels={"app": "web"}), *(service(name, {"app": "web"}) for name in names)]
+    world.back_up(*objects)
+    world.lose(*objects[1:])
+    command.connects_to(world.start)
+    reason = "the webhook wants spec.ports[0].targetPort to be one that the platform team has on its list of ports"
+    world.cluster.calls.fail("dry-run create", Rejected(reason))
+    terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "dumb"})
+    command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+    ran = command("plan", "nightly")
+    for name in names:
+        assert any(f"shop/{name}" in line for line in ran.lines)
+    assert any(reason in line for line in ran.lines)
+    assert ran.out.count(reason) == 1
+    assert "…" not in ran.out
+
+
+def test_what_a_webhook_says_is_never_markup(command: CommandLine) -> None:
+    world = World()
+    objects = [vm("web-1", labels={"app": "web"}), service("front", {"app": "web"})]
+    world.back_up(*objects)
+    world.lose(objects[1])
+    command.connects_to(world.start)
+    world.cluster.calls.fail(
+        "dry-run create", Rejected("[/spec/ports] is [link=https://example.com]bad[/link]\x1b[2J\u202e")
+    )
+    ran = command("plan", "nightly")
+    assert r"[/spec/ports] is [link=https://example.com]bad[/link]\u001b[2J\u202e" in ran.out
+    planned = json.loads(command("plan", "nightly", "-o", "json").out)["objects"]
+    assert planned[0]["reason"].endswith("\\u001b[2J\\u202e")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from rich.console import Console
 from tests.unit.builders import NAMESPACE, m, registration, restore, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import CAPTURES, World
+from velero_vmservice.cli.registration_view import Status
 from velero_vmservice.core.errors import Corrupt, Unavailable
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.registration import Registration, State, Wanted
@@ -77,7 +79,7 @@ def test_every_machine_is_one_line_what_is_missing_first(scene: Scene) -> None:
         "shop/web-1  ready   -  2026-03-01T12:00:00Z  kubernetes  registered by a restore to new",
         "1 of 2 machines are ready",
     ]
-    assert ran.code == 2
+    assert ran.code == 4
 
 
 def test_all_ready_ends_well(scene: Scene) -> None:
@@ -192,7 +194,7 @@ def test_no_source_that_answers_is_no_error(scene: Scene) -> None:
     scene.world.cluster.calls.fail("list", Unavailable("the API server is away"), on="VirtualMachine shop")
     scene.world.cluster.calls.fail("read_all", Unavailable("the API server is away"), on="VirtualMachine shop")
     ran = scene.status("nightly")
-    assert ran.code == 2
+    assert ran.code == 4
     assert "the API server is away" in ran.out
 
 
@@ -232,10 +234,13 @@ def test_machines_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("nightly", "--restore", "again"), 2, "name a BACKUP, or a restore with --restore"),
         (("--restore", "again", "--namespace-mapping", "a:b"), 2, "leave --namespace-mapping out"),
         (("nightly", "--interval", "0"), 2, "--interval"),
+        (("nightly", "--timeout", "5m"), 2, "hint: give --watch as well"),
+        (("nightly", "--watch", "--timeout", "soon"), 2, '"soon" is no duration'),
+        (("nightly", "--namespace-mapping", "shp:dr"), 2, "namespace shp\nhint: it has shop"),
         (("--restore", "gone"), 1, "gone"),
         (("gone",), 1, "gone"),
-        (("nightly", "--vm", "db-1"), 1, "waits for a machine db-1: known: web-1; web-2"),
-        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any machine in namespace else: known: shop"),
+        (("nightly", "--vm", "db-1"), 1, "waits for a machine db-1\nhint: known: web-1; web-2"),
+        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any machine in namespace else\nhint: known: shop"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(scene: Scene, arguments: tuple[str, ...], code: int, words: str) -> None:
@@ -251,7 +256,7 @@ def test_an_object_that_cannot_be_read_is_said_and_the_others_are_shown(command:
     scene.come_back("web-1", "web-2")
     store.calls.fail("get", Corrupt("it is not what was written"), on=facts)
     ran = scene.status("nightly")
-    assert ran.code == 2
+    assert ran.code == 3
     assert "2 of 2 machines are ready" in ran.lines
     unread = "not looked at, as it cannot be read: VirtualMachineService bill/db: it is not what was written"
     assert unread in ran.lines
@@ -287,10 +292,42 @@ def test_watching_as_json_is_one_document_a_line_for_each_change(scene: Scene) -
     assert [json.loads(line)["ready"] for line in ran.lines] == [0, 2]
 
 
-def test_an_interrupted_watch_tells_by_its_exit_code_what_it_saw_last(scene: Scene) -> None:
+def test_an_interrupted_watch_says_how_to_go_on_and_nothing_twice(scene: Scene) -> None:
     scene.passing(lambda: None)
     ran = scene.status("nightly", "--watch")
-    assert (ran.code, ran.err) == (2, "")
+    assert ran.code == 130
+    assert ran.err.splitlines() == [
+        "",
+        "velero-vmservice: stopped before the end",
+        "hint: repeat the command to go on: velero-vmservice registration status nightly --watch",
+    ]
+    assert len(ran.lines) == len(set(ran.lines)) == 3
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_watch_ends_when_its_time_is_over(scene: Scene, form: str) -> None:
+    scene.passing(*[lambda: None] * 100)
+    ran = scene.status("nightly", "--watch", "--interval", "30", "--timeout", "2m", "-o", form)
+    assert (ran.code, ran.err) == (4, "")
+    assert scene.world.clock.monotonic() == 120
+
+
+@pytest.mark.parametrize(
+    ("state", "can_wait", "code"),
+    [
+        (State.ABSENT, True, 4),
+        (State.ABSENT, False, 3),
+        (State.NOT_RESTORABLE, False, 3),
+        (State.FAILED, False, 5),
+    ],
+)
+def test_the_exit_code_tells_whether_waiting_can_help(state: State, code: int, *, can_wait: bool) -> None:
+    one = ("shop", Registration(name="web-1", state=state, can_wait=can_wait))
+    ready = ("shop", Registration(name="web-2", state=State.READY))
+    look = partial(Status, backup="nightly", restore="", sources=(), at=datetime(2026, 3, 1, tzinfo=UTC))
+    assert look(machines=[ready, one], unread=()).exit_code == code
+    assert look(machines=[ready], unread=()).exit_code == 0
+    assert look(machines=[ready], unread=("it cannot be read",)).exit_code == 3
 
 
 def test_a_terminal_is_redrawn_and_hostile_words_do_not_move_its_cursor(command: CommandLine) -> None:
@@ -298,11 +335,11 @@ def test_a_terminal_is_redrawn_and_hostile_words_do_not_move_its_cursor(command:
     hostile = Registration(name="web-1", state=State.FAILED, reason="[red]x[/red]\x1b[2J", can_wait=False)
     scene.world.engine.tell(NAMESPACE, hostile)
     terminal = partial(Console, force_terminal=True, width=160, legacy_windows=False, _environ={"TERM": "xterm"})
-    command.patch.setattr("velero_vmservice.cli.registration_status.Console", terminal)
+    command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
     scene.passing(lambda: None)
-    for arguments in ((), ("--watch",)):
+    for arguments, code in (((), 5), (("--watch",), 130)):
         ran = scene.status("nightly", *arguments)
-        assert ran.code == 2
+        assert ran.code == code
         assert "\x1b[31mfailed" in ran.out
         assert "progress" in ran.out
         assert "\x1b[2J" not in ran.out

@@ -133,8 +133,16 @@ def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
     plain = obj("Namespace", "shop", api="v1", namespace="")
     gates = dict.fromkeys(OPEN, Gate(ready=False, reason="not registered yet"))
     found = decide(subject(FRONT, *MACHINES), view(look(namespace=plain), gates))
-    assert "no vSphere Namespace, so nothing can be registered into it" in found.reason
-    assert "web-1: not registered yet" in found.reason
+    assert found.action is Action.BLOCKED
+    assert not found.final
+    assert found.reason == "the namespace shop is no vSphere Namespace, so nothing can be registered into it"
+    assert found.remedy == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
+
+
+def test_a_namespace_that_does_not_exist_blocks_also_what_needs_no_machine() -> None:
+    found = decide(subject(service("alone")), view(replace(look(), exists=False), {}))
+    assert (found.action, found.final) == (Action.BLOCKED, False)
+    assert found.reason == "the namespace shop does not exist, so nothing can be registered into it"
 
 
 def test_a_service_waits_for_the_groups_of_its_machines_and_no_other() -> None:

@@ -350,4 +350,4 @@ def test_a_target_namespace_that_is_not_there_is_waited_for(world: World, items:
     mapped = {"namespaceMapping": {NAMESPACE: "not-there"}}
     operations = world.replay_all(items, **mapped)
     words = world.poll(operations[0], **mapped).description
-    assert "the namespace not-there is no vSphere Namespace" in words
+    assert "the namespace not-there does not exist" in words

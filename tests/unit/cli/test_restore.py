@@ -1,0 +1,194 @@
+"""`velero-vmservice restore` in the foreground: each sleep between two looks is what happens meanwhile."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from tests.unit.builders import NAMESPACE, group, restore, service, vm, vsphere_namespace
+from tests.unit.world import World
+from velero_vmservice.core.errors import Forbidden, Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.unit.cli.command_line import CommandLine, Ran
+
+WEB = {"app": "web"}
+MACHINES = [vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier")]
+TIER = group("tier", ["web-1", "web-2"])
+FRONT = service("front", WEB)
+SIDE = service("side", WEB)
+
+
+class Scene:
+    """An application that was backed up and lost, and a Supervisor that plays on while the command waits."""
+
+    def __init__(self, command: CommandLine) -> None:
+        self.world = World()
+        self._command = command
+        command.connects_to(self.world.start)
+        objects = [*MACHINES, TIER, FRONT, SIDE]
+        self.world.back_up(*objects)
+        self.world.lose(*objects)
+        self.passing()
+
+    def come_back(self, namespace: str = NAMESPACE) -> None:
+        here = [vm(name, labels=WEB, group="tier", uid="new", namespace=namespace) for name in ("web-1", "web-2")]
+        self.world.cluster.seed(*here)
+
+    def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
+        """Let these happen, one in each wait; then nothing more, or Ctrl-C."""
+        left: Iterator[Callable[[], object]] = iter(steps)
+
+        def wait(seconds: float) -> None:
+            self.world.clock.advance(seconds)
+            step = next(left, None)
+            if step is None and interrupted:
+                raise KeyboardInterrupt
+            if step is not None:
+                step()
+            self.world.vm_operator(NAMESPACE, "dr")
+
+        self._command.patch.setattr(time, "sleep", wait)
+
+    def restore(self, *arguments: str) -> Ran:
+        return self._command("restore", *arguments)
+
+    def on_a_terminal(self, width: int) -> None:
+        terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "xterm"})
+        self._command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+
+
+@pytest.fixture(name="scene")
+def _scene(command: CommandLine) -> Scene:
+    return Scene(command)
+
+
+def test_a_backup_is_restored_though_velero_has_no_restore_of_it(scene: Scene) -> None:
+    scene.passing(lambda: None, scene.come_back)
+    ran = scene.restore("nightly")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.lines[0].startswith("policy: conflict=retain, mode=best-effort")
+    assert "VirtualMachineGroup shop/tier: waiting: web-1: not registered yet; web-2: not registered yet" in ran.lines
+    ended = [line for line in ran.lines if ": verified" in line]
+    assert [line.split(": ")[0] for line in ended] == [
+        "VirtualMachineGroup shop/tier",
+        "VirtualMachineService shop/front",
+        "VirtualMachineService shop/side",
+    ]
+    assert ran.lines[-1].startswith("report: ")
+    assert scene.world.exists("VirtualMachineGroup", "tier")
+
+
+def test_a_repeated_restore_of_a_backup_verifies_what_is_there(scene: Scene) -> None:
+    scene.passing(scene.come_back)
+    scene.restore("nightly")
+    made = scene.world.created()
+    ran = scene.restore("nightly")
+    assert (ran.code, scene.world.created()) == (0, made)
+    assert "was there already, as captured" in ran.out
+
+
+def test_a_backup_is_restored_into_another_namespace(scene: Scene) -> None:
+    scene.world.cluster.seed(vsphere_namespace("dr"))
+    scene.passing(lambda: scene.come_back("dr"))
+    ran = scene.restore("nightly", "--namespace-mapping", f"{NAMESPACE}:dr")
+    assert ran.code == 0
+    assert scene.world.exists("VirtualMachineService", "front", "dr")
+    assert not scene.world.exists("VirtualMachineService", "front")
+
+
+def test_a_restore_that_velero_gave_up_is_resumed(scene: Scene) -> None:
+    scene.world.cluster.seed(restore(includedResources=["virtualmachinegroups.vmoperator.vmware.com"]))
+    scene.passing(scene.come_back)
+    ran = scene.restore("--resume", "again")
+    assert ran.code == 0
+    assert scene.world.exists("VirtualMachineGroup", "tier")
+    assert not scene.world.exists("VirtualMachineService", "front")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "name a BACKUP, or a restore with --resume"),
+        (("nightly", "--resume", "again"), 2, "name a BACKUP, or a restore with --resume"),
+        (("--resume", "again", "--namespace-mapping", "a:b"), 2, "hint: leave --namespace-mapping out"),
+        (("nightly", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp\nhint: it has shop"),
+        (("nightly", "--timeout", "-5m"), 2, '"-5m" is no duration such as 90s, 10m or 12h'),
+        (("gone",), 1, "gone"),
+        (("--resume", "gone"), 1, "gone"),
+        (("--resume", "empty"), 3, "nothing of backup nightly is to be replayed"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_two_lines_at_most(
+    scene: Scene, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    scene.world.cluster.seed(restore(), restore("empty", includedNamespaces=["other"]))
+    ran = scene.restore(*arguments)
+    assert ran.code == code
+    assert words in ran.err
+    assert len(ran.err.splitlines()) <= 2
+    assert scene.world.created() == []
+
+
+def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
+    scene.passing(lambda: None, interrupted=True)
+    ran = scene.restore("nightly", "--policy", "mode=strict")
+    assert ran.code == 130
+    assert ran.err.strip().splitlines() == [
+        "velero-vmservice: stopped before the end",
+        "hint: repeat the command to go on: velero-vmservice restore nightly --policy mode=strict",
+    ]
+    assert len(ran.lines) == len(set(ran.lines))
+
+
+def test_a_timeout_ends_the_command_and_not_the_restore(scene: Scene) -> None:
+    ran = scene.restore("nightly", "--timeout", "1m")
+    assert ran.code == 4
+    assert scene.world.clock.monotonic() == 60
+    assert ran.err.splitlines() == [
+        "velero-vmservice: 3 of 3 objects have not ended within the --timeout",
+        "hint: repeat the command to go on: velero-vmservice restore nightly --timeout 1m",
+    ]
+    scene.passing(scene.come_back)
+    assert scene.restore("nightly").code == 0
+
+
+def test_a_failed_object_is_an_exit_code_of_its_own(scene: Scene) -> None:
+    scene.world.cluster.calls.fail("create", Rejected("[/spec/ports] is bad"), on="VirtualMachineService shop/front")
+    scene.passing(scene.come_back)
+    ran = scene.restore("nightly")
+    assert ran.code == 5
+    assert "VirtualMachineService shop/front: failed: [/spec/ports] is bad" in ran.out
+
+
+def test_a_fault_that_passes_is_said_once(scene: Scene) -> None:
+    away = Unavailable("the bucket is away", hint="see its server")
+    scene.world.store.calls.fail("put", away, times=4)
+    scene.passing(scene.come_back)
+    ran = scene.restore("nightly")
+    assert (ran.code, ran.out.count("the bucket is away")) == (0, 1)
+
+
+def test_a_right_that_is_missing_is_said_once(scene: Scene) -> None:
+    missing = "cannot list CnsRegisterVolume in shop: not allowed"
+    scene.world.cluster.calls.fail("list", Forbidden(missing), on="CnsRegisterVolume shop")
+    scene.passing(scene.come_back)
+    ran = scene.restore("nightly")
+    assert ran.code == 0
+    waiting = [line for line in ran.lines if ": waiting: " in line]
+    assert sum(missing in line for line in waiting) == 1
+
+
+def test_the_table_on_a_terminal_is_printed_once_when_it_is_stopped(scene: Scene) -> None:
+    scene.on_a_terminal(110)
+    scene.passing(lambda: None, interrupted=True)
+    ran = scene.restore("nightly")
+    assert ran.code == 130
+    after_the_last_redraw = ran.out.rpartition("\x1b[2K")[2]
+    assert after_the_last_redraw.count("VirtualMachineService shop/front") == 1
