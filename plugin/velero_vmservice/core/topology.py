@@ -58,13 +58,14 @@ def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
     if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
         return _group_topology(manifest, facts)
     selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
-    chosen = tuple(machine for machine in facts.machines if matches(selector, machine.labels)) if selector else ()
+    carriers = min((facts.by_label.get(label, ()) for label in selector.items()), key=len, default=())
+    chosen = tuple(vm for vm in carriers if matches(selector, vm.labels))
     needs = tuple(machine.name for machine in chosen if machine.recorded)
     return Topology(needs=needs, selector=selector, machines=chosen)
 
 
 def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
-    machines = {machine.name: machine for machine in facts.machines}
+    machines = facts.by_name
     groups = {group.name: group for group in facts.groups}
     members = tuple(
         _member(member, machines if member.kind == "VirtualMachine" else groups)
