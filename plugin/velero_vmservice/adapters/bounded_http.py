@@ -13,9 +13,9 @@ from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPSConnection as PooledConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
+from velero_vmservice.adapters.tls import GoConnection
 from velero_vmservice.core.errors import AnswerTooLong
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class BoundedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **known: Any) -> None:
         """Make the pool manager, whose pools make bounded connections."""
         super().init_poolmanager(*args, **known)
-        made = partial(_connection, PooledConnection, self._answer)
+        made = partial(_connection, GoConnection, self._answer)
         pools = type("BoundedPool", (HTTPSConnectionPool,), {"ConnectionCls": staticmethod(made)})
         self.poolmanager.pool_classes_by_scheme = {"https": pools}
 

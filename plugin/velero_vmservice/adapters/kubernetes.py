@@ -19,7 +19,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
-from velero_vmservice.adapters import heap
+from velero_vmservice.adapters import heap, tls
 from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes_errors import translated
 from velero_vmservice.adapters.kubernetes_event import FIELD_MANAGER, kubernetes_event
@@ -75,6 +75,7 @@ class KubernetesCluster:
         settings.connection_pool_maxsize = _CONNECTIONS
         api = client.ApiClient(settings)
         api.user_agent = FIELD_MANAGER
+        api.rest_client.pool_manager.pool_classes_by_scheme = tls.POOLS
         # The client brings its own discovery, which is replaced: see kubernetes_discovery.
         self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # untyped
         self._discovery = Discovery(self._discover, clock=clock)

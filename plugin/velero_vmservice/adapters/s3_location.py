@@ -20,11 +20,14 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.httpsession import where as public_authorities
 
+from velero_vmservice.adapters import tls
 from velero_vmservice.adapters.aws_endpoints import LeanLoader
 from velero_vmservice.adapters.s3_errors import LIBRARY_ERRORS, Place, translate
 from velero_vmservice.core.errors import InvalidSettings
 
 if TYPE_CHECKING:
+    import ssl
+
     from types_boto3_s3 import S3Client
 
 _log = structlog.get_logger()
@@ -113,7 +116,22 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
             hint=f"give {location.source} a URL like https://s3.example.com:9000",
         ) from None
     client.meta.events.register_first("needs-retry.s3", _give_up_redirects)
+    _check_as_go(client)
     return client
+
+
+def _check_as_go(client: Any) -> None:
+    """Accept the certificates that Velero accepts; botocore has no setting for that, and makes a context per proxy."""
+    http = client._endpoint.http_session  # noqa: SLF001 - see above
+    make = http._get_ssl_context  # noqa: SLF001
+
+    def context() -> ssl.SSLContext:
+        made: ssl.SSLContext = make()
+        tls.check_as_go(made)
+        return made
+
+    http._get_ssl_context = context  # noqa: SLF001
+    http._manager.connection_pool_kw["ssl_context"] = context()  # noqa: SLF001
 
 
 def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:

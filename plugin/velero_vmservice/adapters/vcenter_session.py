@@ -20,7 +20,7 @@ import structlog
 import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
-from velero_vmservice.adapters import bounded_http, vcenter_sdk
+from velero_vmservice.adapters import bounded_http, tls, vcenter_sdk
 from velero_vmservice.adapters.bounded_http import BoundedAdapter
 from velero_vmservice.adapters.vcenter_errors import from_answer, rest_translated, translated, wrong_login
 from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable, VmServiceError
@@ -266,16 +266,15 @@ class VCenterSession:
 
 def _trust(settings: VCenterSettings) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=str(settings.ca_file or certifi.where()))
+        context = tls.client_context(
+            ca_file=str(settings.ca_file or certifi.where()), verify=not settings.insecure_skip_tls_verify
+        )
     except OSError as error:
         why = "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise InvalidSettings(
             f"vcenter.ca_file {settings.ca_file} cannot be used ({why})",
             hint="mount the PEM certificate of vCenter's authority there",
         ) from None
-    if settings.insecure_skip_tls_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     return context
 
 
