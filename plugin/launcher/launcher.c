@@ -12,6 +12,7 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/poll.h>
+#include <linux/stat.h>
 #include <linux/time.h>
 #include <linux/un.h>
 
@@ -21,6 +22,7 @@
 
 /* Constants of the kernel's interface that its exported headers leave to C libraries. */
 enum { STDOUT = 1, STDERR = 2 };
+enum { SOL_SOCKET = 1, SO_PEERCRED = 17, ROOT = 0 };
 enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_NONBLOCK = 04000, SOCK_CLOEXEC = 02000000, MSG_NOSIGNAL = 0x4000 };
 
 /* Exit codes. Velero logs any but 0 as an error of the backup or restore in progress. */
@@ -32,6 +34,7 @@ enum outcome {
     ACCESS_DENIED = 5,
     NO_HANDSHAKE = 6,
     CONNECT_FAILED = 7,
+    FOREIGN_SIDECAR = 8, /* who listens runs under a user that we do not take a handshake from */
     VELERO_GONE = 9, /* nobody reads our pipes any more */
 };
 
@@ -118,6 +121,8 @@ static const char *const reasons[] = {
                      "(kubectl logs --previous)",
     [ACCESS_DENIED] = "permission denied; give the containers of Velero and of the sidecar the same runAsUser",
     [NO_HANDSHAKE] = "the sidecar accepted but began no session; its log says why (kubectl logs)",
+    [FOREIGN_SIDECAR] = "another user's process listens there: neither ours, nor root's, nor that of the user who owns "
+                        "this launcher's file; give the containers of Velero and of the sidecar the same runAsUser",
     [CONNECT_FAILED] = "connecting failed; check that the plugins volume is an emptyDir which both containers mount",
 };
 
@@ -126,11 +131,28 @@ static char *append(char *to, const char *text) {
     return to;
 }
 
+/* A path may hold any byte but 0 and JSON may not; what is not plain ASCII is shown by its number. */
+static char *append_escaped(char *to, const char *text) {
+    static const char digits[] = "0123456789abcdef";
+    for (; *text; text++) {
+        const unsigned char byte = *text;
+        if (byte == '"' || byte == '\\') *to++ = '\\';
+        if (byte >= ' ' && byte < 0x7f) {
+            *to++ = byte;
+        } else {
+            to = append(to, "\\u00");
+            *to++ = digits[byte >> 4];
+            *to++ = digits[byte & 15];
+        }
+    }
+    return to;
+}
+
 /* One line in the form that Velero takes over into its log. */
 static _Noreturn void fail(enum outcome outcome) {
     char *end = append(buffer, "{\"@level\":\"error\",\"@message\":");
     end = append(end, "\"velero-plugin-for-vmservice cannot reach its sidecar");
-    if (control.sun_path[0]) end = append(append(end, " at "), control.sun_path);
+    if (control.sun_path[0]) end = append_escaped(append(end, " at "), control.sun_path);
     end = append(append(append(end, ": "), reasons[outcome]), "\",\"@module\":\"launcher\"}\n");
     write_all(STDERR, buffer, end - buffer);
     leave(outcome);
@@ -154,6 +176,18 @@ static enum outcome reason(long error) {
     if (error == -ECONNREFUSED) return SIDECAR_DEAD;
     if (error == -EACCES || error == -EPERM) return ACCESS_DENIED;
     return error == -EAGAIN ? NO_HANDSHAKE : CONNECT_FAILED; /* EAGAIN: its queue is full */
+}
+
+/* Say whether the process that listens may tell Velero where to connect: whoever can write into our directory could
+ * put a socket there. The owner of our own file is the sidecar that installed us. */
+static int is_trusted(int fd) {
+    struct { int pid; unsigned uid, gid; } peer;
+    unsigned size = sizeof peer;
+    if (call(__NR_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, (long)&peer, (long)&size, 0) < 0) return 0;
+    if (peer.uid == ROOT || peer.uid == (unsigned)call(__NR_geteuid, 0, 0, 0, 0, 0, 0)) return 1;
+    struct statx file;
+    return call(__NR_statx, AT_FDCWD, (long)"/proc/self/exe", 0, STATX_UID, (long)&file, 0) == 0 &&
+           peer.uid == file.stx_uid;
 }
 
 /* Pass the handshake on, when it has come whole, and then the log until the sidecar closes. */
@@ -180,6 +214,8 @@ static enum outcome attempt(long patience) {
     const long error = call(__NR_connect, fd, (long)&control, sizeof control, 0, 0, 0);
     if (error < 0) {
         outcome = reason(error);
+    } else if (!is_trusted(fd)) {
+        outcome = FOREIGN_SIDECAR;
     } else {
         char hello[sizeof control.sun_path + 1];
         for (long i = 0; i < directory_length; i++) hello[i] = control.sun_path[i];

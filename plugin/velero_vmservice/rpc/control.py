@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.errors import InvalidSettings, VmServiceError
 from velero_vmservice.rpc import handshake
 from velero_vmservice.rpc.sessions import Session
 
@@ -109,6 +109,10 @@ class PluginServer:
         except OSError as error:  # out of descriptors or memory: the launcher waits, others may end meanwhile
             log.error("launch not accepted", error=str(error))
             time.sleep(_PAUSE_SECONDS)
+            return
+        if refusal := self._sockets.refusal(connection):
+            log.warning("launch refused", error=refusal, code=InvalidSettings.code)
+            connection.close()
             return
         connection.setblocking(False)  # noqa: FBT003 - its only parameter
         self._connections[connection] = _Stranger(deadline=time.monotonic() + _HELLO_SECONDS)

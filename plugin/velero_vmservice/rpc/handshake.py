@@ -14,6 +14,7 @@ import fcntl
 import os
 import secrets
 import socket
+import struct
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.errors import AlreadyExists, InvalidItem, InvalidSettings
@@ -30,6 +31,14 @@ _SESSIONS: Final = "s-?????.sock"
 _MOST_PATH_BYTES: Final = 107
 """A socket's path fits 108 bytes with its final NUL (unix(7))."""
 
+_ROOT: Final = 0
+_CREDENTIALS: Final = "iII"
+"""Process, user and group (unix(7), SO_PEERCRED)."""
+_SO_PEERGROUPS: Final = 59
+"""Of asm-generic/socket.h, which Python has no name for."""
+_MOST_GROUPS: Final = 256
+"""As many as Python asks the kernel for; a pod's process has a handful."""
+
 _BACKLOG: Final = 128
 """Launches that may wait while we start or make a session; further ones try again by themselves."""
 
@@ -44,6 +53,7 @@ class SocketDirectory:
 
     def __init__(self, path: Path, *, group_access: bool = False) -> None:
         self.path = path.absolute()
+        self._group_access = group_access
         self._umask = 0o117 if group_access else 0o177
         if len(os.fsencode(self.path / CONTROL)) > _MOST_PATH_BYTES:
             raise InvalidSettings(
@@ -93,6 +103,19 @@ class SocketDirectory:
             if not (self.path / name).exists():
                 return name
 
+    def refusal(self, connection: socket.socket) -> str:
+        """Return why the process at the other end is no launcher of Velero's; '' for one that may be.
+
+        The sockets' modes say the same to the kernel; a mode can be changed by whoever owns the volume.
+        """
+        _, user, group = struct.unpack(_CREDENTIALS, connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if user in {os.geteuid(), _ROOT}:
+            return ""
+        if self._group_access and os.fstat(self._claim).st_gid in {group, *_other_groups(connection)}:
+            return ""
+        members = " or a member of the plugins directory's group" if self._group_access else ""
+        return f"its user is {user}, and only {os.geteuid()}, root{members} may launch"
+
     def stop_listening(self) -> None:
         """Let new launchers wait for our successor; repeatable."""
         self.listener.close()
@@ -103,6 +126,15 @@ class SocketDirectory:
         """Give the directory up; repeatable."""
         self.stop_listening()
         self._release.close()
+
+
+def _other_groups(connection: socket.socket) -> tuple[int, ...]:
+    """Return the supplementary groups of the process at the other end: those that a pod's fsGroup makes."""
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_GROUPS * 4)
+    except OSError:  # before Linux 4.13, or too many
+        return ()
+    return struct.unpack(f"{len(packed) // 4}I", packed)
 
 
 def read_hello(line: bytes) -> str:
