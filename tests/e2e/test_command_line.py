@@ -53,8 +53,8 @@ def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, spac
     assert "create" in run(scene, "plan", space)
     assert scene.names(GROUPS, space) == set()
     assert scene.names(SERVICES, space) == set()
-    unknown = run(scene, "plan", space, "--policy", "power=always", exits=(1, 2))
-    assert "power is one of leave, captured, on" in unknown
+    unknown = run(scene, "plan", space, "--policy", "power=always", exits=(2,))
+    assert "power has to be 'leave', 'captured' or 'on'" in unknown
     assert "Traceback" not in unknown
 
 

@@ -213,7 +213,7 @@ def _json(text: str) -> str:
 
 def _table(text: str) -> str:
     out = io.StringIO()
-    drawn = terminal.table(("a", "b"), [(text, (text, "red"))])
+    drawn = terminal.table(("a", "b"), [(text, (text, "red"))], width=4000)
     Console(file=out, force_terminal=True, color_system=None, width=4000).print(drawn)
     return out.getvalue()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import durationpy
 
+from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.core import restore_policy
 from velero_vmservice.core.errors import InvalidSettings
 from velero_vmservice.core.policy import PLUGIN_NAME
@@ -32,12 +33,12 @@ def _pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[st
 
 
 def _annotations(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Return policy options as the annotations that a Restore would carry; raises `BadParameter` for a wrong one."""
+    """Return policy options as the annotations that a Restore would carry; raises `WrongUsage` for a wrong one."""
     asked = _pairs("=")(context, parameter, given)
     try:
         restore_policy.overridden(RestorePolicy(), asked, where="--policy {}".format)
     except InvalidSettings as error:
-        raise click.UsageError(f"{error.message}\n{error.hint}", context) from None
+        raise WrongUsage(error.message, hint=error.hint) from None
     return {f"{PLUGIN_NAME}/{key}": value for key, value in asked.items()}
 
 

@@ -63,7 +63,7 @@ def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told) -
         for one, words in zip(planned, shared.rows, strict=True)
     ]
     if console.is_terminal:
-        console.print(terminal.table(("action", "object", "VMs", "why"), rows))
+        console.print(terminal.table(("action", "object", "VMs", "why"), rows, width=console.width))
     else:
         for action, ref, machines, words in rows:
             terminal.say(f"{action:<14}  {ref}  {machines}  {words}".rstrip(), to=console)

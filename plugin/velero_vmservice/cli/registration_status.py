@@ -142,7 +142,7 @@ def _show(found: Status, form: str) -> Status:
 
 
 def _draw(console: Console, found: Status) -> None:
-    console.print(drawn(found))
+    console.print(drawn(found, width=console.width))
     for line in below(found):
         terminal.say(line, to=console)
 
@@ -169,7 +169,7 @@ class _Watch:
         try:
             with Live(console=console, auto_refresh=False, transient=True) as live:
                 for last in self._looks():
-                    live.update(drawn(last), refresh=True)
+                    live.update(drawn(last, width=console.width), refresh=True)
         finally:
             if last is not None:
                 _draw(console, last)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.cli import terminal
 from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.once import said_once
 from velero_vmservice.core.advice import topic
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.registration import State
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from velero_vmservice.core.registration import Registration
 
@@ -90,12 +91,13 @@ def document(found: Status) -> dict[str, Any]:
     }
 
 
-def drawn(found: Status) -> Table:
+def drawn(found: Status, *, width: int) -> RenderableType:
     """Draw the VMs for a terminal; what is said of several of them goes below."""
-    cells = [(_cells(namespace, one), _colour(one)) for namespace, one in found.machines]
+    cells = [(row, _colour(one)) for row, (_, one) in zip(_cells(found)[0], found.machines, strict=True)]
     return terminal.table(
         ("VM", "state", "progress", "since", "source", "reason"),
         [(name, (state, colour), *rest) for (name, state, *rest), colour in cells],
+        width=width,
     )
 
 
@@ -107,19 +109,32 @@ def _colour(one: Registration) -> str:
 
 def rows(found: Status, *, aligned: bool = True) -> Iterator[str]:
     """Yield one line for each machine."""
-    cells = [_cells(namespace, one) for namespace, one in found.machines]
+    cells, _ = _cells(found)
     widths = [max(map(len, column)) if aligned else 0 for column in zip(*cells, strict=True)]
     for row in cells:
         yield "  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _cells(namespace: str, one: Registration) -> tuple[str, ...]:
-    since = _time(one.since) if one.since else ""
-    return f"{namespace}/{one.name}", str(one.state), one.progress, since, one.source, one.reason
+def _cells(found: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
+    """Return a row for each VM, and the reasons that several of them share."""
+    shared = said_once([one.reason] for _, one in found.machines)
+    cells = [
+        (
+            f"{namespace}/{one.name}",
+            str(one.state),
+            one.progress,
+            _time(one.since) if one.since else "",
+            one.source,
+            why,
+        )
+        for (namespace, one), why in zip(found.machines, shared.rows, strict=True)
+    ]
+    return cells, shared.below
 
 
 def below(found: Status) -> Iterator[str]:
-    """Yield what is said once: notes with those whom they concern, what could not be read, and the sum."""
+    """Yield what is said once: shared reasons, notes with those whom they concern, what was not read, and the sum."""
+    yield from _cells(found)[1]
     noted: dict[str, dict[str, None]] = {}
     for namespace, one in found.machines:
         for note in one.notes:
@@ -149,3 +164,7 @@ def _checks(found: Status) -> Iterator[str]:
 
 def _time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _since(one: Registration) -> str:
+    return _time(one.since) if one.since else ""

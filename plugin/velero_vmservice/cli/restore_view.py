@@ -16,8 +16,7 @@ from velero_vmservice.core.errors import VmServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, RenderableType
 
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.flows.task import Task
@@ -60,7 +59,7 @@ def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[Task]:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             for found, problem in rounds:
                 tasks = found or tasks
-                live.update(_Table(tasks, problem).drawn(), refresh=True)
+                live.update(_Table(tasks, problem).drawn(console.width), refresh=True)
     finally:
         _Table(tasks).print(console)
     return tasks
@@ -74,21 +73,21 @@ class _Table:
         self._problem = problem
         self._shared = said_once(map(_sentences, tasks))
 
-    def drawn(self) -> Group:
+    def drawn(self, width: int) -> Group:
         below = [*self._shared.below, *([f"waiting: {self._problem}"] if self._problem else [])]
-        return Group(self._rows(), *map(terminal.text, below))
+        return Group(self._rows(width), *map(terminal.text, below))
 
     def print(self, console: Console) -> None:
-        console.print(self._rows())
+        console.print(self._rows(console.width))
         for line in self._shared.below:
             terminal.say(line, to=console)
 
-    def _rows(self) -> Table:
+    def _rows(self, width: int) -> RenderableType:
         rows = [
             (str(task.replay.destination), f"{task.ready}/{task.total}" if task.total else "-", str(task.stage), words)
             for task, words in zip(self._tasks, self._shared.rows, strict=True)
         ]
-        return terminal.table(("object", "VMs", "stage", "why"), rows)
+        return terminal.table(("object", "VMs", "stage", "why"), rows, width=width)
 
 
 def _as_news(console: Console, rounds: Iterator[Round]) -> Sequence[Task]:
@@ -125,7 +124,7 @@ class _News:
         name = str(task.replay.destination)
         stage, reason, *beside = (*standing, "")
         news = [self._referred(sentence, name) for sentence in (reason, *beside) if sentence and sentence not in before]
-        yield f"{name}: {': '.join((stage, ' | '.join(news)))}" if news else f"{name}: {stage}"
+        yield f"{name}: {stage}: {' | '.join(dict.fromkeys(news))}" if news else f"{name}: {stage}"
 
     def _referred(self, sentence: str, name: str) -> str:
         """Return a long sentence once, and then the name of the object that it was first said of."""

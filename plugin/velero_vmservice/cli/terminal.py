@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PROGRAM: Final = "velero-vmservice"
-_LONGEST_WORD: Final = 40
-"""Characters to which a column is kept wide enough for its longest word: a name is best copied whole."""
+_GAP: Final = 2
+"""Columns of a terminal between two of ours."""
+_LEAST_LAST: Final = 16
+"""How narrow the last column may be, the one of sentences."""
 
 
 def console() -> Console:
@@ -52,17 +55,44 @@ def write_json(content: Any, *, indent: int | None = 2) -> None:
     write(json.dumps(content, indent=indent, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]]) -> Table:
-    """Return a table that folds what is too long; a cell may be a pair of text and style."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]], *, width: int) -> Table | Group:
+    """Return rows as a table that folds the last column; a cell may be a pair of text and style.
+
+    Names and states are never cut, and broken at spaces alone: where the terminal is too narrow for that, each row is
+    one line, which the terminal folds.
+    """
     cells = [[text(cell) for cell in row] for row in rows]
+    widths = _widths([[text(column) for column in columns], *cells], width)
+    if widths is None:
+        return Group(*(Text("  ").join(cell for cell in row if cell.plain) for row in cells))
     drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for number, column in enumerate(columns):
-        words = (word for row in cells for word in row[number].plain.split())
-        longest = max(map(len, words), default=0)
-        drawn.add_column(column, overflow="fold", min_width=min(longest, _LONGEST_WORD) or None)
+    for column, fixed in zip(columns, widths, strict=False):
+        drawn.add_column(column, overflow="fold", width=fixed)
+    drawn.add_column(columns[-1], overflow="fold")
     for row in cells:
         drawn.add_row(*row)
     return drawn
+
+
+def _widths(cells: Sequence[Sequence[Text]], width: int) -> Sequence[int] | None:
+    """Return the width of each column but the last: of its whole cells if they fit, else of its longest words.
+
+    None where not even those leave the last column room.
+    """
+    fixed = list(zip(*cells, strict=True))[:-1]
+    for of_cell in (_cell_width, _word_width):
+        widths = [max(map(of_cell, column)) for column in fixed]
+        if sum(widths) + _GAP * len(widths) + _LEAST_LAST <= width:
+            return widths
+    return None
+
+
+def _cell_width(cell: Text) -> int:
+    return cell.cell_len
+
+
+def _word_width(cell: Text) -> int:
+    return max(map(cell_len, cell.plain.split()), default=0)
 
 
 def invocation() -> str:

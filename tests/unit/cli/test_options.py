@@ -24,3 +24,4 @@ def test_a_wrong_policy_is_a_usage_error_of_the_option(
     assert (ran.code, ran.out) == (2, "")
     assert sentence in ran.err
     assert "annotation" not in ran.err
+    assert len(ran.err.splitlines()) <= 2

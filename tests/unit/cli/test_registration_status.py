@@ -14,7 +14,7 @@ from tests.unit.builders import NAMESPACE, m, registration, restore, service, vm
 from tests.unit.vsphere import restored
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.cli.registration_view import Status
-from velero_vmservice.core.errors import Corrupt, Unavailable
+from velero_vmservice.core.errors import Corrupt, Forbidden, Unavailable
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.registration import Registration, State, Wanted
 from velero_vmservice.core.vsphere_machine import TaskState
@@ -344,3 +344,36 @@ def test_a_terminal_is_redrawn_and_hostile_words_do_not_move_its_cursor(command:
         assert "progress" in ran.out
         assert "\x1b[2J" not in ran.out
         assert r"[red]x[/red]\u001b[2J" in ran.out
+
+
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_a_narrow_terminal_cuts_nothing_off(command: CommandLine, width: int) -> None:
+    scene = Scene(command, "engine")
+    reasons = [
+        f"the disks of web-{number} are copied from the site that the contract names as second" for number in (1, 2)
+    ]
+    for number, reason in enumerate(reasons, start=1):
+        scene.world.engine.tell(NAMESPACE, Registration(name=f"web-{number}", state=State.REGISTERING, reason=reason))
+    terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "dumb"})
+    command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+    ran = scene.status("nightly")
+    assert all(reason in " ".join(_column(ran, reason.split()[0])) for reason in reasons)
+    for whole in ("shop/web-1", "shop/web-2", "registering"):
+        assert any(whole in line.split() for line in ran.lines)
+
+
+def test_a_reason_that_machines_share_stands_once(command: CommandLine) -> None:
+    scene = Scene(command, "engine")
+    scene.world.engine.calls.fail("observe", Unavailable("the engine is away for its yearly exercise", hint="wait"))
+    away = Forbidden('cannot list VirtualMachine in shop: User "velero" cannot list resource', hint="grant that verb")
+    scene.world.cluster.calls.fail("read_all", away, on="VirtualMachine shop")
+    scene.world.cluster.calls.fail("list", away, on="VirtualMachine shop")
+    ran = scene.status("nightly")
+    assert ran.out.count("cannot list VirtualMachine in shop") == 1
+    assert ran.out.count("the engine is away") == 1
+
+
+def _column(ran: Ran, first: str) -> Iterator[str]:
+    """Yield what stands in the column that begins with a word, line for line."""
+    at = next(line.index(first) for line in ran.lines if first in line.split())
+    return (line[at:].strip() for line in ran.lines)
