@@ -18,6 +18,9 @@ class SettableClock:
     def monotonic(self) -> float:
         return self._elapsed
 
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._now += timedelta(seconds=seconds)

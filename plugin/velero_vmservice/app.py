@@ -121,6 +121,15 @@ def assemble(
         looking=Looking(cluster=cluster, clock=clock, ask=registering.ask),
         course=Course(clock=clock, hand=steps, strict=strict, deletions=deletions),
     )
+    planning = Planning(
+        cluster=cluster,
+        clock=clock,
+        restore_points=restore_points,
+        subjects=subjects,
+        looking=Looking(cluster=cluster, clock=clock, ask=registering.foresee),
+        strict=strict,
+        deletions=deletions,
+    )
     neighbour = Neighbour(cluster=cluster, clock=clock)
     capture = CaptureAction(
         cluster=cluster,
@@ -160,7 +169,7 @@ def assemble(
         locations=locations,
         restore_points=restore_points,
         target=target,
-        planning=Planning(cluster=cluster, clock=clock, restore_points=restore_points, subjects=subjects),
+        planning=planning,
         replays=replays,
         registering=registering,
         actions=actions,

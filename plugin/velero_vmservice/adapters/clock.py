@@ -16,3 +16,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return seconds that never go back, unaffected by changes of the system's time."""
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let the thread rest."""
+        time.sleep(seconds)

@@ -29,6 +29,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that never go back, for ages and deadlines."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let at least this much time pass; never while Velero waits for an answer."""
+
 
 class ObjectStore(Protocol):
     """Storage of small documents: write-once, but for what is made anew of them.

@@ -50,6 +50,14 @@ def refused(name: str, checked: Preflight) -> Registration:
     )
 
 
+def foreseen(name: str, checked: Preflight) -> Registration:
+    """Say what a restore would do at its first look: call, or say why not."""
+    if not checked.passed or checked.machine is None:
+        return refused(name, checked)
+    words = f"a restore calls RegisterVM for {checked.machine.moid}"
+    return _said(name=name, state=State.RESTORED, reason=words, notes=checked.notes)
+
+
 def _refused_state(found: VsphereMachine | None, checked: Preflight) -> State:
     if found is None:
         return State.ABSENT

@@ -1,7 +1,7 @@
 """What a restore would do, without doing it: the plan of a dry run, and the objects that the command line restores.
 
-The same decisions as in a restore, on one look at the cluster; the API server and its webhooks are asked by a
-server-side dry run, so that what they would refuse is found before the day.
+The plan takes the looks and the course of a restore; the API server and its webhooks are asked by a server-side dry
+run, so that what they would refuse is found before the day.
 """
 
 from __future__ import annotations
@@ -9,27 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core import order, plan, selection
+from velero_vmservice.core import order, selection
 from velero_vmservice.core.archive import Capture, Seal
-from velero_vmservice.core.errors import InvalidItem, NotFound, NotRestorable, Rejected, VmServiceError
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
-from velero_vmservice.core.operation import Replay
-from velero_vmservice.core.plan import Action, Step, Subject, View
-from velero_vmservice.core.readiness import gate
-from velero_vmservice.core.references import referred_kinds
-from velero_vmservice.flows import documents, observe
+from velero_vmservice.core.errors import InvalidItem, NotFound, NotRestorable, VmServiceError
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef, compact_time
+from velero_vmservice.core.operation import Replay, replay_id
+from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.readiness import STABLE_SECONDS
+from velero_vmservice.flows import documents
+from velero_vmservice.flows.course import Course
 from velero_vmservice.flows.registering import wanted
-from velero_vmservice.flows.writing import Writer
+from velero_vmservice.flows.rehearsal import Rehearsal
+from velero_vmservice.flows.rounds import Rounds
+from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.plan import Step
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.flows.deleted import Deletions
+    from velero_vmservice.flows.looking import Looking
     from velero_vmservice.flows.restore_point import RestorePoints
+    from velero_vmservice.flows.strict import Strict
     from velero_vmservice.flows.subjects import Source, Subjects
 
 
@@ -56,12 +61,25 @@ class Needed:
 class Planning:
     """Plans restores."""
 
-    def __init__(self, *, cluster: Cluster, clock: Clock, restore_points: RestorePoints, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        restore_points: RestorePoints,
+        subjects: Subjects,
+        looking: Looking,
+        strict: Strict,
+        deletions: Deletions,
+    ) -> None:
+        """Put together; `looking` MUST NOT call RegisterVM."""
         self._cluster = cluster
         self._clock = clock
         self._restore_points = restore_points
         self._subjects = subjects
-        self._writer = Writer(cluster)
+        self._looking = looking
+        self._strict = strict
+        self._deletions = deletions
 
     def captured(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return what a restore with this spec replays of its backup's capture.
@@ -116,17 +134,22 @@ class Planning:
     def plan(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Sequence[Planned]:
         """Return what would become of each object, in the order in which it would be done.
 
+        It is what the first rounds of a restore come to that begins now: the same look, the same course, with every
+        write tried without consequences. Where a VM has to be seen ready twice the plan takes as long as that.
+
         Raises what the cluster raises while it cannot be observed.
         """
-        sources, errors = self._read(replays, run, policy)
-        unread = [
-            Planned(ref=ref, step=Step(action=Action.BLOCKED, reason=str(error), final=True))
-            for ref, error in errors.items()
+        run = replace(run, started=compact_time(self._clock.now().isoformat()))
+        rounds, rehearsal = self._begun(replays, run, policy), Rehearsal(cluster=self._cluster, clock=self._clock)
+        course = Course(clock=self._clock, hand=rehearsal, strict=self._strict, deletions=self._deletions)
+        self._look_and_decide(rounds, rehearsal, course, run)
+        if rounds.settling():
+            self._clock.sleep(STABLE_SECONDS)
+            self._look_and_decide(rounds, rehearsal, course, run)
+        return [
+            Planned(ref=task.replay.destination, step=rehearsal.step(task), source=task.source)
+            for task in _in_order(rounds.tasks.values())
         ]
-        subjects = [source.subject for source in sources.values()]
-        looks = {name: self._look(name, subjects) for name in sorted({one.ref.namespace for one in subjects})}
-        planned = list(self._steps(subjects, looks, run, policy))
-        return [*unread, *(Planned(ref=ref, step=step, source=sources[ref]) for ref, step in planned)]
 
     def _read(
         self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy
@@ -142,51 +165,44 @@ class Planning:
                 unread[replay.destination] = error
         return sources, unread
 
-    def _look(self, namespace: str, subjects: Sequence[Subject]) -> Observation:
-        here = [one for one in subjects if one.ref.namespace == namespace]
-        named = {kind for one in here for kind in referred_kinds(one.topology.machines)}
-        present = observe.referred(self._cluster, namespace, sorted(named))
-        names = {one.ref.name for one in here}
-        return observe.look(self._cluster, self._clock, namespace, services=names, present=present)
+    def _begun(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Rounds:
+        """Return what a process remembers of a restore that has just begun and read its objects."""
+        rounds = Rounds()
+        rounds.follow(policy)
+        rounds.lost = ""
+        for replay in replays:
+            operation_id = replay_id(replay)
+            task = Task(operation_id=operation_id, replay=replay, started=self._clock.now(), announced=True)
+            rounds.tasks[operation_id] = task
+            try:
+                task.read(self._subjects.read(replay, run, policy))
+            except VmServiceError as error:
+                if error.transient:
+                    raise
+                task.trouble(error, self._clock.now(), stage=None if error.passing else Stage.FAILED)
+        return rounds
 
-    def _steps(
-        self, subjects: Sequence[Subject], looks: Mapping[str, Observation], run: RestoreRun, policy: RestorePolicy
-    ) -> Iterator[tuple[ObjectRef, Step]]:
-        """Decide in plan order; what would be created counts as there for what comes after it."""
-        cycles = {name: order.cycles(subjects, look) for name, look in looks.items()}
-        waiting, stuck = list[Subject](), set[ObjectRef]()
-        for subject in order.in_order(subjects):
-            look = looks[subject.ref.namespace]
-            facts = {one.name: one for one in subject.topology.machines}
-            gates = {
-                name: gate(look.machines.get(name), facts.get(name), look.volumes) for name in subject.topology.needs
-            }
-            view = View(
-                run=run,
-                policy=policy,
-                observed=look,
-                gates=gates,
-                pending=waiting,
-                stuck=stuck,
-                cycles=cycles[subject.ref.namespace],
-            )
-            step = self._rehearsed(subject, plan.decide(subject, view), look)
-            if step.action is Action.WAIT or (step.action is Action.BLOCKED and not step.final):
-                waiting.append(subject)
-                if not step.gate_open:
-                    stuck.add(subject.ref)
-            yield subject.ref, step
+    def _look_and_decide(self, rounds: Rounds, rehearsal: Rehearsal, course: Course, run: RestoreRun) -> None:
+        """Look at each namespace once, and decide until a further round would come to the same."""
+        waiting = rounds.open_tasks()
+        for namespace in sorted({task.replay.target for task in waiting if task.subject is not None}):
+            view = rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
+            here = [task for task in waiting if task.replay.target == namespace]
+            self._looking.look(view, namespace, here, run, until=float("inf"))
+            view.at = self._clock.monotonic()
+        before: list[tuple[Stage, str]] | None = None
+        while before != (now := [(task.stage, task.reason) for task in rounds.tasks.values()]):
+            before = now
+            for task in rounds.open_tasks():
+                rehearsal.forget(task)
+            course.decide(rounds, run, float("inf"))
 
-    def _rehearsed(self, subject: Subject, step: Step, look: Observation) -> Step:
-        if step.action not in (Action.CREATE, Action.UPDATE):
-            return step
-        try:
-            self._writer.rehearse(subject, look.live(subject.ref))
-        except Rejected as error:
-            return replace(step, action=Action.BLOCKED, reason=str(error), final=True)
-        except NotFound as error:
-            return replace(step, action=Action.WAIT, reason=error.message)
-        return step
+
+def _in_order(tasks: Iterable[Task]) -> list[Task]:
+    """Sort: what could not be read, then what is to be done in its order; of two of one name the replayed one first."""
+    known = list(tasks)
+    ranks = {one.ref: rank for rank, one in enumerate(order.in_order(t.subject for t in known if t.subject))}
+    return sorted(known, key=lambda task: (ranks.get(task.replay.destination, -1) if task.subject else -1, task.twin))
 
 
 def run_of(backup: str, *, namespace: str, mapping: Mapping[str, str], annotations: Mapping[str, str]) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.core import kubernetes_registration, preflight_register, trigger_words, vcenter_registration
 from velero_vmservice.core.combine import Answer, combine
@@ -46,6 +46,21 @@ class BeforeCall:
     """What a person has to know before saying yes, see `preflight_register.doubts`."""
 
 
+class Caller(Protocol):
+    """Calls RegisterVM for VMs that it may be called for, or says what a restore would do."""
+
+    def __call__(
+        self,
+        namespace: str,
+        machines: Collection[Wanted],
+        look: Look | None = None,
+        *,
+        may_call: Collection[str] | None = None,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Return where each VM stands that something is to be said of, by name."""
+
+
 class Registering:
     """One look's answer for each machine, from Kubernetes, the other sources and RegisterVM's own course."""
 
@@ -78,9 +93,33 @@ class Registering:
         RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
         is away is a note of each machine. After `until` nobody else is begun with.
         """
+        if self.trigger is None:
+            return self._ask(run, observed, subjects, None, until=until)
+        restore = ForRestore(uid=run.uid, name=run.name)
+        return self._ask(run, observed, subjects, partial(self.trigger.advance, restore), until=until)
+
+    def foresee(
+        self, run: RestoreRun, observed: Observation, subjects: Collection[Subject], *, until: float = float("inf")
+    ) -> Mapping[str, Registration]:
+        """Return the same before a restore, which has no attempts; RegisterVM is not called, and nothing is recorded.
+
+        Where a restore would call it, or would not and why, is said.
+        """
+        caller = self.trigger.foresee if self.trigger is not None else None
+        return self._ask(replace(run, uid=""), observed, subjects, caller, until=until)
+
+    def _ask(
+        self,
+        run: RestoreRun,
+        observed: Observation,
+        subjects: Collection[Subject],
+        caller: Caller | None,
+        *,
+        until: float,
+    ) -> Mapping[str, Registration]:
         namespace = observed.namespace
         calls = self.trigger is not None and self.trigger.enabled
-        recorded = self._following.attempts(run.uid, namespace) if subjects and not calls else Recorded()
+        recorded = self._following.attempts(run.uid, namespace) if run.uid and subjects and not calls else Recorded()
         machines, look = wanted(subjects), Look(observed=observed)
         if not machines:
             return {}
@@ -92,13 +131,12 @@ class Registering:
             *self._others.answers(namespace, machines, look, until=until),
         ]
         told = combine([one.name for one in machines], answers)
-        if self.trigger is None or not calls:
+        if caller is None or not calls:
             return self._followed(told, answers, recorded, look, until=until)
-        restore = ForRestore(uid=run.uid, name=run.name)
         # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
         all_asked = not any(one.problem for one in answers if one.source != vcenter_registration.NAME)
         may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
-        advance = partial(self.trigger.advance, restore, namespace, machines, look, may_call=may_call, until=until)
+        advance = partial(caller, namespace, machines, look, may_call=may_call, until=until)
         called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
         ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
         return told | _with_calls(told, answers, called, ended)

@@ -90,6 +90,16 @@ class Rounds:
             if one is not task and one.stage is Stage.WAITING
         }
 
+    def settling(self) -> bool:
+        """Say whether a VM was seen ready that has to be seen so once more."""
+        subjects = [task.subject for task in self.open_tasks() if task.subject is not None]
+        return any(
+            gate.settling
+            for one in subjects
+            if one.ref.namespace in self.namespaces
+            for gate in self.namespaces[one.ref.namespace].gates(one).values()
+        )
+
     def open_tasks(self) -> list[Task]:
         """Return the tasks that something is still to be done for."""
         return [task for task in self.tasks.values() if not task.stage.final]

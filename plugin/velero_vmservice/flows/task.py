@@ -52,6 +52,8 @@ class Task:
     """When its subject was last asked for."""
     unread: str = ""
     """Why it could not be read then: its own words, so that they do not change with whoever is asked for next."""
+    source: Source | None = None
+    """What was read of the object."""
     subject: Subject | None = None
     before: Observed | None = None
     """What the object was like at backup."""
@@ -108,6 +110,7 @@ class Task:
 
     def read(self, source: Source) -> None:
         """Remember what was read of the object."""
+        self.source = source
         self.subject, self.before = source.subject, source.before
         self.dropped, self.remarks = source.dropped, source.remarks
         self.captured_without = source.captured_without

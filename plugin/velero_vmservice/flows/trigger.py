@@ -21,7 +21,7 @@ from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.vsphere_machine import Machines, is_same_task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from velero_vmservice.core.look import Look
     from velero_vmservice.core.ports import Clock, RegisterVm
@@ -123,6 +123,37 @@ class Trigger:
         new = [one for one in new if one.name not in told]
         return told | self._begin(restore, namespace, new, there, found.supervisor, until=until)
 
+    def foresee(
+        self,
+        namespace: str,
+        machines: Collection[Wanted],
+        look: Look | None = None,
+        *,
+        may_call: Collection[str] | None = None,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Say what a restore that begins now would do for those that may be called for; nothing is called or recorded.
+
+        Raises as `advance` does.
+        """
+        del until
+        new = machines if may_call is None else [one for one in machines if one.name in may_call]
+        seen = look.vsphere if look is not None else None
+        found = self._looks.look(namespace, new, look) if new else seen
+        if found is None:
+            return {}
+        there, now = Machines(found.machines), self._clock.now()
+        told: dict[str, Registration] = {}
+        for one in machines:
+            machine = next(iter(there.match(one)), None)
+            if machine is not None and machine.task is not None and not machine.task.over:
+                attempt = self._attempt(ForRestore(uid="", name=""), namespace, one, machine)
+                told[one.name] = trigger_words.progress(attempt, now, machine.task, task=machine.task.id)
+        left = [one for one in new if one.name not in told]
+        for one, checked in self._checked(namespace, left, there, found.supervisor):
+            told[one.name] = trigger_words.foreseen(one.name, checked)
+        return told
+
     def _adopt(
         self, restore: ForRestore, namespace: str, machines: Collection[Wanted], there: Machines, look: Look
     ) -> dict[str, Registration]:
@@ -174,16 +205,9 @@ class Trigger:
         until: float = float("inf"),
     ) -> dict[str, Registration]:
         """Check the machines at one look, and call for those that pass; after `until` for no more than one."""
-        if not machines:
-            return {}
-        override = self._policy.subnet_mappings
-        vpc = self._supervisor.vpc(namespace) if override else None
         told: dict[str, Registration] = {}
         called = False
-        for one in machines:
-            checked = preflight_register.check(
-                namespace, one, there, supervisor, override=override, vpc=vpc, asked=asked
-            )
+        for one, checked in self._checked(namespace, machines, there, supervisor, asked=asked):
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
                 called_for = self._record_and_call(restore, namespace, one, checked, last)
@@ -191,6 +215,24 @@ class Trigger:
             elif not checked.passed:
                 told[one.name] = trigger_words.refused(one.name, checked)
         return told
+
+    def _checked(
+        self,
+        namespace: str,
+        machines: Collection[Wanted],
+        there: Machines,
+        supervisor: SupervisorView,
+        *,
+        asked: bool = False,
+    ) -> Iterator[tuple[Wanted, Preflight]]:
+        """Yield each machine with what speaks against a call; nothing is looked at for none."""
+        override = self._policy.subnet_mappings
+        vpc = self._supervisor.vpc(namespace) if override and machines else None
+        for one in machines:
+            yield (
+                one,
+                preflight_register.check(namespace, one, there, supervisor, override=override, vpc=vpc, asked=asked),
+            )
 
     def _record_and_call(
         self, restore: ForRestore, namespace: str, wanted: Wanted, checked: Preflight, last: Attempt | None
