@@ -33,9 +33,9 @@ _SERVICE_LINK: Final = re.compile(
 )
 """What Kubernetes puts into every container for a Service of the namespace, one named vmservice… included."""
 
-_MOST_NODES: Final = 10_000
+_MOST_NODES: Final = 100_000
 _DEEPEST: Final = 20
-"""Far beyond any settings; references to references would multiply without an end."""
+"""Far beyond any file in question; references to references would multiply without an end."""
 _PLAIN_TAGS: Final = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "value")
 )
@@ -65,16 +65,15 @@ class Given:
         return ""
 
 
-def from_file(file: File) -> Given:
-    """Return the settings of a YAML file; raises `InvalidSettings` with the line that cannot be read."""
+def from_file(file: File, *, purpose: str = "settings file") -> Given:
+    """Return what a YAML file holds; raises `InvalidSettings` with the line that cannot be read."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
         return Given()
     except OSError as error:
         raise InvalidSettings(
-            f"the settings file {file} cannot be read ({error.strerror})",
-            hint="mount it readable for the plugin's user",
+            f"the {purpose} {file} cannot be read ({error.strerror})", hint="make it readable for the plugin's user"
         ) from None
     try:
         text = data.decode("utf-8-sig")

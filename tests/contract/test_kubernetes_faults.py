@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -250,6 +251,71 @@ def test_a_proxys_denial_is_forbidden() -> None:
     with (
         servers.served(servers.answering("403 Forbidden", "text/html", b"<html>no</html>")) as url,
         pytest.raises(Forbidden, match="cannot discover"),
+    ):
+        _client(url).list(SECRET, "shop")
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+def test_a_redirect_to_a_login_page_is_no_answer_of_an_api_server(status: str) -> None:
+    there = "https://login.example.test/?token=s3cret"
+    with (
+        servers.served(servers.answering(status, "text/html", b"<html>log in</html>", Location=there)) as url,
+        pytest.raises(Unavailable, match=r"no API server, it redirects to login\.example\.test: ") as caught,
+    ):
+        _client(url).create(secret("shop", "b"))
+    assert "login page before the API server" in caught.value.hint
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        ("403 Forbidden", "text/html", b"<html>no</html>"),
+        ("404 Not Found", "text/html; charset=utf-8", b"<html>no</html>"),
+        ("400 Bad Request", "text/plain", b"  <!DOCTYPE html>"),
+        ("422 Unprocessable", "text/html", b""),
+    ],
+)
+def test_a_page_is_no_answer_of_an_api_server(status: str, kind: str, body: bytes) -> None:
+    with (
+        servers.served(servers.answering(status, kind, body)) as url,
+        pytest.raises(VmServiceError, match="what answers there is no API server, it sends a page") as caught,
+    ):
+        _client(url).list(SECRET, "shop")
+    assert not isinstance(caught.value, (NotFound, Rejected))
+    assert "proxy" in caught.value.hint
+
+
+_ODD: tuple[Any, ...] = (None, 5, "text", [], [5], [[]], {}, {"a": 5}, [{}], [{"name": 5}], [{"metadata": None}])
+
+
+@pytest.mark.parametrize("odd", _ODD, ids=repr)
+@pytest.mark.parametrize("place", ["groups", "versions", "resources", "items", "metadata", "object"])
+def test_an_answer_of_any_shape_is_an_error_of_ours(odd: Any, place: str) -> None:
+    groups = _groups("example.com")
+    if place == "versions":
+        groups["groups"][0]["versions"] = odd
+    script = {
+        "/apis": [{"groups": odd} if place == "groups" else groups],
+        "/apis/example.com/v1": [{"resources": odd} if place == "resources" else _resources("things", "Thing")],
+        "/apis/example.com/v1/namespaces/shop/things": [
+            {"items": odd} if place == "items" else {"items": [], "metadata": odd if place == "metadata" else {}}
+        ],
+        "/apis/example.com/v1/namespaces/shop/things/a": [odd if place == "object" else {"metadata": {"name": "a"}}],
+    }
+    kind = Kind("example.com", "things", "Thing")
+    with servers.served(_Script(script)) as url:
+        cluster = _client(url)
+        with suppress(VmServiceError):
+            assert not cluster.list(kind, "shop")
+        with suppress(VmServiceError):
+            assert cluster.get(ObjectRef(kind, "shop", "a")).content is not None
+
+
+def test_an_answer_that_is_nested_without_an_end_is_not_json() -> None:
+    with (
+        servers.served(servers.answering("200 OK", "application/json", b"[" * 100_000)) as url,
+        pytest.raises(Unavailable, match="the answer is not JSON"),
     ):
         _client(url).list(SECRET, "shop")
 

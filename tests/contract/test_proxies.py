@@ -122,3 +122,12 @@ def test_a_proxy_for_everything_is_ignored_as_velero_ignores_it(
         monkeypatch.setenv("KUBECONFIG", _kubeconfig(tmp_path / "config", url))
 
         assert _list_secrets() == []
+
+
+def test_a_proxy_s_address_that_is_no_url_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", _kubeconfig(tmp_path / "config", "https://api.example.test:6443"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@[")
+
+    with pytest.raises(InvalidSettings, match=r"api\.example\.test.*the proxy's address is not valid") as caught:
+        _list_secrets()
+    assert "secret" not in str(caught.value)

@@ -8,25 +8,23 @@ because a watch on a half-open connection hangs for ever. It never deletes and n
 from __future__ import annotations
 
 import json
-import os
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import stamina
 import structlog
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
 from velero_vmservice.adapters import heap, tls
 from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
-from velero_vmservice.adapters.kubernetes_errors import translated
+from velero_vmservice.adapters.kubernetes_errors import NoJson, PagesExpired, translated
 from velero_vmservice.adapters.kubernetes_event import FIELD_MANAGER, kubernetes_event
-from velero_vmservice.adapters.proxies import proxy_for
+from velero_vmservice.adapters.kubernetes_login import log_in
 from velero_vmservice.core.api_versions import rank
-from velero_vmservice.core.errors import InvalidSettings, NotFound, Rejected, Unavailable
-from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+from velero_vmservice.core.errors import NotFound, Rejected, Unavailable
+from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef, mapping, sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,19 +48,7 @@ def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
 
     Asks nobody yet. Raises `InvalidSettings` if there is no way to log in.
     """
-    settings = client.Configuration(proxy="", no_proxy="")  # else it decides otherwise than Go what is proxied
-    try:
-        if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped
-        else:
-            file = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-            config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped
-    except (config.ConfigException, OSError) as error:
-        raise InvalidSettings(
-            f"cannot log in to Kubernetes: {error}", hint="run in a pod with a service account, or set KUBECONFIG"
-        ) from error
-    settings.proxy = proxy_for(settings.host, named=settings.proxy or "") or None  # a kubeconfig may name one
-    return KubernetesCluster(settings, timeout_seconds=timeout_seconds, clock=clock)
+    return KubernetesCluster(log_in(), timeout_seconds=timeout_seconds, clock=clock)
 
 
 class KubernetesCluster:
@@ -123,7 +109,7 @@ class KubernetesCluster:
                 items = self._items(what, served.collection(namespace), **chosen)
                 whole = (Manifest({**item, **named}) for item in items)
                 found = [((one.namespace, one.name), read(one)) for one in whole]
-            except _PagesExpired:
+            except PagesExpired:
                 continue
             except NotFound:
                 self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
@@ -190,10 +176,10 @@ class KubernetesCluster:
         token = ""
         while True:
             page = self._read(what, path, limit=self._page_size, **chosen, **({"_continue": token} if token else {}))
-            for item in page.get("items") or ():
-                item.get("metadata", {}).pop("managedFields", None)
+            for item in _objects(what, sequence(page.get("items"))):
+                item["metadata"].pop("managedFields", None)
                 yield item
-            token = page.get("metadata", {}).get("continue", "")
+            token = mapping(page.get("metadata")).get("continue", "")
             if not token:
                 return
             page.clear()
@@ -217,7 +203,7 @@ class KubernetesCluster:
                     )
                 except ApiException as error:
                     if error.status == HTTPStatus.GONE and "_continue" in asked:
-                        raise _PagesExpired from error
+                        raise PagesExpired from error
                     raise
         raise AssertionError  # the last attempt returns or raises
 
@@ -238,10 +224,6 @@ class KubernetesCluster:
             )
 
 
-class _PagesExpired(Exception):
-    """The list changed too much while its pages were read; it must be read from the start."""
-
-
 def _limits(seconds: float) -> dict[str, Any]:
     """Return what bounds one request; connecting and reading together take no longer than `seconds`.
 
@@ -252,7 +234,20 @@ def _limits(seconds: float) -> dict[str, Any]:
 
 
 def _json(response: Any) -> dict[str, Any]:
-    answer = json.loads(response.data)
+    try:
+        answer = json.loads(response.data)
+    except (ValueError, RecursionError) as error:
+        raise NoJson from error
     if not isinstance(answer, dict):
-        raise ValueError("the answer is no JSON object")  # noqa: TRY004 - what json.loads raises as well
+        raise NoJson
     return answer
+
+
+def _objects(what: str, listed: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a page; raises `Unavailable` where what was answered is no list of objects."""
+    for item in listed or ():
+        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+            raise Unavailable(
+                f"{what}: the answer is no list of objects", hint="look for a proxy before the API server"
+            )
+        yield item

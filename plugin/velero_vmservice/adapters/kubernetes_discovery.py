@@ -14,6 +14,7 @@ from cachetools import TTLCache
 
 from velero_vmservice.core.errors import InvalidItem, NotFound
 from velero_vmservice.core.labels import is_path_segment
+from velero_vmservice.core.manifest import mapping, sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,24 +100,22 @@ class Discovery:
                 answer = self._read(path)
             except NotFound:
                 continue  # withdrawn between the two questions
-            for entry in answer.get("resources") or ():
-                if "/" not in entry["name"]:  # a subresource is not a kind of its own
+            for entry in map(mapping, sequence(answer.get("resources"))):
+                plural, kind = str(entry.get("name", "")), str(entry.get("kind", ""))
+                if plural and kind and "/" not in plural:  # a subresource is not a kind of its own
                     yield Served(
-                        group=group,
-                        version=version,
-                        plural=entry["name"],
-                        kind=entry["kind"],
-                        namespaced=bool(entry.get("namespaced")),
+                        group=group, version=version, plural=plural, kind=kind, namespaced=bool(entry.get("namespaced"))
                     )
 
     def _versions(self, group: str) -> Sequence[tuple[str, str]]:
         if not group:
             return (("v1", "/api/v1"),)
         return [
-            (served["version"], f"/apis/{group}/{served['version']}")
-            for entry in self._read("/apis").get("groups") or ()
-            if entry["name"] == group
-            for served in entry["versions"]
+            (str(served["version"]), f"/apis/{group}/{served['version']}")
+            for entry in map(mapping, sequence(self._read("/apis").get("groups")))
+            if entry.get("name") == group
+            for served in map(mapping, sequence(entry.get("versions")))
+            if served.get("version")
         ]
 
 

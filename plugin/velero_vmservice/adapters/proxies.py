@@ -12,10 +12,17 @@ from velero_vmservice.core.proxy import SPOKEN, ProxySettings
 def proxy_for(url: str, *, named: str = "") -> str:
     """Return the URL of the proxy to ask for `url`, '' for none: the one that is `named`, else the environment's.
 
-    Raises `InvalidSettings` where that proxy speaks SOCKS, which Go's programs know and this one does not.
+    Raises `InvalidSettings` where its address is no URL, and where that proxy speaks SOCKS, which Go's programs know
+    and this one does not.
     """
-    proxy = named or ProxySettings.of_environment(os.environ).proxy_for(url)
-    if proxy and urlsplit(proxy).scheme.lower() not in SPOKEN:
+    try:
+        proxy = named or ProxySettings.of_environment(os.environ).proxy_for(url)
+        spoken = not proxy or urlsplit(proxy).scheme.lower() in SPOKEN
+    except ValueError:
+        raise InvalidSettings(
+            f"cannot reach {url}: the proxy's address is not valid", hint="correct HTTPS_PROXY or HTTP_PROXY"
+        ) from None
+    if not spoken:
         raise InvalidSettings(
             f"cannot reach {urlsplit(url).hostname} through the proxy {shown(proxy)}: only HTTP proxies are supported",
             hint="name an HTTP proxy in HTTPS_PROXY or HTTP_PROXY, or except the host in NO_PROXY",

@@ -41,6 +41,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "bool_type": _BOOLEAN,
     "bool_parsing": _BOOLEAN,
     "path_type": "has to be a path",
+    "string_pattern_mismatch": "has no valid form",
     "tuple_type": "has to be a list, such as [a, b]",
 }
 """By pydantic's type of error; any other is worded by its validator, or not at all."""
@@ -92,10 +93,9 @@ def keys_of(model: type[BaseModel], path: Path = ()) -> tuple[str, ...]:
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
     """Return the section that a setting is or may be, or that each of its list is; None for a plain value."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(section_of, get_args(annotation))), None)
 
 
 def _path_of(details: ErrorDetails) -> Path:
@@ -138,7 +138,8 @@ def _sentence(details: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
     if kind == FAULT_OF_KEY:
         return details["msg"]
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f"has to be a section, with the keys {', '.join(keys_of(model, path))}"
+        keys = ", ".join(keys_of(model, path))
+        return f"has to be a section, with the keys {keys}" if keys else "has to be a section"
     return _SENTENCES.get(kind, "has no valid value").format(**context)
 
 
