@@ -6,10 +6,12 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 PB := plugin/velero_vmservice/pb
 LAUNCHERS := plugin/velero_vmservice/launcher_bin
+HIGHEST_PYTHON := 3.13
+HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test conformance e2e browser chromium bench check format proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e browser chromium bench check format proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -33,6 +35,11 @@ demo: setup ## an application backed up, lost and restored, on this machine alon
 
 test: setup ## unit, property, contract and RPC tests
 	$(BIN)/pytest
+
+test-highest: setup ## unit and contract tests on the image's Python, the highest supported
+	UV_PROJECT_ENVIRONMENT=$(HIGHEST) $(UV) sync --frozen --quiet --no-default-groups --group test --extra vcenter \
+	  --python "$$(.ci/find-python $(HIGHEST_PYTHON))"
+	$(HIGHEST)/bin/pytest tests/unit tests/contract
 
 conformance: setup ## the registration engine in REGISTRATION_ENGINE, see docs/registration-api.md
 	$(BIN)/pytest tests/conformance

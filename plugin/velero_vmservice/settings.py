@@ -105,8 +105,7 @@ class Settings(Section):
 
 def load() -> Settings:
     """Read the settings; raises `InvalidSettings` that names each wrong key and what is accepted, never a value."""
-    _check_file()
-    file = Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE)).expanduser()
+    file = _file()
     variables = settings_sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE)
     given = variables.over(settings_sources.from_file(file))
     try:
@@ -120,11 +119,15 @@ def load() -> Settings:
     )
 
 
-def _check_file() -> None:
-    """Raise where a file is asked for that is not there: its settings would be missed on the day of the restore."""
+def _file() -> Path:
+    """Return the file; raises where one is named that is not there: it would be missed on the day of the restore."""
     named = os.environ.get(FILE_VARIABLE)
-    if named is not None and not Path(named).expanduser().is_file():
+    if named is None:
+        return DEFAULT_FILE
+    file = os.path.expanduser(named)  # noqa: PTH111 - unlike Path's, it does not raise for an unknown user
+    if not os.path.isfile(file):  # noqa: PTH113 - likewise, for a directory that cannot be entered
         raise InvalidSettings(
             f'{FILE_VARIABLE} names no file: "{named}"',
             hint=f"mount the file there, or unset the variable to use {DEFAULT_FILE} or the defaults",
         )
+    return Path(file)

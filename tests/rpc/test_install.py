@@ -86,3 +86,11 @@ def test_a_machine_without_a_launcher_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(InvalidSettings, match=r"riscv64.*amd64 or arm64"):
         install_launcher(tmp_path)
+
+
+def test_an_installation_without_launchers_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for built in (tmp_path / "absent", tmp_path / "file"):
+        monkeypatch.setattr(launcher, "_BUILT", built)
+        with pytest.raises(InvalidSettings, match=r"this installation holds no launcher for \w+ \(.*directory\)"):
+            install_launcher(tmp_path)

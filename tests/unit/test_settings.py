@@ -40,9 +40,9 @@ def test_variables_come_before_the_file(environment: pytest.MonkeyPatch, tmp_pat
     assert found.restricted.add == ("things.example.com",)
 
 
-@pytest.mark.parametrize("name", ["missing.yaml", "", "."])
+@pytest.mark.parametrize("name", ["missing.yaml", "", ".", "~nobody-of-that-name/settings.yaml"])
 def test_a_file_that_is_not_there_is_an_error(environment: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
-    named = str(tmp_path / name) if name else ""
+    named = name if name.startswith("~") or not name else str(tmp_path / name)
     environment.setenv("VMSERVICE_SETTINGS", named)
     with pytest.raises(InvalidSettings, match="VMSERVICE_SETTINGS names no file") as caught:
         settings.load()
@@ -244,3 +244,21 @@ def test_defaults_may_be_merged_into_a_section(environment: pytest.MonkeyPatch, 
     assert settings.load().restore.mode == "strict"
     file.write_text("registration: &all {mode: observe}\nrestore: {<<: *all, mode: strict}\n")
     assert settings.load().restore.mode == "strict"
+
+
+@pytest.mark.parametrize("key", ["velero_namespace", "bucket.ca_file", "vcenter.password_file", "engine.key_file"])
+def test_no_text_has_a_nul(environment: pytest.MonkeyPatch, tmp_path: Path, key: str) -> None:
+    section, _, name = key.rpartition(".")
+    file = tmp_path / "settings.yaml"
+    pair = f'{name}: "a\\0b"'
+    file.write_text(f"{section}: {{{pair}}}\n" if section else f"{pair}\n")
+    environment.setenv("VMSERVICE_SETTINGS", str(file))
+    with pytest.raises(InvalidSettings) as refused:
+        settings.load()
+    assert f"{file}:1: {key} has a character that no setting has" in refused.value.message.splitlines()
+
+
+def test_a_variable_that_is_no_text_is_named(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("VMSERVICE_VELERO_NAMESPACE", os.fsdecode(b"\xff"))
+    with pytest.raises(InvalidSettings, match=r"^VMSERVICE_VELERO_NAMESPACE: velero_namespace "):
+        settings.load()

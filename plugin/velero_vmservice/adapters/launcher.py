@@ -57,9 +57,9 @@ def _built_for(machine: str) -> bytes:
         )
     try:
         return (_BUILT / architecture).read_bytes()
-    except FileNotFoundError as error:
+    except OSError as error:
         raise InvalidSettings(
-            f"this installation holds no launcher for {architecture}",
+            f"this installation holds no launcher for {architecture} ({error.strerror})",
             hint="install the released package or image, or run `make launcher` in a checkout",
         ) from error
 

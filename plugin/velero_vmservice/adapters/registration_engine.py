@@ -15,6 +15,7 @@ import grpc
 import structlog
 
 from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
+from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.registration import NEEDS_SOMEBODY, Registration, State
 from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, explain
@@ -24,7 +25,6 @@ from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as service
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.look import Look
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Wanted
@@ -98,9 +98,16 @@ class RegistrationEngine:
             return {}
         ends = self._clock.monotonic() + self._settings.timeout_seconds
         answers: list[pb.Registration] = []
-        with self._channel() as channel:
-            for question in _questions(namespace, wanted):
-                answers += self._ask(channel, question, ends)
+        try:
+            with self._channel() as channel:
+                for question in _questions(namespace, wanted):
+                    answers += self._ask(channel, question, ends)
+        except VmServiceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last place that knows who was asked
+            raise registration_engine_errors.no_question(
+                error, target=self._settings.target, namespace=namespace
+            ) from None
         return self._sorted_out(namespace, wanted, answers)
 
     def _channel(self) -> grpc.Channel:

@@ -170,6 +170,15 @@ def translate(
     )
 
 
+def no_question(error: Exception, *, target: str, namespace: str) -> VmServiceError:
+    """Return the error for a question that cannot be put: protobuf and gRPC refuse a name that is no text, for one."""
+    return Unavailable(
+        f'cannot ask the registration engine at {target} about namespace "{one_line(namespace)}": '
+        f"the question cannot be put ({type(error).__name__})",
+        hint="look for a damaged name of a VM in the backup, and for proxy variables that gRPC cannot use",
+    )
+
+
 def _meaning(code: StatusCode, words: str, hung_up: Callable[[], HungUp]) -> Meaning:
     if code is StatusCode.UNAVAILABLE and _OPENING.search(words):
         if found := next((meaning for word, meaning in _BY_WORD if word in words), None):

@@ -115,8 +115,12 @@ def rest_translated(what: str) -> Iterator[None]:
         raise Unavailable(f"{what}: the answer broke off ({_reason(error)})", hint=_LOOK) from None
     except AnswerTooLong as error:
         raise AnswerTooLong(f"{what}: {error.message}", hint=error.hint) from None
+    except VmServiceError:
+        raise
     except OSError as error:  # RequestException is one; the CA file is read here too
         raise _from_network(what, error) from None
+    except Exception as error:  # noqa: BLE001 - the last place that knows what was asked
+        raise Unavailable(f"{what}: the request fails ({type(error).__name__})", hint=_LOOK) from None
 
 
 def from_answer(what: str, status: int, body: Any) -> VmServiceError:

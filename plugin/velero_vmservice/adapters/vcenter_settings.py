@@ -31,7 +31,7 @@ class VCenterSettings(Section):
     @field_validator("server")
     @classmethod
     def _host(cls, value: str) -> str:
-        if "://" in value or "/" in value or "@" in value:
+        if any(sign in "/@" or sign.isspace() or not sign.isprintable() for sign in value):
             raise ValueError("is a host name or address with an optional :port, without https:// and path")
         host, colon, port = value.rpartition(":")
         if colon and not value.endswith("]") and not (host and port.isdecimal() and 0 < int(port) <= 65535):  # noqa: PLR2004 - the last port

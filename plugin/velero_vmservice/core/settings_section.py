@@ -23,8 +23,11 @@ class Section(BaseModel):
     def _documented_spelling(cls, value: Any, info: ValidationInfo) -> Any:
         """Return the documented choice that means the same boolean.
 
-        YAML 1.1 reads an unquoted `on` as true, and Helm, which does too, writes it into a ConfigMap as `true`.
+        YAML 1.1 reads an unquoted `on` as true, and Helm, which does too, writes it into a ConfigMap as `true`. Raises
+        `ValueError` for a character that text of no setting has.
         """
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("has a character that no setting has")  # and that no file's name may have
         choices = choices_of(cls.model_fields[str(info.field_name)].annotation)
         if not choices or value in choices or not isinstance(value, (str, bool)):
             return value
