@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
@@ -160,7 +161,7 @@ def assemble(
             "leave": leave,
         },
         delete={"purge": PurgeAction(locations=locations)},
-        ended=sealing.ended,
+        ended=partial(_ended, sealing, replays),
     )
     return App(
         cluster=cluster,
@@ -174,6 +175,12 @@ def assemble(
         registering=registering,
         actions=actions,
     )
+
+
+def _ended(sealing: Sealing, replays: Replays, caller: str) -> None:
+    """Do what is left to do when a process that Velero launched is over; never raises."""
+    sealing.ended(caller)
+    replays.settle()
 
 
 def connect(settings: Settings) -> App:

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core import archive
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ class MemoryStore:
         """Remove one document."""
         self.calls("delete", key)
         self._documents.pop(key, None)
+
+    def where(self, key: str) -> str:
+        """Return where the document is; see the port."""
+        return f"memory://{archive.SUBDIRECTORY}/{key}"
 
     def tamper(self, key: str, body: bytes) -> None:
         """Replace stored bytes behind the store's back, as a fault in the bucket would; the digest stays."""

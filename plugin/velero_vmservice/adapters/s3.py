@@ -150,6 +150,10 @@ class S3Store:
         with translated("delete", self._name(key), self._place):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
+    def where(self, key: str) -> str:
+        """Return the document's S3 URI; see the port."""
+        return f"s3://{self._bucket}/{self._name(key)}"
+
     def _create(self, key: str, body: bytes, sha256: str) -> bool:
         """Write the object unless there is one; say whether it is ours now."""
         for dialect in self._dialects:

@@ -23,7 +23,7 @@ from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.report import Report
 from velero_vmservice.flows import documents
 from velero_vmservice.flows.planning import resumed
-from velero_vmservice.flows.reporting import REPORT, prefix, where_reported
+from velero_vmservice.flows.reporting import REPORT, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,25 +63,26 @@ def restore(
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
     tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
-    if open_yet := [task for task in tasks if not _over(task)]:
+    if open_yet := [task for task in tasks if not task.over]:
         terminal.complain(
             f"{len(open_yet)} of {len(tasks)} objects have not ended within the --timeout",
             f"repeat the command to go on: {terminal.invocation()}",
         )
         sys.exit(_exit_code(tasks))
     _say_next_steps(plugin, run)
-    terminal.say(f"report: {where_reported(run)}")
+    terminal.say(_kept(tasks))
     sys.exit(_exit_code(tasks))
 
 
-def _over(task: Task) -> bool:
-    return task.stage.final and task.stored
+def _kept(tasks: Sequence[Task]) -> str:
+    """Say where the report is, or which result or report is not stored and why."""
+    return next((task.kept() for task in tasks if not task.stored), tasks[-1].kept())
 
 
 def _exit_code(tasks: Sequence[Task]) -> ExitCode:
     if any(task.stage in _BAD for task in tasks):
         return ExitCode.FAILED
-    return ExitCode.DONE if tasks and all(map(_over, tasks)) else ExitCode.NOT_READY
+    return ExitCode.DONE if tasks and all(task.over for task in tasks) else ExitCode.NOT_READY
 
 
 def _say_next_steps(plugin: app.App, run: RestoreRun) -> None:

@@ -47,7 +47,7 @@ def _rounds(advance: Callable[[], Sequence[Task]], clock: Clock, *, deadline: fl
             tasks, problem = (), str(error)
         yield tasks, problem
         left = deadline - clock.monotonic()
-        if left <= 0 or (tasks and all(task.stage.final and task.stored for task in tasks)):
+        if left <= 0 or (tasks and all(task.over for task in tasks)):
             return
         time.sleep(min(POLL_SECONDS, left))
 
@@ -136,7 +136,7 @@ class _News:
 
 def _sentences(task: Task) -> tuple[str, ...]:
     """Return what is to say of an operation; commands are given once, when all has ended."""
-    unstored = task.not_stored if task.stage.final and not task.stored else ""
+    unstored = task.kept() if task.stage.final and not task.stored else ""
     return tuple(
         filter(
             None,
@@ -144,7 +144,7 @@ def _sentences(task: Task) -> tuple[str, ...]:
                 task.reason,
                 *task.notes,
                 *(f"mind: {warning}" for warning in task.warnings),
-                f"the result is not stored yet: {unstored}" if unstored else "",
+                unstored,
             ),
         )
     )

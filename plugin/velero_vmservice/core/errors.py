@@ -100,6 +100,12 @@ class Rejected(VmServiceError):
     code = "rejected"
 
 
+class Defect(VmServiceError):
+    """Something that the code was not written for: its own log has the details under an id, a reader has the id."""
+
+    code = "internal"
+
+
 class Unavailable(VmServiceError):
     """The other side is away, slow or overloaded; the same call may succeed later."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import shlex
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -135,6 +136,8 @@ class RestoreRun:
     existing_resource_policy: str = ""
     """`none`, `update` or ''."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    of_velero: bool = True
+    """Whether Velero has a Restore of that name; else it is one that the command line made of a backup."""
     resumed: bool = False
     """Whether the command line goes on with a restore that Velero began: the restore is the same, its run another."""
 
@@ -155,7 +158,24 @@ class RestoreRun:
             namespace_mapping=mapping(restore.spec.get("namespaceMapping")),
             existing_resource_policy=str(restore.spec.get("existingResourcePolicy") or ""),
             annotations=restore.annotations,
+            of_velero=bool(restore.uid),
         )
+
+    @property
+    def again(self) -> str:
+        """The command that goes on with this restore: it verifies what is there and stores results and a report."""
+        if self.of_velero:
+            return f"velero-vmservice restore --resume {shlex.quote(self.name)}"
+        mapped = [
+            f"--namespace-mapping {shlex.quote(f'{one}:{other}')}" for one, other in self.namespace_mapping.items()
+        ]
+        return " ".join(("velero-vmservice restore", shlex.quote(self.backup), *mapped))
+
+    @property
+    def report_command(self) -> str:
+        """The command that shows the report of this run; of Velero's own run its Restore knows the start time."""
+        which = "" if self.of_velero and not self.resumed else f" --started {self.started}"
+        return f"velero-vmservice report {shlex.quote(self.name)}{which}"
 
     def target(self, namespace: str) -> str:
         """Return the namespace that objects of a backup's namespace are restored into."""

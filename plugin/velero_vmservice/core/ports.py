@@ -67,6 +67,9 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove one document; a missing one is success."""
 
+    def where(self, key: str) -> str:
+        """Return where the document lies, for a person: whole, as other tools take it. Asks nobody."""
+
 
 class StorageLocations(Protocol):
     """Opens the store that belongs to a backup."""

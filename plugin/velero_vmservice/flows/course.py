@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.deleted import Deletions
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.strict import Strict
-    from velero_vmservice.flows.task import Task
+    from velero_vmservice.flows.task import NamespaceRound, Task
 
 
 class Hand(Protocol):
@@ -42,7 +42,7 @@ class Course:
         """Decide on the last looks, and do what was decided; after `until` for no more than one object."""
         decided = held = False
         self._strict.judge(rounds, run)
-        for task in rounds.in_turn(self._clock.now()):
+        for task in self._in_turn(rounds):
             subject, view = task.subject, rounds.namespaces.get(task.replay.target)
             if subject is None or view is None or view.at == float("-inf") or task.decided_at == view.at:
                 continue
@@ -54,20 +54,43 @@ class Course:
             if task.held_at == view.at and (held or rounds.still_holds_back(task)):
                 held = True  # who holds one back holds the others: asked once in a poll, not for each of 300
                 continue
-            known = rounds.view(task, subject, run, view)
-            replayed = plan.is_replayed(subject, known)
-            if not replayed and self._is_over(rounds, task, subject, known):
-                continue
-            task.replayed |= replayed
-            step = plan.decide(subject, known).minding(view.mind(subject))
-            if step.action in (Action.CREATE, Action.UPDATE) and self._is_held(rounds, task, step, run):
-                continue
-            if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
-                task.take(step)  # what stands in its way was not looked for
+            try:
+                decided |= self._decide(task, subject, view, rounds, run)
+                rounds.incidents.over(task.operation_id)
+            except Exception as error:  # noqa: BLE001 - logged; it is this object's own
+                rounds.broke_down(task, error, self._clock)
                 task.decided_at = view.at
-                continue
-            self._hand.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
-            task.decided_at, decided = view.at, True
+
+    def _in_turn(self, rounds: Rounds) -> list[Task]:
+        """Return the open tasks in plan order, those that waited longest for a decision first."""
+        every = [task for namespace in rounds.targets() for task in self._in_order(rounds, namespace)]
+        return sorted(every, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
+
+    def _in_order(self, rounds: Rounds, namespace: str) -> list[Task]:
+        try:
+            return rounds.in_order(namespace, self._clock.now())
+        except Exception as error:  # noqa: BLE001 - logged; the other namespaces have an order of their own
+            for task in rounds.open_tasks():
+                if task.replay.target == namespace:
+                    rounds.broke_down(task, error, self._clock)
+            return []
+
+    def _decide(self, task: Task, subject: Subject, view: NamespaceRound, rounds: Rounds, run: RestoreRun) -> bool:
+        """Decide for one object; say whether something was done, which takes time."""
+        known = rounds.view(task, subject, run, view)
+        replayed = plan.is_replayed(subject, known)
+        if not replayed and self._is_over(rounds, task, subject, known):
+            return False
+        task.replayed |= replayed
+        step = plan.decide(subject, known).minding(view.mind(subject))
+        if step.action in (Action.CREATE, Action.UPDATE) and self._is_held(rounds, task, step, run):
+            return False
+        task.decided_at = view.at
+        if not subject.is_group and step.action is not Action.WAIT and task.replay.name not in view.names:
+            task.take(step)  # what stands in its way was not looked for
+            return False
+        self._hand.take(task, subject, step, replayed=replayed, rounds=rounds, run=run)
+        return True
 
     def _is_held(self, rounds: Rounds, task: Task, step: Step, run: RestoreRun) -> bool:
         """Say whether something is to be known of others, or of earlier processes, before the object is written."""

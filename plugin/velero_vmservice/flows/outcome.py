@@ -68,6 +68,26 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
     )
 
 
+def bare(task: Task, run: RestoreRun, warning: str) -> report.Result:
+    """Return how an operation ended and nothing else, with a warning that says why."""
+    replay = task.replay
+    return report.Result(
+        restore=run.name,
+        backup=run.backup,
+        kind=replay.kind.name,
+        namespace=replay.target,
+        name=replay.name,
+        source_namespace=replay.namespace if replay.namespace != replay.target else "",
+        stage=task.stage,
+        reason=task.reason,
+        replayed=task.replayed,
+        warnings=(*task.warnings, warning),
+        capture=replay.key,
+        started=task.started.isoformat(),
+        ended=task.updated.isoformat() if task.updated and task.stage.final else "",
+    )
+
+
 def _group(subject: Subject, observed: Observation | None) -> dict[str, Any]:
     live = observed.live(subject.ref) if observed else None
     linked = linked_members(observed, live) if observed and live else frozenset()

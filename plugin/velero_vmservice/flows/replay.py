@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core import operation, plan, restore_policy
 from velero_vmservice.core.errors import InvalidSettings, VmServiceError
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Stage
+from velero_vmservice.flows.keeping import Keeping
+from velero_vmservice.flows.reading import Reading
 from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
 from velero_vmservice.flows.task import NamespaceRound, Task
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.results import Results
     from velero_vmservice.flows.steps import Steps
     from velero_vmservice.flows.subjects import Subjects
-
-log = structlog.get_logger()
 
 BUDGET_SECONDS: Final = 4.0
 """One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
@@ -60,9 +59,9 @@ class Replays:
     ) -> None:
         self._clock = clock
         self._policy = policy
-        self._subjects = subjects
-        self._steps = steps
         self._results = results
+        self._reading = Reading(clock=clock, subjects=subjects, steps=steps)
+        self._keeping = Keeping(clock=clock, results=results)
         self._looking = looking
         self._course = course
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
@@ -89,10 +88,7 @@ class Replays:
             task = self._task(rounds, operation_id)
             task.polls += 1
             self._advance(rounds, run)
-            if not rounds.results.lasts(self._clock.monotonic()):
-                self._keep_cancelled(rounds, run)
-            if task.stage.final and not task.stored:
-                self._keep(rounds, task, run)
+            self._keeping.keep(rounds, task, run)
             return task.progress()
 
     def advance(self, run: RestoreRun) -> Sequence[Task]:
@@ -102,8 +98,8 @@ class Replays:
             for task in rounds.tasks.values():
                 task.polls += 1
             self._advance(rounds, run)
-            for task in [one for one in rounds.tasks.values() if one.stage.final and not one.stored]:
-                self._keep(rounds, task, run)
+            for task in tuple(rounds.tasks.values()):
+                self._keeping.keep(rounds, task, run)
             return tuple(rounds.tasks.values())
 
     def cancel(self, operation_id: str, restore: Manifest) -> None:
@@ -116,12 +112,15 @@ class Replays:
         with rounds.lock:
             task = self._task(rounds, operation_id)
             if not task.stage.final:
-                self._learn(rounds, task, run)
+                try:
+                    self._learn(rounds, task, run)
+                except Exception as error:  # noqa: BLE001 - logged; whatever is known of it, it ends here
+                    rounds.broke_down(task, error, self._clock)
             if not task.stage.final:
                 words = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
                 task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
             task.asked_again = False
-            self._keep_cancelled(rounds, run)
+            self._keeping.keep_owed(rounds, run)
 
     def _learn(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
         """Find out where an object stands that this process has decided nothing of; nothing is written."""
@@ -136,7 +135,7 @@ class Replays:
             task.tell(str(error), self._clock.now())
             return
         until = self._clock.monotonic() + BUDGET_SECONDS
-        self._read_subjects(rounds, run, until)
+        self._reading.read(rounds, run, until)
         self._observe(rounds, run, until)
         subject, view = task.subject, rounds.namespaces.get(task.replay.target)
         if subject is None or task.stage.final or view is None or view.observed is None:
@@ -147,28 +146,31 @@ class Replays:
         made = "replayed, and not verified yet" if task.replayed else "every VM is ready"
         task.tell(step.reason or made, self._clock.now())
 
-    def _keep_cancelled(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Keep what nobody asks about again; a store that was away at one Cancel may be back at another."""
-        for task in [one for one in rounds.tasks.values() if not one.asked_again and not one.stored]:
-            self._results.keep(task, run, rounds, asked_again=False)
-            if not task.stored:
-                log.warning("result not stored", object=str(task.replay.destination), cause=task.not_stored)
-                rounds.results.begin(task.not_stored, self._clock.monotonic())
-                return
+    def settle(self) -> None:
+        """Store what restores still owe that Velero asks about no more; never raises.
 
-    def _keep(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
-        if rounds.results.lasts(self._clock.monotonic()):
-            task.not_stored = rounds.results.words
-            return
-        self._results.keep(task, run, rounds)
-        if not task.stored:
-            rounds.results.begin(task.not_stored, self._clock.monotonic())
+        Called whenever a process that Velero launched is over, which it is after each round of polls, each backup and
+        each restore: outside of any call, so that a store that hangs holds nobody up.
+        """
+        with self._lock:
+            known = [self._restores.get(key) for key in list(self._restores)]
+            owing = [(one.run, one) for one in known if one and one.run and one.owed()]
+        for run, rounds in owing:
+            if not rounds.lock.acquire(blocking=False):
+                continue  # it is being polled, and the poll does the same
+            self._of(run)  # what owes something is not forgotten
+            try:
+                self._keeping.keep_owed_at_leisure(rounds, run)
+            finally:
+                rounds.lock.release()
 
     def _of(self, run: RestoreRun) -> Rounds:
+        """Return what is remembered of a restore; the time for which it is counts from here anew."""
         with self._lock:
-            if run.key not in self._restores:
-                self._restores[run.key] = Rounds()
-            return self._restores[run.key]
+            rounds = self._restores.get(run.key) or Rounds()
+            rounds.run = run
+            self._restores[run.key] = rounds
+            return rounds
 
     def _task(self, rounds: Rounds, operation_id: str) -> Task:
         known = rounds.tasks.get(operation_id)
@@ -186,37 +188,12 @@ class Replays:
             for task in rounds.open_tasks():
                 task.tell(str(error), self._clock.now())
             return
-        for step in (self._read_subjects, self._observe, self._course.decide):
+        for step in (self._reading.read, self._observe, self._course.decide):
             step(rounds, run, until)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
             rounds.waiting_told = True
             words = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
             self._results.event(run, "Waiting", words)
-
-    def _read_subjects(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        """Read what is to be replayed; whoever is away, or denies, is so for the others too and asked once a round."""
-        unread = [task for task in rounds.open_tasks() if task.subject is None]
-        for task in sorted(unread, key=lambda one: one.tried_at):  # one that stays denied does not keep the others
-            now = self._clock.monotonic()
-            if not rounds.captures.lasts(now):
-                if now > until:
-                    return
-                task.tried_at = now
-                try:
-                    replay = operation.read_replay_id(task.operation_id)
-                    task.read(self._subjects.read(replay, run, rounds.policy))
-                    continue
-                except VmServiceError as error:
-                    if not error.passing:
-                        task.trouble(error, self._clock.now(), stage=Stage.FAILED)
-                        continue
-                    task.trouble(error, self._clock.now())
-                    task.unread = str(error)
-                    rounds.captures.begin(task.unread, self._clock.monotonic())
-            try:
-                self._steps.wait_for_capture(task, task.unread or rounds.captures.words, run, rounds.policy)
-            except VmServiceError:  # nobody can say whether it is there: judged in a later round
-                return
 
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         tasks = rounds.open_tasks()
@@ -231,6 +208,10 @@ class Replays:
             here = [task for task in tasks if task.replay.target == namespace]
             try:
                 self._looking.look(view, namespace, here, run, until=until)
+                rounds.incidents.over(namespace)
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
+            except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at
+                defect = rounds.incidents.met(namespace, f"namespace {namespace}", error, now=now)
+                view.observed, view.problem = None, str(defect)
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once

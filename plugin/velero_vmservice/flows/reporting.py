@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice.core import archive
-from velero_vmservice.core.compose import compose
-from velero_vmservice.core.errors import AlreadyExists, NotFound
-from velero_vmservice.core.report import Report, Result
+from velero_vmservice.core.compose import NOTHING_TO_DO, compose
+from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound
+from velero_vmservice.core.report import Outcome, Report, Result
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Reporting:
         """
         made: Report | None = None
         while True:
-            found = [own.get(key) or documents.read(store, key, Result) for key in result_keys(store, run)]
-            report = self._composed(run, found, policy)
+            found, unread = _results(store, run, own)
+            report = _lacking(self._composed(run, found, policy), unread)
             if _create(store, f"{prefix(run)}{REPORT}", archive.canonical(report)):
                 self._draw(store, run, report)
                 return report
@@ -63,7 +63,7 @@ class Reporting:
             if not missing:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
-            made = self._composed(run, [*_objects(before), *missing], before.policy)
+            made = _lacking(self._composed(run, [*_objects(before), *missing], before.policy), unread)
             self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
             _replace(store, f"{prefix(run)}{REPORT}", archive.canonical(made))
             # Another process may have replaced it meanwhile by what it knew: look again.
@@ -92,9 +92,9 @@ def prefix(run: RestoreRun) -> str:
     return f"restores/{run.name}/{run.started}/"
 
 
-def where_reported(run: RestoreRun) -> str:
-    """Say where the report lies, or will lie once the last object has ended."""
-    return f"{archive.SUBDIRECTORY}/{prefix(run)}{PAGE} in the backup's bucket"
+def where_reported(store: ObjectStore, run: RestoreRun) -> str:
+    """Say where the report lies."""
+    return store.where(f"{prefix(run)}{PAGE}")
 
 
 def result_key(run: RestoreRun, replay: Replay, *, twin: bool) -> str:
@@ -106,6 +106,30 @@ def result_key(run: RestoreRun, replay: Replay, *, twin: bool) -> str:
 def result_keys(store: ObjectStore, run: RestoreRun) -> Iterator[str]:
     """Yield the key of every stored result."""
     return (key for key in store.list(prefix(run)) if key.endswith(".json") and key != f"{prefix(run)}{REPORT}")
+
+
+def _results(store: ObjectStore, run: RestoreRun, own: Mapping[str, Result]) -> tuple[list[Result], list[str]]:
+    """Return every result, and of those that cannot be read why: one that is damaged hides none of the others."""
+    found, unread = list[Result](), list[str]()
+    for key in result_keys(store, run):
+        try:
+            found.append(own.get(key) or documents.read(store, key, Result))
+        except (Corrupt, NotFound) as error:
+            unread.append(f"the result {key} cannot be read, so that its object is missing here: {error}")
+    return found, unread
+
+
+def _lacking(report: Report, unread: list[str]) -> Report:
+    """Return the report with what it lacks; it says of no restore that all is well which it has not read of."""
+    if not unread:
+        return report
+    well = report.outcome in (Outcome.VERIFIED, Outcome.RETAINED, Outcome.EMPTY)
+    outcome = Outcome.UNFINISHED if well else report.outcome
+    steps = tuple(one for one in report.next_steps if one != NOTHING_TO_DO)
+    told = ("See with velero restore describe --details what became of the objects that are missing here.", *steps)
+    return report.model_copy(
+        update={"outcome": outcome, "next_steps": told, "warnings": (*unread, *report.warnings)},
+    )
 
 
 def _create(store: ObjectStore, key: str, body: bytes) -> bool:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice.core import archive
-from velero_vmservice.core.errors import AlreadyExists, VmServiceError
+from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.report import Result
 from velero_vmservice.flows import documents, outcome
+from velero_vmservice.flows.incidents import reported
 from velero_vmservice.flows.reporting import PAGE, prefix, result_key, result_keys, where_reported
 from velero_vmservice.flows.rounds import LEARNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Cluster, ObjectStore
     from velero_vmservice.flows.reporting import Reporting
@@ -40,29 +39,24 @@ class Results:
         self._restore_points = restore_points
         self._reporting = reporting
 
-    def keep(self, task: Task, run: RestoreRun, rounds: Rounds, *, asked_again: bool = True) -> None:
+    def keep(self, task: Task, run: RestoreRun, rounds: Rounds) -> None:
         """Make a finished task's result durable, and after the last one the report.
 
-        A store that is away is asked again by the next poll; until then the task is not over. Neither is it while
-        others of the restore may be unknown, if Velero will ask again: the last one to end makes the report.
+        While others of the restore may be unknown the task is not over, if Velero will ask again: the last one to end
+        makes the report. Raises `VmServiceError` where the store does not take them.
         """
-        key = _key(task, run)
-        try:
-            store = self._restore_points.store(run)
-            if not task.told:
-                self._put(store, task, key, outcome.result(task, run, rounds.namespaces.get(task.replay.target)))
-                self._tell(task, run, key)
-            if asked_again and not rounds.known():
-                task.not_stored = LEARNING
-                return
-            if all(self._has_ended(store, one, run) for one in rounds.tasks.values()):
-                self._report(store, run, rounds)
-        except VmServiceError as error:
-            if error.transient:
-                task.not_stored = error.message
-                return
-            log.error("result not stored", key=key, cause=error.message, remedy=error.hint)
-        task.stored, task.report = True, where_reported(run)
+        key, store = _key(task, run), self._restore_points.store(run)
+        if not task.told:
+            self._put(store, task, key, _result(task, run, rounds))
+            self._tell(task, run, key)
+        if task.asked_again and not rounds.known():
+            task.not_stored = LEARNING
+            return
+        if all(self._has_ended(store, one, run) for one in rounds.tasks.values()):
+            self._report(store, run, rounds)
+            for one in rounds.tasks.values():
+                one.report = where_reported(store, run)
+        task.stored, task.report_command = True, run.report_command
 
     def given_up(self, run: RestoreRun) -> str:
         """Say which object an earlier process ended without having created it, as a sentence goes on; '' if none.
@@ -70,11 +64,12 @@ class Results:
         Raises `VmServiceError` while the store is away; one that does not say what it holds is taken to hold nothing.
         """
         try:
-            ended = list(_stored(self._restore_points.store(run), run))
+            store = self._restore_points.store(run)
+            ended = [found for key in result_keys(store, run) if (found := _readable(store, key)) is not None]
         except VmServiceError as error:
             if error.transient:
                 raise
-            log.error("results of an earlier process not read", cause=error.message, remedy=error.hint)
+            log.warning("results of an earlier process not read", cause=error.message, remedy=error.hint)
             return ""
         lost = [one for one in ended if one.stage in _LOST and one.action not in _GATE_OPEN]
         return f"{lost[0].label} {lost[0].stage}: {lost[0].reason}" if lost else ""
@@ -124,23 +119,40 @@ class Results:
         if rounds.reported.issuperset(rounds.tasks):
             return
         ended_here = [one for one in rounds.tasks.values() if one.told and not one.ended_elsewhere]
-        own = {_key(one, run): outcome.result(one, run, rounds.namespaces.get(one.replay.target)) for one in ended_here}
+        own = {_key(one, run): _result(one, run, rounds) for one in ended_here}
         report = self._reporting.report(store, run, own, rounds.policy.printed())
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
             rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
         if report is not None:
             log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
-            self.event(run, "Reported", f"the restore is {report.outcome}; report: {where_reported(run)}")
+            self.event(run, "Reported", f"the restore is {report.outcome}; {_told(store, run)}")
 
 
 def _key(task: Task, run: RestoreRun) -> str:
     return result_key(run, task.replay, twin=task.twin)
 
 
-def _stored(store: ObjectStore, run: RestoreRun) -> Iterator[Result]:
-    """Yield every stored result; each is a request."""
-    return (documents.read(store, key, Result) for key in result_keys(store, run))
+def _result(task: Task, run: RestoreRun, rounds: Rounds) -> Result:
+    """Return how an operation stands; where that breaks down, what can be said without its details."""
+    try:
+        return outcome.result(task, run, rounds.namespaces.get(task.replay.target))
+    except Exception as error:  # noqa: BLE001 - logged; no operation is kept from ending, nor the report from all others
+        defect = reported(error, f"the result of {task.replay.destination}")
+        return outcome.bare(task, run, f"its details are missing here: {defect}")
+
+
+def _told(store: ObjectStore, run: RestoreRun) -> str:
+    return f"report: {where_reported(store, run)} ({run.report_command})"
+
+
+def _readable(store: ObjectStore, key: str) -> Result | None:
+    """Read one stored result; None for one that is damaged or gone, which hides none of the others."""
+    try:
+        return documents.read(store, key, Result)
+    except (Corrupt, NotFound) as error:
+        log.warning("stored result not read", key=key, cause=error.message, remedy=error.hint)
+        return None
 
 
 def _bad(task: Task) -> bool:

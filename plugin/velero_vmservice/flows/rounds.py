@@ -12,6 +12,7 @@ from velero_vmservice.core.plan import Stage, View, decide
 from velero_vmservice.core.power import Powering
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
+from velero_vmservice.flows.incidents import Incidents
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.ports import Clock
     from velero_vmservice.flows.task import NamespaceRound, Task
 
 LEARNING: Final = "learning what else this restore replays"
@@ -48,8 +50,19 @@ class Rounds:
         self.lock = threading.Lock()
         self.tasks: dict[str, Task] = {}
         self.namespaces: dict[str, NamespaceRound] = {}
+        self.run: RestoreRun | None = None
+        """The restore as it was last heard of."""
+        self.incidents = Incidents()
         self.captures = Absence()
         self.results = Absence()
+        self.refused_since: float | None = None
+        """When the store began to refuse results; None while it takes them."""
+        self.patience = 0.0
+        """For how long the last refusal lets an operation that has ended be held open, in seconds."""
+        self.refusal_told = False
+        """Whether people were told that an operation ended without its result being stored."""
+        self.offered_at = float("-inf")
+        """When what is owed was last offered to the store outside of a poll."""
         self.waiting_told = False
         self.reported = frozenset[str]()
         """The operations that were known when this process last saw a report of all of them."""
@@ -104,13 +117,18 @@ class Rounds:
         """Return the tasks that something is still to be done for."""
         return [task for task in self.tasks.values() if not task.stage.final]
 
-    def in_turn(self, now: datetime) -> list[Task]:
-        """Return the open tasks in plan order, those that waited longest for a decision first.
+    def targets(self) -> list[str]:
+        """Return the namespaces that open tasks go into."""
+        return sorted({task.replay.target for task in self.open_tasks()})
+
+    def in_order(self, namespace: str, now: datetime) -> list[Task]:
+        """Return the open tasks of one target namespace in plan order.
 
         Objects of two namespaces that are mapped into one may have one name: all but the first fail.
         """
         by_ref: dict[ObjectRef, Task] = {}
-        for task in sorted(self.open_tasks(), key=lambda one: one.replay.namespace):
+        here = [task for task in self.open_tasks() if task.replay.target == namespace]
+        for task in sorted(here, key=lambda one: one.replay.namespace):
             if task.subject is None:
                 continue
             first = by_ref.setdefault(task.subject.ref, task)
@@ -119,8 +137,18 @@ class Rounds:
                 words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
                 task.tell(f"{words} {task.replay.target}", now, stage=Stage.FAILED)
         subjects = [task.subject for task in by_ref.values() if task.subject is not None]
-        in_order = [by_ref[subject.ref] for subject in order.in_order(subjects)]
-        return sorted(in_order, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
+        return [by_ref[subject.ref] for subject in order.in_order(subjects)]
+
+    def broke_down(self, task: Task, error: Exception, clock: Clock) -> None:
+        """Tell a defect where it belongs: its object goes on if that helps, and fails if it does not for long."""
+        now = clock.monotonic()
+        defect = self.incidents.met(task.operation_id, str(task.replay.destination), error, now=now)
+        lasting, task.gate_open = self.incidents.last(task.operation_id, now=now), False
+        task.trouble(defect, clock.now(), stage=Stage.FAILED if lasting else None)
+
+    def owed(self) -> list[Task]:
+        """Return what is not stored of operations that nobody asks about again."""
+        return [task for task in self.tasks.values() if not task.asked_again and not task.stored]
 
     def known(self) -> bool:
         """Say whether every operation of the restore is known.
@@ -192,8 +220,16 @@ class Rounds:
             if task.subject is None or look is None or look.observed is None:
                 task.gate_open, task.judged_at = False, None
             elif task.judged_at != look.at:
-                task.gate_open = decide(task.subject, self.view(task, task.subject, run, look)).gate_open
+                task.gate_open = self._gate_is_open(task, task.subject, run, look)
                 task.judged_at = look.at
+
+    def _gate_is_open(self, task: Task, subject: Subject, run: RestoreRun, look: NamespaceRound) -> bool:
+        if self.incidents.holds(task.operation_id):
+            return False
+        try:
+            return decide(subject, self.view(task, subject, run, look)).gate_open
+        except Exception:  # noqa: BLE001 - met, told and logged where the object is decided
+            return False
 
     def _groups(self, namespace: str) -> list[Task]:
         return [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import api_versions, capabilities, generation, sites
-from velero_vmservice.core.errors import Unavailable
+from velero_vmservice.core.errors import InvalidItem, Unavailable
 from velero_vmservice.core.manifest import (
     CAPTURED_KINDS,
     VIRTUAL_MACHINE,
@@ -53,9 +53,14 @@ class Target:
         """Return the object at a version that the target serves, without what it would refuse.
 
         `came_from` is the load-balancer provider at backup, '' if unknown. Raises `Unavailable` while VM Operator's
-        definitions are away.
+        definitions are away, `InvalidItem` for a kind that is none of ours.
         """
-        kind = next(one for one in CAPTURED_KINDS if one.name == manifest.kind_name)
+        kind = next((one for one in CAPTURED_KINDS if one.name == manifest.kind_name), None)
+        if kind is None:
+            raise InvalidItem(
+                f"the capture of {manifest.namespace}/{manifest.name} holds a {manifest.kind_name or 'nameless kind'}",
+                hint="it was replaced after the backup, or written by another release; restore from another backup",
+            )
         served, able = self._cluster.served_versions(kind), self._capabilities.now()
         if kind == VIRTUAL_MACHINE_GROUP and (blocked := capabilities.groups_blocked(served, able)):
             return Fitted(manifest=manifest, problems=(blocked,))

@@ -103,9 +103,13 @@ class Task:
     stored: bool = False
     """Whether nothing is left to store: the result, and with the last one the report."""
     report: str = ""
-    """Where the report of the whole restore lies once the last object has ended."""
+    """Where the report of the whole restore lies; '' until it is stored."""
+    report_command: str = ""
+    """The command that shows the report once it is stored."""
     not_stored: str = ""
-    """Why it is not durable yet."""
+    """Why the store did not take the result, or the report, when it was last asked."""
+    go_on: str = ""
+    """The command that makes result and report again, where Velero waits for them no more; else ''."""
     timeline: list[tuple[str, str]] = field(default_factory=list)
 
     def read(self, source: Source) -> None:
@@ -144,9 +148,14 @@ class Task:
         self.tell(str(error), now, stage=stage)
         self.remedy = advised(error.hint)
 
+    @property
+    def over(self) -> bool:
+        """Whether the operation has ended for who asks: stored, or not waited for any more."""
+        return self.stage.final and (self.stored or not self.asked_again)
+
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""
-        over = self.stage.final and self.stored
+        over = self.over
         failed = self.stage in (Stage.FAILED, Stage.CANCELLED)
         replayed = int(self.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED))
         return Progress(
@@ -163,7 +172,12 @@ class Task:
     def _error(self) -> str:
         """Return why it failed, with what to do and to mind: whoever reads an error may see nothing else."""
         why = with_remedy(f"{self.replay.destination}: {self.reason}", self.remedy)
-        return f"{why} | mind: {enumerate_some(list(self.warnings))}" if self.warnings else why
+        parts = [why]
+        if self.warnings:
+            parts.append(f"mind: {enumerate_some(list(self.warnings))}")
+        if not self.stored:
+            parts.append(self.kept())
+        return " | ".join(filter(None, parts))
 
     def description(self) -> str:
         """Return the stage, its reason, and what to mind, as one line."""
@@ -172,11 +186,22 @@ class Task:
             parts.append(enumerate_some(list(self.notes)))
         if self.warnings:
             parts.append(f"mind: {enumerate_some(list(self.warnings))}")
-        if self.report:
-            parts.append(f"report: {self.report}")
-        if self.not_stored and not self.stored:
-            parts.append(f"the result is not stored yet: {self.not_stored}")
+        if self.stage.final and (kept := self.kept()):
+            parts.append(kept)
         return " | ".join(parts)
+
+    def kept(self) -> str:
+        """Say what is stored of how it ended and where, what is not and why; '' where that is not known yet."""
+        if self.stored and self.report:
+            return f"report: {self.report} ({self.report_command})"
+        if self.stored:
+            return f"the report is made when the restore's last object has ended: {self.report_command}"
+        if not self.not_stored:
+            return ""
+        if not self.go_on:
+            return f"the {'report' if self.told else 'result'} is not stored yet: {self.not_stored}"
+        what = "the report is" if self.told else "its result and the report are"
+        return f"{what} not stored: {self.not_stored}; when that is put right: {self.go_on}"
 
 
 @dataclass(slots=True)

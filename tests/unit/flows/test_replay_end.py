@@ -9,12 +9,10 @@ import pytest
 
 from tests.unit.builders import restore, service, vm, vsphere_namespace
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core.errors import Forbidden, Unavailable
+from velero_vmservice.core.errors import Unavailable
 from velero_vmservice.report import html
 
 if TYPE_CHECKING:
-    from structlog.testing import LogCapture
-
     from velero_vmservice.core.report import Report
 
 WEB = {"app": "web"}
@@ -73,17 +71,6 @@ def test_an_operation_is_not_over_before_its_result_is_stored(world: World, oper
     assert "not stored" not in last.description
     assert "not stored" not in str(world.document(RESULT))
     assert world.created() == ["VirtualMachineService shop/front"]
-
-
-def test_a_store_that_will_never_take_it_does_not_hold_the_restore(
-    world: World, log: LogCapture, operations: list[str]
-) -> None:
-    back(world)
-    world.store.calls.fail("put", Forbidden("denied", hint="grant s3:PutObject"))
-    (last,) = world.finish(operations).values()
-    assert last.error == ""
-    (entry,) = [one for one in log.entries if one["event"] == "result not stored"]
-    assert entry["remedy"] == "grant s3:PutObject"
 
 
 def test_a_result_is_written_once(world: World, operations: list[str]) -> None:

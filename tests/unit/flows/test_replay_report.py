@@ -156,7 +156,9 @@ def test_the_report_is_written_once_after_the_last_object(world: World) -> None:
     back(world)
     last = world.finish(operations)
     assert (written(world, REPORT), written(world, PAGE)) == (1, 1)
-    assert all("report.html in the backup's bucket" in one.description for one in last.values())
+    to_come = "the report is made when the restore's last object has ended: velero-vmservice report again"
+    stored = f"report: memory://plugins/vmservice/{PAGE} (velero-vmservice report again)"
+    assert {one.description.rpartition(" | ")[2] for one in last.values()} == {to_come, stored}
     for _ in range(3):
         world.round(operations)
     assert written(world, REPORT) == 1
@@ -207,7 +209,7 @@ def test_a_store_that_is_away_at_the_end_gets_its_report_when_it_is_back(world: 
     for _ in range(3):
         told = world.round(operations)
     assert [one.completed for one in told.values()].count(False) == 1
-    assert "the result is not stored yet: s3 is away" in told[operations[1]].description
+    assert "the report is not stored yet: s3 is away" in told[operations[1]].description
     world.restart()
     world.store.calls.heal()
     world.finish(operations[1:])
