@@ -16,6 +16,7 @@ from velero_vmservice.core.errors import Unavailable, VmServiceError
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
     from velero_vmservice.core.archive import BackupRun
@@ -63,9 +64,9 @@ class NamespaceFactsOnce:
                 return
             try:
                 self._once(run, namespace)
-            except VmServiceError as error:
-                self._failed[key] = error
-                log.warning(  # an error would make the backup PartiallyFailed
+            except Exception as raised:  # noqa: BLE001 - logged; an error would make the backup PartiallyFailed
+                error = self._failed[key] = as_ours(raised, f"the facts of namespace {namespace}")
+                log.warning(
                     "namespace facts not stored",
                     namespace=namespace,
                     cause=error.message,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core.errors import NotFound, VmServiceError
+from velero_vmservice.core.errors import NotFound
 from velero_vmservice.core.manifest import CAPTURED_KINDS, CONFIG_MAP, Manifest, ObjectRef, mapping
+from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
     from velero_vmservice.core.manifest import Kind
@@ -58,7 +59,8 @@ class Neighbour:
                 names = frozenset(mapping(self._cluster.get(ref).content.get("data")))
             except NotFound:
                 names = frozenset()
-            except VmServiceError as error:
+            except Exception as raised:  # noqa: BLE001 - logged; no backup is to fail for the sake of a list
+                error = as_ours(raised, str(ref))
                 log.warning(
                     "blocked resources not read",
                     object=str(ref),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from velero_vmservice.core import observation
-from velero_vmservice.core.errors import Forbidden, NotFound, VmServiceError
+from velero_vmservice.core.errors import Forbidden, NotFound
 from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import (
     CNS_REGISTER_VOLUME,
@@ -19,6 +19,7 @@ from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE,
     ObjectRef,
 )
+from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -130,6 +131,7 @@ def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Ki
             if cluster.served_versions(kind):
                 where = "" if kind == STORAGE_CLASS else namespace
                 found[kind] = frozenset(cluster.read_all(kind, where, lambda one: one.name))
-        except VmServiceError as error:
+        except Exception as raised:  # noqa: BLE001 - logged; nobody waits for these
+            error = as_ours(raised, f"the list of {kind.resource} in namespace {namespace}")
             log.debug("references not listed", kind=kind.resource, cause=error.message)
     return found

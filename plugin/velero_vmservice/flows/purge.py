@@ -15,7 +15,7 @@ from velero_vmservice.flows.capture import captured_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.core.ports import StorageLocations
+    from velero_vmservice.core.ports import ObjectStore, StorageLocations
 
 log = structlog.get_logger()
 
@@ -43,7 +43,17 @@ class PurgeAction:
         store.delete(key)
         log.info("purged", key=key)
         if next(iter(store.list(f"{run.prefix}objects/")), None) is None:
-            rest = [key for key in store.list(run.prefix) if key != run.seal_key]
-            for key in (*rest, run.seal_key):
+            self._purge_rest(store, run)
+
+    def _purge_rest(self, store: ObjectStore, run: BackupRun) -> None:
+        """Remove namespaces' facts, then the seal; what cannot be removed keeps the seal and none of the others."""
+        failed: Exception | None = None
+        for key in [key for key in store.list(run.prefix) if key != run.seal_key]:
+            try:
                 store.delete(key)
-            log.info("capture purged", prefix=run.prefix)
+            except Exception as error:  # noqa: BLE001 - raised below, when the others are gone
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        store.delete(run.seal_key)
+        log.info("capture purged", prefix=run.prefix)

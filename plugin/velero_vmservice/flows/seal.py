@@ -18,9 +18,10 @@ from velero_vmservice import __version__
 from velero_vmservice.core import archive, operation, policy, restricted
 from velero_vmservice.core.actions import CALLER, Progress
 from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
-from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
+from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -113,7 +114,8 @@ class Sealing:
                     while not self._read_back(unsealed.run, unsealed):
                         pass
                     unsealed.sealed = self._seal(unsealed.run, unsealed)
-                except VmServiceError as error:
+                except Exception as raised:  # noqa: BLE001 - logged; other backups are sealed
+                    error = as_ours(raised, f"the seal of backup {unsealed.run.name}")
                     log.warning("not sealed", backup=unsealed.run.name, cause=error.message, remedy=error.hint)
 
     def _of(self, run: BackupRun) -> Unsealed:

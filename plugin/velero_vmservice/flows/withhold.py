@@ -13,8 +13,8 @@ import structlog
 from velero_vmservice.core import policy, restricted
 from velero_vmservice.core.actions import BackupOutcome, StartsNoOperation
 from velero_vmservice.core.archive import BackupRun
-from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,8 @@ class WithholdAction(StartsNoOperation):
         where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         try:
             supervisor = self._supervisor.present()
-        except VmServiceError as error:  # an error would make the backup PartiallyFailed; the restore skips the item
+        except Exception as raised:  # noqa: BLE001 - logged; an error would make the backup PartiallyFailed
+            error = as_ours(raised, where)
             log.warning("left in the backup", object=where, cause=error.message, remedy="none: the restore skips it")
             return BackupOutcome(item=item)
         names = self._supervisor.restricted(present=supervisor, blocked=self._neighbour.blocked_at(of_backup))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -81,3 +82,16 @@ def test_a_locked_bucket_is_said(world: World, items: list[dict[str, Any]]) -> N
 
 def test_velero_calls_us_for_our_two_kinds(world: World) -> None:
     assert len(world.app.actions.delete["purge"].applies_to().included_resources) == 2
+
+
+def test_what_cannot_be_removed_keeps_the_seal_and_none_of_the_others(
+    world: World, items: list[dict[str, Any]]
+) -> None:
+    world.store.put(f"{CAPTURES}namespaces/another.json", b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
+    *earlier, last = items
+    for item in earlier:
+        purge(world, item)
+    world.store.calls.fail("delete", Forbidden("the object is locked"), on="another.json")
+    with pytest.raises(Forbidden, match="locked"):
+        purge(world, last)
+    assert list(world.store.list(CAPTURES)) == [f"{CAPTURES}capture.json", f"{CAPTURES}namespaces/another.json"]
