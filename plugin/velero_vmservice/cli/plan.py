@@ -13,6 +13,7 @@ from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.named_restore import demand_known
 from velero_vmservice.cli.once import said_once
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
+from velero_vmservice.core.errors import with_remedy
 from velero_vmservice.core.generation import Feature
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.plan import Action
@@ -80,6 +81,7 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told) ->
             "name": one.ref.name,
             "action": one.step.action,
             "reason": one.step.reason,
+            "remedy": one.step.remedy,
             "warnings": _warnings(one),
             "machines": {"ready": one.step.ready, "total": one.step.total},
             "differences": [{"path": it.path, "captured": it.wanted, "live": it.found} for it in one.step.differences],
@@ -97,7 +99,9 @@ def _machines(one: Planned) -> str:
 
 
 def _sentences(one: Planned) -> tuple[str, ...]:
-    return (one.step.reason, *(f"mind: {words}" for words in _warnings(one)))
+    refused = one.step.action in REFUSED
+    why = with_remedy(one.step.reason, one.step.remedy) if refused else one.step.reason
+    return (why, *(f"mind: {words}" for words in _warnings(one)))
 
 
 def _warnings(one: Planned) -> list[str]:

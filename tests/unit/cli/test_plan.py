@@ -56,10 +56,12 @@ def test_a_mapping_into_a_namespace_that_does_not_exist_is_blocked_and_said_once
     words = "the namespace shop2 does not exist, so nothing can be registered into it"
     assert ran.code == 3
     assert ran.out.count(words) == 1
-    assert f"(1) {words}" in ran.lines
+    remedy = "Create shop2 as a vSphere Namespace in vCenter; then repeat the restore."
+    assert f"(1) {words} | to do: {remedy}" in ran.lines
     assert "blocked         VirtualMachineService shop2/side  0/1  (1)" in ran.lines
     planned = json.loads(command("plan", "nightly", "--namespace-mapping", "shop:shop2", "-o", "json").out)["objects"]
-    assert {(one["action"], one["reason"]) for one in planned if one["namespace"] == "shop2"} == {("blocked", words)}
+    said = {(one["action"], one["reason"], one["remedy"]) for one in planned if one["namespace"] == "shop2"}
+    assert said == {("blocked", words, remedy)}
 
 
 def test_a_plain_namespace_blocks_what_waits_for_a_machine(command: CommandLine) -> None:
