@@ -192,3 +192,17 @@ def test_the_table_on_a_terminal_is_printed_once_when_it_is_stopped(scene: Scene
     assert ran.code == 130
     after_the_last_redraw = ran.out.rpartition("\x1b[2K")[2]
     assert after_the_last_redraw.count("VirtualMachineService shop/front") == 1
+
+
+@pytest.mark.parametrize("width", [0, 80, 300])
+def test_what_a_webhook_says_is_never_markup(scene: Scene, width: int) -> None:
+    if width:
+        scene.on_a_terminal(width)
+    hostile = "[/spec/ports] is [link=https://example.com]bad[/link]\x1b[2J\x9b2J\u202e"
+    scene.world.cluster.calls.fail("create", Rejected(hostile), on="VirtualMachineService shop/front")
+    scene.passing(scene.come_back)
+    ran = scene.restore("nightly")
+    assert ran.code == 5
+    assert [sign for sign in ("\x1b[2J", "\x1b]8", "\x9b", "\u202e") if sign in ran.out] == []
+    if width != 80:
+        assert r"[/spec/ports] is [link=https://example.com]bad[/link]\u001b[2J\u009b2J\u202e" in ran.out
