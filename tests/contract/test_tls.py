@@ -13,6 +13,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,13 +23,16 @@ from kubernetes import client
 
 from tests.clock import SettableClock
 from tests.contract import servers
+from tests.registration_engine.engine import ReferenceEngine, serving
 from velero_vmservice.adapters import s3_location, vcenter
 from velero_vmservice.adapters.kubernetes import KubernetesCluster
+from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.adapters.s3_location import S3Location
 from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.core.errors import Unavailable, VmServiceError
 from velero_vmservice.core.registration import Wanted
+from velero_vmservice.engine_settings import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,6 +55,11 @@ class Signed:
     @property
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return self.key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
 
 
 def signed(
@@ -189,10 +198,9 @@ def _serve(tmp_path: Path) -> Callable[[Case], contextlib.AbstractContextManager
 
     @contextlib.contextmanager
     def serve(case: Case) -> Iterator[tuple[str, Path]]:
-        key = case.server.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (tmp_path / "server.pem").write_bytes(
+            case.server.key_pem + case.server.pem + b"".join(one.pem for one in case.chain)
         )
-        (tmp_path / "server.pem").write_bytes(key + case.server.pem + b"".join(one.pem for one in case.chain))
         (tmp_path / "ca.pem").write_bytes(case.trusted.pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers("DEFAULT:@SECLEVEL=1")
@@ -257,3 +265,15 @@ def test_what_go_accepts_is_accepted(
 def test_what_go_refuses_is_refused(serve: Any, case: Callable[[], Case], connect: Callable[[str, Path], None]) -> None:
     with serve(case()) as (url, ca_file), pytest.raises((VmServiceError, AssertionError), match="certificate"):
         connect(url, ca_file)
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_a_registration_engine_s_is_accepted_alike(tmp_path: Path, case: Callable[[], Case]) -> None:
+    made = case()
+    (tmp_path / "ca.pem").write_bytes(made.trusted.pem)
+    shown = b"".join(each.pem for each in (made.server, *made.chain))
+    credentials = grpc.ssl_server_credentials([(made.server.key_pem, shown)])
+    with serving(ReferenceEngine(), tls=credentials) as target:
+        settings = EngineSettings(target=target, ca_file=tmp_path / "ca.pem")
+        found = RegistrationEngine(settings, SettableClock()).observe("shop", [Wanted(name="web-1")])
+    assert found["web-1"].source == "engine"

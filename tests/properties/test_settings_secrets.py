@@ -133,6 +133,23 @@ def test_no_fault_of_a_variable_tells_a_value(variable: str, spelling: str) -> N
     assert CANARY not in shown or (shown.startswith("Settings(") and "PASSWORD" not in variable)
 
 
+@settings(max_examples=1000, deadline=None)
+@given(text=st.text(alphabet="ab:-?[]{},&*!|>'\"%@`#\\ \n\t\0\x85\ufeff<0~=", max_size=30) | st.text(max_size=20))
+def test_any_text_is_settings_or_an_error_of_ours(file: Path, text: str) -> None:
+    for content in (text, f"restore: {text}", f"vcenter:\n  password: {text}"):
+        file.write_text(content, encoding="utf-8", errors="surrogatepass")
+        said(file, {})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    variable=st.sampled_from(sorted(settings_sources._variables(Settings))),
+    text=st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
+)
+def test_any_variable_is_settings_or_an_error_of_ours(variable: str, text: str) -> None:
+    said(None, {variable: text})
+
+
 @pytest.mark.parametrize(("name", "spelling"), list(itertools.product(RestorePolicy.model_fields, SPELLINGS)))
 def test_no_fault_of_an_annotation_tells_a_value(name: str, spelling: str) -> None:
     key = f"velero-plugin-for-vmservice/{name.replace('_', '-')}"
