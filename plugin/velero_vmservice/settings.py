@@ -43,6 +43,13 @@ class BucketSettings(Section):
     server_side_encryption: str = ""
     kms_key_id: str = ""
 
+    @field_validator("name", "region")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if any(sign.isspace() or not sign.isprintable() for sign in value):
+            raise ValueError("has a blank or another character that no name has")
+        return value
+
     @field_validator("url")
     @classmethod
     def _is_endpoint(cls, value: str) -> str:

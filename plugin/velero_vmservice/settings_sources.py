@@ -58,15 +58,21 @@ class Given:
         return Given(_merged(self.values, other.values), {**other.places, **self.places})
 
     def place(self, path: Path) -> str:
-        """Return where a value was written, or else the section that it is of."""
+        """Return where a value was written, else its section, else anything of that section; '' for none."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
-        return ""
+        return next((place for written, place in self.places.items() if written[:1] == path[:1]), "")
 
 
-def from_file(file: File, *, purpose: str = "settings file") -> Given:
-    """Return what a YAML file holds; raises `InvalidSettings` with the line that cannot be read."""
+def from_file(file: File, *, purpose: str = "settings file", unique: bool = True) -> Given:
+    """Return what a YAML file holds; raises `InvalidSettings` with the line that cannot be read.
+
+    Args:
+        file: where it lies; one that is not there holds nothing.
+        purpose: what it is called in an error.
+        unique: whether a key that stands twice in a section is an error; else its last value counts.
+    """
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -80,7 +86,7 @@ def from_file(file: File, *, purpose: str = "settings file") -> Given:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidSettings(f"{file}:{line}: the text is not UTF-8", hint=_MAPPING) from None
-    written = _Written(str(file), text)
+    written = _Written(str(file), text, unique=unique)
     root = written.root()
     if root is None or root.tag == _NULL:
         return Given()
@@ -117,19 +123,19 @@ def _structure(name: str, text: str) -> Any:
 
 def _variables(model: type[BaseModel]) -> dict[str, tuple[Path, bool]]:
     """Return each variable's path, and whether it holds a list or a section."""
-    found: dict[str, tuple[Path, bool]] = {}
+    variables: dict[str, tuple[Path, bool]] = {}
     for name, setting in model.model_fields.items():
         variable = f"{PREFIX}{name}".upper()
         section = section_of(setting.annotation)
-        found[variable] = ((name,), section is not None or _is_list(setting.annotation))
+        variables[variable] = ((name,), section is not None or _is_list(setting.annotation))
         for key, part in section.model_fields.items() if section else ():
             structured = section_of(part.annotation) is not None or _is_list(part.annotation)
-            found[f"{variable}{NESTED}{key}".upper()] = ((name, key), structured)
-    return found
+            variables[f"{variable}{NESTED}{key}".upper()] = ((name, key), structured)
+    return variables
 
 
 def _is_list(annotation: Any) -> bool:
-    return any(get_origin(one) is tuple for one in (annotation, *get_args(annotation)))
+    return any(get_origin(part) is tuple for part in (annotation, *get_args(annotation)))
 
 
 def _refuse_unknown(environment: Iterable[str], known: Iterable[str]) -> None:
@@ -149,22 +155,23 @@ def _refuse_unknown(environment: Iterable[str], known: Iterable[str]) -> None:
 class _Written:
     """A YAML text being read: values as they are written, and the place of each."""
 
-    def __init__(self, name: str, text: str, *, is_file: bool = True) -> None:
+    def __init__(self, name: str, text: str, *, is_file: bool = True, unique: bool = True) -> None:
         self.places: dict[Path, str] = {}
         self._name = name
         self._is_file = is_file
+        self._unique = unique
         self._text = text
         self._nodes = 0
 
     def root(self) -> yaml.Node | None:
         """Return the document's node; None for an empty text."""
-        with self._told():
+        with self._in_own_words():
             self._loader: Any = yaml.SafeLoader(self._text)
             return self._loader.get_single_node()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell where the text cannot be read in words of our own: the parser's quote what stands there."""
+    def _in_own_words(self) -> Iterator[None]:
+        """Tell where the text cannot be read; the parser's own words quote what stands there."""
         try:
             yield
         except yaml.reader.ReaderError as error:
@@ -196,8 +203,9 @@ class _Written:
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._broken("a key has to be one word", key.start_mark.index)
-        self._refuse_repeated(node)
-        with self._told():
+        if self._unique:
+            self._refuse_repeated(node)
+        with self._in_own_words():
             self._loader.flatten_mapping(node)  # `<<: *defaults`
         values: dict[str, Any] = {}
         for key, held in node.value:

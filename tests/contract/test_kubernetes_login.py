@@ -147,6 +147,11 @@ def test_no_file_and_no_pod_is_told(file: Path) -> None:
     assert str(file) in caught.value.message
 
 
+def test_a_key_may_stand_twice_as_for_kubectl(file: Path) -> None:
+    file.write_text("kind: Config\n" + yaml.safe_dump(kubeconfig()))
+    assert log_in().host == "https://api.example.test:6443"
+
+
 def test_of_two_files_the_first_counts(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(kubeconfig()))
     (tmp_path / "other").write_text(yaml.safe_dump(kubeconfig({"server": "https://other.test"})))

@@ -138,6 +138,8 @@ def test_a_variable_that_holds_no_list_or_section_is_named(
         ("restricted:\n  add: a.b\n", "2: restricted.add has to be a list, such as [a, b]"),
         ("bucket:\n  prefix: a\n", "1: bucket.name is missing"),
         ("bucket: {name: ''}\n", "1: bucket.name is empty"),
+        ("bucket: {name: 'a '}\n", "1: bucket.name has a blank or another character that no name has"),
+        ("bucket: {name: a, region: 'minio '}\n", "1: bucket.region has a blank or another character"),
         ("velero_namespace: [a]\n", "1: velero_namespace has to be text"),
         ("velero_namespace: Velero\n", "1: velero_namespace has to be the name of a namespace: "),
         ("drain_seconds: soon\n", "1: drain_seconds has to be a number"),
@@ -262,3 +264,10 @@ def test_a_variable_that_is_no_text_is_named(environment: pytest.MonkeyPatch) ->
     environment.setenv("VMSERVICE_VELERO_NAMESPACE", os.fsdecode(b"\xff"))
     with pytest.raises(InvalidSettings, match=r"^VMSERVICE_VELERO_NAMESPACE: velero_namespace "):
         settings.load()
+
+
+def test_what_is_missing_is_told_with_a_variable_of_its_section(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("VMSERVICE_BUCKET__PREFIX", "a")
+    with pytest.raises(InvalidSettings) as refused:
+        settings.load()
+    assert refused.value.message == "VMSERVICE_BUCKET__PREFIX: bucket.name is missing"

@@ -145,9 +145,11 @@ def _checked(files: Sequence[Path]) -> _User:
     current = next((each.current_context for each in read.values() if each.current_context), None)
     if current is None:
         raise _refused(source, "current-context is missing", _KUBECONFIG)
-    contexts = _named((each.name, file, each.context) for file, one in read.items() for each in one.contexts or ())
-    clusters = _named((each.name, file, each.cluster) for file, one in read.items() for each in one.clusters or ())
-    users = _named((each.name, file, each.user or _User()) for file, one in read.items() for each in one.users or ())
+    contexts = _named((each.name, file, each.context) for file, whole in read.items() for each in whole.contexts or ())
+    clusters = _named((each.name, file, each.cluster) for file, whole in read.items() for each in whole.clusters or ())
+    users = _named(
+        (each.name, file, each.user or _User()) for file, whole in read.items() for each in whole.users or ()
+    )
     if current not in contexts:
         raise _refused(source, "current-context names no context of the file", _KUBECONFIG)
     context: _Context = contexts[current].part
@@ -159,20 +161,20 @@ def _checked(files: Sequence[Path]) -> _User:
     missing = cluster.missing("authority") or user.missing("certificate", "key", "token_file")
     if missing:
         raise _refused(source, missing, _KUBECONFIG)
-    found: _User = user.part
-    return found
+    checked: _User = user.part
+    return checked
 
 
 def _named(parts: Iterable[tuple[str, Path, _Part]]) -> dict[str, _Entry]:
     """Return parts by name; of several with one name, the first counts, as for kubectl."""
-    found: dict[str, _Entry] = {}
+    entries: dict[str, _Entry] = {}
     for name, file, part in parts:
-        found.setdefault(name, _Entry(file, part))
-    return found
+        entries.setdefault(name, _Entry(file, part))
+    return entries
 
 
 def _read(file: Path) -> _Kubeconfig:
-    given = settings_sources.from_file(file, purpose="kubeconfig")
+    given = settings_sources.from_file(file, purpose="kubeconfig", unique=False)
     try:
         return _Kubeconfig.model_validate(given.values)
     except ValidationError as error:

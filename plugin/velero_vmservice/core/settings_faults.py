@@ -70,7 +70,7 @@ def faults_in(error: ValidationError, model: type[BaseModel], values: Mapping[st
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return which of the known words is meant; '' where none is alike."""
-    spelled = {one.lower().replace("-", "_"): one for one in known}
+    spelled = {name.lower().replace("-", "_"): name for name in known}
     alike = difflib.get_close_matches(word.lower().replace("-", "_"), spelled, n=1)
     return spelled[alike[0]] if alike else ""
 
@@ -113,7 +113,7 @@ def _unknown(path: Path, model: type[BaseModel], *, has_value: bool) -> Fault:
     hint = f"the keys of {dotted(section) or 'the settings'}: {', '.join(known)}"
     if colon and head in known:
         return Fault(path, f"{dotted((*section, head))} has no blank after its colon", hint)
-    key = found[0] if (found := _KEY.match(head)) and found[0] == head else ""
+    key = head if _KEY.fullmatch(head) else ""
     meant = closest(key, known) or _elsewhere(key, model)
     if not key or not (has_value or meant):
         place = f" in {dotted(section)}" if section else ""

@@ -32,7 +32,7 @@ class Section(BaseModel):
         if not choices or value in choices or not isinstance(value, (str, bool)):
             return value
         word = str(value).lower()
-        same = next((words for words in (_TRUE, _FALSE) if word in words), frozenset())
+        same = next((spellings for spellings in (_TRUE, _FALSE) if word in spellings), frozenset())
         return next((choice for choice in choices if choice in same), value)
 
 
