@@ -6,9 +6,9 @@ bound to its item and to the run of the Backup: who may annotate an object must 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from velero_vmservice.core import policy
 from velero_vmservice.core.archive import canonical, read_object_key
@@ -27,7 +27,7 @@ class Link(Document):
     """What the annotation says."""
 
     v: Literal[1] = 1
-    key: str
+    key: Annotated[str, Field(min_length=1)]
     sha256: Sha256
     facts: Sha256 | None = None
     """Digest of the facts of the item's namespace; None in a link of an earlier release."""

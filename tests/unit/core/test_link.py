@@ -51,6 +51,7 @@ def test_a_link_of_an_earlier_release_knows_no_digest_of_the_facts() -> None:
         '{"v":1}',
         f'{{"v":2,"key":"k","sha256":"{DIGEST}"}}',
         '{"v":1,"key":"k","sha256":""}',
+        f'{{"v":1,"key":"","sha256":"{DIGEST}"}}',
         '{"v":1,"key":"k","sha256":null}',
         f'{{"v":1,"key":"k","sha256":"{DIGEST[:-1]}"}}',
         f'{{"v":1,"key":"k","sha256":"{DIGEST}0"}}',
@@ -60,7 +61,7 @@ def test_a_link_of_an_earlier_release_knows_no_digest_of_the_facts() -> None:
         "[" * 100_000,
         f'{{"v":1,"key":"k","sha256":"{DIGEST}","vms":{"[" * 100_000}',
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_a_damaged_link_is_refused(text: str) -> None:
     with pytest.raises(InvalidItem, match="shop/front"):
