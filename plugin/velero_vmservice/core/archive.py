@@ -19,15 +19,13 @@ from pydantic_core import to_jsonable_python
 
 from velero_vmservice.core.errors import Corrupt, InvalidItem
 from velero_vmservice.core.facts import Document, Sha256
-from velero_vmservice.core.manifest import Manifest, compact_time, mapping
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef, compact_time, mapping
 from velero_vmservice.core.restorability import Finding
 from velero_vmservice.core.sanitize import Dropped
 from velero_vmservice.core.topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from velero_vmservice.core.manifest import ObjectRef
 
 SUBDIRECTORY: Final = "plugins/vmservice"
 """Below a BackupStorageLocation's prefix: the one directory that Velero's validation leaves to plugins."""
@@ -102,6 +100,13 @@ def read_object_key(key: str) -> ObjectKey | None:
     """Read the key of a captured object; None if it is the key of anything else."""
     match = _OBJECT_KEY.fullmatch(key)
     return ObjectKey(**match.groupdict()) if match else None
+
+
+def captured_object(key: str) -> ObjectRef | None:
+    """Return the object whose capture lies at a key; None if that is no captured object, or of an unknown kind."""
+    found = read_object_key(key)
+    kind = next((one for one in CAPTURED_KINDS if found and one.plural == found.plural), None)
+    return ObjectRef(kind, found.namespace, found.name) if found and kind else None
 
 
 def start_time(started: Manifest) -> str:

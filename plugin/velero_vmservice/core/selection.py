@@ -16,14 +16,28 @@ if TYPE_CHECKING:
     from velero_vmservice.core.manifest import ObjectRef
 
 
-def selected(spec: Mapping[str, Any], ref: ObjectRef, labels: Mapping[str, str]) -> bool:
-    """Say whether a Restore with this spec restores an object of its backup."""
+def asks_for_labels(spec: Mapping[str, Any]) -> bool:
+    """Say whether an object's labels decide whether a Restore with this spec restores it."""
+    return bool(spec.get("labelSelector") or spec.get("orLabelSelectors"))
+
+
+def selected(spec: Mapping[str, Any], ref: ObjectRef, labels: Mapping[str, str] | None) -> bool:
+    """Say whether a Restore with this spec restores an object of its backup.
+
+    Labels that are not known, None, exclude nothing.
+    """
     resource_names = {ref.kind.resource, ref.kind.plural}
     return (
-        _included({ref.namespace}, sequence(spec.get("includedNamespaces")), sequence(spec.get("excludedNamespaces")))
+        includes_namespace(spec, ref.namespace)
         and _included(resource_names, sequence(spec.get("includedResources")), sequence(spec.get("excludedResources")))
-        and _labelled(spec, labels)
+        and (labels is None or _labelled(spec, labels))
     )
+
+
+def includes_namespace(spec: Mapping[str, Any], namespace: str) -> bool:
+    """Say whether a Backup or a Restore with this spec is about a namespace."""
+    included, excluded = (sequence(spec.get(key)) for key in ("includedNamespaces", "excludedNamespaces"))
+    return _included({namespace}, included, excluded)
 
 
 def _included(names: set[str], included: Sequence[str], excluded: Sequence[str]) -> bool:

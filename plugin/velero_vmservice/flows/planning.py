@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import order, selection
-from velero_vmservice.core.archive import Capture, Seal
-from velero_vmservice.core.errors import InvalidItem, NotFound, NotRestorable, VmServiceError
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef, compact_time
-from velero_vmservice.core.operation import Replay, replay_id
+from velero_vmservice.core.errors import NotRestorable, VmServiceError
+from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_time
+from velero_vmservice.core.operation import replay_id
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.readiness import STABLE_SECONDS
-from velero_vmservice.flows import documents
+from velero_vmservice.flows import sealed_objects
 from velero_vmservice.flows.course import Course
 from velero_vmservice.flows.registering import wanted
 from velero_vmservice.flows.rehearsal import Rehearsal
@@ -26,7 +25,7 @@ from velero_vmservice.flows.task import NamespaceRound, Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.operation import Replay, RestoreRun
     from velero_vmservice.core.plan import Step
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.registration import Wanted
@@ -84,36 +83,10 @@ class Planning:
     def captured(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return what a restore with this spec replays of its backup's capture.
 
-        Raises `NotFound` when the backup, or a capture of it, is not there, `NotRestorable` when it has no seal.
+        One whose capture is damaged or gone is among them: that is found, and told of this object alone, when it is
+        read. Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
-        backup, store = self._restore_points.backup(run), self._restore_points.store(run)
-        try:
-            seal = documents.read(store, backup.seal_key, Seal)
-        except NotFound as error:
-            raise NotRestorable(
-                f"Backup {backup.name} has no sealed capture",
-                hint="it was taken without this plugin, held neither groups nor services, or died: take another one",
-            ) from error
-        found = []
-        for sealed in seal.objects:
-            capture = documents.read(store, sealed.key, Capture, sha256=sealed.sha256)
-            kind = next((one for one in CAPTURED_KINDS if one.name == capture.kind), None)
-            if kind is None:
-                raise InvalidItem(f"{sealed.key} is of the kind {capture.kind}", hint="it is of another release")
-            ref = ObjectRef(kind, capture.namespace, capture.name)
-            if selection.selected(spec, ref, Manifest(capture.manifest).labels):
-                target = run.target(capture.namespace)
-                found.append(
-                    Replay(
-                        plural=kind.plural,
-                        namespace=capture.namespace,
-                        target=target,
-                        name=capture.name,
-                        key=sealed.key,
-                        sha256=sealed.sha256,
-                    )
-                )
-        return found
+        return sealed_objects.replays(self._restore_points, run, spec)
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return the same for a command that is about something; raises `NotRestorable` where nothing is replayed."""
@@ -122,6 +95,16 @@ class Planning:
         raise NotRestorable(
             f"nothing of backup {run.backup} is to be replayed", hint="look at the restore's namespaces and resources"
         )
+
+    def beyond(self, run: RestoreRun, replays: Iterable[Replay]) -> Sequence[str]:
+        """Return the namespaces of these objects that the Backup does not include, in order.
+
+        What is replayed without Velero's archive is what the seal lists, and whoever can write into the bucket can
+        write a seal; the Backup in the cluster says what was meant.
+        """
+        spec = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)).spec
+        namespaces = sorted({replay.namespace for replay in replays})
+        return [name for name in namespaces if not selection.includes_namespace(spec, name)]
 
     def needed(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Needed:
         """Return the machines that these objects wait for; raises what passes by itself."""

@@ -11,10 +11,11 @@ from cachetools import TTLCache
 
 from velero_vmservice.core import identity
 from velero_vmservice.core.archive import BackupRun, Seal
-from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, NotFound
+from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, NotFound, NotRestorable
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import BACKUP, ObjectRef
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.other_backups import other_backups, said
 from velero_vmservice.flows.remembered import REMEMBERED, REMEMBERED_SECONDS, Remembered
 
 if TYPE_CHECKING:
@@ -69,6 +70,34 @@ class RestorePoints:
         """Return the store that the backup's captures lie in."""
         return self._locations.open(self.backup(run).location)
 
+    def seal(self, run: RestoreRun) -> Seal:
+        """Return the seal of the backup; where that is of no use, the error's hint says what else there is.
+
+        Raises `NotFound` if there is no Backup, `NotRestorable` if it has no seal, or one that is damaged or of another
+        backup.
+        """
+        try:
+            backup, store = self.backup(run), self.store(run)
+        except NotFound as error:
+            raise NotFound(error.message, hint=self._instead(run, error.hint)) from error
+        try:
+            return _read_seal(store, backup)
+        except NotFound as error:
+            hint = "it was taken without this plugin, held neither groups nor services, or died"
+            raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
+        except Corrupt as error:
+            captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
+            hint = (
+                f"{captures} captured objects lie beside it, which a Velero restore of the backup finds without it"
+                if captures
+                else "no captured object lies beside it"
+            )
+            raise NotRestorable(error.message, hint=self._instead(run, hint)) from error
+
+    def _instead(self, run: RestoreRun, hint: str) -> str:
+        others = said(other_backups(self._cluster, self._locations, run))
+        return "; ".join(filter(None, (hint, others or "no other backup of these namespaces has a sealed capture")))
+
     def facts(self, run: RestoreRun, namespace: str, *, sha256: str = "") -> KnownFacts | None:
         """Return the facts of a namespace of the backup, or None if it was taken without this plugin.
 
@@ -109,11 +138,16 @@ class RestorePoints:
         return KnownFacts(facts=facts, doubt=sealed.doubt or f"the seal {backup.seal_key} does not list {key}")
 
 
+def _read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
+    seal = documents.read(store, backup.seal_key, Seal)
+    identity.check_seal(seal, backup)
+    return seal
+
+
 def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
     """Read which facts the seal lists; raises what the store raises while it does not answer."""
     try:
-        seal = documents.read(store, backup.seal_key, Seal)
-        identity.check_seal(seal, backup)
+        seal = _read_seal(store, backup)
     except NotFound:
         return _Digests(by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup died, or it was removed")
     except Corrupt as error:

@@ -181,7 +181,7 @@ def _why_own_item(replay: Replay, error: VmServiceError) -> str:
         if replay.item is None:
             raise NotFound(
                 f"the capture {replay.key} is gone",
-                hint="it was removed while the restore waited; repeat the restore to use the backup's own item",
+                hint="it was removed from the bucket; a new Velero restore replays the item in Velero's own archive",
             ) from error
         return f"the capture {replay.key} is gone: replayed from the backup's own item"
     if isinstance(error, InvalidItem) and replay.item is not None:

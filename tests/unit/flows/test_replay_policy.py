@@ -245,7 +245,7 @@ def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world
     world.lose(FRONT)
     (operation,) = world.replay_all(items, **asked(capture="require"))
     forget(world)
-    assert "repeat the restore to use the backup's own item" in last(world, operation).error
+    assert "a new Velero restore replays the item in Velero's own archive" in last(world, operation).error
 
 
 def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_required(world: World) -> None:

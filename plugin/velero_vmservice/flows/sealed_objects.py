@@ -1,0 +1,59 @@
+"""What is restored without Velero's archive: the objects that the seal of a backup lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from velero_vmservice.core import archive, selection
+from velero_vmservice.core.archive import Capture
+from velero_vmservice.core.errors import NotRestorable, VmServiceError
+from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.operation import Replay
+from velero_vmservice.flows import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.core.archive import SealedObject
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.core.ports import ObjectStore
+    from velero_vmservice.flows.restore_point import RestorePoints
+
+
+def replays(restore_points: RestorePoints, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
+    """Return what a restore with this spec replays; a capture is read where its labels decide, and only there.
+
+    Raises `NotFound` when there is no backup, `NotRestorable` when it has no seal, or one that is damaged.
+    """
+    seal, store = restore_points.seal(run), restore_points.store(run)
+    found = []
+    for sealed in seal.objects:
+        ref = archive.captured_object(sealed.key)
+        if ref is None:
+            raise NotRestorable(
+                f"the seal of Backup {run.backup} lists {sealed.key!r}, which is no captured object",
+                hint="it was changed after the backup, or written by a newer release of this plugin",
+            )
+        labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None
+        if selection.selected(spec, ref, labels):
+            found.append(
+                Replay(
+                    plural=ref.kind.plural,
+                    namespace=ref.namespace,
+                    target=run.target(ref.namespace),
+                    name=ref.name,
+                    key=sealed.key,
+                    sha256=sealed.sha256,
+                )
+            )
+    return found
+
+
+def _labels(store: ObjectStore, sealed: SealedObject) -> Mapping[str, str] | None:
+    """Return the labels of a captured object, None if it cannot be read; raises what passes by itself."""
+    try:
+        return Manifest(documents.read(store, sealed.key, Capture, sha256=sealed.sha256).manifest).labels
+    except VmServiceError as error:
+        if error.passing:
+            raise
+        return None
