@@ -31,6 +31,7 @@ from velero_vmservice.flows.registering import Registering
 from velero_vmservice.flows.registration_sources import RegistrationSources
 from velero_vmservice.flows.replay import Replays
 from velero_vmservice.flows.reporting import Reporting
+from velero_vmservice.flows.reports import Reports
 from velero_vmservice.flows.restore import ReplayAction
 from velero_vmservice.flows.restore_point import RestorePoints
 from velero_vmservice.flows.results import Results
@@ -84,6 +85,7 @@ class App:
     restore_points: RestorePoints
     target: Target
     planning: Planning
+    reports: Reports
     replays: Replays
     registering: Registering
     actions: ActionTable
@@ -171,6 +173,12 @@ def assemble(
         restore_points=restore_points,
         target=target,
         planning=planning,
+        reports=Reports(
+            cluster=cluster,
+            locations=locations,
+            velero_namespace=settings.velero_namespace,
+            own_bucket=settings.bucket is not None,
+        ),
         replays=replays,
         registering=registering,
         actions=actions,

@@ -27,7 +27,7 @@ from velero_vmservice import logs
 from velero_vmservice.adapters import kubernetes_errors, registration_engine_errors, s3_errors, vcenter_errors
 from velero_vmservice.adapters.kubernetes import kubernetes_event
 from velero_vmservice.cli import terminal
-from velero_vmservice.cli.report import render_terminal
+from velero_vmservice.cli.report_view import render_terminal
 from velero_vmservice.core.actions import Progress
 from velero_vmservice.core.compose import compose
 from velero_vmservice.core.errors import Rejected, VmServiceError

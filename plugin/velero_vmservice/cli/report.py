@@ -1,138 +1,124 @@
-"""The report of a restore on a terminal: what to do first, then what to mind, then every object and the odd machines.
-
-On a terminal it is drawn as tables; where it is piped each row is one line without colour, so that grep finds it whole.
-"""
+"""`velero-vmservice report`: show the report of a restore, and list those that are in the buckets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from velero_vmservice import app, settings
 from velero_vmservice.cli import terminal
+from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import output
+from velero_vmservice.cli.report_view import render_terminal
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import NotFound
-from velero_vmservice.core.foreign_text import spelled_out
-from velero_vmservice.core.manifest import RESTORE, ObjectRef
-from velero_vmservice.core.operation import RestoreRun
+from velero_vmservice.core.manifest import compact_time
 from velero_vmservice.core.report import Report
 from velero_vmservice.flows.reporting import PAGE, REPORT
-from velero_vmservice.report import states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from velero_vmservice.core.report import MachineResult, Result
-    from velero_vmservice.report.states import Look
-
-_COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
-
-Row = tuple["Look", str, str]
-"""State, name, and what is to say of it."""
+    from velero_vmservice.flows.reports import Search, StoredReport
 
 
-@click.command()
+class _ShownByDefault(click.Group):
+    """Takes `report NAME` for `report show NAME`; a restore that has the name of a command needs the long form."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        if arguments and arguments[0] not in {*self.commands, *context.help_option_names}:
+            arguments = ["show", *arguments]
+        return super().parse_args(context, arguments)
+
+
+@click.group(cls=_ShownByDefault)
+def report() -> None:
+    """Show the report of a restore (report RESTORE), or list the reports that are stored (report list)."""
+
+
+def _time(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    if given and not (compact := compact_time(given)):
+        raise click.BadParameter(f'"{given}" is no time like 2026-11-24T11:42:40Z or 20261124T114240Z')
+    return compact if given else ""
+
+
+@report.command()
 @click.argument("restore")
+@click.option("--started", default="", callback=_time, metavar="TIME", help="Of the run that started then.")
 @output("text", "json", "html")
-def report(restore: str, form: str) -> None:
-    """Show the report of RESTORE, the newest where it was resumed."""
-    chosen = settings.load()
-    plugin = app.connect(chosen)
-    run = RestoreRun.read(plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore)))
-    store = plugin.restore_points.store(run)
-    name = PAGE if form == "html" else REPORT
-    found = sorted(key for key in store.list(f"restores/{restore}/") if key.endswith(f"/{name}"))
-    if not found:
-        raise NotFound(
-            f"restore {restore} has no report yet",
-            hint="it is written when the last object has ended: velero restore describe --details says how far it is",
-        )
-    body = store.get(found[-1])
+def show(restore: str, started: str, form: str) -> None:
+    """Show the report of RESTORE: of Velero's own run, or of the one that started at TIME.
+
+    A run of `restore BACKUP` has the backup's name, one of `restore --resume RESTORE` that restore's.
+    """
+    reports = app.connect(settings.load()).reports
+    own = reports.run(restore)
+    search = reports.search(restore, location=own.location)
+    chosen = _chosen(search, restore, started=started or own.started)
+    if not started and (others := [one for one in search.reports if one is not chosen]):
+        terminal.remark(f"{restore} has reports of other runs too: {_commands(others)}")
+    body = chosen.read(PAGE if form == "html" else REPORT)
     if form == "text":
-        render_terminal(archive.parse(Report, body, key=found[-1]), Console(soft_wrap=True))
+        render_terminal(archive.parse(Report, body, key=chosen.where), terminal.console())
     else:
         terminal.write(body.decode())
 
 
-def render_terminal(report: Report, console: Console) -> None:
-    """Print the report."""
-    outcome = states.OUTCOMES[report.outcome]
-    _say(console, f"Restore {report.restore} of backup {report.backup}: ", (outcome.word, _COLOURS[outcome.tone]))
-    _title(console, "Next step")
-    for number, step in enumerate(report.next_steps, start=1):
-        first, *commands = step.split("\n")
-        _say(console, f"{number}. {first}")
-        for command in commands:
-            _say(console, f"   {command}")
-    if report.warnings:
-        _title(console, f"Warnings ({len(report.warnings)})")
-        for words in report.warnings:
-            _say(console, ("! ", "yellow"), words)
-    _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
-    odd = [_machine(one) for one in report.machines if not states.machine(one).calm]
-    if odd:
-        title = f"Machines that are not as expected ({len(odd)} of {len(report.machines)})"
-        _rows(console, title, "machine", odd)
-
-
-def _object(one: Result) -> Row:
-    changes = [f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in one.changes]
-    return states.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *one.notes, *changes)))
-
-
-def _machine(one: MachineResult) -> Row:
-    return states.machine(one), f"{one.namespace}/{one.name}", "; ".join(_oddities(one))
-
-
-def _oddities(one: MachineResult) -> Iterator[str]:
-    if one.waiting_for:
-        yield one.waiting_for
-    if one.backup_version == "older":
-        yield "restore point is older than the capture"
-    for deviation in one.deviations:
-        note = f" ({deviation.note})" if deviation.note else ""
-        yield f"{deviation.attribute} is {deviation.found or 'missing'}, expected {deviation.expected}{note}"
-
-
-def _rows(console: Console, title: str, noun: str, rows: Sequence[Row]) -> None:
-    """Print rows, the most urgent first."""
-    _title(console, title)
-    ordered = sorted(rows, key=lambda row: row[0].rank)
-    if console.is_terminal:
-        console.print(_table(noun, ordered))
+@report.command("list")
+@click.argument("restore", default="")
+@output("text", "json")
+def list_(restore: str, form: str) -> None:
+    """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
+    search = app.connect(settings.load()).reports.search(restore)
+    for error in search.unread:
+        terminal.remark(f"not searched: {error.message}")
+    rows = [_row(one) for one in search.reports]
+    if form == "json":
+        terminal.write_json(rows)
         return
-    width = max((len(look.word) for look, _, _ in ordered), default=0)
-    for look, name, words in ordered:
-        line = f"{look.word:<{width}}  {name}: {words}" if words else f"{look.word:<{width}}  {name}"
-        _say(console, line.replace("\n", " "))
+    if not rows and search.unread:
+        raise search.unread[0]
+    if not rows:
+        raise NotFound(
+            f"no report of {restore} is stored" if restore else "no report is stored",
+            hint="a report is stored when the last object of a restore has ended",
+        )
+    for row in rows:
+        terminal.say(f"{row['started']}  {row['restore']}  {row['where']}")
+    terminal.say("show one: velero-vmservice report RESTORE --started TIME")
 
 
-def _table(noun: str, rows: Iterable[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False)
-    table.add_column("state", no_wrap=True)
-    table.add_column(noun, ratio=2, overflow="fold")
-    table.add_column("in words", ratio=3, overflow="fold")
-    for look, name, words in rows:
-        state = Text(look.word, style=_COLOURS[look.tone])
-        table.add_row(state, Text(spelled_out(name)), Text(spelled_out(words)))
-    return table
+def _chosen(search: Search, restore: str, *, started: str) -> StoredReport:
+    """Return the report of a run, or the only one where no run is known."""
+    found = [one for one in search.reports if started in ("", one.started)]
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        same = len({one.started for one in found}) == 1
+        where = "; ".join(one.where for one in found)
+        raise WrongUsage(
+            f"{restore} has {len(found)} reports, and which is meant is not known: {where}",
+            hint="read the right one with a tool for buckets" if same else f"choose one: {_commands(found)}",
+        )
+    if search.unread:
+        raise search.unread[0]
+    hint = (
+        f"it is stored when the last object has ended: velero restore describe {restore} --details says how far it is"
+    )
+    if others := search.reports:
+        hint = f"there are reports of other runs: {_commands(others)}"
+    which = f"the run of {restore} that started at {_iso(started)}" if started else restore
+    raise NotFound(f"no report of {which} is stored", hint=hint)
 
 
-def _title(console: Console, text: str) -> None:
-    console.print()
-    console.print(Text(text, style="bold"))
+def _commands(found: Sequence[StoredReport]) -> str:
+    return "; ".join(f"velero-vmservice report {one.restore} --started {one.started}" for one in found)
 
 
-def _say(console: Console, *parts: str | tuple[str, str]) -> None:
-    """Print one line as it is: nothing in it is markup, and a command in it can be copied."""
-    line = Text()
-    for part in parts:
-        words, style = (part, "") if isinstance(part, str) else part
-        line.append(spelled_out(words), style=style or None)
-    console.print(line, soft_wrap=True)
+def _row(one: StoredReport) -> dict[str, str]:
+    return {"started": _iso(one.started), "restore": one.restore, "where": one.where}
+
+
+def _iso(started: str) -> str:
+    return f"{archive.moment(started):%Y-%m-%dT%H:%M:%SZ}"

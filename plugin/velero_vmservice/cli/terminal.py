@@ -45,6 +45,11 @@ def complain(message: str, hint: str = "") -> None:
         click.echo(f"hint: {on_one_line(hint)}", err=True)
 
 
+def remark(words: str) -> None:
+    """Print what a person may want to know beside the output, on standard error."""
+    click.echo(f"note: {on_one_line(words)}", err=True)
+
+
 def write(document: str) -> None:
     """Print a document of several lines; JSON means the same after it."""
     click.echo(spelled_out(document))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,10 +9,19 @@ from rich.console import Console
 
 from tests import sample_report
 from tests.sample_report import ENDED, GROUP, RUN, power_on, result
-from velero_vmservice.cli.report import render_terminal
+from tests.unit.builders import obj, restore, service
+from tests.unit.world import World
+from velero_vmservice.adapters.memory import MemoryStore
+from velero_vmservice.cli.report_view import render_terminal
+from velero_vmservice.core import archive
 from velero_vmservice.core.compose import compose
+from velero_vmservice.core.errors import Forbidden
+from velero_vmservice.core.manifest import BACKUP, RESTORE, ObjectRef
 
 if TYPE_CHECKING:
+    from structlog.testing import LogCapture
+
+    from tests.unit.cli.command_line import CommandLine
     from velero_vmservice.core.report import Report
 
 
@@ -64,3 +74,128 @@ def test_hostile_words_neither_move_the_cursor_nor_are_markup(*, terminal: bool)
     )
     assert r"[red]x[/red]\u001b[2J\u202e\u000d" in text
     assert "\x1b[2J" not in text
+
+
+WEB = {"app": "none"}
+LOCATION = obj("BackupStorageLocation", "default", api="velero.io/v1", namespace="velero")
+OWN = "restores/again/20260301T120000Z/report.json"
+PLANTED = "restores/again/20300101T000000Z/report.json"
+
+
+@pytest.fixture(name="place")
+def _place(command: CommandLine, log: LogCapture) -> World:
+    """A backup of a service and a Restore of it, of which Velero has not said the end yet."""
+    assert not log.entries
+    world = World()
+    world.cluster.seed(LOCATION, restore())
+    world.back_up(service("front", WEB))
+    command.connects_to(world.start)
+
+    def wait(seconds: float) -> None:
+        world.clock.advance(seconds)
+        world.vm_operator()
+
+    command.patch.setattr("time.sleep", wait)
+    return world
+
+
+def end(world: World) -> None:
+    """Let Velero's restore end, and its report be stored."""
+    world.finish(world.replay_all([world.live("VirtualMachineService", "front").content | {"status": {}}]))
+
+
+def plant(world: World, key: str, *, outcome: str = "empty") -> None:
+    body = archive.canonical(compose(RUN, (), policy={}, ended=ENDED).model_copy(update={"outcome": outcome}))
+    world.store.put(key, body, sha256=archive.digest(body))
+
+
+def test_the_report_of_the_runs_own_start_time_is_shown_whatever_lies_beside_it(
+    place: World, command: CommandLine
+) -> None:
+    end(place)
+    plant(place, PLANTED)
+    shown = command("report", "again", "-o", "json")
+    assert (shown.code, shown.out.strip()) == (0, place.store.get(OWN).decode())
+    assert "velero-vmservice report again --started 20300101T000000Z" in shown.err
+
+
+def test_a_report_of_another_run_is_not_taken_for_that_of_the_restore(place: World, command: CommandLine) -> None:
+    plant(place, PLANTED)
+    shown = command("report", "again")
+    assert (shown.code, shown.out) == (1, "")
+    assert "no report of the run of again that started at 2026-03-01T12:00:00Z is stored" in shown.err
+    assert "velero-vmservice report again --started 20300101T000000Z" in shown.err
+
+
+@pytest.mark.parametrize("started", ["20260301T120000Z", "2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00"])
+def test_the_report_of_a_restore_that_velero_has_no_more_is_found(
+    place: World, command: CommandLine, started: str
+) -> None:
+    end(place)
+    place.cluster.remove(ObjectRef(RESTORE, "velero", "again"))
+    place.cluster.remove(ObjectRef(BACKUP, "velero", "nightly"))
+    assert command("report", "again", "-o", "json").out.strip() == place.store.get(OWN).decode()
+    plant(place, PLANTED)
+    unsure = command("report", "again")
+    assert (unsure.code, unsure.out) == (2, "")
+    assert "--started 20260301T120000Z; velero-vmservice report again --started 20300101T000000Z" in unsure.err
+    chosen = command("report", "again", "--started", started, "-o", "html")
+    assert chosen.out.startswith("<!doctype html>")
+
+
+def test_a_restore_on_the_command_line_prints_the_command_that_shows_its_report(
+    place: World, command: CommandLine
+) -> None:
+    ran = command("restore", "nightly")
+    assert (ran.code, place.exists("VirtualMachineService", "front")) == (0, True)
+    (line,) = [one for one in ran.lines if one.startswith("report: ")]
+    shows = line.partition("(")[2].rstrip(")").split()
+    assert shows[:3] == ["velero-vmservice", "report", "nightly"]
+    shown = command(*shows[1:])
+    assert shown.code == 0
+    assert shown.lines[0].startswith("Restore nightly of backup nightly: ")
+    assert command("report", "nightly").code == 0  # there is no other, and no Restore of that name
+
+
+def test_the_reports_are_listed(place: World, command: CommandLine) -> None:
+    end(place)
+    plant(place, "restores/before/20250101T000000Z/report.json")
+    plant(place, "restores/before/no-time/report.json")
+    listed = command("report", "list")
+    assert listed.lines[:2] == [
+        f"2026-03-01T12:00:00Z  again  memory://plugins/vmservice/{OWN}",
+        "2025-01-01T00:00:00Z  before  memory://plugins/vmservice/restores/before/20250101T000000Z/report.json",
+    ]
+    assert [one["restore"] for one in json.loads(command("report", "list", "before", "-o", "json").out)] == ["before"]
+    assert command("report", "list", "never").code == 1
+
+
+def test_what_could_not_be_searched_is_said_and_nothing_claimed_of_it(place: World, command: CommandLine) -> None:
+    end(place)
+    broken = Forbidden("access denied", hint="allow s3:ListBucket")
+    place.locations.stores["other"] = MemoryStore()
+    place.locations.stores["other"].calls.fail("list", broken)
+    place.cluster.seed(obj("BackupStorageLocation", "other", api="velero.io/v1", namespace="velero"))
+    listed = command("report", "list")
+    assert (listed.code, len(listed.lines)) == (0, 2)
+    assert "not searched: access denied" in listed.err
+    missing = command("report", "never")
+    assert (missing.code, "access denied" in missing.err, "no report" in missing.err) == (1, True, False)
+
+
+def test_two_locations_that_are_one_bucket_show_a_report_once(place: World, command: CommandLine) -> None:
+    end(place)
+    place.locations.stores["same"] = place.store
+    place.cluster.seed(obj("BackupStorageLocation", "same", api="velero.io/v1", namespace="velero"))
+    assert len(command("report", "list").lines) == 2
+
+
+def test_a_restore_that_has_the_name_of_a_command_is_shown_by_the_long_form(place: World, command: CommandLine) -> None:
+    plant(place, "restores/list/20250101T000000Z/report.json")
+    assert command("report", "show", "list").code == 0
+    assert command("report", "-o", "json", "list").code == 0
+
+
+def test_a_time_that_is_none_is_wrong_usage(place: World, command: CommandLine) -> None:
+    assert place.exists("VirtualMachineService", "front")
+    assert command("report", "again", "--started", "yesterday").code == 2

@@ -1,0 +1,106 @@
+"""The report of a restore on a terminal: what to do first, then what to mind, then every object and the odd machines.
+
+On a terminal it is drawn as tables; where it is piped each row is one line without colour, so that grep finds it whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from velero_vmservice.core.foreign_text import spelled_out
+from velero_vmservice.report import states
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from velero_vmservice.core.report import MachineResult, Report, Result
+    from velero_vmservice.report.states import Look
+
+_COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
+
+Row = tuple["Look", str, str]
+"""State, name, and what is to say of it."""
+
+
+def render_terminal(report: Report, console: Console) -> None:
+    """Print the report."""
+    outcome = states.OUTCOMES[report.outcome]
+    _say(console, f"Restore {report.restore} of backup {report.backup}: ", (outcome.word, _COLOURS[outcome.tone]))
+    _title(console, "Next step")
+    for number, step in enumerate(report.next_steps, start=1):
+        first, *commands = step.split("\n")
+        _say(console, f"{number}. {first}")
+        for command in commands:
+            _say(console, f"   {command}")
+    if report.warnings:
+        _title(console, f"Warnings ({len(report.warnings)})")
+        for words in report.warnings:
+            _say(console, ("! ", "yellow"), words)
+    _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
+    odd = [_machine(one) for one in report.machines if not states.machine(one).calm]
+    if odd:
+        title = f"Machines that are not as expected ({len(odd)} of {len(report.machines)})"
+        _rows(console, title, "machine", odd)
+
+
+def _object(one: Result) -> Row:
+    changes = [f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in one.changes]
+    return states.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *one.notes, *changes)))
+
+
+def _machine(one: MachineResult) -> Row:
+    return states.machine(one), f"{one.namespace}/{one.name}", "; ".join(_oddities(one))
+
+
+def _oddities(one: MachineResult) -> Iterator[str]:
+    if one.waiting_for:
+        yield one.waiting_for
+    if one.backup_version == "older":
+        yield "restore point is older than the capture"
+    for deviation in one.deviations:
+        note = f" ({deviation.note})" if deviation.note else ""
+        yield f"{deviation.attribute} is {deviation.found or 'missing'}, expected {deviation.expected}{note}"
+
+
+def _rows(console: Console, title: str, noun: str, rows: Sequence[Row]) -> None:
+    """Print rows, the most urgent first."""
+    _title(console, title)
+    ordered = sorted(rows, key=lambda row: row[0].rank)
+    if console.is_terminal:
+        console.print(_table(noun, ordered))
+        return
+    width = max((len(look.word) for look, _, _ in ordered), default=0)
+    for look, name, words in ordered:
+        line = f"{look.word:<{width}}  {name}: {words}" if words else f"{look.word:<{width}}  {name}"
+        _say(console, line.replace("\n", " "))
+
+
+def _table(noun: str, rows: Iterable[Row]) -> Table:
+    table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False)
+    table.add_column("state", no_wrap=True)
+    table.add_column(noun, ratio=2, overflow="fold")
+    table.add_column("in words", ratio=3, overflow="fold")
+    for look, name, words in rows:
+        state = Text(look.word, style=_COLOURS[look.tone])
+        table.add_row(state, Text(spelled_out(name)), Text(spelled_out(words)))
+    return table
+
+
+def _title(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def _say(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print one line as it is: nothing in it is markup, and a command in it can be copied."""
+    line = Text()
+    for part in parts:
+        words, style = (part, "") if isinstance(part, str) else part
+        line.append(spelled_out(words), style=style or None)
+    console.print(line, soft_wrap=True)
