@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, sequence
@@ -30,8 +31,8 @@ def words(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence
     """
     held = f"held by the finalizer{'s' if len(held_by) > 1 else ''} {', '.join(held_by)}" if held_by else "held by none"
     begun = f"being deleted since {since or 'an unknown time'}, {held}"
-    where = f"kubectl -n {namespace}" if namespace else "kubectl"
-    look = f"look at its events with: {where} describe {kind.lower()} {name}"
+    where = ("-n", namespace) if namespace else ()
+    look = f"look at its events with: {shlex.join(('kubectl', *where, 'describe', kind.lower(), name))}"
     if kind == VIRTUAL_MACHINE.name:
         return f"{begun}: VM Operator has to end with it; {look}; {_RISK}"
     if not held_by:

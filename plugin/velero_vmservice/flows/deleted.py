@@ -7,6 +7,7 @@ operation had not ended cannot be told from one that was never made: it is made 
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core.errors import NotFound, VmServiceError
@@ -72,6 +73,6 @@ class Deletions:
 
     def _fail(self, task: Task, run: RestoreRun) -> None:
         words = "it was deleted after this restore had replayed it, and is not made a second time"
-        remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {run.backup}"
+        remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {shlex.quote(run.backup)}"
         task.tell(f"{words}. {remedy}", self._clock.now(), stage=Stage.FAILED)
         task.remedy = remedy
