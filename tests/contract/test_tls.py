@@ -223,14 +223,18 @@ def vcenter_settings(url: str, ca_file: Path) -> VCenterSettings:
 
 
 def vcenter_rest(url: str, ca_file: Path) -> None:
-    session = vcenter.connect(vcenter_settings(url, ca_file), clock=SettableClock()).session
-    with pytest.raises(Unavailable, match="the login was answered without a session"):
-        session.post("call", "/api", {})
+    with (
+        contextlib.closing(vcenter.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
+        pytest.raises(Unavailable, match="the login was answered without a session"),
+    ):
+        connected.session.post("call", "/api", {})
 
 
 def vcenter_soap(url: str, ca_file: Path) -> None:
-    connected = vcenter.connect(vcenter_settings(url, ca_file), clock=SettableClock())
-    with pytest.raises(Unavailable, match="the answer is no SOAP"):
+    with (
+        contextlib.closing(vcenter.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
+        pytest.raises(Unavailable, match="the answer is no SOAP"),
+    ):
         connected.inventory.look("shop", [Wanted(name="web-1", instance_uuid="", bios_uuid="")])
 
 
