@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from velero_vmservice.adapters import kubernetes, vcenter
 from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.modifier_yaml import read_rules
 from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.adapters.storage_locations import BackupStorageLocations
 from velero_vmservice.adapters.tcp import SocketProbe
@@ -21,6 +22,7 @@ from velero_vmservice.flows.following import Following
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
 from velero_vmservice.flows.leave import LeaveAction
 from velero_vmservice.flows.looking import Looking
+from velero_vmservice.flows.modifiers import Modifiers
 from velero_vmservice.flows.namespace import NamespaceFactsOnce
 from velero_vmservice.flows.neighbour import Neighbour
 from velero_vmservice.flows.planning import Planning
@@ -108,7 +110,8 @@ def assemble(
     sealing = Sealing(locations=locations, clock=clock)
     restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock)
     target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
-    subjects = Subjects(restore_points=restore_points, target=target)
+    modifiers = Modifiers(cluster=cluster, clock=clock, read=read_rules)
+    subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
     reporting = Reporting(clock=clock, page=html.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting)
@@ -158,7 +161,7 @@ def assemble(
     actions = ActionTable(
         backup={"capture": capture, "withhold": withhold},
         restore={
-            "replay": ReplayAction(restore_points=restore_points, replays=replays),
+            "replay": ReplayAction(restore_points=restore_points, replays=replays, modifiers=modifiers),
             "pods": PodsAction(supervisor=supervisor),
             "leave": leave,
         },

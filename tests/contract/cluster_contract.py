@@ -26,6 +26,7 @@ from velero_vmservice.core.manifest import (
     Manifest,
     ObjectRef,
 )
+from velero_vmservice.core.resource_names import full_name
 
 if TYPE_CHECKING:
     from velero_vmservice.core.ports import Cluster
@@ -76,6 +77,17 @@ class ClusterContract(MetadataContract):
         assert cluster.serves_group(VM_OPERATOR_GROUP)
         assert cluster.serves_group("")
         assert not cluster.serves_group(_UNSERVED.group)
+
+    def test_resources_are_listed_with_all_their_names(self, cluster: Cluster) -> None:
+        served = cluster.resources()
+        found = {one.kind.resource: one for one in served}
+
+        assert found["secrets"].names == ("secrets", "secret")
+        assert found[VIRTUAL_MACHINE_SERVICE.resource].kind == VIRTUAL_MACHINE_SERVICE
+        assert full_name("vmg", served) == VIRTUAL_MACHINE_GROUP.resource
+        assert full_name("vmservice", served) == VIRTUAL_MACHINE_SERVICE.resource
+        assert full_name("virtualmachineservice", served) == VIRTUAL_MACHINE_SERVICE.resource
+        assert len(found) == len(served)
 
     def test_what_was_created_is_read_back(
         self, cluster: Cluster, namespace: str, version: str, web: ObjectRef

@@ -30,6 +30,7 @@ class Resource:
     versions: Sequence[str] = ("v1",)
     namespaced: bool = True
     status: bool = True
+    short_names: Sequence[str] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -49,8 +50,8 @@ def _core(plural: str, kind: str, **fields: Any) -> Resource:
     return Resource(group="", plural=plural, kind=kind, **fields)
 
 
-def _vm_operator(plural: str, kind: str) -> Resource:
-    return Resource(group=VM_OPERATOR, plural=plural, kind=kind, versions=VM_OPERATOR_VERSIONS)
+def _vm_operator(plural: str, kind: str, *short_names: str) -> Resource:
+    return Resource(group=VM_OPERATOR, plural=plural, kind=kind, versions=VM_OPERATOR_VERSIONS, short_names=short_names)
 
 
 def _velero(plural: str, kind: str) -> Resource:
@@ -77,9 +78,9 @@ RESOURCES: Final = (
         kind="CustomResourceDefinition",
         namespaced=False,
     ),
-    _vm_operator("virtualmachines", "VirtualMachine"),
-    _vm_operator("virtualmachineservices", "VirtualMachineService"),
-    _vm_operator("virtualmachinegroups", "VirtualMachineGroup"),
+    _vm_operator("virtualmachines", "VirtualMachine", "vm"),
+    _vm_operator("virtualmachineservices", "VirtualMachineService", "vmservice"),
+    _vm_operator("virtualmachinegroups", "VirtualMachineGroup", "vmg"),
     _vm_operator("virtualmachineclasses", "VirtualMachineClass"),
     Resource(group="storage.k8s.io", plural="storageclasses", kind="StorageClass", namespaced=False, status=False),
     Resource(group="cns.vmware.com", plural="cnsregistervolumes", kind="CnsRegisterVolume", versions=("v1alpha1",)),
@@ -159,6 +160,7 @@ def resource_list(served: Iterable[Resource], group: str, version: str) -> dict[
             "namespaced": resource.namespaced,
             "kind": resource.kind,
             "verbs": _VERBS,
+            **({"shortNames": list(resource.short_names)} if resource.short_names else {}),
         }
         entries.append(entry)
         if resource.status:

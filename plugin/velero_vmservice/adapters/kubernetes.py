@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.ports import Clock, Read
+    from velero_vmservice.core.resource_names import NamedResource
 
 _log = structlog.get_logger()
 
@@ -76,6 +77,10 @@ class KubernetesCluster:
     def plural(self, group: str, kind_name: str) -> str:
         """Return the plural under which the kind is served; see the port."""
         return next((one.plural for one in self._discovery.find(group, kind_name)), "")
+
+    def resources(self) -> Sequence[NamedResource]:
+        """Return what is served with all its names; see the port."""
+        return self._discovery.resources()
 
     def serves_group(self, group: str) -> bool:
         """Say whether any version of the API group is served."""

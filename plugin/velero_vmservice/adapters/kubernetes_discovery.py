@@ -10,16 +10,20 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core.errors import InvalidItem, NotFound
+from velero_vmservice.core.errors import InvalidItem, NotFound, Unavailable
 from velero_vmservice.core.labels import is_path_segment
-from velero_vmservice.core.manifest import mapping, sequence
+from velero_vmservice.core.manifest import Kind, mapping, sequence
+from velero_vmservice.core.resource_names import NamedResource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.ports import Clock
+
+_log = structlog.get_logger()
 
 _KNOWN_SECONDS: Final = 60.0
 """After an upgrade of VM Operator captures use its new version at the latest a minute later."""
@@ -36,6 +40,8 @@ class Served:
     plural: str
     kind: str
     namespaced: bool
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
@@ -89,13 +95,30 @@ class Discovery:
         """Say whether the group serves anything."""
         return bool(self.find(group, ""))
 
+    def resources(self) -> Sequence[NamedResource]:
+        """Return what is served with all its names; see the port. One request for each version of each group."""
+        found: dict[tuple[str, str], NamedResource] = {}
+        apis = self._read("/apis")
+        groups = (str(entry.get("name", "")) for entry in map(mapping, sequence(apis.get("groups"))))
+        for group in ("", *filter(None, groups)):
+            try:
+                served = tuple(self._fetch(group, apis))
+            except Unavailable as error:
+                _log.warning("API group not discovered", group=group, cause=error.message)
+                continue
+            for one in served:
+                kind = Kind(group, one.plural, one.kind)
+                named = NamedResource(kind=kind, singular=one.singular, short_names=one.short_names)
+                found.setdefault((group, one.plural), named)
+        return tuple(found.values())
+
     def forget(self, group: str) -> None:
         """Ask again next time, because what was remembered turned out wrong."""
         with self._lock:
             self._groups.pop(group, None)
 
-    def _fetch(self, group: str) -> Iterator[Served]:
-        for version, path in self._versions(group):
+    def _fetch(self, group: str, apis: Mapping[str, Any] | None = None) -> Iterator[Served]:
+        for version, path in self._versions(group, apis):
             try:
                 answer = self._read(path)
             except NotFound:
@@ -104,15 +127,21 @@ class Discovery:
                 plural, kind = str(entry.get("name", "")), str(entry.get("kind", ""))
                 if plural and kind and "/" not in plural:  # a subresource is not a kind of its own
                     yield Served(
-                        group=group, version=version, plural=plural, kind=kind, namespaced=bool(entry.get("namespaced"))
+                        group=group,
+                        version=version,
+                        plural=plural,
+                        kind=kind,
+                        namespaced=bool(entry.get("namespaced")),
+                        singular=str(entry.get("singularName") or ""),
+                        short_names=tuple(map(str, sequence(entry.get("shortNames")))),
                     )
 
-    def _versions(self, group: str) -> Sequence[tuple[str, str]]:
+    def _versions(self, group: str, apis: Mapping[str, Any] | None) -> Sequence[tuple[str, str]]:
         if not group:
             return (("v1", "/api/v1"),)
         return [
             (str(served["version"]), f"/apis/{group}/{served['version']}")
-            for entry in map(mapping, sequence(self._read("/apis").get("groups")))
+            for entry in map(mapping, sequence((self._read("/apis") if apis is None else apis).get("groups")))
             if entry.get("name") == group
             for served in map(mapping, sequence(entry.get("versions")))
             if served.get("version")

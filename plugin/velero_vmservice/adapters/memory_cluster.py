@@ -23,6 +23,8 @@ from velero_vmservice.core import manifest as kinds
 from velero_vmservice.core.api_versions import newest
 from velero_vmservice.core.errors import AlreadyExists, Conflict, InvalidItem, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
+from velero_vmservice.core.resource_modifier import merged
+from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES, NamedResource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -132,6 +134,13 @@ class MemoryCluster:
         self.calls("plural", kind_name)
         served = (kind for kind, versions in self._served.items() if versions)
         return next((kind.plural for kind in served if (kind.group, kind.name) == (group, kind_name)), "")
+
+    def resources(self) -> Sequence[NamedResource]:
+        """Return what is served with all its names; see the port."""
+        self.calls("resources", "")
+        short = {one.kind: one.short_names for one in VM_OPERATOR_RESOURCES}
+        served = sorted(kind for kind, versions in self._served.items() if versions)
+        return [NamedResource(kind=kind, short_names=short.get(kind, ())) for kind in served]
 
     def serves_group(self, group: str) -> bool:
         """Say whether any kind of the API group is served."""
@@ -284,19 +293,6 @@ class MemoryCluster:
     def _ensure_namespace(self, name: str) -> None:
         if ObjectRef(kinds.NAMESPACE, "", name) not in self._objects:
             self.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-
-
-def merged(target: Any, change: Any) -> Any:
-    """Return `target` after a JSON merge patch: null removes, objects merge, all else replaces (RFC 7386)."""
-    if not isinstance(change, dict):
-        return copy.deepcopy(change)
-    result = copy.deepcopy(dict(target)) if isinstance(target, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 def _check_precondition(ref: ObjectRef, metadata: Mapping[str, Any], change: Mapping[str, Any]) -> None:

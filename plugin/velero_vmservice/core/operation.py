@@ -138,6 +138,8 @@ class RestoreRun:
     annotations: Mapping[str, str] = field(default_factory=dict)
     of_velero: bool = True
     """Whether Velero has a Restore of that name; else it is one that the command line made of a backup."""
+    resource_modifier: str = ""
+    """Name of the ConfigMap of its `spec.resourceModifier`; '' for none."""
     resumed: bool = False
     """Whether the command line goes on with a restore that Velero began: the restore is the same, its run another."""
 
@@ -159,6 +161,7 @@ class RestoreRun:
             existing_resource_policy=str(restore.spec.get("existingResourcePolicy") or ""),
             annotations=restore.annotations,
             of_velero=bool(restore.uid),
+            resource_modifier=_modifier(restore),
         )
 
     @property
@@ -180,6 +183,12 @@ class RestoreRun:
     def target(self, namespace: str) -> str:
         """Return the namespace that objects of a backup's namespace are restored into."""
         return self.namespace_mapping.get(namespace, namespace)
+
+
+def _modifier(restore: Manifest) -> str:
+    """Return the ConfigMap that a Restore's resource modifier lies in; of other kinds Velero takes no notice."""
+    named = mapping(restore.spec.get("resourceModifier"))
+    return str(named.get("name") or "") if str(named.get("kind")).lower() == "configmap" else ""
 
 
 def enumerate_some(words: list[str], *, most: int = 8) -> str:

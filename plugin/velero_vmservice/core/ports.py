@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef
     from velero_vmservice.core.network_override import NetworkOverride
     from velero_vmservice.core.registration import Registration, Wanted
+    from velero_vmservice.core.resource_names import NamedResource
     from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
 
 Read = TypeVar("Read")
@@ -95,6 +96,12 @@ class Cluster(Protocol):
 
     def plural(self, group: str, kind_name: str) -> str:
         """Return the plural under which the kind is served, `endpoints` for `Endpoints` of group ''; '' if none."""
+
+    def resources(self) -> Sequence[NamedResource]:
+        """Return every resource that is served with all its names, in the order in which its groups are preferred.
+
+        What an aggregated API that is away would add is left out.
+        """
 
     def serves_group(self, group: str) -> bool:
         """Say whether any version of the API group is served."""

@@ -1,19 +1,26 @@
 """Which captured objects a Velero Restore is about: its namespaces, resources and labels, as Velero reads them.
 
-Needed only where no Velero calls: the command line finds the objects in the capture, not in Velero's archive.
+Needed only where no Velero calls: the command line finds the objects in the capture, not in Velero's archive. A filter
+may name a resource in many ways; Velero asks the API server's discovery what is meant (pkg/discovery/helper.go) and
+matches the full name, `plural.group`, against patterns (pkg/util/collections/includes_excludes.go).
 """
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from velero_vmservice.core.label_selector import matches
 from velero_vmservice.core.manifest import mapping, sequence
+from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES, NamedResource, full_name
+from velero_vmservice.core.velero_glob import is_included
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice.core.manifest import ObjectRef
+
+_ALL: Final = "*"
+_LISTS: Final = ("included", "excluded")
 
 
 def asks_for_labels(spec: Mapping[str, Any]) -> bool:
@@ -21,57 +28,45 @@ def asks_for_labels(spec: Mapping[str, Any]) -> bool:
     return bool(spec.get("labelSelector") or spec.get("orLabelSelectors"))
 
 
-def selected(spec: Mapping[str, Any], ref: ObjectRef, labels: Mapping[str, str] | None) -> bool:
+def names_resources(spec: Mapping[str, Any]) -> bool:
+    """Say whether a spec's filters name a resource, so that discovery has to be asked what is meant."""
+    lists = (spec.get("includedResources"), spec.get("excludedResources"))
+    return any(one != _ALL for listed in lists for one in sequence(listed))
+
+
+def selected(
+    spec: Mapping[str, Any],
+    ref: ObjectRef,
+    labels: Mapping[str, str] | None,
+    *,
+    served: Sequence[NamedResource] = VM_OPERATOR_RESOURCES,
+) -> bool:
     """Say whether a Restore with this spec restores an object of its backup.
 
-    Labels that are not known, None, exclude nothing.
+    Labels that are not known, None, exclude nothing. `served` is what the API server lists, by which the names in the
+    filters are understood.
     """
-    resource_names = {ref.kind.resource, ref.kind.plural}
+    excluded = [one for one in _names(spec, "excludedResources", served) if one != _ALL]  # which Velero ignores there
     return (
         includes_namespace(spec, ref.namespace)
-        and _included(resource_names, sequence(spec.get("includedResources")), sequence(spec.get("excludedResources")))
+        and is_included(ref.kind.resource, _names(spec, "includedResources", served), excluded)
         and (labels is None or _labelled(spec, labels))
     )
 
 
 def includes_namespace(spec: Mapping[str, Any], namespace: str) -> bool:
     """Say whether a Backup or a Restore with this spec is about a namespace."""
-    included, excluded = (sequence(spec.get(key)) for key in ("includedNamespaces", "excludedNamespaces"))
-    return _included({namespace}, included, excluded)
+    included, excluded = ([str(one) for one in sequence(spec.get(f"{which}Namespaces"))] for which in _LISTS)
+    return is_included(namespace, included, excluded)
 
 
-def _included(names: set[str], included: Sequence[str], excluded: Sequence[str]) -> bool:
-    def among(patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(name, str(pattern)) for pattern in patterns for name in names)
-
-    return (not included or among(included)) and not among(excluded)
+def _names(spec: Mapping[str, Any], field: str, served: Sequence[NamedResource]) -> list[str]:
+    return [str(one) if one == _ALL else full_name(str(one), served) for one in sequence(spec.get(field))]
 
 
 def _labelled(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Apply labelSelector, else orLabelSelectors, of which one has to match."""
     alternatives = sequence(spec.get("orLabelSelectors"))
     if alternatives:
-        return any(_matches(mapping(one), labels) for one in alternatives)
-    return _matches(mapping(spec.get("labelSelector")), labels)
-
-
-def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    wanted = mapping(selector.get("matchLabels"))
-    return all(labels.get(key) == value for key, value in wanted.items()) and all(
-        _holds(mapping(one), labels) for one in sequence(selector.get("matchExpressions"))
-    )
-
-
-def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, values = str(expression.get("key")), sequence(expression.get("values"))
-    match expression.get("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case _:
-            return False
+        return any(matches(mapping(one), labels) for one in alternatives)
+    return matches(mapping(spec.get("labelSelector")), labels)

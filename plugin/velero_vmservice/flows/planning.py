@@ -15,6 +15,7 @@ from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_
 from velero_vmservice.core.operation import replay_id
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.readiness import STABLE_SECONDS
+from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES
 from velero_vmservice.flows import sealed_objects
 from velero_vmservice.flows.course import Course
 from velero_vmservice.flows.registering import wanted
@@ -86,7 +87,8 @@ class Planning:
         One whose capture is damaged or gone is among them: that is found, and told of this object alone, when it is
         read. Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
-        return sealed_objects.replays(self._restore_points, run, spec)
+        served = (*self._cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
+        return sealed_objects.replays(self._restore_points, run, spec, served=served)
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return the same for a command that is about something; raises `NotRestorable` where nothing is replayed."""

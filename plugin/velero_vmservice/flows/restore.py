@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.archive import BackupRun
     from velero_vmservice.core.link import Link
     from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.flows.modifiers import Modifiers
     from velero_vmservice.flows.replay import Replays
     from velero_vmservice.flows.restore_point import RestorePoints
 
@@ -33,9 +34,10 @@ log = structlog.get_logger()
 class ReplayAction:
     """Velero's restore action `replay`."""
 
-    def __init__(self, *, restore_points: RestorePoints, replays: Replays) -> None:
+    def __init__(self, *, restore_points: RestorePoints, replays: Replays, modifiers: Modifiers) -> None:
         self._restore_points = restore_points
         self._replays = replays
+        self._modifiers = modifiers
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for our two kinds."""
@@ -58,6 +60,7 @@ class ReplayAction:
         replay = self._replay(manifest, run, chosen)
         operation_id = operation.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
+        self._say_modified(manifest, replay, run)
         log.info(
             "replay deferred until the VMs are registered",
             object=str(replay.destination),
@@ -66,6 +69,18 @@ class ReplayAction:
             policy=chosen.printed(),
         )
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)
+
+    def _say_modified(self, manifest: Manifest, replay: Replay, run: RestoreRun) -> None:
+        """Say in the restore's log what its resource modifier changes; replay applies it, and waits where it cannot."""
+        try:
+            modified = self._modifiers.modify(sanitize(manifest).manifest, replay.kind, run)
+        except VmServiceError as error:
+            log.warning("resource modifier not readable yet", cause=error.message, remedy=error.hint)
+            return
+        for problem in modified.problems:
+            log.warning("resource modifier not applied", object=str(replay.destination), cause=problem)
+        if modified.rules:
+            log.info("resource modifier applies", object=str(replay.destination), rules=modified.rules)
 
     def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
         """Advance every known operation of the restore as far as the cluster allows; report on this one."""

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from velero_vmservice.core.archive import SealedObject
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import ObjectStore
+    from velero_vmservice.core.resource_names import NamedResource
     from velero_vmservice.flows.restore_point import RestorePoints
 
 
-def replays(restore_points: RestorePoints, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
+def replays(
+    restore_points: RestorePoints, run: RestoreRun, spec: Mapping[str, Any], *, served: Sequence[NamedResource]
+) -> Sequence[Replay]:
     """Return what a restore with this spec replays; a capture is read where its labels decide, and only there.
 
-    Raises `NotFound` when there is no backup, `NotRestorable` when it has no seal, or one that is damaged.
+    `served` tells what the names of resources in the spec's filters mean. Raises `NotFound` when there is no backup,
+    `NotRestorable` when it has no seal, or one that is damaged.
     """
     seal, store = restore_points.seal(run), restore_points.store(run)
     found = []
@@ -35,7 +39,7 @@ def replays(restore_points: RestorePoints, run: RestoreRun, spec: Mapping[str, A
                 hint="it was changed after the backup, or written by a newer release of this plugin",
             )
         labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None
-        if selection.selected(spec, ref, labels):
+        if selection.selected(spec, ref, labels, served=served):
             found.append(
                 Replay(
                     plural=ref.kind.plural,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.core.sanitize import Dropped
     from velero_vmservice.core.topology import Topology
+    from velero_vmservice.flows.modifiers import Modifiers
     from velero_vmservice.flows.restore_point import KnownFacts, RestorePoints
     from velero_vmservice.flows.target import Target
 
@@ -54,9 +55,10 @@ class _Taken:
 class Subjects:
     """Reads what is to be replayed, and fits it to the target."""
 
-    def __init__(self, *, restore_points: RestorePoints, target: Target) -> None:
+    def __init__(self, *, restore_points: RestorePoints, target: Target, modifiers: Modifiers) -> None:
         self._restore_points = restore_points
         self._target = target
+        self._modifiers = modifiers
 
     def read(self, replay: Replay, run: RestoreRun, policy: RestorePolicy) -> Source:
         """Return the object to replay and what is known of it.
@@ -76,7 +78,11 @@ class Subjects:
         known = self._facts(replay, run)
         facts = known.facts if known and not known.doubt else None
         taken = self._captured(replay, run, policy, facts)
-        fitted = self._target.fit(taken.manifest, came_from=facts.provider if facts else "", policy=policy)
+        modified = self._modifiers.modify(taken.manifest, replay.kind, run)
+        connected = taken.topology
+        if modified.rules and facts is not None:
+            connected = topology.topology(modified.manifest, facts)
+        fitted = self._target.fit(modified.manifest, came_from=facts.provider if facts else "", policy=policy)
         wanted = mapping.wanted(
             fitted.manifest,
             namespace=replay.target,
@@ -85,7 +91,7 @@ class Subjects:
             policy=policy,
             before=taken.before,
         )
-        remarks = (*taken.remarks, *fitted.remarks)
+        remarks = (*taken.remarks, *modified.problems, *fitted.remarks)
         if known and known.doubt:
             remarks = (*remarks, f"the facts of namespace {replay.namespace} are not used: {known.doubt}")
         if fitted.dropped:
@@ -96,10 +102,10 @@ class Subjects:
             subject=Subject(
                 ref=replay.destination,
                 wanted=wanted,
-                topology=_shared(taken.topology, facts),
+                topology=_shared(connected, facts),
                 captured_at=facts.observed_at if facts else taken.captured_at,
                 problems=problems,
-                started_anyway=_started_anyway(taken.topology, taken.before, facts),
+                started_anyway=_started_anyway(connected, taken.before, facts),
             ),
             before=taken.before,
             captured_without=taken.without,

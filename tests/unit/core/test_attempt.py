@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.builders import m
 from velero_vmservice.adapters import memory_rules
-from velero_vmservice.adapters.memory_cluster import merged
 from velero_vmservice.core.attempt import FAILED, Attempt, changed, given_up, labels, read_attempt
+from velero_vmservice.core.resource_modifier import merged
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import group, m, service
-from velero_vmservice.adapters.memory_cluster import merged
 from velero_vmservice.core.compare import Difference, change, differences, immutable
+from velero_vmservice.core.resource_modifier import merged
 
 
 @dataclass(frozen=True)
