@@ -15,6 +15,7 @@ import pytest
 
 from tests.rpc.test_calls import BACKUP, CAPTURE, config_map
 from tests.waiting import wait_until
+from velero_vmservice.rpc.running_calls import STOPPING
 
 if TYPE_CHECKING:
     import subprocess
@@ -156,7 +157,11 @@ def test_sigterm_lets_running_calls_finish_and_begins_nothing(
         sidecar.terminate()
         wait_until(lambda: not (plugins / "control.sock").exists(), 10, "no launcher can connect any more")
         refusal = wait_until(lambda: refused(idle), 10, "new calls are refused")
-        assert refusal.code() is grpc.StatusCode.UNAVAILABLE
+        assert (refusal.code(), refusal.details()) == (grpc.StatusCode.UNAVAILABLE, STOPPING)
+        later = idle.backup_progress(CAPTURE, "op", BACKUP)
+        assert (later.completed, later.err) == (False, "")
+        assert "the plugin's sidecar is stopping" in later.description
+        assert idle.list_plugins()
         release(pipe)
         assert running.result(10)
     assert sidecar.wait(10) == 0

@@ -179,7 +179,11 @@ class PluginServer:
         sessions = [known for known in self._connections.values() if isinstance(known, Session)]
         if sessions:
             log.info("draining", sessions=len(sessions))
-        for finished in [session.drain(self._drain_seconds) for session in sessions]:
+        for session in sessions:
+            session.refuse()
+        for session in sessions:  # none is stopped before the last call has ended: until then a call is told why
+            session.wait_for_calls(max(0.0, end - time.monotonic()))
+        for finished in [session.drain(max(0.0, end - time.monotonic())) for session in sessions]:
             finished.wait(max(0.0, end - time.monotonic()))
         for connection in list(self._connections):
             self._forget(connection)

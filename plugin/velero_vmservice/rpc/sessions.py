@@ -20,6 +20,7 @@ import structlog
 from velero_vmservice import logs
 from velero_vmservice.core.actions import CALLER
 from velero_vmservice.rpc import go_plugin, handshake, server
+from velero_vmservice.rpc.running_calls import RunningCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,12 +114,13 @@ class Session:
         self._log = SessionLog()
         self._ended = actions.ended
         self._over = threading.Event()
+        self._calls = RunningCalls()
         self._pool = ThreadPoolExecutor(_CALLS + go_plugin.OPEN_STREAMS, thread_name_prefix=self._name)
         self._server = server.new_server(
             actions,
             command=lambda: self._command,
             pool=self._pool,
-            interceptors=[_IntoSession(self._log.write, self._name)],
+            interceptors=[_IntoSession(self._log.write, self._name, self._calls)],
         )
         go_plugin.add_to(self._server, over=self._over, end=self._log.hang_up)
         with sockets.private():
@@ -131,8 +133,16 @@ class Session:
         self._log.send_to(connection)
         self._log.write(handshake.handshake_line(directory, self._name))
 
+    def refuse(self) -> None:
+        """Begin no call from now on, and say so to whoever makes one."""
+        self._calls.refuse()
+
+    def wait_for_calls(self, seconds: float) -> None:
+        """Return when no call runs any more, or the time has passed."""
+        self._calls.wait(seconds)
+
     def drain(self, grace: float) -> threading.Event:
-        """Refuse new calls, let running ones finish; the event is set when they have, or `grace` seconds passed."""
+        """Stop the server; the event is set when its last answers have left, or `grace` seconds passed."""
         self._over.set()
         return self._server.stop(grace)
 
@@ -150,9 +160,10 @@ class Session:
 class _IntoSession(grpc.ServerInterceptor):
     """Lets every line logged in a call go to the call's session; gRPC gives each call a context of its own."""
 
-    def __init__(self, send: Callable[[bytes], None], name: str) -> None:
+    def __init__(self, send: Callable[[bytes], None], name: str, calls: RunningCalls) -> None:
         self._send = send
         self._name = name
+        self._calls = calls
 
     def intercept_service(
         self,
@@ -162,7 +173,8 @@ class _IntoSession(grpc.ServerInterceptor):
         logs.SESSION.set(self._send)
         CALLER.set(self._name)
         structlog.contextvars.bind_contextvars(session=self._name)
-        return continuation(handler_call_details)
+        handler = continuation(handler_call_details)
+        return handler and self._calls.guarded(handler_call_details.method, handler)
 
 
 def _writable(connection: socket.socket, seconds: float) -> bool:
