@@ -45,8 +45,8 @@ def _wanting_certificates(ours: Identity, foreign: Identity, version: ssl.TLSVer
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            with suppress(OSError):
-                context.wrap_socket(self.request, server_side=True).recv(1)
+            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as connection:
+                connection.recv(1)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

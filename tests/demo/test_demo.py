@@ -63,7 +63,12 @@ def test_the_demo_ends_verified_and_says_what_it_waited_for() -> None:
 
 
 def test_a_plugin_that_only_says_that_all_is_verified_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    def claim(_: Velero, run: Run) -> Iterator[Sequence[State]]:
+    poll = Velero.poll
+
+    def claim(velero: Velero, run: Run) -> Iterator[Sequence[State]]:
+        if run.record["kind"] == "Backup":
+            yield from poll(velero, run)
+            return
         yield [
             State(
                 operation=operation,

@@ -11,14 +11,16 @@ from velero_vmservice.core.errors import InvalidItem
 from velero_vmservice.core.operation import Replay, read_replay_id, read_seal_id, replay_id, seal_id
 
 TEXT = st.text(max_size=64)
+CAPTURES = st.just({}) | st.fixed_dictionaries(
+    {"key": st.text(min_size=1, max_size=64), "sha256": st.text("0123456789abcdef", min_size=64, max_size=64)}
+)
 REPLAYS = st.builds(
-    Replay,
+    lambda captured, **rest: Replay(**captured, **rest),
+    CAPTURES,
     plural=st.sampled_from(["virtualmachinegroups", "virtualmachineservices"]),
     namespace=TEXT,
     target=TEXT,
     name=TEXT,
-    key=TEXT,
-    sha256=TEXT,
     vms=st.none() | st.lists(TEXT, max_size=5).map(tuple),
     item=st.none() | st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=4),
     unread=st.booleans(),
