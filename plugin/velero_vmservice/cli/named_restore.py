@@ -10,7 +10,7 @@ from velero_vmservice.core.manifest import RESTORE, Manifest, ObjectRef
 from velero_vmservice.flows.planning import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.core.operation import Replay
 
@@ -28,6 +28,14 @@ def connect(
     if restore:
         return plugin, plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
     return plugin, run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})
+
+
+def beyond_words(backup: str, namespaces: Sequence[str]) -> str:
+    """Say that what a backup would restore is more than the Backup object says: its seal may have been changed."""
+    return (
+        f"the seal of Backup {backup} lists objects of {', '.join(namespaces)}, which the Backup does not include:"
+        " whoever can write into the bucket can have added them"
+    )
 
 
 def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:

@@ -10,7 +10,7 @@ import click
 from velero_vmservice import app, settings
 from velero_vmservice.cli import terminal
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.named_restore import demand_known
+from velero_vmservice.cli.named_restore import beyond_words, demand_known
 from velero_vmservice.cli.once import said_once
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
 from velero_vmservice.core.errors import with_remedy
@@ -48,6 +48,8 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     effective = plugin.replays.policy(run)
     replays = plugin.planning.captured(run, restore.spec)
     demand_known(mapping, replays)
+    if beyond := plugin.planning.beyond(run, replays):
+        terminal.remark(beyond_words(run.backup, beyond))
     planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
     (_as_json if form == "json" else _as_table)(planned, effective, target)
     if any(one.step.action in REFUSED for one in planned):

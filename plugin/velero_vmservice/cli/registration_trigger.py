@@ -19,7 +19,6 @@ from velero_vmservice.cli.registration_view import exit_code
 from velero_vmservice.core.advice import advise
 from velero_vmservice.core.combine import distinct_notes
 from velero_vmservice.core.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
-from velero_vmservice.core.foreign_text import on_one_line
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS
@@ -127,7 +126,7 @@ def _demand_no_doubt(
 def _confirmed(namespace: str, machines: Sequence[Wanted]) -> bool:
     names = ", ".join(shlex.quote(one.name) for one in machines)
     question = f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled"
-    return click.confirm(on_one_line(question))
+    return terminal.agreed(question)
 
 
 def _call(caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[Wanted]) -> list[ExitCode]:

@@ -40,6 +40,7 @@ _BAD: Final = (Stage.FAILED, Stage.CANCELLED)
 @namespace_mapping
 @policy_option
 @options.timeout
+@click.option("-y", "--yes", is_flag=True, help="Do not ask about namespaces that the Backup does not include.")
 def restore(
     backup: str | None,
     resume: str | None,
@@ -47,11 +48,13 @@ def restore(
     policy: Mapping[str, str],
     *,
     timeout: float | None,
+    yes: bool,
 ) -> None:
     """Replay the captured objects of BACKUP, or of the restore named with --resume, once their VMs are registered.
 
     Waits until every object is verified, retained or failed, and says what it waits for. Stopped at any point,
-    repeating it goes on. Exits with 5 if an object failed, with 4 if one had not ended when the --timeout passed.
+    repeating it goes on. Where the seal of the backup lists objects of namespaces that the Backup does not include, it
+    asks first. Exits with 5 if an object failed, with 4 if one had not ended when the --timeout passed.
     """
     plugin, wanted = named_restore.connect(backup, resume, mapping, option="--resume")
     run = resumed(RestoreRun.read(wanted), now=compact_time(plugin.clock.now().isoformat()))
@@ -60,15 +63,20 @@ def restore(
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in effective.printed().items())}")
     replays = plugin.planning.replayed(run, wanted.spec)
     named_restore.demand_known(mapping, replays)
+    if beyond := plugin.planning.beyond(run, replays):
+        terminal.remark(named_restore.beyond_words(run.backup, beyond))
+        if not yes and not terminal.agreed(f"Restore {', '.join(beyond)} too?"):
+            raise click.Abort
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
     tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
-    if open_yet := [task for task in tasks if not task.over]:
+    ended = sum(task.over for task in tasks)
+    if ended < len(replays):
         terminal.complain(
-            f"{len(open_yet)} of {len(tasks)} objects have not ended within the --timeout",
+            f"{len(replays) - ended} of {len(replays)} objects have not ended within the --timeout",
             f"repeat the command to go on: {terminal.invocation()}",
         )
-        sys.exit(_exit_code(tasks))
+        sys.exit(max(_exit_code(tasks), ExitCode.NOT_READY))
     _say_next_steps(plugin, run)
     terminal.say(_kept(tasks))
     sys.exit(_exit_code(tasks))
@@ -82,7 +90,7 @@ def _kept(tasks: Sequence[Task]) -> str:
 def _exit_code(tasks: Sequence[Task]) -> ExitCode:
     if any(task.stage in _BAD for task in tasks):
         return ExitCode.FAILED
-    return ExitCode.DONE if tasks and all(task.over for task in tasks) else ExitCode.NOT_READY
+    return ExitCode.DONE
 
 
 def _say_next_steps(plugin: app.App, run: RestoreRun) -> None:

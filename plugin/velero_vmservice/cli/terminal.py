@@ -50,6 +50,11 @@ def remark(words: str) -> None:
     click.echo(f"note: {on_one_line(words)}", err=True)
 
 
+def agreed(question: str) -> bool:
+    """Ask a question that only yes answers; raises `click.Abort` where nothing can be typed."""
+    return click.confirm(on_one_line(question))
+
+
 def write(document: str) -> None:
     """Print a document of several lines; JSON means the same after it."""
     click.echo(spelled_out(document))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from tests.unit.builders import NAMESPACE, group, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, backup, group, restore, service, vm, vsphere_namespace
 from tests.unit.world import World
 from velero_vmservice.core.errors import Forbidden, Rejected, Unavailable
 
@@ -30,7 +30,7 @@ class Scene:
 
     def __init__(self, command: CommandLine) -> None:
         self.world = World()
-        self._command = command
+        self.command = command
         command.connects_to(self.world.start)
         objects = [*MACHINES, TIER, FRONT, SIDE]
         self.world.back_up(*objects)
@@ -54,14 +54,14 @@ class Scene:
                 step()
             self.world.vm_operator(NAMESPACE, "dr")
 
-        self._command.patch.setattr(time, "sleep", wait)
+        self.command.patch.setattr(time, "sleep", wait)
 
-    def restore(self, *arguments: str) -> Ran:
-        return self._command("restore", *arguments)
+    def restore(self, *arguments: str, typed: str = "") -> Ran:
+        return self.command("restore", *arguments, typed=typed)
 
     def on_a_terminal(self, width: int) -> None:
         terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "xterm"})
-        self._command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+        self.command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
 
 
 @pytest.fixture(name="scene")
@@ -134,6 +134,30 @@ def test_what_cannot_be_done_is_said_in_two_lines_at_most(
     assert words in ran.err
     assert len(ran.err.splitlines()) <= 2
     assert scene.world.created() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "typed", "code"), [((), "", 130), ((), "n\n", 130), ((), "y\n", 0), (("--yes",), "", 0)]
+)
+def test_a_namespace_that_the_backup_does_not_include_is_asked_about(
+    scene: Scene, flags: tuple[str, ...], typed: str, code: int
+) -> None:
+    narrow = backup()
+    narrow["spec"]["includedNamespaces"] = ["other"]
+    scene.world.cluster.seed(narrow)
+    scene.passing(scene.come_back)
+    ran = scene.restore("nightly", *flags, typed=typed)
+    assert ran.code == code
+    assert "note: the seal of Backup nightly lists objects of shop, which the Backup does not include" in ran.err
+    assert scene.world.exists("VirtualMachineGroup", "tier") is (code == 0)
+    assert "which the Backup does not include" in scene.command("plan", "nightly").err
+
+
+def test_a_store_that_is_away_until_the_time_is_over_is_a_timeout(scene: Scene) -> None:
+    scene.world.cluster.calls.fail("get", Unavailable("the API server is away"), on="Namespace shop")
+    ran = scene.restore("nightly", "--timeout", "1m")
+    assert ran.code == 4
+    assert ran.out.count("the API server is away") == 1
 
 
 def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
