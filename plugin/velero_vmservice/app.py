@@ -165,7 +165,7 @@ def assemble(
             "pods": PodsAction(supervisor=supervisor),
             "leave": leave,
         },
-        delete={"purge": PurgeAction(locations=locations)},
+        delete={"purge": PurgeAction(locations=locations, clock=clock)},
         ended=partial(_ended, sealing, replays),
     )
     return App(

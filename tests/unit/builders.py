@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import mapping
 from velero_vmservice.core.archive import Observed
-from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts
+from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts, service_facts
 from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, claim_phase, observe
@@ -214,10 +214,17 @@ def view(observed: Observation, gates: Mapping[str, Gate], *, of: RestoreRun | N
 
 
 def facts(*objects: Mapping[str, Any]) -> NamespaceFacts:
-    """Return the facts of a namespace that holds these machines and groups."""
+    """Return the facts of a namespace that holds these VMs, groups and services."""
     machines = [machine_facts(m(one)) for one in objects if one["kind"] == "VirtualMachine"]
     groups = [group_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineGroup"]
-    return NamespaceFacts(namespace=NAMESPACE, observed_at=STARTED, machines=tuple(machines), groups=tuple(groups))
+    services = [service_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineService"]
+    return NamespaceFacts(
+        namespace=NAMESPACE,
+        observed_at=STARTED,
+        machines=tuple(machines),
+        groups=tuple(groups),
+        services=tuple(services),
+    )
 
 
 def machine(**known: Any) -> MachineFacts:

@@ -10,15 +10,16 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from velero_vmservice.core.backup_scope import NotCaptured
 from velero_vmservice.core.errors import Corrupt, InvalidItem
-from velero_vmservice.core.facts import Document, Sha256
+from velero_vmservice.core.facts import Document, Name, Sha256
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef, compact_time, mapping
 from velero_vmservice.core.restorability import Finding
 from velero_vmservice.core.sanitize import Dropped
@@ -45,6 +46,7 @@ class BackupRun:
     location: str
     """Name of its BackupStorageLocation."""
     annotations: Mapping[str, str]
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, backup: Manifest) -> BackupRun:
@@ -56,6 +58,7 @@ class BackupRun:
             started=start_time(backup),
             location=str(backup.spec.get("storageLocation", "")),
             annotations=backup.annotations,
+            spec=backup.spec,
         )
 
     @property
@@ -175,7 +178,7 @@ class Vadp(Document):
     job: str = ""
     restore_point: str = ""
     machines: dict[str, str] = {}
-    """`namespace/name` of each machine that belongs in the job, and its backup version."""
+    """`namespace/name` of each VM of the backup, and its backup version: those belong in the job."""
 
 
 class Seal(Document):
@@ -190,6 +193,10 @@ class Seal(Document):
     objects: tuple[SealedObject, ...] = ()
     namespaces: tuple[SealedObject, ...] = ()
     vadp: Vadp = Vadp()
+    without_application: tuple[Name, ...] = ()
+    """`namespace/name` of each VM of the backup that no captured object stands for."""
+    not_captured: tuple[NotCaptured, ...] = ()
+    """Groups and services that VMs of the backup belong to and that it does not capture."""
     withheld: dict[str, int] = {}
     """How many objects of each resource were left to the Supervisor."""
     not_backed_up: tuple[str, ...] = ()

@@ -91,10 +91,20 @@ class GroupFacts(Document):
     group_name: str = ""
     """The parent group, '' at the root."""
     members: tuple[Member, ...] = ()
+    labels: Pairs = {}
+    deleting: bool = False
+
+
+class ServiceFacts(Document):
+    """One VirtualMachineService at the time of the backup; one that was being deleted has none."""
+
+    name: str
+    selector: Pairs = {}
+    labels: Pairs = {}
 
 
 class NamespaceFacts(Document):
-    """The machines and groups of one namespace at the time of the backup."""
+    """The machines, groups and services of one namespace at the time of the backup."""
 
     schema_version: Literal[1] = 1
     namespace: str
@@ -105,6 +115,7 @@ class NamespaceFacts(Document):
     observed_at: str
     machines: tuple[MachineFacts, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
+    services: tuple[ServiceFacts, ...] = ()
     provider: str = ""
     """What VM Operator took the cluster's load balancer for (`core.sites`), '' if not recorded."""
 
@@ -174,7 +185,20 @@ def difference(expected: MachineFacts, *, instance_uuid: str, bios_uuid: str) ->
 def group_facts(group: Manifest) -> GroupFacts:
     """Read a VirtualMachineGroup of any served version."""
     return GroupFacts(
-        name=group.name, group_name=str(group.spec.get("groupName", "")), members=boot_order_members(group)
+        name=group.name,
+        group_name=str(group.spec.get("groupName", "")),
+        members=boot_order_members(group),
+        labels={str(key): str(value) for key, value in group.labels.items()},
+        deleting=group.deleting,
+    )
+
+
+def service_facts(service: Manifest) -> ServiceFacts:
+    """Read a VirtualMachineService of any served version."""
+    return ServiceFacts(
+        name=service.name,
+        selector={str(key): str(value) for key, value in mapping(service.spec.get("selector")).items()},
+        labels={str(key): str(value) for key, value in service.labels.items()},
     )
 
 

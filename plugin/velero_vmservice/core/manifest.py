@@ -48,6 +48,9 @@ PERSISTENT_VOLUME: Final = Kind("", "persistentvolumes", "PersistentVolume")
 CNS_REGISTER_VOLUME: Final = Kind("cns.vmware.com", "cnsregistervolumes", "CnsRegisterVolume")
 SECRET: Final = Kind("", "secrets", "Secret")
 CONFIG_MAP: Final = Kind("", "configmaps", "ConfigMap")
+SERVICE_ACCOUNT: Final = Kind("", "serviceaccounts", "ServiceAccount")
+DEFAULT_SERVICE_ACCOUNT: Final = "default"
+"""Kubernetes makes it in every namespace, so every backup of a namespace holds it."""
 POD: Final = Kind("", "pods", "Pod")
 CUSTOM_RESOURCE_DEFINITION: Final = Kind(
     "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"

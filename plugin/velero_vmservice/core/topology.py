@@ -58,8 +58,7 @@ def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
     if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
         return _group_topology(manifest, facts)
     selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
-    carriers = min((facts.by_label.get(label, ()) for label in selector.items()), key=len, default=())
-    chosen = tuple(vm for vm in carriers if matches(selector, vm.labels))
+    chosen = selected_by(selector, facts)
     needs = tuple(machine.name for machine in chosen if machine.recorded)
     return Topology(needs=needs, selector=selector, machines=chosen)
 
@@ -101,6 +100,12 @@ def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: 
         inner = groups[member.name].members
         yield from (one.name for one in inner if one.kind == "VirtualMachine")
         yield from _nested_machines(inner, facts, seen=seen)
+
+
+def selected_by(selector: Mapping[str, str], facts: NamespaceFacts) -> tuple[MachineFacts, ...]:
+    """Return the VMs that a service's selector matches; none where it is empty."""
+    carriers = min((facts.by_label.get(label, ()) for label in selector.items()), key=len, default=())
+    return tuple(vm for vm in carriers if matches(selector, vm.labels))
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

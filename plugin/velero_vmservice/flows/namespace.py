@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core import facts, restorability, sites
+from velero_vmservice.core import backup_scope, facts, restorability, sites
 from velero_vmservice.core.errors import Unavailable, VmServiceError
 from velero_vmservice.core.facts import NamespaceFacts
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE
 from velero_vmservice.flows import documents
 from velero_vmservice.flows.incidents import as_ours
 
@@ -111,6 +111,16 @@ class NamespaceFactsOnce:
                     key=lambda one: one.name,
                 )
             ),
+            services=tuple(
+                sorted(
+                    (
+                        facts.service_facts(service)
+                        for service in self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
+                        if not service.deleting
+                    ),
+                    key=lambda one: one.name,
+                )
+            ),
             provider=sites.provider(self._cluster.serves_group),
         )
         stored, sha256 = documents.write_once(store, run.namespace_key(namespace), observed)
@@ -125,7 +135,22 @@ class NamespaceFactsOnce:
         )
         for finding in restorability.namespace_findings(stored):
             log.warning("restorability", namespace=namespace, code=finding.code, finding=finding.message)
+        _warn_of_not_captured(run, stored)
         return stored, sha256
+
+
+def _warn_of_not_captured(run: BackupRun, observed: NamespaceFacts) -> None:
+    """Say what the backup's filters leave out that its VMs belong to; the seal has what was captured in the end."""
+    captured = set(backup_scope.objects_by_filters(run.spec, observed))
+    vms = set(backup_scope.vms_by_filters(run.spec, observed))
+    for one in backup_scope.not_captured(observed, captured, vms | backup_scope.vms_of(observed, captured)):
+        log.warning(
+            "not captured",
+            object=f"{one.kind} {one.namespace}/{one.name}",
+            vms=list(one.vms),
+            cause="VMs of this backup belong to it, and the backup's filters leave it out",
+            remedy="label the object like its VMs, or back up without the label selector or resource filter",
+        )
 
 
 def _key(run: BackupRun, namespace: str) -> str:

@@ -15,17 +15,19 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice import __version__
-from velero_vmservice.core import archive, operation, policy, restricted
+from velero_vmservice.core import archive, backup_scope, operation, policy, restricted
 from velero_vmservice.core.actions import CALLER, Progress
 from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
 from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound
 from velero_vmservice.core.facts import NamespaceFacts
+from velero_vmservice.core.virtual_machine import is_recorded
 from velero_vmservice.flows import documents
 from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.ports import Clock, ObjectStore, StorageLocations
 
 log = structlog.get_logger()
@@ -48,8 +50,21 @@ class Unsealed:
         self.captured: dict[str, str] = {}
         self.objects: dict[str, str] = {}
         self.namespaces: dict[str, str] = {}
-        self.machines: dict[str, str] = {}
+        self.facts: dict[str, NamespaceFacts] = {}
+        """By namespace."""
+        self.kinds: set[tuple[str, str, str]] = set()
+        """Kind, namespace and name of each captured object."""
+        self.chosen: set[str] = set()
+        """`namespace/name` of each VM that Velero chose for the backup."""
+        self.needed: dict[str, str] = {}
+        """`namespace/name` of each VM that a captured object needs, and its backup version."""
+        self.nested: set[str] = set()
         self.sealed: Seal | None = None
+
+    @property
+    def has_operation(self) -> bool:
+        """Whether an object was captured, so that Velero asks for the seal; facts alone have no operation."""
+        return any(key.startswith(f"{self.run.prefix}objects/") for key in self.captured)
 
 
 class Sealing:
@@ -69,6 +84,14 @@ class Sealing:
             unsealed.withheld[resource] += 1
             unsealed.callers.add(CALLER.get())
             return unsealed.withheld[resource]
+
+    def holds(self, run: BackupRun, vm: Manifest) -> None:
+        """Remember a VM that Velero chose for the backup; a guest cluster's node is not RegisterVM's to bring back."""
+        if not is_recorded(vm):
+            return
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.chosen.add(f"{vm.namespace}/{vm.name}")
 
     def captured(self, run: BackupRun, key: str, sha256: str) -> None:
         """Remember a document that the seal must find, with its digest."""
@@ -108,8 +131,10 @@ class Sealing:
             over = [one for one in self._open.values() if caller in one.callers]
         for unsealed in over:
             with unsealed.lock:
-                if unsealed.captured or unsealed.sealed:
-                    continue
+                if unsealed.sealed or any(
+                    key.startswith(f"{unsealed.run.prefix}objects/") for key in unsealed.captured
+                ):
+                    continue  # the operation of a captured object seals
                 try:
                     while not self._read_back(unsealed.run, unsealed):
                         pass
@@ -142,16 +167,24 @@ class Sealing:
                 facts = archive.parse(NamespaceFacts, body, key=key)
                 documents.check_writer(run, facts.backup_uid, key=key)
                 unsealed.namespaces[key] = archive.digest(body)
+                unsealed.facts[facts.namespace] = backup_scope.reduced(facts)
             else:
                 capture = archive.parse(Capture, body, key=key)
                 documents.check_writer(run, capture.provenance.backup_uid, key=key)
                 unsealed.objects[key] = archive.digest(body)
-                for name, version in _versions(capture):
-                    unsealed.machines[name] = version or unsealed.machines.get(name, "")
+                _remember_vms(unsealed, capture)
         return True
 
     def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
         store = self._locations.open(run.location)
+        complete = archive.moment(run.started) >= self._started.replace(microsecond=0)
+        held = backup_scope.held_vms(
+            unsealed.facts,
+            captured=unsealed.kinds,
+            needed=unsealed.needed,
+            nested=unsealed.nested,
+            chosen=unsealed.chosen if complete else unsealed.chosen | _chosen_by_filters(run, unsealed.facts),
+        )
         seal = Seal(
             backup=run.name,
             backup_uid=run.uid,
@@ -163,14 +196,17 @@ class Sealing:
             vadp=Vadp(
                 job=run.annotations.get(policy.VADP_JOB_ANNOTATION, ""),
                 restore_point=run.annotations.get(policy.VADP_RESTORE_POINT_ANNOTATION, ""),
-                machines=dict(sorted(unsealed.machines.items())),
+                machines=held.machines,
             ),
+            without_application=held.without_application,
+            not_captured=held.not_captured,
             withheld=dict(sorted(unsealed.withheld.items())),
             not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
-            withheld_complete=archive.moment(run.started) >= self._started.replace(microsecond=0),
+            withheld_complete=complete,
         )
         stored, sha256 = documents.write_once(store, run.seal_key, seal)
         documents.check_writer(run, stored.backup_uid, key=run.seal_key)
+        unsealed.facts.clear()  # thousands of VMs, and the seal has what is asked of them
         log.info(
             "capture sealed",
             key=run.seal_key,
@@ -180,7 +216,10 @@ class Sealing:
             vadp_job=stored.vadp.job or "not named on the Backup",
             vadp_restore_point=stored.vadp.restore_point,
             vadp_machines=list(stored.vadp.machines),
+            vms_without_application=list(stored.without_application),
         )
+        for one in stored.not_captured:
+            log.warning("not captured", object=f"{one.kind} {one.namespace}/{one.name}", vms=list(one.vms))
         return stored
 
 
@@ -212,8 +251,18 @@ def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:
     return tuple(SealedObject(key=key, sha256=sha256) for key, sha256 in sorted(digests.items()))
 
 
-def _versions(capture: Capture) -> Iterator[tuple[str, str]]:
-    for machine in capture.topology.machines:
-        yield f"{capture.namespace}/{machine.name}", machine.backup_version
-    for name in capture.topology.nested:
-        yield f"{capture.namespace}/{name}", ""
+def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts]) -> set[str]:
+    """Return the VMs that the Backup's filters choose: a process that was restarted has not seen what Velero chose."""
+    return {
+        f"{namespace}/{name}"
+        for namespace, facts in namespaces.items()
+        for name in backup_scope.vms_by_filters(run.spec, facts)
+    }
+
+
+def _remember_vms(unsealed: Unsealed, capture: Capture) -> None:
+    unsealed.kinds.add((capture.kind, capture.namespace, capture.name))
+    connected = capture.topology
+    versions = {one.name: one.backup_version for one in connected.machines}
+    unsealed.needed |= {f"{capture.namespace}/{name}": versions.get(name, "") for name in connected.needs}
+    unsealed.nested |= {f"{capture.namespace}/{name}" for name in connected.nested}

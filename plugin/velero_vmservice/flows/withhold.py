@@ -13,7 +13,7 @@ import structlog
 from velero_vmservice.core import policy, restricted
 from velero_vmservice.core.actions import BackupOutcome, StartsNoOperation
 from velero_vmservice.core.archive import BackupRun
-from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest
 from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class WithholdAction(StartsNoOperation):
         if manifest.namespace and supervisor:
             self._namespaces.attempt(run, manifest.namespace)
         first = self._sealing.count(run, resource) == 1
+        if resource == VIRTUAL_MACHINE.resource:
+            self._sealing.holds(run, manifest)
         if first and restricted.is_declared(resource):
             log.warning(
                 "not backed up",

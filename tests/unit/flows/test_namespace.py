@@ -22,7 +22,7 @@ def test_one_list_per_kind_and_one_put_however_many_items(world: World) -> None:
         world.withhold(vm(f"web-{number}"))
     lists = [subject for method, subject in world.cluster.calls.made if method == "list"]
     puts = [subject for method, subject in world.store.calls.made if method == "put"]
-    assert sorted(lists) == ["VirtualMachine shop", "VirtualMachineGroup shop"]
+    assert sorted(lists) == ["VirtualMachine shop", "VirtualMachineGroup shop", "VirtualMachineService shop"]
     assert puts.count(FACTS) == 1
     assert len(puts) == 31
     document = world.document(FACTS)
@@ -35,7 +35,7 @@ def test_parallel_workers_agree_on_one_document(world: World) -> None:
         list(pool.map(lambda n: world.withhold(vm(f"web-{n}")), range(40)))
     puts = [subject for method, subject in world.store.calls.made if method == "put"]
     assert puts.count(FACTS) == 1
-    assert world.cluster.calls.counts["list"] == 2
+    assert world.cluster.calls.counts["list"] == 3
 
 
 def test_parallel_workers_ask_a_store_that_is_away_once(world: World) -> None:
@@ -78,10 +78,10 @@ def test_facts_of_a_sealed_backup_are_not_kept_until_somebody_comes_again(world:
     world.cluster.seed(vm("web-1"))
     operation = world.capture(service("front")).operation_id
     world.capture(service("back"))
-    assert world.cluster.calls.counts["list"] == 2
+    assert world.cluster.calls.counts["list"] == 3
     assert world.seal(operation).completed
     world.capture(service("late"))
-    assert world.cluster.calls.counts["list"] == 4
+    assert world.cluster.calls.counts["list"] == 6
 
 
 def test_facts_of_an_unsealed_backup_give_way_to_those_of_large_namespaces(

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import backup, group, service, vm
+from tests.unit.builders import backup, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core.errors import Forbidden
+from velero_vmservice.core.actions import CALLER
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
 
 LINK = "velero-plugin-for-vmservice/capture"
 
@@ -80,8 +81,58 @@ def test_a_locked_bucket_is_said(world: World, items: list[dict[str, Any]]) -> N
         purge(world, items[0])
 
 
-def test_velero_calls_us_for_our_two_kinds(world: World) -> None:
-    assert len(world.app.actions.delete["purge"].applies_to().included_resources) == 2
+def account(name: str = "default") -> dict[str, Any]:
+    return obj("ServiceAccount", name, api="v1")
+
+
+def sealed_without_objects(world: World) -> None:
+    caller = CALLER.set("launched")
+    world.cluster.seed(vm("web-1"))
+    world.withhold(vm("web-1"))
+    CALLER.reset(caller)
+    world.app.actions.ended("launched")
+    assert world.store.exists(f"{CAPTURES}capture.json")
+
+
+@pytest.mark.parametrize("item", [account(), vm("web-1")], ids=["every Velero", "a VM that an older Velero stored"])
+def test_a_backup_without_groups_and_services_leaves_nothing(world: World, item: dict[str, Any]) -> None:
+    sealed_without_objects(world)
+    purge(world, account("builder"))
+    assert world.store.exists(f"{CAPTURES}capture.json")
+    for _ in range(100):
+        purge(world, item)
+    assert not list(world.store.list(""))
+    assert world.store.calls.counts["delete"] == 2
+
+
+def test_other_items_take_nothing_while_an_object_is_there(world: World, items: list[dict[str, Any]]) -> None:
+    for other in (account(), vm("web-1")):
+        purge(world, other)
+    assert len(list(world.store.list(CAPTURES))) == len(items) + 2
+
+
+def test_a_failed_look_is_repeated(world: World) -> None:
+    sealed_without_objects(world)
+    world.store.calls.fail("list", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        purge(world, account())
+    world.store.calls.heal()
+    purge(world, account())
+    assert not list(world.store.list(""))
+
+
+def test_a_backup_that_lies_where_nothing_of_ours_can_lie_has_nothing_to_purge(world: World) -> None:
+    world.locations.calls.fail("open", InvalidSettings("no S3"))
+    purge(world, account())
+
+
+def test_velero_calls_us_for_our_two_kinds_and_what_tells_of_a_backup_without_them(world: World) -> None:
+    assert world.app.actions.delete["purge"].applies_to().included_resources == (
+        "virtualmachinegroups.vmoperator.vmware.com",
+        "virtualmachineservices.vmoperator.vmware.com",
+        "virtualmachines.vmoperator.vmware.com",
+        "serviceaccounts",
+    )
 
 
 def test_what_cannot_be_removed_keeps_the_seal_and_none_of_the_others(

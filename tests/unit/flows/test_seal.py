@@ -247,3 +247,76 @@ def test_a_seal_that_cannot_be_written_at_a_process_end_is_said(world: World, la
     world.store.calls.fail("put", Unavailable("the bucket is away"))
     world.app.actions.ended(launched)
     assert [one["cause"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
+
+
+def test_the_seal_lists_vms_without_an_application(world: World) -> None:
+    node = vm("node", labels={"capv.vmware.com/cluster.role": "node"})
+    alone = vm("alone", meta={"annotations": {VERSION: "3"}})
+    world.cluster.seed(vm("web-1", labels={"app": "web"}), alone, node, vm("unchosen"))
+    for chosen in (vm("web-1"), alone, node):
+        world.withhold(chosen)
+    assert world.seal(world.capture(service("front", {"app": "web"})).operation_id).completed
+    seal = world.document(SEAL)
+    assert seal["vadp"]["machines"] == {"shop/alone": "3", "shop/web-1": ""}
+    assert seal["without_application"] == ["shop/alone"]
+
+
+def test_after_a_restart_the_backups_filters_say_which_vms_it_holds(world: World) -> None:
+    world.cluster.seed(vm("alone", labels={"keep": "yes"}), vm("other"))
+    run = backup()
+    run["spec"]["labelSelector"] = {"matchLabels": {"keep": "yes"}}
+    operation = world.app.actions.backup["capture"].execute(service("front", meta={"labels": {"keep": "yes"}}), run)
+    world.clock.advance(30)
+    world.restart()
+    assert world.app.actions.backup["capture"].progress(operation.operation_id, run).completed
+    assert world.document(SEAL)["without_application"] == ["shop/alone"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"labelSelector": {"matchLabels": {"app": "web"}}},
+        {"includedResources": ["virtualmachines.vmoperator.vmware.com"]},
+        {"orLabelSelectors": [{"matchLabels": {"app": "web"}}]},
+    ],
+)
+def test_an_object_that_the_filters_leave_out_is_named_in_log_and_seal_by_its_vms(
+    world: World, launched: str, log: LogCapture, spec: dict[str, Any]
+) -> None:
+    machine = vm("web-1", labels={"app": "web"}, group="tier")
+    world.cluster.seed(machine, group("tier", ["web-1"]), service("front", {"app": "web"}))
+    run = backup()
+    run["spec"] |= spec
+    world.app.actions.backup["withhold"].execute(machine, run)
+    warned = {one["object"]: one["vms"] for one in log.entries if one["event"] == "not captured"}
+    assert warned == {
+        "VirtualMachineGroup shop/tier": ["web-1"],
+        "VirtualMachineService shop/front": ["web-1"],
+    }
+    world.app.actions.ended(launched)
+    seal = world.document(SEAL)
+    assert [(one["kind"], one["name"], one["vms"]) for one in seal["not_captured"]] == [
+        ("VirtualMachineGroup", "tier", ["web-1"]),
+        ("VirtualMachineService", "front", ["web-1"]),
+    ]
+    assert seal["without_application"] == ["shop/web-1"]
+
+
+def test_a_backup_that_takes_everything_warns_of_nothing(world: World, log: LogCapture) -> None:
+    world.back_up(
+        vm("web-1", labels={"app": "web"}, group="tier"), group("tier", ["web-1"]), service("front", {"app": "web"})
+    )
+    assert not [one for one in log.entries if one["event"] == "not captured"]
+    assert world.document(SEAL)["not_captured"] == []
+    assert world.document(SEAL)["without_application"] == []
+
+
+def test_a_backup_whose_only_service_is_a_guest_clusters_is_sealed_when_its_process_is_over(
+    world: World, launched: str
+) -> None:
+    node = vm("node", labels={"x": "1", "capv.vmware.com/cluster.role": "node"})
+    world.cluster.seed(vm("alone"), node)
+    world.withhold(vm("alone"))
+    assert world.capture(service("lb", {"x": "1"})).operation_id == ""
+    world.app.actions.ended(launched)
+    assert world.document(SEAL)["without_application"] == ["shop/alone"]

@@ -95,7 +95,7 @@ def test_the_first_machine_brings_the_facts_of_its_namespace(world: World) -> No
     world.withhold(vm("web-2"))
     assert [one["name"] for one in world.document(FACTS)["machines"]] == ["web-1", "web-2"]
     assert world.store.calls.counts["put"] == 1
-    assert world.cluster.calls.counts["list"] == 2  # machines and groups
+    assert world.cluster.calls.counts["list"] == 3  # VMs, groups and services
 
 
 def test_a_cluster_scoped_item_has_no_namespace_to_tell_of(world: World) -> None:
