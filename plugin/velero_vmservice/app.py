@@ -46,6 +46,7 @@ from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.target import Target
 from velero_vmservice.flows.trigger import Trigger
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
+from velero_vmservice.flows.vms_alone import VmsAlone, VmsAloneAction
 from velero_vmservice.flows.vsphere_looks import VsphereLooks
 from velero_vmservice.flows.withhold import WithholdAction
 from velero_vmservice.report import html
@@ -110,11 +111,12 @@ def assemble(
     sealing = Sealing(locations=locations, clock=clock)
     restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock)
     target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
+    vms = VmsAlone(restore_points=restore_points, clock=clock)
     modifiers = Modifiers(cluster=cluster, clock=clock, read=read_rules)
-    subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers)
+    subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers, vms=vms)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
     reporting = Reporting(clock=clock, page=html.render)
-    results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting)
+    results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
     steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
     strict = Strict(clock=clock, results=results)
     deletions = Deletions(cluster=cluster, clock=clock, results=results)
@@ -135,6 +137,7 @@ def assemble(
         looking=Looking(cluster=cluster, clock=clock, ask=registering.foresee),
         strict=strict,
         deletions=deletions,
+        vms=vms,
     )
     neighbour = Neighbour(cluster=cluster, clock=clock)
     capture = CaptureAction(
@@ -164,6 +167,7 @@ def assemble(
             "replay": ReplayAction(restore_points=restore_points, replays=replays, modifiers=modifiers),
             "pods": PodsAction(supervisor=supervisor),
             "leave": leave,
+            "vms": VmsAloneAction(vms=vms, replays=replays),
         },
         delete={"purge": PurgeAction(locations=locations, clock=clock)},
         ended=partial(_ended, sealing, replays),

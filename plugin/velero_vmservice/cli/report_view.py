@@ -42,6 +42,10 @@ def render_terminal(report: Report, console: Console) -> None:
         _title(console, f"Warnings ({len(report.warnings)})")
         for words in report.warnings:
             _say(console, ("! ", "yellow"), words)
+    if report.not_in_backup:
+        _title(console, "Not in the backup")
+        for words in report.not_in_backup:
+            _say(console, f"- {words}")
     _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
     odd = [_machine(one) for one in report.machines if not states.machine(one).calm]
     if odd:

@@ -29,7 +29,14 @@ NOTHING_TO_DO: Final = (
 )
 
 
-def compose(run: RestoreRun, results: Iterable[Result], *, policy: Mapping[str, str], ended: str) -> Report:
+def compose(
+    run: RestoreRun,
+    results: Iterable[Result],
+    *,
+    policy: Mapping[str, str],
+    ended: str,
+    not_in_backup: Iterable[str] = (),
+) -> Report:
     """Merge results into one report.
 
     Args:
@@ -37,6 +44,7 @@ def compose(run: RestoreRun, results: Iterable[Result], *, policy: Mapping[str, 
         results: one per object, ended or not, in any order.
         policy: the effective policy, setting to value.
         ended: ISO time at which the last object ended.
+        not_in_backup: what the backup left out, in sentences.
     """
     objects = _in_order(results)
     machines = _machines(objects)
@@ -51,6 +59,7 @@ def compose(run: RestoreRun, results: Iterable[Result], *, policy: Mapping[str, 
         policy=dict(policy),
         next_steps=tuple(_next_steps(objects, machines)),
         warnings=tuple(dict.fromkeys(_warnings(objects, machines))),
+        not_in_backup=tuple(not_in_backup),
         objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
         machines=machines,
     )

@@ -37,6 +37,8 @@ class Kind:
 VIRTUAL_MACHINE: Final = Kind(VM_OPERATOR_GROUP, "virtualmachines", "VirtualMachine")
 VIRTUAL_MACHINE_SERVICE: Final = Kind(VM_OPERATOR_GROUP, "virtualmachineservices", "VirtualMachineService")
 VIRTUAL_MACHINE_GROUP: Final = Kind(VM_OPERATOR_GROUP, "virtualmachinegroups", "VirtualMachineGroup")
+VMS_ALONE: Final = Kind(VM_OPERATOR_GROUP, "virtualmachines", "VirtualMachines")
+"""Stands for the VMs of a namespace that no captured object stands for: an operation of its own, without a name."""
 CAPTURED_KINDS: Final = (VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE)
 
 NAMESPACE: Final = Kind("", "namespaces", "Namespace")
@@ -75,13 +77,15 @@ BACKUP_STORAGE_LOCATION: Final = Kind("velero.io", "backupstoragelocations", "Ba
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectRef:
-    """Names one object; prints as `VirtualMachineGroup shop/web`."""
+    """Names one object; prints as `VirtualMachineGroup shop/web`, without a name as `VirtualMachines of shop`."""
 
     kind: Kind
     namespace: str
     name: str
 
     def __str__(self) -> str:
+        if not self.name:
+            return f"{self.kind.name} of {self.namespace}"
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind.name} {where}"
 

@@ -17,13 +17,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from velero_vmservice.core.errors import InvalidItem
 from velero_vmservice.core.facts import Document, Sha256
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef, compact_time, mapping
+from velero_vmservice.core.manifest import CAPTURED_KINDS, VMS_ALONE, Kind, Manifest, ObjectRef, compact_time, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SEAL: Final = "seal-v1:"
 _REPLAY: Final = "replay-v1:"
+_VMS: Final = "vms-v1:"
+"""The VMs without an application of a namespace: packed like a replay, of nothing that is created."""
 _ID_BYTES: Final = 4 * 1024 * 1024
 """An id that grows beyond this when unpacked is not one of ours."""
 
@@ -62,7 +64,7 @@ class Replay(Document):
     @property
     def kind(self) -> Kind:
         """The kind; raises `InvalidItem` for any but our two."""
-        for kind in CAPTURED_KINDS:
+        for kind in (*CAPTURED_KINDS, VMS_ALONE):
             if kind.plural == self.plural:
                 return kind
         raise InvalidItem(f"the operation id names the kind {self.plural}", hint="it was not made by this plugin")
@@ -96,14 +98,16 @@ def read_seal_id(operation_id: str) -> str:
 def replay_id(replay: Replay) -> str:
     """Return the operation id of one object's replay."""
     packed = zlib.compress(replay.model_dump_json(exclude_defaults=True).encode(), level=9)
-    return _REPLAY + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+    prefix = _VMS if replay.kind == VMS_ALONE else _REPLAY
+    return prefix + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def read_replay_id(operation_id: str) -> Replay:
     """Return what an operation id carries; raises `InvalidItem` for an id that is damaged or not ours."""
-    if not operation_id.startswith(_REPLAY):
+    prefix = next((one for one in (_REPLAY, _VMS) if operation_id.startswith(one)), "")
+    if not prefix:
         raise _not_ours(operation_id)
-    text = operation_id.removeprefix(_REPLAY)
+    text = operation_id.removeprefix(prefix)
     try:
         packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         unpack = zlib.decompressobj()
@@ -111,7 +115,8 @@ def read_replay_id(operation_id: str) -> Replay:
         replay = Replay.model_validate_json(body)
     except (ValueError, binascii.Error, zlib.error, ValidationError) as error:
         raise _not_ours(operation_id) from error
-    _ = replay.kind
+    if (replay.kind == VMS_ALONE) != (prefix == _VMS):
+        raise _not_ours(operation_id)
     return replay
 
 
@@ -136,6 +141,7 @@ class RestoreRun:
     existing_resource_policy: str = ""
     """`none`, `update` or ''."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
     of_velero: bool = True
     """Whether Velero has a Restore of that name; else it is one that the command line made of a backup."""
     resource_modifier: str = ""
@@ -162,6 +168,7 @@ class RestoreRun:
             annotations=restore.annotations,
             of_velero=bool(restore.uid),
             resource_modifier=_modifier(restore),
+            spec=restore.spec,
         )
 
     @property

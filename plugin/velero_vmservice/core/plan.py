@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import compare, deletion, mapping, order, readiness
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
 from velero_vmservice.core.restored_machine import consequences
@@ -214,6 +214,8 @@ def _nowhere(subject: Subject, observed: Observation) -> str:
 
 def _with_all_machines(subject: Subject, view: View) -> Step:
     """Decide for an object whose machines are all there."""
+    if subject.ref.kind == VMS_ALONE:
+        return Step(action=Action.SKIP, reason="every VM is registered", gate_open=True)
     step = _against_live(subject, view)
     if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
         return step

@@ -132,7 +132,7 @@ class Result(Document):
     members: tuple[MemberResult, ...] = ()
     """For a group: its members in boot order."""
     selected: tuple[str, ...] = ()
-    """For a service: machines that its selector should match."""
+    """For a service: machines that its selector should match. For VMs without an application: their names."""
     ports: tuple[Port, ...] = ()
     addresses_before: tuple[str, ...] = ()
     """For a service: the load balancer's addresses at backup."""
@@ -157,8 +157,8 @@ class Result(Document):
 
     @property
     def label(self) -> str:
-        """The object in words: kind, namespace and name."""
-        return f"{self.kind} {self.namespace}/{self.name}"
+        """The object in words: kind, namespace and name; VMs without an application have no name."""
+        return f"{self.kind} {self.namespace}/{self.name}" if self.name else f"{self.kind} of {self.namespace}"
 
 
 class Report(Document):
@@ -179,6 +179,8 @@ class Report(Document):
     """What to do now, most urgent first. The first line of each says what; every further line is a command."""
     warnings: tuple[str, ...] = ()
     """What to mind, worst first."""
+    not_in_backup: tuple[str, ...] = ()
+    """What the backup left out, so that no restore brings it back, in sentences."""
     objects: tuple[Result, ...] = ()
     """In plan order: groups, parents first, then services. Their own `machines` are empty here."""
     machines: tuple[MachineResult, ...] = ()

@@ -67,6 +67,15 @@ def verify(
     return _verify_service(subject, live, observed, before, powered_later=powered_later)
 
 
+def verify_vms(subject: Subject, observed: Observation, *, powered_later: bool) -> Verification:
+    """Return how VMs without an application are powered on; that they are registered is decided before."""
+    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
+    off = [] if powered_later else _powered_off(machines)
+    commands = tuple(power_on(off, observed.groups, subject.ref.namespace))
+    notes = (f"{len(off)} of {len(machines)} machines are not powered on",) if off else ()
+    return Verification(missing=(), notes=notes, commands=commands)
+
+
 def _verify_group(
     subject: Subject, live: Manifest, observed: Observation, coming: Collection[str], *, powered_later: bool
 ) -> Verification:

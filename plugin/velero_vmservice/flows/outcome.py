@@ -9,7 +9,7 @@ from velero_vmservice.core import archive, report
 from velero_vmservice.core.backup_version import compare_versions
 from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.group_tree import linked_members
-from velero_vmservice.core.manifest import mapping, sequence
+from velero_vmservice.core.manifest import VMS_ALONE, mapping, sequence
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.restore_type import restore_type
 from velero_vmservice.core.restored_machine import consequences, deviations
@@ -35,7 +35,10 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
     if subject is not None:
         observed = look.observed if look else None
         live = observed.live(subject.ref) if observed else None
-        told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
+        if replay.kind == VMS_ALONE:
+            told["selected"] = subject.topology.needs
+        else:
+            told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
         if look and observed:  # else nobody can say whether they are there
             told["machines"] = tuple(_machines(task, subject, look, observed))
     return report.Result(

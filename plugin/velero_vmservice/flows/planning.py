@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.deleted import Deletions
     from velero_vmservice.flows.looking import Looking
     from velero_vmservice.flows.restore_point import RestorePoints
+    from velero_vmservice.flows.source import Source
     from velero_vmservice.flows.strict import Strict
-    from velero_vmservice.flows.subjects import Source, Subjects
+    from velero_vmservice.flows.subjects import Subjects
+    from velero_vmservice.flows.vms_alone import VmsAlone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +73,11 @@ class Planning:
         looking: Looking,
         strict: Strict,
         deletions: Deletions,
+        vms: VmsAlone,
     ) -> None:
         """Put together; `looking` MUST NOT call RegisterVM."""
         self._cluster = cluster
+        self._vms = vms
         self._clock = clock
         self._restore_points = restore_points
         self._subjects = subjects
@@ -88,7 +92,8 @@ class Planning:
         read. Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
         served = (*self._cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
-        return sealed_objects.replays(self._restore_points, run, spec, served=served)
+        objects = sealed_objects.replays(self._restore_points, run, spec, served=served)
+        return [*objects, *self._vms.replays(replace(run, spec=spec))]
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return the same for a command that is about something; raises `NotRestorable` where nothing is replayed."""

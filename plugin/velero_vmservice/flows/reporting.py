@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.core import archive
+from velero_vmservice.core import archive, backup_gaps
 from velero_vmservice.core.compose import NOTHING_TO_DO, compose
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound
 from velero_vmservice.core.report import Outcome, Report, Result
@@ -19,6 +19,7 @@ from velero_vmservice.flows import documents
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from velero_vmservice.core.archive import Seal
     from velero_vmservice.core.operation import Replay, RestoreRun
     from velero_vmservice.core.ports import Clock, ObjectStore
 
@@ -37,7 +38,12 @@ class Reporting:
         self._page = page
 
     def report(
-        self, store: ObjectStore, run: RestoreRun, own: Mapping[str, Result], policy: Mapping[str, str]
+        self,
+        store: ObjectStore,
+        run: RestoreRun,
+        own: Mapping[str, Result],
+        policy: Mapping[str, str],
+        seal: Seal | None = None,
     ) -> Report | None:
         """Store the report of every stored result; return it if it is new.
 
@@ -46,11 +52,12 @@ class Reporting:
             run: the restore.
             own: results of this process as they are now, by key; they may say more than what was stored.
             policy: the effective policy, setting to value.
+            seal: the seal of the backup, which has what the backup left out.
         """
         made: Report | None = None
         while True:
             found, unread = _results(store, run, own)
-            report = _lacking(self._composed(run, found, policy), unread)
+            report = _lacking(self._composed(run, found, policy, seal), unread)
             if _create(store, f"{prefix(run)}{REPORT}", archive.canonical(report)):
                 self._draw(store, run, report)
                 return report
@@ -63,14 +70,16 @@ class Reporting:
             if not missing:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
-            made = _lacking(self._composed(run, [*_objects(before), *missing], before.policy), unread)
+            made = _lacking(self._composed(run, [*_objects(before), *missing], before.policy, seal), unread)
             self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
             _replace(store, f"{prefix(run)}{REPORT}", archive.canonical(made))
             # Another process may have replaced it meanwhile by what it knew: look again.
 
-    def _composed(self, run: RestoreRun, results: list[Result], policy: Mapping[str, str]) -> Report:
+    def _composed(self, run: RestoreRun, results: list[Result], policy: Mapping[str, str], seal: Seal | None) -> Report:
+        namespaces = {one.source_namespace or one.namespace for one in results}
+        left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
         ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
-        return compose(run, results, policy=policy, ended=ended)
+        return compose(run, results, policy=policy, ended=ended, not_in_backup=left_out)
 
     def _draw(self, store: ObjectStore, run: RestoreRun, report: Report, *, anew: bool = False) -> None:
         key = f"{prefix(run)}{PAGE}"
@@ -100,7 +109,8 @@ def where_reported(store: ObjectStore, run: RestoreRun) -> str:
 def result_key(run: RestoreRun, replay: Replay, *, twin: bool) -> str:
     """Return where a result lies; one whose name another object of the restore has names its own namespace too."""
     of = f"@{replay.namespace}" if twin else ""
-    return f"{prefix(run)}{replay.plural}/{replay.target}/{replay.name}{of}.json"
+    name = replay.name or "without-application"
+    return f"{prefix(run)}{replay.plural}/{replay.target}/{name}{of}.json"
 
 
 def result_keys(store: ObjectStore, run: RestoreRun) -> Iterator[str]:

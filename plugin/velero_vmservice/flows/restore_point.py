@@ -83,7 +83,7 @@ class RestorePoints:
         try:
             return _read_seal(store, backup)
         except NotFound as error:
-            hint = "it was taken without this plugin, held neither groups nor services, or died"
+            hint = "it was taken without this plugin, held no groups, services or VMs, or died"
             raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
         except Corrupt as error:
             captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))

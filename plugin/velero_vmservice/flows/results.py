@@ -8,7 +8,7 @@ import structlog
 
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
-from velero_vmservice.core.manifest import RESTORE, ObjectRef
+from velero_vmservice.core.manifest import RESTORE, VMS_ALONE, ObjectRef
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.report import Result
 from velero_vmservice.flows import documents, outcome
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.restore_point import RestorePoints
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
+    from velero_vmservice.flows.vms_alone import VmsAlone
 
 log = structlog.get_logger()
 
@@ -34,10 +35,11 @@ _GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
 class Results:
     """Stores results and the report, and tells Events."""
 
-    def __init__(self, *, cluster: Cluster, restore_points: RestorePoints, reporting: Reporting) -> None:
+    def __init__(self, *, cluster: Cluster, restore_points: RestorePoints, reporting: Reporting, vms: VmsAlone) -> None:
         self._cluster = cluster
         self._restore_points = restore_points
         self._reporting = reporting
+        self._vms = vms
 
     def keep(self, task: Task, run: RestoreRun, rounds: Rounds) -> None:
         """Make a finished task's result durable, and after the last one the report.
@@ -71,7 +73,8 @@ class Results:
                 raise
             log.warning("results of an earlier process not read", cause=error.message, remedy=error.hint)
             return ""
-        lost = [one for one in ended if one.stage in _LOST and one.action not in _GATE_OPEN]
+        objects = [one for one in ended if one.kind != VMS_ALONE.name]
+        lost = [one for one in objects if one.stage in _LOST and one.action not in _GATE_OPEN]
         return f"{lost[0].label} {lost[0].stage}: {lost[0].reason}" if lost else ""
 
     def stored(self, task: Task, run: RestoreRun) -> Result | None:
@@ -120,7 +123,12 @@ class Results:
             return
         ended_here = [one for one in rounds.tasks.values() if one.told and not one.ended_elsewhere]
         own = {_key(one, run): _result(one, run, rounds) for one in ended_here}
-        report = self._reporting.report(store, run, own, rounds.policy.printed())
+        try:
+            seal = self._vms.seal(run)
+        except VmServiceError as error:
+            seal = None
+            log.warning("what the backup left out is not known", cause=error.message)
+        report = self._reporting.report(store, run, own, rounds.policy.printed(), seal)
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
             rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines

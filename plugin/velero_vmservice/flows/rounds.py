@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import order
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.core.plan import Stage, View, decide
 from velero_vmservice.core.power import Powering
 from velero_vmservice.core.readiness import STABLE_SECONDS
@@ -243,7 +243,12 @@ class Rounds:
         if self.lost is None and not all(one.announced for one in self.tasks.values()):
             return "looking for what an earlier process has ended with"
         for other in self.tasks.values():
-            if other is task or other.gate_open or other.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED):
+            if (
+                other is task
+                or other.replay.kind == VMS_ALONE
+                or other.gate_open
+                or other.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED)
+            ):
                 continue
             why = f"{other.stage}: {other.reason}"
             return f"the policy is mode=strict, and {other.replay.destination} is not ready ({why})"
@@ -254,5 +259,6 @@ class Rounds:
         if self.policy.mode != "strict":
             return ""
         over = (Stage.FAILED, Stage.CANCELLED)
-        lost = next((one for one in self.tasks.values() if one.stage in over and not one.gate_open), None)
+        objects = (one for one in self.tasks.values() if one.replay.kind != VMS_ALONE)
+        lost = next((one for one in objects if one.stage in over and not one.gate_open), None)
         return f"{lost.replay.destination} {lost.stage}: {lost.reason}" if lost else self.lost or ""

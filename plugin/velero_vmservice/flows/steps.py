@@ -8,6 +8,7 @@ import structlog
 
 from velero_vmservice.core import deadlines, mapping, power, verification
 from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
+from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.flows.writing import Writer
@@ -104,6 +105,11 @@ class Steps:
         if observed is None or task.before is None:
             return
         now = self._clock.now()
+        if subject.ref.kind == VMS_ALONE:
+            task.found = verification.verify_vms(subject, observed, powered_later=rounds.policy.power != "leave")
+            task.notes = task.found.notes
+            task.tell(step.reason, now, stage=Stage.VERIFIED)
+            return
         if words := rounds.unknown(task):
             task.tell(words, now, stage=None if task.stage is Stage.POWERING else Stage.REPLAYED)
             task.give_time(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.plan import Stage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Strict:
     def gives_up(self, rounds: Rounds, task: Task) -> bool:
         """Fail an object of a strict restore that cannot become whole any more; say whether it was."""
         lost = rounds.given_up()
-        if not lost or task.stage is not Stage.WAITING:
+        if not lost or task.stage is not Stage.WAITING or task.replay.kind == VMS_ALONE:
             return False
         words = f"not replayed: the policy is mode=strict, and {lost}"
         task.tell(words, self._clock.now(), stage=Stage.FAILED)

@@ -9,9 +9,11 @@ from velero_vmservice.core import admission, archive, identity, mapping, topolog
 from velero_vmservice.core.archive import Capture, Observed
 from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
 from velero_vmservice.core.link import check_leads_home
+from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.plan import Subject
 from velero_vmservice.core.power import ON
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.source import Source
 
 if TYPE_CHECKING:
     from velero_vmservice.core.facts import NamespaceFacts
@@ -23,21 +25,7 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.modifiers import Modifiers
     from velero_vmservice.flows.restore_point import KnownFacts, RestorePoints
     from velero_vmservice.flows.target import Target
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What was read of one object."""
-
-    subject: Subject
-    before: Observed
-    """What the object was like at backup."""
-    captured_without: tuple[Dropped, ...]
-    """What sanitising took off at backup."""
-    dropped: tuple[Dropped, ...]
-    """Fields of the captured object that the target does not take."""
-    remarks: tuple[str, ...]
-    """What to mind about it, in words."""
+    from velero_vmservice.flows.vms_alone import VmsAlone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +43,11 @@ class _Taken:
 class Subjects:
     """Reads what is to be replayed, and fits it to the target."""
 
-    def __init__(self, *, restore_points: RestorePoints, target: Target, modifiers: Modifiers) -> None:
+    def __init__(
+        self, *, restore_points: RestorePoints, target: Target, modifiers: Modifiers, vms: VmsAlone
+    ) -> None:
         self._restore_points = restore_points
+        self._vms = vms
         self._target = target
         self._modifiers = modifiers
 
@@ -75,6 +66,8 @@ class Subjects:
                 f" restores that namespace into {run.target(replay.namespace)}",
                 hint="the list of operations was changed in the bucket; repeat the restore",
             )
+        if replay.kind == VMS_ALONE:
+            return self._vms.source(replay, run)
         known = self._facts(replay, run)
         facts = known.facts if known and not known.doubt else None
         taken = self._captured(replay, run, policy, facts)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.registration import Registration
     from velero_vmservice.core.sanitize import Dropped
     from velero_vmservice.core.verification import Verification
-    from velero_vmservice.flows.subjects import Source
+    from velero_vmservice.flows.source import Source
 
 TIMELINE_LENGTH = 50
 READY = "ready"

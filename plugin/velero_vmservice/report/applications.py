@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.report import states
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Key = tuple[str, str, str]
 _GROUP: Final = "group"
 _SERVICE: Final = "service"
 _MACHINE: Final = "machine"
+WITHOUT_APPLICATION: Final = "VMs without an application"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +90,15 @@ class Application:
 
 
 def applications(report: Report) -> Sequence[Application]:
-    """Split a report into its applications, the most urgent first."""
+    """Split a report into its applications, the most urgent first; VMs without one come together in each namespace."""
     parts = _Parts(report)
-    found = [_application(parts, keys) for keys in parts.components()]
+    found, alone = list[Application](), dict[str, set[Key]]()
+    for keys in parts.components():
+        if all(key in parts.alone for key in keys):
+            alone.setdefault(min(keys)[1], set()).update(keys)
+        else:
+            found.append(_application(parts, keys))
+    found += [replace(_application(parts, keys), name=WITHOUT_APPLICATION) for keys in alone.values()]
     return sorted(found, key=lambda one: (one.look.rank, one.namespace, one.name))
 
 
@@ -105,6 +112,8 @@ class _Parts:
     beside: dict[Key, set[Key]] = field(default_factory=dict)
     selected_by: dict[Key, list[str]] = field(default_factory=dict)
     nested: set[Key] = field(default_factory=set)
+    alone: set[Key] = field(default_factory=set)
+    """VMs that an operation of their own waited for."""
 
     def __post_init__(self) -> None:
         for machine in self.report.machines:
@@ -112,6 +121,9 @@ class _Parts:
             self.machines[key] = machine
             self.beside.setdefault(key, set())
         for one in self.report.objects:
+            if one.kind == VMS_ALONE.name:
+                self.alone |= {(_MACHINE, one.namespace, name) for name in one.selected}
+                continue
             key = _key(one)
             self.objects[key] = one
             self.beside.setdefault(key, set())

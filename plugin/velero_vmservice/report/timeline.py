@@ -109,7 +109,7 @@ def _row(axis: _Axis, one: Result | MachineResult, kind: str, look: Look, ended:
     return Row(
         kind=kind,
         namespace=one.namespace,
-        name=one.name,
+        name=one.name or "VMs without an application",
         look=look,
         waited=sum(length for length, _ in waits),
         longest=duration(waited) if waited >= 1 else "",

@@ -1,0 +1,26 @@
+"""What was read of one object of a restore, whichever way it was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.sanitize import Dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was read of one object."""
+
+    subject: Subject
+    before: Observed
+    """What the object was like at backup."""
+    captured_without: tuple[Dropped, ...]
+    """What sanitising took off at backup."""
+    dropped: tuple[Dropped, ...]
+    """Fields of the captured object that the target does not take."""
+    remarks: tuple[str, ...]
+    """What to mind about it, in words."""

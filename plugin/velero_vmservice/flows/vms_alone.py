@@ -1,0 +1,157 @@
+"""The VMs of a backup that no captured object stands for: read from the seal, watched until they are registered.
+
+Velero calls no action for a VM that the backup left out. It calls for the ServiceAccount `default`, which every backup
+of a namespace holds, and waits for the operation that is returned there: that operation stands for these VMs. It
+creates nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.core import identity, operation, selection
+from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.core.archive import Observed, Seal
+from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound, VmServiceError
+from velero_vmservice.core.manifest import (
+    DEFAULT_SERVICE_ACCOUNT,
+    SERVICE_ACCOUNT,
+    VIRTUAL_MACHINE,
+    VMS_ALONE,
+    Manifest,
+    ObjectRef,
+)
+from velero_vmservice.core.operation import Replay, RestoreRun
+from velero_vmservice.core.plan import Subject
+from velero_vmservice.core.topology import Topology
+from velero_vmservice.flows import documents
+from velero_vmservice.flows.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.core.facts import NamespaceFacts
+    from velero_vmservice.core.ports import Clock
+    from velero_vmservice.flows.replay import Replays
+    from velero_vmservice.flows.restore_point import RestorePoints
+
+log = structlog.get_logger()
+
+REMEMBERED = 64
+REMEMBERED_SECONDS = 600.0
+
+
+class VmsAlone:
+    """Finds the VMs without an application that a restore brings back."""
+
+    def __init__(self, *, restore_points: RestorePoints, clock: Clock) -> None:
+        self._restore_points = restore_points
+        self._seals: TTLCache[str, Seal | None] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def seal(self, run: RestoreRun) -> Seal | None:
+        """Return the seal of a restore's backup, or None where there is none; raises what the store raises."""
+        key = f"{run.uid}/{run.backup}"
+        with self._lock:
+            if key in self._seals:
+                return self._seals[key]
+        try:
+            backup, store = self._restore_points.backup(run), self._restore_points.store(run)
+            seal = documents.read(store, backup.seal_key, Seal)
+            identity.check_seal(seal, backup)
+        except (NotFound, InvalidItem, InvalidSettings):
+            seal = None
+        with self._lock:
+            self._seals[key] = seal
+        return seal
+
+    def replays(self, run: RestoreRun) -> Sequence[Replay]:
+        """Return one replay for each namespace of the backup that has such VMs and that the restore restores."""
+        seal = self.seal(run)
+        namespaces = dict.fromkeys(name.partition("/")[0] for name in seal.without_application) if seal else ()
+        found = [replay_of(namespace, run) for namespace in namespaces]
+        return [one for one in found if self.source(one, run).subject.topology.needs]
+
+    def source(self, replay: Replay, run: RestoreRun) -> Source:
+        """Return the VMs of a namespace as what one operation waits for; raises what the store raises."""
+        seal, namespace = self.seal(run), replay.namespace
+        listed = [name.partition("/") for name in seal.without_application] if seal else []
+        known = self._restore_points.facts(run, namespace) if listed else None
+        facts = known.facts if known and not known.doubt else None
+        names = tuple(
+            name for where, _, name in listed if where == namespace and _is_restored(name, namespace, facts, run)
+        )
+        machines = tuple(facts.by_name[name] for name in names if name in facts.by_name) if facts else ()
+        return Source(
+            subject=Subject(
+                ref=replay.destination,
+                wanted=Manifest({}),
+                topology=Topology(needs=names, machines=machines),
+                captured_at=facts.observed_at if facts else "",
+            ),
+            before=Observed(),
+            captured_without=(),
+            dropped=(),
+            remarks=(),
+        )
+
+
+class VmsAloneAction:
+    """Velero's restore action `vms`."""
+
+    def __init__(self, *, vms: VmsAlone, replays: Replays) -> None:
+        self._vms = vms
+        self._replays = replays
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for ServiceAccounts, of which each namespace has one that stands for it."""
+        return ResourceSelector(included_resources=(SERVICE_ACCOUNT.resource,))
+
+    def execute(
+        self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
+    ) -> RestoreOutcome:
+        """Return the item untouched, with an operation if its namespace has VMs without an application."""
+        manifest, run = Manifest.read(dict(item_from_backup)), RestoreRun.read(Manifest.read(dict(restore)))
+        if manifest.name != DEFAULT_SERVICE_ACCOUNT:
+            return RestoreOutcome(item=item)
+        replay = replay_of(manifest.namespace, run)
+        try:
+            names = self._vms.source(replay, run).subject.topology.needs
+        except VmServiceError as error:
+            if not error.transient:
+                log.warning("VMs without an application are not watched", cause=error.message, remedy=error.hint)
+                return RestoreOutcome(item=item)
+            names = ("not known yet",)  # the operation reads them when the store answers
+        if not names:
+            return RestoreOutcome(item=item)
+        operation_id = operation.replay_id(replay)
+        self._replays.announce(operation_id, replay, run)
+        log.info("waiting for VMs without an application", namespace=replay.target, vms=list(names))
+        return RestoreOutcome(item=item, operation_id=operation_id)
+
+    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
+        """Advance every known operation of the restore as far as the cluster allows; report on this one."""
+        return self._replays.progress(operation_id, Manifest.read(dict(restore)))
+
+    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
+        """Stop, and keep what was waited for as the result."""
+        self._replays.cancel(operation_id, Manifest.read(dict(restore)))
+
+
+def replay_of(namespace: str, run: RestoreRun) -> Replay:
+    """Return the replay that stands for the VMs without an application of a namespace.
+
+    A mapped one is named after its own namespace, as others may be mapped into the same one.
+    """
+    target = run.target(namespace)
+    return Replay(plural=VMS_ALONE.plural, namespace=namespace, target=target, name=namespace * (target != namespace))
+
+
+def _is_restored(name: str, namespace: str, facts: NamespaceFacts | None, run: RestoreRun) -> bool:
+    """Say whether the restore's filters leave a VM in; labels that are not known exclude nothing."""
+    labels = facts.by_name[name].labels if facts and name in facts.by_name else None
+    return selection.selected(run.spec, ObjectRef(VIRTUAL_MACHINE, namespace, name), labels)

@@ -1,0 +1,205 @@
+"""VMs that no captured object stands for: a restore waits for them, reports on them and creates nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import asked, group, obj, restore, service, vm
+from velero_vmservice.core.actions import CALLER
+from velero_vmservice.core.errors import Forbidden, InvalidItem, Unavailable
+from velero_vmservice.core.manifest import Manifest
+from velero_vmservice.core.operation import RestoreRun, read_replay_id, replay_id
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
+    from velero_vmservice.core.actions import RestoreOutcome
+
+ALONE, OTHER = vm("alone", labels={"keep": "yes"}, power="PoweredOn"), vm("other")
+PREFIX = "restores/again/20260301T120000Z/"
+RESULT = f"{PREFIX}virtualmachines/shop/without-application.json"
+VMS = "virtualmachines.vmoperator.vmware.com"
+
+
+def account(name: str = "default") -> dict[str, Any]:
+    return obj("ServiceAccount", name, api="v1")
+
+
+def back_up(world: World, *objects: dict[str, Any]) -> list[dict[str, Any]]:
+    """Back up a namespace as a Velero does that calls for every VM and leaves it out; return the items."""
+    world.cluster.seed(*objects)
+    caller = CALLER.set("launched")
+    for one in objects:
+        if one["kind"] == "VirtualMachine":
+            world.withhold(one)
+    items = world.back_up(*objects)
+    CALLER.reset(caller)
+    world.app.actions.ended("launched")
+    return items
+
+
+def anchored(world: World, item: dict[str, Any] | None = None, **spec: Any) -> RestoreOutcome:
+    stored = item or account()
+    return world.app.actions.restore["vms"].execute(stored, stored, restore(**spec))
+
+
+def test_a_restore_of_a_namespace_with_only_vms_waits_for_them_and_gets_a_report(world: World) -> None:
+    back_up(world, ALONE, OTHER)
+    world.lose(ALONE, OTHER)
+    outcome = anchored(world)
+    assert (outcome.skip, outcome.item) == (False, account())
+    world.round([outcome.operation_id])
+    progress = world.round([outcome.operation_id])[outcome.operation_id]
+    assert (progress.completed, progress.done, progress.total, progress.units) == (False, 0, 2, "VMs")
+    world.cluster.seed(vm("alone", labels={"keep": "yes"}, uid="new"), vm("other", uid="new-2"))
+    assert world.finish([outcome.operation_id])[outcome.operation_id].error == ""
+    assert world.writes() == []
+    result = world.document(RESULT)
+    assert (result["kind"], result["namespace"], result["name"]) == ("VirtualMachines", "shop", "")
+    assert (result["stage"], result["selected"]) == ("verified", ["alone", "other"])
+    report = world.document(f"{PREFIX}report.json")
+    assert report["outcome"] == "verified"
+    assert [(one["name"], one["registered"]) for one in report["machines"]] == [("alone", True), ("other", True)]
+    page = world.store.get(f"{PREFIX}report.html").decode()
+    assert page.count("VMs without an application") >= 2
+
+
+def test_a_vm_that_does_not_come_fails_under_the_policys_deadline(world: World) -> None:
+    back_up(world, ALONE)
+    world.lose(ALONE)
+    asks = asked(**{"registered-within": "1m"})
+    operation = anchored(world, **asks).operation_id
+    progress = world.finish([operation], **asks)[operation]
+    assert progress.error.startswith("VirtualMachines of shop: the policy's registered-within=1m is over: alone")
+
+
+def test_a_restored_vm_is_compared_with_what_it_was(world: World) -> None:
+    back_up(world, ALONE)
+    world.lose(ALONE)
+    operation = anchored(world).operation_id
+    world.cluster.seed(vm("alone", uid="new", power="PoweredOff"))
+    world.finish([operation])
+    (machine,) = world.document(f"{PREFIX}report.json")["machines"]
+    assert (machine["power_before"], machine["power_after"]) == ("PoweredOn", "PoweredOff")
+    assert "label keep" in [one["attribute"] for one in machine["deviations"]]
+    steps = world.document(f"{PREFIX}report.json")["next_steps"]
+    assert any("kubectl -n shop patch virtualmachine alone " in one for one in steps)
+
+
+def test_vms_of_applications_need_no_operation_of_their_own(world: World) -> None:
+    back_up(world, vm("web-1", labels={"app": "web"}), service("front", {"app": "web"}))
+    assert anchored(world).operation_id == ""
+
+
+def test_other_service_accounts_and_backups_without_the_plugin_are_left_to_velero(world: World) -> None:
+    assert anchored(world).operation_id == ""
+    back_up(world, ALONE)
+    assert anchored(world, account("builder")).operation_id == ""
+    assert world.app.actions.restore["vms"].applies_to().included_resources == ("serviceaccounts",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "waited_for"),
+    [
+        ({"excludedResources": [VMS]}, None),
+        ({"includedResources": ["serviceaccounts"]}, None),
+        ({"labelSelector": {"matchLabels": {"keep": "yes"}}}, ["alone"]),
+        ({"includedNamespaces": ["shop"]}, ["alone", "other"]),
+    ],
+)
+def test_the_filters_of_the_restore_hold_for_vms_too(
+    world: World, spec: dict[str, Any], waited_for: list[str] | None
+) -> None:
+    back_up(world, ALONE, OTHER)
+    operation = anchored(world, **spec).operation_id
+    assert bool(operation) is (waited_for is not None)
+    if waited_for:
+        world.finish([operation], **spec)
+        assert world.document(RESULT)["selected"] == waited_for
+
+
+def test_a_store_that_is_away_is_asked_again_and_one_that_denies_fails_nothing(world: World) -> None:
+    back_up(world, ALONE)
+    world.restart()
+    world.store.calls.fail("get", Forbidden("denied"))
+    assert anchored(world).operation_id == ""
+    world.restart()
+    world.store.calls.heal()
+    world.store.calls.fail("get", Unavailable("away"))
+    operation = anchored(world).operation_id
+    assert operation
+    world.store.calls.heal()
+    world.clock.advance(60)
+    assert world.finish([operation])[operation].error == ""
+
+
+def test_they_do_not_hold_back_a_strict_restore_of_applications(world: World) -> None:
+    tier, machine = group("tier", ["web-1"]), vm("web-1", group="tier")
+    items = back_up(world, ALONE, machine, tier)
+    world.lose(ALONE, machine, tier)
+    asks = asked(mode="strict")
+    alone, (replay,) = anchored(world, **asks).operation_id, world.replay_all(items, **asks)
+    world.cluster.seed(vm("web-1", group="tier", uid="new"))
+    for _ in range(4):
+        told = world.round([alone, replay], **asks)
+    assert told[replay].description.startswith("verified")
+    assert not told[alone].completed
+
+
+def test_a_mapped_namespace_and_a_restart_are_followed(world: World) -> None:
+    back_up(world, ALONE)
+    spec = {"namespaceMapping": {"shop": "shop-2"}}
+    operation = anchored(world, **spec).operation_id
+    world.restart()
+    world.cluster.seed(vm("alone", namespace="shop-2", uid="new"))
+    world.finish([operation], **spec)
+    assert world.document(f"{PREFIX}virtualmachines/shop-2/shop.json")["source_namespace"] == "shop"
+
+
+def test_two_namespaces_that_are_mapped_into_one_are_waited_for_both(world: World) -> None:
+    back_up(world, ALONE, vm("teller", namespace="bank"))
+    spec = {"namespaceMapping": {"shop": "dr", "bank": "dr"}}
+    of_bank = {**account(), "metadata": {"name": "default", "namespace": "bank"}}
+    operations = [anchored(world, **spec).operation_id, anchored(world, of_bank, **spec).operation_id]
+    world.cluster.seed(vm("alone", namespace="dr", uid="1"), vm("teller", namespace="dr", uid="2"))
+    assert [one.error for one in world.finish(operations, **spec).values()] == ["", ""]
+    report = world.document(f"{PREFIX}report.json")
+    assert [one["selected"] for one in report["objects"]] == [["teller"], ["alone"]]
+
+
+def test_the_operation_id_is_of_its_own_kind(world: World) -> None:
+    back_up(world, ALONE)
+    operation = anchored(world).operation_id
+    assert operation.startswith("vms-v1:")
+    replay = read_replay_id(operation)
+    assert replay_id(replay) == operation
+    assert (replay.plural, replay.namespace, replay.target) == ("virtualmachines", "shop", "shop")
+    with pytest.raises(InvalidItem):
+        read_replay_id(operation.replace("vms-v1:", "replay-v1:"))
+
+
+def test_registration_and_plan_know_them(world: World) -> None:
+    back_up(world, ALONE, OTHER)
+    world.lose(OTHER)
+    run, policy = RestoreRun.read(Manifest(restore())), world.app.replays.policy(RestoreRun.read(Manifest(restore())))
+    replays = world.app.planning.replayed(run, {})
+    (planned,) = world.app.planning.plan(replays, run, policy)
+    assert (str(planned.ref), planned.step.action, planned.step.ready) == ("VirtualMachines of shop", "wait", 1)
+    needed = world.app.planning.needed(replays, run, policy)
+    assert [one.name for one in needed.machines["shop"]] == ["alone", "other"]
+
+
+def test_what_the_backup_left_out_is_in_the_report(world: World) -> None:
+    certificate = obj("Certificate", "tls", api="cert-manager.io/v1")
+    machine, tier = vm("web-1", group="tier"), group("tier", ["web-1"])
+    world.cluster.seed(tier, machine)
+    world.withhold(certificate)
+    back_up(world, machine)
+    operation = anchored(world).operation_id
+    world.finish([operation])
+    left_out = world.document(f"{PREFIX}report.json")["not_in_backup"]
+    assert left_out[0].startswith("VirtualMachineGroup shop/tier is not captured")
+    assert "web-1" in left_out[0]
+    assert "1 certificates.cert-manager.io" in left_out[1]
+    assert "Not in the backup" in world.store.get(f"{PREFIX}report.html").decode()
