@@ -224,6 +224,14 @@ class ClusterContract(MetadataContract):
         assert sorted(read) == [f"db-{number}" for number in range(6)]
         assert cluster.read_all(SECRET, namespace, name, labels=chosen | {"made-by": "another"}) == []
 
+    def test_metadata_is_all_that_is_read_where_that_is_asked_for(self, cluster: Cluster, namespace: str) -> None:
+        cluster.create(secret(namespace, "a"))
+
+        def seen(one: Manifest) -> tuple[str, str, str, bool]:
+            return one.name, one.kind_name, one.content["apiVersion"], bool({"data", "stringData"} & one.content.keys())
+
+        assert cluster.read_all(SECRET, namespace, seen, metadata_only=True) == [("a", "Secret", "v1", False)]
+
     def test_a_list_answers_at_the_newest_version(self, cluster: Cluster, namespace: str, version: str) -> None:
         cluster.create(vm_service(namespace, "web", version))
 

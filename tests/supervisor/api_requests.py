@@ -23,6 +23,7 @@ _REASONS: Final = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: 
 NAMESPACES: Final = "/api/v1/namespaces"
 # How the player's own client says that it is VM Operator or WCP, whose accounts the webhooks let do more.
 PRIVILEGED: Final = "X-Emulated-Privileged"
+_METADATA_LIST: Final = "as=PartialObjectMetadataList"
 NAMESPACES_RESPELLED: Final = "/api/v1/namespaces/-/namespaces"
 
 
@@ -135,6 +136,14 @@ def _resource_answer(
                 metadata_of = item["metadata"]
                 one = replace(target, namespace=metadata_of.get("namespace", ""), name=metadata_of["name"])
                 objects.delete(one, {})
+        if _METADATA_LIST in request.headers.get("Accept", ""):
+            partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+            return 200, {
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": metadata,
+                "items": [{**partial, "metadata": item["metadata"]} for item in items],
+            }
         return 200, {
             "kind": f"{resource.kind}List",
             "apiVersion": resource.api_version(version),

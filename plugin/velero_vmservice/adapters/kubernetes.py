@@ -52,6 +52,10 @@ def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
     return KubernetesCluster(log_in(), timeout_seconds=timeout_seconds, clock=clock)
 
 
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+"""What asks for no more than the metadata of each object; a server that does not know it answers in full."""
+
+
 class KubernetesCluster:
     """A Kubernetes API server; safe to use from many threads."""
 
@@ -99,11 +103,21 @@ class KubernetesCluster:
         return self.read_all(kind, namespace, lambda manifest: manifest)
 
     def read_all(
-        self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str,
+        read: Callable[[Manifest], Read],
+        *,
+        labels: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
     ) -> Sequence[Read]:
         """Return what `read` makes of the kind's objects; see the port."""
         what = f"cannot list {kind.resource} in namespace {namespace}"
-        chosen = {"label_selector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+        chosen: dict[str, Any] = {}
+        if labels:
+            chosen["label_selector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        if metadata_only:
+            chosen["header_params"] = {"Accept": _METADATA_ONLY}
         for _ in range(_LISTINGS):
             served = self._served(kind, None)
             if served is None:
@@ -177,7 +191,7 @@ class KubernetesCluster:
     def _discover(self, path: str) -> Mapping[str, Any]:
         return self._read(f"cannot discover {path}", path)
 
-    def _items(self, what: str, path: str, **chosen: str) -> Iterator[dict[str, Any]]:
+    def _items(self, what: str, path: str, **chosen: Any) -> Iterator[dict[str, Any]]:
         token = ""
         while True:
             page = self._read(what, path, limit=self._page_size, **chosen, **({"_continue": token} if token else {}))

@@ -170,12 +170,23 @@ class MemoryCluster:
         return [self._at(content, kind, None) for content in contents]
 
     def read_all(
-        self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str,
+        read: Callable[[Manifest], Read],
+        *,
+        labels: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
     ) -> Sequence[Read]:
         """Return what `read` makes of the kind's objects; see the port."""
         memory_rules.demand(f"cannot list {kind.name}", memory_rules.selector_refusals(labels or {}))
         chosen = (labels or {}).items()
-        return [read(one) for one in self.list(kind, namespace) if chosen <= one.labels.items()]
+        kept = ("apiVersion", "kind", "metadata")
+        return [
+            read(Manifest({key: one.content[key] for key in kept}) if metadata_only else one)
+            for one in self.list(kind, namespace)
+            if chosen <= one.labels.items()
+        ]
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create the object; see the port."""

@@ -65,6 +65,8 @@ class Observation:
     """Names of what machines may refer to and nobody recreates, of each kind that could be listed."""
     unseen: Mapping[Kind, str] = field(default_factory=dict)
     """Kinds that the look had to do without, and why."""
+    bios_uuids: Mapping[str, str] = field(default_factory=dict)
+    """BIOS UUID in lower case to the VM that has it; RegisterVM refuses a second VM with it (guide 7.1.1)."""
 
     def live(self, ref: ObjectRef) -> Manifest | None:
         """Return the live object of one of our two kinds."""
@@ -92,6 +94,7 @@ def observe(
     Machines and claims come read already, the claims as names and phases: there may be thousands.
     """
     without = unseen or {}
+    vms = {machine.name: machine for machine in machines}
     found = map(read_disk_registration, lists.get(CNS_REGISTER_VOLUME, ()))
     disks = {one.claim: one for one in found if one is not None}
 
@@ -104,7 +107,8 @@ def observe(
         exists=NAMESPACE in without or namespace is not None,
         vsphere_namespace=NAMESPACE in without or (namespace is not None and is_vsphere_namespace(namespace)),
         folder=folder(namespace) if namespace is not None else "",
-        machines={machine.name: machine for machine in machines},
+        machines=vms,
+        bios_uuids={one.bios_uuid.lower(): one.name for one in vms.values() if one.bios_uuid},
         volumes=Volumes(
             phases=dict(claims),
             registering={claim: str(one) for claim, one in disks.items()},

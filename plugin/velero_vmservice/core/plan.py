@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import compare, deletion, mapping, order, readiness
+from velero_vmservice.core import bios_uuid, compare, deletion, mapping, order, readiness
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
@@ -163,11 +163,14 @@ def decide(subject: Subject, view: View) -> Step:
             total=total,
         )
     if closed:
-        blocked = any(gate.blocked for gate in closed.values())
+        holders = bios_uuid.holders(closed, subject.topology.machines, view.observed)
+        blocked = bool(holders) or any(gate.blocked for gate in closed.values())
         remedies = dict.fromkeys(gate.remedy or (_OTHER_MACHINE if gate.blocked else "") for gate in closed.values())
+        if holders:
+            remedies[bios_uuid.REMEDY] = None
         return Step(
             action=Action.BLOCKED if blocked else Action.WAIT,
-            reason=_waiting(closed, view.observed),
+            reason=_waiting(closed, view.observed, holders),
             remedy=" ".join(filter(None, remedies)),
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
@@ -196,9 +199,9 @@ def _problems(subject: Subject, view: View) -> Iterator[str]:
         yield f"the group contains itself ({chain}), which VM Operator never settles: take one of them out"
 
 
-def _waiting(closed: Mapping[str, Gate], observed: Observation) -> str:
+def _waiting(closed: Mapping[str, Gate], observed: Observation, holders: Mapping[str, str]) -> str:
     return enumerate_some(
-        [f"{name}: {'; '.join((gate.reason, *_lost_owner(name, observed)))}" for name, gate in closed.items()]
+        [f"{name}: {'; '.join(_reasons(name, gate, observed, holders.get(name, '')))}" for name, gate in closed.items()]
     )
 
 
@@ -210,6 +213,13 @@ def _nowhere(subject: Subject, observed: Observation) -> str:
     if absent and not observed.vsphere_namespace:
         return f"the namespace {observed.namespace} is no vSphere Namespace, so nothing can be registered into it"
     return ""
+
+
+def _reasons(name: str, gate: Gate, observed: Observation, holder: str) -> Iterator[str]:
+    yield gate.reason
+    yield from _lost_owner(name, observed)
+    if holder:
+        yield bios_uuid.reason(holder)
 
 
 def _with_all_machines(subject: Subject, view: View) -> Step:

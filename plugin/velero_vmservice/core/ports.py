@@ -121,13 +121,20 @@ class Cluster(Protocol):
         """
 
     def read_all(
-        self, kind: Kind, namespace: str, read: Callable[[Manifest], Read], *, labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str,
+        read: Callable[[Manifest], Read],
+        *,
+        labels: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
     ) -> Sequence[Read]:
         """Return what `read` makes of every object, in the order of `list`; of those alone that bear all of `labels`.
 
         The API server chooses them, so that the others cost nothing. Each page is read as it comes, so that of many
         large objects only what `read` returns is ever held together; `read` MUST be pure, for a list that expires
-        half-way is begun again.
+        half-way is begun again. With `metadata_only` the API server sends no more than the metadata of each: `read`
+        sees neither the content of a Secret nor a status.
         """
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:

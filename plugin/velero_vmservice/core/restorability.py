@@ -35,9 +35,9 @@ def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFact
 
 
 def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
-    """Check what belongs to no single captured object: machines whose group does not exist."""
+    """Check what belongs to no single captured object: VMs whose group does not exist, VMs with one BIOS UUID."""
     groups = {group.name for group in facts.groups}
-    return tuple(
+    without_group = (
         _warn(
             "group-name-without-group",
             f"{machine.name} names the group {machine.group_name}, which does not exist",
@@ -45,6 +45,18 @@ def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
         for machine in facts.machines
         if machine.group_name and machine.group_name not in groups
     )
+    return (*without_group, *_same_uuids(facts.machines))
+
+
+def _same_uuids(machines: tuple[MachineFacts, ...]) -> Iterator[Finding]:
+    """Yield the VMs that share a BIOS UUID: RegisterVM brings back one of them only (guide 7.1.1)."""
+    by_uuid: dict[str, list[str]] = {}
+    for machine in machines:
+        if machine.bios_uuid and machine.recorded:
+            by_uuid.setdefault(machine.bios_uuid.lower(), []).append(machine.name)
+    for uuid, names in by_uuid.items():
+        if len(names) > 1:
+            yield _warn("bios-uuid-shared", f"{', '.join(names)} have the BIOS UUID {uuid}: only one can be restored")
 
 
 def _service_findings(topology: Topology) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from velero_vmservice.core import archive, report
+from velero_vmservice.core import archive, beside, report
 from velero_vmservice.core.backup_version import compare_versions
 from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.group_tree import linked_members
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.restored_machine import Deviation
     from velero_vmservice.flows.task import NamespaceRound, Task
 
 _LONGEST_VALUE: Final = 500
@@ -52,7 +53,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         reason=task.reason,
         action=task.action,
         replayed=task.replayed,
-        notes=task.notes,
+        notes=(*task.notes, *(look.unlisted.values() if look else ())),
         warnings=task.warnings,
         trimmed=tuple(one.path for one in task.dropped),
         changes=tuple(
@@ -135,6 +136,7 @@ def _machines(
 ) -> Iterator[report.MachineResult]:
     facts = {one.name: one for one in subject.topology.machines}
     gates = look.gates(subject)
+    in_use = {claim for one in observed.machines.values() for claim in one.claims} if look.beside else set()
     for name in subject.topology.needs:
         gate = gates[name]
         told = _machine(
@@ -144,6 +146,10 @@ def _machines(
             facts.get(name),
             waiting_for="" if gate.ready else gate.reason,
         )
+        machine, expected = observed.machines.get(name), facts.get(name)
+        if gate.ready and machine is not None and expected is not None:
+            left = beside.deviations(machine, expected, look.beside, in_use=in_use)
+            told = told.model_copy(update={"deviations": (*told.deviations, *map(_reported, left))})
         yield told.model_copy(update={"by_hand": gate.by_hand, "timeline": look.timelines.get(name, ())})
 
 
@@ -177,8 +183,11 @@ def _machine(
 
 def _deviations(machine: Machine, expected: MachineFacts) -> Iterator[report.Deviation]:
     untouched = "PoweredOn" not in (machine.asked_power, machine.power_state)
-    for one in deviations(machine, expected, untouched=untouched):
-        yield report.Deviation(attribute=one.attribute, expected=one.expected, found=one.found, note=one.note)
+    yield from map(_reported, deviations(machine, expected, untouched=untouched))
+
+
+def _reported(one: Deviation) -> report.Deviation:
+    return report.Deviation(attribute=one.attribute, expected=one.expected, found=one.found, note=one.note)
 
 
 def _value(value: object) -> str:

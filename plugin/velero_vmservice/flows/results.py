@@ -11,7 +11,7 @@ from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmSer
 from velero_vmservice.core.manifest import RESTORE, VMS_ALONE, ObjectRef
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.report import Result
-from velero_vmservice.flows import documents, outcome
+from velero_vmservice.flows import beside, documents, outcome
 from velero_vmservice.flows.incidents import reported
 from velero_vmservice.flows.reporting import PAGE, prefix, result_key, result_keys, where_reported
 from velero_vmservice.flows.rounds import LEARNING
@@ -49,6 +49,9 @@ class Results:
         """
         key, store = _key(task, run), self._restore_points.store(run)
         if not task.told:
+            view = rounds.namespaces.get(task.replay.target)
+            if view is not None and task.subject is not None:
+                beside.look(self._cluster, task.subject, view)
             self._put(store, task, key, _result(task, run, rounds))
             self._tell(task, run, key)
         if task.asked_again and not rounds.known():

@@ -223,6 +223,11 @@ class NamespaceRound:
     """ISO time of the look."""
     told: Mapping[str, Registration] = field(default_factory=dict)
     """What all registration sources said of each machine that is waited for."""
+    beside: dict[Kind, frozenset[str]] = field(default_factory=dict)
+    """Names of what belongs to restored VMs beside them, by kind, as of the look of `beside_at`."""
+    unlisted: dict[Kind, str] = field(default_factory=dict)
+    """Kinds of those that could not be listed, and why."""
+    beside_at: float = float("-inf")
     timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What each machine waited for, and since when."""
 

@@ -137,3 +137,17 @@ def test_a_machine_that_names_a_group_which_does_not_exist() -> None:
     assert found.code == "group-name-without-group"
     assert "web-1" in found.message
     assert "gone" in found.message
+
+
+def test_vms_with_one_bios_uuid_are_named_while_there_is_time() -> None:
+    same, node = {"biosUUID": "4210-AA"}, {"capv.vmware.com/cluster.role": "n"}
+    (found,) = namespace_findings(
+        facts(
+            vm("web-1", status=same),
+            vm("copy", status={"biosUUID": "4210-aa"}),
+            vm("db"),
+            vm("node", status=same, labels=node),
+        )
+    )
+    assert found.code == "bios-uuid-shared"
+    assert "web-1, copy have the BIOS UUID 4210-aa" in found.message
