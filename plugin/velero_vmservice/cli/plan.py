@@ -51,12 +51,13 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     if beyond := plugin.planning.beyond(run, replays):
         terminal.remark(beyond_words(run.backup, beyond))
     planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
-    (_as_json if form == "json" else _as_table)(planned, effective, target)
+    left_out = plugin.planning.not_in_backup(replays, run)
+    (_as_json if form == "json" else _as_table)(planned, effective, target, left_out)
     if any(one.step.action in REFUSED for one in planned):
         sys.exit(ExitCode.BLOCKED)
 
 
-def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told) -> None:
+def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told, left_out: Sequence[str]) -> None:
     console = terminal.console()
     terminal.say(f"target: {target.generation} ({target.evidence})", to=console)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}", to=console)
@@ -70,11 +71,11 @@ def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told) -
     else:
         for action, ref, machines, words in rows:
             terminal.say(f"{action:<14}  {ref}  {machines}  {words}".rstrip(), to=console)
-    for line in shared.below:
+    for line in (*shared.below, *(f"not in the backup: {words}" for words in left_out)):
         terminal.say(line, to=console)
 
 
-def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told) -> None:
+def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, left_out: Sequence[str]) -> None:
     features = {str(one): target.supports(one) for one in Feature}
     objects = [
         {
@@ -92,7 +93,12 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told) ->
         for one in planned
     ]
     supervisor = {"generation": target.generation, "evidence": target.evidence, "features": features}
-    found = {"target": supervisor, "policy": policy.printed(), "objects": objects}
+    found = {
+        "target": supervisor,
+        "policy": policy.printed(),
+        "objects": objects,
+        "not_in_backup": list(left_out),
+    }
     terminal.write_json(found)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core import order, selection
+from velero_vmservice.core import backup_gaps, order, selection
 from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_time
 from velero_vmservice.core.operation import replay_id
@@ -112,6 +112,11 @@ class Planning:
         spec = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)).spec
         namespaces = sorted({replay.namespace for replay in replays})
         return [name for name in namespaces if not selection.includes_namespace(spec, name)]
+
+    def not_in_backup(self, replays: Sequence[Replay], run: RestoreRun) -> Sequence[str]:
+        """Return what the backup left out of the namespaces of these objects, in sentences."""
+        seal = self._vms.seal(run)
+        return tuple(backup_gaps.sentences(seal, {one.namespace for one in replays})) if seal else ()
 
     def needed(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Needed:
         """Return the machines that these objects wait for; raises what passes by itself."""

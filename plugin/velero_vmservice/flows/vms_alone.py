@@ -73,18 +73,25 @@ class VmsAlone:
         """Return one replay for each namespace of the backup that has such VMs and that the restore restores."""
         seal = self.seal(run)
         namespaces = dict.fromkeys(name.partition("/")[0] for name in seal.without_application) if seal else ()
-        found = [replay_of(namespace, run) for namespace in namespaces]
-        return [one for one in found if self.source(one, run).subject.topology.needs]
+        return [one for one in (replay_of(namespace, run) for namespace in namespaces) if self._has_vms(one, run)]
+
+    def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
+        """Say whether the restore's filters leave VMs in; what cannot be read is told of when it is planned."""
+        try:
+            return bool(self.source(replay, run).subject.topology.needs)
+        except VmServiceError as error:
+            if error.transient:
+                raise
+            return True
 
     def source(self, replay: Replay, run: RestoreRun) -> Source:
         """Return the VMs of a namespace as what one operation waits for; raises what the store raises."""
         seal, namespace = self.seal(run), replay.namespace
-        listed = [name.partition("/") for name in seal.without_application] if seal else []
+        parts = [name.partition("/") for name in seal.without_application] if seal else []
+        listed = [name for where, _, name in parts if where == namespace]
         known = self._restore_points.facts(run, namespace) if listed else None
         facts = known.facts if known and not known.doubt else None
-        names = tuple(
-            name for where, _, name in listed if where == namespace and _is_restored(name, namespace, facts, run)
-        )
+        names = tuple(name for name in listed if _is_restored(name, namespace, facts, run))
         machines = tuple(facts.by_name[name] for name in names if name in facts.by_name) if facts else ()
         return Source(
             subject=Subject(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from tests.unit.builders import backup, obj, service, vm, vsphere_namespace
+from tests.unit.builders import backup, group, obj, service, vm, vsphere_namespace
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.errors import Corrupt, Rejected, Unavailable
 
@@ -125,3 +125,26 @@ def test_what_a_webhook_says_is_never_markup(command: CommandLine) -> None:
     assert r"[/spec/ports] is [link=https://example.com]bad[/link]\u001b[2J\u202e" in ran.out
     planned = json.loads(command("plan", "nightly", "-o", "json").out)["objects"]
     assert planned[0]["reason"].endswith("\\u001b[2J\\u202e")
+
+
+def test_what_the_backup_left_out_is_said(command: CommandLine) -> None:
+    world = World()
+    tier, front = group("tier", ["web-1"]), service("front", {"app": "web"})
+    machine = vm("web-1", labels={"app": "web"}, group="tier")
+    world.cluster.seed(tier, front, machine)
+    world.withhold(machine)
+    assert world.seal(world.capture(front).operation_id).completed
+    command.connects_to(world.start)
+    ran = command("plan", "nightly")
+    assert "not in the backup: VirtualMachineGroup shop/tier is not captured" in ran.out
+    assert json.loads(command("plan", "nightly", "-o", "json").out)["not_in_backup"][0].endswith(": web-1.")
+
+
+def test_a_namespace_of_vms_alone_has_a_plan(command: CommandLine) -> None:
+    world = World()
+    world.cluster.seed(vm("alone"))
+    world.withhold(vm("alone"))
+    world.app.actions.ended("")
+    command.connects_to(world.start)
+    ran = command("plan", "nightly")
+    assert "skip-identical  VirtualMachines of shop  1/1  every VM is registered" in ran.lines
