@@ -37,7 +37,8 @@ def test_every_state_is_documented(states: type[StrEnum]) -> None:
 
 
 def test_nothing_is_documented_that_is_not_there() -> None:
-    assert set(_SECTIONS) == {model.__name__ for model in _MODELS} | {"Outcome", "Stage"}
+    tables = {name for name in _SECTIONS if _first_column(name)}  # the other sections are prose
+    assert tables == {model.__name__ for model in _MODELS} | {"Outcome", "Stage"}
 
 
 def test_every_order_of_versions_is_documented() -> None:
