@@ -92,7 +92,9 @@ class Planning:
         read. Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
         served = (*self._cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
-        objects = sealed_objects.replays(self._restore_points, run, spec, served=served)
+        seal, store = self._restore_points.seal(run), self._restore_points.store(run)
+        self._vms.learn(run, seal)
+        objects = sealed_objects.replays(seal, store, run, spec, served=served)
         return [*objects, *self._vms.replays(replace(run, spec=spec))]
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:

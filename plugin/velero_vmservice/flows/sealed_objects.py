@@ -14,22 +14,20 @@ from velero_vmservice.flows import documents
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from velero_vmservice.core.archive import SealedObject
+    from velero_vmservice.core.archive import Seal, SealedObject
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import ObjectStore
     from velero_vmservice.core.resource_names import NamedResource
-    from velero_vmservice.flows.restore_point import RestorePoints
 
 
 def replays(
-    restore_points: RestorePoints, run: RestoreRun, spec: Mapping[str, Any], *, served: Sequence[NamedResource]
+    seal: Seal, store: ObjectStore, run: RestoreRun, spec: Mapping[str, Any], *, served: Sequence[NamedResource]
 ) -> Sequence[Replay]:
     """Return what a restore with this spec replays; a capture is read where its labels decide, and only there.
 
-    `served` tells what the names of resources in the spec's filters mean. Raises `NotFound` when there is no backup,
-    `NotRestorable` when it has no seal, or one that is damaged.
+    `served` tells what the names of resources in the spec's filters mean. Raises `NotRestorable` when the seal lists
+    what is no captured object.
     """
-    seal, store = restore_points.seal(run), restore_points.store(run)
     found = []
     for sealed in seal.objects:
         ref = archive.captured_object(sealed.key)

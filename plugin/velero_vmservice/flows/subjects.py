@@ -43,9 +43,7 @@ class _Taken:
 class Subjects:
     """Reads what is to be replayed, and fits it to the target."""
 
-    def __init__(
-        self, *, restore_points: RestorePoints, target: Target, modifiers: Modifiers, vms: VmsAlone
-    ) -> None:
+    def __init__(self, *, restore_points: RestorePoints, target: Target, modifiers: Modifiers, vms: VmsAlone) -> None:
         self._restore_points = restore_points
         self._vms = vms
         self._target = target

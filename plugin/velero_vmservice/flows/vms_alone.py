@@ -53,12 +53,16 @@ class VmsAlone:
         self._seals: TTLCache[str, Seal | None] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
+    def learn(self, run: RestoreRun, seal: Seal) -> None:
+        """Remember the seal of a restore's backup, which was read and checked elsewhere."""
+        with self._lock:
+            self._seals[_key(run)] = seal
+
     def seal(self, run: RestoreRun) -> Seal | None:
         """Return the seal of a restore's backup, or None where there is none; raises what the store raises."""
-        key = f"{run.uid}/{run.backup}"
         with self._lock:
-            if key in self._seals:
-                return self._seals[key]
+            if _key(run) in self._seals:
+                return self._seals[_key(run)]
         try:
             backup, store = self._restore_points.backup(run), self._restore_points.store(run)
             seal = documents.read(store, backup.seal_key, Seal)
@@ -66,7 +70,7 @@ class VmsAlone:
         except (NotFound, InvalidItem, InvalidSettings):
             seal = None
         with self._lock:
-            self._seals[key] = seal
+            self._seals[_key(run)] = seal
         return seal
 
     def replays(self, run: RestoreRun) -> Sequence[Replay]:
@@ -156,6 +160,10 @@ def replay_of(namespace: str, run: RestoreRun) -> Replay:
     """
     target = run.target(namespace)
     return Replay(plural=VMS_ALONE.plural, namespace=namespace, target=target, name=namespace * (target != namespace))
+
+
+def _key(run: RestoreRun) -> str:
+    return f"{run.uid}/{run.backup}"
 
 
 def _is_restored(name: str, namespace: str, facts: NamespaceFacts | None, run: RestoreRun) -> bool:
