@@ -175,6 +175,8 @@ CASES = [
     Case("an inner failure", "500 Internal Server Error", said("ERROR"), Unavailable, "it is so"),
     Case("an overloaded proxy", "503 Service Unavailable", b"<html>", Unavailable, "status 503", kind="text/html"),
     Case("somebody's login page", "200 OK", b"<html>login</html>", Unavailable, "without a task", kind="text/html"),
+    Case("a proxy's page", "403 Forbidden", b"<html>", Forbidden, "look for a proxy or a login page", kind="text/html"),
+    Case("a page that is not there", "404 Not Found", b"<html>", Rejected, "without the JSON", kind="text/html"),
     Case("a redirect", "302 Found", b"", Rejected, "there is no vCenter"),
     Case("a task that is none", "200 OK", b'{"value": {"task": 7}}', Unavailable, "without a task"),
     Case("a task with a secret tail", "200 OK", b'"task\\u001b[2J"', Unavailable, "without a task"),

@@ -46,6 +46,7 @@ _TRUST: Final = (
 _LOGIN: Final = "correct vcenter.user and its password; it is tried again in a while, so that the account is not locked"
 _ALLOW: Final = "give the account read access to the namespace's folder, and Namespaces.Configure for RegisterVM"
 _NO_VCENTER: Final = "correct vcenter.server, or look for a proxy in between: what answers there is no vCenter"
+_NO_JSON: Final = "look for a proxy or a login page in between, at vcenter.server, and at the release of vCenter"
 _AWAY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT)
 _IN_DESIRED_STATE: Final = "ALREADYINDESIREDSTATE"
 
@@ -138,6 +139,9 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
         return AlreadyExists(message, hint="nothing is to be done")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _AWAY:
         return Unavailable(message, hint=_LOOK)
+    if body is None and status >= HTTPStatus.BAD_REQUEST:
+        denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        return (Forbidden if denied else Rejected)(f"{message}, without the JSON that vCenter sends", hint=_NO_JSON)
     if status == HTTPStatus.NOT_FOUND:
         return NotFound(message, hint="the namespace or the machine is not there, or the account may not see it")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
