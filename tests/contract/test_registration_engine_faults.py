@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def test_an_engine_that_is_away_is_unavailable(*, insecure: bool) -> None:
     target = servers.refused().removeprefix("http://")
 
-    error = refused(target, "cannot be reached", "Connection refused", "asked again", insecure=insecure)
+    error = refused(target, "cannot be reached", "Connection refused", "check the engine", insecure=insecure)
 
     assert isinstance(error, Unavailable)
 
@@ -94,7 +94,7 @@ def test_all_calls_of_a_look_share_one_deadline() -> None:
 )
 def test_an_engine_that_hangs_up_is_unavailable(sent: bytes, why: str) -> None:
     with hanging_up(after=sent) as target:
-        error = refused(target, "asked again", insecure=True)
+        error = refused(target, "engine", insecure=True)
 
     assert isinstance(error, Unavailable), why
 
@@ -110,7 +110,7 @@ def test_an_engine_that_stops_in_the_middle_of_a_call_is_unavailable() -> None:
 
         stopping = threading.Thread(target=stop)
         stopping.start()
-        error = refused(target, "asked again", insecure=True)
+        error = refused(target, "engine", insecure=True)
         engine.released.set()
         stopping.join()
 

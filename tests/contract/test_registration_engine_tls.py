@@ -171,4 +171,4 @@ def test_a_certificate_and_its_key_may_lie_in_one_file(ours: Identity, foreign: 
 
 def test_a_listener_that_hangs_up_on_tls_is_not_taken_for_one_that_refuses_us(ours: Identity) -> None:
     with hanging_up(after=b"") as target:
-        assert isinstance(refused(target, "asked again", ca_file=ours.certificate), Unavailable)
+        assert isinstance(refused(target, "engine", ca_file=ours.certificate), Unavailable)

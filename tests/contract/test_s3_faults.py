@@ -83,7 +83,7 @@ def test_a_missing_bucket_is_told_by_every_call(verb: str, moto: str, tmp_path: 
         (("400 Bad Request", "KMS.DisabledException"), InvalidSettings, ("encryption key", "as the server says it")),
         (("403 Forbidden", "InvalidObjectState"), InvalidSettings, ("archive",)),
         (("400 Bad Request", "BadDigest"), Unavailable, ("damaged on the way",)),
-        (("503 Slow Down", "SlowDown"), Unavailable, ("overloaded", "made again")),
+        (("503 Slow Down", "SlowDown"), Unavailable, ("overloaded", "look at the storage server")),
         (("500 Internal Server Error", "InternalError"), Unavailable, ("overloaded or failing",)),
         (("400 Bad Request", "SomethingNew"), InvalidSettings, ("SomethingNew: as the server says it",)),
     ],

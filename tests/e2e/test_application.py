@@ -67,7 +67,7 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
     results, reports = scene.results(source)
     assert len(results) == len(groups) + len(services)
     assert {key.rpartition("/")[2] for key in reports} == {"report.json", "report.html"}
-    assert "/report.html in the backup's bucket" in described
+    assert f"/report.html (velero-vmservice report {source})" in " ".join(described.split())
 
 
 def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: str) -> None:

@@ -136,7 +136,9 @@ class KubernetesCluster:
             if len(found) > self._page_size:
                 heap.give_back()
             return [one for _, one in sorted(found, key=lambda pair: pair[0])]
-        raise Unavailable(f"{what}: the list expired while it was read", hint="the call is made again")
+        raise Unavailable(
+            f"{what}: the list expired while it was read", hint="if it lasts, look at the load of the API server"
+        )
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create the object; see the port."""

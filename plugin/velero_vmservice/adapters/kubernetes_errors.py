@@ -33,9 +33,9 @@ from velero_vmservice.core.foreign_text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LOOK: Final = "look at the API server and the network between; the call is made again"
+_LOOK: Final = "look at the API server and the network between"
 _PROXY: Final = "look for a proxy or a login page before the API server, and at the server of the kubeconfig"
-_RENEW: Final = "look at the mounted token and at the kubeconfig; the call is made again"
+_RENEW: Final = "look at the mounted token and at the kubeconfig"
 _AWAY: Final = frozenset({408, 410, 429, 500, 502, 503, 504})
 """410 is a list whose pages expired while we read them; 500 is also a webhook that cannot be reached."""
 

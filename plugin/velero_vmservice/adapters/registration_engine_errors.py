@@ -80,25 +80,23 @@ _NOT_THE_MESSAGE: Final = Meaning(
 _TOO_LONG: Final = Meaning(
     Unavailable,
     "its answer is too long",
-    "the engine has to keep to the lengths in registration.proto; it is asked again",
+    "the engine has to keep to the lengths in registration.proto",
     quoted=True,
 )
 _UNREACHABLE: Final = Meaning(
     Unavailable,
     "it cannot be reached",
-    "check the engine, DNS, network policies and target; it is asked again",
+    "check the engine, DNS, network policies and target",
     quoted=True,
 )
-_AWAY: Final = Meaning(
-    Unavailable, "it is not available", "look at the engine and its log; it is asked again", quoted=True
-)
+_AWAY: Final = Meaning(Unavailable, "it is not available", "look at the engine and its log", quoted=True)
 _SLOW: Final = Meaning(
     Unavailable,
     "it did not answer in time",
-    "look at the engine, or raise timeout_seconds; it is asked again",
+    "look at the engine, or raise timeout_seconds",
 )
-_BUSY: Final = Meaning(Unavailable, "it has too much to do", "it is asked again", quoted=True)
-_FAILING: Final = Meaning(Unavailable, "it fails to answer", "look at the engine's log; it is asked again", quoted=True)
+_BUSY: Final = Meaning(Unavailable, "it has too much to do", "look at the load of the engine", quoted=True)
+_FAILING: Final = Meaning(Unavailable, "it fails to answer", "look at the engine's log", quoted=True)
 _UNKNOWN_CALLER: Final = Meaning(
     Forbidden,
     "it does not know who we are",

@@ -98,7 +98,7 @@ class S3Store:
                     )
         raise Unavailable(
             f'cannot store "{self._name(key)}" in {self._place}: others write and remove it at the same time',
-            hint="the call is made again; if it lasts, look for a second Velero on the same location",
+            hint="if it lasts, look for a second Velero on the same location",
         )
 
     def replace(self, key: str, body: bytes, *, sha256: str) -> None:

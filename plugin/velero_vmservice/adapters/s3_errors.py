@@ -82,7 +82,7 @@ _SKEWED: Final = Meaning(
 _OVERLOADED: Final = Meaning(
     Unavailable,
     "the storage is overloaded or failing",
-    "the call is made again; if it lasts, look at the storage server",
+    "if it lasts, look at the storage server",
     quoted=True,
 )
 _FAILING: Final = Meaning(
@@ -105,7 +105,7 @@ _ARCHIVED: Final = Meaning(
 _DAMAGED: Final = Meaning(
     Unavailable,
     "the bytes were damaged on the way",
-    "the call is made again; if it lasts, look for a proxy in between",
+    "if it lasts, look for a proxy in between",
 )
 _NOT_S3: Final = Meaning(
     InvalidSettings,

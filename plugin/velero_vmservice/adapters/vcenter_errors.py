@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 
 LONGEST_WORDS: Final = 64 * 1024
 """Characters of vCenter's own words that are kept."""
-_LOOK: Final = "look at vCenter and the network between; it is asked again"
+_LOOK: Final = "look at vCenter and the network between"
 _TRUST: Final = (
     "put the certificate of vCenter's authority into vcenter.ca_file (https://SERVER/certs/download.zip has it), and"
     " name the server as its certificate does"
 )
-_LOGIN: Final = "correct vcenter.user and its password; it is tried again in a while, so that the account is not locked"
+_LOGIN: Final = (
+    "correct vcenter.user and its password; the refused one is not sent again at once, so that no account is locked"
+)
 _ALLOW: Final = "give the account read access to the namespace's folder, and Namespaces.Configure for RegisterVM"
 _NO_VCENTER: Final = "correct vcenter.server, or look for a proxy in between: what answers there is no vCenter"
 _NO_JSON: Final = "look for a proxy or a login page in between, at vcenter.server, and at the release of vCenter"

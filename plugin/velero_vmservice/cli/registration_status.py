@@ -21,6 +21,7 @@ from velero_vmservice.core.registration import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from rich.console import Console
 
@@ -67,8 +68,12 @@ def status(
 
     run = RestoreRun.read(asked)
 
+    first_looks: list[datetime] = []
+
     def look() -> Status:
         found = [(where, one) for where, some in machines.items() for one in look_at(plugin, where, some, run)]
+        if not first_looks:
+            first_looks.append(plugin.clock.now())
         return Status(
             backup=run.backup,
             restore=restore or "",
@@ -76,6 +81,7 @@ def status(
             at=plugin.clock.now(),
             machines=sorted(found, key=_urgency),
             unread=needed.unread,
+            watched_from=first_looks[0],
         )
 
     if not watch:

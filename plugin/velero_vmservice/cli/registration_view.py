@@ -35,6 +35,13 @@ class Status:
     machines: Sequence[tuple[str, Registration]]
     """Each with its namespace, those that need somebody first and those that are ready last."""
     unread: tuple[str, ...]
+    watched_from: datetime
+    """When the command had looked for the first time: of what it found then it does not know when that began."""
+
+    def since(self, one: Registration) -> str:
+        """Return since when a VM is as it is; '' where nobody tells and this command did not see it begin."""
+        known = one.since is not None and not (one.first_seen and one.since <= self.watched_from)
+        return _time(one.since) if one.since is not None and known else ""
 
     @property
     def ready(self) -> int:
@@ -77,7 +84,7 @@ def document(found: Status) -> dict[str, Any]:
                 "state": str(one.state),
                 "percent": one.percent,
                 "stage": one.doing,
-                "since": _time(one.since) if one.since else None,
+                "since": found.since(one) or None,
                 "source": one.source,
                 "reason": one.reason,
                 "code": one.code,
@@ -123,7 +130,7 @@ def _cells(found: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
             f"{namespace}/{one.name}",
             str(one.state),
             one.progress,
-            _time(one.since) if one.since else "",
+            found.since(one),
             one.source,
             why,
         )
@@ -164,7 +171,3 @@ def _checks(found: Status) -> Iterator[str]:
 
 def _time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _since(one: Registration) -> str:
-    return _time(one.since) if one.since else ""

@@ -138,7 +138,7 @@ class CaptureAction:
         )
 
     def _leave_out(self, manifest: Manifest, ref: ObjectRef, reason: str) -> BackupOutcome:
-        log.warning("left out of the backup", object=str(ref), reason=reason)
+        log.warning("not captured", object=str(ref), reason=reason)
         return BackupOutcome(item=manifest.annotated(policy.SKIP_FROM_BACKUP, "true"))
 
     def _tell(self, capture: Capture, ref: ObjectRef, sha256: str) -> None:

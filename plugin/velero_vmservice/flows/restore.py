@@ -128,7 +128,11 @@ class ReplayAction:
                 return False
             if self._restore_points.store(run).exists(link.key):
                 return True
-            log.warning("capture is gone", key=link.key, consequence="the backup's own item is replayed instead")
+            log.warning(
+                "capture is gone",
+                key=link.key,
+                consequence="the policy capture=prefer takes the backup's own item instead, capture=require fails it",
+            )
         except Corrupt:
             raise
         except VmServiceError as error:

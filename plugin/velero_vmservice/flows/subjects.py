@@ -105,7 +105,7 @@ class Subjects:
         )
 
     def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy, facts: NamespaceFacts | None) -> _Taken:
-        remark, names = "the backup was taken without this plugin: replayed from the backup's own item", replay.vms
+        remark, names = "the backup was taken without this plugin: its own item is taken", replay.vms
         try:
             if replay.damaged:
                 raise InvalidItem(f"the link of {replay.source} to its capture is damaged")
@@ -180,9 +180,9 @@ def _why_own_item(replay: Replay, error: VmServiceError) -> str:
                 f"the capture {replay.key} is gone",
                 hint="it was removed from the bucket; a new Velero restore replays the item in Velero's own archive",
             ) from error
-        return f"the capture {replay.key} is gone: replayed from the backup's own item"
+        return f"the capture {replay.key} is gone: the backup's own item is taken instead"
     if isinstance(error, InvalidItem) and replay.item is not None:
-        return f"{error.message}: replayed from the backup's own item"
+        return f"{error.message}: the backup's own item is taken instead"
     if replay.item is None:
         raise error
-    return f"the capture {replay.key} cannot be read ({error.message}): replayed from the backup's own item"
+    return f"the capture {replay.key} cannot be read ({error.message}): the backup's own item is taken instead"

@@ -61,7 +61,7 @@ class Turns:
             return Answer(source=name, problem=str(error))
         except Exception as error:  # what a source makes of a strange answer must not hold up a restore
             log.exception("registration source broke down", source=name, namespace=namespace)
-            words = f"it broke down ({type(error).__name__}): see the log and report it; it is asked again"
+            words = f"it broke down ({type(error).__name__}): see the log and report it"
             self._leave_alone(name, words)  # as after a timeout: one traceback in a while is enough
             return Answer(source=name, problem=words)
 

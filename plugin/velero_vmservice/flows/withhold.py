@@ -59,7 +59,12 @@ class WithholdAction(StartsNoOperation):
             supervisor = self._supervisor.present()
         except Exception as raised:  # noqa: BLE001 - logged; an error would make the backup PartiallyFailed
             error = as_ours(raised, where)
-            log.warning("left in the backup", object=where, cause=error.message, remedy="none: the restore skips it")
+            log.warning(
+                "left in the backup",
+                object=where,
+                cause=error.message,
+                remedy="none on a Supervisor: a restore there skips it",
+            )
             return BackupOutcome(item=item)
         names = self._supervisor.restricted(present=supervisor, blocked=self._neighbour.blocked_at(of_backup))
         resource = self._supervisor.resource_name(manifest, names)

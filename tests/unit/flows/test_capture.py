@@ -148,7 +148,7 @@ def test_what_shall_not_come_back_is_left_out_and_said(
     assert outcome.operation_id == ""
     assert outcome.item["metadata"]["annotations"] == {SKIP: "true"}
     assert not list(world.store.list(f"{CAPTURES}objects/"))
-    (told,) = [one for one in log.entries if one["event"] == "left out of the backup"]
+    (told,) = [one for one in log.entries if one["event"] == "not captured"]
     assert words in told["reason"]
     assert told["log_level"] == "warning"
 

@@ -159,7 +159,7 @@ def test_a_source_that_breaks_down_at_once_is_left_alone_for_a_while_too() -> No
     with capture_logs() as logged:
         told = {one.problem for _ in range(5) for one in sources.answers("shop", WEB)}
     assert told == {
-        "it broke down (ZeroDivisionError): see the log and report it; it is asked again",
+        "it broke down (ZeroDivisionError): see the log and report it",
     }
     assert len(logged) == broken.calls.counts["observe"] == 1
     clock.advance(30)

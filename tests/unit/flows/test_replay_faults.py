@@ -172,7 +172,7 @@ def test_a_capture_that_is_gone_gives_way_to_the_backups_own_item_and_says_so(
     back(world)
     (last,) = world.finish(operations).values()
     assert last.error == ""
-    assert f"the capture {KEY} is gone: replayed from the backup's own item" in last.description
+    assert f"the capture {KEY} is gone: the backup's own item is taken instead" in last.description
     live = world.live("VirtualMachineService", "front")
     assert live.spec["selector"] == WEB
     assert not live.annotations
@@ -202,7 +202,8 @@ def test_a_store_that_stays_closed_gives_way_to_the_backups_own_item_and_says_so
     (last,) = world.finish(operations).values()
     assert last.error == ""
     assert (
-        f"the capture {KEY} cannot be read ({error.message}): replayed from the backup's own item" in last.description
+        f"the capture {KEY} cannot be read ({error.message}): the backup's own item is taken instead"
+        in last.description
     )
     assert world.live("VirtualMachineService", "front").spec["selector"] == WEB
 

@@ -220,7 +220,7 @@ def test_a_capture_that_is_gone_is_done_without_if_it_may_be(world: World, when:
     forget(world)
     world.restart()
     told = last(world, operation, **asked(capture="prefer"))
-    assert "is gone: replayed from the backup's own item" in told.description
+    assert "is gone: the backup's own item is taken instead" in told.description
     assert told.error == ""
     assert world.live("VirtualMachineService", "front").spec["selector"] == WEB
 

@@ -164,7 +164,7 @@ def test_a_source_that_breaks_down_is_a_note_and_the_restore_goes_on(engine_worl
     engine_world.engine.calls.before("observe", break_down)
     assert one(engine_world, operation).description == (
         "waiting: web-1: not registered yet | mind: engine cannot be asked: it broke down (KeyError): see the log"
-        " and report it; it is asked again"
+        " and report it"
     )
     back(engine_world)
     assert engine_world.finish([operation])[operation].error == ""

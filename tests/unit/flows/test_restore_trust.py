@@ -106,7 +106,7 @@ def test_what_a_planted_link_leads_to_is_not_replayed_and_the_item_is(
     told = finished(full, planted(full, case.key))
     assert told.error == ""
     assert case.differs in told.description
-    assert "replayed from the backup's own item" in told.description
+    assert "the backup's own item is taken instead" in told.description
     live = full.live("VirtualMachineService", "front")
     assert "loadBalancerSourceRanges" not in live.spec
     assert not live.annotations

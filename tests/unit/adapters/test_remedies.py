@@ -1,0 +1,32 @@
+"""An adapter knows what failed, and not whether anybody asks again: a command that ends does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from velero_vmservice.adapters import (
+    kubernetes_errors,
+    meaning,
+    registration_engine_errors,
+    s3_errors,
+    vcenter_errors,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.mark.parametrize(
+    "module",
+    [kubernetes_errors, registration_engine_errors, s3_errors, vcenter_errors],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
+def test_no_remedy_promises_that_the_call_is_made_again(module: ModuleType) -> None:
+    values = vars(module).values()
+    remedies = [one.remedy for one in values if isinstance(one, meaning.Meaning)]
+    hints = [one for one in values if isinstance(one, str)]
+    promises = ("made again", "asked again", "tried again")
+    assert remedies or hints
+    assert [one for one in (*remedies, *hints) if any(promise in one for promise in promises)] == []
