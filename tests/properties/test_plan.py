@@ -12,6 +12,8 @@ from tests.properties.applications import MACHINES, Application, applications
 from tests.unit.builders import NAMESPACE, m, restore
 from tests.unit.vsphere import restored
 from tests.unit.world import World
+from velero_vmservice.core.errors import Rejected
+from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
 from velero_vmservice.core.operation import RestoreRun, replay_id
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.registration import Registration, State
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.unit.builders import Json
+    from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.plan import Step
     from velero_vmservice.flows.planning import Planned
     from velero_vmservice.flows.task import Task
@@ -43,6 +46,8 @@ class Site:
     sources: Sequence[str] = ()
     mode: str = "observe"
     deleting: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    """Objects that a webhook refuses."""
 
 
 @st.composite
@@ -61,6 +66,7 @@ def sites(draw: st.DrawFn) -> Site:
         sources=draw(st.sampled_from([(), ("vcenter",), ("engine",), ("vcenter", "engine")])),
         mode=draw(st.sampled_from(["observe", "trigger"])),
         deleting=draw(st.frozensets(st.sampled_from(names), max_size=1)),
+        refused=draw(st.frozensets(st.sampled_from(names), max_size=1)),
     )
 
 
@@ -94,9 +100,15 @@ def standing(site: Site) -> World:
     world.cluster.seed(*filter(None, (live(site, name) for name in site.application.grouped)))
     for number, name in enumerate(site.application.grouped):
         tell(world, site, name, f"vm-{number}")
+    world.cluster.admit = lambda one: refuse(one, site)
     world.cluster.calls.made.clear()
     world.clock.advance(60)
     return world
+
+
+def refuse(one: Manifest, site: Site) -> None:
+    if one.name in site.refused and one.group == VM_OPERATOR_GROUP:
+        raise Rejected(f"admission webhook denied {one.name}")
 
 
 def tell(world: World, site: Site, name: str, moid: str) -> None:

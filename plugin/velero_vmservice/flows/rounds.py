@@ -260,5 +260,6 @@ class Rounds:
             return ""
         over = (Stage.FAILED, Stage.CANCELLED)
         objects = (one for one in self.tasks.values() if one.replay.kind != VMS_ALONE)
-        lost = next((one for one in objects if one.stage in over and not one.gate_open), None)
-        return f"{lost.replay.destination} {lost.stage}: {lost.reason}" if lost else self.lost or ""
+        lost = (one for one in objects if one.stage in over and not one.gate_open)
+        cause = next((one for one in lost if not one.given_up), None)
+        return f"{cause.replay.destination} {cause.stage}: {cause.reason}" if cause else self.lost or ""

@@ -35,6 +35,7 @@ class Strict:
         if not lost or task.stage is not Stage.WAITING or task.replay.kind == VMS_ALONE:
             return False
         words = f"not replayed: the policy is mode=strict, and {lost}"
+        task.given_up = True
         task.tell(words, self._clock.now(), stage=Stage.FAILED)
         return True
 

@@ -93,6 +93,8 @@ class Task:
     """Time of the observation that the last decision rests on."""
     held_at: float | None = None
     """Time of the observation on which others were seen to hold it back."""
+    given_up: bool = False
+    """Whether it failed for another object's sake alone, as a strict restore is replayed whole or not at all."""
     twin: bool = False
     """Whether another object of the restore has its name, from a namespace that is mapped into the same one."""
     updated: datetime | None = None

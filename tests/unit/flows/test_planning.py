@@ -143,6 +143,21 @@ def test_a_strict_restore_that_cannot_become_whole_is_blocked_as_a_whole() -> No
     assert "the policy is mode=strict, and VirtualMachineService shop/front failed" in shop.step.reason
 
 
+def test_what_a_strict_restore_is_given_up_for_is_its_first_cause() -> None:
+    world = World()
+    groups = [group(name, ["db-1"] if name == "a" else []) for name in "abc"]
+    world.back_up(vm("db-1", group="a"), *groups)
+    world.lose(vm("db-1"), *groups)
+    world.cluster.seed(group("c", ["other"]))
+
+    a, b, c = plan(world, mode="strict", conflict="fail")
+
+    assert c.step.action is Action.CONFLICT
+    assert {a.step.reason, b.step.reason} == {
+        f"not replayed: the policy is mode=strict, and VirtualMachineGroup shop/c failed: conflict: {c.step.reason}"
+    }
+
+
 def test_of_two_of_one_name_in_one_namespace_one_is_created() -> None:
     world = World()
     world.cluster.seed(vsphere_namespace("crm"))
