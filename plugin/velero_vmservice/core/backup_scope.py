@@ -15,6 +15,7 @@ from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE_GROUP,
     VIRTUAL_MACHINE_SERVICE,
     ObjectRef,
+    sequence,
 )
 from velero_vmservice.core.topology import selected_by
 
@@ -49,13 +50,13 @@ def selected(spec: Mapping[str, Any], kind: Kind, namespace: str, name: str, lab
     """Say whether a Backup with this spec takes an object, by its namespaces, resources and labels."""
     if labels.get(policy.EXCLUDE_FROM_BACKUP) == "true":
         return False
-    scoped = {
-        wide: spec.get(wide) or spec.get(narrow)
-        for wide, narrow in (
-            ("includedResources", "includedNamespaceScopedResources"),
-            ("excludedResources", "excludedNamespaceScopedResources"),
-        )
-    }
+    wide = [bool(spec.get(key)) for key in ("includedResources", "excludedResources")]
+    if any(wide) or spec.get("includeClusterResources") is not None:  # then Velero heeds no filter of a scope
+        return selection.selected(spec, ObjectRef(kind, namespace, name), labels)
+    included, excluded = (sequence(spec.get(f"{which}NamespaceScopedResources")) for which in ("included", "excluded"))
+    if "*" in excluded:
+        return False
+    scoped = {"includedResources": included, "excludedResources": excluded}
     return selection.selected({**spec, **scoped}, ObjectRef(kind, namespace, name), labels)
 
 
