@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound
+from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidItem, NotFound
 
 if TYPE_CHECKING:
     from velero_vmservice.core.ports import ObjectStore
@@ -50,6 +50,44 @@ class ObjectStoreContract:
         assert store.exists(key)
         assert list(store.list("")) == [key]
         assert store.get(key) == b"{}"
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "../a",
+            "a/..",
+            "a/../b",
+            "a/./b",
+            "./a",
+            "a\nb",
+            "a\x00",
+            "a/\u202eb",
+        ],
+    )
+    def test_a_key_that_leads_elsewhere_is_refused(self, store: ObjectStore, key: str) -> None:
+        put(store, "b", b"{}")
+        for ask in (
+            lambda: put(store, key, b"x"),
+            lambda: store.replace(key, b"x", sha256=digest(b"x")),
+            lambda: store.get(key),
+            lambda: store.exists(key),
+            lambda: store.delete(key),
+        ):
+            with pytest.raises(InvalidItem, match="not the key of a document"):
+                ask()
+        assert list(store.list("")) == ["b"]
+
+    @pytest.mark.parametrize("prefix", ["/", "a//b", "../", "a/../b", "./"])
+    def test_a_prefix_that_leads_elsewhere_is_refused(self, store: ObjectStore, prefix: str) -> None:
+        with pytest.raises(InvalidItem, match="not the key of a document"):
+            list(store.list(prefix))
 
     def test_a_missing_key_is_not_found(self, store: ObjectStore) -> None:
         with pytest.raises(NotFound, match=r"captures/none\.json"):
@@ -101,7 +139,7 @@ class ObjectStoreContract:
 
         assert store.exists("captures/b1.json")
         assert not store.exists("captures/b1")
-        assert not store.exists("captures/")
+        assert not store.exists("captures")
 
     def test_list_yields_the_keys_under_a_prefix_in_order_of_their_bytes(self, store: ObjectStore) -> None:
         for key in ("b/2", "b/10", "b/é", "b/z", "a/1", "bb/1"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound
+from velero_vmservice.core.keys import check_key, check_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,7 +72,7 @@ class MemoryStore:
 
     def put(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body`; see the port."""
-        self.calls("put", key)
+        self.calls("put", check_key(key))
         _check(key, body, sha256)
         with self._lock:
             stored, _ = self._documents.setdefault(key, (body, sha256))
@@ -82,14 +83,14 @@ class MemoryStore:
 
     def replace(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body` in the place of what is there; see the port."""
-        self.calls("replace", key)
+        self.calls("replace", check_key(key))
         _check(key, body, sha256)
         with self._lock:
             self._documents[key] = (body, sha256)
 
     def get(self, key: str) -> bytes:
         """Return the bytes; see the port."""
-        self.calls("get", key)
+        self.calls("get", check_key(key))
         if key not in self._documents:
             raise NotFound(f"{key} is not stored in memory", hint="store it first")
         body, digest = self._documents[key]
@@ -99,17 +100,17 @@ class MemoryStore:
 
     def exists(self, key: str) -> bool:
         """Say whether the key is there."""
-        self.calls("exists", key)
+        self.calls("exists", check_key(key))
         return key in self._documents
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys that start with `prefix`; see the port."""
-        self.calls("list", prefix)
+        self.calls("list", check_prefix(prefix))
         yield from sorted((key for key in tuple(self._documents) if key.startswith(prefix)), key=str.encode)
 
     def delete(self, key: str) -> None:
         """Remove one document."""
-        self.calls("delete", key)
+        self.calls("delete", check_key(key))
         self._documents.pop(key, None)
 
     def where(self, key: str) -> str:

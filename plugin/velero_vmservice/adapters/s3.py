@@ -21,6 +21,7 @@ from botocore.parsers import ResponseParserError
 from velero_vmservice.adapters import s3_errors
 from velero_vmservice.adapters.s3_errors import translated
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound, Unavailable
+from velero_vmservice.core.keys import check_key, check_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -137,9 +138,9 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys that start with `prefix`; see the port."""
-        with translated("list", self._name(prefix), self._place):
+        with translated("list", self._names(prefix), self._place):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._name(prefix), PaginationConfig={"PageSize": self._page_size}
+                Bucket=self._bucket, Prefix=self._names(prefix), PaginationConfig={"PageSize": self._page_size}
             )
             for page in pages:
                 yield from self._keys(page)
@@ -258,7 +259,10 @@ class S3Store:
             )
 
     def _name(self, key: str) -> str:
-        return f"{self._prefix}{key}"
+        return f"{self._prefix}{check_key(key)}"
+
+    def _names(self, prefix: str) -> str:
+        return f"{self._prefix}{check_prefix(prefix)}"
 
 
 def _asked_of_writers(location: S3Location) -> dict[str, Any]:

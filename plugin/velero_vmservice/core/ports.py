@@ -39,7 +39,8 @@ class ObjectStore(Protocol):
 
     Keys are `/`-separated and relative to the store's own prefix. Every method raises `Unavailable` when the
     store is away or slow, `Forbidden` when it denies, `InvalidSettings` when it is not there (no such bucket,
-    not S3, an unknown certificate authority); the message names bucket and key.
+    not S3, an unknown certificate authority); the message names bucket and key. A key with a segment that is empty, `.`
+    or `..`, or with a character that is not printable, MUST be refused with `InvalidItem` before a server is asked.
     """
 
     def put(self, key: str, body: bytes, *, sha256: str) -> None:

@@ -93,13 +93,15 @@ def _member(member: Member, known: Mapping[str, MachineFacts] | Mapping[str, obj
 
 def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[str]) -> Iterator[str]:
     groups = {group.name: group for group in facts.groups}
-    for member in members:
+    ahead = list(reversed(list(members)))
+    while ahead:
+        member = ahead.pop()
         if member.kind != "VirtualMachineGroup" or member.name in seen or member.name not in groups:
             continue
         seen.add(member.name)
         inner = groups[member.name].members
         yield from (one.name for one in inner if one.kind == "VirtualMachine")
-        yield from _nested_machines(inner, facts, seen=seen)
+        ahead += reversed(inner)
 
 
 def selected_by(selector: Mapping[str, str], facts: NamespaceFacts) -> tuple[MachineFacts, ...]:

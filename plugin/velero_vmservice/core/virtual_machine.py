@@ -89,17 +89,18 @@ def bootstrap(vm: Manifest) -> tuple[str, ...]:
 
 def _bootstrap_references(value: object) -> Iterator[str]:
     """Yield every `{name, key}` selector below `spec.bootstrap` (vmprovider_utils.go)."""
-    if isinstance(value, list):
-        for entry in value:
-            yield from _bootstrap_references(entry)
-    if not isinstance(value, dict):
-        return
-    if isinstance(value.get("name"), str) and isinstance(value.get("key"), str):
-        yield value["name"]
-    if isinstance(value.get("rawProperties"), str):
-        yield value["rawProperties"]
-    for entry in value.values():
-        yield from _bootstrap_references(entry)
+    ahead = [value]
+    while ahead:
+        here = ahead.pop()
+        if isinstance(here, list):
+            ahead += here
+        if not isinstance(here, dict):
+            continue
+        if isinstance(here.get("name"), str) and isinstance(here.get("key"), str):
+            yield here["name"]
+        if isinstance(here.get("rawProperties"), str):
+            yield here["rawProperties"]
+        ahead += here.values()
 
 
 def _legacy_bootstrap(vm: Manifest) -> Iterator[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 """What it is, its namespace, its name."""
 
+MOST_LEVELS: Final = 16
+"""Groups drawn within each other; more do not fit a screen, and VM Operator bounds their nesting nowhere."""
+
 _GROUP: Final = "group"
 _SERVICE: Final = "service"
 _MACHINE: Final = "machine"
@@ -189,8 +192,11 @@ def _name(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _tree(parts: _Parts, key: Key, drawn: set[Key]) -> GroupNode:
-    """Draw a group and what is in it; what was drawn before is not drawn again, so that a cycle ends."""
+def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS) -> GroupNode:
+    """Draw a group and what is in it; what was drawn before is not drawn again, so that a cycle ends.
+
+    A group below the deepest level is left to be drawn as a tree of its own.
+    """
     drawn.add(key)
     result = parts.objects.get(key)
     children: list[GroupNode | MachineNode] = []
@@ -199,8 +205,8 @@ def _tree(parts: _Parts, key: Key, drawn: set[Key]) -> GroupNode:
         if child[0] == _MACHINE:
             drawn.add(child)
             children.append(_machine(parts, child, linked=member.linked))
-        elif child not in drawn:
-            children.append(_tree(parts, child, drawn))
+        elif child not in drawn and levels > 1:
+            children.append(_tree(parts, child, drawn, levels=levels - 1))
     return GroupNode(name=key[2], result=result, children=tuple(children))
 
 

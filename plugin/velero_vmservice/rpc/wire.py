@@ -21,7 +21,7 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
-from velero_vmservice.core import actions, errors
+from velero_vmservice.core import actions, depth, errors
 from velero_vmservice.core.foreign_text import on_one_line
 from velero_vmservice.pb import velero_generated_pb2 as pb
 
@@ -208,6 +208,10 @@ def _object(raw: bytes, what: str) -> dict[str, Any]:
         raise errors.InvalidItem(f"{what} that Velero sent is no JSON: {error}", hint=_DAMAGED) from error
     if not isinstance(content, dict):
         raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint=_DAMAGED)
+    # Counting is cheap, and hardly an object has as many brackets as it would need.
+    if raw.count(b"{") + raw.count(b"[") > depth.MOST_LEVELS and depth.is_too_deep(content):
+        levels = depth.MOST_LEVELS
+        raise errors.InvalidItem(f"{what} that Velero sent is nested deeper than {levels} levels", hint=_DAMAGED)
     return content
 
 
