@@ -11,20 +11,29 @@ from velero_vmservice.core.errors import InvalidItem
 from velero_vmservice.core.operation import Replay, read_replay_id, read_seal_id, replay_id, seal_id
 
 TEXT = st.text(max_size=64)
-CAPTURES = st.just({}) | st.fixed_dictionaries(
-    {"key": st.text(min_size=1, max_size=64), "sha256": st.text("0123456789abcdef", min_size=64, max_size=64)}
-)
-REPLAYS = st.builds(
-    lambda captured, **rest: Replay(**captured, **rest),
-    CAPTURES,
-    plural=st.sampled_from(["virtualmachinegroups", "virtualmachineservices"]),
-    namespace=TEXT,
-    target=TEXT,
-    name=TEXT,
-    vms=st.none() | st.lists(TEXT, max_size=5).map(tuple),
-    item=st.none() | st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=4),
-    unread=st.booleans(),
-)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+
+
+@st.composite
+def replays(draw: st.DrawFn) -> Replay:
+    key, sha256 = draw(st.just(("", "")) | st.tuples(st.text(min_size=1, max_size=64), DIGESTS))
+    some = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=4)
+    return Replay(
+        plural=draw(st.sampled_from(["virtualmachinegroups", "virtualmachineservices"])),
+        namespace=draw(TEXT),
+        target=draw(TEXT),
+        name=draw(TEXT),
+        key=key,
+        sha256=sha256,
+        facts=draw(st.none() | DIGESTS),
+        damaged=draw(st.booleans()),
+        vms=draw(st.none() | st.lists(TEXT, max_size=5).map(tuple)),
+        item=draw(st.none() | some),
+        unread=draw(st.booleans()),
+    )
+
+
+REPLAYS = replays()
 
 
 @given(REPLAYS)
