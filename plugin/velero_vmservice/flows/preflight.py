@@ -29,7 +29,7 @@ def check_cluster(supervisor: Supervisor) -> bool:
 def check_own_bucket(locations: StorageLocations) -> bool:
     """Try the bucket that the settings name; return whether captures can be read from it."""
     try:
-        locations.open("").exists("captures/")
+        locations.open("").exists("captures")
     except VmServiceError as error:
         log.warning("the bucket in the settings is not usable", cause=error.message, remedy=error.hint)
         return False
