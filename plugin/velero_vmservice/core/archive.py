@@ -74,6 +74,10 @@ class BackupRun:
         """Return where the facts of a namespace lie."""
         return f"{self.prefix}namespaces/{namespace}.json"
 
+    def namespace_of(self, key: str) -> str:
+        """Return the namespace whose facts lie at a key."""
+        return key.removeprefix(f"{self.prefix}namespaces/").removesuffix(".json")
+
     @property
     def seal_key(self) -> str:
         """Return where the seal lies, written last."""

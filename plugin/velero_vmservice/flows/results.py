@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.core import archive
+from velero_vmservice.core import archive, identity
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, VMS_ALONE, ObjectRef
 from velero_vmservice.core.plan import Action, Stage
@@ -81,16 +81,17 @@ class Results:
         return f"{lost[0].label} {lost[0].stage}: {lost[0].reason}" if lost else ""
 
     def stored(self, task: Task, run: RestoreRun) -> Result | None:
-        """Return the result that an earlier process has stored of an operation; None if there is none to be read.
+        """Return the result that an earlier process has stored of an operation; None if none of its own is to be read.
 
         Raises `VmServiceError` while the store is away.
         """
         try:
-            return documents.read(self._restore_points.store(run), _key(task, run), Result)
+            found = documents.read(self._restore_points.store(run), _key(task, run), Result)
         except VmServiceError as error:
             if error.transient:
                 raise
             return None
+        return found if identity.is_result_of(found, task.replay.destination, run) else None
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""

@@ -15,7 +15,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice import __version__
-from velero_vmservice.core import archive, backup_scope, operation, policy, restricted
+from velero_vmservice.core import archive, backup_scope, identity, operation, policy, restricted
 from velero_vmservice.core.actions import CALLER, Progress
 from velero_vmservice.core.archive import BackupRun, Capture, Seal, SealedObject, Vadp
 from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound
@@ -27,7 +27,7 @@ from velero_vmservice.flows.incidents import as_ours
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from velero_vmservice.core.manifest import Manifest
+    from velero_vmservice.core.manifest import Manifest, ObjectRef
     from velero_vmservice.core.ports import Clock, ObjectStore, StorageLocations
 
 log = structlog.get_logger()
@@ -166,11 +166,13 @@ class Sealing:
             if key.startswith(f"{run.prefix}namespaces/"):
                 facts = archive.parse(NamespaceFacts, body, key=key)
                 documents.check_writer(run, facts.backup_uid, key=key)
+                identity.check_facts(facts, run.namespace_of(key), run)
                 unsealed.namespaces[key] = archive.digest(body)
                 unsealed.facts[facts.namespace] = backup_scope.reduced(facts)
             else:
                 capture = archive.parse(Capture, body, key=key)
                 documents.check_writer(run, capture.provenance.backup_uid, key=key)
+                identity.check_capture(capture, _captured_object(key), run)
                 unsealed.objects[key] = archive.digest(body)
                 _remember_vms(unsealed, capture)
         return True
@@ -249,6 +251,16 @@ def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
 
 def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:
     return tuple(SealedObject(key=key, sha256=sha256) for key, sha256 in sorted(digests.items()))
+
+
+def _captured_object(key: str) -> ObjectRef:
+    ref = archive.captured_object(key)
+    if ref is None:
+        raise Corrupt(
+            f"{key} lies among the captured objects and is none",
+            hint="somebody stored it while the backup ran; find out who, remove it, then repeat the backup",
+        )
+    return ref
 
 
 def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts]) -> set[str]:

@@ -15,6 +15,7 @@ from velero_vmservice.core.archive import Capture, Seal
 from velero_vmservice.core.errors import Corrupt
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.operation import read_replay_id, replay_id
+from velero_vmservice.core.report import Result
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -257,6 +258,24 @@ def test_a_capture_of_something_else_fails_the_object_whatever_its_digest(full: 
     told = finished(full, planted(full, FRONT))
     assert case.words in told.error
     assert full.created() == []
+
+
+RESULT = "restores/again/20260301T120000Z/virtualmachineservices/shop/front.json"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "back"}, {"kind": "VirtualMachineGroup"}, {"namespace": "bank"}, {"restore": "other"}, {"backup": "x"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_result_of_something_else_ends_no_replay(full: World, changes: dict[str, str]) -> None:
+    own = {"restore": "again", "backup": "nightly", "kind": "VirtualMachineService", "namespace": "shop"}
+    said = {**own, "name": "front", **changes}
+    store(full, RESULT, Result(**said, stage="verified", reason="as expected", action="create"))
+    operation = full.replay(planted(full, FRONT)).operation_id
+    full.restart()
+    full.finish([operation])
+    assert full.created() == ["VirtualMachineService shop/front"]
 
 
 # Facts.

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.builders import backup, group, service, vm
 from tests.unit.world import CAPTURES, World
+from velero_vmservice.core import archive
 from velero_vmservice.core.actions import CALLER
 from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, Unavailable
 
@@ -96,6 +97,26 @@ def test_after_a_restart_the_seal_goes_by_what_is_stored(world: World) -> None:
     world.restart()
     assert world.seal(OPERATION).completed
     assert [one["key"] for one in world.document(SEAL)["objects"]] == keys[1:]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"{CAPTURES}objects/virtualmachineservices/bank/front.json",
+        f"{CAPTURES}objects/virtualmachineservices/shop/other.json",
+        f"{CAPTURES}objects/virtualmachinegroups/shop/front.json",
+        f"{CAPTURES}objects/virtualmachinewidgets/shop/front.json",
+        f"{CAPTURES}objects/front.json",
+        f"{CAPTURES}namespaces/bank.json",
+    ],
+)
+def test_a_document_that_is_of_something_else_is_not_sealed(world: World, key: str) -> None:
+    captured(world)
+    folder = "namespaces/shop" if "namespaces" in key else "objects/virtualmachineservices/shop/front-0"
+    world.store.put(key, body := world.store.get(f"{CAPTURES}{folder}.json"), sha256=archive.digest(body))
+    with pytest.raises(Corrupt, match=key):
+        world.seal(OPERATION)
+    assert not world.store.exists(SEAL)
 
 
 def test_what_another_cluster_wrote_between_is_not_sealed(world: World) -> None:
