@@ -82,12 +82,12 @@ def test_a_launcher_takes_no_handshake_from_another_user(plugins: Path, impatien
     ("velero", "sidecar", "owner"), [(VELERO, VELERO, 0), (VELERO, 0, SIDECAR), (VELERO, SIDECAR, SIDECAR)]
 )
 def test_a_launcher_takes_it_from_its_own_user_from_root_and_from_its_file_s_owner(
-    plugins: Path, impatient_launcher: Path, velero: int, sidecar: int, owner: int
+    plugins: Path, velero: int, sidecar: int, owner: int
 ) -> None:
     if IS_ROOT:
-        os.chown(impatient_launcher, owner, owner)
+        os.chown(plugins / PLUGIN_NAME, owner, owner)
     with answered_by(plugins, sidecar):
-        code, out, _ = launched(impatient_launcher, velero)
+        code, out, _ = launched(plugins / PLUGIN_NAME, velero)
     assert (code, out) == (0, b"1|2|unix|/handshake|grpc\n")
 
 
