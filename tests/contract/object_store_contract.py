@@ -141,6 +141,14 @@ class ObjectStoreContract:
         assert not store.exists("captures/b1")
         assert not store.exists("captures")
 
+    def test_where_a_document_lies_is_an_address_that_ends_in_its_key_whether_it_is_there_or_not(
+        self, store: ObjectStore
+    ) -> None:
+        scheme, _, place = store.where("restores/a/report.html").partition("://")
+
+        assert scheme in ("s3", "memory")
+        assert place.endswith("/restores/a/report.html")
+
     def test_list_yields_the_keys_under_a_prefix_in_order_of_their_bytes(self, store: ObjectStore) -> None:
         for key in ("b/2", "b/10", "b/é", "b/z", "a/1", "bb/1"):
             put(store, key, b"{}")

@@ -199,3 +199,20 @@ def test_a_restore_that_has_the_name_of_a_command_is_shown_by_the_long_form(plac
 def test_a_time_that_is_none_is_wrong_usage(place: World, command: CommandLine) -> None:
     assert place.exists("VirtualMachineService", "front")
     assert command("report", "again", "--started", "yesterday").code == 2
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_restore_whose_report_the_bucket_refuses_ends_and_says_how_to_go_on(
+    place: World,
+    command: CommandLine,
+    resumed: bool,  # noqa: FBT001 - a table
+) -> None:
+    place.store.calls.fail("put", Forbidden("access denied", hint="allow s3:PutObject"))
+    arguments = ("--resume", "again") if resumed else ("nightly",)
+    ran = command("restore", *arguments)
+    again = f"velero-vmservice restore {' '.join(arguments)}"
+    words = "its result and the report are not stored: access denied: allow s3:PutObject; when that is put right"
+    assert ran.lines[-1] == f"{words}: {again}"
+    assert not any(line.startswith("report: ") for line in ran.lines)
+    place.store.calls.heal()
+    assert command("restore", *arguments).lines[-1].startswith("report: ")
