@@ -16,7 +16,7 @@ from velero_vmservice.cli import named_restore, options, terminal
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import namespace_mapping, policy_option
 from velero_vmservice.cli.restore_view import follow
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import compact_time
 from velero_vmservice.core.operation import RestoreRun, replay_id
 from velero_vmservice.core.plan import Stage
@@ -65,8 +65,8 @@ def restore(
     named_restore.demand_known(mapping, replays)
     if beyond := plugin.planning.beyond(run, replays):
         terminal.remark(named_restore.beyond_words(run.backup, beyond))
-        if not yes and not terminal.agreed(f"Restore {', '.join(beyond)} too?"):
-            raise click.Abort
+        if not yes:
+            _ask(f"Restore {', '.join(beyond)} too?")
     for replay in replays:
         plugin.replays.announce(replay_id(replay), replay, run)
     tasks = follow(lambda: plugin.replays.advance(run), plugin.clock, timeout=timeout)
@@ -85,6 +85,21 @@ def restore(
 def _kept(tasks: Sequence[Task]) -> str:
     """Say where the report is, or which result or report is not stored and why."""
     return next((task.kept() for task in tasks if not task.stored), tasks[-1].kept())
+
+
+def _ask(question: str) -> None:
+    """Go on if a person agrees; raises `click.Abort` if not, `NotRestorable` where there is nobody to be asked."""
+    try:
+        agreed = terminal.agreed(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise NotRestorable(
+            "nothing is restored: the question was not answered, as the input is no terminal",
+            hint="look at the objects with `velero-vmservice plan`, then repeat the command with --yes",
+        ) from None
+    if not agreed:
+        raise click.Abort
 
 
 def _exit_code(tasks: Sequence[Task]) -> ExitCode:

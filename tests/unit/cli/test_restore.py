@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_said_in_two_lines_at_most(
 
 
 @pytest.mark.parametrize(
-    ("flags", "typed", "code"), [((), "", 130), ((), "n\n", 130), ((), "y\n", 0), (("--yes",), "", 0)]
+    ("flags", "typed", "code"), [((), "", 3), ((), "n\n", 130), ((), "y\n", 0), (("--yes",), "", 0)]
 )
 def test_a_namespace_that_the_backup_does_not_include_is_asked_about(
     scene: Scene, flags: tuple[str, ...], typed: str, code: int
@@ -150,6 +150,7 @@ def test_a_namespace_that_the_backup_does_not_include_is_asked_about(
     assert ran.code == code
     assert "note: the seal of Backup nightly lists objects of shop, which the Backup does not include" in ran.err
     assert scene.world.exists("VirtualMachineGroup", "tier") is (code == 0)
+    assert ("repeat the command with --yes" in ran.err) is (code == 3)
     assert "which the Backup does not include" in scene.command("plan", "nightly").err
 
 
