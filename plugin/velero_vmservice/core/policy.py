@@ -79,8 +79,33 @@ UPGRADED_TO_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/upgraded-to-feature-version",
 )
 """With those above, the five that a machine restored in place keeps (guide 8.1.3)."""
-INFRASTRUCTURE_DOMAINS: Final = ("vmware.com", "topology.kubernetes.io", "kubectl.kubernetes.io")
-"""Labels and annotations of these domains, and of those below, are the platform's; all others are the user's."""
+INFRASTRUCTURE_DOMAINS: Final = (
+    "vmware.com",  # VM Operator, WCP, CSI (cns, csi), NSX (nsx), AVI (ako), Velero Plugin for vSphere (cnsdp)
+    "ncp",  # NSX Container Plugin (nsxtlb.go: ncp/healthCheckNodePort)
+    "nsx",  # nsx-operator (services/common/constants.go: nsx/restore)
+    "nsx-op",  # the scopes of its tags, at the same place
+    "velero.io",  # Velero's own labels, such as velero.io/backup-name
+    "velero-plugin-for-vsphere",  # its constants.go: velero-plugin-for-vsphere/item-snapshot-blob
+    PLUGIN_NAME,
+    "topology.kubernetes.io",
+    "failure-domain.beta.kubernetes.io",  # the name of the former before Kubernetes 1.17
+    "kubectl.kubernetes.io",
+)
+"""Labels and annotations of these domains, and of those below, are the platform's; all others are the user's.
+
+`kubernetes.io` as a whole is not among them: people label their own VMs with `app.kubernetes.io/name`.
+"""
+INFRASTRUCTURE_PREFIXES: Final = (
+    "vmware-system-",  # WCP, as on pods and namespaces
+    "csi.vsphere.",  # vsphere-csi-driver (common/constants.go: csi.vsphere.volume-requested-topology)
+    "vsphere-cluster-module-group-uuid",  # VM Operator; the name beside it is the user's (constants.go)
+)
+"""The same for keys that have no domain."""
+PROTECTED: Final = ".protected"
+"""A key, or the domain of a key, that ends so can be written by VM Operator and administrators alone.
+
+Source: virtualmachine_validator.go, protectedAnnotationRegex; VM Operator writes some while it powers a group on.
+"""
 POWER_ON_CHECK_PREFIX: Final = f"poweron.check.{VM_OPERATOR_GROUP}/"
 """Annotations with which an administrator keeps a machine from being powered on (vmprovider_vm.go)."""
 FORCE_BACKUP_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/force-enable-backup"

@@ -63,11 +63,13 @@ def user_annotations(vm: Manifest) -> tuple[str, ...]:
 
 
 def is_users(key: str) -> bool:
-    """Say whether a label or annotation is the user's, by its domain; one without a domain is."""
+    """Say whether a label or annotation is the user's, and not the platform's (`policy`)."""
     domain, slash, _ = key.rpartition("/")
-    return not slash or not any(
-        domain == platform or domain.endswith(f".{platform}") for platform in policy.INFRASTRUCTURE_DOMAINS
-    )
+    if (domain or key).endswith(policy.PROTECTED):
+        return False
+    if not slash:
+        return not key.startswith(policy.INFRASTRUCTURE_PREFIXES)
+    return not any(domain == platform or domain.endswith(f".{platform}") for platform in policy.INFRASTRUCTURE_DOMAINS)
 
 
 def snapshot_reverted_to(vm: Manifest) -> str:
