@@ -118,7 +118,7 @@ def assemble(
     reporting = Reporting(clock=clock, page=html.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
     steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
-    strict = Strict(clock=clock, results=results)
+    strict = Strict(clock=clock)
     deletions = Deletions(cluster=cluster, clock=clock, results=results)
     replays = Replays(
         clock=clock,

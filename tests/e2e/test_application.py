@@ -61,7 +61,7 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
         claim["metadata"]["name"].startswith("restored-") for claim in scene.all("persistentvolumeclaims", target)
     )
     described = scene.describe(source)
-    assert "machines are not powered on" in described
+    assert "VMs are not powered on" in described
     assert f"kubectl -n {target} patch virtualmachinegroup shop --type merge" in described
     assert "replay deferred until the VMs are registered" in scene.server.cli("restore", "logs", source)
     results, reports = scene.results(source)

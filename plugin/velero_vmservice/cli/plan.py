@@ -113,4 +113,4 @@ def _sentences(one: Planned) -> tuple[str, ...]:
 
 
 def _warnings(one: Planned) -> list[str]:
-    return [*(one.source.remarks if one.source else ()), *one.step.warnings]
+    return [*(one.source.remarks if one.source else ()), *one.step.mind]

@@ -42,6 +42,10 @@ def render_terminal(report: Report, console: Console) -> None:
         _title(console, f"Warnings ({len(report.warnings)})")
         for words in report.warnings:
             _say(console, ("! ", "yellow"), words)
+    if report.notes:
+        _title(console, "Notes")
+        for words in report.notes:
+            _say(console, words)
     if report.not_in_backup:
         _title(console, "Not in the backup")
         for words in report.not_in_backup:

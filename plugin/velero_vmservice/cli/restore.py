@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,6 @@ from velero_vmservice.cli.restore_view import follow
 from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import compact_time
 from velero_vmservice.core.operation import RestoreRun, replay_id
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.report import Report
 from velero_vmservice.flows import documents
 from velero_vmservice.flows.planning import resumed
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from velero_vmservice import app
     from velero_vmservice.flows.task import Task
-
-_BAD: Final = (Stage.FAILED, Stage.CANCELLED)
 
 
 @click.command()
@@ -52,9 +49,9 @@ def restore(
 ) -> None:
     """Replay the captured objects of BACKUP, or of the restore named with --resume, once their VMs are registered.
 
-    Waits until every object is verified, retained or failed, and says what it waits for. Stopped at any point,
-    repeating it goes on. Where the seal of the backup lists objects of namespaces that the Backup does not include, it
-    asks first. Exits with 5 if an object failed, with 4 if one had not ended when the --timeout passed.
+    Waits until every object has ended, and says what it waits for. Stopped at any point, repeating it goes on. Where
+    the seal of the backup lists objects of namespaces that the Backup does not include, it asks first. Exits with 5 if
+    an object failed or is incomplete, with 4 if one had not ended when the --timeout passed.
     """
     plugin, wanted = named_restore.connect(backup, resume, mapping, option="--resume")
     run = resumed(RestoreRun.read(wanted), now=compact_time(plugin.clock.now().isoformat()))
@@ -103,7 +100,7 @@ def _ask(question: str) -> None:
 
 
 def _exit_code(tasks: Sequence[Task]) -> ExitCode:
-    if any(task.stage in _BAD for task in tasks):
+    if any(task.stage.broken for task in tasks):
         return ExitCode.FAILED
     return ExitCode.DONE
 

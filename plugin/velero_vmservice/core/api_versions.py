@@ -36,7 +36,7 @@ class VersionChoice:
     version: str
     """'' if the target serves none that is supported."""
     refused: str = ""
-    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def rank(version: str) -> tuple[int, int, int]:
@@ -87,10 +87,10 @@ def choose(kind: str, captured: str, served: Sequence[str]) -> VersionChoice:
         )
     if rank(version) > rank(SUPPORTED[-1]):
         silent = (
-            f"the {kind} is replayed at {version}: the guide names {', '.join(SUPPORTED)} as supported and says nothing"
+            f"replayed at {version}: the guide names {', '.join(SUPPORTED)} as supported and says nothing"
             " of later versions; check the result"
         )
-        return VersionChoice(version=version, warnings=(silent,))
+        return VersionChoice(version=version, notes=(silent,))
     return VersionChoice(version=version)
 
 

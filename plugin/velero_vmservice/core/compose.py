@@ -5,17 +5,20 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import archive, nesting
+from velero_vmservice.core import archive, nesting, references
+from velero_vmservice.core.application import applications, merged
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Stage
-from velero_vmservice.core.report import MachineResult, Outcome, Report, Result
+from velero_vmservice.core.power_commands import power_on
+from velero_vmservice.core.report import Outcome, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from velero_vmservice.core.application import Application
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.report import Deviation
+    from velero_vmservice.core.report import Deviation, MachineResult, Result
 
 _LOST: Final = (Stage.FAILED, Stage.CANCELLED)
 _LEFT_ALONE: Final = "what is there already, as captured, is left alone"
@@ -24,6 +27,8 @@ _REMEDIES: Final = {
     Stage.CANCELLED: f"Repeat the restore when what it waited for is there: {_LEFT_ALONE}.",
 }
 """What to do about an object whose result does not say it."""
+_ENDS: Final = {Stage.INCOMPLETE: Outcome.INCOMPLETE, Stage.RETAINED: Outcome.RETAINED}
+"""How a restore ends of which nothing failed, the worse first."""
 NOTHING_TO_DO: Final = (
     "Nothing to do: every object is back and verified, and no machine is powered off that ran at backup."
 )
@@ -47,7 +52,8 @@ def compose(
         not_in_backup: what the backup left out, in sentences.
     """
     objects = _in_order(results)
-    machines = _machines(objects)
+    machines = merged(objects)
+    held = applications(objects, machines)
     return Report(
         restore=run.name,
         restore_uid=run.uid,
@@ -57,8 +63,9 @@ def compose(
         ended=ended,
         outcome=outcome(objects),
         policy=dict(policy),
-        next_steps=tuple(_next_steps(objects, machines)),
+        next_steps=tuple(_next_steps(objects, machines, held, powered=policy.get("power", "leave") != "leave")),
         warnings=tuple(dict.fromkeys(_warnings(objects, machines))),
+        notes=tuple(dict.fromkeys(words for one in objects for words in one.restore_notes)),
         not_in_backup=tuple(not_in_backup),
         objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
         machines=machines,
@@ -73,7 +80,7 @@ def outcome(objects: Iterable[Result]) -> Outcome:
     if not all(stage.final for stage in stages):
         return Outcome.UNFINISHED
     if stages.isdisjoint(_LOST):
-        return Outcome.RETAINED if Stage.RETAINED in stages else Outcome.VERIFIED
+        return next((found for stage, found in _ENDS.items() if stage in stages), Outcome.VERIFIED)
     if not stages.issubset(_LOST):
         return Outcome.MIXED
     return Outcome.FAILED if Stage.FAILED in stages else Outcome.CANCELLED
@@ -91,34 +98,9 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     return sorted(every, key=place)
 
 
-def _machines(objects: Iterable[Result]) -> tuple[MachineResult, ...]:
-    """List each machine once, as the object that ended last saw it, with what the others add."""
-    merged: dict[tuple[str, str], MachineResult] = {}
-    for result in sorted(objects, key=lambda one: one.ended):
-        for machine in result.machines:
-            key = (machine.namespace, machine.name)
-            merged[key] = _merge(machine, merged[key]) if key in merged else machine
-    return tuple(merged[key] for key in sorted(merged))
-
-
-def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
-    """Take the newer look, and from the older one what the newer leaves open."""
-    open_fields = {
-        name: getattr(older, name) for name in type(newer).model_fields if getattr(newer, name) in ("", (), "unknown")
-    }
-    if newer.registered:
-        open_fields.pop("waiting_for", None)
-    told = {one.attribute for one in newer.deviations}
-    return newer.model_copy(
-        update={
-            **open_fields,
-            "deviations": (*newer.deviations, *(one for one in older.deviations if one.attribute not in told)),
-            "timeline": tuple(sorted(set(newer.timeline) | set(older.timeline))),
-        }
-    )
-
-
-def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
+def _next_steps(
+    objects: Sequence[Result], machines: Sequence[MachineResult], held: Sequence[Application], *, powered: bool
+) -> Iterator[str]:
     """Yield what to do: what nothing registers, what failed, never came, ran out of time, was left, then power."""
     if by_hand := [one for one in machines if one.by_hand]:
         yield _register(by_hand)
@@ -128,18 +110,50 @@ def _next_steps(objects: Sequence[Result], machines: Sequence[MachineResult]) ->
         words = "See in the VADP product that each is restored, and in vCenter that RegisterVM has run"
         yield f"{_count(absent, 'machine')} not registered. {words}: {enumerate_some(absent)}."
     yield from _mend(objects, Stage.CANCELLED)
+    yield from (_complete(one) for one in objects if one.stage == Stage.INCOMPLETE)
     yield from (f"{one.label}: {' '.join(one.remedy)}" for one in objects if one.remedy and one.stage not in _LOST)
     if waiting := [one.label for one in objects if not Stage(one.stage).final]:
         yield f"Wait, {_count(waiting, 'object')} still under way: {enumerate_some(waiting)}."
-    commands = tuple(dict.fromkeys(line for one in objects if one.stage not in _LOST for line in one.next_commands))
-    off = [one for one in machines if one.power_after == "PoweredOff" and one.power_before == "PoweredOn"]
-    if commands or off:
-        words = f"When the application may run, power it on: {_count(off, 'machine')} off that ran at backup."
-        yield "\n".join((words if off else "Go on from here.", *commands))
-    elif outcome(objects) is Outcome.VERIFIED and not absent:
+    power = tuple(_power(held, powered=powered))
+    yield from power
+    if outcome(objects) is Outcome.VERIFIED and not (absent or power):
         yield NOTHING_TO_DO
     elif outcome(objects) is Outcome.EMPTY:
         yield "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
+
+
+def _complete(one: Result) -> str:
+    """Return the step for an object that lacks what it had at backup."""
+    return f"{one.label} is incomplete: {one.reason}. Put that right, then repeat the restore: {_LEFT_ALONE}."
+
+
+def _power(held: Iterable[Application], *, powered: bool) -> Iterator[str]:
+    """Yield the step that powers the whole applications on, and one for each that is broken.
+
+    Args:
+        held: the applications of the restore.
+        powered: the restore powers VMs on itself, by its policy.
+    """
+    whole = [one for one in held if one.ended and not one.broken]
+    commands = () if powered else tuple(dict.fromkeys(line for one in whole for line in power_on(one)))
+    off = [machine for one in whole for machine in one.machines if _ran(machine)]
+    if commands or off:
+        words = f"When the application may run, power it on: {_count(off, 'machine')} off that ran at backup."
+        yield "\n".join((words if off else "Go on from here.", *commands))
+    for one in held:
+        off = [machine for machine in one.machines if _ran(machine)]
+        if one.ended and one.broken and off:
+            groups = enumerate_some([f"{group.label} {group.stage}" for group in one.broken])
+            names = enumerate_some([f"{machine.namespace}/{machine.name}" for machine in off])
+            yield (
+                f"{_count(off, 'machine')} off that ran at backup: {names}. Power on no group before it is whole, as"
+                f" it would start without what is missing: {groups}."
+            )
+
+
+def _ran(machine: MachineResult) -> bool:
+    """Say whether a VM is off that ran at backup."""
+    return machine.power_after == "PoweredOff" and machine.power_before == "PoweredOn" and not machine.deleting
 
 
 def _register(machines: Sequence[MachineResult]) -> str:
@@ -155,27 +169,40 @@ def _register(machines: Sequence[MachineResult]) -> str:
 
 def _mend(objects: Iterable[Result], stage: Stage) -> Iterator[str]:
     """Yield one step per remedy, however many objects share it."""
-    by_remedy: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    by_remedy: dict[str, list[str]] = {}
     for one in (one for one in objects if one.stage == stage):
-        remedy = " ".join(one.remedy) or _REMEDIES[stage]
-        by_remedy.setdefault((remedy, one.next_commands), []).append(one.label)
-    for (remedy, commands), labels in by_remedy.items():
-        alone = f"{labels[0]} {stage}. {remedy}"
+        by_remedy.setdefault(" ".join(one.remedy) or _REMEDIES[stage], []).append(one.label)
+    for remedy, labels in by_remedy.items():
         many = f"{len(labels)} objects {stage}. {remedy} They are: {enumerate_some(labels)}."
-        yield "\n".join((alone if len(labels) == 1 else many, *commands))
+        yield f"{labels[0]} {stage}. {remedy}" if len(labels) == 1 else many
 
 
 def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
     """Yield what to mind: lost objects, absent machines, warnings, left objects, machines that deviate."""
-    for stage in (*_LOST, Stage.WAITING, Stage.REPLAYED, Stage.POWERING):
+    for stage in (*_LOST, Stage.INCOMPLETE, Stage.WAITING, Stage.REPLAYED, Stage.POWERING):
         yield from (f"{one.label} {stage}: {one.reason}" for one in objects if one.stage == stage)
     for machine in machines:
         if not machine.registered:
             yield f"VirtualMachine {machine.namespace}/{machine.name}: {machine.waiting_for or 'not registered'}"
+    sharing: dict[str, list[str]] = {}
     for one in objects:
-        yield from (f"{one.label}: {words}" for words in one.warnings)
+        for words in one.warnings:
+            sharing.setdefault(words, []).append(one.label)
+    for words, labels in sharing.items():
+        yield f"{labels[0]}: {words}" if len(labels) == 1 else f"{words} (holds for {enumerate_some(labels, most=3)})"
+    yield from _missing(machines)
     yield from (f"{one.label} retained: {one.reason}" for one in objects if one.stage == Stage.RETAINED)
     yield from _deviations(machines)
+
+
+def _missing(machines: Iterable[MachineResult]) -> Iterator[str]:
+    """Yield one sentence for each object that VMs refer to and that is not there, however many refer to it."""
+    users: dict[tuple[str, str, str], list[str]] = {}
+    for machine in machines:
+        for one in machine.missing:
+            users.setdefault((machine.namespace, one.kind, one.name), []).append(machine.name)
+    for (namespace, kind, name), names in sorted(users.items()):
+        yield references.message(kind, name, names, namespace)
 
 
 def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:

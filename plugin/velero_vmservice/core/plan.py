@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.readiness import Gate
+    from velero_vmservice.core.references import MissingReference
     from velero_vmservice.core.restore_policy import RestorePolicy
     from velero_vmservice.core.topology import Topology
 
@@ -51,9 +52,16 @@ class Stage(StrEnum):
     POWERING = "powering"
     """Replayed and linked; the machines that were asked to run do not all run yet."""
     VERIFIED = "verified"
+    INCOMPLETE = "incomplete"
+    """There, and lacking what it had at backup: a group a member, a service a VM that it selected."""
     RETAINED = "retained"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+    @property
+    def broken(self) -> bool:
+        """Whether the object has ended as something other than what was captured, or not at all."""
+        return self in (Stage.INCOMPLETE, Stage.FAILED, Stage.CANCELLED)
 
     @property
     def final(self) -> bool:
@@ -104,6 +112,8 @@ class Step:
     remedy: str = ""
     """What a person should do about a refusal, as a sentence; '' where the reason says it."""
     warnings: tuple[str, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
+    """What its VMs refer to, nobody recreates and is not there."""
     differences: tuple[Difference, ...] = ()
     """Where the live object is not as captured."""
     final: bool = False
@@ -115,6 +125,11 @@ class Step:
     ready: int = 0
     """Machines whose gate is open."""
     total: int = 0
+
+    @property
+    def mind(self) -> tuple[str, ...]:
+        """All that a person has to mind, in words."""
+        return (*self.warnings, *(one.message for one in self.missing))
 
     def minding(self, notes: tuple[str, ...]) -> Step:
         """Return the same decision with more to mind."""
@@ -190,7 +205,9 @@ def decide(subject: Subject, view: View) -> Step:
         )
     step = _with_all_machines(subject, view)
     warnings = (*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed))
-    return replace(step, warnings=warnings, ready=ready, total=total)
+    machines = subject.topology.machines
+    missing = missing_references(machines, view.observed.present, namespace=view.observed.namespace)
+    return replace(step, warnings=warnings, missing=missing, ready=ready, total=total)
 
 
 def _problems(subject: Subject, view: View) -> Iterator[str]:
@@ -337,8 +354,6 @@ def _warnings(subject: Subject, observed: Observation) -> Iterator[str]:
             yield from readiness.remarks(machine, expected[name])
             if machine.failed_over:  # guide 8.1.6: somebody has to choose an image
                 yield from consequences(machine, expected[name])
-    for reference in missing_references(expected.values(), observed.present, namespace=observed.namespace):
-        yield reference.message
 
 
 def _lost_owner(name: str, observed: Observation) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from velero_vmservice.core.manifest import (
     compact_time,
 )
 from velero_vmservice.core.mapping import made_by
-from velero_vmservice.core.power_commands import LAST_SET, is_late, late
+from velero_vmservice.core.power_commands import LAST_SET, is_late, late, start
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -185,7 +185,7 @@ def _by_their_own(subject: Subject, machines: list[Machine], powering: Powering)
         elif one.group_name in powering.observed.groups and one.group_name not in powering.captured:
             notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
             if is_late(one, powering.observed.groups):
-                notes.append(late(one, powering.observed.groups, subject.ref.namespace))
+                notes.append(_late(one, powering.observed))
         elif _ref(one, subject) in powering.asked and one.asked_power != ON:
             notes.append(f"{one.name} is left off: it was powered on, and somebody has switched it off since")
         else:
@@ -218,13 +218,17 @@ def _follow(machines: list[Machine], powering: Powering, *, notes: tuple[str, ..
 
 def _not_running(machine: Machine, observed: Observation) -> Iterator[str]:
     if is_late(machine, observed.groups):
-        yield late(machine, observed.groups, observed.namespace)
+        yield _late(machine, observed)
     elif machine.power_state != ON:
         yield f"{machine.name} is {machine.power_state or 'in no known power state'}"
     elif machine.power_synced is False:
         yield f"{machine.name} has not taken the power state yet (VirtualMachinePowerStateSynced)"
     elif not machine.addresses:
         yield f"{machine.name} runs and has no address yet"
+
+
+def _late(machine: Machine, observed: Observation) -> str:
+    return f"{late(machine, observed.groups)}; to start it: {start(machine, observed.namespace)}"
 
 
 def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[Wish]:

@@ -24,7 +24,7 @@ from velero_vmservice.core.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.facts import MachineFacts
 
@@ -110,16 +110,19 @@ def missing_references(
                 if name not in names:
                     users.setdefault((kind, name), []).append(machine.name)
     return tuple(
-        MissingReference(kind=kind, name=name, machines=tuple(who), message=_message(kind, name, who, namespace))
+        MissingReference(kind=kind, name=name, machines=tuple(who), message=message(kind.name, name, who, namespace))
         for (kind, name), who in sorted(users.items())
     )
 
 
-def _message(kind: Kind, name: str, machines: list[str], namespace: str) -> str:
+def message(kind: str, name: str, machines: Sequence[str], namespace: str) -> str:
+    """Say which VMs refer to an object that is not there, what follows, and the remedy."""
     who = ", ".join(machines[:_SHOWN])
     if len(machines) > _SHOWN:
         who += f" and {len(machines) - _SHOWN} more"
     verb = "refers" if len(machines) == 1 else "refer"
-    where = "which the cluster does not have" if kind == STORAGE_CLASS else f"which is not in namespace {namespace}"
-    what_follows = CONSEQUENCES.get(kind, "the machine may not work")
-    return f"{who} {verb} to {kind.name} {name}, {where}: nobody recreates it, {what_follows}"
+    where = (
+        "which the cluster does not have" if kind == STORAGE_CLASS.name else f"which is not in namespace {namespace}"
+    )
+    what_follows = next((words for one, words in CONSEQUENCES.items() if one.name == kind), "the machine may not work")
+    return f"{who} {verb} to {kind} {name}, {where}: nobody recreates it, {what_follows}"

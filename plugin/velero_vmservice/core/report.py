@@ -22,6 +22,8 @@ class Outcome(StrEnum):
 
     VERIFIED = "verified"
     """Every object was replayed, or was there as captured, and is as expected."""
+    INCOMPLETE = "incomplete"
+    """Nothing failed; a group lacks a member that it had at backup, or a service a VM that it selected."""
     RETAINED = "retained"
     """Nothing failed; some objects exist, differ, and were left as they are."""
     FAILED = "failed"
@@ -75,6 +77,13 @@ class Deviation(Document):
     note: str = ""
 
 
+class Missing(Document):
+    """An object that a VM refers to, that nobody recreates, and that is not there."""
+
+    kind: str
+    name: str
+
+
 class MachineResult(Document):
     """What became of one machine that an object of the restore needs."""
 
@@ -95,8 +104,18 @@ class MachineResult(Document):
     addresses_after: tuple[str, ...] = ()
     power_before: str = ""
     power_after: str = ""
+    power_asked: str = ""
+    """Its `spec.powerState`."""
+    powered_by: str = ""
+    """The outermost live group that hands its power state down to it; '' where its own power state is set."""
+    late: bool = False
+    """Whether its group has applied PoweredOn already, so that VM Operator starts it only by its own power state."""
+    deleting: bool = False
+    """Whether it is being deleted."""
     group_name: str = ""
     deviations: tuple[Deviation, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    """What it refers to and is not there."""
     notes: tuple[str, ...] = ()
     """What follows from the way it came back, though everything is as expected."""
     timeline: tuple[tuple[str, str], ...] = ()
@@ -122,6 +141,8 @@ class Result(Document):
     replayed: bool = False
     """Whether this restore has created or updated it."""
     notes: tuple[str, ...] = ()
+    restore_notes: tuple[str, ...] = ()
+    """What holds for every object like it, as words: the report says it once, in its notes."""
     warnings: tuple[str, ...] = ()
     trimmed: tuple[str, ...] = ()
     """Fields that the target's API version does not know."""
@@ -144,7 +165,7 @@ class Result(Document):
     remedy: tuple[str, ...] = ()
     """What a person should do about it, in sentences."""
     next_commands: tuple[str, ...] = ()
-    """Commands that go on from here, e.g. power the group on."""
+    """Commands that power its application on, where it was the last object of that to end."""
     capture: str = ""
     """Key of its capture in the bucket."""
     started: str = ""
@@ -178,7 +199,9 @@ class Report(Document):
     next_steps: tuple[str, ...] = ()
     """What to do now, most urgent first. The first line of each says what; every further line is a command."""
     warnings: tuple[str, ...] = ()
-    """What to mind, worst first."""
+    """What to mind, worst first; nothing after a restore that is as expected."""
+    notes: tuple[str, ...] = ()
+    """What holds for the restore as a whole, and is no reason to do anything."""
     not_in_backup: tuple[str, ...] = ()
     """What the backup left out, so that no restore brings it back, in sentences."""
     objects: tuple[Result, ...] = ()

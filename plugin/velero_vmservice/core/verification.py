@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import archive, topology
 from velero_vmservice.core.endpoints import has_address, machines_behind, outdated
 from velero_vmservice.core.group_tree import linked_members
-from velero_vmservice.core.manifest import sequence
-from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.power_commands import is_late, late, power_on
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, sequence
+from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.power_commands import is_late, late
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from velero_vmservice.core.archive import Observed
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.topology import MemberTopology
+
+_BROKEN: Final = {
+    Stage.FAILED: "failed",
+    Stage.CANCELLED: "was cancelled",
+    Stage.INCOMPLETE: "is incomplete",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found; verified when nothing is missing and nothing waited for."""
+    """What was found; verified when nothing is missing, lacking or waited for."""
 
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    """What may still come."""
+    lacking: tuple[str, ...] = ()
+    """What the object had at backup, and this restore does not bring any more: it ends incomplete."""
+    below: tuple[str, ...] = ()
+    """Member groups that are there, and that this restore has not ended with."""
     waiting: tuple[str, ...] = ()
-    """Machines that run without an address yet: nothing is wrong, and whether they are served is not known."""
+    """VMs that run without an address yet: nothing is wrong, and whether they are served is not known."""
     notes: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    """What powers on the machines that are off."""
     endpoints: tuple[str, ...] = ()
-    """For a service: the machines behind it."""
+    """For a service: the VMs behind it."""
     replay_pending: bool = False
     """Whether something is missing only because this restore has still to replay it."""
 
     @property
     def done(self) -> bool:
-        return not (self.missing or self.waiting)
+        return not (self.missing or self.lacking or self.below or self.waiting)
 
 
 def verify(
@@ -47,7 +58,7 @@ def verify(
     observed: Observation,
     before: Observed,
     *,
-    coming: Collection[str] = (),
+    groups: Mapping[str, Stage] | None = None,
     powered_later: bool = False,
 ) -> Verification:
     """Compare a replayed object with what VM Operator has made of it.
@@ -56,62 +67,88 @@ def verify(
         subject: the object as it was to be replayed.
         observed: the target namespace as it is.
         before: the object as it was at backup.
-        coming: groups that the same restore is still to replay: a parent is not whole without them.
-        powered_later: the restore powers machines on itself, so that nobody has to be told how.
+        groups: how far this restore has come with each group of the namespace: a group is as whole as its members.
+        powered_later: the restore powers VMs on itself, so that nothing is said of those that are off.
     """
     live = observed.live(subject.ref)
     if live is None:
         return Verification(missing=("is not there any more",))
     if subject.is_group:
-        return _verify_group(subject, live, observed, coming, powered_later=powered_later)
+        return _verify_group(subject, live, observed, groups or {}, powered_later=powered_later)
     return _verify_service(subject, live, observed, before, powered_later=powered_later)
 
 
 def verify_vms(subject: Subject, observed: Observation, *, powered_later: bool) -> Verification:
-    """Return how VMs without an application are powered on; that they are registered is decided before."""
+    """Say which VMs without an application are off; that they are registered is decided before."""
     machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
-    off = [] if powered_later else _powered_off(machines)
-    commands = tuple(power_on(off, observed.groups, subject.ref.namespace))
-    notes = (f"{len(off)} of {len(machines)} machines are not powered on",) if off else ()
-    return Verification(missing=(), notes=notes, commands=commands)
+    return Verification(notes=() if powered_later else tuple(_power_notes(machines, observed)))
 
 
 def _verify_group(
-    subject: Subject, live: Manifest, observed: Observation, coming: Collection[str], *, powered_later: bool
+    subject: Subject, live: Manifest, observed: Observation, groups: Mapping[str, Stage], *, powered_later: bool
 ) -> Verification:
     linked = linked_members(observed, live)
-    missing, notes, pending = [], [], False
+    said: dict[_Standing, list[str]] = {standing: [] for standing in _Standing}
     for member in subject.topology.members:
-        if (member.kind, member.name) in linked:
-            continue
-        if member.kind != "VirtualMachine" and member.name in coming:
-            missing.append(f"{member.kind} {member.name} is still to be replayed")
-            pending = True
-            continue
-        present = observed.machines if member.kind == "VirtualMachine" else observed.groups
-        if member.found and member.name in present and _agrees(subject, member.name, observed, kind=member.kind):
-            missing.append(f"{member.kind} {member.name} is not linked yet (GroupLinked)")
-        else:
-            notes.append(f"{member.kind} {member.name} is no member now")
+        stage = groups.get(member.name) if member.kind == VIRTUAL_MACHINE_GROUP.name else None
+        standing = _standing(subject, member, observed, stage, is_linked=(member.kind, member.name) in linked)
+        said[standing].append(
+            f"{member.kind} {member.name} {_BROKEN.get(stage, standing.value) if stage else standing.value}"
+        )
+    notes = said[_Standing.NEVER]
     parent = subject.topology.parent
     if parent and parent not in observed.groups:
         notes.append(f"its parent group {parent} is not there: restore it too, or empty spec.groupName")
-    names = dict.fromkeys((*subject.topology.needs, *subject.topology.nested))
-    machines = [observed.machines[name] for name in names if name in observed.machines]
-    off = _powered_off(machines)
-    if not off or missing or powered_later:
-        return Verification(missing=tuple(missing), notes=tuple(notes), replay_pending=pending)
-    commands = tuple(power_on(off, observed.groups, subject.ref.namespace))
-    go_on = enumerate_some(list(commands), most=2)
-    notes += _late(off, observed)
-    notes.append(f"{len(off)} of {len(machines)} machines are not powered on; to go on: {go_on}")
-    return Verification(missing=(), notes=tuple(notes), commands=commands)
+    missing = [*said[_Standing.TO_COME], *said[_Standing.UNLINKED]]
+    if not (missing or powered_later):
+        names = dict.fromkeys((*subject.topology.needs, *subject.topology.nested))
+        notes += _power_notes([observed.machines[name] for name in names if name in observed.machines], observed)
+    return Verification(
+        missing=tuple(missing),
+        lacking=tuple(said[_Standing.LACKING]),
+        below=tuple(said[_Standing.UNDER_WAY]),
+        notes=tuple(notes),
+        replay_pending=bool(said[_Standing.TO_COME]),
+    )
 
 
-def _agrees(subject: Subject, name: str, observed: Observation, *, kind: str) -> bool:
-    if kind == "VirtualMachine":
-        return observed.machines[name].group_name == subject.ref.name
-    return observed.groups[name].spec.get("groupName") == subject.ref.name
+class _Standing(Enum):
+    """Where a member of a group stands, in words that go on from its name."""
+
+    WHOLE = "is linked"
+    TO_COME = "is still to be replayed"
+    UNLINKED = "is not linked yet (GroupLinked)"
+    UNDER_WAY = "is not verified yet"
+    LACKING = "is no member now"
+    NEVER = "is no member now, and was none at backup"
+
+
+def _standing(
+    subject: Subject, member: MemberTopology, observed: Observation, stage: Stage | None, *, is_linked: bool
+) -> _Standing:
+    """Judge a member; `stage` is that of a group of this restore, None for everything else."""
+    if stage is Stage.WAITING:
+        return _Standing.TO_COME
+    if stage is not None and stage.broken:
+        return _Standing.LACKING
+    if stage is not None and not stage.final:  # it may have been written after the look
+        return _Standing.UNDER_WAY if is_linked else _Standing.UNLINKED
+    if is_linked:
+        return _Standing.WHOLE
+    known = member.found or stage is not None
+    if known and _agrees(subject, member, observed):
+        return _Standing.UNLINKED
+    was = stage is not None or (member.found and member.group_name == subject.ref.name)
+    return _Standing.LACKING if was else _Standing.NEVER
+
+
+def _agrees(subject: Subject, member: MemberTopology, observed: Observation) -> bool:
+    """Say whether a member is there, and names the group."""
+    if member.kind == VIRTUAL_MACHINE_GROUP.name:
+        live = observed.groups.get(member.name)
+        return live is not None and live.spec.get("groupName") == subject.ref.name
+    machine = observed.machines.get(member.name)
+    return machine is not None and machine.group_name == subject.ref.name
 
 
 def _verify_service(
@@ -135,18 +172,22 @@ def _verify_service(
         return Verification(
             missing=tuple(different), waiting=waiting, notes=tuple(notes), endpoints=tuple(sorted(found))
         )
-    off, commands = _powered_off(chosen), tuple[str, ...]()
-    if off and not powered_later:
-        right = ", and that is right" if not found else ""
-        commands = tuple(power_on(off, observed.groups, subject.ref.namespace))
-        notes += _late(off, observed)
-        notes.append(
-            f"endpoints: {_names(found)}{right}: {len(off)} of {len(chosen)} machines are not powered on;"
-            f" to go on: {enumerate_some(list(commands), most=2)}"
-        )
-    else:
-        notes.append(f"endpoints: {_names(found)}")
-    return Verification(missing=(), notes=tuple(notes), commands=commands, endpoints=tuple(sorted(found)))
+    off = [] if powered_later else _powered_off(chosen)
+    right = ", and that is right" if off and not found else ""
+    notes.append(f"endpoints: {_names(found)}{right}")
+    return Verification(
+        lacking=tuple(_not_selected(subject, observed, selector)),
+        notes=(*notes, *(_power_notes(chosen, observed) if off else ())),
+        endpoints=tuple(sorted(found)),
+    )
+
+
+def _not_selected(subject: Subject, observed: Observation, selector: Mapping[str, str]) -> Iterator[str]:
+    """Yield the VMs that the service selected at backup and that lack its labels now."""
+    for name in subject.topology.needs:
+        machine = observed.machines.get(name)
+        if machine is not None and not topology.matches(selector, machine.labels):
+            yield f"VirtualMachine {name} is not selected now"
 
 
 def _runs_without_address(machine: Machine) -> bool:
@@ -161,8 +202,12 @@ def _addresses(live: Manifest, before: Observed) -> Iterator[str]:
     yield f"load balancer address: {old} → {new}"
 
 
-def _late(machines: Iterable[Machine], observed: Observation) -> Iterator[str]:
-    return (late(one, observed.groups, observed.namespace) for one in machines if is_late(one, observed.groups))
+def _power_notes(machines: Collection[Machine], observed: Observation) -> Iterator[str]:
+    """Say how many VMs are off, and which of them their groups do not start any more."""
+    off = _powered_off(machines)
+    yield from (late(one, observed.groups) for one in off if is_late(one, observed.groups))
+    if off:
+        yield f"{len(off)} of {len(machines)} VMs are not powered on"
 
 
 def _powered_off(machines: Iterable[Machine]) -> list[Machine]:

@@ -11,11 +11,12 @@ from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.group_tree import linked_members
 from velero_vmservice.core.manifest import VMS_ALONE, mapping, sequence
 from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.power_commands import is_late, powered_by
 from velero_vmservice.core.restore_type import restore_type
 from velero_vmservice.core.restored_machine import consequences, deviations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from velero_vmservice.core.facts import MachineFacts
     from velero_vmservice.core.machine import Machine
@@ -54,6 +55,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         action=task.action,
         replayed=task.replayed,
         notes=(*task.notes, *(look.unlisted.values() if look else ())),
+        restore_notes=task.restore_notes,
         warnings=task.warnings,
         trimmed=tuple(one.path for one in task.dropped),
         changes=tuple(
@@ -63,7 +65,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         dropped=(*task.captured_without, *task.dropped),
         power_before=task.before.power_state if task.before else "",
         remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
-        next_commands=task.found.commands if task.found and task.stage is not Stage.FAILED else (),
+        next_commands=task.commands,
         capture=replay.key,
         started=task.started.isoformat(),
         ended=task.updated.isoformat() if task.updated and task.stage.final else "",
@@ -144,17 +146,26 @@ def _machines(
             name,
             observed.machines.get(name),
             facts.get(name),
+            observed.groups,
             waiting_for="" if gate.ready else gate.reason,
         )
         machine, expected = observed.machines.get(name), facts.get(name)
         if gate.ready and machine is not None and expected is not None:
             left = beside.deviations(machine, expected, look.beside, in_use=in_use)
             told = told.model_copy(update={"deviations": (*told.deviations, *map(_reported, left))})
-        yield told.model_copy(update={"by_hand": gate.by_hand, "timeline": look.timelines.get(name, ())})
+        absent = [report.Missing(kind=one.kind.name, name=one.name) for one in task.missing if name in one.machines]
+        timeline = look.timelines.get(name, ())
+        yield told.model_copy(update={"by_hand": gate.by_hand, "missing": tuple(absent), "timeline": timeline})
 
 
 def _machine(
-    namespace: str, name: str, machine: Machine | None, expected: MachineFacts | None, *, waiting_for: str
+    namespace: str,
+    name: str,
+    machine: Machine | None,
+    expected: MachineFacts | None,
+    groups: Mapping[str, Manifest],
+    *,
+    waiting_for: str,
 ) -> report.MachineResult:
     told: dict[str, Any] = {}
     if expected is not None:
@@ -170,6 +181,10 @@ def _machine(
             "backup_version_found": machine.backup_version,
             "addresses_after": machine.addresses,
             "power_after": machine.power_state,
+            "power_asked": machine.asked_power,
+            "powered_by": powered_by(machine, groups),
+            "late": is_late(machine, groups),
+            "deleting": machine.deleting,
             "group_name": machine.group_name,
         }
     if machine is not None and expected is not None:

@@ -166,7 +166,7 @@ class Planning:
         """Return what a process remembers of a restore that has just begun and read its objects."""
         rounds = Rounds()
         rounds.follow(policy)
-        rounds.lost = ""
+        rounds.earlier = {}
         for replay in replays:
             operation_id = replay_id(replay)
             task = Task(operation_id=operation_id, replay=replay, started=self._clock.now(), announced=True)

@@ -15,6 +15,8 @@ from velero_vmservice.core import operation, plan, restore_policy
 from velero_vmservice.core.errors import InvalidSettings, VmServiceError
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.core.plan import Stage
+from velero_vmservice.flows.conclusion import conclude
+from velero_vmservice.flows.earlier import Earlier
 from velero_vmservice.flows.keeping import Keeping
 from velero_vmservice.flows.reading import Reading
 from velero_vmservice.flows.rounds import ROUND_SECONDS, Rounds
@@ -64,6 +66,7 @@ class Replays:
         self._keeping = Keeping(clock=clock, results=results)
         self._looking = looking
         self._course = course
+        self._earlier = Earlier(clock=clock, results=results)
         self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
@@ -188,8 +191,10 @@ class Replays:
             for task in rounds.open_tasks():
                 task.tell(str(error), self._clock.now())
             return
+        self._earlier.recall(rounds, run)
         for step in (self._reading.read, self._observe, self._course.decide):
             step(rounds, run, until)
+        conclude(rounds, run)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
             rounds.waiting_told = True
             words = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)

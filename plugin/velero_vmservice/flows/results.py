@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice.core import archive, identity
+from velero_vmservice.core.application import part, without_courses
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
-from velero_vmservice.core.manifest import RESTORE, VMS_ALONE, ObjectRef
-from velero_vmservice.core.plan import Action, Stage
+from velero_vmservice.core.manifest import RESTORE, ObjectRef
+from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.report import Result
 from velero_vmservice.flows import beside, documents, outcome
 from velero_vmservice.flows.incidents import reported
@@ -17,6 +18,9 @@ from velero_vmservice.flows.reporting import PAGE, prefix, result_key, result_ke
 from velero_vmservice.flows.rounds import LEARNING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.core.application import Part
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Cluster, ObjectStore
     from velero_vmservice.flows.reporting import Reporting
@@ -27,9 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_LOST: Final = (Stage.FAILED, Stage.CANCELLED)
-_GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
-"""What was decided for an object once all that it needs was there."""
+_STAGES: Final = frozenset(Stage)
 
 
 class Results:
@@ -63,8 +65,8 @@ class Results:
                 one.report = where_reported(store, run)
         task.stored, task.report_command = True, run.report_command
 
-    def given_up(self, run: RestoreRun) -> str:
-        """Say which object an earlier process ended without having created it, as a sentence goes on; '' if none.
+    def earlier(self, run: RestoreRun) -> Mapping[Part, Result]:
+        """Return what earlier processes have ended with, without the courses of the VMs.
 
         Raises `VmServiceError` while the store is away; one that does not say what it holds is taken to hold nothing.
         """
@@ -75,10 +77,8 @@ class Results:
             if error.transient:
                 raise
             log.warning("results of an earlier process not read", cause=error.message, remedy=error.hint)
-            return ""
-        objects = [one for one in ended if one.kind != VMS_ALONE.name]
-        lost = [one for one in objects if one.stage in _LOST and one.action not in _GATE_OPEN]
-        return f"{lost[0].label} {lost[0].stage}: {lost[0].reason}" if lost else ""
+            return {}
+        return {part(one): without_courses(one) for one in ended if one.stage in _STAGES}
 
     def stored(self, task: Task, run: RestoreRun) -> Result | None:
         """Return the result that an earlier process has stored of an operation; None if none of its own is to be read.
@@ -168,4 +168,4 @@ def _readable(store: ObjectStore, key: str) -> Result | None:
 
 
 def _bad(task: Task) -> bool:
-    return task.stage is not Stage.VERIFIED or bool(task.warnings)
+    return task.stage is not Stage.VERIFIED or bool(task.mind)

@@ -7,24 +7,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import order
+from velero_vmservice.core.application import is_group
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
-from velero_vmservice.core.plan import Stage, View, decide
+from velero_vmservice.core.plan import Action, Stage, View, decide
 from velero_vmservice.core.power import Powering
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
 from velero_vmservice.flows.incidents import Incidents
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from velero_vmservice.core.application import Part
     from velero_vmservice.core.manifest import ObjectRef
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock
+    from velero_vmservice.core.report import Result
     from velero_vmservice.flows.task import NamespaceRound, Task
 
 LEARNING: Final = "learning what else this restore replays"
+RECALLING: Final = "looking for what an earlier process has ended with"
+_GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
+"""What was decided for an object once all that it needs was there."""
 ROUND_SECONDS: Final = STABLE_SECONDS
 """An observation, and a failure to observe, serves every operation polled within this time."""
 
@@ -68,8 +75,8 @@ class Rounds:
         """The operations that were known when this process last saw a report of all of them."""
         self.powered: dict[ObjectRef, float] = {}
         """What this process has asked to run, and when: nobody is asked twice, whoever switches it off again."""
-        self.lost: str | None = None
-        """What an earlier process of a strict restore gave up for; None while that is not known."""
+        self.earlier: Mapping[Part, Result] | None = None
+        """What earlier processes of this restore have ended with; None while that is not known."""
         self.policy = RestorePolicy()
         """As the Restore said at the last poll."""
 
@@ -94,6 +101,25 @@ class Rounds:
             cycles=look.cycles,
             written=task.written,
         )
+
+    def groups(self, namespace: str) -> Mapping[str, Stage]:
+        """Return how far each group of the restore has come in a namespace, whichever process has ended it."""
+        earlier = (one for one in (self.earlier or {}).values() if is_group(one) and one.namespace == namespace)
+        here = (one for one in self._groups(namespace) if not one.twin)
+        return {one.name: Stage(one.stage) for one in earlier} | {one.replay.name: one.stage for one in here}
+
+    def adopt(self, task: Task, now: datetime) -> None:
+        """Take over how an earlier process has ended with an operation that came to nothing.
+
+        A result is written once, and one that says that all is well is worth another look.
+        """
+        replay = task.replay
+        before = (self.earlier or {}).get((replay.kind.name, replay.target, replay.name))
+        source = replay.namespace if replay.namespace != replay.target else ""
+        if before is None or task.announced or before.source_namespace != source:
+            return
+        if Stage(before.stage).broken:
+            task.adopt(before, now)
 
     def coming(self, task: Task) -> set[str]:
         """Return the names of the groups that are still to be replayed into a task's namespace."""
@@ -122,8 +148,9 @@ class Rounds:
         return sorted({task.replay.target for task in self.open_tasks()})
 
     def in_order(self, namespace: str, now: datetime) -> list[Task]:
-        """Return the open tasks of one target namespace in plan order.
+        """Return the open tasks of one target namespace in the order in which they are decided.
 
+        What is to be written comes first, in plan order, then what is to be verified, members before their groups.
         Objects of two namespaces that are mapped into one may have one name: all but the first fail.
         """
         by_ref: dict[ObjectRef, Task] = {}
@@ -137,7 +164,9 @@ class Rounds:
                 words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
                 task.tell(f"{words} {task.replay.target}", now, stage=Stage.FAILED)
         subjects = [task.subject for task in by_ref.values() if task.subject is not None]
-        return [by_ref[subject.ref] for subject in order.in_order(subjects)]
+        in_order = [by_ref[subject.ref] for subject in order.in_order(subjects)]
+        to_write = [task for task in in_order if task.stage is Stage.WAITING]
+        return [*to_write, *(task for task in reversed(in_order) if task.stage is not Stage.WAITING)]
 
     def broke_down(self, task: Task, error: Exception, clock: Clock) -> None:
         """Tell a defect where it belongs: its object goes on if that helps, and fails if it does not for long."""
@@ -240,8 +269,8 @@ class Rounds:
 
     def _shut(self, task: Task) -> str:
         """Say which other object keeps a strict restore from creating anything."""
-        if self.lost is None and not all(one.announced for one in self.tasks.values()):
-            return "looking for what an earlier process has ended with"
+        if self.earlier is None:
+            return RECALLING
         for other in self.tasks.values():
             if (
                 other is task
@@ -261,5 +290,8 @@ class Rounds:
         over = (Stage.FAILED, Stage.CANCELLED)
         objects = (one for one in self.tasks.values() if one.replay.kind != VMS_ALONE)
         lost = (one for one in objects if one.stage in over and not one.gate_open)
-        cause = next((one for one in lost if not one.given_up), None)
-        return f"{cause.replay.destination} {cause.stage}: {cause.reason}" if cause else self.lost or ""
+        if cause := next((one for one in lost if not one.given_up), None):
+            return f"{cause.replay.destination} {cause.stage}: {cause.reason}"
+        earlier = (one for one in (self.earlier or {}).values() if one.kind != VMS_ALONE.name)
+        before = next((one for one in earlier if one.stage in over and one.action not in _GATE_OPEN), None)
+        return f"{before.label} {before.stage}: {before.reason}" if before else ""

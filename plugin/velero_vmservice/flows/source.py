@@ -24,3 +24,5 @@ class Source:
     """Fields of the captured object that the target does not take."""
     remarks: tuple[str, ...]
     """What to mind about it, in words."""
+    restore_notes: tuple[str, ...] = ()
+    """What holds for every object like it, in words."""

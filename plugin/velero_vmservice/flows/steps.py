@@ -11,15 +11,19 @@ from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmSe
 from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
+from velero_vmservice.flows.rounds import RECALLING
 from velero_vmservice.flows.writing import Writer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.plan import Step, Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.power import PowerStep
     from velero_vmservice.core.restore_policy import RestorePolicy
+    from velero_vmservice.core.verification import Verification
     from velero_vmservice.flows.probing import Probing
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
@@ -97,7 +101,7 @@ class Steps:
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
             task.written = task.replayed = True
-            log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.warnings))
+            log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.mind))
             task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
 
     def _verify(self, task: Task, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:
@@ -110,13 +114,14 @@ class Steps:
             task.notes = task.found.notes
             task.tell(step.reason, now, stage=Stage.VERIFIED)
             return
-        if words := rounds.unknown(task):
+        if words := rounds.unknown(task) or ("" if rounds.earlier is not None else RECALLING):
             task.tell(words, now, stage=None if task.stage is Stage.POWERING else Stage.REPLAYED)
             task.give_time(now)
             return
         powering = rounds.powering(task, run, observed)
         later = rounds.policy.power != "leave"
-        found = verification.verify(subject, observed, task.before, coming=powering.coming, powered_later=later)
+        groups = rounds.groups(subject.ref.namespace)
+        found = verification.verify(subject, observed, task.before, groups=groups, powered_later=later)
         task.notes, task.found = found.notes, found
         open_yet = found.missing if later else (*found.missing, *found.waiting)  # who powers on waits for addresses
         if open_yet and task.stage is not Stage.POWERING:
@@ -135,7 +140,7 @@ class Steps:
             if decided.to_come or found.replay_pending:
                 task.give_time(now)
         else:
-            task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
+            _conclude(task, found, step, now, powers=later)
 
     def _power(self, task: Task, decided: PowerStep, version: str, rounds: Rounds) -> list[str]:
         """Ask for power; say what is to be asked again."""
@@ -151,3 +156,15 @@ class Steps:
                 rounds.powered.setdefault(wish.ref, self._clock.monotonic())
                 task.tell(f"power asked for through {wish.ref}", self._clock.now(), stage=Stage.POWERING)
         return problems
+
+
+def _conclude(task: Task, found: Verification, step: Step, now: datetime, *, powers: bool) -> None:
+    """Judge an object that nothing of its own is waited for any more."""
+    if found.below:
+        powering = powers or task.stage is Stage.POWERING
+        task.tell(enumerate_some(list(found.below)), now, stage=Stage.POWERING if powering else Stage.REPLAYED)
+        task.give_time(now)
+    elif found.lacking:
+        task.tell(enumerate_some(list(found.lacking)), now, stage=Stage.INCOMPLETE)
+    else:
+        task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)

@@ -102,6 +102,7 @@ class Subjects:
             captured_without=taken.without,
             dropped=fitted.dropped,
             remarks=remarks,
+            restore_notes=fitted.notes,
         )
 
     def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy, facts: NamespaceFacts | None) -> _Taken:

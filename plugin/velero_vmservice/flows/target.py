@@ -32,6 +32,8 @@ class Fitted:
     problems: tuple[str, ...] = ()
     """Why the target can never take it."""
     remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What holds for every object that is replayed at its version, and is no reason to do anything."""
 
 
 class Target:
@@ -80,5 +82,6 @@ class Target:
         return Fitted(
             manifest=moved.manifest,
             dropped=(*trimmed, *moved.dropped),
-            remarks=(*choice.warnings, *moved.notes),
+            remarks=moved.notes,
+            notes=choice.notes,
         )

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
+    from velero_vmservice.core.references import MissingReference
     from velero_vmservice.core.registration import Registration
+    from velero_vmservice.core.report import Result
     from velero_vmservice.core.sanitize import Dropped
     from velero_vmservice.core.verification import Verification
     from velero_vmservice.flows.source import Source
@@ -82,7 +84,15 @@ class Task:
     remedy: str = ""
     """What a person should do if it ends so, as a sentence; '' where nothing more than its reason is known."""
     warnings: tuple[str, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
+    """What its VMs refer to and is not there."""
+    restore_notes: tuple[str, ...] = ()
+    """What holds for every object like it, and is said once for the restore."""
     notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    """What powers its application on, where it was the last object of that to end."""
+    concluded: bool = False
+    """Whether what follows from the end of its application was worked out."""
     found: Verification | None = None
     """What the last verification found."""
     probes: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -119,7 +129,7 @@ class Task:
         self.source = source
         self.subject, self.before = source.subject, source.before
         self.dropped, self.remarks = source.dropped, source.remarks
-        self.captured_without = source.captured_without
+        self.captured_without, self.restore_notes = source.captured_without, source.restore_notes
 
     def take(self, step: Step) -> None:
         """Remember a decision, its counts and warnings."""
@@ -127,8 +137,16 @@ class Task:
         if not (self.written and step.action is Action.SKIP):
             self.action = step.action
         self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
+        self.missing = step.missing
         if step.differences or step.action != Action.SKIP:
             self.differences = step.differences
+
+    def adopt(self, before: Result, now: datetime) -> None:
+        """End as an earlier process has ended with the operation."""
+        self.action, self.replayed, self.ended_elsewhere = before.action, before.replayed, True
+        self.notes, self.warnings, self.commands = before.notes, before.warnings, before.next_commands
+        self.tell(before.reason, now, stage=Stage(before.stage))
+        self.remedy, self.concluded = " ".join(before.remedy), True
 
     def give_time(self, now: datetime) -> None:
         """Let the stage's deadline count from now: what it waits for is this restore's own to do."""
@@ -155,6 +173,11 @@ class Task:
         """Whether the operation has ended for who asks: stored, or not waited for any more."""
         return self.stage.final and (self.stored or not self.asked_again)
 
+    @property
+    def mind(self) -> tuple[str, ...]:
+        """All that a person has to mind, in words."""
+        return (*self.warnings, *(one.message for one in self.missing))
+
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""
         over = self.over
@@ -175,8 +198,8 @@ class Task:
         """Return why it failed, with what to do and to mind: whoever reads an error may see nothing else."""
         why = with_remedy(f"{self.replay.destination}: {self.reason}", self.remedy)
         parts = [why]
-        if self.warnings:
-            parts.append(f"mind: {enumerate_some(list(self.warnings))}")
+        if self.mind:
+            parts.append(f"mind: {enumerate_some(list(self.mind))}")
         if not self.stored:
             parts.append(self.kept())
         return " | ".join(filter(None, parts))
@@ -186,8 +209,10 @@ class Task:
         parts = [f"{self.stage}: {self.reason}" if self.reason else str(self.stage)]
         if self.notes:
             parts.append(enumerate_some(list(self.notes)))
-        if self.warnings:
-            parts.append(f"mind: {enumerate_some(list(self.warnings))}")
+        if self.commands:
+            parts.append(f"to go on: {enumerate_some(list(self.commands), most=2)}")
+        if self.mind:
+            parts.append(f"mind: {enumerate_some(list(self.mind))}")
         if self.stage.final and (kept := self.kept()):
             parts.append(kept)
         return " | ".join(parts)

@@ -37,6 +37,7 @@ _CALM: Final = 5
 STAGES: Final[Mapping[Stage, Look]] = {
     Stage.FAILED: Look(word="failed", icon="cross", tone="bad", rank=0),
     Stage.CANCELLED: Look(word="cancelled", icon="slash", tone="bad", rank=1),
+    Stage.INCOMPLETE: Look(word="incomplete", icon="warn", tone="warn", rank=2),
     Stage.WAITING: Look(word="waiting", icon="clock", tone="warn", rank=2),
     Stage.REPLAYED: Look(word="replayed", icon="clock", tone="warn", rank=3),
     Stage.POWERING: Look(word="powering", icon="clock", tone="warn", rank=3),
@@ -49,6 +50,7 @@ OUTCOMES: Final[Mapping[Outcome, Look]] = {
     Outcome.CANCELLED: Look(word="Out of time", icon="slash", tone="bad", rank=1),
     Outcome.MIXED: Look(word="Partly restored", icon="warn", tone="bad", rank=2),
     Outcome.UNFINISHED: Look(word="Still under way", icon="clock", tone="warn", rank=3),
+    Outcome.INCOMPLETE: Look(word="Restored, some objects incomplete", icon="warn", tone="warn", rank=3),
     Outcome.RETAINED: Look(word="Restored, some objects left as they were", icon="equal", tone="kept", rank=4),
     Outcome.VERIFIED: Look(word="Restored and verified", icon="check", tone="good", rank=5),
     Outcome.EMPTY: Look(word="Nothing to restore", icon="equal", tone="idle", rank=5),

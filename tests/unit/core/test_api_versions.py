@@ -43,7 +43,7 @@ def test_replay_at_the_captured_version_else_at_the_newest(captured: str, served
 )
 def test_a_supported_version_is_chosen_without_a_word(captured: str, served: tuple[str, ...], want: str) -> None:
     choice = api_versions.choose("VirtualMachineService", captured, served)
-    assert (choice.version, choice.refused, choice.warnings) == (want, "", ())
+    assert (choice.version, choice.refused, choice.notes) == (want, "", ())
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_a_supported_version_is_chosen_without_a_word(captured: str, served: tup
         ("v1alpha5", ("v1beta1", "v1"), "v1"),
     ],
 )
-def test_a_version_the_guide_is_silent_about_is_replayed_with_a_warning(
+def test_a_version_the_guide_is_silent_about_is_replayed_with_a_note(
     captured: str, served: tuple[str, ...], want: str
 ) -> None:
     choice = api_versions.choose("VirtualMachineGroup", captured, served)
     assert (choice.version, choice.refused) == (want, "")
-    (warning,) = choice.warnings
-    assert f"replayed at {want}" in warning
-    assert "says nothing" in warning
+    (note,) = choice.notes
+    assert f"replayed at {want}" in note
+    assert "says nothing" in note
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ def _report(*results: Result) -> Report:
     [
         pytest.param((), "empty", id="nothing of ours was in the backup"),
         pytest.param(("verified", "verified"), "verified", id="all is as expected"),
+        pytest.param(("verified", "incomplete", "retained"), "incomplete", id="a group lacks a member"),
+        pytest.param(("incomplete", "failed"), "mixed", id="a group is there without the member that failed"),
         pytest.param(("verified", "retained"), "retained", id="something that differs was left alone"),
         pytest.param(("failed", "cancelled"), "failed", id="nothing came back, and not only for lack of time"),
         pytest.param(("cancelled",), "cancelled", id="time ran out for all"),
@@ -44,10 +46,13 @@ def test_what_failed_comes_first_then_absent_machines_then_power() -> None:
         ["VirtualMachineService", "shop/shop-db"],
         ["1", "machine"],
         [GROUP, "shop/shop-db"],
+        [GROUP, "shop/shop"],
         ["When", "the"],
+        ["5", "machines"],
     ]
     assert "Rename or remove that Service" in steps[0]
-    assert steps[-1].splitlines()[1:] == [power_on("billing", "billing"), power_on("shop", "shop")]
+    assert steps[-2].splitlines()[1:] == [power_on("billing", "billing")]
+    assert f"{GROUP} shop/shop incomplete; {GROUP} shop/shop-db cancelled" in steps[-1]
 
 
 def test_objects_with_the_same_remedy_share_a_step() -> None:

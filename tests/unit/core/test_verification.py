@@ -8,6 +8,7 @@ import pytest
 from tests.unit.builders import condition, group, linked, look, m, obj, service, subject, vm
 from velero_vmservice.core import archive
 from velero_vmservice.core.archive import Observed
+from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.verification import Verification, verify
 
 WEB = {"app": "web"}
@@ -44,6 +45,7 @@ class Case:
     why: str
     live: tuple[dict[str, Any], ...]
     missing: str = ""
+    lacking: str = ""
     waiting: str = ""
     notes: str = ""
     given: dict[str, Any] | None = None
@@ -57,7 +59,7 @@ SERVICES = [
     Case(
         why="powered off: no endpoints, and that is right",
         live=(FRONT, generated(), endpoints(), vm("web-1", labels=WEB), vm("web-2", labels=WEB)),
-        notes="endpoints: none, and that is right: 2 of 2 machines are not powered on",
+        notes="endpoints: none, and that is right 2 of 2 VMs are not powered on",
     ),
     Case(
         why="Endpoints are not there at all",
@@ -199,14 +201,13 @@ def test_the_address_before_and_after() -> None:
     assert not any("load balancer" in note for note in check(internal, internal, generated(), before=before).notes)
 
 
-def test_the_way_on_goes_through_the_group_where_it_is_there() -> None:
-    machines = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"), vm("web-3", labels=WEB))
-    with_group = " ".join(check(FRONT, FRONT, generated(), *machines, group("tier")).notes)
-    assert with_group.count("patch virtualmachinegroup tier") == 1
-    assert "patch virtualmachine web-3" in with_group
-    assert """-p '{"spec":{"powerState":"PoweredOn"}}'""" in with_group
-    alone = " ".join(check(FRONT, FRONT, generated(), *machines[:1]).notes)
-    assert "kubectl -n shop patch virtualmachine web-1" in alone
+def test_a_machine_that_the_service_selected_and_that_lost_its_label_is_lacking() -> None:
+    found = verify(
+        subject(FRONT, vm("web-1", labels=WEB), vm("web-2", labels=WEB)),
+        look(FRONT, generated(), endpoints(), vm("web-1", labels=WEB), vm("web-2")),
+        Observed(),
+    )
+    assert found.lacking == ("VirtualMachine web-2 is not selected now",)
 
 
 TIER = group("tier", ["web-1"], ["/inner"])
@@ -232,19 +233,19 @@ GROUPS = [
         missing="VirtualMachineGroup inner is not linked yet",
     ),
     Case(
-        why="a machine that left the group is not waited for",
+        why="a machine that left the group is lacking",
         live=(tier("/inner"), vm("web-1", group="other"), group("inner", parent="tier")),
-        notes="VirtualMachine web-1 is no member now",
+        lacking="VirtualMachine web-1 is no member now",
     ),
     Case(
-        why="a group that is not there is not waited for",
+        why="a group that is not there is lacking",
         live=(tier("web-1"), vm("web-1", **ON)),
-        notes="VirtualMachineGroup inner is no member now",
+        lacking="VirtualMachineGroup inner is no member now",
     ),
     Case(
-        why="machines are off, and how to go on",
+        why="machines are off",
         live=(tier("web-1", "/inner"), vm("web-1", group="tier"), group("inner", parent="tier")),
-        notes="1 of 1 machines are not powered on; to go on: kubectl -n shop patch virtualmachinegroup tier",
+        notes="1 of 1 VMs are not powered on",
     ),
     Case(
         why="a parent outside the restore is said",
@@ -258,9 +259,21 @@ GROUPS = [
 @pytest.mark.parametrize("case", GROUPS, ids=lambda c: c.why)
 def test_group(case: Case) -> None:
     found = check(case.given or TIER, *case.live, known=KNOWN)
-    assert found.done is not bool(case.missing)
+    assert found.done is not bool(case.missing or case.lacking)
     assert case.missing in " ".join(found.missing)
+    assert case.lacking in " ".join(found.lacking)
     assert case.notes in " ".join(found.notes)
+
+
+def test_a_member_that_was_none_at_backup_is_not_lacking() -> None:
+    given = group("tier", ["web-1", "web-2", "web-3"])
+    known = (vm("web-1", group="tier"), vm("web-2"))
+    live = group("tier", ["web-1", "web-2", "web-3"], more={"status": linked("web-1")})
+    found = check(given, live, vm("web-1", **ON), vm("web-2", power="PoweredOn"), known=known)
+    assert (found.missing, found.lacking) == ((), ())
+    assert found.notes == tuple(
+        f"VirtualMachine {name} is no member now, and was none at backup" for name in ("web-2", "web-3")
+    )
 
 
 def test_a_condition_that_is_false_links_nobody() -> None:
@@ -270,13 +283,41 @@ def test_a_condition_that_is_false_links_nobody() -> None:
     assert not check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN).done
 
 
-def test_a_parent_is_not_whole_before_the_children_that_are_still_to_come() -> None:
-    parent = subject(TIER, *KNOWN)
-    observed = look(tier("web-1"), vm("web-1", **ON))
-    assert verify(parent, observed, Observed(), coming=["inner"]).missing == (
-        "VirtualMachineGroup inner is still to be replayed",
+INNER = group("inner", parent="tier")
+
+
+@pytest.mark.parametrize(
+    ("stage", "live", "where", "words"),
+    [
+        (Stage.WAITING, (), "missing", "is still to be replayed"),
+        (Stage.REPLAYED, (), "missing", "is not linked yet (GroupLinked)"),
+        (Stage.REPLAYED, (INNER,), "below", "is not verified yet"),
+        (Stage.POWERING, (INNER,), "below", "is not verified yet"),
+        (Stage.FAILED, (), "lacking", "failed"),
+        (Stage.FAILED, (INNER,), "lacking", "failed"),
+        (Stage.CANCELLED, (INNER,), "lacking", "was cancelled"),
+        (Stage.INCOMPLETE, (INNER,), "lacking", "is incomplete"),
+        (Stage.VERIFIED, (), "lacking", "is no member now"),
+        (Stage.RETAINED, (group("inner", parent="other"),), "lacking", "is no member now"),
+    ],
+)
+def test_a_group_is_as_whole_as_the_member_groups_of_the_same_restore(
+    stage: Stage, live: tuple[dict[str, Any], ...], where: str, words: str
+) -> None:
+    members = ("web-1", "/inner") if live == (INNER,) else ("web-1",)
+    found = verify(
+        subject(TIER, *KNOWN), look(tier(*members), vm("web-1", **ON), *live), Observed(), groups={"inner": stage}
     )
-    assert verify(parent, observed, Observed(), coming=["other"]).done
+    assert not found.done
+    assert getattr(found, where) == (f"VirtualMachineGroup inner {words}",)
+    assert found.replay_pending is (stage is Stage.WAITING)
+
+
+@pytest.mark.parametrize("stage", [Stage.VERIFIED, Stage.RETAINED, None])
+def test_a_group_whose_member_groups_are_linked_and_ended_is_whole(stage: Stage | None) -> None:
+    groups = {"inner": stage} if stage else {}
+    observed = look(tier("web-1", "/inner"), vm("web-1", **ON), INNER)
+    assert verify(subject(TIER, *KNOWN), observed, Observed(), groups=groups).done
 
 
 REGISTERED = {"uid": "group-now", "generation": 3}
@@ -335,7 +376,6 @@ def test_a_member_counts_as_linked_only_as_it_is_now(why: str, live: tuple[dict[
 
 SETTLED = {"lastUpdatedPowerStateTime": "2026-03-01T12:01:00Z"}
 SET = {"annotations": {"vmoperator.vmware.com.protected/last-updated-power-state-time": "2026-03-01T12:00:00.5Z"}}
-START_ONE = "kubectl -n shop patch virtualmachine web-1 --type merge"
 
 
 def running(**status: Any) -> dict[str, Any]:
@@ -348,9 +388,6 @@ def test_a_late_member_is_started_by_itself_as_its_group_has_applied_its_power_s
     words = " ".join(found.notes)
     assert "its group tier has applied PoweredOn at 2026-03-01T12:01:00Z" in words
     assert "VM Operator starts no member that comes later" in words
-    assert START_ONE in words
-    assert len(found.commands) == 1
-    assert found.commands[0].startswith(START_ONE)
 
 
 @pytest.mark.parametrize(

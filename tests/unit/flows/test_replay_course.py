@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 WEB = {"app": "web"}
 MACHINES = [
-    vm("web-1", labels=WEB, group="web", claims=["web-1-data"]),
-    vm("web-2", labels=WEB, group="web"),
-    vm("db-1", labels={"app": "db"}, group="db"),
+    vm("web-1", labels=WEB, group="web", power="PoweredOn", claims=["web-1-data"]),
+    vm("web-2", labels=WEB, group="web", power="PoweredOn"),
+    vm("db-1", labels={"app": "db"}, group="db", power="PoweredOn"),
 ]
 OBJECTS = [
     group("app", ["/db"], ["/web"], powerState="PoweredOn"),
@@ -125,7 +125,8 @@ def test_the_end_says_that_machines_are_off_and_how_to_go_on(world: World, items
     world.cluster.seed(*[one for machine in MACHINES for one in registered(machine)])
     last = list(world.finish(world.replay_all(items)).values())
     words = "\n".join(one.description for one in last)
-    assert "2 of 2 machines are not powered on" in words
+    assert "2 of 2 VMs are not powered on" in words
+    assert words.count("kubectl") == 1
     assert "kubectl -n shop patch virtualmachinegroup app --type merge" in words
     assert "patch virtualmachinegroup web" not in words  # its own boot order would be kept, the application's not
     assert "endpoints: none, and that is right" in words

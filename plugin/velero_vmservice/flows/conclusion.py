@@ -1,0 +1,73 @@
+"""What follows once an application has ended: its last object says how the VMs are powered on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velero_vmservice.core import order
+from velero_vmservice.core.application import (
+    Application,
+    components,
+    merged,
+    neighbours,
+    part,
+    related,
+    related_to_subject,
+)
+from velero_vmservice.core.power_commands import power_on
+from velero_vmservice.flows import outcome
+from velero_vmservice.flows.incidents import reported
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from velero_vmservice.core.application import Part
+    from velero_vmservice.core.operation import RestoreRun
+    from velero_vmservice.flows.rounds import Rounds
+    from velero_vmservice.flows.task import Task
+
+
+def conclude(rounds: Rounds, run: RestoreRun) -> None:
+    """Give the last object of each application that has ended the commands that power the application on.
+
+    None where the restore powers VMs on itself. What is not known yet may belong to any of them.
+    """
+    ending = {key for key, task in rounds.tasks.items() if task.stage.final and not (task.concluded or task.told)}
+    if not ending or not rounds.known() or rounds.earlier is None or rounds.policy.power != "leave":
+        return
+    for parts in components(neighbours(_connections(rounds))):
+        inside = [task for task in rounds.tasks.values() if _part(task) in parts]
+        last = [task for task in inside if task.operation_id in ending]
+        if not last or not all(task.stage.final for task in inside):
+            continue
+        for task in last:
+            task.concluded = True
+        try:
+            _give(last, _application(inside, parts, rounds, run))
+        except Exception as error:  # noqa: BLE001 - logged; the operations end all the same, and the report has its own
+            reported(error, f"the power commands of {last[0].replay.destination}")
+
+
+def _give(last: Iterable[Task], application: Application) -> None:
+    """Let the outermost of the groups that end now say it, or a service where there is none."""
+    by_ref = {task.subject.ref: task for task in last if task.subject is not None and not task.stage.broken}
+    in_order = order.in_order(task.subject for task in by_ref.values() if task.subject is not None)
+    if in_order:
+        by_ref[in_order[0].ref].commands = power_on(application)
+
+
+def _application(inside: Iterable[Task], parts: Collection[Part], rounds: Rounds, run: RestoreRun) -> Application:
+    here = {_part(task): outcome.result(task, run, rounds.namespaces.get(task.replay.target)) for task in inside}
+    before = {key: one for key, one in (rounds.earlier or {}).items() if key in parts}
+    objects = tuple((before | here).values())
+    return Application(objects=objects, machines=merged(objects))
+
+
+def _connections(rounds: Rounds) -> Iterator[tuple[Part, Iterable[Part]]]:
+    yield from ((part(one), related(one)) for one in (rounds.earlier or {}).values())
+    for task in rounds.tasks.values():
+        yield _part(task), related_to_subject(task.subject) if task.subject else ()
+
+
+def _part(task: Task) -> Part:
+    return (task.replay.kind.name, task.replay.target, task.replay.name)
