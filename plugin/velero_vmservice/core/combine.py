@@ -88,6 +88,7 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
         can_wait=all(one.can_wait for one in agreeing),
         since=since,
         first_seen=first_seen,
+        owners=next((one.owners for one in said if one.owners), ()),
     )
     done = _done_for_nothing(best, said)
     overruled = [one for one in said if one not in done and one.state is not best.state]

@@ -11,7 +11,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import deletion, network_override, policy, virtual_machine
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, is_true, mapping
+from velero_vmservice.core.manifest import Manifest, is_true, mapping
 from velero_vmservice.core.sharing import shared, shared_names, shared_pairs
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def read_machine(vm: Manifest) -> Machine:
         image=intern(virtual_machine.image(vm)),
         volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
         interfaces=shared_pairs(network_override.interfaces(vm)),
-        owner_groups=shared(tuple((one.name, one.uid) for one in vm.owners if one.kind == VIRTUAL_MACHINE_GROUP.name)),
+        owner_groups=shared(vm.owner_groups),
     )
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import bios_uuid, compare, deletion, mapping, order, readiness
+from velero_vmservice.core.lost_owner import dead_owner
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
@@ -358,5 +359,5 @@ def _warnings(subject: Subject, observed: Observation) -> Iterator[str]:
 
 def _lost_owner(name: str, observed: Observation) -> tuple[str, ...]:
     machine = observed.machines.get(name)
-    words = machine and readiness.dead_owner(machine, observed.group_uids())
+    words = machine and dead_owner(machine, observed.group_uids())
     return (words,) if words else ()

@@ -7,12 +7,13 @@ between two polls.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import deletion
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
 from velero_vmservice.core.facts import difference
+from velero_vmservice.core.lost_owner import Sighting
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE
 from velero_vmservice.core.restore_type import renewed_claims
 
@@ -59,6 +60,10 @@ class Gate:
     """Nothing is missing but another look."""
     by_hand: bool = False
     """A snapshot revert keeps WCP from registering the machine: somebody may have to call RegisterVM (guide 7.2.1)."""
+
+    def advising(self, words: str) -> Gate:
+        """Return the same gate with one more sentence on what a person has to do if it stays so."""
+        return replace(self, remedy=" ".join(filter(None, (self.remedy, words))))
 
 
 def gate(machine: Machine | None, expected: MachineFacts | None, volumes: Volumes) -> Gate:
@@ -140,42 +145,31 @@ def _missing_volume(machine: Machine, volumes: Volumes) -> str:
     return ""
 
 
-def dead_owner(machine: Machine, groups: Mapping[str, str]) -> str:
-    """Name an owning group that no longer exists, or ''; `groups` maps live group names to UIDs.
-
-    The garbage collector deletes such a machine within seconds, faster than any poll (vm-service fact 3); but not
-    one that another owner still holds.
-    """
-    dead = [name for name, uid in machine.owner_groups if groups.get(name) != uid]
-    if not dead or len(dead) < len(machine.owner_groups):
-        return ""
-    return f"carries an ownerReference to a lost VirtualMachineGroup {dead[0]}: Kubernetes will delete it"
-
-
-VANISHED: Final = (
-    "was registered and has vanished: its saved YAML may name a lost group as owner, which makes Kubernetes delete it;"
-    " restore it again without that ownerReference"
-)
-
-
 @dataclass(slots=True)
 class Stability:
     """How long each machine's gate has held, over the observations of one namespace."""
 
     since: dict[str, float] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, Sighting] = field(default_factory=dict)
 
-    def settle(self, name: str, found: Gate, *, present: bool, observed_at: float) -> Gate:
+    def settle(
+        self, name: str, found: Gate, *, present: bool, observed_at: float, sighting: Sighting | None = None
+    ) -> Gate:
         """Turn one observation into a gate that has held for `STABLE_SECONDS`.
 
-        `observed_at` is the monotonic time of the observation; the same observation may be told twice.
+        Args:
+            name: the VM.
+            found: its gate by this observation.
+            present: whether a VM of that name is there.
+            observed_at: monotonic time of the observation; the same observation may be told twice.
+            sighting: what is to be remembered of it, should it be gone at the next one.
         """
-        if found.registered:
-            self.seen.add(name)
+        if found.registered or (sighting and not found.blocked):
+            self.seen[name] = sighting or Sighting()
         if not found.ready:
             self.since.pop(name, None)
             if not present and name in self.seen:
-                return Gate(ready=False, reason=VANISHED)
+                return Gate(ready=False, reason=self.seen[name].gone())
             return found
         if found.never_lost:
             return found

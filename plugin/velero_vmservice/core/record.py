@@ -35,6 +35,7 @@ MAX_PACKED: Final = 3 * 1024 * 1024
 
 _LONGEST_ID: Final = 64
 """Characters of a vCenter's id, which is a UUID."""
+_MOST_OWNERS: Final = 8
 _GZIP: Final = 31
 """zlib's window bits for a gzip header and nothing else."""
 _HINT: Final = "restore the machine from another restore point, its VMX file with all of its ExtraConfig included"
@@ -52,6 +53,8 @@ class Record:
     """The subnet of each network interface by its name, as `network_override.interfaces` has them."""
     manager_id: str = ""
     """The vCenter that it was recorded in (guide 6.4)."""
+    owners: tuple[tuple[str, str], ...] = ()
+    """Name and UID of each VirtualMachineGroup that it names as owner."""
     remarks: tuple[str, ...] = ()
     """What to mind, in sentences without the machine's name; those of the ExtraConfig are not repeated."""
 
@@ -100,6 +103,7 @@ def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str]
     return Record(
         interfaces=network_override.interfaces(machine),
         manager_id=str(machine.annotations.get(MANAGER_ID_ANNOTATION, ""))[:_LONGEST_ID],
+        owners=machine.owner_groups[:_MOST_OWNERS],
         remarks=tuple(_remarks(extra, machine, claims, disks)),
     )
 

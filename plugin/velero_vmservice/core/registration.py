@@ -94,6 +94,8 @@ class Registration:
     """Whether `since` is only when this process first saw it so: it may have begun before."""
     source: str = ""
     """Name of the source: `kubernetes`, `vcenter`, `engine`."""
+    owners: tuple[tuple[str, str], ...] = ()
+    """Name and UID of each VirtualMachineGroup that the VM's record names as owner, where the source reads records."""
     notes: tuple[str, ...] = ()
     """What to mind that changes nothing about the state; no machine's name, so that equal ones can be said once."""
     certain: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -80,11 +81,12 @@ def _one(namespace: str, wanted: Wanted, known: Machines, supervisor: Supervisor
         )
         return _said(name=wanted.name, state=State.ABSENT, reason=words, remedy=remedy, certain=False)
     registered = (supervisor.machines or {}).get(wanted.name)
-    return (
+    told = (
         _by_task(wanted, machine)
         or _by_event(wanted, machine, registered)
         or _standing(wanted, machine, supervisor, registered)
     )
+    return replace(told, owners=machine.record.owners)
 
 
 def _by_task(wanted: Wanted, machine: VsphereMachine) -> Registration | None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import archive, topology
+from velero_vmservice.core import archive, order, topology
 from velero_vmservice.core.endpoints import has_address, machines_behind, outdated
 from velero_vmservice.core.group_tree import linked_members
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, sequence
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef, sequence
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.power_commands import is_late, late
 
@@ -110,6 +110,25 @@ def _verify_group(
         notes=tuple(notes),
         replay_pending=bool(said[_Standing.TO_COME]),
     )
+
+
+def would_lack(
+    subjects: Iterable[Subject], stages: Mapping[ObjectRef, Stage]
+) -> Mapping[ObjectRef, tuple[ObjectRef, ...]]:
+    """Return, for each group that would end incomplete, the member groups that are the reason.
+
+    `stages` says how each object of the restore would end, as far as that is known.
+    """
+    lacking: dict[ObjectRef, tuple[ObjectRef, ...]] = {}
+    for subject in reversed(order.in_order(one for one in subjects if one.is_group)):  # members before their groups
+        members = (
+            ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, one.name)
+            for one in subject.topology.members
+            if one.kind == VIRTUAL_MACHINE_GROUP.name
+        )
+        if broken := tuple(ref for ref in members if ref in lacking or stages.get(ref, Stage.WAITING).broken):
+            lacking[subject.ref] = broken
+    return lacking
 
 
 class _Standing(Enum):

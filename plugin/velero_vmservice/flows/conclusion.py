@@ -32,16 +32,15 @@ def conclude(rounds: Rounds, run: RestoreRun) -> None:
 
     None where the restore powers VMs on itself. What is not known yet may belong to any of them.
     """
-    ending = {key for key, task in rounds.tasks.items() if task.stage.final and not (task.concluded or task.told)}
-    if not ending or not rounds.known() or rounds.earlier is None or rounds.policy.power != "leave":
+    ending = frozenset(key for key, task in rounds.tasks.items() if task.stage.final and not task.told)
+    if ending <= rounds.concluded or not rounds.known() or rounds.earlier is None or rounds.policy.power != "leave":
         return
+    rounds.concluded |= ending
     for parts in components(neighbours(_connections(rounds))):
         inside = [task for task in rounds.tasks.values() if _part(task) in parts]
         last = [task for task in inside if task.operation_id in ending]
         if not last or not all(task.stage.final for task in inside):
             continue
-        for task in last:
-            task.concluded = True
         try:
             _give(last, _application(inside, parts, rounds, run))
         except Exception as error:  # noqa: BLE001 - logged; the operations end all the same, and the report has its own

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from velero_vmservice.core import backup_gaps, order, selection
 from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_time
-from velero_vmservice.core.operation import replay_id
+from velero_vmservice.core.operation import enumerate_some, replay_id
 from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES
+from velero_vmservice.core.verification import would_lack
 from velero_vmservice.flows import sealed_objects
 from velero_vmservice.flows.course import Course
 from velero_vmservice.flows.registering import wanted
@@ -24,7 +25,7 @@ from velero_vmservice.flows.rounds import Rounds
 from velero_vmservice.flows.task import NamespaceRound, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from velero_vmservice.core.operation import Replay, RestoreRun
     from velero_vmservice.core.plan import Step
@@ -143,8 +144,13 @@ class Planning:
         if rounds.settling():
             self._clock.sleep(STABLE_SECONDS)
             self._look_and_decide(rounds, rehearsal, course, run)
+        lacking = _lacking(rounds.tasks.values())
         return [
-            Planned(ref=task.replay.destination, step=rehearsal.step(task), source=task.source)
+            Planned(
+                ref=task.replay.destination,
+                step=rehearsal.step(task).minding(lacking.get(task.replay.destination, ())),
+                source=task.source,
+            )
             for task in _in_order(rounds.tasks.values())
         ]
 
@@ -193,6 +199,16 @@ class Planning:
             for task in rounds.open_tasks():
                 rehearsal.forget(task)
             course.decide(rounds, run, float("inf"))
+
+
+def _lacking(tasks: Collection[Task]) -> Mapping[ObjectRef, tuple[str, ...]]:
+    """Say of each group whose member groups come to nothing that it would be incomplete."""
+    stages = {task.replay.destination: task.stage for task in tasks}
+    found = would_lack((task.subject for task in tasks if task.subject is not None), stages)
+    return {
+        ref: (f"would be incomplete, for want of a whole {enumerate_some(list(map(str, members)))}",)
+        for ref, members in found.items()
+    }
 
 
 def _in_order(tasks: Iterable[Task]) -> list[Task]:

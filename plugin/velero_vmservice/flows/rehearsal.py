@@ -52,6 +52,7 @@ class Rehearsal:
             reason=task.reason,
             remedy=task.remedy,
             warnings=task.warnings[len(task.remarks) :],
+            missing=task.missing,
             differences=task.differences,
             final=task.stage.final,
             gate_open=task.gate_open,

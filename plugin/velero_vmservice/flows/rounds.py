@@ -75,6 +75,8 @@ class Rounds:
         """The operations that were known when this process last saw a report of all of them."""
         self.powered: dict[ObjectRef, float] = {}
         """What this process has asked to run, and when: nobody is asked twice, whoever switches it off again."""
+        self.concluded = frozenset[str]()
+        """The operations whose end this process has drawn conclusions from, but for those of others under way."""
         self.earlier: Mapping[Part, Result] | None = None
         """What earlier processes of this restore have ended with; None while that is not known."""
         self.policy = RestorePolicy()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core.actions import Progress
 from velero_vmservice.core.errors import advised, with_remedy
+from velero_vmservice.core.lost_owner import Sighting, never_seen
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.readiness import Gate, Stability, gate, remarks
@@ -91,8 +92,6 @@ class Task:
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """What powers its application on, where it was the last object of that to end."""
-    concluded: bool = False
-    """Whether what follows from the end of its application was worked out."""
     found: Verification | None = None
     """What the last verification found."""
     probes: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -146,7 +145,7 @@ class Task:
         self.action, self.replayed, self.ended_elsewhere = before.action, before.replayed, True
         self.notes, self.warnings, self.commands = before.notes, before.warnings, before.next_commands
         self.tell(before.reason, now, stage=Stage(before.stage))
-        self.remedy, self.concluded = " ".join(before.remedy), True
+        self.remedy = " ".join(before.remedy)
 
     def give_time(self, now: datetime) -> None:
         """Let the stage's deadline count from now: what it waits for is this restore's own to do."""
@@ -263,16 +262,20 @@ class NamespaceRound:
         if self.observed is None:
             return {}
         machines, volumes = self.observed.machines, self.observed.volumes
-        expected = {one.name: one for one in subject.topology.machines}
-        found = {
-            name: self.stability.settle(
+        expected, groups = {one.name: one for one in subject.topology.machines}, self.observed.group_uids()
+        found = {}
+        for name in subject.topology.needs:
+            machine, facts, told = machines.get(name), expected.get(name), self.told.get(name)
+            one = registered_gate(gate(machine, facts, volumes), told)
+            if machine is None:
+                one = one.advising(never_seen(facts, told.owners if told else (), groups))
+            found[name] = self.stability.settle(
                 name,
-                registered_gate(gate(machines.get(name), expected.get(name), volumes), self.told.get(name)),
-                present=name in machines,
+                one,
+                present=machine is not None,
                 observed_at=self.observed.at,
+                sighting=Sighting.of(machine, facts, groups) if machine else None,
             )
-            for name in subject.topology.needs
-        }
         for name, one in found.items():
             self._remember(name, READY if one.ready else one.reason)
         return found

@@ -219,6 +219,12 @@ CASES = [
 ]
 
 
+def test_what_a_record_says_of_owners_is_kept_whoever_has_the_word() -> None:
+    owners = (("tier", "u-1"),)
+    told = one(says(K, State.ABSENT, "not registered yet"), says(V, State.REGISTERED, owners=owners, certain=False))
+    assert (told.state, told.owners) == (State.ABSENT, owners)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_the_worst_certain_answer_counts(case: Case) -> None:
     found = one(case.kubernetes, case.vcenter)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.builders import condition, m, machine, vm
+from velero_vmservice.core.lost_owner import VANISHED, Sighting, dead_owner, never_seen
 from velero_vmservice.core.machine import read_machine
-from velero_vmservice.core.readiness import (
-    STABLE_SECONDS,
-    VANISHED,
-    Gate,
-    Stability,
-    Volumes,
-    dead_owner,
-    gate,
-    remarks,
-)
+from velero_vmservice.core.readiness import STABLE_SECONDS, Gate, Stability, Volumes, gate, remarks
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.facts import MachineFacts
 
 VMOP = "vmoperator.vmware.com"
 CAPTURED = machine(uid="old", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
@@ -254,6 +249,73 @@ def test_one_live_owner_keeps_a_machine() -> None:
     two = {"ownerReferences": owner("old")["ownerReferences"] + owner("new")["ownerReferences"]}
     assert not dead_owner(read_machine(m(vm("web-1", meta=two))), {"tier": "new"})
     assert dead_owner(read_machine(m(vm("web-1", meta=two))), {"tier": "newer"})
+
+
+DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("why", "meta", "words"),
+    [
+        ("it was seen with its owner", owner("old"), "its only owner was the lost VirtualMachineGroup tier"),
+        (
+            "it was seen on its way out, with its owner",
+            {**owner("old"), **DELETED},
+            "its only owner was the lost VirtualMachineGroup tier, and Kubernetes deletes such a VM",
+        ),
+        ("it was seen on its way out", DELETED, "it was being deleted since 2026-01-01T00:00:00Z"),
+        ("nothing more was seen", {}, "may name a lost group as owner"),
+    ],
+)
+def test_the_cause_of_a_vm_that_is_gone_is_kept_from_what_was_seen(why: str, meta: dict[str, Any], words: str) -> None:
+    stability, seen = Stability(), vm("web-1", uid="new", meta=meta)
+    sighting = Sighting.of(read_machine(m(seen)), CAPTURED, {})
+    stability.settle("web-1", look(seen), present=True, observed_at=0, sighting=sighting)
+    for at in (5, 10):
+        found = stability.settle("web-1", look(None), present=False, observed_at=at)
+        assert found.reason.startswith("was registered and "), why
+        assert words in found.reason, why
+
+
+def test_the_vm_that_was_backed_up_and_is_on_its_way_out_was_not_registered() -> None:
+    leaving = read_machine(m(vm("web-1", uid="old", meta=DELETED)))
+    assert Sighting.of(leaving, CAPTURED, {}) is None
+
+
+def test_a_vm_that_is_registered_once_more_is_remembered_as_it_is_now() -> None:
+    stability = Stability()
+    for at, meta in ((0, owner("old")), (20, {})):
+        seen = vm("web-1", uid=f"new-{at}", meta=meta)
+        sighting = Sighting.of(read_machine(m(seen)), CAPTURED, {})
+        stability.settle("web-1", look(seen), present=True, observed_at=at, sighting=sighting)
+    assert stability.settle("web-1", look(None), present=False, observed_at=30).reason == VANISHED
+
+
+MEMBER = replace(CAPTURED, group_name="tier")
+
+
+@pytest.mark.parametrize(
+    ("why", "expected", "recorded", "groups", "words"),
+    [
+        ("its record names a lost group", MEMBER, (("tier", "old"),), {}, "its record names the lost VirtualMachine"),
+        ("the group was made anew", MEMBER, (("tier", "old"),), {"tier": "new"}, "its record names the lost"),
+        ("its group is there", MEMBER, (("tier", "old"),), {"tier": "old"}, ""),
+        ("only the capture tells", MEMBER, (), {}, "its record may name the lost group as its owner"),
+        ("only the capture tells, and the group is there", MEMBER, (), {"tier": "old"}, ""),
+        ("it was in no group", CAPTURED, (), {}, ""),
+        ("nothing is known", None, (), {}, ""),
+    ],
+)
+def test_where_a_vm_never_came_its_record_and_its_capture_say_what_to_look_for(
+    why: str,
+    expected: MachineFacts | None,
+    recorded: tuple[tuple[str, str], ...],
+    groups: dict[str, str],
+    words: str,
+) -> None:
+    found = never_seen(expected, recorded, groups)
+    assert words in found, why
+    assert bool(found) is bool(words), why
 
 
 REMARKS = [

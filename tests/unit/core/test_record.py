@@ -220,3 +220,14 @@ def test_secrets_are_never_unpacked() -> None:
 )
 def test_yaml_means_what_json_can_say(text: str, value: object) -> None:
     assert parse_record(text) == value
+
+
+def test_the_groups_that_a_record_names_as_owners_are_read() -> None:
+    owner = {
+        "apiVersion": "vmoperator.vmware.com/v1alpha5",
+        "kind": "VirtualMachineGroup",
+        "name": "tier",
+        "uid": "u-1",
+    }
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "name": "settings", "uid": "u-2"}
+    assert judged(recorded(meta={"ownerReferences": [owner, other]})).owners == (("tier", "u-1"),)

@@ -268,6 +268,12 @@ def test_a_guest_clusters_node_needs_no_other_restore_point() -> None:
     assert "a guest cluster's node, which VM Operator does not record" in found.reason
 
 
+@pytest.mark.parametrize("task", [None, RegisterTask(id="task-1", state=TaskState.SUCCEEDED)])
+def test_the_owners_that_the_record_names_are_handed_on(task: RegisterTask | None) -> None:
+    record = Record(owners=(("tier", "u-1"),))
+    assert told(machine(ON, record=record, task=task)).owners == record.owners
+
+
 def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
     assert told(machine(ON, seen=LATE)).reason.endswith(
         'Checked: its ExtraConfig has the record, it is in folder "shop", enableAutomaticRegistration is on,'

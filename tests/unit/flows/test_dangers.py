@@ -103,7 +103,7 @@ def test_3_a_doomed_machine_is_explained_and_no_owner_is_written(world: World) -
     assert "lost VirtualMachineGroup top: Kubernetes will delete it" in world.round([operation])[operation].description
     world.lose(MACHINE)
     for _ in range(3):
-        assert "has vanished" in world.round([operation])[operation].description
+        assert "was registered and is gone" in world.round([operation])[operation].description
     assert world.created() == []
 
 

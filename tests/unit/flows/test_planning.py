@@ -9,6 +9,7 @@ import pytest
 from tests.unit.builders import NAMESPACE, asked, group, m, obj, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import World
+from velero_vmservice.core.errors import Rejected
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
 from velero_vmservice.core.plan import Action
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.planning import Planned
 
 WEB = {"app": "web"}
+WANTING = "would be incomplete, for want of a whole VirtualMachineGroup"
 MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
 AGAIN = vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"})
 
@@ -185,3 +187,21 @@ def test_what_an_earlier_restore_of_the_backups_name_made_is_no_work_of_this_one
     (one,) = plan(world)
 
     assert one.step.action is Action.RETAIN
+
+
+def test_a_group_whose_member_would_be_refused_would_be_incomplete_up_to_the_root() -> None:
+    world = World()
+    objects = [
+        group("app", ["/tiers"]),
+        group("tiers", ["/web"], parent="app"),
+        group("web", ["web-1"], parent="tiers"),
+    ]
+    world.back_up(vm("web-1", group="web"), *objects)
+    world.lose(*objects)
+    world.cluster.calls.fail("dry-run create", Rejected("no quota"), on="VirtualMachineGroup shop/web")
+
+    found = {one.ref.name: one.step for one in plan(world)}
+
+    assert found["web"].action is Action.BLOCKED
+    assert found["tiers"].warnings == (f"{WANTING} shop/web",)
+    assert found["app"].warnings == (f"{WANTING} shop/tiers",)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import asked, group, restore, service, vm
 from velero_vmservice.core.errors import Rejected
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef
 
@@ -206,3 +206,21 @@ def test_a_parent_that_was_replaced_by_hand_is_judged_by_what_is_there(world: Wo
     assert world.live("VirtualMachineGroup", "tiers").name == "tiers"
     assert commands(world) == [ROOT.replace("group app", "group tiers")]
     assert ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "app").name not in stages(world)
+
+
+def test_a_vm_that_the_collector_took_says_so_when_the_restore_ends(world: World, operations: list[str]) -> None:
+    """It was there for less than a look, or for one: no owner of its record is there any more."""
+    dead = {"apiVersion": "vmoperator.vmware.com/v1alpha5", "kind": "VirtualMachineGroup", "name": "db", "uid": "lost"}
+    world.round(operations)
+    world.cluster.seed(vm("db-1", group="db", labels={"app": "db"}, uid="new", meta={"ownerReferences": [dead]}))
+    world.round(operations)
+    world.lose(MACHINES[0])
+    for _ in range(3):
+        told = world.round(operations)
+    assert "db-1: was registered and is gone: its only owner was the lost VirtualMachineGroup db" in (
+        told[operations[DB]].description
+    )
+    assert "web-1: not registered yet" in told[operations[WEB]].description
+    world.app.actions.restore["replay"].cancel(operations[WEB], restore())
+    ended = world.poll(operations[WEB]).error
+    assert "See whether RegisterVM has succeeded for a VM of group web that is not there" in ended
