@@ -39,14 +39,14 @@ def label(of: Saved, tier: str) -> None:
     of.scene.supervisor.cluster.patch(machine, {"metadata": {"labels": {"tier": tier}}})
 
 
-def test_machine_that_lost_its_label_is_a_warning(shop: Saved) -> None:
+def test_service_whose_machine_lost_its_label_is_incomplete_and_no_error(shop: Saved) -> None:
     without_web_service(shop, tier="batch")
     name = f"{shop.namespace}-warn"
     shop.scene.start_restore(name, backup=shop.namespace)
     shop.scene.wait_restored(name)
 
     results, _ = shop.scene.results(name)
-    assert results[WEB]["stage"] == "verified"
+    assert results[WEB]["stage"] == "incomplete"
     assert results[WEB]["endpoints"] == ["shop-web-1"]
     assert any(f"shop-web-2 {WRONG_LABEL}" in one for one in results[WEB]["warnings"])
 
