@@ -37,23 +37,29 @@ def moto() -> Any:
 
 
 @contextmanager
-def altered(alter: Callable[[dict[str, Any]], str | None]) -> Iterator[str]:
-    """Serve moto behind `alter`, which changes a request or answers it itself with an S3 error's code."""
-    behind = moto_application()
-
-    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        refusal = alter(environ)
-        if refusal is None:
-            return behind(environ, start)
-        return s3_error("501 Not Implemented", refusal)(environ, start)
-
-    with served(application) as url:
+def altered(alter: Callable[[dict[str, Any]], Application | None]) -> Iterator[str]:
+    """Serve moto behind `alter`; yields its URL."""
+    with served(altering(alter)) as url:
         yield url
 
 
-def refuses(*headers: str) -> Callable[[dict[str, Any]], str | None]:
-    """Play a server that answers 501 to headers that it does not know."""
-    return lambda environ: "NotImplemented" if any(_header(name) in environ for name in headers) else None
+def altering(alter: Callable[[dict[str, Any]], Application | None]) -> Application:
+    """Return moto behind `alter`, which changes a request or says what answers it."""
+    behind = moto_application()
+
+    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        answer: Application = alter(environ) or behind
+        return answer(environ, start)
+
+    return application
+
+
+def refuses(
+    *headers: str, status: str = "501 Not Implemented", code: str = "NotImplemented"
+) -> Callable[[dict[str, Any]], Application | None]:
+    """Play a server that refuses headers that it does not know."""
+    refusal = s3_error(status, code)
+    return lambda environ: refusal if any(_header(name) in environ for name in headers) else None
 
 
 def ignores(*headers: str) -> Callable[[dict[str, Any]], None]:
@@ -100,6 +106,7 @@ def location(url: str, bucket: str, **changes: Any) -> S3Location:
         "url": url,
         "path_style": True,
         "credentials": CREDENTIALS,
+        "credentials_of": "spec.credential of BackupStorageLocation velero/default",
     }
     return S3Location(**(described | changes))
 
@@ -130,7 +137,7 @@ def new_bucket(url: str, **options: Any) -> str:
 @functools.cache
 def bare_client(url: str) -> Any:
     """Return a client for any bucket of a server, to look behind a store's back too."""
-    return connect(location(url, "any"), timeout_seconds=10.0, directory=Path(tempfile.gettempdir()))
+    return connect(location(url, "any", profile="default"), timeout_seconds=10.0, directory=Path(tempfile.gettempdir()))
 
 
 def _header(name: str) -> str:

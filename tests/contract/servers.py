@@ -74,7 +74,9 @@ def breaking_off() -> Iterator[str]:
 
 
 @contextmanager
-def pouring(tls: ssl.SSLContext, head: bytes, chunk: bytes, *, every: float = 0, first: bytes = b"") -> Iterator[str]:
+def pouring(
+    tls: ssl.SSLContext | None, head: bytes, chunk: bytes, *, every: float = 0, first: bytes = b""
+) -> Iterator[str]:
     """Answer with `head`, and then with chunk after chunk for as long as somebody listens; yields a URL.
 
     The first request on a connection of its own gets `first` instead, if that is given; `every` is in seconds.
@@ -84,7 +86,7 @@ def pouring(tls: ssl.SSLContext, head: bytes, chunk: bytes, *, every: float = 0,
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             try:
-                with tls.wrap_socket(self.request, server_side=True) as connection:
+                with tls.wrap_socket(self.request, server_side=True) if tls else self.request as connection:
                     connection.recv(65536)
                     if first and not begun.is_set():
                         begun.set()
@@ -102,7 +104,7 @@ def pouring(tls: ssl.SSLContext, head: bytes, chunk: bytes, *, every: float = 0,
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"https://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         stop.set()
         server.shutdown()
         thread.join()

@@ -78,8 +78,9 @@ def test_a_missing_bucket_is_told_by_every_call(verb: str, moto: str, tmp_path: 
         (("403 Forbidden", "SignatureDoesNotMatch"), Forbidden, ("secret key", "aws_secret_access_key")),
         (("400 Bad Request", "ExpiredToken"), Forbidden, ("expired", "renew")),
         (("403 Forbidden", "RequestTimeTooSkewed"), Forbidden, ("clocks", "NTP")),
-        (("301 Moved Permanently", "PermanentRedirect"), InvalidSettings, ("another region", "config.region")),
-        (("400 Bad Request", "AuthorizationHeaderMalformed"), InvalidSettings, ("another region", "config.region")),
+        (("301 Moved Permanently", "PermanentRedirect"), InvalidSettings, ("another region", "set the region")),
+        (("400 Bad Request", "AuthorizationHeaderMalformed"), Forbidden, ("access key", "aws_access_key_id")),
+        (("501 Not Implemented", "NotImplemented"), InvalidSettings, ("does not know this call",)),
         (("400 Bad Request", "KMS.DisabledException"), InvalidSettings, ("encryption key", "as the server says it")),
         (("403 Forbidden", "InvalidObjectState"), InvalidSettings, ("archive",)),
         (("400 Bad Request", "BadDigest"), Unavailable, ("damaged on the way",)),
@@ -197,6 +198,136 @@ def test_a_gateways_own_error_page_is_transient(scripted: s3_servers.Scripted) -
     assert isinstance(_refusal(scripted.store, "read", "without an S3 answer", "502"), Unavailable)
 
 
+@pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<Region>{}</Region>",
+        "<Message>The authorization header is malformed; the region is wrong; expecting '{}'</Message>",
+    ],
+    ids=["element", "words"],
+)
+def test_a_malformed_header_is_about_the_region_where_the_answer_names_one(
+    scripted: s3_servers.Scripted, body: str, region: str
+) -> None:
+    document = f"<Error><Code>AuthorizationHeaderMalformed</Code>{body.format(region)}</Error>"
+    scripted.answer = servers.answering("400 Bad Request", "application/xml", document.encode())
+
+    error = _refusal(scripted.store, "read", "another region", f"({region})", "set the region")
+
+    assert isinstance(error, InvalidSettings)
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+@pytest.mark.parametrize("verb", _OPERATIONS)
+def test_a_page_that_denies_is_no_denial_of_s3(scripted: s3_servers.Scripted, verb: str, status: str) -> None:
+    scripted.answer = servers.answering(status, "text/html; charset=utf-8", b"<html>Policy: blocked</html>")
+
+    error = _refusal(scripted.store, verb, "is not S3", f"({status[:3]} text/html", "what answers at http://127.0.0.1")
+
+    assert isinstance(error, InvalidSettings)
+    assert "s3:GetObject" not in str(error)
+
+
+@pytest.mark.parametrize("verb", ["store", "read", "list"])
+def test_a_denial_without_a_word_is_a_denial(scripted: s3_servers.Scripted, verb: str) -> None:
+    scripted.answer = servers.answering("403 Forbidden", "application/xml", b"")
+
+    assert isinstance(_refusal(scripted.store, verb, "access denied", "s3:GetObject"), Forbidden)
+
+
+def test_a_proxy_that_denies_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = servers.answering("403 Forbidden", "text/html", b"<html>ERR_ACCESS_DENIED</html>")
+    with servers.served(page) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.replace("http://", "http://user:word@"))
+        error = _refusal(_store("http://s3.example.test:9000", tmp_path), "read", f"what answers at the proxy {proxy}")
+
+    assert isinstance(error, InvalidSettings)
+    assert "word" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        ("403 Forbidden", Unavailable, ("the proxy lets nothing through", "NO_PROXY")),
+        ("502 Bad Gateway", Unavailable, ("the proxy lets nothing through", "NO_PROXY")),
+    ],
+)
+def test_a_proxy_that_refuses_a_tunnel_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, kind: type[VmServiceError], words: tuple[str, ...]
+) -> None:
+    with servers.served(servers.answering(status, "text/html", b"<html></html>")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        error = _refusal(_store("https://s3.example.test", tmp_path), "read", *words, proxy)
+
+    assert isinstance(error, kind)
+
+
+def test_a_proxy_that_wants_a_login_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = servers.answering("407 Proxy Authentication Required", "text/html", b"<html></html>")
+    with servers.served(page) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        error = _refusal(_store("http://s3.example.test", tmp_path), "read", "asks for a login", proxy)
+
+    assert isinstance(error, InvalidSettings)
+
+
+def test_a_login_page_is_told_with_its_address(scripted: s3_servers.Scripted) -> None:
+    page = servers.answering("302 Found", "text/html", b"", location="https://sso.example.com/login?back=here")
+    scripted.answer = page
+
+    assert isinstance(_refusal(scripted.store, "read", "(https://sso.example.com/login)"), InvalidSettings)
+
+
+_DEEP = b"<Error>" + b"<a>" * 2_000 + b"</a>" * 2_000 + b"</Error>"
+
+
+@pytest.mark.parametrize("verb", _OPERATIONS)
+def test_an_answer_that_breaks_the_library_is_told(scripted: s3_servers.Scripted, verb: str) -> None:
+    scripted.answer = servers.answering("400 Bad Request", "application/xml", _DEEP)
+
+    _refusal(scripted.store, verb, "what answers at http://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "settings"),
+    [
+        ({"server_side_encryption": "AES256"}, ["config.serverSideEncryption"]),
+        ({"kms_key_id": "alias/velero", "tagging": "a=b&c=d"}, ["config.kmsKeyId", "config.tagging"]),
+        ({"kms_key_id": "alias/velero", "of_settings": True}, ["bucket.kms_key_id"]),
+    ],
+)
+def test_a_setting_that_the_server_does_not_know_is_named(
+    asked: dict[str, Any], settings: list[str], moto: str, tmp_path: Path
+) -> None:
+    headers = ("x-amz-server-side-encryption", "x-amz-tagging")
+    with s3_servers.altered(s3_servers.refuses(*headers)) as url:
+        bucket = s3_servers.new_bucket(moto)
+        store = s3_servers.open_store(s3_servers.location(url, bucket, **asked), tmp_path)
+        with pytest.raises(InvalidSettings, match="does not know what") as caught:
+            put(store, "a.json", b"{}")
+    assert not caught.value.transient
+    assert [name for name in settings if name not in str(caught.value)] == []
+
+
+def test_of_several_settings_the_one_that_the_server_names_is_told(
+    scripted: s3_servers.Scripted, tmp_path: Path
+) -> None:
+    document = b"<Error><Code>NotImplemented</Code><Header>x-amz-tagging</Header></Error>"
+    scripted.answer = servers.answering("501 Not Implemented", "application/xml", document)
+    url = scripted.store.place.endpoint
+
+    error = _refusal(_store(url, tmp_path, tagging="a=b&c=d", kms_key_id="k"), "list", "config.tagging")
+
+    assert "config.kmsKeyId" not in str(error)
+
+
+@pytest.mark.parametrize("region", ["minio ", "eu central", "eu-central-1\n"])
+def test_what_is_no_region_s_name_is_told(region: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"not a region's name.*velero/default"):
+        _store("http://127.0.0.1:9", tmp_path, region=region)
+
+
 def test_a_missing_object_is_not_found_with_the_place_where_it_was_looked_for(moto: str, tmp_path: Path) -> None:
     bucket = s3_servers.new_bucket(moto)
     store = s3_servers.open_store(s3_servers.location(moto, bucket), tmp_path)
@@ -208,12 +339,12 @@ def test_a_missing_object_is_not_found_with_the_place_where_it_was_looked_for(mo
 @pytest.mark.parametrize(
     ("credentials", "words"),
     [
-        (f"aws_secret_access_key = {s3_servers.SECRET}\n", "no AWS credentials file"),
+        (f"aws_secret_access_key = {s3_servers.SECRET}\n", "spec.credential"),
         (f"[other]\naws_access_key_id = AKID\naws_secret_access_key = {s3_servers.SECRET}\n", "spec.credential"),
         ("[default]\nregion = eu-west-1\n", "no credentials for profile default"),
-        (f"[default]\naws_secret_access_key = {s3_servers.SECRET}\n", "no credentials for profile default"),
-        ("[default]\naws_access_key_id = AKID\n", "no usable credentials"),
-        (f"[default]\ncredential_process = touch {s3_servers.SECRET}\n", "no credentials for profile default"),
+        (f"[default]\naws_secret_access_key = {s3_servers.SECRET}\n", "one of the two keys alone"),
+        ("[default]\naws_access_key_id = AKID\n", "one of the two keys alone"),
+        (f"[default]\ncredential_process = touch {s3_servers.SECRET}\n", "start a program for profile default"),
     ],
     ids=["no section", "other profile", "no keys", "no id", "no secret", "a program"],
 )
@@ -239,7 +370,7 @@ def test_no_credentials_at_all_are_told(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_location_never_shows_its_secrets() -> None:
-    found = s3_servers.location("http://127.0.0.1:9", "b", customer_key=s3_servers.SECRET)
+    found = s3_servers.location("http://127.0.0.1:9", "b", customer_key=s3_servers.SECRET.encode())
 
     assert s3_servers.SECRET not in repr(found)
 

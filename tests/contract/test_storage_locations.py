@@ -21,7 +21,7 @@ from velero_vmservice.core.manifest import BACKUP_STORAGE_LOCATION, SECRET, Obje
 from velero_vmservice.settings import BucketSettings, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from velero_vmservice.adapters.s3 import S3Store
@@ -59,8 +59,9 @@ def _no_default_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def _secret(name: str, **data: str) -> dict[str, Any]:
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+def _secret(name: str, **data: str | bytes) -> dict[str, Any]:
+    content = {key: value.encode() if isinstance(value, str) else value for key, value in data.items()}
+    encoded = {key: base64.b64encode(value).decode() for key, value in content.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "velero"}, "data": encoded}
 
 
@@ -225,17 +226,53 @@ def test_checksum_headers_are_left_out_where_the_algorithm_is_empty(
     assert "HTTP_X_AMZ_CHECKSUM_SHA256" not in seen
 
 
-def test_a_customer_key_of_a_secret_encrypts(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
+_KEYS = {
+    "text": b"0123456789abcdef0123456789abcdef",
+    "any bytes": bytes(range(200, 232)),
+    "a line feed at the end": b"0123456789abcdef0123456789abcdef\n",
+    "base64 text": base64.b64encode(bytes(range(33))) + b"\n",
+}
+
+
+@pytest.mark.parametrize("where", ["customerKeyEncryptionSecret", "customerKeyEncryptionFile"])
+@pytest.mark.parametrize("key", _KEYS.values(), ids=_KEYS)
+def test_the_first_32_bytes_of_a_customer_key_encrypt(
+    cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path, where: str, key: bytes
+) -> None:
     seen: list[str] = []
-    cluster.seed(_secret("sse", key="0123456789abcdef0123456789abcdef"))
-    with s3_servers.altered(seen.extend) as url:
-        config = {"customerKeyEncryptionSecret": "sse/key"}
-        cluster.seed(_location(url, s3_servers.new_bucket(url), config=config))
+    context, authority = self_signed(tmp_path)
+    file = tmp_path / "sse"
+    file.write_bytes(key)
+    cluster.seed(_secret("sse", key=key))
+    with servers.served(s3_servers.moto_application()) as plain:
+        bucket = s3_servers.new_bucket(plain)
+    noting = s3_servers.altering(lambda environ: seen.append(environ.get(_CUSTOMER_KEY, "")))
+    with servers.served(noting, tls=context) as url:
+        trusted = {"caCert": base64.b64encode(authority.encode()).decode()}
+        config = {where: {"customerKeyEncryptionSecret": "sse/key", "customerKeyEncryptionFile": str(file)}[where]}
+        cluster.seed(_location(url, bucket, config=config, objectStorage=trusted))
         store = locations.open("default")
         put(store, "a.json", b"{}")
 
         assert store.get("a.json") == b"{}"
-    assert "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5" in seen
+    assert {base64.b64decode(value) for value in seen} == {key[:32]}
+
+
+_CUSTOMER_KEY = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", None])
+def test_a_customer_key_never_goes_over_http(
+    cluster: MemoryCluster, locations: BackupStorageLocations, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    """An endpoint of the environment counts as much as one of the location."""
+    if url is None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    cluster.seed(_secret("sse", key=_KEYS["text"]))
+    cluster.seed(_location(url or "", "b", config={"customerKeyEncryptionSecret": "sse/key"}))
+
+    with pytest.raises(InvalidSettings, match=r"never sent over http.*velero/default.*https://"):
+        locations.open("default")
 
 
 def test_a_profile_of_the_credential_is_used(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
@@ -316,8 +353,18 @@ _HINT_OWN = "bucket.name in the plugin's settings"
         ({"objectStorage": {"caCertRef": {"name": "gone", "key": "ca"}}}, ("caCertRef", "Secret velero/gone")),
         ({"objectStorage": {"caCert": "%%%"}}, ("caCert", "not base64")),
         ({"config": {"customerKeyEncryptionFile": "/nowhere/key"}}, ("/nowhere/key", "mount it")),
-        ({"config": {"customerKeyEncryptionSecret": "cloud-credentials/cloud"}}, ("32 bytes",)),
-        ({"config": {"profile": "absent"}}, ("spec.credential",)),
+        ({"config": {"customerKeyEncryptionSecret": "keys/short"}}, ("holds 5 bytes", "has 32")),
+        ({"config": {"customerKeyEncryptionSecret": "keys"}}, ("NAME/KEY", "slash")),
+        ({"config": {"customerKeyEncryptionSecret": "keys/short", "kmsKeyId": "k"}}, ("more than one", "kmsKeyId")),
+        ({"config": {"profile": "absent"}}, ("spec.credential", "no profile absent")),
+        ({"config": {"region": "minio "}}, ("not a region's name",)),
+        ({"credential": {"name": "", "key": ""}}, ("spec.credential", "names no Secret", "remove it")),
+        ({"credential": {}}, ("spec.credential", "names no Secret", "remove it")),
+        ({"credential": {"name": "keys", "key": "empty"}}, ("spec.credential", "Secret velero/keys", "is empty")),
+        ({"credential": {"name": "keys", "key": "blank"}}, ("spec.credential", "Secret velero/keys", "is empty")),
+        ({"objectStorage": {"caCertRef": {"name": "keys", "key": "empty"}}}, ("caCertRef", "velero/keys", "is empty")),
+        ({"objectStorage": {"caCertRef": {"name": "keys", "key": "short"}}}, ("caCertRef", "no PEM certificate")),
+        ({"config": {"customerKeyEncryptionSecret": "keys/empty"}}, ("customerKeyEncryptionSecret", "is empty")),
     ],
 )
 def test_an_unusable_location_is_told_with_its_remedy(
@@ -327,6 +374,7 @@ def test_an_unusable_location_is_told_with_its_remedy(
     changes: dict[str, Any],
     words: tuple[str, ...],
 ) -> None:
+    cluster.seed(_secret("keys", short="short", empty="", blank=" \n"))
     cluster.seed(_location(moto, "b", **changes))
 
     with pytest.raises(InvalidSettings, match="BackupStorageLocation velero/default") as caught:
@@ -335,6 +383,108 @@ def test_an_unusable_location_is_told_with_its_remedy(
     assert caught.value.hint
     assert [word for word in words if word not in told] == [], told
     assert s3_servers.SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+_URLS = [
+    "s3.example.com",
+    "//s3.example.com",
+    "ftp://s3.example.com",
+    "https://",
+    "http:/s3.example.com",
+    "http://[::1",
+    "http://[zz]:9000",
+    "http://s3.example.com:port",
+    "http://s3.example.com:99999",
+    "http://s3.example.com:-1",
+    "https://s3 example.com",
+    "https://s3.exa\nmple.com",
+    "https://s3.example.com:9000 ",
+    "https://s3.example.com\u202e",
+    "https://s3.example.com/?x=y",
+    "https://s3.example.com/#x",
+    "https://s3..example.com",
+    "https://-.example.com:9000",
+]
+
+
+@pytest.mark.parametrize("url", _URLS)
+def test_a_malformed_url_is_told(cluster: MemoryCluster, locations: BackupStorageLocations, url: str) -> None:
+    cluster.seed(_location(url, "b"))
+
+    with pytest.raises(InvalidSettings, match=r"S3 URL.*velero/default"):
+        locations.open("default")
+
+
+_SPOILT: dict[str, tuple[Callable[[str], str], str]] = {
+    "encoded": (lambda pem: base64.b64encode(pem.encode()).decode(), "encoded twice?"),
+    "encoded in lines": (lambda pem: base64.encodebytes(pem.encode()).decode(), "encoded twice?"),
+    "line ends spelled": (lambda pem: pem.replace("\n", r"\n"), r"its line ends are spelled \n"),
+    "one line": (lambda pem: pem.replace("\n", " "), "its lines are joined, indented or cut"),
+    "indented": (lambda pem: f"  {pem}".replace("\n", "\n  "), "its lines are joined, indented or cut"),
+    "damaged": (lambda pem: pem.replace("MII", "AAA", 1), "damaged?"),
+    "a key": (lambda pem: pem.replace("CERTIFICATE", "PRIVATE KEY"), "another file?"),
+}
+
+
+@pytest.mark.parametrize("how", _SPOILT)
+@pytest.mark.parametrize("where", ["caCert", "caCertRef", "ca_file"])
+def test_an_authority_that_is_none_is_told(
+    cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, how: str, where: str
+) -> None:
+    _, authority = self_signed(tmp_path)
+    spoil, guess = _SPOILT[how]
+    spoilt = spoil(authority)
+    file = tmp_path / "ca.crt"
+    file.write_text(spoilt)
+    cluster.seed(_secret("storage-ca", **{"ca.crt": spoilt}))
+    storage = {
+        "caCert": {"caCert": base64.b64encode(spoilt.encode()).decode()},
+        "caCertRef": {"caCertRef": {"name": "storage-ca", "key": "ca.crt"}},
+    }
+    cluster.seed(_location("https://127.0.0.1:9", "b", objectStorage=storage.get(where, {})))
+    bucket = BucketSettings(name="b", ca_file=file)
+    locations = BackupStorageLocations(cluster, Settings(bucket=bucket if where == "ca_file" else None), clock=clock)
+
+    with pytest.raises(InvalidSettings, match=rf"{where}.*holds no PEM certificate: {re.escape(guess)}"):
+        locations.open("default")
+    locations.close()
+
+
+def test_what_surrounds_a_certificate_is_left_out(
+    cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path
+) -> None:
+    context, authority = self_signed(tmp_path)
+    broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    bundle = f"subject=/CN=storage é\r\n{broken}{authority}".encode("latin-1")
+    with servers.served(s3_servers.moto_application()) as plain:
+        bucket = s3_servers.new_bucket(plain)
+    with servers.served(s3_servers.moto_application(), tls=context) as url:
+        cluster.seed(_location(url, bucket, objectStorage={"caCert": base64.encodebytes(bundle).decode()}))
+
+        assert not locations.open("default").exists("a.json")
+
+
+def test_a_backup_of_another_velero_is_told_with_both_namespaces(
+    moto: str, cluster: MemoryCluster, locations: BackupStorageLocations
+) -> None:
+    cluster.seed(_location(moto, s3_servers.new_bucket(moto)))
+
+    with pytest.raises(InvalidSettings, match=r"namespace openshift-adp, .* velero_namespace names velero") as caught:
+        locations.open("default", namespace="openshift-adp")
+    assert "set velero_namespace to openshift-adp" in caught.value.hint
+    assert not locations.open("default", namespace="velero").exists("a.json")
+
+
+def test_an_empty_file_of_credentials_is_told(
+    cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cloud"
+    file.write_text("\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    cluster.seed(_location("http://127.0.0.1:9", "b", credential=None))
+
+    with pytest.raises(InvalidSettings, match=rf"AWS_SHARED_CREDENTIALS_FILE names {file}, which is empty"):
+        locations.open("default")
 
 
 def test_a_location_that_is_gone_is_told(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:

@@ -34,18 +34,24 @@ class AnswerLate(TimeoutError):
 class BoundedResponse(HTTPResponse):
     """An answer that raises `AnswerLate` and `AnswerTooLong` at its bounds, headers included.
 
-    It is not unpacked either: a packed answer that nobody asked for could unpack to any length.
+    It is not unpacked either: a packed answer that nobody asked for could unpack to any length. With `packed` it is
+    taken as it comes, for clients that unpack nothing.
     """
 
-    def __init__(self, sock: socket.socket, *args: Any, seconds: float, longest: int, **known: Any) -> None:
+    def __init__(
+        self, sock: socket.socket, *args: Any, seconds: float, longest: int, packed: bool = False, **known: Any
+    ) -> None:
         """Begin to count; `longest` is in bytes."""
         super().__init__(sock, *args, **known)
+        self._packed = packed
         raw = self.fp.detach()
         self.fp = io.BufferedReader(_Bounded(raw, sock, seconds=seconds, longest=longest))
 
     def begin(self) -> None:
         """Read the status and the headers."""
         super().begin()
+        if self._packed:
+            return
         if (packed := self.getheader("Content-Encoding", "identity").lower()) != "identity":
             raise HTTPException(f"the answer is packed ({packed}), which was not asked for")
 

@@ -7,10 +7,12 @@ authority included. What is secret stays out of its representation.
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -20,14 +22,15 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.httpsession import where as public_authorities
 
-from velero_vmservice.adapters import tls
+from velero_vmservice.adapters import s3_credentials, s3_http
+from velero_vmservice.adapters import s3_meanings as meanings
 from velero_vmservice.adapters.aws_endpoints import LeanLoader
-from velero_vmservice.adapters.s3_errors import LIBRARY_ERRORS, Place, translate
+from velero_vmservice.adapters.proxies import proxy_for, shown
+from velero_vmservice.adapters.s3_errors import Place, opened, told
 from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.core.proxy import ProxySettings
 
 if TYPE_CHECKING:
-    import ssl
-
     from types_boto3_s3 import S3Client
 
 _log = structlog.get_logger()
@@ -35,17 +38,21 @@ _log = structlog.get_logger()
 _DEFAULT_REGION: Final = "us-east-1"
 """Servers other than AWS take it; on AWS botocore follows the redirect to the bucket's own region."""
 
-_REDIRECTS: Final = frozenset({301, 302, 307, 308})
-_ATTEMPTS: Final = 3
-_CONNECT_SECONDS: Final = 3.0
-_CONNECTIONS: Final = 32
-"""As many as gRPC worker threads may ask at once, or urllib3 warns and throws connections away."""
-
-_FROM_FILE: Final = frozenset(
-    {"shared-credentials-file", "config-file", "assume-role", "assume-role-with-web-identity"}
+_REGION: Final = re.compile("[A-Za-z0-9-]+")
+_AMAZON: Final = "s3.amazonaws.com"
+_ASKED: Final = (
+    ("tagging", "x-amz-tagging", ("config.tagging", "")),
+    ("kms_key_id", "x-amz-server-side-encryption", ("config.kmsKeyId", "bucket.kms_key_id")),
+    (
+        "server_side_encryption",
+        "x-amz-server-side-encryption",
+        ("config.serverSideEncryption", "bucket.server_side_encryption"),
+    ),
+    ("customer_key", "x-amz-server-side-encryption-customer", ("config.customerKeyEncryption…", "")),
 )
-"""What a credentials file may say. Not `custom-process`: nobody's Secret starts a program here. Not the machine's
-own role: a location that names a Secret means that Secret."""
+"""Fields that ask something of a server, how their headers begin, and what a location and the settings call them."""
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,33 +72,40 @@ class S3Location:
     verify_tls: bool = True
     authorities: str = field(default="", repr=False)
     credentials: str = field(default="", repr=False)
+    credentials_of: str = "the credential"
+    """The field or variable that gives them, for messages."""
     profile: str = ""
     server_side_encryption: str = ""
     kms_key_id: str = ""
-    customer_key: str = field(default="", repr=False)
+    customer_key: bytes = field(default=b"", repr=False)
     tagging: str = ""
     checksums: bool = True
     read_only: bool = False
+    of_settings: bool = False
+    """Whether it is the settings' own bucket, whose fields are spelled otherwise than a location's."""
 
     @property
     def place(self) -> Place:
-        """Name the bucket and its server."""
-        return Place(bucket=self.bucket, endpoint=self.url or "Amazon S3", source=self.source)
+        """Name the bucket, its server and the way there."""
+        proxy = ProxySettings.of_environment(os.environ).proxy_for(self.url or f"https://{self.bucket}.{_AMAZON}")
+        return Place(
+            bucket=self.bucket,
+            endpoint=self.url or "Amazon S3",
+            source=self.source,
+            proxy=shown(proxy) if proxy else "",
+            asked=tuple((header, names[self.of_settings]) for field, header, names in _ASKED if getattr(self, field)),
+        )
 
 
 def connect(location: S3Location, *, timeout_seconds: float, directory: Path, attempts: int = _ATTEMPTS) -> S3Client:
     """Return a client for the location; asks nobody yet.
 
-    Certificate authorities are written to `directory`, which must be private and live as long as the client:
-    botocore reads them for each new connection. Raises `InvalidSettings` for credentials, URL or region that
-    cannot be used.
+    An answer is whole after `timeout_seconds`, or the request has failed. Certificate authorities are written to
+    `directory`, which must be private and live as long as the client: botocore reads them for each new connection.
+    Raises `InvalidSettings` for credentials, URL, region or proxy that cannot be used.
     """
     config = Config(
-        connect_timeout=min(_CONNECT_SECONDS, timeout_seconds),
-        read_timeout=timeout_seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        max_pool_connections=_CONNECTIONS,
-        tcp_keepalive=True,
         # virtual-hosted unless asked otherwise, like velero-plugin-for-aws: some servers take nothing else.
         s3={"addressing_style": "path" if location.path_style else "virtual"},
         # We send our own digests and check them; the automatic ones come as trailers that other servers reject
@@ -99,39 +113,40 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    try:
-        session = _session(location, config, directory)
-        client = session.client(
-            "s3",
-            region_name=location.region or session.region_name or _DEFAULT_REGION,
-            endpoint_url=location.url or None,
-            verify=_verify(location, directory),
-            config=config,
-        )
-    except LIBRARY_ERRORS as error:
-        raise translate(error, "open", "", location.place) from None  # the cause may quote the credentials
-    except ValueError:
+    verify = _verify(location, directory)
+    with opened(location.place):
+        client = _client(location, config, verify=verify, seconds=timeout_seconds)
+        proxy_for(client.meta.endpoint_url)  # a proxy that cannot be used is told now
+    if location.customer_key and urlsplit(client.meta.endpoint_url).scheme != "https":
         raise InvalidSettings(
-            f"cannot open {location.place}: the S3 URL is not valid",
-            hint=f"give {location.source} a URL like https://s3.example.com:9000",
-        ) from None
+            f"cannot open {location.place}: a customer key is never sent over http",
+            hint=f"give {location.source} an S3 URL with https://, or another encryption",
+        )
     client.meta.events.register_first("needs-retry.s3", _give_up_redirects)
-    _check_as_go(client)
     return client
 
 
-def _check_as_go(client: Any) -> None:
-    """Accept the certificates that Velero accepts; botocore has no setting for that, and makes a context per proxy."""
-    http = client._endpoint.http_session  # noqa: SLF001 - see above
-    make = http._get_ssl_context  # noqa: SLF001
-
-    def context() -> ssl.SSLContext:
-        made: ssl.SSLContext = make()
-        tls.check_as_go(made)
-        return made
-
-    http._get_ssl_context = context  # noqa: SLF001
-    http._manager.connection_pool_kw["ssl_context"] = context()  # noqa: SLF001
+def _client(location: S3Location, config: Config, *, verify: bool | str | None, seconds: float) -> S3Client:
+    if location.credentials:
+        session = botocore.session.Session(session_vars=s3_credentials.ALONE)
+    else:
+        session = botocore.session.Session(profile=location.profile or None)
+    session.register_component("data_loader", LeanLoader())
+    session.set_default_client_config(config)  # its retries, for the token service that trades a role for keys
+    s3_http.send_bounded(session, verify=verify, seconds=seconds)
+    region = location.region or s3_credentials.region(location)
+    if region and not _REGION.fullmatch(region):  # botocore's own check passes over a line feed at the end
+        raise told(meanings.NO_REGION, region, "open", "", location.place)
+    if location.credentials:
+        s3_credentials.log_in(session, location, verify=verify, region_name=region or _DEFAULT_REGION)
+    boto = boto3.Session(botocore_session=session)
+    return boto.client(
+        "s3",
+        region_name=region or boto.region_name or _DEFAULT_REGION,
+        endpoint_url=location.url or None,
+        verify=verify,
+        config=config,
+    )
 
 
 def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
@@ -145,43 +160,6 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
     http, parsed = response
     if "x-amz-bucket-region" not in http.headers and "Region" not in parsed.get("Error", {}):
         raise boto.ClientError(parsed, operation.name)
-
-
-def _session(location: S3Location, config: Config, directory: Path) -> boto3.Session:
-    core = botocore.session.Session(profile=location.profile or None)
-    core.register_component("data_loader", LeanLoader())
-    core.set_default_client_config(config)  # its timeouts, for the token service that trades a role for keys
-    if location.credentials:
-        _load_credentials(core, location, directory)
-    return boto3.Session(botocore_session=core)
-
-
-def _load_credentials(core: botocore.session.Session, location: S3Location, directory: Path) -> None:
-    """Read the credentials from a file that only we can read and that is gone when this returns."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=directory) as file:
-        file.write(location.credentials)
-        file.flush()
-        core.set_config_variable("credentials_file", file.name)
-        # As in velero-plugin-for-aws: a shared config file is accepted as the credential of a location.
-        core.set_config_variable("config_file", file.name)
-        core.set_config_variable("profile", location.profile or "default")
-        try:
-            resolver = core.get_component("credential_provider")
-            for provider in tuple(resolver.providers):
-                if provider.METHOD not in _FROM_FILE:
-                    resolver.remove(provider.METHOD)
-            found = core.get_credentials()
-        except boto.ConfigParseError:
-            raise _unusable(location, "is no AWS credentials file") from None  # the cause quotes the wrong line
-    if found is None:
-        raise _unusable(location, f"holds no credentials for profile {location.profile or 'default'}")
-
-
-def _unusable(location: S3Location, why: str) -> InvalidSettings:
-    return InvalidSettings(
-        f"cannot open {location.place}: the credential of {location.source}, or Velero's own in its absence, {why}",
-        hint="it must read [default], aws_access_key_id=…, aws_secret_access_key=…, a line each",
-    )
 
 
 def _verify(location: S3Location, directory: Path) -> bool | str | None:

@@ -76,11 +76,12 @@ class ObjectStore(Protocol):
 class StorageLocations(Protocol):
     """Opens the store that belongs to a backup."""
 
-    def open(self, location: str) -> ObjectStore:
+    def open(self, location: str, *, namespace: str = "") -> ObjectStore:
         """Return the store of the BackupStorageLocation `location` ('' is the settings' own bucket).
 
-        MUST notice within seconds when the location or its credential changed. Raises `InvalidSettings` with
-        the remedy when the location does not exist or is not S3 and the settings name no bucket.
+        `namespace` is the Backup's, '' if there is none. MUST notice within seconds when the location or its credential
+        changed. Raises `InvalidSettings` with the remedy when the settings name no bucket and the location does not
+        exist, is not S3 or lies in another namespace than they say.
         """
 
 

@@ -73,7 +73,7 @@ class CaptureAction:
         if reason := topology.guest_cluster_reason(newest, topology.every_machine(connected, facts)):
             return self._leave_out(manifest, ref, f"it belongs to a guest cluster: {reason}")
         document = self._document(newest, ref, connected, facts, run)
-        store = self._locations.open(run.location)
+        store = self._locations.open(run.location, namespace=run.namespace)
         key = run.object_key(ref)
         stored, sha256 = documents.write_once(store, key, document)
         documents.check_writer(run, stored.provenance.backup_uid, key=key)

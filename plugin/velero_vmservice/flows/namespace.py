@@ -89,7 +89,7 @@ class NamespaceFactsOnce:
         return known
 
     def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
-        store = self._locations.open(run.location)
+        store = self._locations.open(run.location, namespace=run.namespace)
         machines = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.machine_facts)
         # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
         if not machines and not self._cluster.served_versions(VIRTUAL_MACHINE):

@@ -64,7 +64,7 @@ class PurgeAction:
         if policy.CAPTURE_ANNOTATION not in manifest.annotations:
             return
         key = run.object_key(ObjectRef(captured_kind(manifest), manifest.namespace, manifest.name))
-        store = self._locations.open(run.location)
+        store = self._locations.open(run.location, namespace=run.namespace)
         store.delete(key)
         log.info("purged", key=key)
         _purge_rest(store, run)

@@ -68,7 +68,8 @@ class RestorePoints:
 
     def store(self, run: RestoreRun) -> ObjectStore:
         """Return the store that the backup's captures lie in."""
-        return self._locations.open(self.backup(run).location)
+        backup = self.backup(run)
+        return self._locations.open(backup.location, namespace=backup.namespace)
 
     def seal(self, run: RestoreRun) -> Seal:
         """Return the seal of the backup; where that is of no use, the error's hint says what else there is.

@@ -152,7 +152,7 @@ class Sealing:
 
     def _read_back(self, run: BackupRun, unsealed: Unsealed) -> bool:
         """Read documents until all were read or the budget is used up; say whether all were."""
-        store = self._locations.open(run.location)
+        store = self._locations.open(run.location, namespace=run.namespace)
         until = self._clock.monotonic() + BUDGET_SECONDS
         unread = (
             key
@@ -178,7 +178,7 @@ class Sealing:
         return True
 
     def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
-        store = self._locations.open(run.location)
+        store = self._locations.open(run.location, namespace=run.namespace)
         complete = archive.moment(run.started) >= self._started.replace(microsecond=0)
         held = backup_scope.held_vms(
             unsealed.facts,

@@ -1,0 +1,144 @@
+"""What of a credential reaches the network, and where to: AWS's token service is played on loopback."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from tests.contract import s3_servers, servers
+from velero_vmservice.core.errors import InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_KEYS = "aws_access_key_id = AKIDBASE\naws_secret_access_key = s\n"
+_ROLE = "arn:aws:iam::123456789012:role/velero"
+_TAKEN = """<{0}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{0}Result><Credentials>
+<AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>token</SessionToken>
+<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></{0}Result></{0}Response>"""
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@contextmanager
+def _token_service(monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, list[str]]]) -> Iterator[None]:
+    """Play AWS's token service, where the environment says that it is; notes what it is asked."""
+
+    def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        form = parse_qs(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode())
+        asked.append(form | {"Authorization": [environ.get("HTTP_AUTHORIZATION", "")]})
+        start("200 OK", [("Content-Type", "text/xml")])
+        return [_TAKEN.format(form["Action"][0]).encode()]
+
+    with servers.served(application) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+        yield
+
+
+def _key_used(directory: Path, credentials: str, **changes: Any) -> str:
+    """Return the access key that a request to storage is signed with."""
+    seen: list[str] = []
+    with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
+        found = s3_servers.location(url, s3_servers.new_bucket(url), credentials=credentials, **changes)
+        s3_servers.open_store(found, directory).delete("a.json")
+    return seen[-1].partition("Credential=")[2].partition("/")[0]
+
+
+def test_a_role_is_taken_with_the_keys_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, list[str]]] = []
+    credentials = f"[default]\n{_KEYS}role_arn = {_ROLE} # Velero's\nexternal_id = abc\n"
+    with _token_service(monkeypatch, asked):
+        assert _key_used(tmp_path, credentials) == "AKIDROLE"
+
+    assert (asked[0]["RoleArn"], asked[0]["ExternalId"]) == ([_ROLE], ["abc"])
+    assert "Credential=AKIDBASE/" in asked[0]["Authorization"][0]
+
+
+def test_the_environments_web_identity_is_used_where_the_secret_names_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, list[str]]] = []
+    token = tmp_path / "token"
+    token.write_text("of-the-service-account")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", _ROLE)
+    with _token_service(monkeypatch, asked):
+        credentials = f"[default]\nrole_arn = {_ROLE}\nweb_identity_token_file = {token}\n"
+        assert _key_used(tmp_path, credentials) == "AKIDROLE"
+
+    assert asked[0]["WebIdentityToken"] == ["of-the-service-account"]
+
+
+def test_a_secret_sends_no_file_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, list[str]]] = []
+    token = tmp_path / "token"
+    token.write_text("of-the-service-account")
+    with _token_service(monkeypatch, asked):
+        elsewhere = os.environ["AWS_ENDPOINT_URL_STS"]
+        services = f"services = x\nendpoint_url = {elsewhere}\n[services x]\nsts =\n  endpoint_url = {elsewhere}\n"
+        credentials = f"[default]\nrole_arn = {_ROLE}\nweb_identity_token_file = {token}\n{services}"
+        with pytest.raises(InvalidSettings, match=r"web identity.*environment") as caught:
+            _key_used(tmp_path, credentials)
+    assert asked == []
+    assert "AWS_WEB_IDENTITY_TOKEN_FILE" in caught.value.hint
+
+
+def test_endpoints_of_a_secret_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.delenv("AWS_ENDPOINT_URL_STS", raising=False)
+
+    def elsewhere(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        asked.append(environ["PATH_INFO"])
+        return servers.answering("500 Internal Server Error", "text/xml", b"")(environ, start)
+
+    with servers.served(elsewhere) as url:
+        services = f"services = x\nendpoint_url = {url}\n[services x]\ns3 =\n  endpoint_url = {url}\n"
+        assert _key_used(tmp_path, f"[default]\n{_KEYS}{services}") == "AKIDBASE"
+    assert asked == []
+
+
+def test_the_hosts_own_files_say_nothing_beside_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\nregion = eu-north-1\nendpoint_url = http://127.0.0.1:9\n[profile ci]\nregion = x\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    assert _key_used(tmp_path, f"[default]\n{_KEYS}") == "AKIDBASE"
+
+
+def test_the_environment_chooses_the_profile_where_the_location_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "ci")
+    credentials = f"[default]\n{_KEYS}[ci]\n{_KEYS.replace('AKIDBASE', 'AKIDCI')}"
+
+    assert _key_used(tmp_path, credentials) == "AKIDCI"
+    assert _key_used(tmp_path, credentials, profile="default") == "AKIDBASE"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "region"),
+    [
+        ("", "region = eu-north-1", "eu-north-1"),
+        ("eu-west-3", "region = eu-north-1", "eu-west-3"),
+        ("", "", "us-east-1"),
+    ],
+)
+def test_the_region_comes_from_the_environment_then_from_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, region: str
+) -> None:
+    monkeypatch.setenv("AWS_REGION", variable)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    found = s3_servers.location("http://127.0.0.1:9", "b", credentials=f"[default]\n{_KEYS}{text}\n")
+
+    assert s3_servers.client(found, tmp_path).meta.region_name == region
