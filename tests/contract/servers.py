@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -108,6 +108,41 @@ def pouring(
         stop.set()
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def tunnel(url: str) -> Iterator[tuple[str, list[bytes]]]:
+    """Take CONNECT to any host and lead it to the server at `url`; yields the proxy's URL and the hosts asked for."""
+    hosts: list[bytes] = []
+    port = int(url.rpartition(":")[2])
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            hosts.append(self.request.recv(65536).split()[1])
+            self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", port)) as behind:
+                back = threading.Thread(target=_copy, args=(behind, self.request), daemon=True)
+                back.start()
+                _copy(self.request, behind)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", hosts
+        server.shutdown()
+        thread.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    """Hand on what comes until it ends."""
+    with suppress(OSError):
+        while content := source.recv(65536):
+            target.sendall(content)
+        target.shutdown(socket.SHUT_WR)
 
 
 def refused() -> str:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.contract import servers
+from tests.contract import s3_servers, servers
+from tests.contract.certificates import self_signed
+from tests.contract.object_store_contract import put
 from velero_vmservice.adapters import kubernetes
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.core.errors import InvalidSettings
@@ -111,6 +113,62 @@ def test_kubernetes_behind_a_socks_proxy_is_explained(tmp_path: Path, monkeypatc
     with pytest.raises(InvalidSettings, match=r"api\.example\.test .*socks5://proxy\.example\.test:1080") as caught:
         _list_secrets()
     assert "NO_PROXY" in caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("no_proxy", ["", "127.0.0.0/8", "*"])
+def test_storage_on_loopback_is_asked_directly(
+    moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    bucket = s3_servers.new_bucket(moto)
+    monkeypatch.setenv("HTTP_PROXY", servers.refused())
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example.test:1080")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+
+    assert not s3_servers.open_store(s3_servers.location(moto, bucket), tmp_path).exists("a.json")
+
+
+@pytest.mark.parametrize("path_style", [True, False])
+def test_storage_is_asked_through_the_proxy(
+    moto: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path_style: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """The host may begin with the bucket's name, which NO_PROXY knows as well."""
+    bucket = s3_servers.new_bucket(moto)
+    hosts: list[str] = []
+    with s3_servers.altered(lambda environ: hosts.append(environ["HTTP_HOST"])) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
+        found = s3_servers.location("http://s3.amazonaws.com", bucket, path_style=path_style)
+        store = s3_servers.open_store(found, tmp_path)
+        put(store, "a.json", b"{}")
+
+        assert store.get("a.json") == b"{}"
+        monkeypatch.setenv("NO_PROXY", ".amazonaws.com")
+    assert set(hosts) == {"s3.amazonaws.com" if path_style else f"{bucket}.s3.amazonaws.com"}
+
+
+def test_storage_behind_tls_is_asked_through_a_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, _ = self_signed(tmp_path)
+    with servers.served(s3_servers.moto_application(), tls=context) as url, servers.tunnel(url) as (proxy, hosts):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with servers.served(s3_servers.moto_application()) as plain:
+            bucket = s3_servers.new_bucket(plain)
+        found = s3_servers.location("https://s3.amazonaws.com", bucket, verify_tls=False)
+        store = s3_servers.open_store(found, tmp_path)
+        put(store, "a.json", b"{}")
+
+        assert store.get("a.json") == b"{}"
+    assert set(hosts) == {b"s3.amazonaws.com:443"}
+
+
+def test_storage_behind_a_socks_proxy_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.example.test:1080")
+
+    with pytest.raises(InvalidSettings, match=r"s3\.example\.test .*socks5://proxy\.example\.test:1080") as caught:
+        s3_servers.open_store(s3_servers.location("https://s3.example.test", "b"), tmp_path)
     assert "secret" not in str(caught.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import socket
 import threading
 from contextlib import closing, contextmanager, suppress
@@ -12,6 +13,7 @@ import pytest
 from kubernetes import client
 
 from tests.clock import SettableClock
+from tests.contract import s3_servers
 from tests.contract.certificates import self_signed
 from velero_vmservice.adapters import vcenter
 from velero_vmservice.adapters.clock import SystemClock
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from velero_vmservice.adapters.s3 import S3Store
 
 OK = b"HTTP/1.1 200 OK\r\n"
 RAW = {
@@ -117,9 +121,37 @@ def ask_engine(address: str, ca_file: Path) -> None:
     RegistrationEngine(settings, SystemClock()).observe("shop", [Wanted(name="web-1")])
 
 
+def write_storage(address: str, ca_file: Path) -> None:
+    _storage(address, ca_file).put("a.json", b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
+
+
+def read_storage(address: str, ca_file: Path) -> None:
+    _storage(address, ca_file).get("a.json")
+
+
+def list_storage(address: str, ca_file: Path) -> None:
+    list(_storage(address, ca_file).list(""))
+
+
+def _storage(address: str, ca_file: Path) -> S3Store:
+    found = s3_servers.location(f"https://{address}", "b", authorities=ca_file.read_text())
+    return s3_servers.open_store(found, ca_file.parent, timeout_seconds=1.0)
+
+
+_ASK = [
+    read_kubernetes,
+    call_vcenter,
+    look_into_vcenter,
+    ask_engine,
+    write_storage,
+    read_storage,
+    list_storage,
+]
+
+
 # An answer that broke off leaves its connection to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("ask", [read_kubernetes, call_vcenter, look_into_vcenter, ask_engine])
+@pytest.mark.parametrize("ask", _ASK)
 @pytest.mark.parametrize("answer", RAW)
 def test_any_answer_is_an_error_of_ours(tmp_path: Path, ask: Callable[[str, Path], None], answer: str) -> None:
     context, pem = self_signed(tmp_path)
@@ -130,6 +162,7 @@ def test_any_answer_is_an_error_of_ours(tmp_path: Path, ask: Callable[[str, Path
     assert caught.value.hint
     assert str(caught.value).isprintable()
     assert "s3cret" not in str(caught.value)
+    assert s3_servers.SECRET not in str(caught.value)
 
 
 def test_a_question_that_cannot_be_put_names_the_engine() -> None:

@@ -126,6 +126,33 @@ def test_an_unknown_authority_is_told_and_a_known_one_is_trusted(tmp_path: Path)
         assert trusting.get("a.json") == b"{}"
 
 
+def test_an_authority_of_the_environment_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, authority = self_signed(tmp_path)
+    file = tmp_path / "authority.pem"
+    file.write_text(authority)
+    with servers.served(s3_servers.moto_application(), tls=context) as url:
+        bucket = _bucket(url, tmp_path, authority)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
+
+        assert not s3_servers.open_store(s3_servers.location(url, bucket), tmp_path).exists("a.json")
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://proxy.example.test:port"])
+def test_a_proxy_that_is_no_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+
+    with pytest.raises(VmServiceError) as caught:
+        _store("http://s3.example.test", tmp_path).get(_KEY)
+    assert "proxy" in str(caught.value)
+
+
+def test_a_full_temporary_directory_is_told(tmp_path: Path) -> None:
+    _, authority = self_signed(tmp_path)
+
+    with pytest.raises(InvalidSettings, match=r"certificate authorities cannot be written.*room"):
+        _store("https://127.0.0.1:9", tmp_path / "gone", authorities=authority)
+
+
 def test_verification_is_switched_off_only_where_the_location_says_so(tmp_path: Path) -> None:
     context, authority = self_signed(tmp_path)
     with servers.served(s3_servers.moto_application(), tls=context) as url:

@@ -30,6 +30,14 @@ def proxy_for(url: str, *, named: str = "") -> str:
     return proxy
 
 
+def proxy_shown(url: str) -> str:
+    """Return the proxy for `url` without its password, for messages; '' for none, and for one that is not valid."""
+    try:
+        return shown(proxy) if (proxy := proxy_for(url)) else ""
+    except InvalidSettings:
+        return ""
+
+
 def shown(proxy: str) -> str:
     """Return the proxy's URL without its password."""
     parts = urlsplit(proxy)

@@ -40,7 +40,9 @@ _SOCKET_OPTIONS: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.S
 
 def send_bounded(session: botocore.session.Session, *, verify: bool | str | None, seconds: float) -> None:
     """Let all clients of the session send through one bounded HTTP session, the token service's client as well."""
-    http = _BoundedSession(verify=True if verify is None else verify, seconds=seconds)
+    if verify is None:
+        verify = session.get_config_variable("ca_bundle") or True  # AWS_CA_BUNDLE
+    http = _BoundedSession(verify=verify, seconds=seconds)
 
     def send(request: Any, **_: object) -> Any:
         return http.send(request)

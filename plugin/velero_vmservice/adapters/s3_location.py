@@ -7,7 +7,6 @@ authority included. What is secret stays out of its representation.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +24,9 @@ from botocore.httpsession import where as public_authorities
 from velero_vmservice.adapters import s3_credentials, s3_http
 from velero_vmservice.adapters import s3_meanings as meanings
 from velero_vmservice.adapters.aws_endpoints import LeanLoader
-from velero_vmservice.adapters.proxies import proxy_for, shown
+from velero_vmservice.adapters.proxies import proxy_for, proxy_shown
 from velero_vmservice.adapters.s3_errors import Place, opened, told
 from velero_vmservice.core.errors import InvalidSettings
-from velero_vmservice.core.proxy import ProxySettings
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -87,12 +85,11 @@ class S3Location:
     @property
     def place(self) -> Place:
         """Name the bucket, its server and the way there."""
-        proxy = ProxySettings.of_environment(os.environ).proxy_for(self.url or f"https://{self.bucket}.{_AMAZON}")
         return Place(
             bucket=self.bucket,
             endpoint=self.url or "Amazon S3",
             source=self.source,
-            proxy=shown(proxy) if proxy else "",
+            proxy=proxy_shown(self.url or f"https://{self.bucket}.{_AMAZON}"),
             asked=tuple((header, names[self.of_settings]) for field, header, names in _ASKED if getattr(self, field)),
         )
 
@@ -172,6 +169,12 @@ def _verify(location: S3Location, directory: Path) -> bool | str | None:
     # Added to the public ones, not in their place, as velero-plugin-for-aws does.
     bundle = f"{Path(public_authorities()).read_text('utf-8')}\n{location.authorities}\n"
     file = directory / f"authorities-{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
-    if not file.exists():
-        file.write_text(bundle, "utf-8")
+    try:
+        if not file.exists():
+            file.write_text(bundle, "utf-8")
+    except OSError as error:
+        raise InvalidSettings(
+            f"cannot open {location.place}: its certificate authorities cannot be written to {file}",
+            hint="see that the volume of the temporary directory has room and can be written",
+        ) from error
     return str(file)
