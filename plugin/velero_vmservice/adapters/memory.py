@@ -128,16 +128,21 @@ def _check(key: str, body: bytes, sha256: str) -> None:
 
 
 class MemoryLocations:
-    """Storage locations by name."""
+    """Storage locations by name, of the Velero in one namespace."""
 
-    def __init__(self, stores: Mapping[str, MemoryStore]) -> None:
+    def __init__(self, stores: Mapping[str, MemoryStore], *, namespace: str = "velero") -> None:
         self.stores = dict(stores)
+        self.namespace = namespace
         self.calls = Calls()
 
     def open(self, location: str, *, namespace: str = "") -> MemoryStore:
-        """Return the location's store, whatever the namespace; see the port."""
-        del namespace
+        """Return the location's store; see the port."""
         self.calls("open", location)
+        if namespace not in {"", self.namespace}:
+            raise InvalidSettings(
+                f"the backup is in namespace {namespace}, and velero_namespace names {self.namespace}",
+                hint=f"set velero_namespace to {namespace}",
+            )
         if location not in self.stores:
             raise InvalidSettings(
                 f'BackupStorageLocation "{location}" does not exist', hint="create it or name another location"

@@ -87,7 +87,7 @@ def _are_alike(one: Manifest, other: Manifest) -> bool:
 
 def _is_sealed(locations: StorageLocations, backup: BackupRun) -> bool:
     try:
-        return locations.open(backup.location).exists(backup.seal_key)
+        return locations.open(backup.location, namespace=backup.namespace).exists(backup.seal_key)
     except VmServiceError as error:
         log.info("backup passed over", backup=backup.name, cause=error.message)
         return False

@@ -76,7 +76,7 @@ class PurgeAction:
                 return
             self._looked[run.prefix] = True
         try:
-            _purge_rest(self._locations.open(run.location), run)
+            _purge_rest(self._locations.open(run.location, namespace=run.namespace), run)
         except InvalidSettings as error:  # nothing of ours can lie there
             log.info("nothing to purge", backup=run.name, cause=error.message)
         except BaseException:
