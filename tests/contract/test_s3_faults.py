@@ -134,7 +134,7 @@ def test_an_authority_of_the_environment_is_trusted(tmp_path: Path, monkeypatch:
         bucket = _bucket(url, tmp_path, authority)
         monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
 
-        assert not s3_servers.open_store(s3_servers.location(url, bucket), tmp_path).exists("a.json")
+        assert not s3_servers.open_store(s3_servers.location(url, bucket), tmp_path).exists("never.json")
 
 
 @pytest.mark.parametrize("proxy", ["http://[::1", "http://proxy.example.test:port"])
