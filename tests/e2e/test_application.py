@@ -19,6 +19,7 @@ ACTIONS = {
     "velero-plugin-for-vmservice/withhold": "BackupItemActionV2",
     "velero-plugin-for-vmservice/replay": "RestoreItemActionV2",
     "velero-plugin-for-vmservice/pods": "RestoreItemActionV2",
+    "velero-plugin-for-vmservice/vms": "RestoreItemActionV2",
     "velero-plugin-for-vmservice/leave": "RestoreItemActionV2",
     "velero-plugin-for-vmservice/purge": "DeleteItemAction",
 }
