@@ -178,6 +178,8 @@ def _end(screen: Screen, place: Place, found: Sequence[facts.Fact]) -> None:
     for result in facts.results(place.bucket, RESTORE):
         for note in result["notes"]:
             screen.say(f"{_SHORT[result['kind']]} {result['name']}: {note}")
+        for command in result["next_commands"]:
+            screen.say(f"to go on: {command}")
     screen.title(f"7  Where the capture and the results lie: s3://{place.bucket.name}/{facts.OURS}")
     screen.say(*(key.removeprefix(facts.OURS) for key in place.bucket.keys(facts.OURS)))
 
