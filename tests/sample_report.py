@@ -18,7 +18,7 @@ RUN = RestoreRun(
     uid="3f0c6f0e-8f53-4d0e-9d0f-0d7c0a3e9a11",
     started="20261122T200000Z",
     backup="nightly-20261122",
-    namespace_mapping={},
+    namespace_mapping={"billing-prod": "billing"},
 )
 ENDED = "2026-11-23T00:00:00+00:00"
 POLICY = {
@@ -30,6 +30,8 @@ POLICY = {
     "VIP": "drop",
     "power": "leave",
 }
+CAPTURED, OLDER = "1795374005000", "1795287605000"
+"""Backup versions, in milliseconds: of the evening's backup, and of the one of the day before."""
 _ZONE = "topology.kubernetes.io/zone"
 
 
@@ -41,7 +43,9 @@ def at(clock: str) -> str:
 def result(kind: str, name: str, stage: str, reason: str, **rest: Any) -> Result:
     """Build one object's result."""
     namespace = rest.pop("namespace", "shop")
-    plural = f"{kind.lower()}s"
+    plural, source = f"{kind.lower()}s", rest.get("source_namespace") or namespace
+    timeline = rest.get("timeline") or ((at("20:41:30"), ""),)
+    rest.setdefault("replayed", any(words.startswith("replayed: ") for _, words in timeline))
     return Result(
         restore=RUN.name,
         backup=RUN.backup,
@@ -50,8 +54,8 @@ def result(kind: str, name: str, stage: str, reason: str, **rest: Any) -> Result
         name=name,
         stage=stage,
         reason=reason,
-        capture=f"captures/{RUN.backup}/20261122T190000Z/objects/{plural}/{namespace}/{name}.json",
-        **{"started": at("20:00:05"), "ended": at("20:41:30"), **rest},
+        capture=f"captures/{RUN.backup}/20261122T190000Z/objects/{plural}/{source}/{name}.json",
+        **{"started": at("20:00:05"), "ended": timeline[-1][0], **rest},
     )
 
 
@@ -64,8 +68,8 @@ def machine(name: str, **rest: Any) -> MachineResult:
             "name": name,
             "registered": True,
             "restore_type": "new",
-            "backup_version_captured": "1795377600000",
-            "backup_version_found": "1795377600000",
+            "backup_version_captured": CAPTURED,
+            "backup_version_found": CAPTURED,
             "backup_version": "equal",
             "addresses_before": (f"10.20.0.{last}",),
             "power_before": "PoweredOn",
@@ -89,7 +93,7 @@ def power_on(namespace: str, group: str) -> str:
     return f"kubectl -n {namespace} patch virtualmachinegroup {group} --type merge -p '{patch}'"
 
 
-def _waited(end: str, words: str, *, stage: str, waited_for: str) -> tuple[tuple[str, str], ...]:
+def _waited(end: str, words: str, *, stage: str = "verified", waited_for: str) -> tuple[tuple[str, str], ...]:
     return (
         (at("20:00:10"), f"waiting: {waited_for}"),
         (at("20:39:00"), "replayed: created; looking whether VM Operator has taken it up"),
@@ -108,13 +112,21 @@ _ABSENT: Any = {
 }
 DB1 = machine("shop-db-1", last=11, group_name="shop-db")
 DB2 = machine("shop-db-2", last=12, **_ABSENT)
-CACHE = machine("shop-cache-1", last=15, group_name="shop-cache", restore_type="existing")
+CACHE = machine(
+    "shop-cache-1",
+    last=15,
+    group_name="shop-cache",
+    restore_type="never-lost",
+    addresses_after=("10.20.0.15",),
+    power_after="PoweredOn",
+    timeline=((at("20:00:10"), "ready"),),
+)
 WEB1 = machine("shop-web-1", last=21, group_name="shop-web")
 WEB2 = machine(
     "shop-web-2",
     last=22,
     group_name="shop-web",
-    backup_version_found="1795291200000",
+    backup_version_found=OLDER,
     backup_version="older",
     timeline=(
         (at("20:00:10"), "not registered yet"),
@@ -139,13 +151,16 @@ BILLING = tuple(
 )
 
 
+_OUT_OF_TIME = "Velero's time for the operation is over (itemOperationTimeout)"
+_UNSELECTED = "shop-web-3 is not selected: its label tier is wbe, not web"
+
+
 def results() -> tuple[Result, ...]:
     """A two-tier shop with nested groups where much went wrong, and a billing application where nothing did."""
     return (*_shop_groups(), *_shop_services(), *_billing())
 
 
 def _shop_groups() -> tuple[Result, ...]:
-    cancelled = "Velero's time for the operation is over (itemOperationTimeout)"
     return (
         result(
             GROUP,
@@ -156,7 +171,6 @@ def _shop_groups() -> tuple[Result, ...]:
             members=members(groups=("shop-db", "shop-web"), missing=("shop-db",)),
             power_before="PoweredOn",
             dropped=(Dropped(path="spec.powerState", reason="power is the administrator's: nothing is powered on"),),
-            ended=ENDED,
             timeline=(
                 (at("20:00:12"), "replayed: created"),
                 (ENDED, "incomplete: VirtualMachineGroup shop-db was cancelled"),
@@ -166,16 +180,16 @@ def _shop_groups() -> tuple[Result, ...]:
             GROUP,
             "shop-db",
             "cancelled",
-            f"{cancelled}; it was waiting: shop-db-2: not registered yet",
+            f"{_OUT_OF_TIME}; it was waiting: shop-db-2: not registered yet",
             action="wait",
+            held_by=("VirtualMachine/shop/shop-db-2",),
             parent="shop",
             members=members("shop-db-1", "shop-db-2", missing=("shop-db-1", "shop-db-2")),
             machines=(DB1, DB2),
-            ended=ENDED,
             timeline=(
                 (at("20:00:10"), "waiting: shop-db-1: not registered yet; shop-db-2: not registered yet"),
                 (at("20:38:40"), "waiting: shop-db-2: not registered yet"),
-                (ENDED, f"cancelled: {cancelled}"),
+                (ENDED, f"cancelled: {_OUT_OF_TIME}"),
             ),
         ),
         result(
@@ -188,7 +202,7 @@ def _shop_groups() -> tuple[Result, ...]:
             members=members("shop-web-1", "shop-web-2", "shop-web-3", groups=("shop-cache",)),
             machines=(WEB1, WEB2, WEB3),
             trimmed=("spec.bootOrder[0].powerOffDelay",),
-            timeline=_waited("20:41:30", "as expected", stage="verified", waited_for="shop-web-2: not registered yet"),
+            timeline=_waited("20:41:30", "as expected", waited_for="shop-web-2: not registered yet"),
         ),
         result(
             GROUP,
@@ -199,7 +213,6 @@ def _shop_groups() -> tuple[Result, ...]:
             parent="shop-web",
             members=members("shop-cache-1"),
             machines=(CACHE,),
-            ended=at("20:00:20"),
             timeline=((at("20:00:20"), "verified: was there already, as captured"),),
         ),
     )
@@ -210,8 +223,8 @@ def _shop_services() -> tuple[Result, ...]:
         result(
             SERVICE,
             "shop-web",
-            "verified",
-            "as expected",
+            "incomplete",
+            _UNSELECTED,
             action="create",
             selected=("shop-web-1", "shop-web-2", "shop-web-3"),
             ports=(
@@ -221,26 +234,24 @@ def _shop_services() -> tuple[Result, ...]:
             addresses_before=("192.0.2.10",),
             addresses_after=("192.0.2.44",),
             notes=("load balancer address: 192.0.2.10 → 192.0.2.44",),
-            warnings=("shop-web-3 is not selected: its label tier is wbe, not web",),
             dropped=(
                 Dropped(path="spec.clusterIp", reason="belongs to the lost cluster's range; policy clusterIp=drop"),
                 Dropped(path="metadata.annotations[ncp/healthCheckNodePort]", reason="residue of the provider"),
             ),
             machines=(WEB1, WEB2, WEB3),
-            timeline=_waited("20:41:30", "as expected", stage="verified", waited_for="shop-web-2: not registered yet"),
+            timeline=_waited("20:41:30", _UNSELECTED, stage="incomplete", waited_for="shop-web-2: not registered yet"),
         ),
         result(
             SERVICE,
-            "shop-db",
+            "shop-cache",
             "failed",
-            "a Service shop-db is there that is not VM Operator's, which would overwrite it",
-            action="blocked",
+            "a Service shop-cache is there that is not VM Operator's, which would overwrite it",
+            action="conflict",
             remedy=("Rename or remove that Service, then repeat the restore.",),
-            selected=("shop-db-1", "shop-db-2"),
-            ports=(Port(name="pg", port=5432, target_port=5432),),
-            machines=(DB1, DB2),
-            ended=at("20:00:14"),
-            timeline=((at("20:00:14"), "failed: a Service shop-db is there that is not VM Operator's"),),
+            selected=("shop-cache-1",),
+            ports=(Port(name="redis", port=6379, target_port=6379),),
+            machines=(CACHE,),
+            timeline=((at("20:00:14"), "failed: a Service shop-cache is there that is not VM Operator's"),),
         ),
         result(
             SERVICE,
@@ -248,15 +259,14 @@ def _shop_services() -> tuple[Result, ...]:
             "retained",
             "exists and differs from the backup in spec.ports[0].port; left as it is, as existingResourcePolicy says",
             action="retain",
-            selected=("shop-web-1",),
-            endpoints=("shop-web-1",),
+            selected=("shop-cache-1",),
+            endpoints=("shop-cache-1",),
             ports=(Port(name="admin", port=9443, target_port=9443),),
             changes=(
                 Change(path="spec.ports[0].port", captured="8443", live="9443"),
                 Change(path="metadata.annotations[nsx.vmware.com/hostname]", captured="admin.shop.example", live=""),
             ),
-            machines=(WEB1,),
-            ended=at("20:00:14"),
+            machines=(CACHE,),
             timeline=((at("20:00:14"), "retained: exists and differs from the backup"),),
         ),
     )
@@ -276,7 +286,7 @@ def _billing() -> tuple[Result, ...]:
             members=members(*names),
             machines=BILLING,
             next_commands=(power_on("billing", "billing"),),
-            timeline=_waited("20:39:20", "as expected", stage="verified", waited_for="billing-2: not registered yet"),
+            timeline=_waited("20:39:20", "as expected", waited_for="billing-2: not registered yet"),
         ),
         result(
             SERVICE,
@@ -289,7 +299,7 @@ def _billing() -> tuple[Result, ...]:
             selected=names,
             ports=(Port(name="api", port=8443, target_port=8443),),
             machines=BILLING,
-            timeline=_waited("20:39:20", "as expected", stage="verified", waited_for="billing-2: not registered yet"),
+            timeline=_waited("20:39:20", "as expected", waited_for="billing-2: not registered yet"),
         ),
     )
 
@@ -311,12 +321,21 @@ def large(*, applications: int = 100, machines: int = 10) -> Report:
             for one in range(machines)
         )
         names = tuple(one.name for one in members_of)
-        stage, reason = ("cancelled", f"{names[0]} was not registered in time") if bad else ("verified", "as expected")
-        timeline = _waited("23:59:59", reason, stage=stage, waited_for=f"{names[0]}: not registered yet")
-        common: Any = {"namespace": app, "machines": members_of, "action": "create", "timeline": timeline}
+        absent = f"{names[0]}: not registered yet"
+        told: dict[str, Any] = {"timeline": _waited("20:41:30", "as expected", waited_for=absent), "action": "create"}
+        stage, reason = "verified", "as expected"
+        if bad:
+            stage, reason = "cancelled", f"{_OUT_OF_TIME}; it was waiting: {absent}"
+            told = {
+                "timeline": ((at("20:00:10"), f"waiting: {absent}"), (ENDED, f"cancelled: {_OUT_OF_TIME}")),
+                "action": "wait",
+                "held_by": (f"VirtualMachine/{app}/{names[0]}",),
+            }
+        told |= {"namespace": app, "machines": members_of}
+        linked = members(*names, missing=names if bad else ())
         found += [
-            result(GROUP, app, stage, reason, members=members(*names), **common),
-            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **common),
-            result(SERVICE, f"{app}-api", stage, reason, selected=names[:3], ports=(Port(port=8443),), **common),
+            result(GROUP, app, stage, reason, members=linked, **told),
+            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **told),
+            result(SERVICE, f"{app}-api", stage, reason, selected=names, ports=(Port(port=8443),), **told),
         ]
     return compose(RUN, found, policy=POLICY, ended=ENDED)

@@ -115,7 +115,7 @@ def assemble(
     modifiers = Modifiers(cluster=cluster, clock=clock, read=read_rules)
     subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers, vms=vms)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
-    reporting = Reporting(clock=clock, page=html.render)
+    reporting = Reporting(cluster=cluster, clock=clock, page=html.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
     steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
     strict = Strict(clock=clock)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import stamina
 import structlog
@@ -64,6 +65,7 @@ class KubernetesCluster:
     ) -> None:
         settings.retries = False  # else urllib3 makes four tries, writes included
         settings.connection_pool_maxsize = _CONNECTIONS
+        self._host = str(settings.host)
         api = client.ApiClient(settings)
         api.user_agent = FIELD_MANAGER
         api.rest_client.pool_manager.pool_classes_by_scheme = tls.POOLS
@@ -73,6 +75,12 @@ class KubernetesCluster:
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._page_size = page_size
+
+    @property
+    def address(self) -> str:
+        """Address of the API server; see the port."""
+        where = urlsplit(self._host)
+        return urlunsplit((where.scheme, where.netloc.rpartition("@")[2], where.path, "", ""))
 
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions served for the kind, as the API server lists them; see the port."""

@@ -124,6 +124,11 @@ class MemoryCluster:
 
     # The port.
 
+    @property
+    def address(self) -> str:
+        """Address of no API server: the cluster lies in memory."""
+        return ""
+
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions served for the kind."""
         self.calls("served_versions", kind.name)

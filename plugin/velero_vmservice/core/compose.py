@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import archive, nesting, references
 from velero_vmservice.core.application import applications, merged
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.core.next_steps import LOST, Ending, next_steps
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.plan import Stage
-from velero_vmservice.core.power_commands import power_on
-from velero_vmservice.core.report import Outcome, Report
+from velero_vmservice.core.report import NOWHERE, Outcome, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.core.application import Application
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.report import Deviation, MachineResult, Result
+    from velero_vmservice.core.report import Deviation, MachineResult, ReachedCluster, Result
 
-_LOST: Final = (Stage.FAILED, Stage.CANCELLED)
-_LEFT_ALONE: Final = "what is there already, as captured, is left alone"
-_REMEDIES: Final = {
-    Stage.FAILED: f"Correct the cause, then repeat the restore: {_LEFT_ALONE}.",
-    Stage.CANCELLED: f"Repeat the restore when what it waited for is there: {_LEFT_ALONE}.",
-}
-"""What to do about an object whose result does not say it."""
 _ENDS: Final = {Stage.INCOMPLETE: Outcome.INCOMPLETE, Stage.RETAINED: Outcome.RETAINED}
 """How a restore ends of which nothing failed, the worse first."""
-NOTHING_TO_DO: Final = (
-    "Nothing to do: every object is back and verified, and no machine is powered off that ran at backup."
-)
+_WELL: Final = (Outcome.VERIFIED, Outcome.RETAINED, Outcome.EMPTY)
 
 
 def compose(
@@ -41,6 +30,8 @@ def compose(
     policy: Mapping[str, str],
     ended: str,
     not_in_backup: Iterable[str] = (),
+    unread: Sequence[str] = (),
+    cluster: ReachedCluster = NOWHERE,
 ) -> Report:
     """Merge results into one report.
 
@@ -50,21 +41,36 @@ def compose(
         policy: the effective policy, setting to value.
         ended: ISO time at which the last object ended.
         not_in_backup: what the backup left out, in sentences.
+        unread: why results could not be read, whose objects are therefore missing: nothing is called well then.
+        cluster: what it was restored to.
     """
     objects = _in_order(results)
     machines = merged(objects)
-    held = applications(objects, machines)
+    ending = Ending(
+        run=run,
+        objects=objects,
+        machines=machines,
+        applications=applications(objects, machines),
+        powered=policy.get("power", "leave") != "leave",
+        unread=bool(unread),
+    )
+    steps = tuple(next_steps(ending))
+    came_out = outcome(objects)
     return Report(
         restore=run.name,
-        restore_uid=run.uid,
+        restore_uid=run.uid if run.of_velero else "",
         backup=run.backup,
         backup_started=_backup_started(objects),
-        started=_iso(run.started),
+        cluster=cluster.address,
+        cluster_id=cluster.uid,
+        started=_iso(run.began or run.started),
+        resumed=_iso(run.started) if run.began else "",
         ended=ended,
-        outcome=outcome(objects),
+        outcome=Outcome.UNFINISHED if unread and came_out in _WELL else came_out,
         policy=dict(policy),
-        next_steps=tuple(_next_steps(objects, machines, held, powered=policy.get("power", "leave") != "leave")),
-        warnings=tuple(dict.fromkeys(_warnings(objects, machines))),
+        steps=steps,
+        next_steps=tuple(one.text for one in steps),
+        warnings=(*unread, *dict.fromkeys(_warnings(objects, machines))),
         notes=tuple(dict.fromkeys(words for one in objects for words in one.restore_notes)),
         not_in_backup=tuple(not_in_backup),
         objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
@@ -79,9 +85,9 @@ def outcome(objects: Iterable[Result]) -> Outcome:
         return Outcome.EMPTY
     if not all(stage.final for stage in stages):
         return Outcome.UNFINISHED
-    if stages.isdisjoint(_LOST):
+    if stages.isdisjoint(LOST):
         return next((found for stage, found in _ENDS.items() if stage in stages), Outcome.VERIFIED)
-    if not stages.issubset(_LOST):
+    if not stages.issubset(LOST):
         return Outcome.MIXED
     return Outcome.FAILED if Stage.FAILED in stages else Outcome.CANCELLED
 
@@ -98,92 +104,8 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     return sorted(every, key=place)
 
 
-def _next_steps(
-    objects: Sequence[Result], machines: Sequence[MachineResult], held: Sequence[Application], *, powered: bool
-) -> Iterator[str]:
-    """Yield what to do: what nothing registers, what failed, never came, ran out of time, was left, then power."""
-    if by_hand := [one for one in machines if one.by_hand]:
-        yield _register(by_hand)
-    yield from _mend(objects, Stage.FAILED)
-    absent = [f"{one.namespace}/{one.name}" for one in machines if not one.registered]
-    if absent:
-        words = "See in the VADP product that each is restored, and in vCenter that RegisterVM has run"
-        yield f"{_count(absent, 'machine')} not registered. {words}: {enumerate_some(absent)}."
-    yield from _mend(objects, Stage.CANCELLED)
-    yield from (_complete(one) for one in objects if one.stage == Stage.INCOMPLETE)
-    yield from (f"{one.label}: {' '.join(one.remedy)}" for one in objects if one.remedy and one.stage not in _LOST)
-    if waiting := [one.label for one in objects if not Stage(one.stage).final]:
-        yield f"Wait, {_count(waiting, 'object')} still under way: {enumerate_some(waiting)}."
-    power = tuple(_power(held, powered=powered))
-    yield from power
-    if outcome(objects) is Outcome.VERIFIED and not (absent or power):
-        yield NOTHING_TO_DO
-    elif outcome(objects) is Outcome.EMPTY:
-        yield "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
-
-
-def _complete(one: Result) -> str:
-    """Return the step for an object that lacks what it had at backup."""
-    return f"{one.label} is incomplete: {one.reason}. Put that right, then repeat the restore: {_LEFT_ALONE}."
-
-
-def _power(held: Iterable[Application], *, powered: bool) -> Iterator[str]:
-    """Yield the step that powers the whole applications on, and one for each that is broken.
-
-    Args:
-        held: the applications of the restore.
-        powered: the restore powers VMs on itself, by its policy.
-    """
-    whole = [one for one in held if one.ended and not one.broken]
-    commands = () if powered else tuple(dict.fromkeys(line for one in whole for line in power_on(one)))
-    off = [machine for one in whole for machine in one.machines if _ran(machine)]
-    if commands or off:
-        words = f"When the application may run, power it on: {_count(off, 'machine')} off that ran at backup."
-        yield "\n".join((words if off else "Go on from here.", *commands))
-    for one in held:
-        off = [machine for machine in one.machines if _ran(machine)]
-        if one.ended and one.broken and off:
-            groups = enumerate_some([f"{group.label} {group.stage}" for group in one.broken])
-            names = enumerate_some([f"{machine.namespace}/{machine.name}" for machine in off])
-            yield (
-                f"{_count(off, 'machine')} off that ran at backup: {names}. Power on no group before it is whole, as"
-                f" it would start without what is missing: {groups}."
-            )
-
-
-def _ran(machine: MachineResult) -> bool:
-    """Say whether a VM is off that ran at backup."""
-    return machine.power_after == "PoweredOff" and machine.power_before == "PoweredOn" and not machine.deleting
-
-
-def _register(machines: Sequence[MachineResult]) -> str:
-    """Return the step for machines that a snapshot revert keeps WCP from registering (guide 7.2.1)."""
-    names = enumerate_some([f"{one.namespace}/{one.name}" for one in machines])
-    words = f"{_count(machines, 'machine')} reverted to a snapshot, and nothing registers that by itself"
-    commands = (
-        f"dcli com vmware vcenter namespaces instances register-VM --namespace {shlex.quote(name)} --vm <moid>"
-        for name in sorted({one.namespace for one in machines})
-    )
-    return "\n".join((f"{words}. Call RegisterVM once for each that was also restored: {names}.", *commands))
-
-
-def _mend(objects: Iterable[Result], stage: Stage) -> Iterator[str]:
-    """Yield one step per remedy, however many objects share it."""
-    by_remedy: dict[str, list[str]] = {}
-    for one in (one for one in objects if one.stage == stage):
-        by_remedy.setdefault(" ".join(one.remedy) or _REMEDIES[stage], []).append(one.label)
-    for remedy, labels in by_remedy.items():
-        many = f"{len(labels)} objects {stage}. {remedy} They are: {enumerate_some(labels)}."
-        yield f"{labels[0]} {stage}. {remedy}" if len(labels) == 1 else many
-
-
 def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
-    """Yield what to mind: lost objects, absent machines, warnings, left objects, machines that deviate."""
-    for stage in (*_LOST, Stage.INCOMPLETE, Stage.WAITING, Stage.REPLAYED, Stage.POWERING):
-        yield from (f"{one.label} {stage}: {one.reason}" for one in objects if one.stage == stage)
-    for machine in machines:
-        if not machine.registered:
-            yield f"VirtualMachine {machine.namespace}/{machine.name}: {machine.waiting_for or 'not registered'}"
+    """Yield what to mind beside the next steps: warnings, left objects, machines that deviate."""
     sharing: dict[str, list[str]] = {}
     for one in objects:
         for words in one.warnings:
@@ -221,10 +143,6 @@ def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:
             name, one = places[0]
             words = f"{attribute} of {name} is {one.found or 'missing'}, expected {one.expected}"
         yield f"{words} ({note})" if note else words
-
-
-def _count(things: Sequence[object], noun: str) -> str:
-    return f"1 {noun} is" if len(things) == 1 else f"{len(things)} {noun}s are"
 
 
 def _backup_started(objects: Iterable[Result]) -> str:

@@ -133,9 +133,9 @@ def advised(hint: str) -> str:
     return f"{sentence}." if any(one in hint for one in _WHICH_RESTORE) else f"{sentence}{_THEN}."
 
 
-def with_remedy(words: str, remedy: str) -> str:
+def with_remedy(words: str, remedy: str, *, joint: str = " | to do: ") -> str:
     """Return what went wrong and what to do about it, where the words do not say that themselves."""
     asked = remedy.removesuffix(".").removesuffix(_THEN)
     if not asked or asked.lower() not in words.lower():
-        return f"{words} | to do: {remedy}" if asked else words
+        return f"{words}{joint}{remedy}" if asked else words
     return f"{words}{_THEN}" if remedy == f"{asked}{_THEN}." else words

@@ -149,6 +149,9 @@ class RestoreRun:
     resumed: bool = False
     """Whether the command line goes on with a restore that Velero began: the restore is the same, its run another."""
 
+    began: str = ""
+    """Start of Velero's own run that this one goes on with; '' where this is the first, or Velero has none."""
+
     @property
     def key(self) -> str:
         """Tell this run from others of the same restore."""

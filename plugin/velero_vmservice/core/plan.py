@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import bios_uuid, compare, deletion, mapping, order, readiness
 from velero_vmservice.core.lost_owner import dead_owner
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, Manifest, ObjectRef
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
 from velero_vmservice.core.restored_machine import consequences
@@ -117,6 +117,8 @@ class Step:
     """What its VMs refer to, nobody recreates and is not there."""
     differences: tuple[Difference, ...] = ()
     """Where the live object is not as captured."""
+    held_by: tuple[ObjectRef, ...] = ()
+    """The VMs and objects that it waits for."""
     final: bool = False
     """Whether a later look cannot change a refusal."""
     gate_open: bool = False
@@ -188,6 +190,7 @@ def decide(subject: Subject, view: View) -> Step:
             action=Action.BLOCKED if blocked else Action.WAIT,
             reason=_waiting(closed, view.observed, holders),
             remedy=" ".join(filter(None, remedies)),
+            held_by=tuple(ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, name) for name in closed),
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
             total=total,
@@ -248,7 +251,12 @@ def _with_all_machines(subject: Subject, view: View) -> Step:
     if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
         return step
     if blocker := order.first(subject, view.pending, stuck=view.stuck):
-        return Step(action=Action.WAIT, reason=f"waits for {blocker.ref}", gate_open=step.gate_open)
+        return Step(
+            action=Action.WAIT,
+            reason=f"waits for {blocker.ref}",
+            held_by=(blocker.ref,),
+            gate_open=step.gate_open,
+        )
     if step.action is Action.CREATE and (unplaced := sorted(order.unplaced(subject, view.observed))):
         words = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
         return Step(action=Action.WAIT, reason=words)

@@ -93,6 +93,10 @@ class Cluster(Protocol):
     name the object.
     """
 
+    @property
+    def address(self) -> str:
+        """Address of the API server, as the configuration of the client names it; without user or token."""
+
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions the API server serves for the kind, e.g. `("v1alpha4", "v1alpha5")`; empty if none."""
 

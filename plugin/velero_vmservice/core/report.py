@@ -7,12 +7,17 @@ every field.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.core.facts import Document
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE
 from velero_vmservice.core.sanitize import Dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VersionOrder = Literal["older", "equal", "newer", "unknown"]
 
@@ -36,6 +41,32 @@ class Outcome(StrEnum):
     """Some objects were still under way when the report was made."""
     EMPTY = "empty"
     """The restore had no object of ours."""
+
+
+IN_WORDS: Final[Mapping[Outcome, str]] = {
+    Outcome.VERIFIED: "Restored and verified",
+    Outcome.INCOMPLETE: "Restored, some objects incomplete",
+    Outcome.RETAINED: "Restored, some objects retained",
+    Outcome.FAILED: "Failed",
+    Outcome.CANCELLED: "Cancelled",
+    Outcome.MIXED: "Partly restored",
+    Outcome.UNFINISHED: "Still under way",
+    Outcome.EMPTY: "Nothing to restore",
+}
+"""What people read of an outcome, of a restore and of an application alike, wherever it is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachedCluster:
+    """The cluster that a restore goes to; each '' where it is not known."""
+
+    address: str = ""
+    """Of its API server, as the client's configuration names it."""
+    uid: str = ""
+    """Of its namespace kube-system."""
+
+
+NOWHERE: Final = ReachedCluster()
 
 
 class Change(Document):
@@ -92,6 +123,8 @@ class MachineResult(Document):
     registered: bool
     waiting_for: str = ""
     """What it still lacks, in words; '' for a machine that is ready."""
+    topic: str = ""
+    """What `registration explain` knows about where it stands: RegisterVM's code or a topic; '' for neither."""
     by_hand: bool = False
     """Whether nothing registers it by itself: somebody has to call RegisterVM."""
     restore_type: str = ""
@@ -121,6 +154,19 @@ class MachineResult(Document):
     timeline: tuple[tuple[str, str], ...] = ()
     """Time and words of each change."""
 
+    @property
+    def key(self) -> str:
+        """The VM as `NextStep.about` names it."""
+        return f"{VIRTUAL_MACHINE.name}/{self.namespace}/{self.name}"
+
+
+class EarlierEnd(Document):
+    """How an object ended in the run that this one goes on with."""
+
+    stage: str
+    reason: str
+    ended: str = ""
+
 
 class Result(Document):
     """How the replay of one object ended."""
@@ -138,6 +184,10 @@ class Result(Document):
     reason: str
     action: str = ""
     """What the last plan said of it: create, skip-identical, update, retain, wait, conflict or blocked."""
+    held_by: tuple[str, ...] = ()
+    """The VMs and objects that it waited for when it ended, as `NextStep.about` names them."""
+    earlier: EarlierEnd | None = None
+    """How it ended before the restore was resumed; None in a run that is the first."""
     replayed: bool = False
     """Whether this restore has created or updated it."""
     notes: tuple[str, ...] = ()
@@ -177,9 +227,31 @@ class Result(Document):
     plugin: str = __version__
 
     @property
+    def key(self) -> str:
+        """The object as `NextStep.about` names it: two namespaces may be mapped into one."""
+        source = f"@{self.source_namespace}" if self.source_namespace else ""
+        return f"{self.kind}/{self.namespace}/{self.name}{source}"
+
+    @property
     def label(self) -> str:
         """The object in words: kind, namespace and name; VMs without an application have no name."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.name else f"{self.kind} of {self.namespace}"
+
+
+class NextStep(Document):
+    """One thing to do now."""
+
+    words: str
+    """The cause, what follows from it, and what to do."""
+    about: tuple[str, ...] = ()
+    """The objects and VMs that the words name: kind, namespace and name, `/` between them."""
+    commands: tuple[str, ...] = ()
+    """The check first, the way on last."""
+
+    @property
+    def text(self) -> str:
+        """The step as `Report.next_steps` has it."""
+        return "\n".join((self.words, *self.commands))
 
 
 class Report(Document):
@@ -190,14 +262,22 @@ class Report(Document):
     restore_uid: str
     backup: str
     backup_started: str = ""
+    cluster: str = ""
+    """Address of the API server that it was restored to, as the plugin reached it."""
+    cluster_id: str = ""
+    """UID of that cluster's namespace kube-system, which tells clusters apart; '' where it could not be read."""
     started: str
+    resumed: str = ""
+    """When the run began that went on with the restore; '' for the restore's first run."""
     ended: str
     plugin: str = __version__
     outcome: Outcome
     policy: dict[str, str] = {}
     """The effective policy: setting to value."""
+    steps: tuple[NextStep, ...] = ()
+    """What to do now, by cause, the most urgent first."""
     next_steps: tuple[str, ...] = ()
-    """What to do now, most urgent first. The first line of each says what; every further line is a command."""
+    """The same as text: the first line of each says what; every further line is a command."""
     warnings: tuple[str, ...] = ()
     """What to mind, worst first; nothing after a restore that is as expected."""
     notes: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.core import archive, beside, report
+from velero_vmservice.core.advice import topic
 from velero_vmservice.core.backup_version import compare_versions
 from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.group_tree import linked_members
@@ -53,6 +54,7 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         stage=task.stage,
         reason=task.reason,
         action=task.action,
+        held_by=tuple(f"{one.kind.name}/{one.namespace}/{one.name}" for one in task.held_by),
         replayed=task.replayed,
         notes=(*task.notes, *(look.unlisted.values() if look else ())),
         restore_notes=task.restore_notes,
@@ -155,7 +157,15 @@ def _machines(
             told = told.model_copy(update={"deviations": (*told.deviations, *map(_reported, left))})
         absent = [report.Missing(kind=one.kind.name, name=one.name) for one in task.missing if name in one.machines]
         timeline = look.timelines.get(name, ())
-        yield told.model_copy(update={"by_hand": gate.by_hand, "missing": tuple(absent), "timeline": timeline})
+        registration = None if gate.ready else look.told.get(name)
+        yield told.model_copy(
+            update={
+                "topic": topic(registration) if registration else "",
+                "by_hand": gate.by_hand,
+                "missing": tuple(absent),
+                "timeline": timeline,
+            }
+        )
 
 
 def _machine(

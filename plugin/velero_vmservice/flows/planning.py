@@ -236,4 +236,4 @@ def resumed(run: RestoreRun, *, now: str) -> RestoreRun:
     It keeps the restore's UID, by which RegisterVM's attempts are found: no VM is registered a second time. A restore
     that Velero does not have gets one for the length of the run.
     """
-    return replace(run, started=now, uid=run.uid or now, resumed=True)
+    return replace(run, started=now, began=run.started, uid=run.uid or now, resumed=True)

@@ -6,22 +6,25 @@ process ends the last operation, nor what that process knows of the others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from velero_vmservice.core import archive, backup_gaps
-from velero_vmservice.core.compose import NOTHING_TO_DO, compose
-from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound
-from velero_vmservice.core.report import Outcome, Report, Result
+from velero_vmservice.core.compose import compose
+from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
+from velero_vmservice.core.manifest import NAMESPACE, ObjectRef
+from velero_vmservice.core.report import ReachedCluster, Report, Result
+from velero_vmservice.core.story import continued
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from velero_vmservice.core.archive import Seal
     from velero_vmservice.core.operation import Replay, RestoreRun
-    from velero_vmservice.core.ports import Clock, ObjectStore
+    from velero_vmservice.core.ports import Clock, Cluster, ObjectStore
 
 log = structlog.get_logger()
 
@@ -33,7 +36,8 @@ UNDRAWN: Final = f"<!doctype html><title>Report</title><p>This page could not be
 class Reporting:
     """Makes the report, and makes it again where one that is stored lacks an object."""
 
-    def __init__(self, *, clock: Clock, page: Callable[[Report], str]) -> None:
+    def __init__(self, *, cluster: Cluster, clock: Clock, page: Callable[[Report], str]) -> None:
+        self._cluster = cluster
         self._clock = clock
         self._page = page
 
@@ -55,9 +59,11 @@ class Reporting:
             seal: the seal of the backup, which has what the backup left out.
         """
         made: Report | None = None
+        first = _first_run(store, run)
         while True:
             found, unread = _results(store, run, own)
-            report = _lacking(self._composed(run, found, policy, seal), unread)
+            found = continued(first, found)
+            report = self._composed(run, found, policy, seal, unread)
             if _create(store, f"{prefix(run)}{REPORT}", archive.canonical(report)):
                 self._draw(store, run, report)
                 return report
@@ -70,16 +76,40 @@ class Reporting:
             if not missing:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
-            made = _lacking(self._composed(run, [*_objects(before), *missing], before.policy, seal), unread)
+            made = self._composed(run, [*_objects(before), *missing], before.policy, seal, unread)
             self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
             _replace(store, f"{prefix(run)}{REPORT}", archive.canonical(made))
             # Another process may have replaced it meanwhile by what it knew: look again.
 
-    def _composed(self, run: RestoreRun, results: list[Result], policy: Mapping[str, str], seal: Seal | None) -> Report:
+    def _composed(
+        self,
+        run: RestoreRun,
+        results: list[Result],
+        policy: Mapping[str, str],
+        seal: Seal | None,
+        unread: Sequence[str],
+    ) -> Report:
         namespaces = {one.source_namespace or one.namespace for one in results}
         left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
         ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
-        return compose(run, results, policy=policy, ended=ended, not_in_backup=left_out)
+        return compose(
+            run,
+            results,
+            policy=policy,
+            ended=ended,
+            not_in_backup=left_out,
+            unread=unread,
+            cluster=self._reached(),
+        )
+
+    def _reached(self) -> ReachedCluster:
+        """Return which cluster this is; the UID of kube-system is what tells one cluster from another."""
+        try:
+            uid = self._cluster.get(ObjectRef(NAMESPACE, "", "kube-system")).uid
+        except VmServiceError as error:
+            log.info("the UID of the cluster is not known", cause=error.message)
+            uid = ""
+        return ReachedCluster(address=self._cluster.address, uid=uid)
 
     def _draw(self, store: ObjectStore, run: RestoreRun, report: Report, *, anew: bool = False) -> None:
         key = f"{prefix(run)}{PAGE}"
@@ -129,17 +159,12 @@ def _results(store: ObjectStore, run: RestoreRun, own: Mapping[str, Result]) -> 
     return found, unread
 
 
-def _lacking(report: Report, unread: list[str]) -> Report:
-    """Return the report with what it lacks; it says of no restore that all is well which it has not read of."""
-    if not unread:
-        return report
-    well = report.outcome in (Outcome.VERIFIED, Outcome.RETAINED, Outcome.EMPTY)
-    outcome = Outcome.UNFINISHED if well else report.outcome
-    steps = tuple(one for one in report.next_steps if one != NOTHING_TO_DO)
-    told = ("See with velero restore describe --details what became of the objects that are missing here.", *steps)
-    return report.model_copy(
-        update={"outcome": outcome, "next_steps": told, "warnings": (*unread, *report.warnings)},
-    )
+def _first_run(store: ObjectStore, run: RestoreRun) -> list[Result]:
+    """Return what Velero's own run has ended with, where this run goes on with it; what is of something else is not."""
+    if not run.began:
+        return []
+    found, _ = _results(store, replace(run, started=run.began), {})
+    return [one for one in found if (one.restore, one.backup) == (run.name, run.backup)]
 
 
 def _create(store: ObjectStore, key: str, body: bytes) -> bool:

@@ -11,7 +11,7 @@ from velero_vmservice.core.application import part, without_courses
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
 from velero_vmservice.core.plan import Stage
-from velero_vmservice.core.report import Result
+from velero_vmservice.core.report import IN_WORDS, Result
 from velero_vmservice.flows import beside, documents, outcome
 from velero_vmservice.flows.incidents import reported
 from velero_vmservice.flows.reporting import PAGE, prefix, result_key, result_keys, where_reported
@@ -138,7 +138,7 @@ class Results:
             rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
         if report is not None:
             log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
-            self.event(run, "Reported", f"the restore is {report.outcome}; {_told(store, run)}")
+            self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {_told(store, run)}")
 
 
 def _key(task: Task, run: RestoreRun) -> str:

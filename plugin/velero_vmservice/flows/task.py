@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from velero_vmservice.core.compare import Difference
     from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.facts import MachineFacts
-    from velero_vmservice.core.manifest import Kind
+    from velero_vmservice.core.manifest import Kind, ObjectRef
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import Replay
     from velero_vmservice.core.plan import Step, Subject
@@ -84,6 +84,8 @@ class Task:
     reason: str = "looking for the VMs"
     remedy: str = ""
     """What a person should do if it ends so, as a sentence; '' where nothing more than its reason is known."""
+    held_by: tuple[ObjectRef, ...] = ()
+    """The VMs and objects that it waits for, as the last decision says."""
     warnings: tuple[str, ...] = ()
     missing: tuple[MissingReference, ...] = ()
     """What its VMs refer to and is not there."""
@@ -132,7 +134,7 @@ class Task:
 
     def take(self, step: Step) -> None:
         """Remember a decision, its counts and warnings."""
-        self.gate_open, self.remedy = step.gate_open, step.remedy
+        self.gate_open, self.remedy, self.held_by = step.gate_open, step.remedy, step.held_by
         if not (self.written and step.action is Action.SKIP):
             self.action = step.action
         self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
@@ -165,7 +167,7 @@ class Task:
     def trouble(self, error: VmServiceError, now: datetime, *, stage: Stage | None = None) -> None:
         """Remember an error of ours, and what its hint says to do."""
         self.tell(str(error), now, stage=stage)
-        self.remedy = advised(error.hint)
+        self.remedy, self.held_by = advised(error.hint), ()
 
     @property
     def over(self) -> bool:

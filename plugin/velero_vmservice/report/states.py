@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.plan import Stage
-from velero_vmservice.core.report import Outcome
+from velero_vmservice.core.report import IN_WORDS, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,14 +46,14 @@ STAGES: Final[Mapping[Stage, Look]] = {
 }
 
 OUTCOMES: Final[Mapping[Outcome, Look]] = {
-    Outcome.FAILED: Look(word="Failed", icon="cross", tone="bad", rank=0),
-    Outcome.CANCELLED: Look(word="Out of time", icon="slash", tone="bad", rank=1),
-    Outcome.MIXED: Look(word="Partly restored", icon="warn", tone="bad", rank=2),
-    Outcome.UNFINISHED: Look(word="Still under way", icon="clock", tone="warn", rank=3),
-    Outcome.INCOMPLETE: Look(word="Restored, some objects incomplete", icon="warn", tone="warn", rank=3),
-    Outcome.RETAINED: Look(word="Restored, some objects left as they were", icon="equal", tone="kept", rank=4),
-    Outcome.VERIFIED: Look(word="Restored and verified", icon="check", tone="good", rank=5),
-    Outcome.EMPTY: Look(word="Nothing to restore", icon="equal", tone="idle", rank=5),
+    Outcome.FAILED: Look(word=IN_WORDS[Outcome.FAILED], icon="cross", tone="bad", rank=0),
+    Outcome.CANCELLED: Look(word=IN_WORDS[Outcome.CANCELLED], icon="slash", tone="bad", rank=1),
+    Outcome.MIXED: Look(word=IN_WORDS[Outcome.MIXED], icon="warn", tone="bad", rank=2),
+    Outcome.UNFINISHED: Look(word=IN_WORDS[Outcome.UNFINISHED], icon="clock", tone="warn", rank=3),
+    Outcome.INCOMPLETE: Look(word=IN_WORDS[Outcome.INCOMPLETE], icon="warn", tone="warn", rank=3),
+    Outcome.RETAINED: Look(word=IN_WORDS[Outcome.RETAINED], icon="equal", tone="kept", rank=4),
+    Outcome.VERIFIED: Look(word=IN_WORDS[Outcome.VERIFIED], icon="check", tone="good", rank=5),
+    Outcome.EMPTY: Look(word=IN_WORDS[Outcome.EMPTY], icon="equal", tone="idle", rank=5),
 }
 
 ABSENT: Final = Look(word="not registered", icon="cross", tone="bad", rank=0)

@@ -34,7 +34,7 @@ def _printed(report: Report, *, terminal: bool = False, width: int = 100) -> str
 
 def test_the_next_step_comes_first_then_warnings_objects_and_odd_machines() -> None:
     text = _printed(sample_report.sample())
-    titles = ("Restore shop-after-incident", "Next step", "Warnings (9)", "Objects (9)", "Machines that are not as")
+    titles = ("Restore shop-after-incident", "Next step", "Warnings (4)", "Objects (9)", "Machines that are not as")
     positions = [text.index(title) for title in titles]
     assert positions == sorted(positions)
 
@@ -49,7 +49,10 @@ def test_every_object_is_one_line_where_the_output_is_piped_the_worst_first() ->
     states = ("failed ", "cancelled ", "incomplete ", "retained ", "verified ")
     rows = [line for line in lines if line.startswith(states)]
     assert {line.split(maxsplit=1)[1].split(":")[0] for line in rows} == {one.label for one in report.objects}
-    assert [line.split()[0] for line in rows] == ["failed", "cancelled", "incomplete", "retained", *["verified"] * 5]
+    assert [line.split()[0] for line in rows] == [
+        *("failed", "cancelled", "incomplete", "incomplete", "retained"),
+        *["verified"] * 4,
+    ]
     assert "\x1b" not in "".join(lines)
 
 

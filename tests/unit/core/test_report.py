@@ -36,6 +36,11 @@ def test_every_state_is_documented(states: type[StrEnum]) -> None:
     assert _first_column(states.__name__) == list(states)
 
 
+def test_the_documented_words_of_an_outcome_are_those_that_are_shown() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", _SECTIONS["Outcome"], flags=re.MULTILINE)
+    assert dict(rows) == report.IN_WORDS == {outcome: look.word for outcome, look in states.OUTCOMES.items()}
+
+
 def test_nothing_is_documented_that_is_not_there() -> None:
     tables = {name for name in _SECTIONS if _first_column(name)}  # the other sections are prose
     assert tables == {model.__name__ for model in _MODELS} | {"Outcome", "Stage"}

@@ -55,7 +55,7 @@ def _groups(world: World) -> list[Any]:
 
 READING = {
     "Clock": {"now", "monotonic", "sleep"},
-    "Cluster": {"served_versions", "plural", "resources", "serves_group", "get", "list", "read_all"},
+    "Cluster": {"address", "served_versions", "plural", "resources", "serves_group", "get", "list", "read_all"},
     "ObjectStore": {"get", "exists", "list", "where"},
     "RegisterVm": {"task", "latest"},
     "RegistrationSource": {"name", "observe"},

@@ -112,8 +112,13 @@ def test_a_failure_that_nobody_puts_right_ends_at_the_deadline_with_cause_and_re
     )
     report = engine_world.document("restores/again/20260301T120000Z/report.json")
     assert report["outcome"] == "failed"
-    assert "CnsRegisterVolumes" in report["next_steps"][0]
-    assert "RegisterVM" not in report["next_steps"][0]
+    (step, *_) = report["steps"]
+    assert "have the registration engine register it once more" in step["words"]
+    assert step["about"] == ["VirtualMachine/shop/web-1"]
+    assert step["commands"] == [
+        f"velero-vmservice registration explain {CLAIM_FAILED} -n shop --vm web-1",
+        "velero-vmservice restore --resume again",
+    ]
     assert report["machines"][0]["waiting_for"] == f"failed: no disk: {REMEDY}"
 
 

@@ -89,7 +89,8 @@ def test_the_result_of_what_failed(world: World) -> None:
     assert [one["path"] for one in found["changes"]] == ["spec.type"]
     report = world.document(REPORT)
     assert (report["outcome"], report["policy"]["conflict"]) == ("failed", "update")
-    assert "VirtualMachineService shop/front failed" in report["warnings"][0]
+    assert report["steps"][0]["words"].startswith("VirtualMachineService shop/front failed: conflict: exists and ")
+    assert report["warnings"] == []
 
 
 def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World) -> None:
@@ -98,7 +99,9 @@ def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World)
     world.finish(world.replay_all(items), **asked(conflict="update"))
     (remedy,) = result(world, "virtualmachineservices", "front")["remedy"]
     assert remedy == "Remove the object yourself if the captured one is wanted, then repeat the restore."
-    assert world.document(REPORT)["next_steps"][0] == f"VirtualMachineService shop/front failed. {remedy}"
+    (step, *_) = world.document(REPORT)["steps"]
+    assert (step["words"].count("emove the object yourself"), step["words"].count("repeat the restore")) == (1, 1)
+    assert step["commands"] == ["velero-vmservice restore --resume again"]
     assert remedy in world.store.get(PAGE).decode()
 
 
@@ -111,7 +114,9 @@ def test_what_waited_for_rights_until_it_was_cancelled_says_which(world: World) 
     world.app.actions.restore["replay"].cancel(operations[0], restore())
     remedy = "Grant create on services; then repeat the restore."
     assert result(world, "virtualmachineservices", "front")["remedy"] == [remedy]
-    assert world.document(REPORT)["next_steps"][0] == f"VirtualMachineService shop/front cancelled. {remedy}"
+    (step, *_) = world.document(REPORT)["steps"]
+    assert step["words"].startswith("VirtualMachineService shop/front cancelled: Velero's time ")
+    assert "may not create: grant create on services" in step["words"]
 
 
 def test_a_machine_that_nothing_registers_by_itself_is_the_first_step(world: World) -> None:
@@ -122,9 +127,11 @@ def test_a_machine_that_nothing_registers_by_itself_is_the_first_step(world: Wor
     world.app.actions.restore["replay"].cancel(operations[0], restore())
     report = world.document(REPORT)
     assert [one["by_hand"] for one in report["machines"]] == [True]
-    first, command = report["next_steps"][0].split("\n")
-    assert first.endswith("Call RegisterVM once for each that was also restored: shop/web-1.")
-    assert "register-VM --namespace shop" in command
+    (step, *_) = report["steps"]
+    assert step["words"].endswith("Call RegisterVM once for each that was also restored: shop/web-1.")
+    assert "which holds back VirtualMachineService shop/front (cancelled)" in step["words"]
+    assert "register-VM --namespace shop" in step["commands"][0]
+    assert step["commands"][-1] == "velero-vmservice restore --resume again"
 
 
 def test_the_result_of_what_was_cancelled_while_it_waited(world: World) -> None:

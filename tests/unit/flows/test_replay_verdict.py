@@ -57,7 +57,8 @@ def described(last: Iterable[Progress]) -> str:
 
 
 def commands(world: World) -> list[str]:
-    return [line for step in world.document(REPORT)["next_steps"] for line in step.splitlines()[1:]]
+    lines = [line for step in world.document(REPORT)["steps"] for line in step["commands"]]
+    return [line for line in lines if line.startswith("kubectl ")]
 
 
 def stages(world: World) -> dict[str, str]:

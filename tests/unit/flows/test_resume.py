@@ -117,6 +117,12 @@ def test_results_lie_apart_under_the_restores_own_uid(world: World, operation: s
     )
     report = Report.model_validate(world.document(f"{prefix}report.json"))
     assert (report.restore_uid, report.outcome) == ("uid-of-again", "verified")
+    (front,) = report.objects
+    assert front.earlier is not None
+    assert front.earlier.stage == "cancelled"
+    assert [words.partition(":")[0] for _, words in front.timeline][-2:] == ["replayed", "verified"]
+    assert (report.started, report.started < report.resumed) == ("2026-03-01T12:00:00+00:00", True)
+    assert b"UID/" not in world.store.get(f"{prefix}report.html")
     assert {one.uid for one in world.cluster.events if one.about.name == "again"} == {"uid-of-again"}
 
 
