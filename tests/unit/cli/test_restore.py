@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine, Ran
 
 WEB = {"app": "web"}
-MACHINES = [vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier")]
 TIER = group("tier", ["web-1", "web-2"])
 FRONT = service("front", WEB)
 SIDE = service("side", WEB)
@@ -28,11 +27,12 @@ SIDE = service("side", WEB)
 class Scene:
     """An application that was backed up and lost, and a Supervisor that plays on while the command waits."""
 
-    def __init__(self, command: CommandLine) -> None:
+    def __init__(self, command: CommandLine, *, power: str = "PoweredOff") -> None:
         self.world = World()
         self.command = command
         command.connects_to(self.world.start)
-        objects = [*MACHINES, TIER, FRONT, SIDE]
+        machines = [vm(name, labels=WEB, group="tier", power=power) for name in ("web-1", "web-2")]
+        objects = [*machines, TIER, FRONT, SIDE]
         self.world.back_up(*objects)
         self.world.lose(*objects)
         self.passing()
@@ -231,3 +231,16 @@ def test_what_a_webhook_says_is_never_markup(scene: Scene, width: int) -> None:
     assert [sign for sign in ("\x1b[2J", "\x1b]8", "\x9b", "\u202e") if sign in ran.out] == []
     if width != 80:
         assert r"[/spec/ports] is [link=https://example.com]bad[/link]\u001b[2J\u009b2J\u202e" in ran.out
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_terminal_shows_each_command_once_and_whole_below_the_table(command: CommandLine, width: int) -> None:
+    scene = Scene(command, power="PoweredOn")
+    scene.on_a_terminal(width)
+    scene.come_back()
+    ran = scene.restore("nightly")
+    power_on = (
+        """kubectl -n shop patch virtualmachinegroup tier --type merge -p '{"spec":{"powerState":"PoweredOn"}}'"""
+    )
+    assert [line for line in ran.lines if "kubectl" in line] == [f"  {power_on}"]
+    assert ran.code == 0
