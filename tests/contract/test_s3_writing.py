@@ -11,6 +11,8 @@ from tests.contract.object_store_contract import digest, put
 from velero_vmservice.core.errors import AlreadyExists, Forbidden, InvalidSettings, Unavailable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.contract.servers import Application
     from velero_vmservice.adapters.s3 import S3Store
 
@@ -50,6 +52,21 @@ class _KeyTaken:
         environ.pop(_CONDITION, None)
         self._taken.add(path)
         return None
+
+
+def test_a_document_is_sent_without_waiting_for_leave_to_send_it(tmp_path: Path) -> None:
+    expected = list[str]()
+
+    def note(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].count("/") > 1:
+            expected.append(environ.get("HTTP_EXPECT", ""))
+
+    with s3_servers.altered(note) as url:
+        store = s3_servers.open_store(s3_servers.location(url, s3_servers.new_bucket(url)), tmp_path)
+        put(store, "a.json", b"first")
+        assert store.get("a.json") == b"first"
+
+    assert set(expected) == {""}
 
 
 @pytest.mark.parametrize("words", _TAKEN)

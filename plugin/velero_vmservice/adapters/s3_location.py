@@ -120,7 +120,13 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
             hint=f"give {location.source} an S3 URL with https://, or another encryption",
         )
     client.meta.events.register_first("needs-retry.s3", _give_up_redirects)
+    client.meta.events.register("before-sign.s3.PutObject", _send_whole)
     return client
+
+
+def _send_whole(request: Any, **_: object) -> None:
+    """Send the body right behind the head: waiting for `100 Continue` is a round trip for documents of a few kB."""
+    del request.headers["Expect"]
 
 
 def _client(location: S3Location, config: Config, *, verify: bool | str | None, seconds: float) -> S3Client:
