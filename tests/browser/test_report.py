@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from tests import sample_report
 from tests.sample_report import ENDED, RUN, SERVICE, result
 from velero_vmservice.core import archive
 from velero_vmservice.core.compose import compose
-from velero_vmservice.core.report import Change, Report
+from velero_vmservice.core.report import Change, Report, Result
 from velero_vmservice.report import states
 from velero_vmservice.report.html import render
 
@@ -79,7 +81,7 @@ def _show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
 
 def _data(page: Page) -> Json:
-    found: Json = json.loads(page.locator("#report").text_content() or "")
+    found: Json = json.loads(gzip.decompress(base64.b64decode(page.locator("#report").text_content() or "")))
     return found
 
 
@@ -103,7 +105,9 @@ def test_the_page_shows_what_its_data_say(show: Callable[..., Page], width: int,
     assert Report.model_validate(data) == sample_report.sample()
     assert page.locator("#outcome").get_attribute("data-outcome") == data["outcome"]
     assert page.locator("h1").inner_text() == data["restore"]
-    assert _words(page.locator("#next-steps li")) == [_squeezed(step) for step in data["next_steps"]]
+    assert _words(page.locator("#next-steps li p:first-child")) == [_squeezed(one["words"]) for one in data["steps"]]
+    told = [line for one in data["steps"] for line in one["commands"]]
+    assert "\n".join(page.locator("#next-steps pre").all_text_contents()).split("\n") == told
     assert _words(page.locator("#warnings li")) == [_squeezed(words) for words in data["warnings"]]
     keys, values = (_words(page.locator(f"#policy {tag}")) for tag in ("dt", "dd"))
     assert dict(zip(keys, values, strict=True)) == data["policy"]
@@ -119,14 +123,15 @@ def test_the_page_shows_what_its_data_say(show: Callable[..., Page], width: int,
 
 def _assert_object(page: Page, one: Json) -> None:
     label = f"{one['kind']} {one['namespace']}/{one['name']}"
-    row = page.locator(f'tr[data-object="{label}"][data-stage="{one["stage"]}"]')
+    key = Result.model_validate(one).key
+    row = page.locator(f'tr[id="{key}"][data-stage="{one["stage"]}"]')
     assert row.is_visible(), label
     block = page.locator("#objects .block", has=row)
     assert states.stage(one["stage"]).word in block.locator("h3").inner_text()
     shown = _squeezed(row.inner_text())
     said = (one["name"], one["kind"], one["reason"], one["action"], *one["warnings"], *one["notes"], *one["remedy"])
     assert [words for words in said if words not in shown] == []
-    fields = page.locator(f'tr[data-object="{label}"] + tr.of-fields')
+    fields = page.locator(f'tr[id="{key}"] + tr.of-fields')
     assert _words(fields.locator("tr.change > *")) == [
         words or "absent" for change in one["changes"] for words in (change["path"], change["captured"], change["live"])
     ]
@@ -137,8 +142,8 @@ def _assert_object(page: Page, one: Json) -> None:
 
 
 def _assert_machine(page: Page, one: Json) -> None:
-    label = f"{one['namespace']}/{one['name']}"
-    row = page.locator(f'tr[data-machine="{label}"]')
+    label = f"VirtualMachine/{one['namespace']}/{one['name']}"
+    row = page.locator(f'tr[id="{label}"]')
     assert row.is_visible(), label
     shown = _squeezed(row.inner_text())
     addresses = (*one["addresses_before"], *one["addresses_after"])
@@ -152,7 +157,7 @@ def _assert_machine(page: Page, one: Json) -> None:
         *one["notes"],
     )
     assert [words for words in said if words not in shown] == []
-    found = page.locator(f'tr[data-machine="{label}"] + tr.of-fields tr.deviation > *')
+    found = page.locator(f'tr[id="{label}"] + tr.of-fields tr.deviation > *')
     assert _words(found) == [words for deviation in one["deviations"] for words in deviation.values()]
 
 
@@ -201,13 +206,13 @@ def test_paper_shows_what_is_folded(show: Callable[..., Page]) -> None:
 def test_a_large_restore_stays_usable(show: Callable[..., Page], width: int) -> None:
     page = show(sample_report.large(), width=width)
     data = _data(page)
-    assert page.locator("tr[data-object]").count() == len(data["objects"]) == 300
-    assert page.locator("tr[data-machine]").count() == len(data["machines"]) == 1000
+    assert page.locator("tr[data-stage]").count() == len(data["objects"]) == 300
+    assert page.locator('tr[id^="VirtualMachine/"]').count() == len(data["machines"]) == 1000
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    visible = "[...document.querySelectorAll('tr[data-object]')].filter(one => one.checkVisibility()).length"
+    visible = "[...document.querySelectorAll('tr[data-stage]')].filter(one => one.checkVisibility()).length"
     assert page.evaluate(visible) == sum(one["stage"] != "verified" for one in data["objects"])
     page.locator("#objects summary", has_text="270 verified").click()
-    assert page.locator('tr[data-object="VirtualMachineGroup app-001/app-001"]').is_visible()
+    assert page.locator('tr[id="VirtualMachineGroup/app-001/app-001"]').is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -228,3 +233,39 @@ def test_the_embedded_json_is_the_stored_document(show: Callable[..., Page]) -> 
     page = show(sample_report.sample())
     again = Report.model_validate(_data(page))
     assert archive.canonical(again) == archive.canonical(sample_report.sample())
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_problems_only_hides_what_is_as_expected(show: Callable[..., Page], width: int) -> None:
+    page = show(sample_report.sample(), width=width)
+    page.get_by_label("Show problems only").check()
+    shown = "[...document.querySelectorAll('tr[data-stage]')].filter(one => one.checkVisibility()).length"
+    assert page.evaluate(shown) == sum(one["stage"] != "verified" for one in _data(page)["objects"])
+    assert not page.locator('tr[id="VirtualMachine/billing/billing-1"]').is_visible()
+    assert page.locator('tr[id="VirtualMachine/shop/shop-db-2"]').is_visible()
+    page.get_by_label("Show problems only").uncheck()
+    assert page.locator('tr[id="VirtualMachine/billing/billing-1"]').is_visible()
+
+
+def test_problems_only_says_where_there_is_none(show: Callable[..., Page]) -> None:
+    page = show(compose(RUN, (result(SERVICE, "web", "verified", "as expected"),), policy={}, ended=ENDED))
+    words = page.get_by_text("No object and no VM has a problem.")
+    assert not words.is_visible()
+    page.get_by_label("Show problems only").check()
+    assert words.is_visible()
+
+
+def test_a_next_step_leads_to_its_row(show: Callable[..., Page]) -> None:
+    page = show(sample_report.large())
+    link = page.locator("#next-steps a").first
+    key = (link.get_attribute("href") or "").removeprefix("#")
+    link.click()
+    assert page.locator(f'tr[id="{key}"]:target').is_visible()
+
+
+def test_an_address_leads_to_a_row_that_is_folded(show: Callable[..., Page]) -> None:
+    page = show(sample_report.large())
+    row = page.locator('tr[id="VirtualMachine/app-001/app-001-vm-1"]')
+    assert not row.is_visible()
+    page.evaluate("location.hash = 'VirtualMachine/app-001/app-001-vm-1'")
+    row.wait_for(state="visible")

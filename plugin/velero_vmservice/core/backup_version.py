@@ -6,6 +6,7 @@ records none (vm-service 4.5, 4.6).
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -25,6 +26,14 @@ def compare_versions(found: str, captured: str) -> VersionAge:
     if int(found) == int(captured):
         return VersionAge.EQUAL
     return VersionAge.OLDER if int(found) < int(captured) else VersionAge.NEWER
+
+
+def recorded_at(version: str) -> str:
+    """Return when a backup version was recorded, as ISO time in UTC; '' for what is no time."""
+    try:
+        return datetime.fromtimestamp(int(version) // 1000, UTC).isoformat() if _is_version(version) else ""
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def _is_version(text: str) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core.compose import outcome
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.report import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from velero_vmservice.core.report import MachineResult, Report, Result
+    from velero_vmservice.core.report import MachineResult, Outcome, Report, Result
     from velero_vmservice.report.states import Look
 
 Key = tuple[str, str, str]
@@ -83,9 +84,20 @@ class Application:
     """Root groups."""
     loose: tuple[MachineNode, ...]
     """Machines in no group of the report."""
-    look: Look
-    """Of its worst part."""
+    outcome: Outcome
+    """As of a restore that has nothing else."""
+    worst: Look
+    """Of its worst object or VM."""
     objects: int
+
+    @property
+    def look(self) -> Look:
+        return states.OUTCOMES[self.outcome]
+
+    @property
+    def calm(self) -> bool:
+        """Whether a reader may skip it with all that is in it."""
+        return self.look.calm and self.worst.calm
 
     @property
     def count(self) -> int:
@@ -102,7 +114,7 @@ def applications(report: Report) -> Sequence[Application]:
         else:
             found.append(_application(parts, keys))
     found += [replace(_application(parts, keys), name=WITHOUT_APPLICATION) for keys in alone.values()]
-    return sorted(found, key=lambda one: (one.look.rank, one.namespace, one.name))
+    return sorted(found, key=lambda one: (one.worst.rank, one.namespace, one.name))
 
 
 @dataclass(slots=True)
@@ -115,8 +127,8 @@ class _Parts:
     beside: dict[Key, set[Key]] = field(default_factory=dict)
     selected_by: dict[Key, list[str]] = field(default_factory=dict)
     nested: set[Key] = field(default_factory=set)
-    alone: set[Key] = field(default_factory=set)
-    """VMs that an operation of their own waited for."""
+    alone: dict[Key, Result] = field(default_factory=dict)
+    """VMs that an operation of their own waited for, and its result."""
 
     def __post_init__(self) -> None:
         for machine in self.report.machines:
@@ -125,7 +137,7 @@ class _Parts:
             self.beside.setdefault(key, set())
         for one in self.report.objects:
             if one.kind == VMS_ALONE.name:
-                self.alone |= {(_MACHINE, one.namespace, name) for name in one.selected}
+                self.alone |= {(_MACHINE, one.namespace, name): one for name in one.selected}
                 continue
             key = _key(one)
             self.objects[key] = one
@@ -174,7 +186,8 @@ def _application(parts: _Parts, keys: set[Key]) -> Application:
     trees = tuple(_tree(parts, key, drawn) for key in roots)
     trees += tuple(_tree(parts, key, drawn) for key in groups if key not in drawn)
     loose = tuple(_machine(parts, key) for key in sorted(keys) if key[0] == _MACHINE and key not in drawn)
-    looks = [states.stage(one.stage) for one in objects]
+    results = objects or [parts.alone[key] for key in sorted(keys) if key in parts.alone]
+    looks = [states.stage(one.stage) for one in results]
     looks += [states.machine(parts.machines[key]) for key in keys if key in parts.machines]
     services = tuple(sorted((one for one in objects if _key(one)[0] == _SERVICE), key=lambda one: one.name))
     return Application(
@@ -183,7 +196,8 @@ def _application(parts: _Parts, keys: set[Key]) -> Application:
         services=services,
         groups=trees,
         loose=loose,
-        look=states.worst(looks),
+        outcome=outcome(results),
+        worst=states.worst(looks),
         objects=len(objects),
     )
 

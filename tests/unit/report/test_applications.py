@@ -26,8 +26,8 @@ def _names(node: GroupNode) -> list[object]:
 def test_objects_that_share_machines_or_groups_are_one_application_the_worst_first() -> None:
     found = applications(sample_report.sample())
     assert [(one.name, one.look.word, one.count, one.objects) for one in found] == [
-        ("shop", "failed", 6, 7),
-        ("billing", "verified", 2, 2),
+        ("shop", "Partly restored", 6, 7),
+        ("billing", "Restored and verified", 2, 2),
     ]
 
 
@@ -102,3 +102,9 @@ def test_an_application_too_large_for_a_screen_is_not_drawn(count: int, *, drawn
     names = [f"web-{number}" for number in range(count)]
     (one,) = _applications(result(GROUP, "web", "verified", "", members=members(*names)))
     assert (draw(one) is not None) is drawn
+
+
+def test_an_application_that_came_out_well_and_has_a_vm_that_deviates_is_no_problem_less() -> None:
+    odd = machine("web-1", backup_version="older")
+    (one,) = _applications(result(GROUP, "web", "verified", "", members=members("web-1"), machines=(odd,)))
+    assert (one.look.word, one.calm) == ("Restored and verified", False)

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
-import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import sample_report
 from tests.sample_report import ENDED, GROUP, RUN, SERVICE, at, machine, members, result
+from velero_vmservice import __version__
 from velero_vmservice.core import archive
 from velero_vmservice.core.compose import compose
-from velero_vmservice.core.report import Change, Deviation, Dropped, Port, Report
+from velero_vmservice.core.report import Change, Deviation, Dropped, EarlierEnd, Port, Report
 from velero_vmservice.report.html import render
 
+MOST_BYTES = 1_000_000
 _VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -47,6 +53,11 @@ class Page(HTMLParser):
             self.data += data
         elif self._open and self._open[-1] != "style":
             self.words.append(data)
+
+    @property
+    def report(self) -> bytes:
+        """The embedded document."""
+        return gzip.decompress(base64.b64decode(self.data, validate=True))
 
     @property
     def text(self) -> str:
@@ -121,14 +132,82 @@ def test_what_would_not_be_seen_or_turns_text_around_is_spelled_out() -> None:
 @pytest.mark.parametrize("text", ["</script>", "<!--", "\u2028&\x00\x1f\\u003c", "é 漢 🙂"])
 def test_the_embedded_data_is_the_report_itself(text: str) -> None:
     report = _hostile(text)
-    assert Report.model_validate(json.loads(Page(render(report)).data)) == report
+    assert archive.parse(Report, Page(render(report)).report, key="report") == report
 
 
-def test_the_embedded_data_are_the_canonical_bytes_but_for_escapes() -> None:
+def test_the_embedded_data_are_the_canonical_bytes() -> None:
     report = sample_report.sample()
-    data = Page(render(report)).data
-    unescaped = re.sub(r"\\u(003c|003e|0026)", lambda found: chr(int(found[1], 16)), data)
-    assert unescaped.encode() == archive.canonical(report)
+    assert Page(render(report)).report == archive.canonical(report)
+
+
+def test_the_documented_command_reads_the_embedded_report() -> None:
+    report = sample_report.sample()
+    documented = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^python3 -c '(.*)' < report\.html$", documented, flags=re.MULTILINE)
+    read = subprocess.run(
+        [sys.executable, "-c", program], input=render(report), capture_output=True, text=True, check=True
+    )
+    assert read.stdout.strip().encode() == archive.canonical(report)
+
+
+def test_every_object_and_vm_has_an_id_of_its_own() -> None:
+    for report in (sample_report.sample(), sample_report.large()):
+        ids = [str(attrs["id"]) for _, attrs in Page(render(report)).elements if "id" in attrs]
+        assert len(ids) == len(set(ids))
+        assert {one.key for one in (*report.objects, *report.machines)} <= set(ids)
+
+
+def test_each_next_step_leads_to_the_rows_that_it_is_about() -> None:
+    report = sample_report.sample()
+    page = Page(render(report))
+    ids = {attrs.get("id") for _, attrs in page.elements}
+    links = {str(attrs["href"]).removeprefix("#") for tag, attrs in page.elements if tag == "a"}
+    assert links <= ids
+    assert {key for step in report.steps for key in step.about} <= links
+
+
+def test_an_id_has_no_blank_whatever_the_name() -> None:
+    page = Page(render(_hostile('a b\t"c')))
+    assert not [attrs["id"] for _, attrs in page.elements if re.search(r"\s", str(attrs.get("id", "")))]
+
+
+@pytest.mark.parametrize(("applications", "machines"), [(1, 1000), (100, 10), (250, 4)])
+def test_the_page_of_a_thousand_vms_is_smaller_than_a_megabyte(applications: int, machines: int) -> None:
+    report = sample_report.large(applications=applications, machines=machines)
+    assert len(report.machines) == 1000
+    assert len(render(report).encode()) < MOST_BYTES
+
+
+def test_a_backup_version_is_shown_as_the_time_that_it_is() -> None:
+    text = Page(render(sample_report.sample())).text
+    assert "older (2026-11-22 19:00:05 UTC → 2026-11-21 19:00:05 UTC)" in text
+    assert "1795374005000" not in text
+
+
+def test_the_cluster_and_the_version_of_the_plugin_are_named() -> None:
+    named = {"cluster": "https://supervisor.example:6443", "cluster_id": "c0ffee", "resumed": at("22:00:00")}
+    page = re.sub(r"\s+", " ", Page(render(sample_report.sample().model_copy(update=named))).text)
+    assert "cluster https://supervisor.example:6443 (c0ffee)" in page
+    assert "resumed 2026-11-22 22:00:00 UTC" in page
+    assert f"plugin {__version__}" in page
+
+
+def test_how_an_object_ended_before_it_was_resumed_is_shown() -> None:
+    before = EarlierEnd(stage="cancelled", reason="out of time")
+    one = result(SERVICE, "web", "verified", "as expected", earlier=before)
+    assert (
+        "before it was resumed: cancelled: out of time"
+        in Page(render(compose(RUN, (one,), policy={}, ended=ENDED))).text
+    )
+
+
+def test_what_is_as_expected_is_hidden_where_only_problems_are_asked_for() -> None:
+    page = Page(render(sample_report.sample()))
+    calm = [
+        attrs.get("class", "") for tag, attrs in page.elements if tag == "details" and "app" in str(attrs.get("class"))
+    ]
+    assert ["calm" in str(one).split() for one in calm] == [False, True]
+    assert [attrs["type"] for tag, attrs in page.elements if tag == "input"] == ["checkbox"]
 
 
 @pytest.mark.parametrize("report", [sample_report.sample(), compose(RUN, (), policy={}, ended="")])
@@ -137,7 +216,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(report: Report) 
     loading = {"src", "srcset", "action", "data", "poster", "background"}
     assert [attrs for _, attrs in page.elements if loading & attrs.keys()] == []
     assert {str(attrs["href"])[0] for _, attrs in page.elements if "href" in attrs} <= {"#"}
-    assert [attrs for tag, attrs in page.elements if tag == "script"] == [{"type": "application/json", "id": "report"}]
+    assert [attrs for tag, attrs in page.elements if tag == "script"] == [{"type": "text/plain", "id": "report"}]
     names = {name for _, attrs in page.elements for name in attrs}
     assert not {name for name in names if name.startswith("on") or name == "style"}
     policy = next(attrs["content"] for _, attrs in page.elements if "http-equiv" in attrs)
