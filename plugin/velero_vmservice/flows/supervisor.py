@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from velero_vmservice.core import policy, restricted
@@ -42,9 +42,7 @@ class Supervisor:
         `blocked` is what velero-plugin-for-vsphere refuses (`flows.neighbour`), less what an administrator removes.
         """
         names = self._restricted_here if present else self._restricted_elsewhere
-        if not blocked:
-            return names
-        return names | restricted.restricted_resources(supervisor=False, add=blocked, remove=self.remove)
+        return _with_blocked(names, frozenset(blocked), self.remove) if blocked else names
 
     def ever_restricted(self, blocked: Collection[str]) -> frozenset[str]:
         """Return the names that may be restricted at an item: what actions are called for."""
@@ -52,7 +50,7 @@ class Supervisor:
 
     def resource_name(self, manifest: Manifest, candidates: Collection[str]) -> str:
         """Return the `resource.group` name among the candidates that the object is one of, or ''; never fails."""
-        if all(name.partition(".")[2] != manifest.group for name in candidates):
+        if manifest.group not in _groups(frozenset(candidates)):
             return ""
         try:
             plural = self.cluster.plural(manifest.group, manifest.kind_name)
@@ -67,3 +65,14 @@ class Supervisor:
     @cached_property
     def _restricted_elsewhere(self) -> frozenset[str]:
         return restricted.restricted_resources(supervisor=False, add=self.add, remove=self.remove)
+
+
+# Both are asked for every item of a backup, thousands of times about the same few sets.
+@lru_cache(maxsize=16)
+def _with_blocked(names: frozenset[str], blocked: frozenset[str], remove: tuple[str, ...]) -> frozenset[str]:
+    return names | restricted.restricted_resources(supervisor=False, add=blocked, remove=remove)
+
+
+@lru_cache(maxsize=16)
+def _groups(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.partition(".")[2] for name in names)
