@@ -11,10 +11,10 @@ HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e browser chromium bench check format proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bench check format proto launcher clean
 
 help: ## list the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
 setup: .venv/.ready $(LAUNCHERS)/.ready ## private environment and launchers
 
@@ -47,6 +47,10 @@ conformance: setup ## the registration engine in REGISTRATION_ENGINE, see docs/r
 e2e: browser ## the real Velero, Kubernetes API and S3 server, and the report in a browser
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
+
+e2e-full: browser ## the same, every test on every version of Velero
+	$(BIN)/python -m tests.e2e.build
+	$(BIN)/pytest tests/e2e --full
 
 browser: setup chromium ## the HTML report in a headless Chromium
 	$(BIN)/pytest tests/browser

@@ -79,9 +79,9 @@ def test_machine_that_lost_its_label_fails_its_service_if_asked(shop: Saved) -> 
 @pytest.mark.parametrize(
     ("key", "value", "valid"),
     [
-        ("powre", "on", "velero-plugin-for-vmservice/power, "),
-        ("power", "always", "power is one of leave, captured, on"),
-        ("registered-within", "soon", "registered-within is one of a duration such as 90s or 12h, none"),
+        ("powre", "on", "did you mean power?"),
+        ("power", "always", "power has to be 'leave', 'captured' or 'on'"),
+        ("registered-within", "soon", "registered-within has to be a duration such as 90s or 12h, or none"),
     ],
 )
 def test_policy_that_does_not_exist_creates_nothing(shop: Saved, key: str, value: str, valid: str) -> None:
