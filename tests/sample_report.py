@@ -151,6 +151,9 @@ BILLING = tuple(
 )
 
 
+_CLUSTER_IP = Dropped(path="spec.clusterIp", reason="belongs to the lost cluster's range; policy clusterIp=drop")
+_PROBED = Dropped(path="metadata.annotations[ncp/healthCheckNodePort]", reason="residue of the provider")
+_SERVED: Any = {"dropped": (_CLUSTER_IP, _PROBED), "addresses_before": ("192.0.2.10",)}
 _OUT_OF_TIME = "Velero's time for the operation is over (itemOperationTimeout)"
 _UNSELECTED = "shop-web-3 is not selected: its label tier is wbe, not web"
 
@@ -234,10 +237,7 @@ def _shop_services() -> tuple[Result, ...]:
             addresses_before=("192.0.2.10",),
             addresses_after=("192.0.2.44",),
             notes=("load balancer address: 192.0.2.10 → 192.0.2.44",),
-            dropped=(
-                Dropped(path="spec.clusterIp", reason="belongs to the lost cluster's range; policy clusterIp=drop"),
-                Dropped(path="metadata.annotations[ncp/healthCheckNodePort]", reason="residue of the provider"),
-            ),
+            dropped=(_CLUSTER_IP, _PROBED),
             machines=(WEB1, WEB2, WEB3),
             timeline=_waited("20:41:30", _UNSELECTED, stage="incomplete", waited_for="shop-web-2: not registered yet"),
         ),
@@ -309,14 +309,19 @@ def sample() -> Report:
     return compose(RUN, results(), policy=POLICY, ended=ENDED)
 
 
-def large(*, applications: int = 100, machines: int = 10) -> Report:
-    """Return a report with three objects and some machines for each application; every tenth has trouble."""
+def large(*, applications: int = 100, machines: int = 10, trouble_at: int = 10) -> Report:
+    """Return a report with three objects and some VMs for each application; every tenth of them has trouble."""
     found: list[Result] = []
     for number in range(applications):
-        app, bad = f"app-{number:03}", number % 10 == 0
+        app, bad = f"app-{number:03}", number % trouble_at == 0
         members_of = tuple(
             machine(
-                f"{app}-vm-{one}", namespace=app, last=one + 1, group_name=app, **(_ABSENT if bad and not one else {})
+                f"{app}-vm-{one}",
+                namespace=app,
+                last=one % 250 + 1,
+                group_name=app,
+                notes=() if bad and not one else ("cloud-init runs again at the first power-on (guide 8.1.5)",),
+                **(_ABSENT if bad and not one else {}),
             )
             for one in range(machines)
         )
@@ -335,7 +340,7 @@ def large(*, applications: int = 100, machines: int = 10) -> Report:
         linked = members(*names, missing=names if bad else ())
         found += [
             result(GROUP, app, stage, reason, members=linked, **told),
-            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **told),
-            result(SERVICE, f"{app}-api", stage, reason, selected=names, ports=(Port(port=8443),), **told),
+            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **_SERVED, **told),
+            result(SERVICE, f"{app}-api", stage, reason, selected=names, ports=(Port(port=8443),), **_SERVED, **told),
         ]
     return compose(RUN, found, policy=POLICY, ended=ENDED)

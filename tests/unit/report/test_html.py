@@ -171,11 +171,17 @@ def test_an_id_has_no_blank_whatever_the_name() -> None:
     assert not [attrs["id"] for _, attrs in page.elements if re.search(r"\s", str(attrs.get("id", "")))]
 
 
+@pytest.mark.parametrize("trouble_at", [pytest.param(10, id="one of ten in trouble"), pytest.param(1, id="all")])
 @pytest.mark.parametrize(("applications", "machines"), [(1, 1000), (100, 10), (250, 4)])
-def test_the_page_of_a_thousand_vms_is_smaller_than_a_megabyte(applications: int, machines: int) -> None:
-    report = sample_report.large(applications=applications, machines=machines)
+def test_the_page_of_a_thousand_vms_is_smaller_than_a_megabyte(
+    applications: int, machines: int, trouble_at: int
+) -> None:
+    report = sample_report.large(applications=applications, machines=machines, trouble_at=trouble_at)
+    html = render(report)
+    ids = {attrs.get("id") for _, attrs in Page(html).elements}
     assert len(report.machines) == 1000
-    assert len(render(report).encode()) < MOST_BYTES
+    assert len(html.encode()) < MOST_BYTES
+    assert {one.key for one in (*report.objects, *report.machines)} <= ids
 
 
 def test_a_backup_version_is_shown_as_the_time_that_it_is() -> None:
