@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from velero_vmservice.core.backup_version import recorded_at
 from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.report import states
 
@@ -32,24 +33,12 @@ def render_terminal(report: Report, console: Console) -> None:
     """Print the report."""
     outcome = states.OUTCOMES[report.outcome]
     _say(console, f"Restore {report.restore} of backup {report.backup}: ", (outcome.word, _COLOURS[outcome.tone]))
-    _title(console, "Next step")
-    for number, step in enumerate(report.next_steps, start=1):
-        first, *commands = step.split("\n")
-        _say(console, f"{number}. {first}")
-        for command in commands:
-            _say(console, f"   {command}")
-    if report.warnings:
-        _title(console, f"Warnings ({len(report.warnings)})")
-        for words in report.warnings:
-            _say(console, ("! ", "yellow"), words)
-    if report.notes:
-        _title(console, "Notes")
-        for words in report.notes:
-            _say(console, words)
-    if report.not_in_backup:
-        _title(console, "Not in the backup")
-        for words in report.not_in_backup:
-            _say(console, f"- {words}")
+    for name, value in _facts(report):
+        _say(console, f"{name}: {value}")
+    _steps(console, report.next_steps)
+    _list(console, f"Warnings ({len(report.warnings)})", report.warnings, mark=("! ", "yellow"))
+    _list(console, "Notes", report.notes)
+    _list(console, "Not in the backup", report.not_in_backup, mark="- ")
     _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
     odd = [_machine(one) for one in report.machines if not states.machine(one).calm]
     if odd:
@@ -57,9 +46,40 @@ def render_terminal(report: Report, console: Console) -> None:
         _rows(console, title, "machine", odd)
 
 
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    """Return what the restore was, went to and was done with, as far as it is known."""
+    cluster_id = f" ({report.cluster_id})" if report.cluster_id else ""
+    facts = {
+        "cluster": f"{report.cluster}{cluster_id}".strip(),
+        "started": report.started,
+        "resumed": report.resumed,
+        "ended": report.ended,
+        "plugin": report.plugin,
+        "Velero": report.velero,
+    }
+    return ((name, value) for name, value in facts.items() if value)
+
+
+def _steps(console: Console, steps: Iterable[str]) -> None:
+    _title(console, "Next step")
+    for number, step in enumerate(steps, start=1):
+        first, *commands = step.split("\n")
+        _say(console, f"{number}. {first}")
+        for command in commands:
+            _say(console, f"   {command}")
+
+
+def _list(console: Console, title: str, sentences: Sequence[str], *, mark: str | tuple[str, str] = "") -> None:
+    if sentences:
+        _title(console, title)
+    for words in sentences:
+        _say(console, mark, words)
+
+
 def _object(one: Result) -> Row:
     changes = [f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in one.changes]
-    return states.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *one.notes, *changes)))
+    earlier = f"before it was resumed: {one.earlier.stage}: {one.earlier.reason}" if one.earlier else ""
+    return states.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, earlier, *one.notes, *changes)))
 
 
 def _machine(one: MachineResult) -> Row:
@@ -70,7 +90,8 @@ def _oddities(one: MachineResult) -> Iterator[str]:
     if one.waiting_for:
         yield one.waiting_for
     if one.backup_version == "older":
-        yield "restore point is older than the capture"
+        found, captured = recorded_at(one.backup_version_found), recorded_at(one.backup_version_captured)
+        yield f"restore point is older than the capture ({found}, captured {captured})"
     for deviation in one.deviations:
         note = f" ({deviation.note})" if deviation.note else ""
         yield f"{deviation.attribute} is {deviation.found or 'missing'}, expected {deviation.expected}{note}"

@@ -63,6 +63,7 @@ def compose(
         backup_started=_backup_started(objects),
         cluster=cluster.address,
         cluster_id=cluster.uid,
+        velero=cluster.velero,
         started=_iso(run.began or run.started),
         resumed=_iso(run.started) if run.began else "",
         ended=ended,

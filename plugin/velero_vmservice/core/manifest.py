@@ -54,6 +54,7 @@ SERVICE_ACCOUNT: Final = Kind("", "serviceaccounts", "ServiceAccount")
 DEFAULT_SERVICE_ACCOUNT: Final = "default"
 """Kubernetes makes it in every namespace, so every backup of a namespace holds it."""
 POD: Final = Kind("", "pods", "Pod")
+DEPLOYMENT: Final = Kind("apps", "deployments", "Deployment")
 CUSTOM_RESOURCE_DEFINITION: Final = Kind(
     "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition"
 )

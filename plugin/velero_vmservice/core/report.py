@@ -64,6 +64,8 @@ class ReachedCluster:
     """Of its API server, as the client's configuration names it."""
     uid: str = ""
     """Of its namespace kube-system."""
+    velero: str = ""
+    """Image of Velero's server there."""
 
 
 NOWHERE: Final = ReachedCluster()
@@ -266,6 +268,8 @@ class Report(Document):
     """Address of the API server that it was restored to, as the plugin reached it."""
     cluster_id: str = ""
     """UID of that cluster's namespace kube-system, which tells clusters apart; '' where it could not be read."""
+    velero: str = ""
+    """Image of Velero's server, as its Deployment names it; '' where that could not be read."""
     started: str
     resumed: str = ""
     """When the run began that went on with the restore; '' for the restore's first run."""

@@ -13,11 +13,11 @@ import structlog
 
 from velero_vmservice.core import archive, backup_gaps
 from velero_vmservice.core.compose import compose
-from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
-from velero_vmservice.core.manifest import NAMESPACE, ObjectRef
-from velero_vmservice.core.report import ReachedCluster, Report, Result
+from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound
+from velero_vmservice.core.report import Report, Result
 from velero_vmservice.core.story import continued
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.reached import reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,17 +99,8 @@ class Reporting:
             ended=ended,
             not_in_backup=left_out,
             unread=unread,
-            cluster=self._reached(),
+            cluster=reached(self._cluster, run.namespace),
         )
-
-    def _reached(self) -> ReachedCluster:
-        """Return which cluster this is; the UID of kube-system is what tells one cluster from another."""
-        try:
-            uid = self._cluster.get(ObjectRef(NAMESPACE, "", "kube-system")).uid
-        except VmServiceError as error:
-            log.info("the UID of the cluster is not known", cause=error.message)
-            uid = ""
-        return ReachedCluster(address=self._cluster.address, uid=uid)
 
     def _draw(self, store: ObjectStore, run: RestoreRun, report: Report, *, anew: bool = False) -> None:
         key = f"{prefix(run)}{PAGE}"

@@ -21,6 +21,7 @@ from velero_vmservice.core import archive
 from velero_vmservice.core.backup_version import recorded_at
 from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE
+from velero_vmservice.core.report import NextStep
 from velero_vmservice.report import states
 from velero_vmservice.report.applications import applications
 from velero_vmservice.report.picture import WIDTH, draw
@@ -52,6 +53,7 @@ def render(report: Report) -> str:
         timeline=timeline(report),
         elapsed=_elapsed(report),
         labels=_labels(report),
+        steps=report.steps or [_read_step(text) for text in report.next_steps],
         calm=all(app.calm for app, _ in apps),
         embedded=_embedded(report),
     )
@@ -94,6 +96,12 @@ def _labels(report: Report) -> Mapping[str, str]:
     """Return what each row is called that a next step may lead to, by its key."""
     machines = {one.key: f"{VIRTUAL_MACHINE.name} {one.namespace}/{one.name}" for one in report.machines}
     return machines | {one.key: one.label for one in report.objects}
+
+
+def _read_step(text: str) -> NextStep:
+    """Read a step of a report that was stored before reports had them in parts."""
+    words, *commands = text.split("\n")
+    return NextStep(words=words, commands=tuple(commands))
 
 
 def _anchor(key: str) -> str:

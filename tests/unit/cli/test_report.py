@@ -39,6 +39,15 @@ def test_the_next_step_comes_first_then_warnings_objects_and_odd_machines() -> N
     assert positions == sorted(positions)
 
 
+def test_the_cluster_and_the_versions_are_named_as_far_as_they_are_known() -> None:
+    report = sample_report.sample()
+    assert "cluster:" not in _printed(report)
+    known = report.model_copy(update={"cluster": "https://supervisor.example:6443", "velero": "velero/velero:v1.17.0"})
+    lines = _printed(known).splitlines()
+    assert {"cluster: https://supervisor.example:6443", "Velero: velero/velero:v1.17.0"} <= set(lines)
+    assert f"plugin: {report.plugin}" in lines
+
+
 def test_a_command_is_one_line_however_narrow_the_terminal() -> None:
     assert f"   {power_on('billing', 'billing')}" in _printed(sample_report.sample(), width=40).splitlines()
 
@@ -59,7 +68,7 @@ def test_every_object_is_one_line_where_the_output_is_piped_the_worst_first() ->
 def test_a_machine_that_deviates_says_in_what_and_one_that_does_not_is_left_out() -> None:
     _, _, odd = _printed(sample_report.sample()).partition("Machines that are not as expected")
     assert "label tier is wbe, expected web" in odd
-    assert "restore point is older than the capture" in odd
+    assert "older than the capture (2026-11-21T19:00:05+00:00, captured 2026-11-22T19:00:05+00:00)" in odd
     assert "shop-db-2: not registered yet" in odd
     assert "billing-1" not in odd
 

@@ -191,11 +191,23 @@ def test_a_backup_version_is_shown_as_the_time_that_it_is() -> None:
 
 
 def test_the_cluster_and_the_version_of_the_plugin_are_named() -> None:
-    named = {"cluster": "https://supervisor.example:6443", "cluster_id": "c0ffee", "resumed": at("22:00:00")}
+    named = {
+        "cluster": "https://supervisor.example:6443",
+        "cluster_id": "c0ffee",
+        "resumed": at("22:00:00"),
+        "velero": "velero/velero:v1.17.0",
+    }
     page = re.sub(r"\s+", " ", Page(render(sample_report.sample().model_copy(update=named))).text)
     assert "cluster https://supervisor.example:6443 (c0ffee)" in page
     assert "resumed 2026-11-22 22:00:00 UTC" in page
     assert f"plugin {__version__}" in page
+    assert "Velero velero/velero:v1.17.0" in page
+
+
+def test_the_steps_of_a_report_that_has_them_as_text_alone_are_shown() -> None:
+    stored = sample_report.sample().model_copy(update={"steps": (), "next_steps": ("Do this.\nkubectl get vm",)})
+    assert "Do this." in Page(render(stored)).text
+    assert "kubectl get vm" in Page(render(stored)).text
 
 
 def test_how_an_object_ended_before_it_was_resumed_is_shown() -> None:
