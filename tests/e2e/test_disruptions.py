@@ -104,6 +104,25 @@ def test_velero_of_vsphere_8_starts_and_backs_up(stack: Stack, supervisor: Super
         assert [key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json")]
 
 
+def test_what_ends_while_the_bucket_is_renamed_is_stored_once_it_is_back(stack: Stack, supervisor: Supervisor) -> None:
+    with at_work(stack.velero("1.18.2", name="renamed"), supervisor) as scene, scene.space_of("renamed-app") as space:
+        point = waiting_restore(scene, space)
+        bucket = stack.store.directory / "data" / scene.server.bucket
+        elsewhere = bucket.with_name(f"{bucket.name}-elsewhere")
+        bucket.rename(elsewhere)
+        try:
+            scene.register(point, "shop-web-1", "shop-web-2", "shop-db-1", into=space)
+            wait_until(lambda: "result not stored" in scene.sidecar.log.read_text(), 90, "a result is refused")
+        finally:
+            elsewhere.rename(bucket)
+
+        assert_restored(scene, space)
+        results, reports = scene.results(space)
+        assert {one["stage"] for one in results.values()} == {"verified"}
+        assert len(results) == 5
+        assert {key.rpartition("/")[2] for key in reports} == {"report.json", "report.html"}
+
+
 @contextmanager
 def at_work(server: VeleroServer, supervisor: Supervisor) -> Iterator[Scene]:
     """Run a Velero server that was prepared for one test, with our sidecar."""
