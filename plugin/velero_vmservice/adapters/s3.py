@@ -20,7 +20,7 @@ from velero_vmservice.adapters.s3_errors import translated
 from velero_vmservice.adapters.s3_http import LONGEST_ANSWER
 from velero_vmservice.adapters.s3_objects import LONGEST, S3Objects
 from velero_vmservice.adapters.s3_writing import Writing
-from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, NotFound
+from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, ReadOnlyStorage
 from velero_vmservice.core.keys import check_prefix
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class S3Store:
 
     def _refuse_if_read_only(self, verb: str, key: str) -> None:
         if self._location.read_only:
-            raise InvalidSettings(
+            raise ReadOnlyStorage(
                 f'cannot {verb} "{self._name(key)}" in {self.place}: {self.place.source} is ReadOnly',
                 hint="set its spec.accessMode to ReadWrite, or use another location",
             )

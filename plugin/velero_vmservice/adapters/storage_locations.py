@@ -19,7 +19,7 @@ from cachetools import TTLCache
 from velero_vmservice.adapters import backup_storage_location, s3_location
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.core import archive
-from velero_vmservice.core.errors import InvalidSettings, NotFound, Unavailable
+from velero_vmservice.core.errors import ForeignStorage, InvalidSettings, NotFound, Unavailable
 from velero_vmservice.core.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
 
 if TYPE_CHECKING:
@@ -89,14 +89,14 @@ class BackupStorageLocations:
             return backup_storage_location.of_settings(self._bucket)
         source = f"BackupStorageLocation {self._namespace}/{location}"
         if not location:
-            raise InvalidSettings("the backup names no BackupStorageLocation", hint=f"name one, {_HINT_OWN_BUCKET}")
+            raise ForeignStorage("the backup names no BackupStorageLocation", hint=f"name one, {_HINT_OWN_BUCKET}")
         try:
             found = self._cluster.get(ObjectRef(BACKUP_STORAGE_LOCATION, self._namespace, location))
         except NotFound as error:
             raise InvalidSettings(f"{source} does not exist", hint=f"create it again, {_HINT_OWN_BUCKET}") from error
         provider = found.spec.get("provider", "")
         if provider not in _PROVIDERS:
-            raise InvalidSettings(
+            raise ForeignStorage(
                 f'{source} is not S3: its provider is "{provider}"',
                 hint=f"use a location with provider velero.io/aws, {_HINT_OWN_BUCKET}",
             )

@@ -56,6 +56,14 @@ class InvalidSettings(VmServiceError):
     mendable = True
 
 
+class ForeignStorage(InvalidSettings):
+    """A storage location that is not S3, or none: nothing of this plugin can ever have been stored there."""
+
+
+class ReadOnlyStorage(InvalidSettings):
+    """A storage location that an administrator has set never to be written; it stays so until that is undone."""
+
+
 class NotFound(VmServiceError):
     """The object does not exist."""
 

@@ -69,9 +69,10 @@ class Observation:
     """BIOS UUID in lower case to the VM that has it; RegisterVM refuses a second VM with it (guide 7.1.1)."""
 
     def live(self, ref: ObjectRef) -> Manifest | None:
-        """Return the live object of one of our two kinds."""
-        where = self.groups if ref.kind == VIRTUAL_MACHINE_GROUP else self.services
-        return where.get(ref.name)
+        """Return the live object of one of our two kinds; None for what stands for VMs and is no object itself."""
+        if ref.kind == VIRTUAL_MACHINE_GROUP:
+            return self.groups.get(ref.name)
+        return self.services.get(ref.name) if ref.kind == VIRTUAL_MACHINE_SERVICE else None
 
     def group_uids(self) -> Mapping[str, str]:
         """Return the UID of each live group by name."""

@@ -190,6 +190,13 @@ class RestoreRun:
         which = "" if self.of_velero and not self.resumed else f" --started {self.started}"
         return f"velero-vmservice report {shlex.quote(self.name)}{which}"
 
+    @property
+    def describe_command(self) -> str:
+        """The command that shows how each operation has ended, stored or not; '' for a run that is none of Velero's."""
+        if not self.of_velero or self.resumed:
+            return ""
+        return f"velero restore describe {shlex.quote(self.name)} --details"
+
     def target(self, namespace: str) -> str:
         """Return the namespace that objects of a backup's namespace are restored into."""
         return self.namespace_mapping.get(namespace, namespace)

@@ -246,7 +246,8 @@ def _reasons(name: str, gate: Gate, observed: Observation, holder: str) -> Itera
 def _with_all_machines(subject: Subject, view: View) -> Step:
     """Decide for an object whose machines are all there."""
     if subject.ref.kind == VMS_ALONE:
-        return Step(action=Action.SKIP, reason="every VM is registered", gate_open=True)
+        words = "every VM is registered" if subject.topology.needs else "there is no VM to wait for"
+        return Step(action=Action.SKIP, reason=words, gate_open=True)
     step = _against_live(subject, view)
     if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
         return step

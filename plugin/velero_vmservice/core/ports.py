@@ -81,7 +81,7 @@ class StorageLocations(Protocol):
 
         `namespace` is the Backup's, '' if there is none. MUST notice within seconds when the location or its credential
         changed. Raises `InvalidSettings` with the remedy when the settings name no bucket and the location does not
-        exist, is not S3 or lies in another namespace than they say.
+        exist or lies in another namespace than they say, and `ForeignStorage` when it is not S3.
         """
 
 

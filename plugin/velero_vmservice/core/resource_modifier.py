@@ -124,11 +124,14 @@ def _passes(content: Mapping[str, Any], tests: Sequence[JsonPatch]) -> bool:
 def _patched(content: dict[str, Any], rule: Rule) -> dict[str, Any]:
     if rule.patches:
         try:
-            return dict(jsonpatch.apply_patch(content, _operations(rule.patches)))
+            patched = jsonpatch.apply_patch(content, _operations(rule.patches))
         except jsonpatch.JsonPatchTestFailed:  # which leaves the object as it is, and is no error
             return content
         except (jsonpatch.JsonPatchException, JsonPointerException, TypeError) as error:
             raise _NotApplied(str(error)) from error
+        if not isinstance(patched, dict):
+            raise _NotApplied("patches: what is left is no object")
+        return patched
     if rule.merge_patches:
         for patch in rule.merge_patches:
             content = merged(content, patch)

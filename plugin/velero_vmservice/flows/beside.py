@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import beside
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
     from velero_vmservice.core.manifest import Manifest
@@ -33,7 +33,8 @@ def look(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
         try:
             names = cluster.read_all(kind, view.observed.namespace, _name, metadata_only=True)
             view.beside[kind] = frozenset(filter(None, names))
-        except VmServiceError as error:
+        except Exception as raised:  # noqa: BLE001 - logged; the result is stored without it
+            error = as_ours(raised, f"the list of {kind.resource} in namespace {view.observed.namespace}")
             view.unlisted[kind] = (
                 f"whether the {kind.plural} of VMs are as they should be is not known: {error.message}"
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.core.errors import ReadOnlyStorage, VmServiceError
 
 if TYPE_CHECKING:
     from velero_vmservice.core.operation import RestoreRun
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LASTING_SECONDS: Final = 300.0
-"""An ended operation is held open this long where the store refuses until a person acts: a bucket that is renamed,
-keys that were changed, a location that is ReadOnly (as Velero's guide to disaster recovery has it) stay so for long."""
+"""An ended operation is held open this long where the store refuses until a person acts: a bucket that is renamed, or
+keys that were changed. A location that is ReadOnly, as Velero's guide to disaster recovery has it for a restore, is
+meant to stay so: that is not waited for."""
 OUTAGE_SECONDS: Final = 3600.0
 """The same where the store is away: that passes by itself."""
 OFFER_SECONDS: Final = 30.0
@@ -92,7 +93,7 @@ class Keeping:
                 remedy=error.hint,
                 consequence="it is kept in memory and offered to the store again",
             )
-        rounds.patience = OUTAGE_SECONDS if error.transient else LASTING_SECONDS
+        rounds.patience = _patience(error)
         task.not_stored = str(error)
         rounds.results.begin(task.not_stored, now)
 
@@ -103,8 +104,15 @@ class Keeping:
 
     def _let_go(self, rounds: Rounds, task: Task, run: RestoreRun) -> None:
         """End an operation for Velero though its result is not stored."""
-        task.asked_again, task.go_on = False, run.again
+        task.asked_again, task.go_on, task.shown_by = False, run.again, run.describe_command
         if not rounds.refusal_told:
             rounds.refusal_told = True
             words = f"{task.replay.destination} has ended and {task.kept()}"
             self._results.event(run, "NotStored", words, warning=True)
+
+
+def _patience(error: VmServiceError) -> float:
+    """Return for how long a refusal lets an operation that has ended be held open, in seconds."""
+    if isinstance(error, ReadOnlyStorage):
+        return 0.0
+    return OUTAGE_SECONDS if error.transient else LASTING_SECONDS

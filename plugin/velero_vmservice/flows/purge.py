@@ -15,7 +15,7 @@ from cachetools import TTLCache
 from velero_vmservice.core import policy
 from velero_vmservice.core.actions import ResourceSelector
 from velero_vmservice.core.archive import BackupRun
-from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.core.errors import ForeignStorage
 from velero_vmservice.core.manifest import (
     CAPTURED_KINDS,
     DEFAULT_SERVICE_ACCOUNT,
@@ -77,7 +77,7 @@ class PurgeAction:
             self._looked[run.prefix] = True
         try:
             _purge_rest(self._locations.open(run.location, namespace=run.namespace), run)
-        except InvalidSettings as error:  # nothing of ours can lie there
+        except ForeignStorage as error:  # nothing of ours can lie there
             log.info("nothing to purge", backup=run.name, cause=error.message)
         except BaseException:
             with self._lock:

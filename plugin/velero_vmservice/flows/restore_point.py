@@ -11,7 +11,7 @@ from cachetools import TTLCache
 
 from velero_vmservice.core import identity
 from velero_vmservice.core.archive import BackupRun, Seal
-from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, NotFound, NotRestorable
+from velero_vmservice.core.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import BACKUP, ObjectRef
 from velero_vmservice.flows import documents
@@ -113,7 +113,7 @@ class RestorePoints:
     def _read(self, run: RestoreRun, namespace: str, linked: str) -> KnownFacts | None:
         try:
             backup, store = self.backup(run), self.store(run)
-        except (NotFound, InvalidItem, InvalidSettings) as error:
+        except (NotFound, InvalidItem, ForeignStorage) as error:
             log.info("no facts about machines", namespace=namespace, cause=error.message)
             return None
         key = backup.namespace_key(namespace)

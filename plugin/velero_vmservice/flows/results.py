@@ -78,7 +78,8 @@ class Results:
                 raise
             log.warning("results of an earlier process not read", cause=error.message, remedy=error.hint)
             return {}
-        return {part(one): without_courses(one) for one in ended if one.stage in _STAGES}
+        ours = (one for one in ended if (one.restore, one.backup) == (run.name, run.backup))
+        return {part(one): without_courses(one) for one in ours if one.stage in _STAGES}
 
     def stored(self, task: Task, run: RestoreRun) -> Result | None:
         """Return the result that an earlier process has stored of an operation; None if none of its own is to be read.

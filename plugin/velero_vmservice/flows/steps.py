@@ -81,6 +81,8 @@ class Steps:
             task.tell(f"{words}: {why}", self._clock.now(), stage=Stage.FAILED)
 
     def _is_there(self, task: Task, run: RestoreRun) -> bool:
+        if task.replay.kind == VMS_ALONE:
+            return False
         try:
             return mapping.made_by(run, self._cluster.get(task.replay.destination))
         except NotFound:

@@ -123,6 +123,8 @@ class Task:
     """Why the store did not take the result, or the report, when it was last asked."""
     go_on: str = ""
     """The command that makes result and report again, where Velero waits for them no more; else ''."""
+    shown_by: str = ""
+    """The command that shows what became of it without them; '' where the command that runs shows it itself."""
     timeline: list[tuple[str, str]] = field(default_factory=list)
 
     def read(self, source: Source) -> None:
@@ -229,7 +231,8 @@ class Task:
         if not self.go_on:
             return f"the {'report' if self.told else 'result'} is not stored yet: {self.not_stored}"
         what = "the report is" if self.told else "its result and the report are"
-        return f"{what} not stored: {self.not_stored}; when that is put right: {self.go_on}"
+        shown = f"; {self.shown_by} shows how each object has ended" if self.shown_by else ""
+        return f"{what} not stored: {self.not_stored}{shown}; when that is put right: {self.go_on}"
 
 
 @dataclass(slots=True)

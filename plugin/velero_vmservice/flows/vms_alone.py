@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from velero_vmservice.core import identity, operation, selection
 from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
 from velero_vmservice.core.archive import Observed, Seal
-from velero_vmservice.core.errors import InvalidItem, InvalidSettings, NotFound, VmServiceError
+from velero_vmservice.core.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError
 from velero_vmservice.core.manifest import (
     DEFAULT_SERVICE_ACCOUNT,
     SERVICE_ACCOUNT,
@@ -67,7 +67,7 @@ class VmsAlone:
             backup, store = self._restore_points.backup(run), self._restore_points.store(run)
             seal = documents.read(store, backup.seal_key, Seal)
             identity.check_seal(seal, backup)
-        except (NotFound, InvalidItem, InvalidSettings):
+        except (NotFound, InvalidItem, ForeignStorage):
             seal = None
         with self._lock:
             self._seals[_key(run)] = seal
@@ -89,8 +89,17 @@ class VmsAlone:
             return True
 
     def source(self, replay: Replay, run: RestoreRun) -> Source:
-        """Return the VMs of a namespace as what one operation waits for; raises what the store raises."""
+        """Return the VMs of a namespace as what one operation waits for.
+
+        Raises what the store raises, and `NotFound` where the seal that named them is gone.
+        """
         seal, namespace = self.seal(run), replay.namespace
+        if seal is None and not replay.unread:
+            raise NotFound(
+                f"the seal of Backup {run.backup} is gone: which VMs of namespace {namespace} are without an"
+                " application is not known",
+                hint="look at the VMs of the namespace yourself, or restore from another backup",
+            )
         parts = [name.partition("/") for name in seal.without_application] if seal else []
         listed = [name for where, _, name in parts if where == namespace]
         known = self._restore_points.facts(run, namespace) if listed else None
@@ -131,12 +140,15 @@ class VmsAloneAction:
             return RestoreOutcome(item=item)
         replay = replay_of(manifest.namespace, run)
         try:
+            if self._vms.seal(run) is None:
+                return RestoreOutcome(item=item)
             names = self._vms.source(replay, run).subject.topology.needs
         except VmServiceError as error:
             if not error.transient:
                 log.warning("VMs without an application are not watched", cause=error.message, remedy=error.hint)
                 return RestoreOutcome(item=item)
-            names = ("not known yet",)  # the operation reads them when the store answers
+            names = ("not known yet",)  # the operation reads them when the store answers, and there may be none
+            replay = replay.model_copy(update={"unread": True})
         if not names:
             return RestoreOutcome(item=item)
         operation_id = operation.replay_id(replay)

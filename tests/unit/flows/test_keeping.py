@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.builders import restore, service, vm
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.core.errors import Forbidden, InvalidSettings, ReadOnlyStorage, Unavailable, VmServiceError
 from velero_vmservice.flows.keeping import LASTING_SECONDS, OFFER_SECONDS, OUTAGE_SECONDS
 
 if TYPE_CHECKING:
@@ -20,7 +20,11 @@ PREFIX = "restores/again/20260301T120000Z/"
 REPORT, PAGE = f"{PREFIX}report.json", f"{PREFIX}report.html"
 GONE = InvalidSettings("the bucket does not exist", hint="create it, or correct the bucket name")
 LASTING = [GONE, Forbidden("access denied", hint="allow s3:PutObject")]
-RESUME = "when that is put right: velero-vmservice restore --resume again"
+READ_ONLY = ReadOnlyStorage("BackupStorageLocation velero/default is ReadOnly", hint="set it to ReadWrite")
+RESUME = (
+    "velero restore describe again --details shows how each object has ended; when that is put right: velero-vmservice"
+    " restore --resume again"
+)
 
 
 @pytest.fixture(name="operations")
@@ -80,6 +84,21 @@ def test_an_operation_ends_some_time_after_its_object_though_its_result_is_not_s
     assert (after.completed, after.error) == (True, "")
     assert after.description.endswith(f"its result and the report are not stored: {error}; {RESUME}")
     assert "report.html" not in after.description
+
+
+def test_a_location_that_is_read_only_is_not_waited_for(world: World, operations: list[str]) -> None:
+    back(world)
+    world.store.calls.fail("put", READ_ONLY)
+    began = world.clock.monotonic()
+    told = world.finish(operations)
+    assert world.clock.monotonic() - began < LASTING_SECONDS / 2
+    for one in told.values():
+        assert one.error == ""
+        assert one.description.endswith(f"its result and the report are not stored: {READ_ONLY}; {RESUME}")
+    world.store.calls.heal()
+    world.clock.advance(OFFER_SECONDS)
+    world.app.actions.ended("a process")
+    assert stages(world) == dict.fromkeys("abc", "verified")
 
 
 def test_the_error_of_an_object_that_failed_says_that_its_result_is_not_stored(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.builders import backup, claim, obj, restore, service, vm
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core.errors import Corrupt, Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.core.errors import Corrupt, Forbidden, ForeignStorage, InvalidSettings, Unavailable
 from velero_vmservice.core.manifest import Kind
 from velero_vmservice.core.policy import SUPERVISOR_MARKERS
 
@@ -174,9 +174,23 @@ def test_a_backup_without_the_plugin_is_untouched(world: World) -> None:
     assert not leave(world, claim("data"), of="deleted").skip
 
 
-def test_a_location_that_we_cannot_open_has_no_captures(world: World) -> None:
-    world.locations.stores.clear()
+def test_a_location_that_is_not_s3_has_no_captures(world: World) -> None:
+    world.locations.calls.fail("open", ForeignStorage("its provider is azure"))
     assert not leave(world, claim("data")).skip
+
+
+@pytest.mark.parametrize("wrong", ["location", "namespace"])
+def test_a_location_that_settings_keep_from_being_opened_may_have_captures(world: World, wrong: str) -> None:
+    world.cluster.seed(vm("web-1", claims=["data"]))
+    back_up(world)
+    world.restart()
+    stores, world.locations.stores = world.locations.stores, {} if wrong == "location" else world.locations.stores
+    world.locations.namespace = "elsewhere" if wrong == "namespace" else "velero"
+    with pytest.raises(InvalidSettings):
+        leave(world, claim("data"))
+    world.locations.stores, world.locations.namespace = stores, "velero"
+    world.clock.advance(15)
+    assert leave(world, claim("data")).skip
 
 
 @pytest.mark.parametrize(

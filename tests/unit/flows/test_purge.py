@@ -8,7 +8,7 @@ import pytest
 from tests.unit.builders import backup, group, obj, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core.actions import CALLER
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.core.errors import Forbidden, ForeignStorage, InvalidSettings, Unavailable
 
 LINK = "velero-plugin-for-vmservice/capture"
 
@@ -122,8 +122,14 @@ def test_a_failed_look_is_repeated(world: World) -> None:
 
 
 def test_a_backup_that_lies_where_nothing_of_ours_can_lie_has_nothing_to_purge(world: World) -> None:
-    world.locations.calls.fail("open", InvalidSettings("no S3"))
+    world.locations.calls.fail("open", ForeignStorage("no S3"))
     purge(world, account())
+
+
+def test_a_location_that_settings_keep_from_being_opened_is_no_empty_one(world: World) -> None:
+    world.locations.namespace = "elsewhere"
+    with pytest.raises(InvalidSettings, match="velero_namespace"):
+        purge(world, account())
 
 
 def test_velero_calls_us_for_our_two_kinds_and_what_tells_of_a_backup_without_them(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, obj, restore, service, vm
+from tests.unit.builders import asked, group, obj, restore, service, vm, vsphere_namespace
 from velero_vmservice.core.actions import CALLER
 from velero_vmservice.core.errors import Forbidden, InvalidItem, Unavailable
 from velero_vmservice.core.manifest import Manifest
@@ -155,6 +155,37 @@ def test_a_mapped_namespace_and_a_restart_are_followed(world: World) -> None:
     world.cluster.seed(vm("alone", namespace="shop-2", uid="new"))
     world.finish([operation], **spec)
     assert world.document(f"{PREFIX}virtualmachines/shop-2/shop.json")["source_namespace"] == "shop"
+
+
+def test_a_service_that_has_the_name_of_a_mapped_namespace_is_not_taken_for_its_vms(world: World) -> None:
+    items = back_up(world, ALONE, service("shop", {"app": "none"}))
+    spec = {"namespaceMapping": {"shop": "shop-2"}}
+    world.cluster.seed(vsphere_namespace("shop-2"))
+    alone, (replay,) = anchored(world, **spec).operation_id, world.replay_all(items, **spec)
+    for _ in range(4):
+        told = world.round([alone, replay], **spec)
+    assert told[replay].description.startswith("verified")
+    assert told[alone].description.startswith("waiting: alone: not registered yet")
+
+
+def test_a_seal_that_is_gone_is_not_taken_for_one_without_vms(world: World) -> None:
+    back_up(world, ALONE)
+    operation = anchored(world).operation_id
+    (seal,) = (key for key in world.store.list("captures/") if key.endswith("capture.json"))
+    world.store.delete(seal)
+    world.restart()
+    progress = world.finish([operation])[operation]
+    assert "the seal of Backup nightly is gone" in progress.error
+
+
+def test_a_backup_without_the_plugin_has_no_vms_without_an_application_once_the_store_answers(world: World) -> None:
+    world.store.calls.fail("get", Unavailable("away"))
+    operation = anchored(world).operation_id
+    world.store.calls.heal()
+    world.clock.advance(60)
+    progress = world.finish([operation])[operation]
+    assert (progress.error, "every VM" in progress.description) == ("", False)
+    assert "there is no VM to wait for" in progress.description
 
 
 def test_two_namespaces_that_are_mapped_into_one_are_waited_for_both(world: World) -> None:
