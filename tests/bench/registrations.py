@@ -29,8 +29,8 @@ from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.app import assemble
 from velero_vmservice.core.registration import Wanted
 from velero_vmservice.core.vsphere_machine import SupervisorView
+from velero_vmservice.flows.absence import ROUND_SECONDS
 from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
-from velero_vmservice.flows.rounds import ROUND_SECONDS
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
 from velero_vmservice.flows.vsphere_looks import VsphereLooks
 from velero_vmservice.registration_settings import RegistrationSettings

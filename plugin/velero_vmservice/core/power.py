@@ -70,8 +70,8 @@ class Powering:
     """Groups of the namespace that are still to be replayed."""
     under_way: Collection[str] = ()
     """Groups of the namespace that this restore has not ended with."""
-    lost: Collection[str] = ()
-    """Groups of the namespace that this restore has given up."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Groups of the namespace that this restore does not make whole, and why, in words that go on from the name."""
     asked: Collection[ObjectRef] = ()
     """What this process had asked before the look: if it is off again, somebody wants it so."""
     absent: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -92,8 +92,8 @@ class Powering:
         """Say why a group that this restore powers is not asked any more, or ''."""
         if not self.asks_for(group) or self.says_on(group):
             return ""
-        if group in self.lost:
-            return "whose replay has failed"
+        if words := self.lost.get(group):
+            return words
         asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.asked
         return "which was powered on and somebody has switched off since" if asked else ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import order
@@ -11,8 +10,8 @@ from velero_vmservice.core.application import is_group
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.core.plan import Action, Stage, View, decide
 from velero_vmservice.core.power import Powering
-from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.restore_policy import RestorePolicy
+from velero_vmservice.flows.absence import Absence
 from velero_vmservice.flows.incidents import Incidents
 
 if TYPE_CHECKING:
@@ -32,22 +31,12 @@ LEARNING: Final = "learning what else this restore replays"
 RECALLING: Final = "looking for what an earlier process has ended with"
 _GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
 """What was decided for an object once all that it needs was there."""
-ROUND_SECONDS: Final = STABLE_SECONDS
-"""An observation, and a failure to observe, serves every operation polled within this time."""
-
-
-@dataclass(slots=True)
-class Absence:
-    """A store that was away: not asked again in this round, so that it costs one timeout and not one per object."""
-
-    until: float = float("-inf")
-    words: str = ""
-
-    def lasts(self, now: float) -> bool:
-        return now < self.until
-
-    def begin(self, words: str, now: float) -> None:
-        self.until, self.words = now + ROUND_SECONDS, words
+_LOST: Final = {
+    Stage.FAILED: "whose replay has failed",
+    Stage.CANCELLED: "whose replay was cancelled",
+    Stage.INCOMPLETE: "which is incomplete",
+}
+"""Why a group that this restore would power on is left off."""
 
 
 class Rounds:
@@ -201,6 +190,12 @@ class Rounds:
     def powering(self, task: Task, run: RestoreRun, observed: Observation) -> Powering:
         """Return what a power decision rests on: groups that came to nothing, or are left as they are, power nobody."""
         groups = {one.replay.name: one for one in self._groups(observed.namespace)}
+        before = {
+            one.name: one
+            for one in (self.earlier or {}).values()
+            if is_group(one) and one.namespace == observed.namespace and one.name not in groups
+        }
+        lost_before = {name: _LOST[Stage(one.stage)] for name, one in before.items() if Stage(one.stage) in _LOST}
         return Powering(
             run=run,
             policy=self.policy,
@@ -211,10 +206,11 @@ class Rounds:
                 if one.before
                 and one.stage is not Stage.RETAINED
                 and not (one.stage.final and name not in observed.groups)
-            },
+            }
+            | {name: before[name].power_before for name in lost_before if name in observed.groups},
             coming=self.coming(task),
             under_way={name for name, one in groups.items() if not one.stage.final},
-            lost={name for name, one in groups.items() if one.stage in (Stage.FAILED, Stage.CANCELLED)},
+            lost=lost_before | {name: _LOST[one.stage] for name, one in groups.items() if one.stage in _LOST},
             asked={ref for ref, at in self.powered.items() if at < observed.at},
             absent={
                 name: {member.name for member in one.subject.topology.members if not member.found}

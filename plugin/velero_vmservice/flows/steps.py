@@ -131,6 +131,9 @@ class Steps:
             if found.replay_pending:
                 task.give_time(now)
             return
+        if later and subject.is_group and found.lacking:  # its members wait for its power, and it gets none
+            task.tell(enumerate_some(list(found.lacking)), now, stage=Stage.INCOMPLETE)
+            return
         decided = power.decide(subject, powering)
         asked = self._power(task, decided, subject.wanted.version, rounds)
         waiting = list(dict.fromkeys((*asked, *decided.waiting, *found.missing, *found.waiting)))

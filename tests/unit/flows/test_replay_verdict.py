@@ -225,3 +225,35 @@ def test_a_vm_that_the_collector_took_says_so_when_the_restore_ends(world: World
     world.app.actions.restore["replay"].cancel(operations[WEB], restore())
     ended = world.poll(operations[WEB]).error
     assert "See whether RegisterVM has succeeded for a VM of group web that is not there" in ended
+
+
+@pytest.mark.parametrize("power", ["on", "captured"])
+def test_a_group_that_has_lost_a_member_ends_incomplete_and_is_not_powered(
+    world: World, operations: list[str], power: str
+) -> None:
+    asks = asked(power=power)
+    world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
+    back(world, *MACHINES)
+    last = world.finish(operations, **asks)
+    assert last[operations[TIERS]].description.startswith("incomplete: VirtualMachineGroup db failed")
+    assert last[operations[APP]].description.startswith("incomplete: VirtualMachineGroup tiers is incomplete")
+    assert stages(world)["web"] == "verified"
+    for name in ("app", "tiers"):
+        assert "powerState" not in world.live("VirtualMachineGroup", name).spec
+
+
+def test_a_group_below_one_that_an_earlier_process_left_incomplete_is_not_powered(
+    world: World, operations: list[str]
+) -> None:
+    asks = asked(power="on")
+    world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
+    back(world, *MACHINES)
+    ended: dict[str, Progress] = {}
+    while operations[APP] not in ended:
+        ended |= {one: told for one, told in world.round(operations, **asks).items() if told.completed}
+    assert ended[operations[APP]].description.startswith("incomplete")
+    assert operations[WEB] not in ended
+    world.restart()
+    last = world.finish([one for one in operations if one not in ended], **asks)
+    assert "left off with the group app, which is incomplete" in last[operations[WEB]].description
+    assert "powerState" not in world.live("VirtualMachineGroup", "web").spec
