@@ -179,7 +179,10 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
 def _power(ending: Ending) -> Iterator[NextStep]:
     """Yield the step that powers the whole applications on."""
     whole = [one for one in ending.applications if one.ended and not one.broken]
-    commands = () if ending.powered else tuple(dict.fromkeys(line for one in whole for line in power_on(one)))
+    by_hand = [
+        one for one in whole if not (ending.powered and any(part.kind != VMS_ALONE.name for part in one.objects))
+    ]
+    commands = tuple(dict.fromkeys(line for one in by_hand for line in power_on(one)))
     off = [machine for one in whole for machine in one.machines if _ran(machine)]
     if commands or off:
         words = f"When the application may run, power it on: {_count(off, 'VM')} off that ran at backup."

@@ -78,10 +78,10 @@ def verify(
     return _verify_service(subject, live, observed, before, powered_later=powered_later)
 
 
-def verify_vms(subject: Subject, observed: Observation, *, powered_later: bool) -> Verification:
-    """Say which VMs without an application are off; that they are registered is decided before."""
+def verify_vms(subject: Subject, observed: Observation) -> Verification:
+    """Say which VMs without an application are off, as no policy powers them on; that they are there is known."""
     machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
-    return Verification(notes=() if powered_later else tuple(_power_notes(machines, observed)))
+    return Verification(notes=tuple(_power_notes(machines, observed)))
 
 
 def _verify_group(

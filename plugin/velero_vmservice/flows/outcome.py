@@ -45,17 +45,9 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         if look and observed:  # else nobody can say whether they are there
             told["machines"] = tuple(_machines(task, subject, look, observed))
     return report.Result(
-        restore=run.name,
-        backup=run.backup,
-        kind=replay.kind.name,
-        namespace=replay.target,
-        name=replay.name,
-        source_namespace=replay.namespace if replay.namespace != replay.target else "",
-        stage=task.stage,
-        reason=task.reason,
+        **_standing(task, run),
         action=task.action,
         held_by=tuple(f"{one.kind.name}/{one.namespace}/{one.name}" for one in task.held_by),
-        replayed=task.replayed,
         notes=(*task.notes, *(look.unlisted.values() if look else ())),
         restore_notes=task.restore_notes,
         warnings=task.warnings,
@@ -68,9 +60,6 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
         power_before=task.before.power_state if task.before else "",
         remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
         next_commands=task.commands,
-        capture=replay.key,
-        started=task.started.isoformat(),
-        ended=task.updated.isoformat() if task.updated and task.stage.final else "",
         timeline=tuple(task.timeline),
         **told,
     )
@@ -78,22 +67,26 @@ def result(task: Task, run: RestoreRun, look: NamespaceRound | None) -> report.R
 
 def bare(task: Task, run: RestoreRun, warning: str) -> report.Result:
     """Return how an operation ended and nothing else, with a warning that says why."""
+    return report.Result(**_standing(task, run), warnings=(*task.warnings, warning))
+
+
+def _standing(task: Task, run: RestoreRun) -> dict[str, Any]:
+    """Return what an operation is of and how it stands."""
     replay = task.replay
-    return report.Result(
-        restore=run.name,
-        backup=run.backup,
-        kind=replay.kind.name,
-        namespace=replay.target,
-        name=replay.name,
-        source_namespace=replay.namespace if replay.namespace != replay.target else "",
-        stage=task.stage,
-        reason=task.reason,
-        replayed=task.replayed,
-        warnings=(*task.warnings, warning),
-        capture=replay.key,
-        started=task.started.isoformat(),
-        ended=task.updated.isoformat() if task.updated and task.stage.final else "",
-    )
+    return {
+        "restore": run.name,
+        "backup": run.backup,
+        "kind": replay.kind.name,
+        "namespace": replay.target,
+        "name": replay.name,
+        "source_namespace": replay.namespace if replay.namespace != replay.target else "",
+        "stage": task.stage,
+        "reason": task.reason,
+        "replayed": task.replayed,
+        "capture": replay.key,
+        "started": task.started.isoformat(),
+        "ended": task.updated.isoformat() if task.updated and task.stage.final else "",
+    }
 
 
 def _group(subject: Subject, observed: Observation | None) -> dict[str, Any]:

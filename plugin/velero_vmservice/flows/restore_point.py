@@ -82,7 +82,7 @@ class RestorePoints:
         except NotFound as error:
             raise NotFound(error.message, hint=self._instead(run, error.hint)) from error
         try:
-            return _read_seal(store, backup)
+            return read_seal(store, backup)
         except NotFound as error:
             hint = "it was taken without this plugin, held no groups, services or VMs, or died"
             raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
@@ -139,7 +139,8 @@ class RestorePoints:
         return KnownFacts(facts=facts, doubt=sealed.doubt or f"the seal {backup.seal_key} does not list {key}")
 
 
-def _read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
+def read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
+    """Return the seal of a backup; raises `NotFound`, or `Corrupt` for one that is damaged or of another backup."""
     seal = documents.read(store, backup.seal_key, Seal)
     identity.check_seal(seal, backup)
     return seal
@@ -148,7 +149,7 @@ def _read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
 def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
     """Read which facts the seal lists; raises what the store raises while it does not answer."""
     try:
-        seal = _read_seal(store, backup)
+        seal = read_seal(store, backup)
     except NotFound:
         return _Digests(by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup died, or it was removed")
     except Corrupt as error:

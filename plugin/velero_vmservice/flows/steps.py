@@ -112,7 +112,7 @@ class Steps:
             return
         now = self._clock.now()
         if subject.ref.kind == VMS_ALONE:
-            task.found = verification.verify_vms(subject, observed, powered_later=rounds.policy.power != "leave")
+            task.found = verification.verify_vms(subject, observed)
             task.notes = task.found.notes
             task.tell(step.reason, now, stage=Stage.VERIFIED)
             return

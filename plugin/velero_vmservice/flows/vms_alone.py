@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.core import identity, operation, selection
+from velero_vmservice.core import operation, selection
 from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
-from velero_vmservice.core.archive import Observed, Seal
+from velero_vmservice.core.archive import Observed
 from velero_vmservice.core.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError
 from velero_vmservice.core.manifest import (
     DEFAULT_SERVICE_ACCOUNT,
@@ -28,12 +28,13 @@ from velero_vmservice.core.manifest import (
 from velero_vmservice.core.operation import Replay, RestoreRun
 from velero_vmservice.core.plan import Subject
 from velero_vmservice.core.topology import Topology
-from velero_vmservice.flows import documents
+from velero_vmservice.flows.restore_point import read_seal
 from velero_vmservice.flows.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from velero_vmservice.core.archive import Seal
     from velero_vmservice.core.facts import NamespaceFacts
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.flows.replay import Replays
@@ -65,8 +66,7 @@ class VmsAlone:
                 return self._seals[_key(run)]
         try:
             backup, store = self._restore_points.backup(run), self._restore_points.store(run)
-            seal = documents.read(store, backup.seal_key, Seal)
-            identity.check_seal(seal, backup)
+            seal = read_seal(store, backup)
         except (NotFound, InvalidItem, ForeignStorage):
             seal = None
         with self._lock:

@@ -188,6 +188,20 @@ def test_a_backup_without_the_plugin_has_no_vms_without_an_application_once_the_
     assert "there is no VM to wait for" in progress.description
 
 
+def test_a_policy_that_powers_applications_on_says_how_the_other_vms_are(world: World) -> None:
+    back_up(world, ALONE)
+    world.lose(ALONE)
+    asks = asked(power="on")
+    operation = anchored(world, **asks).operation_id
+    world.cluster.seed(vm("alone", uid="new", power="PoweredOff"))
+    description = world.finish([operation], **asks)[operation].description
+    assert "1 of 1 VMs are not powered on" in description
+    command = "kubectl -n shop patch virtualmachine alone "
+    assert f"to go on: {command}" in description
+    assert any(command in one for one in world.document(f"{PREFIX}report.json")["next_steps"])
+    assert world.writes() == []
+
+
 def test_two_namespaces_that_are_mapped_into_one_are_waited_for_both(world: World) -> None:
     back_up(world, ALONE, vm("teller", namespace="bank"))
     spec = {"namespaceMapping": {"shop": "dr", "bank": "dr"}}
