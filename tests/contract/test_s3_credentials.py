@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.httpsession import URLLib3Session
 
 from tests.contract import s3_servers, servers
 from velero_vmservice.core.errors import InvalidSettings
@@ -78,6 +80,32 @@ def test_the_environments_web_identity_is_used_where_the_secret_names_the_same(
         assert _key_used(tmp_path, credentials) == "AKIDROLE"
 
     assert asked[0]["WebIdentityToken"] == ["of-the-service-account"]
+
+
+@pytest.mark.parametrize("variable", ["", "AWS_REGION"])
+def test_a_web_identity_is_taken_to_the_token_service_of_the_locations_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    asked: list[str] = []
+    token = tmp_path / "token"
+    token.write_text("of-the-service-account")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_STS"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "cn-north-1")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", _ROLE)
+    credentials = f"[default]\nrole_arn = {_ROLE}\nweb_identity_token_file = {token}\n"
+    found = s3_servers.location("", "b", credentials=credentials, region="" if variable else "cn-north-1")
+
+    def send(_: object, request: Any) -> None:
+        asked.append(request.url)
+        raise EndpointConnectionError(endpoint_url=request.url)
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    with pytest.raises(EndpointConnectionError):
+        s3_servers.client(found, tmp_path).list_objects_v2(Bucket="b")
+    assert set(asked) == {"https://sts.cn-north-1.amazonaws.com.cn/"}
 
 
 def test_a_secret_sends_no_file_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

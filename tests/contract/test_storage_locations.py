@@ -475,16 +475,21 @@ def test_a_backup_of_another_velero_is_told_with_both_namespaces(
     assert not locations.open("default", namespace="velero").exists("a.json")
 
 
-def test_an_empty_file_of_credentials_is_told(
-    cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_empty_file_of_credentials_leaves_the_login_to_the_environment(
+    cluster: MemoryCluster,
+    locations: BackupStorageLocations,
+    moto: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "cloud"
     file.write_text("\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    cluster.seed(_location("http://127.0.0.1:9", "b", credential=None))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    cluster.seed(_location(moto, s3_servers.new_bucket(moto), credential=None))
 
-    with pytest.raises(InvalidSettings, match=rf"AWS_SHARED_CREDENTIALS_FILE names {file}, which is empty"):
-        locations.open("default")
+    assert not locations.open("default").exists("a.json")
 
 
 def test_a_location_that_is_gone_is_told(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:

@@ -53,18 +53,12 @@ def default_credentials() -> str:
     """Return Velero's own credentials file where it is mounted; '' leaves it to boto3's default chain.
 
     Like velero-plugin-for-aws it comes before the roles of the environment, and it is read each time, because a
-    mounted Secret changes under us.
+    mounted Secret changes under us. An empty file counts as none, as it does there: OADP wants its Secret to exist
+    where a cloud's own identity is used.
     """
     file = Path(os.environ.get(CREDENTIALS_FILE) or os.devnull)
-    if not file.is_file():
-        return ""
-    content = of_file(file, CREDENTIALS_FILE)
-    if not content.strip():
-        raise InvalidSettings(
-            f"{CREDENTIALS_FILE} names {file}, which is empty",
-            hint="store the credentials in the Secret that is mounted there, or remove the variable",
-        )
-    return text(content)
+    content = of_file(file, CREDENTIALS_FILE) if file.is_file() else b""
+    return text(content) if content.strip() else ""
 
 
 def decoded(value: object, what: str) -> bytes:

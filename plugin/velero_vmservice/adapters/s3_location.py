@@ -140,6 +140,9 @@ def _client(location: S3Location, config: Config, *, verify: bool | str | None, 
     region = location.region or s3_credentials.region(location)
     if region and not _REGION.fullmatch(region):  # botocore's own check passes over a line feed at the end
         raise told(meanings.NO_REGION, region, "open", "", location.place)
+    if region:
+        # For the token service too: its clients ask the session, and botocore does not know AWS_REGION.
+        session.set_config_variable("region", region)
     if location.credentials:
         s3_credentials.log_in(session, location, verify=verify, region_name=region or _DEFAULT_REGION)
     boto = boto3.Session(botocore_session=session)
