@@ -122,7 +122,7 @@ def load() -> Settings:
     sentences = [f"{given.place(fault.path)}: {fault.sentence}".removeprefix(": ") for fault in faults]
     hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
     raise InvalidSettings(
-        "\n".join(sentences), hint="; ".join(hints) or "docs/settings.md lists every key and its values"
+        "; ".join(sentences), hint="; ".join(hints) or "docs/settings.md lists every key and its values"
     )
 
 

@@ -56,6 +56,9 @@ def _run() -> int:
     except VmServiceError as error:
         terminal.complain(error.message, error.hint)
         return of_error(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.message, err=True)  # the help itself, many lines
+        return ExitCode.USAGE
     except click.UsageError as error:
         terminal.complain(error.format_message(), _help_for(error))
         return ExitCode.USAGE

@@ -52,6 +52,13 @@ def test_a_command_that_cannot_be_read_is_two_lines(command: CommandLine, argume
     assert re.fullmatch(r"hint: velero-vmservice( [a-z]+)* --help", second)
 
 
+@pytest.mark.parametrize("group", [(), ("registration",), ("report",)])
+def test_a_group_without_a_command_shows_its_help_as_it_is(command: CommandLine, group: tuple[str, ...]) -> None:
+    ran, help_ = command(*group), command(*group, "--help")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == help_.out
+
+
 def test_a_defect_is_two_lines_without_a_traceback(command: CommandLine) -> None:
     def start() -> None:
         raise LookupError("secret")
