@@ -43,6 +43,8 @@ class Neighbour:
             _REMEMBERED_BACKUPS, _REMEMBERED_SECONDS, timer=clock.monotonic
         )
         self._read: dict[str, tuple[float, frozenset[str]]] = {}
+        self._unread: dict[str, str] = {}
+        """Why the list of a namespace could not be read, as it was last logged."""
         self._lock = threading.Lock()
 
     def blocked(self, namespace: str, *, afresh: bool = False) -> frozenset[str]:
@@ -57,18 +59,25 @@ class Neighbour:
             ref = ObjectRef(CONFIG_MAP, namespace, BLOCKED_RESOURCES)
             try:
                 names = frozenset(mapping(self._cluster.get(ref).content.get("data")))
+                self._unread.pop(namespace, None)
             except NotFound:
                 names = frozenset()
+                self._unread.pop(namespace, None)
             except Exception as raised:  # noqa: BLE001 - logged; no backup is to fail for the sake of a list
-                error = as_ours(raised, str(ref))
-                log.warning(
-                    "blocked resources not read",
-                    object=str(ref),
-                    cause=error.message,
-                    consequence="what only this list blocks may fail in velero-plugin-for-vsphere",
-                )
+                self._tell_unread(ref, as_ours(raised, str(ref)).message, again=afresh)
             self._read[namespace] = (self._clock.monotonic(), names)
             return names
+
+    def _tell_unread(self, ref: ObjectRef, cause: str, *, again: bool) -> None:
+        """Log why the list is not known, once a backup or restore: each line is one of its warnings."""
+        if again or self._unread.get(ref.namespace) != cause:
+            self._unread[ref.namespace] = cause
+            log.warning(
+                "blocked resources not read",
+                object=str(ref),
+                cause=cause,
+                consequence="what only this list blocks may fail in velero-plugin-for-vsphere",
+            )
 
     def blocked_at(self, backup: Manifest) -> frozenset[str]:
         """Return what the other plugin refuses in this backup: nothing where no volume snapshots are taken."""

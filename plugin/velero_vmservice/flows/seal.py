@@ -131,9 +131,7 @@ class Sealing:
             over = [one for one in self._open.values() if caller in one.callers]
         for unsealed in over:
             with unsealed.lock:
-                if unsealed.sealed or any(
-                    key.startswith(f"{unsealed.run.prefix}objects/") for key in unsealed.captured
-                ):
+                if unsealed.sealed or unsealed.has_operation:
                     continue  # the operation of a captured object seals
                 try:
                     while not self._read_back(unsealed.run, unsealed):

@@ -115,6 +115,18 @@ def test_nothing_about_the_store_or_the_machines_fails_an_item(
     assert len(told(log, "namespace facts not stored")) == 1
 
 
+def test_a_list_of_blocked_resources_that_may_not_be_read_is_one_warning_of_each_backup(
+    world: World, log: LogCapture
+) -> None:
+    world.cluster.calls.fail("get", Forbidden("denied"), on="velero-vsphere-plugin-blocked-resources-list")
+    for number in (1, 2):
+        world.app.actions.backup["withhold"].applies_to()
+        for _ in range(3):
+            world.withhold(vm("web-1"))
+            world.clock.advance(60)
+        assert len(told(log, "blocked resources not read")) == number
+
+
 def test_a_store_that_is_away_is_asked_once_and_again_after_a_while(world: World) -> None:
     world.store.calls.fail("put", AWAY)
     for _ in range(20):
