@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final
 
 import yaml
@@ -99,6 +100,28 @@ def _rule(found: _Rule, where: str) -> Rule:
 
 def _yaml(text: str, where: str) -> object:
     try:
-        return yaml.safe_load(text)
+        found = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError):
         raise InvalidSettings(f"{where}: it is no YAML", hint=_HINT) from None
+    try:
+        return json.loads(json.dumps(found, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidSettings(f"{where}: it holds what JSON does not have", hint=_HINT) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads dates and times as the text that they are to sigs.k8s.io/yaml, where Python's YAML makes other things."""
+
+    def number(self, node: yaml.ScalarNode) -> object:
+        """Return a number; `12:30` is text, and no number to the base of 60."""
+        if ":" in node.value:
+            return node.value
+        return self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.number)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}

@@ -187,3 +187,19 @@ def test_what_velero_refuses_is_refused_and_named(broken: str) -> None:
     with pytest.raises(InvalidSettings, match="ConfigMap velero/site-two") as refused:
         read_rules(broken, where="the resource modifier in ConfigMap velero/site-two")
     assert "correct the ConfigMap" in str(refused.value)
+
+
+def _merge_patch(text: str) -> str:
+    rule = "conditions: {groupResource: virtualmachineservices.vmoperator.vmware.com}"
+    return f"version: v1\nresourceModifierRules:\n- {rule}\n  mergePatches:\n  - patchData: |\n      {text}\n"
+
+
+def test_a_merge_patch_holds_what_json_has_as_velero_reads_it() -> None:
+    (rule,) = read_rules(_merge_patch("{date: 2026-01-01, time: 12:30, 1: x, port: 80, part: 1.5}"), where="cm")
+    assert rule.merge_patches == ({"date": "2026-01-01", "time": "12:30", "1": "x", "port": 80, "part": 1.5},)
+
+
+@pytest.mark.parametrize("text", ["&a {x: *a}", "{x: .nan}", "{x: !!binary YQ==}", "{x: !!set {y}}"])
+def test_a_merge_patch_that_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSettings, match="cm: it holds what JSON does not have"):
+        read_rules(_merge_patch(text), where="cm")
