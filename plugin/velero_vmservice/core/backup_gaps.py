@@ -28,6 +28,6 @@ def sentences(seal: Seal, namespaces: Collection[str]) -> Iterator[str]:
     if seal.not_backed_up:
         counted = (f"{seal.withheld.get(resource, 0)} {resource}" for resource in seal.not_backed_up)
         yield (
-            f"Objects of kinds that a Supervisor does not take from a backup: {enumerate_some(list(counted))}. Nothing"
+            f"Objects of kinds that the backup leaves out on purpose: {enumerate_some(list(counted))}. Nothing"
             " makes them again: create them from their own manifests where they are needed."
         )

@@ -17,7 +17,7 @@ from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest
 from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from velero_vmservice.core.actions import ResourceSelector
     from velero_vmservice.flows.namespace import NamespaceFactsOnce
@@ -66,7 +66,8 @@ class WithholdAction(StartsNoOperation):
                 remedy="none on a Supervisor: a restore there skips it",
             )
             return BackupOutcome(item=item)
-        names = self._supervisor.restricted(present=supervisor, blocked=self._neighbour.blocked_at(of_backup))
+        blocked = self._neighbour.blocked_at(of_backup)
+        names = self._supervisor.restricted(present=supervisor, blocked=blocked)
         resource = self._supervisor.resource_name(manifest, names)
         if not resource:
             return BackupOutcome(item=item)
@@ -80,7 +81,7 @@ class WithholdAction(StartsNoOperation):
             log.warning(
                 "not backed up",
                 resource=resource,
-                cause="it is on the list of resources that a Supervisor does not take from a backup",
+                cause=self._why(resource, blocked),
                 remedy="keep the manifests of these objects elsewhere, and create them again after a restore",
             )
         if resource in restricted.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
@@ -88,3 +89,11 @@ class WithholdAction(StartsNoOperation):
         # The seal counts them all: a line for each would be the largest part of what an item costs.
         (log.info if first else log.debug)("left to the Supervisor", object=where, resource=resource)
         return BackupOutcome(item=manifest.annotated(policy.SKIP_FROM_BACKUP, "true"))
+
+    def _why(self, resource: str, blocked: Collection[str]) -> str:
+        """Return who has a resource that people declare left out: the administrator, the other plugin or our list."""
+        if resource in self._supervisor.add:
+            return "the setting restricted.add lists it"
+        if resource in blocked:
+            return "velero-plugin-for-vsphere refuses it in this backup"
+        return "it is on the list of resources that a Supervisor does not take from a backup"

@@ -257,6 +257,21 @@ def test_what_people_declare_is_withheld_where_the_vsphere_plugin_blocks_it_and_
     assert seal["withheld"] == {"subnetports.crd.nsx.vmware.com": 1, "subnets.crd.nsx.vmware.com": 2}
 
 
+def test_what_people_declare_is_named_with_who_has_it_left_out(log: LogCapture) -> None:
+    world = World(add=("widgets.example.com",))
+    world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
+    for item in (obj("Widget", "w", api="example.com/v1"), SUBNET, CERTIFICATE):
+        assert is_withheld(world, item)
+    assert [(line["resource"], line["cause"]) for line in told(log, "not backed up")] == [
+        ("widgets.example.com", "the setting restricted.add lists it"),
+        ("subnets.crd.nsx.vmware.com", "velero-plugin-for-vsphere refuses it in this backup"),
+        (
+            "certificates.cert-manager.io",
+            "it is on the list of resources that a Supervisor does not take from a backup",
+        ),
+    ]
+
+
 def test_without_volume_snapshots_the_vsphere_plugin_blocks_nothing(world: World) -> None:
     world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
     run = backup()
