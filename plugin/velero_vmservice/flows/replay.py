@@ -217,6 +217,7 @@ class Replays:
                 rounds.incidents.over(namespace)
             except VmServiceError as error:
                 view.observed, view.problem = None, str(error)
+                rounds.incidents.over(namespace)
             except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at
                 defect = rounds.incidents.met(namespace, f"namespace {namespace}", error, now=now)
                 view.observed, view.problem = None, str(defect)

@@ -150,6 +150,14 @@ def test_one_namespace_that_breaks_down_does_not_keep_the_other(
     assert world.created() == ["VirtualMachineService shop/front"]
     assert [one.completed for one in told.values()] == [False, True]
     assert "internal error" in told[operations[0]].description
+    world.clock.advance(PATIENCE_SECONDS)
+    ended = [world.round(operations[:1])[operations[0]] for _ in range(2)][-1]
+    assert ended.completed
+    assert "internal error" in ended.error
+    assert {one["namespace"]: one["stage"] for one in world.document(f"{PREFIX}report.json")["objects"]} == {
+        "blue": "failed",
+        "shop": "verified",
+    }
 
 
 @pytest.mark.parametrize("at", EARLY)
