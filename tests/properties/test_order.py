@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import facts, group, look, m, service, view, vm
 from velero_vmservice.core import order
+from velero_vmservice.core.decision import Action, Subject
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
 from velero_vmservice.core.order import in_order
-from velero_vmservice.core.plan import Action, Subject, decide
+from velero_vmservice.core.plan import decide
 from velero_vmservice.core.readiness import Gate
 from velero_vmservice.core.topology import cycle_of, topology
 

@@ -12,10 +12,10 @@ from tests.properties.applications import MACHINES, Application, applications
 from tests.unit.builders import NAMESPACE, m, restore
 from tests.unit.vsphere import restored
 from tests.unit.world import World
+from velero_vmservice.core.decision import Action, Stage
 from velero_vmservice.core.errors import Rejected
 from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
 from velero_vmservice.core.operation import RestoreRun, replay_id
-from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.core.registration import Registration, State
 from velero_vmservice.core.vsphere_machine import TaskState
 from velero_vmservice.flows.planning import run_of
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.unit.builders import Json
+    from velero_vmservice.core.decision import Step
     from velero_vmservice.core.manifest import Manifest
-    from velero_vmservice.core.plan import Step
     from velero_vmservice.flows.planning import Planned
     from velero_vmservice.flows.task import Task
 

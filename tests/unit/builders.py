@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import mapping
 from velero_vmservice.core.archive import Observed
+from velero_vmservice.core.decision import Subject, View
 from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts, service_facts
 from velero_vmservice.core.machine import read_machine
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
 from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, claim_phase, observe
 from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.plan import Subject, View
 from velero_vmservice.core.restore_policy import RestorePolicy, effective
 from velero_vmservice.core.topology import topology
 

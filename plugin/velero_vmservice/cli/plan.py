@@ -13,10 +13,10 @@ from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.named_restore import beyond_words, demand_known
 from velero_vmservice.cli.once import said_once
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
+from velero_vmservice.core.decision import Action
 from velero_vmservice.core.errors import with_remedy
 from velero_vmservice.core.generation import Feature
 from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.plan import Action
 from velero_vmservice.flows.planning import run_of
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
-from velero_vmservice.core.plan import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.report import MachineResult, Result
 
 Part = tuple[str, str, str]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import archive, nesting, references
 from velero_vmservice.core.application import applications, merged
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.next_steps import LOST, Ending, next_steps
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.report import NOWHERE, Outcome, Report
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core import archive
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

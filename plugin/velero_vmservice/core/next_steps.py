@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.application import is_group
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.errors import with_remedy
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.power_commands import power_on
 from velero_vmservice.core.report import NextStep
 from velero_vmservice.core.troubleshooting import Topic

@@ -16,8 +16,8 @@ from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROU
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.observation import Observation
-    from velero_vmservice.core.plan import Subject
 
 
 def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:

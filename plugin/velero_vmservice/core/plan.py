@@ -6,27 +6,24 @@ the same question: what the plan of a dry run says is what a restore does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import bios_uuid, compare, deletion, mapping, order, readiness
+from velero_vmservice.core.decision import Action, Step
 from velero_vmservice.core.lost_owner import dead_owner
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE, Manifest, ObjectRef
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.references import missing_references
 from velero_vmservice.core.restored_machine import consequences
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from velero_vmservice.core.compare import Difference
+    from velero_vmservice.core.decision import Subject, View
     from velero_vmservice.core.observation import Observation
-    from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.readiness import Gate
-    from velero_vmservice.core.references import MissingReference
-    from velero_vmservice.core.restore_policy import RestorePolicy
-    from velero_vmservice.core.topology import Topology
 
 
 _OTHER_MACHINE: Final = (
@@ -43,119 +40,6 @@ _DIFFERS: Final = (
 _FIXED: Final = "Remove the object yourself if the captured one is wanted, then repeat the restore."
 
 _NO_NAMESPACE: Final = "Create {} as a vSphere Namespace in vCenter; then repeat the restore."
-
-
-class Stage(StrEnum):
-    """How far one object has come."""
-
-    WAITING = "waiting"
-    REPLAYED = "replayed"
-    POWERING = "powering"
-    """Replayed and linked; the machines that were asked to run do not all run yet."""
-    VERIFIED = "verified"
-    INCOMPLETE = "incomplete"
-    """There, and lacking what it had at backup: a group a member, a service a VM that it selected."""
-    RETAINED = "retained"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def broken(self) -> bool:
-        """Whether the object has ended as something other than what was captured, or not at all."""
-        return self in (Stage.INCOMPLETE, Stage.FAILED, Stage.CANCELLED)
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will be done for the object."""
-        return self not in (Stage.WAITING, Stage.REPLAYED, Stage.POWERING)
-
-
-class Action(StrEnum):
-    """What to do now."""
-
-    WAIT = "wait"
-    CREATE = "create"
-    UPDATE = "update"
-    SKIP = "skip-identical"
-    """It is there as captured, or this restore made it: what is left is to verify it."""
-    RETAIN = "retain"
-    CONFLICT = "conflict"
-    """Something is in the way that only a person can move."""
-    BLOCKED = "blocked"
-    """It cannot be created as it is, or another machine answers to a name that it needs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """One object to replay: what is wanted, and what it is connected to."""
-
-    ref: ObjectRef
-    wanted: Manifest
-    topology: Topology
-    captured_at: str = ""
-    """When the backup saw the machines, RFC 3339; '' if not known."""
-    problems: tuple[str, ...] = ()
-    """Why VM Operator on this Supervisor would never accept it, in sentences."""
-    started_anyway: tuple[str, ...] = ()
-    """Of a group that was to run at backup: machines in it that were off, and that VM Operator powers on with it."""
-
-    @property
-    def is_group(self) -> bool:
-        return self.ref.kind == VIRTUAL_MACHINE_GROUP
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """The decision for one object."""
-
-    action: Action
-    reason: str = ""
-    remedy: str = ""
-    """What a person should do about a refusal, as a sentence; '' where the reason says it."""
-    warnings: tuple[str, ...] = ()
-    missing: tuple[MissingReference, ...] = ()
-    """What its VMs refer to, nobody recreates and is not there."""
-    differences: tuple[Difference, ...] = ()
-    """Where the live object is not as captured."""
-    held_by: tuple[ObjectRef, ...] = ()
-    """The VMs and objects that it waits for."""
-    final: bool = False
-    """Whether a later look cannot change a refusal."""
-    gate_open: bool = False
-    """Whether all that the object needs is there; what comes before it may still be to do."""
-    settling: bool = False
-    """Whether nothing is missing but another look."""
-    ready: int = 0
-    """Machines whose gate is open."""
-    total: int = 0
-
-    @property
-    def mind(self) -> tuple[str, ...]:
-        """All that a person has to mind, in words."""
-        return (*self.warnings, *(one.message for one in self.missing))
-
-    def minding(self, notes: tuple[str, ...]) -> Step:
-        """Return the same decision with more to mind."""
-        return replace(self, warnings=(*self.warnings, *notes)) if notes else self
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What one object is decided upon."""
-
-    run: RestoreRun
-    policy: RestorePolicy
-    observed: Observation
-    gates: Mapping[str, Gate]
-    """For each machine that the object needs, whether it is ready."""
-    pending: Iterable[Subject] = ()
-    """The other objects of this restore that are not replayed yet."""
-    stuck: Collection[ObjectRef] = ()
-    """Those of them that wait for a machine, or are blocked."""
-    cycles: Mapping[str, str] = field(default_factory=dict)
-    """Groups of the namespace that contain themselves, with the chain in words."""
-    written: bool = False
-    """Whether this process has created or updated the object for this restore."""
 
 
 def is_replayed(subject: Subject, view: View) -> bool:

@@ -26,11 +26,11 @@ from velero_vmservice.core.power_commands import LAST_SET, is_late, late, start
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Kind, Manifest
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.restore_policy import RestorePolicy
 
 ON: Final = "PoweredOn"

@@ -182,7 +182,7 @@ class Result(Document):
     source_namespace: str = ""
     """Namespace in the backup; '' if it is the same."""
     stage: str
-    """As `core.plan.Stage`."""
+    """As `core.decision.Stage`."""
     reason: str
     action: str = ""
     """What the last plan said of it: create, skip-identical, update, retain, wait, conflict or blocked."""

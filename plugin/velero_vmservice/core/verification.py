@@ -7,20 +7,20 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import archive, order, topology
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.endpoints import has_address, machines_behind, outdated
 from velero_vmservice.core.group_tree import linked_members
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef, sequence
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.power_commands import is_late, late
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from velero_vmservice.core.archive import Observed
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.observation import Observation
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.topology import MemberTopology
 
 _BROKEN: Final = {

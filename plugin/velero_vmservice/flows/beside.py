@@ -12,10 +12,10 @@ from velero_vmservice.core import beside
 from velero_vmservice.flows.incidents import as_ours
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.manifest import Manifest
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Cluster
-    from velero_vmservice.flows.task import NamespaceRound
+    from velero_vmservice.flows.namespace_round import NamespaceRound
 
 
 def look(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from velero_vmservice.core import plan
-from velero_vmservice.core.plan import Action, Stage
+from velero_vmservice.core.decision import Action, Stage
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.decision import Step, Subject, View
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Step, Subject, View
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.flows.deleted import Deletions
+    from velero_vmservice.flows.namespace_round import NamespaceRound
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.strict import Strict
-    from velero_vmservice.flows.task import NamespaceRound, Task
+    from velero_vmservice.flows.task import Task
 
 
 class Hand(Protocol):

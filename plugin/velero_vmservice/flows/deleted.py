@@ -10,12 +10,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.errors import NotFound, VmServiceError
-from velero_vmservice.core.plan import Stage
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.flows.results import Results
     from velero_vmservice.flows.rounds import Rounds

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.core import order
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import observe
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.registration import Registration
-    from velero_vmservice.flows.task import NamespaceRound, Task
+    from velero_vmservice.flows.namespace_round import NamespaceRound
+    from velero_vmservice.flows.task import Task
 
 REFERENCES_SECONDS: Final = 300.0
 """What machines refer to and nobody recreates is listed again after this long: somebody may have made it."""

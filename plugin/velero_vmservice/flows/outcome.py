@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from velero_vmservice.core import archive, beside, report
 from velero_vmservice.core.advice import topic
 from velero_vmservice.core.backup_version import compare_versions
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.facts import boot_order_members
 from velero_vmservice.core.group_tree import linked_members
 from velero_vmservice.core.manifest import VMS_ALONE, mapping, sequence
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.power_commands import is_late, powered_by
 from velero_vmservice.core.restore_type import restore_type
 from velero_vmservice.core.restored_machine import consequences, deviations
@@ -19,14 +19,15 @@ from velero_vmservice.core.restored_machine import consequences, deviations
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.facts import MachineFacts
     from velero_vmservice.core.machine import Machine
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.restored_machine import Deviation
-    from velero_vmservice.flows.task import NamespaceRound, Task
+    from velero_vmservice.flows.namespace_round import NamespaceRound
+    from velero_vmservice.flows.task import Task
 
 _LONGEST_VALUE: Final = 500
 

@@ -10,25 +10,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import backup_gaps, order, selection
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_time
 from velero_vmservice.core.operation import enumerate_some, replay_id
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES
 from velero_vmservice.core.verification import would_lack
 from velero_vmservice.flows import sealed_objects
 from velero_vmservice.flows.course import Course
+from velero_vmservice.flows.namespace_round import NamespaceRound
 from velero_vmservice.flows.registering import wanted
 from velero_vmservice.flows.rehearsal import Rehearsal
 from velero_vmservice.flows.rounds import Rounds
-from velero_vmservice.flows.task import NamespaceRound, Task
+from velero_vmservice.flows.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from velero_vmservice.core.decision import Step
     from velero_vmservice.core.operation import Replay, RestoreRun
-    from velero_vmservice.core.plan import Step
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.restore_policy import RestorePolicy

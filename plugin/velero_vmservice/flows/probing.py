@@ -8,8 +8,8 @@ from velero_vmservice.core import archive
 from velero_vmservice.core.manifest import mapping, sequence
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.observation import Observation
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import TcpProbe
     from velero_vmservice.flows.task import Task
 

@@ -18,9 +18,9 @@ from velero_vmservice.flows.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Registration
     from velero_vmservice.flows.following import Following

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core.decision import Action, Stage, Step
 from velero_vmservice.core.errors import AlreadyExists, NotFound, VmServiceError, advised
-from velero_vmservice.core.plan import Action, Stage, Step
 from velero_vmservice.flows.writing import Writer
 
 if TYPE_CHECKING:
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task

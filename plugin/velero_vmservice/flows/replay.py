@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Final
 from cachetools import TTLCache
 
 from velero_vmservice.core import operation, plan, restore_policy
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.errors import InvalidSettings, VmServiceError
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.flows.absence import ROUND_SECONDS
 from velero_vmservice.flows.conclusion import conclude
 from velero_vmservice.flows.earlier import Earlier
 from velero_vmservice.flows.keeping import Keeping
+from velero_vmservice.flows.namespace_round import NamespaceRound
 from velero_vmservice.flows.reading import Reading
 from velero_vmservice.flows.rounds import Rounds
-from velero_vmservice.flows.task import NamespaceRound, Task
+from velero_vmservice.flows.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ import structlog
 
 from velero_vmservice.core import archive, identity
 from velero_vmservice.core.application import part, without_courses
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
 from velero_vmservice.core.manifest import RESTORE, ObjectRef
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.core.report import IN_WORDS, Result
 from velero_vmservice.flows import beside, documents, outcome
 from velero_vmservice.flows.incidents import reported

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import order
 from velero_vmservice.core.application import is_group
+from velero_vmservice.core.decision import Action, Stage, View
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
-from velero_vmservice.core.plan import Action, Stage, View, decide
+from velero_vmservice.core.plan import decide
 from velero_vmservice.core.power import Powering
 from velero_vmservice.core.restore_policy import RestorePolicy
 from velero_vmservice.flows.absence import Absence
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from velero_vmservice.core.application import Part
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.manifest import ObjectRef
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.report import Result
-    from velero_vmservice.flows.task import NamespaceRound, Task
+    from velero_vmservice.flows.namespace_round import NamespaceRound
+    from velero_vmservice.flows.task import Task
 
 LEARNING: Final = "learning what else this restore replays"
 RECALLING: Final = "looking for what an earlier process has ended with"

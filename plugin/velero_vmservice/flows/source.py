@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from velero_vmservice.core.archive import Observed
-    from velero_vmservice.core.plan import Subject
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.sanitize import Dropped
 
 

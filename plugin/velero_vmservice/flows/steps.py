@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 from velero_vmservice.core import deadlines, mapping, power, verification
+from velero_vmservice.core.decision import Action, Stage
 from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.operation import enumerate_some
-from velero_vmservice.core.plan import Action, Stage
 from velero_vmservice.flows.rounds import RECALLING
 from velero_vmservice.flows.writing import Writer
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from velero_vmservice.core.decision import Step, Subject
     from velero_vmservice.core.manifest import Manifest
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.plan import Step, Subject
     from velero_vmservice.core.ports import Clock, Cluster
     from velero_vmservice.core.power import PowerStep
     from velero_vmservice.core.restore_policy import RestorePolicy

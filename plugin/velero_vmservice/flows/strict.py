@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.manifest import VMS_ALONE
-from velero_vmservice.core.plan import Stage
 
 if TYPE_CHECKING:
     from velero_vmservice.core.operation import RestoreRun

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.core import admission, archive, identity, mapping, topology
 from velero_vmservice.core.archive import Capture, Observed
+from velero_vmservice.core.decision import Subject
 from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
 from velero_vmservice.core.link import check_leads_home
 from velero_vmservice.core.manifest import VMS_ALONE
-from velero_vmservice.core.plan import Subject
 from velero_vmservice.core.power import ON
 from velero_vmservice.flows import documents
 from velero_vmservice.flows.source import Source

@@ -16,6 +16,7 @@ from cachetools import TTLCache
 from velero_vmservice.core import operation, selection
 from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
 from velero_vmservice.core.archive import Observed
+from velero_vmservice.core.decision import Subject
 from velero_vmservice.core.errors import ForeignStorage, InvalidItem, NotFound, VmServiceError
 from velero_vmservice.core.manifest import (
     DEFAULT_SERVICE_ACCOUNT,
@@ -26,7 +27,6 @@ from velero_vmservice.core.manifest import (
     ObjectRef,
 )
 from velero_vmservice.core.operation import Replay, RestoreRun
-from velero_vmservice.core.plan import Subject
 from velero_vmservice.core.topology import Topology
 from velero_vmservice.flows.restore_point import read_seal
 from velero_vmservice.flows.source import Source

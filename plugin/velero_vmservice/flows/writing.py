@@ -12,8 +12,8 @@ from velero_vmservice.core.errors import Rejected
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.manifest import Manifest
-    from velero_vmservice.core.plan import Subject
     from velero_vmservice.core.ports import Cluster
     from velero_vmservice.core.power import Wish
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.report import IN_WORDS, Outcome
 
 if TYPE_CHECKING:

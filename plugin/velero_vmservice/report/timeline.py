@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.report import states
 
 if TYPE_CHECKING:

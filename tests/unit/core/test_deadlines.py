@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.builders import run
 from velero_vmservice.core.deadlines import passed
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.restore_policy import RestorePolicy
 
 STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -7,8 +7,9 @@ import pytest
 
 from tests.unit.builders import group, look, obj, run, service, subject, view, vm
 from velero_vmservice.core import order
+from velero_vmservice.core.decision import Action, Stage, Step, Subject
 from velero_vmservice.core.order import in_order
-from velero_vmservice.core.plan import Action, Stage, Step, Subject, decide
+from velero_vmservice.core.plan import decide
 from velero_vmservice.core.readiness import Gate
 
 WEB = {"app": "web"}

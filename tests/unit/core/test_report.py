@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from velero_vmservice.core import report
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.facts import Document
-from velero_vmservice.core.plan import Stage
 from velero_vmservice.report import states
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.builders import condition, group, linked, look, m, obj, service, subject, vm
 from velero_vmservice.core import archive
 from velero_vmservice.core.archive import Observed
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.verification import Verification, verify
 
 WEB = {"app": "web"}

@@ -9,10 +9,10 @@ import pytest
 from tests.unit.builders import NAMESPACE, asked, group, m, obj, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import World
+from velero_vmservice.core.decision import Action
 from velero_vmservice.core.errors import Rejected
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.plan import Action
 from velero_vmservice.core.readiness import STABLE_SECONDS
 from velero_vmservice.core.vsphere_machine import TaskState
 from velero_vmservice.flows.planning import run_of

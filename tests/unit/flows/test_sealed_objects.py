@@ -10,9 +10,9 @@ from tests.unit.builders import backup, group, m, restore, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.core import archive
 from velero_vmservice.core.archive import Seal
+from velero_vmservice.core.decision import Action
 from velero_vmservice.core.errors import NotFound, NotRestorable, Unavailable, VmServiceError
 from velero_vmservice.core.operation import RestoreRun, replay_id
-from velero_vmservice.core.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

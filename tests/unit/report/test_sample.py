@@ -10,8 +10,8 @@ import pytest
 from tests import sample_report
 from velero_vmservice.core.backup_version import compare_versions
 from velero_vmservice.core.compose import outcome
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
-from velero_vmservice.core.plan import Stage
 
 if TYPE_CHECKING:
     from velero_vmservice.core.report import MachineResult, Report, Result

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from velero_vmservice.core.plan import Stage
+from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.report import Outcome
 from velero_vmservice.report import states
 
