@@ -125,6 +125,11 @@ class NamespaceFacts(Document):
         return {one.name: one for one in self.machines}
 
     @cached_property
+    def groups_by_name(self) -> Mapping[str, GroupFacts]:
+        """The groups by name."""
+        return {group.name: group for group in self.groups}
+
+    @cached_property
     def by_label(self) -> Mapping[tuple[str, str], Sequence[MachineFacts]]:
         """The VMs that carry each label: 200 services of a namespace would otherwise compare each VM 200 times."""
         carriers = defaultdict[tuple[str, str], list[MachineFacts]](list)

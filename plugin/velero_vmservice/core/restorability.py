@@ -36,14 +36,13 @@ def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFact
 
 def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
     """Check what belongs to no single captured object: VMs whose group does not exist, VMs with one BIOS UUID."""
-    groups = {group.name for group in facts.groups}
     without_group = (
         _warn(
             "group-name-without-group",
             f"{machine.name} names the group {machine.group_name}, which does not exist",
         )
         for machine in facts.machines
-        if machine.group_name and machine.group_name not in groups
+        if machine.group_name and machine.group_name not in facts.groups_by_name
     )
     return (*without_group, *_same_uuids(facts.machines))
 

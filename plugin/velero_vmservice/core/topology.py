@@ -64,8 +64,7 @@ def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
 
 
 def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
-    machines = facts.by_name
-    groups = {group.name: group for group in facts.groups}
+    machines, groups = facts.by_name, facts.groups_by_name
     members = tuple(
         _member(member, machines if member.kind == "VirtualMachine" else groups)
         for member in boot_order_members(manifest)
@@ -92,7 +91,7 @@ def _member(member: Member, known: Mapping[str, MachineFacts] | Mapping[str, obj
 
 
 def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[str]) -> Iterator[str]:
-    groups = {group.name: group for group in facts.groups}
+    groups = facts.groups_by_name
     ahead = list(reversed(list(members)))
     while ahead:
         member = ahead.pop()
