@@ -11,7 +11,7 @@ HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bench check format proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bench check format docs proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -71,6 +71,9 @@ check: setup ## linter, formatter, types, layers, generated code
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory proto PB_OUT=.build/proto
 	diff -r -x __init__.py -x __pycache__ .build/proto/velero_vmservice/pb $(PB)
+
+docs: setup ## the keys of docs/configuration.md, from the settings' models
+	$(BIN)/python -m tests.tools.configuration_page
 
 format: setup ## apply the formatter and the linter's fixes
 	$(BIN)/ruff check --fix .

@@ -17,12 +17,34 @@ _HIGHEST_PORT: Final = 65535
 class EngineSettings(Section):
     """A registration engine that speaks `protos/registration/v1`; TLS unless `insecure` says otherwise."""
 
-    target: str = Field(description="Host and port, e.g. engine.registration.svc:8443 or [2001:db8::1]:8443; no URL.")
-    ca_file: Path | None = Field(default=None, description="Authorities to trust instead of the public ones, in PEM.")
-    certificate_file: Path | None = Field(default=None, description="Client certificate with its chain, in PEM.")
-    key_file: Path | None = Field(default=None, description="The client certificate's key, in PEM, not encrypted.")
-    insecure: bool = Field(default=False, description="No TLS: whoever is on the way can claim that VMs are ready.")
-    timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="For one look, however many VMs it asks for.")
+    target: str = Field(
+        description="Host and port of a registration engine; no URL.", examples=["engine.registration.svc:8443"]
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Authorities to trust instead of the public ones, in PEM.",
+        examples=["/etc/velero-vmservice/engine/ca.crt"],
+    )
+    certificate_file: Path | None = Field(
+        default=None,
+        description="Client certificate with its chain, in PEM; needs `key_file`.",
+        examples=["/etc/velero-vmservice/engine/tls.crt"],
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="The client certificate's key, in PEM, not encrypted.",
+        examples=["/etc/velero-vmservice/engine/tls.key"],
+    )
+    insecure: bool = Field(
+        default=False, description="Does without TLS: a process on the network path can claim that VMs are ready."
+    )
+    timeout_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Seconds for one look, whatever the number of VMs; at most 60.",
+        examples=["60"],
+    )
 
     @field_validator("target")
     @classmethod

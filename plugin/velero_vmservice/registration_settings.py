@@ -15,7 +15,9 @@ class RegistrationSettings(TriggerPolicy):
     """By default only Kubernetes is asked, and nothing is called."""
 
     sources: tuple[SourceName, ...] = Field(
-        default=("kubernetes",), description="The worst that one of them is certain of counts."
+        default=("kubernetes",),
+        description="Sources that say whether a VM is registered; the worst that one of them is certain of counts.",
+        examples=["[kubernetes, vcenter, engine]"],
     )
 
     @field_validator("sources")

@@ -1,6 +1,7 @@
-"""What an administrator can set, from a YAML file and `VMSERVICE_*` environment variables; docs/settings.md lists it.
+"""What an administrator can set, from a YAML file and `VMSERVICE_*` environment variables.
 
-Unknown keys are errors: a typo that silently keeps a default would be found on the day of the restore.
+Unknown keys are errors: a typo that silently keeps a default would be found on the day of the restore. The keys of
+docs/configuration.md are generated from the descriptions and examples of the fields (`make docs`).
 """
 
 from __future__ import annotations
@@ -31,17 +32,29 @@ _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class BucketSettings(Section):
-    """A bucket of our own, used instead of the backup's BackupStorageLocation."""
+    """A bucket of the plugin's own, used instead of the backup's BackupStorageLocation, which may not be S3."""
 
-    name: str = Field(min_length=1)
-    prefix: str = ""
-    region: str = "us-east-1"
-    url: str = Field(default="", description="Endpoint of an S3-compatible server; empty for AWS.")
-    path_style: bool = True
-    ca_file: Path | None = None
-    insecure_skip_tls_verify: bool = False
-    server_side_encryption: str = ""
-    kms_key_id: str = ""
+    name: str = Field(min_length=1, description="The bucket's name.", examples=["captures"])
+    prefix: str = Field(
+        default="", description="Prefix of every key; each Supervisor needs its own.", examples=["supervisor-1"]
+    )
+    region: str = Field(default="us-east-1", description="The bucket's region.", examples=["eu-central-1"])
+    url: str = Field(
+        default="",
+        description="Endpoint of an S3-compatible server; AWS without it.",
+        examples=["https://s3.example.com:9000"],
+    )
+    path_style: bool = Field(default=True, description="Puts the bucket's name into the path, not the host name.")
+    ca_file: Path | None = Field(
+        default=None,
+        description="Authorities to trust instead of the public ones, in PEM.",
+        examples=["/etc/velero-vmservice/bucket/ca.crt"],
+    )
+    insecure_skip_tls_verify: bool = Field(default=False, description="Accepts any certificate.")
+    server_side_encryption: str = Field(
+        default="", description="Encryption that the server applies to each object.", examples=["AES256", "aws:kms"]
+    )
+    kms_key_id: str = Field(default="", description="Key for `aws:kms`.", examples=["1234"])
 
     @field_validator("name", "region")
     @classmethod
@@ -68,27 +81,53 @@ class BucketSettings(Section):
 class RestrictedSettings(Section):
     """Which resources are left to the Supervisor: `plural.group`, as `kubectl api-resources -o name` spells them."""
 
-    supervisor: Literal["detect", "yes", "no"] = "detect"
-    add: tuple[Annotated[str, AfterValidator(checked_addition)], ...] = ()
-    remove: tuple[Annotated[str, AfterValidator(checked_removal)], ...] = ()
+    supervisor: Literal["detect", "yes", "no"] = Field(
+        default="detect", description="Whether the cluster is a Supervisor."
+    )
+    add: tuple[Annotated[str, AfterValidator(checked_addition)], ...] = Field(
+        default=(), description="More resources to leave to the Supervisor.", examples=["[widgets.example.com]"]
+    )
+    remove: tuple[Annotated[str, AfterValidator(checked_removal)], ...] = Field(
+        default=(),
+        description="Resources of the built-in list that are backed up and restored after all.",
+        examples=["[certificates.cert-manager.io]"],
+    )
 
 
 class Settings(Section):
-    """All settings, with their defaults."""
+    """Settings of the plugin as a whole."""
 
-    velero_namespace: str = "velero"
+    velero_namespace: str = Field(
+        default="velero", description="Namespace of Velero's own objects.", examples=["openshift-adp"]
+    )
     bucket: BucketSettings | None = None
     restricted: RestrictedSettings = RestrictedSettings()
     restore: RestorePolicy = RestorePolicy()
     registration: RegistrationSettings = RegistrationSettings()
     vcenter: VCenterSettings | None = None
     engine: EngineSettings | None = None
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    kubernetes_timeout_seconds: float = Field(default=5.0, gt=0)
-    s3_timeout_seconds: float = Field(default=10.0, gt=0)
-    drain_seconds: float = Field(default=20.0, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level that the sidecar logs."
+    )
+    kubernetes_timeout_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds for one request to the API server, its repetitions included.",
+        examples=["2.5"],
+    )
+    s3_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds for one answer of the object store, its last byte included ([storage](storage.md)).",
+        examples=["30"],
+    )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="Seconds that running calls have once the sidecar is stopped.", examples=["0"]
+    )
     socket_group_access: bool = Field(
-        default=False, description="Sockets get mode 0660 instead of 0600, for a Velero under another UID."
+        default=False,
+        description="Opens the sockets to the group of the plugins volume, for a Velero that runs under another user: "
+        "see [below](#two-users).",
     )
 
     @field_validator("velero_namespace")
@@ -122,7 +161,7 @@ def load() -> Settings:
     sentences = [f"{given.place(fault.path)}: {fault.sentence}".removeprefix(": ") for fault in faults]
     hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
     raise InvalidSettings(
-        "; ".join(sentences), hint="; ".join(hints) or "docs/settings.md lists every key and its values"
+        "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"
     )
 
 

@@ -17,16 +17,34 @@ class VCenterSettings(Section):
     Reading needs System.View and System.Read on the namespace's folder, RegisterVM the privilege Namespaces.Configure.
     """
 
-    server: str = Field(min_length=1, description="Host name or address, with :port where it is not 443.")
-    user: str = Field(min_length=1, description="For example velero@vsphere.local.")
-    password: SecretStr | None = None
-    password_file: Path | None = Field(
-        default=None, description="A mounted Secret; read at each login, so that a rotated password is taken over."
+    server: str = Field(
+        min_length=1,
+        description="Host name or address, with `:port` where it is not 443.",
+        examples=["vcenter.example.com", "[2001:db8::1]:8443"],
     )
-    ca_file: Path | None = Field(default=None, description="Signer of vCenter's certificate; empty: public ones.")
-    insecure_skip_tls_verify: bool = False
-    connect_timeout_seconds: float = Field(default=5.0, gt=0)
-    timeout_seconds: float = Field(default=15.0, gt=0, description="Of each answer.")
+    user: str = Field(
+        min_length=1,
+        description="Account that reads the inventory, and calls RegisterVM where that is asked for.",
+        examples=["velero@vsphere.local"],
+    )
+    password: SecretStr | None = Field(
+        default=None, description="The account's password; prefer `password_file`.", examples=["s3cret"]
+    )
+    password_file: Path | None = Field(
+        default=None,
+        description="A mounted Secret, read at each login, so that a rotated password is taken over.",
+        examples=["/etc/velero-vmservice/vcenter/password"],
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Authorities to trust instead of the public ones, in PEM.",
+        examples=["/etc/velero-vmservice/vcenter/ca.crt"],
+    )
+    insecure_skip_tls_verify: bool = Field(default=False, description="Accepts any certificate; the log says so.")
+    connect_timeout_seconds: float = Field(default=5.0, gt=0, description="Seconds to connect.", examples=["2"])
+    timeout_seconds: float = Field(
+        default=15.0, gt=0, description="Seconds for each answer, its last byte included.", examples=["60"]
+    )
 
     @field_validator("server")
     @classmethod

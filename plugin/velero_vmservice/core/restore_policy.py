@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import durationpy
-from pydantic import BeforeValidator, PlainSerializer, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
 from velero_vmservice.core import policy
 from velero_vmservice.core.errors import InvalidSettings
@@ -53,29 +53,52 @@ Within = Annotated[
 class RestorePolicy(Section):
     """What to do where a restore could do more than one thing; the defaults are the careful ones."""
 
-    conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = "existing-resource-policy"
-    """An object exists and differs: as the Restore's existingResourcePolicy says, or by our own word."""
-    mode: Literal["best-effort", "strict"] = "best-effort"
-    """`strict` creates nothing until the gate of every object is open."""
-    label_mismatch: Literal["warn", "wait", "fail"] = "warn"
-    """A machine came back without the label or group name that the object needs."""
-    capture: Literal["prefer", "require"] = "prefer"
-    """The capture is gone: `prefer` goes on with the item in Velero's own archive."""
-    cluster_ip: Literal["drop", "keep"] = "drop"
-    vip: Literal["drop", "request"] = "drop"
-    """`request` asks for the captured load balancer address through spec.loadBalancerIP."""
-    site: Literal["detect", "same", "cross"] = "detect"
-    """Whether the target's load-balancer provider is another one; its leavings are then taken off."""
-    power: Literal["leave", "captured", "on"] = "leave"
-    """Never powered on unasked; `captured` powers on what was on at backup."""
-    probe: Literal["off", "tcp"] = "off"
-    """`tcp` connects to every port of a load balancer that has endpoints."""
-    registered_within: Within = None
-    """How long machines may take to be registered, from the start of the restore."""
-    verified_within: Within = timedelta(minutes=30)
-    """How long VM Operator may take to link and serve what was replayed."""
-    powered_within: Within = timedelta(minutes=30)
-    """How long machines may take to run, once they were asked to."""
+    conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = Field(
+        default="existing-resource-policy",
+        description="What happens to an object that exists and differs; the default follows the Restore's "
+        "`existingResourcePolicy`, which retains or updates it.",
+    )
+    mode: Literal["best-effort", "strict"] = Field(
+        default="best-effort",
+        description="`strict` creates nothing until every object of the restore can be created.",
+    )
+    label_mismatch: Literal["warn", "wait", "fail"] = Field(
+        default="warn", description="What follows when a VM came back without the label or group name an object needs."
+    )
+    capture: Literal["prefer", "require"] = Field(
+        default="prefer", description="`prefer` goes on with the item in Velero's own archive when the capture is gone."
+    )
+    cluster_ip: Literal["drop", "keep"] = Field(default="drop", description="`keep` asks for the captured `clusterIp`.")
+    vip: Literal["drop", "request"] = Field(
+        default="drop", description="`request` asks for the captured load balancer address through `loadBalancerIP`."
+    )
+    site: Literal["detect", "same", "cross"] = Field(
+        default="detect",
+        description="Whether the target has another load balancer provider; the old one's leavings are then taken off.",
+    )
+    power: Literal["leave", "captured", "on"] = Field(
+        default="leave",
+        description="Which VMs are powered on once every member is linked: none, those that ran at backup, or all.",
+    )
+    probe: Literal["off", "tcp"] = Field(
+        default="off",
+        description="`tcp` connects to every port of a load balancer that has endpoints, from where the plugin runs.",
+    )
+    registered_within: Within = Field(
+        default=None,
+        description="How long VMs may take to be registered, from the start of the restore.",
+        examples=["12h"],
+    )
+    verified_within: Within = Field(
+        default=timedelta(minutes=30),
+        description="How long VM Operator may take to link and serve what was replayed.",
+        examples=["none"],
+    )
+    powered_within: Within = Field(
+        default=timedelta(minutes=30),
+        description="How long VMs may take to run, once they were asked to.",
+        examples=["1h30m"],
+    )
 
     def printed(self) -> dict[str, str]:
         """Return the policy as a person writes it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from velero_vmservice.core.network_override import NetworkOverride
 from velero_vmservice.core.settings_section import Section
 
@@ -11,7 +13,12 @@ from velero_vmservice.core.settings_section import Section
 class TriggerPolicy(Section):
     """By default registration is watched and nothing is called."""
 
-    mode: Literal["observe", "trigger"] = "observe"
-    """`trigger` calls RegisterVM once for each restored machine that passes the preflight; it needs `vcenter`."""
-    subnet_mappings: NetworkOverride = ()
-    """Network override of each call (guide 9.3): VCF 9.0+ with NSX-VPC networking only."""
+    mode: Literal["observe", "trigger"] = Field(
+        default="observe",
+        description="`trigger` calls RegisterVM once for each restored VM that passes the preflight; needs `vcenter`.",
+    )
+    subnet_mappings: NetworkOverride = Field(
+        default=(),
+        description="Network override of each call: VCF 9.0 and later with NSX-VPC networking only.",
+        examples=["[{current: {type: SUBNET, name: a}, new: {type: SUBNETSET, name: b}}]"],
+    )
