@@ -13,6 +13,7 @@ from velero_vmservice.adapters.modifier_yaml import read_rules
 from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.adapters.storage_locations import BackupStorageLocations
 from velero_vmservice.adapters.tcp import SocketProbe
+from velero_vmservice.core.registration import Source
 from velero_vmservice.flows.attempts import Attempts
 from velero_vmservice.flows.capabilities import TargetCapabilities
 from velero_vmservice.flows.capture import CaptureAction
@@ -232,7 +233,7 @@ def _registering(
     if vsphere:
         views = SupervisorViews(cluster=cluster, generation=target.generation)
         looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
-        if "vcenter" in settings.registration.sources:
+        if Source.VCENTER in settings.registration.sources:
             asked.append(VCenterRegistration(looks=looks, clock=clock))
         trigger = Trigger(
             clock=clock,
@@ -244,7 +245,7 @@ def _registering(
             policy=settings.registration,
             holder=uuid4().hex,
         )
-    if engine and "engine" in settings.registration.sources:
+    if engine and Source.ENGINE in settings.registration.sources:
         asked.append(engine)
     return Registering(
         kubernetes=KubernetesRegistration(cluster=cluster, clock=clock),

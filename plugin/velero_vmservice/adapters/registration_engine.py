@@ -17,7 +17,7 @@ import structlog
 from velero_vmservice.adapters import registration_engine_errors, registration_engine_tls
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.foreign_text import one_line
-from velero_vmservice.core.registration import NEEDS_SOMEBODY, Registration, State
+from velero_vmservice.core.registration import NEEDS_SOMEBODY, Registration, Source, State
 from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from velero_vmservice.core.ports import Clock
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.engine_settings import EngineSettings
-
-NAME: Final = "engine"
-"""How the settings spell this source."""
 
 MACHINES_PER_CALL: Final = 1000
 """What the API allows; the longest answer to that many fits into the next limit."""
@@ -82,7 +79,7 @@ class RegistrationEngine:
 
     @property
     def name(self) -> str:
-        return NAME
+        return Source.ENGINE
 
     def observe(
         self, namespace: str, machines: Collection[Wanted], look: Look | None = None
@@ -167,7 +164,7 @@ def _questions(namespace: str, wanted: Sequence[Wanted]) -> Iterator[pb.GetRegis
 
 
 def _unknown(name: str, reason: str) -> Registration:
-    return Registration(name=name, state=State.UNKNOWN, reason=reason, source=NAME, certain=False)
+    return Registration(name=name, state=State.UNKNOWN, reason=reason, source=Source.ENGINE, certain=False)
 
 
 def _registration(answer: pb.Registration, now: datetime) -> Registration:
@@ -185,7 +182,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
         certain=state is not State.UNKNOWN or answer.state == pb.STATE_UNSPECIFIED,
         can_wait=state not in NEEDS_SOMEBODY,
         since=since,
-        source=NAME,
+        source=Source.ENGINE,
         notes=tuple(_complaints(answer, percent, since)),
     )
 

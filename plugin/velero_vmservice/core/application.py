@@ -11,7 +11,6 @@ from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROU
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.report import MachineResult, Result
 
 Part = tuple[str, str, str]
@@ -75,15 +74,6 @@ def related(one: Result) -> Iterator[Part]:
     yield from ((VIRTUAL_MACHINE.name, one.namespace, name) for name in (*one.selected, *one.endpoints))
     if one.parent:
         yield (VIRTUAL_MACHINE_GROUP.name, one.namespace, one.parent)
-
-
-def related_to_subject(subject: Subject) -> Iterator[Part]:
-    """Yield the same of an object that is still to be replayed."""
-    namespace, connected = subject.ref.namespace, subject.topology
-    yield from ((member.kind, namespace, member.name) for member in connected.members)
-    yield from ((VIRTUAL_MACHINE.name, namespace, name) for name in connected.needs)
-    if connected.parent:
-        yield (VIRTUAL_MACHINE_GROUP.name, namespace, connected.parent)
 
 
 def merged(objects: Iterable[Result]) -> tuple[MachineResult, ...]:

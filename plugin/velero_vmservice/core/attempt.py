@@ -28,6 +28,9 @@ RESTORE_LABEL: Final = f"{policy.PLUGIN_NAME}/restore-uid"
 _HASH_LENGTH: Final = 20
 _NETWORK: Final = TypeAdapter(dict[str, Subnet])
 
+COMMAND: Final = "velero-vmservice registration trigger"
+"""The explicit command that makes another attempt."""
+
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import kubernetes_registration, trigger_words, vcenter_registration
 from velero_vmservice.core.readiness import NOT_YET
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration import Registration, Role, Source, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -40,8 +39,8 @@ _NONE_THERE: Final = (
     "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
     " deleted since, as Kubernetes does where its saved YAML names a lost group as owner"
 )
-_OURS: Final = frozenset({kubernetes_registration.NAME, vcenter_registration.NAME, trigger_words.NAME})
-"""Whoever else answers is a registration engine."""
+_NO_ENGINES: Final = frozenset(source for source in Source if source.role is not Role.ENGINE)
+"""Any other name is a registration engine's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
 
 def is_engine(source: str) -> bool:
     """Say whether a source is a registration engine, which registers machines itself."""
-    return source not in _OURS
+    return source not in _NO_ENGINES
 
 
 def is_of_engine(told: Registration) -> bool:
@@ -122,7 +121,7 @@ def _beside_an_engine(said: list[Registration]) -> list[Registration]:
 
 def _done_for_nothing(best: Registration, said: Collection[Registration]) -> list[Registration]:
     """Return those who say that it is registered where Kubernetes has nothing."""
-    if not any(one.source == kubernetes_registration.NAME and one.reason == NOT_YET for one in said):
+    if not any(one.source == Source.KUBERNETES and one.reason == NOT_YET for one in said):
         return []
     return [one for one in said if one.state in _DONE] if best.state is State.ABSENT else []
 
@@ -174,7 +173,7 @@ def _weight(one: Registration) -> tuple[bool, bool, int, bool, bool, int, bool, 
         not one.can_wait,
         bool(one.code),
         -1 if one.percent is None else one.percent,
-        one.source != kubernetes_registration.NAME,
+        one.source != Source.KUBERNETES,
         one.source,
     )
 

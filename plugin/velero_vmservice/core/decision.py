@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
+from velero_vmservice.core.registration import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -77,6 +78,17 @@ class Subject:
     @property
     def is_group(self) -> bool:
         return self.ref.kind == VIRTUAL_MACHINE_GROUP
+
+
+def expected_machines(subjects: Iterable[Subject]) -> list[Wanted]:
+    """Return the machines that the objects need, each once, with what the capture knows of them."""
+    known = {name: (one.topology.machine(name), one.captured_at) for one in subjects for name in one.topology.needs}
+    return [
+        Wanted(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
+        if one
+        else Wanted(name=name, captured_at=at)
+        for name, (one, at) in sorted(known.items())
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from velero_vmservice.core.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUM
 from velero_vmservice.core.operation import enumerate_some
 from velero_vmservice.core.readiness import NOT_YET, gate, remarks
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, VOLUMES, WHILE_VOLUMES, Course
-from velero_vmservice.core.registration import NEEDS_SOMEBODY, NODE, Registration, State
+from velero_vmservice.core.registration import NEEDS_SOMEBODY, NODE, Registration, Source, State
 from velero_vmservice.core.restore_type import RestoreType, restore_type
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from velero_vmservice.core.readiness import Gate
     from velero_vmservice.core.registration import Wanted
 
-NAME: Final = "kubernetes"
 
 _CAME_BACK: Final = {
     RestoreType.NEW: f"registered by a {Course.NEW}",
@@ -66,7 +65,7 @@ def _registration(observed: Observation, wanted: Wanted, loose: _Loose) -> Regis
         stage=VOLUMES if state is State.REGISTERING else "",
         can_wait=state not in NEEDS_SOMEBODY,
         since=_since(machine, wanted, state, observed),
-        source=NAME,
+        source=Source.KUBERNETES,
         notes=tuple(notes),
     )
 
@@ -122,7 +121,13 @@ def _say(
     notes: tuple[str, ...] = (),
 ) -> Registration:
     return Registration(
-        name=wanted.name, state=state, reason=reason, can_wait=can_wait, remedy=remedy, source=NAME, notes=notes
+        name=wanted.name,
+        state=state,
+        reason=reason,
+        can_wait=can_wait,
+        remedy=remedy,
+        source=Source.KUBERNETES,
+        notes=notes,
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import kubernetes_registration, network_override, vcenter_registration
+from velero_vmservice.core import network_override
+from velero_vmservice.core.attempt import COMMAND
 from velero_vmservice.core.combine import is_engine
 from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.generation import Feature, Told
 from velero_vmservice.core.register_vm import Course, decide
-from velero_vmservice.core.registration import State
+from velero_vmservice.core.registration import Source, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain
-from velero_vmservice.core.trigger_words import COMMAND
 from velero_vmservice.core.vcenter_registration import elsewhere, event_of_this_restore, is_older, situation
 from velero_vmservice.core.vsphere_machine import RELOCATE, TaskState, taken
 
@@ -128,8 +128,8 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
     """
     certain = {source: one for source, one in _said(name, answers).items() if one.certain}
     engines = [one for one in engines_say(name, answers) if one.certain]
-    vcenter = certain.get(vcenter_registration.NAME)
-    kubernetes = certain.get(kubernetes_registration.NAME)
+    vcenter = certain.get(Source.VCENTER)
+    kubernetes = certain.get(Source.KUBERNETES)
     under_it = vcenter is not None and vcenter.state is State.RESTORED  # which Kubernetes has not seen yet
     if kubernetes is not None and kubernetes.state in _TAKEN and not (under_it and kubernetes.state is State.READY):
         return kubernetes
@@ -145,7 +145,7 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
     away = {
         f"{one.source} cannot be asked": one.problem
         for one in answers
-        if one.found is None and one.source != vcenter_registration.NAME
+        if one.found is None and one.source != Source.VCENTER
     }
     queued = {
         f"{one.source} may be about to register {name}": f"it says {one}"

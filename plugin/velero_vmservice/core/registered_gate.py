@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core import kubernetes_registration
 from velero_vmservice.core.combine import is_of_engine
 from velero_vmservice.core.errors import advised
-from velero_vmservice.core.registration import State
+from velero_vmservice.core.registration import Source, State
 from velero_vmservice.core.registration_errors import explain
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def registered_gate(found: Gate, told: Registration | None) -> Gate:
 
 def _words(found: Gate, told: Registration) -> str:
     """Say where it stands; Kubernetes' own reasons name the state themselves, but for the two that are concluded."""
-    alone = told.source == kubernetes_registration.NAME
+    alone = told.source == Source.KUBERNETES
     return found.reason if alone and told.state not in _TO_BE_NAMED else str(told)
 
 

@@ -8,14 +8,46 @@ a registration engine its own task. What a source cannot see it leaves unknown a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core.facts import MachineFacts
 from velero_vmservice.core.register_vm import progress_words, stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+
+
+class Role(Enum):
+    """What a source has to do with registrations beside telling of them."""
+
+    OBSERVER = "observes what is there"
+    CALLER = "is this product's own call of RegisterVM"
+    ENGINE = "registers VMs itself"
+
+
+class Source(StrEnum):
+    """Who tells of a registration, as the settings and the answers spell it."""
+
+    KUBERNETES = "kubernetes"
+    VCENTER = "vcenter"
+    ENGINE = "engine"
+    TRIGGER = "trigger"
+    """The attempts that this product has made; no setting names it."""
+
+    @property
+    def role(self) -> Role:
+        """What it has to do with registrations."""
+        return _ROLES[self]
+
+
+_ROLES: Final[Mapping[Source, Role]] = {
+    Source.KUBERNETES: Role.OBSERVER,
+    Source.VCENTER: Role.OBSERVER,
+    Source.ENGINE: Role.ENGINE,
+    Source.TRIGGER: Role.CALLER,
+}
 
 
 class State(StrEnum):
@@ -93,7 +125,7 @@ class Registration:
     first_seen: bool = False
     """Whether `since` is only when this process first saw it so: it may have begun before."""
     source: str = ""
-    """Name of the source: `kubernetes`, `vcenter`, `engine`."""
+    """The `Source` by its value; several, joined by commas, where they agree."""
     owners: tuple[tuple[str, str], ...] = ()
     """Name and UID of each VirtualMachineGroup that the VM's record names as owner, where the source reads records."""
     notes: tuple[str, ...] = ()

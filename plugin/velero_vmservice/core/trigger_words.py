@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.core import vcenter_registration
+from velero_vmservice.core.attempt import COMMAND
 from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, overlong
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.registration import Registration, Source, State
 from velero_vmservice.core.registration_errors import explain
 from velero_vmservice.core.vsphere_machine import TaskState
 
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
     from velero_vmservice.core.preflight_register import Preflight
     from velero_vmservice.core.vsphere_machine import RegisterTask, VsphereMachine
 
-NAME: Final = "trigger"
-COMMAND: Final = "velero-vmservice registration trigger"
-"""The explicit command that makes another attempt."""
 _LONGEST_KEPT: Final = 4 * 1024
 """Characters of a failure that are kept in the record."""
 
-_said = partial(Registration, source=NAME)
+_said = partial(Registration, source=Source.TRIGGER)
 
 
 def refused(name: str, checked: Preflight) -> Registration:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.core.backup_version import VersionAge, compare_versions
 from velero_vmservice.core.foreign_text import one_line
 from velero_vmservice.core.register_vm import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
-from velero_vmservice.core.registration import NODE, Registration, State
+from velero_vmservice.core.registration import NODE, Registration, Source, State
 from velero_vmservice.core.registration_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain
 from velero_vmservice.core.vsphere_machine import RELOCATE, Machines, TaskState, taken
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from velero_vmservice.core.registration import Wanted
     from velero_vmservice.core.vsphere_machine import Registered, RegisterEvent, SupervisorView, VsphereMachine
 
-NAME: Final = "vcenter"
 
 OVERDUE_SECONDS: Final = 120.0
 """Automatic registration begins a minute or two after a machine is in its folder."""
@@ -30,7 +29,7 @@ LONG_RESTORE_SECONDS: Final = 15 * 60.0
 """After which automatic registration may come before the restore has ended (guide 7.3.3)."""
 
 
-_said = partial(Registration, source=NAME)
+_said = partial(Registration, source=Source.VCENTER)
 
 
 def registrations(

@@ -12,9 +12,8 @@ from velero_vmservice.core.application import (
     neighbours,
     part,
     related,
-    related_to_subject,
 )
-from velero_vmservice.core.manifest import VMS_ALONE
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.core.power_commands import power_on
 from velero_vmservice.flows import outcome
 from velero_vmservice.flows.incidents import reported
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from velero_vmservice.core.application import Part
+    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
@@ -69,8 +69,17 @@ def _application(inside: Iterable[Task], parts: Collection[Part], rounds: Rounds
 def _connections(rounds: Rounds) -> Iterator[tuple[Part, Iterable[Part]]]:
     yield from ((part(one), related(one)) for one in (rounds.earlier or {}).values())
     for task in rounds.tasks.values():
-        yield _part(task), related_to_subject(task.subject) if task.subject else ()
+        yield _part(task), _related(task.subject) if task.subject else ()
 
 
 def _part(task: Task) -> Part:
     return (task.replay.kind.name, task.replay.target, task.replay.name)
+
+
+def _related(subject: Subject) -> Iterator[Part]:
+    """Yield what connects an object that is still to be replayed, as `application.related` does for a result."""
+    namespace, connected = subject.ref.namespace, subject.topology
+    yield from ((member.kind, namespace, member.name) for member in connected.members)
+    yield from ((VIRTUAL_MACHINE.name, namespace, name) for name in connected.needs)
+    if connected.parent:
+        yield (VIRTUAL_MACHINE_GROUP.name, namespace, connected.parent)

@@ -10,7 +10,7 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.core import kubernetes_registration
-from velero_vmservice.core.registration import State
+from velero_vmservice.core.registration import Source, State
 from velero_vmservice.flows import observe
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class KubernetesRegistration:
     @property
     def name(self) -> str:
         """Return `kubernetes`."""
-        return kubernetes_registration.NAME
+        return Source.KUBERNETES
 
     def observe(
         self, namespace: str, machines: Collection[Wanted], look: Look | None = None

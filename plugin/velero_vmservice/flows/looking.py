@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.core import order
-from velero_vmservice.core.decision import Stage
+from velero_vmservice.core.decision import Stage, expected_machines
 from velero_vmservice.core.references import referred_kinds
 from velero_vmservice.flows import observe
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Clock, Cluster
-    from velero_vmservice.core.registration import Registration
+    from velero_vmservice.core.registration import Registration, Wanted
     from velero_vmservice.flows.namespace_round import NamespaceRound
     from velero_vmservice.flows.task import Task
 
@@ -25,10 +24,10 @@ REFERENCES_SECONDS: Final = 300.0
 
 
 class Ask(Protocol):
-    """Asks every registration source about the VMs that objects need, as `Registering` does."""
+    """Asks every registration source about VMs that objects need, as `Registering` does."""
 
     def __call__(
-        self, run: RestoreRun, observed: Observation, subjects: Collection[Subject], *, until: float
+        self, run: RestoreRun, observed: Observation, machines: Collection[Wanted], *, until: float
     ) -> Mapping[str, Registration]:
         """Return one answer for each VM, by name."""
 
@@ -55,6 +54,6 @@ class Looking:
         view.names = frozenset(task.replay.name for task in tasks)
         view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
         waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
-        view.told = self._ask(run, view.observed, waiting, until=until)
+        view.told = self._ask(run, view.observed, expected_machines(waiting), until=until)
         view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import backup_gaps, order, selection
-from velero_vmservice.core.decision import Stage
+from velero_vmservice.core.decision import Stage, expected_machines
 from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_time
 from velero_vmservice.core.operation import enumerate_some, replay_id
@@ -20,7 +20,6 @@ from velero_vmservice.core.verification import would_lack
 from velero_vmservice.flows import sealed_objects
 from velero_vmservice.flows.course import Course
 from velero_vmservice.flows.namespace_round import NamespaceRound
-from velero_vmservice.flows.registering import wanted
 from velero_vmservice.flows.rehearsal import Rehearsal
 from velero_vmservice.flows.rounds import Rounds
 from velero_vmservice.flows.task import Task
@@ -127,7 +126,9 @@ class Planning:
         sources, unread = self._read(replays, run, policy)
         subjects = [source.subject for source in sources.values()]
         namespaces = sorted({one.ref.namespace for one in subjects})
-        machines = {name: wanted(one for one in subjects if one.ref.namespace == name) for name in namespaces}
+        machines = {
+            name: expected_machines(one for one in subjects if one.ref.namespace == name) for name in namespaces
+        }
         return Needed(machines=machines, unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
 
     def plan(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Sequence[Planned]:

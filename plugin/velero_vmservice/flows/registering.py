@@ -6,19 +6,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from velero_vmservice.core import kubernetes_registration, preflight_register, trigger_words, vcenter_registration
+from velero_vmservice.core import preflight_register, trigger_words
 from velero_vmservice.core.combine import Answer, combine
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.look import Look
-from velero_vmservice.core.registration import State, Wanted
+from velero_vmservice.core.registration import Source, State, Wanted
 from velero_vmservice.flows.following import Recorded
 from velero_vmservice.flows.trigger import ForRestore
 from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
-    from velero_vmservice.core.decision import Subject
     from velero_vmservice.core.observation import Observation
     from velero_vmservice.core.operation import RestoreRun
     from velero_vmservice.core.ports import Clock
@@ -86,43 +85,43 @@ class Registering:
         return (self._kubernetes.name, *self._others.names)
 
     def ask(
-        self, run: RestoreRun, observed: Observation, subjects: Collection[Subject], *, until: float = float("inf")
+        self, run: RestoreRun, observed: Observation, machines: Collection[Wanted], *, until: float = float("inf")
     ) -> Mapping[str, Registration]:
-        """Return one answer for each machine that the objects need, by name.
+        """Return one answer for each machine, by name.
 
         RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
         is away is a note of each machine. After `until` nobody else is begun with.
         """
         if self.trigger is None:
-            return self._ask(run, observed, subjects, None, until=until)
+            return self._ask(run, observed, machines, None, until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
-        return self._ask(run, observed, subjects, partial(self.trigger.advance, restore), until=until)
+        return self._ask(run, observed, machines, partial(self.trigger.advance, restore), until=until)
 
     def foresee(
-        self, run: RestoreRun, observed: Observation, subjects: Collection[Subject], *, until: float = float("inf")
+        self, run: RestoreRun, observed: Observation, machines: Collection[Wanted], *, until: float = float("inf")
     ) -> Mapping[str, Registration]:
         """Return the same before a restore, which has no attempts; RegisterVM is not called, and nothing is recorded.
 
         Where a restore would call it, or would not and why, is said.
         """
         caller = self.trigger.foresee if self.trigger is not None else None
-        return self._ask(replace(run, uid=""), observed, subjects, caller, until=until)
+        return self._ask(replace(run, uid=""), observed, machines, caller, until=until)
 
     def _ask(
         self,
         run: RestoreRun,
         observed: Observation,
-        subjects: Collection[Subject],
+        machines: Collection[Wanted],
         caller: Caller | None,
         *,
         until: float,
     ) -> Mapping[str, Registration]:
         namespace = observed.namespace
         calls = self.trigger is not None and self.trigger.enabled
-        recorded = self._following.attempts(run.uid, namespace) if run.uid and subjects and not calls else Recorded()
-        machines, look = wanted(subjects), Look(observed=observed)
         if not machines:
             return {}
+        recorded = self._following.attempts(run.uid, namespace) if run.uid and not calls else Recorded()
+        look = Look(observed=observed)
         own = self._kubernetes.observe(namespace, machines, look)
         if not (recorded.attempts or calls or self._others.names):
             return own
@@ -134,10 +133,10 @@ class Registering:
         if caller is None or not calls:
             return self._followed(told, answers, recorded, look, until=until)
         # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
-        all_asked = not any(one.problem for one in answers if one.source != vcenter_registration.NAME)
+        all_asked = not any(one.problem for one in answers if one.source != Source.VCENTER)
         may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
         advance = partial(caller, namespace, machines, look, may_call=may_call, until=until)
-        called = self._turns.ask(trigger_words.NAME, namespace, advance, until=until)
+        called = self._turns.ask(Source.TRIGGER, namespace, advance, until=until)
         ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
         return told | _with_calls(told, answers, called, ended)
 
@@ -169,7 +168,7 @@ class Registering:
         if not here:
             return told
         advance = partial(self._following.advance, here, look, until=until)
-        called = self._turns.ask(trigger_words.NAME, here[0].namespace, advance, until=until)
+        called = self._turns.ask(Source.TRIGGER, here[0].namespace, advance, until=until)
         ended = self._following.ended(here, look) if called.problem else {}
         found = _with_calls({one.vm: told[one.vm] for one in here}, answers, called, ended)
         return told | {name: _with_problem(one, recorded) for name, one in found.items()}
@@ -195,28 +194,14 @@ class Registering:
         return [own, *self._others.answers(namespace, machines, look)]
 
 
-def wanted(subjects: Iterable[Subject]) -> list[Wanted]:
-    """Return the machines that the objects need, each once, with what the capture knows of them."""
-    known = {name: (one.topology.machine(name), one.captured_at) for one in subjects for name in one.topology.needs}
-    return [
-        Wanted(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
-        if one
-        else Wanted(name=name, captured_at=at)
-        for name, (one, at) in sorted(known.items())
-    ]
-
-
 def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
     if not all(map(preflight_register.not_its_own, preflight_register.engines_say(name, answers))):
         return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
     said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
     certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
-    if (
-        certain.get(vcenter_registration.NAME) is State.RESTORED
-        and certain.get(kubernetes_registration.NAME) is State.READY
-    ):
-        del certain[kubernetes_registration.NAME]  # it has not seen yet that another machine lies under it
+    if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
+        del certain[Source.KUBERNETES]  # it has not seen yet that another machine lies under it
     return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
 
 
@@ -238,8 +223,8 @@ def _with_call(name: str, told: Registration, answers: Collection[Answer], ours:
     """Return what all say of a machine, our own call included."""
     if told.state is State.READY or _called_anew(told, ours):
         return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
-    heard = [_overruled(one, name, ours.state) if one.source == vcenter_registration.NAME else one for one in answers]
-    return combine([name], [*heard, Answer(source=trigger_words.NAME, found={name: ours})])[name]
+    heard = [_overruled(one, name, ours.state) if one.source == Source.VCENTER else one for one in answers]
+    return combine([name], [*heard, Answer(source=Source.TRIGGER, found={name: ours})])[name]
 
 
 def _with_problem(told: Registration, recorded: Recorded) -> Registration:
@@ -258,9 +243,9 @@ def _called_anew(told: Registration, ours: Registration) -> bool:
     if ours.state is not State.FAILED:
         return False
     sources = told.source.split(", ")
-    if told.state is State.REGISTERING and vcenter_registration.NAME in sources:
+    if told.state is State.REGISTERING and Source.VCENTER in sources:
         return True
-    if told.state not in _BEGUN or kubernetes_registration.NAME not in sources or told.first_seen:
+    if told.state not in _BEGUN or Source.KUBERNETES not in sources or told.first_seen:
         return False
     return ours.since is not None and told.since is not None and told.since > ours.since
 

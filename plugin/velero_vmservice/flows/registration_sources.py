@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from velero_vmservice.core import vcenter_registration
+from velero_vmservice.core.registration import Source
 from velero_vmservice.flows.turns import Turns
 
 if TYPE_CHECKING:
@@ -49,5 +49,5 @@ class RegistrationSources:
             for one in self._sources
         ]
         if look is not None and look.vsphere is None and look.vsphere_problem is None:
-            look.vsphere_problem = self._turns.away(vcenter_registration.NAME)
+            look.vsphere_problem = self._turns.away(Source.VCENTER)
         return told

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cachetools import TTLCache
 
 from velero_vmservice.core import vcenter_registration
+from velero_vmservice.core.registration import Source
 from velero_vmservice.core.vsphere_machine import Seen
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class VCenterRegistration:
     @property
     def name(self) -> str:
         """Return `vcenter`."""
-        return vcenter_registration.NAME
+        return Source.VCENTER
 
     def observe(
         self, namespace: str, machines: Collection[Wanted], look: Look | None = None

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.core.combine import FROM_BEST_TO_WORST, Answer, combine, distinct_notes
-from velero_vmservice.core.registration import Registration, State
+from velero_vmservice.core.combine import FROM_BEST_TO_WORST, Answer, combine, distinct_notes, is_engine
+from velero_vmservice.core.registration import Registration, Source, State
 
 NOON, LATER = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
 
@@ -325,3 +325,12 @@ def test_ready_means_that_nobody_who_is_certain_says_otherwise(answers: list[Ans
         assert any(given.state is State.READY for given in said)
     if certain:
         assert found.state is max(certain, key=FROM_BEST_TO_WORST.index)
+
+
+def test_sources_are_spelled_as_settings_and_answers_have_them() -> None:
+    assert [str(source) for source in Source] == ["kubernetes", "vcenter", "engine", "trigger"]
+
+
+def test_only_an_engine_registers_vms_itself() -> None:
+    assert [source for source in Source if is_engine(source)] == [Source.ENGINE]
+    assert is_engine("acme")
