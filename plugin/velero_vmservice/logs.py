@@ -10,6 +10,9 @@ logged while Velero waits for a call is copied to the session the call came in o
 - it takes a line of 64 KiB or more apart (go-plugin: client.go).
 
 A traceback is for us alone and never copied, nor is a line bound with `private=True`.
+
+A value is what a person searches for: a list is one value, `a,b`, cut where it is long. `docs/runbook.md` has the keys,
+each with its one meaning.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -25,7 +29,7 @@ import structlog
 from velero_vmservice.core.foreign_text import spelled_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -36,6 +40,10 @@ _PRIVATE: Final = frozenset({"private", "exc_info", "exception", "stack", "stack
 _VALUE_CHARACTERS: Final = 4_000
 _LINE_BYTES: Final = 60_000
 """Below the 64 KiB at which go-plugin splits a line."""
+_LISTED: Final = 20
+"""How many entries of a list a line names: enough for most applications, and still a line that can be read."""
+_DETAILS: Final = ("session",)
+"""Keys bound to every line of a call that only tell something to who looks into the plugin itself."""
 
 
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
@@ -46,8 +54,10 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
     ]
+    chosen = logging.getLevelNamesMapping()[level.upper()]
+    brief: list[Processor] = [] if chosen <= logging.DEBUG else [_without_details]
     structlog.configure(
-        processors=[*shared, copy_to_session, structlog.processors.format_exc_info, _as_json],
+        processors=[*shared, *brief, joined_lists, copy_to_session, structlog.processors.format_exc_info, _as_json],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=out),
     )
@@ -64,7 +74,26 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    root.setLevel(max(logging.WARNING, chosen))
+
+
+def joined_lists(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Write each list as one value, `a,b` or `a,b +12 more`, and each mapping as `key=value,key=value`."""
+    return {key: _joined(value) for key, value in event.items()}
+
+
+def _joined(value: object) -> object:
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={entry}" for key, entry in value.items())
+    if not isinstance(value, list | tuple | set | frozenset):
+        return value
+    entries = [str(entry) for entry in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+    more = f" +{len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
+    return ",".join(entries[:_LISTED]) + more
+
+
+def _without_details(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: value for key, value in event.items() if key not in _DETAILS}
 
 
 def copy_to_session(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

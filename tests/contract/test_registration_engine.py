@@ -238,7 +238,7 @@ def test_a_machine_that_nobody_asked_for_is_left_out_and_logged() -> None:
         )
 
     assert found.state is State.READY
-    assert [(line["log_level"], line["namespace"], line["answers"]) for line in logged] == [("warning", "shop", 1)]
+    assert [(line["log_level"], line["namespace"], line["vm_count"]) for line in logged] == [("warning", "shop", 1)]
 
 
 def test_an_engine_that_contradicts_itself_is_not_believed() -> None:

@@ -44,7 +44,7 @@ def test_every_value_is_a_string_for_velero_panics_on_others(launch: Callable[..
     velero.back_up(CAPTURE, config_map("log"), BACKUP)
     line = velero.log.wait_for("seen")
     assert {type(value) for value in line.values()} == {str}
-    assert (line["count"], line["namespace"], line["item"]) == ("3", "7", '{"a":1}')
+    assert (line["count"], line["namespace"], line["item"]) == ("3", "7", "a=1")
 
 
 def test_a_long_line_stays_below_the_64_kib_at_which_velero_splits_it(launch: Callable[..., PluginProcess]) -> None:

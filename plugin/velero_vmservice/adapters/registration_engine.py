@@ -148,7 +148,7 @@ class RegistrationEngine:
             elif earlier != answer:
                 found[answer.name] = _unknown(answer.name, "the engine contradicts itself about this machine")
         if unasked:
-            _log.warning("engine answers for machines that nobody asked for", namespace=namespace, answers=unasked)
+            _log.warning("engine answers for machines that nobody asked for", namespace=namespace, vm_count=unasked)
         return found
 
 

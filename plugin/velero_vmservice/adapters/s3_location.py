@@ -171,7 +171,7 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
 def _verify(location: S3Location, directory: Path) -> bool | str | None:
     if not location.verify_tls:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one for each request; ours is enough
-        _log.warning("storage certificate not verified", endpoint=location.url, source=location.source)
+        _log.warning("storage certificate not verified", endpoint=location.url, location=location.source)
         return False
     if not location.authorities:
         return None

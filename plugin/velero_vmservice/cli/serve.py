@@ -41,7 +41,7 @@ def serve(plugins_dir: Path, *, install: bool) -> None:
             signal.signal(number, lambda *_: server.stop())
         if install:
             install_launcher(plugins_dir)
-        log.info("serving", version=__version__, directory=str(plugins_dir))
+        log.info("serving", plugin_version=__version__, directory=str(plugins_dir))
         threading.Thread(target=_preflight, args=(plugin, chosen), name="preflight", daemon=True).start()
         server.serve()
         log.info("stopping")

@@ -63,11 +63,11 @@ class TargetCapabilities:
         self._said = found
         log.info(
             "capabilities read",
-            groups=found.groups,
+            group_api=found.groups,
             telco=found.telco,
             ipv6=found.ipv6,
-            source=found.source,
-            note=found.note,
+            read_from=found.source,
+            reason=found.note,
         )
 
     def _object(self) -> Manifest:

@@ -105,7 +105,9 @@ class CaptureAction:
         try:
             return self._cluster.get(ref, version=newest)
         except NotFound:
-            log.info("captured as Velero read it", object=str(ref), reason="deleted since", version=manifest.version)
+            log.info(
+                "captured as Velero read it", object=str(ref), reason="deleted since", api_version=manifest.version
+            )
             return manifest
 
     def _document(
@@ -145,15 +147,15 @@ class CaptureAction:
         log.info(
             "captured",
             object=str(ref),
-            version=capture.provenance.source_version,
-            vms=list(capture.topology.needs),
-            nested_vms=list(capture.topology.nested),
-            dropped=[one.path for one in capture.dropped],
-            sha256=sha256,
+            api_version=capture.provenance.source_version,
+            vms=capture.topology.needs,
+            nested_vms=capture.topology.nested,
         )
+        dropped = [one.path for one in capture.dropped]
+        log.debug("captured with digest", object=str(ref), sha256=sha256, dropped_fields=dropped)
         for finding in capture.findings:
             tell = log.warning if finding.severity == "warning" else log.info
-            tell("restorability", object=str(ref), code=finding.code, finding=f"{ref} {finding.message}")
+            tell("restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")
 
 
 def captured_kind(manifest: Manifest) -> Kind:

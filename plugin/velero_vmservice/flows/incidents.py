@@ -63,7 +63,7 @@ class Incidents:
 def reported(error: Exception, subject: str) -> Defect:
     """Log an unexpected exception with its traceback; return what others may read about it."""
     incident = secrets.token_hex(4)
-    log.error("internal error", incident=incident, subject=subject, exc_info=error, private=True)
+    log.error("internal error", incident=incident, object=subject, exc_info=error, private=True)
     return Defect(
         f"internal error {incident} ({type(error).__name__})",
         hint=f"please report it with what the plugin's log has under {incident}",

@@ -89,8 +89,8 @@ class Keeping:
             log.warning(
                 "result not stored",
                 object=str(task.replay.destination),
-                cause=error.message,
-                remedy=error.hint,
+                error=error.message,
+                hint=error.hint,
                 consequence="it is kept in memory and offered to the store again",
             )
         rounds.patience = _patience(error)

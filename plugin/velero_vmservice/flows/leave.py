@@ -140,7 +140,7 @@ def _say_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
         )
     log.warning(
         "restored in doubt",
-        claim=claim,
-        cause=f"it is no VM's disk by facts that nothing vouches for ({doubt})",
-        remedy="compare it with the disks of the namespace's VMs before anything mounts it",
+        object=f"{PERSISTENT_VOLUME_CLAIM.name} {claim}",
+        reason=f"it is no VM's disk by facts that nothing vouches for ({doubt})",
+        hint="compare it with the disks of the namespace's VMs before anything mounts it",
     )

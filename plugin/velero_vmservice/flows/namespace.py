@@ -69,8 +69,8 @@ class NamespaceFactsOnce:
                 log.warning(
                     "namespace facts not stored",
                     namespace=namespace,
-                    cause=error.message,
-                    remedy=error.hint or "the machines' disks will not be recognised at restore",
+                    error=error.message,
+                    hint=error.hint or "the machines' disks will not be recognised at restore",
                 )
 
     def forget(self, run: BackupRun) -> None:
@@ -128,13 +128,13 @@ class NamespaceFactsOnce:
         log.info(
             "namespace facts stored",
             namespace=namespace,
-            machines=len(stored.machines),
-            groups=len(stored.groups),
+            vm_count=len(stored.machines),
+            group_count=len(stored.groups),
             key=run.namespace_key(namespace),
-            sha256=sha256,
         )
+        log.debug("namespace facts stored with digest", key=run.namespace_key(namespace), sha256=sha256)
         for finding in restorability.namespace_findings(stored):
-            log.warning("restorability", namespace=namespace, code=finding.code, finding=finding.message)
+            log.warning("restorability", namespace=namespace, finding=finding.code, reason=finding.message)
         _warn_of_not_captured(run, stored)
         return stored, sha256
 
@@ -147,9 +147,9 @@ def _warn_of_not_captured(run: BackupRun, observed: NamespaceFacts) -> None:
         log.warning(
             "not captured",
             object=f"{one.kind} {one.namespace}/{one.name}",
-            vms=list(one.vms),
-            cause="VMs of this backup belong to it, and the backup's filters leave it out",
-            remedy="label the object like its VMs, or back up without the label selector or resource filter",
+            vms=one.vms,
+            reason="VMs of this backup belong to it, and the backup's filters leave it out",
+            hint="label the object like its VMs, or back up without the label selector or resource filter",
         )
 
 

@@ -75,7 +75,7 @@ class Neighbour:
             log.warning(
                 "blocked resources not read",
                 object=str(ref),
-                cause=cause,
+                error=cause,
                 consequence="what only this list blocks may fail in velero-plugin-for-vsphere",
             )
 
@@ -94,7 +94,7 @@ class Neighbour:
             listed = ObjectRef(CONFIG_MAP, backup.namespace, BLOCKED_RESOURCES)
             log.warning(
                 "velero-plugin-for-vsphere will refuse what is captured",
-                resource=kind.resource,
-                cause=f"{listed} lists it, so its items fail and the backup ends as PartiallyFailed",
-                remedy=f"remove the keys {ours} from the ConfigMap, or back up with --snapshot-volumes=false",
+                kind=kind.resource,
+                reason=f"{listed} lists it, so its items fail and the backup ends as PartiallyFailed",
+                hint=f"remove the keys {ours} from the ConfigMap, or back up with --snapshot-volumes=false",
             )

@@ -78,7 +78,7 @@ class PurgeAction:
         try:
             _purge_rest(self._locations.open(run.location, namespace=run.namespace), run)
         except ForeignStorage as error:  # nothing of ours can lie there
-            log.info("nothing to purge", backup=run.name, cause=error.message)
+            log.info("nothing to purge", backup=f"{run.namespace}/{run.name}", error=error.message)
         except BaseException:
             with self._lock:
                 self._looked.pop(run.prefix, None)
@@ -99,4 +99,4 @@ def _purge_rest(store: ObjectStore, run: BackupRun) -> None:
         raise failed
     if rest:
         store.delete(run.seal_key)
-        log.info("capture purged", prefix=run.prefix)
+        log.info("capture purged", key=run.prefix)

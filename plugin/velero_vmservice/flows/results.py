@@ -76,7 +76,7 @@ class Results:
         except VmServiceError as error:
             if error.transient:
                 raise
-            log.warning("results of an earlier process not read", cause=error.message, remedy=error.hint)
+            log.warning("results of an earlier process not read", error=error.message, hint=error.hint)
             return {}
         ours = (one for one in ended if (one.restore, one.backup) == (run.name, run.backup))
         return {part(one): without_courses(one) for one in ours if one.stage in _STAGES}
@@ -102,7 +102,7 @@ class Results:
     def _tell(self, task: Task, run: RestoreRun, key: str) -> None:
         task.told = True
         where = str(task.replay.destination)
-        log.info("replay ended", object=where, stage=task.stage, reason=task.reason, result=key)
+        log.info("replay ended", object=where, stage=task.stage, reason=task.reason, key=key)
         self.event(run, task.stage.title(), f"{where}: {task.description()}", warning=_bad(task))
 
     def _put(self, store: ObjectStore, task: Task, key: str, result: Result) -> None:
@@ -132,7 +132,7 @@ class Results:
             seal = self._vms.seal(run)
         except VmServiceError as error:
             seal = None
-            log.warning("what the backup left out is not known", cause=error.message)
+            log.warning("what the backup left out is not known", error=error.message)
         report = self._reporting.report(store, run, own, rounds.policy.printed(), seal)
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
@@ -164,7 +164,7 @@ def _readable(store: ObjectStore, key: str) -> Result | None:
     try:
         return documents.read(store, key, Result)
     except (Corrupt, NotFound) as error:
-        log.warning("stored result not read", key=key, cause=error.message, remedy=error.hint)
+        log.warning("stored result not read", key=key, error=error.message, hint=error.hint)
         return None
 
 

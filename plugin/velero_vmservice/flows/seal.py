@@ -139,7 +139,12 @@ class Sealing:
                     unsealed.sealed = self._seal(unsealed.run, unsealed)
                 except Exception as raised:  # noqa: BLE001 - logged; other backups are sealed
                     error = as_ours(raised, f"the seal of backup {unsealed.run.name}")
-                    log.warning("not sealed", backup=unsealed.run.name, cause=error.message, remedy=error.hint)
+                    log.warning(
+                        "not sealed",
+                        backup=f"{unsealed.run.namespace}/{unsealed.run.name}",
+                        error=error.message,
+                        hint=error.hint,
+                    )
 
     def _of(self, run: BackupRun) -> Unsealed:
         with self._lock:
@@ -210,16 +215,16 @@ class Sealing:
         log.info(
             "capture sealed",
             key=run.seal_key,
-            sha256=sha256,
-            objects=len(stored.objects),
-            withheld=dict(stored.withheld),
+            object_count=len(stored.objects),
+            withheld=stored.withheld,
             vadp_job=stored.vadp.job or "not named on the Backup",
             vadp_restore_point=stored.vadp.restore_point,
-            vadp_machines=list(stored.vadp.machines),
-            vms_without_application=list(stored.without_application),
+            vadp_vms=stored.vadp.machines,
+            vms_without_application=stored.without_application,
         )
+        log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
         for one in stored.not_captured:
-            log.warning("not captured", object=f"{one.kind} {one.namespace}/{one.name}", vms=list(one.vms))
+            log.warning("not captured", object=f"{one.kind} {one.namespace}/{one.name}", vms=one.vms)
         return stored
 
 

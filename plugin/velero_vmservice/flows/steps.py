@@ -103,7 +103,7 @@ class Steps:
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
             task.written = task.replayed = True
-            log.info("replayed", object=str(subject.ref), action=step.action, warnings=list(step.mind))
+            log.info("replayed", object=str(subject.ref), change=step.action, warnings=list(step.mind))
             task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
 
     def _verify(self, task: Task, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:

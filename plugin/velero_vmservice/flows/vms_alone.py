@@ -145,7 +145,7 @@ class VmsAloneAction:
             names = self._vms.source(replay, run).subject.topology.needs
         except VmServiceError as error:
             if not error.transient:
-                log.warning("VMs without an application are not watched", cause=error.message, remedy=error.hint)
+                log.warning("VMs without an application are not watched", error=error.message, hint=error.hint)
                 return RestoreOutcome(item=item)
             names = ("not known yet",)  # the operation reads them when the store answers, and there may be none
             replay = replay.model_copy(update={"unread": True})
@@ -153,7 +153,7 @@ class VmsAloneAction:
             return RestoreOutcome(item=item)
         operation_id = operation.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
-        log.info("waiting for VMs without an application", namespace=replay.target, vms=list(names))
+        log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
         return RestoreOutcome(item=item, operation_id=operation_id)
 
     def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:

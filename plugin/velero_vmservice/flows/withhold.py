@@ -62,8 +62,8 @@ class WithholdAction(StartsNoOperation):
             log.warning(
                 "left in the backup",
                 object=where,
-                cause=error.message,
-                remedy="none on a Supervisor: a restore there skips it",
+                error=error.message,
+                hint="none on a Supervisor: a restore there skips it",
             )
             return BackupOutcome(item=item)
         blocked = self._neighbour.blocked_at(of_backup)
@@ -80,14 +80,14 @@ class WithholdAction(StartsNoOperation):
         if first and restricted.is_declared(resource):
             log.warning(
                 "not backed up",
-                resource=resource,
-                cause=self._why(resource, blocked),
-                remedy="keep the manifests of these objects elsewhere, and create them again after a restore",
+                kind=resource,
+                reason=self._why(resource, blocked),
+                hint="keep the manifests of these objects elsewhere, and create them again after a restore",
             )
         if resource in restricted.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
-            log.warning("label missing", object=where, label=policy.EXCLUDE_FROM_BACKUP, resource=resource)
+            log.warning("label missing", object=where, label=policy.EXCLUDE_FROM_BACKUP, kind=resource)
         # The seal counts them all: a line for each would be the largest part of what an item costs.
-        (log.info if first else log.debug)("left to the Supervisor", object=where, resource=resource)
+        (log.info if first else log.debug)("left to the Supervisor", object=where, kind=resource)
         return BackupOutcome(item=manifest.annotated(policy.SKIP_FROM_BACKUP, "true"))
 
     def _why(self, resource: str, blocked: Collection[str]) -> str:

@@ -178,7 +178,7 @@ class PluginServer:
         end = time.monotonic() + self._drain_seconds
         sessions = [known for known in self._connections.values() if isinstance(known, Session)]
         if sessions:
-            log.info("draining", sessions=len(sessions))
+            log.info("draining", session_count=len(sessions))
         for session in sessions:
             session.refuse()
         for session in sessions:  # none is stopped before the last call has ended: until then a call is told why

@@ -62,8 +62,8 @@ def test_a_supervisor_that_says_nothing_is_unknown_and_said_once(
         assert (target.now().groups, target.now().source) == (None, "")
         clock.advance(61)
     (entry,) = log.entries
-    assert "neither Capabilities supervisor-capabilities nor ConfigMap kube-system/" in entry["note"]
-    assert "judged by the API versions it serves" in entry["note"]
+    assert "neither Capabilities supervisor-capabilities nor ConfigMap kube-system/" in entry["reason"]
+    assert "judged by the API versions it serves" in entry["reason"]
 
 
 def test_many_questions_in_a_minute_are_one_request_and_a_change_is_seen_after_it(

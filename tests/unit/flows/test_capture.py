@@ -169,14 +169,15 @@ def test_a_group_of_nodes_around_a_users_group_is_captured(world: World) -> None
 
 def test_findings_are_told_and_kept(world: World, log: LogCapture) -> None:
     world.capture(service("front", {"app": "nobody"}))
-    assert [one["code"] for one in log.entries if one["event"] == "restorability"] == ["selector-matches-no-vm"]
+    assert [one["finding"] for one in log.entries if one["event"] == "restorability"] == ["selector-matches-no-vm"]
     assert [one["code"] for one in world.document(KEY)["findings"]] == ["selector-matches-no-vm"]
 
 
 def test_what_was_dropped_is_told(world: World, log: LogCapture) -> None:
     world.capture(service("front", clusterIp="10.0.0.1", meta={"uid": "1"}))
-    (told,) = [one for one in log.entries if one["event"] == "captured"]
-    assert told["dropped"] == ["metadata.uid", "spec.clusterIp"]
+    (told,) = [one for one in log.entries if one["event"] == "captured with digest"]
+    assert told["log_level"] == "debug"
+    assert told["dropped_fields"] == ["metadata.uid", "spec.clusterIp"]
 
 
 def test_another_kind_is_refused(world: World) -> None:
@@ -272,10 +273,10 @@ def test_a_neighbour_that_will_refuse_the_item_is_said_once_per_backup(
         world.capture(group(f"tier-{number}"))
         assert world.capture(service(f"front-{number}")).operation_id
     (told,) = refusals(log)
-    assert (told["log_level"], told["resource"]) == ("warning", SERVICES)
-    assert f"velero/{BLOCKED}" in told["cause"]
-    assert SERVICES in told["remedy"]
-    assert "--snapshot-volumes=false" in told["remedy"]
+    assert (told["log_level"], told["kind"]) == ("warning", SERVICES)
+    assert f"velero/{BLOCKED}" in told["reason"]
+    assert SERVICES in told["hint"]
+    assert "--snapshot-volumes=false" in told["hint"]
     assert [one for one in world.cluster.calls.made if BLOCKED in one[1]] == [("get", f"ConfigMap velero/{BLOCKED}")]
     world.capture(service("front"), name="hourly")
     assert len(refusals(log)) == 2

@@ -71,7 +71,7 @@ def test_each_namespace_and_each_backup_has_its_own(world: World) -> None:
 def test_a_group_that_a_machine_names_and_nobody_made_is_said(world: World, log: LogCapture) -> None:
     world.cluster.seed(vm("web-1", group="gone"))
     world.withhold(vm("web-1"))
-    assert [one["code"] for one in log.entries if one["event"] == "restorability"] == ["group-name-without-group"]
+    assert [one["finding"] for one in log.entries if one["event"] == "restorability"] == ["group-name-without-group"]
 
 
 def test_facts_of_a_sealed_backup_are_not_kept_until_somebody_comes_again(world: World) -> None:

@@ -103,7 +103,7 @@ def test_the_log_has_the_traceback_once_under_the_id_that_the_user_was_told(
     told = polled(world, operations)
     (line,) = [one for one in log.entries if one["event"] == "internal error"]
     assert line["incident"] in told["bad"].description
-    assert (line["log_level"], line["subject"], line["private"]) == ("error", "VirtualMachineService shop/bad", True)
+    assert (line["log_level"], line["object"], line["private"]) == ("error", "VirtualMachineService shop/bad", True)
     assert SECRET in str(line["exc_info"])
 
 

@@ -104,7 +104,7 @@ def test_what_cannot_be_applied_is_said_at_execute_in_the_plan_and_in_the_report
     with capture_logs() as logs:
         operations = begun(world, broken)
     words = "rule 1 of the resource modifier cannot be applied"
-    assert [one["object"] for one in logs if words in one.get("cause", "")] == [
+    assert [one["object"] for one in logs if words in one.get("reason", "")] == [
         "VirtualMachineGroup shop/shop",
         "VirtualMachineService shop/front",
     ]

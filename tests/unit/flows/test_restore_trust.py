@@ -112,7 +112,7 @@ def test_what_a_planted_link_leads_to_is_not_replayed_and_the_item_is(
     assert "loadBalancerSourceRanges" not in live.spec
     assert not live.annotations
     (warned,) = [one for one in log.entries if one["event"] == "capture refused"]
-    assert case.differs in warned["cause"]
+    assert case.differs in warned["error"]
 
 
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.why)
@@ -352,8 +352,8 @@ def test_facts_that_nothing_vouches_for_skip_no_volume_in_silence(disks: World, 
     assert DOUBTS[doubt] in caught.value.message
     assert not leave(disks, claim("notes")).skip
     (told,) = [one for one in log.entries if one["event"] == "restored in doubt"]
-    assert (told["log_level"], told["claim"]) == ("warning", "shop/notes")
-    assert DOUBTS[doubt] in told["cause"]
+    assert (told["log_level"], told["object"]) == ("warning", "PersistentVolumeClaim shop/notes")
+    assert DOUBTS[doubt] in told["reason"]
 
 
 def test_a_namespace_of_vms_alone_has_its_facts_in_the_seal(world: World) -> None:

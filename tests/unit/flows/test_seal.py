@@ -211,7 +211,7 @@ def test_the_vadp_job_is_taken_from_the_backup(world: World, log: LogCapture) ->
     found = sealed(world, web, service("front", {"app": "web"}), annotations=VADP)
     assert found == {"job": "gold", "restore_point": "rp-7", "machines": {"shop/web-1": "7"}}
     (told,) = [one for one in log.entries if one["event"] == "capture sealed"]
-    assert (told["vadp_job"], told["vadp_machines"]) == ("gold", ["shop/web-1"])
+    assert (told["vadp_job"], list(told["vadp_vms"])) == ("gold", ["shop/web-1"])
 
 
 def test_without_annotations_the_machines_are_listed_all_the_same(world: World) -> None:
@@ -267,7 +267,7 @@ def test_a_seal_that_cannot_be_written_at_a_process_end_is_said(world: World, la
     world.withhold(vm("web-1"))
     world.store.calls.fail("put", Unavailable("the bucket is away"))
     world.app.actions.ended(launched)
-    assert [one["cause"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
+    assert [one["error"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
 
 
 def test_the_seal_lists_vms_without_an_application(world: World) -> None:
@@ -309,7 +309,7 @@ def test_an_object_that_the_filters_leave_out_is_named_in_log_and_seal_by_its_vm
     run = backup()
     run["spec"] |= spec
     world.app.actions.backup["withhold"].execute(machine, run)
-    warned = {one["object"]: one["vms"] for one in log.entries if one["event"] == "not captured"}
+    warned = {one["object"]: list(one["vms"]) for one in log.entries if one["event"] == "not captured"}
     assert warned == {
         "VirtualMachineGroup shop/tier": ["web-1"],
         "VirtualMachineService shop/front": ["web-1"],

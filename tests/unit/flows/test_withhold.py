@@ -250,7 +250,7 @@ def test_what_people_declare_is_withheld_where_the_vsphere_plugin_blocks_it_and_
     assert is_withheld(world, SUBNET)
     assert is_withheld(world, PORT)
     (said,) = told(log, "not backed up")
-    assert (said["log_level"], said["resource"]) == ("warning", "subnets.crd.nsx.vmware.com")
+    assert (said["log_level"], said["kind"]) == ("warning", "subnets.crd.nsx.vmware.com")
     assert world.seal(world.capture(service("front")).operation_id).completed
     seal = world.document(f"{CAPTURES}capture.json")
     assert seal["not_backed_up"] == ["subnets.crd.nsx.vmware.com"]
@@ -262,7 +262,7 @@ def test_what_people_declare_is_named_with_who_has_it_left_out(log: LogCapture) 
     world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
     for item in (obj("Widget", "w", api="example.com/v1"), SUBNET, CERTIFICATE):
         assert is_withheld(world, item)
-    assert [(line["resource"], line["cause"]) for line in told(log, "not backed up")] == [
+    assert [(line["kind"], line["reason"]) for line in told(log, "not backed up")] == [
         ("widgets.example.com", "the setting restricted.add lists it"),
         ("subnets.crd.nsx.vmware.com", "velero-plugin-for-vsphere refuses it in this backup"),
         (
