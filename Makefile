@@ -33,13 +33,13 @@ launcher: $(LAUNCHERS)/.ready ## the static launcher, for amd64 and arm64
 demo: setup ## an application backed up, lost and restored, on this machine alone
 	$(BIN)/python -m tests.demo
 
-test: setup ## unit, property, contract and RPC tests
+test: setup ## unit, property, contract, golden and RPC tests
 	$(BIN)/pytest
 
-test-highest: setup ## unit and contract tests on the image's Python, the highest supported
+test-highest: setup ## unit, contract and golden tests on the image's Python, the highest supported
 	UV_PROJECT_ENVIRONMENT=$(HIGHEST) $(UV) sync --frozen --quiet --no-default-groups --group test --extra vcenter \
 	  --python "$$(.ci/find-python $(HIGHEST_PYTHON))"
-	$(HIGHEST)/bin/pytest tests/unit tests/contract
+	$(HIGHEST)/bin/pytest tests/unit tests/contract tests/golden
 
 conformance: setup ## the registration engine in REGISTRATION_ENGINE, see docs/registration-api.md
 	$(BIN)/pytest tests/conformance

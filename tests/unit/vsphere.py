@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.unit.builders import NAMESPACE
 from velero_vmservice.core import extra_config
 from velero_vmservice.core.record import Record
-from velero_vmservice.core.vsphere_machine import VsphereMachine
+from velero_vmservice.core.vsphere_machine import TaskState, VsphereMachine
+
+if TYPE_CHECKING:
+    from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
 
 
 def restored(moid: str = "vm-1", name: str = "web-1", *, namespace: str = NAMESPACE, **known: Any) -> VsphereMachine:
@@ -28,3 +31,9 @@ def restored(moid: str = "vm-1", name: str = "web-1", *, namespace: str = NAMESP
             **known,
         }
     )
+
+
+def succeed(vcenter: MemoryVCenter, moid: str) -> None:
+    """Let the newest RegisterVM task of a VM succeed."""
+    *_, task = vcenter.tasks_of(moid)
+    vcenter.set_task(task, TaskState.SUCCEEDED, percent=100)

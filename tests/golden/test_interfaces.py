@@ -1,0 +1,78 @@
+"""What people and Velero name: settings, policies, commands with their options, actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from velero_vmservice.cli import commands
+from velero_vmservice.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.golden.conftest import Golden
+    from tests.golden.story import Story
+    from tests.unit.builders import Json
+
+FOR_PEOPLE = ("help", "short_help", "epilog")
+CLASSES = ("param_type",)
+
+
+def test_settings(golden: Golden) -> None:
+    schema = Settings.model_json_schema()
+    golden("settings", {"settings": dict(keys(schema, schema["$defs"]))})
+
+
+def test_policies(golden: Golden) -> None:
+    golden("policies", {"policies": Settings().restore.printed()})
+
+
+def test_commands(golden: Golden) -> None:
+    tree = commands.to_info_dict(click.Context(commands, info_name="velero-vmservice"))
+    golden("commands", {"commands": without_help(tree)})
+
+
+def test_actions(story: Story, golden: Golden) -> None:
+    table = story.world.app.actions
+    listed = [
+        {"kind": one.kind, "name": one.name, "applies_to": _selector(table, one.kind, one.name)}
+        for one in table.listed("velero-plugin-for-vmservice")
+    ]
+    golden("actions", {"actions": listed})
+
+
+def keys(schema: Json, sections: Json, above: str = "") -> Iterator[tuple[str, Json]]:
+    """Yield every key with its type, default and bounds; titles and descriptions are for people."""
+    for name, given in schema["properties"].items():
+        kept = {field: value for field, value in given.items() if field not in ("title", "description")}
+        yield f"{above}{name}", {**without_references(kept), "required": name in schema.get("required", ())}
+        for choice in given.get("anyOf", [given]):
+            entries = choice.get("items", {})
+            for holder, mark in ((choice, "."), (entries, "[].")):
+                if "$ref" in holder:
+                    yield from keys(sections[holder["$ref"].rpartition("/")[2]], sections, f"{above}{name}{mark}")
+
+
+def without_references(given: Any) -> Any:
+    """Return a schema without the names of classes, whose keys are listed after it."""
+    if isinstance(given, dict):
+        return {name: "section" if name == "$ref" else without_references(value) for name, value in given.items()}
+    return [without_references(value) for value in given] if isinstance(given, list) else given
+
+
+def without_help(given: Any) -> Any:
+    """Return commands and options without help texts and without names of classes, which are no interface."""
+    if isinstance(given, dict):
+        return {name: without_help(value) for name, value in given.items() if name not in (*FOR_PEOPLE, *CLASSES)}
+    if isinstance(given, list | tuple):
+        return [without_help(value) for value in given]
+    return given
+
+
+def _selector(table: Any, kind: str, name: str) -> Any:
+    actions = {"Backup": table.backup, "Restore": table.restore, "Delete": table.delete}
+    group = next(group for start, group in actions.items() if kind.startswith(start))
+    selector = group[name.rpartition("/")[2]].applies_to()
+    return {field: getattr(selector, field) for field in type(selector).__dataclass_fields__}
