@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from velero_vmservice.core import plan
-from velero_vmservice.core.decision import Action, Stage
+from velero_vmservice.core.decision import Action
 
 if TYPE_CHECKING:
     from velero_vmservice.core.decision import Step, Subject, View
@@ -50,7 +50,6 @@ class Course:
             if decided and self._clock.monotonic() > until:  # at least one, however long the look took
                 return
             if view.observed is None:
-                self._blind(task, subject, view, rounds)
                 continue
             if task.held_at == view.at and (held or rounds.still_holds_back(task)):
                 held = True  # who holds one back holds the others: asked once in a poll, not for each of 300
@@ -61,12 +60,6 @@ class Course:
             except Exception as error:  # noqa: BLE001 - logged; it is this object's own
                 rounds.broke_down(task, error, self._clock)
                 task.decided_at = view.at
-
-    def _blind(self, task: Task, subject: Subject, view: NamespaceRound, rounds: Rounds) -> None:
-        """Tell why its namespace cannot be observed; a defect that lasts ends the object, as one of its own does."""
-        lasting = rounds.incidents.last(subject.ref.namespace, now=self._clock.monotonic())
-        words = f"{subject.ref.namespace} cannot be observed: {view.problem}"
-        task.tell(words, self._clock.now(), stage=Stage.FAILED if lasting else None)
 
     def _in_turn(self, rounds: Rounds) -> list[Task]:
         """Return the open tasks in plan order, those that waited longest for a decision first."""

@@ -56,4 +56,4 @@ class Looking:
         waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
         view.told = self._ask(run, view.observed, expected_machines(waiting), until=until)
         view.looked_at = self._clock.now().isoformat()
-        view.cycles, view.problem = order.cycles(subjects, view.observed), ""
+        view.cycles, view.problem = order.cycles(subjects, view.observed), None

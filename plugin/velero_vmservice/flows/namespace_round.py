@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from velero_vmservice.core.decision import Subject
+    from velero_vmservice.core.errors import VmServiceError
     from velero_vmservice.core.facts import MachineFacts
     from velero_vmservice.core.manifest import Kind
     from velero_vmservice.core.observation import Observation
@@ -31,7 +32,8 @@ class NamespaceRound:
 
     at: float
     observed: Observation | None = None
-    problem: str = ""
+    problem: VmServiceError | None = None
+    """Why there is no observation; None while nothing went wrong."""
     names: frozenset[str] = frozenset()
     """Of core Services and Endpoints, those that the look kept."""
     cycles: Mapping[str, str] = field(default_factory=dict)

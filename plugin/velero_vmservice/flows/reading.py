@@ -36,9 +36,8 @@ class Reading:
                 task.tried_at = now
                 if self._read(task, rounds, run):
                     continue
-            try:
-                self._steps.wait_for_capture(task, task.unread or rounds.captures.words, run, rounds.policy)
-            except VmServiceError:  # nobody can say whether it is there: judged in a later round
+            why = task.unread or rounds.captures.words
+            if not self._steps.wait_undecided(task, why, run, rounds.policy):
                 return
 
     def _read(self, task: Task, rounds: Rounds, run: RestoreRun) -> bool:

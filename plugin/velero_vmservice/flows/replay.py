@@ -13,7 +13,7 @@ from cachetools import TTLCache
 
 from velero_vmservice.core import operation, plan, restore_policy
 from velero_vmservice.core.decision import Stage
-from velero_vmservice.core.errors import InvalidSettings, VmServiceError
+from velero_vmservice.core.errors import InvalidSettings, VmServiceError, advised
 from velero_vmservice.core.operation import RestoreRun, enumerate_some
 from velero_vmservice.flows.absence import ROUND_SECONDS
 from velero_vmservice.flows.conclusion import conclude
@@ -64,6 +64,7 @@ class Replays:
         self._clock = clock
         self._policy = policy
         self._results = results
+        self._steps = steps
         self._reading = Reading(clock=clock, subjects=subjects, steps=steps)
         self._keeping = Keeping(clock=clock, results=results)
         self._looking = looking
@@ -194,7 +195,7 @@ class Replays:
                 task.tell(str(error), self._clock.now())
             return
         self._earlier.recall(rounds, run)
-        for step in (self._reading.read, self._observe, self._course.decide):
+        for step in (self._reading.read, self._observe, self._wait_blind, self._course.decide):
             step(rounds, run, until)
         conclude(rounds, run)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
@@ -217,9 +218,27 @@ class Replays:
                 self._looking.look(view, namespace, here, run, until=until)
                 rounds.incidents.over(namespace)
             except VmServiceError as error:
-                view.observed, view.problem = None, str(error)
+                view.observed, view.problem = None, error
                 rounds.incidents.over(namespace)
             except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at
                 defect = rounds.incidents.met(namespace, f"namespace {namespace}", error, now=now)
-                view.observed, view.problem = None, str(defect)
+                view.observed, view.problem = None, defect
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
+
+    def _wait_blind(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        """Tell why namespaces cannot be observed: what lasts, or is not put right by the deadline, ends the object.
+
+        A cluster that is away is asked again without end: nothing is known meanwhile of what became of the VMs.
+        """
+        for task in rounds.open_tasks():
+            view, now = rounds.namespaces.get(task.replay.target), self._clock.monotonic()
+            if task.subject is None or view is None or view.problem is None:
+                continue
+            why = f"{task.replay.target} cannot be observed: {view.problem}"
+            task.remedy, task.held_by = advised(view.problem.hint), ()
+            if rounds.incidents.last(task.replay.target, now=now):
+                task.tell(why, self._clock.now(), stage=Stage.FAILED)
+            elif view.problem.transient or now > until:
+                task.tell(why, self._clock.now())
+            elif not self._steps.wait_undecided(task, why, run, rounds.policy):
+                return

@@ -66,26 +66,34 @@ class Steps:
         if words and not step.settling:  # a process that has just begun has to look twice
             task.tell(f"{words}: {task.reason}", now, stage=Stage.FAILED)
 
-    def wait_for_capture(self, task: Task, why: str, run: RestoreRun, policy: RestorePolicy) -> None:
-        """Wait until the object can be read, at most as long as its stage may take.
+    def wait_undecided(self, task: Task, why: str, run: RestoreRun, policy: RestorePolicy) -> bool:
+        """Wait until the object can be read and its namespace observed, at most as long as its stage may take.
 
-        An earlier process may have replayed it before it could not be read any more: its machines are then not late.
-        Raises `VmServiceError` while nobody can say so.
+        An earlier process may have replayed it before it could not be read any more: its VMs are then not late.
+        Return False where the cluster is away, so that this is judged in a later round.
         """
         task.tell(why, self._clock.now())
-        if not (words := self._late(task, run, policy)):
-            return
-        if task.stage is Stage.WAITING and self._is_there(task, run):
+        if not (late := self._late(task, run, policy)):
+            return True
+        try:
+            replayed = task.stage is Stage.WAITING and self._is_there(task, run)
+        except VmServiceError:
+            return False
+        if replayed:
             task.tell(why, self._clock.now(), stage=Stage.REPLAYED)
         else:
-            task.tell(f"{words}: {why}", self._clock.now(), stage=Stage.FAILED)
+            task.tell(f"{late}: {why}", self._clock.now(), stage=Stage.FAILED)
+        return True
 
     def _is_there(self, task: Task, run: RestoreRun) -> bool:
+        """Say whether this restore has replayed the object, as far as it may be looked at; raises what passes."""
         if task.replay.kind == VMS_ALONE:
             return False
         try:
             return mapping.made_by(run, self._cluster.get(task.replay.destination))
-        except NotFound:
+        except VmServiceError as error:
+            if error.transient:
+                raise
             return False
 
     def _late(self, task: Task, run: RestoreRun, policy: RestorePolicy) -> str:

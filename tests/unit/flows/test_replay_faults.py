@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from velero_vmservice.core.errors import (
     VmServiceError,
 )
 from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, Manifest
+
+if TYPE_CHECKING:
+    from velero_vmservice.core.actions import Progress
 
 WEB = {"app": "web"}
 MACHINE = vm("web-1", labels=WEB)
@@ -135,6 +138,65 @@ def test_rights_that_nobody_grants_in_time_fail_the_operation(world: World, item
     assert last.error.endswith(
         "the policy's registered-within=1h is over: may not create: grant it; then repeat the restore"
     )
+
+
+def denied(world: World, operation: str, **spec: Any) -> Progress:
+    """Poll twice without VM Operator, which reads the cluster that denies."""
+    for _ in range(2):
+        world.clock.advance(10)
+        progress = world.poll(operation, **spec)
+    return progress
+
+
+DENIED = Forbidden("may not list virtualmachines", hint="grant list on virtualmachines")
+UNSEEN = "shop cannot be observed: may not list virtualmachines: grant list on virtualmachines"
+
+
+def test_a_namespace_that_may_never_be_observed_fails_at_the_deadline(
+    world: World, items: list[dict[str, Any]]
+) -> None:
+    within = asked(registered_within="1h")
+    operations = world.replay_all(items, **within)
+    world.cluster.calls.fail("list", DENIED)
+    told = denied(world, operations[0], **within)
+    assert (told.completed, told.description) == (False, f"waiting: {UNSEEN}")
+    world.clock.advance(3600)
+    world.cluster.calls.fail("get", Forbidden("may not get virtualmachineservices"), on="VirtualMachineService")
+    progress = denied(world, operations[0], **within)
+    assert progress.completed
+    assert progress.error.endswith(f"the policy's registered-within=1h is over: {UNSEEN}; then repeat the restore")
+
+
+def test_a_namespace_that_may_not_be_observed_any_more_is_given_time_to_verify_what_was_replayed(
+    world: World, items: list[dict[str, Any]]
+) -> None:
+    within = asked(registered_within="1h", verified_within="2h")
+    operations = world.replay_all(items, **within)
+    back(world)
+    for _ in range(3):
+        world.round(operations, **within)
+    assert world.created() == ["VirtualMachineService shop/front"]
+    world.restart()
+    world.cluster.calls.fail("list", DENIED)
+    world.clock.advance(3600)
+    told = denied(world, operations[0], **within)
+    assert (told.completed, told.description) == (False, f"replayed: {UNSEEN}")
+    world.clock.advance(7200)
+    progress = denied(world, operations[0], **within)
+    assert progress.completed
+    assert f"the policy's verified-within=2h is over: {UNSEEN}" in progress.error
+
+
+def test_a_cluster_that_is_away_past_the_deadline_is_asked_again(world: World, items: list[dict[str, Any]]) -> None:
+    within = asked(registered_within="1h")
+    operations = world.replay_all(items, **within)
+    back(world)
+    world.cluster.calls.fail("list", Unavailable("the API server is away"))
+    world.clock.advance(7200)
+    told = denied(world, operations[0], **within)
+    assert (told.completed, told.description) == (False, "waiting: shop cannot be observed: the API server is away")
+    world.cluster.calls.heal()
+    assert world.finish(operations, **within)[operations[0]].error == ""
 
 
 def test_a_capture_that_was_replaced_fails_its_object_by_name(world: World, items: list[dict[str, Any]]) -> None:
