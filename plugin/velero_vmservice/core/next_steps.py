@@ -179,9 +179,7 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
 def _power(ending: Ending) -> Iterator[NextStep]:
     """Yield the step that powers the whole applications on."""
     whole = [one for one in ending.applications if one.ended and not one.broken]
-    by_hand = [
-        one for one in whole if not (ending.powered and any(part.kind != VMS_ALONE.name for part in one.objects))
-    ]
+    by_hand = () if ending.powered else whole
     commands = tuple(dict.fromkeys(line for one in by_hand for line in power_on(one)))
     off = [machine for one in whole for machine in one.machines if _ran(machine)]
     if commands or off:

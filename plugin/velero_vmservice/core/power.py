@@ -2,8 +2,8 @@
 
 Groups are powered through their own `spec.powerState`, so that boot order and delays are VM Operator's, and only once
 every member is linked: with one missing it would apply the state again and again
-(virtualmachinegroup_controller.go). Machines without such a group are powered by their own. Asked afresh at every
-look; a wish that is already there is not written again.
+(virtualmachinegroup_controller.go). VMs without such a group, those of no application among them, are powered by their
+own. Asked afresh at every look; a wish that is already there is not written again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from velero_vmservice.core.group_tree import children, groups_below, linked_memb
 from velero_vmservice.core.manifest import (
     VIRTUAL_MACHINE,
     VIRTUAL_MACHINE_GROUP,
+    VMS_ALONE,
     ObjectRef,
     compact_time,
 )
@@ -129,6 +130,9 @@ def decide(subject: Subject, powering: Powering) -> PowerStep:
     """Decide what to ask for, for one verified object; nothing at all unless the policy says so."""
     if powering.policy.power == "leave":
         return PowerStep()
+    if subject.ref.kind == VMS_ALONE:
+        known = (powering.observed.machines.get(name) for name in subject.topology.needs)
+        return _one_by_one(subject, [machine for machine in known if machine is not None], powering)
     return _group(subject, powering) if subject.is_group else _service(subject, powering)
 
 
@@ -156,18 +160,23 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
     selector = subject.topology.expected_labels()
     known = (powering.observed.machines.get(name) for name in subject.topology.needs)
     chosen = [one for one in known if one is not None and topology.matches(selector, one.labels)]
+    powered = _one_by_one(subject, chosen, powering)
+    running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
+    unready = (f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving)
+    return replace(powered, waiting=(*powered.waiting, *unready))
+
+
+def _one_by_one(subject: Subject, chosen: list[Machine], powering: Powering) -> PowerStep:
+    """Power each VM by its own power state, but for those that a group powers."""
     through = {one.name: powering.through_machine(one) for one in chosen}
     left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
     grouped = [one for one in chosen if through[one.name] and one.name not in left]
     alone = [one for one in chosen if not through[one.name]]
     own, followed = _by_their_own(subject, alone, powering), _follow(grouped, powering)
-    waiting = [*own.waiting, *followed.waiting]
-    running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
-    waiting += [f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving]
     notes = (f"{name} is left off with its group {through[name]}, {words}" for name, words in left.items())
     return PowerStep(
         wishes=own.wishes,
-        waiting=tuple(waiting),
+        waiting=(*own.waiting, *followed.waiting),
         notes=(*notes, *own.notes, *followed.notes),
         to_come=own.to_come or any(powering.will_ask(through[one.name]) for one in grouped),
     )

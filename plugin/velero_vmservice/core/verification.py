@@ -10,7 +10,7 @@ from velero_vmservice.core import archive, order, topology
 from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.endpoints import has_address, machines_behind, outdated
 from velero_vmservice.core.group_tree import linked_members
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef, sequence
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, ObjectRef, sequence
 from velero_vmservice.core.power_commands import is_late, late
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def verify(
     groups: Mapping[str, Stage] | None = None,
     powered_later: bool = False,
 ) -> Verification:
-    """Compare a replayed object with what VM Operator has made of it.
+    """Compare a replayed object with what VM Operator has made of it; of VMs without an application, say which are off.
 
     Args:
         subject: the object as it was to be replayed.
@@ -70,18 +70,14 @@ def verify(
         groups: how far this restore has come with each group of the namespace: a group is as whole as its members.
         powered_later: the restore powers VMs on itself, so that nothing is said of those that are off.
     """
+    if subject.ref.kind == VMS_ALONE:
+        return _verify_vms(subject, observed, powered_later=powered_later)
     live = observed.live(subject.ref)
     if live is None:
         return Verification(missing=("is not there any more",))
     if subject.is_group:
         return _verify_group(subject, live, observed, groups or {}, powered_later=powered_later)
     return _verify_service(subject, live, observed, before, powered_later=powered_later)
-
-
-def verify_vms(subject: Subject, observed: Observation) -> Verification:
-    """Say which VMs without an application are off, as no policy powers them on; that they are there is known."""
-    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
-    return Verification(notes=tuple(_power_notes(machines, observed)))
 
 
 def _verify_group(
@@ -110,6 +106,14 @@ def _verify_group(
         notes=tuple(notes),
         replay_pending=bool(said[_Standing.TO_COME]),
     )
+
+
+def _verify_vms(subject: Subject, observed: Observation, *, powered_later: bool) -> Verification:
+    """Say which VMs without an application are off; that they are there is known."""
+    if powered_later:
+        return Verification()
+    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
+    return Verification(notes=tuple(_power_notes(machines, observed)))
 
 
 def would_lack(

@@ -13,7 +13,7 @@ from velero_vmservice.core.application import (
     part,
     related,
 )
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE
+from velero_vmservice.core.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
 from velero_vmservice.core.power_commands import power_on
 from velero_vmservice.flows import outcome
 from velero_vmservice.flows.incidents import reported
@@ -31,19 +31,16 @@ if TYPE_CHECKING:
 def conclude(rounds: Rounds, run: RestoreRun) -> None:
     """Give the last object of each application that has ended the commands that power the application on.
 
-    None where the restore powers VMs on itself, but for VMs without an application, which it never does. What is not
-    known yet may belong to any of them.
+    None where the restore powers VMs on itself. What is not known yet may belong to any of them.
     """
     ending = frozenset(key for key, task in rounds.tasks.items() if task.stage.final and not task.told)
-    if ending <= rounds.concluded or not rounds.known() or rounds.earlier is None:
+    if rounds.policy.power != "leave" or ending <= rounds.concluded or not rounds.known() or rounds.earlier is None:
         return
     rounds.concluded |= ending
     for parts in components(neighbours(_connections(rounds))):
         inside = [task for task in rounds.tasks.values() if _part(task) in parts]
         last = [task for task in inside if task.operation_id in ending]
         if not last or not all(task.stage.final for task in inside):
-            continue
-        if rounds.policy.power != "leave" and any(task.replay.kind != VMS_ALONE for task in inside):
             continue
         try:
             _give(last, _application(inside, parts, rounds, run))

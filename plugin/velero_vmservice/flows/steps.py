@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from velero_vmservice.core import deadlines, mapping, power, verification
+from velero_vmservice.core import api_versions, deadlines, mapping, power, verification
 from velero_vmservice.core.decision import Action, Stage
 from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
 from velero_vmservice.core.manifest import VMS_ALONE
@@ -119,17 +119,18 @@ class Steps:
         if observed is None or task.before is None:
             return
         now = self._clock.now()
-        if subject.ref.kind == VMS_ALONE:
-            task.found = verification.verify_vms(subject, observed)
+        later = rounds.policy.power != "leave"
+        if subject.ref.kind == VMS_ALONE and not later:  # whatever else there is makes no difference to them
+            task.found = verification.verify(subject, observed, task.before)
             task.notes = task.found.notes
-            task.tell(step.reason, now, stage=Stage.VERIFIED)
+            _conclude(task, task.found, step, now, powers=False)
             return
         if words := rounds.unknown(task) or ("" if rounds.earlier is not None else RECALLING):
-            task.tell(words, now, stage=None if task.stage is Stage.POWERING else Stage.REPLAYED)
+            replayed = task.stage is not Stage.POWERING and subject.ref.kind != VMS_ALONE
+            task.tell(words, now, stage=Stage.REPLAYED if replayed else Stage.POWERING)
             task.give_time(now)
             return
         powering = rounds.powering(task, run, observed)
-        later = rounds.policy.power != "leave"
         groups = rounds.groups(subject.ref.namespace)
         found = verification.verify(subject, observed, task.before, groups=groups, powered_later=later)
         task.notes, task.found = found.notes, found
@@ -156,11 +157,12 @@ class Steps:
             _conclude(task, found, step, now, powers=later)
 
     def _power(self, task: Task, decided: PowerStep, version: str, rounds: Rounds) -> list[str]:
-        """Ask for power; say what is to be asked again."""
+        """Ask for power, at the object's own API version if it has one; say what is to be asked again."""
         problems = []
         for wish in decided.wishes:
             try:
-                self._writer.ask_for_power(wish, version)
+                newest = version or api_versions.newest(self._cluster.served_versions(wish.ref.kind)) or ""
+                self._writer.ask_for_power(wish, newest)
             except Rejected as error:
                 problems.append(f"{wish.ref} cannot be powered on: {error}")
             except VmServiceError as error:

@@ -188,18 +188,58 @@ def test_a_backup_without_the_plugin_has_no_vms_without_an_application_once_the_
     assert "there is no VM to wait for" in progress.description
 
 
-def test_a_policy_that_powers_applications_on_says_how_the_other_vms_are(world: World) -> None:
+@pytest.mark.parametrize(
+    ("power", "powered"),
+    [("captured", ["VirtualMachine shop/alone"]), ("on", ["VirtualMachine shop/alone", "VirtualMachine shop/other"])],
+)
+def test_a_policy_powers_them_on_by_their_own_power_state(world: World, power: str, powered: list[str]) -> None:
+    back_up(world, ALONE, OTHER)
+    world.lose(ALONE, OTHER)
+    asks = asked(power=power)
+    operation = anchored(world, **asks).operation_id
+    world.cluster.seed(vm("alone", uid="new"), vm("other", uid="new-2"))
+    progress = world.finish([operation], **asks)[operation]
+    assert (progress.error, "to go on" in progress.description) == ("", False)
+    assert world.writes() == [("patch", one) for one in powered]
+    running = [one.name for one in map(world.live, ["VirtualMachine"] * 2, ["alone", "other"]) if _runs(one)]
+    assert [f"VirtualMachine shop/{name}" for name in running] == powered
+    assert world.document(f"{PREFIX}report.json")["outcome"] == "verified"
+
+
+def _runs(machine: Manifest) -> bool:
+    return machine.status.get("powerState") == "PoweredOn"
+
+
+def test_a_vm_that_does_not_run_in_time_is_said_under_the_policys_deadline(world: World) -> None:
     back_up(world, ALONE)
     world.lose(ALONE)
+    asks = asked(power="on", powered_within="2m")
+    operation = anchored(world, **asks).operation_id
+    world.cluster.seed(vm("alone", uid="new"))
+    world.cluster.calls.fail("patch", Forbidden("may not patch", hint="grant patch on virtualmachines"))
+    progress = world.finish([operation], **asks)[operation]
+    assert "the policy's powered-within=2m is over: may not patch: grant patch on virtualmachines" in progress.error
+
+
+def test_a_policy_leaves_a_vm_to_a_group_that_is_there_and_not_restored(world: World) -> None:
+    back_up(world, vm("alone", group="tier", power="PoweredOn"))
+    world.cluster.seed(group("tier", ["alone"]), vm("alone", group="tier", uid="new"))
     asks = asked(power="on")
     operation = anchored(world, **asks).operation_id
-    world.cluster.seed(vm("alone", uid="new", power="PoweredOff"))
     description = world.finish([operation], **asks)[operation].description
-    assert "1 of 1 VMs are not powered on" in description
-    command = "kubectl -n shop patch virtualmachine alone "
-    assert f"to go on: {command}" in description
-    assert any(command in one for one in world.document(f"{PREFIX}report.json")["next_steps"])
+    assert "alone is left to its group tier, which this restore does not replay" in description
     assert world.writes() == []
+
+
+def test_a_policy_powers_them_on_beside_a_group_that_powers_its_own_vms(world: World) -> None:
+    machine, tier = vm("web-1", group="tier", power="PoweredOn"), group("tier", ["web-1"], powerState="PoweredOn")
+    items = back_up(world, ALONE, machine, tier)
+    world.lose(ALONE, machine, tier)
+    asks = asked(power="captured")
+    alone, (replay,) = anchored(world, **asks).operation_id, world.replay_all(items, **asks)
+    world.cluster.seed(vm("alone", uid="new"), vm("web-1", group="tier", uid="new-2"))
+    assert [one.error for one in world.finish([alone, replay], **asks).values()] == ["", ""]
+    assert set(world.patched()) == {"VirtualMachine shop/alone", "VirtualMachineGroup shop/tier"}
 
 
 def test_two_namespaces_that_are_mapped_into_one_are_waited_for_both(world: World) -> None:
