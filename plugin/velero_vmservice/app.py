@@ -47,7 +47,8 @@ from velero_vmservice.flows.supervisor_view import SupervisorViews
 from velero_vmservice.flows.target import Target
 from velero_vmservice.flows.trigger import Trigger
 from velero_vmservice.flows.vcenter_registration import VCenterRegistration
-from velero_vmservice.flows.vms_alone import VmsAlone, VmsAloneAction
+from velero_vmservice.flows.vms_action import VmsAloneAction
+from velero_vmservice.flows.vms_alone import VmsAlone
 from velero_vmservice.flows.vsphere_looks import VsphereLooks
 from velero_vmservice.flows.withhold import WithholdAction
 from velero_vmservice.report import html

@@ -14,7 +14,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from tests.contract.servers import Application, answering, served
 from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.adapters.s3_location import S3Location, connect
+from velero_vmservice.adapters.s3_client import connect
+from velero_vmservice.adapters.s3_location import S3Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -24,7 +24,7 @@ from kubernetes import client
 from tests.clock import SettableClock
 from tests.contract import servers
 from tests.registration_engine.engine import ReferenceEngine, serving
-from velero_vmservice.adapters import s3_location, vcenter
+from velero_vmservice.adapters import s3_client, vcenter
 from velero_vmservice.adapters.kubernetes import KubernetesCluster
 from velero_vmservice.adapters.registration_engine import RegistrationEngine
 from velero_vmservice.adapters.s3 import S3Store
@@ -247,7 +247,7 @@ def s3(url: str, ca_file: Path) -> None:
         authorities=ca_file.read_text(),
         credentials="[default]\naws_access_key_id=a\naws_secret_access_key=b\n",
     )
-    made = s3_location.connect(location, timeout_seconds=5, directory=ca_file.parent, attempts=1)
+    made = s3_client.connect(location, timeout_seconds=5, directory=ca_file.parent, attempts=1)
     with pytest.raises(VmServiceError, match="is not S3"):
         S3Store(made, location).put("key", b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
 

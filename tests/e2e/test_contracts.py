@@ -13,7 +13,8 @@ from tests.contract.object_store_contract import RacingObjectStoreContract
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import KubernetesCluster
 from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.adapters.s3_location import S3Location, connect
+from velero_vmservice.adapters.s3_client import connect
+from velero_vmservice.adapters.s3_location import S3Location
 from velero_vmservice.core.errors import Forbidden, InvalidSettings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.adapters import backup_storage_location, s3_location
+from velero_vmservice.adapters import backup_storage_location, s3_client
 from velero_vmservice.adapters.s3 import S3Store
 from velero_vmservice.core import archive
 from velero_vmservice.core.errors import ForeignStorage, InvalidSettings, NotFound, Unavailable
@@ -78,7 +78,7 @@ class BackupStorageLocations:
             return known[1]
         if known is not None and known[0] == found:
             return known[1]
-        client = s3_location.connect(found, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name))
+        client = s3_client.connect(found, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name))
         store = S3Store(client, found, prefix=f"{found.prefix}/{archive.SUBDIRECTORY}")
         self._known[location] = (found, store)
         _log.info("storage location opened", location=location, bucket=found.bucket, changed=known is not None)

@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 from velero_vmservice.core.backup_scope import NotCaptured
 from velero_vmservice.core.errors import Corrupt, InvalidItem
 from velero_vmservice.core.facts import Document, Name, Sha256
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef, compact_time, mapping
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef, compact_time, mapping
 from velero_vmservice.core.restorability import Finding
 from velero_vmservice.core.sanitize import Dropped
 from velero_vmservice.core.topology import Topology
@@ -114,6 +114,18 @@ def captured_object(key: str) -> ObjectRef | None:
     found = read_object_key(key)
     kind = next((one for one in CAPTURED_KINDS if found and one.plural == found.plural), None)
     return ObjectRef(kind, found.namespace, found.name) if found and kind else None
+
+
+def captured_kind(manifest: Manifest) -> Kind:
+    """Return which of our two kinds the object is; raises `InvalidItem` for another."""
+    for kind in CAPTURED_KINDS:
+        if (kind.group, kind.name) == (manifest.group, manifest.kind_name):
+            return kind
+    raise InvalidItem(
+        f"{manifest.kind_name} {manifest.namespace}/{manifest.name} is neither a VirtualMachineService nor a"
+        " VirtualMachineGroup",
+        hint="this is a defect of the plugin or of Velero's selection; please report it",
+    )
 
 
 def start_time(started: Manifest) -> str:

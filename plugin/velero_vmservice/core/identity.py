@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from velero_vmservice.core.archive import BackupRun, Capture, Seal
     from velero_vmservice.core.facts import NamespaceFacts
     from velero_vmservice.core.manifest import ObjectRef
-    from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.report import Result
 
 
 def check_manifest(content: object, ref: ObjectRef, *, where: str) -> Manifest:
@@ -67,12 +65,6 @@ def check_seal(seal: Seal, backup: BackupRun) -> None:
         ("Backup", seal.backup, backup.name),
         ("Backup's start time", seal.backup_started, backup.started),
     )
-
-
-def is_result_of(result: Result, ref: ObjectRef, run: RestoreRun) -> bool:
-    """Say whether a stored result is of the replay of this object in a restore of that name and backup."""
-    said = (result.restore, result.backup, result.kind, result.namespace, result.name)
-    return said == (run.name, run.backup, ref.kind.name, ref.namespace, ref.name)
 
 
 def _check(where: str, *pairs: tuple[str, str, str]) -> None:

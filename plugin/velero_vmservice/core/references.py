@@ -7,7 +7,7 @@ target namespace is named, not waited for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.core.manifest import (
     NETWORK,
@@ -26,7 +26,6 @@ from velero_vmservice.core.manifest import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.core.facts import MachineFacts
 
 NETWORK_KINDS: Final = (SUBNET, SUBNET_SET, VIRTUAL_NETWORK, NETWORK)
 PROVIDERS_NETWORK: Final = "networks"
@@ -53,6 +52,18 @@ CONSEQUENCES: Final[Mapping[Kind, str]] = {
 _SHOWN: Final = 3
 
 
+class Referring(Protocol):
+    """A VM with what it refers to, as a capture holds it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def references(self) -> Mapping[str, Sequence[str]]:
+        """Names of the objects that it refers to, by `resource.group`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingReference:
     """An object that machines name and that is not there."""
@@ -72,7 +83,7 @@ def references(vm: Manifest) -> dict[str, tuple[str, ...]]:
     return {resource: tuple(sorted(names)) for resource, names in sorted(found.items())}
 
 
-def referred_kinds(machines: Iterable[MachineFacts]) -> frozenset[Kind]:
+def referred_kinds(machines: Iterable[Referring]) -> frozenset[Kind]:
     """Return the kinds that machines refer to, of those worth listing in a target namespace."""
     named = {resource for machine in machines for resource in machine.references}
     return frozenset(kind for kind in CONSEQUENCES if kind.resource in named)
@@ -97,7 +108,7 @@ def _references(vm: Manifest) -> Iterator[tuple[str, object]]:
 
 
 def missing_references(
-    machines: Iterable[MachineFacts], present: Mapping[Kind, Collection[str]], *, namespace: str
+    machines: Iterable[Referring], present: Mapping[Kind, Collection[str]], *, namespace: str
 ) -> tuple[MissingReference, ...]:
     """Return what machines refer to that is not in the target namespace, by kind and name.
 

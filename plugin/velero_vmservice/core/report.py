@@ -19,6 +19,9 @@ from velero_vmservice.core.sanitize import Dropped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from velero_vmservice.core.manifest import ObjectRef
+    from velero_vmservice.core.operation import RestoreRun
+
 VersionOrder = Literal["older", "equal", "newer", "unknown"]
 
 
@@ -238,6 +241,11 @@ class Result(Document):
     def label(self) -> str:
         """The object in words: kind, namespace and name; VMs without an application have no name."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.name else f"{self.kind} of {self.namespace}"
+
+    def is_of(self, ref: ObjectRef, run: RestoreRun) -> bool:
+        """Say whether this is of the replay of that object in a restore of that name and backup."""
+        own = (self.restore, self.backup, self.kind, self.namespace, self.name)
+        return own == (run.name, run.backup, ref.kind.name, ref.namespace, ref.name)
 
 
 class NextStep(Document):

@@ -12,10 +12,10 @@ import structlog
 from velero_vmservice import __version__
 from velero_vmservice.core import api_versions, archive, operation, policy, restorability, topology
 from velero_vmservice.core.actions import BackupOutcome, Progress, ResourceSelector
-from velero_vmservice.core.archive import BackupRun, Capture, Provenance
-from velero_vmservice.core.errors import InvalidItem, NotFound
+from velero_vmservice.core.archive import BackupRun, Capture, Provenance, captured_kind
+from velero_vmservice.core.errors import NotFound
 from velero_vmservice.core.link import Link
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
+from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.core.sanitize import sanitize
 from velero_vmservice.flows import documents
 
@@ -156,15 +156,3 @@ class CaptureAction:
         for finding in capture.findings:
             tell = log.warning if finding.severity == "warning" else log.info
             tell("restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")
-
-
-def captured_kind(manifest: Manifest) -> Kind:
-    """Return which of our two kinds the object is; raises `InvalidItem` for another."""
-    for kind in CAPTURED_KINDS:
-        if (kind.group, kind.name) == (manifest.group, manifest.kind_name):
-            return kind
-    raise InvalidItem(
-        f"{manifest.kind_name} {manifest.namespace}/{manifest.name} is neither a VirtualMachineService nor a"
-        " VirtualMachineGroup",
-        hint="this is a defect of the plugin or of Velero's selection; please report it",
-    )

@@ -14,7 +14,7 @@ from cachetools import TTLCache
 
 from velero_vmservice.core import policy
 from velero_vmservice.core.actions import ResourceSelector
-from velero_vmservice.core.archive import BackupRun
+from velero_vmservice.core.archive import BackupRun, captured_kind
 from velero_vmservice.core.errors import ForeignStorage
 from velero_vmservice.core.manifest import (
     CAPTURED_KINDS,
@@ -24,7 +24,6 @@ from velero_vmservice.core.manifest import (
     Manifest,
     ObjectRef,
 )
-from velero_vmservice.flows.capture import captured_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,12 +11,12 @@ import structlog
 
 from velero_vmservice.core import operation, policy, topology
 from velero_vmservice.core.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.core.archive import captured_kind
 from velero_vmservice.core.errors import Corrupt, InvalidItem, VmServiceError
 from velero_vmservice.core.link import check_leads_home, read_link
 from velero_vmservice.core.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.core.operation import Replay, RestoreRun
 from velero_vmservice.core.sanitize import sanitize
-from velero_vmservice.flows.capture import captured_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.core import archive, identity
+from velero_vmservice.core import archive
 from velero_vmservice.core.application import part, without_courses
 from velero_vmservice.core.decision import Stage
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
@@ -92,7 +92,7 @@ class Results:
             if error.transient:
                 raise
             return None
-        return found if identity.is_result_of(found, task.replay.destination, run) else None
+        return found if found.is_of(task.replay.destination, run) else None
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""

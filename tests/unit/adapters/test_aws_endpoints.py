@@ -8,7 +8,8 @@ from botocore.loaders import Loader
 from botocore.regions import EndpointResolver
 
 from velero_vmservice.adapters.aws_endpoints import LeanLoader
-from velero_vmservice.adapters.s3_location import S3Location, connect
+from velero_vmservice.adapters.s3_client import connect
+from velero_vmservice.adapters.s3_location import S3Location
 
 if TYPE_CHECKING:
     from pathlib import Path
