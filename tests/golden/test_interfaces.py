@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.golden.story import Story
     from tests.unit.builders import Json
 
-FOR_PEOPLE = ("help", "short_help", "epilog")
+FOR_PEOPLE = ("title", "description", "examples", "help", "short_help", "epilog")
 CLASSES = ("param_type",)
 
 
@@ -44,9 +44,9 @@ def test_actions(story: Story, golden: Golden) -> None:
 
 
 def keys(schema: Json, sections: Json, above: str = "") -> Iterator[tuple[str, Json]]:
-    """Yield every key with its type, default and bounds; titles and descriptions are for people."""
+    """Yield every key with its type, default and bounds; titles, descriptions and examples are for people."""
     for name, given in schema["properties"].items():
-        kept = {field: value for field, value in given.items() if field not in ("title", "description")}
+        kept = {field: value for field, value in given.items() if field not in FOR_PEOPLE}
         yield f"{above}{name}", {**without_references(kept), "required": name in schema.get("required", ())}
         for choice in given.get("anyOf", [given]):
             entries = choice.get("items", {})
