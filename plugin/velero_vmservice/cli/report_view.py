@@ -14,6 +14,7 @@ from rich.text import Text
 from velero_vmservice.core.backup_version import recorded_at
 from velero_vmservice.core.foreign_text import spelled_out
 from velero_vmservice.report import states
+from velero_vmservice.report.timeline import before_resumed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +53,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     facts = {
         "cluster": f"{report.cluster}{cluster_id}".strip(),
         "started": report.started,
-        "resumed": report.resumed,
+        "resumed": ", ".join(report.resumes or (report.resumed,)),
         "ended": report.ended,
         "plugin": report.plugin,
         "Velero": report.velero,
@@ -78,8 +79,8 @@ def _list(console: Console, title: str, sentences: Sequence[str], *, mark: str |
 
 def _object(one: Result) -> Row:
     changes = [f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in one.changes]
-    earlier = f"before it was resumed: {one.earlier.stage}: {one.earlier.reason}" if one.earlier else ""
-    return states.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, earlier, *one.notes, *changes)))
+    earlier = map(before_resumed, one.ends_before)
+    return states.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *earlier, *one.notes, *changes)))
 
 
 def _machine(one: MachineResult) -> Row:

@@ -32,6 +32,7 @@ def compose(
     not_in_backup: Iterable[str] = (),
     unread: Sequence[str] = (),
     cluster: ReachedCluster = NOWHERE,
+    resumes: Sequence[str] = (),
 ) -> Report:
     """Merge results into one report.
 
@@ -43,6 +44,7 @@ def compose(
         not_in_backup: what the backup left out, in sentences.
         unread: why results could not be read, whose objects are therefore missing: nothing is called well then.
         cluster: what it was restored to.
+        resumes: start times of the runs between Velero's own and this one, as keys spell them.
     """
     objects = _in_order(results)
     machines = merged(objects)
@@ -66,6 +68,7 @@ def compose(
         velero=cluster.velero,
         started=_iso(run.began or run.started),
         resumed=_iso(run.started) if run.began else "",
+        resumes=tuple(map(_iso, (*resumes, run.started))) if run.began else (),
         ended=ended,
         outcome=Outcome.UNFINISHED if unread and came_out in _WELL else came_out,
         policy=dict(policy),

@@ -166,7 +166,7 @@ class MachineResult(Document):
 
 
 class EarlierEnd(Document):
-    """How an object ended in the run that this one goes on with."""
+    """How an object ended in a run of the restore before this one."""
 
     stage: str
     reason: str
@@ -178,6 +178,8 @@ class Result(Document):
 
     schema_version: Literal[1] = 1
     restore: str
+    restore_uid: str = ""
+    """'' for a run that Velero has no Restore of."""
     backup: str
     kind: str
     namespace: str
@@ -192,7 +194,9 @@ class Result(Document):
     held_by: tuple[str, ...] = ()
     """The VMs and objects that it waited for when it ended, as `NextStep.about` names them."""
     earlier: EarlierEnd | None = None
-    """How it ended before the restore was resumed; None in a run that is the first."""
+    """How it ended before the restore was resumed the last time; None in a run that is the first."""
+    earlier_ends: tuple[EarlierEnd, ...] = ()
+    """How it ended in each run before this one, in their order; `earlier` is the last."""
     replayed: bool = False
     """Whether this restore has created or updated it."""
     notes: tuple[str, ...] = ()
@@ -238,6 +242,11 @@ class Result(Document):
         return f"{self.kind}/{self.namespace}/{self.name}{source}"
 
     @property
+    def ends_before(self) -> tuple[EarlierEnd, ...]:
+        """How it ended in each earlier run; a report that was stored before it had all of them has one."""
+        return self.earlier_ends or ((self.earlier,) if self.earlier else ())
+
+    @property
     def label(self) -> str:
         """The object in words: kind, namespace and name; VMs without an application have no name."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.name else f"{self.kind} of {self.namespace}"
@@ -281,6 +290,8 @@ class Report(Document):
     started: str
     resumed: str = ""
     """When the run began that went on with the restore; '' for the restore's first run."""
+    resumes: tuple[str, ...] = ()
+    """When each run began that went on with the restore and that is told of here; `resumed` is the last."""
     ended: str
     plugin: str = __version__
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""The story of a restore that was resumed: what its first run has come to, and how the later one went on from there."""
+"""The story of a restore that was resumed: what its runs have come to, and how each went on from there."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ if TYPE_CHECKING:
     from velero_vmservice.core.report import MachineResult, Result
 
 
-def continued(first: Iterable[Result], later: Iterable[Result]) -> list[Result]:
-    """Return each object once: as the later run left it, with the course of both; what it left out, as it was.
+def continued(*runs: Iterable[Result]) -> list[Result]:
+    """Return each object once: as the last run with it left it, with its course in all of them.
 
-    Done twice it comes to the same.
+    The runs are in their order. Done twice it comes to the same.
     """
-    before = {one.key: one for one in first}
-    after = {one.key: one for one in later}
-    told = [_continued(before[key], one) if key in before else one for key, one in after.items()]
-    return [*told, *(one for key, one in before.items() if key not in after)]
+    told: dict[str, Result] = {}
+    for run in runs:
+        after = {one.key: one for one in run}
+        went_on = {key: _continued(told[key], one) if key in told else one for key, one in after.items()}
+        told = went_on | {key: one for key, one in told.items() if key not in after}
+    return list(told.values())
 
 
 def _continued(before: Result, after: Result) -> Result:
     machines = {one.key: one for one in before.machines}
+    ended = EarlierEnd(stage=before.stage, reason=before.reason, ended=before.ended)
+    ends = after.earlier_ends or (*before.earlier_ends, ended)
     return after.model_copy(
         update={
-            "earlier": after.earlier or EarlierEnd(stage=before.stage, reason=before.reason, ended=before.ended),
+            "earlier": ends[-1],
+            "earlier_ends": ends,
             "started": min(filter(None, (before.started, after.started)), default=""),
             "replayed": before.replayed or after.replayed,
             "timeline": _course(before.timeline, after.timeline),

@@ -76,6 +76,7 @@ def _standing(task: Task, run: RestoreRun) -> dict[str, Any]:
     replay = task.replay
     return {
         "restore": run.name,
+        "restore_uid": run.uid if run.of_velero else "",
         "backup": run.backup,
         "kind": replay.kind.name,
         "namespace": replay.target,

@@ -6,7 +6,7 @@ process ends the last operation, nor what that process knows of the others.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -59,11 +59,10 @@ class Reporting:
             seal: the seal of the backup, which has what the backup left out.
         """
         made: Report | None = None
-        first = _first_run(store, run)
+        earlier = _earlier_runs(store, run)
         while True:
-            found, unread = _results(store, run, own)
-            found = continued(first, found)
-            report = self._composed(run, found, policy, seal, unread)
+            told = _told(store, run, own, earlier)
+            report = self._composed(run, told, policy, seal)
             if _create(store, f"{prefix(run)}{REPORT}", archive.canonical(report)):
                 self._draw(store, run, report)
                 return report
@@ -72,34 +71,29 @@ class Reporting:
             except NotFound:
                 continue  # somebody has just removed it
             known = {_name(one) for one in before.objects}
-            missing = [one for one in found if _name(one) not in known]
+            missing = [one for one in told.results if _name(one) not in known]
             if not missing:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
-            made = self._composed(run, [*_objects(before), *missing], before.policy, seal, unread)
+            whole = replace(told, results=(*_objects(before), *missing))
+            made = self._composed(run, whole, before.policy, seal)
             self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
             _replace(store, f"{prefix(run)}{REPORT}", archive.canonical(made))
             # Another process may have replaced it meanwhile by what it knew: look again.
 
-    def _composed(
-        self,
-        run: RestoreRun,
-        results: list[Result],
-        policy: Mapping[str, str],
-        seal: Seal | None,
-        unread: Sequence[str],
-    ) -> Report:
-        namespaces = {one.source_namespace or one.namespace for one in results}
+    def _composed(self, run: RestoreRun, told: _Told, policy: Mapping[str, str], seal: Seal | None) -> Report:
+        namespaces = {one.source_namespace or one.namespace for one in told.results}
         left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
-        ended = max((one.ended for one in results), default="") or self._clock.now().isoformat()
+        ended = max((one.ended for one in told.results), default="") or self._clock.now().isoformat()
         return compose(
             run,
-            results,
+            told.results,
             policy=policy,
             ended=ended,
             not_in_backup=left_out,
-            unread=unread,
+            unread=told.unread,
             cluster=reached(self._cluster, run.namespace),
+            resumes=told.resumes,
         )
 
     def _draw(self, store: ObjectStore, run: RestoreRun, report: Report, *, anew: bool = False) -> None:
@@ -115,6 +109,17 @@ class Reporting:
         except Exception:  # a page that cannot be drawn must not keep a restore from ending
             log.exception("page of the report not drawn", consequence=f"{REPORT} beside it has all of it")
             return UNDRAWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a report tells of, as it is stored."""
+
+    results: Sequence[Result]
+    unread: Sequence[str]
+    """Why results cannot be read."""
+    resumes: Sequence[str]
+    """Start times of the runs between Velero's own and this one."""
 
 
 def prefix(run: RestoreRun) -> str:
@@ -150,12 +155,30 @@ def _results(store: ObjectStore, run: RestoreRun, own: Mapping[str, Result]) -> 
     return found, unread
 
 
-def _first_run(store: ObjectStore, run: RestoreRun) -> list[Result]:
-    """Return what Velero's own run has ended with, where this run goes on with it; what is of something else is not."""
+def _told(
+    store: ObjectStore, run: RestoreRun, own: Mapping[str, Result], earlier: Mapping[str, Sequence[Result]]
+) -> _Told:
+    found, unread = _results(store, run, own)
+    resumes = [started for started in earlier if started != run.began]
+    return _Told(results=continued(*earlier.values(), found), unread=unread, resumes=resumes)
+
+
+def _earlier_runs(store: ObjectStore, run: RestoreRun) -> Mapping[str, Sequence[Result]]:
+    """Return what the runs that this one goes on with have ended with, by start time: Velero's own, then resumed ones.
+
+    Under the restore's name there may also be runs of another Restore that had it, and of a backup that has it.
+    """
     if not run.began:
-        return []
-    found, _ = _results(store, replace(run, started=run.began), {})
-    return [one for one in found if (one.restore, one.backup) == (run.name, run.backup)]
+        return {}
+    starts = {key.split("/")[2] for key in store.list(f"restores/{run.name}/")}
+    runs: dict[str, Sequence[Result]] = {}
+    for started in sorted(one for one in starts if run.began <= one < run.started):
+        found, _ = _results(store, replace(run, started=started), {})
+        ours = [one for one in found if (one.restore, one.backup) == (run.name, run.backup)]
+        resumed = [one for one in ours if one.restore_uid == run.uid]
+        if told := ours if started == run.began else resumed:
+            runs[started] = told
+    return runs
 
 
 def _create(store: ObjectStore, key: str, body: bytes) -> bool:

@@ -25,7 +25,7 @@ from velero_vmservice.core.report import NextStep
 from velero_vmservice.report import states
 from velero_vmservice.report.applications import applications
 from velero_vmservice.report.picture import WIDTH, draw
-from velero_vmservice.report.timeline import SCALE, duration, moment, timeline
+from velero_vmservice.report.timeline import SCALE, before_resumed, date, duration, moment, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,7 +72,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "duration": duration,
         "clock": _clock,
-        "date": _date,
+        "date": date,
+        "before_resumed": before_resumed,
         "version": _version,
         "anchor": _anchor,
         "field_values": lambda one, *names: [getattr(one, name) for name in names],
@@ -136,9 +137,4 @@ def _clock(time: str) -> str:
 
 def _version(version: str) -> str:
     """Return a backup version as the time that it is; what is none, as it came."""
-    return _date(recorded_at(version)) if recorded_at(version) else version or "none"
-
-
-def _date(time: str) -> str:
-    """Return an ISO time for people; all times are UTC."""
-    return f"{time[:10]} {time[11:19]} UTC" if moment(time) is not None else time or "unknown"
+    return date(recorded_at(version)) if recorded_at(version) else version or "none"

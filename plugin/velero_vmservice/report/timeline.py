@@ -12,7 +12,7 @@ from velero_vmservice.report import states
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from velero_vmservice.core.report import MachineResult, Report, Result
+    from velero_vmservice.core.report import EarlierEnd, MachineResult, Report, Result
     from velero_vmservice.report.states import Look
 
 SCALE: Final = 1000
@@ -80,6 +80,17 @@ def moment(text: str) -> float | None:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return None
+
+
+def date(time: str) -> str:
+    """Return an ISO time for people; all times are UTC."""
+    return f"{time[:10]} {time[11:19]} UTC" if moment(time) is not None else time or "unknown"
+
+
+def before_resumed(end: EarlierEnd) -> str:
+    """Say how an earlier run of the restore left an object."""
+    when = f" ({date(end.ended)})" if end.ended else ""
+    return f"before it was resumed{when}: {end.stage}: {end.reason}"
 
 
 def duration(seconds: float) -> str:

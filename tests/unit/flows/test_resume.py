@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, m, restore, service, vm
+from tests.unit.builders import NAMESPACE, asked, m, restore, service, vm
 from tests.unit.vsphere import restored
 from tests.unit.world import World
+from velero_vmservice.core.archive import moment
 from velero_vmservice.core.manifest import CONFIG_MAP, compact_time
 from velero_vmservice.core.operation import RestoreRun, replay_id
 from velero_vmservice.core.report import Report
 from velero_vmservice.core.vsphere_machine import TaskState
 from velero_vmservice.flows.planning import resumed
+from velero_vmservice.report.timeline import date
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +45,12 @@ def resume(world: World, **spec: Any) -> RestoreRun:
     """Begin what `restore --resume` does, in a process of its own."""
     world.restart()
     wanted = m(restore(**spec))
-    run = resumed(RestoreRun.read(wanted), now=compact_time(world.clock.now().isoformat()))
-    for one in world.app.planning.replayed(run, wanted.spec):
+    return begin(world, resumed(RestoreRun.read(wanted), now=compact_time(world.clock.now().isoformat())))
+
+
+def begin(world: World, run: RestoreRun) -> RestoreRun:
+    """Announce all that a run replays, as the command line does."""
+    for one in world.app.planning.replayed(run, run.spec):
         world.app.replays.announce(replay_id(one), one, run)
     return run
 
@@ -124,6 +131,37 @@ def test_results_lie_apart_under_the_restores_own_uid(world: World, operation: s
     assert (report.started, report.started < report.resumed) == ("2026-03-01T12:00:00+00:00", True)
     assert b"UID/" not in world.store.get(f"{prefix}report.html")
     assert {one.uid for one in world.cluster.events if one.about.name == "again"} == {"uid-of-again"}
+
+
+def test_the_second_resume_tells_of_every_run(world: World, operation: str) -> None:
+    """Other runs under the restore's name, of a Restore that had it or a backup that has it, are none of its story."""
+    brief = asked(registered_within="1m")
+    world.app.actions.restore["replay"].cancel(operation, restore())
+    world.clock.advance(600)
+    alone = RestoreRun.read(m(restore(**brief)))
+    other = begin(world, replace(alone, started=compact_time(world.clock.now().isoformat()), of_velero=False))
+    advance(world, other, 8)
+    assert world.document(f"restores/again/{other.started}/report.json")["outcome"] == "failed"
+    first = resume(world, **brief)
+    advance(world, first, 8)
+    world.clock.advance(3600)
+    second = resume(world)
+    advance(world, second)
+    for task in world.vsphere.vcenter.tasks_of("vm-1"):
+        world.vsphere.vcenter.set_task(task, TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+
+    advance(world, second, 6)
+
+    report = Report.model_validate(world.document(f"restores/again/{second.started}/report.json"))
+    assert report.resumes == tuple(moment(one.started).isoformat() for one in (first, second))
+    assert report.resumed == report.resumes[-1]
+    (front,) = report.objects
+    assert [one.stage for one in (*front.earlier_ends, front)] == ["cancelled", "failed", "verified"]
+    ended = [time for time, words in front.timeline if words.startswith(("cancelled", "failed"))]
+    assert ended == [one.ended for one in front.earlier_ends]
+    page = world.store.get(f"restores/again/{second.started}/report.html").decode()
+    assert [page.count(f"before it was resumed ({date(one.ended)})") for one in front.earlier_ends] == [1, 1]
 
 
 def test_two_resumes_of_one_process_are_two_runs(world: World, operation: str) -> None:

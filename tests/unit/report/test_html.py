@@ -211,12 +211,18 @@ def test_the_steps_of_a_report_that_has_them_as_text_alone_are_shown() -> None:
 
 
 def test_how_an_object_ended_before_it_was_resumed_is_shown() -> None:
-    before = EarlierEnd(stage="cancelled", reason="out of time")
-    one = result(SERVICE, "web", "verified", "as expected", earlier=before)
-    assert (
-        "before it was resumed: cancelled: out of time"
-        in Page(render(compose(RUN, (one,), policy={}, ended=ENDED))).text
-    )
+    first = EarlierEnd(stage="cancelled", reason="out of time", ended=at("21:00:00"))
+    second = EarlierEnd(stage="failed", reason="refused", ended=at("22:00:00"))
+    one = result(SERVICE, "web", "verified", "as expected", earlier=second, earlier_ends=(first, second))
+    text = Page(render(compose(RUN, (one,), policy={}, ended=ENDED))).text
+    assert "before it was resumed (2026-11-22 21:00:00 UTC): cancelled: out of time" in text
+    assert "before it was resumed (2026-11-22 22:00:00 UTC): failed: refused" in text
+
+
+def test_a_report_of_before_that_knows_one_earlier_end_is_shown_too() -> None:
+    one = result(SERVICE, "web", "verified", "as expected", earlier=EarlierEnd(stage="cancelled", reason="out of time"))
+    text = Page(render(compose(RUN, (one,), policy={}, ended=ENDED))).text
+    assert "before it was resumed: cancelled: out of time" in text
 
 
 def test_what_is_as_expected_is_hidden_where_only_problems_are_asked_for() -> None:
