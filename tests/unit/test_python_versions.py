@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -39,3 +41,12 @@ def test_the_readme_names_both() -> None:
 def test_the_classifiers_reach_from_one_to_the_other() -> None:
     named = re.findall(r"Python :: (3\.[0-9]+)", "\n".join(PROJECT["project"]["classifiers"]))
     assert (named[0], named[-1]) == (lowest(), highest())
+
+
+def test_the_workflow_runs_what_the_script_runs_on_the_lowest_and_the_highest() -> None:
+    jobs = yaml.safe_load(text(".github/workflows/ci.yml"))["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    versions = {step["with"]["python-version"] for step in steps if "python-version" in step.get("with", {})}
+    assert {version for given in versions for version in given.split()} == {lowest(), highest()}
+    script = re.findall(r"\bmake [a-z0-9-]+", re.sub(r"#.*", "", text(".ci/run")))
+    assert {step["run"] for step in steps if "run" in step} == set(script)
