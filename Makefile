@@ -11,7 +11,7 @@ HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bench check format docs proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bench journeys check format docs proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -63,6 +63,9 @@ chromium:
 bench: setup ## speed and memory, against named peers in the same run
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/python -m tests.bench
+
+journeys: setup ## how far a reader travels through the code: rooms, circles, files of a poll
+	$(BIN)/python -m tests.tools.journeys
 
 check: setup ## linter, formatter, types, layers, generated code
 	$(BIN)/ruff check .

@@ -1,0 +1,174 @@
+"""`make journeys`: how far a reader has to travel through the product's code, as a table.
+
+Only the package's own Python modules count: no generated code (`pb`), no templates, and no ports in memory.
+
+- **modules of a room**: modules of one package, without its `__init__` and without packages in it.
+- **import circles**: groups of modules, or of siblings in one package with all that is below each, of which every one
+  leads to every other. Imports for type checkers alone count.
+- **a waiting poll**: files of which a line runs in a minute of Velero's polls for a group and a service whose VM is not
+  registered yet, as Kubernetes, vCenter and an engine say. The first polls do what is done once, and are left out.
+- **the last poll to the stored report**: the same in the round of polls after which the report is stored.
+- **"is this VM registered?"**: the same while the three sources are asked about two VMs, for the second time.
+- **lines**: all lines of all modules, comments and docstrings included.
+
+What runs is seen by `coverage`, imports by `grimp`, which import-linter is made of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import coverage
+import grimp
+import structlog
+
+import velero_vmservice
+from tests.unit.builders import NAMESPACE, group, service, vm
+from tests.unit.vsphere import restored
+from tests.unit.world import World
+from velero_vmservice.core.registration import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from tests.unit.builders import Json
+
+PACKAGE: Final = "velero_vmservice"
+PRODUCT: Final = Path(velero_vmservice.__file__).parent
+REPORT: Final = "restores/again/20260301T120000Z/report.json"
+OTHER_SOURCES: Final = ("vcenter", "engine")
+POLLS_A_MINUTE: Final = 6
+MOST_ROUNDS: Final = 20
+WEB: Final = {"app": "web"}
+VM: Final = vm("web-1", labels=WEB, group="tier")
+APPLICATION: Final = (VM, group("tier", ["web-1"]), service("front", WEB))
+
+
+def is_counted(module: Path) -> bool:
+    """Say whether a file is a module of the product, and neither generated nor a port in memory."""
+    within = module.relative_to(PRODUCT)
+    return module.suffix == ".py" and within.parts[0] != "pb" and not module.name.startswith("memory")
+
+
+def modules() -> list[Path]:
+    return [module for module in sorted(PRODUCT.rglob("*.py")) if is_counted(module)]
+
+
+def rooms() -> Mapping[str, int]:
+    """Return the number of modules of each package, the largest first."""
+    counted = Counter(
+        module.parent.relative_to(PRODUCT.parent).as_posix() for module in modules() if module.name != "__init__.py"
+    )
+    return dict(counted.most_common())
+
+
+def lines() -> int:
+    return sum(len(module.read_text(encoding="utf-8").splitlines()) for module in modules())
+
+
+def circles(nodes: Collection[str], imports_of: Callable[[str], Collection[str]]) -> list[list[str]]:
+    """Return the groups of which every node leads to every other, by whatever way through these nodes."""
+    reached = {node: _reached(node, nodes, imports_of) for node in nodes}
+    groups = {frozenset(other for other in reached[node] if node in reached[other]) for node in nodes}
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def _reached(node: str, nodes: Collection[str], imports_of: Callable[[str], Collection[str]]) -> set[str]:
+    found, ahead = set[str](), [node]
+    while ahead:
+        ahead += [other for other in imports_of(ahead.pop()) if other in nodes and other not in found]
+        found.update(ahead)
+    return found
+
+
+def circles_of_modules(graph: grimp.ImportGraph) -> list[list[str]]:
+    return circles(graph.modules, graph.find_modules_directly_imported_by)
+
+
+def circles_of_siblings(graph: grimp.ImportGraph) -> list[list[str]]:
+    """Return the circles among the children of each package, each child taken with all that is below it."""
+    found: list[list[str]] = []
+    for package in sorted(graph.modules):
+        children = graph.find_children(package)
+        child_of = {module: child for child in children for module in (child, *graph.find_descendants(child))}
+        imports: dict[str, set[str]] = {child: set() for child in children}
+        for module, child in child_of.items():
+            imported = graph.find_modules_directly_imported_by(module)
+            imports[child] |= {child_of[other] for other in imported if other in child_of}
+        found += circles(children, imports.__getitem__)
+    return found
+
+
+def files_of(act: Callable[[], object]) -> list[str]:
+    """Return the product's files of which a line runs, those in memory left out."""
+    seen = coverage.Coverage(data_file=None, config_file=False, include=[f"{PRODUCT}/*"])
+    with seen.collect():
+        act()
+    data = seen.get_data()
+    ran = [Path(name) for name in data.measured_files() if data.lines(name)]
+    return sorted(module.relative_to(PRODUCT).as_posix() for module in ran if is_counted(module))
+
+
+def waiting_poll() -> list[str]:
+    world, operations = lost()
+    world.round(operations)
+    world.round(operations)
+    return files_of(lambda: [world.round(operations) for _ in range(POLLS_A_MINUTE)])
+
+
+def last_poll() -> list[str]:
+    world, operations = lost()
+    world.round(operations)
+    world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"))
+    for _ in range(MOST_ROUNDS):
+        files = files_of(lambda: world.round(operations))
+        if world.store.exists(REPORT):
+            return files
+    raise AssertionError("the restore has stored no report")
+
+
+def is_registered() -> list[str]:
+    world = World(sources=OTHER_SOURCES)
+    world.cluster.seed(VM)
+    world.vsphere.vcenter.restore(NAMESPACE, restored(name="web-2"))
+    asked_for = [Wanted(name=name, instance_uuid=f"instance-of-{name}") for name in ("web-1", "web-2")]
+    world.app.registering.look(NAMESPACE, asked_for)
+    return files_of(lambda: world.app.registering.look(NAMESPACE, asked_for))
+
+
+def lost() -> tuple[World, list[str]]:
+    """Return a world whose application was backed up and lost, and the operations of its restore."""
+    world = World(sources=OTHER_SOURCES)
+    items: list[Json] = world.back_up(*APPLICATION)
+    world.lose(*APPLICATION)
+    return world, world.replay_all(items)
+
+
+def table() -> Iterator[tuple[str, int, str]]:
+    """Yield what is measured, how much it is, and the aim."""
+    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=False, cache_dir=None)
+    sizes = rooms()
+    yield f"modules of the largest room ({next(iter(sizes))})", next(iter(sizes.values())), "12"
+    yield "import circles of modules", len(circles_of_modules(graph)), "0"
+    yield "import circles of siblings", len(circles_of_siblings(graph)), "0"
+    yield "files of a waiting poll", len(waiting_poll()), "25"
+    yield "files of the last poll to the stored report", len(last_poll()), "30"
+    yield 'files of "is this VM registered?", three sources', len(is_registered()), "12"
+    yield "lines", lines(), "18500"
+    for room, size in sizes.items():
+        yield f"modules of {room}", size, "12"
+
+
+def main() -> None:
+    """Print the table."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    print(f"{'measured':<60}{'now':>8}{'aim':>8}")  # noqa: T201 - the purpose of the script
+    for what, value, aim in table():
+        print(f"{what:<60}{value:>8}{aim:>8}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

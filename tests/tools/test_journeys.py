@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_is_printed() -> None:
+    """In a process of its own: a measurement of this suite's coverage would be ended by it."""
+    command = [sys.executable, "-m", "tests.tools.journeys"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    heading, *rows = ran.stdout.splitlines()
+    assert (heading.split(), ran.stderr) == (["measured", "now", "aim"], "")
+    assert all(value.isdecimal() and aim.isdecimal() for *_, value, aim in map(str.split, rows))
+    assert {"lines", "files of a waiting poll"} < {row[:60].strip() for row in rows}
