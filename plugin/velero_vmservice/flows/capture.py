@@ -5,6 +5,7 @@ The capture is durable before Execute returns; what cannot be made durable fails
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -154,5 +155,5 @@ class CaptureAction:
         dropped = [one.path for one in capture.dropped]
         log.debug("captured with digest", object=str(ref), sha256=sha256, dropped_fields=dropped)
         for finding in capture.findings:
-            tell = log.warning if finding.severity == "warning" else log.info
-            tell("restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")
+            level = logging.WARNING if finding.severity == "warning" else logging.INFO
+            log.log(level, "restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")

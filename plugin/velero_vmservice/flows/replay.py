@@ -82,6 +82,14 @@ class Replays:
         rounds = self._of(run)
         with rounds.lock:
             self._known(rounds, operation_id, replay).announced = True
+            if not rounds.logged.begun:
+                self._log_beginning(rounds, run)
+
+    def _log_beginning(self, rounds: Rounds, run: RestoreRun) -> None:
+        try:
+            rounds.logged.begins(run, self.policy(run), executed=not run.resumed)
+        except InvalidSettings:  # each poll says so until the annotation is mended, and the policy is logged then
+            return
 
     def progress(self, operation_id: str, restore: Manifest) -> Progress:
         """Advance every known operation of the restore and report on one.
@@ -125,6 +133,7 @@ class Replays:
             if not task.stage.final:
                 words = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
                 task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
+            self._log_transitions(rounds, run)
             task.asked_again = False
             self._keeping.keep_owed(rounds, run)
 
@@ -193,15 +202,21 @@ class Replays:
         except InvalidSettings as error:  # the annotations were changed while it waits, and may be mended again
             for task in rounds.open_tasks():
                 task.tell(str(error), self._clock.now())
+            self._log_transitions(rounds, run)
             return
+        rounds.logged.begins(run, rounds.policy, executed=False)
         self._earlier.recall(rounds, run)
         for step in (self._reading.read, self._observe, self._wait_blind, self._course.decide):
             step(rounds, run, until)
         conclude(rounds, run)
+        self._log_transitions(rounds, run)
         if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
             rounds.waiting_told = True
             words = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
             self._results.event(run, "Waiting", words)
+
+    def _log_transitions(self, rounds: Rounds, run: RestoreRun) -> None:
+        rounds.logged.follow(run, tuple(rounds.tasks.values()), rounds.namespaces, now=self._clock.monotonic())
 
     def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
         tasks = rounds.open_tasks()

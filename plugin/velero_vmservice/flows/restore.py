@@ -64,10 +64,10 @@ class ReplayAction:
         log.info(
             "replay deferred until the VMs are registered",
             object=str(replay.destination),
-            vms="as captured" if replay.key and not replay.unread else list(replay.vms or ()),
-            capture=replay.key or ("refused" if replay.damaged else "none: the backup was taken without this plugin"),
-            policy=chosen.printed(),
+            capture=_capture_state(replay),
+            vms=replay.vms or (),
         )
+        log.debug("capture linked", object=str(replay.destination), key=replay.key, sha256=replay.sha256)
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)
 
     def _say_modified(self, manifest: Manifest, replay: Replay, run: RestoreRun) -> None:
@@ -148,6 +148,15 @@ def _is_bound(link: Link, source: ObjectRef, backup: BackupRun) -> bool:
         log.warning("capture refused", error=error.message, hint=error.hint)
         return False
     return True
+
+
+def _capture_state(replay: Replay) -> str:
+    """Say what the object is replayed from, as far as Execute has found out."""
+    if replay.damaged:
+        return "refused"
+    if not replay.key:
+        return "none: the backup was taken without this plugin"
+    return "unread" if replay.unread else "readable"
 
 
 def _not_to_replay(manifest: Manifest) -> str:

@@ -102,7 +102,7 @@ class Results:
     def _tell(self, task: Task, run: RestoreRun, key: str) -> None:
         task.told = True
         where = str(task.replay.destination)
-        log.info("replay ended", object=where, stage=task.stage, reason=task.reason, key=key)
+        log.debug("result stored", object=where, key=key)
         self.event(run, task.stage.title(), f"{where}: {task.description()}", warning=_bad(task))
 
     def _put(self, store: ObjectStore, task: Task, key: str, result: Result) -> None:
@@ -111,7 +111,7 @@ class Results:
             store.put(key, body, sha256=archive.digest(body))
         except AlreadyExists:
             task.ended_elsewhere = True
-            log.info("stored before", key=key)
+            log.info("result stored before", key=key)
 
     def _has_ended(self, store: ObjectStore, task: Task, run: RestoreRun) -> bool:
         """Say whether an operation has a stored result, whichever process has ended it.
@@ -138,7 +138,12 @@ class Results:
         if rounds.known():
             rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
         if report is not None:
-            log.info("restore reported", outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
+            log.info(
+                "restore ended",
+                restore=f"{run.namespace}/{run.name}",
+                outcome=report.outcome,
+                key=f"{prefix(run)}{PAGE}",
+            )
             self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {_told(store, run)}")
 
 

@@ -14,6 +14,7 @@ from velero_vmservice.core.power import Powering
 from velero_vmservice.core.restore_policy import RestorePolicy
 from velero_vmservice.flows.absence import Absence
 from velero_vmservice.flows.incidents import Incidents
+from velero_vmservice.flows.transition_log import TransitionLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,7 @@ class Rounds:
         self.offered_at = float("-inf")
         """When what is owed was last offered to the store outside of a poll."""
         self.waiting_told = False
+        self.logged = TransitionLog()
         self.reported = frozenset[str]()
         """The operations that were known when this process last saw a report of all of them."""
         self.powered: dict[ObjectRef, float] = {}

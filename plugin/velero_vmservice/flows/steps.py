@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from velero_vmservice.core import api_versions, deadlines, mapping, power, verification
 from velero_vmservice.core.decision import Action, Stage
 from velero_vmservice.core.errors import AlreadyExists, NotFound, Rejected, VmServiceError
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from velero_vmservice.flows.probing import Probing
     from velero_vmservice.flows.rounds import Rounds
     from velero_vmservice.flows.task import Task
-
-log = structlog.get_logger()
 
 
 class Steps:
@@ -111,7 +107,6 @@ class Steps:
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
             task.written = task.replayed = True
-            log.info("replayed", object=str(subject.ref), change=step.action, warnings=list(step.mind))
             task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
 
     def _verify(self, task: Task, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:

@@ -6,6 +6,7 @@ restore action `leave` skips it.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -87,7 +88,7 @@ class WithholdAction(StartsNoOperation):
         if resource in restricted.PLUGIN_RESOURCES and policy.EXCLUDE_FROM_BACKUP not in manifest.labels:
             log.warning("label missing", object=where, label=policy.EXCLUDE_FROM_BACKUP, kind=resource)
         # The seal counts them all: a line for each would be the largest part of what an item costs.
-        (log.info if first else log.debug)("left to the Supervisor", object=where, kind=resource)
+        log.log(logging.INFO if first else logging.DEBUG, "left to the Supervisor", object=where, kind=resource)
         return BackupOutcome(item=manifest.annotated(policy.SKIP_FROM_BACKUP, "true"))
 
     def _why(self, resource: str, blocked: Collection[str]) -> str:

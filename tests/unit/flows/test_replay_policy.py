@@ -74,7 +74,7 @@ def test_a_policy_that_changes_while_waiting_is_followed(world: World) -> None:
 def test_the_effective_policy_is_logged_and_reported(world: World, log: LogCapture) -> None:
     policy = asked(power="captured", registered_within="12h")
     (operation,) = lost(world, vm("web-1", labels=WEB), FRONT, **policy)
-    (entry,) = [one for one in log.entries if one["event"].startswith("replay deferred")]
+    (entry,) = [one for one in log.entries if one["event"] == "restore begins"]
     assert (entry["policy"]["power"], entry["policy"]["conflict"]) == ("captured", "retain")
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     last(world, operation, **policy)
