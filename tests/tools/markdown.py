@@ -42,6 +42,14 @@ class Document:
                 if name in token.attrs:
                     yield str(token.attrs[name])
 
+    def repository_paths(self) -> Iterator[str]:
+        """Yield what the text quotes as a path of the repository."""
+        for token in self._inline():
+            if token.type == "code_inline" and re.fullmatch(
+                r"(?:plugin|tests|protos|charts|docs|\.github|\.ci)/[\w./-]+", token.content
+            ):
+                yield token.content
+
     def rows(self, *heading: str) -> Iterator[tuple[str, ...]]:
         """Yield the rows of each table that has this heading; of every table where none is named."""
         for table in self._tables():

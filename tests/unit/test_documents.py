@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.tools.generated import PAGES, rendered
 from tests.tools.markdown import ROOT, Document, documents, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 README = read(ROOT / "README.md")
 ALL = documents()
@@ -58,13 +63,24 @@ def test_every_document_is_reached_from_the_readme() -> None:
     assert {name for name in unreached if not name.startswith(".github/")} == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_generated_is_up_to_date(page: Path) -> None:
+    assert page.read_text(encoding="utf-8") == rendered(page), "run `make docs` and commit the page"
+
+
+@pytest.mark.parametrize("document", ALL, ids=[document.name for document in ALL])
+def test_a_file_of_the_repository_that_a_document_names_is_there(document: Document) -> None:
+    if document.name != "CHANGELOG.md":  # what it says of an earlier release stays as it was
+        assert [path for path in document.repository_paths() if not (ROOT / path).exists()] == []
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.path.read_text(encoding="utf-8").splitlines()) <= 150
     assert len(list(README.rows())) <= 20
 
 
 @pytest.mark.parametrize("picture", sorted((ROOT / "docs").glob("*.svg")), ids=lambda picture: picture.name)
-def test_a_picture_is_drawn_without_scripts_and_says_what_it_shows(picture) -> None:
+def test_a_picture_is_drawn_without_scripts_and_says_what_it_shows(picture: Path) -> None:
     root = ET.parse(picture).getroot()
     names = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert {"title", "desc"} <= names

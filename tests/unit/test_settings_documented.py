@@ -14,7 +14,6 @@ import pytest
 import yaml
 from pydantic import BaseModel, SecretStr
 
-from tests.tools.configuration_page import rendered
 from velero_vmservice import settings
 from velero_vmservice.core.restore_policy import RestorePolicy, effective
 from velero_vmservice.core.settings_faults import section_of
@@ -99,11 +98,6 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monk
 
 def test_every_key_is_documented_and_no_other() -> None:
     assert {key for key, _ in documented()} == set(all_keys(settings.Settings))
-
-
-def test_the_page_is_what_the_models_say() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert page == rendered(page), "run `make docs` and commit docs/configuration.md"
 
 
 def test_every_key_has_a_meaning_and_an_example() -> None:
