@@ -146,7 +146,6 @@ class VCenterSimulator:
             obj=self.machine(moid), taskTypeId=REGISTER_TASK, initiatedBy="WCP", cancelable=False
         )
         task = info.task
-        wait_until(lambda: _is_there(task), 10, f"{task._GetMoId()} is there, which the simulator answers before")
         task.SetTaskState(state="running")
         if percent is not None:
             task.UpdateProgress(percentDone=percent)
@@ -211,13 +210,6 @@ class VCenterSimulator:
         except requests.RequestException:
             return False
         return True
-
-
-def _is_there(task: vim.Task) -> bool:
-    try:
-        return bool(task.info)
-    except vmodl.fault.ManagedObjectNotFound:
-        return False
 
 
 def _machine(name: str, *, bios_uuid: str, instance_uuid: str, extra_config: Mapping[str, str]) -> vim.vm.ConfigSpec:

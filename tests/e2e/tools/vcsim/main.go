@@ -12,13 +12,17 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -35,6 +39,8 @@ const (
 	disabledPath     = controlPath + "disabled-methods/"
 	requestsPath     = controlPath + "requests"
 )
+
+var createdTask = regexp.MustCompile(`<task type="Task">([^<]+)</task>`)
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to serve on")
@@ -72,7 +78,7 @@ func serve(listen, user, certificate, key string) error {
 	service.HandleFunc(disabledPath, disableMethods(service.Context))
 	server := service.NewServer()
 	defer server.Close()
-	server.Config.Handler = counting(server.Config.Handler)
+	server.Config.Handler = counting(settled(server.Config.Handler, registry))
 	log.Printf("serving %s", server.URL.Host)
 
 	ended, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -98,6 +104,34 @@ func disableMethods(ctx *simulator.Context) http.HandlerFunc {
 		}
 		ctx.WithLock(object, func() { entity.Entity().DisabledMethod = methods })
 	}
+}
+
+// settled answers CreateTask once the task is there. The simulator answers first and keeps the task then; where the next
+// call comes in between, it finds no such task, and the simulator's own RegisterVM panics and closes the connection.
+func settled(next http.Handler, registry *simulator.Registry) http.Handler {
+	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			http.Error(answer, err.Error(), http.StatusBadRequest)
+			return
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		if !bytes.Contains(body, []byte("<CreateTask ")) {
+			next.ServeHTTP(answer, request)
+			return
+		}
+		kept := httptest.NewRecorder()
+		next.ServeHTTP(kept, request)
+		if created := createdTask.FindSubmatch(kept.Body.Bytes()); created != nil {
+			task := types.ManagedObjectReference{Type: "Task", Value: string(created[1])}
+			for registry.Get(task) == nil && request.Context().Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		maps.Copy(answer.Header(), kept.Header())
+		answer.WriteHeader(kept.Code)
+		answer.Write(kept.Body.Bytes())
+	})
 }
 
 // counting tells how many requests were made so far, and how many of them asked for a further page of an answer; those
