@@ -2,8 +2,8 @@
 
 They are YAML, which takes fewer lines than JSON and reads as well; `test_story` sees to the bytes.
 
-`pytest tests/golden --renew` writes them anew. Read the difference before it is committed: documents that are stored
-already have to be read for good, and whoever uses settings, commands and ids has them in files of their own.
+`pytest tests/golden --renew` writes `documents` anew. Read the difference before it is committed: documents that are
+stored already have to be read for good, and whoever uses settings, commands and ids has them in files of their own.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ _VM_SENTENCES = (
 _RESULT_SENTENCES = (
     "reason",
     "earlier.reason",
+    "earlier_ends[].reason",
     "notes[]",
     "restore_notes[]",
     "warnings[]",
