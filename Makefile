@@ -75,8 +75,8 @@ check: setup ## linter, formatter, types, layers, generated code
 	$(MAKE) --no-print-directory proto PB_OUT=.build/proto
 	diff -r -x __init__.py -x __pycache__ .build/proto/velero_vmservice/pb $(PB)
 
-docs: setup ## the parts of docs/ that the code itself knows: settings, floors
-	$(BIN)/python -m tests.tools.generated
+docs: setup ## the keys of docs/configuration.md, from the settings' models
+	$(BIN)/python -m tests.tools.configuration_page
 
 format: setup ## apply the formatter and the linter's fixes
 	$(BIN)/ruff check --fix .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,11 +36,6 @@ def quoted(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def file_of(place: str) -> Path:
-    elsewhere = place.startswith(("tests/", "docs/", "protos/"))
-    return ROOT / place if elsewhere else ROOT / "plugin" / "velero_vmservice" / place
-
-
 def names(file: Path) -> Iterator[str]:
     """What a module binds at its top, or a proto file declares."""
     source = file.read_text(encoding="utf-8")
@@ -57,8 +53,8 @@ def names(file: Path) -> Iterator[str]:
 @pytest.mark.parametrize(("change", "place", "symbol", "others"), ROWS, ids=[row[0] for row in ROWS])
 def test_a_place_has_the_symbol_that_the_table_names(change: str, place: str, symbol: str, others: str) -> None:
     (path,), (name,) = quoted(place), quoted(symbol)
-    assert name in set(names(file_of(path))), f"{change}: {path} has no {name}; correct docs/architecture.md"
-    assert [other for other in quoted(others) if not file_of(other).is_file()] == []
+    assert name in set(names(ROOT / path)), f"{change}: {path} has no {name}; correct docs/architecture.md"
+    assert [other for other in quoted(others) if not (ROOT / other).is_file()] == []
     assert quoted(others)
 
 
@@ -74,3 +70,12 @@ def test_a_module_that_the_page_names_is_there() -> None:
     package = ROOT / "plugin" / "velero_vmservice"
     gone = [name for name in modules if not (package / f"{name}.py").exists() and not (package / name).exists()]
     assert [name for name in gone if not (ROOT / name).exists()] == []
+
+
+def test_the_picture_shows_the_layers_that_are_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["name"] == "data flows one way")
+    rooms = {room.strip().removeprefix("velero_vmservice.") for layer in layers for room in layer.split("|")}
+    picture = next(token.content for token in PAGE.tokens if token.type == "fence" and token.info == "mermaid")
+    assert set(re.findall(r"(\w+)\[", picture)) == rooms
