@@ -111,9 +111,10 @@ def assemble(
     supervisor = Supervisor(cluster=cluster, told=restricted.supervisor, add=restricted.add, remove=restricted.remove)
     namespaces = NamespaceFactsOnce(cluster=cluster, locations=locations, clock=clock)
     sealing = Sealing(locations=locations, clock=clock)
-    restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock)
+    own_bucket = settings.bucket is not None
+    restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock, own_bucket=own_bucket)
     target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
-    vms = VmsAlone(restore_points=restore_points, clock=clock)
+    vms = VmsAlone(cluster=cluster, restore_points=restore_points, clock=clock)
     modifiers = Modifiers(cluster=cluster, clock=clock, read=read_rules)
     subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers, vms=vms)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
@@ -186,7 +187,7 @@ def assemble(
             cluster=cluster,
             locations=locations,
             velero_namespace=settings.velero_namespace,
-            own_bucket=settings.bucket is not None,
+            own_bucket=own_bucket,
         ),
         replays=replays,
         registering=registering,

@@ -12,6 +12,7 @@ from velero_vmservice.flows.planning import run_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from velero_vmservice.core.archive import BackupRun
     from velero_vmservice.core.operation import Replay
 
 
@@ -30,12 +31,15 @@ def connect(
     return plugin, run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})
 
 
-def beyond_words(backup: str, namespaces: Sequence[str]) -> str:
+def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:
     """Say that what a backup would restore is more than the Backup object says: its seal may have been changed."""
-    return (
-        f"the seal of Backup {backup} lists objects of {', '.join(namespaces)}, which the Backup does not include:"
-        " whoever can write into the bucket can have added them"
+    listed = f"the seal of Backup {backup.name} lists objects of {', '.join(namespaces)}"
+    unsure = (
+        ", and the Backup itself is gone, so that what it included is not known:"
+        if backup.object_gone
+        else ", which the Backup does not include:"
     )
+    return f"{listed}{unsure} whoever can write into the bucket can have added them"
 
 
 def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:

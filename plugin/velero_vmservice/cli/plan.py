@@ -49,7 +49,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     replays = plugin.planning.captured(run, restore.spec)
     demand_known(mapping, replays)
     if beyond := plugin.planning.beyond(run, replays):
-        terminal.remark(beyond_words(run.backup, beyond))
+        terminal.remark(beyond_words(plugin.restore_points.backup(run), beyond))
     planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
     left_out = plugin.planning.not_in_backup(replays, run)
     (_as_json if form == "json" else _as_table)(planned, effective, target, left_out)

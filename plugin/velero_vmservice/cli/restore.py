@@ -61,7 +61,7 @@ def restore(
     replays = plugin.planning.replayed(run, wanted.spec)
     named_restore.demand_known(mapping, replays)
     if beyond := plugin.planning.beyond(run, replays):
-        terminal.remark(named_restore.beyond_words(run.backup, beyond))
+        terminal.remark(named_restore.beyond_words(plugin.restore_points.backup(run), beyond))
         if not yes:
             _ask(f"Restore {', '.join(beyond)} too?")
     for replay in replays:

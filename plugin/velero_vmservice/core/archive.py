@@ -47,6 +47,8 @@ class BackupRun:
     """Name of its BackupStorageLocation."""
     annotations: Mapping[str, str]
     spec: Mapping[str, Any] = field(default_factory=dict)
+    object_gone: bool = False
+    """Whether the cluster has no such Backup any more, so that UID, annotations and spec are not known."""
 
     @classmethod
     def read(cls, backup: Manifest) -> BackupRun:

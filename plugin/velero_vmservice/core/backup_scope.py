@@ -84,6 +84,29 @@ def vms_of(facts: NamespaceFacts, objects: Collection[tuple[str, str]]) -> froze
     return frozenset(name for name in names if name in facts.by_name and facts.by_name[name].recorded)
 
 
+def vms_of_no_object(facts: NamespaceFacts) -> frozenset[str]:
+    """Return the recorded VMs of a namespace that belong to no group and no service."""
+    names = frozenset(one.name for one in facts.machines if one.recorded)
+    return names.difference(*(members for _, _, members in (*_groups(facts), *_services(facts))))
+
+
+def vms_left_out(
+    facts: NamespaceFacts, left_out: Collection[tuple[str, str]], restored: Collection[tuple[str, str]]
+) -> frozenset[str]:
+    """Return the VMs of objects that a restore leaves out, but for those that an object needs which it restores.
+
+    Both are given by kind and name. A group needs the VMs of its own boot order, not those of the groups below it.
+    """
+    needed = set[str]()
+    for group in facts.groups:
+        if (VIRTUAL_MACHINE_GROUP.name, group.name) in restored:
+            needed |= {one.name for one in group.members if one.kind == VIRTUAL_MACHINE.name}
+    for kind, name, members in _services(facts):
+        if (kind, name) in restored:
+            needed |= members
+    return vms_of(facts, left_out) - needed
+
+
 def not_captured(
     facts: NamespaceFacts, captured: Collection[tuple[str, str]], vms: Collection[str]
 ) -> Iterator[NotCaptured]:

@@ -70,6 +70,10 @@ class NotFound(VmServiceError):
     code = "not-found"
 
 
+class MissingBackup(NotFound):
+    """A Backup whose object is gone and whose capture is not found: whether it has one is not known."""
+
+
 class NotRestorable(VmServiceError):
     """A backup that holds nothing which could be replayed, or none of it as asked for."""
 

@@ -15,7 +15,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from velero_vmservice.core import policy, virtual_machine
-from velero_vmservice.core.manifest import Manifest, is_true, mapping, sequence
+from velero_vmservice.core.manifest import (
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    Manifest,
+    is_true,
+    mapping,
+    sequence,
+)
 from velero_vmservice.core.references import references
 from velero_vmservice.core.sharing import shared_names, shared_pairs
 
@@ -130,6 +138,11 @@ class NamespaceFacts(Document):
         return {group.name: group for group in self.groups}
 
     @cached_property
+    def services_by_name(self) -> Mapping[str, ServiceFacts]:
+        """The services by name."""
+        return {service.name: service for service in self.services}
+
+    @cached_property
     def by_label(self) -> Mapping[tuple[str, str], Sequence[MachineFacts]]:
         """The VMs that carry each label: 200 services of a namespace would otherwise compare each VM 200 times."""
         carriers = defaultdict[tuple[str, str], list[MachineFacts]](list)
@@ -137,6 +150,16 @@ class NamespaceFacts(Document):
             for label in vm.labels.items():
                 carriers[label].append(vm)
         return dict(carriers)
+
+    def labels(self, kind_name: str, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a VM, group or service; None where they are not known."""
+        by_kind: Mapping[str, Mapping[str, MachineFacts | GroupFacts | ServiceFacts]] = {
+            VIRTUAL_MACHINE.name: self.by_name,
+            VIRTUAL_MACHINE_GROUP.name: self.groups_by_name,
+            VIRTUAL_MACHINE_SERVICE.name: self.services_by_name,
+        }
+        entry = by_kind[kind_name].get(name)
+        return entry.labels if entry else None
 
     def claims(self) -> frozenset[str]:
         """Return the claims that are disks of machines which RegisterVM brings back: of those with a record."""

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core import backup_gaps, order, selection
 from velero_vmservice.core.decision import Stage, expected_machines
-from velero_vmservice.core.errors import NotRestorable, VmServiceError
+from velero_vmservice.core.errors import NotFound, NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import BACKUP, Manifest, ObjectRef, compact_time
 from velero_vmservice.core.operation import enumerate_some, replay_id
 from velero_vmservice.core.readiness import STABLE_SECONDS
-from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES
 from velero_vmservice.core.verification import would_lack
 from velero_vmservice.flows import sealed_objects
 from velero_vmservice.flows.course import Course
@@ -92,7 +91,7 @@ class Planning:
         One whose capture is damaged or gone is among them: that is found, and told of this object alone, when it is
         read. Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
-        served = (*self._cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
+        served = sealed_objects.served_resources(self._cluster, spec)
         seal, store = self._restore_points.seal(run), self._restore_points.store(run)
         self._vms.learn(run, seal)
         objects = sealed_objects.replays(seal, store, run, spec, served=served)
@@ -110,10 +109,13 @@ class Planning:
         """Return the namespaces of these objects that the Backup does not include, in order.
 
         What is replayed without Velero's archive is what the seal lists, and whoever can write into the bucket can
-        write a seal; the Backup in the cluster says what was meant.
+        write a seal; the Backup in the cluster says what was meant, and nothing does once it is gone.
         """
-        spec = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)).spec
         namespaces = sorted({replay.namespace for replay in replays})
+        try:
+            spec = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)).spec
+        except NotFound:
+            return namespaces
         return [name for name in namespaces if not selection.includes_namespace(spec, name)]
 
     def not_in_backup(self, replays: Sequence[Replay], run: RestoreRun) -> Sequence[str]:

@@ -155,7 +155,7 @@ def _capture_state(replay: Replay) -> str:
     if replay.damaged:
         return "refused"
     if not replay.key:
-        return "none: the backup was taken without this plugin"
+        return "none: the item has no link"
     return "unread" if replay.unread else "readable"
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from cachetools import TTLCache
 
 from velero_vmservice.core import identity
 from velero_vmservice.core.archive import BackupRun, Seal
@@ -15,8 +13,9 @@ from velero_vmservice.core.errors import Corrupt, ForeignStorage, InvalidItem, N
 from velero_vmservice.core.facts import NamespaceFacts
 from velero_vmservice.core.manifest import BACKUP, ObjectRef
 from velero_vmservice.flows import documents
+from velero_vmservice.flows.missing_backup import captured_run
 from velero_vmservice.flows.other_backups import other_backups, said
-from velero_vmservice.flows.remembered import REMEMBERED, REMEMBERED_SECONDS, Remembered
+from velero_vmservice.flows.remembered import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,24 +46,29 @@ class _Digests:
 class RestorePoints:
     """Finds the backup behind a restore; what was found is remembered for a while, as it never changes."""
 
-    def __init__(self, *, cluster: Cluster, locations: StorageLocations, clock: Clock) -> None:
+    def __init__(
+        self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, own_bucket: bool = False
+    ) -> None:
         self._cluster = cluster
         self._locations = locations
-        self._backups: TTLCache[str, BackupRun] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
-        self._lock = threading.Lock()
+        self._own_bucket = own_bucket
+        self._backups = Remembered[BackupRun](clock)
         self._known = Remembered[KnownFacts | None](clock, lasting=lambda known: known is None or not known.doubt)
         self._documents = Remembered[NamespaceFacts](clock)
         self._digests = Remembered[_Digests](clock, lasting=lambda digests: not digests.doubt)
 
     def backup(self, run: RestoreRun) -> BackupRun:
-        """Return the run of the backup; raises `NotFound` or `InvalidItem` when the Backup object does not tell."""
-        with self._lock:
-            known = self._backups.get(run.uid)
-        if known is None:
-            known = BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)))
-            with self._lock:
-                self._backups[run.uid] = known
-        return known
+        """Return the run of the backup; where its Backup object is gone, as far as its capture tells.
+
+        Raises `MissingBackup` when neither is found, `InvalidItem` when the object says of no run.
+        """
+        return self._backups.get(f"{run.uid}/{run.backup}", lambda: self._found(run))
+
+    def _found(self, run: RestoreRun) -> BackupRun:
+        try:
+            return BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)))
+        except NotFound:
+            return captured_run(self._cluster, self._locations, run, own_bucket=self._own_bucket)
 
     def store(self, run: RestoreRun) -> ObjectStore:
         """Return the store that the backup's captures lie in."""
@@ -100,12 +104,12 @@ class RestorePoints:
         return "; ".join(filter(None, (hint, others or "no other backup of these namespaces has a sealed capture")))
 
     def facts(self, run: RestoreRun, namespace: str, *, sha256: str = "") -> KnownFacts | None:
-        """Return the facts of a namespace of the backup, or None if it was taken without this plugin.
+        """Return the facts of a namespace of the backup, or None if it has none, as without this plugin.
 
         They are checked against `sha256`, the digest in a link, else against the digest in the seal; where there is
-        neither they come with a doubt. Raises `Corrupt` if they are not what the digest was taken of, and `NotFound`
-        if they are gone. A backup that lies where nothing of ours can lie was taken without this plugin; a store that
-        fails to answer is not that, and its failure stands for a moment.
+        neither they come with a doubt. Raises `Corrupt` if they are not what the digest was taken of, `NotFound` if
+        they are gone, and `MissingBackup` where nothing tells whether there are any. A backup that lies where nothing
+        of ours can lie has none; a store that fails to answer is not that, and its failure stands for a moment.
         """
         key = f"{run.uid}/{namespace}/{sha256}"
         return self._known.get(key, lambda: self._read(run, namespace, sha256))
@@ -113,7 +117,7 @@ class RestorePoints:
     def _read(self, run: RestoreRun, namespace: str, linked: str) -> KnownFacts | None:
         try:
             backup, store = self.backup(run), self.store(run)
-        except (NotFound, InvalidItem, ForeignStorage) as error:
+        except (InvalidItem, ForeignStorage) as error:
             log.info("no facts about machines", namespace=namespace, error=error.message)
             return None
         key = backup.namespace_key(namespace)

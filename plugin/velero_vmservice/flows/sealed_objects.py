@@ -9,15 +9,22 @@ from velero_vmservice.core.archive import Capture
 from velero_vmservice.core.errors import NotRestorable, VmServiceError
 from velero_vmservice.core.manifest import Manifest
 from velero_vmservice.core.operation import Replay
+from velero_vmservice.core.resource_names import VM_OPERATOR_RESOURCES
 from velero_vmservice.flows import documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice.core.archive import Seal, SealedObject
+    from velero_vmservice.core.manifest import ObjectRef
     from velero_vmservice.core.operation import RestoreRun
-    from velero_vmservice.core.ports import ObjectStore
+    from velero_vmservice.core.ports import Cluster, ObjectStore
     from velero_vmservice.core.resource_names import NamedResource
+
+
+def served_resources(cluster: Cluster, spec: Mapping[str, Any]) -> Sequence[NamedResource]:
+    """Return what tells the meaning of the names in a spec's filters; discovery is asked only if there are any."""
+    return (*cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
 
 
 def replays(
@@ -30,12 +37,7 @@ def replays(
     """
     found = []
     for sealed in seal.objects:
-        ref = archive.captured_object(sealed.key)
-        if ref is None:
-            raise NotRestorable(
-                f"the seal of Backup {run.backup} lists {sealed.key!r}, which is no captured object",
-                hint="it was changed after the backup, or written by a newer release of this plugin",
-            )
+        ref = sealed_object(sealed, run)
         labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None
         if selection.selected(spec, ref, labels, served=served):
             found.append(
@@ -49,6 +51,16 @@ def replays(
                 )
             )
     return found
+
+
+def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:
+    """Return what a document of a seal is the capture of; raises `NotRestorable` if it is none."""
+    if ref := archive.captured_object(sealed.key):
+        return ref
+    raise NotRestorable(
+        f"the seal of Backup {run.backup} lists {sealed.key!r}, which is no captured object",
+        hint="it was changed after the backup, or written by a newer release of this plugin",
+    )
 
 
 def _labels(store: ObjectStore, sealed: SealedObject) -> Mapping[str, str] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice.core import admission, archive, identity, mapping, topology
 from velero_vmservice.core.archive import Capture, Observed
 from velero_vmservice.core.decision import Subject
-from velero_vmservice.core.errors import Corrupt, InvalidItem, NotFound, VmServiceError
+from velero_vmservice.core.errors import Corrupt, InvalidItem, MissingBackup, NotFound, VmServiceError
 from velero_vmservice.core.link import check_leads_home
 from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.power import ON
@@ -106,7 +106,7 @@ class Subjects:
         )
 
     def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy, facts: NamespaceFacts | None) -> _Taken:
-        remark, names = "the backup was taken without this plugin: its own item is taken", replay.vms
+        remark, names = "the item has no link to a capture, and is taken as it is", replay.vms
         try:
             if replay.damaged:
                 raise InvalidItem(f"the link of {replay.source} to its capture is damaged")
@@ -143,7 +143,8 @@ class Subjects:
         try:
             return self._restore_points.facts(run, replay.namespace, sha256=self._linked_facts(replay, run))
         except VmServiceError as error:
-            if error.transient or isinstance(error, Corrupt) or not replay.key:
+            unknown = isinstance(error, MissingBackup)  # the item has no link: what it needs is in itself, if anywhere
+            if error.transient or isinstance(error, Corrupt) or not (replay.key or unknown):
                 raise
             return None
 
@@ -175,7 +176,7 @@ def _shared(connected: Topology, facts: NamespaceFacts | None) -> Topology:
 
 def _why_own_item(replay: Replay, error: VmServiceError) -> str:
     """Say why the backup's own item is replayed; raises the error if the operation carries none."""
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound) and not isinstance(error, MissingBackup):
         if replay.item is None:
             raise NotFound(
                 f"the capture {replay.key} is gone",

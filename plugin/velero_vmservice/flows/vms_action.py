@@ -1,4 +1,4 @@
-"""Wait for VMs that no captured object stands for: Velero asks about them with the ServiceAccount `default`."""
+"""Wait for VMs that no object of a restore needs: Velero asks about them with the ServiceAccount `default`."""
 
 from __future__ import annotations
 
@@ -46,20 +46,16 @@ class VmsAloneAction:
             return RestoreOutcome(item=item)
         replay = replay_of(manifest.namespace, run)
         try:
-            if self._vms.seal(run) is None:
-                return RestoreOutcome(item=item)
-            names = self._vms.source(replay, run).subject.topology.needs
-        except VmServiceError as error:
-            if not error.transient:
-                log.warning("VMs without an application are not watched", error=error.message, hint=error.hint)
-                return RestoreOutcome(item=item)
-            names = ("not known yet",)  # the operation reads them when the store answers, and there may be none
+            names = self._vms.watched(manifest.namespace, run).names
+        except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
+            log.warning("VMs without an application are not known", error=error.message, hint=error.hint)
             replay = replay.model_copy(update={"unread": True})
-        if not names:
-            return RestoreOutcome(item=item)
+        else:
+            if not names:
+                return RestoreOutcome(item=item)
+            log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
         operation_id = operation.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
-        log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
         return RestoreOutcome(item=item, operation_id=operation_id)
 
     def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from tests.unit.builders import NAMESPACE, backup, group, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, backup, group, obj, restore, service, vm, vsphere_namespace
 from tests.unit.world import World
 from velero_vmservice.core.errors import Forbidden, Rejected, Unavailable
+from velero_vmservice.core.manifest import BACKUP, ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,6 +153,17 @@ def test_a_namespace_that_the_backup_does_not_include_is_asked_about(
     assert scene.world.exists("VirtualMachineGroup", "tier") is (code == 0)
     assert ("repeat the command with --yes" in ran.err) is (code == 3)
     assert "which the Backup does not include" in scene.command("plan", "nightly").err
+
+
+def test_what_a_backup_that_is_gone_included_is_asked_about(scene: Scene) -> None:
+    location = obj("BackupStorageLocation", "default", api="velero.io/v1", namespace="velero")
+    scene.world.cluster.seed(restore(), location)
+    scene.world.cluster.remove(ObjectRef(BACKUP, "velero", "nightly"))
+    scene.passing(scene.come_back)
+    ran = scene.restore("--resume", "again", typed="y\n")
+    assert ran.code == 0
+    assert "lists objects of shop, and the Backup itself is gone, so that what it included is not known:" in ran.err
+    assert scene.world.exists("VirtualMachineGroup", "tier")
 
 
 def test_a_store_that_is_away_until_the_time_is_over_is_a_timeout(scene: Scene) -> None:

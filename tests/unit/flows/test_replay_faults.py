@@ -373,7 +373,7 @@ def test_a_backup_without_the_plugin_is_replayed_and_says_so(world: World) -> No
     world.cluster.seed(vm("web-1", group="tier"))
     operations = world.replay_all([group("tier", ["web-1"], powerState="PoweredOn")])
     (last,) = world.finish(operations).values()
-    assert "the backup was taken without this plugin" in last.description
+    assert "the item has no link to a capture" in last.description
     assert "powerState" not in world.live("VirtualMachineGroup", "tier").spec
 
 

@@ -255,7 +255,7 @@ def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_re
     assert "has no capture, and the policy is capture=require" in told.error
     assert "capture=prefer" in told.error
     (again,) = world.replay_all([FRONT], name="second")
-    assert "taken without this plugin" in last(world, again, name="second", **asked(capture="prefer")).description
+    assert "has no link to a capture" in last(world, again, name="second", **asked(capture="prefer")).description
 
 
 # cluster-ip, vip

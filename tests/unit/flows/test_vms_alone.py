@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import asked, group, obj, restore, service, vm, vsphere_namespace
+from velero_vmservice.core import archive
 from velero_vmservice.core.actions import CALLER
-from velero_vmservice.core.errors import Forbidden, InvalidItem, Unavailable
+from velero_vmservice.core.errors import Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.core.manifest import Manifest
 from velero_vmservice.core.operation import RestoreRun, read_replay_id, replay_id
 
 if TYPE_CHECKING:
     from tests.unit.world import World
     from velero_vmservice.core.actions import RestoreOutcome
+    from velero_vmservice.core.errors import VmServiceError
 
 ALONE, OTHER = vm("alone", labels={"keep": "yes"}, power="PoweredOn"), vm("other")
 PREFIX = "restores/again/20260301T120000Z/"
@@ -119,19 +121,121 @@ def test_the_filters_of_the_restore_hold_for_vms_too(
         assert world.document(RESULT)["selected"] == waited_for
 
 
-def test_a_store_that_is_away_is_asked_again_and_one_that_denies_fails_nothing(world: World) -> None:
+def test_a_store_that_is_away_is_asked_again(world: World) -> None:
     back_up(world, ALONE)
     world.restart()
-    world.store.calls.fail("get", Forbidden("denied"))
-    assert anchored(world).operation_id == ""
-    world.restart()
-    world.store.calls.heal()
     world.store.calls.fail("get", Unavailable("away"))
     operation = anchored(world).operation_id
     assert operation
     world.store.calls.heal()
     world.clock.advance(60)
     assert world.finish([operation])[operation].error == ""
+
+
+UNWATCHED = "the VMs without an application of namespace shop are not watched: "
+
+
+@pytest.mark.parametrize(
+    "error", [Forbidden("denied", hint="allow s3:GetObject"), InvalidSettings("no such bucket", hint="name another")]
+)
+def test_a_store_that_denies_fails_the_wait_with_its_cause_in_the_report(world: World, error: VmServiceError) -> None:
+    back_up(world, ALONE)
+    world.lose(ALONE)
+    world.restart()
+    world.store.calls.fail("get", error, on="captures/")
+    operation = anchored(world).operation_id
+    progress = world.finish([operation])[operation]
+    assert progress.error == f"VirtualMachines of shop: {UNWATCHED}{error}; then repeat the restore"
+    report = world.document(f"{PREFIX}report.json")
+    assert (report["outcome"], report["objects"][0]["reason"]) == (
+        "failed",
+        f"{UNWATCHED}{error}",
+    )
+    assert f"{UNWATCHED}{error.message}" in report["next_steps"][0]
+    assert UNWATCHED in world.store.get(f"{PREFIX}report.html").decode()
+
+
+def test_rights_that_are_granted_by_the_first_poll_are_enough(world: World) -> None:
+    back_up(world, ALONE)
+    world.restart()
+    world.store.calls.fail("get", Forbidden("denied"))
+    operation = anchored(world).operation_id
+    world.store.calls.heal()
+    world.clock.advance(60)
+    assert world.finish([operation])[operation].error == ""
+    assert world.document(RESULT)["selected"] == ["alone"]
+
+
+@pytest.mark.parametrize("body", [b"{", None])
+def test_a_seal_that_is_damaged_or_missing_says_that_they_are_not_watched(world: World, body: bytes | None) -> None:
+    back_up(world, ALONE)
+    (seal,) = (key for key in world.store.list("captures/") if key.endswith("capture.json"))
+    if body is None:
+        world.store.delete(seal)
+    else:
+        world.store.replace(seal, body, sha256=archive.digest(body))
+    world.restart()
+    operation = anchored(world).operation_id
+    progress = world.finish([operation])[operation]
+    assert progress.error.startswith(f"VirtualMachines of shop: {UNWATCHED}")
+    assert seal in progress.error
+
+
+def test_a_backup_that_died_before_its_seal_and_had_no_such_vm_is_left_to_velero(world: World) -> None:
+    world.cluster.seed(vm("web-1", group="tier"), group("tier", ["web-1"]))
+    world.capture(group("tier", ["web-1"]))
+    assert anchored(world).operation_id == ""
+
+
+# Objects that the Restore leaves out.
+
+WEB = {"app": "web"}
+SERVED, MEMBER = vm("web-1", labels=WEB), vm("db-1", group="tier")
+BOTH = vm("web-2", labels=WEB, group="tier")
+TIER, FRONT = group("tier", ["db-1", "web-2"], meta={"labels": {"keep": "yes"}}), service("front", WEB)
+
+
+@pytest.mark.parametrize(
+    ("spec", "watched"),
+    [
+        ({}, None),
+        ({"excludedResources": ["virtualmachineservices.vmoperator.vmware.com"]}, ["web-1"]),
+        ({"excludedResources": ["vmservice"]}, ["web-1"]),
+        ({"excludedResources": ["vmg"]}, ["db-1"]),
+        ({"excludedResources": ["vmg", "vmservice"]}, ["db-1", "web-1", "web-2"]),
+        ({"excludedResources": ["vmservice", VMS]}, None),
+        ({"labelSelector": {"matchLabels": {"keep": "yes"}}}, None),
+        ({"orLabelSelectors": [{"matchLabels": WEB}]}, ["web-1", "web-2"]),
+    ],
+)
+def test_vms_of_objects_that_the_restore_leaves_out_are_watched(
+    world: World, spec: dict[str, Any], watched: list[str] | None
+) -> None:
+    back_up(world, SERVED, MEMBER, BOTH, TIER, FRONT)
+    operation = anchored(world, **spec).operation_id
+    assert bool(operation) is (watched is not None)
+    run = RestoreRun.read(Manifest(restore(**spec)))
+    planned = [one for one in world.app.planning.captured(run, spec) if one.plural == "virtualmachines"]
+    assert bool(planned) is (watched is not None)
+    if watched:
+        world.finish([operation], **spec)
+        assert world.document(RESULT)["selected"] == watched
+        needed = world.app.planning.needed(planned, run, world.app.replays.policy(run))
+        assert [one.name for one in needed.machines["shop"]] == watched
+        report = world.document(f"{PREFIX}report.json")
+        assert [one["name"] for one in report["machines"]] == watched
+
+
+def test_vms_of_a_nested_group_that_the_restore_leaves_out_are_watched(world: World) -> None:
+    keep = {"labels": {"keep": "yes"}}
+    root = group("root", ["/tier", "lead"], meta=keep)
+    tier = group("tier", ["db-1"], parent="root")
+    lead, member = (vm(name, group=of, labels={"keep": "yes"}) for name, of in (("lead", "root"), ("db-1", "tier")))
+    back_up(world, lead, member, root, tier)
+    spec = {"labelSelector": {"matchLabels": {"keep": "yes"}}}
+    operation = anchored(world, **spec).operation_id
+    world.finish([operation], **spec)
+    assert world.document(RESULT)["selected"] == ["db-1"]
 
 
 def test_they_do_not_hold_back_a_strict_restore_of_applications(world: World) -> None:
