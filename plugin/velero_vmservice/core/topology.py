@@ -38,7 +38,7 @@ class Topology(Document):
     selector: dict[str, str] | None = None
     members: tuple[MemberTopology, ...] = ()
     nested: tuple[Name, ...] = ()
-    """Machines of nested groups, at any depth."""
+    """VMs of nested groups, at any depth, that exist: a boot order may name any other, which no restore brings back."""
     parent: str = ""
     """The group that this group belongs to."""
     machines: tuple[MachineFacts, ...] = ()
@@ -99,7 +99,7 @@ def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: 
             continue
         seen.add(member.name)
         inner = groups[member.name].members
-        yield from (one.name for one in inner if one.kind == "VirtualMachine")
+        yield from (one.name for one in inner if one.kind == "VirtualMachine" and one.name in facts.by_name)
         ahead += reversed(inner)
 
 

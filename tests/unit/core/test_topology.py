@@ -39,8 +39,8 @@ def test_a_service_without_selector_selects_nothing(selector: dict[str, str] | N
 
 def test_a_group_needs_its_direct_members_that_exist_and_names_the_nested_ones() -> None:
     outer = group("outer", ["web-1", "gone"], ["/inner"], parent="top")
-    inner = group("inner", ["db-1"], ["/innermost"], parent="outer")
-    innermost = group("innermost", ["db-2"], parent="inner")
+    inner = group("inner", ["db-1", "gone-too"], ["/innermost"], parent="outer")
+    innermost = group("innermost", ["db-2", "gone-as-well"], parent="inner")
     found = topology(
         m(outer), facts(outer, inner, innermost, vm("web-1", group="outer"), vm("db-1", group="inner"), vm("db-2"))
     )

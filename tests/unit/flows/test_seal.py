@@ -282,6 +282,17 @@ def test_the_seal_lists_vms_without_an_application(world: World) -> None:
     assert seal["without_application"] == ["shop/alone"]
 
 
+def test_a_vm_that_a_nested_boot_order_names_and_that_does_not_exist_is_not_in_the_seal(world: World) -> None:
+    objects = [group("outer", ["/inner"]), group("inner", ["db-1", "gone"], parent="outer"), vm("db-1", group="inner")]
+    world.cluster.seed(*objects)
+    for captured_group in objects[:2]:
+        operation = world.capture(captured_group).operation_id
+    assert world.seal(operation).completed
+    seal = world.document(SEAL)
+    assert seal["vadp"]["machines"] == {"shop/db-1": ""}
+    assert seal["without_application"] == []
+
+
 def test_after_a_restart_the_backups_filters_say_which_vms_it_holds(world: World) -> None:
     world.cluster.seed(vm("alone", labels={"keep": "yes"}), vm("other"))
     run = backup()
