@@ -30,7 +30,7 @@ $(LAUNCHERS)/.ready: plugin/launcher/launcher.c plugin/launcher/build.py .venv/.
 
 launcher: $(LAUNCHERS)/.ready ## the static launcher, for amd64 and arm64
 
-demo: setup ## an application backed up, lost and restored, on this machine alone
+demo: setup ## an application backed up, lost and restored, on this computer alone
 	$(BIN)/python -m tests.demo
 
 test: setup ## unit, property, contract, golden and RPC tests

@@ -1,4 +1,4 @@
-"""`make demo`: an application is backed up, lost and restored on this machine alone.
+"""`make demo`: an application is backed up, lost and restored on this computer alone.
 
 Exit code 0 only if everything ended verified, 1 if not, 130 if interrupted.
 """
