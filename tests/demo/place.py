@@ -21,11 +21,14 @@ from kubernetes.dynamic import DynamicClient
 from tests.contract import s3_servers
 from tests.e2e.processes import Process
 from tests.supervisor.admission import Rules
+from tests.supervisor.api_objects import Problem
 from tests.supervisor.kmock_api import EmulatedApi, emulated_api
 from tests.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.supervisor.api_objects import Review
 
 LAUNCHER: Final = "velero-plugin-for-vmservice"
 ACCESS_KEY: Final = "demo"
@@ -51,6 +54,23 @@ class Bucket:
         return body
 
 
+class ChangeFreeze:
+    """An admission webhook of the platform team, as a restore meets them: it may refuse new load balancers."""
+
+    REFUSAL: Final = (
+        'admission webhook "change-freeze.example.com" denied the request: no new load balancers during the freeze'
+    )
+
+    def __init__(self) -> None:
+        self.in_force = False
+
+    def review(self, review: Review) -> None:
+        """Refuse a new VirtualMachineService of type LoadBalancer while the freeze is in force."""
+        is_new_service = review.verb == "CREATE" and review.resource.kind == "VirtualMachineService"
+        if self.in_force and is_new_service and review.new["spec"].get("type") == "LoadBalancer":
+            raise Problem(403, "Forbidden", self.REFUSAL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """What runs."""
@@ -61,6 +81,9 @@ class Place:
     bucket: Bucket
     sidecar: Process
     plugins: Path
+    freeze: ChangeFreeze
+    environment: Mapping[str, str]
+    """What the product's processes are told: the cluster, and the namespace of Velero's objects."""
 
     @property
     def launcher(self) -> Path:
@@ -75,19 +98,30 @@ def place() -> Iterator[Place]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vmservice-demo-")))
         bucket = _bucket(stack.enter_context(s3_servers.moto()))
         api = stack.enter_context(emulated_api())
+        freeze = ChangeFreeze()
+        api.admit(freeze.review)
         api.admit(Rules().review)
         supervisor = Supervisor(api.client)
         stack.enter_context(supervisor.operator)
         plugins = directory / "plugins"
         plugins.mkdir()
-        sidecar = _sidecar(directory, plugins, api.kubeconfig(directory / "kubeconfig"))
+        kubeconfig = api.kubeconfig(directory / "kubeconfig")
+        environment = {"KUBECONFIG": str(kubeconfig), "VMSERVICE_VELERO_NAMESPACE": VELERO_NAMESPACE}
+        sidecar = _sidecar(directory, plugins, environment)
         stack.callback(sidecar.stop)
         sidecar.start()
         sidecar.wait_ready(lambda: _is_executable(plugins / LAUNCHER))
         cache = str(directory / "discovery.json")
         kubernetes = DynamicClient(api.new_client(), cache_file=cache)  # type: ignore[no-untyped-call]  # theirs
         yield Place(
-            api=api, kubernetes=kubernetes, supervisor=supervisor, bucket=bucket, sidecar=sidecar, plugins=plugins
+            api=api,
+            kubernetes=kubernetes,
+            supervisor=supervisor,
+            bucket=bucket,
+            sidecar=sidecar,
+            plugins=plugins,
+            freeze=freeze,
+            environment=environment,
         )
 
 
@@ -104,11 +138,11 @@ def _bucket(url: str) -> Bucket:
     return Bucket(name="velero", url=url, client=client)
 
 
-def _sidecar(directory: Path, plugins: Path, kubeconfig: Path) -> Process:
+def _sidecar(directory: Path, plugins: Path, environment: Mapping[str, str]) -> Process:
     return Process(
         [sys.executable, "-m", "velero_vmservice.cli", "serve", "--plugins-dir", plugins],
         log=directory / "sidecar.log",
-        environment={"KUBECONFIG": str(kubeconfig), "VMSERVICE_VELERO_NAMESPACE": VELERO_NAMESPACE},
+        environment=environment,
     )
 
 

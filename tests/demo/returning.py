@@ -91,4 +91,4 @@ class Returning:
         if task.state is State.FAILED:
             raise RuntimeError(f"RegisterVM of {one.name} failed: {task.error}")
         done = task.state is State.SUCCEEDED
-        self._words[one.name] = "registered" if done else f"RegisterVM {task.progress} %"
+        self._words[one.name] = "registered" if done else "RegisterVM is at work"

@@ -6,9 +6,10 @@ Nothing is decided here; both ways show the same rows.
 from __future__ import annotations
 
 import os
+import textwrap
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from tests.demo.facts import Fact
 
 _COLOURS = {"waiting": "yellow", "replayed": "cyan", "verified": "green"}
+_MOST_COLUMNS: Final = 100
+"""A sentence is not read well across a very wide terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineRow:
-    """A machine on its way back: what vCenter shows, and what Kubernetes has."""
+class VmRow:
+    """A VM on its way back: what vCenter shows, and what Kubernetes has."""
 
     name: str
     vcenter: str
@@ -59,6 +62,11 @@ class Screen:
         return time.monotonic() - self._began
 
     @property
+    def columns(self) -> int:
+        """How wide a sentence may be."""
+        return min(self._console.width, _MOST_COLUMNS)
+
+    @property
     def lively(self) -> bool:
         """Whether a table can be drawn again in place."""
         return self._console.is_terminal and not self._console.is_dumb_terminal and not os.environ.get("CI")
@@ -71,8 +79,14 @@ class Screen:
         else:
             self._console.print(Text(f"== {text}", style="bold"), soft_wrap=True)
 
-    def say(self, *lines: str, style: str = "") -> None:
-        """Print lines as they are, so that a command can be copied; a terminal breaks long ones itself."""
+    def say(self, *lines: str, style: str = "", hang: int = 2) -> None:
+        """Print sentences, broken between words; what does not fit continues `hang` columns further in."""
+        for line in lines:
+            for part in _folded(line, self.columns, hang):
+                self.say_as_it_is(part, style=style)
+
+    def say_as_it_is(self, *lines: str, style: str = "") -> None:
+        """Print lines unbroken, so that a command can be copied; a terminal breaks long ones itself."""
         for line in lines:
             self._console.print(Text(line, style=style), soft_wrap=True)
 
@@ -84,7 +98,7 @@ class Screen:
         """Print whether something is so, and what was found where it is not."""
         mark, style = ("ok ", "green") if fact.holds else ("NO ", "bold red")
         found = "" if fact.holds else f" (found: {fact.found or 'nothing'})"
-        self._console.print(Text(mark, style=style) + Text(f"{fact.words}{found}"), soft_wrap=True)
+        self.say(f"{mark}{fact.words}{found}", style="" if fact.holds else style, hang=len(mark))
 
     def watch(self) -> Watch:
         """Show rows until the block ends."""
@@ -100,25 +114,37 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         """Nothing to put away."""
 
-    def show(self, machines: Sequence[MachineRow], objects: Sequence[ObjectRow]) -> None:
+    def show(self, vms: Sequence[VmRow], objects: Sequence[ObjectRow]) -> None:
         """Show how things stand now."""
         raise NotImplementedError
 
 
 class PlainWatch(Watch):
-    """Prints a line for each row that changed."""
+    """Prints what changed; objects that stand alike share a line."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._began = screen.elapsed
-        self._shown: dict[str, MachineRow | ObjectRow] = {}
+        self._shown: dict[str, VmRow | ObjectRow] = {}
 
-    def show(self, machines: Sequence[MachineRow], objects: Sequence[ObjectRow]) -> None:
-        rows: list[MachineRow | ObjectRow] = [*machines, *objects]
-        for row in rows:
-            if self._shown.get(row.name) != row:
-                self._shown[row.name] = row
-                self._screen.say(f"{self._screen.elapsed - self._began:5.1f} s  {row.name:<18} {_line(row)}".rstrip())
+    def show(self, vms: Sequence[VmRow], objects: Sequence[ObjectRow]) -> None:
+        clock = f"{self._screen.elapsed - self._began:4.0f} s  "
+        alike: dict[str, list[str]] = {}
+        for vm in vms:
+            if self._is_news(vm):
+                alike.setdefault(f"{vm.vcenter}; in Kubernetes: {vm.kubernetes}", []).append(vm.name)
+        for row in objects:
+            if self._is_news(row):
+                stands = f"{row.stage}{f' {row.count} VMs' if row.count else ''}"
+                alike.setdefault(f"{stands}: {row.reason}" if row.reason else stands, []).append(row.name)
+        for stands, names in alike.items():
+            self._screen.say(f"{clock}{', '.join(names)}: {stands}", hang=len(clock))
+
+    def _is_news(self, row: VmRow | ObjectRow) -> bool:
+        if self._shown.get(row.name) == row:
+            return False
+        self._shown[row.name] = row
+        return True
 
 
 class LiveWatch(Watch):
@@ -136,19 +162,18 @@ class LiveWatch(Watch):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, machines: Sequence[MachineRow], objects: Sequence[ObjectRow]) -> None:
+    def show(self, vms: Sequence[VmRow], objects: Sequence[ObjectRow]) -> None:
         clock = Text(f"{self._screen.elapsed - self._began:.0f} s since the restore began", style="dim")
-        self._live.update(Group(_machine_table(machines), _object_table(objects), clock), refresh=True)
+        self._live.update(Group(_vm_table(vms), _object_table(objects), clock), refresh=True)
 
 
-def _line(row: MachineRow | ObjectRow) -> str:
-    if isinstance(row, MachineRow):
-        return f"{row.vcenter:<15}  {row.kubernetes}"
-    return f"{row.stage:<9} {row.count:<5}  {row.reason}"
+def _folded(line: str, columns: int, hang: int) -> Sequence[str]:
+    folded = textwrap.wrap(line, columns, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False)
+    return folded or [""]
 
 
-def _machine_table(rows: Sequence[MachineRow]) -> Table:
-    table = Table("machine", "vCenter", "Kubernetes", box=SIMPLE_HEAD)
+def _vm_table(rows: Sequence[VmRow]) -> Table:
+    table = Table("VM", "vCenter", "Kubernetes", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(row.name, row.vcenter, Text(row.kubernetes))
     return table
