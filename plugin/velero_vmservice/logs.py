@@ -7,6 +7,8 @@ logged while Velero waits for a call is copied to the session the call came in o
   (velero: pkg/util/logging/log_counter_hook.go), so `error` makes a backup PartiallyFailed;
 - it panics on a `namespace`, `resource` or `name` that is no string (same file), and on an `@message`, `@level` or
   `@timestamp` that is none (go-plugin: log_entry.go), so every value sent is a string;
+- it panics on an `error` that is no Go error (same file), which nothing that arrives as JSON is: so no line has that
+  key, and what went wrong is `cause`;
 - it takes a line of 64 KiB or more apart (go-plugin: client.go).
 
 A traceback is for us alone and never copied, nor is a line bound with `private=True`.
@@ -42,6 +44,8 @@ _LINE_BYTES: Final = 60_000
 """Below the 64 KiB at which go-plugin splits a line."""
 _LISTED: Final = 20
 """How many entries of a list a line names: enough for most applications, and still a line that can be read."""
+_KEYS_OF_VELERO: Final = {"error": "cause"}
+"""Keys that Velero takes for values of its own, and what a line that it sees has in their place."""
 _DETAILS: Final = ("session",)
 """Keys bound to every line of a call that only tell something to who looks into the plugin itself."""
 
@@ -107,7 +111,7 @@ def copy_to_session(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 def session_line(event: Mapping[str, object]) -> bytes:
     """Return the line Velero may see: values are strings of bounded length, the line is shorter than 64 KiB."""
-    texts = {key: _text(value) for key, value in _hclog(event).items()}
+    texts = {_KEYS_OF_VELERO.get(key, key): _text(value) for key, value in _hclog(event).items()}
     line = _dumps(texts)
     if len(line) > _LINE_BYTES:
         kept = {key: value for key, value in texts.items() if key.startswith("@")}

@@ -69,3 +69,8 @@ def test_the_session_of_velero_reads_the_same_values() -> None:
     (copied,) = (json.loads(one) for one in sent)
     assert copied["vms"] == "web-1,web-2"
     assert "session" not in copied
+
+
+def test_velero_sees_no_error_key_for_it_panics_on_one_that_is_text() -> None:
+    sent = json.loads(logs.session_line({"event": "not stored", "error": "the bucket is away"}))
+    assert (sent.get("error"), sent["cause"]) == (None, "the bucket is away")

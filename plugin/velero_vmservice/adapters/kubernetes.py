@@ -181,7 +181,7 @@ class KubernetesCluster:
                 )
             )
         except Exception as error:  # noqa: BLE001 - the port promises that an Event never fails its caller
-            _log.warning("event not recorded", object=str(about), event_reason=reason, error=str(error))
+            _log.warning("event not recorded", object=str(about), event_reason=reason, cause=str(error))
 
     def _served(self, kind: Kind, version: str | None) -> Served | None:
         """Return the kind at that version, or at the newest; None if it is not served."""

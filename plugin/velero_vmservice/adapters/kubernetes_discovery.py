@@ -104,7 +104,7 @@ class Discovery:
             try:
                 served = tuple(self._fetch(group, apis))
             except Unavailable as error:
-                _log.warning("API group not discovered", api_group=group, error=error.message)
+                _log.warning("API group not discovered", api_group=group, cause=error.message)
                 continue
             for one in served:
                 kind = Kind(group, one.plural, one.kind)

@@ -93,7 +93,7 @@ def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceE
             meaning = meanings.NO_TLS
     else:
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        _log.error("storage failed in an unforeseen way", error=type(error).__name__, at=f"{frame.name}:{frame.lineno}")
+        _log.error("storage failed in an unforeseen way", cause=type(error).__name__, at=f"{frame.name}:{frame.lineno}")
         meaning, words = meanings.UNEXPECTED, type(error).__name__
     asked = _asked(error, place) if isinstance(error, boto.ClientError) else ""
     return told(meaning, words, verb, key, place, asked=asked)

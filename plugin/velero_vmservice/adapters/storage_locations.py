@@ -74,7 +74,7 @@ class BackupStorageLocations:
         except Unavailable as error:
             if known is None:
                 raise
-            _log.warning("storage location not read again", location=location, error=error.message)
+            _log.warning("storage location not read again", location=location, cause=error.message)
             return known[1]
         if known is not None and known[0] == found:
             return known[1]

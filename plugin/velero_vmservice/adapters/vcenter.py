@@ -233,7 +233,7 @@ class VCenterInventory:
             try:
                 everywhere = self._search(Budget.of(self._clock, SEARCH_SECONDS))
             except Unavailable as error:
-                log.warning("machines that are not in their folder are not found elsewhere", error=str(error))
+                log.warning("machines that are not in their folder are not found elsewhere", cause=str(error))
                 everywhere = {}
             with self._lock:
                 self._elsewhere["all"] = everywhere

@@ -125,7 +125,7 @@ def _cancel(collector: Any, token: str) -> None:
     try:
         collector.CancelRetrievePropertiesEx(token)
     except Exception as error:  # noqa: BLE001 - vCenter forgets it with the session
-        log.debug("vCenter keeps pages that nobody wants", error=type(error).__name__)
+        log.debug("vCenter keeps pages that nobody wants", cause=type(error).__name__)
 
 
 def _demand_session(sdk: Sdk, found: Any) -> None:

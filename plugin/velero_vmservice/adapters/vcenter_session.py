@@ -144,7 +144,7 @@ class VCenterSession:
             try:
                 content.sessionManager.Logout()
             except Exception as error:  # noqa: BLE001 - the process ends anyway
-                log.debug("vCenter session not ended", error=type(error).__name__)
+                log.debug("vCenter session not ended", cause=type(error).__name__)
         if stub is not None:
             stub.DropConnections()
 

@@ -75,7 +75,7 @@ class Following:
         try:
             found = self.newest(restore_uid)
         except VmServiceError as error:
-            log.info("RegisterVM attempts not read", error=error.message)
+            log.info("RegisterVM attempts not read", cause=error.message)
             problem = str(error)
             with self._lock:
                 found = self._last.get(restore_uid, {})
@@ -197,7 +197,7 @@ class Following:
         try:
             self._attempts.tell(attempt)
         except VmServiceError as error:
-            log.warning("RegisterVM attempt not updated", attempt=attempt.name, error=error.message)
+            log.warning("RegisterVM attempt not updated", attempt=attempt.name, cause=error.message)
 
 
 def _of(found: Mapping[tuple[str, str], Attempt], namespace: str) -> tuple[Attempt, ...]:

@@ -89,7 +89,7 @@ class Keeping:
             log.warning(
                 "result not stored",
                 object=str(task.replay.destination),
-                error=error.message,
+                cause=error.message,
                 hint=error.hint,
                 consequence="it is kept in memory and offered to the store again",
             )

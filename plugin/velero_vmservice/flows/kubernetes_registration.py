@@ -72,7 +72,7 @@ class KubernetesRegistration:
             for kind, words in observed.unseen.items():
                 if (namespace, kind) not in self._told:
                     self._told[namespace, kind] = True
-                    _log.warning("registration seen in part", namespace=namespace, error=words)
+                    _log.warning("registration seen in part", namespace=namespace, cause=words)
             now = self._clock.now()
             begun = {state: (state, now) for state in State}  # one for all that begin together: there may be thousands
             return {name: self._dated(namespace, one, begun) for name, one in found.items()}

@@ -69,7 +69,7 @@ class NamespaceFactsOnce:
                 log.warning(
                     "namespace facts not stored",
                     namespace=namespace,
-                    error=error.message,
+                    cause=error.message,
                     hint=error.hint or "the machines' disks will not be recognised at restore",
                 )
 

@@ -75,7 +75,7 @@ class Neighbour:
             log.warning(
                 "blocked resources not read",
                 object=str(ref),
-                error=cause,
+                cause=cause,
                 consequence="what only this list blocks may fail in velero-plugin-for-vsphere",
             )
 

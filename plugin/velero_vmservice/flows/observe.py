@@ -133,5 +133,5 @@ def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Ki
                 found[kind] = frozenset(cluster.read_all(kind, where, lambda one: one.name))
         except Exception as raised:  # noqa: BLE001 - logged; nobody waits for these
             error = as_ours(raised, f"the list of {kind.resource} in namespace {namespace}")
-            log.debug("references not listed", kind=kind.resource, error=error.message)
+            log.debug("references not listed", kind=kind.resource, cause=error.message)
     return found

@@ -36,7 +36,7 @@ def other_backups(cluster: Cluster, locations: StorageLocations, run: RestoreRun
     try:
         backups = cluster.list(BACKUP, run.namespace)
     except VmServiceError as error:
-        log.info("other backups not looked for", error=error.message)
+        log.info("other backups not looked for", cause=error.message)
         return ()
     this = next((one for one in backups if one.name == run.backup), None)
     found = list[BackupRun]()
@@ -72,7 +72,7 @@ def _read(backups: Iterator[Manifest]) -> Iterator[BackupRun]:
         try:
             yield BackupRun.read(backup)
         except VmServiceError as error:
-            log.info("backup passed over", backup=f"{backup.namespace}/{backup.name}", error=error.message)
+            log.info("backup passed over", backup=f"{backup.namespace}/{backup.name}", cause=error.message)
 
 
 def _are_alike(one: Manifest, other: Manifest) -> bool:
@@ -89,5 +89,5 @@ def _is_sealed(locations: StorageLocations, backup: BackupRun) -> bool:
     try:
         return locations.open(backup.location, namespace=backup.namespace).exists(backup.seal_key)
     except VmServiceError as error:
-        log.info("backup passed over", backup=f"{backup.namespace}/{backup.name}", error=error.message)
+        log.info("backup passed over", backup=f"{backup.namespace}/{backup.name}", cause=error.message)
         return False

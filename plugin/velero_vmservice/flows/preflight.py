@@ -20,7 +20,7 @@ def check_cluster(supervisor: Supervisor) -> bool:
     try:
         present = supervisor.present()
     except VmServiceError as error:
-        log.warning("cluster not reachable yet", error=error.message, hint=error.hint)
+        log.warning("cluster not reachable yet", cause=error.message, hint=error.hint)
         return False
     log.info("cluster checked", supervisor=present, restricted_count=len(supervisor.restricted(present=present)))
     return True
@@ -31,7 +31,7 @@ def check_own_bucket(locations: StorageLocations) -> bool:
     try:
         locations.open("").exists("captures")
     except VmServiceError as error:
-        log.warning("the bucket in the settings is not usable", error=error.message, hint=error.hint)
+        log.warning("the bucket in the settings is not usable", cause=error.message, hint=error.hint)
         return False
     log.info("bucket checked")
     return True

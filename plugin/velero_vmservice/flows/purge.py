@@ -77,7 +77,7 @@ class PurgeAction:
         try:
             _purge_rest(self._locations.open(run.location, namespace=run.namespace), run)
         except ForeignStorage as error:  # nothing of ours can lie there
-            log.info("nothing to purge", backup=f"{run.namespace}/{run.name}", error=error.message)
+            log.info("nothing to purge", backup=f"{run.namespace}/{run.name}", cause=error.message)
         except BaseException:
             with self._lock:
                 self._looked.pop(run.prefix, None)

@@ -37,7 +37,7 @@ def _read(cluster: Cluster, ref: ObjectRef) -> Manifest | None:
     try:
         return cluster.get(ref)
     except VmServiceError as error:
-        log.info("left out of the report", object=str(ref), error=error.message)
+        log.info("left out of the report", object=str(ref), cause=error.message)
         return None
 
 

@@ -75,7 +75,7 @@ class ReplayAction:
         try:
             modified = self._modifiers.modify(sanitize(manifest).manifest, replay.kind, run)
         except VmServiceError as error:
-            log.warning("resource modifier not readable yet", error=error.message, hint=error.hint)
+            log.warning("resource modifier not readable yet", cause=error.message, hint=error.hint)
             return
         for problem in modified.problems:
             log.warning("resource modifier not applied", object=str(replay.destination), reason=problem)
@@ -100,7 +100,7 @@ class ReplayAction:
             link = read_link(manifest)
         except InvalidItem as error:
             damaged = True
-            log.warning("capture refused", error=error.message, hint=error.hint, policy=f"capture={chosen.capture}")
+            log.warning("capture refused", cause=error.message, hint=error.hint, policy=f"capture={chosen.capture}")
         source = ObjectRef(kind, manifest.namespace, manifest.name)
         carried = link is None or chosen.capture == "prefer"
         return Replay(
@@ -136,7 +136,7 @@ class ReplayAction:
         except Corrupt:
             raise
         except VmServiceError as error:
-            log.warning("capture not readable yet", key=link.key, error=error.message, hint=error.hint)
+            log.warning("capture not readable yet", key=link.key, cause=error.message, hint=error.hint)
         return False
 
 
@@ -145,7 +145,7 @@ def _is_bound(link: Link, source: ObjectRef, backup: BackupRun) -> bool:
     try:
         check_leads_home(link.key, source, backup)
     except InvalidItem as error:
-        log.warning("capture refused", error=error.message, hint=error.hint)
+        log.warning("capture refused", cause=error.message, hint=error.hint)
         return False
     return True
 

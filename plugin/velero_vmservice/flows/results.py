@@ -76,7 +76,7 @@ class Results:
         except VmServiceError as error:
             if error.transient:
                 raise
-            log.warning("results of an earlier process not read", error=error.message, hint=error.hint)
+            log.warning("results of an earlier process not read", cause=error.message, hint=error.hint)
             return {}
         ours = (one for one in ended if (one.restore, one.backup) == (run.name, run.backup))
         return {part(one): without_courses(one) for one in ours if one.stage in _STAGES}
@@ -132,7 +132,7 @@ class Results:
             seal = self._vms.seal(run)
         except VmServiceError as error:
             seal = None
-            log.warning("what the backup left out is not known", error=error.message)
+            log.warning("what the backup left out is not known", cause=error.message)
         report = self._reporting.report(store, run, own, rounds.policy.printed(), seal)
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
@@ -169,7 +169,7 @@ def _readable(store: ObjectStore, key: str) -> Result | None:
     try:
         return documents.read(store, key, Result)
     except (Corrupt, NotFound) as error:
-        log.warning("stored result not read", key=key, error=error.message, hint=error.hint)
+        log.warning("stored result not read", key=key, cause=error.message, hint=error.hint)
         return None
 
 

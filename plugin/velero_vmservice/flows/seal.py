@@ -142,7 +142,7 @@ class Sealing:
                     log.warning(
                         "not sealed",
                         backup=f"{unsealed.run.namespace}/{unsealed.run.name}",
-                        error=error.message,
+                        cause=error.message,
                         hint=error.hint,
                     )
 

@@ -318,12 +318,12 @@ class Trigger:
                 self._called.discard(attempt.name)
             return trigger_words.not_sent(attempt, error)
         except Unavailable as error:
-            bound.warning("RegisterVM did not answer", error=error.message)
+            bound.warning("RegisterVM did not answer", cause=error.message)
             return trigger_words.no_answer(attempt, error)
         except AlreadyExists as error:
             return self._following.over(attempt, SUCCEEDED, error.message)
         except VmServiceError as error:
-            bound.error("RegisterVM refused", error=error.message)
+            bound.error("RegisterVM refused", cause=error.message)
             return self._following.over(attempt, FAILED, str(error))
         bound.info("RegisterVM called", task=task)
         self._following.begun(attempt, task)

@@ -48,7 +48,7 @@ class VmsAloneAction:
         try:
             names = self._vms.watched(manifest.namespace, run).names
         except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
-            log.warning("VMs without an application are not known", error=error.message, hint=error.hint)
+            log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
             replay = replay.model_copy(update={"unread": True})
         else:
             if not names:

@@ -63,7 +63,7 @@ class WithholdAction(StartsNoOperation):
             log.warning(
                 "left in the backup",
                 object=where,
-                error=error.message,
+                cause=error.message,
                 hint="none on a Supervisor: a restore there skips it",
             )
             return BackupOutcome(item=item)

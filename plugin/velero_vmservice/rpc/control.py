@@ -107,11 +107,11 @@ class PluginServer:
         except BlockingIOError:
             return
         except OSError as error:  # out of descriptors or memory: the launcher waits, others may end meanwhile
-            log.error("launch not accepted", error=str(error))
+            log.error("launch not accepted", cause=str(error))
             time.sleep(_PAUSE_SECONDS)
             return
         if refusal := self._sockets.refusal(connection):
-            log.warning("launch refused", error=refusal, code=InvalidSettings.code)
+            log.warning("launch refused", cause=refusal, code=InvalidSettings.code)
             connection.close()
             return
         connection.setblocking(False)  # noqa: FBT003 - its only parameter
@@ -142,7 +142,7 @@ class PluginServer:
             self._connections[connection] = session
             session.begin(connection, directory)
         except VmServiceError as error:
-            log.warning("launch refused", error=str(error), code=error.code)
+            log.warning("launch refused", cause=str(error), code=error.code)
             self._forget(connection)
         except Exception:  # one launch that fails must not end the thread that all others need
             log.exception("launch failed; the launcher will try again")

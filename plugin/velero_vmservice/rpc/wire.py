@@ -66,7 +66,7 @@ def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[N
     try:
         yield
     except errors.VmServiceError as error:
-        log.error("call failed", error=str(error), code=error.code, cause=_cause(error), private=True)
+        log.error("call failed", cause=str(error), code=error.code, raised=_cause(error), private=True)
         _abort(context, _status_code(error), explain(error))
     except Exception as error:  # noqa: BLE001 - the edge: anything less would read "transport is closing"
         _abort(context, StatusCode.INTERNAL, _incident(error))
@@ -86,7 +86,7 @@ def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
         words = f"waiting: no answer from the API server or the bucket within {PROGRESS_SECONDS:.1f} s; asking on"
         answer = actions.Progress(completed=False, description=words, updated=datetime.now(UTC))
     except errors.VmServiceError as error:
-        log.info("progress unknown", error=str(error), code=error.code, cause=_cause(error))
+        log.info("progress unknown", cause=str(error), code=error.code, raised=_cause(error))
         words = _readable(explain(error))
         if error.transient:
             answer = actions.Progress(completed=False, description=f"waiting: {words}", updated=datetime.now(UTC))

@@ -121,7 +121,7 @@ def test_people_are_told_once_that_operations_ended_without_being_stored(
     assert event.warning
     assert "the bucket does not exist" in event.message
     (line,) = [one for one in log.entries if one["event"] == "result not stored"]
-    assert (line["error"], line["hint"]) == (GONE.message, GONE.hint)
+    assert (line["cause"], line["hint"]) == (GONE.message, GONE.hint)
 
 
 def test_what_a_restore_owes_when_velero_asks_no_more_is_stored_when_a_launched_process_ends(

@@ -22,7 +22,7 @@ def test_a_cluster_that_is_away_is_told_and_no_error(log: LogCapture) -> None:
     world = World(supervisor="detect")
     world.cluster.calls.fail("serves_group", Unavailable("away", hint="start it"))
     assert not check_cluster(world.app.supervisor)
-    assert (log.entries[-1]["error"], log.entries[-1]["hint"]) == ("away", "start it")
+    assert (log.entries[-1]["cause"], log.entries[-1]["hint"]) == ("away", "start it")
 
 
 def test_a_bucket_that_answers(world: World) -> None:

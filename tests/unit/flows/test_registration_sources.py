@@ -90,7 +90,7 @@ def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
 
     (entry,) = logged
     assert (entry["event"], entry["namespace"]) == ("registration seen in part", "shop")
-    assert "claims are denied" in entry["error"]
+    assert "claims are denied" in entry["cause"]
 
 
 def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up() -> None:

@@ -87,7 +87,7 @@ def test_a_store_that_denies_or_is_badly_set_up_is_said_and_the_item_carried(
     found = replayed(world, items[0])
     assert (found.item is not None, found.vms, found.unread) == (True, ("web-1",), True)
     (told,) = [one for one in log.entries if one["event"] == "capture not readable yet"]
-    assert (told["log_level"], told["error"], told["hint"]) == ("warning", "denied", "grant s3:GetObject")
+    assert (told["log_level"], told["cause"], told["hint"]) == ("warning", "denied", "grant s3:GetObject")
 
 
 def test_damage_fails_the_item(world: World, items: list[dict[str, Any]]) -> None:

@@ -112,7 +112,7 @@ def test_what_a_planted_link_leads_to_is_not_replayed_and_the_item_is(
     assert "loadBalancerSourceRanges" not in live.spec
     assert not live.annotations
     (warned,) = [one for one in log.entries if one["event"] == "capture refused"]
-    assert case.differs in warned["error"]
+    assert case.differs in warned["cause"]
 
 
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.why)

@@ -267,7 +267,7 @@ def test_a_seal_that_cannot_be_written_at_a_process_end_is_said(world: World, la
     world.withhold(vm("web-1"))
     world.store.calls.fail("put", Unavailable("the bucket is away"))
     world.app.actions.ended(launched)
-    assert [one["error"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
+    assert [one["cause"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
 
 
 def test_the_seal_lists_vms_without_an_application(world: World) -> None:
