@@ -75,19 +75,22 @@ class TransitionLog:
             self._log_waiting(run, waiting)
 
     def _log_object(self, run: RestoreRun, task: Task) -> None:
-        key, restore, where = task.operation_id, _label(run), str(task.replay.destination)
+        """Log what is new of one object; nothing is worded for the hundreds of which nothing is."""
+        key = task.operation_id
         if task.gate_open and key not in self._open_gates:
             self._open_gates.add(key)
-            log.info(
-                "gate open", restore=restore, object=where, vms=task.subject.topology.needs if task.subject else ()
-            )
+            vms = task.subject.topology.needs if task.subject else ()
+            log.info("gate open", restore=_label(run), object=_object(task), vms=vms)
         if task.written and key not in self._replayed:
             self._replayed.add(key)
-            log.info("replayed", restore=restore, object=where, change=task.action, warnings="; ".join(task.mind))
+            warnings = "; ".join(task.mind)
+            log.info("replayed", restore=_label(run), object=_object(task), change=task.action, warnings=warnings)
         if task.stage.final and key not in self._ended:
             self._ended.add(key)
             level = logging.WARNING if task.stage.broken else logging.INFO
-            log.log(level, "replay ended", restore=restore, object=where, stage=task.stage, reason=task.reason)
+            log.log(
+                level, "replay ended", restore=_label(run), object=_object(task), stage=task.stage, reason=task.reason
+            )
 
     def _log_registered(self, run: RestoreRun, tasks: Collection[Task], looks: Mapping[str, NamespaceRound]) -> None:
         """Log how many VMs are registered, where that has changed with a look."""
@@ -120,6 +123,10 @@ class TransitionLog:
 def _label(run: RestoreRun) -> str:
     """Name a restore as every line of a call of Velero does."""
     return f"{run.namespace}/{run.name}"
+
+
+def _object(task: Task) -> str:
+    return str(task.replay.destination)
 
 
 def _is_ready(vm: _Vm, looks: Mapping[str, NamespaceRound]) -> bool:
