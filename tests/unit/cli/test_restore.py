@@ -13,6 +13,7 @@ from tests.unit.builders import NAMESPACE, backup, group, obj, restore, service,
 from tests.unit.world import World
 from velero_vmservice.core.errors import Forbidden, Rejected, Unavailable
 from velero_vmservice.core.manifest import BACKUP, ObjectRef
+from velero_vmservice.core.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,6 +112,27 @@ def test_a_restore_that_velero_gave_up_is_resumed(scene: Scene) -> None:
     assert ran.code == 0
     assert scene.world.exists("VirtualMachineGroup", "tier")
     assert not scene.world.exists("VirtualMachineService", "front")
+
+
+def test_a_restore_that_velero_completed_without_its_operations_is_resumed(scene: Scene) -> None:
+    """As Velero does where it cannot read the bucket at its first poll: it asks for nothing and stores nothing."""
+    completed = restore()
+    completed["status"] |= {"phase": "Completed", "completionTimestamp": completed["status"]["startTimestamp"]}
+    scene.world.cluster.seed(completed)
+    assert list(scene.world.store.list("restores/")) == []
+    scene.world.clock.advance(3600)
+    scene.passing(scene.come_back)
+
+    ran = scene.restore("--resume", "again")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert scene.world.exists("VirtualMachineGroup", "tier")
+    assert all(scene.world.exists("VirtualMachineService", name) for name in ("front", "side"))
+    (key,) = (key for key in scene.world.store.list("restores/again/") if key.endswith("/report.json"))
+    report = Report.model_validate(scene.world.document(key))
+    assert (report.outcome, report.started < report.resumed) == ("verified", True)
+    assert {one.stage for one in report.objects} == {"verified"}
+    assert all(one.replayed and not one.earlier_ends for one in report.objects)
 
 
 @pytest.mark.parametrize(
