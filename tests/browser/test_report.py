@@ -263,6 +263,15 @@ def test_a_next_step_leads_to_its_row(show: Callable[..., Page]) -> None:
     assert page.locator(f'tr[id="{key}"]:target').is_visible()
 
 
+@pytest.mark.parametrize(("width", "shown"), [(PHONE, ".outline"), (DESKTOP, ".picture")])
+def test_what_is_drawn_leads_to_its_row(show: Callable[..., Page], width: int, shown: str) -> None:
+    page = show(sample_report.sample(), width=width)
+    link = page.locator(f"{shown}:visible a", has_text="web-1").last
+    key = (link.get_attribute("href") or "").removeprefix("#")
+    link.click()
+    assert page.locator(f'tr[id="{key}"]:target').is_visible()
+
+
 def test_an_address_leads_to_a_row_that_is_folded(show: Callable[..., Page]) -> None:
     page = show(sample_report.large())
     row = page.locator('tr[id="VirtualMachine/app-001/app-001-vm-1"]')

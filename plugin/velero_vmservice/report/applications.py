@@ -39,6 +39,11 @@ class MachineNode:
     """Whether its group links it; None for a machine outside any group."""
 
     @property
+    def key(self) -> str:
+        """The key of its row; '' where the report has none."""
+        return self.machine.key if self.machine else ""
+
+    @property
     def look(self) -> Look:
         return states.machine(self.machine)
 
@@ -58,6 +63,11 @@ class GroupNode:
     name: str
     result: Result | None
     children: tuple[GroupNode | MachineNode, ...]
+
+    @property
+    def key(self) -> str:
+        """The key of its row; '' where the report has none."""
+        return self.result.key if self.result else ""
 
     @property
     def look(self) -> Look:

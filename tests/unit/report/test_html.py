@@ -166,6 +166,16 @@ def test_each_next_step_leads_to_the_rows_that_it_is_about() -> None:
     assert {key for step in report.steps for key in step.about} <= links
 
 
+def test_what_is_drawn_and_listed_of_an_application_leads_to_its_rows() -> None:
+    report = sample_report.sample()
+    section = render(report).partition('<section id="applications">')[2].partition("</section>")[0]
+    drawings = "".join(re.findall("<figure.*?</figure>", section, flags=re.DOTALL))
+    lists = re.sub("<figure.*?</figure>", "", section, flags=re.DOTALL)
+    keys = {one.key for one in (*report.objects, *report.machines)}
+    for shown in (drawings, lists):
+        assert set(re.findall('<a href="#([^"]+)"', shown)) == keys
+
+
 def test_an_id_has_no_blank_whatever_the_name() -> None:
     page = Page(render(_hostile('a b\t"c')))
     assert not [attrs["id"] for _, attrs in page.elements if re.search(r"\s", str(attrs.get("id", "")))]
