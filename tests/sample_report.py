@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.core.compose import compose
 from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.report import Change, Deviation, Dropped, MachineResult, MemberResult, Port, Result
+from velero_vmservice.core.report import (
+    Change,
+    Deviation,
+    Dropped,
+    MachineResult,
+    MemberResult,
+    Port,
+    ReachedCluster,
+    Result,
+)
 
 if TYPE_CHECKING:
     from velero_vmservice.core.report import Report
@@ -19,6 +28,11 @@ RUN = RestoreRun(
     started="20261122T200000Z",
     backup="nightly-20261122",
     namespace_mapping={"billing-prod": "billing"},
+)
+CLUSTER = ReachedCluster(
+    address="https://supervisor.example.com:6443",
+    uid="6f1d0a52-7c0e-4f2b-9a53-8a1f6f2c1f10",
+    velero="velero/velero:v1.18.2",
 )
 ENDED = "2026-11-23T00:00:00+00:00"
 POLICY = {
@@ -306,7 +320,7 @@ def _billing() -> tuple[Result, ...]:
 
 def sample() -> Report:
     """Return the report of the realistic restore."""
-    return compose(RUN, results(), policy=POLICY, ended=ENDED)
+    return compose(RUN, results(), policy=POLICY, ended=ENDED, cluster=CLUSTER)
 
 
 def large(*, applications: int = 100, machines: int = 10, trouble_at: int = 10) -> Report:
