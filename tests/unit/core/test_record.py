@@ -195,7 +195,7 @@ def test_the_limits_hold_what_a_cluster_can_hold() -> None:
 
 
 def test_the_documentation_states_the_limits() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "registration-internals.md").read_text(encoding="utf-8")
     limits = [f"{MAX_PACKED >> 20} MiB", f"{MAX_TEXT >> 20} MiB", f"{MAX_DISKS_TEXT >> 10} KiB", f"{MAX_DEPTH} levels"]
     limits += [f"{MAX_NODES:,} values", f"{MAX_ALIASES} aliases"]
     assert [limit for limit in limits if limit not in page.replace("\n", " ")] == []
