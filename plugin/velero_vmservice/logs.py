@@ -82,8 +82,12 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
 
 
 def joined_lists(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Write each list as one value, `a,b` or `a,b +12 more`, and each mapping as `key=value,key=value`."""
-    return {key: _joined(value) for key, value in event.items()}
+    """Write each list as one value, `a,b` or `a,b +12 more`, and each mapping as `key=value,key=value`.
+
+    A key whose value is empty says nothing, and is left out.
+    """
+    joined = {key: _joined(value) for key, value in event.items()}
+    return {key: value for key, value in joined.items() if value is not None and value != ""}
 
 
 def _joined(value: object) -> object:

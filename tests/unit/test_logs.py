@@ -53,6 +53,12 @@ def test_numbers_and_sentences_stay_as_they_are() -> None:
     assert (written["vm_count"], written["reason"]) == (3, "shop-db-1, which is late")
 
 
+def test_a_key_without_a_value_is_left_out() -> None:
+    written = line(vms=(), warnings="", hint=None, vm_count=0, changed=False)
+    assert {"vms", "warnings", "hint"} & written.keys() == set()
+    assert (written["vm_count"], written["changed"]) == (0, False)
+
+
 def test_the_session_is_named_at_debug_level_only() -> None:
     assert "session" not in line()
     assert line("debug")["session"] == "s-1"

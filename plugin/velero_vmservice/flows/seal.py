@@ -219,7 +219,7 @@ class Sealing:
             withheld=stored.withheld,
             vadp_job=stored.vadp.job or "not named on the Backup",
             vadp_restore_point=stored.vadp.restore_point,
-            vadp_vms=stored.vadp.machines,
+            vadp_vms=list(stored.vadp.machines),
             vms_without_application=stored.without_application,
         )
         log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
