@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def self_signed(directory: Path) -> tuple[ssl.SSLContext, str]:
-    """Return a server's context for 127.0.0.1 and the PEM of the authority that signed it: itself."""
+def self_signed(directory: Path, *hosts: str) -> tuple[ssl.SSLContext, str]:
+    """Return a server's context for 127.0.0.1 and `hosts`, and the PEM of the authority that signed it: itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "storage.test")])
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
@@ -29,7 +30,7 @@ def self_signed(directory: Path) -> tuple[ssl.SSLContext, str]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

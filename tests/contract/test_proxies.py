@@ -12,9 +12,10 @@ import yaml
 from tests.contract import s3_servers, servers
 from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import put
+from tests.contract.socks_server import socks_proxy
 from velero_vmservice.adapters import kubernetes
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.core.errors import InvalidSettings, Unavailable
 from velero_vmservice.core.manifest import SECRET
 
 if TYPE_CHECKING:
@@ -106,13 +107,57 @@ def test_the_proxy_of_a_kubeconfig_comes_before_that_of_the_environment(
     assert set(hosts) == {"api.example.test:6443"}
 
 
-def test_kubernetes_behind_a_socks_proxy_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", _kubeconfig(tmp_path / "config", "https://api.example.test:6443"))
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.example.test:1080")
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS5"])
+def test_kubernetes_is_asked_through_a_socks_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """The proxy resolves the server's name, with a login as with none."""
+    monkeypatch.setenv("KUBECONFIG", _kubeconfig(tmp_path / "config", "http://api.example.test:6443"))
+    with _api([]) as url, socks_proxy(url, username="us er", password="p@ss") as (proxy, hosts):
+        monkeypatch.setenv("HTTP_PROXY", f"{scheme}://us%20er:p%40ss@{proxy}")
 
-    with pytest.raises(InvalidSettings, match=r"api\.example\.test .*socks5://proxy\.example\.test:1080") as caught:
+        assert _list_secrets() == []
+    assert set(hosts) == {("api.example.test", 6443)}
+
+
+def test_kubernetes_is_asked_through_the_socks_proxy_of_a_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with _api([]) as url, socks_proxy(url) as (proxy, hosts):
+        config = _kubeconfig(tmp_path / "config", "http://[2001:db8::1]:6443", **{"proxy-url": f"socks5://{proxy}"})
+        monkeypatch.setenv("KUBECONFIG", config)
+
+        assert _list_secrets() == []
+    assert set(hosts) == {("2001:db8::1", 6443)}
+
+
+def test_kubernetes_behind_a_socks_proxy_that_refuses_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", _kubeconfig(tmp_path / "config", "https://api.example.test:6443"))
+    with socks_proxy(servers.refused(), username="user", password="right") as (proxy, _):
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5://user:wrong@{proxy}")
+
+        with pytest.raises(Unavailable, match=rf"authentication failure, at the proxy socks5://{proxy}\)") as caught:
+            _list_secrets()
+    assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "ftp"])
+def test_a_proxy_that_velero_does_not_know_either_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", _kubeconfig(tmp_path / "config", "https://api.example.test:6443"))
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:secret@proxy.example.test:1080")
+    where = rf"{scheme}://proxy\.example\.test:1080"
+
+    with pytest.raises(InvalidSettings, match=rf"api\.example\.test .*{where}") as caught:
         _list_secrets()
     assert "NO_PROXY" in caught.value.hint
+    assert "secret" not in str(caught.value)
+    with pytest.raises(InvalidSettings, match=rf"s3\.example\.test .*{where}") as caught:
+        s3_servers.open_store(s3_servers.location("https://s3.example.test", "b"), tmp_path)
     assert "secret" not in str(caught.value)
 
 
@@ -164,11 +209,54 @@ def test_storage_behind_tls_is_asked_through_a_tunnel(tmp_path: Path, monkeypatc
     assert set(hosts) == {b"s3.amazonaws.com:443"}
 
 
-def test_storage_behind_a_socks_proxy_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.example.test:1080")
+@pytest.mark.parametrize("path_style", [True, False])
+def test_storage_is_asked_through_a_socks_proxy(
+    moto: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path_style: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    bucket = s3_servers.new_bucket(moto)
+    with socks_proxy(moto) as (proxy, hosts):
+        monkeypatch.setenv("HTTP_PROXY", f"socks5://{proxy}")
+        store = s3_servers.open_store(
+            s3_servers.location("http://s3.amazonaws.com", bucket, path_style=path_style), tmp_path
+        )
+        put(store, "a.json", b"{}")
 
-    with pytest.raises(InvalidSettings, match=r"s3\.example\.test .*socks5://proxy\.example\.test:1080") as caught:
-        s3_servers.open_store(s3_servers.location("https://s3.example.test", "b"), tmp_path)
+        assert store.get("a.json") == b"{}"
+    assert set(hosts) == {("s3.amazonaws.com" if path_style else f"{bucket}.s3.amazonaws.com", 80)}
+
+
+def test_storage_behind_tls_is_asked_through_a_socks_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's certificate is checked for its own name."""
+    context, authorities = self_signed(tmp_path, "s3.amazonaws.com")
+    with servers.served(s3_servers.moto_application(), tls=context) as url, socks_proxy(url) as (proxy, hosts):
+        with servers.served(s3_servers.moto_application()) as plain:
+            bucket = s3_servers.new_bucket(plain)
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5://{proxy}")
+        store = s3_servers.open_store(
+            s3_servers.location("https://s3.amazonaws.com", bucket, path_style=True, authorities=authorities), tmp_path
+        )
+        put(store, "a.json", b"{}")
+
+        assert store.get("a.json") == b"{}"
+        other = s3_servers.location("https://other.example.test", bucket, path_style=True, authorities=authorities)
+        with pytest.raises(InvalidSettings, match="certificate is not trusted"):
+            s3_servers.open_store(other, tmp_path).get("a.json")
+    assert set(hosts) == {("s3.amazonaws.com", 443), ("other.example.test", 443)}
+
+
+def test_storage_behind_a_socks_proxy_that_is_away_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = servers.refused().removeprefix("http://")
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5://user:secret@{proxy}")
+    store = s3_servers.open_store(s3_servers.location("https://s3.example.test", "b"), tmp_path)
+
+    with pytest.raises(Unavailable, match=rf"\(Connection refused, at the proxy socks5://{proxy}\)") as caught:
+        store.get("a.json")
+    assert caught.value.hint == f"look at the proxy socks5://{proxy}, or except the storage in NO_PROXY"
     assert "secret" not in str(caught.value)
 
 

@@ -23,6 +23,7 @@ from velero_vmservice.adapters.kubernetes_discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes_errors import NoJson, PagesExpired, translated
 from velero_vmservice.adapters.kubernetes_event import FIELD_MANAGER, kubernetes_event
 from velero_vmservice.adapters.kubernetes_login import log_in
+from velero_vmservice.adapters.proxies import speaks_socks, through_socks
 from velero_vmservice.core.api_versions import rank
 from velero_vmservice.core.errors import NotFound, Rejected, Unavailable
 from velero_vmservice.core.manifest import Kind, Manifest, ObjectRef, mapping, sequence
@@ -66,9 +67,12 @@ class KubernetesCluster:
         settings.retries = False  # else urllib3 makes four tries, writes included
         settings.connection_pool_maxsize = _CONNECTIONS
         self._host = str(settings.host)
+        proxy = str(settings.proxy or "")
+        if speaks_socks(proxy):
+            settings.proxy = None  # else the client asks for PySocks
         api = client.ApiClient(settings)
         api.user_agent = FIELD_MANAGER
-        api.rest_client.pool_manager.pool_classes_by_scheme = tls.POOLS
+        api.rest_client.pool_manager.pool_classes_by_scheme = through_socks(tls.POOLS, lambda _: proxy)
         # The client brings its own discovery, which is replaced: see kubernetes_discovery.
         self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # untyped
         self._discovery = Discovery(self._discover, clock=clock)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProxyError
 
 from velero_vmservice.adapters import s3_meanings as meanings
 from velero_vmservice.core.errors import VmServiceError
@@ -180,5 +180,6 @@ def _without_query(url: str) -> str:
 def _reason(error: Exception) -> str:
     """Return the last words of a chain like `HTTPConnection(...): Failed to …: [Errno 111] Connection refused`."""
     kwargs: Mapping[str, Any] = getattr(error, "kwargs", {})
-    words = str(kwargs.get("error") or kwargs.get("error_msg") or error)
+    cause = kwargs.get("error") or kwargs.get("error_msg") or error
+    words = str(cause.original_error if isinstance(cause, ProxyError) else cause)  # its own text is a tuple's
     return re.sub(r"\s*\(_ssl\.c:\d+\)", "", words.rpartition(": ")[2])

@@ -21,7 +21,7 @@ from botocore.httpsession import ProxyConfiguration, URLLib3Session
 
 from velero_vmservice.adapters import tls
 from velero_vmservice.adapters.bounded_http import BoundedResponse
-from velero_vmservice.adapters.proxies import proxy_for
+from velero_vmservice.adapters.proxies import proxy_for, speaks_socks, through_socks
 from velero_vmservice.core.errors import AnswerTooLong
 
 if TYPE_CHECKING:
@@ -63,10 +63,11 @@ class _BoundedSession(URLLib3Session):
         }
         super().__init__(**settings)
         answer = partial(BoundedResponse, seconds=seconds, longest=LONGEST_ANSWER, packed=True)
-        self._pool_classes_by_scheme = {
+        bounded = {
             "http": _pools(AWSHTTPConnectionPool, AWSHTTPConnection, answer),
             "https": _pools(AWSHTTPSConnectionPool, AWSHTTPSConnection, answer),
         }
+        self._pool_classes_by_scheme = through_socks(bounded, proxy_for)
         vars(self)["_manager"].pool_classes_by_scheme = self._pool_classes_by_scheme
         self._proxy_config = _VelerosProxies()
 
@@ -90,8 +91,9 @@ class _VelerosProxies(ProxyConfiguration):
     """Decides for each request, because the host may begin with the bucket's name."""
 
     def proxy_url_for(self, url: str) -> Any:
-        """Return the proxy's URL, None where the request goes directly."""
-        return proxy_for(url) or None
+        """Return the HTTP proxy's URL, None where the request goes to the server, directly or through SOCKS."""
+        proxy = proxy_for(url)
+        return None if speaks_socks(proxy) else proxy or None
 
 
 def _pools(pool: type[Any], connection: type[Any], answer: partial[BoundedResponse]) -> type[Any]:

@@ -20,8 +20,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS: Final = {"http": "80", "https": "443"}
-SPOKEN: Final = frozenset({"http", "https"})
-"""Schemes of the proxies that the plugin can go through; Go knows SOCKS as well."""
+SOCKS: Final = frozenset({"socks5", "socks5h"})
+"""Schemes of SOCKS proxies. Go's net/http lets the proxy resolve the server's name with either."""
+SPOKEN: Final = SOCKS | {"http", "https"}
+"""Schemes of proxies that net/http knows."""
 
 
 @dataclass(frozen=True)
