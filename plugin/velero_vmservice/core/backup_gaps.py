@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 from velero_vmservice.core.operation import enumerate_some
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from velero_vmservice.core.archive import Seal
+    from velero_vmservice.core.operation import RestoreRun
+
+
+def unwatched(run: RestoreRun, namespace: str, names: Sequence[str]) -> str:
+    """Say that nothing has looked at the VMs without an application of a namespace, and what does."""
+    return (
+        f"Nothing of this restore has looked at these VMs without an application of namespace {namespace}:"
+        f" {enumerate_some(list(names))}. Velero asks for them with the namespace's ServiceAccount default, where"
+        f" backup and restore include it; {run.again} looks at them without it."
+    )
 
 
 def sentences(seal: Seal, namespaces: Collection[str]) -> Iterator[str]:

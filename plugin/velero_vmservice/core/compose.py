@@ -31,6 +31,7 @@ def compose(
     ended: str,
     not_in_backup: Iterable[str] = (),
     unread: Sequence[str] = (),
+    unwatched: Sequence[str] = (),
     cluster: ReachedCluster = NOWHERE,
     resumes: Sequence[str] = (),
 ) -> Report:
@@ -43,6 +44,7 @@ def compose(
         ended: ISO time at which the last object ended.
         not_in_backup: what the backup left out, in sentences.
         unread: why results could not be read, whose objects are therefore missing: nothing is called well then.
+        unwatched: of which VMs the restore should have waited for and did not, in sentences.
         cluster: what it was restored to.
         resumes: start times of the runs between Velero's own and this one, as keys spell them.
     """
@@ -74,7 +76,7 @@ def compose(
         policy=dict(policy),
         steps=steps,
         next_steps=tuple(one.text for one in steps),
-        warnings=(*unread, *dict.fromkeys(_warnings(objects, machines))),
+        warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, machines))),
         notes=tuple(dict.fromkeys(words for one in objects for words in one.restore_notes)),
         not_in_backup=tuple(not_in_backup),
         objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),

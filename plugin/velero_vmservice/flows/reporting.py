@@ -14,6 +14,7 @@ import structlog
 from velero_vmservice.core import archive, backup_gaps
 from velero_vmservice.core.compose import compose
 from velero_vmservice.core.errors import AlreadyExists, Corrupt, NotFound
+from velero_vmservice.core.manifest import VMS_ALONE
 from velero_vmservice.core.report import Report, Result
 from velero_vmservice.core.story import continued
 from velero_vmservice.flows import documents
@@ -47,7 +48,9 @@ class Reporting:
         run: RestoreRun,
         own: Mapping[str, Result],
         policy: Mapping[str, str],
-        seal: Seal | None = None,
+        *,
+        seal: Seal | None,
+        watched: Mapping[str, tuple[str, ...]],
     ) -> Report | None:
         """Store the report of every stored result; return it if it is new.
 
@@ -57,12 +60,13 @@ class Reporting:
             own: results of this process as they are now, by key; they may say more than what was stored.
             policy: the effective policy, setting to value.
             seal: the seal of the backup, which has what the backup left out.
+            watched: the VMs without an application that a result should be of, by namespace.
         """
         made: Report | None = None
         earlier = _earlier_runs(store, run)
         while True:
             told = _told(store, run, own, earlier)
-            report = self._composed(run, told, policy, seal)
+            report = self._composed(run, told, policy, seal, watched)
             if _create(store, f"{prefix(run)}{REPORT}", archive.canonical(report)):
                 self._draw(store, run, report)
                 return report
@@ -76,12 +80,21 @@ class Reporting:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
             whole = replace(told, results=(*_objects(before), *missing))
-            made = self._composed(run, whole, before.policy, seal)
+            made = self._composed(run, whole, before.policy, seal, watched)
             self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
             _replace(store, f"{prefix(run)}{REPORT}", archive.canonical(made))
             # Another process may have replaced it meanwhile by what it knew: look again.
 
-    def _composed(self, run: RestoreRun, told: _Told, policy: Mapping[str, str], seal: Seal | None) -> Report:
+    def _composed(
+        self,
+        run: RestoreRun,
+        told: _Told,
+        policy: Mapping[str, str],
+        seal: Seal | None,
+        watched: Mapping[str, tuple[str, ...]],
+    ) -> Report:
+        looked_at = {one.source_namespace or one.namespace for one in told.results if one.kind == VMS_ALONE.name}
+        forgotten = ((namespace, names) for namespace, names in watched.items() if namespace not in looked_at)
         namespaces = {one.source_namespace or one.namespace for one in told.results}
         left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
         ended = max((one.ended for one in told.results), default="") or self._clock.now().isoformat()
@@ -92,6 +105,7 @@ class Reporting:
             ended=ended,
             not_in_backup=left_out,
             unread=told.unread,
+            unwatched=[backup_gaps.unwatched(run, namespace, names) for namespace, names in forgotten],
             cluster=reached(self._cluster, run.namespace),
             resumes=told.resumes,
         )

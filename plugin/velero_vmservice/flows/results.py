@@ -133,7 +133,8 @@ class Results:
         except VmServiceError as error:
             seal = None
             log.warning("what the backup left out is not known", cause=error.message)
-        report = self._reporting.report(store, run, own, rounds.policy.printed(), seal)
+        watched = self._watched(run)
+        report = self._reporting.report(store, run, own, rounds.policy.printed(), seal=seal, watched=watched)
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
             rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
@@ -145,6 +146,14 @@ class Results:
                 key=f"{prefix(run)}{PAGE}",
             )
             self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {_told(store, run)}")
+
+    def _watched(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
+        """Return the VMs without an application that this restore should have looked at, by namespace."""
+        try:
+            return self._vms.by_namespace(run)
+        except VmServiceError as error:
+            log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
+            return {}
 
 
 def _key(task: Task, run: RestoreRun) -> str:

@@ -102,6 +102,10 @@ class VmsAlone:
             namespaces |= dict.fromkeys(sorted({ref.namespace for ref in objects}))
         return [one for one in (replay_of(namespace, run) for namespace in namespaces) if self._has_vms(one, run)]
 
+    def by_namespace(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of all such VMs, by their namespace in the backup; raises what `watched` raises."""
+        return {one.namespace: self.watched(one.namespace, run).names for one in self.replays(run)}
+
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
         """Say whether the restore's filters leave VMs in; what cannot be read is told of when it is planned."""
         try:

@@ -187,6 +187,19 @@ def test_a_backup_that_died_before_its_seal_and_had_no_such_vm_is_left_to_velero
     assert anchored(world).operation_id == ""
 
 
+@pytest.mark.parametrize(
+    ("spec", "is_said"), [({}, True), ({"excludedResources": [VMS]}, False), ({"excludedNamespaces": ["bank"]}, False)]
+)
+def test_a_report_says_which_vms_nothing_has_looked_at(world: World, spec: dict[str, Any], *, is_said: bool) -> None:
+    items = back_up(world, vm("teller", namespace="bank"), vm("web-1", group="tier"), group("tier", ["web-1"]))
+    operations = world.replay_all(items, **spec)
+    world.finish(operations, **spec)
+    warnings = world.document(f"{PREFIX}report.json")["warnings"]
+    said = "Nothing of this restore has looked at these VMs without an application of namespace bank: teller. "
+    assert [one.startswith(said) for one in warnings] == [True] * is_said
+    assert all("velero-vmservice restore --resume again looks at them" in one for one in warnings)
+
+
 # Objects that the Restore leaves out.
 
 WEB = {"app": "web"}
