@@ -106,6 +106,13 @@ class _Bounded(io.RawIOBase):
             self._raw.close()
 
 
+def cause(error: object) -> object:
+    """Return the error that a library has wrapped as its last argument: its own text would be that of a tuple."""
+    while isinstance(error, Exception) and error.args and isinstance(error.args[-1], Exception):
+        error = error.args[-1]
+    return error
+
+
 def connections(*, seconds: float, longest: int) -> Callable[..., HTTPSConnection]:
     """Return what makes a connection of `http.client` whose answers are bounded."""
     return partial(_connection, HTTPSConnection, partial(BoundedResponse, seconds=seconds, longest=longest))

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
+from velero_vmservice.adapters import bounded_http
 from velero_vmservice.core.errors import (
     AlreadyExists,
     Conflict,
@@ -133,7 +134,6 @@ def _denied_by_rbac(status: Mapping[str, Any], words: str) -> bool:
 
 
 def _reason(error: HTTPError) -> str:
-    inner = getattr(error, "reason", None) or error
-    inner = inner.original_error if isinstance(inner, ProxyError) else inner  # its own text is a tuple's
+    inner = bounded_http.cause(getattr(error, "reason", None) or error)
     kind = "TLS: " if isinstance(inner, SSLError) else ""
     return kind + one_line(str(inner).rpartition(": ")[2])

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
-from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.exceptions import HTTPError
 
+from velero_vmservice.adapters import bounded_http
 from velero_vmservice.adapters import s3_meanings as meanings
 from velero_vmservice.core.errors import VmServiceError
 from velero_vmservice.core.foreign_text import one_line
@@ -180,6 +181,5 @@ def _without_query(url: str) -> str:
 def _reason(error: Exception) -> str:
     """Return the last words of a chain like `HTTPConnection(...): Failed to …: [Errno 111] Connection refused`."""
     kwargs: Mapping[str, Any] = getattr(error, "kwargs", {})
-    cause = kwargs.get("error") or kwargs.get("error_msg") or error
-    words = str(cause.original_error if isinstance(cause, ProxyError) else cause)  # its own text is a tuple's
+    words = str(bounded_http.cause(kwargs.get("error") or kwargs.get("error_msg") or error))
     return re.sub(r"\s*\(_ssl\.c:\d+\)", "", words.rpartition(": ")[2])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 
-from velero_vmservice.adapters.bounded_http import AnswerLate
+from velero_vmservice.adapters.bounded_http import AnswerLate, cause
 from velero_vmservice.core.errors import (
     AlreadyExists,
     AnswerTooLong,
@@ -179,5 +179,6 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
 
 def _reason(error: Exception) -> str:
     """Return the last words of a chain like `HTTPSConnectionPool(...): Max retries exceeded …: Connection refused`."""
-    words = getattr(error, "strerror", None) or str(error).rpartition(": ")[2] or type(error).__name__
+    inner = cause(error)
+    words = getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2] or type(inner).__name__
     return one_line(re.sub(r"\s*\(_ssl\.c:\d+\)|[)'\"]+$", "", str(words)))
