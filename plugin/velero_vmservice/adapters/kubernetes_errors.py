@@ -134,6 +134,6 @@ def _denied_by_rbac(status: Mapping[str, Any], words: str) -> bool:
 
 
 def _reason(error: HTTPError) -> str:
-    inner = bounded_http.cause(getattr(error, "reason", None) or error)
+    inner = getattr(error, "reason", None) or error
     kind = "TLS: " if isinstance(inner, SSLError) else ""
-    return kind + one_line(str(inner).rpartition(": ")[2])
+    return kind + one_line(str(bounded_http.cause(inner)).rpartition(": ")[2])
