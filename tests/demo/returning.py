@@ -1,7 +1,7 @@
-"""The machines come back, each in its own time: a VADP vendor restores one after the other, RegisterVM does the rest.
+"""The VMs come back, each in its own time: a VADP vendor restores one after the other, RegisterVM does the rest.
 
 What happens here is what an administrator and vCenter do during a restore; Velero and the plugin have no part in it
-and are not told.
+and are not told. A VM stands still until the plugin has said why it waits for it: a slow computer shows the same.
 """
 
 from __future__ import annotations
@@ -23,29 +23,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """How one machine comes back; all in seconds."""
+    """How one VM comes back. What it waits for are words of the plugin; `None` or "" is not to wait."""
 
     name: str
-    after: float
-    """From the beginning until the VADP vendor has restored it."""
     pace: float
-    """Between two steps of RegisterVM."""
-    paused: float = 0.0
-    """How much longer RegisterVM keeps it paused before it is done."""
-    volumes: float | None = None
-    """From the end of RegisterVM until its disks are claims; None: they are before it ends."""
+    """Seconds between two steps of RegisterVM."""
+    missed: str = ""
+    """Before the VADP vendor restores it."""
+    paused: str = ""
+    """Before RegisterVM ends, which keeps it paused."""
+    unbound: str | None = None
+    """After the end of RegisterVM and before its disks are bound; None: they are bound before it ends."""
 
 
 RETURNS: Final = (
-    Return(name="shop-web-1", after=0.5, pace=0.3),
-    Return(name="shop-db-1", after=1.0, pace=0.5, volumes=5.0),
-    Return(name="shop-web-2", after=2.0, pace=0.4, paused=4.5),
+    Return(name="shop-web-1", pace=0.3),
+    Return(name="shop-db-1", pace=0.5, unbound="shop-db-1: registering (register volumes)"),
+    Return(
+        name="shop-web-2",
+        pace=0.4,
+        missed="shop-web-2: not registered yet",
+        paused="shop-web-2: paused by RegisterVM",
+    ),
 )
-"""Fast; waits for its disk; late, and paused for long: the second look, 5 to 9 s after the first, sees both reasons."""
+"""Fast; waits for its disk; late, and paused for long."""
 
 
 class Returning:
-    """Brings machines back in the background; a context manager, which stops what is not done yet."""
+    """Brings VMs back in the background; a context manager, which stops what is not done yet."""
 
     def __init__(self, supervisor: Supervisor, point: RestorePoint, returns: Sequence[Return] = RETURNS) -> None:
         self._supervisor = supervisor
@@ -53,6 +58,8 @@ class Returning:
         self._returns = returns
         self._words = {one.name: "" for one in returns}
         self._stop = threading.Event()
+        self._heard = ""
+        self._news = threading.Condition()
         self._pool = ThreadPoolExecutor(len(returns))
         self._futures: list[Future[None]] = []
 
@@ -62,33 +69,47 @@ class Returning:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        with self._news:
+            self._news.notify_all()
         self._pool.shutdown()
 
+    def hear(self, description: str) -> None:
+        """Take note of what the plugin says of a restore; it may be what a VM stands still for."""
+        with self._news:
+            self._heard += f"{description}\n"
+            self._news.notify_all()
+
     def words(self, name: str) -> str:
-        """Say what vCenter shows for a machine; '' before its restore. Raises what went wrong in the background."""
+        """Say what vCenter shows for a VM; '' before its restore. Raises what went wrong in the background."""
         for future in self._futures:
             if future.done():
                 future.result()
         return self._words[name]
 
-    def _bring(self, one: Return) -> None:
-        if self._stop.wait(one.after):
+    def _bring(self, back: Return) -> None:
+        if not self._told_of(back.missed):
             return
-        lazy = one.volumes is not None
-        task = self._supervisor.restore(self._point, one.name, lazy_claims=lazy)
-        self._tell(one, task)
+        lazy = back.unbound is not None
+        task = self._supervisor.restore(self._point, back.name, lazy_claims=lazy)
+        self._tell(back, task)
         for step in Step:
             if lazy and step is Step.BOUND:
                 continue
-            if self._stop.wait(one.pace + (one.paused if step is Step.COMPLETE else 0.0)):
+            if self._stop.wait(back.pace) or (step is Step.COMPLETE and not self._told_of(back.paused)):
                 return
             task.advance()
-            self._tell(one, task)
-        if one.volumes is not None and not self._stop.wait(one.volumes):
+            self._tell(back, task)
+        if back.unbound is not None and self._told_of(back.unbound):
             task.bind_claims()
 
-    def _tell(self, one: Return, task: Registration) -> None:
+    def _told_of(self, reason: str) -> bool:
+        """Wait until the plugin has given a reason; False if the demo ends before."""
+        with self._news:
+            self._news.wait_for(lambda: reason in self._heard or self._stop.is_set())
+        return not self._stop.is_set()
+
+    def _tell(self, back: Return, task: Registration) -> None:
         if task.state is State.FAILED:
-            raise RuntimeError(f"RegisterVM of {one.name} failed: {task.error}")
+            raise RuntimeError(f"RegisterVM of {back.name} failed: {task.error}")
         done = task.state is State.SUCCEEDED
-        self._words[one.name] = "registered" if done else "RegisterVM is at work"
+        self._words[back.name] = "registered" if done else "RegisterVM is at work"

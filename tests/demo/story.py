@@ -144,6 +144,7 @@ def _restore(
     with Returning(place.supervisor, point) as returning, screen.watch() as watch:
         for heard in velero.poll(run):
             states = heard
+            returning.hear("\n".join(state.description for state in states))
             watch.show(list(_vm_rows(place, returning)), [_object_row(state) for state in states])
     return run, states
 
