@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core.compose import compose
-from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.report import (
+from velero_vmservice.report.model import (
     Change,
     Deviation,
     Dropped,
@@ -16,9 +14,11 @@ from velero_vmservice.core.report import (
     ReachedCluster,
     Result,
 )
+from velero_vmservice.report.summary import compose
+from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.report import Report
+    from velero_vmservice.report.model import Report
 
 GROUP, SERVICE = "VirtualMachineGroup", "VirtualMachineService"
 RUN = RestoreRun(

@@ -1,4 +1,4 @@
-"""The composition root: settings → adapters → flows → the table of actions that Velero is served."""
+"""The composition root: settings → adapters → rooms → the table of actions that Velero is served."""
 
 from __future__ import annotations
 
@@ -7,64 +7,62 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from velero_vmservice.adapters import kubernetes, vcenter
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.modifier_yaml import read_rules
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.adapters.storage_locations import BackupStorageLocations
+from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.adapters.tcp import SocketProbe
-from velero_vmservice.core.registration import Source
-from velero_vmservice.flows.attempts import Attempts
-from velero_vmservice.flows.capabilities import TargetCapabilities
-from velero_vmservice.flows.capture import CaptureAction
-from velero_vmservice.flows.course import Course
-from velero_vmservice.flows.deleted import Deletions
-from velero_vmservice.flows.following import Following
-from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
-from velero_vmservice.flows.leave import LeaveAction
-from velero_vmservice.flows.looking import Looking
-from velero_vmservice.flows.modifiers import Modifiers
-from velero_vmservice.flows.namespace import NamespaceFactsOnce
-from velero_vmservice.flows.neighbour import Neighbour
-from velero_vmservice.flows.planning import Planning
-from velero_vmservice.flows.pods import PodsAction
-from velero_vmservice.flows.probing import Probing
-from velero_vmservice.flows.purge import PurgeAction
-from velero_vmservice.flows.registering import Registering
-from velero_vmservice.flows.registration_sources import RegistrationSources
-from velero_vmservice.flows.replay import Replays
-from velero_vmservice.flows.reporting import Reporting
-from velero_vmservice.flows.reports import Reports
-from velero_vmservice.flows.restore import ReplayAction
-from velero_vmservice.flows.restore_point import RestorePoints
-from velero_vmservice.flows.results import Results
-from velero_vmservice.flows.seal import Sealing
-from velero_vmservice.flows.steps import Steps
-from velero_vmservice.flows.strict import Strict
-from velero_vmservice.flows.subjects import Subjects
-from velero_vmservice.flows.supervisor import Supervisor
-from velero_vmservice.flows.supervisor_view import SupervisorViews
-from velero_vmservice.flows.target import Target
-from velero_vmservice.flows.trigger import Trigger
-from velero_vmservice.flows.vcenter_registration import VCenterRegistration
-from velero_vmservice.flows.vms_action import VmsAloneAction
-from velero_vmservice.flows.vms_alone import VmsAlone
-from velero_vmservice.flows.vsphere_looks import VsphereLooks
-from velero_vmservice.flows.withhold import WithholdAction
-from velero_vmservice.report import html
+from velero_vmservice.adapters.vcenter import inventory as vcenter
+from velero_vmservice.adapters.velero.modifier_yaml import read_rules
+from velero_vmservice.adapters.velero.storage_locations import BackupStorageLocations
+from velero_vmservice.archive.restore_point import RestorePoints
+from velero_vmservice.backup.capture import CaptureAction
+from velero_vmservice.backup.namespace_facts import NamespaceFactsOnce
+from velero_vmservice.backup.purge import PurgeAction
+from velero_vmservice.backup.sealing import Sealing
+from velero_vmservice.backup.withhold import WithholdAction
+from velero_vmservice.registervm.attempt_store import Attempts
+from velero_vmservice.registervm.caller import Trigger
+from velero_vmservice.registervm.coordinator import Registering
+from velero_vmservice.registervm.tracker import Following
+from velero_vmservice.registration.model import Source
+from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+from velero_vmservice.registration.sources.poller import RegistrationSources
+from velero_vmservice.registration.sources.vcenter import VCenterRegistration
+from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.report.finding import Reports
+from velero_vmservice.report.html import page
+from velero_vmservice.report.store import Reporting
+from velero_vmservice.restore.actions.leave import LeaveAction
+from velero_vmservice.restore.actions.pods import PodsAction
+from velero_vmservice.restore.actions.replay import ReplayAction
+from velero_vmservice.restore.actions.vms import VmsAloneAction
+from velero_vmservice.restore.replay.controller import Replays
+from velero_vmservice.restore.replay.course import Course
+from velero_vmservice.restore.replay.deleted import Deletions
+from velero_vmservice.restore.replay.dry_run import Planning
+from velero_vmservice.restore.replay.loading.fit import Target
+from velero_vmservice.restore.replay.loading.load import Subjects
+from velero_vmservice.restore.replay.loading.modifiers import Modifiers
+from velero_vmservice.restore.replay.loading.vms_alone import VmsAlone
+from velero_vmservice.restore.replay.looking import Looking
+from velero_vmservice.restore.replay.results.store import Results
+from velero_vmservice.restore.replay.steps.execute import Steps
+from velero_vmservice.restore.replay.steps.probe import Probing
+from velero_vmservice.restore.replay.strict import Strict
 from velero_vmservice.rpc.server import ActionTable
+from velero_vmservice.supervisor.capability_reader import TargetCapabilities
+from velero_vmservice.supervisor.detect import Supervisor
+from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+from velero_vmservice.supervisor.vsphere_plugin import Neighbour
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.ports import (
-        Clock,
-        Cluster,
-        RegisterVm,
-        RegistrationSource,
-        StorageLocations,
-        TcpProbe,
-        VsphereInventory,
-    )
-    from velero_vmservice.settings import Settings
+    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.registration.port import RegistrationSource
+    from velero_vmservice.restore.replay.steps.port import TcpProbe
+    from velero_vmservice.settings.reading import Settings
+    from velero_vmservice.vsphere.ports import RegisterVm, VsphereInventory
 
 
 class Vsphere(Protocol):
@@ -118,7 +116,7 @@ def assemble(
     modifiers = Modifiers(cluster=cluster, clock=clock, read=read_rules)
     subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers, vms=vms)
     registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
-    reporting = Reporting(cluster=cluster, clock=clock, page=html.render)
+    reporting = Reporting(cluster=cluster, clock=clock, page=page.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
     steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
     strict = Strict(clock=clock)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 
-from velero_vmservice.core.foreign_text import spelled_out
+from velero_vmservice.text import spelled_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from pyVmomi import vim, vmodl
 
 from tests.bench import crowds
 from tests.bench.crowds import collection
-from velero_vmservice.adapters.vcenter_query import PAGE
+from velero_vmservice.adapters.vcenter.query import PAGE
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tests.bench.crowds import Writer
     from tests.e2e.vcenter import VCenterSimulator
-    from velero_vmservice.core.registration import Wanted
-    from velero_vmservice.engine_settings import EngineSettings
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.settings.engine import EngineSettings
 
 _KINDS: Final = (crowds.VM, crowds.CLAIM, "cnsregistervolumes")
 _PROPERTIES: Final = ("name", "parent", "config.uuid", "config.instanceUuid", "config.extraConfig", "recentTask")
@@ -58,7 +58,7 @@ def below(content: Any, folder: Any) -> int:
 class Engine:
     """One gRPC call about the same machines, over a connection that is kept."""
 
-    def __init__(self, settings: EngineSettings, namespace: str, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, settings: EngineSettings, namespace: str, wanted: Sequence[ExpectedVm]) -> None:
         self._stub = services.RegistrationEngineStub(grpc.insecure_channel(settings.target))  # type: ignore[no-untyped-call]
         asked = [pb.Machine(name=one.name, instance_uuid=one.instance_uuid) for one in wanted]
         self._question = pb.GetRegistrationsRequest(namespace=namespace, machines=asked)

@@ -23,9 +23,9 @@ from tests.bench.hot_sidecar import VELERO_NAMESPACE, hot_sidecar
 from tests.bench.table import Row
 from tests.contract.s3_servers import CREDENTIALS
 from tests.e2e.processes import Process, free_ports
+from tests.emulator import machines
 from tests.rpc.velero_host import PluginProcess
-from tests.supervisor import machines
-from velero_vmservice.core.policy import CAPTURE_ANNOTATION
+from velero_vmservice.vmoperator.marks import CAPTURE_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

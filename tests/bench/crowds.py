@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 from kubernetes import client, config
 
-from tests.supervisor import machines, registered_machine
-from tests.supervisor.cluster import VM_OPERATOR_API
-from tests.supervisor.machine_controller import MANAGER_ID, PAUSED
-from tests.supervisor.records import BACKUP_VERSION
-from tests.supervisor.registered_machine import KEPT_IN_PLACE, RestoreKind
+from tests.emulator import machines
+from tests.emulator.kubernetes.cluster import VM_OPERATOR_API
+from tests.emulator.vm_operator.machine_controller import MANAGER_ID, PAUSED
+from tests.emulator.vm_operator.records import BACKUP_VERSION
+from tests.emulator.wcp import registered_machine
+from tests.emulator.wcp.registered_machine import KEPT_IN_PLACE, RestoreKind
 from tests.waiting import wait_until
-from velero_vmservice.adapters.kubernetes import PAGE_SIZE as PAGE
+from velero_vmservice.adapters.kubernetes.client import PAGE_SIZE as PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tests.e2e.cluster import Cluster
-    from tests.supervisor.cluster import Object
+    from tests.emulator.kubernetes.cluster import Object
 
 VM: Final = "virtualmachines"
 GROUP: Final = "virtualmachinegroups"

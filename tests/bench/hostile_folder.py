@@ -15,17 +15,17 @@ from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim
 
 from tests.bench import bare_reads, processes
-from velero_vmservice.adapters import vcenter
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.core.errors import Unavailable
-from velero_vmservice.core.extra_config import SPELLINGS, Key
-from velero_vmservice.core.registration import Wanted
+from velero_vmservice.adapters.vcenter import inventory
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Unavailable
+from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.bench.registration_site import Site
-    from velero_vmservice.adapters.vcenter_settings import VCenterSettings
+    from velero_vmservice.settings.vcenter import VCenterSettings
 
 _EMPTY: Final = "empty"
 _HOSTILE: Final = "hostile"
@@ -63,12 +63,12 @@ def _apart(look: Callable[[VCenterSettings, dict[str, str]], float], *known: Any
 
 
 def _ours(settings: VCenterSettings, folders: dict[str, str]) -> float:
-    with closing(vcenter.connect(settings, clock=SystemClock())) as connected:
+    with closing(inventory.connect(settings, clock=SystemClock())) as connected:
 
         def look(name: str) -> object:
             for _ in range(_MOST_LOOKS):  # on a slow machine one goes on from another
                 with suppress(Unavailable):
-                    return connected.inventory.look(name, [Wanted(name="hostile-0")], folders=[folders[name]])
+                    return connected.inventory.look(name, [ExpectedVm(name="hostile-0")], folders=[folders[name]])
             raise TimeoutError("no look has ended")
 
         return _growth(look)

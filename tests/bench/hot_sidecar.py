@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.processes import Process
 from tests.e2e.sidecar import LAUNCHER
-from tests.supervisor.kmock_api import EmulatedApi, emulated_api
+from tests.emulator.kubernetes.kmock_api import EmulatedApi, emulated_api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from tests.bench import crowds
 from tests.bench.backups import VELERO, BackupClock, config_map, in_turns, stage, warm_up
 from tests.bench.crowds import Crowd, Writer, collection
 from tests.bench.table import Row
-from tests.supervisor import machines
+from tests.emulator import machines
 
 _SPACE: Final = "crowd"
 TARGET: Final = 1.4

@@ -17,20 +17,21 @@ from tests.bench.crowds import Crowd, Writer, collection
 from tests.e2e.certificates import Authority
 from tests.e2e.stack import Stack
 from tests.e2e.vcenter import VCenterSimulator
+from tests.emulator import machines
+from tests.emulator.vm_operator import records
 from tests.registration_engine.engine import ReferenceEngine, serving
-from tests.supervisor import machines, records
-from velero_vmservice.adapters.vcenter_settings import VCenterSettings
-from velero_vmservice.core.attempt import Attempt
-from velero_vmservice.core.observation import FOLDER_ANNOTATION
-from velero_vmservice.core.vsphere_machine import RELOCATE
-from velero_vmservice.engine_settings import EngineSettings
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.registervm.attempt import Attempt
+from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.supervisor.namespace_state import FOLDER_ANNOTATION
+from velero_vmservice.vsphere.vm import RELOCATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.e2e.cluster import Cluster
-    from tests.supervisor.cluster import Object
+    from tests.emulator.kubernetes.cluster import Object
 
 USER: Final = "velero"
 """Namespace of the Velero that is not there, and the account under which the product asks."""

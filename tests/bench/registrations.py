@@ -20,21 +20,21 @@ import structlog
 
 from tests.bench import api_audit, bare_reads, hostile_folder
 from tests.bench.registration_site import STARTED, USER, Site, standing
-from tests.supervisor import machines
-from velero_vmservice.adapters import vcenter
+from tests.emulator import machines
+from tests.fakes.store import MemoryLocations, MemoryStore
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.adapters.memory import MemoryLocations, MemoryStore
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.app import assemble
-from velero_vmservice.core.registration import Wanted
-from velero_vmservice.core.vsphere_machine import SupervisorView
-from velero_vmservice.flows.absence import ROUND_SECONDS
-from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
-from velero_vmservice.flows.vcenter_registration import VCenterRegistration
-from velero_vmservice.flows.vsphere_looks import VsphereLooks
-from velero_vmservice.registration_settings import RegistrationSettings
-from velero_vmservice.settings import Settings
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+from velero_vmservice.registration.sources.vcenter import VCenterRegistration
+from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.restore.replay.state.absence import ROUND_SECONDS
+from velero_vmservice.settings.reading import Settings
+from velero_vmservice.settings.registration import RegistrationSettings
+from velero_vmservice.vsphere.vm import SupervisorView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tests.bench.api_audit import Request
     from tests.bench.hostile_folder import Memory
     from tests.bench.registration_site import Place
-    from tests.supervisor.cluster import Object
+    from tests.emulator.kubernetes.cluster import Object
 
 TIMEOUT_SECONDS: Final = 15.0
 
@@ -147,7 +147,7 @@ class _Bench:
         self._vcenter = vcenter.connect(site.vcenter_settings, clock=self._clock)
         self._engine = RegistrationEngine(site.engine_settings, self._clock)
         self._wanted = [
-            Wanted(name=one["metadata"]["name"], **_identity(one["spec"])) for one in place.virtual_machines
+            ExpectedVm(name=one["metadata"]["name"], **_identity(one["spec"])) for one in place.virtual_machines
         ]
         self._found = Wait(machines=len(place.virtual_machines))
 

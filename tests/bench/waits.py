@@ -22,8 +22,8 @@ from tests.bench.hot_sidecar import serve, start
 from tests.bench.processes import peak_mebibytes, reset_peak, resident_mebibytes
 from tests.e2e.sidecar import LAUNCHER
 from tests.e2e.stack import Stack
+from tests.emulator import machines
 from tests.rpc.velero_host import PluginProcess
-from tests.supervisor import machines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.e2e.cluster import Cluster
     from tests.e2e.processes import Process
     from tests.e2e.velero import VeleroServer
-    from tests.supervisor.cluster import Object
+    from tests.emulator.kubernetes.cluster import Object
 
 VELERO: Final = "1.18.2"
 USER: Final = "velero"

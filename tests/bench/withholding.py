@@ -22,7 +22,7 @@ from tests.rpc.velero_host import SERVER_ARGUMENTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.supervisor.cluster import Object
+    from tests.emulator.kubernetes.cluster import Object
 
 _CALLS: Final = Tool(name="action-calls", module="velero118", package=str(Path(__file__).with_name("action_calls.go")))
 _OURS: Final = "velero-plugin-for-vmservice/withhold"

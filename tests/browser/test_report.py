@@ -12,11 +12,11 @@ import pytest
 
 from tests import sample_report
 from tests.sample_report import ENDED, RUN, SERVICE, result
-from velero_vmservice.core import archive
-from velero_vmservice.core.compose import compose
-from velero_vmservice.core.report import Change, Report, Result
-from velero_vmservice.report import states
-from velero_vmservice.report.html import render
+from velero_vmservice import documents
+from velero_vmservice.report.html import badges
+from velero_vmservice.report.html.page import render
+from velero_vmservice.report.model import Change, Report, Result
+from velero_vmservice.report.summary import compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,7 +127,7 @@ def _assert_object(page: Page, one: Json) -> None:
     row = page.locator(f'tr[id="{key}"][data-stage="{one["stage"]}"]')
     assert row.is_visible(), label
     block = page.locator("#objects .block", has=row)
-    assert states.stage(one["stage"]).word in block.locator("h3").inner_text()
+    assert badges.stage(one["stage"]).word in block.locator("h3").inner_text()
     shown = _squeezed(row.inner_text())
     said = (one["name"], one["kind"], one["reason"], one["action"], *one["warnings"], *one["notes"], *one["remedy"])
     assert [words for words in said if words not in shown] == []
@@ -170,7 +170,7 @@ def test_the_application_is_drawn_with_every_state(show: Callable[..., Page], wi
     drawn = _squeezed(" ".join(drawing.all_text_contents()))
     for one in (*data["objects"], *data["machines"]):
         assert one["name"] in drawn
-    counts = Counter(states.stage(one["stage"]).word for one in data["objects"])
+    counts = Counter(badges.stage(one["stage"]).word for one in data["objects"])
     assert all(drawn.count(word) >= count for word, count in counts.items())
     assert "not registered" in drawn
 
@@ -232,7 +232,7 @@ def test_hostile_and_endless_words_do_no_harm(show: Callable[..., Page], width: 
 def test_the_embedded_json_is_the_stored_document(show: Callable[..., Page]) -> None:
     page = show(sample_report.sample())
     again = Report.model_validate(_data(page))
-    assert archive.canonical(again) == archive.canonical(sample_report.sample())
+    assert documents.canonical(again) == documents.canonical(sample_report.sample())
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])

@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.conformance.examined import Examined
 from tests.registration_engine.engine import ReferenceEngine, serving
-from velero_vmservice.engine_settings import EngineSettings
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.settings.engine import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ import grpc
 import pytest
 
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.core.registration import Wanted
-from velero_vmservice.core.registration_errors import IN_DESIRED_STATE
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
+from velero_vmservice.vsphere.registervm_errors import IN_DESIRED_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -167,7 +167,7 @@ def test_many_may_ask_at_once(examined: Examined, channel: grpc.Channel) -> None
 
 def test_the_plugin_reads_every_answer_without_a_complaint(examined: Examined) -> None:
     source = RegistrationEngine(examined.settings, SystemClock())
-    wanted = [Wanted(name=name) for name in (*examined.machines, _NEVER)]
+    wanted = [ExpectedVm(name=name) for name in (*examined.machines, _NEVER)]
 
     found = source.observe(examined.namespace, wanted)
 

@@ -13,9 +13,8 @@ import pytest
 
 from tests.contract.cluster_objects import secret, vm_service
 from tests.contract.metadata_contract import MetadataContract
-from velero_vmservice.core.api_versions import newest
-from velero_vmservice.core.errors import AlreadyExists, Conflict, NotFound, Rejected
-from velero_vmservice.core.manifest import (
+from velero_vmservice.errors import AlreadyExists, Conflict, NotFound, Rejected
+from velero_vmservice.kube.manifest import (
     NAMESPACE,
     SECRET,
     SERVICE,
@@ -26,10 +25,11 @@ from velero_vmservice.core.manifest import (
     Manifest,
     ObjectRef,
 )
-from velero_vmservice.core.resource_names import full_name
+from velero_vmservice.kube.resource_names import full_name
+from velero_vmservice.vmoperator.releases.api_versions import newest
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.ports import Cluster
+    from velero_vmservice.kube.api import Cluster
 
 _UNSERVED = Kind("nowhere.example.com", "nothings", "Nothing")
 

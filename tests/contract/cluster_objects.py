@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from velero_vmservice.core.manifest import VM_OPERATOR_GROUP, Manifest
+from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP, Manifest
 
 
 def secret(namespace: str, name: str, *, tier: str = "web", **data: str) -> Manifest:

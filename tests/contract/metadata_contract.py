@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.contract.cluster_objects import secret, vm_service
-from velero_vmservice.core.errors import Conflict, InvalidItem, Rejected
-from velero_vmservice.core.manifest import SECRET, Manifest, ObjectRef
+from velero_vmservice.errors import Conflict, InvalidItem, Rejected
+from velero_vmservice.kube.manifest import SECRET, Manifest, ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.core.ports import Cluster
+    from velero_vmservice.kube.api import Cluster
 
 REFUSED: Final[Mapping[str, Mapping[str, Any]]] = {
     "name in upper case": {"name": "Upper"},

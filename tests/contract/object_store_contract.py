@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidItem, NotFound
+from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidItem, NotFound
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.ports import ObjectStore
+    from velero_vmservice.archive.store.port import ObjectStore
 
 
 def digest(body: bytes) -> str:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from velero_vmservice.core.errors import Forbidden, Unavailable
-from velero_vmservice.core.look import Look
-from velero_vmservice.core.registration import State, Wanted
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.registration.model import State
+from velero_vmservice.registration.round_cache import Look
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from velero_vmservice.core.ports import RegistrationSource
-    from velero_vmservice.core.registration import Registration
+    from velero_vmservice.registration.model import Registration
+    from velero_vmservice.registration.port import RegistrationSource
 
 
 class Scene(Protocol):
@@ -60,7 +61,7 @@ class RegistrationContract:
         """Return an empty scene."""
         raise NotImplementedError
 
-    def wanted(self, name: str) -> Wanted:
+    def wanted(self, name: str) -> ExpectedVm:
         """Return the machine to ask for; an API that knows what a UUID is needs another one."""
         return wanted(name)
 
@@ -158,5 +159,5 @@ class RegistrationContract:
         assert self.look(scene).state is scene.settled
 
 
-def wanted(name: str) -> Wanted:
-    return Wanted(name=name, instance_uuid=f"instance-of-{name}")
+def wanted(name: str) -> ExpectedVm:
+    return ExpectedVm(name=name, instance_uuid=f"instance-of-{name}")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from tests.contract.servers import Application, answering, served
-from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.adapters.s3_client import connect
-from velero_vmservice.adapters.s3_location import S3Location
+from velero_vmservice.adapters.s3.client import connect
+from velero_vmservice.adapters.s3.location import S3Location
+from velero_vmservice.adapters.s3.store import S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

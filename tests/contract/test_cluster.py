@@ -10,17 +10,17 @@ from kubernetes import client
 
 from tests.clock import SettableClock
 from tests.contract.cluster_contract import ClusterContract
-from tests.supervisor.kmock_api import emulated_api
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.adapters.memory_cluster import MemoryCluster
-from velero_vmservice.core.errors import Rejected, Unavailable
-from velero_vmservice.core.manifest import SECRET, VIRTUAL_MACHINE, Manifest, ObjectRef
+from tests.emulator.kubernetes.kmock_api import emulated_api
+from tests.fakes.cluster import MemoryCluster
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.errors import Rejected, Unavailable
+from velero_vmservice.kube.manifest import SECRET, VIRTUAL_MACHINE, Manifest, ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.supervisor.kmock_api import EmulatedApi
-    from velero_vmservice.core.ports import Cluster
+    from tests.emulator.kubernetes.kmock_api import EmulatedApi
+    from velero_vmservice.kube.api import Cluster
 
 
 class TestMemory(ClusterContract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubernetes import client
 
 from tests.clock import SettableClock
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 
 
 def test_the_address_is_that_of_the_configuration_without_user_and_query() -> None:

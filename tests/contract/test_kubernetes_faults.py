@@ -14,11 +14,11 @@ from tests.clock import SettableClock
 from tests.contract import servers
 from tests.contract.certificates import self_signed
 from tests.contract.cluster_contract import secret
-from tests.supervisor.kmock_api import emulated_api
-from velero_vmservice.adapters import kubernetes
+from tests.emulator.kubernetes.kmock_api import emulated_api
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.core.errors import (
+from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.errors import (
     AlreadyExists,
     Conflict,
     Forbidden,
@@ -29,13 +29,13 @@ from velero_vmservice.core.errors import (
     Unavailable,
     VmServiceError,
 )
-from velero_vmservice.core.manifest import SECRET, VIRTUAL_MACHINE_GROUP, Kind, Manifest, ObjectRef
+from velero_vmservice.kube.manifest import SECRET, VIRTUAL_MACHINE_GROUP, Kind, Manifest, ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tests.supervisor.kmock_api import EmulatedApi
+    from tests.emulator.kubernetes.kmock_api import EmulatedApi
 
 _A = ObjectRef(SECRET, "shop", "a")
 _SHOP = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}

@@ -13,11 +13,11 @@ from kubernetes.config import incluster_config
 
 from tests.contract import servers
 from tests.contract.certificates import self_signed
-from velero_vmservice.adapters import kubernetes
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.kubernetes_login import log_in
-from velero_vmservice.core.errors import InvalidSettings, Unavailable, VmServiceError
-from velero_vmservice.core.manifest import SECRET
+from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.adapters.kubernetes.login import log_in
+from velero_vmservice.errors import InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.kube.manifest import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

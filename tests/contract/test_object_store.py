@@ -8,12 +8,12 @@ import pytest
 
 from tests.contract import s3_servers
 from tests.contract.object_store_contract import ObjectStoreContract, RacingObjectStoreContract, digest, put
-from velero_vmservice.adapters.memory import MemoryStore
-from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.core.errors import AlreadyExists, Corrupt, InvalidSettings
+from tests.fakes.store import MemoryStore
+from velero_vmservice.adapters.s3.store import S3Store
+from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidSettings
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.ports import ObjectStore
+    from velero_vmservice.archive.store.port import ObjectStore
 
 
 class TestMemory(RacingObjectStoreContract):

@@ -13,10 +13,10 @@ from tests.contract import s3_servers, servers
 from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import put
 from tests.contract.socks_server import socks_proxy
-from velero_vmservice.adapters import kubernetes
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.core.errors import InvalidSettings, Unavailable
-from velero_vmservice.core.manifest import SECRET
+from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.errors import InvalidSettings, Unavailable
+from velero_vmservice.kube.manifest import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

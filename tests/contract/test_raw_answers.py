@@ -15,22 +15,22 @@ from kubernetes import client
 from tests.clock import SettableClock
 from tests.contract import s3_servers
 from tests.contract.certificates import self_signed
-from velero_vmservice.adapters import vcenter
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.adapters.vcenter_settings import VCenterSettings
-from velero_vmservice.core.errors import VmServiceError
-from velero_vmservice.core.manifest import SECRET, ObjectRef
-from velero_vmservice.core.registration import Wanted
-from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.adapters.vcenter import inventory
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.kube.manifest import SECRET, ObjectRef
+from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.vcenter import VCenterSettings
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from velero_vmservice.adapters.s3 import S3Store
+    from velero_vmservice.adapters.s3.store import S3Store
 
 OK = b"HTTP/1.1 200 OK\r\n"
 RAW = {
@@ -101,13 +101,13 @@ def read_kubernetes(address: str, ca_file: Path) -> None:
 
 
 def call_vcenter(address: str, ca_file: Path) -> None:
-    with closing(vcenter.connect(_vcenter(address, ca_file), clock=SettableClock())) as connected:
+    with closing(inventory.connect(_vcenter(address, ca_file), clock=SettableClock())) as connected:
         connected.register_vm.call("shop", "vm-7", ())
 
 
 def look_into_vcenter(address: str, ca_file: Path) -> None:
-    with closing(vcenter.connect(_vcenter(address, ca_file), clock=SettableClock())) as connected:
-        connected.inventory.look("shop", [Wanted(name="web-1")])
+    with closing(inventory.connect(_vcenter(address, ca_file), clock=SettableClock())) as connected:
+        connected.inventory.look("shop", [ExpectedVm(name="web-1")])
 
 
 def _vcenter(address: str, ca_file: Path) -> VCenterSettings:
@@ -118,7 +118,7 @@ def _vcenter(address: str, ca_file: Path) -> VCenterSettings:
 
 def ask_engine(address: str, ca_file: Path) -> None:
     settings = EngineSettings(target=address, ca_file=ca_file, timeout_seconds=1)
-    RegistrationEngine(settings, SystemClock()).observe("shop", [Wanted(name="web-1")])
+    RegistrationEngine(settings, SystemClock()).observe("shop", [ExpectedVm(name="web-1")])
 
 
 def write_storage(address: str, ca_file: Path) -> None:
@@ -168,5 +168,5 @@ def test_any_answer_is_an_error_of_ours(tmp_path: Path, ask: Callable[[str, Path
 def test_a_question_that_cannot_be_put_names_the_engine() -> None:
     source = RegistrationEngine(EngineSettings(target="engine.test:1", insecure=True), SystemClock())
     with pytest.raises(VmServiceError, match=r"engine at engine\.test:1 .*the question cannot be put \(") as caught:
-        source.observe("shop", [Wanted(name="web-\ud800")])
+        source.observe("shop", [ExpectedVm(name="web-\ud800")])
     assert "damaged name" in caught.value.hint

@@ -12,29 +12,30 @@ from kubernetes import client
 
 from tests.clock import SettableClock
 from tests.contract.registration_contract import RegistrationContract, Scene, wanted
+from tests.emulator.kubernetes.api_resources import resources
+from tests.emulator.kubernetes.kmock_api import EmulatedApi, emulated_api
+from tests.emulator.machines import two_tier
+from tests.emulator.supervisor import Supervisor
+from tests.emulator.wcp.register_steps import Step
+from tests.fakes.registration import MemoryRegistration
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.scripted import Refusing
-from tests.supervisor.api_resources import resources
-from tests.supervisor.kmock_api import EmulatedApi, emulated_api
-from tests.supervisor.machines import two_tier
-from tests.supervisor.register_steps import Step
-from tests.supervisor.supervisor import Supervisor
 from tests.unit.builders import claim, registration, vm, vsphere_namespace
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.adapters.memory_registration import MemoryRegistration
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.core.errors import Forbidden, Unavailable
-from velero_vmservice.core.facts import machine_facts
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
-from velero_vmservice.core.registration import Registration, State, Wanted
-from velero_vmservice.engine_settings import EngineSettings
-from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import machine_facts
+from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+from velero_vmservice.settings.engine import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from velero_vmservice.core.errors import VmServiceError
+    from velero_vmservice.errors import VmServiceError
 
 
 class MemoryScene:
@@ -243,7 +244,7 @@ def test_every_step_of_a_real_registration_is_told() -> None:
         supervisor.deploy(two_tier(web=0))
         scene = KubernetesScene(api)
         ref = ObjectRef(VIRTUAL_MACHINE, "shop", "shop-db-1")
-        captured = Wanted(
+        captured = ExpectedVm(
             name=ref.name, facts=machine_facts(scene.cluster.get(ref)), captured_at=scene.clock.now().isoformat()
         )
 

@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from tests.clock import SettableClock
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.scripted import Answering
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.core.registration import Registration, State, Wanted
-from velero_vmservice.core.registration_errors import TABLE, ErrorEntry, explain
-from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.vsphere.registervm_errors import TABLE, ErrorEntry, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def _target(engine: ReferenceEngine) -> Iterator[str]:
 def answered(*answers: pb.Registration) -> Registration:
     """Return what becomes of answers to a question for `db-0`."""
     with serving(Answering(*answers)) as target:
-        found = source(target).observe("shop", [Wanted(name="db-0")])
+        found = source(target).observe("shop", [ExpectedVm(name="db-0")])
     assert list(found) == ["db-0"]
     return found["db-0"]
 
@@ -70,7 +71,7 @@ def test_everything_an_engine_says_of_a_machine_is_told(engine: ReferenceEngine,
         ),
     )
 
-    assert source(target).observe("shop", [Wanted(name="db-0")]) == {
+    assert source(target).observe("shop", [ExpectedVm(name="db-0")]) == {
         "db-0": Registration(
             name="db-0",
             state=State.REGISTERING,
@@ -87,7 +88,7 @@ def test_a_failure_keeps_its_code_and_is_not_waited_out(engine: ReferenceEngine,
     code = "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
     engine.put("shop", pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code=code, message="a copy exists"))
 
-    found = source(target).observe("shop", [Wanted(name="db-0")])["db-0"]
+    found = source(target).observe("shop", [ExpectedVm(name="db-0")])["db-0"]
 
     assert (found.state, found.code, found.can_wait) == (State.FAILED, code, False)
     assert found.reason == f"a copy exists; {explain(code)}"
@@ -161,7 +162,9 @@ def test_only_what_needs_somebody_cannot_be_waited_out() -> None:
 
 
 def test_the_engine_is_asked_by_name_and_uuids_in_the_namespace(engine: ReferenceEngine, target: str) -> None:
-    source(target).observe("shop", [Wanted(name="db-0", instance_uuid="5012", bios_uuid="4213"), Wanted(name="web-0")])
+    source(target).observe(
+        "shop", [ExpectedVm(name="db-0", instance_uuid="5012", bios_uuid="4213"), ExpectedVm(name="web-0")]
+    )
 
     assert engine.questions == [
         pb.GetRegistrationsRequest(
@@ -174,15 +177,15 @@ def test_the_engine_is_asked_by_name_and_uuids_in_the_namespace(engine: Referenc
 def test_another_machine_of_that_name_is_not_the_one_asked_for(engine: ReferenceEngine, target: str) -> None:
     engine.put("shop", pb.Registration(name="db-0", state=pb.STATE_READY), instance_uuid="5012", bios_uuid="4213")
 
-    ours = source(target).observe("shop", [Wanted(name="db-0", instance_uuid="9999", bios_uuid="4213")])
-    another = source(target).observe("shop", [Wanted(name="db-0", instance_uuid="9999", bios_uuid="8888")])
+    ours = source(target).observe("shop", [ExpectedVm(name="db-0", instance_uuid="9999", bios_uuid="4213")])
+    another = source(target).observe("shop", [ExpectedVm(name="db-0", instance_uuid="9999", bios_uuid="8888")])
 
     assert ours["db-0"].state is State.READY
     assert another["db-0"].state is State.ABSENT
 
 
 def test_a_machine_asked_for_twice_is_one_question(engine: ReferenceEngine, target: str) -> None:
-    found = source(target).observe("shop", [Wanted(name="db-0"), Wanted(name="db-0")])
+    found = source(target).observe("shop", [ExpectedVm(name="db-0"), ExpectedVm(name="db-0")])
 
     assert list(found) == ["db-0"]
     assert [len(question.machines) for question in engine.questions] == [1]
@@ -197,7 +200,7 @@ def test_ten_thousand_machines_are_ten_calls(engine: ReferenceEngine, target: st
     for name in names:
         engine.put("shop", pb.Registration(name=name, state=pb.STATE_READY))
 
-    found = source(target).observe("shop", [Wanted(name=name) for name in names])
+    found = source(target).observe("shop", [ExpectedVm(name=name) for name in names])
 
     assert list(found) == names
     assert {one.state for one in found.values()} == {State.READY}
@@ -219,7 +222,7 @@ def test_the_longest_answer_that_the_api_allows_is_read(engine: ReferenceEngine,
             ),
         )
 
-    found = source(target).observe("shop", [Wanted(name=name) for name in names])
+    found = source(target).observe("shop", [ExpectedVm(name=name) for name in names])
 
     assert {len(one.stage) + len(one.reason) for one in found.values()} == {600}
 

@@ -15,11 +15,12 @@ from tests.contract.certificates import self_signed
 from tests.registration_engine.asking import hanging_up, refused, source_at, state_of
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.scripted import Hanging, Refusing, raw
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
-from velero_vmservice.core.registration import State, Wanted
-from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.registration.model import State
+from velero_vmservice.settings.engine import EngineSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +42,12 @@ def test_a_name_that_does_not_resolve_is_unavailable() -> None:
 def test_an_engine_that_comes_back_is_asked_at_once() -> None:
     with serving(ReferenceEngine()) as target:
         source = source_at(target, insecure=True)
-        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.UNKNOWN
+        assert source.observe("shop", [ExpectedVm(name="db-0")])["db-0"].state is State.UNKNOWN
     for _ in range(5):
         with pytest.raises(Unavailable):
-            source.observe("shop", [Wanted(name="db-0")])
+            source.observe("shop", [ExpectedVm(name="db-0")])
     with serving(ReferenceEngine(), port=int(target.rpartition(":")[2])):
-        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.UNKNOWN
+        assert source.observe("shop", [ExpectedVm(name="db-0")])["db-0"].state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("insecure", [True, False])
@@ -78,7 +79,7 @@ def test_all_calls_of_a_look_share_one_deadline() -> None:
     with serving(raw(answer)) as target:
         source = RegistrationEngine(EngineSettings(target=target, insecure=True, timeout_seconds=10), clock)
         with pytest.raises(Unavailable, match="in time"):
-            source.observe("shop", [Wanted(name=f"vm-{number}") for number in range(10_000)])
+            source.observe("shop", [ExpectedVm(name=f"vm-{number}") for number in range(10_000)])
 
     assert calls == [0.0, 6.0]
 
@@ -213,6 +214,6 @@ def test_one_call_of_many_that_fails_fails_the_look() -> None:
         return b"" if len(calls) < 3 else b"nonsense"
 
     with serving(raw(answer)) as target, pytest.raises(InvalidSettings):
-        source_at(target, insecure=True).observe("shop", [Wanted(name=f"vm-{number}") for number in range(10_000)])
+        source_at(target, insecure=True).observe("shop", [ExpectedVm(name=f"vm-{number}") for number in range(10_000)])
 
     assert len(calls) == 3

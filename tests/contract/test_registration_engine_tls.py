@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from tests.registration_engine.asking import hanging_up, refusal, refused, source_at, state_of
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.tls import Identity, identity
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
-from velero_vmservice.core.registration import State, Wanted
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.registration.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,10 +130,10 @@ def test_a_renewed_authority_is_taken_without_a_restart(ours: Identity, foreign:
     with serving(ReferenceEngine(), tls=ours.serves()) as target:
         source = source_at(target, ca_file=mounted)
         with pytest.raises(InvalidSettings):
-            source.observe("shop", [Wanted(name="db-0")])
+            source.observe("shop", [ExpectedVm(name="db-0")])
         mounted.write_bytes(ours.certificate.read_bytes())
 
-        assert source.observe("shop", [Wanted(name="db-0")])["db-0"].state is State.UNKNOWN
+        assert source.observe("shop", [ExpectedVm(name="db-0")])["db-0"].state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\x00", b"-----BEGIN CERTIFICATE-----\nAAAA\n", None])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.contract import s3_servers, servers
-from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.core.errors import Corrupt, InvalidItem, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.adapters.s3.store import S3Store
+from velero_vmservice.errors import Corrupt, InvalidItem, InvalidSettings, Unavailable, VmServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

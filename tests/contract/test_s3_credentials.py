@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.httpsession import URLLib3Session
 
 from tests.contract import s3_servers, servers
-from velero_vmservice.core.errors import InvalidSettings
+from velero_vmservice.errors import InvalidSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

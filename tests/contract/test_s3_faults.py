@@ -11,19 +11,13 @@ import pytest
 from tests.contract import s3_servers, servers
 from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import digest, put
-from velero_vmservice.core.errors import (
-    Forbidden,
-    InvalidSettings,
-    NotFound,
-    Unavailable,
-    VmServiceError,
-)
+from velero_vmservice.errors import Forbidden, InvalidSettings, NotFound, Unavailable, VmServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from velero_vmservice.adapters.s3 import S3Store
+    from velero_vmservice.adapters.s3.store import S3Store
 
 _KEY = "captures/b1/objects/a.json"
 _OPERATIONS: dict[str, Callable[[S3Store], object]] = {

@@ -8,13 +8,13 @@ import pytest
 
 from tests.contract import s3_servers, servers
 from tests.contract.object_store_contract import digest, put
-from velero_vmservice.core.errors import AlreadyExists, Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.errors import AlreadyExists, Forbidden, InvalidSettings, Unavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.contract.servers import Application
-    from velero_vmservice.adapters.s3 import S3Store
+    from velero_vmservice.adapters.s3.store import S3Store
 
 _CONDITION = "HTTP_IF_NONE_MATCH"
 

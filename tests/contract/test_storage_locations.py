@@ -14,17 +14,17 @@ from tests.clock import SettableClock
 from tests.contract import s3_servers, servers
 from tests.contract.certificates import self_signed
 from tests.contract.object_store_contract import put
-from velero_vmservice.adapters.memory_cluster import MemoryCluster
-from velero_vmservice.adapters.storage_locations import BackupStorageLocations
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, Unavailable
-from velero_vmservice.core.manifest import BACKUP_STORAGE_LOCATION, SECRET, ObjectRef
-from velero_vmservice.settings import BucketSettings, Settings
+from tests.fakes.cluster import MemoryCluster
+from velero_vmservice.adapters.velero.storage_locations import BackupStorageLocations
+from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, SECRET, ObjectRef
+from velero_vmservice.settings.reading import BucketSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from velero_vmservice.adapters.s3 import S3Store
+    from velero_vmservice.adapters.s3.store import S3Store
 
 _DEFAULT = ObjectRef(BACKUP_STORAGE_LOCATION, "velero", "default")
 _CREDENTIAL = ObjectRef(SECRET, "velero", "cloud-credentials")

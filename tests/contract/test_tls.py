@@ -24,15 +24,16 @@ from kubernetes import client
 from tests.clock import SettableClock
 from tests.contract import servers
 from tests.registration_engine.engine import ReferenceEngine, serving
-from velero_vmservice.adapters import s3_client, vcenter
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.adapters.s3_location import S3Location
-from velero_vmservice.adapters.vcenter_settings import VCenterSettings
-from velero_vmservice.core.errors import Unavailable, VmServiceError
-from velero_vmservice.core.registration import Wanted
-from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.adapters.s3 import client as s3_client
+from velero_vmservice.adapters.s3.location import S3Location
+from velero_vmservice.adapters.s3.store import S3Store
+from velero_vmservice.adapters.vcenter import inventory
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Unavailable, VmServiceError
+from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.vcenter import VCenterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -224,7 +225,7 @@ def vcenter_settings(url: str, ca_file: Path) -> VCenterSettings:
 
 def vcenter_rest(url: str, ca_file: Path) -> None:
     with (
-        contextlib.closing(vcenter.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
+        contextlib.closing(inventory.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
         pytest.raises(Unavailable, match="the login was answered without a session"),
     ):
         connected.session.post("call", "/api", {})
@@ -232,10 +233,10 @@ def vcenter_rest(url: str, ca_file: Path) -> None:
 
 def vcenter_soap(url: str, ca_file: Path) -> None:
     with (
-        contextlib.closing(vcenter.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
+        contextlib.closing(inventory.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
         pytest.raises(Unavailable, match="the answer is no SOAP"),
     ):
-        connected.inventory.look("shop", [Wanted(name="web-1", instance_uuid="", bios_uuid="")])
+        connected.inventory.look("shop", [ExpectedVm(name="web-1", instance_uuid="", bios_uuid="")])
 
 
 def s3(url: str, ca_file: Path) -> None:
@@ -279,5 +280,5 @@ def test_a_registration_engine_s_is_accepted_alike(tmp_path: Path, case: Callabl
     credentials = grpc.ssl_server_credentials([(made.server.key_pem, shown)])
     with serving(ReferenceEngine(), tls=credentials) as target:
         settings = EngineSettings(target=target, ca_file=tmp_path / "ca.pem")
-        found = RegistrationEngine(settings, SettableClock()).observe("shop", [Wanted(name="web-1")])
+        found = RegistrationEngine(settings, SettableClock()).observe("shop", [ExpectedVm(name="web-1")])
     assert found["web-1"].source == "engine"

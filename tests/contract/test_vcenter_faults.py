@@ -14,10 +14,10 @@ import pytest
 from tests.clock import SettableClock
 from tests.contract import servers
 from tests.contract.certificates import self_signed
-from velero_vmservice.adapters import vcenter
-from velero_vmservice.adapters.vcenter_session import LOGIN_PAUSE_SECONDS
-from velero_vmservice.adapters.vcenter_settings import VCenterSettings
-from velero_vmservice.core.errors import (
+from velero_vmservice.adapters.vcenter import inventory
+from velero_vmservice.adapters.vcenter.session import LOGIN_PAUSE_SECONDS
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import (
     AlreadyExists,
     AnswerTooLong,
     Forbidden,
@@ -29,21 +29,22 @@ from velero_vmservice.core.errors import (
     Unavailable,
     VmServiceError,
 )
-from velero_vmservice.core.network_override import Subnet, SubnetMapping
-from velero_vmservice.core.registration import Wanted
+from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vsphere.network_override import SubnetMapping
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from velero_vmservice.adapters.vcenter_tasks import VCenterRegisterVm
+    from velero_vmservice.adapters.vcenter.register_vm import VCenterRegisterVm
 
 PASSWORD = "s3cret-of-vcenter"
 SESSION = "/rest/com/vmware/cis/session"
 REGISTER = "/api/vcenter/namespaces/instances/shop/registervm"
 JSON = "application/json"
-WANTED = [Wanted(name="web-1")]
+WANTED = [ExpectedVm(name="web-1")]
 
 
 @dataclass
@@ -100,10 +101,10 @@ class Place:
         self.tls = tls
 
     def register(self, **changed: Any) -> VCenterRegisterVm:
-        return vcenter.connect(self.settings.model_copy(update=changed), clock=self.clock).register_vm
+        return inventory.connect(self.settings.model_copy(update=changed), clock=self.clock).register_vm
 
     def look(self, **changed: Any) -> Any:
-        with closing(vcenter.connect(self.settings.model_copy(update=changed), clock=self.clock)) as connected:
+        with closing(inventory.connect(self.settings.model_copy(update=changed), clock=self.clock)) as connected:
             return connected.inventory.look("shop", WANTED)
 
 
@@ -274,7 +275,7 @@ def test_an_authority_that_is_corrected_is_taken_without_a_restart(place: Place,
     ca_file.write_text(self_signed(elsewhere)[1])
     settings = place.settings.model_copy(update={"ca_file": ca_file})
     place.impostor.answers = [("200 OK", JSON, b'"task-7"')]
-    with closing(vcenter.connect(settings, clock=place.clock)) as connected:
+    with closing(inventory.connect(settings, clock=place.clock)) as connected:
         with pytest.raises(InvalidSettings, match="certificate is not trusted"):
             connected.inventory.look("shop", WANTED)
         ca_file.write_text(place.settings.ca_file.read_text())
@@ -393,4 +394,4 @@ def test_a_password_that_cannot_be_written_in_latin_is_sent(place: Place) -> Non
     settings = VCenterSettings.model_validate(
         place.settings.model_dump() | {"password": "пароль", "user": "wälter@vsphere.local"}
     )
-    assert vcenter.connect(settings, clock=place.clock).register_vm.call("shop", "vm-1", ()) == "task-7"
+    assert inventory.connect(settings, clock=place.clock).register_vm.call("shop", "vm-1", ()) == "task-7"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.supervisor import machines
+from tests.emulator import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.supervisor.cluster import Cluster
-    from tests.supervisor.supervisor import Supervisor
+    from tests.emulator.kubernetes.cluster import Cluster
+    from tests.emulator.supervisor import Supervisor
 
 Json = dict[str, Any]
 

@@ -20,15 +20,15 @@ from kubernetes.dynamic import DynamicClient
 
 from tests.contract import s3_servers
 from tests.e2e.processes import Process
-from tests.supervisor.admission import Rules
-from tests.supervisor.api_objects import Problem
-from tests.supervisor.kmock_api import EmulatedApi, emulated_api
-from tests.supervisor.supervisor import Supervisor
+from tests.emulator.kubernetes.api_objects import Problem
+from tests.emulator.kubernetes.kmock_api import EmulatedApi, emulated_api
+from tests.emulator.supervisor import Supervisor
+from tests.emulator.vm_operator.admission import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tests.supervisor.api_objects import Review
+    from tests.emulator.kubernetes.api_objects import Review
 
 LAUNCHER: Final = "velero-plugin-for-vmservice"
 ACCESS_KEY: Final = "demo"

@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from tests.supervisor.register_steps import State, Step
+from tests.emulator.wcp.register_steps import State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.supervisor.register_vm import Registration
-    from tests.supervisor.supervisor import Supervisor
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.supervisor import Supervisor
+    from tests.emulator.vadp import RestorePoint
+    from tests.emulator.wcp.register_vm import Registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

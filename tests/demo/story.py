@@ -15,7 +15,7 @@ from tests.demo.application import NAMESPACE
 from tests.demo.returning import RETURNS, Returning
 from tests.demo.screen import ObjectRow, VmRow
 from tests.demo.velero import Velero
-from tests.supervisor.machine_controller import PAUSED
+from tests.emulator.vm_operator.machine_controller import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.demo.place import Place
     from tests.demo.screen import Screen
     from tests.demo.velero import Item, Run, State
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.vadp import RestorePoint
 
 Json = dict[str, Any]
 

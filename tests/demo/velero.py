@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from kubernetes.dynamic.exceptions import ConflictError
 
 from tests.demo.velero_objects import VeleroObjects
+from tests.emulator.kubernetes.api_resources import RESOURCES
 from tests.rpc.velero_host import PluginProcess, discover
-from tests.supervisor.api_resources import RESOURCES
 from velero_vmservice.pb import velero_v2_pb2 as v2
 
 if TYPE_CHECKING:

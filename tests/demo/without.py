@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.demo import application
 from tests.demo.application import NAMESPACE
-from tests.supervisor import conditions
+from tests.emulator.vm_operator import conditions
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.demo.place import Place
     from tests.demo.screen import Screen
     from tests.demo.velero import Run, Velero
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.vadp import RestorePoint
 
 Json = dict[str, Any]
 

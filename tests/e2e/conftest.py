@@ -16,7 +16,7 @@ from tests.e2e.velero import VSPHERE_PLUGIN
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from tests.supervisor.supervisor import Supervisor
+    from tests.emulator.supervisor import Supervisor
 
 pytest.register_assert_rewrite(
     "tests.contract.cluster_contract", "tests.contract.object_store_contract", "tests.contract.registration_contract"

@@ -10,8 +10,8 @@ from tests.e2e.scene import GROUPS, SERVICES
 if TYPE_CHECKING:
     from tests.e2e.cluster import Manifest
     from tests.e2e.scene import Scene
-    from tests.supervisor.machines import Application
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.machines import Application
+    from tests.emulator.vadp import RestorePoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

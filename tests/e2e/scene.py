@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.supervisor.register_steps import State
+from tests.emulator.wcp.register_steps import State
 from tests.waiting import NotYetError, wait_until
-from velero_vmservice.core.policy import PLUGIN_NAME
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.sidecar import Sidecar
     from tests.e2e.velero import VeleroServer
-    from tests.supervisor.machines import Application
-    from tests.supervisor.supervisor import Supervisor
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.machines import Application
+    from tests.emulator.supervisor import Supervisor
+    from tests.emulator.vadp import RestorePoint
 
 VMS = "virtualmachines.vmoperator.vmware.com"
 GROUPS = "virtualmachinegroups.vmoperator.vmware.com"

@@ -11,9 +11,9 @@ from tests.e2e import crds
 from tests.e2e.cluster import Cluster
 from tests.e2e.object_store import ObjectStore
 from tests.e2e.velero import VeleroServer
-from tests.supervisor.admission import Rules
-from tests.supervisor.supervisor import Supervisor
-from tests.supervisor.webhook import webhooks
+from tests.emulator.supervisor import Supervisor
+from tests.emulator.vm_operator.admission import Rules
+from tests.emulator.vm_operator.webhook import webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, VMS, Scene, on_newest_velero
-from tests.supervisor import machines
+from tests.emulator import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from kubernetes import client, config
 from tests.contract.cluster_contract import ClusterContract
 from tests.contract.object_store_contract import RacingObjectStoreContract
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.adapters.s3 import S3Store
-from velero_vmservice.adapters.s3_client import connect
-from velero_vmservice.adapters.s3_location import S3Location
-from velero_vmservice.core.errors import Forbidden, InvalidSettings
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.adapters.s3.client import connect
+from velero_vmservice.adapters.s3.location import S3Location
+from velero_vmservice.adapters.s3.store import S3Store
+from velero_vmservice.errors import Forbidden, InvalidSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

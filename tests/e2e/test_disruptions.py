@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene
 from tests.e2e.sidecar import LAUNCHER, Sidecar
-from tests.supervisor import machines
+from tests.emulator import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.stack import Stack
     from tests.e2e.velero import VeleroServer
-    from tests.supervisor.supervisor import Supervisor
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.supervisor import Supervisor
+    from tests.emulator.vadp import RestorePoint
 
 LATE_SECONDS = 20
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.saved import saved
 from tests.e2e.scene import GROUPS, SERVICES, Scene, specs, states
-from tests.supervisor import machines
+from tests.emulator import machines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.scene import GROUPS, RESTORES, VMS, on_newest_velero
-from tests.supervisor import machines
+from tests.emulator import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from tests.e2e.saved import saved
 from tests.e2e.scene import GROUPS, SERVICES, Scene, specs
 from tests.e2e.sidecar import Sidecar
 from tests.e2e.stack import Stack
-from tests.supervisor import machines
-from tests.supervisor.admission import Rules
-from velero_vmservice.core.report import Report
+from tests.emulator import machines
+from tests.emulator.vm_operator.admission import Rules
+from velero_vmservice.report.model import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

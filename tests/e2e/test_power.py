@@ -9,15 +9,16 @@ import pytest
 
 from tests.e2e.saved import saved
 from tests.e2e.scene import GROUPS, VMS, Scene, on_newest_velero
-from tests.supervisor import conditions, machines
-from tests.supervisor.group_controller import LAST_POWER_TIME
+from tests.emulator import machines
+from tests.emulator.vm_operator import conditions
+from tests.emulator.vm_operator.group_controller import LAST_POWER_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.cluster import Manifest
     from tests.e2e.saved import Saved
-    from tests.supervisor.machines import Application
+    from tests.emulator.machines import Application
 
 DELAY: Final = "300s"
 SCALED: Final = timedelta(seconds=3)

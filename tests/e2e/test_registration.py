@@ -14,13 +14,13 @@ from tests.e2e.scene import GROUPS, RESTORES, SERVICES, Scene, specs
 from tests.e2e.sidecar import Sidecar
 from tests.e2e.test_command_line import run
 from tests.e2e.wcp import Wcp
+from tests.emulator import machines
+from tests.emulator.machines import Application
+from tests.emulator.wcp.register_steps import Failure
 from tests.registration_engine.engine import ReferenceEngine, serving
-from tests.supervisor import machines
-from tests.supervisor.machines import Application
-from tests.supervisor.register_steps import Failure
 from tests.waiting import wait_until
-from velero_vmservice.core.registration_errors import IN_DESIRED_STATE, TABLE, explain
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
+from velero_vmservice.vsphere.registervm_errors import IN_DESIRED_STATE, TABLE, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.stack import Stack
     from tests.e2e.vcenter import VCenterSimulator
-    from tests.supervisor.supervisor import Supervisor
+    from tests.emulator.supervisor import Supervisor
 
 MACHINES = ("shop-db-1", "shop-web-1")
 RECORDS = "--selector=velero-plugin-for-vmservice/record=registervm-attempt"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.scene import on_newest_velero
 from tests.e2e.test_command_line import run
-from tests.supervisor import machines
-from velero_vmservice.core.observation import FOLDER_ANNOTATION
+from tests.emulator import machines
+from velero_vmservice.supervisor.namespace_state import FOLDER_ANNOTATION
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,20 +14,21 @@ import pytest
 from kubernetes import client, config
 
 from tests.contract.registration_contract import RegistrationContract
-from tests.supervisor import machines
-from tests.supervisor.machine_controller import PAUSED
+from tests.emulator import machines
+from tests.emulator.vm_operator.machine_controller import PAUSED
 from tests.waiting import wait_until
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.kubernetes import KubernetesCluster
-from velero_vmservice.core.registration import State, Wanted
-from velero_vmservice.flows.kubernetes_registration import KubernetesRegistration
+from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.registration.model import State
+from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.stack import Stack
-    from tests.supervisor.cluster import Object
-    from tests.supervisor.supervisor import Supervisor
+    from tests.emulator.kubernetes.cluster import Object
+    from tests.emulator.supervisor import Supervisor
 
 ACCOUNT = "registration-source"
 VMS, GROUP = "virtualmachines", "vmoperator.vmware.com"
@@ -147,5 +148,5 @@ class TestApiServer(RegistrationContract):
             log.removeHandler(requests)
             log.setLevel(level)
 
-    def wanted(self, name: str) -> Wanted:
-        return Wanted(name=name, instance_uuid=instance_uuid(name))
+    def wanted(self, name: str) -> ExpectedVm:
+        return ExpectedVm(name=name, instance_uuid=instance_uuid(name))

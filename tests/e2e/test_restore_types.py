@@ -8,19 +8,19 @@ import pytest
 
 from tests.e2e.saved import saved
 from tests.e2e.scene import SERVICES, VMS, Scene, on_newest_velero, specs
-from tests.supervisor import machines, vadp
-from tests.supervisor.records import BACKUP_VERSION
-from tests.supervisor.register_steps import State
+from tests.emulator import machines, vadp
+from tests.emulator.vm_operator.records import BACKUP_VERSION
+from tests.emulator.wcp.register_steps import State
 from tests.waiting import wait_until
-from velero_vmservice.core.policy import PLUGIN_NAME
-from velero_vmservice.core.report import Outcome, Report
-from velero_vmservice.core.restore_type import RestoreType
+from velero_vmservice.report.model import Outcome, Report
+from velero_vmservice.supervisor.restore_type import RestoreType
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.e2e.saved import Saved
-    from tests.supervisor.vcenter import VsphereMachine
+    from tests.emulator.wcp.vcenter import VsphereMachine
 
 IN_FRONT: Final = ("VirtualMachineService", "Endpoints", "Service")
 """What is lost while every VM is still there."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.e2e import crds
 from tests.e2e.scene import VMS
-from tests.supervisor import machines
+from tests.emulator import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

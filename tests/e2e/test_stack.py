@@ -14,8 +14,8 @@ from tests.e2e import crds
 from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.processes import CommandFailedError
 from tests.e2e.velero import AWS_PLUGIN, VSPHERE_PLUGIN, VeleroServer
-from tests.supervisor.machines import group, virtual_machine
-from tests.supervisor.registered_machine import RESTORED
+from tests.emulator.machines import group, virtual_machine
+from tests.emulator.wcp.registered_machine import RESTORED
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.stack import Stack
-    from tests.supervisor.supervisor import Supervisor
+    from tests.emulator.supervisor import Supervisor
 
 
 @pytest.fixture(scope="module", params=VELERO_VERSIONS)

@@ -7,7 +7,7 @@ import json
 
 from tests.e2e.saved import saved
 from tests.e2e.scene import SERVICES, Scene, on_newest_velero
-from tests.supervisor import machines
+from tests.emulator import machines
 
 
 @on_newest_velero

@@ -13,33 +13,34 @@ from tests.clock import SettableClock
 from tests.contract.registration_contract import RegistrationContract
 from tests.e2e.certificates import Authority
 from tests.e2e.vcenter import VCenterSimulator
-from tests.supervisor.records import encode
+from tests.emulator.vm_operator.records import encode
+from tests.fakes.cluster import MemoryCluster
 from tests.unit.builders import vm
 from tests.waiting import wait_until
-from velero_vmservice.adapters import vcenter as adapter
 from velero_vmservice.adapters.clock import SystemClock
-from velero_vmservice.adapters.memory_cluster import MemoryCluster
-from velero_vmservice.adapters.record_yaml import parse_record
-from velero_vmservice.adapters.vcenter_settings import VCenterSettings
-from velero_vmservice.core.errors import Forbidden, InvalidSettings, NotSent, Unavailable
-from velero_vmservice.core.generation import Generation, Told
-from velero_vmservice.core.network_override import Subnet
-from velero_vmservice.core.record import MAX_PACKED, Judged, judge
-from velero_vmservice.core.registration import Registration, State, Wanted
-from velero_vmservice.core.trigger_policy import TriggerPolicy
-from velero_vmservice.core.vsphere_machine import SupervisorView, TaskState
-from velero_vmservice.flows.attempts import Attempts
-from velero_vmservice.flows.following import Following
-from velero_vmservice.flows.supervisor_view import SupervisorViews
-from velero_vmservice.flows.trigger import ForRestore, Trigger
-from velero_vmservice.flows.vcenter_registration import VCenterRegistration
-from velero_vmservice.flows.vsphere_looks import VsphereLooks
+from velero_vmservice.adapters.vcenter import inventory as adapter
+from velero_vmservice.adapters.vcenter.record_yaml import parse_record
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable
+from velero_vmservice.registervm.attempt_store import Attempts
+from velero_vmservice.registervm.caller import ForRestore, Trigger
+from velero_vmservice.registervm.policy import TriggerPolicy
+from velero_vmservice.registervm.tracker import Following
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.sources.vcenter import VCenterRegistration
+from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vmoperator.releases.generation import Generation, Told
+from velero_vmservice.vsphere.record import MAX_PACKED, Judged, judge
+from velero_vmservice.vsphere.vm import SupervisorView, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from velero_vmservice.adapters.vcenter_session import VCenterSession
+    from velero_vmservice.adapters.vcenter.session import VCenterSession
 
 YAML = "vmservice.virtualmachine.resource.yaml"
 GUIDES_YAML = "vmservice.vmoperator.vmware.com/vm-resource-yaml"
@@ -140,7 +141,7 @@ class VCenterScene:
         return self.connected.session.requests_made
 
     def look(self, name: str = "web-1") -> Registration:
-        return self.source.observe(self.namespace, [Wanted(name=name, instance_uuid=f"instance-of-{name}")])[name]
+        return self.source.observe(self.namespace, [ExpectedVm(name=name, instance_uuid=f"instance-of-{name}")])[name]
 
 
 @pytest.fixture(name="scene")
@@ -175,7 +176,7 @@ def test_a_look_costs_two_requests(scene: VCenterScene) -> None:
 
 def test_the_folder_may_be_told_and_garbage_is_not_believed(scene: VCenterScene) -> None:
     scene.restore("web-1")
-    wanted = [Wanted(name="web-1")]
+    wanted = [ExpectedVm(name="web-1")]
     told = scene.vcenter.folder(scene.namespace)._GetMoId()
     assert [one.name for one in scene.inventory.look("another-name", wanted, folders=[told])] == ["web-1"]
     assert [one.name for one in scene.inventory.look(scene.namespace, wanted, folders=["<x/>"])] == ["web-1"]
@@ -185,7 +186,7 @@ def test_a_machine_below_the_folder_is_in_it(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
     scene.vcenter.folder(scene.namespace).CreateFolder("set-policy").MoveIntoFolder_Task([scene.vcenter.machine(moid)])
     found = wait_until(
-        lambda: list(scene.inventory.look(scene.namespace, [Wanted(name="web-1")])), 5, "the machine is moved"
+        lambda: list(scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])), 5, "the machine is moved"
     )
     assert [(one.moid, one.in_folder) for one in found] == [(moid, True)]
 
@@ -201,7 +202,7 @@ def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
     entries = record("web-1", scene.namespace)
     entries[GUIDES_YAML] = entries.pop(YAML)
     scene.restore("web-1", extra_config=entries)
-    (found,) = scene.inventory.look(scene.namespace, [Wanted(name="web-1")])
+    (found,) = scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])
     assert (found.extra.recorded, found.extra.enabled, found.extra.backup_version) == (True, True, "1000")
     assert (found.record.problem, found.record.interfaces) == ("", {"eth0": Subnet(type="SUBNETSET")})
 
@@ -235,7 +236,7 @@ def test_machines_that_are_too_much_for_one_answer_are_read_apart(scene: VCenter
     scene.restore(sound)
     scene.restore(broken, extra_config=record(broken, scene.namespace) | {YAML: "A" * 2_000_000})
     scene.restore(endless, extra_config=record(endless, scene.namespace) | {YAML: "A" * 18_000_000})
-    wanted = [Wanted(name=name, instance_uuid=f"instance-of-{name}") for name in (sound, broken, endless)]
+    wanted = [ExpectedVm(name=name, instance_uuid=f"instance-of-{name}") for name in (sound, broken, endless)]
 
     with closing(adapter.connect(scene.settings.model_copy(update={"timeout_seconds": 30}), clock=scene.clock)) as own:
         looks = VsphereLooks(inventory=own.inventory, supervisor=lambda *_: SUPERVISOR)
@@ -265,7 +266,7 @@ def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterSce
         return judge(entries, parse_record)
 
     inventory = adapter.VCenterInventory(scene.connected.session, clock=clock, judge=slow)
-    wanted = [Wanted(name=name) for name in names]
+    wanted = [ExpectedVm(name=name) for name in names]
     with pytest.raises(Unavailable, match=r"took more than 60 s: the next look goes on"):
         inventory.look(scene.namespace, wanted)
     looks = 1
@@ -311,7 +312,7 @@ def _slow(scene: VCenterScene) -> tuple[SlowSession, adapter.VCenterInventory, S
 
 Slow = tuple[SlowSession, adapter.VCenterInventory, SettableClock]
 SEARCH = "search the inventory"
-BOTH = [Wanted(name=name, instance_uuid=f"instance-of-{name}") for name in ("web-1", "web-2")]
+BOTH = [ExpectedVm(name=name, instance_uuid=f"instance-of-{name}") for name in ("web-1", "web-2")]
 
 
 def test_a_slow_search_costs_nothing_that_the_folder_has_and_is_not_repeated_at_once(
@@ -418,7 +419,7 @@ def test_another_authority_is_told_with_the_remedy(scene: VCenterScene, tmp_path
     other = scene.settings.model_copy(update={"ca_file": Authority(tmp_path).certificate})
     connected = adapter.connect(other, clock=scene.clock)
     with closing(connected), pytest.raises(InvalidSettings, match=r"not trusted .*vcenter\.ca_file"):
-        connected.inventory.look(scene.namespace, [Wanted(name="web-1")])
+        connected.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])
     with pytest.raises(NotSent, match=r"not trusted .*vcenter\.ca_file"):
         connected.register_vm.call(scene.namespace, "vm-1", ())
 
@@ -485,7 +486,7 @@ def test_a_machine_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
         )
 
     restore = ForRestore(uid="uid", name="again")
-    wanted = [Wanted(name="web-1", instance_uuid="instance-of-web-1")]
+    wanted = [ExpectedVm(name="web-1", instance_uuid="instance-of-web-1")]
     states = [process(holder).advance(restore, scene.namespace, wanted)["web-1"].state for holder in "abc"]
 
     assert states == [State.REGISTERING, State.REGISTERED, State.REGISTERED]

@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e.saved import saved
 from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, on_newest_velero, specs, states
-from tests.supervisor import machines, nested
-from velero_vmservice.core.report import Outcome, Report
+from tests.emulator import machines, nested
+from velero_vmservice.report.model import Outcome, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

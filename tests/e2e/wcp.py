@@ -15,8 +15,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.supervisor import vadp
-from tests.supervisor.register_steps import State
+from tests.emulator import vadp
+from tests.emulator.wcp.register_steps import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from tests.e2e.certificates import Authority
     from tests.e2e.vcenter import VCenterSimulator
-    from tests.supervisor.register_steps import Failure
-    from tests.supervisor.register_vm import Registration
-    from tests.supervisor.supervisor import Supervisor
-    from tests.supervisor.vadp import RestorePoint
+    from tests.emulator.supervisor import Supervisor
+    from tests.emulator.vadp import RestorePoint
+    from tests.emulator.wcp.register_steps import Failure
+    from tests.emulator.wcp.register_vm import Registration
 
 LOGIN = "/rest/com/vmware/cis/session"
 _REGISTER = re.compile(r"/api/vcenter/namespaces/instances/([^/]+)/registervm")

@@ -24,7 +24,7 @@ from tests.unit.builders import (
 )
 from tests.unit.vsphere import restored, succeed
 from tests.unit.world import World
-from velero_vmservice.core.errors import Forbidden
+from velero_vmservice.errors import Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

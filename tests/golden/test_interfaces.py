@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from velero_vmservice.cli import commands
-from velero_vmservice.settings import Settings
+from velero_vmservice.settings.reading import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

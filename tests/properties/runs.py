@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.properties.applications import MACHINES
 from tests.unit.power import SET_AT
 from tests.unit.world import World
-from velero_vmservice.core.errors import Unavailable
-from velero_vmservice.core.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE, condition, is_true
+from velero_vmservice.errors import Unavailable
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE, condition, is_true
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

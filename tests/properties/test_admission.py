@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from tests.supervisor.admission import Rules
-from velero_vmservice.core.admission import POWER_STAMP, problems
-from velero_vmservice.core.manifest import Manifest
+from tests.emulator.vm_operator.admission import Rules
+from velero_vmservice.kube.manifest import Manifest
+from velero_vmservice.vmoperator.admission.group import POWER_STAMP, problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

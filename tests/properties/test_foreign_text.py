@@ -24,18 +24,21 @@ from urllib3.exceptions import HTTPError
 
 from tests import sample_report
 from velero_vmservice import logs
-from velero_vmservice.adapters import kubernetes_errors, registration_engine_errors, s3_errors, vcenter_errors
-from velero_vmservice.adapters.kubernetes import kubernetes_event
-from velero_vmservice.cli import terminal
-from velero_vmservice.cli.report_view import render_terminal
-from velero_vmservice.core.actions import Progress
-from velero_vmservice.core.compose import compose
-from velero_vmservice.core.errors import Rejected, VmServiceError
-from velero_vmservice.core.foreign_text import one_line, spelled_out
-from velero_vmservice.core.manifest import RESTORE, ObjectRef
-from velero_vmservice.core.registration_errors import explain
-from velero_vmservice.report.html import render
+from velero_vmservice.adapters.kubernetes import errors as kubernetes_errors
+from velero_vmservice.adapters.kubernetes.client import kubernetes_event
+from velero_vmservice.adapters.registration_engine import errors as registration_engine_errors
+from velero_vmservice.adapters.s3 import errors as s3_errors
+from velero_vmservice.adapters.vcenter import errors as vcenter_errors
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.report import render_terminal
+from velero_vmservice.errors import Rejected, VmServiceError
+from velero_vmservice.kube.manifest import RESTORE, ObjectRef
+from velero_vmservice.report.html.page import render
+from velero_vmservice.report.summary import compose
 from velero_vmservice.rpc import wire
+from velero_vmservice.text import one_line, spelled_out
+from velero_vmservice.velero.actions import Progress
+from velero_vmservice.vsphere.registervm_errors import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,11 @@ import json
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.supervisor import records
+from tests.emulator.vm_operator import records
 from tests.unit.builders import vm
-from velero_vmservice.adapters.record_yaml import parse_record
-from velero_vmservice.core.extra_config import SPELLINGS, Key
-from velero_vmservice.core.record import Record, judge
+from velero_vmservice.adapters.vcenter.record_yaml import parse_record
+from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
+from velero_vmservice.vsphere.record import Record, judge
 
 ENTRIES = records.recorded(vm("web-1", claims=["data"]), others=(), disks=(), version="1700")
 MACHINE, DISKS = SPELLINGS[Key.MACHINE][0], SPELLINGS[Key.CLAIM_DISKS][0]

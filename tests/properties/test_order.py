@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import facts, group, look, m, service, view, vm
-from velero_vmservice.core import order
-from velero_vmservice.core.decision import Action, Subject
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
-from velero_vmservice.core.order import in_order
-from velero_vmservice.core.plan import decide
-from velero_vmservice.core.readiness import Gate
-from velero_vmservice.core.topology import cycle_of, topology
+from velero_vmservice.archive.topology import cycle_of, topology
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.restore import order
+from velero_vmservice.restore.model import Action, Subject
+from velero_vmservice.restore.order import in_order
+from velero_vmservice.restore.plan.decision import decide
+from velero_vmservice.supervisor.readiness import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.core.facts import NamespaceFacts
+    from velero_vmservice.archive.facts import NamespaceFacts
 
 NAMES = "abcdefgh"
 PARENTS = st.dictionaries(st.sampled_from(NAMES), st.none() | st.sampled_from(NAMES), min_size=1)

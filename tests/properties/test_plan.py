@@ -12,22 +12,24 @@ from tests.properties.applications import MACHINES, Application, applications
 from tests.unit.builders import NAMESPACE, m, restore
 from tests.unit.vsphere import restored
 from tests.unit.world import World
-from velero_vmservice.core.decision import Action, Stage
-from velero_vmservice.core.errors import Rejected
-from velero_vmservice.core.manifest import VM_OPERATOR_GROUP
-from velero_vmservice.core.operation import RestoreRun, replay_id
-from velero_vmservice.core.registration import Registration, State
-from velero_vmservice.core.vsphere_machine import TaskState
-from velero_vmservice.flows.planning import run_of
+from velero_vmservice.errors import Rejected
+from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.report.stage import Stage
+from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.replay.dry_run import run_of
+from velero_vmservice.velero.operation import replay_id
+from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.vsphere.vm import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.unit.builders import Json
-    from velero_vmservice.core.decision import Step
-    from velero_vmservice.core.manifest import Manifest
-    from velero_vmservice.flows.planning import Planned
-    from velero_vmservice.flows.task import Task
+    from velero_vmservice.kube.manifest import Manifest
+    from velero_vmservice.restore.model import Step
+    from velero_vmservice.restore.replay.dry_run import Planned
+    from velero_vmservice.restore.replay.state.operation import ReplayOperation
 
 ROUNDS = 4
 VM_STATES = ("lost", "kept", "registered", "paused", "another", "unreconciled", "deleted", "unlabelled")
@@ -133,21 +135,21 @@ def planned(world: World, site: Site) -> Sequence[Planned]:
     return app.planning.plan(app.planning.captured(run, made.spec), run, app.replays.policy(run))
 
 
-def begun(world: World, site: Site) -> Sequence[Task]:
+def begun(world: World, site: Site) -> Sequence[ReplayOperation]:
     """Return where the objects stand after the first rounds of a restore; VM Operator has done nothing yet."""
     world.restart()
     wanted = m(restore(started=world.clock.now().isoformat(), **site.application.spec))
     run = RestoreRun.read(wanted)
     for one in world.app.planning.captured(run, wanted.spec):
         world.app.replays.announce(replay_id(one), one, run)
-    tasks: Sequence[Task] = ()
+    tasks: Sequence[ReplayOperation] = ()
     for _ in range(ROUNDS):
         tasks = world.app.replays.advance(run)
         world.clock.advance(10)
     return tasks
 
 
-def agrees(step: Step, task: Task) -> bool:
+def agrees(step: Step, task: ReplayOperation) -> bool:
     """Say whether what was foreseen of an object is what became of it."""
     match step.action:
         case Action.CREATE | Action.UPDATE:

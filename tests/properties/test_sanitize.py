@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.core import archive
-from velero_vmservice.core.archive import Capture, Provenance
-from velero_vmservice.core.manifest import Manifest
-from velero_vmservice.core.sanitize import sanitize
+from velero_vmservice import documents
+from velero_vmservice.archive.sanitize import sanitize
+from velero_vmservice.archive.schema import Capture, Provenance
+from velero_vmservice.kube.manifest import Manifest
 
 KEYS = st.sampled_from(
     [
@@ -78,9 +78,9 @@ def test_equal_content_has_equal_bytes_and_is_read_back(content: dict[str, Any])
         origin = Provenance(backup="b", backup_started="s", captured_at="t", plugin="1")
         return Capture(kind="K", namespace="n", name="x", manifest=manifest, provenance=origin)
 
-    body = archive.canonical(capture(content))
-    assert archive.canonical(capture(_reversed(content))) == body
-    assert archive.parse(Capture, body, key="k") == capture(content)
+    body = documents.canonical(capture(content))
+    assert documents.canonical(capture(_reversed(content))) == body
+    assert documents.parse(Capture, body, key="k") == capture(content)
 
 
 def _leaves(tree: Any, path: str = "") -> set[str]:

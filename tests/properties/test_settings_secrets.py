@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from velero_vmservice import settings_sources
-from velero_vmservice.core.errors import InvalidSettings, VmServiceError
-from velero_vmservice.core.restore_policy import RestorePolicy, effective
-from velero_vmservice.core.settings_faults import section_of
-from velero_vmservice.settings import Settings, load
+from velero_vmservice.errors import InvalidSettings, VmServiceError
+from velero_vmservice.restore.policy import RestorePolicy, effective
+from velero_vmservice.settings import sources
+from velero_vmservice.settings.reading import Settings, load
+from velero_vmservice.settings_faults import section_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +125,7 @@ def test_no_fault_of_a_file_tells_a_value(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    variable=st.sampled_from(sorted(settings_sources._variables(Settings))),
+    variable=st.sampled_from(sorted(sources._variables(Settings))),
     spelling=st.sampled_from(SPELLINGS),
 )
 def test_no_fault_of_a_variable_tells_a_value(variable: str, spelling: str) -> None:
@@ -143,7 +143,7 @@ def test_any_text_is_settings_or_an_error_of_ours(file: Path, text: str) -> None
 
 @settings(max_examples=300, deadline=None)
 @given(
-    variable=st.sampled_from(sorted(settings_sources._variables(Settings))),
+    variable=st.sampled_from(sorted(sources._variables(Settings))),
     text=st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
 )
 def test_any_variable_is_settings_or_an_error_of_ours(variable: str, text: str) -> None:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clock import SettableClock
-from velero_vmservice.adapters.registration_engine import RegistrationEngine
-from velero_vmservice.core.errors import VmServiceError
-from velero_vmservice.core.registration import State, Wanted
-from velero_vmservice.engine_settings import EngineSettings
+from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.settings.engine import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from velero_vmservice.registration.model import State
 
 
 def source_at(target: str, **changes: Any) -> RegistrationEngine:
@@ -25,7 +27,7 @@ def source_at(target: str, **changes: Any) -> RegistrationEngine:
 
 
 def state_of(target: str, **changes: Any) -> State:
-    return source_at(target, **changes).observe("shop", [Wanted(name="db-0")])["db-0"].state
+    return source_at(target, **changes).observe("shop", [ExpectedVm(name="db-0")])["db-0"].state
 
 
 def refusal(target: str, *words: str, **changes: Any) -> VmServiceError:

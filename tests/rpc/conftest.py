@@ -22,9 +22,9 @@ from tests.rpc.small_actions import table
 from tests.rpc.velero_host import PluginProcess
 from tests.waiting import wait_until
 from velero_vmservice import logs
-from velero_vmservice.adapters.launcher import install_launcher
-from velero_vmservice.core.policy import PLUGIN_NAME
 from velero_vmservice.rpc.control import PluginServer
+from velero_vmservice.rpc.launcher import install_launcher
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from velero_vmservice.core import errors
-from velero_vmservice.core.actions import (
+from velero_vmservice import errors
+from velero_vmservice.rpc.server import ActionTable
+from velero_vmservice.velero.actions import (
     BackupOutcome,
     Progress,
     ResourceIdentifier,
     ResourceSelector,
     RestoreOutcome,
 )
-from velero_vmservice.rpc.server import ActionTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

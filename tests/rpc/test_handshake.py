@@ -11,7 +11,7 @@ import pytest
 
 from tests.rpc.velero_host import PluginProcess, discover
 from tests.waiting import wait_until
-from velero_vmservice.core.errors import AlreadyExists, InvalidSettings
+from velero_vmservice.errors import AlreadyExists, InvalidSettings
 from velero_vmservice.rpc.control import PluginServer
 from velero_vmservice.rpc.server import ActionTable
 

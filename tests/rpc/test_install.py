@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.adapters import launcher
-from velero_vmservice.adapters.launcher import InstallOutcome, install_launcher
-from velero_vmservice.core.errors import InvalidSettings
-from velero_vmservice.core.policy import PLUGIN_NAME
+from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.rpc import launcher
+from velero_vmservice.rpc.launcher import InstallOutcome, install_launcher
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ import pytest
 
 from tests.rpc.velero_host import PluginProcess, StartError
 from tests.waiting import wait_until
-from velero_vmservice.core.policy import PLUGIN_NAME
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

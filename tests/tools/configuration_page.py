@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core.settings_faults import section_of
-from velero_vmservice.core.settings_section import choices_of
-from velero_vmservice.settings import Settings
+from velero_vmservice.settings.reading import Settings
+from velero_vmservice.settings_faults import section_of
+from velero_vmservice.settings_section import choices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ import velero_vmservice
 from tests.unit.builders import NAMESPACE, group, service, vm
 from tests.unit.vsphere import restored
 from tests.unit.world import World
-from velero_vmservice.core.registration import Wanted
+from velero_vmservice.archive.expected_vm import ExpectedVm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -134,7 +134,7 @@ def is_registered() -> list[str]:
     world = World(sources=OTHER_SOURCES)
     world.cluster.seed(VM)
     world.vsphere.vcenter.restore(NAMESPACE, restored(name="web-2"))
-    asked_for = [Wanted(name=name, instance_uuid=f"instance-of-{name}") for name in ("web-1", "web-2")]
+    asked_for = [ExpectedVm(name=name, instance_uuid=f"instance-of-{name}") for name in ("web-1", "web-2")]
     world.app.registering.look(NAMESPACE, asked_for)
     return files_of(lambda: world.app.registering.look(NAMESPACE, asked_for))
 

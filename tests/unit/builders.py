@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core import mapping
-from velero_vmservice.core.archive import Observed
-from velero_vmservice.core.decision import Subject, View
-from velero_vmservice.core.facts import MachineFacts, NamespaceFacts, group_facts, machine_facts, service_facts
-from velero_vmservice.core.machine import read_machine
-from velero_vmservice.core.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
-from velero_vmservice.core.observation import OBSERVED_KINDS, Observation, claim_phase, observe
-from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.restore_policy import RestorePolicy, effective
-from velero_vmservice.core.topology import topology
+from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts, machine_facts, service_facts
+from velero_vmservice.archive.schema import SavedStatus
+from velero_vmservice.archive.topology import topology
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
+from velero_vmservice.restore.model import Subject, View
+from velero_vmservice.restore.plan import desired
+from velero_vmservice.restore.policy import RestorePolicy, effective
+from velero_vmservice.supervisor.namespace_state import OBSERVED_KINDS, NamespaceState, claim_phase, observe
+from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.vmoperator.groups import group_facts
+from velero_vmservice.vmoperator.observed_vm import read_machine
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from velero_vmservice.core.readiness import Gate
+    from velero_vmservice.supervisor.readiness import Gate
 
 NAMESPACE = "shop"
 STARTED = "2026-03-01T12:00:00Z"
@@ -185,16 +186,16 @@ def run(**spec: Any) -> RestoreRun:
 
 
 def wanted(
-    given: Mapping[str, Any], *, of: RestoreRun | None = None, before: Observed | None = None, **policy: Any
+    given: Mapping[str, Any], *, of: RestoreRun | None = None, before: SavedStatus | None = None, **policy: Any
 ) -> Manifest:
     """Return the object to create in its own namespace, at v1alpha5."""
-    return mapping.wanted(
+    return desired.wanted(
         m(given),
         namespace=NAMESPACE,
         run=of or run(),
         version="v1alpha5",
         policy=RestorePolicy(**policy),
-        before=before or Observed(),
+        before=before or SavedStatus(),
     )
 
 
@@ -206,7 +207,7 @@ def subject(given: Mapping[str, Any], *around: Mapping[str, Any], problems: tupl
     return Subject(ref=ref, wanted=wanted(given), topology=connected, problems=problems)
 
 
-def view(observed: Observation, gates: Mapping[str, Gate], *, of: RestoreRun | None = None, **rest: Any) -> View:
+def view(observed: NamespaceState, gates: Mapping[str, Gate], *, of: RestoreRun | None = None, **rest: Any) -> View:
     """Return what a decision rests on; `policy` takes the keys of a RestorePolicy."""
     this = of or run()
     policy = effective(RestorePolicy(**rest.pop("policy", {})), {}, this.existing_resource_policy)
@@ -236,7 +237,7 @@ def look(
     namespace: Mapping[str, Any] | None = None,
     at: float = 0.0,
     present: Mapping[Kind, Collection[str]] | None = None,
-) -> Observation:
+) -> NamespaceState:
     """Return the observation of a vSphere namespace that holds these objects."""
     found = [m(one) for one in objects]
     lists = {

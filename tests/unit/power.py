@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.core import manifest as kinds
-from velero_vmservice.core.manifest import condition, is_true
+from velero_vmservice.kube import manifest as kinds
+from velero_vmservice.kube.manifest import condition, is_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.clock import SettableClock
-    from velero_vmservice.adapters.memory_cluster import MemoryCluster
-    from velero_vmservice.core.manifest import Manifest
+    from tests.fakes.cluster import MemoryCluster
+    from velero_vmservice.kube.manifest import Manifest
 
 SET_AT = "vmoperator.vmware.com.protected/last-updated-power-state-time"
 CHECK = "poweron.check.vmoperator.vmware.com/"

@@ -10,13 +10,14 @@ import pytest
 from tests.sample_report import ENDED, GROUP, RUN, members, result
 from tests.unit.builders import facts, group, m, service, subject, vm
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core import depth, order, topology
-from velero_vmservice.core.compose import compose
-from velero_vmservice.core.errors import InvalidItem
-from velero_vmservice.core.facts import machine_facts
-from velero_vmservice.report import html
-from velero_vmservice.report.applications import MOST_LEVELS, applications
-from velero_vmservice.rpc import wire
+from velero_vmservice.archive import topology
+from velero_vmservice.archive.facts import machine_facts
+from velero_vmservice.errors import InvalidItem
+from velero_vmservice.report.html import page as html
+from velero_vmservice.report.html.graph import MOST_LEVELS, applications
+from velero_vmservice.report.summary import compose
+from velero_vmservice.restore import order
+from velero_vmservice.rpc import depth, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -76,6 +76,6 @@ def test_the_picture_shows_the_layers_that_are_checked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     layers = next(each["layers"] for each in contracts if each["name"] == "data flows one way")
-    rooms = {room.strip().removeprefix("velero_vmservice.") for layer in layers for room in layer.split("|")}
+    rooms = {room.strip().removeprefix("velero_vmservice.") for layer in layers for room in re.split("[|:]", layer)}
     picture = next(token.content for token in PAGE.tokens if token.type == "fence" and token.info == "mermaid")
     assert set(re.findall(r"(\w+)\[", picture)) == rooms

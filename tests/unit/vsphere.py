@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.builders import NAMESPACE
-from velero_vmservice.core import extra_config
-from velero_vmservice.core.record import Record
-from velero_vmservice.core.vsphere_machine import TaskState, VsphereMachine
+from velero_vmservice.vsphere import extra_config
+from velero_vmservice.vsphere.record import Record
+from velero_vmservice.vsphere.vm import TaskState, VsphereMachine
 
 if TYPE_CHECKING:
-    from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
+    from tests.fakes.vcenter import MemoryVCenter
 
 
 def restored(moid: str = "vm-1", name: str = "web-1", *, namespace: str = NAMESPACE, **known: Any) -> VsphereMachine:

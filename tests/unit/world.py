@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from tests.clock import SettableClock
+from tests.fakes.cluster import MemoryCluster
+from tests.fakes.registration import MemoryRegistration
+from tests.fakes.store import MemoryLocations, MemoryStore
+from tests.fakes.vcenter import MemoryVCenter
 from tests.unit import power
 from tests.unit.builders import NAMESPACE, backup, condition, m, obj, restore, vsphere_namespace
-from velero_vmservice.adapters.memory import MemoryLocations, MemoryStore
-from velero_vmservice.adapters.memory_cluster import MemoryCluster
-from velero_vmservice.adapters.memory_registration import MemoryRegistration
-from velero_vmservice.adapters.memory_vcenter import MemoryVCenter
-from velero_vmservice.adapters.vcenter_settings import VCenterSettings
 from velero_vmservice.app import App, assemble
-from velero_vmservice.core import manifest as kinds
-from velero_vmservice.core.errors import NotFound
-from velero_vmservice.core.manifest import Manifest, ObjectRef
-from velero_vmservice.core.restore_policy import RestorePolicy
-from velero_vmservice.engine_settings import EngineSettings
-from velero_vmservice.registration_settings import RegistrationSettings
-from velero_vmservice.settings import RestrictedSettings, Settings
+from velero_vmservice.errors import NotFound
+from velero_vmservice.kube import manifest as kinds
+from velero_vmservice.kube.manifest import Manifest, ObjectRef
+from velero_vmservice.restore.policy import RestorePolicy
+from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.reading import RestrictedSettings, Settings
+from velero_vmservice.settings.registration import RegistrationSettings
+from velero_vmservice.settings.vcenter import VCenterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tests.unit.builders import Json
-    from velero_vmservice.core.actions import BackupOutcome, Progress, RestoreOutcome
+    from velero_vmservice.velero.actions import BackupOutcome, Progress, RestoreOutcome
 
 CAPTURES = "captures/nightly/20260301T120000Z/"
 POLL_SECONDS = 10.0

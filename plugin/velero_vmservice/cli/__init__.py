@@ -9,15 +9,15 @@ import click
 import structlog
 
 from velero_vmservice import __version__, logs
-from velero_vmservice.cli import terminal
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.install_launcher import install_launcher_command
 from velero_vmservice.cli.plan import plan
-from velero_vmservice.cli.registration import registration
+from velero_vmservice.cli.registration.commands import registration
 from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.serve import serve
-from velero_vmservice.core.errors import VmServiceError
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.errors import VmServiceError
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from velero_vmservice.core.errors import NotRestorable, VmServiceError
+from velero_vmservice.errors import NotRestorable, VmServiceError
 
 
 class ExitCode(IntEnum):

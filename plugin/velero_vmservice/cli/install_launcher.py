@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from velero_vmservice.adapters.launcher import install_launcher
-from velero_vmservice.cli import terminal
-from velero_vmservice.core.policy import PLUGIN_NAME
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.rpc.launcher import install_launcher
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 
 @click.command("install-launcher")

@@ -8,10 +8,10 @@ import click
 import durationpy
 
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.core import restore_policy
-from velero_vmservice.core.errors import InvalidSettings
-from velero_vmservice.core.policy import PLUGIN_NAME
-from velero_vmservice.core.restore_policy import RestorePolicy
+from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.restore import policy
+from velero_vmservice.restore.policy import RestorePolicy
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def _annotations(context: click.Context, parameter: click.Parameter, given: tupl
     """Return policy options as the annotations that a Restore would carry; raises `WrongUsage` for a wrong one."""
     asked = _pairs("=")(context, parameter, given)
     try:
-        restore_policy.overridden(RestorePolicy(), asked, where="--policy {}".format)
+        policy.overridden(RestorePolicy(), asked, where="--policy {}".format)
     except InvalidSettings as error:
         raise WrongUsage(error.message, hint=error.hint) from None
     return {f"{PLUGIN_NAME}/{key}": value for key, value in asked.items()}

@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from velero_vmservice import app, settings
-from velero_vmservice.cli import terminal
+from velero_vmservice import app
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.named_restore import beyond_words, demand_known
-from velero_vmservice.cli.once import said_once
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
-from velero_vmservice.core.decision import Action
-from velero_vmservice.core.errors import with_remedy
-from velero_vmservice.core.generation import Feature
-from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.flows.planning import run_of
+from velero_vmservice.cli.restore_target import beyond_words, demand_known
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.once import said_once
+from velero_vmservice.errors import with_remedy
+from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.replay.dry_run import run_of
+from velero_vmservice.settings import reading
+from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.vmoperator.releases.generation import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from velero_vmservice.core.generation import Told
-    from velero_vmservice.core.restore_policy import RestorePolicy
-    from velero_vmservice.flows.planning import Planned
+    from velero_vmservice.restore.policy import RestorePolicy
+    from velero_vmservice.restore.replay.dry_run import Planned
+    from velero_vmservice.vmoperator.releases.generation import Told
 
 REFUSED: Final = (Action.CONFLICT, Action.BLOCKED)
 
@@ -41,7 +42,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
     in conflict or blocked.
     """
-    chosen = settings.load()
+    chosen = reading.load()
     plugin = app.connect(chosen)
     restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
     run = RestoreRun.read(restore)

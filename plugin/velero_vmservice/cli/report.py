@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from velero_vmservice import app, settings
-from velero_vmservice.cli import terminal
+from velero_vmservice import app, documents
+from velero_vmservice.archive import schema
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import output
-from velero_vmservice.cli.report_view import render_terminal
-from velero_vmservice.core import archive
-from velero_vmservice.core.errors import NotFound
-from velero_vmservice.core.manifest import compact_time
-from velero_vmservice.core.report import Report
-from velero_vmservice.flows.reporting import PAGE, REPORT
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.report import render_terminal
+from velero_vmservice.errors import NotFound
+from velero_vmservice.kube.manifest import compact_time
+from velero_vmservice.report.model import Report
+from velero_vmservice.report.store import PAGE, REPORT
+from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from velero_vmservice.flows.reports import Search, StoredReport
+    from velero_vmservice.report.finding import Search, StoredReport
 
 
 class _ShownByDefault(click.Group):
@@ -52,7 +53,7 @@ def show(restore: str, started: str, form: str) -> None:
 
     A run of `restore BACKUP` has the backup's name, one of `restore --resume RESTORE` that restore's.
     """
-    reports = app.connect(settings.load()).reports
+    reports = app.connect(reading.load()).reports
     own = reports.run(restore)
     search = reports.search(restore, location=own.location)
     chosen = _chosen(search, restore, started=started or own.started)
@@ -60,7 +61,7 @@ def show(restore: str, started: str, form: str) -> None:
         terminal.remark(f"{restore} has reports of other runs too: {_commands(others)}")
     body = chosen.read(PAGE if form == "html" else REPORT)
     if form == "text":
-        render_terminal(archive.parse(Report, body, key=chosen.where), terminal.console())
+        render_terminal(documents.parse(Report, body, key=chosen.where), terminal.console())
     else:
         terminal.write(body.decode())
 
@@ -70,7 +71,7 @@ def show(restore: str, started: str, form: str) -> None:
 @output("text", "json")
 def list_(restore: str, form: str) -> None:
     """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
-    search = app.connect(settings.load()).reports.search(restore)
+    search = app.connect(reading.load()).reports.search(restore)
     for error in search.unread:
         terminal.remark(f"not searched: {error.message}")
     rows = [_row(one) for one in search.reports]
@@ -121,4 +122,4 @@ def _row(one: StoredReport) -> dict[str, str]:
 
 
 def _iso(started: str) -> str:
-    return f"{archive.moment(started):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{schema.moment(started):%Y-%m-%dT%H:%M:%SZ}"

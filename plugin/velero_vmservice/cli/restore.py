@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from velero_vmservice.cli import named_restore, options, terminal
+from velero_vmservice.archive.store import storage
+from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import namespace_mapping, policy_option
-from velero_vmservice.cli.restore_view import follow
-from velero_vmservice.core.errors import NotRestorable, VmServiceError
-from velero_vmservice.core.manifest import compact_time
-from velero_vmservice.core.operation import RestoreRun, replay_id
-from velero_vmservice.core.report import Report
-from velero_vmservice.flows import documents
-from velero_vmservice.flows.planning import resumed
-from velero_vmservice.flows.reporting import REPORT, prefix
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.restore import follow
+from velero_vmservice.errors import NotRestorable, VmServiceError
+from velero_vmservice.kube.manifest import compact_time
+from velero_vmservice.report.model import Report
+from velero_vmservice.report.store import REPORT, prefix
+from velero_vmservice.restore.replay.dry_run import resumed
+from velero_vmservice.velero.operation import replay_id
+from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice import app
-    from velero_vmservice.flows.task import Task
+    from velero_vmservice.restore.replay.state.operation import ReplayOperation
 
 
 @click.command()
@@ -53,15 +55,15 @@ def restore(
     the seal of the backup lists objects of namespaces that the Backup does not include, it asks first. Exits with 5 if
     an object failed or is incomplete, with 4 if one had not ended when the --timeout passed.
     """
-    plugin, wanted = named_restore.connect(backup, resume, mapping, option="--resume")
+    plugin, wanted = restore_target.connect(backup, resume, mapping, option="--resume")
     run = resumed(RestoreRun.read(wanted), now=compact_time(plugin.clock.now().isoformat()))
     run = replace(run, annotations={**run.annotations, **policy})
     effective = plugin.replays.policy(run)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in effective.printed().items())}")
     replays = plugin.planning.replayed(run, wanted.spec)
-    named_restore.demand_known(mapping, replays)
+    restore_target.demand_known(mapping, replays)
     if beyond := plugin.planning.beyond(run, replays):
-        terminal.remark(named_restore.beyond_words(plugin.restore_points.backup(run), beyond))
+        terminal.remark(restore_target.beyond_words(plugin.restore_points.backup(run), beyond))
         if not yes:
             _ask(f"Restore {', '.join(beyond)} too?")
     for replay in replays:
@@ -79,7 +81,7 @@ def restore(
     sys.exit(_exit_code(tasks))
 
 
-def _kept(tasks: Sequence[Task]) -> str:
+def _kept(tasks: Sequence[ReplayOperation]) -> str:
     """Say where the report is, or which result or report is not stored and why."""
     return next((task.kept() for task in tasks if not task.stored), tasks[-1].kept())
 
@@ -99,7 +101,7 @@ def _ask(question: str) -> None:
         raise click.Abort
 
 
-def _exit_code(tasks: Sequence[Task]) -> ExitCode:
+def _exit_code(tasks: Sequence[ReplayOperation]) -> ExitCode:
     if any(task.stage.broken for task in tasks):
         return ExitCode.FAILED
     return ExitCode.DONE
@@ -108,7 +110,7 @@ def _exit_code(tasks: Sequence[Task]) -> ExitCode:
 def _say_next_steps(plugin: app.App, run: RestoreRun) -> None:
     """Print what the report says to do, each command once and on a line of its own."""
     try:
-        report = documents.read(plugin.restore_points.store(run), f"{prefix(run)}{REPORT}", Report)
+        report = storage.read(plugin.restore_points.store(run), f"{prefix(run)}{REPORT}", Report)
     except VmServiceError:
         return  # it is not stored, which the report's own line tells
     for step in report.next_steps:

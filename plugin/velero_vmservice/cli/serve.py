@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 import structlog
 
-from velero_vmservice import __version__, app, logs, settings
+from velero_vmservice import __version__, app, logs
 from velero_vmservice.adapters import heap
-from velero_vmservice.adapters.launcher import install_launcher
-from velero_vmservice.flows import preflight
 from velero_vmservice.rpc.control import PluginServer
+from velero_vmservice.rpc.launcher import install_launcher
+from velero_vmservice.settings import reading
+from velero_vmservice.supervisor import startup_checks
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 def serve(plugins_dir: Path, *, install: bool) -> None:
     """Serve Velero from the plugins volume until SIGTERM."""
     heap.keep_few_arenas()
-    chosen = settings.load()
+    chosen = reading.load()
     logs.configure(chosen.log_level)
     plugin = app.connect(chosen)
     with PluginServer(
@@ -47,7 +48,7 @@ def serve(plugins_dir: Path, *, install: bool) -> None:
         log.info("stopping")
 
 
-def _preflight(plugin: app.App, chosen: settings.Settings) -> None:
-    preflight.check_cluster(plugin.supervisor)
+def _preflight(plugin: app.App, chosen: reading.Settings) -> None:
+    startup_checks.check_cluster(plugin.supervisor)
     if chosen.bucket is not None:
-        preflight.check_own_bucket(plugin.locations)
+        startup_checks.check_own_bucket(plugin.locations)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from grpc import ServicerContext
 
-    from velero_vmservice.core.actions import BackupAction
+    from velero_vmservice.velero.actions import BackupAction
 
 
 class BackupItemActions(services.BackupItemActionServicer):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.core.errors import InvalidSettings, VmServiceError
+from velero_vmservice.errors import InvalidSettings, VmServiceError
 from velero_vmservice.rpc import handshake
 from velero_vmservice.rpc.sessions import Session
 

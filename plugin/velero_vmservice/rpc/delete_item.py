@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from grpc import ServicerContext
 
-    from velero_vmservice.core.actions import DeleteAction
+    from velero_vmservice.velero.actions import DeleteAction
 
 
 class DeleteItemActions(services.DeleteItemActionServicer):

@@ -17,7 +17,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.core.errors import AlreadyExists, InvalidItem, InvalidSettings
+from velero_vmservice.errors import AlreadyExists, InvalidItem, InvalidSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

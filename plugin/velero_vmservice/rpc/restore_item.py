@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from grpc import ServicerContext
 
-    from velero_vmservice.core.actions import RestoreAction
+    from velero_vmservice.velero.actions import RestoreAction
 
 
 class RestoreItemActions(services.RestoreItemActionServicer):

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
 
-from velero_vmservice.core.policy import PLUGIN_NAME
 from velero_vmservice.pb import velero_generated_pb2 as pb
 from velero_vmservice.pb import velero_generated_pb2_grpc as generated_services
 from velero_vmservice.pb import velero_v2_pb2_grpc as v2_services
 from velero_vmservice.rpc.backup_item import BackupItemActions
 from velero_vmservice.rpc.delete_item import DeleteItemActions
 from velero_vmservice.rpc.restore_item import RestoreItemActions
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
-    from velero_vmservice.core.actions import BackupAction, DeleteAction, RestoreAction
+    from velero_vmservice.velero.actions import BackupAction, DeleteAction, RestoreAction
 
 Action = TypeVar("Action")
 

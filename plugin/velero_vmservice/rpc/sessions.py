@@ -18,9 +18,9 @@ import grpc
 import structlog
 
 from velero_vmservice import logs
-from velero_vmservice.core.actions import CALLER
 from velero_vmservice.rpc import go_plugin, handshake, server
 from velero_vmservice.rpc.running_calls import RunningCalls
+from velero_vmservice.velero.actions import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,9 +21,11 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
-from velero_vmservice.core import actions, depth, errors
-from velero_vmservice.core.foreign_text import on_one_line
+from velero_vmservice import errors
 from velero_vmservice.pb import velero_generated_pb2 as pb
+from velero_vmservice.rpc import depth
+from velero_vmservice.text import on_one_line
+from velero_vmservice.velero import actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.adapters import (
-    kubernetes_errors,
-    meaning,
-    registration_engine_errors,
-    s3_errors,
-    vcenter_errors,
-)
+from velero_vmservice.adapters import error_table
+from velero_vmservice.adapters.kubernetes import errors as kubernetes_errors
+from velero_vmservice.adapters.registration_engine import errors as registration_engine_errors
+from velero_vmservice.adapters.s3 import errors as s3_errors
+from velero_vmservice.adapters.vcenter import errors as vcenter_errors
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "module",
     [kubernetes_errors, registration_engine_errors, s3_errors, vcenter_errors],
-    ids=lambda module: module.__name__.rpartition(".")[2],
+    ids=lambda module: module.__name__.split(".")[-2],
 )
 def test_no_remedy_promises_that_the_call_is_made_again(module: ModuleType) -> None:
     values = vars(module).values()
-    remedies = [one.remedy for one in values if isinstance(one, meaning.Meaning)]
+    remedies = [one.remedy for one in values if isinstance(one, error_table.Meaning)]
     hints = [one for one in values if isinstance(one, str)]
     promises = ("made again", "asked again", "tried again")
     assert remedies or hints

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice import app, cli, settings
+from velero_vmservice import app, cli
+from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ class CommandLine:
         for name in os.environ:
             if name.startswith("VMSERVICE_"):
                 monkeypatch.delenv(name)
-        monkeypatch.setattr(settings, "DEFAULT_FILE", directory / "nothing.yaml")
+        monkeypatch.setattr(reading, "DEFAULT_FILE", directory / "nothing.yaml")
         self.patch.setattr("velero_vmservice.logs.configure", lambda _: None)  # logging belongs to the test
 
     def connects_to(self, starts: Callable[[], App]) -> None:

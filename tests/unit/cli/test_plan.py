@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.unit.builders import backup, group, obj, service, vm, vsphere_namespace
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.core.errors import Corrupt, Rejected, Unavailable
+from velero_vmservice.errors import Corrupt, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine
@@ -103,7 +103,7 @@ def test_a_table_keeps_names_and_reasons_whole(command: CommandLine, width: int)
     reason = "the webhook wants spec.ports[0].targetPort to be one that the platform team has on its list of ports"
     world.cluster.calls.fail("dry-run create", Rejected(reason))
     terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "dumb"})
-    command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+    command.patch.setattr("velero_vmservice.cli.views.terminal.Console", terminal)
     ran = command("plan", "nightly")
     for name in names:
         assert any(f"shop/{name}" in line for line in ran.lines)

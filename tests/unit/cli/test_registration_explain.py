@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.core.registration_errors import TABLE
-from velero_vmservice.core.troubleshooting import Topic
+from velero_vmservice.registration.troubleshooting import Topic
+from velero_vmservice.vsphere.registervm_errors import TABLE
 
 if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine

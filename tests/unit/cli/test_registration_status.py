@@ -13,12 +13,13 @@ from rich.console import Console
 from tests.unit.builders import NAMESPACE, m, registration, restore, service, vm, vsphere_namespace
 from tests.unit.vsphere import restored
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.cli.registration_view import Status
-from velero_vmservice.core.errors import Corrupt, Forbidden, Unavailable
-from velero_vmservice.core.operation import RestoreRun
-from velero_vmservice.core.registration import Registration, State, Wanted
-from velero_vmservice.core.vsphere_machine import TaskState
-from velero_vmservice.flows.trigger import ForRestore
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.cli.views.registration import Status
+from velero_vmservice.errors import Corrupt, Forbidden, Unavailable
+from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.vsphere.vm import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,7 +123,7 @@ def test_a_call_for_the_restore_is_followed_though_vcenter_is_no_source(scene: S
     scene.world.cluster.seed(asked)
     caller = scene.world.app.registering.trigger
     assert caller is not None
-    wanted = Wanted(name="web-1", instance_uuid="instance-of-web-1")
+    wanted = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1")
     caller.again(ForRestore(uid=RestoreRun.read(m(asked)).uid, name="again"), NAMESPACE, wanted)
     vcenter.set_task("task-1", TaskState.RUNNING, percent=80)
     ran = scene.status("--restore", "again", "--vm", "web-1")
@@ -336,7 +337,7 @@ def test_a_terminal_is_redrawn_and_hostile_words_do_not_move_its_cursor(command:
     hostile = Registration(name="web-1", state=State.FAILED, reason="[red]x[/red]\x1b[2J", can_wait=False)
     scene.world.engine.tell(NAMESPACE, hostile)
     terminal = partial(Console, force_terminal=True, width=160, legacy_windows=False, _environ={"TERM": "xterm"})
-    command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+    command.patch.setattr("velero_vmservice.cli.views.terminal.Console", terminal)
     scene.passing(lambda: None)
     for arguments, code in (((), 5), (("--watch",), 130)):
         ran = scene.status("nightly", *arguments)
@@ -356,7 +357,7 @@ def test_a_narrow_terminal_cuts_nothing_off(command: CommandLine, width: int) ->
     for number, reason in enumerate(reasons, start=1):
         scene.world.engine.tell(NAMESPACE, Registration(name=f"web-{number}", state=State.REGISTERING, reason=reason))
     terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "dumb"})
-    command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+    command.patch.setattr("velero_vmservice.cli.views.terminal.Console", terminal)
     ran = scene.status("nightly")
     assert all(reason in " ".join(_column(ran, reason.split()[0])) for reason in reasons)
     for whole in ("shop/web-1", "shop/web-2", "registering"):

@@ -10,10 +10,11 @@ from tests.unit.builders import NAMESPACE, restore, service, vm, vsphere_namespa
 from tests.unit.vsphere import restored
 from tests.unit.world import World
 from velero_vmservice.app import assemble
-from velero_vmservice.core.errors import NotSent, Rejected, Unavailable
-from velero_vmservice.core.registration import Registration, State, Wanted
-from velero_vmservice.core.vsphere_machine import TaskState
-from velero_vmservice.flows.trigger import ForRestore
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import NotSent, Rejected, Unavailable
+from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.vsphere.vm import TaskState
 
 if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine, Ran
@@ -88,7 +89,7 @@ def test_two_commands_at_the_same_moment_make_one_call(scene: Scene) -> None:
         scene.world.cluster.calls.heal()
         other = scene.world.start().registering.trigger
         assert other is not None
-        wanted = Wanted(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
+        wanted = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
         told.append(other.again(ForRestore(uid="uid-of-again", name="again"), NAMESPACE, wanted))
 
     scene.world.cluster.calls.before("create", race)

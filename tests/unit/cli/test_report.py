@@ -8,21 +8,21 @@ import pytest
 from rich.console import Console
 
 from tests import sample_report
+from tests.fakes.store import MemoryStore
 from tests.sample_report import ENDED, GROUP, RUN, power_on, result
 from tests.unit.builders import obj, restore, service
 from tests.unit.world import World
-from velero_vmservice.adapters.memory import MemoryStore
-from velero_vmservice.cli.report_view import render_terminal
-from velero_vmservice.core import archive
-from velero_vmservice.core.compose import compose
-from velero_vmservice.core.errors import Forbidden
-from velero_vmservice.core.manifest import BACKUP, RESTORE, ObjectRef
+from velero_vmservice import documents
+from velero_vmservice.cli.views.report import render_terminal
+from velero_vmservice.errors import Forbidden
+from velero_vmservice.kube.manifest import BACKUP, RESTORE, ObjectRef
+from velero_vmservice.report.summary import compose
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
 
     from tests.unit.cli.command_line import CommandLine
-    from velero_vmservice.core.report import Report
+    from velero_vmservice.report.model import Report
 
 
 def _printed(report: Report, *, terminal: bool = False, width: int = 100) -> str:
@@ -119,8 +119,8 @@ def end(world: World) -> None:
 
 
 def plant(world: World, key: str, *, outcome: str = "empty") -> None:
-    body = archive.canonical(compose(RUN, (), policy={}, ended=ENDED).model_copy(update={"outcome": outcome}))
-    world.store.put(key, body, sha256=archive.digest(body))
+    body = documents.canonical(compose(RUN, (), policy={}, ended=ENDED).model_copy(update={"outcome": outcome}))
+    world.store.put(key, body, sha256=documents.digest(body))
 
 
 def test_the_report_of_the_runs_own_start_time_is_shown_whatever_lies_beside_it(

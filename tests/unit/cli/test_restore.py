@@ -11,9 +11,9 @@ from rich.console import Console
 
 from tests.unit.builders import NAMESPACE, backup, group, obj, restore, service, vm, vsphere_namespace
 from tests.unit.world import World
-from velero_vmservice.core.errors import Forbidden, Rejected, Unavailable
-from velero_vmservice.core.manifest import BACKUP, ObjectRef
-from velero_vmservice.core.report import Report
+from velero_vmservice.errors import Forbidden, Rejected, Unavailable
+from velero_vmservice.kube.manifest import BACKUP, ObjectRef
+from velero_vmservice.report.model import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class Scene:
 
     def on_a_terminal(self, width: int) -> None:
         terminal = partial(Console, force_terminal=True, width=width, legacy_windows=False, _environ={"TERM": "xterm"})
-        self.command.patch.setattr("velero_vmservice.cli.terminal.Console", terminal)
+        self.command.patch.setattr("velero_vmservice.cli.views.terminal.Console", terminal)
 
 
 @pytest.fixture(name="scene")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import sample_report
-from velero_vmservice.core.backup_version import compare_versions
-from velero_vmservice.core.compose import outcome
-from velero_vmservice.core.decision import Stage
-from velero_vmservice.core.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.summary import outcome
+from velero_vmservice.vmoperator.backup_version import compare_versions
 
 if TYPE_CHECKING:
-    from velero_vmservice.core.report import MachineResult, Report, Result
+    from velero_vmservice.report.model import MachineResult, Report, Result
 
 pytestmark = pytest.mark.parametrize("report", [sample_report.sample(), sample_report.large()], ids=["sample", "large"])
 

@@ -1,0 +1,1 @@
+"""The Kubernetes API behind its port: client, login, discovery, errors."""

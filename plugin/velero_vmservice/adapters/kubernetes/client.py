@@ -1,0 +1,288 @@
+"""The Kubernetes API behind the Cluster port.
+
+Objects stay the JSON they are: a typed model would lose fields of versions that it does not know, and cost memory
+on large lists. Every request has a timeout, reads are tried again within it, writes never; nothing is watched,
+because a watch on a half-open connection hangs for ever. It never deletes and never writes a status.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import stamina
+import structlog
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import DynamicClient
+
+from velero_vmservice.adapters import heap
+from velero_vmservice.adapters.kubernetes.discovery import Discovery, Served
+from velero_vmservice.adapters.kubernetes.errors import NoJson, PagesExpired, translated
+from velero_vmservice.adapters.kubernetes.event import FIELD_MANAGER, kubernetes_event
+from velero_vmservice.adapters.kubernetes.login import log_in
+from velero_vmservice.adapters.transport import tls
+from velero_vmservice.adapters.transport.proxies import speaks_socks, through_socks
+from velero_vmservice.errors import NotFound, Rejected, Unavailable
+from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef, mapping, sequence
+from velero_vmservice.vmoperator.releases.api_versions import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Read
+    from velero_vmservice.kube.resource_names import NamedResource
+
+_log = structlog.get_logger()
+
+PAGE_SIZE: Final = 250
+"""Objects to a page: what of a long list is held at once, beside what is kept of it."""
+_ATTEMPTS: Final = 3
+_LISTINGS: Final = 2
+_MERGE_PATCH: Final = "application/merge-patch+json"
+_SHORTEST_SECONDS: Final = 0.1
+_CONNECTIONS: Final = 32
+"""As many as gRPC worker threads may ask at once, or urllib3 warns and throws connections away."""
+
+
+def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
+    """Log in with KUBECONFIG, else as the pod's service account, else with the user's own kubeconfig.
+
+    Asks nobody yet. Raises `InvalidSettings` if there is no way to log in.
+    """
+    return KubernetesCluster(log_in(), timeout_seconds=timeout_seconds, clock=clock)
+
+
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+"""What asks for no more than the metadata of each object; a server that does not know it answers in full."""
+
+
+class KubernetesCluster:
+    """A Kubernetes API server; safe to use from many threads."""
+
+    def __init__(
+        self, settings: client.Configuration, *, timeout_seconds: float, clock: Clock, page_size: int = PAGE_SIZE
+    ) -> None:
+        settings.retries = False  # else urllib3 makes four tries, writes included
+        settings.connection_pool_maxsize = _CONNECTIONS
+        self._host = str(settings.host)
+        proxy = str(settings.proxy or "")
+        if speaks_socks(proxy):
+            settings.proxy = None  # else the client asks for PySocks
+        api = client.ApiClient(settings)
+        api.user_agent = FIELD_MANAGER
+        api.rest_client.pool_manager.pool_classes_by_scheme = through_socks(tls.POOLS, lambda _: proxy)
+        # The client brings its own discovery, which is replaced: see kubernetes_discovery.
+        self._client: Any = DynamicClient(api, discoverer=lambda *_: None)  # type: ignore[no-untyped-call]  # untyped
+        self._discovery = Discovery(self._discover, clock=clock)
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._page_size = page_size
+
+    @property
+    def address(self) -> str:
+        """Address of the API server; see the port."""
+        where = urlsplit(self._host)
+        return urlunsplit((where.scheme, where.netloc.rpartition("@")[2], where.path, "", ""))
+
+    def served_versions(self, kind: Kind) -> Sequence[str]:
+        """Return the versions served for the kind, as the API server lists them; see the port."""
+        return tuple(one.version for one in self._discovery.find(kind.group, kind.name))
+
+    def plural(self, group: str, kind_name: str) -> str:
+        """Return the plural under which the kind is served; see the port."""
+        return next((one.plural for one in self._discovery.find(group, kind_name)), "")
+
+    def resources(self) -> Sequence[NamedResource]:
+        """Return what is served with all its names; see the port."""
+        return self._discovery.resources()
+
+    def serves_group(self, group: str) -> bool:
+        """Say whether any version of the API group is served."""
+        return self._discovery.serves_group(group)
+
+    def get(self, ref: ObjectRef, *, version: str | None = None) -> Manifest:
+        """Return the object; see the port."""
+        what = f"cannot read {ref}"
+        served = self._served(ref.kind, version)
+        if served is None:
+            raise NotFound(f"{what}: the API server does not serve that", hint=self._versions_hint(ref.kind))
+        return Manifest(self._read(what, served.object(ref.namespace, ref.name)))
+
+    def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
+        """Return the kind's objects in the namespace; see the port."""
+        return self.read_all(kind, namespace, lambda manifest: manifest)
+
+    def read_all(
+        self,
+        kind: Kind,
+        namespace: str,
+        read: Callable[[Manifest], Read],
+        *,
+        labels: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
+    ) -> Sequence[Read]:
+        """Return what `read` makes of the kind's objects; see the port."""
+        what = f"cannot list {kind.resource} in namespace {namespace}"
+        chosen: dict[str, Any] = {}
+        if labels:
+            chosen["label_selector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        if metadata_only:
+            chosen["header_params"] = {"Accept": _METADATA_ONLY}
+        for _ in range(_LISTINGS):
+            served = self._served(kind, None)
+            if served is None:
+                return ()
+            try:
+                # The API server leaves apiVersion and kind out of the items of its own kinds.
+                named = {"apiVersion": served.api_version, "kind": served.kind}
+                items = self._items(what, served.collection(namespace), **chosen)
+                whole = (Manifest({**item, **named}) for item in items)
+                found = [((one.namespace, one.name), read(one)) for one in whole]
+            except PagesExpired:
+                continue
+            except NotFound:
+                self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
+                continue
+            if len(found) > self._page_size:
+                heap.give_back()
+            return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+        raise Unavailable(
+            f"{what}: the list expired while it was read", hint="if it lasts, look at the load of the API server"
+        )
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create the object; see the port."""
+        kind = Kind(manifest.group, "", manifest.kind_name)
+        what = f"cannot create {ObjectRef(kind, manifest.namespace, manifest.name)}"
+        served = self._writable(what, kind, manifest.version)
+        if manifest.metadata.get("resourceVersion"):
+            # The API server refuses it with a 500, as if it were failing.
+            raise Rejected(f"{what}: it has a resourceVersion", hint="strip metadata.resourceVersion")
+        path = served.object(manifest.namespace, manifest.name).rpartition("/")[0]
+        return Manifest(self._write(what, "post", path, manifest.content, dry_run=dry_run))
+
+    def patch(self, ref: ObjectRef, change: Mapping[str, Any], *, version: str, dry_run: bool = False) -> Manifest:
+        """Apply a JSON merge patch; see the port."""
+        what = f"cannot patch {ref}"
+        path = self._writable(what, ref.kind, version).object(ref.namespace, ref.name)
+        return Manifest(self._write(what, "patch", path, change, dry_run=dry_run, content_type=_MERGE_PATCH))
+
+    def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
+        """Record an Event; see the port."""
+        try:
+            served = self._served(about.kind, None)
+            self.create(
+                kubernetes_event(
+                    about,
+                    api_version=served.api_version if served else "",
+                    uid=uid,
+                    reason=reason,
+                    message=message,
+                    warning=warning,
+                    now=self._clock.now(),
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - the port promises that an Event never fails its caller
+            _log.warning("event not recorded", object=str(about), event_reason=reason, cause=str(error))
+
+    def _served(self, kind: Kind, version: str | None) -> Served | None:
+        """Return the kind at that version, or at the newest; None if it is not served."""
+        found = self._discovery.find(kind.group, kind.name)
+        wanted = [one for one in found if version in {None, one.version}]
+        return max(wanted, key=lambda one: rank(one.version), default=None)
+
+    def _writable(self, what: str, kind: Kind, version: str) -> Served:
+        if served := self._served(kind, version):
+            return served
+        raise Rejected(f"{what}: the API server does not serve {version}", hint=self._versions_hint(kind))
+
+    def _versions_hint(self, kind: Kind) -> str:
+        served = ", ".join(self.served_versions(kind))
+        return f"served versions of {kind.name}: {served or 'none; install its CRD or use a cluster that has it'}"
+
+    def _discover(self, path: str) -> Mapping[str, Any]:
+        return self._read(f"cannot discover {path}", path)
+
+    def _items(self, what: str, path: str, **chosen: Any) -> Iterator[dict[str, Any]]:
+        token = ""
+        while True:
+            page = self._read(what, path, limit=self._page_size, **chosen, **({"_continue": token} if token else {}))
+            for item in _objects(what, sequence(page.get("items"))):
+                item["metadata"].pop("managedFields", None)
+                yield item
+            token = mapping(page.get("metadata")).get("continue", "")
+            if not token:
+                return
+            page.clear()
+            heap.give_back()  # the page, and whatever else was freed since the last long list
+
+    def _read(self, what: str, path: str, **asked: Any) -> dict[str, Any]:
+        """Return the answer of a read, tried again while its timeout lasts."""
+        deadline = self._clock.monotonic() + self._timeout_seconds
+        for attempt in stamina.retry_context(
+            on=Unavailable,
+            attempts=_ATTEMPTS,
+            timeout=self._timeout_seconds,
+            wait_initial=0.1,
+            wait_max=1.0,
+            wait_jitter=0.1,
+        ):
+            with attempt, translated(what):
+                try:
+                    return _json(
+                        self._client.request("get", path, **asked, **_limits(deadline - self._clock.monotonic()))
+                    )
+                except ApiException as error:
+                    if error.status == HTTPStatus.GONE and "_continue" in asked:
+                        raise PagesExpired from error
+                    raise
+        raise AssertionError  # the last attempt returns or raises
+
+    def _write(self, what: str, method: str, path: str, body: Mapping[str, Any], *, dry_run: bool, **asked: str) -> Any:
+        """Return the answer of a write, sent once: a lost answer is found out by the next observation."""
+        if dry_run:
+            asked["dry_run"] = "All"
+        with translated(what):
+            return _json(
+                self._client.request(
+                    method,
+                    path,
+                    body=dict(body),
+                    field_manager=FIELD_MANAGER,
+                    **asked,
+                    **_limits(self._timeout_seconds),
+                )
+            )
+
+
+def _limits(seconds: float) -> dict[str, Any]:
+    """Return what bounds one request; connecting and reading together take no longer than `seconds`.
+
+    Always a pair: some versions of the client ignore a single float and wait for ever.
+    """
+    left = max(seconds, _SHORTEST_SECONDS)
+    return {"_request_timeout": (left / 3, left * 2 / 3), "serialize": False}
+
+
+def _json(response: Any) -> dict[str, Any]:
+    try:
+        answer = json.loads(response.data)
+    except (ValueError, RecursionError) as error:
+        raise NoJson from error
+    if not isinstance(answer, dict):
+        raise NoJson
+    return answer
+
+
+def _objects(what: str, listed: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a page; raises `Unavailable` where what was answered is no list of objects."""
+    for item in listed or ():
+        if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
+            raise Unavailable(
+                f"{what}: the answer is no list of objects", hint="look for a proxy before the API server"
+            )
+        yield item

@@ -1,0 +1,153 @@
+"""Which resources the API server serves, at which versions; asked afresh once a minute.
+
+The client's own discovery is not used: it waits without a timeout, never notices a version that appears later,
+reads an overloaded API server as one that serves nothing, and keeps a file that threads must not share.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.errors import InvalidItem, NotFound, Unavailable
+from velero_vmservice.kube.manifest import Kind, mapping, sequence
+from velero_vmservice.kube.names import is_path_segment
+from velero_vmservice.kube.resource_names import NamedResource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.clock import Clock
+
+_log = structlog.get_logger()
+
+_KNOWN_SECONDS: Final = 60.0
+"""After an upgrade of VM Operator captures use its new version at the latest a minute later."""
+_ABSENT_SECONDS: Final = 3.0
+"""A CRD installed just now is found soon, and 300 operations that ask for an absent one ask once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One resource at one version."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def collection(self, namespace: str) -> str:
+        """Return the path of all objects in the namespace, of all namespaces if it is ''."""
+        within = f"/namespaces/{self._segment(namespace)}" if self.namespaced and namespace else ""
+        return f"/{'apis' if self.group else 'api'}/{self.api_version}{within}/{self.plural}"
+
+    def object(self, namespace: str, name: str) -> str:
+        """Return the path of one object."""
+        within = f"/namespaces/{self._segment(namespace)}" if self.namespaced else ""
+        prefix = "apis" if self.group else "api"
+        return f"/{prefix}/{self.api_version}{within}/{self.plural}/{self._segment(name)}"
+
+    def _segment(self, name: str) -> str:
+        """Return the name if it cannot lead the request elsewhere: names come from backups that others may write."""
+        if not is_path_segment(name):
+            raise InvalidItem(
+                f'"{name}" is no name of a Kubernetes object, asked for as {self.kind}',
+                hint="the backup or the call holds a damaged name",
+            )
+        return name
+
+
+class Discovery:
+    """Remembers what each API group serves; safe to use from many threads."""
+
+    def __init__(self, read: Callable[[str], Mapping[str, Any]], *, clock: Clock) -> None:
+        self._read = read
+        self._groups: TTLCache[str, Sequence[Served]] = TTLCache(64, _KNOWN_SECONDS, clock.monotonic)
+        self._absent: TTLCache[tuple[str, str], bool] = TTLCache(256, _ABSENT_SECONDS, clock.monotonic)
+        self._lock = threading.Lock()
+
+    def find(self, group: str, kind: str) -> Sequence[Served]:
+        """Return the served versions of the kind, e.g. `VirtualMachine`; empty if there are none."""
+        with self._lock:
+            known = _of_kind(self._groups.get(group, ()), kind)
+            if known or (group, kind) in self._absent:
+                return known
+        fetched = tuple(self._fetch(group))
+        found = _of_kind(fetched, kind)
+        with self._lock:
+            self._groups[group] = fetched
+            if not found:
+                self._absent[group, kind] = True
+        return found
+
+    def serves_group(self, group: str) -> bool:
+        """Say whether the group serves anything."""
+        return bool(self.find(group, ""))
+
+    def resources(self) -> Sequence[NamedResource]:
+        """Return what is served with all its names; see the port. One request for each version of each group."""
+        found: dict[tuple[str, str], NamedResource] = {}
+        apis = self._read("/apis")
+        groups = (str(entry.get("name", "")) for entry in map(mapping, sequence(apis.get("groups"))))
+        for group in ("", *filter(None, groups)):
+            try:
+                served = tuple(self._fetch(group, apis))
+            except Unavailable as error:
+                _log.warning("API group not discovered", api_group=group, cause=error.message)
+                continue
+            for one in served:
+                kind = Kind(group, one.plural, one.kind)
+                named = NamedResource(kind=kind, singular=one.singular, short_names=one.short_names)
+                found.setdefault((group, one.plural), named)
+        return tuple(found.values())
+
+    def forget(self, group: str) -> None:
+        """Ask again next time, because what was remembered turned out wrong."""
+        with self._lock:
+            self._groups.pop(group, None)
+
+    def _fetch(self, group: str, apis: Mapping[str, Any] | None = None) -> Iterator[Served]:
+        for version, path in self._versions(group, apis):
+            try:
+                answer = self._read(path)
+            except NotFound:
+                continue  # withdrawn between the two questions
+            for entry in map(mapping, sequence(answer.get("resources"))):
+                plural, kind = str(entry.get("name", "")), str(entry.get("kind", ""))
+                if plural and kind and "/" not in plural:  # a subresource is not a kind of its own
+                    yield Served(
+                        group=group,
+                        version=version,
+                        plural=plural,
+                        kind=kind,
+                        namespaced=bool(entry.get("namespaced")),
+                        singular=str(entry.get("singularName") or ""),
+                        short_names=tuple(map(str, sequence(entry.get("shortNames")))),
+                    )
+
+    def _versions(self, group: str, apis: Mapping[str, Any] | None) -> Sequence[tuple[str, str]]:
+        if not group:
+            return (("v1", "/api/v1"),)
+        return [
+            (str(served["version"]), f"/apis/{group}/{served['version']}")
+            for entry in map(mapping, sequence((self._read("/apis") if apis is None else apis).get("groups")))
+            if entry.get("name") == group
+            for served in map(mapping, sequence(entry.get("versions")))
+            if served.get("version")
+        ]
+
+
+def _of_kind(served: Sequence[Served], kind: str) -> Sequence[Served]:
+    """Return the entries of one kind, or all where `kind` is empty."""
+    return [one for one in served if kind in {"", one.kind}]

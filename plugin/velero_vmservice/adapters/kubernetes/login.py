@@ -1,0 +1,231 @@
+"""How to log in to the Kubernetes API: a kubeconfig, or the service account of a pod.
+
+The client reads a kubeconfig without looking: a list, a number or text where a section should be ends in whatever
+Python raises there, and its own errors quote the user's entry, token included. So the file is checked first, in words
+with file and line; what the client still finds is told by its kind alone.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from kubernetes import client, config
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from velero_vmservice.adapters.transport import tls
+from velero_vmservice.adapters.transport.proxies import proxy_for
+from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.settings import sources
+from velero_vmservice.settings_faults import faults_in
+from velero_vmservice.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
+_POD: Final = "the pod's service account"
+_IN_POD: Final = "mount the service account's token (automountServiceAccountToken), or set KUBECONFIG"
+_KUBECONFIG: Final = "correct the kubeconfig, try it with kubectl; or set KUBECONFIG to another one"
+_ELSEWHERE: Final = "run in a pod with a service account, or set KUBECONFIG"
+
+
+class _Part(BaseModel):
+    """A part of a kubeconfig; what is not needed to log in is not looked at."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class _Exec(_Part):
+    command: Annotated[str, Field(min_length=1)]
+
+
+class _Cluster(_Part):
+    authority: str | None = Field(default=None, alias="certificate-authority")
+    server: Annotated[str, Field(min_length=1, pattern=r"^(https?://[^/\s]+.*|[^/:\s]+(:[0-9]+)?(/.*)?)$")]
+    proxy_url: str | None = Field(default=None, alias="proxy-url")
+
+
+class _User(_Part):
+    token: str | None = None
+    token_file: str | None = Field(default=None, alias="tokenFile")
+    certificate: str | None = Field(default=None, alias="client-certificate")
+    key: str | None = Field(default=None, alias="client-key")
+    exec: _Exec | None = None
+    auth_provider: dict[str, Any] | None = Field(default=None, alias="auth-provider")
+
+
+class _Context(_Part):
+    cluster: str
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A context, cluster or user, and the file that it stands in: it names other files from there."""
+
+    file: Path
+    part: Any
+
+    def missing(self, *keys: str) -> str:
+        """Return the first file that one of the keys names and that is not there; '' for none."""
+        for key in keys:
+            named = getattr(self.part, key)
+            if named and not (self.file.parent / named).is_file():
+                return f"{self.part.__class__.model_fields[key].alias} names no file: {named}"
+        return ""
+
+
+class _NamedCluster(_Part):
+    name: str
+    cluster: _Cluster
+
+
+class _NamedUser(_Part):
+    name: str
+    user: _User | None = None
+
+
+class _NamedContext(_Part):
+    name: str
+    context: _Context
+
+
+class _Kubeconfig(_Part):
+    current_context: str | None = Field(default=None, alias="current-context")
+    clusters: tuple[_NamedCluster, ...] | None = None
+    users: tuple[_NamedUser, ...] | None = None
+    contexts: tuple[_NamedContext, ...] | None = None
+
+
+def log_in() -> client.Configuration:
+    """Return what the client needs: from KUBECONFIG, else of the pod's service account, else from the user's own file.
+
+    Asks no server. Raises `InvalidSettings` that names the file, and never what is secret in it.
+    """
+    settings = client.Configuration(proxy="", no_proxy="")  # else it decides otherwise than Go what is proxied
+    if "KUBECONFIG" not in os.environ and SERVICE_HOST in os.environ:
+        source = _POD
+        _load(source, _IN_POD, lambda: config.load_incluster_config(client_configuration=settings))  # type: ignore[no-untyped-call]  # untyped
+    else:
+        names = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+        source = f"kubeconfig {names}"
+        user = _checked([Path(name) for name in names.split(os.pathsep) if name])
+        _load(source, _KUBECONFIG, lambda: config.load_kube_config(names, client_configuration=settings))  # type: ignore[no-untyped-call]  # untyped
+        _check_user(source, user, settings)
+    _trim_tokens(source, settings)
+    _check_certificates(source, settings)
+    settings.proxy = proxy_for(settings.host, named=str(settings.proxy or "")) or None  # a kubeconfig may name one
+    return settings
+
+
+def _load(source: str, hint: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except config.ConfigException as error:
+        why = str(error) if source == _POD else "the client cannot use it"  # of a kubeconfig it quotes the entry
+        raise _refused(source, why, hint) from None
+    except OSError as error:
+        raise _refused(source, f"{error.filename or 'a file'}: {error.strerror}", hint) from None
+    except UnicodeDecodeError:
+        raise _refused(source, "a file that it names is not text", hint) from None
+    except Exception as error:  # noqa: BLE001 - the client lets out whatever it meets in what it reads
+        raise _refused(source, f"the client cannot use it ({type(error).__name__})", hint) from None
+
+
+def _checked(files: Sequence[Path]) -> _User:
+    """Return the user to log in as; raises `InvalidSettings` where the files do not say which server and who."""
+    there = [file for file in files if file.exists()]
+    if not there:
+        raise _refused(f"kubeconfig {os.pathsep.join(map(str, files))}", "there is no such file", _ELSEWHERE)
+    read = {file: _read(file) for file in there}
+    source = f"kubeconfig {os.pathsep.join(map(str, there))}"
+    current = next((each.current_context for each in read.values() if each.current_context), None)
+    if current is None:
+        raise _refused(source, "current-context is missing", _KUBECONFIG)
+    contexts = _named((each.name, file, each.context) for file, whole in read.items() for each in whole.contexts or ())
+    clusters = _named((each.name, file, each.cluster) for file, whole in read.items() for each in whole.clusters or ())
+    users = _named(
+        (each.name, file, each.user or _User()) for file, whole in read.items() for each in whole.users or ()
+    )
+    if current not in contexts:
+        raise _refused(source, "current-context names no context of the file", _KUBECONFIG)
+    context: _Context = contexts[current].part
+    cluster, user = clusters.get(context.cluster), users.get(context.user or "", _Entry(there[0], _User()))
+    if cluster is None:
+        raise _refused(source, "the current context names no cluster of the file", _KUBECONFIG)
+    if context.user and context.user not in users:
+        raise _refused(source, "the current context names no user of the file", _KUBECONFIG)
+    missing = cluster.missing("authority") or user.missing("certificate", "key", "token_file")
+    if missing:
+        raise _refused(source, missing, _KUBECONFIG)
+    checked: _User = user.part
+    return checked
+
+
+def _named(parts: Iterable[tuple[str, Path, _Part]]) -> dict[str, _Entry]:
+    """Return parts by name; of several with one name, the first counts, as for kubectl."""
+    entries: dict[str, _Entry] = {}
+    for name, file, part in parts:
+        entries.setdefault(name, _Entry(file, part))
+    return entries
+
+
+def _read(file: Path) -> _Kubeconfig:
+    given = sources.from_file(file, purpose="kubeconfig", unique=False)
+    try:
+        return _Kubeconfig.model_validate(given.values)
+    except ValidationError as error:
+        faults = list(faults_in(error, _Kubeconfig, given.values))
+    sentences = "; ".join(f"{given.place(fault.path) or file}: {fault.sentence}" for fault in faults)
+    raise InvalidSettings(f"cannot log in to Kubernetes: {sentences}", hint=_KUBECONFIG)
+
+
+def _check_user(source: str, user: _User, settings: client.Configuration) -> None:
+    """Raise for credentials that the client passes over in silence: it would ask the server as nobody."""
+    has_token = any(value.partition(" ")[2].strip() for value in settings.api_key.values())
+    if user.token_file and not has_token:
+        raise _refused(source, f"the token file {user.token_file} is empty", _KUBECONFIG)
+    if user.exec and not (has_token or settings.cert_file):
+        command = one_line(user.exec.command)
+        raise _refused(source, f"its exec command {command} gave no credentials", f"run {command} to see why")
+
+
+def _trim_tokens(source: str, settings: client.Configuration) -> None:
+    """Take the line feed off a token that was read from a file, as Go does, each time that it is read."""
+    renew: Any = settings.refresh_api_key_hook
+
+    def trim(changed: client.Configuration) -> None:
+        if renew is not None:
+            renew(changed)
+        for name, value in changed.api_key.items():
+            changed.api_key[name] = value.strip()
+
+    trim(settings)
+    if renew is not None:
+        settings.refresh_api_key_hook = trim  # type: ignore[assignment]  # the client's annotation says None alone
+    if not all(value.isascii() and value.isprintable() for value in settings.api_key.values()):
+        raise _refused(source, "the token has characters that no token has", _KUBECONFIG)
+
+
+def _check_certificates(source: str, settings: client.Configuration) -> None:
+    context = tls.client_context(verify=False)
+    hint = _IN_POD if source == _POD else _KUBECONFIG
+    if settings.ssl_ca_cert:
+        try:
+            context.load_verify_locations(cafile=settings.ssl_ca_cert)
+        except (OSError, ValueError):
+            raise _refused(source, "the certificate authority is no PEM certificate", hint) from None
+    if settings.cert_file:
+        try:
+            # With an empty password, a key that needs one is refused; without, a terminal would be asked for it.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+        except (OSError, ValueError):
+            why = "client certificate and key are no PEM certificate and its key without password"
+            raise _refused(source, why, hint) from None
+
+
+def _refused(source: str, why: str, hint: str) -> InvalidSettings:
+    return InvalidSettings(f"cannot log in to Kubernetes with {source}: {why}", hint=hint)

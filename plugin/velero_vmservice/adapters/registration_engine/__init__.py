@@ -1,0 +1,1 @@
+"""A registration engine of another vendor, over `protos/registration/v1`."""

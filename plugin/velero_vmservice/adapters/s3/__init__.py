@@ -1,0 +1,1 @@
+"""Documents in a bucket, over boto3."""

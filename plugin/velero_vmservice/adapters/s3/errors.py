@@ -1,0 +1,185 @@
+"""What a failure of storage means, in one sentence with bucket, key and remedy.
+
+Everything that botocore raises becomes an error of ours here, what nobody foresaw included. Never repeated: what a
+server echoes of the request (canonical request, access key), and a secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from velero_vmservice.adapters.s3 import error_meanings as meanings
+from velero_vmservice.adapters.transport import bounded_http
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.adapters.error_table import Meaning
+
+_log = structlog.get_logger()
+
+_FORESEEN: Final = (boto.ClientError, boto.BotoCoreError, ResponseParserError, HTTPError)
+"""What a call of boto3 is known to raise; the last comes when a body breaks off."""
+_SERVER_ERROR: Final = 500
+_LOGINS: Final = frozenset({401, 403})
+_LONGEST_QUOTE: Final = 200
+"""Characters of somebody else's words that we repeat."""
+_REGION: Final = re.compile(r"region.*expecting '([a-z0-9-]+)'")
+"""How servers without the element `Region` name it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where calls go, for messages; `source` names the location or setting that an administrator would edit."""
+
+    bucket: str
+    endpoint: str
+    source: str
+    proxy: str = ""
+    asked: tuple[tuple[str, str], ...] = ()
+    """What the location asks of the server: how the headers begin, and the setting's name."""
+
+    def __str__(self) -> str:
+        return f'bucket "{self.bucket}" at {self.endpoint}'
+
+    @property
+    def way(self) -> str:
+        """Name what answers first."""
+        return f"the proxy {self.proxy}" if self.proxy else self.endpoint
+
+
+@contextlib.contextmanager
+def translated(verb: str, key: str, place: Place) -> Iterator[None]:
+    """Turn every failure inside the block into an error of ours; `verb` is what was tried, e.g. `store`."""
+    try:
+        yield
+    except VmServiceError:
+        raise
+    except Exception as error:  # what a library did not announce is no traceback to a user either
+        raise translate(error, verb, key, place) from error
+
+
+@contextlib.contextmanager
+def opened(place: Place) -> Iterator[None]:
+    """Turn every failure to make a client into an error of ours, without its cause, which may quote the credentials."""
+    try:
+        yield
+    except VmServiceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as in `translated`
+        if isinstance(error, ValueError) and not isinstance(error, boto.BotoCoreError):
+            raise told(meanings.BAD_URL, "", "open", "", place) from None  # botocore's word for an endpoint
+        raise translate(error, "open", "", place) from None
+
+
+def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceError:
+    """Return the error of ours that says what `error` means."""
+    if isinstance(error, boto.ClientError):
+        meaning, words = _from_answer(error, place)
+    elif isinstance(error, _FORESEEN):
+        words = _reason(error)
+        meaning = next((meaning for types, meaning in meanings.BY_TYPE if isinstance(error, types)), meanings.REFUSED)
+        if meaning is meanings.TLS and "WRONG_VERSION_NUMBER" in str(error):
+            meaning = meanings.NO_TLS
+    else:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        _log.error("storage failed in an unforeseen way", cause=type(error).__name__, at=f"{frame.name}:{frame.lineno}")
+        meaning, words = meanings.UNEXPECTED, type(error).__name__
+    asked = _asked(error, place) if isinstance(error, boto.ClientError) else ""
+    return told(meaning, words, verb, key, place, asked=asked)
+
+
+def told(meaning: Meaning, words: str, verb: str, key: str, place: Place, *, asked: str = "") -> VmServiceError:
+    """Return the error for a meaning; `words` are the other side's own."""
+    where = f'"{key}" in {place}' if key else str(place)
+    quote = one_line(words, _LONGEST_QUOTE) if meaning.quoted else ""
+    given = {"source": place.source, "way": place.way, "asked": asked}
+    return meaning.kind(
+        f"cannot {verb} {where}: {meaning.cause.format(**given)}{f' ({quote})' if quote else ''}",
+        hint=meaning.remedy.format(**given),
+    )
+
+
+def code(error: boto.ClientError) -> str:
+    """Return the error code of a server's answer; its status where the answer holds none."""
+    # Where the body is no S3 error document, botocore gives the status as the code, or for other XML nothing.
+    return str(error.response.get("Error", {}).get("Code") or status(error))
+
+
+def status(error: boto.ClientError) -> int:
+    """Return the HTTP status of a server's answer."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def transient(error: boto.ClientError, place: Place) -> bool:
+    """Say whether the same request may be answered otherwise later."""
+    return _from_answer(error, place)[0].kind.transient
+
+
+def _from_answer(error: boto.ClientError, place: Place) -> tuple[Meaning, str]:
+    name = code(error)
+    words = f"{name}: {error.response.get('Error', {}).get('Message', '')}"
+    if name.isdigit():
+        return _without_code(error, words)
+    meaning = meanings.BY_CODE.get(name)
+    if meaning is meanings.MALFORMED_KEY and (region := _region_named(error)):
+        return meanings.WRONG_REGION, region
+    if meaning is meanings.UNKNOWN_CALL and place.asked:
+        return meanings.UNKNOWN_SETTING, words
+    if meaning:
+        return meaning, words
+    if name.startswith("KMS."):
+        return meanings.KMS, words
+    return (meanings.OVERLOADED if status(error) >= _SERVER_ERROR else meanings.REFUSED), words
+
+
+def _without_code(error: boto.ClientError, words: str) -> tuple[Meaning, str]:
+    """Read an answer that is no S3 error document."""
+    number, headers = status(error), _headers(error)
+    if meaning := meanings.BY_STATUS.get(number):
+        return meaning, _without_query(headers.get("location", "")) if meaning is meanings.REDIRECTED else words
+    if number in _LOGINS and headers.get("content-length") == "0":
+        return meanings.DENIED, words
+    if number >= _SERVER_ERROR:
+        return meanings.FAILING, words
+    return meanings.NOT_S3, f"{number} {headers.get('content-type', '')}"
+
+
+def _asked(error: boto.ClientError, place: Place) -> str:
+    """Name the settings whose headers a server did not know: those it names, else all."""
+    header = str(error.response.get("Error", {}).get("Header", "")).lower()
+    named = [setting for begin, setting in place.asked if header.startswith(begin)]
+    return ", ".join(named or (setting for _, setting in place.asked))
+
+
+def _region_named(error: boto.ClientError) -> str:
+    answer: Mapping[str, Any] = error.response.get("Error", {})
+    said = _REGION.search(str(answer.get("Message", "")))
+    return str(answer.get("Region") or _headers(error).get("x-amz-bucket-region") or (said[1] if said else ""))
+
+
+def _headers(error: boto.ClientError) -> Mapping[str, str]:
+    headers: Mapping[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0].rpartition("@")[2]
+
+
+def _reason(error: Exception) -> str:
+    """Return the last words of a chain like `HTTPConnection(...): Failed to …: [Errno 111] Connection refused`."""
+    kwargs: Mapping[str, Any] = getattr(error, "kwargs", {})
+    words = str(bounded_http.cause(kwargs.get("error") or kwargs.get("error_msg") or error))
+    return re.sub(r"\s*\(_ssl\.c:\d+\)", "", words.rpartition(": ")[2])

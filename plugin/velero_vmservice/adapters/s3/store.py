@@ -1,0 +1,146 @@
+"""Documents in a bucket: the ObjectStore port over boto3.
+
+A document is written once. The server decides who was first (`If-None-Match: *`), our SHA-256 travels as user
+metadata beside each object, and every read is checked against it. Servers differ in what they understand; what
+one refuses is left out and remembered, and one that silently ignores the condition is found out before it is
+trusted. It never overwrites knowingly, never lists a whole bucket at once and needs no permission that Velero
+does not need itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.parsers import ResponseParserError
+
+from velero_vmservice.adapters.s3 import error_meanings as meanings
+from velero_vmservice.adapters.s3 import errors
+from velero_vmservice.adapters.s3.errors import translated
+from velero_vmservice.adapters.s3.http import LONGEST_ANSWER
+from velero_vmservice.adapters.s3.objects import LONGEST, S3Objects
+from velero_vmservice.adapters.s3.writing import Writing
+from velero_vmservice.archive.store.keys import check_prefix
+from velero_vmservice.errors import Corrupt, InvalidItem, NotFound, ReadOnlyStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from types_boto3_s3 import S3Client
+
+    from velero_vmservice.adapters.s3.location import S3Location
+
+PAGE_SIZE: Final = 1000
+"""Keys per request of a list; what S3 gives at most."""
+
+MOST_PAGES: Final = 10_000
+"""Of one list: ten million keys."""
+
+
+class S3Store:
+    """The documents under one prefix of one bucket; safe to use from many threads."""
+
+    def __init__(
+        self,
+        client: S3Client,
+        location: S3Location,
+        *,
+        prefix: str = "",
+        page_size: int = PAGE_SIZE,
+        most_pages: int = MOST_PAGES,
+    ) -> None:
+        self._client = client
+        self._location = location
+        self.place = location.place
+        self._bucket = location.bucket
+        self._page_size = page_size
+        self._most_pages = most_pages
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._objects = S3Objects(client, location, prefix=self._prefix)
+        # Amazon's documentation says that it honours the condition.
+        self._writing = Writing(self._objects, checksums=location.checksums, trusted=not location.url)
+
+    def put(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body`; see the port."""
+        self._refuse_to_store(key, body, sha256)
+        with translated("store", self._name(key), self.place):
+            self._writing.once(key, body, sha256)
+
+    def replace(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` in the place of what is there; see the port."""
+        self._refuse_to_store(key, body, sha256)
+        with translated("store", self._name(key), self.place):
+            self._writing.over(key, body, sha256)
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes; see the port."""
+        with translated("read", self._name(key), self.place):
+            body = self._objects.read(key)
+        if body is None:
+            raise NotFound(
+                f'cannot read "{self._name(key)}" in {self.place}: the object does not exist',
+                hint=f"it was deleted, or stored under another bucket or prefix than that of {self.place.source}",
+            )
+        return body
+
+    def exists(self, key: str) -> bool:
+        """Say whether the key is there.
+
+        Asks by listing: HEAD answers a missing bucket, a wrong secret and a missing key without a word.
+        """
+        with translated("look for", self._name(key), self.place):
+            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._name(key), MaxKeys=1)
+            found = self._keys(page)
+        return bool(found) and found[0] == key
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that start with `prefix`; see the port."""
+        with translated("list", self._names(prefix), self.place):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._names(prefix), PaginationConfig={"PageSize": self._page_size}
+            )
+            for number, page in enumerate(pages):
+                if number >= self._most_pages:
+                    raise errors.told(meanings.ENDLESS, "", "list", self._names(prefix), self.place)
+                yield from self._keys(page)
+
+    def delete(self, key: str) -> None:
+        """Remove one document; on a bucket with versions or object lock its old version stays, hidden."""
+        self._refuse_if_read_only("delete", key)
+        with translated("delete", self._name(key), self.place):
+            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+
+    def where(self, key: str) -> str:
+        """Return the document's S3 URI; see the port."""
+        return f"s3://{self._bucket}/{self._name(key)}"
+
+    def _keys(self, page: Mapping[str, Any]) -> Sequence[str]:
+        if "KeyCount" not in page and "Name" not in page:
+            raise ResponseParserError("the answer to a list names no bucket")
+        return [entry["Key"].removeprefix(self._prefix) for entry in page.get("Contents", ())]
+
+    def _refuse_to_store(self, key: str, body: bytes, sha256: str) -> None:
+        self._refuse_if_read_only("store", key)
+        if len(body) > LONGEST_ANSWER:
+            raise InvalidItem(
+                f'cannot store "{self._name(key)}" in {self.place}: it is longer than {LONGEST}',
+                hint="back up fewer namespaces or VMs at a time",
+            )
+        if hashlib.sha256(body).hexdigest() != sha256:
+            raise Corrupt(
+                f'cannot store "{self._name(key)}" in {self.place}: the bytes do not match their digest',
+                hint="this is a defect of the plugin; report it",
+            )
+
+    def _refuse_if_read_only(self, verb: str, key: str) -> None:
+        if self._location.read_only:
+            raise ReadOnlyStorage(
+                f'cannot {verb} "{self._name(key)}" in {self.place}: {self.place.source} is ReadOnly',
+                hint="set its spec.accessMode to ReadWrite, or use another location",
+            )
+
+    def _name(self, key: str) -> str:
+        return self._objects.name(key)
+
+    def _names(self, prefix: str) -> str:
+        return f"{self._prefix}{check_prefix(prefix)}"

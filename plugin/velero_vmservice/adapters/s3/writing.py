@@ -1,0 +1,184 @@
+"""Writing an object once, on servers that differ in what they understand.
+
+The server decides who was first (`If-None-Match: *`). What one refuses is left out and remembered, and one that ignores
+the condition without a word is found out before it is trusted. What servers say of a key that is taken:
+
+- 412: S3, Ceph RGW, MinIO, R2, versitygw, Tigris, CoreWeave, Ozone 2.2;
+- 409 ConditionalRequestConflict while another write goes on: S3, CoreWeave;
+- 304: MinIO until April 2024;
+- 501 NotImplemented, taken or not: Backblaze B2, Alibaba OSS, StorageGRID 12.1 by configuration, S3 until August 2024;
+- 200, and the object is overwritten: StorageGRID 12.1 by configuration, SeaweedFS until August 2025, versitygw until
+  January 2026, gateways that drop the header;
+- 412 though no object is there: Ceph RGW on POSIX, for a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from botocore.exceptions import ClientError
+
+from velero_vmservice.adapters.s3 import error_meanings as meanings
+from velero_vmservice.adapters.s3 import errors
+from velero_vmservice.adapters.s3.objects import Dialect
+from velero_vmservice.errors import AlreadyExists, Corrupt, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from velero_vmservice.adapters.s3.objects import S3Objects
+
+_log = structlog.get_logger()
+
+_CONDITION_FAILED: Final = frozenset({304, 409, 412})
+"""How servers say that a key is taken, or that another write to it goes on."""
+
+_SIGNATURE: Final = "SignatureDoesNotMatch"
+_PLAINER: Final = frozenset(
+    {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "BadRequest", "400", _SIGNATURE}
+)
+"""How servers refuse a header that they do not know; a signature fails where something on the way changes one."""
+
+_ROUNDS: Final = 3
+"""How often a write is tried again when the object that stood in its way is gone by the time we look."""
+
+_DIALECTS: Final = (
+    Dialect(conditional=True, checksum=True),
+    Dialect(conditional=True, checksum=False),
+    Dialect(conditional=False, checksum=True),
+    Dialect(conditional=False, checksum=False),
+)
+"""The first that a server understands is kept."""
+
+
+class _Seen(Enum):
+    """What a read finds under a key."""
+
+    OBJECT = auto()
+    FREE = auto()
+    NOTHING = auto()
+    """The read is refused too."""
+
+
+class Writing:
+    """Writes of one store, and what it learns about its server; safe to use from many threads."""
+
+    def __init__(self, objects: S3Objects, *, checksums: bool, trusted: bool) -> None:
+        """Begin with nothing learnt; `trusted` says that the server is known to honour the condition."""
+        self._objects = objects
+        self._dialects = tuple(one for one in _DIALECTS if checksums or not one.checksum)
+        self._trusted = trusted
+
+    def once(self, key: str, body: bytes, sha256: str) -> None:
+        """Write the object unless there is one; raises `AlreadyExists` if that holds other bytes."""
+        where = f'"{self._objects.name(key)}" in {self._objects.place}'
+        for chance in range(_ROUNDS):
+            # A server that refuses a condition which holds is asked without it in the end.
+            if self._create(key, body, sha256, self._spoken(conditional=chance < _ROUNDS - 1)):
+                return
+            stored = self._objects.read(key)
+            if stored == body:
+                return
+            if stored is not None:
+                raise AlreadyExists(
+                    f"cannot store {where}: it holds other bytes",
+                    hint="another writer was first; what it stored stands",
+                )
+        raise Unavailable(
+            f"cannot store {where}: others write and remove it at the same time",
+            hint="if it lasts, look for a second Velero on the same location",
+        )
+
+    def over(self, key: str, body: bytes, sha256: str) -> None:
+        """Write the object in the place of what is there."""
+        dialects = self._spoken(conditional=False)
+        for dialect in dialects:
+            try:
+                self._objects.write(key, body, sha256, dialect)
+            except ClientError as error:
+                if dialect is dialects[-1] or errors.code(error) not in _PLAINER:
+                    raise self._blamed(error, key) from error
+            else:
+                return
+
+    def _spoken(self, *, conditional: bool) -> tuple[Dialect, ...]:
+        """Return the dialects to try in turn, all without a condition if it is not wanted."""
+        known = self._dialects
+        return known if conditional else tuple(dict.fromkeys(replace(one, conditional=False) for one in known))
+
+    def _create(self, key: str, body: bytes, sha256: str, dialects: Sequence[Dialect]) -> bool:
+        """Write the object unless there is one; say whether it is ours now."""
+        for dialect in dialects:
+            if not (dialect.conditional and self._trusted) and self._objects.read(key) is not None:
+                return False
+            try:
+                self._objects.write(key, body, sha256, dialect)
+            except ClientError as error:
+                if self._taken(error, key, dialect):
+                    return False
+                if dialect is dialects[-1] or errors.code(error) not in _PLAINER:
+                    raise self._blamed(error, key) from error
+            else:
+                self._keep(dialect)
+                return self._held(key, body, sha256, dialect)
+        raise AssertionError  # the last dialect returns or raises
+
+    def _taken(self, error: ClientError, key: str, dialect: Dialect) -> bool:
+        """Say whether a write was refused because there is an object.
+
+        Whatever a server says (who keeps objects from being changed may deny the access), the object itself is asked,
+        unless the server is away.
+        """
+        if dialect.conditional and errors.status(error) in _CONDITION_FAILED:
+            return True
+        return not errors.transient(error, self._objects.place) and self._look(key) is _Seen.OBJECT
+
+    def _blamed(self, error: ClientError, key: str) -> Exception:
+        """Return what to raise for a refused write: reads tell whether keys or the way are to blame for a signature."""
+        if errors.code(error) == _SIGNATURE and self._look(key) is not _Seen.NOTHING:
+            return errors.told(meanings.HEADERS_CHANGED, "", "store", self._objects.name(key), self._objects.place)
+        return error
+
+    def _look(self, key: str) -> _Seen:
+        try:
+            return _Seen.FREE if self._objects.read(key) is None else _Seen.OBJECT
+        except Corrupt:
+            return _Seen.OBJECT
+        except ClientError:
+            return _Seen.NOTHING
+
+    def _held(self, key: str, body: bytes, sha256: str, dialect: Dialect) -> bool:
+        """Say whether the object just written stays ours, and learn whether the condition can be trusted."""
+        if dialect.conditional and not self._trusted:
+            # Same bytes again, now that the key is taken: a server that honours the condition refuses them.
+            self._trusted = self._refused(key, body, sha256, dialect)
+            if not self._trusted:
+                self._dialects = tuple(one for one in self._dialects if not one.conditional)
+                _log.warning("conditional writes ignored by the storage", bucket=self._objects.bucket, key=key)
+        # Without the condition two writers may both have passed the look; the bytes of the last one stand.
+        return (dialect.conditional and self._trusted) or self._objects.read(key) == body
+
+    def _refused(self, key: str, body: bytes, sha256: str, dialect: Dialect) -> bool:
+        """Say whether the server refuses a write to a key that is taken."""
+        try:
+            self._objects.write(key, body, sha256, dialect)
+        except ClientError as error:
+            if self._taken(error, key, dialect):
+                return True
+            raise
+        return False
+
+    def _keep(self, dialect: Dialect) -> None:
+        """Speak from now on what the server has just understood."""
+        known = self._dialects  # another thread may have learnt more meanwhile
+        if dialect in known[1:]:
+            self._dialects = known[known.index(dialect) :]
+            _log.info(
+                "storage refuses a header",
+                bucket=self._objects.bucket,
+                conditional=dialect.conditional,
+                checksum=dialect.checksum,
+            )

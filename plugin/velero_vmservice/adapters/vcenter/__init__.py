@@ -1,0 +1,1 @@
+"""vCenter over SOAP and REST: inventory, sessions, RegisterVM."""

@@ -1,0 +1,140 @@
+"""What one look at a namespace's folder has brought so far: small, however much of it was fetched.
+
+Each object is read as it comes, page by page: of a machine's ExtraConfig only the judgement is kept.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.adapters import heap
+from velero_vmservice.adapters.vcenter.query import moid_of
+from velero_vmservice.adapters.vcenter.register_vm import newest_task, register_task
+from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
+from velero_vmservice.vsphere.record import MAX_PACKED
+from velero_vmservice.vsphere.vm import RELOCATE, VsphereMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from velero_vmservice.adapters.vcenter.query import Properties
+    from velero_vmservice.adapters.vcenter.sdk import Sdk
+    from velero_vmservice.vsphere.record import Judged
+    from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask
+
+_UNREAD: Final = frozenset({Key.ADDITIONAL, Key.CLASSIC_DISKS})
+"""Bootstrap Secrets are not ours to read, and nothing follows from classic disks."""
+_ENTRIES: Final = {
+    f'config.extraConfig["{spelling}"]': spelling for key in Key if key not in _UNREAD for spelling in SPELLINGS[key]
+}
+EXTRA_CONFIG: Final = tuple(_ENTRIES)
+"""The property of each entry that is read."""
+FORGET_AFTER: Final = 16 * 1024 * 1024
+"""Characters of ExtraConfig, after which what is left of earlier answers is looked for."""
+IDENTITY: Final = ("name", "parent", "config.uuid", "config.instanceUuid")
+MACHINE: Final = (*IDENTITY, "config.changeVersion", "disabledMethod", "recentTask")
+
+
+@dataclass(slots=True)
+class Folder:
+    """The machines below a folder, with their tasks and what their ExtraConfig is judged to be."""
+
+    sdk: Sdk
+    judge: Callable[[Mapping[str, str]], Judged]
+    judged: dict[str, Judged] = field(default_factory=dict)
+    """By managed object id, as the others."""
+    _names: dict[str, str] = field(default_factory=dict)
+    """Of folders."""
+    _machines: dict[str, Properties] = field(default_factory=dict)
+    _tasks: dict[str, RegisterTask] = field(default_factory=dict)
+    _read: int = 0
+    """Characters of ExtraConfig since answers were last forgotten."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each machine's configuration, by managed object id."""
+        return {moid: str(one.get("config.changeVersion", "")) for moid, one in self._machines.items()}
+
+    @property
+    def shown(self) -> bool:
+        """Whether vCenter has shown any folder."""
+        return bool(self._names)
+
+    def add(self, found: Iterable[tuple[Any, Properties]]) -> None:
+        """Read folders, machines and tasks."""
+        for one, properties in found:
+            moid = moid_of(one)
+            if isinstance(one, self.sdk.vim.VirtualMachine):
+                if entries := _entries(properties):
+                    self.judged[moid] = self.judge(entries)
+                    self._count(entries)
+                known: Properties = {key: properties[key] for key in MACHINE if key in properties}
+                self._machines.setdefault(moid, {}).update(known)
+            elif isinstance(one, self.sdk.vim.Task):
+                if (task := register_task(one, properties)) is not None:
+                    self._tasks[moid] = task
+            elif "name" in properties:
+                self._names[moid] = str(properties["name"])
+
+    def _count(self, entries: Mapping[str, str]) -> None:
+        self._read += sum(map(len, entries.values()))
+        if self._read > FORGET_AFTER:
+            self._read = 0
+            forget_answers()
+
+    def machines(self, events: Mapping[str, RegisterEvent]) -> list[VsphereMachine]:
+        """Return the machines, with WCP's newest event of each."""
+        sharing = Counter(_uuid(one) for one in self._machines.values())
+        return [self._machine(moid, one, events.get(moid), sharing) for moid, one in self._machines.items()]
+
+    def _machine(
+        self, moid: str, properties: Properties, event: RegisterEvent | None, sharing: Mapping[str, int]
+    ) -> VsphereMachine:
+        judged = self.judged.get(moid) or self.judge({})
+        own = {moid_of(one) for one in properties.get("recentTask") or ()}
+        return VsphereMachine(
+            moid=moid,
+            name=str(properties.get("name", "")),
+            folder=self._names.get(parent_of(properties), ""),
+            instance_uuid=str(properties.get("config.instanceUuid", "")),
+            bios_uuid=str(properties.get("config.uuid", "")),
+            extra=judged.extra,
+            record=judged.record,
+            restoring=RELOCATE in (properties.get("disabledMethod") or ()),
+            twins=self._twins(moid, _uuid(properties), sharing),
+            task=newest_task(self._tasks[one] for one in own if one in self._tasks),
+            event=event,
+        )
+
+    def _twins(self, moid: str, uuid: str, sharing: Mapping[str, int]) -> tuple[str, ...]:
+        if not uuid or sharing[uuid] == 1:
+            return ()
+        others = (one for key, one in self._machines.items() if key != moid and _uuid(one) == uuid)
+        return tuple(str(one.get("name", "")) for one in others)
+
+
+def forget_answers() -> None:
+    """Let go of the answers that were read: pyvmomi's parser and what it has parsed refer to each other."""
+    gc.collect()
+    heap.give_back()
+
+
+def parent_of(properties: Properties) -> str:
+    """Return the id of the folder that an object lies in, '' if that is not told."""
+    parent = properties.get("parent")
+    return moid_of(parent) if parent is not None else ""
+
+
+def _uuid(properties: Properties) -> str:
+    return str(properties.get("config.uuid", "")).lower()
+
+
+def _entries(properties: Properties) -> dict[str, str]:
+    """Return the ExtraConfig's text values by key; what is no text says nothing.
+
+    Of one that is too long so much is kept that `vsphere.record` says so.
+    """
+    found = {key: getattr(properties.get(path), "value", None) for path, key in _ENTRIES.items()}
+    return {key: value[: MAX_PACKED + 1] for key, value in found.items() if isinstance(value, str)}

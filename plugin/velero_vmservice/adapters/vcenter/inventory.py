@@ -1,0 +1,302 @@
+"""The machines of a vSphere Namespace as vCenter has them: two requests a look, however many machines.
+
+One property collector call brings the machines of the folder, their ExtraConfig and their recent tasks, page by page;
+one more the events. Only for a machine that is not in its folder the whole inventory is searched, once a minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from cachetools import LRUCache, TTLCache, cached
+
+from velero_vmservice.adapters.vcenter import query as vcenter_query
+from velero_vmservice.adapters.vcenter.folder import EXTRA_CONFIG, IDENTITY, MACHINE, Folder, forget_answers, parent_of
+from velero_vmservice.adapters.vcenter.query import Budget, OutOfTime, moid_of
+from velero_vmservice.adapters.vcenter.record_yaml import parse_record
+from velero_vmservice.adapters.vcenter.register_vm import TASK_PROPERTIES, VCenterRegisterVm, read_events
+from velero_vmservice.adapters.vcenter.session import LONGEST_SOAP_ANSWER, VCenterSession
+from velero_vmservice.errors import AnswerTooLong, Forbidden, NotFound, TimedOut, Unavailable
+from velero_vmservice.vsphere import record
+from velero_vmservice.vsphere.vm import Machines, VsphereMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from velero_vmservice.adapters.vcenter.query import Properties
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.settings.vcenter import VCenterSettings
+    from velero_vmservice.vsphere.record import Judged
+
+log = structlog.get_logger()
+
+ELSEWHERE_SECONDS: Final = 60.0
+"""Between two searches of the whole inventory for machines that are not in their folder."""
+FOLDER_SECONDS: Final = 600.0
+"""How long a folder that was found by its name is remembered, and what was too long in it."""
+REMEMBERED_NAMESPACES: Final = 1000
+REMEMBERED_MACHINES: Final = 20_000
+"""Twice the machines that a Supervisor is asked to hold."""
+LOOK_SECONDS: Final = 60.0
+"""After which a look asks for and unpacks no more of a folder; the next one goes on from what was unpacked."""
+SEARCH_SECONDS: Final = 60.0
+"""The same for a search of the whole inventory, which begins when the folder is known."""
+APART: Final = 32
+"""Machines in one question for ExtraConfig where a page with all of it is too long."""
+
+_MOID: Final = re.compile(r"group-[A-Za-z0-9-]{1,64}")
+
+
+class VCenterInventory:
+    """The VsphereInventory port on a real vCenter."""
+
+    def __init__(
+        self,
+        session: VCenterSession,
+        *,
+        clock: Clock,
+        judge: Callable[[Mapping[str, str]], Judged] = lambda entries: record.judge(entries, parse_record),
+    ) -> None:
+        """Put together; `judge` unpacks a record and MUST be bounded and never raise, whatever is in it."""
+        self._session = session
+        self._clock = clock
+        self._judge = cached(LRUCache(REMEMBERED_MACHINES), key=_digest, lock=threading.Lock())(judge)
+        self._lock = threading.Lock()
+        self._folders: TTLCache[str, tuple[str, ...]] = TTLCache(
+            REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic
+        )
+        self._apart: TTLCache[str, int] = TTLCache(REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic)
+        """Namespaces whose machines with all of their ExtraConfig were too much, and how many are asked for at once."""
+        self._judged: TTLCache[tuple[str, str], Judged] = TTLCache(
+            REMEMBERED_MACHINES, FOLDER_SECONDS, timer=clock.monotonic
+        )
+        """What was fetched apart, by managed object id and version of the machine's configuration."""
+        self._elsewhere: TTLCache[str, dict[str, Properties]] = TTLCache(1, ELSEWHERE_SECONDS, timer=clock.monotonic)
+
+    def look(
+        self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
+    ) -> Sequence[VsphereMachine]:
+        """Return the machines of the folder, and wanted ones that lie elsewhere; see the port."""
+        if not wanted:
+            return ()
+        budget = Budget.of(self._clock, LOOK_SECONDS)
+        roots = self._roots(namespace, folders, budget)
+        found = self._in_folders(namespace, roots, budget) if roots else []
+        here = Machines(found)
+        missing = [one for one in wanted if not here.match(one)]
+        known = {one.moid for one in found}
+        return [*found, *(one for one in self._found_elsewhere(missing) if one.moid not in known)]
+
+    def _roots(self, namespace: str, told: Collection[str], budget: Budget) -> tuple[str, ...]:
+        """Return the ids of the namespace's folder: as the Supervisor says, else those that bear its name."""
+        if sound := tuple(one for one in told if _MOID.fullmatch(one)):
+            return sound
+        with self._lock:
+            if namespace in self._folders:
+                return self._folders[namespace]
+        sdk = self._session.sdk
+        kinds = {sdk.vim.Folder: ("name", "childType")}
+        found = self._session.soap(
+            f"find the folder of namespace {namespace}",
+            lambda content: [
+                moid_of(one)
+                for one, properties in self._retrieve(
+                    content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget
+                )
+                if properties.get("name") == namespace and "VirtualMachine" in (properties.get("childType") or ())
+            ],
+        )
+        if found:
+            with self._lock:
+                self._folders[namespace] = tuple(found)
+        return tuple(found)
+
+    def _in_folders(self, namespace: str, roots: Sequence[str], budget: Budget) -> list[VsphereMachine]:
+        folders = [self._session.moref("Folder", one) for one in roots]
+        try:
+            vcenter, folder = self._folder(namespace, folders, budget)
+        except NotFound:
+            with self._lock:
+                self._folders.clear()
+            return []
+        if not folder.shown:
+            raise Forbidden(
+                f"cannot look into the folder of namespace {namespace}: vCenter shows nothing of it",
+                hint="give vcenter.user read access to the folder and what is below it",
+            )
+        events = read_events(self._session, folders, now=self._clock.now())
+        return [replace(one, other_vcenter=_other(one.record.manager_id, vcenter)) for one in folder.machines(events)]
+
+    def _folder(self, namespace: str, folders: Sequence[Any], budget: Budget) -> tuple[str, Folder]:
+        """Fetch what is below the folders, ExtraConfig and all; where that is too much at once, ExtraConfig apart."""
+        with self._lock:
+            batch = self._apart.get(namespace)
+        if batch is None:
+            try:
+                return self._fetched(namespace, folders, (*MACHINE, *EXTRA_CONFIG), budget)
+            except (TimedOut, OutOfTime):
+                self._ask_for_less(namespace, vcenter_query.PAGE // 2)
+                raise  # the next look asks for less
+            except AnswerTooLong:
+                batch = self._ask_for_less(namespace, APART)
+            forget_answers()
+        vcenter, folder = self._fetched(namespace, folders, MACHINE, budget)
+        try:
+            self._judge_apart(namespace, folder, batch, budget)
+        except TimedOut:
+            self._ask_for_less(namespace, batch // 2)
+            raise
+        return vcenter, folder
+
+    def _ask_for_less(self, namespace: str, batch: int) -> int:
+        """Fetch ExtraConfig of so many machines at once for a while, at least of one."""
+        with self._lock:
+            self._apart[namespace] = max(batch, 1)
+            return self._apart[namespace]
+
+    def _fetched(
+        self, namespace: str, folders: Sequence[Any], properties: Sequence[str], budget: Budget
+    ) -> tuple[str, Folder]:
+        sdk = self._session.sdk
+        vim = sdk.vim
+        kinds = {vim.Folder: ("name",), vim.VirtualMachine: properties, vim.Task: TASK_PROPERTIES}
+        query = vcenter_query.below_folders(sdk, folders, kinds, tasks=True)
+
+        def ask(content: Any) -> tuple[str, Folder]:
+            folder = Folder(sdk, self._judge)
+            folder.add(self._retrieve(content, query, budget))
+            return str(content.about.instanceUuid or ""), folder
+
+        return self._session.soap(f"look into the folder of namespace {namespace}", ask)
+
+    def _judge_apart(self, namespace: str, folder: Folder, batch: int, budget: Budget) -> None:
+        """Fetch ExtraConfig of ever fewer machines in one answer, until it is clear whose is too long."""
+        versions = folder.versions()
+        with self._lock:
+            known = {moid: self._judged.get((moid, version)) for moid, version in versions.items()}
+        folder.judged.update({moid: one for moid, one in known.items() if one is not None})
+        left = [moid for moid in versions if moid not in folder.judged]
+        questions = [left[at : at + batch] for at in range(0, len(left), batch)]
+        while questions:
+            some = questions.pop()
+            try:
+                self._fetch_extra_config(namespace, folder, some, budget)
+            except AnswerTooLong:
+                forget_answers()
+                half = len(some) // 2
+                if half:
+                    questions += [some[:half], some[half:]]
+                    continue
+                folder.judged[some[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
+            # that a machine has no entries is worth keeping too
+            fetched = {(one, versions[one]): folder.judged.get(one) or self._judge({}) for one in some}
+            with self._lock:
+                self._judged.update({key: judged for key, judged in fetched.items() if key[1]})
+
+    def _fetch_extra_config(self, namespace: str, folder: Folder, moids: Sequence[str], budget: Budget) -> None:
+        sdk = self._session.sdk
+        machines = [self._session.moref("VirtualMachine", one) for one in moids]
+        query = vcenter_query.of_objects(sdk, machines, {sdk.vim.VirtualMachine: EXTRA_CONFIG})
+        what = f"read the ExtraConfig of {len(moids)} machines of namespace {namespace}"
+        try:
+            self._session.soap(what, lambda content: folder.add(self._retrieve(content, query, budget)))
+        except NotFound:
+            raise Unavailable(f"cannot {what}: one was deleted just now", hint="the next look is without it") from None
+
+    def _retrieve(self, content: Any, query: Any, budget: Budget) -> Iterator[tuple[Any, Properties]]:
+        return vcenter_query.retrieve(self._session.sdk, content, query, demand_time=budget.demand)
+
+    def _found_elsewhere(self, missing: Collection[ExpectedVm]) -> list[VsphereMachine]:
+        """Return wanted machines that lie in another folder; those without UUIDs cannot be told from others.
+
+        A search that fails finds none, and the next one is no sooner for it: what the folder has is known all the same.
+        """
+        if not any(_has_uuid(one) for one in missing):
+            return []
+        with self._lock:
+            everywhere = self._elsewhere.get("all")
+        if everywhere is None:
+            try:
+                everywhere = self._search(Budget.of(self._clock, SEARCH_SECONDS))
+            except Unavailable as error:
+                log.warning("machines that are not in their folder are not found elsewhere", cause=str(error))
+                everywhere = {}
+            with self._lock:
+                self._elsewhere["all"] = everywhere
+        candidates = Machines(
+            VsphereMachine(
+                moid=moid,
+                name=str(one.get("name", "")),
+                folder=str(one["parent"]),
+                in_folder=False,
+                instance_uuid=str(one.get("config.instanceUuid", "")),
+                bios_uuid=str(one.get("config.uuid", "")),
+            )
+            for moid, one in everywhere.items()
+        )
+        found = {one.moid: one for wanted in missing for one in candidates.match(wanted)}
+        return list(found.values())
+
+    def _search(self, budget: Budget) -> dict[str, Properties]:
+        sdk = self._session.sdk
+        kinds = {sdk.vim.VirtualMachine: IDENTITY, sdk.vim.Folder: ("name",)}
+        found = self._session.soap(
+            "search the inventory",
+            lambda content: list(
+                self._retrieve(content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget)
+            ),
+        )
+        names = {moid_of(one): str(each.get("name", "")) for one, each in found}
+        return {
+            moid_of(one): {**each, "parent": names.get(parent_of(each), "")}
+            for one, each in found
+            if isinstance(one, sdk.vim.VirtualMachine)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VCenter:
+    """Both ports on one session."""
+
+    inventory: VCenterInventory
+    register_vm: VCenterRegisterVm
+    session: VCenterSession
+
+    def close(self) -> None:
+        """End the session."""
+        self.session.close()
+
+
+def connect(settings: VCenterSettings, *, clock: Clock) -> VCenter:
+    """Return the ports on a vCenter; connects when first used.
+
+    Raises `InvalidSettings` where pyvmomi is not installed or the CA file cannot be used.
+    """
+    session = VCenterSession(settings, clock=clock)
+    return VCenter(
+        inventory=VCenterInventory(session, clock=clock),
+        register_vm=VCenterRegisterVm(session, clock=clock),
+        session=session,
+    )
+
+
+def _other(manager_id: str, vcenter: str) -> bool | None:
+    """Say whether a record names another vCenter than this one; None if either has no id."""
+    return manager_id.lower() != vcenter.lower() if manager_id and vcenter else None
+
+
+def _has_uuid(wanted: ExpectedVm) -> bool:
+    expected = wanted.expected
+    return bool(expected and (expected.instance_uuid or expected.bios_uuid))
+
+
+def _digest(entries: Mapping[str, str]) -> bytes:
+    """Return what an ExtraConfig is remembered by: its judgement is small, and it is not."""
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).digest()

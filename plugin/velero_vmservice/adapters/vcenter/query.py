@@ -1,0 +1,141 @@
+"""Property collector queries: whatever is asked of many objects is asked in one call, page by page."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from velero_vmservice.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.adapters.vcenter.sdk import Sdk
+    from velero_vmservice.clock import Clock
+
+log = structlog.get_logger()
+
+PAGE: Final = 200
+"""Objects in one answer: a machine with its record is some 20 kB."""
+MOST_PAGES: Final = 500
+"""100,000 objects: ten times the machines that a Supervisor is asked to hold."""
+
+Properties = dict[str, Any]
+
+
+class OutOfTime(Unavailable):
+    """What was to be asked and read took longer than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So many seconds for what may be several questions, and for making something of the answers."""
+
+    clock: Clock
+    seconds: float
+    until: float
+
+    @classmethod
+    def of(cls, clock: Clock, seconds: float) -> Budget:
+        """Begin to count."""
+        return cls(clock, seconds, clock.monotonic() + seconds)
+
+    def demand(self) -> None:
+        """Raise `OutOfTime` if nothing is left."""
+        if self.clock.monotonic() > self.until:
+            raise OutOfTime(
+                f"vCenter and what it tells took more than {self.seconds:.0f} s",
+                hint="the next look goes on; if none ends, see what keeps vCenter busy",
+            )
+
+
+def moid_of(one: Any) -> str:
+    """Return the id of a managed object."""
+    return str(one._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
+
+
+def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
+    """Return the filter for what is in folders and below, datacenters included; with `tasks` the machines' too."""
+    collector = sdk.vmodl.query.PropertyCollector
+    names = ["folders", "datacenters", *(["tasks"] if tasks else [])]
+    further = [collector.SelectionSpec(name=one) for one in names]
+    vim = sdk.vim
+    steps = [
+        collector.TraversalSpec(name="folders", type=vim.Folder, path="childEntity", selectSet=further),
+        collector.TraversalSpec(name="datacenters", type=vim.Datacenter, path="vmFolder", selectSet=further),
+    ]
+    if tasks:
+        steps.append(collector.TraversalSpec(name="tasks", type=vim.VirtualMachine, path="recentTask"))
+    return _filter(sdk, [collector.ObjectSpec(obj=one, selectSet=steps) for one in folders], kinds)
+
+
+def of_objects(sdk: Sdk, objects: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
+    """Return the filter for these objects; with `tasks` the recent tasks of those that are machines."""
+    collector = sdk.vmodl.query.PropertyCollector
+    steps = [collector.TraversalSpec(type=sdk.vim.VirtualMachine, path="recentTask")] if tasks else []
+    return _filter(sdk, [collector.ObjectSpec(obj=one, selectSet=steps) for one in objects], kinds)
+
+
+def retrieve(
+    sdk: Sdk, content: Any, query: Any, *, demand_time: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Any, Properties]]:
+    """Yield each object with the properties that it has; those that it lacks, or that nobody may see, are left out.
+
+    `demand_time` is called before each page is asked for and each object yielded, and raises to give up.
+    """
+    with closing(_pages(sdk, content.propertyCollector, query, demand_time)) as pages:
+        for page in pages:
+            for one in page.objects or ():
+                demand_time()
+                _demand_session(sdk, one)
+                yield one.obj, {entry.name: entry.val for entry in one.propSet or ()}
+
+
+def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]) -> Generator[Any, None, None]:
+    """Yield each page; vCenter keeps nothing for whoever wants no more of them."""
+    options = sdk.vmodl.query.PropertyCollector.RetrieveOptions(maxObjects=PAGE)
+    demand_time()
+    page = collector.RetrievePropertiesEx([query], options)
+    kept = None
+    try:
+        for _ in range(MOST_PAGES):
+            if page is None:
+                return
+            kept = page.token
+            yield page
+            if not kept:
+                return
+            demand_time()
+            page = collector.ContinueRetrievePropertiesEx(kept)
+        raise Unavailable(
+            f"vCenter has more than {PAGE * MOST_PAGES} objects to tell of", hint="give the account access to less"
+        )
+    except OSError:
+        kept = None  # whoever does not answer is not waited for once more
+        raise
+    finally:
+        if kept:
+            _cancel(collector, kept)
+
+
+def _cancel(collector: Any, token: str) -> None:
+    try:
+        collector.CancelRetrievePropertiesEx(token)
+    except Exception as error:  # noqa: BLE001 - vCenter forgets it with the session
+        log.debug("vCenter keeps pages that nobody wants", cause=type(error).__name__)
+
+
+def _demand_session(sdk: Sdk, found: Any) -> None:
+    """Raise the fault that vCenter hides in each property when a session has expired."""
+    for missing in found.missingSet or ():
+        if isinstance(missing.fault, sdk.vim.fault.NotAuthenticated):
+            raise missing.fault
+
+
+def _filter(sdk: Sdk, objects: list[Any], kinds: Mapping[Any, Sequence[str]]) -> Any:
+    collector = sdk.vmodl.query.PropertyCollector
+    wanted = [collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in kinds.items()]
+    return collector.FilterSpec(objectSet=objects, propSet=wanted, reportMissingObjectsInResults=True)

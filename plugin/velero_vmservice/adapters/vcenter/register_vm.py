@@ -1,0 +1,177 @@
+"""RegisterVM: the call over REST, and its task and event as SOAP tells them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from velero_vmservice.adapters.vcenter import query as vcenter_query
+from velero_vmservice.adapters.vcenter.errors import LONGEST_WORDS, fault_words
+from velero_vmservice.adapters.vcenter.query import moid_of
+from velero_vmservice.errors import Forbidden, NotFound, Unavailable
+from velero_vmservice.text import one_line
+from velero_vmservice.vsphere import network_override
+from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from velero_vmservice.adapters.vcenter.query import Properties
+    from velero_vmservice.adapters.vcenter.session import VCenterSession
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.vsphere.network_override import NetworkOverride
+
+TASK_TYPE: Final = "com.vmware.wcp.vmservice.registervm"
+SUCCESS_EVENT: Final = "com.vmware.wcp.RegisterVM.success"
+FAILURE_EVENT: Final = "com.vmware.wcp.RegisterVM.failure"
+TASK_PROPERTIES: Final = (
+    "info.descriptionId",
+    "info.state",
+    "info.progress",
+    "info.error",
+    "info.queueTime",
+    "info.completeTime",
+)
+EVENTS_SINCE: Final = timedelta(hours=24)
+MOST_EVENTS: Final = 1000
+_SLACK: Final = timedelta(seconds=5)
+"""For what a request takes, when two clocks are compared."""
+_LONGEST_ID: Final = 256
+
+
+class VCenterRegisterVm:
+    """The RegisterVm port on a real vCenter."""
+
+    def __init__(self, session: VCenterSession, *, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+
+    def call(self, namespace: str, moid: str, override: NetworkOverride) -> str:
+        """Call RegisterVM; see the port."""
+        body: dict[str, Any] = {"vm": moid}
+        if override:
+            body["network_config_override"] = network_override.body(override)
+        path = f"/api/vcenter/namespaces/instances/{quote(namespace, safe='')}/registervm"
+        what = f"call RegisterVM for {moid} in namespace {namespace}"
+        answer = self._session.post(what, path, body)
+        task = answer.get("value") if isinstance(answer, dict) else answer
+        if not isinstance(task, str) or not task.strip() or len(task) > _LONGEST_ID or not task.isprintable():
+            raise Unavailable(
+                f"RegisterVM for {moid} was answered without a task ({one_line(repr(answer))})",
+                hint="its task is looked for; look for a proxy before vCenter",
+            )
+        return task
+
+    def task(self, task_id: str) -> RegisterTask:
+        """Return how far a task is; see the port."""
+        moid = task_id.partition(":")[0]  # the REST API adds vCenter's own id
+        reference = self._session.moref("Task", moid)
+        query = vcenter_query.of_objects(self._session.sdk, [reference], {self._session.sdk.vim.Task: TASK_PROPERTIES})
+        try:
+            found = self._session.soap(
+                f"read task {one_line(task_id)}",
+                lambda content: dict(vcenter_query.retrieve(self._session.sdk, content, query)),
+            )
+        except NotFound:
+            found = {}
+        properties = next(iter(found.values()), None)
+        return read_task(task_id, properties) if properties else RegisterTask(id=task_id, state=TaskState.UNKNOWN)
+
+    def latest(self, moid: str, since: datetime) -> RegisterTask | None:
+        """Return the newest task of a machine; see the port. Times are compared by vCenter's clock."""
+        sdk = self._session.sdk
+        machine = self._session.moref("VirtualMachine", moid)
+        query = vcenter_query.of_objects(sdk, [machine], {sdk.vim.Task: TASK_PROPERTIES}, tasks=True)
+        try:
+            found = self._session.soap(
+                f"read the tasks of {moid}", lambda content: list(vcenter_query.retrieve(sdk, content, query))
+            )
+        except NotFound:
+            return None
+        newest = newest_task(filter(None, (register_task(one, properties) for one, properties in found)))
+        if newest is None or newest.queued_at is None:
+            return None
+        begin = since + (self._session.current_time() - self._clock.now()) - _SLACK
+        return newest if newest.queued_at >= begin else None
+
+
+def newest_task(tasks: Iterable[RegisterTask]) -> RegisterTask | None:
+    """Return the newest of tasks."""
+    return max(tasks, key=lambda one: (one.queued_at is not None, one.queued_at, one.id), default=None)
+
+
+def register_task(one: Any, properties: Properties) -> RegisterTask | None:
+    """Read a task; None if it is none of RegisterVM."""
+    return read_task(moid_of(one), properties) if properties.get("info.descriptionId") == TASK_TYPE else None
+
+
+def read_task(task_id: str, properties: Properties) -> RegisterTask:
+    """Read a task's properties; what is nonsense is unknown."""
+    said = str(properties.get("info.state", ""))
+    percent = properties.get("info.progress")
+    fault = properties.get("info.error")
+    return RegisterTask(
+        id=task_id,
+        state=next((one for one in TaskState if one == said), TaskState.UNKNOWN),
+        percent=percent if isinstance(percent, int) else None,
+        message=fault_words(fault) if fault is not None else "",
+        queued_at=_utc(properties.get("info.queueTime")),
+        ended_at=_utc(properties.get("info.completeTime")),
+    )
+
+
+def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetime) -> dict[str, RegisterEvent]:
+    """Return the newest RegisterVM event of each machine below the folders, by managed object id.
+
+    An account that may not read events sees none: tasks and the Supervisor tell as well.
+    """
+    found: dict[str, RegisterEvent] = {}
+    for folder in folders:
+        try:
+            events = session.soap("read events", lambda content, at=folder: _query(session, content, at, now))  # type: ignore[misc]
+        except Forbidden:
+            return {}
+        for moid, read in filter(None, map(read_event, events or ())):
+            known = found.get(moid)
+            if known is None or (known.at is not None and read.at is not None and known.at <= read.at):
+                found[moid] = read
+    return found
+
+
+def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
+    """Read an event and the managed object id of its machine; None if it is no event of RegisterVM."""
+    kind = getattr(event, "eventTypeId", None)
+    if kind not in (SUCCESS_EVENT, FAILURE_EVENT):
+        return None
+    told = (getattr(event, "message", None), getattr(event, "fullFormattedMessage", None))
+    read = RegisterEvent(
+        succeeded=kind == SUCCESS_EVENT,
+        message=" ".join(str(text) for text in told if text)[:LONGEST_WORDS],
+        at=_utc(getattr(event, "createdTime", None)),
+    )
+    return _machine_of(event), read
+
+
+def _query(session: VCenterSession, content: Any, folder: Any, now: datetime) -> Any:
+    spec = session.sdk.vim.event.EventFilterSpec
+    return content.eventManager.QueryEvents(
+        spec(
+            entity=spec.ByEntity(entity=folder, recursion="all"),
+            time=spec.ByTime(beginTime=now - EVENTS_SINCE),
+            eventTypeId=[SUCCESS_EVENT, FAILURE_EVENT],
+            maxCount=MOST_EVENTS,
+        )
+    )
+
+
+def _machine_of(event: Any) -> str:
+    machine = getattr(getattr(event, "vm", None), "vm", None)
+    if machine is not None:
+        return moid_of(machine)
+    return str(getattr(event, "objectId", "") or "")
+
+
+def _utc(moment: Any) -> datetime | None:
+    """Return a time without pyvmomi's own time zone class; None for what is no time."""
+    return moment.astimezone(UTC) if isinstance(moment, datetime) else None

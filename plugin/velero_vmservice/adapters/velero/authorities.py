@@ -1,0 +1,55 @@
+"""Certificate authorities that a storage location brings along, read as Go reads them.
+
+`x509.CertPool.AppendCertsFromPEM` takes the certificates that it understands and leaves out the rest without a word, so
+that a file encoded twice shows up as a certificate that nobody trusts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import ssl
+from typing import Final
+
+from velero_vmservice.errors import InvalidSettings
+
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_BLOCK: Final = re.compile(rf"^{_BEGIN}[ \t\r]*\n(.*?)^-----END CERTIFICATE-----", re.DOTALL | re.MULTILINE)
+
+
+def certificates(given: bytes, what: str) -> str:
+    """Return the certificates of a PEM file; raises `InvalidSettings` if there is none."""
+    usable = [pem for block in _BLOCK.findall(given.decode("utf-8", "replace")) if (pem := _certificate(block))]
+    if not usable:
+        raise InvalidSettings(
+            f"{what} holds no PEM certificate: {_guess(given)}", hint=f"give the text from {_BEGIN} on"
+        )
+    return "".join(usable)
+
+
+def _certificate(block: str) -> str:
+    """Return one certificate in PEM; '' if it is none."""
+    try:
+        der = base64.b64decode("".join(block.split()), validate=True)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (binascii.Error, ValueError, ssl.SSLError):
+        return ""
+    return ssl.DER_cert_to_PEM_cert(der)
+
+
+def _guess(given: bytes) -> str:
+    if _BEGIN.encode() not in given:
+        return "encoded twice?" if _encoded(given) else "another file?"
+    if b"\\n" in given:
+        return r"its line ends are spelled \n"
+    return (
+        "its lines are joined, indented or cut" if not _BLOCK.search(given.decode("utf-8", "replace")) else "damaged?"
+    )
+
+
+def _encoded(given: bytes) -> bool:
+    try:
+        return _BEGIN.encode() in base64.b64decode(b"".join(given.split()), validate=True)
+    except binascii.Error:
+        return False

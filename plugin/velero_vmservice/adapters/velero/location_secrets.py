@@ -1,0 +1,74 @@
+"""What a storage location keeps in Secrets and files: credentials, authorities, encryption keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.errors import InvalidSettings, NotFound
+from velero_vmservice.kube.manifest import SECRET, ObjectRef, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.kube.api import Cluster
+
+CREDENTIALS_FILE: Final = "AWS_SHARED_CREDENTIALS_FILE"
+_MOUNT: Final = "mount it into this container, readable for its user"
+
+
+def of_secret(cluster: Cluster, namespace: str, reference: Mapping[str, Any], what: str) -> bytes:
+    """Return what `reference` selects; `what` names the field that holds it. Never nothing: that is an error."""
+    name, key = str(reference.get("name") or ""), str(reference.get("key") or "")
+    if not name:
+        raise InvalidSettings(f"{what} names no Secret", hint="remove it, or name a Secret and its key")
+    ref = ObjectRef(SECRET, namespace, name)
+    try:
+        data = mapping(cluster.get(ref).content.get("data"))
+    except NotFound as error:
+        raise InvalidSettings(f"{what} names {ref}, which does not exist", hint="create the Secret") from error
+    if key not in data:
+        raise InvalidSettings(f'{what} names key "{key}", which {ref} does not have', hint="correct the key")
+    content = decoded(data[key], f'key "{key}" of {ref}, which {what} names,')
+    if not content.strip():
+        raise InvalidSettings(
+            f'{what} names key "{key}" of {ref}, which is empty', hint="store the file's content there"
+        )
+    return content
+
+
+def of_file(file: Path, what: str, longest: int = -1) -> bytes:
+    """Return the first `longest` bytes of a file, all of them by default."""
+    try:
+        with file.open("rb") as content:
+            return content.read(longest)
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"{what} names {file}, which cannot be read", hint=_MOUNT) from error
+
+
+def default_credentials() -> str:
+    """Return Velero's own credentials file where it is mounted; '' leaves it to boto3's default chain.
+
+    Like velero-plugin-for-aws it comes before the roles of the environment, and it is read each time, because a
+    mounted Secret changes under us. An empty file counts as none, as it does there: OADP wants its Secret to exist
+    where a cloud's own identity is used.
+    """
+    file = Path(os.environ.get(CREDENTIALS_FILE) or os.devnull)
+    content = of_file(file, CREDENTIALS_FILE) if file.is_file() else b""
+    return text(content) if content.strip() else ""
+
+
+def decoded(value: object, what: str) -> bytes:
+    """Return the bytes of a base64 field; Go's decoder passes over line ends as well."""
+    try:
+        return base64.b64decode(str(value).replace("\n", "").replace("\r", ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidSettings(f"{what} is not base64", hint="write it again with kubectl or velero") from None
+
+
+def text(content: bytes) -> str:
+    """Return a credentials file's text; a comment may be in any encoding, a key is checked later."""
+    return content.decode("utf-8", "replace")

@@ -1,0 +1,192 @@
+"""What is known about a machine and about a namespace at backup, as it is stored and read back.
+
+The facts answer at restore: is this the same machine, what is it still missing, which claims are its disks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict
+from pydantic.dataclasses import dataclass
+
+from velero_vmservice.documents import Document, Name, Names, Pairs
+from velero_vmservice.interning import shared_pairs
+from velero_vmservice.kube.manifest import (
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    Manifest,
+    is_true,
+    mapping,
+)
+from velero_vmservice.vmoperator import marks, virtual_machine
+from velero_vmservice.vmoperator.groups import GroupFacts
+from velero_vmservice.vmoperator.references import references
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
+class MachineFacts:
+    """One VirtualMachine at the time of the backup, read back like a `Document`; slots, so that 10,000 fit."""
+
+    name: Name
+    uid: str = ""
+    unique_id: str = ""
+    bios_uuid: str = ""
+    instance_uuid: str = ""
+    power_state: Name = ""
+    backup_version: str = ""
+    group_name: Name = ""
+    zone: Name = ""
+    addresses: tuple[str, ...] = ()
+    labels: Pairs = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
+    bootstrap: Names = ()
+    """Names of the Secrets and ConfigMaps that `spec.bootstrap` refers to."""
+    recorded: bool = True
+    """False for a guest cluster's node, which VM Operator leaves out of its records."""
+    record: Literal["current", "outdated", "unknown"] = "unknown"
+    """What VM Operator says of the record that the VADP backup carries (absent in 8.0 U3)."""
+    volumes: dict[str, str] = field(default_factory=dict)
+    """Volume name to claim name: a restore keeps the former and changes the latter."""
+    lifecycle_annotations: Pairs = field(default_factory=dict)
+    """The created-at and upgraded-to annotations, which a restore in place keeps (guide 8.1.3)."""
+    user_annotations: Names = ()
+    """Names only: a value may be large or a secret, and a short secret can be guessed from its digest."""
+    instance_id: str = ""
+    """Cloud-init's, which a restore to new resets (guide 8.1.5)."""
+    image: Name = ""
+    restored: bool = False
+    """Whether it carried RegisterVM's mark already: it stays on a machine for good."""
+    failed_over: bool = False
+    references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
+    """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
+
+
+class ServiceFacts(Document):
+    """One VirtualMachineService at the time of the backup; one that was being deleted has none."""
+
+    name: str
+    selector: Pairs = {}
+    labels: Pairs = {}
+
+
+class NamespaceFacts(Document):
+    """The machines, groups and services of one namespace at the time of the backup."""
+
+    schema_version: Literal[1] = 1
+    namespace: str
+    backup: str = ""
+    """Name of the Backup; '' in a document of an earlier release, as is its start time."""
+    backup_started: str = ""
+    backup_uid: str = ""
+    observed_at: str
+    machines: tuple[MachineFacts, ...] = ()
+    groups: tuple[GroupFacts, ...] = ()
+    services: tuple[ServiceFacts, ...] = ()
+    provider: str = ""
+    """What VM Operator took the cluster's load balancer for (`vmoperator.load_balancer`), '' if not recorded."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, MachineFacts]:
+        """The machines by name."""
+        return {one.name: one for one in self.machines}
+
+    @cached_property
+    def groups_by_name(self) -> Mapping[str, GroupFacts]:
+        """The groups by name."""
+        return {group.name: group for group in self.groups}
+
+    @cached_property
+    def services_by_name(self) -> Mapping[str, ServiceFacts]:
+        """The services by name."""
+        return {service.name: service for service in self.services}
+
+    @cached_property
+    def by_label(self) -> Mapping[tuple[str, str], Sequence[MachineFacts]]:
+        """The VMs that carry each label: 200 services of a namespace would otherwise compare each VM 200 times."""
+        carriers = defaultdict[tuple[str, str], list[MachineFacts]](list)
+        for vm in self.machines:
+            for label in vm.labels.items():
+                carriers[label].append(vm)
+        return dict(carriers)
+
+    def labels(self, kind_name: str, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a VM, group or service; None where they are not known."""
+        by_kind: Mapping[str, Mapping[str, MachineFacts | GroupFacts | ServiceFacts]] = {
+            VIRTUAL_MACHINE.name: self.by_name,
+            VIRTUAL_MACHINE_GROUP.name: self.groups_by_name,
+            VIRTUAL_MACHINE_SERVICE.name: self.services_by_name,
+        }
+        entry = by_kind[kind_name].get(name)
+        return entry.labels if entry else None
+
+    def claims(self) -> frozenset[str]:
+        """Return the claims that are disks of machines which RegisterVM brings back: of those with a record."""
+        return frozenset(claim for machine in self.machines if machine.recorded for claim in machine.claims)
+
+
+def machine_facts(vm: Manifest) -> MachineFacts:
+    """Read a VirtualMachine of any served version (vm-service 4.6)."""
+    spec, status = vm.spec, vm.status
+    volumes = virtual_machine.volumes(vm)
+    return MachineFacts(
+        name=vm.name,
+        uid=vm.uid,
+        unique_id=str(status.get("uniqueID", "")),
+        bios_uuid=str(status.get("biosUUID") or spec.get("biosUUID") or ""),
+        instance_uuid=str(status.get("instanceUUID") or spec.get("instanceUUID") or ""),
+        power_state=virtual_machine.power_state(vm),
+        backup_version=vm.annotations.get(marks.BACKUP_VERSION_ANNOTATION, ""),
+        group_name=str(spec.get("groupName", "")),
+        zone=str(status.get("zone") or vm.labels.get(marks.ZONE_LABEL, "")),
+        addresses=virtual_machine.addresses(vm),
+        labels={str(key): str(value) for key, value in vm.labels.items()},
+        claims=tuple(sorted(set(volumes.values()))),
+        bootstrap=virtual_machine.bootstrap(vm),
+        recorded=virtual_machine.is_recorded(vm),
+        record=_record(vm),
+        volumes=volumes,
+        lifecycle_annotations=virtual_machine.lifecycle_annotations(vm),
+        user_annotations=virtual_machine.user_annotations(vm),
+        instance_id=virtual_machine.instance_id(vm),
+        image=virtual_machine.image(vm),
+        restored=marks.RESTORED_ANNOTATION in vm.annotations,
+        failed_over=marks.FAILED_OVER_ANNOTATION in vm.annotations,
+        references=references(vm),
+    )
+
+
+def difference(expected: MachineFacts, *, instance_uuid: str, bios_uuid: str) -> str:
+    """Return in which UUID a machine differs from the one that was backed up, if in every one known on both sides."""
+    pairs = (
+        ("instance UUID", instance_uuid, expected.instance_uuid),
+        ("BIOS UUID", bios_uuid, expected.bios_uuid),
+    )
+    known = [(what, found, wanted) for what, found, wanted in pairs if found and wanted]
+    if not known or any(found.lower() == wanted.lower() for _, found, wanted in known):
+        return ""
+    what, found, wanted = known[0]
+    return f"{what} {found}, the backup has {wanted}"
+
+
+def service_facts(service: Manifest) -> ServiceFacts:
+    """Read a VirtualMachineService of any served version."""
+    return ServiceFacts(
+        name=service.name,
+        selector={str(key): str(value) for key, value in mapping(service.spec.get("selector")).items()},
+        labels={str(key): str(value) for key, value in service.labels.items()},
+    )
+
+
+def _record(vm: Manifest) -> Literal["current", "outdated", "unknown"]:
+    condition = vm.condition("VirtualMachineBackupUpToDate")
+    if condition is None:
+        return "unknown"
+    return "current" if is_true(condition) else "outdated"

@@ -1,0 +1,144 @@
+"""Will this come back? Asked at capture, when there is still time to mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal
+
+from velero_vmservice.archive.topology import MemberTopology, Topology, cycle_of
+from velero_vmservice.documents import Document
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest
+from velero_vmservice.vmoperator import marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts
+    from velero_vmservice.vmoperator.groups import GroupFacts
+
+
+class Finding(Document):
+    """Something about the application that will matter at restore."""
+
+    code: str
+    severity: Literal["warning", "note"]
+    message: str
+
+
+def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFacts) -> tuple[Finding, ...]:
+    """Check one captured object; findings never keep it from being captured."""
+    if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
+        found = [*_group_findings(manifest.name, topology, facts)]
+    else:
+        found = [*_service_findings(topology)]
+    found += [finding for machine in topology.machines for finding in _machine_findings(machine)]
+    return tuple(found)
+
+
+def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
+    """Check what belongs to no single captured object: VMs whose group does not exist, VMs with one BIOS UUID."""
+    without_group = (
+        _warn(
+            "group-name-without-group",
+            f"{machine.name} names the group {machine.group_name}, which does not exist",
+        )
+        for machine in facts.machines
+        if machine.group_name and machine.group_name not in facts.groups_by_name
+    )
+    return (*without_group, *_same_uuids(facts.machines))
+
+
+def _same_uuids(machines: tuple[MachineFacts, ...]) -> Iterator[Finding]:
+    """Yield the VMs that share a BIOS UUID: RegisterVM brings back one of them only (guide 7.1.1)."""
+    by_uuid: dict[str, list[str]] = {}
+    for machine in machines:
+        if machine.bios_uuid and machine.recorded:
+            by_uuid.setdefault(machine.bios_uuid.lower(), []).append(machine.name)
+    for uuid, names in by_uuid.items():
+        if len(names) > 1:
+            yield _warn("bios-uuid-shared", f"{', '.join(names)} have the BIOS UUID {uuid}: only one can be restored")
+
+
+def _service_findings(topology: Topology) -> Iterator[Finding]:
+    selector = topology.expected_labels()
+    if not selector:
+        yield _note("selector-empty", "has no selector: its endpoints are kept by somebody else and are not captured")
+        return
+    if marks.ZONE_LABEL in selector:
+        yield _warn(
+            "selector-uses-zone",
+            f"selects on {marks.ZONE_LABEL}, which a restore to a new machine removes: it will match nothing then",
+        )
+    if not topology.machines:
+        wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+        yield _warn("selector-matches-no-vm", f"selects no machine ({wanted})")
+
+
+def _group_findings(name: str, topology: Topology, facts: NamespaceFacts) -> Iterator[Finding]:
+    for member in topology.members:
+        yield from _member_findings(name, member)
+    for (kind, member_name), count in Counter((m.kind, m.name) for m in topology.members).items():
+        if count > 1:
+            yield _warn("member-listed-twice", f"lists {kind} {member_name} {count} times: VM Operator refuses that")
+    yield from _unlisted(name, "VirtualMachine", topology, facts.machines)
+    yield from _unlisted(name, "VirtualMachineGroup", topology, facts.groups)
+    if cycle := cycle_of(name, facts):
+        yield _warn("group-cycle", f"contains itself ({' → '.join(cycle)}): VM Operator never settles such groups")
+    yield from _parent_findings(name, topology.parent, facts)
+
+
+def _member_findings(group: str, member: MemberTopology) -> Iterator[Finding]:
+    if member.kind == "VirtualMachineGroup" and member.name == group:
+        yield _warn("member-is-itself", "lists itself as a member: VM Operator refuses that")
+    elif not member.found:
+        yield _warn("member-missing", f"lists {member.kind} {member.name}, which does not exist: it is not waited for")
+    elif not member.group_name:
+        yield _warn(
+            "member-without-group-name",
+            f"lists {member.kind} {member.name}, whose spec.groupName is empty: membership needs both sides",
+        )
+    elif member.group_name != group:
+        yield _warn(
+            "member-of-another-group",
+            f"lists {member.kind} {member.name}, whose spec.groupName is {member.group_name}",
+        )
+
+
+def _unlisted(
+    group: str, kind: str, topology: Topology, candidates: tuple[MachineFacts, ...] | tuple[GroupFacts, ...]
+) -> Iterator[Finding]:
+    listed = {member.name for member in topology.members if member.kind == kind}
+    for one in candidates:
+        if one.group_name == group and one.name not in listed:
+            yield _warn("group-name-not-listed", f"does not list {kind} {one.name}, whose spec.groupName names it")
+
+
+def _parent_findings(name: str, parent: str, facts: NamespaceFacts) -> Iterator[Finding]:
+    if not parent:
+        return
+    group = next((one for one in facts.groups if one.name == parent), None)
+    if group is None:
+        yield _warn("parent-missing", f"names the parent group {parent}, which does not exist")
+    elif not any(member.kind == "VirtualMachineGroup" and member.name == name for member in group.members):
+        yield _warn("parent-does-not-list", f"names the parent group {parent}, which does not list it")
+
+
+def _machine_findings(machine: MachineFacts) -> Iterator[Finding]:
+    if not machine.recorded:
+        yield _warn(
+            "vm-not-recorded",
+            f"{machine.name} is a guest cluster's node that VM Operator does not record: RegisterVM cannot restore it",
+        )
+    elif machine.record == "outdated":
+        yield _warn(
+            "vm-record-outdated",
+            f"the record of {machine.name} is not up to date: the VADP backup carries an older one",
+        )
+
+
+def _warn(code: str, message: str) -> Finding:
+    return Finding(code=code, severity="warning", message=message)
+
+
+def _note(code: str, message: str) -> Finding:
+    return Finding(code=code, severity="note", message=message)

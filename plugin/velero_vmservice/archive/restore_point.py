@@ -1,0 +1,163 @@
+"""What a restore reads of its backup: the Backup object, the store it lies in, the facts of its namespaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from velero_vmservice.archive import identity
+from velero_vmservice.archive.facts import NamespaceFacts
+from velero_vmservice.archive.missing_backup import captured_run
+from velero_vmservice.archive.other_backups import other_backups, said
+from velero_vmservice.archive.schema import BackupRun, Seal
+from velero_vmservice.archive.store import storage
+from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable
+from velero_vmservice.kube.manifest import BACKUP, ObjectRef
+from velero_vmservice.remembered import Remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.velero.runs import RestoreRun
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFacts:
+    """The facts of a namespace, and whether anything vouches for them."""
+
+    facts: NamespaceFacts
+    doubt: str = ""
+    """Why nothing does; '' where a link or the seal has their digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Digests:
+    """The digests of facts that a seal has, by key, or why there are none."""
+
+    by_key: Mapping[str, str]
+    doubt: str = ""
+
+
+class RestorePoints:
+    """Finds the backup behind a restore; what was found is remembered for a while, as it never changes."""
+
+    def __init__(
+        self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, own_bucket: bool = False
+    ) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._own_bucket = own_bucket
+        self._backups = Remembered[BackupRun](clock)
+        self._known = Remembered[KnownFacts | None](clock, lasting=lambda known: known is None or not known.doubt)
+        self._documents = Remembered[NamespaceFacts](clock)
+        self._digests = Remembered[_Digests](clock, lasting=lambda digests: not digests.doubt)
+
+    def backup(self, run: RestoreRun) -> BackupRun:
+        """Return the run of the backup; where its Backup object is gone, as far as its capture tells.
+
+        Raises `MissingBackup` when neither is found, `InvalidItem` when the object says of no run.
+        """
+        return self._backups.get(f"{run.uid}/{run.backup}", lambda: self._found(run))
+
+    def _found(self, run: RestoreRun) -> BackupRun:
+        try:
+            return BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)))
+        except NotFound:
+            return captured_run(self._cluster, self._locations, run, own_bucket=self._own_bucket)
+
+    def store(self, run: RestoreRun) -> ObjectStore:
+        """Return the store that the backup's captures lie in."""
+        backup = self.backup(run)
+        return self._locations.open(backup.location, namespace=backup.namespace)
+
+    def seal(self, run: RestoreRun) -> Seal:
+        """Return the seal of the backup; where that is of no use, the error's hint says what else there is.
+
+        Raises `NotFound` if there is no Backup, `NotRestorable` if it has no seal, or one that is damaged or of another
+        backup.
+        """
+        try:
+            backup, store = self.backup(run), self.store(run)
+        except NotFound as error:
+            raise NotFound(error.message, hint=self._instead(run, error.hint)) from error
+        try:
+            return read_seal(store, backup)
+        except NotFound as error:
+            hint = "it was taken without this plugin, held no groups, services or VMs, or died"
+            raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
+        except Corrupt as error:
+            captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
+            hint = (
+                f"{captures} captured objects lie beside it, which a Velero restore of the backup finds without it"
+                if captures
+                else "no captured object lies beside it"
+            )
+            raise NotRestorable(error.message, hint=self._instead(run, hint)) from error
+
+    def _instead(self, run: RestoreRun, hint: str) -> str:
+        others = said(other_backups(self._cluster, self._locations, run))
+        return "; ".join(filter(None, (hint, others or "no other backup of these namespaces has a sealed capture")))
+
+    def facts(self, run: RestoreRun, namespace: str, *, sha256: str = "") -> KnownFacts | None:
+        """Return the facts of a namespace of the backup, or None if it has none, as without this plugin.
+
+        They are checked against `sha256`, the digest in a link, else against the digest in the seal; where there is
+        neither they come with a doubt. Raises `Corrupt` if they are not what the digest was taken of, `NotFound` if
+        they are gone, and `MissingBackup` where nothing tells whether there are any. A backup that lies where nothing
+        of ours can lie has none; a store that fails to answer is not that, and its failure stands for a moment.
+        """
+        key = f"{run.uid}/{namespace}/{sha256}"
+        return self._known.get(key, lambda: self._read(run, namespace, sha256))
+
+    def _read(self, run: RestoreRun, namespace: str, linked: str) -> KnownFacts | None:
+        try:
+            backup, store = self.backup(run), self.store(run)
+        except (InvalidItem, ForeignStorage) as error:
+            log.info("no facts about machines", namespace=namespace, cause=error.message)
+            return None
+        key = backup.namespace_key(namespace)
+        sealed = None if linked else self._digests.get(run.uid, lambda: _sealed(store, backup))
+        sha256 = linked if sealed is None else sealed.by_key.get(key, "")
+
+        def read() -> NamespaceFacts:
+            facts = storage.read(store, key, NamespaceFacts, sha256=sha256)
+            identity.check_facts(facts, namespace, backup)
+            return facts
+
+        try:
+            facts = self._documents.get(f"{run.uid}/{namespace}/{sha256}", read)
+        except NotFound as error:
+            if not sha256:
+                return None
+            raise NotFound(
+                f"{key} is gone: which claims of namespace {namespace} are disks of VMs is not known",
+                hint="it was removed after the backup; restore from another backup",
+            ) from error
+        if sealed is None or sha256:
+            return KnownFacts(facts=facts)
+        return KnownFacts(facts=facts, doubt=sealed.doubt or f"the seal {backup.seal_key} does not list {key}")
+
+
+def read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
+    """Return the seal of a backup; raises `NotFound`, or `Corrupt` for one that is damaged or of another backup."""
+    seal = storage.read(store, backup.seal_key, Seal)
+    identity.check_seal(seal, backup)
+    return seal
+
+
+def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
+    """Read which facts the seal lists; raises what the store raises while it does not answer."""
+    try:
+        seal = read_seal(store, backup)
+    except NotFound:
+        return _Digests(by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup died, or it was removed")
+    except Corrupt as error:
+        return _Digests(by_key={}, doubt=error.message)
+    return _Digests(by_key={one.key: one.sha256 for one in seal.namespaces})

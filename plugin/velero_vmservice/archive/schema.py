@@ -1,0 +1,226 @@
+"""The archive: where documents lie in the bucket, what they say, how they are written and digested.
+
+Everything is written once. A document is canonical JSON (sorted keys, no spaces, UTF-8), so that equal content
+has equal bytes; its SHA-256 travels with Velero's item and with the stored object.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from velero_vmservice.archive.backup_scope import NotCaptured
+from velero_vmservice.archive.restorability import Finding
+from velero_vmservice.archive.topology import Topology
+from velero_vmservice.documents import Document, Dropped, Name, Sha256
+from velero_vmservice.errors import InvalidItem
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef, compact_time, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUBDIRECTORY: Final = "plugins/vmservice"
+"""Below a BackupStorageLocation's prefix: the one directory that Velero's validation leaves to plugins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupRun:
+    """One run of a Velero Backup: its name and start time name the capture, in any cluster it is synced to."""
+
+    name: str
+    namespace: str
+    uid: str
+    started: str
+    """UTC, compact: `20261122T193112Z`."""
+    location: str
+    """Name of its BackupStorageLocation."""
+    annotations: Mapping[str, str]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    object_gone: bool = False
+    """Whether the cluster has no such Backup any more, so that UID, annotations and spec are not known."""
+
+    @classmethod
+    def read(cls, backup: Manifest) -> BackupRun:
+        """Read a Velero Backup; raises `InvalidItem` if it has not started."""
+        return cls(
+            name=backup.name,
+            namespace=backup.namespace,
+            uid=backup.uid,
+            started=start_time(backup),
+            location=str(backup.spec.get("storageLocation", "")),
+            annotations=backup.annotations,
+            spec=backup.spec,
+        )
+
+    @property
+    def prefix(self) -> str:
+        """Everything of this capture lies below: `captures/<backup>/<start time>/`."""
+        return f"captures/{self.name}/{self.started}/"
+
+    def object_key(self, ref: ObjectRef) -> str:
+        """Return where the capture of one object lies."""
+        return f"{self.prefix}objects/{ref.kind.plural}/{ref.namespace}/{ref.name}.json"
+
+    def namespace_key(self, namespace: str) -> str:
+        """Return where the facts of a namespace lie."""
+        return f"{self.prefix}namespaces/{namespace}.json"
+
+    def namespace_of(self, key: str) -> str:
+        """Return the namespace whose facts lie at a key."""
+        return key.removeprefix(f"{self.prefix}namespaces/").removesuffix(".json")
+
+    @property
+    def seal_key(self) -> str:
+        """Return where the seal lies, written last."""
+        return f"{self.prefix}capture.json"
+
+    def __str__(self) -> str:
+        return f"Backup {self.name} of {self.started}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectKey:
+    """What the key of a captured object says: whose it is, and of which run of a Backup."""
+
+    backup: str
+    started: str
+    plural: str
+    namespace: str
+    name: str
+
+
+_OBJECT_KEY: Final = re.compile(
+    "captures/(?P<backup>[^/]+)/(?P<started>[^/]+)/objects/(?P<plural>[^/]+)/(?P<namespace>[^/]+)/(?P<name>[^/]+)[.]json"
+)
+
+
+def read_object_key(key: str) -> ObjectKey | None:
+    """Read the key of a captured object; None if it is the key of anything else."""
+    match = _OBJECT_KEY.fullmatch(key)
+    return ObjectKey(**match.groupdict()) if match else None
+
+
+def captured_object(key: str) -> ObjectRef | None:
+    """Return the object whose capture lies at a key; None if that is no captured object, or of an unknown kind."""
+    found = read_object_key(key)
+    kind = next((one for one in CAPTURED_KINDS if found and one.plural == found.plural), None)
+    return ObjectRef(kind, found.namespace, found.name) if found and kind else None
+
+
+def captured_kind(manifest: Manifest) -> Kind:
+    """Return which of our two kinds the object is; raises `InvalidItem` for another."""
+    for kind in CAPTURED_KINDS:
+        if (kind.group, kind.name) == (manifest.group, manifest.kind_name):
+            return kind
+    raise InvalidItem(
+        f"{manifest.kind_name} {manifest.namespace}/{manifest.name} is neither a VirtualMachineService nor a"
+        " VirtualMachineGroup",
+        hint="this is a defect of the plugin or of Velero's selection; please report it",
+    )
+
+
+def start_time(started: Manifest) -> str:
+    """Return when a Backup started, in the archive's spelling; raises `InvalidItem` if it has not."""
+    text = compact_time(started.status.get("startTimestamp"))
+    if not text:
+        raise InvalidItem(
+            f"{started.kind_name} {started.name} has no start time", hint="it has not been started by Velero"
+        )
+    return text
+
+
+def moment(started: str) -> datetime:
+    """Return a start time as a moment."""
+    return datetime.strptime(started, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+class Provenance(Document):
+    """Where a capture comes from."""
+
+    backup: str
+    backup_uid: str = ""
+    backup_started: str
+    captured_at: str
+    source_uid: str = ""
+    source_version: str = ""
+    """The API version that the manifest was read at."""
+    plugin: str
+    """Version of this plugin."""
+
+
+class SavedStatus(Document):
+    """What the object was like, kept beside the manifest that leaves it out."""
+
+    power_state: str = ""
+    cluster_ip: str = ""
+    load_balancer: tuple[str, ...] = ()
+    """Addresses that clients used."""
+
+
+class Capture(Document):
+    """The capture of one VirtualMachineService or VirtualMachineGroup."""
+
+    schema_version: Literal[1] = 1
+    kind: str
+    namespace: str
+    name: str
+    manifest: dict[str, Any]
+    dropped: tuple[Dropped, ...] = ()
+    observed: SavedStatus = SavedStatus()
+    topology: Topology = Topology()
+    findings: tuple[Finding, ...] = ()
+    provenance: Provenance
+
+
+class SealedObject(Document):
+    """One document of a sealed capture."""
+
+    key: str
+    sha256: Sha256
+
+
+class Vadp(Document):
+    """The VADP job that saves the machines, as the Backup's annotations name it."""
+
+    job: str = ""
+    restore_point: str = ""
+    machines: dict[str, str] = {}
+    """`namespace/name` of each VM of the backup, and its backup version: those belong in the job."""
+
+
+class Seal(Document):
+    """The index of a capture: with it, the capture is complete."""
+
+    schema_version: Literal[1] = 1
+    backup: str
+    backup_uid: str = ""
+    backup_started: str
+    sealed_at: str
+    plugin: str
+    objects: tuple[SealedObject, ...] = ()
+    namespaces: tuple[SealedObject, ...] = ()
+    vadp: Vadp = Vadp()
+    without_application: tuple[Name, ...] = ()
+    """`namespace/name` of each VM of the backup that no captured object stands for."""
+    not_captured: tuple[NotCaptured, ...] = ()
+    """Groups and services that VMs of the backup belong to and that it does not capture."""
+    withheld: dict[str, int] = {}
+    """How many objects of each resource were left to the Supervisor."""
+    not_backed_up: tuple[str, ...] = ()
+    """Those resources of them that people declare, so that nothing makes these objects again."""
+    withheld_complete: bool = True
+    """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
+
+
+def observed(manifest: Manifest) -> SavedStatus:
+    """Read what sanitising will take off but a person may want back."""
+    ingress = mapping(manifest.status.get("loadBalancer")).get("ingress") or []
+    return SavedStatus(
+        power_state=str(manifest.spec.get("powerState", "")),
+        cluster_ip=str(manifest.spec.get("clusterIp", "")),
+        load_balancer=tuple(
+            str(one.get("ip") or one.get("hostname") or "") for one in ingress if isinstance(one, dict)
+        ),
+    )

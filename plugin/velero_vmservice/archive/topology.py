@@ -1,0 +1,164 @@
+"""Which machines an application object stands for.
+
+A VirtualMachineService names its machines by label, a VirtualMachineGroup by its boot order. The topology is
+worked out from the facts of the whole namespace at backup, because at restore the machines it should match are
+exactly what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts
+from velero_vmservice.documents import Document, Name
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
+from velero_vmservice.vmoperator import marks, nesting
+from velero_vmservice.vmoperator.groups import Member, boot_order_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
+class MemberTopology(Member):
+    """A member of a group, and whether membership holds from both sides (guide 10.4)."""
+
+    found: bool
+    group_name: Name = ""
+    """What the member's own `spec.groupName` says."""
+
+
+class Topology(Document):
+    """What one captured object is connected to."""
+
+    needs: tuple[Name, ...] = ()
+    """Machines that must be ready before the object is replayed: selected ones, or direct members that exist and
+    that VM Operator records for restore."""
+    selector: dict[str, str] | None = None
+    members: tuple[MemberTopology, ...] = ()
+    nested: tuple[Name, ...] = ()
+    """VMs of nested groups, at any depth, that exist: a boot order may name any other, which no restore brings back."""
+    parent: str = ""
+    """The group that this group belongs to."""
+    machines: tuple[MachineFacts, ...] = ()
+    """The facts of the selected machines, or of the direct members."""
+
+    def machine(self, name: str) -> MachineFacts | None:
+        """Return the facts of a needed machine, if they were known."""
+        return next((one for one in self.machines if one.name == name), None)
+
+    def expected_labels(self) -> Mapping[str, str]:
+        """Return the labels that a machine must carry for the service to select it."""
+        return self.selector or {}
+
+
+def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
+    """Work out the topology of a VirtualMachineService or VirtualMachineGroup from its namespace's facts."""
+    if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
+        return _group_topology(manifest, facts)
+    selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
+    chosen = selected_by(selector, facts)
+    needs = tuple(machine.name for machine in chosen if machine.recorded)
+    return Topology(needs=needs, selector=selector, machines=chosen)
+
+
+def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
+    machines, groups = facts.by_name, facts.groups_by_name
+    members = tuple(
+        _member(member, machines if member.kind == "VirtualMachine" else groups)
+        for member in boot_order_members(manifest)
+    )
+    direct = dict.fromkeys(m.name for m in members if m.kind == "VirtualMachine" and m.found)
+    return Topology(
+        needs=tuple(name for name in direct if machines[name].recorded),
+        members=members,
+        nested=tuple(dict.fromkeys(_nested_machines(members, facts, seen={manifest.name}))),
+        parent=str(manifest.spec.get("groupName", "")),
+        machines=tuple(machines[name] for name in direct),
+    )
+
+
+def _member(member: Member, known: Mapping[str, MachineFacts] | Mapping[str, object]) -> MemberTopology:
+    found = known.get(member.name)
+    return MemberTopology(
+        kind=member.kind,
+        name=member.name,
+        order=member.order,
+        found=found is not None,
+        group_name=str(getattr(found, "group_name", "")),
+    )
+
+
+def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[str]) -> Iterator[str]:
+    groups = facts.groups_by_name
+    ahead = list(reversed(list(members)))
+    while ahead:
+        member = ahead.pop()
+        if member.kind != "VirtualMachineGroup" or member.name in seen or member.name not in groups:
+            continue
+        seen.add(member.name)
+        inner = groups[member.name].members
+        yield from (one.name for one in inner if one.kind == "VirtualMachine" and one.name in facts.by_name)
+        ahead += reversed(inner)
+
+
+def selected_by(selector: Mapping[str, str], facts: NamespaceFacts) -> tuple[MachineFacts, ...]:
+    """Return the VMs that a service's selector matches; none where it is empty."""
+    carriers = min((facts.by_label.get(label, ()) for label in selector.items()), key=len, default=())
+    return tuple(vm for vm in carriers if matches(selector, vm.labels))
+
+
+def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Say whether the labels satisfy the selector; every pair must be there."""
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
+    """Return the chain of boot orders that leads from a group back to itself, or nothing."""
+    return nesting.cycle(start, nesting.by_boot_order(facts.groups))
+
+
+def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> str:
+    """Say why an object belongs to a guest cluster, or '' (vm-service 4.9).
+
+    A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. An object that stands for at
+    least one recorded VM is the user's, whatever nodes it stands for beside it, and whatever annotations it carries:
+    they are VM Operator's public API and decide only where no VM tells.
+    """
+    for owner in manifest.owners:
+        if owner.group in marks.GUEST_CLUSTER_OWNER_GROUPS:
+            return f"owned by {owner.kind} {owner.name}"
+    machines = tuple(chosen)
+    if any(machine.recorded for machine in machines):
+        return ""
+    for key in manifest.annotations:
+        if key.startswith(marks.GUEST_CLUSTER_SERVICE_PREFIX):
+            return f"annotated {key} by a guest cluster's cloud provider"
+    return f"all its machines are nodes of a guest cluster ({machines[0].name})" if machines else ""
+
+
+def every_machine(connected: Topology, facts: NamespaceFacts) -> tuple[MachineFacts, ...]:
+    """Return the facts of the VMs that an object stands for, those of nested groups included."""
+    nested = (facts.by_name[name] for name in connected.nested if name in facts.by_name)
+    return (*connected.machines, *nested)
+
+
+def listed_machines(manifest: Manifest) -> tuple[str, ...]:
+    """Return the machines that an object names itself: those of a group's boot order, none of a service."""
+    return tuple(one.name for one in boot_order_members(manifest) if one.kind == "VirtualMachine")
+
+
+def named(manifest: Manifest, names: Iterable[str]) -> Topology:
+    """Return what is known of an object whose capture is gone: the names of its machines and its own manifest."""
+    needs = tuple(names)
+    if manifest.kind_name != VIRTUAL_MACHINE_GROUP.name:
+        selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
+        return Topology(needs=needs, selector=selector)
+    members = tuple(
+        MemberTopology(kind=one.kind, name=one.name, order=one.order, found=one.name in needs, group_name=manifest.name)
+        for one in boot_order_members(manifest)
+    )
+    return Topology(needs=needs, members=members, parent=str(manifest.spec.get("groupName", "")))

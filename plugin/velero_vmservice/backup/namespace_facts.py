@@ -1,0 +1,165 @@
+"""The facts of a namespace, written once per backup by whichever item comes first.
+
+Machines are never captured (RegisterVM brings them back), but what they were is: the restore compares against it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.archive import backup_scope, facts, restorability
+from velero_vmservice.archive.facts import NamespaceFacts
+from velero_vmservice.archive.store import storage
+from velero_vmservice.errors import Unavailable, VmServiceError
+from velero_vmservice.incidents import as_ours
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE
+from velero_vmservice.vmoperator import groups, load_balancer
+
+if TYPE_CHECKING:
+    from velero_vmservice.archive.schema import BackupRun
+    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+
+log = structlog.get_logger()
+
+REMEMBERED_NAMESPACES = 256
+REMEMBERED_SECONDS = 600.0
+"""Facts are kept in memory this long, so that a namespace costs one LIST per kind and one PUT."""
+REMEMBERED_MACHINES = 20_000
+"""Machines whose facts are kept in all; a namespace that is larger by itself is kept alone."""
+FAILURE_SECONDS = 15.0
+"""A store that is away is asked again after this long, not once per item."""
+
+
+class NamespaceFactsOnce:
+    """Writes and remembers the facts of each namespace of each backup."""
+
+    def __init__(self, *, cluster: Cluster, locations: StorageLocations, clock: Clock) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._clock = clock
+        self._known: TTLCache[str, tuple[NamespaceFacts, str]] = TTLCache(
+            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic, getsizeof=_weight
+        )
+        self._failed: TTLCache[str, VmServiceError] = TTLCache(
+            REMEMBERED_NAMESPACES, FAILURE_SECONDS, timer=clock.monotonic
+        )
+        self._lock = threading.Lock()
+
+    def of(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
+        """Return the stored facts and their SHA-256; on a backup's first call, observe the namespace and store them.
+
+        Raises `Unavailable` while the API server does not serve machines.
+        """
+        with self._lock:
+            return self._once(run, namespace)
+
+    def attempt(self, run: BackupRun, namespace: str) -> None:
+        """Write the facts if it can be done; a failure is logged, never raised, and not repeated per item."""
+        key = _key(run, namespace)
+        with self._lock:
+            if key in self._failed:
+                return
+            try:
+                self._once(run, namespace)
+            except Exception as raised:  # noqa: BLE001 - logged; an error would make the backup PartiallyFailed
+                error = self._failed[key] = as_ours(raised, f"the facts of namespace {namespace}")
+                log.warning(
+                    "namespace facts not stored",
+                    namespace=namespace,
+                    cause=error.message,
+                    hint=error.hint or "the machines' disks will not be recognised at restore",
+                )
+
+    def forget(self, run: BackupRun) -> None:
+        """Let go of what a backup that is sealed had remembered, and of all that has expired."""
+        with self._lock:
+            for key in [one for one in self._known if one.startswith(f"{run.uid}/")]:
+                self._known.pop(key, None)
+            self._known.expire()
+            self._failed.expire()
+
+    def _once(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
+        key = _key(run, namespace)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._write(run, namespace)
+        return known
+
+    def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
+        store = self._locations.open(run.location, namespace=run.namespace)
+        machines = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.machine_facts)
+        # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
+        if not machines and not self._cluster.served_versions(VIRTUAL_MACHINE):
+            raise Unavailable(
+                f"the machines of namespace {namespace} cannot be listed: the API server does not serve"
+                f" {VIRTUAL_MACHINE.resource} just now",
+                hint="VM Operator's definitions are missing or being upgraded; repeat the backup when they are served",
+            )
+        observed = NamespaceFacts(
+            namespace=namespace,
+            backup=run.name,
+            backup_started=run.started,
+            backup_uid=run.uid,
+            observed_at=self._clock.now().isoformat(),
+            machines=tuple(sorted(machines, key=lambda one: one.name)),
+            groups=tuple(
+                sorted(
+                    (groups.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),
+                    key=lambda one: one.name,
+                )
+            ),
+            services=tuple(
+                sorted(
+                    (
+                        facts.service_facts(service)
+                        for service in self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
+                        if not service.deleting
+                    ),
+                    key=lambda one: one.name,
+                )
+            ),
+            provider=load_balancer.provider(self._cluster.serves_group),
+        )
+        stored, sha256 = storage.write_once(store, run.namespace_key(namespace), observed)
+        storage.check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))
+        log.info(
+            "namespace facts stored",
+            namespace=namespace,
+            vm_count=len(stored.machines),
+            group_count=len(stored.groups),
+            key=run.namespace_key(namespace),
+        )
+        log.debug("namespace facts stored with digest", key=run.namespace_key(namespace), sha256=sha256)
+        for finding in restorability.namespace_findings(stored):
+            log.warning("restorability", namespace=namespace, finding=finding.code, reason=finding.message)
+        _warn_of_not_captured(run, stored)
+        return stored, sha256
+
+
+def _warn_of_not_captured(run: BackupRun, observed: NamespaceFacts) -> None:
+    """Say what the backup's filters leave out that its VMs belong to; the seal has what was captured in the end."""
+    captured = set(backup_scope.objects_by_filters(run.spec, observed))
+    vms = set(backup_scope.vms_by_filters(run.spec, observed))
+    for one in backup_scope.not_captured(observed, captured, vms | backup_scope.vms_of(observed, captured)):
+        log.warning(
+            "not captured",
+            object=f"{one.kind} {one.namespace}/{one.name}",
+            vms=one.vms,
+            reason="VMs of this backup belong to it, and the backup's filters leave it out",
+            hint="label the object like its VMs, or back up without the label selector or resource filter",
+        )
+
+
+def _key(run: BackupRun, namespace: str) -> str:
+    return f"{run.uid}/{run.namespace_key(namespace)}"
+
+
+def _weight(known: tuple[NamespaceFacts, str]) -> int:
+    """Return what facts count against the bound: their machines, and something for a namespace without any."""
+    return min(len(known[0].machines) + REMEMBERED_MACHINES // REMEMBERED_NAMESPACES, REMEMBERED_MACHINES)

@@ -1,0 +1,286 @@
+"""Close a capture: read everything back, check every digest, write the index once.
+
+Velero asks right after the backup's last item and the backup is not longer for it. Every captured item shares
+one operation, so Velero asks as often as there are items; a repeat finds the seal and is done. A backup from which
+everything was withheld has no operation: it is sealed when the process that Velero launched for it is over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice import __version__, documents
+from velero_vmservice.archive import backup_scope, identity, schema
+from velero_vmservice.archive.facts import NamespaceFacts
+from velero_vmservice.archive.schema import BackupRun, Capture, Seal, SealedObject, Vadp
+from velero_vmservice.archive.store import storage
+from velero_vmservice.errors import Corrupt, InvalidItem, NotFound
+from velero_vmservice.incidents import as_ours
+from velero_vmservice.velero import operation
+from velero_vmservice.velero.actions import CALLER, Progress
+from velero_vmservice.vmoperator import marks, restricted
+from velero_vmservice.vmoperator.virtual_machine import is_recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.manifest import Manifest, ObjectRef
+
+log = structlog.get_logger()
+
+BUDGET_SECONDS = 4.0
+"""One Progress call reads for this long; the next goes on where it stopped."""
+REMEMBERED_BACKUPS = 64
+REMEMBERED_SECONDS = 24 * 3600.0
+
+
+class Unsealed:
+    """What is known of a capture that is still being written and read back."""
+
+    def __init__(self, run: BackupRun) -> None:
+        self.run = run
+        self.lock = threading.Lock()
+        self.callers: set[str] = set()
+        """The launched processes that left something to the Supervisor."""
+        self.withheld: Counter[str] = Counter()
+        self.captured: dict[str, str] = {}
+        self.objects: dict[str, str] = {}
+        self.namespaces: dict[str, str] = {}
+        self.facts: dict[str, NamespaceFacts] = {}
+        """By namespace."""
+        self.kinds: set[tuple[str, str, str]] = set()
+        """Kind, namespace and name of each captured object."""
+        self.chosen: set[str] = set()
+        """`namespace/name` of each VM that Velero chose for the backup."""
+        self.needed: dict[str, str] = {}
+        """`namespace/name` of each VM that a captured object needs, and its backup version."""
+        self.nested: set[str] = set()
+        self.sealed: Seal | None = None
+
+    @property
+    def has_operation(self) -> bool:
+        """Whether an object was captured, so that Velero asks for the seal; facts alone have no operation."""
+        return any(key.startswith(f"{self.run.prefix}objects/") for key in self.captured)
+
+
+class Sealing:
+    """Seals captures, one per run of a backup."""
+
+    def __init__(self, *, locations: StorageLocations, clock: Clock) -> None:
+        self._locations = locations
+        self._clock = clock
+        self._started = clock.now()
+        self._open: TTLCache[str, Unsealed] = TTLCache(REMEMBERED_BACKUPS, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def count(self, run: BackupRun, resource: str) -> int:
+        """Count one object that was left to the Supervisor; return how many of its resource were, as far as known."""
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.withheld[resource] += 1
+            unsealed.callers.add(CALLER.get())
+            return unsealed.withheld[resource]
+
+    def holds(self, run: BackupRun, vm: Manifest) -> None:
+        """Remember a VM that Velero chose for the backup; a guest cluster's node is not RegisterVM's to bring back."""
+        if not is_recorded(vm):
+            return
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.chosen.add(f"{vm.namespace}/{vm.name}")
+
+    def captured(self, run: BackupRun, key: str, sha256: str) -> None:
+        """Remember a document that the seal must find, with its digest."""
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.captured[key] = sha256
+
+    def progress(self, operation_id: str, run: BackupRun) -> Progress:
+        """Go on sealing; raises `Corrupt` when a stored document is gone or is not what was written.
+
+        After a restart only what the store lists is known.
+        """
+        if operation.read_seal_id(operation_id) != run.prefix:
+            raise InvalidItem(
+                f"the operation belongs to another run than that of Backup {run.name}",
+                hint="the Backup was deleted and made again while it ran",
+            )
+        unsealed = self._of(run)
+        with unsealed.lock:
+            if unsealed.sealed is None and self._read_back(run, unsealed):
+                unsealed.sealed = self._seal(run, unsealed)
+            done, sealed = len(unsealed.objects), unsealed.sealed
+        if sealed is None:
+            return Progress(completed=False, done=done, units="objects", description="reading the capture back")
+        total = len(sealed.objects)
+        return Progress(
+            completed=True,
+            done=total,
+            total=total,
+            units="objects",
+            description=f"sealed ({total} objects, {len(sealed.namespaces)} namespaces): {run.seal_key}",
+        )
+
+    def ended(self, caller: str) -> None:
+        """Seal the backups of a launched process that is over, where no operation will ask for it; never raises."""
+        with self._lock:
+            over = [one for one in self._open.values() if caller in one.callers]
+        for unsealed in over:
+            with unsealed.lock:
+                if unsealed.sealed or unsealed.has_operation:
+                    continue  # the operation of a captured object seals
+                try:
+                    while not self._read_back(unsealed.run, unsealed):
+                        pass
+                    unsealed.sealed = self._seal(unsealed.run, unsealed)
+                except Exception as raised:  # noqa: BLE001 - logged; other backups are sealed
+                    error = as_ours(raised, f"the seal of backup {unsealed.run.name}")
+                    log.warning(
+                        "not sealed",
+                        backup=f"{unsealed.run.namespace}/{unsealed.run.name}",
+                        cause=error.message,
+                        hint=error.hint,
+                    )
+
+    def _of(self, run: BackupRun) -> Unsealed:
+        with self._lock:
+            key = f"{run.uid}/{run.prefix}"
+            if key not in self._open:
+                self._open[key] = Unsealed(run)
+            return self._open[key]
+
+    def _read_back(self, run: BackupRun, unsealed: Unsealed) -> bool:
+        """Read documents until all were read or the budget is used up; say whether all were."""
+        store = self._locations.open(run.location, namespace=run.namespace)
+        until = self._clock.monotonic() + BUDGET_SECONDS
+        unread = (
+            key
+            for key in _documents(store, run, unsealed.captured)
+            if key not in unsealed.objects and key not in unsealed.namespaces
+        )
+        for count, key in enumerate(unread):
+            if count and self._clock.monotonic() > until:  # at least one, however slow the store is
+                return False
+            body = _written(store, key, unsealed.captured.get(key, ""))
+            if key.startswith(f"{run.prefix}namespaces/"):
+                facts = documents.parse(NamespaceFacts, body, key=key)
+                storage.check_writer(run, facts.backup_uid, key=key)
+                identity.check_facts(facts, run.namespace_of(key), run)
+                unsealed.namespaces[key] = documents.digest(body)
+                unsealed.facts[facts.namespace] = backup_scope.reduced(facts)
+            else:
+                capture = documents.parse(Capture, body, key=key)
+                storage.check_writer(run, capture.provenance.backup_uid, key=key)
+                identity.check_capture(capture, _captured_object(key), run)
+                unsealed.objects[key] = documents.digest(body)
+                _remember_vms(unsealed, capture)
+        return True
+
+    def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
+        store = self._locations.open(run.location, namespace=run.namespace)
+        complete = schema.moment(run.started) >= self._started.replace(microsecond=0)
+        held = backup_scope.held_vms(
+            unsealed.facts,
+            captured=unsealed.kinds,
+            needed=unsealed.needed,
+            nested=unsealed.nested,
+            chosen=unsealed.chosen if complete else unsealed.chosen | _chosen_by_filters(run, unsealed.facts),
+        )
+        seal = Seal(
+            backup=run.name,
+            backup_uid=run.uid,
+            backup_started=run.started,
+            sealed_at=self._clock.now().isoformat(),
+            plugin=__version__,
+            objects=_sealed(unsealed.objects),
+            namespaces=_sealed(unsealed.namespaces),
+            vadp=Vadp(
+                job=run.annotations.get(marks.VADP_JOB_ANNOTATION, ""),
+                restore_point=run.annotations.get(marks.VADP_RESTORE_POINT_ANNOTATION, ""),
+                machines=held.machines,
+            ),
+            without_application=held.without_application,
+            not_captured=held.not_captured,
+            withheld=dict(sorted(unsealed.withheld.items())),
+            not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
+            withheld_complete=complete,
+        )
+        stored, sha256 = storage.write_once(store, run.seal_key, seal)
+        storage.check_writer(run, stored.backup_uid, key=run.seal_key)
+        unsealed.facts.clear()  # thousands of VMs, and the seal has what is asked of them
+        log.info(
+            "capture sealed",
+            key=run.seal_key,
+            object_count=len(stored.objects),
+            withheld=stored.withheld,
+            vadp_job=stored.vadp.job or "not named on the Backup",
+            vadp_restore_point=stored.vadp.restore_point,
+            vadp_vms=list(stored.vadp.machines),
+            vms_without_application=stored.without_application,
+        )
+        log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
+        for one in stored.not_captured:
+            log.warning("not captured", object=f"{one.kind} {one.namespace}/{one.name}", vms=one.vms)
+        return stored
+
+
+def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
+    """Yield what the store lists, and what was captured: a list may be out of date, or lack what somebody removed."""
+    yield from store.list(f"{run.prefix}objects/")
+    yield from store.list(f"{run.prefix}namespaces/")
+    yield from captured
+
+
+def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
+    """Read a document back; raises `Corrupt` if it is gone or, its digest being known, another one."""
+    try:
+        body = store.get(key)
+    except NotFound as error:
+        raise Corrupt(
+            f"{key} was captured and is gone",
+            hint="look for a lifecycle rule or a person that empties the bucket, then repeat the backup",
+        ) from error
+    if sha256 and documents.digest(body) != sha256:
+        raise Corrupt(
+            f"{key} is not what was captured (its SHA-256 differs)",
+            hint="somebody replaced it while the backup ran; find out who, then repeat the backup",
+        )
+    return body
+
+
+def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:
+    return tuple(SealedObject(key=key, sha256=sha256) for key, sha256 in sorted(digests.items()))
+
+
+def _captured_object(key: str) -> ObjectRef:
+    ref = schema.captured_object(key)
+    if ref is None:
+        raise Corrupt(
+            f"{key} lies among the captured objects and is none",
+            hint="somebody stored it while the backup ran; find out who, remove it, then repeat the backup",
+        )
+    return ref
+
+
+def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts]) -> set[str]:
+    """Return the VMs that the Backup's filters choose: a process that was restarted has not seen what Velero chose."""
+    return {
+        f"{namespace}/{name}"
+        for namespace, facts in namespaces.items()
+        for name in backup_scope.vms_by_filters(run.spec, facts)
+    }
+
+
+def _remember_vms(unsealed: Unsealed, capture: Capture) -> None:
+    unsealed.kinds.add((capture.kind, capture.namespace, capture.name))
+    connected = capture.topology
+    versions = {one.name: one.backup_version for one in connected.machines}
+    unsealed.needed |= {f"{capture.namespace}/{name}": versions.get(name, "") for name in connected.needs}
+    unsealed.nested |= {f"{capture.namespace}/{name}" for name in connected.nested}

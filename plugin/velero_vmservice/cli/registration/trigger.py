@@ -1,0 +1,170 @@
+"""`velero-vmservice registration trigger`: RegisterVM for machines of a restore, because a person asks for it.
+
+It calls where the settings only observe, and it is the only way to another attempt after a failed one.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from velero_vmservice import app
+from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.registration.status import read_needed, select
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.registration import exit_code
+from velero_vmservice.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.kube.manifest import RESTORE, ObjectRef
+from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registration.explain import advise
+from velero_vmservice.registration.merge import distinct_notes
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.settings import reading
+from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.registervm.caller import Trigger
+    from velero_vmservice.registervm.coordinator import BeforeCall
+
+_ON_ITS_WAY: Final = frozenset({State.REGISTERING, State.REGISTERED})
+_THERE: Final = frozenset({State.REGISTERED, State.READY})
+
+
+@click.command()
+@click.argument("vms", nargs=-1, required=True, metavar="VM...")
+@click.option("--restore", required=True, metavar="RESTORE", help="The Velero restore that they belong to.")
+@click.option("-n", "--namespace", required=True, help="The namespace that they are to be registered in.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) -> None:
+    """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
+
+    Needs a vCenter in the settings; registration.mode may be observe. A machine that is registered already or that
+    somebody else registers is left alone, and nothing is called while an earlier call is open. If a machine is neither
+    registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
+    waiting may help, and with 5 where RegisterVM failed.
+    """
+    chosen = reading.load()
+    plugin = app.connect(chosen)
+    caller = plugin.registering.trigger
+    if caller is None:
+        raise InvalidSettings(
+            "RegisterVM cannot be called: no vCenter is set up",
+            hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
+        )
+    asked = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
+    machines = select(read_needed(plugin, asked, {}), asked, namespace=namespace, vms=vms)[namespace]
+    before = dict(plugin.registering.before_call(namespace, machines))
+    to_call = _to_call(namespace, machines, before)
+    if to_call:
+        _tell(namespace, to_call, before)
+        if yes:
+            _demand_no_doubt(to_call, before)
+        else:
+            if not _confirmed(namespace, to_call):
+                raise click.Abort
+            known = {one for machine in to_call for one in before[machine.name].doubts}
+            before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
+            to_call = _to_call(namespace, to_call, before)
+            _demand_no_doubt(to_call, before, known=known)
+    codes = [_code(one.left_alone, _THERE) for one in before.values() if one.left_alone]
+    if to_call:
+        run = RestoreRun.read(asked)
+        codes += _call(caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
+        names = " ".join(f"--vm {shlex.quote(one.name)}" for one in to_call)
+        where = f"--restore {shlex.quote(restore)} -n {shlex.quote(namespace)}"
+        terminal.say(f"to follow: velero-vmservice registration status {where} {names} --watch")
+    sys.exit(worst(*codes))
+
+
+def _code(told: Registration, well: Collection[State]) -> ExitCode:
+    return ExitCode.DONE if told.state in well else exit_code(told)
+
+
+def _to_call(namespace: str, machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> list[ExpectedVm]:
+    """Return the machines for which RegisterVM may be called, and say of each other one why it is not."""
+    for one in machines:
+        if alone := before[one.name].left_alone:
+            words = f"RegisterVM is not called for it, as {alone.source} says {alone}"
+            terminal.say(f"{namespace}/{one.name}: {words}")
+    return [one for one in machines if before[one.name].left_alone is None]
+
+
+def _tell(namespace: str, machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
+    """Say where the machines stand that RegisterVM is to be called for, so that whoever says yes knows."""
+    told = [before[one.name].told for one in machines]
+    for one in told:
+        terminal.say(f"{namespace}/{one.name} is {one}")
+    for note in dict.fromkeys((*distinct_notes(told), *_doubts(machines, before))):
+        terminal.say(f"note: {note}")
+
+
+def _doubts(
+    machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
+) -> Sequence[str]:
+    doubts = [doubt for one in machines for doubt in before[one.name].doubts.items()]
+    return list(dict.fromkeys(f"{what}: {why}" for what, why in doubts if what not in known))
+
+
+def _demand_no_doubt(
+    machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
+) -> None:
+    """Raise `Unavailable` if there is a doubt about the call but those that a person knew when saying yes."""
+    if doubts := _doubts(machines, before, known=known):
+        names = ", ".join(one.name for one in machines)
+        raise Unavailable(
+            f"RegisterVM is not called for {names}, as {'; '.join(doubts)}",
+            hint="repeat the command once that is over, or without --yes, to decide when it is said",
+        )
+
+
+def _confirmed(namespace: str, machines: Sequence[ExpectedVm]) -> bool:
+    names = ", ".join(shlex.quote(one.name) for one in machines)
+    question = f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled"
+    return terminal.agreed(question)
+
+
+def _call(caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[ExpectedVm]) -> list[ExitCode]:
+    """Call for one after the other, telling what came of it; return how each stands.
+
+    Raises what cluster and vCenter raise while they are away, after saying which VMs were not come to.
+    """
+    codes = []
+    for number, one in enumerate(machines):
+        try:
+            told = caller.again(restore, namespace, one)
+        except InvalidItem as error:
+            terminal.say(f"{namespace}/{one.name}: {error}")
+            codes.append(ExitCode.NOT_READY)
+        except KeyboardInterrupt:
+            terminal.say(f"RegisterVM may have been called for {one.name}, which a repeated command finds out")
+            raise
+        except VmServiceError:
+            terminal.say(f"RegisterVM is not called for {', '.join(left.name for left in machines[number:])}")
+            raise
+        else:
+            _explain(namespace, told)
+            codes.append(_code(told, _ON_ITS_WAY))
+    return codes
+
+
+def _explain(namespace: str, told: Registration) -> None:
+    """Tell what came of a call, with the guide's checks where it was refused or failed."""
+    terminal.say(f"{namespace}/{told.name}: {told}")
+    for note in told.notes:
+        terminal.say(f"  note: {note}")
+    if told.code:
+        for line in advise(told.code, namespace=namespace, vm=told.name):
+            terminal.say(f"  {line}".rstrip())
+    if told.state not in _ON_ITS_WAY and told.can_wait:
+        minutes = int(TIMEOUT_SECONDS // 60)
+        terminal.say(
+            "  it may pass: repeat the command then; a call that was recorded and did not reach vCenter is given up"
+            f" after {minutes} minutes",
+        )

@@ -1,0 +1,136 @@
+"""The report of a restore on a terminal: what to do first, then what to mind, then every object and the odd machines.
+
+On a terminal it is drawn as tables; where it is piped each row is one line without colour, so that grep finds it whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from velero_vmservice.report.html import badges
+from velero_vmservice.report.html.timeline import before_resumed
+from velero_vmservice.text import spelled_out
+from velero_vmservice.vmoperator.backup_version import recorded_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from velero_vmservice.report.html.badges import Look
+    from velero_vmservice.report.model import MachineResult, Report, Result
+
+_COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
+
+Row = tuple["Look", str, str]
+"""State, name, and what is to say of it."""
+
+
+def render_terminal(report: Report, console: Console) -> None:
+    """Print the report."""
+    outcome = badges.OUTCOMES[report.outcome]
+    _say(console, f"Restore {report.restore} of backup {report.backup}: ", (outcome.word, _COLOURS[outcome.tone]))
+    for name, value in _facts(report):
+        _say(console, f"{name}: {value}")
+    _steps(console, report.next_steps)
+    _list(console, f"Warnings ({len(report.warnings)})", report.warnings, mark=("! ", "yellow"))
+    _list(console, "Notes", report.notes)
+    _list(console, "Not in the backup", report.not_in_backup, mark="- ")
+    _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
+    odd = [_machine(one) for one in report.machines if not badges.machine(one).calm]
+    if odd:
+        title = f"Machines that are not as expected ({len(odd)} of {len(report.machines)})"
+        _rows(console, title, "machine", odd)
+
+
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    """Return what the restore was, went to and was done with, as far as it is known."""
+    cluster_id = f" ({report.cluster_id})" if report.cluster_id else ""
+    facts = {
+        "cluster": f"{report.cluster}{cluster_id}".strip(),
+        "started": report.started,
+        "resumed": ", ".join(report.resumes or (report.resumed,)),
+        "ended": report.ended,
+        "plugin": report.plugin,
+        "Velero": report.velero,
+    }
+    return ((name, value) for name, value in facts.items() if value)
+
+
+def _steps(console: Console, steps: Iterable[str]) -> None:
+    _title(console, "Next step")
+    for number, step in enumerate(steps, start=1):
+        first, *commands = step.split("\n")
+        _say(console, f"{number}. {first}")
+        for command in commands:
+            _say(console, f"   {command}")
+
+
+def _list(console: Console, title: str, sentences: Sequence[str], *, mark: str | tuple[str, str] = "") -> None:
+    if sentences:
+        _title(console, title)
+    for words in sentences:
+        _say(console, mark, words)
+
+
+def _object(one: Result) -> Row:
+    changes = [f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in one.changes]
+    earlier = map(before_resumed, one.ends_before)
+    return badges.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *earlier, *one.notes, *changes)))
+
+
+def _machine(one: MachineResult) -> Row:
+    return badges.machine(one), f"{one.namespace}/{one.name}", "; ".join(_oddities(one))
+
+
+def _oddities(one: MachineResult) -> Iterator[str]:
+    if one.waiting_for:
+        yield one.waiting_for
+    if one.backup_version == "older":
+        found, captured = recorded_at(one.backup_version_found), recorded_at(one.backup_version_captured)
+        yield f"restore point is older than the capture ({found}, captured {captured})"
+    for deviation in one.deviations:
+        note = f" ({deviation.note})" if deviation.note else ""
+        yield f"{deviation.attribute} is {deviation.found or 'missing'}, expected {deviation.expected}{note}"
+
+
+def _rows(console: Console, title: str, noun: str, rows: Sequence[Row]) -> None:
+    """Print rows, the most urgent first."""
+    _title(console, title)
+    ordered = sorted(rows, key=lambda row: row[0].rank)
+    if console.is_terminal:
+        console.print(_table(noun, ordered))
+        return
+    width = max((len(look.word) for look, _, _ in ordered), default=0)
+    for look, name, words in ordered:
+        line = f"{look.word:<{width}}  {name}: {words}" if words else f"{look.word:<{width}}  {name}"
+        _say(console, line.replace("\n", " "))
+
+
+def _table(noun: str, rows: Iterable[Row]) -> Table:
+    table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False)
+    table.add_column("state", no_wrap=True)
+    table.add_column(noun, ratio=2, overflow="fold")
+    table.add_column("in words", ratio=3, overflow="fold")
+    for look, name, words in rows:
+        state = Text(look.word, style=_COLOURS[look.tone])
+        table.add_row(state, Text(spelled_out(name)), Text(spelled_out(words)))
+    return table
+
+
+def _title(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def _say(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print one line as it is: nothing in it is markup, and a command in it can be copied."""
+    line = Text()
+    for part in parts:
+        words, style = (part, "") if isinstance(part, str) else part
+        line.append(spelled_out(words), style=style or None)
+    console.print(line, soft_wrap=True)

@@ -1,0 +1,152 @@
+"""How a restore in the foreground is followed: a table that is redrawn, or a line for each change where it is piped."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.live import Live
+
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.once import LONG, said_once
+from velero_vmservice.errors import VmServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console, RenderableType
+
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+
+POLL_SECONDS: Final = 5.0
+
+Round = tuple["Sequence[ReplayOperation]", str]
+"""The operations after one step, and why there are none: what passes by itself."""
+
+
+def follow(
+    advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, timeout: float | None
+) -> Sequence[ReplayOperation]:
+    """Take steps until every operation is over or the time is, showing where each stands; return them.
+
+    Raises what does not pass by itself.
+    """
+    console = terminal.console()
+    rounds = _rounds(advance, clock, deadline=clock.monotonic() + timeout if timeout else math.inf)
+    return _redrawn(console, rounds) if console.is_terminal else _as_news(console, rounds)
+
+
+def _rounds(advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, deadline: float) -> Iterator[Round]:
+    while True:
+        try:
+            tasks, problem = advance(), ""
+        except VmServiceError as error:
+            if not error.transient:
+                raise
+            tasks, problem = (), str(error)
+        yield tasks, problem
+        left = deadline - clock.monotonic()
+        if left <= 0 or (tasks and all(task.over for task in tasks)):
+            return
+        time.sleep(min(POLL_SECONDS, left))
+
+
+def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperation]:
+    """Redraw a table at each step; it is printed for good, whole and once, when that ends in whichever way."""
+    tasks: Sequence[ReplayOperation] = ()
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            for found, problem in rounds:
+                tasks = found or tasks
+                live.update(_Table(tasks, problem).drawn(console.width), refresh=True)
+    finally:
+        _Table(tasks).print(console)
+    return tasks
+
+
+class _Table:
+    """The operations as rows; what several have in common stands below."""
+
+    def __init__(self, tasks: Sequence[ReplayOperation], problem: str = "") -> None:
+        self._tasks = tasks
+        self._problem = problem
+        self._shared = said_once(map(_sentences, tasks))
+
+    def drawn(self, width: int) -> Group:
+        below = [*self._shared.below, *([f"waiting: {self._problem}"] if self._problem else [])]
+        return Group(self._rows(width), *map(terminal.text, below))
+
+    def print(self, console: Console) -> None:
+        console.print(self._rows(console.width))
+        for line in self._shared.below:
+            terminal.say(line, to=console)
+
+    def _rows(self, width: int) -> RenderableType:
+        rows = [
+            (str(task.replay.destination), f"{task.ready}/{task.total}" if task.total else "-", str(task.stage), words)
+            for task, words in zip(self._tasks, self._shared.rows, strict=True)
+        ]
+        return terminal.table(("object", "VMs", "stage", "why"), rows, width=width)
+
+
+def _as_news(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperation]:
+    """Print one line where an object's state has changed: a pipe is read later, or by a program."""
+    tasks: tuple[ReplayOperation, ...] = ()
+    news = _News()
+    for found, problem in rounds:
+        tasks = tuple(found) or tasks
+        for line in (*news.of_problem(problem), *(line for task in found for line in news.of(task))):
+            terminal.say(line, to=console)
+    return tasks
+
+
+class _News:
+    """What was printed before, so that it is not printed again."""
+
+    def __init__(self) -> None:
+        self._problem = ""
+        self._last: dict[str, tuple[str, ...]] = {}
+        self._first_said_of: dict[str, str] = {}
+
+    def of_problem(self, problem: str) -> Iterator[str]:
+        if problem and problem != self._problem:
+            yield f"waiting: {problem}"
+        self._problem = problem
+
+    def of(self, task: ReplayOperation) -> Iterator[str]:
+        """Yield the line of an object that stands otherwise than before."""
+        standing = (str(task.stage), *_sentences(task))
+        before = self._last.get(task.operation_id, ())
+        if before == standing:
+            return
+        self._last[task.operation_id] = standing
+        name = str(task.replay.destination)
+        stage, reason, *beside = (*standing, "")
+        news = [self._referred(sentence, name) for sentence in (reason, *beside) if sentence and sentence not in before]
+        yield f"{name}: {stage}: {' | '.join(dict.fromkeys(news))}" if news else f"{name}: {stage}"
+
+    def _referred(self, sentence: str, name: str) -> str:
+        """Return a long sentence once, and then the name of the object that it was first said of."""
+        if len(sentence) < LONG:
+            return sentence
+        first = self._first_said_of.setdefault(sentence, name)
+        return sentence if first == name else f"as said of {first}"
+
+
+def _sentences(task: ReplayOperation) -> tuple[str, ...]:
+    """Return what is to say of an operation; commands are given once, when all has ended."""
+    unstored = task.kept() if task.stage.final and not task.stored else ""
+    return tuple(
+        filter(
+            None,
+            (
+                task.reason,
+                *task.notes,
+                *(f"mind: {warning}" for warning in task.warnings),
+                unstored,
+            ),
+        )
+    )

@@ -1,0 +1,116 @@
+"""Everything that a command prints goes through here: foreign text is cleaned, nothing is markup, nothing is cut off.
+
+A sentence or a command is one line however narrow the terminal is, so that it can be copied; the terminal folds it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from velero_vmservice.text import on_one_line, spelled_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PROGRAM: Final = "velero-vmservice"
+_GAP: Final = 2
+"""Columns of a terminal between two of ours."""
+_LEAST_LAST: Final = 16
+"""How narrow the last column may be, the one of sentences."""
+
+
+def console() -> Console:
+    """Return standard output, as a terminal or as a pipe."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def say(line: str, *, to: Console | None = None, style: str = "") -> None:
+    """Print one line."""
+    (to or console()).print(Text(on_one_line(line), style=style), soft_wrap=True)
+
+
+def complain(message: str, hint: str = "") -> None:
+    """Print what happened and, on a line of its own, what to do, on standard error."""
+    click.echo(f"{PROGRAM}: {on_one_line(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {on_one_line(hint)}", err=True)
+
+
+def remark(words: str) -> None:
+    """Print what a person may want to know beside the output, on standard error."""
+    click.echo(f"note: {on_one_line(words)}", err=True)
+
+
+def agreed(question: str) -> bool:
+    """Ask a question that only yes answers; raises `click.Abort` where nothing can be typed."""
+    return click.confirm(on_one_line(question))
+
+
+def write(document: str) -> None:
+    """Print a document of several lines; JSON means the same after it."""
+    click.echo(spelled_out(document))
+
+
+def write_json(content: Any, *, indent: int | None = 2) -> None:
+    """Print a value as JSON, on one line without an indent."""
+    write(json.dumps(content, indent=indent, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]], *, width: int) -> Table | Group:
+    """Return rows as a table that folds the last column; a cell may be a pair of text and style.
+
+    Names and states are never cut, and broken at spaces alone: where the terminal is too narrow for that, each row is
+    one line, which the terminal folds.
+    """
+    cells = [[text(cell) for cell in row] for row in rows]
+    widths = _widths([[text(column) for column in columns], *cells], width)
+    if widths is None:
+        return Group(*(Text("  ").join(cell for cell in row if cell.plain) for row in cells))
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for column, fixed in zip(columns, widths, strict=False):
+        drawn.add_column(column, overflow="fold", width=fixed)
+    drawn.add_column(columns[-1], overflow="fold")
+    for row in cells:
+        drawn.add_row(*row)
+    return drawn
+
+
+def _widths(cells: Sequence[Sequence[Text]], width: int) -> Sequence[int] | None:
+    """Return the width of each column but the last: of its whole cells if they fit, else of its longest words.
+
+    None where not even those leave the last column room.
+    """
+    fixed = list(zip(*cells, strict=True))[:-1]
+    for of_cell in (_cell_width, _word_width):
+        widths = [max(map(of_cell, column)) for column in fixed]
+        if sum(widths) + _GAP * len(widths) + _LEAST_LAST <= width:
+            return widths
+    return None
+
+
+def _cell_width(cell: Text) -> int:
+    return cell.cell_len
+
+
+def _word_width(cell: Text) -> int:
+    return max(map(cell_len, cell.plain.split()), default=0)
+
+
+def invocation() -> str:
+    """Return the command that runs, to be repeated."""
+    return shlex.join((PROGRAM, *sys.argv[1:]))
+
+
+def text(cell: str | tuple[str, str]) -> Text:
+    """Return a cell, or a line below a table, cleaned."""
+    words, style = (cell, "") if isinstance(cell, str) else cell
+    return Text(spelled_out(words), style=style)

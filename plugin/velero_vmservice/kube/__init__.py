@@ -1,0 +1,1 @@
+"""What any Kubernetes object is, whatever its kind, and the API that holds it."""

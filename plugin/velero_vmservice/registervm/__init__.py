@@ -1,0 +1,1 @@
+"""Calling RegisterVM: when it is allowed, the record of each call, and what became of it."""

@@ -1,0 +1,167 @@
+"""The record of one call of RegisterVM: written before the call, so that nobody ever makes it a second time.
+
+A ConfigMap in Velero's namespace whose name follows from restore, machine and attempt: the API server creates it for
+one writer only, however many sidecars race and wherever one dies. It is never deleted by this product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from velero_vmservice.kube.manifest import CONFIG_MAP, Manifest, ObjectRef, mapping
+from velero_vmservice.kube.names import LABEL_LENGTH, is_label_value
+from velero_vmservice.vmoperator import marks
+from velero_vmservice.vmoperator.networks import Subnet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECORD_LABEL: Final = f"{marks.PLUGIN_NAME}/record"
+RECORD: Final = "registervm-attempt"
+RESTORE_LABEL: Final = f"{marks.PLUGIN_NAME}/restore-uid"
+_HASH_LENGTH: Final = 20
+_NETWORK: Final = TypeAdapter(dict[str, Subnet])
+
+COMMAND: Final = "velero-vmservice registration trigger"
+"""The explicit command that makes another attempt."""
+
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call that was, or is about to be, made."""
+
+    restore_uid: str
+    restore: str
+    namespace: str
+    vm: str
+    moid: str
+    number: int = 1
+    """Only an explicit command makes a second."""
+    holder: str = ""
+    """The process that may make the call."""
+    recorded_at: datetime
+    claimed_at: datetime | None = None
+    """When the call was last about to be made, where it did not reach vCenter at once."""
+    network: Mapping[str, Subnet] = field(default_factory=dict)
+    """Where each overridden interface is to be."""
+    task_before: str = ""
+    """The newest task that the machine had when it was checked: not this attempt's."""
+    task: str = ""
+    outcome: str = ""
+    """`succeeded`, `failed`, or '' while that is open."""
+    message: str = ""
+    """Of a failed attempt, in vCenter's words."""
+    ended_at: datetime | None = None
+    """When its outcome was written; None while that is open, and in records that were made before this was kept."""
+    revision: str = ""
+    """The record's `metadata.resourceVersion` when it was read: who goes on with it or gives it up names it."""
+
+    @property
+    def name(self) -> str:
+        """The ConfigMap's name."""
+        return record_name(self.restore_uid, self.namespace, self.vm, self.number)
+
+    @property
+    def over(self) -> bool:
+        """Whether its outcome is known."""
+        return bool(self.outcome)
+
+    @property
+    def begun_at(self) -> datetime:
+        """When its holder was last seen to be at it."""
+        return self.claimed_at or self.recorded_at
+
+    def ref(self, velero_namespace: str) -> ObjectRef:
+        """The ConfigMap."""
+        return ObjectRef(CONFIG_MAP, velero_namespace, self.name)
+
+    def manifest(self, velero_namespace: str) -> Manifest:
+        """Return the ConfigMap to create."""
+        data = {
+            "restore": self.restore,
+            "restoreUID": self.restore_uid,
+            "namespace": self.namespace,
+            "vm": self.vm,
+            "moid": self.moid,
+            "attempt": str(self.number),
+            "holder": self.holder,
+            "recordedAt": self.recorded_at.isoformat(),
+            "network": json.dumps({name: one.model_dump() for name, one in self.network.items()}),
+            "taskBefore": self.task_before,
+            "task": self.task,
+        }
+        metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels(self.restore_uid)}
+        return Manifest.read({"apiVersion": "v1", "kind": CONFIG_MAP.name, "metadata": metadata, "data": data})
+
+
+def labels(restore_uid: str) -> dict[str, str]:
+    """Return what a restore's records are found by; a UID that no label can hold is hashed."""
+    value = restore_uid if is_label_value(restore_uid) else hashlib.sha256(restore_uid.encode()).hexdigest()
+    return {RECORD_LABEL: RECORD, RESTORE_LABEL: value[:LABEL_LENGTH]}
+
+
+def changed(attempt: Attempt) -> dict[str, Any]:
+    """Return the merge patch that adds to a record what became of the call."""
+    told = {
+        "task": attempt.task,
+        "outcome": attempt.outcome,
+        "message": attempt.message,
+        "endedAt": attempt.ended_at.isoformat() if attempt.ended_at else "",
+    }
+    return {"data": {key: value for key, value in told.items() if value}}
+
+
+def claimed(attempt: Attempt, at: datetime) -> dict[str, Any]:
+    """Return the merge patch by which the holder of a record goes on with a call that was not sent."""
+    return {"metadata": {"resourceVersion": attempt.revision}, "data": {"claimedAt": at.isoformat()}}
+
+
+def given_up(attempt: Attempt, message: str, at: datetime) -> dict[str, Any]:
+    """Return the merge patch after which the holder of a record does not call any more."""
+    ended = replace(attempt, outcome=FAILED, message=message, ended_at=at)
+    return {"metadata": {"resourceVersion": attempt.revision}, **changed(ended)}
+
+
+def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
+    """Return the name of an attempt's ConfigMap; hashed, for a machine's name may be as long as a name can be."""
+    digest = hashlib.sha256(f"{restore_uid}\0{namespace}\0{vm}".encode()).hexdigest()
+    return f"vmservice-registervm-{digest[:_HASH_LENGTH]}-{number}"
+
+
+def read_attempt(found: Manifest) -> Attempt | None:
+    """Read a ConfigMap back; None if it is no record of ours, or one that somebody has spoilt, its labels included."""
+    data = mapping(found.content.get("data"))
+    try:
+        attempt = Attempt(
+            restore_uid=str(data["restoreUID"]),
+            restore=str(data["restore"]),
+            namespace=str(data["namespace"]),
+            vm=str(data["vm"]),
+            moid=str(data["moid"]),
+            number=int(data["attempt"]),
+            holder=str(data.get("holder", "")),
+            recorded_at=datetime.fromisoformat(data["recordedAt"]),
+            claimed_at=datetime.fromisoformat(data["claimedAt"]) if data.get("claimedAt") else None,
+            network=_NETWORK.validate_json(data.get("network") or "{}"),
+            task_before=str(data.get("taskBefore", "")),
+            task=str(data.get("task", "")),
+            outcome=str(data.get("outcome", "")),
+            message=str(data.get("message", "")),
+            ended_at=datetime.fromisoformat(data["endedAt"]) if data.get("endedAt") else None,
+            revision=str(found.metadata.get("resourceVersion", "")),
+        )
+    except (KeyError, ValueError, TypeError, ValidationError):
+        return None
+    zoned = all(at.tzinfo is not None for at in (attempt.recorded_at, attempt.begun_at, attempt.ended_at) if at)
+    sound = zoned and attempt.outcome in ("", SUCCEEDED, FAILED)
+    ours = attempt.name == found.name and labels(attempt.restore_uid).items() <= found.labels.items()
+    return attempt if sound and ours else None

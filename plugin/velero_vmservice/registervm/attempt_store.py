@@ -1,0 +1,96 @@
+"""Read and write the records of RegisterVM calls: ConfigMaps in Velero's namespace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velero_vmservice.errors import AlreadyExists, Conflict, InvalidItem, NotFound
+from velero_vmservice.kube.manifest import CONFIG_MAP
+from velero_vmservice.registervm.attempt import Attempt, changed, claimed, given_up, labels, read_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from velero_vmservice.kube.api import Cluster
+
+
+class Attempts:
+    """The records of every restore; only added to."""
+
+    def __init__(self, *, cluster: Cluster, velero_namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = velero_namespace
+
+    def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
+        """Return the newest attempt for each machine in one restore, by namespace and name; one LIST of its records.
+
+        Raises what the cluster raises: without the records nothing may be called.
+        """
+        found: dict[tuple[str, str], Attempt] = {}
+        chosen = labels(restore_uid)
+        for one in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt, labels=chosen):
+            if one is None or one.restore_uid != restore_uid:
+                continue
+            key = one.namespace, one.vm
+            if key not in found or found[key].number < one.number:
+                found[key] = one
+        return found
+
+    def latest(self, restore_uid: str, namespace: str) -> Mapping[str, Attempt]:
+        """Return the newest attempt for each machine of a namespace, by name, as `newest` does."""
+        return {name: one for (where, name), one in self.newest(restore_uid).items() if where == namespace}
+
+    def record(self, attempt: Attempt) -> bool:
+        """Create the record durably; False if somebody else has made it.
+
+        Raises `InvalidItem` if what stands under its name is no record: then nobody knows whether a call was made.
+        """
+        try:
+            self._cluster.create(attempt.manifest(self._namespace))
+        except AlreadyExists:
+            self._demand_record(attempt)
+            return False
+        return True
+
+    def tell(self, attempt: Attempt) -> None:
+        """Add what became of the call; a record that somebody has deleted is not made again."""
+        try:
+            self._cluster.patch(attempt.ref(self._namespace), changed(attempt), version="v1")
+        except NotFound:
+            return
+
+    def claim(self, attempt: Attempt, now: datetime) -> bool:
+        """Go on with a call that was recorded earlier and not sent; False if the record is no longer as it was read.
+
+        Of whoever goes on with a record and whoever gives it up the API server lets one be first.
+        """
+        try:
+            self._cluster.patch(attempt.ref(self._namespace), claimed(attempt, now), version="v1")
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    def give_up(self, attempt: Attempt, message: str, now: datetime) -> bool:
+        """Make an attempt final, so that its holder never calls; False if somebody has gone on with it instead."""
+        if attempt.over:
+            return True
+        ref = attempt.ref(self._namespace)
+        try:
+            self._cluster.patch(ref, given_up(attempt, message, now), version="v1")
+        except Conflict:
+            found = read_attempt(self._cluster.get(ref))
+            return found is not None and found.over
+        except NotFound:
+            return True
+        return True
+
+    def _demand_record(self, attempt: Attempt) -> None:
+        ref = attempt.ref(self._namespace)
+        if read_attempt(self._cluster.get(ref)) is None:
+            raise InvalidItem(
+                f"{ref} is no readable record of a RegisterVM call for {attempt.namespace}/{attempt.vm}, or its labels"
+                " were changed",
+                hint="nobody knows whether RegisterVM was called: look at the machine's tasks in vCenter, then delete"
+                " the ConfigMap yourself, or register the machine by hand",
+            )

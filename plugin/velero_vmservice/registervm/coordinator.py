@@ -1,0 +1,271 @@
+"""What every registration source says of the machines that a restore waits for; RegisterVM where the settings ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.registervm import messages, preflight
+from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registervm.tracker import Recorded
+from velero_vmservice.registration.merge import Answer, combine
+from velero_vmservice.registration.model import Source, State
+from velero_vmservice.registration.round_cache import Look
+from velero_vmservice.registration.sources.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.registervm.caller import Trigger
+    from velero_vmservice.registervm.tracker import Following
+    from velero_vmservice.registration.model import Registration
+    from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+    from velero_vmservice.registration.sources.poller import RegistrationSources
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.velero.runs import RestoreRun
+
+_TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
+"""For what Kubernetes and vCenter say so of RegisterVM is called, unless an engine knows the machine; whatever anybody
+registers, has registered or failed to is left alone."""
+_BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
+"""What RegisterVM makes of a machine that it is called for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeCall:
+    """Where a machine stands before a person has RegisterVM called for it."""
+
+    told: Registration
+    left_alone: Registration | None
+    """What somebody says for which it is not called, see `preflight.left_alone`."""
+    doubts: Mapping[str, str]
+    """What a person has to know before saying yes, see `preflight.doubts`."""
+
+
+class Caller(Protocol):
+    """Calls RegisterVM for VMs that it may be called for, or says what a restore would do."""
+
+    def __call__(
+        self,
+        namespace: str,
+        machines: Collection[ExpectedVm],
+        look: Look | None = None,
+        *,
+        may_call: Collection[str] | None = None,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Return where each VM stands that something is to be said of, by name."""
+
+
+class Registering:
+    """One look's answer for each machine, from Kubernetes, the other sources and RegisterVM's own course."""
+
+    def __init__(
+        self,
+        *,
+        kubernetes: KubernetesRegistration,
+        clock: Clock,
+        others: RegistrationSources,
+        following: Following,
+        trigger: Trigger | None = None,
+    ) -> None:
+        """Put together; `trigger` is None where RegisterVM cannot be called."""
+        self._kubernetes = kubernetes
+        self._others = others
+        self._following = following
+        self._turns = Turns(clock)
+        self.trigger = trigger
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the names of all that are asked."""
+        return (self._kubernetes.name, *self._others.names)
+
+    def ask(
+        self,
+        run: RestoreRun,
+        observed: NamespaceState,
+        machines: Collection[ExpectedVm],
+        *,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Return one answer for each machine, by name.
+
+        RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
+        is away is a note of each machine. After `until` nobody else is begun with.
+        """
+        if self.trigger is None:
+            return self._ask(run, observed, machines, None, until=until)
+        restore = ForRestore(uid=run.uid, name=run.name)
+        return self._ask(run, observed, machines, partial(self.trigger.advance, restore), until=until)
+
+    def foresee(
+        self,
+        run: RestoreRun,
+        observed: NamespaceState,
+        machines: Collection[ExpectedVm],
+        *,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Return the same before a restore, which has no attempts; RegisterVM is not called, and nothing is recorded.
+
+        Where a restore would call it, or would not and why, is said.
+        """
+        caller = self.trigger.foresee if self.trigger is not None else None
+        return self._ask(replace(run, uid=""), observed, machines, caller, until=until)
+
+    def _ask(
+        self,
+        run: RestoreRun,
+        observed: NamespaceState,
+        machines: Collection[ExpectedVm],
+        caller: Caller | None,
+        *,
+        until: float,
+    ) -> Mapping[str, Registration]:
+        namespace = observed.namespace
+        calls = self.trigger is not None and self.trigger.enabled
+        if not machines:
+            return {}
+        recorded = self._following.attempts(run.uid, namespace) if run.uid and not calls else Recorded()
+        look = Look(observed=observed)
+        own = self._kubernetes.observe(namespace, machines, look)
+        if not (recorded.attempts or calls or self._others.names):
+            return own
+        answers = [
+            Answer(source=self._kubernetes.name, found=own),
+            *self._others.answers(namespace, machines, look, until=until),
+        ]
+        told = combine([one.name for one in machines], answers)
+        if caller is None or not calls:
+            return self._followed(told, answers, recorded, look, until=until)
+        # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
+        all_asked = not any(one.problem for one in answers if one.source != Source.VCENTER)
+        may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
+        advance = partial(caller, namespace, machines, look, may_call=may_call, until=until)
+        called = self._turns.ask(Source.TRIGGER, namespace, advance, until=until)
+        ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
+        return told | _with_calls(told, answers, called, ended)
+
+    def look(
+        self, namespace: str, machines: Collection[ExpectedVm], *, restore_uid: str = ""
+    ) -> Mapping[str, Registration]:
+        """Look at a namespace for the sake of these machines, and ask every source; RegisterVM is not called.
+
+        Where they belong to a restore, the calls that were made for its sake are followed.
+        """
+        look = Look()
+        answers = self._look(namespace, machines, look)
+        told = combine([one.name for one in machines], answers)
+        recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
+        found = self._followed(told, answers, recorded, look)
+        return {name: _with_problem(one, recorded) for name, one in found.items()}
+
+    def _followed(
+        self,
+        told: dict[str, Registration],
+        answers: Collection[Answer],
+        recorded: Recorded,
+        look: Look,
+        *,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Return what all say, and where the attempts stand that somebody has made for these machines."""
+        here = [one for one in recorded.attempts if one.vm in told]
+        if not here:
+            return told
+        advance = partial(self._following.advance, here, look, until=until)
+        called = self._turns.ask(Source.TRIGGER, here[0].namespace, advance, until=until)
+        ended = self._following.ended(here, look) if called.problem else {}
+        found = _with_calls({one.vm: told[one.vm] for one in here}, answers, called, ended)
+        return told | {name: _with_problem(one, recorded) for name, one in found.items()}
+
+    def before_call(self, namespace: str, machines: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
+        """Look before a person has RegisterVM called for these machines; by name."""
+        answers = self._look(namespace, machines, Look())
+        told = combine([one.name for one in machines], answers)
+        return {
+            name: BeforeCall(
+                told=one,
+                left_alone=preflight.left_alone(name, answers),
+                doubts=preflight.doubts(name, answers),
+            )
+            for name, one in told.items()
+        }
+
+    def _look(self, namespace: str, machines: Collection[ExpectedVm], look: Look) -> list[Answer]:
+        try:
+            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines, look))
+        except VmServiceError as error:
+            own = Answer(source=self._kubernetes.name, problem=str(error))
+        return [own, *self._others.answers(namespace, machines, look)]
+
+
+def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
+    """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
+    if not all(map(preflight.not_its_own, preflight.engines_say(name, answers))):
+        return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
+    said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
+    certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
+    if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
+        del certain[Source.KUBERNETES]  # it has not seen yet that another machine lies under it
+    return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
+
+
+def _with_calls(
+    told: Mapping[str, Registration], answers: Collection[Answer], called: Answer, ended: Mapping[str, Registration]
+) -> dict[str, Registration]:
+    """Return what all say of these machines, our own calls included.
+
+    Where these cannot be followed now that is a note, and what is `ended` is known all the same.
+    """
+    found = called.found
+    if found is None:
+        answers = [*answers, called]
+        told, found = combine(told, answers), ended
+    return {name: _with_call(name, one, answers, found[name]) if name in found else one for name, one in told.items()}
+
+
+def _with_call(name: str, told: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
+    """Return what all say of a machine, our own call included."""
+    if told.state is State.READY or _called_anew(told, ours):
+        return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
+    heard = [_overruled(one, name, ours.state) if one.source == Source.VCENTER else one for one in answers]
+    return combine([name], [*heard, Answer(source=Source.TRIGGER, found={name: ours})])[name]
+
+
+def _with_problem(told: Registration, recorded: Recorded) -> Registration:
+    """Note that the records could not be read."""
+    if not recorded.problem:
+        return told
+    return replace(told, notes=tuple(dict.fromkeys((*told.notes, messages.unread(recorded.problem)))))
+
+
+def _called_anew(told: Registration, ours: Registration) -> bool:
+    """Say whether somebody registers it, or has, since our own call failed: a person has put it right and called.
+
+    vCenter's newest task is the last word. Of a VirtualMachine or its disks only what was made later tells: what our
+    own call has left behind may have looked unfinished ever since.
+    """
+    if ours.state is not State.FAILED:
+        return False
+    sources = told.source.split(", ")
+    if told.state is State.REGISTERING and Source.VCENTER in sources:
+        return True
+    if told.state not in _BEGUN or Source.KUBERNETES not in sources or told.first_seen:
+        return False
+    return ours.since is not None and told.since is not None and told.since > ours.since
+
+
+def _overruled(vcenter: Answer, name: str, called: State) -> Answer:
+    """Take vCenter's answer for a guess where the call's own words rest on the same look and say more."""
+    if vcenter.found is None or name not in vcenter.found:
+        return vcenter
+    found = vcenter.found[name]
+    if found.state is not called and found.state not in _TO_CALL_FOR:
+        return vcenter
+    return replace(vcenter, found={name: replace(found, certain=False, can_wait=True, reason="")})

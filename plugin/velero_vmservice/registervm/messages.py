@@ -1,0 +1,185 @@
+"""Where an attempt to register a machine stands, in the words of a registration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.registervm.attempt import COMMAND
+from velero_vmservice.registration import from_vcenter
+from velero_vmservice.registration.model import Registration, Source, State
+from velero_vmservice.text import one_line
+from velero_vmservice.vsphere.registervm_errors import explain
+from velero_vmservice.vsphere.vm import TaskState
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, overlong
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from velero_vmservice.errors import VmServiceError
+    from velero_vmservice.registervm.attempt import Attempt
+    from velero_vmservice.registervm.preflight import Preflight
+    from velero_vmservice.vsphere.vm import RegisterTask, VsphereMachine
+
+_LONGEST_KEPT: Final = 4 * 1024
+"""Characters of a failure that are kept in the record."""
+
+_said = partial(Registration, source=Source.TRIGGER)
+
+
+def refused(name: str, checked: Preflight) -> Registration:
+    """Say why RegisterVM is not called."""
+    found = checked.machine
+    words = f"RegisterVM is not called: {checked.words}"
+    if checked.done:  # whether it is ready only Kubernetes can be certain of
+        return _said(name=name, state=State.REGISTERED, reason=words, notes=checked.notes, certain=False)
+    state = _refused_state(found, checked)
+    code = next((one.code for one in checked.refusals if one.code), "")
+    # Only Kubernetes knows whether a machine that vCenter lacks is absent.
+    return _said(
+        name=name,
+        state=state,
+        reason=words,
+        code=code,
+        can_wait=checked.can_wait,
+        notes=checked.notes,
+        certain=found is not None,
+    )
+
+
+def foreseen(name: str, checked: Preflight) -> Registration:
+    """Say what a restore would do at its first look: call, or say why not."""
+    if not checked.passed or checked.machine is None:
+        return refused(name, checked)
+    words = f"a restore calls RegisterVM for {checked.machine.moid}"
+    return _said(name=name, state=State.RESTORED, reason=words, notes=checked.notes)
+
+
+def _refused_state(found: VsphereMachine | None, checked: Preflight) -> State:
+    if found is None:
+        return State.ABSENT
+    if found.task is not None and not found.task.over:
+        return State.REGISTERING
+    if found.has_failed and not found.restoring and not checked.can_wait:
+        return State.FAILED
+    return State.RESTORED if checked.can_wait else State.NOT_RESTORABLE
+
+
+def unreadable(name: str, error: VmServiceError) -> Registration:
+    """Say that nobody knows whether the call was made."""
+    return _said(name=name, state=State.FAILED, reason=f"RegisterVM is not called: {error}", can_wait=False)
+
+
+def somebody_else(attempt: Attempt) -> Registration:
+    """Say that another process was first."""
+    return _registering(attempt, f"another process calls RegisterVM for {attempt.moid} (record {attempt.name})")
+
+
+def calling(attempt: Attempt) -> Registration:
+    """Say that another thread is at it."""
+    return _registering(attempt, f"RegisterVM is being called for {attempt.moid}")
+
+
+def not_sent(attempt: Attempt, error: VmServiceError) -> Registration:
+    """Say that the call is still to be made."""
+    reason = f"RegisterVM is still to be called for {attempt.moid}: {error}"
+    return _said(name=attempt.vm, state=State.RESTORED, reason=reason)
+
+
+def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
+    """Say that nobody knows whether vCenter understood the call."""
+    return _registering(
+        attempt, f"RegisterVM was called for {attempt.moid} without an answer; looking for its task: {error}"
+    )
+
+
+def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, task: str) -> Registration:
+    """Say how far an attempt is whose outcome is open."""
+    late = _late(attempt, now)
+    minutes = int(TIMEOUT_SECONDS // 60)
+    known = found is not None and found.state is not TaskState.UNKNOWN
+    if not task and late:
+        words = (
+            f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago, nobody knows whether it"
+            " was, and vCenter has no task of it"
+        )
+        return _lost(attempt, words)
+    if not task:
+        words = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
+        return _registering(attempt, words)
+    if found is not None and not known and late:
+        # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
+        words = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
+        return replace(_lost(attempt, words), certain=False)
+    percent = found.percent if found is not None else None
+    percent = None if percent is None else max(0, min(percent, 100))
+    words = f"RegisterVM task {one_line(task)} of {attempt.moid} runs"
+    if late:
+        words = overlong(f"RegisterVM task {one_line(task)} of {attempt.moid}", percent)
+    return _registering(attempt, words, percent=percent)
+
+
+def unseen(attempt: Attempt, now: datetime) -> Registration:
+    """Say what is known of an open attempt where no vCenter tells how far it is."""
+    words = (
+        f"RegisterVM was called for {attempt.moid} ({_attempt(attempt)}); how far it is only vCenter tells, and none is"
+        " set up here (vcenter in the settings)"
+    )
+    return replace(_registering(attempt, words), certain=not _late(attempt, now))
+
+
+def unread(problem: str) -> str:
+    """Note that the records cannot be read, so that a call made since then is not known."""
+    return f"whether RegisterVM was called for it by command is not known: {problem}"
+
+
+def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
+    """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
+    words, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
+    if attempt.message:
+        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {one_line(attempt.message)}"
+        code = entry.code if (entry := explain(attempt.message)).known else ""
+    return _said(name=attempt.vm, state=State.REGISTERED, reason=words, code=code, notes=notes, certain=False)
+
+
+def failed(attempt: Attempt) -> Registration:
+    """Say that an attempt failed, when, why, and that another is a person's decision."""
+    what = f"RegisterVM ({_attempt(attempt)})"
+    told = from_vcenter.failed(attempt.vm, what, attempt.message, since=attempt.ended_at)
+    reason = told.reason if told.can_wait else f"{told.reason}. {_another()}"
+    return _said(
+        name=attempt.vm,
+        state=told.state,
+        reason=reason,
+        code=told.code,
+        can_wait=told.can_wait,
+        since=told.since,
+        certain=told.certain,
+    )
+
+
+def kept(message: str) -> str:
+    """Return as much of a failure as is kept."""
+    return message[:_LONGEST_KEPT]
+
+
+def _late(attempt: Attempt, now: datetime) -> bool:
+    return (now - attempt.begun_at).total_seconds() > TIMEOUT_SECONDS
+
+
+def _lost(attempt: Attempt, words: str) -> Registration:
+    reason = f"{words}: see in vCenter whether the machine was registered. {_another()}"
+    return _said(name=attempt.vm, state=State.FAILED, reason=reason, can_wait=False)
+
+
+def _another() -> str:
+    return f"It is not called again by itself: put the cause right, then `{COMMAND}` does"
+
+
+def _registering(attempt: Attempt, words: str, *, percent: int | None = None) -> Registration:
+    return _said(name=attempt.vm, state=State.REGISTERING, reason=words, percent=percent, since=attempt.recorded_at)
+
+
+def _attempt(attempt: Attempt) -> str:
+    return f"attempt {attempt.number}" + (f", task {one_line(attempt.task)}" if attempt.task else "")

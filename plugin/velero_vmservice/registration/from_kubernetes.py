@@ -1,0 +1,189 @@
+"""How far registration is, told from one look at a namespace: all that Kubernetes alone can say.
+
+It sees the VirtualMachine, its disks and RegisterVM's marks. It sees neither vCenter nor RegisterVM's task: where there
+is no VirtualMachine it cannot tell a machine that VADP still restores from one that nobody has registered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
+from velero_vmservice.registration.model import NEEDS_SOMEBODY, NODE, Registration, Source, State
+from velero_vmservice.supervisor.readiness import NOT_YET, gate, remarks
+from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
+from velero_vmservice.text import enumerate_some
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, VOLUMES, WHILE_VOLUMES, Course
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.supervisor.disk_registration import DiskRegistration
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.supervisor.readiness import Gate
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+
+_CAME_BACK: Final = {
+    RestoreType.NEW: f"registered by a {Course.NEW}",
+    RestoreType.EXISTING: f"registered by a {Course.EXISTING}",
+    RestoreType.DISK_ONLY: f"registered by a {Course.DISK_ONLY}",
+    RestoreType.FAILOVER: f"registered by a {Course.FAILOVER}",
+    RestoreType.NEVER_LOST: "the machine that was backed up, never lost",
+    RestoreType.UNKNOWN: "registered; by which restore is unknown: nothing on it tells",
+}
+_NODE_AGAIN: Final = "have the guest cluster make its node anew"
+_FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
+
+
+def registrations(observed: NamespaceState, machines: Collection[ExpectedVm]) -> dict[str, Registration]:
+    """Return what one look says of each machine; ready once is not ready for good (`readiness.Stability`)."""
+    claimed = {claim for machine in observed.machines.values() for claim in machine.claims}
+    loose = _Loose.of([one for claim, one in sorted(observed.disks.items()) if claim not in claimed])
+    return {wanted.name: _registration(observed, wanted, loose) for wanted in machines}
+
+
+def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Registration:
+    if VIRTUAL_MACHINE in observed.unseen:
+        return _say(wanted, State.UNKNOWN, observed.unseen[VIRTUAL_MACHINE])
+    machine = observed.machines.get(wanted.name)
+    if machine is None:
+        return _absent(observed, wanted, loose)
+    found = gate(machine, wanted.expected, observed.volumes)
+    state = _state(machine, found, observed)
+    kind = restore_type(machine, wanted.expected)
+    notes = [*_notes(machine, wanted, state), *_unseen(machine, observed)]
+    if state in (State.PAUSED, State.RESTORED):
+        notes += loose.notes
+    return Registration(
+        name=wanted.name,
+        state=state,
+        reason=_CAME_BACK[kind] if state is State.READY else found.reason,
+        stage=VOLUMES if state is State.REGISTERING else "",
+        can_wait=state not in NEEDS_SOMEBODY,
+        since=_since(machine, wanted, state, observed),
+        source=Source.KUBERNETES,
+        notes=tuple(notes),
+    )
+
+
+def overlong(found: Registration, now: datetime) -> Registration:
+    """Note where disks are registered for longer than RegisterVM gets for all of a machine: it stands at 80 % then."""
+    lasts = (now - found.since).total_seconds() if found.since else 0.0
+    if found.state is not State.REGISTERING or lasts <= TIMEOUT_SECONDS:
+        return found
+    note = (
+        f"its disks are being registered for more than {TIMEOUT_SECONDS / 60:.0f} minutes, and RegisterVM stands at"
+        f" 80 % meanwhile: {WHILE_VOLUMES}"
+    )
+    return replace(found, notes=(*found.notes, note))
+
+
+def _state(machine: ObservedVm, found: Gate, observed: NamespaceState) -> State:
+    """Name the state whose reason the gate gives; the order is the gate's own."""
+    if found.blocked:
+        return State.FAILED
+    if machine.deleting:
+        return State.ABSENT
+    if found.ready:
+        return State.READY
+    registering = any(claim in observed.disks for claim in machine.claims)
+    if machine.paused:
+        return State.REGISTERING if registering else State.PAUSED
+    if machine.reverting:
+        return State.SNAPSHOT_REVERT
+    if machine.unique_id and machine.created and machine.backup_paused:
+        return State.RESTORED
+    return State.REGISTERING if registering else State.REGISTERED
+
+
+def _absent(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Registration:
+    if wanted.is_node:
+        return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False, remedy=_NODE_AGAIN)
+    if not observed.vsphere_namespace:
+        what = "is no vSphere Namespace" if observed.exists else "does not exist"
+        words = f"{observed.namespace} {what}, so nothing can be registered into it: create it in vCenter"
+        remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
+        return _say(wanted, State.ABSENT, words, can_wait=False, remedy=remedy)
+    return _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)
+
+
+def _say(
+    wanted: ExpectedVm,
+    state: State,
+    reason: str,
+    *,
+    can_wait: bool = True,
+    remedy: str = "",
+    notes: tuple[str, ...] = (),
+) -> Registration:
+    return Registration(
+        name=wanted.name,
+        state=state,
+        reason=reason,
+        can_wait=can_wait,
+        remedy=remedy,
+        source=Source.KUBERNETES,
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loose:
+    """What RegisterVM is doing in the namespace before a VirtualMachine shows for which one; one for all machines."""
+
+    notes: tuple[str, ...] = ()
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, disks: list[DiskRegistration]) -> _Loose:
+        """Say it of the disks that no machine names."""
+        if not disks:
+            return cls()
+        words = enumerate_some([str(one) for one in disks], most=3)
+        failing = [f"CnsRegisterVolume {one.name} ({one.trouble})" for one in disks if one.error]
+        return cls(
+            notes=(f"disks are being registered for machines that do not name them yet: {words}",),
+            remedy=f"see what keeps disks from being registered: {enumerate_some(failing, most=3)}" if failing else "",
+        )
+
+
+def _notes(machine: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
+    if wanted.expected is not None:
+        yield from (one.removeprefix(f"{machine.name} ") for one in remarks(machine, wanted.expected))
+    if state is State.REGISTERING and machine.paused:
+        yield machine.paused
+    if machine.imported:
+        yield "bears the mark of a machine that was imported from vCenter, not restored"
+    captured, created = _moment(wanted.captured_at), _moment(machine.created_at)
+    marked = machine.restored or machine.failed_over or machine.imported
+    if captured and created and created > captured and not marked:
+        yield "was created after the backup and bears no mark of RegisterVM: somebody may have made it anew"
+
+
+def _unseen(machine: ObservedVm, observed: NamespaceState) -> Iterator[str]:
+    """Yield what could not be looked at though it matters to the machine."""
+    if machine.claims:
+        yield from (observed.unseen[kind] for kind in _FOR_ALL_DISKS if kind in observed.unseen)
+
+
+def _since(machine: ObservedVm, wanted: ExpectedVm, state: State, observed: NamespaceState) -> datetime | None:
+    """Return when the state began, where an object says so."""
+    started = [observed.disks[claim].since for claim in machine.claims if claim in observed.disks]
+    if state is State.REGISTERING:
+        return min((at for one in started if (at := _moment(one))), default=None)
+    made_anew = wanted.facts is not None and machine.uid != wanted.facts.uid
+    if state is State.REGISTERED and made_anew:
+        return _moment(machine.created_at)
+    return None
+
+
+def _moment(timestamp: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

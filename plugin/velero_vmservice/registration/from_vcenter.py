@@ -1,0 +1,243 @@
+"""How far a machine's registration is, told from vCenter: the guide's checks (11.1) answered instead of asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.registration.model import NODE, Registration, Source, State
+from velero_vmservice.text import one_line
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
+from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain
+from velero_vmservice.vsphere.vm import RELOCATE, Machines, TaskState, taken
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from datetime import datetime
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.vmoperator.releases.generation import Generation
+    from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, VsphereMachine
+    from velero_vmservice.vsphere.wcp import Decision
+
+
+OVERDUE_SECONDS: Final = 120.0
+"""Automatic registration begins a minute or two after a machine is in its folder."""
+LONG_RESTORE_SECONDS: Final = 15 * 60.0
+"""After which automatic registration may come before the restore has ended (guide 7.3.3)."""
+
+
+_said = partial(Registration, source=Source.VCENTER)
+
+
+def registrations(
+    namespace: str, wanted: Collection[ExpectedVm], machines: Iterable[VsphereMachine], supervisor: SupervisorView
+) -> dict[str, Registration]:
+    """Return what vCenter says of each wanted machine, by name."""
+    known = Machines(machines)
+    return {one.name: _one(namespace, one, known, supervisor) for one in wanted}
+
+
+def elsewhere(machine: VsphereMachine) -> str:
+    """Say where else a machine with the wanted identity is; it may be the original that a copy is restored beside."""
+    return (
+        f"{machine.moid} with its UUID is in folder {_quoted(machine.folder)}: if that is the restored one, move it in"
+        f" vCenter ({NOT_IN_FOLDER} is what RegisterVM would answer); if it is the original, leave it alone"
+    )
+
+
+def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None) -> Situation:
+    """Return what the guide's decision (4.3) rests on, for a machine that vCenter has."""
+    return Situation(
+        generation=supervisor.generation,
+        recorded=machine.extra.recorded,
+        enabled=machine.extra.enabled,
+        disabled=machine.extra.disabled,
+        exists=None if supervisor.machines is None else registered is not None,
+        recorded_version=machine.extra.backup_version,
+        annotated_version=registered.backup_version if registered else "",
+        other_vcenter=machine.other_vcenter,
+        reverting=bool(registered and registered.reverting),
+    )
+
+
+def _one(namespace: str, wanted: ExpectedVm, known: Machines, supervisor: SupervisorView) -> Registration:
+    found = known.match(wanted)
+    if not found and (other := known.namesake(wanted)):
+        remedy = f"see in vCenter where the VADP job has put {wanted.name}, and leave {other.moid} alone"
+        return _said(name=wanted.name, state=State.ABSENT, reason=taken(wanted, other), remedy=remedy, certain=False)
+    if not found:
+        words = "vCenter has no machine with its UUIDs, record or name: the VADP restore has not brought it back yet"
+        return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
+    machine = found[0]
+    if not machine.in_folder:
+        words = f"vCenter has no such machine in the folder of namespace {namespace}; {elsewhere(machine)}"
+        remedy = (
+            f"see whether {machine.moid} is the restored machine: if so, move it into the folder of namespace"
+            f" {namespace}; if it is the original, see where the VADP job has put the restored one"
+        )
+        return _said(name=wanted.name, state=State.ABSENT, reason=words, remedy=remedy, certain=False)
+    registered = (supervisor.machines or {}).get(wanted.name)
+    told = (
+        _by_task(wanted, machine)
+        or _by_event(wanted, machine, registered)
+        or _standing(wanted, machine, supervisor, registered)
+    )
+    return replace(told, owners=machine.record.owners)
+
+
+def _by_task(wanted: ExpectedVm, machine: VsphereMachine) -> Registration | None:
+    """Tell from RegisterVM's task, which is the last word while vCenter remembers it."""
+    task = machine.task
+    if task is None or (task.over and machine.restoring):
+        return None  # that was another restore
+    what = f"RegisterVM task {one_line(task.id)}"
+    match task.state:
+        case TaskState.WAITING | TaskState.RUNNING:
+            percent = _percent(task.percent)
+            words = f"{what} of {machine.moid} {_doing(percent)}"
+            if machine.seen.task > TIMEOUT_SECONDS:
+                words = overlong(f"{what} of {machine.moid}", percent)
+            return _said(
+                name=wanted.name,
+                state=State.REGISTERING,
+                reason=words,
+                percent=percent,
+                since=task.queued_at,
+                notes=tuple(_beside_vadp(machine)),
+            )
+        case TaskState.FAILED:
+            return failed(wanted.name, what, task.message, since=task.ended_at)
+        case TaskState.SUCCEEDED:
+            return _registered(wanted.name, f"{what} succeeded", since=task.ended_at)
+        case _:
+            return None
+
+
+def _by_event(wanted: ExpectedVm, machine: VsphereMachine, registered: Registered | None) -> Registration | None:
+    event = event_of_this_restore(machine, registered)
+    if event is None:
+        return None
+    if event.succeeded:
+        return _registered(wanted.name, "WCP's event says that RegisterVM succeeded", since=event.at)
+    if registered is not None and registered.unique_id == machine.moid:
+        return None  # it was registered since
+    return failed(wanted.name, "RegisterVM, by WCP's event,", event.message, since=event.at)
+
+
+def event_of_this_restore(machine: VsphereMachine, registered: Registered | None) -> RegisterEvent | None:
+    """Return WCP's event at the end of RegisterVM, unless it may have been at the end of an earlier restore."""
+    earlier = machine.restoring or (registered is not None and is_older(machine, registered))
+    return None if earlier else machine.event
+
+
+def failed(name: str, what: str, message: str, *, since: datetime | None = None) -> Registration:
+    """Say that RegisterVM failed and what to do; `message` is vCenter's."""
+    entry = explain(message)
+    if entry.known and entry.can_wait:
+        return _registered(name, f"{what} says {entry}", since=since, code=entry.code)
+    if entry.known:
+        reason = f"{what} failed: {entry}"
+    else:
+        said = f": {entry.code}" if entry.code else " without saying why"
+        reason = f"{what} failed{said}; see the task in vCenter, put the cause right, then call RegisterVM by hand"
+    return _said(name=name, state=State.FAILED, reason=reason, code=entry.code, can_wait=False, since=since)
+
+
+def _registered(name: str, words: str, *, since: datetime | None = None, code: str = "") -> Registration:
+    """Say that it is registered; whether it is ready only Kubernetes can be certain of."""
+    return _said(name=name, state=State.REGISTERED, reason=words, since=since, code=code, certain=False)
+
+
+def _standing(
+    wanted: ExpectedVm, machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None
+) -> Registration:
+    """Tell of a machine that nothing has begun to register, or that was never lost."""
+    said = partial(_said, name=wanted.name, since=machine.seen.since, first_seen=machine.seen.since is not None)
+    if machine.restoring:
+        words = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): registration waits for it"
+        return said(state=State.RESTORED, reason=words, notes=tuple(_long(machine)))
+    if registered is not None and registered.unique_id == machine.moid and not is_older(machine, registered):
+        return _registered(wanted.name, f"the VirtualMachine stands for machine {machine.moid}")
+    remarks = (*machine.extra.remarks, *machine.record.remarks)
+    if wanted.is_node and not machine.extra.recorded:
+        return said(state=State.NOT_RESTORABLE, reason=f"machine {machine.moid} is {NODE}", can_wait=False)
+    if machine.record.problem:
+        words = f"machine {machine.moid} is restored, but {machine.record.problem}"
+        code = machine.record.code
+        return said(state=State.NOT_RESTORABLE, reason=words, code=code, can_wait=False, notes=remarks)
+    if machine.twins:
+        twins = ", ".join(_quoted(one) for one in machine.twins[:3])
+        words = f"machine {machine.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
+        return said(state=State.NOT_RESTORABLE, reason=words, code=DUPLICATE_BIOS_UUID, can_wait=False)
+    decision = decide(situation(machine, supervisor, registered))
+    words, can_wait = _expected(machine, decision, supervisor.generation)
+    return said(
+        state=State.SNAPSHOT_REVERT if registered and registered.reverting else State.RESTORED,
+        reason=words,
+        code=decision.code,
+        can_wait=can_wait,
+        notes=remarks,
+        certain=supervisor.machines is not None,
+    )
+
+
+def _expected(machine: VsphereMachine, decision: Decision, generation: Generation) -> tuple[str, bool]:
+    """Say whether WCP will register the machine by itself, and whether that is late."""
+    where = f"machine {machine.moid} is restored"
+    if decision.course in (Course.AUTOMATIC_OFF, Course.IGNORED, Course.REFUSED):
+        return f"{where}: {decision.words}", False
+    late = machine.seen.in_folder >= OVERDUE_SECONDS
+    if not automatic(generation, enabled=machine.extra.enabled, disabled=machine.extra.disabled):
+        begun = f", and nothing has begun to register it: {decision.words}. {_checks(machine)}"
+        return (where + begun if late else f"{where}: {decision.words}"), True
+    if late:
+        minutes = int(machine.seen.in_folder // 60)
+        return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(machine)}", True
+    course = "" if decision.course is Course.UNKNOWN else f" ({decision.course})"
+    return f"{where}, and WCP is to register it by itself{course}", True
+
+
+def _checks(machine: VsphereMachine) -> str:
+    """Answer the guide's checks (11.1), and name the one that only the vCenter appliance can answer."""
+    switch = {True: "on", False: "off", None: "not set"}
+    return (
+        f"Checked: its ExtraConfig has the record, it is in folder {_quoted(machine.folder)},"
+        f" enableAutomaticRegistration is {switch[machine.extra.enabled]}, disableAutomaticRegistration"
+        f" {switch[machine.extra.disabled]}, no VADP restore runs. Look for auto-vm-register in"
+        " /var/log/vmware/wcp/wcpsvc.log on vCenter, or call RegisterVM"
+    )
+
+
+def _beside_vadp(machine: VsphereMachine) -> Iterator[str]:
+    """Yield what to mind where RegisterVM works on a machine before its restore has ended."""
+    if machine.restoring:
+        yield f"the VADP restore still runs while RegisterVM works ({RELOCATE} is disabled): see what it registers"
+        yield from _long(machine)
+
+
+def _long(machine: VsphereMachine) -> Iterator[str]:
+    if machine.seen.restoring >= LONG_RESTORE_SECONDS:
+        yield (
+            "the VADP restore takes longer than 15 minutes: automatic registration may come too early (guide 7.3.3);"
+            " see that every disk is there before powering on"
+        )
+
+
+def is_older(machine: VsphereMachine, registered: Registered) -> bool:
+    """Say whether the machine was restored under a VirtualMachine that had gone on since (guide 4.3)."""
+    return compare_versions(machine.extra.backup_version, registered.backup_version) is VersionAge.OLDER
+
+
+def _percent(percent: int | None) -> int | None:
+    return None if percent is None else max(0, min(percent, 100))
+
+
+def _doing(percent: int | None) -> str:
+    return f"has reached {stage(percent)}" if stage(percent) else "has begun"
+
+
+def _quoted(name: str) -> str:
+    return f'"{one_line(name)}"'

@@ -1,0 +1,60 @@
+"""A machine's gate, shut or explained by all that is asked: the worst that anybody is certain of counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.errors import advised
+from velero_vmservice.registration.merge import is_of_engine
+from velero_vmservice.registration.model import Source, State
+from velero_vmservice.vsphere.registervm_errors import explain
+
+if TYPE_CHECKING:
+    from velero_vmservice.registration.model import Registration
+    from velero_vmservice.supervisor.readiness import Gate
+
+_BY_HAND: Final = "call RegisterVM for it"
+_AFTER_REVERT: Final = "wait until the revert has ended; if the machine was also restored,"
+_BY_ENGINE: Final = "have the registration engine register it"
+_TO_BE_NAMED: Final = frozenset({State.REGISTERING, State.NOT_RESTORABLE})
+_PUT_RIGHT: Final = "put right what is named"
+
+
+def registered_gate(found: Gate, told: Registration | None) -> Gate:
+    """Return the gate that Kubernetes gives, shut or explained by what all sources together say.
+
+    `told` is the combined answer, Kubernetes' own included; None where nobody was asked. A gate that Kubernetes
+    holds shut is opened by nobody. Where registration has failed the gate is blocked and says so, and never gives up
+    by itself: whoever puts the cause right while the restore waits need not repeat the restore.
+    """
+    if told is None or told.state is State.UNKNOWN or (found.ready and told.state is State.READY):
+        return found
+    by_hand = found.by_hand or told.state is State.SNAPSHOT_REVERT
+    shut = replace(found, ready=False, never_lost=False, reason=_words(found, told), by_hand=by_hand)
+    if found.blocked:
+        return shut
+    return replace(shut, blocked=not told.can_wait, remedy=advised(_remedy(told)))
+
+
+def _words(found: Gate, told: Registration) -> str:
+    """Say where it stands; Kubernetes' own reasons name the state themselves, but for the two that are concluded."""
+    alone = told.source == Source.KUBERNETES
+    return found.reason if alone and told.state not in _TO_BE_NAMED else str(told)
+
+
+def _remedy(told: Registration) -> str:
+    """Return what to do; beside an engine nobody is told to call RegisterVM."""
+    if told.remedy or told.can_wait:
+        return told.remedy
+    of_engine = is_of_engine(told)
+    if told.state is State.SNAPSHOT_REVERT:  # before any code: a machine that was never lost is to be left alone
+        return f"{_AFTER_REVERT} {_BY_ENGINE if of_engine else _BY_HAND}"
+    entry, by_hand = explain(told.code), told.state is State.RESTORED
+    if of_engine:
+        put_right = f"{entry.put_right}{entry.risk}" if entry.known else _PUT_RIGHT
+        once_more = f", and {_BY_ENGINE} once more" if entry.again else ""
+        return _BY_ENGINE if by_hand else f"{put_right}{once_more}"
+    if entry.known:
+        return entry.remedy
+    return _BY_HAND if by_hand else f"{_PUT_RIGHT}, and call RegisterVM once more"

@@ -1,0 +1,124 @@
+"""How far the registration of a restored machine is, in one model for every source that can tell.
+
+Replay needs one answer, ready or not; a person needs the rest: what RegisterVM is doing, why it failed, whether
+waiting can help. Sources see different parts: Kubernetes the VirtualMachine, vCenter the machine before there is one,
+a registration engine its own task. What a source cannot see it leaves unknown and never guesses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.vsphere.wcp import progress_words, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class Role(Enum):
+    """What a source has to do with registrations beside telling of them."""
+
+    OBSERVER = "observes what is there"
+    CALLER = "is this product's own call of RegisterVM"
+    ENGINE = "registers VMs itself"
+
+
+class Source(StrEnum):
+    """Who tells of a registration, as the settings and the answers spell it."""
+
+    KUBERNETES = "kubernetes"
+    VCENTER = "vcenter"
+    ENGINE = "engine"
+    TRIGGER = "trigger"
+    """The attempts that this product has made; no setting names it."""
+
+    @property
+    def role(self) -> Role:
+        """What it has to do with registrations."""
+        return _ROLES[self]
+
+
+_ROLES: Final[Mapping[Source, Role]] = {
+    Source.KUBERNETES: Role.OBSERVER,
+    Source.VCENTER: Role.OBSERVER,
+    Source.ENGINE: Role.ENGINE,
+    Source.TRIGGER: Role.CALLER,
+}
+
+
+class State(StrEnum):
+    """Where one machine stands, from nothing to ready; the last four need somebody or something else."""
+
+    UNKNOWN = "unknown"
+    """The source cannot tell."""
+    ABSENT = "absent"
+    """Not in vCenter, or not seen by a source that cannot look there."""
+    RESTORED = "restored, not registered"
+    """In vCenter, and not registered since: no VirtualMachine yet, or one that stands for what was there before."""
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+    """The VirtualMachine is there; its disks or its first reconciliation are not."""
+    READY = "ready"
+    PAUSED = "paused"
+    SNAPSHOT_REVERT = "reverting to a snapshot"
+    """Afterwards nothing registers it by itself (guide 7.2.1)."""
+    FAILED = "failed"
+    NOT_RESTORABLE = "not restorable"
+    """No ExtraConfig record, an API version that is too old, or a guest cluster's node."""
+
+
+NEEDS_SOMEBODY: Final = frozenset({State.SNAPSHOT_REVERT, State.FAILED, State.NOT_RESTORABLE})
+"""Waiting helps none of these, whichever source sees them; of the other states the source knows whether it does."""
+
+NODE: Final = "a guest cluster's node, which VM Operator does not record: RegisterVM cannot bring it back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What one source says of one machine."""
+
+    name: str
+    state: State
+    reason: str = ""
+    """In words for `velero restore describe`, remedy included where there is one."""
+    percent: int | None = None
+    """Of RegisterVM's task, as it reports it (guide 12.3)."""
+    stage: str = ""
+    """What is being done, where the source tells it by name; see `doing`."""
+    code: str = ""
+    """RegisterVM's error code as it came, or ''."""
+    remedy: str = ""
+    """What a person should do if it stays so, as a hint; '' where the code tells, or nothing does."""
+    can_wait: bool = True
+    """Whether waiting can help; if not, a person has to act."""
+    since: datetime | None = None
+    """When the source saw the state begin, if it can tell."""
+    first_seen: bool = False
+    """Whether `since` is only when this process first saw it so: it may have begun before."""
+    source: str = ""
+    """The `Source` by its value; several, joined by commas, where they agree."""
+    owners: tuple[tuple[str, str], ...] = ()
+    """Name and UID of each VirtualMachineGroup that the VM's record names as owner, where the source reads records."""
+    notes: tuple[str, ...] = ()
+    """What to mind that changes nothing about the state; no machine's name, so that equal ones can be said once."""
+    certain: bool = True
+    """False where the source concludes what it cannot see, such as vCenter that no VirtualMachine is there; then any
+    source that is certain has the word."""
+
+    @property
+    def doing(self) -> str:
+        """What is being done: as it is told, else the last of RegisterVM's stages that its percentage has reached."""
+        return self.stage or stage(self.percent)
+
+    @property
+    def progress(self) -> str:
+        """How far it is, as it is shown: `80 %, register volumes`; '' if that is not known."""
+        return progress_words(self.percent, self.stage)
+
+    def __str__(self) -> str:
+        """Say all but the notes, as progress and tables show it: `registering (80 %, register volumes): …`."""
+        progress = f" ({self.progress})" if self.progress else ""
+        return f"{self.state}{progress}: {self.reason}" if self.reason else f"{self.state}{progress}"

@@ -1,0 +1,67 @@
+"""What a round has seen of a namespace so far, so that nobody looks where somebody else has looked already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from velero_vmservice.errors import Unavailable
+from velero_vmservice.vsphere.vm import TaskState, is_same_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.errors import VmServiceError
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask, SupervisorView, VsphereMachine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VsphereLook:
+    """What vCenter has of the machines of a namespace, and what that is read against."""
+
+    supervisor: SupervisorView
+    machines: Sequence[VsphereMachine]
+    _tasks: Mapping[str, RegisterTask] = field(init=False, repr=False)
+    """The newest of each machine, by managed object id."""
+    _events: Mapping[str, RegisterEvent] = field(init=False, repr=False)
+    """Likewise."""
+
+    def __post_init__(self) -> None:
+        events = {one.moid: one.event for one in self.machines if one.event is not None}
+        object.__setattr__(self, "_events", events)
+        tasks = {one.moid: one.task for one in self.machines if one.task is not None}
+        object.__setattr__(self, "_tasks", tasks)
+
+    def task(self, moid: str, task_id: str) -> RegisterTask | None:
+        """Return how far a machine's task is; None if this look does not tell."""
+        found = self._tasks.get(moid)
+        if found is None or found.state is TaskState.UNKNOWN or not is_same_task(found.id, task_id):
+            return None
+        return found
+
+    def event(self, moid: str, since: datetime) -> RegisterEvent | None:
+        """Return WCP's event at the end of a machine's registration, if it is no older than `since`."""
+        found = self._events.get(moid)
+        return found if found is not None and found.at is not None and found.at >= since else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """One round's look at one namespace: whoever looks leaves what is seen to those who are asked next.
+
+    It is let go of with the round: an answer never rests on an earlier one, and thousands of machines are held once.
+    """
+
+    observed: NamespaceState | None = None
+    """In Kubernetes."""
+    vsphere: VsphereLook | None = None
+    """In vCenter."""
+    vsphere_problem: VmServiceError | None = None
+    """Why vCenter could not be looked into: who hangs is not waited for twice."""
+
+    def check_vsphere(self) -> None:
+        """Raise `Unavailable` if vCenter has not answered in this round; who only denies a look may tell of a task."""
+        if isinstance(self.vsphere_problem, Unavailable):
+            raise self.vsphere_problem

@@ -1,0 +1,1 @@
+"""The registration sources of this product, and the turns in which all are asked."""

@@ -1,0 +1,91 @@
+"""The registration source that asks Kubernetes, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from cachetools import TTLCache
+
+from velero_vmservice.registration import from_kubernetes
+from velero_vmservice.registration.model import Source, State
+from velero_vmservice.supervisor import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Kind
+    from velero_vmservice.registration.model import Registration
+    from velero_vmservice.registration.round_cache import Look
+
+_log = structlog.get_logger()
+
+REMEMBERED_MACHINES: Final = 20_000
+"""Since when each is in its state: twice the machines that a Supervisor is asked to hold."""
+REMEMBERED_NAMESPACES: Final = 1_000
+REMEMBERED_SECONDS: Final = 24 * 3600.0
+
+
+class KubernetesRegistration:
+    """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many machines.
+
+    Where the round has looked already it asks nobody. What it remembers is when it first saw a state, for the states
+    whose beginning no object tells; a new process begins anew with that.
+    """
+
+    def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._first_seen: TTLCache[tuple[str, str], tuple[State, datetime]] = TTLCache(
+            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
+        self._told: TTLCache[tuple[str, Kind], bool] = TTLCache(
+            REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
+
+    @property
+    def name(self) -> str:
+        """Return `kubernetes`."""
+        return Source.KUBERNETES
+
+    def observe(
+        self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
+    ) -> Mapping[str, Registration]:
+        """Return what one look at the namespace says of each machine; see the port.
+
+        What the cluster lacks or forbids is told in the notes of the machines it matters to, and logged once.
+        """
+        if not machines:
+            return {}
+        observed = look.observed if look else None
+        if observed is None:
+            observed = observe.look_at_machines(self._cluster, self._clock, namespace)
+            if look is not None:
+                look.observed = observed
+        found = from_kubernetes.registrations(observed, machines)
+        with self._lock:
+            for kind, words in observed.unseen.items():
+                if (namespace, kind) not in self._told:
+                    self._told[namespace, kind] = True
+                    _log.warning("registration seen in part", namespace=namespace, cause=words)
+            now = self._clock.now()
+            begun = {state: (state, now) for state in State}  # one for all that begin together: there may be thousands
+            return {name: self._dated(namespace, one, begun) for name, one in found.items()}
+
+    def _dated(
+        self, namespace: str, found: Registration, begun: Mapping[State, tuple[State, datetime]]
+    ) -> Registration:
+        key = namespace, found.name
+        seen = self._first_seen.get(key)
+        if seen is None or seen[0] is not found.state:
+            seen = begun[found.state]
+        self._first_seen[key] = seen
+        dated = found if found.since else replace(found, since=seen[1], first_seen=True)
+        return from_kubernetes.overlong(dated, self._clock.now())

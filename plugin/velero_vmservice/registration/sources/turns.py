@@ -1,0 +1,89 @@
+"""Who is asked in a round and who has to wait, so that whoever hangs costs the others one round and not the restore."""
+
+from __future__ import annotations
+
+import threading
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.registration.merge import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.registration.model import Registration
+
+log = structlog.get_logger()
+
+SLOW_SECONDS: Final = 1.0
+"""A failure that comes faster costs nothing and is tried again at once."""
+AWAY_SECONDS: Final = 30.0
+"""Who failed slowly is not asked again for this long, by no restore."""
+NO_TIME: Final = "the others took too long; it is asked in the next round"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Away:
+    """Who is left alone for a while."""
+
+    until: float
+    words: str
+    error: VmServiceError | None = None
+    """None if it broke down; a copy, for what was raised holds on to all that its round has seen."""
+
+
+class Turns:
+    """Keeps the rounds of several threads short; whoever is passed over once has its turn in the next round."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._away: dict[str, _Away] = {}
+        self._passed_over: set[tuple[str, str]] = set()
+
+    def ask(
+        self, name: str, namespace: str, question: Callable[[], Mapping[str, Registration]], *, until: float
+    ) -> Answer:
+        """Ask somebody about a namespace if it is their turn; `until` is when the round's time is over."""
+        if words := self._kept_from(name, namespace, until=until):
+            return Answer(source=name, problem=words)
+        began = self._clock.monotonic()
+        try:
+            return Answer(source=name, found=question())
+        except VmServiceError as error:
+            if self._clock.monotonic() - began >= SLOW_SECONDS:
+                self._leave_alone(name, str(error), copy(error))
+            return Answer(source=name, problem=str(error))
+        except Exception as error:  # what a source makes of a strange answer must not hold up a restore
+            log.exception("registration source broke down", source=name, namespace=namespace)
+            words = f"it broke down ({type(error).__name__}): see the log and report it"
+            self._leave_alone(name, words)  # as after a timeout: one traceback in a while is enough
+            return Answer(source=name, problem=words)
+
+    def away(self, name: str) -> VmServiceError | None:
+        """Return the error for which somebody is left alone; None for who is asked, or was only passed over."""
+        with self._lock:
+            kept = self._away.get(name)
+        return copy(kept.error) if kept is not None and self._clock.monotonic() < kept.until else None
+
+    def _kept_from(self, name: str, namespace: str, *, until: float) -> str:
+        """Say why somebody is not asked about a namespace now, or ''."""
+        now = self._clock.monotonic()
+        with self._lock:
+            kept = self._away.get(name)
+            if kept is not None and now < kept.until:
+                return kept.words
+            if now <= until or (name, namespace) in self._passed_over:
+                self._passed_over.discard((name, namespace))
+                return ""
+            self._passed_over.add((name, namespace))
+            return NO_TIME
+
+    def _leave_alone(self, name: str, words: str, error: VmServiceError | None = None) -> None:
+        with self._lock:
+            self._away[name] = _Away(until=self._clock.monotonic() + AWAY_SECONDS, words=words, error=error)

@@ -1,0 +1,136 @@
+"""Which objects of a restore belong together: an application is all that groups, selectors and membership connect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
+from velero_vmservice.report.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.report.model import MachineResult, Result
+
+Part = tuple[str, str, str]
+"""Kind, namespace and name of an object or a VM."""
+_OF_NOW: Final = frozenset({"powered_by", "power_asked"})
+"""What an older look says of a VM and a newer one does not is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """The objects of a restore that hang together, and the VMs that they need."""
+
+    objects: tuple[Result, ...]
+    machines: tuple[MachineResult, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be done for any of its objects."""
+        return all(Stage(one.stage).final for one in self.objects)
+
+    @property
+    def broken(self) -> tuple[Result, ...]:
+        """The groups that are not whole: failed, cancelled or incomplete."""
+        return tuple(one for one in self.objects if is_group(one) and Stage(one.stage).broken)
+
+
+def applications(objects: Iterable[Result], machines: Iterable[MachineResult]) -> Sequence[Application]:
+    """Split the results of a restore into its applications, each with its parts in the order given."""
+    results = {part(one): one for one in objects}
+    known = {machine_part(one): one for one in machines}
+    near = neighbours((key, related(one)) for key, one in results.items())
+    for key in known:
+        near.setdefault(key, set())
+    return [
+        Application(
+            objects=tuple(one for key, one in results.items() if key in parts),
+            machines=tuple(one for key, one in known.items() if key in parts),
+        )
+        for parts in components(near)
+    ]
+
+
+def is_group(one: Result) -> bool:
+    """Say whether a result is that of a VirtualMachineGroup."""
+    return one.kind == VIRTUAL_MACHINE_GROUP.name
+
+
+def part(one: Result) -> Part:
+    """Return what a result is of."""
+    return (one.kind, one.namespace, one.name)
+
+
+def machine_part(one: MachineResult) -> Part:
+    """Return which VM a result is of."""
+    return (VIRTUAL_MACHINE.name, one.namespace, one.name)
+
+
+def related(one: Result) -> Iterator[Part]:
+    """Yield what a result connects its object to: members, parent, VMs selected and served."""
+    yield from ((member.kind, one.namespace, member.name) for member in one.members)
+    yield from ((VIRTUAL_MACHINE.name, one.namespace, name) for name in (*one.selected, *one.endpoints))
+    if one.parent:
+        yield (VIRTUAL_MACHINE_GROUP.name, one.namespace, one.parent)
+
+
+def merged(objects: Iterable[Result]) -> tuple[MachineResult, ...]:
+    """List each VM once, as the object that ended last saw it, with what the others add."""
+    found: dict[Part, MachineResult] = {}
+    for result in sorted(objects, key=lambda one: one.ended):
+        for machine in result.machines:
+            key = machine_part(machine)
+            found[key] = _merge(machine, found[key]) if key in found else machine
+    return tuple(found[key] for key in sorted(found))
+
+
+def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
+    """Take the newer look, and from the older one what the newer leaves open."""
+    open_fields = {
+        name: getattr(older, name)
+        for name in type(newer).model_fields
+        if name not in _OF_NOW and getattr(newer, name) in ("", (), "unknown")
+    }
+    if newer.registered:
+        open_fields.pop("waiting_for", None)
+    told = {one.attribute for one in newer.deviations}
+    return newer.model_copy(
+        update={
+            **open_fields,
+            "deviations": (*newer.deviations, *(one for one in older.deviations if one.attribute not in told)),
+            "timeline": tuple(sorted(set(newer.timeline) | set(older.timeline))),
+        }
+    )
+
+
+def without_courses(one: Result) -> Result:
+    """Return a result as a process remembers it: without the timelines of its VMs."""
+    machines = tuple(machine.model_copy(update={"timeline": ()}) for machine in one.machines)
+    return one.model_copy(update={"machines": machines})
+
+
+def neighbours(given: Iterable[tuple[Part, Iterable[Part]]]) -> dict[Part, set[Part]]:
+    """Return what each part is next to, in both directions."""
+    near: dict[Part, set[Part]] = {}
+    for one, others in given:
+        near.setdefault(one, set())
+        for other in others:
+            near[one].add(other)
+            near.setdefault(other, set()).add(one)
+    return near
+
+
+def components(near: Mapping[Part, Collection[Part]]) -> Iterator[set[Part]]:
+    """Yield the parts that hang together, in the order of the first of each."""
+    left = dict.fromkeys(near)
+    while left:
+        found, ahead = set[Part](), [next(iter(left))]
+        while ahead:
+            key = ahead.pop()
+            if key not in found:
+                found.add(key)
+                left.pop(key, None)
+                ahead += near[key]
+        yield found

@@ -1,0 +1,113 @@
+"""Find the reports of restores in the buckets: of a Restore that is gone too, and of one that Velero never had.
+
+Whoever may write into the bucket may store a report under any start time. So a Restore's own start time decides
+where Velero still has the Restore; where it does not, a report is taken unasked only if it is the one there is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.errors import NotFound, VmServiceError
+from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, ObjectRef
+from velero_vmservice.report.store import REPORT
+from velero_vmservice.velero.runs import RestoreRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.kube.api import Cluster
+
+_KEY: Final = re.compile(rf"(restores/([^/]+)/(\d{{8}}T\d{{6}}Z)/){re.escape(REPORT)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """One report in a bucket."""
+
+    restore: str
+    started: str
+    """Start time of the run that it is of, as keys spell it."""
+    where: str
+    """Where it lies, for a person."""
+    prefix: str
+    store: ObjectStore
+
+    def read(self, name: str) -> bytes:
+        """Return the report in one of its forms; raises `NotFound` for one that is not stored."""
+        return self.store.get(f"{self.prefix}{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is known of a restore's own run before a bucket is asked."""
+
+    started: str = ""
+    """'' where Velero has no such Restore, or has not begun it."""
+    location: str = ""
+    """BackupStorageLocation of its backup; '' where that is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What was found in the buckets that could be searched."""
+
+    reports: Sequence[StoredReport]
+    """By restore and start time."""
+    unread: Sequence[VmServiceError] = ()
+    """Why buckets could not be searched: what is not found may be there."""
+
+
+class Reports:
+    """Finds reports in the buckets of all BackupStorageLocations, or in the settings' own."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        locations: StorageLocations,
+        velero_namespace: str,
+        own_bucket: bool,
+    ) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._velero_namespace = velero_namespace
+        self._own_bucket = own_bucket
+
+    def run(self, restore: str) -> Run:
+        """Return Velero's own run of a restore, as far as the Restore and its Backup still tell."""
+        try:
+            run = RestoreRun.read(self._cluster.get(ObjectRef(RESTORE, self._velero_namespace, restore)))
+        except NotFound:
+            return Run()
+        try:
+            backup = self._cluster.get(ObjectRef(BACKUP, self._velero_namespace, run.backup))
+        except NotFound:
+            return Run(started=run.started)
+        return Run(started=run.started, location=str(backup.spec.get("storageLocation", "")))
+
+    def search(self, restore: str = "", *, location: str = "") -> Search:
+        """Return every report, or those of one restore or location; two locations that are one bucket show it once."""
+        found, unread = dict[str, StoredReport](), list[VmServiceError]()
+        for name in self._names(location):
+            try:
+                for report in _listed(self._locations.open(name), restore):
+                    found.setdefault(report.where, report)
+            except VmServiceError as error:
+                unread.append(error)
+        return Search(reports=sorted(found.values(), key=lambda one: (one.restore, one.started)), unread=unread)
+
+    def _names(self, location: str) -> Sequence[str]:
+        if self._own_bucket or location:
+            return (location,)
+        return [one.name for one in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+
+
+def _listed(store: ObjectStore, restore: str) -> Iterator[StoredReport]:
+    for key in store.list(f"restores/{restore}/" if restore else "restores/"):
+        if match := _KEY.fullmatch(key):
+            prefix, name, started = match.groups()
+            yield StoredReport(restore=name, started=started, where=store.where(key), prefix=prefix, store=store)

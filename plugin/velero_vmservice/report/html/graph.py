@@ -1,0 +1,248 @@
+"""What belongs together: services, their machines and the groups around them, as trees that can be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
+from velero_vmservice.report.html import badges
+from velero_vmservice.report.summary import outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from velero_vmservice.report.html.badges import Look
+    from velero_vmservice.report.model import MachineResult, Outcome, Report, Result
+
+Key = tuple[str, str, str]
+"""What it is, its namespace, its name."""
+
+MOST_LEVELS: Final = 16
+"""Groups drawn within each other; more do not fit a screen, and VM Operator bounds their nesting nowhere."""
+
+_GROUP: Final = "group"
+_SERVICE: Final = "service"
+_MACHINE: Final = "machine"
+WITHOUT_APPLICATION: Final = "VMs without an application"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineNode:
+    """A machine in the drawing; `machine` is None where the report does not know it."""
+
+    name: str
+    machine: MachineResult | None
+    services: tuple[str, ...]
+    """Services that should select it."""
+    linked: bool | None = None
+    """Whether its group links it; None for a machine outside any group."""
+
+    @property
+    def key(self) -> str:
+        """The key of its row; '' where the report has none."""
+        return self.machine.key if self.machine else ""
+
+    @property
+    def look(self) -> Look:
+        return badges.machine(self.machine)
+
+    @property
+    def power(self) -> str:
+        return badges.power(self.machine)
+
+    @property
+    def count(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupNode:
+    """A group in the drawing, its members in boot order; `result` is None for one that this restore does not replay."""
+
+    name: str
+    result: Result | None
+    children: tuple[GroupNode | MachineNode, ...]
+
+    @property
+    def key(self) -> str:
+        """The key of its row; '' where the report has none."""
+        return self.result.key if self.result else ""
+
+    @property
+    def look(self) -> Look:
+        return badges.stage(self.result.stage) if self.result else badges.UNKNOWN
+
+    @property
+    def linked(self) -> int:
+        return sum(member.linked for member in self.result.members) if self.result else 0
+
+    @property
+    def count(self) -> int:
+        """How many machines are in it, at any depth."""
+        return sum(child.count for child in self.children)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Objects and machines that hang together, within one namespace."""
+
+    namespace: str
+    name: str
+    services: tuple[Result, ...]
+    groups: tuple[GroupNode, ...]
+    """Root groups."""
+    loose: tuple[MachineNode, ...]
+    """Machines in no group of the report."""
+    outcome: Outcome
+    """As of a restore that has nothing else."""
+    worst: Look
+    """Of its worst object or VM."""
+    objects: int
+
+    @property
+    def look(self) -> Look:
+        return badges.OUTCOMES[self.outcome]
+
+    @property
+    def calm(self) -> bool:
+        """Whether a reader may skip it with all that is in it."""
+        return self.look.calm and self.worst.calm
+
+    @property
+    def count(self) -> int:
+        return sum(group.count for group in self.groups) + len(self.loose)
+
+
+def applications(report: Report) -> Sequence[Application]:
+    """Split a report into its applications, the most urgent first; VMs without one come together in each namespace."""
+    parts = _Parts(report)
+    found, alone = list[Application](), dict[str, set[Key]]()
+    for keys in parts.components():
+        if all(key in parts.alone for key in keys):
+            alone.setdefault(min(keys)[1], set()).update(keys)
+        else:
+            found.append(_application(parts, keys))
+    found += [replace(_application(parts, keys), name=WITHOUT_APPLICATION) for keys in alone.values()]
+    return sorted(found, key=lambda one: (one.worst.rank, one.namespace, one.name))
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The report's objects and machines, and what each is next to."""
+
+    report: Report
+    objects: dict[Key, Result] = field(default_factory=dict)
+    machines: dict[Key, MachineResult] = field(default_factory=dict)
+    beside: dict[Key, set[Key]] = field(default_factory=dict)
+    selected_by: dict[Key, list[str]] = field(default_factory=dict)
+    nested: set[Key] = field(default_factory=set)
+    alone: dict[Key, Result] = field(default_factory=dict)
+    """VMs that an operation of their own waited for, and its result."""
+
+    def __post_init__(self) -> None:
+        for machine in self.report.machines:
+            key = (_MACHINE, machine.namespace, machine.name)
+            self.machines[key] = machine
+            self.beside.setdefault(key, set())
+        for one in self.report.objects:
+            if one.kind == VMS_ALONE.name:
+                self.alone |= {(_MACHINE, one.namespace, name): one for name in one.selected}
+                continue
+            key = _key(one)
+            self.objects[key] = one
+            self.beside.setdefault(key, set())
+            for other in _related(one):
+                self.beside[key].add(other)
+                self.beside.setdefault(other, set()).add(key)
+            for name in one.selected:
+                self.selected_by.setdefault((_MACHINE, one.namespace, name), []).append(one.name)
+            if key[0] == _GROUP:
+                self.nested |= {(_member_key(one, member.kind, member.name)) for member in one.members}
+
+    def components(self) -> Iterator[set[Key]]:
+        left = dict.fromkeys(self.beside)
+        while left:
+            found, ahead = set[Key](), [next(iter(left))]
+            while ahead:
+                key = ahead.pop()
+                if key not in found:
+                    found.add(key)
+                    left.pop(key, None)
+                    ahead += self.beside[key]
+            yield found
+
+
+def _key(one: Result) -> Key:
+    return (_GROUP if one.kind == VIRTUAL_MACHINE_GROUP.name else _SERVICE, one.namespace, one.name)
+
+
+def _member_key(group: Result, kind: str, name: str) -> Key:
+    return (_GROUP if kind == VIRTUAL_MACHINE_GROUP.name else _MACHINE, group.namespace, name)
+
+
+def _related(one: Result) -> Iterator[Key]:
+    yield from (_member_key(one, member.kind, member.name) for member in one.members)
+    yield from ((_MACHINE, one.namespace, name) for name in (*one.selected, *one.endpoints))
+    if one.parent:
+        yield (_GROUP, one.namespace, one.parent)
+
+
+def _application(parts: _Parts, keys: set[Key]) -> Application:
+    objects = [parts.objects[key] for key in keys if key in parts.objects]
+    drawn = set[Key]()
+    groups = sorted(key for key in keys if key[0] == _GROUP)
+    roots = [key for key in groups if key not in parts.nested] or groups[:1]  # a cycle is entered somewhere
+    trees = tuple(_tree(parts, key, drawn) for key in roots)
+    trees += tuple(_tree(parts, key, drawn) for key in groups if key not in drawn)
+    loose = tuple(_machine(parts, key) for key in sorted(keys) if key[0] == _MACHINE and key not in drawn)
+    results = objects or [parts.alone[key] for key in sorted(keys) if key in parts.alone]
+    looks = [badges.stage(one.stage) for one in results]
+    looks += [badges.machine(parts.machines[key]) for key in keys if key in parts.machines]
+    services = tuple(sorted((one for one in objects if _key(one)[0] == _SERVICE), key=lambda one: one.name))
+    return Application(
+        namespace=min(keys)[1],
+        name=_name([key[2] for key in roots] or [one.name for one in services] or sorted(key[2] for key in keys)),
+        services=services,
+        groups=trees,
+        loose=loose,
+        outcome=outcome(results),
+        worst=badges.worst(looks),
+        objects=len(objects),
+    )
+
+
+def _name(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS) -> GroupNode:
+    """Draw a group and what is in it; what was drawn before is not drawn again, so that a cycle ends.
+
+    A group below the deepest level is left to be drawn as a tree of its own.
+    """
+    drawn.add(key)
+    result = parts.objects.get(key)
+    children: list[GroupNode | MachineNode] = []
+    for member in sorted(result.members if result else (), key=lambda one: one.order):
+        child = (_GROUP if member.kind == VIRTUAL_MACHINE_GROUP.name else _MACHINE, key[1], member.name)
+        if child[0] == _MACHINE:
+            drawn.add(child)
+            children.append(_machine(parts, child, linked=member.linked))
+        elif child not in drawn and levels > 1:
+            children.append(_tree(parts, child, drawn, levels=levels - 1))
+    return GroupNode(name=key[2], result=result, children=tuple(children))
+
+
+def _machine(parts: _Parts, key: Key, *, linked: bool | None = None) -> MachineNode:
+    services = tuple(parts.selected_by.get(key, ()))
+    return MachineNode(name=key[2], machine=parts.machines.get(key), services=services, linked=linked)
+
+
+def machine_nodes(nodes: Iterable[GroupNode | MachineNode]) -> Iterator[MachineNode]:
+    """Yield the machines of some nodes, at any depth, in the order of drawing."""
+    for node in nodes:
+        if isinstance(node, MachineNode):
+            yield node
+        else:
+            yield from machine_nodes(node.children)

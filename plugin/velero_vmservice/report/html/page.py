@@ -1,0 +1,140 @@
+"""The HTML page of a report: self-contained, without script, safe whatever names and values it has to show.
+
+Everything is escaped by the template engine; control characters and those that reorder text are spelled out; a content
+security policy allows the page its own style sheet and nothing else. The report itself is embedded as compressed JSON,
+and what is as expected has one short row, so that the page of 1,000 VMs can be sent by mail.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from velero_vmservice import documents
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
+from velero_vmservice.report.html import badges
+from velero_vmservice.report.html.diagram import WIDTH, draw
+from velero_vmservice.report.html.graph import applications
+from velero_vmservice.report.html.timeline import SCALE, before_resumed, date, duration, moment, timeline
+from velero_vmservice.report.model import NextStep
+from velero_vmservice.text import spelled_out
+from velero_vmservice.vmoperator.backup_version import recorded_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from velero_vmservice.report.html.badges import Look
+    from velero_vmservice.report.model import MachineResult, Report, Result
+
+_PICTURES: Final = 6
+"""Applications that are drawn: those that are open from the start."""
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    environment = _environment()
+    apps = [(one, draw(one) if at < _PICTURES else None) for at, one in enumerate(applications(report))]
+    style = Markup(environment.get_template("style.css").render().strip())  # noqa: S704 - our own file, no value in it
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        outcome=badges.OUTCOMES[report.outcome],
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        apps=apps,
+        objects=_by_look((badges.stage(one.stage), one) for one in report.objects),
+        machines=_by_look((badges.machine(one), one) for one in report.machines),
+        timeline=timeline(report),
+        elapsed=_elapsed(report),
+        labels=_labels(report),
+        steps=report.steps or [_read_step(text) for text in report.next_steps],
+        calm=all(app.calm for app, _ in apps),
+        embedded=_embedded(report),
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("velero_vmservice.report.html.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    environment.filters |= {
+        "duration": duration,
+        "clock": _clock,
+        "date": date,
+        "before_resumed": before_resumed,
+        "version": _version,
+        "anchor": _anchor,
+        "field_values": lambda one, *names: [getattr(one, name) for name in names],
+        "only": lambda value: [value],
+    }
+    environment.globals |= {
+        "look_of_stage": badges.stage,
+        "look_of_machine": badges.machine,
+        "power_of": badges.power,
+        "picture_width": WIDTH,
+        "scale": SCALE,
+    }
+    return environment
+
+
+def _embedded(report: Report) -> str:
+    return base64.b64encode(gzip.compress(documents.canonical(report), mtime=0)).decode()
+
+
+def _labels(report: Report) -> Mapping[str, str]:
+    """Return what each row is called that a next step may lead to, by its key."""
+    machines = {one.key: f"{VIRTUAL_MACHINE.name} {one.namespace}/{one.name}" for one in report.machines}
+    return machines | {one.key: one.label for one in report.objects}
+
+
+def _read_step(text: str) -> NextStep:
+    """Read a step of a report that was stored before reports had them in parts."""
+    words, *commands = text.split("\n")
+    return NextStep(words=words, commands=tuple(commands))
+
+
+def _anchor(key: str) -> str:
+    """Return a row's id: a key without the blanks that an id must not have."""
+    return quote(key, safe="/@")
+
+
+def _visible(value: Any) -> Any:
+    """Spell out what would not be seen, or would change the order of what is."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return spelled_out(value)
+
+
+def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence[Result | MachineResult]]]:
+    """Group by state, the most urgent first."""
+    grouped: dict[Look, list[Any]] = {}
+    for look, one in pairs:
+        grouped.setdefault(look, []).append(one)
+    return sorted(grouped.items(), key=lambda pair: pair[0].rank)
+
+
+def _elapsed(report: Report) -> str:
+    start, end = moment(report.started), moment(report.ended)
+    return duration(end - start) if start is not None and end is not None else ""
+
+
+def _clock(time: str) -> str:
+    """Return the clock's part of an ISO time."""
+    return time[11:19] or time
+
+
+def _version(version: str) -> str:
+    """Return a backup version as the time that it is; what is none, as it came."""
+    return date(recorded_at(version)) if recorded_at(version) else version or "none"

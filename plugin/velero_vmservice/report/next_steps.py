@@ -1,0 +1,249 @@
+"""What to do after a restore, by cause: what holds several objects back is one step, and comes before what follows.
+
+Each step says the cause first, then what to do, then has the commands: what checks the cause, and what goes on with the
+restore once it is put right.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.errors import with_remedy
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
+from velero_vmservice.registration.troubleshooting import Topic
+from velero_vmservice.report.application import is_group
+from velero_vmservice.report.model import NextStep
+from velero_vmservice.report.power_commands import power_on
+from velero_vmservice.report.stage import Stage
+from velero_vmservice.text import enumerate_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from velero_vmservice.report.application import Application
+    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.velero.runs import RestoreRun
+
+LOST: Final = (Stage.FAILED, Stage.CANCELLED)
+_NAMED: Final = 8
+"""Objects that a step names; the tables have them all."""
+_CAUSES: Final = 12
+"""Causes of one sort that are told apart: what is beyond has one step together."""
+_LEFT_ALONE: Final = "what is there already, as captured, is left alone"
+_REMEDIES: Final = {
+    Stage.FAILED: f"Put that right, then repeat the restore: {_LEFT_ALONE}.",
+    Stage.CANCELLED: f"Repeat the restore when what it waited for is there: {_LEFT_ALONE}.",
+    Stage.INCOMPLETE: f"Put that right, then repeat the restore: {_LEFT_ALONE}.",
+}
+"""What to do about an object whose result does not say it."""
+_REGISTER: Final = "See in the VADP product that each is restored, and in vCenter that RegisterVM has run."
+_NOTHING: Final = "Nothing to do: every object is back and verified, and no VM is powered off that ran at backup."
+_EMPTY: Final = "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
+_UNREAD: Final = "See with velero restore describe --details what became of the objects that are missing here."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a restore has come out, as far as what to do depends on it."""
+
+    run: RestoreRun
+    objects: Sequence[Result]
+    machines: Sequence[MachineResult]
+    applications: Sequence[Application]
+    powered: bool
+    """The restore powers VMs on itself, by its policy."""
+    unread: bool = False
+    """Whether results are missing that could not be read."""
+
+    @cached_property
+    def unready(self) -> dict[str, MachineResult]:
+        """The VMs that are not there, or not ready."""
+        return {one.key: one for one in self.machines if not one.registered or one.waiting_for}
+
+    @cached_property
+    def held_back(self) -> dict[str, list[Result]]:
+        """The objects that came to nothing for want of a VM, by that VM."""
+        held: dict[str, list[Result]] = {}
+        for one in self.objects:
+            for key in one.held_by if one.stage in LOST else ():
+                if key in self.unready:
+                    held.setdefault(key, []).append(one)
+        return held
+
+    @cached_property
+    def following(self) -> dict[str, Result]:
+        """The objects that are not whole for want of another object whose cause has a step."""
+        explained = {one.key for held in self.held_back.values() for one in held}
+        broken = [one for one in self.objects if Stage(one.stage).broken and one.key not in explained]
+        roots = [one for one in broken if not any(key in {other.key for other in broken} for key in _needs(one))]
+        explained |= {one.key for one in roots if not any(key in explained for key in _needs(one))}
+        left = {one.key: one for one in broken if one.key not in explained}
+        found: dict[str, Result] = {}
+        while ready := [one for one in left.values() if any(key in explained for key in _needs(one))]:
+            for one in ready:
+                explained.add(one.key)
+                found[one.key] = left.pop(one.key)
+        return found
+
+    @cached_property
+    def on_their_own(self) -> list[Result]:
+        """The objects that are not whole for a reason of their own."""
+        explained = {one.key for held in self.held_back.values() for one in held} | self.following.keys()
+        return [one for one in self.objects if Stage(one.stage).broken and one.key not in explained]
+
+
+def next_steps(ending: Ending) -> Iterator[NextStep]:
+    """Yield what to do: VMs that are not there, objects that failed, what follows from both, waiting, power."""
+    if ending.unread:
+        yield NextStep(words=_UNREAD)
+    causes = [*_by_hand(ending), *_registrations(ending), *_refusals(ending)]
+    yield from causes
+    if followers := list(ending.following.values()):
+        reasons = enumerate_some([f"{one.label} {one.stage}: {one.reason}" for one in followers], most=_NAMED)
+        yield _step(ending, f"Settled with what is named above, by the same command: {reasons}.", followers, again=True)
+    if waiting := [one for one in ending.objects if not Stage(one.stage).final]:
+        reasons = enumerate_some([f"{one.label}: {one.reason}" for one in waiting], most=_NAMED)
+        yield _step(ending, f"Wait, {_count(waiting, 'object')} still under way: {reasons}.", waiting)
+    power = [*_power(ending), *_no_power(ending)]
+    yield from power
+    if ending.unread:
+        return
+    if not ending.objects:
+        yield NextStep(words=_EMPTY)
+    elif not ending.unready and not power and all(one.stage == Stage.VERIFIED for one in ending.objects):
+        yield NextStep(words=_NOTHING)
+
+
+def _needs(one: Result) -> Iterator[str]:
+    """Yield the objects without which one is not whole."""
+    yield from one.held_by
+    if is_group(one) and one.stage == Stage.INCOMPLETE:
+        groups = (member for member in one.members if member.kind == VIRTUAL_MACHINE_GROUP.name)
+        source = f"@{one.source_namespace}" if one.source_namespace else ""
+        yield from (f"{member.kind}/{one.namespace}/{member.name}{source}" for member in groups)
+
+
+def _by_hand(ending: Ending) -> Iterator[NextStep]:
+    """Yield the step for VMs that a snapshot revert keeps WCP from registering (guide 7.2.1)."""
+    machines = [one for one in ending.machines if one.by_hand]
+    if not machines:
+        return
+    held = _held(ending, machines)
+    words = f"{_count(machines, 'VM')} reverted to a snapshot, and nothing registers that by itself{held}"
+    commands = tuple(
+        f"dcli com vmware vcenter namespaces instances register-VM --namespace {shlex.quote(name)} --vm <moid>"
+        for name in sorted({one.namespace for one in machines})
+    )
+    words = f"{words}. Call RegisterVM once for each that was also restored: {_names(machines)}."
+    yield _step(ending, words, machines, commands=commands, again=_holds(ending, machines))
+
+
+def _registrations(ending: Ending) -> Iterator[NextStep]:
+    """Yield a step for each thing that VMs lack, however many lack it; those that hold objects back come first."""
+    causes: dict[tuple[str, str, str], list[MachineResult]] = {}
+    in_order = sorted(ending.unready.values(), key=lambda one: (not _holds(ending, [one]), one.registered))
+    for one in (one for one in in_order if not one.by_hand):
+        remedies = dict.fromkeys(words for held in ending.held_back.get(one.key, ()) for words in held.remedy)
+        remedy = " ".join(remedies) or ("" if one.registered else _REGISTER)
+        causes.setdefault((one.waiting_for or "not registered", one.topic, remedy), []).append(one)
+    for (lacks, _, remedy), machines in list(causes.items())[:_CAUSES]:
+        words = f"{_names(machines)}: {lacks.removesuffix('.')}{_held(ending, machines)}. {remedy}".rstrip()
+        check = _check(ending.run, machines[0])
+        yield _step(ending, words, machines, commands=(check,), again=_holds(ending, machines))
+    if rest := [one for machines in list(causes.values())[_CAUSES:] for one in machines]:
+        words = f"{_count(rest, 'more VM')} not ready, each for a reason of its own: {_names(rest)}."
+        yield _step(ending, words, rest, commands=(_status(ending.run),), again=_holds(ending, rest))
+
+
+def _refusals(ending: Ending) -> Iterator[NextStep]:
+    """Yield a step for each reason, however many objects share it."""
+    causes: dict[tuple[str, str, str], list[Result]] = {}
+    order = (*LOST, Stage.INCOMPLETE)
+    for one in sorted(ending.on_their_own, key=lambda one: order.index(Stage(one.stage))):
+        remedy = " ".join(one.remedy) or _REMEDIES[Stage(one.stage)]
+        causes.setdefault((one.stage, one.reason, remedy), []).append(one)
+    for (stage, reason, remedy), objects in list(causes.items())[:_CAUSES]:
+        named = enumerate_some([one.label for one in objects], most=_NAMED)
+        why = f": {reason.removesuffix('.')}" if reason else ""
+        words = with_remedy(f"{named} {stage}{why}", remedy, joint=". ")
+        yield _step(ending, words, objects, again=True)
+    if rest := [one for objects in list(causes.values())[_CAUSES:] for one in objects]:
+        named = enumerate_some([f"{one.label} {one.stage}" for one in rest], most=_NAMED)
+        words = f"{_count(rest, 'more object')} not whole, each for the reason that the table of objects has: {named}."
+        yield _step(ending, words, rest, again=True)
+
+
+def _power(ending: Ending) -> Iterator[NextStep]:
+    """Yield the step that powers the whole applications on."""
+    whole = [one for one in ending.applications if one.ended and not one.broken]
+    by_hand = () if ending.powered else whole
+    commands = tuple(dict.fromkeys(line for one in by_hand for line in power_on(one)))
+    off = [machine for one in whole for machine in one.machines if _ran(machine)]
+    if commands or off:
+        words = f"When the application may run, power it on: {_count(off, 'VM')} off that ran at backup."
+        yield _step(ending, words if off else "Go on from here.", off, commands=commands)
+
+
+def _no_power(ending: Ending) -> Iterator[NextStep]:
+    """Yield a step for each application that is broken, and has VMs that are off."""
+    for one in ending.applications:
+        off = [machine for machine in one.machines if _ran(machine)]
+        if one.ended and one.broken and off:
+            groups = enumerate_some([f"{group.label} {group.stage}" for group in one.broken])
+            words = (
+                f"{_count(off, 'VM')} off that ran at backup: {_names(off)}. Power on no group before it is whole, as"
+                f" it would start without what is missing: {groups}."
+            )
+            yield _step(ending, words, off)
+
+
+def _step(
+    ending: Ending,
+    words: str,
+    about: Iterable[Result | MachineResult],
+    *,
+    commands: tuple[str, ...] = (),
+    again: bool = False,
+) -> NextStep:
+    keys = list(dict.fromkeys(one.key for one in about))[:_NAMED]
+    return NextStep(words=words, about=tuple(keys), commands=(*commands, ending.run.again) if again else commands)
+
+
+def _holds(ending: Ending, machines: Iterable[MachineResult]) -> bool:
+    """Say whether any of these VMs holds back an object for which the restore has to be repeated."""
+    return any(one.key in ending.held_back for one in machines)
+
+
+def _held(ending: Ending, machines: Iterable[MachineResult]) -> str:
+    """Say which objects these VMs hold back, as a sentence goes on; '' for none."""
+    held = {one.key: one for machine in machines for one in ending.held_back.get(machine.key, ())}
+    objects = [f"{one.label} ({one.stage})" for one in held.values() if one.kind != VMS_ALONE.name]
+    return f", which holds back {enumerate_some(objects, most=_NAMED)}" if objects else ""
+
+
+def _check(run: RestoreRun, machine: MachineResult) -> str:
+    """Return the command that shows what to look at for a VM where it stands."""
+    names = f"-n {shlex.quote(machine.namespace)} --vm {shlex.quote(machine.name)}"
+    topic = machine.topic or ("" if machine.registered else Topic.NOT_TRIGGERED)
+    return f"velero-vmservice registration explain {shlex.quote(topic)} {names}" if topic else f"{_status(run)} {names}"
+
+
+def _status(run: RestoreRun) -> str:
+    asked = f"--restore {shlex.quote(run.name)}" if run.of_velero else shlex.quote(run.backup)
+    return f"velero-vmservice registration status {asked}"
+
+
+def _names(machines: Iterable[MachineResult]) -> str:
+    return enumerate_some([f"{one.namespace}/{one.name}" for one in machines], most=_NAMED)
+
+
+def _ran(machine: MachineResult) -> bool:
+    """Say whether a VM is off that ran at backup."""
+    return machine.power_after == "PoweredOff" and machine.power_before == "PoweredOn" and not machine.deleting
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"1 {noun} is" if len(things) == 1 else f"{len(things)} {noun}s are"

@@ -1,0 +1,146 @@
+"""The commands that power an application on: given once it has ended whole, through its root groups, in boot order.
+
+A VM that VM Operator starts too late for its group is the exception: it is started by its own power state.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, compact_time
+from velero_vmservice.report.application import Part, is_group, machine_part, part
+from velero_vmservice.vmoperator import nesting
+from velero_vmservice.vmoperator.groups import boot_order_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.kube.manifest import Kind, Manifest
+    from velero_vmservice.report.application import Application
+    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+_ON: Final = "PoweredOn"
+LAST_SET: Final = "vmoperator.vmware.com.protected/last-updated-power-state-time"
+"""When a group was last told to apply its power state (virtualmachinegroup_mutator.go)."""
+
+
+def power_on(application: Application) -> tuple[str, ...]:
+    """Return the commands that power on what ran at backup and is off, one for each root group, in boot order.
+
+    None while an object is still under way, when what its group looks like is not known, and none where a group is
+    broken: its root would start what is there without what is missing.
+    """
+    if not application.ended or application.broken:
+        return ()
+    groups = [one for one in application.objects if is_group(one)]
+    holders, parents = dict(_holders(groups)), dict(_parents(groups))
+    place = {member: at for at, member in enumerate(_boot_order(groups))}
+    off = sorted(
+        filter(is_off, application.machines),
+        key=lambda one: (place.get(machine_part(one), len(place)), one.namespace, one.name),
+    )
+    targets: dict[tuple[Kind, str, str], None] = {}
+    for machine in off:
+        own = (VIRTUAL_MACHINE, machine.namespace, machine.name)
+        group = machine.powered_by or holders.get((machine.namespace, machine.name), "")
+        if machine.late or not group:
+            targets[own] = None
+            continue
+        above = nesting.ancestors((machine.namespace, group), parents)
+        targets[VIRTUAL_MACHINE_GROUP, machine.namespace, above[-1][1] if above else group] = None
+    return tuple(_patch(*target) for target in targets)
+
+
+def is_off(machine: MachineResult) -> bool:
+    """Say whether a VM is there to stay, and neither runs nor was asked to, as it did at backup for all that is known.
+
+    One that is not ready may be another VM of the same name.
+    """
+    there = machine.registered and not machine.deleting and not machine.waiting_for
+    return there and machine.power_before in ("", _ON) and _ON not in (machine.power_after, machine.power_asked)
+
+
+def _holders(groups: Iterable[Result]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the group that each linked VM is a member of."""
+    for group in groups:
+        for member in group.members:
+            if member.linked and member.kind == VIRTUAL_MACHINE.name:
+                yield (group.namespace, member.name), group.name
+
+
+def _parents(groups: Iterable[Result]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Yield the group that each group is a linked member of; a root is its own."""
+    for group in groups:
+        yield (group.namespace, group.name), (group.namespace, group.name)
+    for group in groups:
+        for member in group.members:
+            if member.linked and member.kind == VIRTUAL_MACHINE_GROUP.name:
+                yield (group.namespace, member.name), (group.namespace, group.name)
+
+
+def _boot_order(groups: Sequence[Result]) -> Iterator[Part]:
+    """Yield what is in some groups in the order in which VM Operator starts it."""
+    known = {part(one): one for one in groups}
+    nested = {(member.kind, one.namespace, member.name) for one in groups for member in one.members}
+    seen, todo = set[Part](), [key for key in sorted(known, reverse=True) if key not in nested]
+    while todo:
+        key = todo.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        yield key
+        if key in known:
+            members = sorted(known[key].members, key=lambda one: one.order, reverse=True)
+            todo += [(member.kind, key[1], member.name) for member in members]
+
+
+def is_late(machine: ObservedVm, groups: Mapping[str, Manifest]) -> bool:
+    """Say whether a VM is off in a group that has applied PoweredOn, and was not told to run with it.
+
+    VM Operator hands a power state down once for each time that it is set; a member that comes later stays as it is,
+    and is marked NotSynced (virtualmachinegroup_controller.go, shouldUpdatePowerState).
+    """
+    group = groups.get(machine.group_name)
+    if group is None or group.spec.get("powerState") != _ON or _ON in (machine.power_state, machine.asked_power):
+        return False
+    applied = compact_time(group.status.get("lastUpdatedPowerStateTime"))
+    return bool(applied) and applied >= compact_time(group.annotations.get(LAST_SET))
+
+
+def powered_by(machine: ObservedVm, groups: Mapping[str, Manifest]) -> str:
+    """Return the outermost live group that hands its power state down to a VM, '' if none does.
+
+    Each group on the way has to list the one below it, as that has to name it.
+    """
+    kind, name, above, found = VIRTUAL_MACHINE, machine.name, machine.group_name, ""
+    seen = set[str]()
+    while above in groups and above not in seen and _lists(groups[above], kind, name):
+        seen.add(above)
+        kind, name, found = VIRTUAL_MACHINE_GROUP, above, above
+        above = str(groups[above].spec.get("groupName", ""))
+    return found
+
+
+def late(machine: ObservedVm, groups: Mapping[str, Manifest]) -> str:
+    """Say of a late member why it does not run."""
+    applied = groups[machine.group_name].status.get("lastUpdatedPowerStateTime")
+    return (
+        f"{machine.name} is {machine.power_state or 'in no known power state'}: its group {machine.group_name} has"
+        f" applied PoweredOn at {applied}, and VM Operator starts no member that comes later"
+    )
+
+
+def start(machine: ObservedVm, namespace: str) -> str:
+    """Return the command that starts one VM by its own power state."""
+    return _patch(VIRTUAL_MACHINE, namespace, machine.name)
+
+
+def _lists(group: Manifest, kind: Kind, name: str) -> bool:
+    return any((one.kind, one.name) == (kind.name, name) for one in boot_order_members(group))
+
+
+def _patch(kind: Kind, namespace: str, name: str) -> str:
+    target = f"kubectl -n {shlex.quote(namespace)} patch {kind.name.lower()} {shlex.quote(name)}"
+    return f"""{target} --type merge -p '{{"spec":{{"powerState":"PoweredOn"}}}}'"""

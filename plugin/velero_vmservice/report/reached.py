@@ -1,0 +1,47 @@
+"""Which cluster this is, and which Velero runs there: for the report, and worth no restore's failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.kube.manifest import DEPLOYMENT, NAMESPACE, ObjectRef, mapping, sequence
+from velero_vmservice.report.model import ReachedCluster
+
+if TYPE_CHECKING:
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest
+
+log = structlog.get_logger()
+
+_OF_CLUSTER: Final = ObjectRef(NAMESPACE, "", "kube-system")
+"""Its UID lives as long as the cluster, and no two clusters have the same."""
+_VELERO: Final = "velero"
+"""Name of Velero's Deployment and of the container in it, as `velero install`, the chart and OADP write them."""
+
+
+def reached(cluster: Cluster, velero_namespace: str) -> ReachedCluster:
+    """Return what can be read of the cluster and of Velero; what cannot is left out."""
+    namespace = _read(cluster, _OF_CLUSTER)
+    deployment = _read(cluster, ObjectRef(DEPLOYMENT, velero_namespace, _VELERO))
+    return ReachedCluster(
+        address=cluster.address,
+        uid=namespace.uid if namespace else "",
+        velero=_image(deployment) if deployment else "",
+    )
+
+
+def _read(cluster: Cluster, ref: ObjectRef) -> Manifest | None:
+    try:
+        return cluster.get(ref)
+    except VmServiceError as error:
+        log.info("left out of the report", object=str(ref), cause=error.message)
+        return None
+
+
+def _image(deployment: Manifest) -> str:
+    pod = mapping(mapping(deployment.spec.get("template")).get("spec"))
+    containers = [mapping(one) for one in sequence(pod.get("containers"))]
+    return next((str(one.get("image", "")) for one in containers if one.get("name") == _VELERO), "")

@@ -1,0 +1,168 @@
+"""Make the report of a restore from the results of its objects: pure, so that every reader gets the same report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive import schema
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.report.application import applications, merged
+from velero_vmservice.report.model import NOWHERE, Outcome, Report
+from velero_vmservice.report.next_steps import LOST, Ending, next_steps
+from velero_vmservice.report.stage import Stage
+from velero_vmservice.text import enumerate_some
+from velero_vmservice.vmoperator import nesting, references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from velero_vmservice.report.model import Deviation, MachineResult, ReachedCluster, Result
+    from velero_vmservice.velero.runs import RestoreRun
+
+_ENDS: Final = {Stage.INCOMPLETE: Outcome.INCOMPLETE, Stage.RETAINED: Outcome.RETAINED}
+"""How a restore ends of which nothing failed, the worse first."""
+_WELL: Final = (Outcome.VERIFIED, Outcome.RETAINED, Outcome.EMPTY)
+
+
+def compose(
+    run: RestoreRun,
+    results: Iterable[Result],
+    *,
+    policy: Mapping[str, str],
+    ended: str,
+    not_in_backup: Iterable[str] = (),
+    unread: Sequence[str] = (),
+    unwatched: Sequence[str] = (),
+    cluster: ReachedCluster = NOWHERE,
+    resumes: Sequence[str] = (),
+) -> Report:
+    """Merge results into one report.
+
+    Args:
+        run: the restore.
+        results: one per object, ended or not, in any order.
+        policy: the effective policy, setting to value.
+        ended: ISO time at which the last object ended.
+        not_in_backup: what the backup left out, in sentences.
+        unread: why results could not be read, whose objects are therefore missing: nothing is called well then.
+        unwatched: of which VMs the restore should have waited for and did not, in sentences.
+        cluster: what it was restored to.
+        resumes: start times of the runs between Velero's own and this one, as keys spell them.
+    """
+    objects = _in_order(results)
+    machines = merged(objects)
+    ending = Ending(
+        run=run,
+        objects=objects,
+        machines=machines,
+        applications=applications(objects, machines),
+        powered=policy.get("power", "leave") != "leave",
+        unread=bool(unread),
+    )
+    steps = tuple(next_steps(ending))
+    came_out = outcome(objects)
+    return Report(
+        restore=run.name,
+        restore_uid=run.uid if run.of_velero else "",
+        backup=run.backup,
+        backup_started=_backup_started(objects),
+        cluster=cluster.address,
+        cluster_id=cluster.uid,
+        velero=cluster.velero,
+        started=_iso(run.began or run.started),
+        resumed=_iso(run.started) if run.began else "",
+        resumes=tuple(map(_iso, (*resumes, run.started))) if run.began else (),
+        ended=ended,
+        outcome=Outcome.UNFINISHED if unread and came_out in _WELL else came_out,
+        policy=dict(policy),
+        steps=steps,
+        next_steps=tuple(one.text for one in steps),
+        warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, machines))),
+        notes=tuple(dict.fromkeys(words for one in objects for words in one.restore_notes)),
+        not_in_backup=tuple(not_in_backup),
+        objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
+        machines=machines,
+    )
+
+
+def outcome(objects: Iterable[Result]) -> Outcome:
+    """Sum up how the objects ended."""
+    stages = {Stage(one.stage) for one in objects}
+    if not stages:
+        return Outcome.EMPTY
+    if not all(stage.final for stage in stages):
+        return Outcome.UNFINISHED
+    if stages.isdisjoint(LOST):
+        return next((found for stage, found in _ENDS.items() if stage in stages), Outcome.VERIFIED)
+    if not stages.issubset(LOST):
+        return Outcome.MIXED
+    return Outcome.FAILED if Stage.FAILED in stages else Outcome.CANCELLED
+
+
+def _in_order(results: Iterable[Result]) -> Sequence[Result]:
+    """Sort as the plan does: groups, parents first, then services; by namespace and name within."""
+    every = {(one.kind, one.namespace, one.name, one.source_namespace): one for one in results}.values()
+    parents = {(one.kind, one.namespace, one.name): (one.kind, one.namespace, one.parent) for one in every}
+
+    def place(one: Result) -> tuple[bool, int, str, str]:
+        level = len(nesting.ancestors((one.kind, one.namespace, one.name), parents))
+        return one.kind != VIRTUAL_MACHINE_GROUP.name, level, one.namespace, one.name
+
+    return sorted(every, key=place)
+
+
+def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
+    """Yield what to mind beside the next steps: warnings, left objects, machines that deviate."""
+    sharing: dict[str, list[str]] = {}
+    for one in objects:
+        for words in one.warnings:
+            sharing.setdefault(words, []).append(one.label)
+    for words, labels in sharing.items():
+        yield f"{labels[0]}: {words}" if len(labels) == 1 else f"{words} (holds for {enumerate_some(labels, most=3)})"
+    yield from _missing(machines)
+    yield from (f"{one.label} retained: {one.reason}" for one in objects if one.stage == Stage.RETAINED)
+    yield from _deviations(machines)
+
+
+def _missing(machines: Iterable[MachineResult]) -> Iterator[str]:
+    """Yield one sentence for each object that VMs refer to and that is not there, however many refer to it."""
+    users: dict[tuple[str, str, str], list[str]] = {}
+    for machine in machines:
+        for one in machine.missing:
+            users.setdefault((machine.namespace, one.kind, one.name), []).append(machine.name)
+    for (namespace, kind, name), names in sorted(users.items()):
+        yield references.message(kind, name, names, namespace)
+
+
+def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:
+    """Yield one sentence per attribute, however many machines differ in it; the values where it is one."""
+    # A newer version is no oddity: VM Operator records one as soon as the machine is back.
+    if names := [f"{one.namespace}/{one.name}" for one in machines if one.backup_version == "older"]:
+        yield f"restored from a point that is older than the capture: {enumerate_some(names)}"
+    found: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
+    for machine in machines:
+        for one in machine.deviations:
+            name = f"{machine.namespace}/{machine.name}"
+            found.setdefault((one.attribute, one.note), []).append((name, one))
+    for (attribute, note), places in found.items():
+        words = f"{attribute} is not as expected: {enumerate_some([name for name, _ in places])}"
+        if len(places) == 1:
+            name, one = places[0]
+            words = f"{attribute} of {name} is {one.found or 'missing'}, expected {one.expected}"
+        yield f"{words} ({note})" if note else words
+
+
+def _backup_started(objects: Iterable[Result]) -> str:
+    """Read the backup's start out of a capture's key; '' where nothing was captured."""
+    for one in objects:
+        match one.capture.split("/"):
+            case ["captures", _, started, *_]:
+                return _iso(started)
+    return ""
+
+
+def _iso(compact: str) -> str:
+    try:
+        return schema.moment(compact).isoformat()
+    except ValueError:
+        return ""

@@ -1,0 +1,1 @@
+"""What Velero calls during a restore: replay, leave, pods, and VMs without an application."""

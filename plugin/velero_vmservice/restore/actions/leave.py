@@ -1,0 +1,146 @@
+"""Skip at restore what somebody else makes: the Supervisor, VM Operator, RegisterVM, or Kubernetes itself.
+
+Secrets and ConfigMaps are never skipped: not every release records all bootstrap objects, and Velero creates
+only what is absent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from velero_vmservice.errors import Corrupt
+from velero_vmservice.kube.manifest import (
+    CUSTOM_RESOURCE_DEFINITION,
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    VIRTUAL_MACHINE_SERVICE,
+    Manifest,
+    mapping,
+)
+from velero_vmservice.velero.actions import RestoreOutcome, StartsNoOperation
+from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.vmoperator import restricted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.archive.restore_point import RestorePoints
+    from velero_vmservice.supervisor.detect import Supervisor
+    from velero_vmservice.supervisor.vsphere_plugin import Neighbour
+    from velero_vmservice.velero.actions import ResourceSelector
+
+log = structlog.get_logger()
+
+_OTHER_KINDS: Final = (
+    SERVICE,
+    ENDPOINTS,
+    ENDPOINT_SLICE,
+    PERSISTENT_VOLUME_CLAIM,
+    PERSISTENT_VOLUME,
+    CUSTOM_RESOURCE_DEFINITION,
+)
+
+_MIRRORED: Final = "endpointslicemirroring-controller.k8s.io"
+
+
+class LeaveAction(StartsNoOperation):
+    """Velero's restore action `leave`."""
+
+    def __init__(
+        self, *, supervisor: Supervisor, neighbour: Neighbour, restore_points: RestorePoints, velero_namespace: str
+    ) -> None:
+        self._supervisor = supervisor
+        self._neighbour = neighbour
+        self._velero_namespace = velero_namespace
+        self._restore_points = restore_points
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for everything that may have to be skipped; each item is decided by itself."""
+        left = self._supervisor.ever_restricted(self._neighbour.blocked(self._velero_namespace, afresh=True))
+        return restricted.selected({restricted.IMAGE_RESOURCE, *left, *(kind.resource for kind in _OTHER_KINDS)})
+
+    def execute(
+        self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
+    ) -> RestoreOutcome:
+        """Skip the item with a reason, or return it untouched.
+
+        Raises `Corrupt` for a volume that is a VM's disk by facts that nothing vouches for: skipped, it might be a
+        user's volume that is lost in silence; restored, a VM's disk that somebody else mounts.
+        """
+        manifest = Manifest.read(dict(item_from_backup))
+        reason = self._reason(manifest, RestoreRun.read(Manifest.read(dict(restore))))
+        if reason:
+            log.info(
+                "skipped",
+                object=f"{manifest.kind_name} {manifest.namespace}/{manifest.name}".replace(" /", " "),
+                reason=reason,
+            )
+        return RestoreOutcome(item=item, skip=bool(reason))
+
+    def _reason(self, manifest: Manifest, run: RestoreRun) -> str:
+        kind = (manifest.group, manifest.kind_name)
+        if kind == (CUSTOM_RESOURCE_DEFINITION.group, CUSTOM_RESOURCE_DEFINITION.name):
+            owned = manifest.spec.get("group") in restricted.supervisor_groups() and self._supervisor.present()
+            return "the Supervisor installs this definition itself" if owned else ""
+        if kind in ((one.group, one.name) for one in (SERVICE, ENDPOINTS, ENDPOINT_SLICE)):
+            return self._generated(manifest)
+        if kind == ("", PERSISTENT_VOLUME_CLAIM.name):
+            return self._machine_disk(run, manifest.namespace, manifest.name)
+        if kind == ("", PERSISTENT_VOLUME.name):
+            claim = mapping(manifest.spec.get("claimRef"))
+            return self._machine_disk(run, str(claim.get("namespace", "")), str(claim.get("name", "")))
+        return self._restricted(run, manifest)
+
+    def _generated(self, manifest: Manifest) -> str:
+        """Recognise what VM Operator makes for a VirtualMachineService (virtualmachineservice_controller.go)."""
+        for owner in manifest.owners:
+            if (owner.group, owner.kind) == (VIRTUAL_MACHINE_SERVICE.group, VIRTUAL_MACHINE_SERVICE.name):
+                return f"VM Operator makes it for VirtualMachineService {owner.name}"
+        mirrored = manifest.labels.get("endpointslice.kubernetes.io/managed-by") == _MIRRORED
+        if mirrored and self._supervisor.present():
+            return "Kubernetes mirrors it from its Endpoints"
+        return ""
+
+    def _machine_disk(self, run: RestoreRun, namespace: str, claim: str) -> str:
+        """Recognise a machine's disk by the facts stored at backup: RegisterVM brings it, under another name."""
+        if not namespace or not claim or not self._supervisor.present():
+            return ""
+        known = self._restore_points.facts(run, namespace)
+        if known is None:
+            return ""
+        is_disk = claim in known.facts.claims()
+        if known.doubt:
+            _say_doubt(f"{namespace}/{claim}", known.doubt, is_disk=is_disk)
+        return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back" if is_disk else ""
+
+    def _restricted(self, run: RestoreRun, manifest: Manifest) -> str:
+        present = self._supervisor.present()
+        if present and self._supervisor.resource_name(manifest, (restricted.IMAGE_RESOURCE,)):
+            return "images are fetched again by the Supervisor"
+        if resource := self._supervisor.resource_name(manifest, self._supervisor.restricted(present=present)):
+            return f"the Supervisor creates {resource} itself"
+        names = self._supervisor.restricted(present=present, blocked=self._neighbour.blocked(run.namespace))
+        resource = self._supervisor.resource_name(manifest, names)
+        return f"velero-plugin-for-vsphere refuses to restore {resource}" if resource else ""
+
+
+def _say_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
+    """Raise `Corrupt` about a claim that is a VM's disk by doubtful facts; warn about one that is none by them."""
+    if is_disk:
+        raise Corrupt(
+            f"the volume of claim {claim} is not restored: it is a VM's disk by facts that nothing vouches for"
+            f" ({doubt})",
+            hint="a VM's disk comes back with RegisterVM, and nothing is to be done; restore any other volume from"
+            " another backup",
+        )
+    log.warning(
+        "restored in doubt",
+        object=f"{PERSISTENT_VOLUME_CLAIM.name} {claim}",
+        reason=f"it is no VM's disk by facts that nothing vouches for ({doubt})",
+        hint="compare it with the disks of the namespace's VMs before anything mounts it",
+    )

@@ -1,0 +1,63 @@
+"""Wait for VMs that no object of a restore needs: Velero asks about them with the ServiceAccount `default`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.kube.manifest import DEFAULT_SERVICE_ACCOUNT, SERVICE_ACCOUNT, Manifest
+from velero_vmservice.restore.replay.loading.vms_alone import replay_of
+from velero_vmservice.velero import operation
+from velero_vmservice.velero.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.velero.runs import RestoreRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.restore.replay.controller import Replays
+    from velero_vmservice.restore.replay.loading.vms_alone import VmsAlone
+
+log = structlog.get_logger()
+
+
+class VmsAloneAction:
+    """Velero's restore action `vms`."""
+
+    def __init__(self, *, vms: VmsAlone, replays: Replays) -> None:
+        self._vms = vms
+        self._replays = replays
+
+    def applies_to(self) -> ResourceSelector:
+        """Ask to be called for ServiceAccounts, of which each namespace has one that stands for it."""
+        return ResourceSelector(included_resources=(SERVICE_ACCOUNT.resource,))
+
+    def execute(
+        self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
+    ) -> RestoreOutcome:
+        """Return the item untouched, with an operation if its namespace has VMs without an application."""
+        manifest, run = Manifest.read(dict(item_from_backup)), RestoreRun.read(Manifest.read(dict(restore)))
+        if manifest.name != DEFAULT_SERVICE_ACCOUNT:
+            return RestoreOutcome(item=item)
+        replay = replay_of(manifest.namespace, run)
+        try:
+            names = self._vms.watched(manifest.namespace, run).names
+        except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
+            log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
+            replay = replay.model_copy(update={"unread": True})
+        else:
+            if not names:
+                return RestoreOutcome(item=item)
+            log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
+        operation_id = operation.replay_id(replay)
+        self._replays.announce(operation_id, replay, run)
+        return RestoreOutcome(item=item, operation_id=operation_id)
+
+    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
+        """Advance every known operation of the restore as far as the cluster allows; report on this one."""
+        return self._replays.progress(operation_id, Manifest.read(dict(restore)))
+
+    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
+        """Stop, and keep what was waited for as the result."""
+        self._replays.cancel(operation_id, Manifest.read(dict(restore)))

@@ -1,0 +1,120 @@
+"""The terms in which a restore decides: the object, how far it has come, what is done next and what that rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from velero_vmservice.archive.topology import Topology
+    from velero_vmservice.restore.diff import Difference
+    from velero_vmservice.restore.policy import RestorePolicy
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.supervisor.readiness import Gate
+    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.vmoperator.references import MissingReference
+
+
+class Action(StrEnum):
+    """What to do now."""
+
+    WAIT = "wait"
+    CREATE = "create"
+    UPDATE = "update"
+    SKIP = "skip-identical"
+    """It is there as captured, or this restore made it: what is left is to verify it."""
+    RETAIN = "retain"
+    CONFLICT = "conflict"
+    """Something is in the way that only a person can move."""
+    BLOCKED = "blocked"
+    """It cannot be created as it is, or another machine answers to a name that it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One object to replay: what is wanted, and what it is connected to."""
+
+    ref: ObjectRef
+    wanted: Manifest
+    topology: Topology
+    captured_at: str = ""
+    """When the backup saw the machines, RFC 3339; '' if not known."""
+    problems: tuple[str, ...] = ()
+    """Why VM Operator on this Supervisor would never accept it, in sentences."""
+    started_anyway: tuple[str, ...] = ()
+    """Of a group that was to run at backup: machines in it that were off, and that VM Operator powers on with it."""
+
+    @property
+    def is_group(self) -> bool:
+        return self.ref.kind == VIRTUAL_MACHINE_GROUP
+
+
+def expected_machines(subjects: Iterable[Subject]) -> list[ExpectedVm]:
+    """Return the machines that the objects need, each once, with what the capture knows of them."""
+    known = {name: (one.topology.machine(name), one.captured_at) for one in subjects for name in one.topology.needs}
+    return [
+        ExpectedVm(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
+        if one
+        else ExpectedVm(name=name, captured_at=at)
+        for name, (one, at) in sorted(known.items())
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The decision for one object."""
+
+    action: Action
+    reason: str = ""
+    remedy: str = ""
+    """What a person should do about a refusal, as a sentence; '' where the reason says it."""
+    warnings: tuple[str, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
+    """What its VMs refer to, nobody recreates and is not there."""
+    differences: tuple[Difference, ...] = ()
+    """Where the live object is not as captured."""
+    held_by: tuple[ObjectRef, ...] = ()
+    """The VMs and objects that it waits for."""
+    final: bool = False
+    """Whether a later look cannot change a refusal."""
+    gate_open: bool = False
+    """Whether all that the object needs is there; what comes before it may still be to do."""
+    settling: bool = False
+    """Whether nothing is missing but another look."""
+    ready: int = 0
+    """Machines whose gate is open."""
+    total: int = 0
+
+    @property
+    def mind(self) -> tuple[str, ...]:
+        """All that a person has to mind, in words."""
+        return (*self.warnings, *(one.message for one in self.missing))
+
+    def minding(self, notes: tuple[str, ...]) -> Step:
+        """Return the same decision with more to mind."""
+        return replace(self, warnings=(*self.warnings, *notes)) if notes else self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What one object is decided upon."""
+
+    run: RestoreRun
+    policy: RestorePolicy
+    observed: NamespaceState
+    gates: Mapping[str, Gate]
+    """For each machine that the object needs, whether it is ready."""
+    pending: Iterable[Subject] = ()
+    """The other objects of this restore that are not replayed yet."""
+    stuck: Collection[ObjectRef] = ()
+    """Those of them that wait for a machine, or are blocked."""
+    cycles: Mapping[str, str] = field(default_factory=dict)
+    """Groups of the namespace that contain themselves, with the chain in words."""
+    written: bool = False
+    """Whether this process has created or updated the object for this restore."""

@@ -1,0 +1,85 @@
+"""What has to come before an object is created: parent groups before their children, groups before services.
+
+Either order converges in VM Operator, but parents first avoids its error back-off
+(virtualmachinegroup_controller.go), and a group that is created over machines without a unique id has them placed anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, ObjectRef
+from velero_vmservice.supervisor.group_tree import groups_below
+from velero_vmservice.vmoperator import nesting
+from velero_vmservice.vmoperator.groups import GroupFacts, boot_order_members, group_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from velero_vmservice.restore.model import Subject
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+
+
+def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
+    """Sort: groups before services, parents before children, then by name; cycles keep their names' order."""
+    known = {subject.ref: subject for subject in subjects}
+    parents = {ref: ObjectRef(ref.kind, ref.namespace, one.topology.parent) for ref, one in known.items()}
+    return sorted(known.values(), key=lambda one: (not one.is_group, len(nesting.ancestors(one.ref, parents)), one.ref))
+
+
+def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[ObjectRef] = ()) -> Subject | None:
+    """Return an object that has to come before this one and is still to be replayed.
+
+    A service waits for the groups of its machines, but not for one that is stuck, or below one that is stuck, on
+    another machine. A group waits for its parent, stuck or not: VM Operator links no member before the parent is
+    there (virtualmachinegroup_controller.go, reconcileGroupName). A parent that nobody replays is not waited for.
+    """
+    groups = [
+        one for one in pending if one.is_group and one.ref != subject.ref and one.ref.namespace == subject.ref.namespace
+    ]
+    if not subject.is_group:
+        needs = set(subject.topology.needs)
+        by_name = {group.ref.name: group for group in groups}
+        mine = (one for one in groups if not needs.isdisjoint(one.topology.needs))
+        return next((one for one in mine if not _is_stuck(one, by_name, stuck)), None)
+    return next((one for one in groups if one.ref.name == subject.topology.parent), None)
+
+
+def _is_stuck(group: Subject, groups: Mapping[str, Subject], stuck: Collection[ObjectRef]) -> bool:
+    """Say whether a group, or a parent that it waits for, is stuck."""
+    above: Subject | None = group
+    seen: set[ObjectRef] = set()
+    while above is not None and above.ref not in seen:
+        if above.ref in stuck:
+            return True
+        seen.add(above.ref)
+        above = groups.get(above.topology.parent)
+    return False
+
+
+def cycles(subjects: Iterable[Subject], observed: NamespaceState) -> Mapping[str, str]:
+    """Return, for each group of a namespace that contains itself, the chain in words.
+
+    What is live is overridden by what is to be replayed under the same name.
+    """
+    groups: dict[str, GroupFacts] = {name: group_facts(live) for name, live in observed.groups.items()}
+    replayed = [one for one in subjects if one.is_group and one.ref.namespace == observed.namespace]
+    groups |= {one.ref.name: group_facts(one.wanted) for one in replayed}
+    return {name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain}
+
+
+def unplaced(subject: Subject, observed: NamespaceState) -> set[str]:
+    """Return machines of nested groups that are there which a new root group would send to placement.
+
+    Placement is the root's, for the whole tree, and asks for every member without a unique id
+    (virtualmachinegroup_controller.go, reconcilePlacement).
+    """
+    nested = [one.name for one in subject.topology.members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+    below = {name for child in nested for name in groups_below(observed, child)} - {subject.ref.name}
+    listed = {
+        one.name
+        for name in below
+        for one in boot_order_members(observed.groups[name])
+        if one.kind == VIRTUAL_MACHINE.name
+    }
+    return {name for name in listed if name in observed.machines and not observed.machines[name].unique_id}

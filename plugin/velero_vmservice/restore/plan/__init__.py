@@ -1,0 +1,1 @@
+"""What comes next for each object, decided afresh from every look."""

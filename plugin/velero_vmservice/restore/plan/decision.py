@@ -1,0 +1,259 @@
+"""What comes next for one object of a restore, decided afresh from every observation.
+
+Nothing is ever deleted, and nothing here knows that it was decided before. Velero's polls and the command line ask
+the same question: what the plan of a dry run says is what a restore does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.kube import terminating
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
+from velero_vmservice.restore import diff, order
+from velero_vmservice.restore.model import Action, Step
+from velero_vmservice.restore.plan import bios_uuid, desired
+from velero_vmservice.restore.verify.vm import consequences
+from velero_vmservice.supervisor import readiness
+from velero_vmservice.supervisor.lost_owner import dead_owner
+from velero_vmservice.text import enumerate_some
+from velero_vmservice.vmoperator.references import missing_references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.restore.diff import Difference
+    from velero_vmservice.restore.model import Subject, View
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.supervisor.readiness import Gate
+
+
+_OTHER_MACHINE: Final = (
+    "Restore the right machine; the one that has its name is in the way, and its owner decides about it. Then repeat"
+    " the restore."
+)
+_MISMATCH: Final = (
+    "Put right on the machines what is named, or choose the policy label-mismatch=warn; then repeat the restore."
+)
+_DIFFERS: Final = (
+    "Look at the fields that differ, then repeat the restore with the policy conflict=update to take what was captured,"
+    " or conflict=retain to leave what is there."
+)
+_FIXED: Final = "Remove the object yourself if the captured one is wanted, then repeat the restore."
+
+_NO_NAMESPACE: Final = "Create {} as a vSphere Namespace in vCenter; then repeat the restore."
+
+
+def is_replayed(subject: Subject, view: View) -> bool:
+    """Say whether the live object is there because this restore created or updated it."""
+    live = view.observed.live(subject.ref)
+    return live is not None and (view.written or desired.made_by(view.run, live))
+
+
+def decide(subject: Subject, view: View) -> Step:
+    """Decide what comes next for one object."""
+    closed = {name: view.gates[name] for name in subject.topology.needs if not view.gates[name].ready}
+    total = len(subject.topology.needs)
+    ready = total - len(closed)
+    if view.observed.live(subject.ref) is None and (problems := tuple(_problems(subject, view))):
+        return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
+    if nowhere := _nowhere(subject, view.observed):
+        remedies = dict.fromkeys(gate.remedy for gate in closed.values())
+        return Step(
+            action=Action.BLOCKED,
+            reason=nowhere,
+            remedy=" ".join(filter(None, remedies)) or _NO_NAMESPACE.format(view.observed.namespace),
+            ready=ready,
+            total=total,
+        )
+    if closed:
+        holders = bios_uuid.holders(closed, subject.topology.machines, view.observed)
+        blocked = bool(holders) or any(gate.blocked for gate in closed.values())
+        remedies = dict.fromkeys(gate.remedy or (_OTHER_MACHINE if gate.blocked else "") for gate in closed.values())
+        if holders:
+            remedies[bios_uuid.REMEDY] = None
+        return Step(
+            action=Action.BLOCKED if blocked else Action.WAIT,
+            reason=_waiting(closed, view.observed, holders),
+            remedy=" ".join(filter(None, remedies)),
+            held_by=tuple(ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, name) for name in closed),
+            settling=all(gate.settling for gate in closed.values()),
+            ready=ready,
+            total=total,
+        )
+    mismatches = tuple(_mismatches(subject, view.observed))
+    if mismatches and view.policy.label_mismatch == "wait":
+        return Step(action=Action.WAIT, reason=enumerate_some(list(mismatches)), ready=ready, total=total)
+    if mismatches and view.policy.label_mismatch == "fail":
+        return Step(
+            action=Action.BLOCKED,
+            reason=enumerate_some(list(mismatches)),
+            remedy=_MISMATCH,
+            final=True,
+            ready=ready,
+            total=total,
+        )
+    step = _with_all_machines(subject, view)
+    warnings = (*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed))
+    machines = subject.topology.machines
+    missing = missing_references(machines, view.observed.present, namespace=view.observed.namespace)
+    return replace(step, warnings=warnings, missing=missing, ready=ready, total=total)
+
+
+def _problems(subject: Subject, view: View) -> Iterator[str]:
+    yield from subject.problems
+    if subject.is_group and (chain := view.cycles.get(subject.ref.name)):
+        yield f"the group contains itself ({chain}), which VM Operator never settles: take one of them out"
+
+
+def _waiting(closed: Mapping[str, Gate], observed: NamespaceState, holders: Mapping[str, str]) -> str:
+    return enumerate_some(
+        [f"{name}: {'; '.join(_reasons(name, gate, observed, holders.get(name, '')))}" for name, gate in closed.items()]
+    )
+
+
+def _nowhere(subject: Subject, observed: NamespaceState) -> str:
+    """Say why nothing can come back in the target namespace, whatever its VMs are at; '' where they can."""
+    if not observed.exists:
+        return f"the namespace {observed.namespace} does not exist, so nothing can be registered into it"
+    absent = any(name not in observed.machines for name in subject.topology.needs)
+    if absent and not observed.vsphere_namespace:
+        return f"the namespace {observed.namespace} is no vSphere Namespace, so nothing can be registered into it"
+    return ""
+
+
+def _reasons(name: str, gate: Gate, observed: NamespaceState, holder: str) -> Iterator[str]:
+    yield gate.reason
+    yield from _lost_owner(name, observed)
+    if holder:
+        yield bios_uuid.reason(holder)
+
+
+def _with_all_machines(subject: Subject, view: View) -> Step:
+    """Decide for an object whose machines are all there."""
+    if subject.ref.kind == VMS_ALONE:
+        words = "every VM is registered" if subject.topology.needs else "there is no VM to wait for"
+        return Step(action=Action.SKIP, reason=words, gate_open=True)
+    step = _against_live(subject, view)
+    if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
+        return step
+    if blocker := order.first(subject, view.pending, stuck=view.stuck):
+        return Step(
+            action=Action.WAIT,
+            reason=f"waits for {blocker.ref}",
+            held_by=(blocker.ref,),
+            gate_open=step.gate_open,
+        )
+    if step.action is Action.CREATE and (unplaced := sorted(order.unplaced(subject, view.observed))):
+        words = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
+        return Step(action=Action.WAIT, reason=words)
+    return step
+
+
+def _against_live(subject: Subject, view: View) -> Step:
+    live = view.observed.live(subject.ref)
+    if live is None:
+        return _if_name_is_free(subject, view.observed)
+    if live.deleting:
+        return Step(action=Action.WAIT, reason=f"is there and {_on_its_way_out(subject.ref, live)}")
+    different = diff.differences(subject.wanted, live)
+    words = enumerate_some([one.path for one in different])
+    if is_replayed(subject, view):
+        changed = f"changed since: {words}" if different else ""
+        return Step(action=Action.SKIP, reason=changed, differences=different, gate_open=True)
+    if not different:
+        return Step(action=Action.SKIP, reason="was there already, as captured", gate_open=True)
+    match view.policy.conflict:
+        case "update":
+            return _update(subject, different, words)
+        case "fail":
+            reason = f"exists and differs from the backup in {words}, and the policy is conflict=fail"
+            return Step(action=Action.CONFLICT, reason=reason, remedy=_DIFFERS, differences=different, final=True)
+        case _:
+            return Step(
+                action=Action.RETAIN,
+                reason=f"exists and differs from the backup in {words}; left as it is, as existingResourcePolicy or"
+                " the policy's conflict says",
+                differences=different,
+                gate_open=True,
+            )
+
+
+def _on_its_way_out(ref: ObjectRef, live: Manifest) -> str:
+    since, held_by = str(live.metadata.get("deletionTimestamp", "")), terminating.finalizers(live)
+    return terminating.words(ref.kind.name, ref.namespace, ref.name, since=since, held_by=held_by)
+
+
+def _update(subject: Subject, different: tuple[Difference, ...], words: str) -> Step:
+    if fixed := diff.immutable(subject.wanted.kind_name, different):
+        reason = (
+            f"exists and cannot be updated: {', '.join(fixed)} cannot be changed; remove the object yourself if the"
+            " captured one is wanted, then repeat the restore"
+        )
+        return Step(action=Action.CONFLICT, reason=reason, remedy=_FIXED, differences=different, final=True)
+    return Step(action=Action.UPDATE, reason=f"differs in {words}", differences=different, gate_open=True)
+
+
+def _if_name_is_free(subject: Subject, observed: NamespaceState) -> Step:
+    """Create, unless VM Operator would take over and overwrite somebody's own Service of that name.
+
+    Source: virtualmachineservice_controller.go, CreateOrPatch.
+    """
+    holder = None if subject.is_group else observed.generated.get(subject.ref.name)
+    kind = subject.ref.kind
+    owners = [one.name for one in holder.owners if (one.group, one.kind) == (kind.group, kind.name)] if holder else []
+    if holder is None or subject.ref.name in owners:
+        return Step(action=Action.CREATE, gate_open=True)
+    words = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
+    if owners:
+        words = f"a Service {subject.ref.name} is there that VM Operator made of VirtualMachineService {owners[0]}"
+    reason = f"{words}; rename or remove it, then repeat the restore"
+    remedy = f"Rename or remove the Service {subject.ref.name}, then repeat the restore."
+    return Step(action=Action.CONFLICT, reason=reason, remedy=remedy, final=True)
+
+
+def _mismatches(subject: Subject, observed: NamespaceState) -> Iterator[str]:
+    """Say which machines came back without what connects them to the object."""
+    for name in subject.topology.needs:
+        machine = observed.machines.get(name)
+        if machine is None:
+            continue
+        if subject.is_group and machine.group_name != subject.ref.name:
+            found = machine.group_name or "empty"
+            yield f"{name} is no member: its spec.groupName is {found}, not {subject.ref.name}"
+        for key, value in subject.topology.expected_labels().items():
+            if machine.labels.get(key) != value:
+                yield f"{name} is not selected: its label {key} is {machine.labels.get(key) or 'missing'}, not {value}"
+
+
+def _started_anyway(subject: Subject, view: View) -> Iterator[str]:
+    """Say which machines run after a restore with power=captured that did not at backup."""
+    names = [name for name in subject.started_anyway if name in view.observed.machines]
+    if view.policy.power != "captured" or not names:
+        return
+    what = "was off at backup and is" if len(names) == 1 else "were off at backup and are"
+    yield (
+        f"{enumerate_some(names, most=len(names))} {what} powered on all the same: power=captured sets the power state"
+        f" of the group {subject.ref.name}, and VM Operator powers on every machine in it; with power=leave nothing is"
+    )
+
+
+def _warnings(subject: Subject, observed: NamespaceState) -> Iterator[str]:
+    """Say what a person should know of the machines, and nobody waits for."""
+    expected = {one.name: one for one in subject.topology.machines}
+    for name in subject.topology.needs:
+        machine = observed.machines.get(name)
+        if machine is None:
+            continue
+        yield from (f"{name} {words}" for words in _lost_owner(name, observed))
+        if name in expected:
+            yield from readiness.remarks(machine, expected[name])
+            if machine.failed_over:  # guide 8.1.6: somebody has to choose an image
+                yield from consequences(machine, expected[name])
+
+
+def _lost_owner(name: str, observed: NamespaceState) -> tuple[str, ...]:
+    machine = observed.machines.get(name)
+    words = machine and dead_owner(machine, observed.group_uids())
+    return (words,) if words else ()

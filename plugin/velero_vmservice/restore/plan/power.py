@@ -1,0 +1,286 @@
+"""Powering on what a restore brought back, if it was asked to, in the order that VM Operator keeps.
+
+Groups are powered through their own `spec.powerState`, so that boot order and delays are VM Operator's, and only once
+every member is linked: with one missing it would apply the state again and again
+(virtualmachinegroup_controller.go). VMs without such a group, those of no application among them, are powered by their
+own. Asked afresh at every look; a wish that is already there is not written again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.archive import topology
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE, ObjectRef, compact_time
+from velero_vmservice.report.power_commands import LAST_SET, is_late, late, start
+from velero_vmservice.restore.plan.desired import made_by
+from velero_vmservice.supervisor.group_tree import children, groups_below, linked_members, machines_of
+from velero_vmservice.vmoperator.groups import boot_order_members
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from velero_vmservice.kube.manifest import Kind, Manifest
+    from velero_vmservice.restore.model import Subject
+    from velero_vmservice.restore.policy import RestorePolicy
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+ON: Final = "PoweredOn"
+_NOW: Final = "now"
+"""The webhook turns it into the time (virtualmachinegroup_mutator.go)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One merge patch that asks for power."""
+
+    ref: ObjectRef
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerStep:
+    """What to ask for now, and what is still to come of what was asked."""
+
+    wishes: tuple[Wish, ...] = ()
+    waiting: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    to_come: bool = False
+    """Whether it waits for what this restore is still to do, so that no machine is late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Powering:
+    """What a power decision rests on."""
+
+    run: RestoreRun
+    policy: RestorePolicy
+    observed: NamespaceState
+    captured: Mapping[str, str]
+    """`spec.powerState` at backup of each group that this restore replays, by name."""
+    coming: Collection[str] = ()
+    """Groups of the namespace that are still to be replayed."""
+    under_way: Collection[str] = ()
+    """Groups of the namespace that this restore has not ended with."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Groups of the namespace that this restore does not make whole, and why, in words that go on from the name."""
+    asked: Collection[ObjectRef] = ()
+    """What this process had asked before the look: if it is off again, somebody wants it so."""
+    absent: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Members that were not there at backup either, by group."""
+
+    def asks_for(self, group: str) -> bool:
+        """Say whether this restore powers on a group by its own powerState."""
+        if group not in self.captured:
+            return False
+        return self.policy.power == "on" or self.captured[group] == ON
+
+    def says_on(self, group: str) -> bool:
+        """Say whether a live group says that it is to run."""
+        live = self.observed.groups.get(group)
+        return live is not None and live.spec.get("powerState") == ON
+
+    def left_off(self, group: str) -> str:
+        """Say why a group that this restore powers is not asked any more, or ''."""
+        if not self.asks_for(group) or self.says_on(group):
+            return ""
+        if words := self.lost.get(group):
+            return words
+        asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.asked
+        return "which was powered on and somebody has switched off since" if asked else ""
+
+    def through(self, group: str) -> str:
+        """Return the group through which a group is powered, the outermost that is asked for; '' if none."""
+        found, seen, lists = "", set[str](), True
+        while group and lists and group not in seen:
+            seen.add(group)
+            live = self.observed.groups.get(group)
+            ours = live is not None and made_by(self.run, live)  # an earlier process may have ended with it
+            if self.asks_for(group) or (ours and self.says_on(group)):
+                found = group
+            above = str(live.spec.get("groupName", "")) if live else ""
+            lists, group = self.lists(above, VIRTUAL_MACHINE_GROUP, group), above
+        return found
+
+    def through_machine(self, machine: ObservedVm) -> str:
+        """Return the group through which a machine is powered; '' if none."""
+        name = machine.group_name
+        return self.through(name) if self.lists(name, VIRTUAL_MACHINE, machine.name) else ""
+
+    def lists(self, group: str, kind: Kind, name: str) -> bool:
+        """Say whether a group hands its power state down to a member: not if it is there and does not list it."""
+        live = self.observed.groups.get(group)
+        return live is None or any((one.kind, one.name) == (kind.name, name) for one in boot_order_members(live))
+
+    def will_ask(self, group: str) -> bool:
+        """Say whether a group is still to be asked; one that is still to be replayed may be asked again then."""
+        return group in self.under_way and (group in self.coming or not self.says_on(group))
+
+
+def decide(subject: Subject, powering: Powering) -> PowerStep:
+    """Decide what to ask for, for one verified object; nothing at all unless the policy says so."""
+    if powering.policy.power == "leave":
+        return PowerStep()
+    if subject.ref.kind == VMS_ALONE:
+        known = (powering.observed.machines.get(name) for name in subject.topology.needs)
+        return _one_by_one(subject, [machine for machine in known if machine is not None], powering)
+    return _group(subject, powering) if subject.is_group else _service(subject, powering)
+
+
+def _group(subject: Subject, powering: Powering) -> PowerStep:
+    name = subject.ref.name
+    through = powering.through(name)
+    machines = list(machines_of(powering.observed, {name}))
+    if not through:
+        return _by_their_own(subject, machines, powering)
+    if words := powering.left_off(through):
+        return PowerStep(notes=(f"its machines are left off with the group {through}, {words}",))
+    if through != name:
+        followed = _follow(machines, powering, notes=(f"powered through its group {through}",))
+        return replace(followed, to_come=powering.will_ask(through))
+    tree = groups_below(powering.observed, name)
+    to_come = sorted(set(powering.coming) & {one for group in tree for one in children(powering.observed, group)})
+    if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
+        return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
+    followed = _follow(machines_of(powering.observed, tree), powering)
+    wishes = tuple(one for one in _tree_wish(subject, tree, powering) if one.ref not in powering.asked)
+    return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
+
+
+def _service(subject: Subject, powering: Powering) -> PowerStep:
+    selector = subject.topology.expected_labels()
+    known = (powering.observed.machines.get(name) for name in subject.topology.needs)
+    chosen = [one for one in known if one is not None and topology.matches(selector, one.labels)]
+    powered = _one_by_one(subject, chosen, powering)
+    running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
+    unready = (f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving)
+    return replace(powered, waiting=(*powered.waiting, *unready))
+
+
+def _one_by_one(subject: Subject, chosen: list[ObservedVm], powering: Powering) -> PowerStep:
+    """Power each VM by its own power state, but for those that a group powers."""
+    through = {one.name: powering.through_machine(one) for one in chosen}
+    left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
+    grouped = [one for one in chosen if through[one.name] and one.name not in left]
+    alone = [one for one in chosen if not through[one.name]]
+    own, followed = _by_their_own(subject, alone, powering), _follow(grouped, powering)
+    notes = (f"{name} is left off with its group {through[name]}, {words}" for name, words in left.items())
+    return PowerStep(
+        wishes=own.wishes,
+        waiting=(*own.waiting, *followed.waiting),
+        notes=(*notes, *own.notes, *followed.notes),
+        to_come=own.to_come or any(powering.will_ask(through[one.name]) for one in grouped),
+    )
+
+
+def _by_their_own(subject: Subject, machines: list[ObservedVm], powering: Powering) -> PowerStep:
+    """Power machines that no group powers; a machine of somebody else's group is left to that group."""
+    wanted, notes, held = [], [], []
+    for one in machines:
+        facts = subject.topology.machine(one.name)
+        if powering.policy.power == "captured" and (facts is None or facts.power_state != ON):
+            continue
+        if one.group_name in powering.coming:
+            held.append(f"{one.name}: {_before(one.group_name)}")
+        elif one.group_name in powering.observed.groups and one.group_name not in powering.captured:
+            notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
+            if is_late(one, powering.observed.groups):
+                notes.append(_late(one, powering.observed))
+        elif _ref(one, subject) in powering.asked and one.asked_power != ON:
+            notes.append(f"{one.name} is left off: it was powered on, and somebody has switched it off since")
+        else:
+            wanted.append(one)
+    wishes = tuple(
+        Wish(ref=_ref(one, subject), change={"spec": {"powerState": ON}})
+        for one in wanted
+        if ON not in (one.power_state, one.asked_power) and not one.power_checks
+    )
+    followed = _follow(wanted, powering)
+    waiting = (*held, *followed.waiting)
+    return PowerStep(wishes=wishes, waiting=waiting, notes=(*notes, *followed.notes), to_come=bool(held))
+
+
+def _follow(machines: list[ObservedVm], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
+    """Say which machines do not run yet; one that is held back is told and not waited for."""
+    held = [one for one in machines if one.power_checks and one.power_state != ON]
+    waiting = [words for one in machines if one not in held for words in _not_running(one, powering.observed)]
+    return PowerStep(
+        waiting=tuple(waiting),
+        notes=(
+            *notes,
+            *(
+                f"{one.name} is held back by {', '.join(one.power_checks)}: power it on when that is gone"
+                for one in held
+            ),
+        ),
+    )
+
+
+def _not_running(machine: ObservedVm, observed: NamespaceState) -> Iterator[str]:
+    if is_late(machine, observed.groups):
+        yield _late(machine, observed)
+    elif machine.power_state != ON:
+        yield f"{machine.name} is {machine.power_state or 'in no known power state'}"
+    elif machine.power_synced is False:
+        yield f"{machine.name} has not taken the power state yet (VirtualMachinePowerStateSynced)"
+    elif not machine.addresses:
+        yield f"{machine.name} runs and has no address yet"
+
+
+def _late(machine: ObservedVm, observed: NamespaceState) -> str:
+    return f"{late(machine, observed.groups)}; to start it: {start(machine, observed.namespace)}"
+
+
+def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[Wish]:
+    """Yield the next change, if one is due, that makes VM Operator apply the power state to a whole tree.
+
+    A group hands its state down when it is set, and a member group that says PoweredOn already does nothing with it
+    (shouldUpdatePowerState): over machines that were restored in place, each such group is asked to apply it again,
+    once, and in boot order, as the root's delays do not reach it.
+    """
+    groups, name = powering.observed.groups, subject.ref.name
+    if groups[name].spec.get("powerState") != ON:
+        yield Wish(ref=subject.ref, change={"spec": {"powerState": ON}})
+        return
+    for one in tree:
+        off = [vm for vm in machines_of(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
+        unset = [child for child in children(powering.observed, one) if child in tree and not powering.says_on(child)]
+        if not powering.says_on(one) or not (off or unset):
+            continue
+        if _set_since(groups[one]) < powering.run.started:
+            ref = ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, one)
+            yield Wish(ref=ref, change={"spec": {"nextForcePowerStateSyncTime": _NOW}})
+        return
+
+
+def _set_since(group: Manifest) -> str:
+    """Return when a group was last told to apply its power state, as noted by virtualmachinegroup_mutator.go.
+
+    `now` that the webhook has not turned into a time yet is later than any.
+    """
+    forced = group.spec.get("nextForcePowerStateSyncTime")
+    noted = group.annotations.get(LAST_SET)
+    return _NOW if forced == _NOW else max(compact_time(forced), compact_time(noted))
+
+
+def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[str]:
+    mine = {one.name for one in subject.topology.members if not one.found}
+    for name in sorted(tree):
+        absent = mine if name == subject.ref.name else powering.absent.get(name, ())
+        live = powering.observed.groups[name]
+        linked = linked_members(powering.observed, live)
+        for member in boot_order_members(live):
+            to_come = member.kind == VIRTUAL_MACHINE_GROUP.name and member.name in powering.coming
+            if (member.kind, member.name) not in linked and member.name not in absent and not to_come:
+                yield f"not powered on before {member.kind} {member.name} is linked to {name}"
+
+
+def _before(group: str) -> str:
+    return f"not powered on before {VIRTUAL_MACHINE_GROUP.name} {group} is replayed"
+
+
+def _ref(machine: ObservedVm, subject: Subject) -> ObjectRef:
+    return ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, machine.name)

@@ -1,0 +1,152 @@
+"""How a restore is to be done where more than one way is right: the user's word, per installation and per restore.
+
+Defaults stand in the settings (`restore:`); a Velero Restore overrides them with annotations
+`velero-plugin-for-vmservice/<key>`, the key in lower case with hyphens. A key or value that nobody knows is an error:
+a typo that silently kept a default would be found on the day of the restore.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import durationpy
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
+
+from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.settings_faults import closest, did_you_mean, faults_in
+from velero_vmservice.settings_section import Section
+from velero_vmservice.vmoperator import marks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+NO_LIMIT: Final = "none"
+_DURATION: Final = f"a duration such as 90s or 12h, or {NO_LIMIT}"
+
+_NOT_POLICY: Final = frozenset({marks.VADP_JOB_ANNOTATION, marks.VADP_RESTORE_POINT_ANNOTATION})
+"""Ours, and welcome on a Restore, but said about the VADP job."""
+
+
+def _duration(value: Any) -> Any:
+    if value is None or value == NO_LIMIT:
+        return None
+    if not isinstance(value, str):
+        return value
+    try:
+        within = durationpy.from_str(value)
+    except (durationpy.DurationError, ArithmeticError, ValueError):
+        raise ValueError(f"has to be {_DURATION}") from None
+    if within <= timedelta():
+        raise ValueError(f"has to lie ahead: {_DURATION}")
+    return within
+
+
+Within = Annotated[
+    timedelta | None,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda value: NO_LIMIT if value is None else durationpy.to_str(value), return_type=str),
+]
+"""A stage's deadline as Go writes it (`90s`, `12h`), or `none`: then only Velero's itemOperationTimeout holds."""
+
+
+class RestorePolicy(Section):
+    """What to do where a restore could do more than one thing; the defaults are the careful ones."""
+
+    conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = Field(
+        default="existing-resource-policy",
+        description="What happens to an object that exists and differs; the default follows the Restore's "
+        "`existingResourcePolicy`, which retains or updates it.",
+    )
+    mode: Literal["best-effort", "strict"] = Field(
+        default="best-effort",
+        description="`strict` creates nothing until every object of the restore can be created.",
+    )
+    label_mismatch: Literal["warn", "wait", "fail"] = Field(
+        default="warn", description="What follows when a VM came back without the label or group name an object needs."
+    )
+    capture: Literal["prefer", "require"] = Field(
+        default="prefer", description="`prefer` goes on with the item in Velero's own archive when the capture is gone."
+    )
+    cluster_ip: Literal["drop", "keep"] = Field(default="drop", description="`keep` asks for the captured `clusterIp`.")
+    vip: Literal["drop", "request"] = Field(
+        default="drop", description="`request` asks for the captured load balancer address through `loadBalancerIP`."
+    )
+    site: Literal["detect", "same", "cross"] = Field(
+        default="detect",
+        description="Whether the target has another load balancer provider; the old one's leavings are then taken off.",
+    )
+    power: Literal["leave", "captured", "on"] = Field(
+        default="leave",
+        description="Which VMs are powered on once every member is linked: none, those that ran at backup, or all.",
+    )
+    probe: Literal["off", "tcp"] = Field(
+        default="off",
+        description="`tcp` connects to every port of a load balancer that has endpoints, from where the plugin runs.",
+    )
+    registered_within: Within = Field(
+        default=None,
+        description="How long VMs may take to be registered, from the start of the restore.",
+        examples=["12h"],
+    )
+    verified_within: Within = Field(
+        default=timedelta(minutes=30),
+        description="How long VM Operator may take to link and serve what was replayed.",
+        examples=["none"],
+    )
+    powered_within: Within = Field(
+        default=timedelta(minutes=30),
+        description="How long VMs may take to run, once they were asked to.",
+        examples=["1h30m"],
+    )
+
+    def printed(self) -> dict[str, str]:
+        """Return the policy as a person writes it."""
+        return {_key(name): str(value) for name, value in self.model_dump(mode="json").items()}
+
+
+def effective(
+    defaults: RestorePolicy, annotations: Mapping[str, str], existing_resource_policy: str = ""
+) -> RestorePolicy:
+    """Return the policy of one restore: the defaults, overridden by its annotations, its conflict rule resolved.
+
+    Raises `InvalidSettings`, naming the annotation and what would be valid.
+    """
+    prefix = f"{marks.PLUGIN_NAME}/"
+    asked = {
+        key.removeprefix(prefix): value
+        for key, value in annotations.items()
+        if key.startswith(prefix) and key not in _NOT_POLICY
+    }
+    chosen = overridden(defaults, asked, where=lambda key: f"annotation {prefix}{key}")
+    if chosen.conflict != "existing-resource-policy":
+        return chosen
+    return chosen.model_copy(update={"conflict": "update" if existing_resource_policy == "update" else "retain"})
+
+
+def overridden(defaults: RestorePolicy, asked: Mapping[str, str], *, where: Callable[[str], str]) -> RestorePolicy:
+    """Return the defaults, overridden by what is asked for one restore, whose keys have hyphens.
+
+    Raises `InvalidSettings` that begins with `where` a wrong key or value stands.
+    """
+    known = {_key(name): name for name in RestorePolicy.model_fields}
+    unknown = [
+        f"{where(key)}: unknown policy{did_you_mean(closest(key, known))}"
+        for key in sorted(asked.keys() - known.keys())
+    ]
+    if unknown:
+        raise InvalidSettings("; ".join(unknown), hint=f"the policies of a restore: {', '.join(sorted(known))}")
+    merged = defaults.model_dump() | {known[key]: value for key, value in asked.items()}
+    try:
+        return RestorePolicy.model_validate(merged)
+    except ValidationError as error:
+        faults = list(faults_in(error, RestorePolicy, merged))
+    sentences = []
+    for fault in faults:
+        name = str(fault.path[0])
+        sentences.append(f"{where(_key(name))}: {fault.sentence.replace(name, _key(name), 1)}")
+    raise InvalidSettings("; ".join(sentences), hint="correct or remove it")
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,75 @@
+"""What is restored without Velero's archive: the objects that the seal of a backup lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from velero_vmservice.archive import schema
+from velero_vmservice.archive.schema import Capture
+from velero_vmservice.archive.store import storage
+from velero_vmservice.errors import NotRestorable, VmServiceError
+from velero_vmservice.kube.manifest import Manifest
+from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES
+from velero_vmservice.velero import selection
+from velero_vmservice.velero.operation import Replay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.archive.schema import Seal, SealedObject
+    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import ObjectRef
+    from velero_vmservice.kube.resource_names import NamedResource
+    from velero_vmservice.velero.runs import RestoreRun
+
+
+def served_resources(cluster: Cluster, spec: Mapping[str, Any]) -> Sequence[NamedResource]:
+    """Return what tells the meaning of the names in a spec's filters; discovery is asked only if there are any."""
+    return (*cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
+
+
+def replays(
+    seal: Seal, store: ObjectStore, run: RestoreRun, spec: Mapping[str, Any], *, served: Sequence[NamedResource]
+) -> Sequence[Replay]:
+    """Return what a restore with this spec replays; a capture is read where its labels decide, and only there.
+
+    `served` tells what the names of resources in the spec's filters mean. Raises `NotRestorable` when the seal lists
+    what is no captured object.
+    """
+    found = []
+    for sealed in seal.objects:
+        ref = sealed_object(sealed, run)
+        labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None
+        if selection.selected(spec, ref, labels, served=served):
+            found.append(
+                Replay(
+                    plural=ref.kind.plural,
+                    namespace=ref.namespace,
+                    target=run.target(ref.namespace),
+                    name=ref.name,
+                    key=sealed.key,
+                    sha256=sealed.sha256,
+                )
+            )
+    return found
+
+
+def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:
+    """Return what a document of a seal is the capture of; raises `NotRestorable` if it is none."""
+    if ref := schema.captured_object(sealed.key):
+        return ref
+    raise NotRestorable(
+        f"the seal of Backup {run.backup} lists {sealed.key!r}, which is no captured object",
+        hint="it was changed after the backup, or written by a newer release of this plugin",
+    )
+
+
+def _labels(store: ObjectStore, sealed: SealedObject) -> Mapping[str, str] | None:
+    """Return the labels of a captured object, None if it cannot be read; raises what passes by itself."""
+    try:
+        return Manifest(storage.read(store, sealed.key, Capture, sha256=sealed.sha256).manifest).labels
+    except VmServiceError as error:
+        if error.passing:
+            raise
+        return None

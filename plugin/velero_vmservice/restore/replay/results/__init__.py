@@ -1,0 +1,1 @@
+"""What a restore leaves behind: results, kept until the store takes them, and Events."""

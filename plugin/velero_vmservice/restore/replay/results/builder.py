@@ -1,0 +1,219 @@
+"""What one operation leaves behind, in the report's words: the object, and each machine that it needs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.archive import schema
+from velero_vmservice.kube.manifest import VMS_ALONE, mapping, sequence
+from velero_vmservice.registration.explain import topic
+from velero_vmservice.report import model as report
+from velero_vmservice.report.power_commands import is_late, powered_by
+from velero_vmservice.report.stage import Stage
+from velero_vmservice.restore.verify import beside
+from velero_vmservice.restore.verify.vm import consequences, deviations
+from velero_vmservice.supervisor.group_tree import linked_members
+from velero_vmservice.supervisor.restore_type import restore_type
+from velero_vmservice.vmoperator.backup_version import compare_versions
+from velero_vmservice.vmoperator.groups import boot_order_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.kube.manifest import Manifest
+    from velero_vmservice.restore.model import Subject
+    from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
+    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.verify.vm import Deviation
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+_LONGEST_VALUE: Final = 500
+
+
+def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) -> report.Result:
+    """Return how an operation stands, with what the last look at its namespace showed."""
+    replay, subject = task.replay, task.subject
+    told: dict[str, Any] = {}
+    if subject is not None:
+        observed = look.observed if look else None
+        live = observed.live(subject.ref) if observed else None
+        if replay.kind == VMS_ALONE:
+            told["selected"] = subject.topology.needs
+        else:
+            told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
+        if look and observed:  # else nobody can say whether they are there
+            told["machines"] = tuple(_machines(task, subject, look, observed))
+    return report.Result(
+        **_standing(task, run),
+        action=task.action,
+        held_by=tuple(f"{one.kind.name}/{one.namespace}/{one.name}" for one in task.held_by),
+        notes=(*task.notes, *(look.unlisted.values() if look else ())),
+        restore_notes=task.restore_notes,
+        warnings=task.warnings,
+        trimmed=tuple(one.path for one in task.dropped),
+        changes=tuple(
+            report.Change(path=one.path, captured=_value(one.wanted), live=_value(one.found))
+            for one in task.differences
+        ),
+        dropped=(*task.captured_without, *task.dropped),
+        power_before=task.before.power_state if task.before else "",
+        remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
+        next_commands=task.commands,
+        timeline=tuple(task.timeline),
+        **told,
+    )
+
+
+def bare(task: ReplayOperation, run: RestoreRun, warning: str) -> report.Result:
+    """Return how an operation ended and nothing else, with a warning that says why."""
+    return report.Result(**_standing(task, run), warnings=(*task.warnings, warning))
+
+
+def _standing(task: ReplayOperation, run: RestoreRun) -> dict[str, Any]:
+    """Return what an operation is of and how it stands."""
+    replay = task.replay
+    return {
+        "restore": run.name,
+        "restore_uid": run.uid if run.of_velero else "",
+        "backup": run.backup,
+        "kind": replay.kind.name,
+        "namespace": replay.target,
+        "name": replay.name,
+        "source_namespace": replay.namespace if replay.namespace != replay.target else "",
+        "stage": task.stage,
+        "reason": task.reason,
+        "replayed": task.replayed,
+        "capture": replay.key,
+        "started": task.started.isoformat(),
+        "ended": task.updated.isoformat() if task.updated and task.stage.final else "",
+    }
+
+
+def _group(subject: Subject, observed: NamespaceState | None) -> dict[str, Any]:
+    live = observed.live(subject.ref) if observed else None
+    linked = linked_members(observed, live) if observed and live else frozenset()
+    return {
+        "parent": subject.topology.parent,
+        "members": tuple(
+            report.MemberResult(kind=one.kind, name=one.name, order=one.order, linked=(one.kind, one.name) in linked)
+            for one in boot_order_members(subject.wanted)
+        ),
+    }
+
+
+def _service(task: ReplayOperation, subject: Subject, live: Manifest | None) -> dict[str, Any]:
+    before = task.before or schema.SavedStatus()
+    return {
+        "selected": subject.topology.needs,
+        "ports": tuple(_ports(task, subject)),
+        "addresses_before": before.load_balancer,
+        "addresses_after": schema.observed(live).load_balancer if live else (),
+        "endpoints": task.found.endpoints if task.found else (),
+    }
+
+
+def _ports(task: ReplayOperation, subject: Subject) -> Iterator[report.Port]:
+    for one in map(mapping, sequence(subject.wanted.spec.get("ports"))):
+        if isinstance(one.get("port"), int):
+            found = [
+                f"{host}: {words or 'answers'}" for (host, port), words in task.probes.items() if port == one["port"]
+            ]
+            target = one.get("targetPort")
+            yield report.Port(
+                name=str(one.get("name", "")),
+                protocol=str(one.get("protocol", "TCP")),
+                port=one["port"],
+                target_port=target if isinstance(target, int) else 0,
+                probe="; ".join(found),
+            )
+
+
+def _machines(
+    task: ReplayOperation, subject: Subject, look: NamespaceRound, observed: NamespaceState
+) -> Iterator[report.MachineResult]:
+    facts = {one.name: one for one in subject.topology.machines}
+    gates = look.gates(subject)
+    in_use = {claim for one in observed.machines.values() for claim in one.claims} if look.beside else set()
+    for name in subject.topology.needs:
+        gate = gates[name]
+        told = _machine(
+            task.replay.target,
+            name,
+            observed.machines.get(name),
+            facts.get(name),
+            observed.groups,
+            waiting_for="" if gate.ready else gate.reason,
+        )
+        machine, expected = observed.machines.get(name), facts.get(name)
+        if gate.ready and machine is not None and expected is not None:
+            left = beside.deviations(machine, expected, look.beside, in_use=in_use)
+            told = told.model_copy(update={"deviations": (*told.deviations, *map(_reported, left))})
+        absent = [report.Missing(kind=one.kind.name, name=one.name) for one in task.missing if name in one.machines]
+        timeline = look.timelines.get(name, ())
+        registration = None if gate.ready else look.told.get(name)
+        yield told.model_copy(
+            update={
+                "topic": topic(registration) if registration else "",
+                "by_hand": gate.by_hand,
+                "missing": tuple(absent),
+                "timeline": timeline,
+            }
+        )
+
+
+def _machine(
+    namespace: str,
+    name: str,
+    machine: ObservedVm | None,
+    expected: MachineFacts | None,
+    groups: Mapping[str, Manifest],
+    *,
+    waiting_for: str,
+) -> report.MachineResult:
+    told: dict[str, Any] = {}
+    if expected is not None:
+        told |= {
+            "backup_version_captured": expected.backup_version,
+            "addresses_before": expected.addresses,
+            "power_before": expected.power_state,
+            "group_name": expected.group_name,
+        }
+    if machine is not None:
+        told |= {
+            "restore_type": restore_type(machine, expected),
+            "backup_version_found": machine.backup_version,
+            "addresses_after": machine.addresses,
+            "power_after": machine.power_state,
+            "power_asked": machine.asked_power,
+            "powered_by": powered_by(machine, groups),
+            "late": is_late(machine, groups),
+            "deleting": machine.deleting,
+            "group_name": machine.group_name,
+        }
+    if machine is not None and expected is not None:
+        told["backup_version"] = compare_versions(machine.backup_version, expected.backup_version)
+        told["deviations"] = () if waiting_for else tuple(_deviations(machine, expected))
+        told["notes"] = () if waiting_for else tuple(consequences(machine, expected))
+    return report.MachineResult(
+        namespace=namespace, name=name, registered=machine is not None, waiting_for=waiting_for, **told
+    )
+
+
+def _deviations(machine: ObservedVm, expected: MachineFacts) -> Iterator[report.Deviation]:
+    untouched = "PoweredOn" not in (machine.asked_power, machine.power_state)
+    yield from map(_reported, deviations(machine, expected, untouched=untouched))
+
+
+def _reported(one: Deviation) -> report.Deviation:
+    return report.Deviation(attribute=one.attribute, expected=one.expected, found=one.found, note=one.note)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

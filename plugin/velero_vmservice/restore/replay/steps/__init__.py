@@ -1,0 +1,1 @@
+"""Doing what was decided for one object: create, update, probe, or only try."""

@@ -1,0 +1,59 @@
+"""The only writes of a restore: create, update, ask for power. Each is tried without consequences first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from velero_vmservice.errors import Rejected
+from velero_vmservice.restore import diff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest
+    from velero_vmservice.restore.model import Subject
+    from velero_vmservice.restore.plan.power import Wish
+
+log = structlog.get_logger()
+
+DRY_RUN_UNSUPPORTED: Final = "does not support dry run"
+"""The API server's words about a webhook that cannot be asked without consequences; the write itself asks it."""
+
+
+class Writer:
+    """Writes what was decided; raises what the cluster raises, and deletes nothing, ever."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def replay(self, subject: Subject, live: Manifest | None) -> None:
+        """Create the object, or make the live one say what is wanted; what a webhook refuses is found before."""
+        self.rehearse(subject, live)
+        self._send(subject, live, dry_run=False)
+
+    def rehearse(self, subject: Subject, live: Manifest | None) -> None:
+        """Ask the API server and its webhooks whether they would take the object."""
+        try:
+            self._send(subject, live, dry_run=True)
+        except Rejected as error:
+            if DRY_RUN_UNSUPPORTED not in error.message:
+                raise
+
+    def ask_for_power(self, wish: Wish, version: str) -> None:
+        """Write one wish for power."""
+        self._cluster.patch(wish.ref, wish.change, version=version)
+        log.info("power asked for", object=str(wish.ref), change=_said(wish.change))
+
+    def _send(self, subject: Subject, live: Manifest | None, *, dry_run: bool) -> None:
+        if live is None:
+            self._cluster.create(subject.wanted, dry_run=dry_run)
+        else:
+            version, change = subject.wanted.version, diff.change(subject.wanted, live)
+            self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
+
+
+def _said(change: Mapping[str, Any]) -> str:
+    return ", ".join(f"spec.{key}={value}" for key, value in change["spec"].items())

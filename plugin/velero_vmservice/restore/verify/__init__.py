@@ -1,0 +1,1 @@
+"""Whether what was replayed is what was captured: applications, VMs, endpoints."""

@@ -1,0 +1,242 @@
+"""Is what was replayed what is there? Expected against found, with the power state taken into account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive import schema, topology
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, ObjectRef, sequence
+from velero_vmservice.report.power_commands import is_late, late
+from velero_vmservice.report.stage import Stage
+from velero_vmservice.restore import order
+from velero_vmservice.restore.verify.endpoints import has_address, machines_behind, outdated
+from velero_vmservice.supervisor.group_tree import linked_members
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from velero_vmservice.archive.schema import SavedStatus
+    from velero_vmservice.archive.topology import MemberTopology
+    from velero_vmservice.kube.manifest import Manifest
+    from velero_vmservice.restore.model import Subject
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+_BROKEN: Final = {
+    Stage.FAILED: "failed",
+    Stage.CANCELLED: "was cancelled",
+    Stage.INCOMPLETE: "is incomplete",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was found; verified when nothing is missing, lacking or waited for."""
+
+    missing: tuple[str, ...] = ()
+    """What may still come."""
+    lacking: tuple[str, ...] = ()
+    """What the object had at backup, and this restore does not bring any more: it ends incomplete."""
+    below: tuple[str, ...] = ()
+    """Member groups that are there, and that this restore has not ended with."""
+    waiting: tuple[str, ...] = ()
+    """VMs that run without an address yet: nothing is wrong, and whether they are served is not known."""
+    notes: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    """For a service: the VMs behind it."""
+    replay_pending: bool = False
+    """Whether something is missing only because this restore has still to replay it."""
+
+    @property
+    def done(self) -> bool:
+        return not (self.missing or self.lacking or self.below or self.waiting)
+
+
+def verify(
+    subject: Subject,
+    observed: NamespaceState,
+    before: SavedStatus,
+    *,
+    groups: Mapping[str, Stage] | None = None,
+    powered_later: bool = False,
+) -> Verification:
+    """Compare a replayed object with what VM Operator has made of it; of VMs without an application, say which are off.
+
+    Args:
+        subject: the object as it was to be replayed.
+        observed: the target namespace as it is.
+        before: the object as it was at backup.
+        groups: how far this restore has come with each group of the namespace: a group is as whole as its members.
+        powered_later: the restore powers VMs on itself, so that nothing is said of those that are off.
+    """
+    if subject.ref.kind == VMS_ALONE:
+        return _verify_vms(subject, observed, powered_later=powered_later)
+    live = observed.live(subject.ref)
+    if live is None:
+        return Verification(missing=("is not there any more",))
+    if subject.is_group:
+        return _verify_group(subject, live, observed, groups or {}, powered_later=powered_later)
+    return _verify_service(subject, live, observed, before, powered_later=powered_later)
+
+
+def _verify_group(
+    subject: Subject, live: Manifest, observed: NamespaceState, groups: Mapping[str, Stage], *, powered_later: bool
+) -> Verification:
+    linked = linked_members(observed, live)
+    said: dict[_Standing, list[str]] = {standing: [] for standing in _Standing}
+    for member in subject.topology.members:
+        stage = groups.get(member.name) if member.kind == VIRTUAL_MACHINE_GROUP.name else None
+        standing = _standing(subject, member, observed, stage, is_linked=(member.kind, member.name) in linked)
+        said[standing].append(
+            f"{member.kind} {member.name} {_BROKEN.get(stage, standing.value) if stage else standing.value}"
+        )
+    notes = said[_Standing.NEVER]
+    parent = subject.topology.parent
+    if parent and parent not in observed.groups:
+        notes.append(f"its parent group {parent} is not there: restore it too, or empty spec.groupName")
+    missing = [*said[_Standing.TO_COME], *said[_Standing.UNLINKED]]
+    if not (missing or powered_later):
+        names = dict.fromkeys((*subject.topology.needs, *subject.topology.nested))
+        notes += _power_notes([observed.machines[name] for name in names if name in observed.machines], observed)
+    return Verification(
+        missing=tuple(missing),
+        lacking=tuple(said[_Standing.LACKING]),
+        below=tuple(said[_Standing.UNDER_WAY]),
+        notes=tuple(notes),
+        replay_pending=bool(said[_Standing.TO_COME]),
+    )
+
+
+def _verify_vms(subject: Subject, observed: NamespaceState, *, powered_later: bool) -> Verification:
+    """Say which VMs without an application are off; that they are there is known."""
+    if powered_later:
+        return Verification()
+    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
+    return Verification(notes=tuple(_power_notes(machines, observed)))
+
+
+def would_lack(
+    subjects: Iterable[Subject], stages: Mapping[ObjectRef, Stage]
+) -> Mapping[ObjectRef, tuple[ObjectRef, ...]]:
+    """Return, for each group that would end incomplete, the member groups that are the reason.
+
+    `stages` says how each object of the restore would end, as far as that is known.
+    """
+    lacking: dict[ObjectRef, tuple[ObjectRef, ...]] = {}
+    for subject in reversed(order.in_order(one for one in subjects if one.is_group)):  # members before their groups
+        members = (
+            ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, one.name)
+            for one in subject.topology.members
+            if one.kind == VIRTUAL_MACHINE_GROUP.name
+        )
+        if broken := tuple(ref for ref in members if ref in lacking or stages.get(ref, Stage.WAITING).broken):
+            lacking[subject.ref] = broken
+    return lacking
+
+
+class _Standing(Enum):
+    """Where a member of a group stands, in words that go on from its name."""
+
+    WHOLE = "is linked"
+    TO_COME = "is still to be replayed"
+    UNLINKED = "is not linked yet (GroupLinked)"
+    UNDER_WAY = "is not verified yet"
+    LACKING = "is no member now"
+    NEVER = "is no member now, and was none at backup"
+
+
+def _standing(
+    subject: Subject, member: MemberTopology, observed: NamespaceState, stage: Stage | None, *, is_linked: bool
+) -> _Standing:
+    """Judge a member; `stage` is that of a group of this restore, None for everything else."""
+    if stage is Stage.WAITING:
+        return _Standing.TO_COME
+    if stage is not None and stage.broken:
+        return _Standing.LACKING
+    if stage is not None and not stage.final:  # it may have been written after the look
+        return _Standing.UNDER_WAY if is_linked else _Standing.UNLINKED
+    if is_linked:
+        return _Standing.WHOLE
+    known = member.found or stage is not None
+    if known and _agrees(subject, member, observed):
+        return _Standing.UNLINKED
+    was = stage is not None or (member.found and member.group_name == subject.ref.name)
+    return _Standing.LACKING if was else _Standing.NEVER
+
+
+def _agrees(subject: Subject, member: MemberTopology, observed: NamespaceState) -> bool:
+    """Say whether a member is there, and names the group."""
+    if member.kind == VIRTUAL_MACHINE_GROUP.name:
+        live = observed.groups.get(member.name)
+        return live is not None and live.spec.get("groupName") == subject.ref.name
+    machine = observed.machines.get(member.name)
+    return machine is not None and machine.group_name == subject.ref.name
+
+
+def _verify_service(
+    subject: Subject, live: Manifest, observed: NamespaceState, before: SavedStatus, *, powered_later: bool
+) -> Verification:
+    if subject.ref.name not in observed.generated:
+        return Verification(missing=("VM Operator has not made its Service yet",))
+    notes = list(_addresses(live, before))
+    selector = subject.topology.expected_labels()
+    if not selector or live.spec.get("type") == "ExternalName":
+        return Verification(missing=(), notes=tuple(notes))
+    chosen = [one for one in observed.machines.values() if topology.matches(selector, one.labels) and not one.deleting]
+    families = sequence(observed.generated[subject.ref.name].spec.get("ipFamilies"))
+    waiting = tuple(f"{one.name} runs and has no address yet" for one in chosen if _runs_without_address(one))
+    expected = {one.name for one in chosen if one.serving and has_address(one, families)}
+    live_endpoints = observed.endpoints.get(subject.ref.name)
+    found = set(machines_behind(live_endpoints, chosen))
+    different = [] if expected == found else [f"endpoints should be {_names(expected)} and are {_names(found)}"]
+    different += outdated(live_endpoints, chosen)
+    if different or waiting:
+        return Verification(
+            missing=tuple(different), waiting=waiting, notes=tuple(notes), endpoints=tuple(sorted(found))
+        )
+    off = [] if powered_later else _powered_off(chosen)
+    right = ", and that is right" if off and not found else ""
+    notes.append(f"endpoints: {_names(found)}{right}")
+    return Verification(
+        lacking=tuple(_not_selected(subject, observed, selector)),
+        notes=(*notes, *(_power_notes(chosen, observed) if off else ())),
+        endpoints=tuple(sorted(found)),
+    )
+
+
+def _not_selected(subject: Subject, observed: NamespaceState, selector: Mapping[str, str]) -> Iterator[str]:
+    """Yield the VMs that the service selected at backup and that lack its labels now."""
+    for name in subject.topology.needs:
+        machine = observed.machines.get(name)
+        if machine is not None and not topology.matches(selector, machine.labels):
+            yield f"VirtualMachine {name} is not selected now"
+
+
+def _runs_without_address(machine: ObservedVm) -> bool:
+    return machine.power_state == "PoweredOn" and not machine.addresses
+
+
+def _addresses(live: Manifest, before: SavedStatus) -> Iterator[str]:
+    if live.spec.get("type") != "LoadBalancer":
+        return
+    old = ", ".join(before.load_balancer) or "none"
+    new = ", ".join(schema.observed(live).load_balancer) or "not assigned yet"
+    yield f"load balancer address: {old} → {new}"
+
+
+def _power_notes(machines: Collection[ObservedVm], observed: NamespaceState) -> Iterator[str]:
+    """Say how many VMs are off, and which of them their groups do not start any more."""
+    off = _powered_off(machines)
+    yield from (late(one, observed.groups) for one in off if is_late(one, observed.groups))
+    if off:
+        yield f"{len(off)} of {len(machines)} VMs are not powered on"
+
+
+def _powered_off(machines: Iterable[ObservedVm]) -> list[ObservedVm]:
+    return [one for one in machines if one.power_state != "PoweredOn"]
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

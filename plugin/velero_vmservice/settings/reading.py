@@ -1,0 +1,179 @@
+"""What an administrator can set, from a YAML file and `VMSERVICE_*` environment variables.
+
+Unknown keys are errors: a typo that silently keeps a default would be found on the day of the restore. The keys of
+docs/configuration.md are generated from the descriptions and examples of the fields (`make docs`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.restore.policy import RestorePolicy
+from velero_vmservice.settings import sources
+from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import RegistrationSettings
+from velero_vmservice.settings.restricted_names import checked_addition, checked_removal
+from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings_faults import FAULT_OF_KEY, faults_in
+from velero_vmservice.settings_section import Section
+
+DEFAULT_FILE = Path("/etc/velero-vmservice/settings.yaml")
+FILE_VARIABLE: Final = "VMSERVICE_SETTINGS"
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class BucketSettings(Section):
+    """A bucket of the plugin's own, used instead of the backup's BackupStorageLocation, which may not be S3."""
+
+    name: str = Field(min_length=1, description="The bucket's name.", examples=["captures"])
+    prefix: str = Field(
+        default="", description="Prefix of every key; each Supervisor needs its own.", examples=["supervisor-1"]
+    )
+    region: str = Field(default="us-east-1", description="The bucket's region.", examples=["eu-central-1"])
+    url: str = Field(
+        default="",
+        description="Endpoint of an S3-compatible server; AWS without it.",
+        examples=["https://s3.example.com:9000"],
+    )
+    path_style: bool = Field(default=True, description="Puts the bucket's name into the path, not the host name.")
+    ca_file: Path | None = Field(
+        default=None,
+        description="Authorities to trust instead of the public ones, in PEM.",
+        examples=["/etc/velero-vmservice/bucket/ca.crt"],
+    )
+    insecure_skip_tls_verify: bool = Field(default=False, description="Accepts any certificate.")
+    server_side_encryption: str = Field(
+        default="", description="Encryption that the server applies to each object.", examples=["AES256", "aws:kms"]
+    )
+    kms_key_id: str = Field(default="", description="Key for `aws:kms`.", examples=["1234"])
+
+    @field_validator("name", "region")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if any(sign.isspace() or not sign.isprintable() for sign in value):
+            raise ValueError("has a blank or another character that no name has")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            sound = False
+        if not sound or parts.username or parts.query or parts.fragment or value != value.strip():
+            raise ValueError("has to be https://host or http://host, with an optional :port and no user")
+        return value
+
+
+class RestrictedSettings(Section):
+    """Which resources are left to the Supervisor: `plural.group`, as `kubectl api-resources -o name` spells them."""
+
+    supervisor: Literal["detect", "yes", "no"] = Field(
+        default="detect", description="Whether the cluster is a Supervisor."
+    )
+    add: tuple[Annotated[str, AfterValidator(checked_addition)], ...] = Field(
+        default=(), description="More resources to leave to the Supervisor.", examples=["[widgets.example.com]"]
+    )
+    remove: tuple[Annotated[str, AfterValidator(checked_removal)], ...] = Field(
+        default=(),
+        description="Resources of the built-in list that are backed up and restored after all.",
+        examples=["[certificates.cert-manager.io]"],
+    )
+
+
+class Settings(Section):
+    """Settings of the plugin as a whole."""
+
+    velero_namespace: str = Field(
+        default="velero", description="Namespace of Velero's own objects.", examples=["openshift-adp"]
+    )
+    bucket: BucketSettings | None = None
+    restricted: RestrictedSettings = RestrictedSettings()
+    restore: RestorePolicy = RestorePolicy()
+    registration: RegistrationSettings = RegistrationSettings()
+    vcenter: VCenterSettings | None = None
+    engine: EngineSettings | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level that the sidecar logs."
+    )
+    kubernetes_timeout_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds for one request to the API server, its repetitions included.",
+        examples=["2.5"],
+    )
+    s3_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds for one answer of the object store, its last byte included ([storage](storage.md)).",
+        examples=["30"],
+    )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="Seconds that running calls have once the sidecar is stopped.", examples=["0"]
+    )
+    socket_group_access: bool = Field(
+        default=False,
+        description="Opens the sockets to the group of the plugins volume, for a Velero that runs under another user: "
+        "see [below](#two-users).",
+    )
+
+    @field_validator("velero_namespace")
+    @classmethod
+    def _is_namespace(cls, value: str) -> str:
+        if not _NAMESPACE.fullmatch(value):
+            raise ValueError("has to be the name of a namespace: lower-case letters, digits and hyphens")
+        return value
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        for name, section in (("vcenter", self.vcenter), ("engine", self.engine)):
+            if name in self.registration.sources and section is None:
+                sentence = f"names {name}, and {name} does not say where that is"
+                raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.sources"})
+        if self.registration.mode == "trigger" and self.vcenter is None:
+            sentence = "is trigger, and vcenter does not say whom to call"
+            raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.mode"})
+        return self
+
+
+def load() -> Settings:
+    """Read the settings; raises `InvalidSettings` that names each wrong key and what is accepted, never a value."""
+    file = _file()
+    variables = sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE)
+    given = variables.over(sources.from_file(file))
+    try:
+        return Settings.model_validate(given.values)
+    except ValidationError as error:
+        faults = list(faults_in(error, Settings, given.values))
+    sentences = [f"{given.place(fault.path)}: {fault.sentence}".removeprefix(": ") for fault in faults]
+    hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
+    raise InvalidSettings(
+        "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"
+    )
+
+
+def _file() -> Path:
+    """Return the file; raises where one is named that is not there: it would be missed on the day of the restore."""
+    named = os.environ.get(FILE_VARIABLE)
+    if named is None:
+        return DEFAULT_FILE
+    file = os.path.expanduser(named)  # noqa: PTH111 - unlike Path's, it does not raise for an unknown user
+    if not os.path.isfile(file):  # noqa: PTH113 - likewise, for a directory that cannot be entered
+        raise InvalidSettings(
+            f'{FILE_VARIABLE} names no file: "{named}"',
+            hint=f"mount the file there, or unset the variable to use {DEFAULT_FILE} or the defaults",
+        )
+    return Path(file)

@@ -1,0 +1,1 @@
+"""The live Supervisor, looked at: one look at a namespace, and whether a VM in it is ready."""

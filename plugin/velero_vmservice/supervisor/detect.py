@@ -1,0 +1,78 @@
+"""Is this cluster a vSphere Supervisor, and which resources are therefore left to it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from velero_vmservice.errors import VmServiceError
+from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP
+from velero_vmservice.vmoperator import marks, restricted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervisor:
+    """The administrator's word on what is restricted, and the cluster's."""
+
+    cluster: Cluster
+    told: Literal["detect", "yes", "no"] = "detect"
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def present(self) -> bool:
+        """Say whether the cluster is a Supervisor: VM Operator's API beside one that only Supervisors serve.
+
+        Asked of the cluster, which may become one; so ask once for an item.
+        """
+        if self.told != "detect":
+            return self.told == "yes"
+        serves = self.cluster.serves_group
+        return serves(VM_OPERATOR_GROUP) and any(serves(group) for group in marks.SUPERVISOR_MARKERS)
+
+    def restricted(self, *, present: bool, blocked: Collection[str] = ()) -> frozenset[str]:
+        """Return the `resource.group` names that are left to the Supervisor, where there is one or is none.
+
+        `blocked` is what velero-plugin-for-vsphere refuses (`vsphere_plugin`), less what an administrator removes.
+        """
+        names = self._restricted_here if present else self._restricted_elsewhere
+        return _with_blocked(names, frozenset(blocked), self.remove) if blocked else names
+
+    def ever_restricted(self, blocked: Collection[str]) -> frozenset[str]:
+        """Return the names that may be restricted at an item: what actions are called for."""
+        return self.restricted(present=True, blocked=(*restricted.DECLARED_RESOURCES, *blocked))
+
+    def resource_name(self, manifest: Manifest, candidates: Collection[str]) -> str:
+        """Return the `resource.group` name among the candidates that the object is one of, or ''; never fails."""
+        if manifest.group not in _groups(frozenset(candidates)):
+            return ""
+        try:
+            plural = self.cluster.plural(manifest.group, manifest.kind_name)
+        except VmServiceError:
+            plural = ""  # the regular ending has to do
+        return restricted.resource_name(manifest, candidates, plural=plural)
+
+    @cached_property
+    def _restricted_here(self) -> frozenset[str]:
+        return restricted.restricted_resources(supervisor=True, add=self.add, remove=self.remove)
+
+    @cached_property
+    def _restricted_elsewhere(self) -> frozenset[str]:
+        return restricted.restricted_resources(supervisor=False, add=self.add, remove=self.remove)
+
+
+# Both are asked for every item of a backup, thousands of times about the same few sets.
+@lru_cache(maxsize=16)
+def _with_blocked(names: frozenset[str], blocked: frozenset[str], remove: tuple[str, ...]) -> frozenset[str]:
+    return names | restricted.restricted_resources(supervisor=False, add=blocked, remove=remove)
+
+
+@lru_cache(maxsize=16)
+def _groups(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.partition(".")[2] for name in names)

@@ -1,0 +1,87 @@
+"""A VM whose saved YAML names a lost group as its owner: Kubernetes deletes it as soon as it is registered.
+
+The garbage collector may need less time than there is between two looks (vm-service fact 3). So the cause is kept from
+whatever was seen: the VM with its owner, the VM on its way out, or else its record and its capture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+Owners = tuple[tuple[str, str], ...]
+"""Name and UID of each VirtualMachineGroup that owns a VM."""
+
+_AGAIN: Final = "restore it again without that ownerReference"
+VANISHED: Final = (
+    "was registered and has vanished: its saved YAML may name a lost group as owner, which makes Kubernetes delete it;"
+    f" {_AGAIN}"
+)
+
+
+def lost_owner(owners: Owners, groups: Mapping[str, str]) -> str:
+    """Name a group that owns a VM and no longer exists, '' if there is none; `groups` maps live names to UIDs.
+
+    A VM that another owner still holds is not collected.
+    """
+    dead = [name for name, uid in owners if groups.get(name) != uid]
+    return dead[0] if dead and len(dead) == len(owners) else ""
+
+
+def dead_owner(machine: ObservedVm, groups: Mapping[str, str]) -> str:
+    """Say that a VM has no owner but a group that is lost, or ''."""
+    name = lost_owner(machine.owner_groups, groups)
+    return f"carries an ownerReference to a lost VirtualMachineGroup {name}: Kubernetes will delete it" if name else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What was last seen of a VM that may be gone at the next look."""
+
+    owner: str = ""
+    """The lost group that alone owned it."""
+    deleting_since: str = ""
+
+    @classmethod
+    def of(cls, machine: ObservedVm, expected: MachineFacts | None, groups: Mapping[str, str]) -> Sighting | None:
+        """Return what to remember of a VM; None for the one that was backed up, on its way out before the restore."""
+        if machine.deleting and (expected is None or machine.uid == expected.uid):
+            return None
+        return cls(owner=lost_owner(machine.owner_groups, groups), deleting_since=machine.deleting_since)
+
+    def gone(self) -> str:
+        """Say why the VM is gone, as far as was seen."""
+        if self.owner:
+            words = f"its only owner was the lost VirtualMachineGroup {self.owner}, and Kubernetes deletes such a VM"
+            return f"was registered and is gone: {words}; {_AGAIN}"
+        if self.deleting_since:
+            return f"was registered and is gone: it was being deleted since {self.deleting_since}; restore it again"
+        return VANISHED
+
+
+def never_seen(expected: MachineFacts | None, recorded: Owners, groups: Mapping[str, str]) -> str:
+    """Say what to look for where a VM does not come, by its record and its capture; '' where neither tells.
+
+    Args:
+        expected: what the VM was at backup.
+        recorded: the owners that its record names.
+        groups: UID of each live group by name.
+    """
+    succeeded = "See whether RegisterVM has succeeded for"
+    if expected is not None and (name := lost_owner(recorded, groups)):
+        return (
+            f"{succeeded} {expected.name}: its record names the lost VirtualMachineGroup {name} as its only owner, and"
+            f" Kubernetes deletes such a VM within seconds; {_AGAIN}."
+        )
+    if expected is None or recorded or not expected.group_name or expected.group_name in groups:
+        return ""
+    return (
+        f"{succeeded} a VM of group {expected.group_name} that is not there: its record may name the lost group as its"
+        f" owner, and Kubernetes then deletes the VM within seconds; {_AGAIN}."
+    )

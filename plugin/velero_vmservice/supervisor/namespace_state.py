@@ -1,0 +1,155 @@
+"""What one look at a target namespace says: the only input of every restore decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.kube.manifest import (
+    CNS_REGISTER_VOLUME,
+    ENDPOINTS,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    Manifest,
+    mapping,
+    sequence,
+)
+from velero_vmservice.supervisor.disk_registration import DiskRegistration, read_disk_registration
+from velero_vmservice.supervisor.readiness import Volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from velero_vmservice.kube.manifest import Kind, ObjectRef
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+FOLDER_ANNOTATION: Final = "vmware-system-vm-folder"
+"""On a vSphere Namespace: the managed object id of its folder."""
+
+OBSERVED_KINDS = (
+    CNS_REGISTER_VOLUME,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    SERVICE,
+    ENDPOINTS,
+)
+"""Beside machines and claims: one bounded LIST of each per namespace and round, however many objects are replayed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceState:
+    """One look at a namespace."""
+
+    namespace: str
+    at: float
+    """Monotonic seconds."""
+    exists: bool = True
+    """Whether the namespace is there."""
+    vsphere_namespace: bool = True
+    folder: str = ""
+    """Managed object id of the namespace's folder in vCenter; '' if nothing tells."""
+    machines: Mapping[str, ObservedVm] = field(default_factory=dict)
+    volumes: Volumes = field(default_factory=Volumes)
+    disks: Mapping[str, DiskRegistration] = field(default_factory=dict)
+    """Claim to the disk that is being registered for it."""
+    groups: Mapping[str, Manifest] = field(default_factory=dict)
+    services: Mapping[str, Manifest] = field(default_factory=dict)
+    """VirtualMachineServices by name."""
+    generated: Mapping[str, Manifest] = field(default_factory=dict)
+    """Core Services by name."""
+    endpoints: Mapping[str, Manifest] = field(default_factory=dict)
+    present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
+    """Names of what machines may refer to and nobody recreates, of each kind that could be listed."""
+    unseen: Mapping[Kind, str] = field(default_factory=dict)
+    """Kinds that the look had to do without, and why."""
+    bios_uuids: Mapping[str, str] = field(default_factory=dict)
+    """BIOS UUID in lower case to the VM that has it; RegisterVM refuses a second VM with it (guide 7.1.1)."""
+
+    def live(self, ref: ObjectRef) -> Manifest | None:
+        """Return the live object of one of our two kinds; None for what stands for VMs and is no object itself."""
+        if ref.kind == VIRTUAL_MACHINE_GROUP:
+            return self.groups.get(ref.name)
+        return self.services.get(ref.name) if ref.kind == VIRTUAL_MACHINE_SERVICE else None
+
+    def group_uids(self) -> Mapping[str, str]:
+        """Return the UID of each live group by name."""
+        return {name: group.uid for name, group in self.groups.items()}
+
+
+def observe(
+    namespace: Manifest | None,
+    lists: Mapping[Kind, Iterable[Manifest]],
+    *,
+    machines: Iterable[ObservedVm],
+    claims: Iterable[tuple[str, str]],
+    name: str,
+    at: float,
+    present: Mapping[Kind, Collection[str]],
+    unseen: Mapping[Kind, str] | None = None,
+) -> NamespaceState:
+    """Make an observation of what was listed.
+
+    Machines and claims come read already, the claims as names and phases: there may be thousands.
+    """
+    without = unseen or {}
+    vms = {machine.name: machine for machine in machines}
+    found = map(read_disk_registration, lists.get(CNS_REGISTER_VOLUME, ()))
+    disks = {one.claim: one for one in found if one is not None}
+
+    def by_name(kind: Kind) -> dict[str, Manifest]:
+        return {one.name: one for one in lists.get(kind, ())}
+
+    return NamespaceState(
+        namespace=name,
+        at=at,
+        exists=NAMESPACE in without or namespace is not None,
+        vsphere_namespace=NAMESPACE in without or (namespace is not None and is_vsphere_namespace(namespace)),
+        folder=folder(namespace) if namespace is not None else "",
+        machines=vms,
+        bios_uuids={one.bios_uuid.lower(): one.name for one in vms.values() if one.bios_uuid},
+        volumes=Volumes(
+            phases=dict(claims),
+            registering={claim: str(one) for claim, one in disks.items()},
+            known=PERSISTENT_VOLUME_CLAIM not in without,
+        ),
+        disks=disks,
+        groups=by_name(VIRTUAL_MACHINE_GROUP),
+        services=by_name(VIRTUAL_MACHINE_SERVICE),
+        generated=by_name(SERVICE),
+        endpoints=by_name(ENDPOINTS),
+        present=present,
+        unseen=without,
+    )
+
+
+def claim_phase(claim: Manifest) -> tuple[str, str]:
+    """Return a claim's name and phase."""
+    return claim.name, str(claim.status.get("phase", ""))
+
+
+def folder(namespace: Manifest) -> str:
+    """Return the managed object id of a vSphere Namespace's folder, or ''."""
+    return namespace.annotations.get(FOLDER_ANNOTATION, "")
+
+
+def is_vsphere_namespace(namespace: Manifest) -> bool:
+    """Say whether vCenter made the namespace: it leaves its folder and resource pool on it.
+
+    Machines can be registered into no other namespace. Velero makes plain ones where they are missing, and copies
+    those marks onto them from the backup; then only Velero owns them (`metadata.managedFields`).
+    """
+    marks = [*(f"f:{key}" for key in namespace.annotations), *(f"f:{key}" for key in namespace.labels)]
+    marks = [mark for mark in marks if mark.startswith("f:vmware-system-") or mark == "f:vSphereClusterID"]
+    owners = {str(entry.get("manager")) for entry in _owning(namespace, marks)}
+    return bool(marks) and not (owners and all(owner.startswith("velero") for owner in owners))
+
+
+def _owning(namespace: Manifest, marks: Iterable[str]) -> Iterable[Mapping[str, Any]]:
+    for entry in sequence(namespace.metadata.get("managedFields")):
+        fields = mapping(mapping(mapping(entry).get("fieldsV1")).get("f:metadata"))
+        owned = {*mapping(fields.get("f:annotations")), *mapping(fields.get("f:labels"))}
+        if not owned.isdisjoint(marks):
+            yield entry

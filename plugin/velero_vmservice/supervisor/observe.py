@@ -1,0 +1,138 @@
+"""Look at a target namespace: one bounded LIST per kind, however many objects are replayed, no GET per VM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from velero_vmservice.errors import Forbidden, NotFound
+from velero_vmservice.incidents import as_ours
+from velero_vmservice.kube.manifest import (
+    CNS_REGISTER_VOLUME,
+    ENDPOINTS,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    STORAGE_CLASS,
+    VIRTUAL_MACHINE,
+    ObjectRef,
+)
+from velero_vmservice.supervisor import namespace_state
+from velero_vmservice.vmoperator.observed_vm import read_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Kind, Manifest
+
+log = structlog.get_logger()
+
+_NO_DISKS = "how far disks are registered is not known"
+_GENERATED = frozenset({SERVICE.name, ENDPOINTS.name})
+
+
+def look(
+    cluster: Cluster,
+    clock: Clock,
+    namespace: str,
+    *,
+    services: Collection[str],
+    present: Mapping[Kind, Collection[str]] | None = None,
+) -> namespace_state.NamespaceState:
+    """Observe a namespace; of core Services and Endpoints only those named `services` are kept.
+
+    Raises what the cluster raises: a look that is not whole is none. Only CnsRegisterVolumes that nobody lets us list
+    are done without, for the claims tell when the disks are there. `present` is what `referred` found.
+    """
+    at = clock.monotonic()
+    unseen: dict[Kind, str] = {}
+    try:
+        found = cluster.get(ObjectRef(NAMESPACE, "", namespace))
+    except NotFound:
+        found = None
+
+    def wanted(one: Manifest) -> Manifest | None:
+        return one if one.kind_name not in _GENERATED or one.name in services else None
+
+    lists = {
+        kind: [one for one in cluster.read_all(kind, namespace, wanted) if one is not None]
+        for kind in namespace_state.OBSERVED_KINDS
+        if kind != CNS_REGISTER_VOLUME
+    }
+    lists[CNS_REGISTER_VOLUME] = _disk_registrations(cluster, namespace, unseen)
+    return namespace_state.observe(
+        found,
+        lists,
+        machines=cluster.read_all(VIRTUAL_MACHINE, namespace, read_machine),
+        claims=cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, namespace_state.claim_phase),
+        name=namespace,
+        at=at,
+        present=present or {},
+        unseen=unseen,
+    )
+
+
+def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> namespace_state.NamespaceState:
+    """Observe no more of a namespace than its machines and their disks.
+
+    A kind that the cluster lacks, or forbids us, is done without, and said in `Observation.unseen`; only machines that
+    nobody lets us list raise `Forbidden`, for then nothing can be known.
+    """
+    at = clock.monotonic()
+    unseen: dict[Kind, str] = {}
+    try:
+        found = cluster.get(ObjectRef(NAMESPACE, "", namespace))
+    except NotFound:
+        found = None
+    except Forbidden as error:
+        found, unseen[NAMESPACE] = None, f"whether it is a vSphere Namespace is not known: {error}"
+    machines = cluster.read_all(VIRTUAL_MACHINE, namespace, read_machine)
+    if not machines and not cluster.served_versions(VIRTUAL_MACHINE):
+        unseen[VIRTUAL_MACHINE] = (
+            "the cluster serves no VirtualMachine: enable VM Service there, or wait until VM Operator's upgrade ends"
+        )
+    try:
+        claims = cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, namespace_state.claim_phase)
+    except Forbidden as error:
+        claims, unseen[PERSISTENT_VOLUME_CLAIM] = (), f"whether the disks' PVCs are bound is not known: {error}"
+    disks = _disk_registrations(cluster, namespace, unseen)
+    if not disks and CNS_REGISTER_VOLUME not in unseen and not cluster.served_versions(CNS_REGISTER_VOLUME):
+        unseen[CNS_REGISTER_VOLUME] = f"{_NO_DISKS}: no CnsRegisterVolume is served"
+    return namespace_state.observe(
+        found,
+        {CNS_REGISTER_VOLUME: disks},
+        machines=machines,
+        claims=claims,
+        name=namespace,
+        at=at,
+        present={},
+        unseen=unseen,
+    )
+
+
+def _disk_registrations(cluster: Cluster, namespace: str, unseen: dict[Kind, str]) -> list[Manifest]:
+    try:
+        return list(cluster.list(CNS_REGISTER_VOLUME, namespace))
+    except Forbidden as error:
+        unseen[CNS_REGISTER_VOLUME] = f"{_NO_DISKS}: {error}"
+        return []
+
+
+def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Kind, frozenset[str]]:
+    """List the names of what machines refer to, of each kind that can be listed; nobody waits for these.
+
+    A kind that is not served here, or that nobody may list, is left out: nothing is known of it.
+    """
+    found = {}
+    for kind in kinds:
+        try:
+            if cluster.served_versions(kind):
+                where = "" if kind == STORAGE_CLASS else namespace
+                found[kind] = frozenset(cluster.read_all(kind, where, lambda one: one.name))
+        except Exception as raised:  # noqa: BLE001 - logged; nobody waits for these
+            error = as_ours(raised, f"the list of {kind.resource} in namespace {namespace}")
+            log.debug("references not listed", kind=kind.resource, cause=error.message)
+    return found

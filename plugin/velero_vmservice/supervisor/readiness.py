@@ -1,0 +1,178 @@
+"""When may a captured object be put back? Once its machines are registered (vm-service 4.6).
+
+A group created before its members have a `status.uniqueID` makes VM Operator place them again, so replay waits.
+The wait is a question asked afresh on every poll, never a stored callback: the sidecar may have been restarted
+between two polls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive.facts import difference
+from velero_vmservice.kube import terminating
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
+from velero_vmservice.supervisor.lost_owner import Sighting
+from velero_vmservice.supervisor.restore_type import renewed_claims
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+STABLE_SECONDS: Final = 5.0
+"""RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
+NOT_YET: Final = "not registered yet"
+"""What is said of a machine that is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volumes:
+    """The claims of a namespace and the disks that are still being registered there."""
+
+    phases: Mapping[str, str] = field(default_factory=dict)
+    """Claim name to phase, e.g. `Bound`."""
+    registering: Mapping[str, str] = field(default_factory=dict)
+    """Claim name to the words of an unfinished CnsRegisterVolume."""
+    known: bool = True
+    """Whether the claims could be listed at all; if not, none is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Whether one machine is ready, and if not, why, in words for `velero restore describe`."""
+
+    ready: bool
+    reason: str = ""
+    never_lost: bool = False
+    """The very object that was backed up, alive: nothing has to settle."""
+    registered: bool = False
+    """The machine is there and stays: if it is gone at the next look, something took it away."""
+    blocked: bool = False
+    """Waiting does not help: another machine has the name, or registration failed, and a person has to act."""
+    remedy: str = ""
+    """What a person has to do if it stays so, as a sentence; '' where the reason says all, or another machine has the
+    name."""
+    settling: bool = False
+    """Nothing is missing but another look."""
+    by_hand: bool = False
+    """A snapshot revert keeps WCP from registering the machine: somebody may have to call RegisterVM (guide 7.2.1)."""
+
+    def advising(self, words: str) -> Gate:
+        """Return the same gate with one more sentence on what a person has to do if it stays so."""
+        return replace(self, remedy=" ".join(filter(None, (self.remedy, words))))
+
+
+def gate(machine: ObservedVm | None, expected: MachineFacts | None, volumes: Volumes) -> Gate:
+    """Decide whether a machine is registered and its disks are there (G-registered and G-volumes).
+
+    `expected` is None where nothing but the machine's name is known; identity is then not compared.
+    """
+    if machine is None:
+        return Gate(ready=False, reason=NOT_YET)
+    if words := _another(machine, expected):
+        return Gate(ready=False, reason=words, blocked=True)
+    words = _unregistered(machine)
+    if not words and expected and not _is_reregistered(machine, expected):
+        return Gate(ready=True, never_lost=True, registered=True)
+    words = words or _missing_volume(machine, volumes)
+    by_hand = bool(words) and (machine.reverting or (machine.backup_paused and machine.reverted))
+    return Gate(ready=not words, reason=words, registered=not machine.deleting, by_hand=by_hand)
+
+
+def remarks(machine: ObservedVm, expected: MachineFacts) -> Iterator[str]:
+    """Yield what is odd about a machine and no reason to wait (vm-service 4.6)."""
+    if machine.failed_over and (difference := _difference(machine, expected)):
+        yield f"{machine.name} was failed over and has another identity ({difference})"
+    found, captured = machine.backup_version, expected.backup_version
+    if compare_versions(found, captured) is VersionAge.OLDER and _is_reregistered(machine, expected):
+        yield f"{machine.name} comes from an older restore point (backup version {found}, the capture has {captured})"
+
+
+def _is_reregistered(machine: ObservedVm, expected: MachineFacts) -> bool:
+    """Say whether RegisterVM brought the machine, or some of its disks; it marks one that it restores in place."""
+    marked = machine.restored or machine.failed_over
+    return machine.uid != expected.uid or marked or bool(renewed_claims(machine, expected))
+
+
+def _another(machine: ObservedVm, expected: MachineFacts | None) -> str:
+    """Say that another machine answers to the name; after a failover the UUIDs may differ."""
+    if expected is None or machine.failed_over:
+        return ""
+    difference = _difference(machine, expected)
+    return f"is another machine of that name ({difference})" if difference else ""
+
+
+def _difference(machine: ObservedVm, expected: MachineFacts) -> str:
+    return difference(expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
+
+
+def _unregistered(machine: ObservedVm) -> str:
+    if machine.deleting:
+        since, held_by = machine.deleting_since, machine.held_by
+        return f"is {terminating.words(VIRTUAL_MACHINE.name, '', machine.name, since=since, held_by=held_by)}"
+    if machine.paused:
+        return machine.paused
+    if machine.reverting:
+        return (
+            "is being reverted to a snapshot; afterwards nothing registers it by itself:"
+            " call RegisterVM for it if it was also restored"
+        )
+    if not machine.unique_id:
+        return "registered, but VM Operator has not found its vSphere machine yet"
+    if not machine.created:
+        return "registered, but VM Operator has not reconciled it yet (VirtualMachineCreated is not True)"
+    if machine.backup_paused and machine.reverted:
+        return (
+            "restored in vCenter, or reverted to a snapshot, and not registered since (VirtualMachineBackupPaused):"
+            " after a revert nothing registers it by itself, so call RegisterVM for it"
+        )
+    if machine.backup_paused:
+        return "restored in vCenter, but not registered again yet (VirtualMachineBackupPaused)"
+    return ""
+
+
+def _missing_volume(machine: ObservedVm, volumes: Volumes) -> str:
+    for claim in machine.claims:
+        if words := volumes.registering.get(claim):
+            return f"waits for PVC {claim} ({words})"
+        phase = volumes.phases.get(claim)
+        if phase != "Bound" and volumes.known:
+            return f"waits for PVC {claim}" + (f" ({phase})" if phase else " (not there yet)")
+    return ""
+
+
+@dataclass(slots=True)
+class Stability:
+    """How long each machine's gate has held, over the observations of one namespace."""
+
+    since: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, Sighting] = field(default_factory=dict)
+
+    def settle(
+        self, name: str, found: Gate, *, present: bool, observed_at: float, sighting: Sighting | None = None
+    ) -> Gate:
+        """Turn one observation into a gate that has held for `STABLE_SECONDS`.
+
+        Args:
+            name: the VM.
+            found: its gate by this observation.
+            present: whether a VM of that name is there.
+            observed_at: monotonic time of the observation; the same observation may be told twice.
+            sighting: what is to be remembered of it, should it be gone at the next one.
+        """
+        if found.registered or (sighting and not found.blocked):
+            self.seen[name] = sighting or Sighting()
+        if not found.ready:
+            self.since.pop(name, None)
+            if not present and name in self.seen:
+                return Gate(ready=False, reason=self.seen[name].gone())
+            return found
+        if found.never_lost:
+            return found
+        if observed_at - self.since.setdefault(name, observed_at) < STABLE_SECONDS:
+            return Gate(ready=False, reason="registered; looking once more whether it stays so", settling=True)
+        return found

@@ -1,0 +1,62 @@
+"""How did a machine come back? Told from what RegisterVM left on it (guide 4.3 and 6.1 to 6.4)."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+
+RESTORED_CLAIM: Final = re.compile(r"restored-[0-9a-f]{6}")
+"""How RegisterVM names the claim of a disk that it registers anew (guide 8.1.1)."""
+
+
+class RestoreType(StrEnum):
+    """The guide's four ways, a machine that was never lost, and one of which it cannot be told."""
+
+    NEW = "new"
+    EXISTING = "existing"
+    DISK_ONLY = "disk-only"
+    FAILOVER = "failover"
+    NEVER_LOST = "never-lost"
+    UNKNOWN = "unknown"
+
+
+def restore_type(machine: ObservedVm, expected: MachineFacts | None) -> RestoreType:
+    """Tell how a machine came back.
+
+    RegisterVM's marks stay for good and are part of the record, so a mark that was there at the backup says nothing
+    of this restore: then the UID and the claims have to tell. Without facts only a failover shows.
+    """
+    if expected is None or not expected.uid:
+        return RestoreType.FAILOVER if machine.failed_over else RestoreType.UNKNOWN
+    return _of_the_same(machine, expected) if machine.uid == expected.uid else _of_a_new(machine, expected)
+
+
+def renewed_claims(machine: ObservedVm, expected: MachineFacts) -> list[str]:
+    """Return the claims of disks that RegisterVM has registered since the backup."""
+    return [one for one in machine.claims if RESTORED_CLAIM.fullmatch(one) and one not in expected.claims]
+
+
+def _of_a_new(machine: ObservedVm, expected: MachineFacts) -> RestoreType:
+    """Judge a VirtualMachine under a new UID; one that no mark explains is new only if its UUIDs say who it is."""
+    if machine.failed_over and not (expected.failed_over and machine.restored):
+        return RestoreType.FAILOVER
+    pairs = ((machine.instance_uuid, expected.instance_uuid), (machine.bios_uuid, expected.bios_uuid))
+    same = any(found and found == captured for found, captured in pairs)
+    return RestoreType.NEW if machine.restored or same else RestoreType.UNKNOWN
+
+
+def _of_the_same(machine: ObservedVm, expected: MachineFacts) -> RestoreType:
+    if machine.failed_over and not expected.failed_over:
+        return RestoreType.FAILOVER
+    if machine.restored and not expected.restored:
+        return RestoreType.EXISTING
+    if renewed := renewed_claims(machine, expected):
+        whole = machine.restored and len(renewed) == len(machine.claims)
+        return RestoreType.EXISTING if whole else RestoreType.DISK_ONLY
+    alive = bool(machine.unique_id) and not machine.deleting and not machine.backup_paused
+    return RestoreType.NEVER_LOST if alive else RestoreType.UNKNOWN

@@ -1,0 +1,37 @@
+"""Look at start what would otherwise be found at the first backup. Only tells: Velero must always be answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from velero_vmservice.errors import VmServiceError
+
+if TYPE_CHECKING:
+    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.supervisor.detect import Supervisor
+
+log = structlog.get_logger()
+
+
+def check_cluster(supervisor: Supervisor) -> bool:
+    """Say what kind of cluster this is; return whether it could be asked."""
+    try:
+        present = supervisor.present()
+    except VmServiceError as error:
+        log.warning("cluster not reachable yet", cause=error.message, hint=error.hint)
+        return False
+    log.info("cluster checked", supervisor=present, restricted_count=len(supervisor.restricted(present=present)))
+    return True
+
+
+def check_own_bucket(locations: StorageLocations) -> bool:
+    """Try the bucket that the settings name; return whether captures can be read from it."""
+    try:
+        locations.open("").exists("captures")
+    except VmServiceError as error:
+        log.warning("the bucket in the settings is not usable", cause=error.message, hint=error.hint)
+        return False
+    log.info("bucket checked")
+    return True

@@ -1,0 +1,68 @@
+"""The cleaner of foreign text: names, messages and answers that another system wrote and a person reads here.
+
+A terminal obeys control characters, a bidirectional override turns a command around, a zero-width character hides in
+a name. Every edge that shows or sends text passes it through here: the command line, `rpc.wire`, `logs`, Events, the
+report, and every error of ours. What an object holds is stored as it is; it is cleaned where it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+LONGEST_QUOTE: Final = 500
+"""Characters of a foreign message that are shown: what follows is a stack trace or an attack."""
+
+_SPACE: Final = "Zs"
+_HARMLESS: Final = frozenset("\t\n")
+_BLANK_LETTERS: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What Unicode calls a letter or a mark and draws as nothing (Default_Ignorable_Code_Point)."""
+
+
+def spelled_out(text: str) -> str:
+    r"""Return the text with each character that shows nothing as its JSON escape, e.g. `\u202e`.
+
+    Those are control, bidirectional, zero-width and unassigned characters and halves of a surrogate pair; tab, line
+    feed and every kind of space stay. JSON text keeps its meaning, and no other character changes.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(sign) if _unseen(sign) else sign for sign in text)
+
+
+def one_line(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """Return the text as one line of at most `longest` characters, which ends in `…` where it was cut.
+
+    What does not print becomes a space: in a quotation of one line an escape would be noise.
+    """
+    head = text[: 4 * longest]  # enough to fill the line, and no more work than that
+    line = " ".join("".join(" " if sign.isspace() or _unseen(sign) else sign for sign in head).split())
+    if len(line) > longest or len(head) < len(text):
+        return f"{line[: longest - 1]}…"
+    return line
+
+
+def on_one_line(text: str) -> str:
+    """Return the whole text as one line: a foreign line feed must not begin a line that looks like ours."""
+    return spelled_out(text.replace("\n", " ").replace("\t", " "))
+
+
+def _unseen(sign: str) -> bool:
+    if sign.isprintable():
+        return _BLANK_LETTERS.match(sign) is not None
+    return sign not in _HARMLESS and unicodedata.category(sign) != _SPACE
+
+
+def _escape(sign: str) -> str:
+    """Return the escapes that JSON has for a character, two of them beyond the Basic Multilingual Plane."""
+    units = sign.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def enumerate_some(words: list[str], *, most: int = 8) -> str:
+    """Join with semicolons; a long list is cut and says by how much."""
+    shown = "; ".join(words[:most])
+    return f"{shown}; and {len(words) - most} more" if len(words) > most else shown

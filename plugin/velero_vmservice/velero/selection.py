@@ -1,0 +1,72 @@
+"""Which captured objects a Velero Restore is about: its namespaces, resources and labels, as Velero reads them.
+
+Needed only where no Velero calls: the command line finds the objects in the capture, not in Velero's archive. A filter
+may name a resource in many ways; Velero asks the API server's discovery what is meant (pkg/discovery/helper.go) and
+matches the full name, `plural.group`, against patterns (pkg/util/collections/includes_excludes.go).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.kube.label_selector import matches
+from velero_vmservice.kube.manifest import mapping, sequence
+from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES, NamedResource, full_name
+from velero_vmservice.velero.glob import is_included
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.kube.manifest import ObjectRef
+
+_ALL: Final = "*"
+_LISTS: Final = ("included", "excluded")
+
+
+def asks_for_labels(spec: Mapping[str, Any]) -> bool:
+    """Say whether an object's labels decide whether a Restore with this spec restores it."""
+    return bool(spec.get("labelSelector") or spec.get("orLabelSelectors"))
+
+
+def names_resources(spec: Mapping[str, Any]) -> bool:
+    """Say whether a spec's filters name a resource, so that discovery has to be asked what is meant."""
+    lists = (spec.get("includedResources"), spec.get("excludedResources"))
+    return any(one != _ALL for listed in lists for one in sequence(listed))
+
+
+def selected(
+    spec: Mapping[str, Any],
+    ref: ObjectRef,
+    labels: Mapping[str, str] | None,
+    *,
+    served: Sequence[NamedResource] = VM_OPERATOR_RESOURCES,
+) -> bool:
+    """Say whether a Restore with this spec restores an object of its backup.
+
+    Labels that are not known, None, exclude nothing. `served` is what the API server lists, by which the names in the
+    filters are understood.
+    """
+    excluded = [one for one in _names(spec, "excludedResources", served) if one != _ALL]  # which Velero ignores there
+    return (
+        includes_namespace(spec, ref.namespace)
+        and is_included(ref.kind.resource, _names(spec, "includedResources", served), excluded)
+        and (labels is None or _labelled(spec, labels))
+    )
+
+
+def includes_namespace(spec: Mapping[str, Any], namespace: str) -> bool:
+    """Say whether a Backup or a Restore with this spec is about a namespace."""
+    included, excluded = ([str(one) for one in sequence(spec.get(f"{which}Namespaces"))] for which in _LISTS)
+    return is_included(namespace, included, excluded)
+
+
+def _names(spec: Mapping[str, Any], field: str, served: Sequence[NamedResource]) -> list[str]:
+    return [str(one) if one == _ALL else full_name(str(one), served) for one in sequence(spec.get(field))]
+
+
+def _labelled(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Apply labelSelector, else orLabelSelectors, of which one has to match."""
+    alternatives = sequence(spec.get("orLabelSelectors"))
+    if alternatives:
+        return any(matches(mapping(one), labels) for one in alternatives)
+    return matches(mapping(spec.get("labelSelector")), labels)

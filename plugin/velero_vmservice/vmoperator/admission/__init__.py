@@ -1,0 +1,1 @@
+"""What VM Operator's webhooks would refuse."""

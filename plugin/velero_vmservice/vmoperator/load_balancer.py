@@ -1,0 +1,151 @@
+"""A service that moves to another site: what its load balancer left on it, and what a person has to change.
+
+VM Operator treats every cluster with NSX or VPC networking as `nsx-t-lb` and any other as having no provider of its
+own (virtualmachineservice_controller.go, getLoadBalancerProvider). What `nsx-t-lb` writes back onto a
+VirtualMachineService stays there (vm-service 4.2), and elsewhere it is at best meaningless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from velero_vmservice.documents import Dropped
+from velero_vmservice.kube.manifest import NETWORK_SETTINGS, VIRTUAL_MACHINE_SERVICE, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NSX_GROUPS: Final = ("crd.nsx.vmware.com", "nsx.vmware.com", "vmware.com")
+"""VPC (NSX Operator), and NSX-T (NSX Container Plugin: `ncpconfigs`, and `virtualnetworks`)."""
+VDS_GROUP: Final = NETWORK_SETTINGS.group
+"""vSphere distributed switches (Network Operator); from 9.1 on it may also run beside NSX."""
+
+RESIDUE_PREFIXES: Final = {"ncp/": "speaks to, or was written by, the NSX Container Plugin of the lost site"}
+RESIDUE: Final = {
+    "ako.vmware.com/controller-cluster-uuid": "written by Avi Kubernetes Operator: names its lost controller",
+    "ako.vmware.com/host-fqdn-vs-uuid-map": "written by Avi Kubernetes Operator: names its lost virtual services",
+}
+"""Annotations that the controllers write (NCP's documentation; AKO, internal/lib/constants.go and status updates)."""
+RESIDUE_LABELS: Final = {
+    "service.kubernetes.io/service-proxy-name": "written by VM Operator for nsx-t-lb; here it would hide the Service"
+    " from kube-proxy",
+}
+
+FOR_A_PERSON: Final = {
+    "nsx.vmware.com/hostname": "the host name that NSX makes a certificate and a DNS record for",
+    "nsx.vmware.com/hostnames": "the host names that NSX makes a certificate for",
+    "external-dns.alpha.kubernetes.io/hostname": "the host name that is published in DNS",
+    "ako.vmware.com/load-balancer-ip": "the address that is asked of Avi",
+}
+"""Annotations of the user that name one site: kept, and told (loadbalancer_provider.go, nsx-operator, AKO)."""
+
+
+class Provider(StrEnum):
+    """What VM Operator takes a cluster's load balancer for."""
+
+    NSX = "nsx"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+_BY_SETTINGS: Final = {"vpc": Provider.NSX, "nsx-tier1": Provider.NSX, "vsphere-distributed": Provider.OTHER}
+"""`provider` of NetworkSettings (networksettings.go, NetworkProviderToType)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A cluster's load-balancer provider, and what tells it in words."""
+
+    provider: Provider
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteChange:
+    """An object made fit for another site."""
+
+    manifest: Manifest
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a person has to look at."""
+
+
+def site(serves: Callable[[str], bool], settings: Manifest | None = None) -> Site:
+    """Tell a cluster's provider.
+
+    Args:
+        serves: whether the cluster serves an API group.
+        settings: the NetworkSettings `default` of the namespace, where there is one (9.1 and later): VM Operator goes
+            by it once networking is chosen by namespace.
+    """
+    if settings is not None and (told := str(settings.content.get("provider", ""))) in _BY_SETTINGS:
+        return Site(
+            provider=_BY_SETTINGS[told],
+            evidence=f"{NETWORK_SETTINGS.name} {settings.namespace}/{settings.name} says {told}",
+        )
+    if group := next((group for group in NSX_GROUPS if serves(group)), ""):
+        return Site(provider=Provider.NSX, evidence=f"the API group {group} of NSX is served")
+    if serves(VDS_GROUP):
+        return Site(provider=Provider.OTHER, evidence=f"the API group {VDS_GROUP} is served, and none of NSX")
+    return Site(
+        provider=Provider.UNKNOWN, evidence=f"none of the API groups {', '.join((*NSX_GROUPS, VDS_GROUP))} is served"
+    )
+
+
+def provider(serves: Callable[[str], bool]) -> Provider:
+    """Tell a cluster's provider by the API groups that it serves."""
+    return site(serves).provider
+
+
+def cross_site(
+    manifest: Manifest, *, source: Provider, target: Provider, told: Literal["detect", "same", "cross"] = "detect"
+) -> SiteChange:
+    """Take off what the source site's load balancer left on a service, and tell what names that site.
+
+    Args:
+        manifest: the object to create; only a VirtualMachineService is ever changed.
+        source: the provider where it was captured.
+        target: the provider where it is replayed.
+        told: the administrator's word. `detect` takes another provider for another site; `cross` says that it is
+            another site: what only one provider understands then stays only if both are known to have that provider.
+    """
+    alike = source is target and source is not Provider.UNKNOWN
+    known = Provider.UNKNOWN not in {source, target}
+    if manifest.kind_name != VIRTUAL_MACHINE_SERVICE.name or told == "same":
+        return SiteChange(manifest=manifest)
+    if told == "detect" and (alike or not known):
+        return SiteChange(manifest=manifest)
+    content = manifest.editable()
+    dropped = () if alike else tuple(_drop(content["metadata"]))
+    return SiteChange(manifest=Manifest(content), dropped=dropped, notes=_notes(manifest))
+
+
+def _drop(metadata: dict[str, Any]) -> list[Dropped]:
+    found: list[Dropped] = []
+    for field, reason_of in (("annotations", _residue), ("labels", RESIDUE_LABELS.get)):
+        entries = metadata.get(field)
+        if not isinstance(entries, dict):
+            continue
+        for key in sorted(entries):
+            if reason := reason_of(key):
+                del entries[key]
+                found.append(Dropped(path=f"metadata.{field}[{key}]", reason=reason))
+        if not entries:
+            del metadata[field]
+    return found
+
+
+def _residue(key: str) -> str | None:
+    by_prefix = (reason for prefix, reason in RESIDUE_PREFIXES.items() if key.startswith(prefix))
+    return RESIDUE.get(key) or next(by_prefix, None)
+
+
+def _notes(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(
+        f"metadata.annotations[{key}] is {manifest.annotations[key]!r}, {meaning}: it is kept as captured; if it"
+        " belongs to the other site, change it once the service is replayed"
+        for key, meaning in FOR_A_PERSON.items()
+        if manifest.annotations.get(key)
+    )

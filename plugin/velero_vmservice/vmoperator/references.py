@@ -1,0 +1,139 @@
+"""What a machine refers to and nobody recreates: its class, storage policy, resource policy and networks.
+
+RegisterVM brings back the machine, its bootstrap objects and its disks, no more (guide 10.2): what is not in the
+target namespace is named, not waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from velero_vmservice.kube.manifest import (
+    NETWORK,
+    STORAGE_CLASS,
+    SUBNET,
+    SUBNET_SET,
+    VIRTUAL_MACHINE_CLASS,
+    VIRTUAL_MACHINE_SET_RESOURCE_POLICY,
+    VIRTUAL_NETWORK,
+    Kind,
+    Manifest,
+    mapping,
+    sequence,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+
+NETWORK_KINDS: Final = (SUBNET, SUBNET_SET, VIRTUAL_NETWORK, NETWORK)
+PROVIDERS_NETWORK: Final = "networks"
+"""Stands for a network whose kind the machine leaves to the network provider: recorded, and never looked for."""
+LEGACY_NETWORK_TYPES: Final = {
+    "nsx-t": VIRTUAL_NETWORK,
+    "vsphere-distributed": NETWORK,
+    "nsx-t-subnet": SUBNET,
+    "nsx-t-subnetset": SUBNET_SET,
+}
+"""v1alpha1's `networkType` of an interface."""
+
+CONSEQUENCES: Final[Mapping[Kind, str]] = {
+    VIRTUAL_MACHINE_CLASS: "power-on may fail; assign the VM class to the namespace",
+    STORAGE_CLASS: "its disks cannot be placed; assign the storage policy to the namespace",
+    VIRTUAL_MACHINE_SET_RESOURCE_POLICY: "VM Operator cannot reconcile the machine; create the policy again",
+    SUBNET: "its interface gets no network; create it again",
+    SUBNET_SET: "its interface gets no network; create it again",
+    VIRTUAL_NETWORK: "its interface gets no network; create it again",
+    NETWORK: "its interface gets no network; assign the network to the namespace",
+}
+"""What follows from a missing object, and the remedy. Its keys are the kinds to list in a target namespace."""
+
+_SHOWN: Final = 3
+
+
+class Referring(Protocol):
+    """A VM with what it refers to, as a capture holds it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def references(self) -> Mapping[str, Sequence[str]]:
+        """Names of the objects that it refers to, by `resource.group`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingReference:
+    """An object that machines name and that is not there."""
+
+    kind: Kind
+    name: str
+    machines: tuple[str, ...]
+    message: str
+
+
+def references(vm: Manifest) -> dict[str, tuple[str, ...]]:
+    """Return the names that a VirtualMachine refers to, sorted, by `resource.group`."""
+    found: dict[str, set[str]] = {}
+    for resource, name in _references(vm):
+        if name:
+            found.setdefault(resource, set()).add(str(name))
+    return {resource: tuple(sorted(names)) for resource, names in sorted(found.items())}
+
+
+def referred_kinds(machines: Iterable[Referring]) -> frozenset[Kind]:
+    """Return the kinds that machines refer to, of those worth listing in a target namespace."""
+    named = {resource for machine in machines for resource in machine.references}
+    return frozenset(kind for kind in CONSEQUENCES if kind.resource in named)
+
+
+def _references(vm: Manifest) -> Iterator[tuple[str, object]]:
+    spec = vm.spec
+    yield VIRTUAL_MACHINE_CLASS.resource, spec.get("className")
+    yield STORAGE_CLASS.resource, spec.get("storageClass")
+    for volume in sequence(spec.get("volumes")):
+        claim = mapping(mapping(volume).get("persistentVolumeClaim"))
+        yield STORAGE_CLASS.resource, mapping(claim.get("instanceVolumeClaim")).get("storageClass")
+    policy_name = mapping(spec.get("reserved")).get("resourcePolicyName") or spec.get("resourcePolicyName")
+    yield VIRTUAL_MACHINE_SET_RESOURCE_POLICY.resource, policy_name
+    for interface in sequence(mapping(spec.get("network")).get("interfaces")):
+        network = mapping(mapping(interface).get("network"))
+        kind = next((one for one in NETWORK_KINDS if one.name == network.get("kind")), None)
+        yield kind.resource if kind else PROVIDERS_NETWORK, network.get("name")
+    for interface in map(mapping, sequence(spec.get("networkInterfaces"))):
+        kind = LEGACY_NETWORK_TYPES.get(str(interface.get("networkType")))
+        yield kind.resource if kind else PROVIDERS_NETWORK, interface.get("networkName")
+
+
+def missing_references(
+    machines: Iterable[Referring], present: Mapping[Kind, Collection[str]], *, namespace: str
+) -> tuple[MissingReference, ...]:
+    """Return what machines refer to that is not in the target namespace, by kind and name.
+
+    `present` maps each kind that could be listed there to the names found; what was not listed is passed over.
+    """
+    users: dict[tuple[Kind, str], list[str]] = {}
+    for machine in machines:
+        for kind, names in present.items():
+            for name in machine.references.get(kind.resource, ()):
+                if name not in names:
+                    users.setdefault((kind, name), []).append(machine.name)
+    return tuple(
+        MissingReference(kind=kind, name=name, machines=tuple(who), message=message(kind.name, name, who, namespace))
+        for (kind, name), who in sorted(users.items())
+    )
+
+
+def message(kind: str, name: str, machines: Sequence[str], namespace: str) -> str:
+    """Say which VMs refer to an object that is not there, what follows, and the remedy."""
+    who = ", ".join(machines[:_SHOWN])
+    if len(machines) > _SHOWN:
+        who += f" and {len(machines) - _SHOWN} more"
+    verb = "refers" if len(machines) == 1 else "refer"
+    where = (
+        "which the cluster does not have" if kind == STORAGE_CLASS.name else f"which is not in namespace {namespace}"
+    )
+    what_follows = next((words for one, words in CONSEQUENCES.items() if one.name == kind), "the machine may not work")
+    return f"{who} {verb} to {kind} {name}, {where}: nobody recreates it, {what_follows}"

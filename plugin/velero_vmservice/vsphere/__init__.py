@@ -1,0 +1,1 @@
+"""What vCenter's objects mean: VMs, their records in ExtraConfig, RegisterVM's tasks and errors."""

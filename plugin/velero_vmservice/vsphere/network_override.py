@@ -1,0 +1,92 @@
+"""RegisterVM's network override: which subnet a restored machine's interfaces are moved to.
+
+Guide 7.3.2 and 9.3: only with NSX-VPC and from VCF 9.0 on. A SubnetSet without a name is the namespace's default one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from velero_vmservice.settings_section import Section
+from velero_vmservice.text import enumerate_some, one_line
+from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vmoperator.releases.generation import Feature, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from velero_vmservice.vmoperator.releases.generation import Generation
+
+
+class SubnetMapping(Section):
+    """One line of the plan: what was there, and what is to be."""
+
+    current: Subnet
+    new: Subnet
+
+
+NetworkOverride = tuple[SubnetMapping, ...]
+
+
+def body(override: NetworkOverride) -> dict[str, Any]:
+    """Return the override as RegisterVM's API takes it."""
+    return {
+        "subnet_mappings": [
+            {"current_subnet": one.current.model_dump(), "new_subnet": one.new.model_dump()} for one in override
+        ]
+    }
+
+
+def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | None) -> Iterator[str]:
+    """Yield why the target cannot be asked for the override; nothing if there is none, or it can."""
+    if not override:
+        return
+    if Told(generation=generation, evidence="").supports(Feature.NETWORK_OVERRIDE) is not True:
+        yield (
+            f"the settings map subnets, and RegisterVM does so from VCF 9.0 on; this Supervisor is {generation}: take"
+            " registration.subnet_mappings out of the settings (guide 7.3.2)"
+        )
+    if vpc is not True:
+        found = "has none" if vpc is False else "cannot be asked for its networks"
+        yield (
+            f"the settings map subnets, and RegisterVM does so in an NSX-VPC only; the namespace {found}: with VDS or"
+            " pre-VPC NSX networking take registration.subnet_mappings out of the settings (guide 7.3.2)"
+        )
+    twice = sorted({str(one.current) for one in override if [two.current for two in override].count(one.current) > 1})
+    if twice:
+        yield f"the settings map {twice[0]} twice: leave one mapping of it in registration.subnet_mappings"
+
+
+def planned(before: Mapping[str, Subnet | None], override: NetworkOverride) -> dict[str, Subnet]:
+    """Return where each of a recorded machine's `interfaces` that the override names is to be, by its name."""
+    plan = {one.current: one.new for one in override}
+    return {name: plan[current] for name, current in before.items() if current in plan}
+
+
+def unfit(before: Mapping[str, Subnet | None], override: NetworkOverride) -> Iterator[str]:
+    """Yield which subnets of the override a recorded machine is not on, where an interface of it stays: a typo, maybe.
+
+    Mappings are for all machines, so one that lacks an interface is no news of a machine whose own are all moved.
+    """
+    there = set(before.values())
+    lacking = [str(one.current) for one in override if one.current not in there]
+    if lacking and set(before) - set(planned(before, override)):
+        found = enumerate_some([f"{one_line(name)} {_now(before, name)}" for name in before], most=3)
+        named = enumerate_some(lacking, most=3)
+        yield f"registration.subnet_mappings maps {named}, and none of its interfaces is there (it has: {found})"
+
+
+def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> tuple[str, ...]:
+    """Compare the `interfaces` after the registration with what was planned; return a sentence for each difference."""
+    return tuple(
+        f"interface {one_line(name)} is {_now(after, name)}, not on {subnet} as registration.subnet_mappings says:"
+        " correct spec.network of the VirtualMachine before it is powered on"
+        for name, subnet in plan.items()
+        if after.get(name) != subnet
+    )
+
+
+def _now(after: Mapping[str, Subnet | None], name: str) -> str:
+    if name not in after:
+        return "gone"
+    return f"on {one_line(str(after[name]))}" if after[name] else "on a network of another kind"

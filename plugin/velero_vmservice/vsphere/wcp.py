@@ -1,0 +1,218 @@
+"""RegisterVM itself, as the guide has it: the stages of its task, and what WCP makes of a restored machine.
+
+Nothing here calls it. What has to be known for the decision partly stands in vCenter only: without it the answer may
+be unknown, and says which answers are left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
+from velero_vmservice.vmoperator.releases.generation import Feature, Generation, Told
+from velero_vmservice.vsphere.registervm_errors import EXISTS
+
+TIMEOUT_SECONDS: Final = 300.0
+"""What the guide gives a RegisterVM task (12.2)."""
+
+VOLUMES: Final = "register volumes"
+WHILE_VOLUMES: Final = (
+    "look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide 11.3)"
+)
+"""What a person has to look at where a task stays at that stage."""
+
+STAGES: Final = (
+    (5, "client setup"),
+    (10, "retrieve VM properties"),
+    (20, "validate VM"),
+    (40, "restore additional resources"),
+    (80, VOLUMES),
+    (100, "complete"),
+)
+"""Percent of the task and the stage that is reached with it (guide 12.3)."""
+
+
+def stage(percent: int | None) -> str:
+    """Return the last stage that a task has reached, '' before the first or if no percentage is known."""
+    reached = [name for at, name in STAGES if percent is not None and at <= percent]
+    return reached[-1] if reached else ""
+
+
+def progress_words(percent: int | None, told: str = "") -> str:
+    """Say how far a task is: `80 %, register volumes`; a stage that is told beats the one that follows from it."""
+    bounded = None if percent is None else max(0, min(percent, 100))  # whoever reports it may report nonsense
+    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", told or stage(bounded))))
+
+
+def overlong(what: str, percent: int | None) -> str:
+    """Say of a task that runs for longer than it gets where it stands, and what to look at; it is waited for."""
+    at = f", at {percent} % ({stage(percent)})" if stage(percent) else ""
+    checks = f": {WHILE_VOLUMES}" if stage(percent) == VOLUMES else ""
+    return (
+        f"{what} runs for more than the {TIMEOUT_SECONDS / 60:.0f} minutes that it gets (guide 12.2){at}{checks}; it"
+        " cannot be cancelled: see it in vCenter"
+    )
+
+
+class Course(StrEnum):
+    """What becomes of a machine in a namespace folder."""
+
+    NEW = "restore to new"
+    EXISTING = "restore to existing"
+    DISK_ONLY = "disk-only restore"
+    FAILOVER = "failover"
+    IGNORED = "ignored"
+    """No machine of VM Service: WCP passes it over."""
+    AUTOMATIC_OFF = "automatic registration off"
+    """It waits for somebody to call RegisterVM."""
+    REFUSED = "refused"
+    """This generation of Supervisor cannot do that restore."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the decision rests on; None and '' stand for what is not known."""
+
+    generation: Generation
+    recorded: bool | None = None
+    """Whether the ExtraConfig has the VirtualMachine's YAML; None where vCenter was not asked."""
+    enabled: bool | None = None
+    """What `enableAutomaticRegistration` of the ExtraConfig says, in whichever spelling (`extra_config`)."""
+    disabled: bool | None = None
+    """The same for `disableAutomaticRegistration`."""
+    exists: bool | None = None
+    """Whether the VirtualMachine is on the Supervisor."""
+    recorded_version: str = ""
+    """Backup version in the ExtraConfig."""
+    annotated_version: str = ""
+    """Backup version in the VirtualMachine's annotation."""
+    other_vcenter: bool | None = None
+    """Whether the record names another vCenter than this one (guide 6.4)."""
+    reverting: bool = False
+    """Whether the machine is being reverted to a snapshot (guide 7.2.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What WCP does, and what it would do if RegisterVM were called by hand now."""
+
+    course: Course
+    words: str
+    by_hand: Course
+    """Like `course`, but where automatic registration is off it is the restore that a call makes."""
+    code: str = ""
+    """What RegisterVM answers to a refused restore, where the guide names it."""
+
+
+def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | None) -> bool | None:
+    """Say whether WCP registers a restored machine by itself; None if that depends on an unknown generation.
+
+    VCF 9.0 asks for an opt-in, what is older for no opt-out (guide 4.2).
+    """
+    opted_in, not_out = bool(enabled), not disabled
+    match generation:
+        case Generation.VCF_9:
+            return opted_in
+        case Generation.VSPHERE_8_U3:
+            return not_out
+        case _:
+            return opted_in if opted_in == not_out else None
+
+
+def decide(situation: Situation) -> Decision:
+    """Follow the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
+    if situation.recorded is False:
+        words = "no VirtualMachine is recorded in its ExtraConfig: WCP takes it for no machine of VM Service"
+        return Decision(course=Course.IGNORED, words=words, by_hand=Course.IGNORED)
+    called = _called(situation)
+    if situation.reverting:
+        words = (
+            "it is being reverted to a snapshot, after which WCP registers nothing by itself (guide 7.2.1): call"
+            f" RegisterVM then if it was also restored; {called.words}"
+        )
+        return Decision(course=Course.AUTOMATIC_OFF, words=words, by_hand=called.by_hand, code=called.code)
+    if situation.recorded is None:
+        words = f"without vCenter nobody knows whether WCP registers it by itself; {called.words}"
+        return Decision(course=Course.UNKNOWN, words=words, by_hand=called.by_hand, code=called.code)
+    by_itself = automatic(situation.generation, enabled=situation.enabled, disabled=situation.disabled)
+    if by_itself is None:
+        words = (
+            "whether WCP registers it by itself depends on the Supervisor's generation, which is not known; set"
+            f" enableAutomaticRegistration in its ExtraConfig, or call RegisterVM; {called.words}"
+        )
+        return Decision(course=Course.UNKNOWN, words=words, by_hand=called.by_hand, code=called.code)
+    if not by_itself:
+        words = f"{_off(situation.generation)}: call RegisterVM for it; {called.words}"
+        return Decision(course=Course.AUTOMATIC_OFF, words=words, by_hand=called.by_hand, code=called.code)
+    return called
+
+
+def _off(generation: Generation) -> str:
+    if generation is Generation.VSPHERE_8_U3:
+        return "its ExtraConfig says disableAutomaticRegistration"
+    return "automatic registration is off unless its ExtraConfig says enableAutomaticRegistration=true (VCF 9.0+)"
+
+
+def _called(situation: Situation) -> Decision:
+    """Decide what a call of RegisterVM makes of the machine."""
+    told = Told(generation=situation.generation, evidence="")
+    if situation.other_vcenter:
+        if told.supports(Feature.CROSS_VCENTER_FAILOVER) is False:
+            words = f"it comes from another vCenter, and {situation.generation} cannot fail machines over (guide 1.3)"
+            return _plain(Course.REFUSED, words)
+        return _plain(Course.FAILOVER, "it comes from another vCenter: its image is cleared and known disks are reused")
+    if situation.exists is None:
+        return _left(
+            situation, "knowing whether the VirtualMachine exists", (Course.NEW, Course.EXISTING, Course.DISK_ONLY)
+        )
+    if not situation.exists:
+        if situation.other_vcenter is None:
+            return _left(situation, "knowing from which vCenter it comes", (Course.NEW,))
+        return _plain(Course.NEW, "there is no VirtualMachine of that name: RegisterVM makes one")
+    if told.supports(Feature.IN_PLACE_RESTORE) is False:
+        words = f"the VirtualMachine exists, and {situation.generation} cannot register over it ({EXISTS}; guide 7.2.2)"
+        return Decision(course=Course.REFUSED, words=words, by_hand=Course.REFUSED, code=EXISTS)
+    if situation.other_vcenter is None:
+        return _left(situation, "knowing from which vCenter it comes", _in_place(situation))
+    return _over(situation)
+
+
+def _over(situation: Situation) -> Decision:
+    """Decide between the two ways in which a machine that exists is restored."""
+    versions = (
+        f"backup version {situation.recorded_version} in the ExtraConfig, {situation.annotated_version} on the VM"
+    )
+    match _in_place(situation):
+        case (Course.EXISTING,):
+            return _plain(Course.EXISTING, f"the restored machine is older than the VirtualMachine ({versions})")
+        case (Course.DISK_ONLY,):
+            words = f"the record is as new as the VirtualMachine ({versions}): only disks that CNS lost are registered"
+            return _plain(Course.DISK_ONLY, words)
+        case courses:
+            return _left(situation, "a backup version on both sides", courses)
+
+
+def _in_place(situation: Situation) -> tuple[Course, ...]:
+    match compare_versions(situation.recorded_version, situation.annotated_version):
+        case VersionAge.OLDER:
+            return (Course.EXISTING,)
+        case VersionAge.EQUAL | VersionAge.NEWER:
+            return (Course.DISK_ONLY,)
+        case _:
+            return (Course.EXISTING, Course.DISK_ONLY)
+
+
+def _left(situation: Situation, missing: str, courses: tuple[Course, ...]) -> Decision:
+    """Say that the answer is unknown, what is missing for it, and what is left."""
+    may_fail_over = situation.other_vcenter is None and situation.generation is not Generation.VSPHERE_8_U3
+    left = (*courses, *((Course.FAILOVER,) if may_fail_over else ()))
+    if len(left) == 1:
+        return _plain(left[0], f"nothing else is possible on {situation.generation}")
+    return _plain(Course.UNKNOWN, f"the restore type is unknown without {missing}: {' or '.join(left)}")
+
+
+def _plain(course: Course, words: str) -> Decision:
+    return Decision(course=course, words=words, by_hand=course)

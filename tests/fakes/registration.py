@@ -1,0 +1,62 @@
+"""A registration source in memory: an implementation of the port, not a mock.
+
+Somebody tells it where each machine stands, as a registration engine would know it, and it answers from nothing else.
+It passes the same contract suite as the real sources.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.fakes.store import Calls
+from velero_vmservice.registration.model import Registration, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.registration.round_cache import Look
+
+
+class MemoryRegistration:
+    """What it was told, by namespace and name; of a machine that nobody told of it knows nothing."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self.calls = Calls()
+        """A subject is the namespace."""
+        self._name = name
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], Registration] = {}
+
+    def tell(self, namespace: str, *registrations: Registration) -> None:
+        """Take over where these machines stand now."""
+        with self._lock:
+            for one in registrations:
+                self._known[namespace, one.name] = replace(one, source=self._name)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Know nothing of a machine any more; one that was never told of is success."""
+        with self._lock:
+            self._known.pop((namespace, name), None)
+
+    @property
+    def name(self) -> str:
+        """Return the name that it was made with."""
+        return self._name
+
+    def observe(
+        self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
+    ) -> Mapping[str, Registration]:
+        """Return what was told of each machine; see the port."""
+        del look
+        if not machines:
+            return {}
+        self.calls("observe", namespace)
+        with self._lock:
+            return {one.name: self._known.get((namespace, one.name)) or self._unknown(one) for one in machines}
+
+    def _unknown(self, wanted: ExpectedVm) -> Registration:
+        words = "nobody has told of it"
+        return Registration(name=wanted.name, state=State.UNKNOWN, reason=words, source=self._name)

@@ -1,0 +1,129 @@
+"""A vCenter in memory: implementations of the inventory and RegisterVM ports, not mocks.
+
+Machines lie in folders and RegisterVM makes tasks that a test ends as it likes. `calls` counts what was asked, by
+managed object id for RegisterVM, and makes chosen calls fail: `call` before RegisterVM takes effect, `answer` after.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.fakes.store import Calls
+from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.errors import AlreadyExists, NotFound
+from velero_vmservice.vsphere.vm import RegisterTask, TaskState, VsphereMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.vsphere.network_override import NetworkOverride
+    from velero_vmservice.vsphere.vm import RegisterEvent
+
+
+class MemoryVCenter:
+    """Machines by managed object id, and the tasks of RegisterVM."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self.calls = Calls()
+        self.overrides: dict[str, NetworkOverride] = {}
+        """What each machine was called with, by managed object id."""
+        self.registered: set[str] = set()
+        """Machines for which RegisterVM answers AlreadyInDesiredState."""
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._machines: dict[str, tuple[str, VsphereMachine]] = {}
+        self._tasks: dict[str, tuple[str, RegisterTask]] = {}
+
+    def restore(self, namespace: str, machine: VsphereMachine) -> None:
+        """Put a machine into a namespace's folder, or replace what is there."""
+        with self._lock:
+            self._machines[machine.moid] = namespace, machine
+
+    def lose(self, moid: str) -> None:
+        """Delete a machine; one that is gone is success."""
+        with self._lock:
+            self._machines.pop(moid, None)
+
+    def set_task(self, task_id: str, state: TaskState, *, percent: int | None = None, message: str = "") -> None:
+        """Let a task come to a state."""
+        with self._lock:
+            moid, task = self._tasks[task_id]
+            ended = self._clock.now() if state in (TaskState.SUCCEEDED, TaskState.FAILED) else None
+            self._tasks[task_id] = moid, replace(task, state=state, percent=percent, message=message, ended_at=ended)
+
+    def forget(self, task_id: str) -> None:
+        """Let vCenter know nothing of a task any more."""
+        with self._lock:
+            self._tasks.pop(task_id, None)
+
+    def log_event(self, moid: str, event: RegisterEvent) -> None:
+        """Let WCP leave an event at the end of a machine's registration."""
+        with self._lock:
+            where, machine = self._machines[moid]
+            self._machines[moid] = where, replace(machine, event=event)
+
+    def tasks_of(self, moid: str) -> Sequence[str]:
+        """Return the ids of the RegisterVM tasks of a machine."""
+        with self._lock:
+            return tuple(key for key, (of, _) in self._tasks.items() if of == moid)
+
+    # The ports.
+
+    def look(
+        self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
+    ) -> Sequence[VsphereMachine]:
+        """Return the machines of the folder, and everybody else as lying elsewhere; see the port."""
+        del wanted, folders
+        self.calls("look", namespace)
+        with self._lock:
+            return [
+                replace(
+                    machine,
+                    in_folder=machine.in_folder and where == namespace,
+                    folder=machine.folder or where,
+                    task=self._newest(moid),
+                )
+                for moid, (where, machine) in self._machines.items()
+            ]
+
+    def call(self, namespace: str, moid: str, override: NetworkOverride) -> str:
+        """Begin a task; see the port."""
+        del namespace
+        self.calls("call", moid)
+        with self._lock:
+            if moid in self.registered:
+                raise AlreadyExists(f"{moid} is registered already (AlreadyInDesiredState)")
+            if moid not in self._machines:
+                raise NotFound(f"vCenter has no machine {moid}")
+            task_id = f"task-{next(self._numbers)}"
+            self.overrides[moid] = override
+            self._tasks[task_id] = (
+                moid,
+                RegisterTask(id=task_id, state=TaskState.RUNNING, queued_at=self._clock.now()),
+            )
+        self.calls("answer", moid)
+        return task_id
+
+    def task(self, task_id: str) -> RegisterTask:
+        """Return how far a task is; see the port."""
+        self.calls("task", task_id)
+        with self._lock:
+            _, found = self._tasks.get(task_id, ("", None))
+        return found or RegisterTask(id=task_id, state=TaskState.UNKNOWN)
+
+    def latest(self, moid: str, since: datetime) -> RegisterTask | None:
+        """Return the newest task of a machine; see the port."""
+        self.calls("latest", moid)
+        with self._lock:
+            found = self._newest(moid)
+        return found if found and found.queued_at and found.queued_at >= since else None
+
+    def _newest(self, moid: str) -> RegisterTask | None:
+        return next((task for of, task in reversed(tuple(self._tasks.values())) if of == moid), None)

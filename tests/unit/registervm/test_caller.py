@@ -1,0 +1,778 @@
+"""RegisterVM on request: never two calls for one machine, whoever dies and whoever races."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.clock import SettableClock
+from tests.fakes.cluster import MemoryCluster
+from tests.fakes.vcenter import MemoryVCenter
+from tests.unit.builders import NAMESPACE, Json, m, obj, vm, vsphere_namespace
+from tests.unit.vsphere import restored as machine
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
+from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef
+from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, record_name
+from velero_vmservice.registervm.attempt_store import Attempts
+from velero_vmservice.registervm.caller import ForRestore, Trigger
+from velero_vmservice.registervm.policy import TriggerPolicy
+from velero_vmservice.registervm.tracker import Following
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.round_cache import Look, VsphereLook
+from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.supervisor import observe
+from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+from velero_vmservice.vmoperator import networks
+from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
+from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vmoperator.releases.generation import Generation, Told
+from velero_vmservice.vsphere.network_override import SubnetMapping
+from velero_vmservice.vsphere.record import Record
+from velero_vmservice.vsphere.vm import SupervisorView, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+RESTORE = ForRestore(uid="uid-of-again", name="again")
+WEB = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
+MOID = "vm-1"
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+
+
+class KilledError(BaseException):
+    """The process ends here, whatever it meant to do next."""
+
+
+class Scene:
+    """A vCenter, a cluster, and processes that come and go."""
+
+    def __init__(self, *, generation: Generation = Generation.VCF_9, **policy: Any) -> None:
+        self.clock = SettableClock()
+        self.cluster = MemoryCluster(clock=self.clock, namespaces=["velero"])
+        self.cluster.seed(vsphere_namespace())
+        self.vcenter = MemoryVCenter(clock=self.clock)
+        self.vcenter.restore(NAMESPACE, machine())
+        self.generation = generation
+        self.policy = TriggerPolicy(mode=policy.pop("mode", "trigger"), **policy)
+        self._processes = 0
+        self.trigger = self.process()
+
+    def process(self) -> Trigger:
+        """Start a process that remembers nothing."""
+        self._processes += 1
+        told = Told(generation=self.generation, evidence="")
+        views = SupervisorViews(cluster=self.cluster, generation=lambda: told)
+        attempts = Attempts(cluster=self.cluster, velero_namespace="velero")
+        self.following = Following(cluster=self.cluster, clock=self.clock, attempts=attempts, register=self.vcenter)
+        return Trigger(
+            clock=self.clock,
+            following=self.following,
+            attempts=attempts,
+            looks=VsphereLooks(inventory=self.vcenter, supervisor=views.look),
+            register=self.vcenter,
+            supervisor=views,
+            policy=self.policy,
+            holder=f"process-{self._processes}",
+        )
+
+    def restart(self) -> None:
+        self.trigger = self.process()
+
+    def round(self, trigger: Trigger | None = None, restore: ForRestore = RESTORE) -> Registration:
+        return (trigger or self.trigger).advance(restore, NAMESPACE, [WEB])[WEB.name]
+
+    @property
+    def calls(self) -> int:
+        """How often RegisterVM took effect, or may have."""
+        return self.vcenter.calls.counts["call"]
+
+    def records(self) -> Sequence[Manifest]:
+        return [one for one in self.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+
+    def task(self) -> str:
+        (found,) = self.vcenter.tasks_of(MOID)
+        return found
+
+
+@pytest.fixture(name="scene")
+def _scene() -> Scene:
+    return Scene()
+
+
+def test_nothing_is_called_unless_the_settings_ask_for_it() -> None:
+    scene = Scene(**TriggerPolicy().model_dump())
+    assert not scene.trigger.enabled
+    assert scene.trigger.advance(RESTORE, NAMESPACE, [WEB]) == {}
+    assert (scene.calls, scene.records()) == (0, [])
+
+
+def test_a_machine_is_called_for_once_and_followed_to_its_end(scene: Scene) -> None:
+    assert scene.round().state is State.REGISTERING
+    scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=80)
+    running = scene.round()
+    assert str(running) == "registering (80 %, register volumes): RegisterVM task task-1 of vm-1 runs"
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    ended = [scene.round() for _ in range(3)]
+
+    assert {one.state for one in ended} == {State.REGISTERED}
+    assert not any(one.certain for one in ended)
+    assert scene.calls == 1
+
+
+def test_the_record_stands_before_the_call(scene: Scene) -> None:
+    seen: list[int] = []
+    scene.vcenter.calls.before("call", lambda _: seen.append(len(scene.records())))
+    scene.round()
+
+    assert seen == [1]
+    (record,) = scene.records()
+    assert record.name == record_name(RESTORE.uid, NAMESPACE, "web-1", 1)
+    assert record.content["data"] | {"holder": "", "recordedAt": ""} == {
+        "restore": "again",
+        "restoreUID": "uid-of-again",
+        "namespace": NAMESPACE,
+        "vm": "web-1",
+        "moid": MOID,
+        "attempt": "1",
+        "holder": "",
+        "recordedAt": "",
+        "network": "{}",
+        "taskBefore": "",
+        "task": "task-1",
+    }
+
+
+def test_no_record_no_call(scene: Scene) -> None:
+    scene.cluster.calls.fail("create", Unavailable("the API server is away"))
+    with pytest.raises(Unavailable):
+        scene.round()
+    assert scene.calls == 0
+    scene.cluster.calls.heal()
+    assert scene.round().state is State.REGISTERING
+    assert scene.calls == 1
+
+
+def test_a_record_whose_creation_was_not_answered_is_called_for_by_its_own_process(scene: Scene) -> None:
+    create = scene.cluster.create
+
+    def create_without_answer(manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        create(manifest, dry_run=dry_run)
+        raise Unavailable("no answer")
+
+    scene.cluster.create = create_without_answer  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        scene.round()
+    scene.cluster.create = create  # type: ignore[method-assign]
+    assert scene.calls == 0
+    assert [scene.round().state for _ in range(3)] == [State.REGISTERING] * 3
+    assert scene.calls == 1
+
+
+def test_a_process_killed_between_recording_and_calling_is_not_called_for_again(scene: Scene) -> None:
+    def kill(_: str) -> None:
+        raise KilledError
+
+    scene.vcenter.calls.before("call", kill)
+    with pytest.raises(KilledError):
+        scene.round()
+    scene.vcenter.calls.heal()
+    scene.restart()
+    waiting = scene.round()
+    scene.clock.advance(301)
+    lost = scene.round()
+
+    assert (waiting.state, waiting.can_wait) == (State.REGISTERING, True)
+    assert (lost.state, lost.can_wait) == (State.FAILED, False)
+    assert "nobody knows whether it was, and vCenter has no task of it" in lost.reason
+    assert "It is not called again by itself" in lost.reason
+    assert scene.vcenter.tasks_of(MOID) == ()
+
+    assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+    assert [one.content["data"]["attempt"] for one in scene.records()] == ["1", "2"]
+
+
+def test_a_process_killed_between_calling_and_answering_is_followed_by_the_next(scene: Scene) -> None:
+    def kill(_: str) -> None:
+        raise KilledError
+
+    scene.vcenter.calls.before("answer", kill)
+    with pytest.raises(KilledError):
+        scene.round()
+    scene.vcenter.calls.heal()
+    scene.restart()
+    found = scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+
+    assert found.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert scene.round().state is State.REGISTERED
+    assert scene.calls == 1
+
+
+def test_a_call_without_an_answer_is_looked_for_and_never_repeated(scene: Scene) -> None:
+    scene.vcenter.calls.fail("answer", Unavailable("vCenter did not answer in time"), times=1)
+    first = scene.round()
+    second = scene.round()
+
+    assert first.reason.startswith("RegisterVM was called for vm-1 without an answer; looking for its task")
+    assert second.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert scene.calls == 1
+
+
+def test_a_call_that_never_reached_vcenter_is_made_once_it_is_back(scene: Scene) -> None:
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"))
+    for _ in range(3):
+        away = scene.round()
+        scene.clock.advance(200)
+    scene.vcenter.calls.heal()
+    back = scene.round()
+
+    assert (away.state, away.can_wait) == (State.RESTORED, True)
+    assert back.state is State.REGISTERING
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+    assert len(scene.records()) == 1
+
+
+@pytest.mark.parametrize("moment", ["latest", "patch", "call", "answer"])
+def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: Scene, moment: str) -> None:
+    """After five minutes a command may give up what did not reach vCenter; whoever is second at that does not call."""
+    command, told = scene.process(), list[Registration | InvalidItem]()
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+    scene.round()
+    scene.clock.advance(301)
+
+    def race(_: str) -> None:
+        scene.vcenter.calls.heal()
+        scene.cluster.calls.heal()
+        try:
+            told.append(command.again(RESTORE, NAMESPACE, WEB))
+        except InvalidItem as error:
+            told.append(error)
+
+    (scene.cluster if moment == "patch" else scene.vcenter).calls.before(moment, race)
+    ours = scene.round()
+
+    assert ours.state is State.REGISTERING
+    assert len(told) == 1
+    assert isinstance(told[0], InvalidItem) == (moment in {"call", "answer"})
+    assert scene.round().reason == "RegisterVM task task-1 of vm-1 runs"
+    assert scene.vcenter.tasks_of(MOID) == ("task-1",)
+
+
+def test_a_command_gives_up_no_attempt_that_its_process_goes_on_with(scene: Scene) -> None:
+    command = scene.process()
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+    scene.round()
+    scene.clock.advance(301)
+
+    def race(_: str) -> None:
+        scene.cluster.calls.heal()
+        scene.round()
+
+    scene.cluster.calls.before("patch", race)
+    with pytest.raises(InvalidItem, match="attempt 1 was gone on with just now: wait for its end"):
+        command.again(RESTORE, NAMESPACE, WEB)
+    assert len(scene.records()) == 1
+    assert scene.vcenter.tasks_of(MOID) == ("task-1",)
+
+
+def test_an_attempt_that_its_process_keeps_trying_is_open(scene: Scene) -> None:
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"))
+    for _ in range(3):
+        scene.round()
+        scene.clock.advance(200)
+    with pytest.raises(InvalidItem, match="attempt 1 is registering"):
+        scene.process().again(RESTORE, NAMESPACE, WEB)
+    scene.clock.advance(200)
+    scene.vcenter.calls.heal()
+    assert scene.process().again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert [one.content["data"].get("outcome") for one in scene.records()] == ["failed", None]
+
+
+def test_who_registers_it_in_the_meantime_is_followed_and_not_doubled(scene: Scene) -> None:
+    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+    scene.round()
+    scene.vcenter.call(NAMESPACE, MOID, ())  # automatic registration
+    found = scene.round()
+
+    assert found.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+
+
+def looked(scene: Scene) -> Look:
+    """Return what a round has seen before it comes to call."""
+    supervisor = SupervisorView(generation=Generation.VCF_9, machines={})
+    return Look(vsphere=VsphereLook(supervisor=supervisor, machines=scene.vcenter.look(NAMESPACE, [WEB])))
+
+
+@pytest.mark.parametrize("ended", [None, TaskState.SUCCEEDED, TaskState.FAILED])
+@pytest.mark.parametrize("who", ["somebody else", "another restore"])
+def test_a_call_made_after_the_look_that_ours_rests_on_is_followed(
+    scene: Scene, who: str, ended: TaskState | None
+) -> None:
+    before = looked(scene)
+    scene.clock.advance(40)
+    if who == "another restore":
+        scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    else:
+        scene.vcenter.call(NAMESPACE, MOID, ())
+    if ended is not None:
+        scene.vcenter.set_task(scene.task(), ended, message=CLAIM_FAILED)
+    scene.clock.advance(10)
+    told = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
+
+    states = {None: State.REGISTERING, TaskState.SUCCEEDED: State.REGISTERED, TaskState.FAILED: State.FAILED}
+    assert told.state is states[ended]
+    assert scene.task() in told.reason
+    assert scene.round().state is states[ended]
+
+
+def test_a_call_made_before_ours_could_be_sent_is_followed(scene: Scene) -> None:
+    before = looked(scene)
+    scene.clock.advance(40)
+    scene.vcenter.call(NAMESPACE, MOID, ())
+    scene.clock.advance(10)
+    scene.vcenter.calls.fail("latest", Unavailable("vCenter is away"), times=1)
+    away = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
+
+    assert (away.state, away.can_wait) == (State.RESTORED, True)
+    assert "RegisterVM is still to be called for vm-1: vCenter is away" in away.reason
+    assert scene.round().reason == "RegisterVM task task-1 of vm-1 runs"
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+
+
+def test_two_restores_of_one_machine_at_once_make_one_call(scene: Scene) -> None:
+    told = list[Registration]()
+
+    def race(_: str) -> None:
+        scene.vcenter.calls.heal()
+        told.append(scene.round(restore=ForRestore(uid="uid-of-other", name="other")))
+
+    scene.vcenter.calls.before("call", race)
+    told.append(scene.round())
+    assert [one.reason for one in told] == [
+        "RegisterVM is being called for vm-1",
+        "RegisterVM task task-1 of vm-1 runs",
+    ]
+    other = scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    assert other.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert len(scene.vcenter.tasks_of(MOID)) == 1
+
+
+def test_two_processes_at_once_make_one_call(scene: Scene) -> None:
+    both = [scene.process(), scene.process()]
+    barrier = threading.Barrier(2)
+    scene.vcenter.calls.before("look", lambda _: barrier.wait(10) and None)
+    with ThreadPoolExecutor(2) as pool:
+        first = list(pool.map(scene.round, both))
+    scene.vcenter.calls.heal()
+    later = [scene.round(one) for one in both]
+
+    assert {one.state for one in (*first, *later)} == {State.REGISTERING}
+    assert {one.reason for one in later} == {"RegisterVM task task-1 of vm-1 runs"}
+    assert (scene.calls, len(scene.records())) == (1, 1)
+
+
+def test_threads_of_one_process_make_one_call(scene: Scene) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda _: scene.round(), range(16)))
+    assert {one.state for one in told} == {State.REGISTERING}
+    assert (scene.calls, len(scene.records())) == (1, 1)
+
+
+def test_another_restore_is_another_attempt(scene: Scene) -> None:
+    later = ForRestore(uid="uid-of-later", name="later")
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    assert "has succeeded already" in scene.round(restore=later).reason
+    scene.vcenter.forget(scene.task())  # as vCenter does after some minutes
+    assert scene.round(restore=later).state is State.REGISTERING
+    assert scene.calls == 2
+
+
+def test_an_automatic_registration_that_failed_is_not_repeated_unasked(scene: Scene) -> None:
+    task = scene.vcenter.call(NAMESPACE, MOID, ())
+    at_work = scene.round()
+    scene.vcenter.set_task(task, TaskState.FAILED, message=CLAIM_FAILED)
+    over = scene.round()
+
+    assert (at_work.state, at_work.can_wait) == (State.REGISTERING, True)
+    assert (over.state, over.code, over.can_wait) == (State.FAILED, CLAIM_FAILED, False)
+    assert scene.records() == []
+    assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["in a restore", "by command"])
+def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, asked: bool) -> None:  # noqa: FBT001
+    """The VirtualMachine has gone on since the backup, as in every restore in place."""
+    scene.cluster.seed(
+        vm(
+            "web-1",
+            meta={"annotations": {"vmoperator.vmware.com/paused": "true", BACKUP_VERSION_ANNOTATION: "2000"}},
+            status={"uniqueID": "vm-old"},
+        )
+    )
+    task = scene.vcenter.call(NAMESPACE, MOID, ())
+    told = scene.trigger.again(RESTORE, NAMESPACE, WEB) if asked else scene.round()
+
+    assert (told.state, told.can_wait) == (State.REGISTERING, True)
+    assert f"RegisterVM task {task} of vm-1 is at work already" in told.reason
+    assert (scene.vcenter.tasks_of(MOID), scene.records()) == ((task,), [])
+
+
+def test_a_machine_that_is_registered_already_is_done(scene: Scene) -> None:
+    scene.vcenter.registered.add(MOID)
+    told = [scene.round(), scene.round()]
+
+    assert {one.state for one in told} == {State.REGISTERED}
+    assert "AlreadyInDesiredState" in told[0].reason
+    assert scene.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Forbidden("vCenter denies it", hint="give the account Namespaces.Configure"), "Namespaces.Configure"),
+        (Rejected(f"RegisterVM: {CLAIM_FAILED}"), "CnsRegisterVolumes"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_refused_call_is_final_and_explained(scene: Scene, error: Exception, words: str) -> None:
+    scene.vcenter.calls.fail("call", error, times=1)
+    told = [scene.round(), scene.round()]
+    scene.restart()
+    told.append(scene.round())
+
+    assert {(one.state, one.can_wait) for one in told} == {(State.FAILED, False)}
+    assert all(words in one.reason for one in told)
+    assert scene.calls == 1
+
+
+def test_a_failed_task_is_final_and_only_a_command_tries_again(scene: Scene) -> None:
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}: no disk")
+    told = [scene.round(), scene.round()]
+    scene.vcenter.forget(scene.task())
+    scene.restart()
+    told.append(scene.round())
+
+    assert {(one.state, one.code, one.can_wait) for one in told} == {(State.FAILED, CLAIM_FAILED, False)}
+    assert "a restored disk could not be registered" in told[0].reason
+    assert scene.calls == 1
+
+    assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert scene.calls == 2
+    with pytest.raises(InvalidItem, match="attempt 2 is registering"):
+        scene.trigger.again(RESTORE, NAMESPACE, WEB)
+    assert scene.calls == 2
+    scene.restart()
+    assert scene.round().state is State.REGISTERING
+    assert scene.calls == 2
+
+
+def test_a_task_that_never_ends_is_said_and_waited_for(scene: Scene) -> None:
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=80)
+    scene.clock.advance(301)
+    late = scene.round()
+
+    assert (late.state, late.can_wait) == (State.REGISTERING, True)
+    assert late.reason == (
+        "RegisterVM task task-1 of vm-1 runs for more than the 5 minutes that it gets (guide 12.2), at 80 % (register"
+        " volumes): look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide"
+        " 11.3); it cannot be cancelled: see it in vCenter"
+    )
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    assert scene.round().state is State.REGISTERED
+
+
+def test_a_task_that_vcenter_forgot_is_given_up_after_its_time(scene: Scene) -> None:
+    scene.round()
+    scene.vcenter.forget(scene.task())
+    early = scene.round()
+    scene.clock.advance(301)
+    late = scene.round()
+
+    assert (early.state, early.can_wait) == (State.REGISTERING, True)
+    assert (late.state, late.can_wait) == (State.FAILED, False)
+    assert "does not know RegisterVM task task-1 of vm-1 any more" in late.reason
+    assert scene.calls == 1
+
+
+@pytest.mark.parametrize("percent", [-7, 4000, None])
+def test_nonsense_in_a_task_is_shown_within_its_bounds(scene: Scene, percent: int | None) -> None:
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=percent)
+    assert scene.round().percent in (None, 0, 100)
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message="\x1b[31m" + "boom\n" * 100_000)
+    told = scene.round()
+    assert told.state is State.FAILED
+    assert len(told.reason) < 1000
+    assert told.reason.isprintable()
+
+
+def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene) -> None:
+    name = record_name(RESTORE.uid, NAMESPACE, "web-1", 1)
+    scene.cluster.seed(obj("ConfigMap", name, api="v1", namespace="velero", data={"moid": "?"}))
+    told = scene.round()
+
+    assert (told.state, told.can_wait, scene.calls) == (State.FAILED, False, 0)
+    assert "look at the machine's tasks in vCenter" in told.reason
+
+
+@pytest.mark.parametrize("spoilt", [{RECORD_LABEL: None}, {RESTORE_LABEL: "other"}, {RESTORE_LABEL: None}], ids=str)
+def test_a_record_whose_labels_somebody_spoilt_keeps_everybody_from_calling(
+    scene: Scene, spoilt: dict[str, str | None]
+) -> None:
+    """It is not found by them any more, and its name is taken all the same."""
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    scene.vcenter.forget(scene.task())
+    (record,) = scene.records()
+    scene.cluster.patch(ObjectRef(CONFIG_MAP, "velero", record.name), {"metadata": {"labels": spoilt}}, version="v1")
+    scene.restart()
+    told = [scene.round(), scene.trigger.again(RESTORE, NAMESPACE, WEB), scene.round()]
+
+    assert {(one.state, one.can_wait) for one in told} == {(State.FAILED, False)}
+    assert all("or its labels were changed: nobody knows whether" in one.reason for one in told)
+    assert scene.calls == 1
+
+
+def test_of_all_that_lies_in_veleros_namespace_only_the_restores_own_records_are_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.cluster.seed(*[obj("ConfigMap", f"another-{n}", api="v1", namespace="velero") for n in range(20)])
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.vcenter.forget(scene.task())
+    scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    read, read_all = list[str](), scene.cluster.read_all
+
+    def watched(kind: Kind, namespace: str, reader: Callable[[Manifest], Any], **chosen: Any) -> Sequence[Any]:
+        def one(found: Manifest) -> Any:
+            read.append(found.name)
+            return reader(found)
+
+        return read_all(kind, namespace, one, **chosen)
+
+    monkeypatch.setattr(scene.cluster, "read_all", watched)
+    scene.round()
+    assert len(scene.records()) == 2
+    assert read == [record_name(RESTORE.uid, NAMESPACE, "web-1", 1)]
+
+
+def test_a_restore_whose_label_is_anothers_as_well_is_told_its_own(scene: Scene) -> None:
+    """A label holds 63 characters of a UID; the record holds all."""
+    one, other = (ForRestore(uid=f"{'u' * 63}{end}", name=end) for end in "ab")
+    scene.round(restore=one)
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    assert scene.round(restore=one).state is State.FAILED
+    scene.vcenter.forget(scene.task())
+    assert scene.round(restore=other).state is State.REGISTERING
+
+
+def test_an_update_of_the_record_that_fails_repeats_nothing(scene: Scene) -> None:
+    scene.cluster.calls.fail("patch", Unavailable("the API server is away"))
+    assert scene.round().state is State.REGISTERING
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    assert scene.round().state is State.REGISTERED
+    scene.cluster.calls.heal()
+    scene.round()
+
+    assert scene.calls == 1
+    assert scene.records()[0].content["data"]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("answer", [None, Rejected(f"RegisterVM: {CLAIM_FAILED}")], ids=["a task", "refused"])
+def test_a_process_keeps_nothing_of_calls_that_their_records_tell_of(scene: Scene, answer: Exception | None) -> None:
+    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
+    for n in range(20):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    if answer is not None:
+        scene.vcenter.calls.fail("call", answer)
+    for _ in range(2):
+        scene.trigger.advance(RESTORE, NAMESPACE, many)
+
+    assert scene.calls == 20
+    calls = {*(one.name for one in scene.records()), *(f"vm-{100 + n}" for n in range(20))}
+    of_both = [*vars(scene.trigger).values(), *vars(scene.following).values()]
+    kept = [one for many in of_both if isinstance(many, set | list | MutableMapping) for one in many if one in calls]
+    assert (len(calls), kept) == (40, [])
+
+
+def test_no_record_is_ever_deleted_or_made_twice_under_one_name(scene: Scene) -> None:
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    scene.round()
+    scene.trigger.again(RESTORE, NAMESPACE, WEB)
+    assert [one.name[-2:] for one in scene.records()] == ["-1", "-2"]
+
+
+# Network override.
+
+MAPPINGS = (
+    SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a")),
+    SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNETSET", name="dr-default")),
+)
+
+
+def nic(name: str, kind: str, subnet: str) -> Json:
+    return {"name": name, "network": {"apiVersion": "crd.nsx.vmware.com/v1alpha1", "kind": kind, "name": subnet}}
+
+
+def on(*interfaces: Json) -> Json:
+    return vm("web-1", spec={"network": {"interfaces": list(interfaces)}})
+
+
+def recorded_on(*interfaces: Json) -> Record:
+    return Record(interfaces=networks.interfaces(m(on(*interfaces))))
+
+
+def vpc_scene() -> Scene:
+    scene = Scene(subnet_mappings=MAPPINGS)
+    scene.cluster.serve(SUBNET_SET, "v1alpha1")
+    scene.cluster.seed(obj("SubnetSet", "vm-default", api="crd.nsx.vmware.com/v1alpha1"))
+    recorded = recorded_on(nic("eth0", "Subnet", "prod-a"), {"name": "eth1"}, nic("eth2", "Subnet", "other"))
+    scene.vcenter.restore(NAMESPACE, machine(record=recorded))
+    return scene
+
+
+def test_subnets_are_mapped_and_the_machine_is_checked_afterwards() -> None:
+    scene = vpc_scene()
+    scene.round()
+    assert scene.vcenter.overrides == {MOID: MAPPINGS}
+    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.restart()
+
+    right = (nic("eth0", "Subnet", "dr-a"), nic("eth1", "SubnetSet", "dr-default"), nic("eth2", "Subnet", "other"))
+    scene.cluster.seed(on(*right))
+    assert scene.round().notes == ()
+    scene.cluster.seed(on(nic("eth0", "Subnet", "prod-a"), right[1], right[2]))
+    assert scene.round().notes[0] == (
+        "interface eth0 is on Subnet prod-a, not on Subnet dr-a as registration.subnet_mappings says: correct"
+        " spec.network of the VirtualMachine before it is powered on"
+    )
+    scene.cluster.seed(on(right[0], nic("eth1", "Network", "vds")))
+    assert "interface eth1 is on a network of another kind, not on SubnetSet dr-default" in scene.round().notes[0]
+
+
+def test_a_mapping_that_misses_the_machines_subnet_is_said_before_and_at_the_call() -> None:
+    scene = vpc_scene()
+    on_others = recorded_on(nic("eth0", "Subnet", "subnet-prod-a"))
+    scene.vcenter.restore(NAMESPACE, machine(record=on_others, restoring=True))
+    before = scene.round()
+    scene.vcenter.restore(NAMESPACE, machine(record=on_others))
+    called = scene.round()
+
+    assert [one.state for one in (before, called)] == [State.RESTORED, State.REGISTERING]
+    for one in (before, called):
+        (note,) = one.notes
+        assert note == (
+            "registration.subnet_mappings maps Subnet prod-a; the default SubnetSet, and none of its interfaces is"
+            " there (it has: eth0 on Subnet subnet-prod-a)"
+        )
+
+
+def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() -> None:
+    scene = vpc_scene()
+    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
+    recorded = recorded_on(nic("eth0", "Subnet", "prod-a"))
+    for n in range(20):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}", record=recorded))
+        scene.cluster.seed(vm(f"db-{n}", spec={"network": {"interfaces": [nic("eth0", "Subnet", "prod-a")]}}))
+        scene.vcenter.registered.add(f"vm-{100 + n}")
+    scene.trigger.advance(RESTORE, NAMESPACE, many)
+    assert scene.calls == 20
+    look = Look(observed=observe.look_at_machines(scene.cluster, scene.clock, NAMESPACE))
+    before = scene.cluster.calls.counts
+    told = scene.trigger.advance(RESTORE, NAMESPACE, many, look)
+
+    assert scene.cluster.calls.counts - before == {"list": 1}
+    assert len(told) == 20
+    assert all("interface eth0 is on Subnet prod-a, not on Subnet dr-a" in one.notes[0] for one in told.values())
+
+
+@pytest.mark.parametrize(
+    ("generation", "served", "words"),
+    [
+        (Generation.VSPHERE_8_U3, True, "from VCF 9.0 on; this Supervisor is vSphere 8.0 U3"),
+        (Generation.UNKNOWN, True, "from VCF 9.0 on; this Supervisor is unknown"),
+        (Generation.VCF_9, False, "with VDS or pre-VPC NSX networking take registration.subnet_mappings out"),
+    ],
+)
+def test_subnets_are_not_mapped_where_that_is_not_supported(generation: Generation, served: bool, words: str) -> None:  # noqa: FBT001
+    scene = vpc_scene()
+    scene.generation = generation
+    scene.restart()
+    if not served:
+        scene.cluster.remove(ObjectRef(SUBNET_SET, NAMESPACE, "vm-default"))
+    told = scene.round()
+
+    assert words in told.reason
+    assert (told.can_wait, scene.calls, scene.records()) == (False, 0, [])
+
+
+def test_one_round_costs_the_same_however_many_machines(scene: Scene) -> None:
+    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(50)]
+    for n in range(50):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    scene.trigger.advance(RESTORE, NAMESPACE, many)
+    assert scene.calls == 50
+    before = scene.cluster.calls.counts
+    scene.trigger.advance(RESTORE, NAMESPACE, many)
+    spent = scene.cluster.calls.counts - before
+
+    assert spent == {"list": 1}
+    assert scene.vcenter.calls.counts["look"] == 1
+
+
+def test_a_machine_that_may_not_be_called_for_is_followed_all_the_same(scene: Scene) -> None:
+    assert scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()) == {}
+    assert (scene.calls, scene.records()) == (0, [])
+    scene.round()
+    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    (told,) = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()).values()
+    assert (told.state, told.code) == (State.FAILED, CLAIM_FAILED)
+
+
+def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
+    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(4)]
+    for n in range(4):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    scene.vcenter.calls.before("call", lambda _: scene.clock.advance(15))
+    told = [scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4) for _ in range(4)]
+    assert [sorted(one) for one in told] == [
+        ["db-0"],
+        ["db-0", "db-1"],
+        ["db-0", "db-1", "db-2"],
+        ["db-0", "db-1", "db-2", "db-3"],
+    ]
+    assert scene.calls == 4
+
+
+def test_nobody_is_called_for_while_there_is_no_time_to_follow_those_that_were(scene: Scene) -> None:
+    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(3)]
+    for n in range(3):
+        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    scene.trigger.advance(RESTORE, NAMESPACE, many[:2])
+    scene.vcenter.calls.before("task", lambda _: scene.clock.advance(5))
+    told = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
+    assert (list(told), scene.calls) == (["db-0"], 2)
+    scene.vcenter.calls.heal()
+    told = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
+    assert (list(told), scene.calls) == (["db-0", "db-1", "db-2"], 3)
+
+
+def test_a_machine_that_is_not_there_yet_is_waited_for(scene: Scene) -> None:
+    scene.vcenter.restore(NAMESPACE, replace(machine(), moid=MOID, restoring=True))
+    running = scene.round()
+    assert (running.state, running.can_wait, scene.calls) == (State.RESTORED, True, 0)
+    scene.vcenter.restore(NAMESPACE, machine())
+    assert scene.round().state is State.REGISTERING
+    assert scene.calls == 1

@@ -1,0 +1,59 @@
+"""What all sources together say, for a restore and for whoever only looks."""
+
+from __future__ import annotations
+
+from tests.unit.builders import NAMESPACE, vm
+from tests.unit.vsphere import restored
+from tests.unit.world import World
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.registration.model import Registration, State
+
+WEB = [ExpectedVm(name="web-1", instance_uuid="instance-of-web-1"), ExpectedVm(name="web-2")]
+
+
+def test_looking_asks_every_source_once_and_calls_nobody() -> None:
+    world = World(sources=["vcenter", "engine"], mode="trigger")
+    world.cluster.seed(vm("web-2"))
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.engine.tell(NAMESPACE, Registration(name="web-2", state=State.READY))
+    found = world.app.registering.look(NAMESPACE, WEB)
+
+    assert world.app.registering.sources == ("kubernetes", "vcenter", "engine")
+    assert (found["web-1"].state, found["web-1"].source) == (State.RESTORED, "vcenter")
+    assert (found["web-2"].state, found["web-2"].source) == (State.READY, "engine, kubernetes")
+    assert world.engine.calls.counts["observe"] == 1
+    assert world.vsphere.vcenter.calls.counts["call"] == 0
+
+
+def test_looking_asks_kubernetes_once_for_all_sources() -> None:
+    world = World(sources=["vcenter"])
+    world.cluster.calls.made.clear()
+    world.app.registering.look(NAMESPACE, WEB)
+    assert [subject for method, subject in world.cluster.calls.made if method == "list"] == [
+        "VirtualMachine shop",
+        "PersistentVolumeClaim shop",
+        "CnsRegisterVolume shop",
+    ]
+
+
+def test_who_looks_hears_of_a_cluster_that_denies_and_gets_what_the_others_know() -> None:
+    world = World(sources=["engine"])
+    world.cluster.calls.fail("list", Forbidden("machines are denied"), on="VirtualMachine shop")
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.REGISTERING, percent=40))
+    found = world.app.registering.look(NAMESPACE, WEB)
+
+    assert (found["web-1"].state, found["web-1"].percent) == (State.REGISTERING, 40)
+    assert "kubernetes cannot be asked: machines are denied" in found["web-1"].notes
+
+
+def test_where_nobody_answers_the_reasons_of_all_are_told() -> None:
+    world = World(sources=["engine"])
+    world.cluster.calls.fail("list", Unavailable("the API server is away"))
+    world.engine.calls.fail("observe", Unavailable("the engine is away"))
+    (first, _) = world.app.registering.look(NAMESPACE, WEB).values()
+
+    assert (first.state, first.can_wait) == (State.UNKNOWN, True)
+    assert first.reason == (
+        "engine cannot be asked: the engine is away; kubernetes cannot be asked: the API server is away"
+    )

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.clock import SettableClock
+from tests.fakes.cluster import MemoryCluster
+from tests.fakes.registration import MemoryRegistration
+from tests.unit.builders import vm, vsphere_namespace
+from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.registration.merge import combine
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.round_cache import Look
+from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+from velero_vmservice.registration.sources.poller import RegistrationSources
+
+WEB = [ExpectedVm(name="web-1"), ExpectedVm(name="web-2")]
+
+
+@pytest.fixture(name="engine")
+def _engine() -> MemoryRegistration:
+    engine = MemoryRegistration("engine")
+    engine.tell(
+        "shop",
+        Registration(name="web-1", state=State.READY),
+        Registration(name="web-2", state=State.REGISTERING, percent=40),
+    )
+    return engine
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> MemoryCluster:
+    cluster = MemoryCluster()
+    cluster.seed(vsphere_namespace(), vm("web-1"))
+    return cluster
+
+
+@pytest.fixture(name="sources")
+def _sources(cluster: MemoryCluster, engine: MemoryRegistration) -> RegistrationSources:
+    clock = SettableClock()
+    return RegistrationSources([engine, KubernetesRegistration(cluster=cluster, clock=clock)], clock=clock)
+
+
+def combined(sources: RegistrationSources) -> dict[str, Registration]:
+    return combine([one.name for one in WEB], sources.answers("shop", WEB))
+
+
+def test_each_source_is_asked_once_and_one_answer_comes_of_it(
+    sources: RegistrationSources, engine: MemoryRegistration
+) -> None:
+    found = combined(sources)
+
+    assert sources.names == ("engine", "kubernetes")
+    assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.REGISTERING}
+    assert (found["web-1"].source, found["web-2"].percent) == ("engine, kubernetes", 40)
+    assert engine.calls.counts["observe"] == 1
+
+
+def test_asking_for_nobody_asks_no_source(sources: RegistrationSources, engine: MemoryRegistration) -> None:
+    assert sources.answers("shop", []) == []
+    assert not engine.calls.made
+
+
+def test_a_source_that_is_away_is_a_note(sources: RegistrationSources, engine: MemoryRegistration) -> None:
+    engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
+    found = combined(sources)
+
+    assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.ABSENT}
+    assert found["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
+
+
+def test_where_all_are_away_every_machine_waits(
+    sources: RegistrationSources, engine: MemoryRegistration, cluster: MemoryCluster
+) -> None:
+    engine.calls.fail("observe", Unavailable("away"), times=1)
+    cluster.calls.fail("list", Forbidden("denied"), on="VirtualMachine shop", times=1)
+    found = combined(sources)
+
+    assert {(one.state, one.can_wait) for one in found.values()} == {(State.UNKNOWN, True)}
+    assert found["web-2"].reason == "engine cannot be asked: away; kubernetes cannot be asked: denied"
+    assert combined(sources)["web-1"].state is State.READY
+
+
+def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
+    source = KubernetesRegistration(cluster=cluster, clock=SettableClock())
+    cluster.calls.fail("list", Forbidden("claims are denied"), on="PersistentVolumeClaim")
+    with capture_logs() as logged:
+        for _ in range(3):
+            source.observe("shop", WEB)
+
+    (entry,) = logged
+    assert (entry["event"], entry["namespace"]) == ("registration seen in part", "shop")
+    assert "claims are denied" in entry["cause"]
+
+
+def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up() -> None:
+    clock = SettableClock()
+    slow, other = MemoryRegistration("engine"), MemoryRegistration("other")
+    sources = RegistrationSources([slow, other], clock=clock)
+
+    def hang(_: str) -> None:
+        clock.advance(15)
+        raise Unavailable("timed out")
+
+    slow.calls.before("observe", hang)
+
+    def round_() -> dict[str, str]:
+        return {one.source: one.problem for one in sources.answers("shop", WEB, until=clock.monotonic() + 4)}
+
+    assert round_() == {"engine": "timed out", "other": "the others took too long; it is asked in the next round"}
+    clock.advance(5)
+    assert round_() == {"engine": "timed out", "other": ""}
+    assert slow.calls.counts["observe"] == 1
+    clock.advance(30)
+    assert round_()["engine"] == "timed out"
+    assert slow.calls.counts["observe"] == 2
+
+
+def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_over_is_not() -> None:
+    clock = SettableClock()
+    slow, vcenter = MemoryRegistration("engine"), MemoryRegistration("vcenter")
+    sources = RegistrationSources([slow, vcenter], clock=clock)
+
+    def hang(_: str) -> None:
+        clock.advance(6)
+        raise Unavailable("timed out", hint="see its log")
+
+    def noted() -> str:
+        look = Look()
+        sources.answers("shop", WEB, look, until=clock.monotonic() + 4)
+        return repr(look.vsphere_problem)
+
+    slow.calls.before("observe", lambda _: clock.advance(6))
+    assert noted() == "None"
+    assert not vcenter.calls.made  # there was no time for it
+    slow.calls.heal()
+    vcenter.calls.before("observe", hang)
+    assert noted() == noted() == "Unavailable('timed out')"
+    vcenter.calls.heal()
+    clock.advance(30)
+    assert noted() == "None"
+
+
+def test_who_is_slow_and_answers_holds_another_up_for_one_round_only() -> None:
+    clock = SettableClock()
+    slow, other = MemoryRegistration("engine"), MemoryRegistration("other")
+    sources = RegistrationSources([slow, other], clock=clock)
+    slow.calls.before("observe", lambda _: clock.advance(6))
+    for _ in range(6):
+        sources.answers("shop", WEB, until=clock.monotonic() + 4)
+    assert (slow.calls.counts["observe"], other.calls.counts["observe"]) == (6, 3)
+
+
+def test_a_source_that_breaks_down_at_once_is_left_alone_for_a_while_too() -> None:
+    clock = SettableClock()
+    broken = MemoryRegistration("engine")
+    sources = RegistrationSources([broken], clock=clock)
+    broken.calls.fail("observe", ZeroDivisionError("by a strange answer"))
+    with capture_logs() as logged:
+        told = {one.problem for _ in range(5) for one in sources.answers("shop", WEB)}
+    assert told == {
+        "it broke down (ZeroDivisionError): see the log and report it",
+    }
+    assert len(logged) == broken.calls.counts["observe"] == 1
+    clock.advance(30)
+    broken.calls.heal()
+    assert [one.problem for one in sources.answers("shop", WEB)] == [""]

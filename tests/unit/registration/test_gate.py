@@ -1,0 +1,224 @@
+"""Kubernetes opens a gate; what the other sources say can only shut it, and explains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from velero_vmservice.registration.gate import registered_gate
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.supervisor.readiness import Gate
+from velero_vmservice.vsphere.registervm_errors import PREFIX
+
+OPEN = Gate(ready=True, never_lost=True, registered=True)
+ABSENT = Gate(ready=False, reason="not registered yet")
+ANOTHER = Gate(ready=False, reason="is another machine of that name", blocked=True)
+
+
+def told(state: State, reason: str = "", **known: Any) -> Registration:
+    return Registration(name="web-1", state=state, reason=reason, **{"source": "engine", **known})
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    found: Gate
+    told: Registration | None
+    expected: Gate
+
+
+CASES = [
+    Case("nobody else is asked", OPEN, None, OPEN),
+    Case("Kubernetes has the word, in its own words", ABSENT, told(State.ABSENT, "x", source="kubernetes"), ABSENT),
+    Case("all say ready", OPEN, told(State.READY, source="engine, kubernetes"), OPEN),
+    Case("nobody can tell", OPEN, told(State.UNKNOWN, "away"), OPEN),
+    Case(
+        "what Kubernetes holds shut is opened by nobody",
+        ABSENT,
+        told(State.READY),
+        Gate(ready=False, reason="ready"),
+    ),
+    Case(
+        "progress is told",
+        ABSENT,
+        told(State.REGISTERING, "task-7", percent=80),
+        Gate(ready=False, reason="registering (80 %, register volumes): task-7"),
+    ),
+    Case(
+        "a machine that is there and restored over is not ready",
+        OPEN,
+        told(State.RESTORED, "VADP is at work"),
+        Gate(ready=False, registered=True, reason="restored, not registered: VADP is at work"),
+    ),
+    Case(
+        "a known code brings its remedy",
+        ABSENT,
+        told(State.FAILED, "no disk", code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: no disk",
+            remedy="Move it into the folder that bears the namespace's name, and have the registration engine register"
+            " it once more; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "a known code of RegisterVM's own task as well",
+        ABSENT,
+        told(
+            State.FAILED,
+            "no disk",
+            code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder",
+            can_wait=False,
+            source="kubernetes, vcenter",
+        ),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: no disk",
+            remedy="Move it into the folder that bears the namespace's name, then call RegisterVM; then repeat the"
+            " restore.",
+        ),
+    ),
+    Case(
+        "what to do if it stays so is told, and it is waited for",
+        ABSENT,
+        told(State.ABSENT, "nothing came", remedy="look at what came instead", source="kubernetes, vcenter"),
+        Gate(
+            ready=False,
+            reason="absent: nothing came",
+            remedy="Look at what came instead; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "Kubernetes names the state where its words do not",
+        replace(ABSENT, reason="waits for PVC data"),
+        told(State.REGISTERING, "waits for PVC data", source="kubernetes"),
+        Gate(ready=False, reason="registering: waits for PVC data"),
+    ),
+    Case(
+        "an unknown code is put right as it says",
+        ABSENT,
+        told(State.FAILED, "boom", code="boom", can_wait=False, source="vcenter"),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: boom",
+            remedy="Put right what is named, and call RegisterVM once more; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "beside an engine nobody is told to call RegisterVM",
+        ABSENT,
+        told(State.FAILED, "disk 3 is locked", code="ENGINE-42", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: disk 3 is locked",
+            remedy="Put right what is named, and have the registration engine register it once more; then repeat the"
+            " restore.",
+        ),
+    ),
+    Case(
+        "nor where it has given up before it began",
+        ABSENT,
+        told(State.RESTORED, "switched off", can_wait=False),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="restored, not registered: switched off",
+            remedy="Have the registration engine register it; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "what nobody registers by itself is called for",
+        ABSENT,
+        told(State.RESTORED, "automatic registration is off", can_wait=False, source="vcenter"),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="restored, not registered: automatic registration is off",
+            remedy="Call RegisterVM for it; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "a snapshot revert is for the report's first step",
+        ABSENT,
+        told(State.SNAPSHOT_REVERT, "reverting"),
+        Gate(ready=False, by_hand=True, reason="reverting to a snapshot: reverting"),
+    ),
+    Case(
+        "after a revert RegisterVM is called only for a machine that was also restored",
+        ABSENT,
+        told(State.SNAPSHOT_REVERT, "reverting", can_wait=False, source="kubernetes, vcenter"),
+        Gate(
+            ready=False,
+            by_hand=True,
+            blocked=True,
+            reason="reverting to a snapshot: reverting",
+            remedy="Wait until the revert has ended; if the machine was also restored, call RegisterVM for it; then"
+            " repeat the restore.",
+        ),
+    ),
+    Case(
+        "a code of what a call would answer now deletes no machine that is being reverted",
+        ABSENT,
+        told(
+            State.SNAPSHOT_REVERT,
+            "reverting",
+            code="VCenterWcpWorkloadRegisterVMAlreadyExistsOnSupervisor",
+            can_wait=False,
+        ),
+        Gate(
+            ready=False,
+            by_hand=True,
+            blocked=True,
+            reason="reverting to a snapshot: reverting",
+            remedy="Wait until the revert has ended; if the machine was also restored, have the registration engine"
+            " register it; then repeat the restore.",
+        ),
+    ),
+    Case(
+        "another machine of that name keeps its own remedy",
+        ANOTHER,
+        told(State.FAILED, "boom", can_wait=False, source="engine, kubernetes"),
+        Gate(ready=False, blocked=True, reason="failed: boom"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_the_worst_that_is_certain_counts(case: Case) -> None:
+    assert registered_gate(case.found, case.told) == case.expected
+
+
+@pytest.mark.parametrize("state", State)
+def test_no_answer_opens_a_gate(state: State) -> None:
+    assert not registered_gate(ABSENT, told(state)).ready
+
+
+ONCE_MORE = ", and have the registration engine register it once more; then repeat the restore."
+RISK = " (data loss risk: never done by this product)"
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (f"{PREFIX}VMNotFound", f"its id is spelled (vm-123){ONCE_MORE}"),
+        (f"{PREFIX}DuplicateVMBiosUUID", f"delete the conflicting machine{RISK}{ONCE_MORE}"),
+        (f"{PREFIX}NotFoundInNamespaceFolder", f"bears the namespace's name{ONCE_MORE}"),
+        (f"{PREFIX}ValidateVMResourceFailed", "that loses them has to be corrected; then repeat the restore."),
+        (f"{PREFIX}AlreadyExistsOnSupervisor", f"have the owner delete the VirtualMachine{RISK}{ONCE_MORE}"),
+        (f"{PREFIX}RegisterPVCFailed", f"put it right{ONCE_MORE}"),
+        (f"{PREFIX}ConvertUnstructuredToVMTypeFailed", "cannot be registered; then repeat the restore."),
+        ("AlreadyInDesiredState", "once VM Operator has reconciled it; then repeat the restore."),
+    ],
+)
+def test_beside_an_engine_a_code_is_put_right_without_a_call_and_registered_once_more_if_it_can_be(
+    code: str, remedy: str
+) -> None:
+    said = registered_gate(ABSENT, told(State.FAILED, "boom", code=code, can_wait=False)).remedy
+    assert said.endswith(remedy)
+    assert "RegisterVM" not in said

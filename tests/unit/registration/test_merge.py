@@ -1,0 +1,336 @@
+"""Expectations: the worst that anybody is certain of; nobody is believed for what they cannot see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velero_vmservice.registration.merge import FROM_BEST_TO_WORST, Answer, combine, distinct_notes, is_engine
+from velero_vmservice.registration.model import Registration, Source, State
+
+NOON, LATER = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
+
+
+def says(source: str, state: State, reason: str = "", **known: Any) -> Answer:
+    one = Registration(name="web-1", state=state, reason=reason, source=source, **known)
+    return Answer(source=source, found={"web-1": one})
+
+
+def away(source: str, problem: str = "is away") -> Answer:
+    return Answer(source=source, problem=problem)
+
+
+def one(*answers: Answer) -> Registration:
+    return combine(["web-1"], answers)["web-1"]
+
+
+@dataclass(frozen=True)
+class Case:
+    why: str
+    kubernetes: Answer
+    vcenter: Answer
+    state: State
+    notes: tuple[str, ...] = ()
+    source: str = "vcenter"
+    reason: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+K, V = "kubernetes", "vcenter"
+SEE = (
+    "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
+    " deleted since, as Kubernetes does where its saved YAML names a lost group as owner"
+)
+NONE_THERE = f"and no VirtualMachine is there yet: if none comes, {SEE}"
+CASES = [
+    Case("both say ready", says(K, State.READY), says(V, State.READY), State.READY, source="kubernetes, vcenter"),
+    Case(
+        "ready there, failed here",
+        says(K, State.READY),
+        says(V, State.FAILED, "no CNS", code="X", can_wait=False),
+        State.FAILED,
+        ("kubernetes says ready",),
+        reason="no CNS",
+        more={"code": "X", "can_wait": False},
+    ),
+    Case(
+        "what registers is more than what is absent",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.REGISTERING, percent=40),
+        State.REGISTERING,
+        more={"percent": 40},
+    ),
+    Case(
+        "restored and absent agree",
+        says(K, State.ABSENT),
+        says(V, State.RESTORED, "wait"),
+        State.RESTORED,
+        reason="wait",
+    ),
+    Case(
+        "an engine that is done before the VirtualMachine shows",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.READY),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        reason=f"it is registered, {NONE_THERE}",
+        more={"remedy": SEE},
+    ),
+    Case(
+        "the VADP restore still runs over a machine that is alive",
+        says(K, State.READY, "never lost"),
+        says(V, State.RESTORED, "VADP still restores it"),
+        State.RESTORED,
+        ("kubernetes says ready: never lost",),
+        reason="VADP still restores it",
+    ),
+    Case(
+        "vCenter concludes what it cannot see",
+        says(K, State.READY),
+        says(V, State.RESTORED, "no task was seen", certain=False, notes=("no record",)),
+        State.READY,
+        ("no record",),
+        source=K,
+    ),
+    Case(
+        "only a conclusion is there",
+        says(K, State.UNKNOWN, "not served"),
+        says(V, State.RESTORED, "in its folder", certain=False),
+        State.RESTORED,
+        ("kubernetes cannot tell: not served",),
+        reason="in its folder",
+        more={"certain": False},
+    ),
+    Case(
+        "paused by what registers it",
+        says(K, State.PAUSED, "annotation"),
+        says(V, State.REGISTERING, percent=80),
+        State.REGISTERING,
+        ("kubernetes says paused: annotation",),
+        more={"percent": 80},
+    ),
+    Case(
+        "one has no opinion and no reason",
+        says(K, State.REGISTERED, "not reconciled"),
+        says(V, State.UNKNOWN),
+        State.REGISTERED,
+        source=K,
+        reason="not reconciled",
+    ),
+    Case(
+        "neither knows",
+        says(K, State.UNKNOWN, "not served"),
+        says(V, State.UNKNOWN),
+        State.UNKNOWN,
+        source="kubernetes, vcenter",
+        reason="not served",
+    ),
+    Case(
+        "one is away",
+        says(K, State.READY),
+        away(V, "cannot log in: correct the password"),
+        State.READY,
+        ("vcenter cannot be asked: cannot log in: correct the password",),
+        source=K,
+    ),
+    Case(
+        "two tasks have failed in two ways",
+        says(K, State.FAILED, "first", code="A"),
+        says(V, State.FAILED, "second", code="B", can_wait=False),
+        State.FAILED,
+        source="kubernetes, vcenter",
+        reason="second; first",
+        more={"code": "B", "can_wait": False},
+    ),
+    Case(
+        "nobody has it, and one knows where it is instead",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.ABSENT, "it is in another folder", certain=False),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        reason="not registered yet; it is in another folder",
+    ),
+    Case(
+        "RegisterVM has succeeded, and no VirtualMachine is there",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.REGISTERED, "the task succeeded", certain=False),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        reason=f"the task succeeded, {NONE_THERE}",
+        more={"remedy": SEE, "code": ""},
+    ),
+    Case(
+        "RegisterVM has nothing to do, and no VirtualMachine is there",
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.REGISTERED, "it is in its desired state", code="AlreadyInDesiredState", certain=False),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        reason=f"it is in its desired state, {NONE_THERE}",
+        more={"remedy": SEE, "code": "AlreadyInDesiredState"},
+    ),
+    Case(
+        "registered, and being deleted",
+        says(K, State.ABSENT, "is being deleted"),
+        says(V, State.REGISTERED, "the task succeeded", certain=False),
+        State.ABSENT,
+        ("vcenter says registered: the task succeeded",),
+        source=K,
+        reason="is being deleted",
+        more={"remedy": ""},
+    ),
+    Case(
+        "restored over a machine that is there, and nothing registers it by itself",
+        says(K, State.RESTORED, "restored in vCenter", since=NOON),
+        says(V, State.RESTORED, "automatic registration is off", can_wait=False),
+        State.RESTORED,
+        source="kubernetes, vcenter",
+        reason="automatic registration is off; restored in vCenter",
+        more={"can_wait": False, "since": NOON},
+    ),
+    Case(
+        "of two that can be waited for vCenter has the word",
+        says(K, State.RESTORED, "z"),
+        says(V, State.RESTORED, "a"),
+        State.RESTORED,
+        source="kubernetes, vcenter",
+        reason="a; z",
+    ),
+    Case(
+        "the earlier of two times, and a person if either says so",
+        says(K, State.ABSENT, since=LATER, can_wait=False),
+        says(V, State.ABSENT, since=NOON),
+        State.ABSENT,
+        source="kubernetes, vcenter",
+        more={"since": NOON, "can_wait": False},
+    ),
+    Case(
+        "whether the earlier of two times is only that of a first look",
+        says(K, State.REGISTERED, since=LATER),
+        says(V, State.REGISTERED, since=NOON, first_seen=True, certain=False),
+        State.REGISTERED,
+        source="kubernetes, vcenter",
+        more={"since": NOON, "first_seen": True},
+    ),
+]
+
+
+def test_what_a_record_says_of_owners_is_kept_whoever_has_the_word() -> None:
+    owners = (("tier", "u-1"),)
+    told = one(says(K, State.ABSENT, "not registered yet"), says(V, State.REGISTERED, owners=owners, certain=False))
+    assert (told.state, told.owners) == (State.ABSENT, owners)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
+def test_the_worst_certain_answer_counts(case: Case) -> None:
+    found = one(case.kubernetes, case.vcenter)
+
+    assert (found.state, found.source, found.reason, found.notes) == (case.state, case.source, case.reason, case.notes)
+    assert {key: getattr(found, key) for key in case.more} == case.more
+
+
+def test_all_away_is_waiting_with_the_reasons() -> None:
+    found = one(away(V, "timed out"), away(K, "forbidden"))
+
+    assert (found.state, found.can_wait, found.notes) == (State.UNKNOWN, True, ())
+    assert found.reason == "kubernetes cannot be asked: forbidden; vcenter cannot be asked: timed out"
+
+
+def test_no_source_at_all_is_said() -> None:
+    assert one().reason == "no registration source is set"
+
+
+def test_a_source_that_says_nothing_of_a_machine_is_told() -> None:
+    found = one(
+        says(K, State.READY), Answer(source="engine", found={"another": Registration(name="a", state=State.READY)})
+    )
+    assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it was asked and said nothing",))
+
+
+@pytest.mark.parametrize("state", [State.RESTORED, State.REGISTERING])
+def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
+    found = one(
+        says(K, State.ABSENT, "not registered yet"),
+        says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
+        says("engine", state, "queued behind 12 others"),
+    )
+    assert (found.state, found.reason, found.can_wait, found.notes) == (state, "queued behind 12 others", True, ())
+
+
+def test_a_machine_that_an_engine_looks_out_for_is_waited_for() -> None:
+    found = one(
+        says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
+        says("engine", State.ABSENT, "its restore has not begun"),
+    )
+    assert (found.state, found.reason, found.can_wait) == (State.ABSENT, "its restore has not begun", True)
+
+
+@pytest.mark.parametrize("more", [{"certain": False}, {"can_wait": False}], ids=["a guess", "a person has to act"])
+def test_an_engine_that_does_nothing_about_it_is_not_waited_for(more: dict[str, bool]) -> None:
+    off = "automatic registration is off: call RegisterVM for it"
+    found = one(
+        says(V, State.RESTORED, off, can_wait=False),
+        says("engine", State.RESTORED, "queued", **more),
+    )
+    assert (found.reason, found.can_wait) == (f"{off}; queued", False)
+
+
+def test_every_state_has_its_place() -> None:
+    assert sorted(FROM_BEST_TO_WORST) == sorted(State)
+
+
+def test_a_note_of_many_machines_is_said_once() -> None:
+    many = [Registration(name=f"web-{n}", state=State.READY, notes=("same", f"note {n % 2}")) for n in range(4)]
+    assert distinct_notes(many) == ("same", "note 0", "note 1")
+
+
+WORDS = st.sampled_from(["", "a", "b"])
+REGISTRATIONS = st.builds(
+    Registration,
+    name=st.just("web-1"),
+    state=st.sampled_from(State),
+    reason=WORDS,
+    code=WORDS,
+    percent=st.none() | st.integers(0, 100),
+    can_wait=st.booleans(),
+    certain=st.booleans(),
+    since=st.sampled_from([None, NOON, LATER]),
+    first_seen=st.booleans(),
+    notes=st.lists(WORDS, max_size=2).map(tuple),
+)
+FOUND = st.none() | st.dictionaries(st.sampled_from(["web-1", "web-2"]), REGISTRATIONS)
+ANSWERS = st.dictionaries(st.sampled_from([K, V, "engine", "other"]), FOUND).map(
+    lambda given: [Answer(source=source, found=found, problem="away") for source, found in given.items()]
+)
+
+
+@given(ANSWERS, st.randoms(use_true_random=False))
+def test_the_order_of_the_sources_does_not_matter(answers: list[Answer], random: Any) -> None:
+    shuffled = list(answers)
+    random.shuffle(shuffled)
+    assert combine(["web-1", "web-2"], answers) == combine(["web-1", "web-2"], shuffled)
+
+
+@given(ANSWERS)
+def test_ready_means_that_nobody_who_is_certain_says_otherwise(answers: list[Answer]) -> None:
+    found = one(*answers)
+    said = [given for answer in answers if answer.found for given in [answer.found.get("web-1")] if given]
+    certain = {given.state for given in said if given.certain and given.state is not State.UNKNOWN}
+    if found.state is State.READY:
+        assert certain <= {State.READY}
+        assert any(given.state is State.READY for given in said)
+    if certain:
+        assert found.state is max(certain, key=FROM_BEST_TO_WORST.index)
+
+
+def test_sources_are_spelled_as_settings_and_answers_have_them() -> None:
+    assert [str(source) for source in Source] == ["kubernetes", "vcenter", "engine", "trigger"]
+
+
+def test_only_an_engine_registers_vms_itself() -> None:
+    assert [source for source in Source if is_engine(source)] == [Source.ENGINE]
+    assert is_engine("acme")

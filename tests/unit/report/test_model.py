@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import re
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from velero_vmservice.documents import Document
+from velero_vmservice.report import model as report
+from velero_vmservice.report.html import badges as states
+from velero_vmservice.report.stage import Stage
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+_TEXT = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+_SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", _TEXT, flags=re.MULTILINE)[1:]}
+_MODELS = [
+    one for one in vars(report).values() if isinstance(one, type) and issubclass(one, Document) and one is not Document
+]
+
+
+def _first_column(section: str) -> list[str]:
+    return re.findall(r"^\| `([^`]+)` \|", _SECTIONS[section], flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("model", _MODELS, ids=lambda model: model.__name__)
+def test_every_field_is_documented_in_the_order_of_the_model(model: type[Document]) -> None:
+    assert _first_column(model.__name__) == list(model.model_fields)
+
+
+@pytest.mark.parametrize("states", [report.Outcome, Stage], ids=lambda states: states.__name__)
+def test_every_state_is_documented(states: type[StrEnum]) -> None:
+    assert _first_column(states.__name__) == list(states)
+
+
+def test_the_documented_words_of_an_outcome_are_those_that_are_shown() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", _SECTIONS["Outcome"], flags=re.MULTILINE)
+    assert dict(rows) == report.IN_WORDS == {outcome: look.word for outcome, look in states.OUTCOMES.items()}
+
+
+def test_nothing_is_documented_that_is_not_there() -> None:
+    tables = {name for name in _SECTIONS if _first_column(name)}  # the other sections are prose
+    assert tables == {model.__name__ for model in _MODELS} | {"Outcome", "Stage"}
+
+
+def test_every_order_of_versions_is_documented() -> None:
+    line = next(line for line in _SECTIONS["MachineResult"].splitlines() if line.startswith("| `backup_version` |"))
+    assert all(f"`{word}`" in line for word in typing.get_args(report.VersionOrder))
+
+
+def test_every_state_has_a_look_of_its_own() -> None:
+    assert set(states.STAGES) == set(Stage)
+    assert set(states.OUTCOMES) == set(report.Outcome)
+    words = [look.word for look in (*states.STAGES.values(), *states.OUTCOMES.values())]
+    assert len(words) == len(set(words))

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import sample_report
+from tests.sample_report import ENDED, GROUP, POLICY, RUN, SERVICE, at, machine, result
+from velero_vmservice import documents
+from velero_vmservice.report.model import Deviation, Report, Result
+from velero_vmservice.report.summary import compose, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _report(*results: Result) -> Report:
+    return compose(RUN, results, policy=POLICY, ended=ENDED)
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        pytest.param((), "empty", id="nothing of ours was in the backup"),
+        pytest.param(("verified", "verified"), "verified", id="all is as expected"),
+        pytest.param(("verified", "incomplete", "retained"), "incomplete", id="a group lacks a member"),
+        pytest.param(("incomplete", "failed"), "mixed", id="a group is there without the member that failed"),
+        pytest.param(("verified", "retained"), "retained", id="something that differs was left alone"),
+        pytest.param(("failed", "cancelled"), "failed", id="nothing came back, and not only for lack of time"),
+        pytest.param(("cancelled",), "cancelled", id="time ran out for all"),
+        pytest.param(("verified", "failed"), "mixed", id="some came back"),
+        pytest.param(("retained", "cancelled"), "mixed", id="some were left alone, time ran out for others"),
+        pytest.param(("failed", "waiting"), "unfinished", id="a failure does not end the others"),
+        pytest.param(("verified", "replayed"), "unfinished", id="written is not verified"),
+    ],
+)
+def test_the_outcome_sums_up_the_stages(stages: Sequence[str], expected: str) -> None:
+    assert outcome(result(GROUP, f"g{at}", stage, "") for at, stage in enumerate(stages)) == expected
+
+
+def test_a_restore_that_needs_nothing_says_so() -> None:
+    on = machine("web-1", power_after="PoweredOn")
+    assert _report(result(GROUP, "web", "verified", "", machines=(on,))).next_steps[0].startswith("Nothing to do")
+
+
+def test_a_machine_that_was_off_at_backup_asks_for_nothing() -> None:
+    off = machine("web-1", power_before="PoweredOff", power_after="PoweredOff")
+    assert _report(result(GROUP, "web", "verified", "", machines=(off,))).next_steps[0].startswith("Nothing to do")
+
+
+def test_a_machine_that_several_objects_need_is_listed_once_as_last_seen() -> None:
+    early = machine(
+        "web-1",
+        registered=False,
+        waiting_for="not registered yet",
+        timeline=((at("20:00:00"), "not registered yet"),),
+        deviations=(Deviation(attribute="zone", expected="removed", found="a"),),
+    )
+    late = machine(
+        "web-1",
+        group_name="web",
+        timeline=((at("20:30:00"), "ready"),),
+        deviations=(Deviation(attribute="label tier", expected="web", found="wbe"),),
+    )
+    found = _report(
+        result(SERVICE, "web", "verified", "", machines=(late,), ended=at("20:31:00")),
+        result(GROUP, "web", "failed", "", machines=(early,), ended=at("20:01:00")),
+    )
+    (one,) = found.machines
+    assert (one.registered, one.waiting_for, one.group_name) == (True, "", "web")
+    assert [words for _, words in one.timeline] == ["not registered yet", "ready"]
+    assert [deviation.attribute for deviation in one.deviations] == ["label tier", "zone"]
+    assert all(not item.machines for item in found.objects)
+
+
+def test_machines_of_one_name_in_two_namespaces_are_two() -> None:
+    two = (machine("web-1"), machine("web-1", namespace="other"))
+    assert len(_report(result(GROUP, "web", "verified", "", machines=two)).machines) == 2
+
+
+def test_warnings_come_worst_first_and_once() -> None:
+    words = sample_report.sample().warnings
+    marks = ("retained:", "restored from", "label topology")
+    positions = [next(at for at, line in enumerate(words) if mark in line) for mark in marks]
+    assert positions == sorted(positions)
+    assert len(words) == len(set(words))
+
+
+def test_a_deviation_of_many_machines_is_one_warning() -> None:
+    odd = (Deviation(attribute="zone", expected="removed", found="a"),)
+    many = tuple(machine(f"web-{at}", deviations=odd) for at in range(40))
+    (warning,) = _report(result(GROUP, "web", "verified", "", machines=many)).warnings
+    assert warning.startswith("zone is not as expected: ")
+    assert warning.endswith("and 32 more")
+
+
+def test_groups_come_before_services_and_parents_before_children() -> None:
+    objects = sample_report.sample().objects
+    assert [one.name for one in objects if one.namespace == "shop"] == [
+        *("shop", "shop-db", "shop-web", "shop-cache"),
+        *("shop-admin", "shop-cache", "shop-web"),
+    ]
+
+
+def test_groups_that_are_each_others_parents_are_listed_all_the_same() -> None:
+    cycle = (result(GROUP, "a", "failed", "", parent="b"), result(GROUP, "b", "failed", "", parent="a"))
+    assert {one.name for one in _report(*cycle).objects} == {"a", "b"}
+
+
+def test_the_order_of_the_results_does_not_matter() -> None:
+    results = sample_report.results()
+    assert documents.canonical(_report(*results)) == documents.canonical(_report(*reversed(results)))
+
+
+def test_the_report_is_read_back_as_it_was_written() -> None:
+    report = sample_report.sample()
+    assert documents.parse(Report, documents.canonical(report), key="report.json") == report
+
+
+def test_a_result_of_an_earlier_release_is_read() -> None:
+    names = b'"restore":"r","backup":"b","kind":"K","namespace":"n","name":"o"'
+    body = b'{"schema_version":1,"stage":"failed","reason":"",%b}' % names
+    assert documents.parse(Result, body, key="k").machines == ()
+
+
+def test_a_restore_without_a_start_time_is_reported() -> None:
+    run = dataclasses.replace(RUN, started="")
+    found = compose(run, (), policy={}, ended="")
+    assert (found.started, found.outcome, len(found.next_steps)) == ("", "empty", 1)
+
+
+def test_a_resumed_run_tells_when_the_restore_began_and_when_it_was_resumed() -> None:
+    run = dataclasses.replace(RUN, started="20261123T080000Z", began=RUN.started, resumed=True)
+    found = compose(run, (), policy={}, ended="")
+    assert (found.started, found.resumed) == ("2026-11-22T20:00:00+00:00", "2026-11-23T08:00:00+00:00")
+
+
+def test_a_restore_that_velero_does_not_have_has_no_uid() -> None:
+    run = dataclasses.replace(RUN, uid="20261124T100000Z", of_velero=False)
+    assert compose(run, (), policy={}, ended="").restore_uid == ""

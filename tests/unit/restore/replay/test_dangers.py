@@ -1,0 +1,183 @@
+"""The six facts that can hurt someone, and what the plugin does about each."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import velero_vmservice
+from tests.unit.builders import group, obj, restore, service, vm
+from tests.unit.vsphere import restored
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
+
+VMOP = "vmoperator.vmware.com"
+LOST = {
+    "apiVersion": f"{VMOP}/v1alpha5",
+    "kind": "VirtualMachineGroup",
+    "name": "top",
+    "uid": "lost",
+    "controller": True,
+}
+DUMP = {
+    "uid": "old",
+    "ownerReferences": [LOST],
+    "finalizers": [f"{VMOP}/virtualmachinegroup"],
+    "annotations": {
+        f"{VMOP}.protected/last-updated-power-state-time": "2026-01-01T00:00:00Z",
+        f"{VMOP}.protected/apply-power-state-time": "2026-01-01T00:00:00Z",
+        f"{VMOP}/conversion": '{"spec":{"powerState":"PoweredOn"}}',
+    },
+}
+GROUPS = [
+    group("top", ["/tier"], meta=DUMP, powerState="PoweredOn", nextForcePowerStateSyncTime="2026-01-01T00:00:00Z"),
+    group("tier", ["web-1"], parent="top", meta=DUMP, powerState="PoweredOn"),
+]
+MACHINE = vm("web-1", group="tier")
+
+
+@pytest.fixture(name="groups")
+def _groups(world: World) -> list[Any]:
+    """Replay the groups as `kubectl get -o yaml` would have dumped them."""
+    items = world.back_up(MACHINE, *GROUPS)
+    world.lose(MACHINE, *GROUPS)
+    operations = world.replay_all(items)
+    world.cluster.seed(vm("web-1", group="tier", uid="new"))
+    world.finish(operations)
+    return list(world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop"))
+
+
+READING = {
+    "Clock": {"now", "monotonic", "sleep"},
+    "Cluster": {"address", "served_versions", "plural", "resources", "serves_group", "get", "list", "read_all"},
+    "ObjectStore": {"get", "exists", "list", "where"},
+    "RegisterVm": {"task", "latest"},
+    "RegistrationSource": {"name", "observe"},
+    "StorageLocations": {"open"},
+    "TcpProbe": {"connect"},
+    "VsphereInventory": {"look"},
+}
+WRITING = {
+    "Cluster": {"create", "patch", "event"},
+    "ObjectStore": {"put", "replace", "delete"},
+    "RegisterVm": {"call"},
+}
+"""All that can change anything outside; of what a user has nothing can be deleted, for a store holds our documents."""
+
+
+PORTS = {"api", "clock", "port", "ports"}
+"""What modules that declare ports are called."""
+
+
+def every_port() -> dict[str, set[str]]:
+    """Return the methods and properties of each port."""
+    names = [module.name for module in pkgutil.walk_packages(velero_vmservice.__path__, "velero_vmservice.")]
+    declaring = [name for name in names if name.rpartition(".")[2] in PORTS and ".adapters." not in name]
+    modules = [importlib.import_module(name) for name in declaring]
+    classes = [
+        one
+        for module in modules
+        for _, one in inspect.getmembers(module, inspect.isclass)
+        if one.__module__ == module.__name__
+    ]
+    return {one.__name__: {name for name in vars(one) if not name.startswith("_")} for one in classes}
+
+
+def test_1_nothing_of_a_users_can_be_deleted_for_no_port_can() -> None:
+    known = {port: READING[port] | WRITING.get(port, set()) for port in READING}
+    assert every_port() == known, "a new way out of the process: does it read or write, and can it do harm?"
+
+
+def test_2_no_machine_is_powered_on(groups: list[Any]) -> None:
+    assert len(groups) == 2
+    for one in groups:
+        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
+        assert not one.annotations
+
+
+def test_2_the_captured_power_state_is_kept_as_data(world: World, groups: list[Any]) -> None:
+    assert groups
+    (key,) = (key for key in world.store.list("captures/") if key.endswith("virtualmachinegroups/shop/top.json"))
+    assert world.document(key)["observed"]["power_state"] == "PoweredOn"
+
+
+def test_3_a_doomed_machine_is_explained_and_no_owner_is_written(world: World) -> None:
+    items = world.back_up(MACHINE, GROUPS[1])
+    world.lose(MACHINE, GROUPS[1])
+    (operation,) = world.replay_all(items)
+    world.cluster.seed(vm("web-1", group="tier", uid="new", meta={"ownerReferences": [LOST]}))
+    assert "lost VirtualMachineGroup top: Kubernetes will delete it" in world.round([operation])[operation].description
+    world.lose(MACHINE)
+    for _ in range(3):
+        assert "was registered and is gone" in world.round([operation])[operation].description
+    assert world.created() == []
+
+
+def test_4_registervm_is_called_by_one_module_alone() -> None:
+    """Behind it are the record before the call, the checks, and the settings or a person who asks for it."""
+    package = Path(velero_vmservice.__file__).parent
+    callers = [
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if file.relative_to(package).parts[0] not in ("adapters", "pb") and ".call(" in file.read_text(encoding="utf-8")
+    ]
+    assert callers == ["registervm/caller.py"]
+
+
+def test_4_nobody_is_registered_unasked(world: World) -> None:
+    items = world.back_up(MACHINE, GROUPS[1])
+    world.lose(MACHINE, GROUPS[1])
+    world.vsphere.vcenter.restore("shop", restored(name="web-1"))
+    operations = world.replay_all(items)
+    for _ in range(3):
+        world.round(operations)
+    assert not world.vsphere.vcenter.calls.counts["call"]
+
+
+@pytest.mark.parametrize("kind", ["Service", "Endpoints"])
+def test_5_generated_objects_do_not_come_back_with_dead_addresses(world: World, kind: str) -> None:
+    world.cluster.seed(vm("web-1", labels={"app": "web"}, ip="192.0.2.1"), service("front", {"app": "web"}))
+    world.vm_operator()
+    owner = {"apiVersion": f"{VMOP}/v1alpha5", "kind": "VirtualMachineService", "name": "front", "uid": "1"}
+    stored = obj(kind, "front", api="v1", meta={"ownerReferences": [owner]})
+    assert world.app.actions.restore["leave"].execute(obj(kind, "front", api="v1"), stored, restore()).skip
+
+
+def test_6_the_dump_that_kills_machines_comes_back_without_owners(groups: list[Any]) -> None:
+    alive = {one.uid for one in groups}
+    for one in groups:
+        assert {owner.uid for owner in one.owners} <= alive  # VM Operator's own, of parents that are there
+        assert "finalizers" not in one.metadata
+        assert one.uid != "old"
+
+
+def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) -> None:
+    items = world.back_up(MACHINE, *GROUPS)
+    world.lose(*GROUPS)
+    for key in list(world.store.list("")):
+        world.store.delete(key)
+    world.finish(world.replay_all(items))
+    groups = world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop")
+    for one in groups:
+        assert {owner.uid for owner in one.owners} <= {other.uid for other in groups}
+        assert not {"finalizers", "annotations"} & set(one.metadata)
+        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
+
+
+def test_6_nor_by_an_update_of_what_exists(world: World) -> None:
+    items = world.back_up(MACHINE, GROUPS[1])
+    world.lose(GROUPS[1])
+    world.cluster.seed(group("tier", ["other"], parent="top"))
+    policy = {"existingResourcePolicy": "update"}
+    world.finish(world.replay_all(items, **policy), **policy)
+    (live,) = world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop")
+    assert not {"ownerReferences", "finalizers", "annotations"} & set(live.metadata)
+    assert "powerState" not in live.spec
+    assert live.spec["bootOrder"] == GROUPS[1]["spec"]["bootOrder"]

@@ -1,0 +1,128 @@
+"""A person who deletes what a restore has just replayed is not fought: it is made once, and said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import asked, group, service, vm
+from velero_vmservice.errors import Unavailable
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
+
+WEB = {"app": "web"}
+MACHINE = vm("web-1", labels=WEB, group="tier")
+TIER = group("tier", ["web-1"])
+FRONT = service("front", WEB)
+WORDS = "it was deleted after this restore had replayed it, and is not made a second time"
+AGAIN = "velero restore create --from-backup nightly"
+
+
+def replayed(world: World, one: dict[str, Any], **spec: Any) -> str:
+    """Return the operation of an object that was made and is not verified yet."""
+    items = world.back_up(MACHINE, one)
+    world.lose(one)
+    (operation,) = world.replay_all(items, **spec)
+    poll(world, operation, **spec)
+    assert len(world.created()) == 1
+    return operation
+
+
+def poll(world: World, operation: str, **spec: Any) -> Any:
+    """Poll, and let no controller work: nothing is verified."""
+    world.clock.advance(10)
+    return world.poll(operation, **spec)
+
+
+@pytest.mark.parametrize("one", [TIER, FRONT], ids=["group", "service"])
+@pytest.mark.parametrize("restarted", [False, True], ids=["same process", "next process has seen it"])
+def test_what_is_deleted_after_it_was_replayed_is_not_made_again(
+    world: World,
+    one: dict[str, Any],
+    restarted: bool,  # noqa: FBT001 - a table
+) -> None:
+    operation = replayed(world, one)
+    if restarted:
+        world.restart()
+        poll(world, operation)
+    world.lose(one)
+    for _ in range(3):
+        told = poll(world, operation)
+    assert told.completed
+    assert WORDS in told.error
+    assert AGAIN in told.error
+    assert len(world.created()) == 1
+    kind = "virtualmachinegroups/shop/tier" if one is TIER else "virtualmachineservices/shop/front"
+    result = world.document(f"restores/again/20260301T120000Z/{kind}.json")
+    assert (result["stage"], result["replayed"]) == ("failed", True)
+
+
+def test_what_is_deleted_is_made_again_by_a_restore_that_is_repeated(world: World) -> None:
+    operation = replayed(world, TIER)
+    world.lose(TIER)
+    assert poll(world, operation).completed
+    items = [TIER]
+    world.finish(world.replay_all(items, name="second"), name="second")
+    assert world.created() == ["VirtualMachineGroup shop/tier"] * 2
+
+
+def test_what_is_deleted_after_it_was_updated_is_not_made_either(world: World) -> None:
+    policy = asked(conflict="update")
+    items = world.back_up(MACHINE, FRONT)
+    world.cluster.seed(service("front", {"app": "other"}))
+    (operation,) = world.replay_all(items, **policy)
+    poll(world, operation, **policy)
+    assert world.patched() == ["VirtualMachineService shop/front"]
+    world.lose(FRONT)
+    assert WORDS in poll(world, operation, **policy).error
+    assert world.created() == []
+
+
+def test_what_was_there_before_and_is_deleted_is_made(world: World) -> None:
+    items = world.back_up(MACHINE, TIER)
+    (operation,) = world.replay_all(items)
+    assert not poll(world, operation).completed
+    world.lose(TIER)
+    assert world.finish([operation])[operation].error == ""
+    assert world.created() == ["VirtualMachineGroup shop/tier"]
+
+
+def test_what_an_earlier_process_has_ended_and_somebody_deleted_since_is_not_made_again(world: World) -> None:
+    operation = replayed(world, TIER)
+    world.vm_operator()
+    world.finish([operation])
+    world.restart()  # Velero never heard of the end: it asks again
+    world.lose(TIER)
+    world.store.calls.fail("get", Unavailable("s3 is away"), on="restores/")
+    for _ in range(3):
+        told = poll(world, operation)
+    assert not told.completed
+    assert "looking for what an earlier process has ended with: s3 is away" in told.description
+    world.store.calls.heal()
+    told = poll(world, operation)
+    told = poll(world, operation)
+    assert WORDS in told.error
+    assert len(world.created()) == 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("the API server is away"), None], ids=["away", "not served"])
+def test_nothing_is_taken_for_deleted_while_nobody_can_tell(world: World, error: Unavailable | None) -> None:
+    """VM Operator's definitions are away during an upgrade, and a list finds nothing then."""
+    operation = replayed(world, TIER)
+    if error:
+        world.lose(TIER)
+        world.cluster.calls.fail("get", error, on="VirtualMachineGroup")
+    else:
+        world.cluster.serve(VIRTUAL_MACHINE_GROUP)
+    for _ in range(3):
+        told = poll(world, operation)
+    assert not told.completed
+    assert ("is away" if error else "is not served any more") in told.description
+    world.cluster.calls.heal()
+    world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha5")
+    (last,) = world.finish([operation]).values()
+    assert bool(last.error) is bool(error)
+    assert len(world.created()) == 1

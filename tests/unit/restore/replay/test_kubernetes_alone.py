@@ -1,0 +1,132 @@
+"""Whole restores with Kubernetes as the only source: all that it knows of a registration is told, and costs nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import asked, obj, registration, service, vm
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
+    from velero_vmservice.velero.actions import Progress
+
+WEB = {"app": "web"}
+MACHINE, FRONT = vm("web-1", labels=WEB, claims=["data"]), service("front", WEB)
+NO_DATASTORE = registration("restored-a1", error="datastore ds-1 not accessible")
+HOUR = 3600
+
+
+@pytest.fixture(name="operation")
+def _operation(world: World) -> str:
+    """Lose a machine with its service, and begin a restore."""
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(MACHINE, FRONT)
+    (operation,) = world.replay_all(items)
+    return operation
+
+
+def again(**rest: Any) -> dict[str, Any]:
+    """Return web-1 as RegisterVM brings it."""
+    return vm("web-1", **{"uid": "new", "labels": WEB, **rest})
+
+
+def one(world: World, operation: str, **spec: Any) -> Progress:
+    return world.round([operation], **spec)[operation]
+
+
+def late(world: World, operation: str) -> Progress:
+    """Let the time for registration pass."""
+    within = asked(registered_within="1h")
+    one(world, operation, **within)
+    world.clock.advance(HOUR)
+    return one(world, operation, **within)
+
+
+def report(world: World) -> dict[str, Any]:
+    return world.document("restores/again/20260301T120000Z/report.json")
+
+
+def test_a_disk_in_error_is_told_before_there_is_a_machine_that_names_it(world: World, operation: str) -> None:
+    world.cluster.seed(NO_DATASTORE)
+    noted = "mind: disks are being registered for machines that do not name them yet: its disk cannot be registered"
+    told = one(world, operation).description
+    assert told.startswith(f"waiting: web-1: not registered yet | {noted}: datastore ds-1 not accessible")
+    error = late(world, operation).error
+    assert error.startswith(
+        "VirtualMachineService shop/front: the policy's registered-within=1h is over: web-1: not registered yet"
+        " | to do: See what keeps disks from being registered: CnsRegisterVolume register-restored-a1 (its datastore:"
+        " it is not accessible); then repeat the restore. | "
+    )
+    assert noted in error
+    written = report(world)
+    assert "See what keeps disks from being registered" in written["next_steps"][0]
+    assert any("datastore ds-1 not accessible" in words for words in written["warnings"])
+
+
+def test_a_disk_that_takes_long_names_the_stage_and_what_to_look_at(world: World, operation: str) -> None:
+    disk = registration("restored-a1")
+    disk["metadata"]["creationTimestamp"] = "2026-03-01T11:00:00Z"
+    world.cluster.seed(disk, again(claims=["restored-a1"]))
+    told = one(world, operation).description
+    assert told.startswith("waiting: web-1: registering (register volumes): waits for PVC restored-a1")
+    assert "more than 5 minutes, and RegisterVM stands at 80 % meanwhile" in told
+
+
+def test_the_mark_of_an_imported_machine_is_told(world: World, operation: str) -> None:
+    world.cluster.seed(again(created=False, meta={"annotations": {"vmoperator.vmware.com/imported-vm": ""}}))
+    told = one(world, operation).description
+    assert told.startswith("waiting: web-1: registered, but VM Operator has not reconciled it yet")
+    assert "bears the mark of a machine that was imported from vCenter, not restored" in told
+
+
+def test_what_is_said_of_a_machine_by_name_is_not_said_again(world: World) -> None:
+    captured = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
+    machine = vm("web-1", labels=WEB, meta=captured)
+    items = world.back_up(machine, FRONT)
+    world.lose(machine, FRONT)
+    (operation,) = world.replay_all(items)
+    older = {f"vmoperator.vmware.com/{key}": value for key, value in (("backup-version", "1000"), ("restored-vm", ""))}
+    world.cluster.seed(again(meta={"annotations": older}))
+    told = [one(world, operation).description for _ in range(4)]
+    assert {words.count("comes from an older restore point") for words in told} <= {0, 1}
+    assert "mind: web-1 comes from an older restore point" in told[-1]
+
+
+def test_what_does_not_concern_every_machine_is_said_by_name(world: World) -> None:
+    items = world.back_up(MACHINE, vm("web-2", labels=WEB), FRONT)
+    world.lose(MACHINE, vm("web-2"), FRONT)
+    (operation,) = world.replay_all(items)
+    imported = {"annotations": {"vmoperator.vmware.com/imported-vm": ""}}
+    world.cluster.seed(again(created=False, meta=imported), NO_DATASTORE)
+    told = one(world, operation).description
+    assert "web-1: bears the mark of a machine that was imported from vCenter, not restored" in told
+    assert "web-2: disks are being registered for machines that do not name them yet" in told
+
+
+def test_no_vsphere_namespace_is_said_once_and_what_to_do(world: World, operation: str) -> None:
+    world.cluster.seed(obj("Namespace", "shop", api="v1", namespace="", meta={"annotations": {}}))
+    told = one(world, operation).description
+    assert told.count("is no vSphere Namespace") == 1
+    assert late(world, operation).error.endswith(
+        " | to do: Create shop as a vSphere Namespace in vCenter; then repeat the restore."
+    )
+
+
+def test_another_machine_of_that_name_ends_with_what_to_do(world: World, operation: str) -> None:
+    world.cluster.seed(again(spec={"instanceUUID": "x"}, status={"biosUUID": "y"}))
+    assert (
+        " | to do: Restore the right machine; the one that has its name is in the way" in late(world, operation).error
+    )
+
+
+def test_it_costs_no_request(world: World, operation: str) -> None:
+    world.cluster.seed(NO_DATASTORE)
+    one(world, operation)
+    world.cluster.calls.made.clear()
+    world.clock.advance(10)
+    world.poll(operation)
+    asked_for = [(method, subject) for method, subject in world.cluster.calls.made if subject.endswith(" shop")]
+    assert len(set(asked_for)) == len(asked_for)
+    assert ("list", "VirtualMachine shop") in asked_for

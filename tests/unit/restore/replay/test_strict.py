@@ -1,0 +1,220 @@
+"""mode=strict: nothing is created until the gate of every object is open, and nothing any more once one is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, asked, group, obj, restore, service, vm, vsphere_namespace
+from velero_vmservice.errors import Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from tests.unit.world import World
+    from velero_vmservice.velero.actions import Progress
+
+STRICT = asked(mode="strict")
+MACHINES = [vm("a", labels={"app": "a"}, group="one"), vm("b", labels={"app": "b"}, group="two")]
+OBJECTS = [
+    group("one", ["a"]),
+    group("two", ["b"]),
+    service("front", {"app": "a"}),
+    service("back", {"app": "b"}),
+]
+ALL = [
+    "VirtualMachineGroup shop/one",
+    "VirtualMachineGroup shop/two",
+    "VirtualMachineService shop/back",
+    "VirtualMachineService shop/front",
+]
+
+
+@pytest.fixture(name="operations")
+def _operations(world: World) -> list[str]:
+    items = world.back_up(*MACHINES, *OBJECTS)
+    world.lose(*MACHINES, *OBJECTS)
+    return world.replay_all(items)
+
+
+def back(world: World, *names: str, **rest: Any) -> None:
+    of = {"a": "one", "b": "two"}
+    world.cluster.seed(
+        *(vm(name, **{"labels": {"app": name}, "group": of[name], "uid": "new", **rest}) for name in names)
+    )
+
+
+def rounds(world: World, operations: list[str], count: int, **spec: Any) -> dict[str, Progress]:
+    told: dict[str, Progress] = {}
+    for _ in range(count):
+        told |= world.round([one for one in operations if one not in told or not told[one].completed], **spec)
+    return told
+
+
+def test_nothing_is_created_until_every_gate_is_open(world: World, operations: list[str]) -> None:
+    back(world, "a")
+    told = rounds(world, operations, 5, **STRICT)
+    assert world.created() == []
+    assert told[operations[0]].description == (
+        "waiting: every VM is ready; the policy is mode=strict, and VirtualMachineGroup shop/two is not ready"
+        " (waiting: b: not registered yet)"
+    )
+    back(world, "b")
+    assert {one.error for one in world.finish(operations, **STRICT).values()} == {""}
+    assert world.created() == ALL
+
+
+def test_best_effort_creates_what_it_can(world: World, operations: list[str]) -> None:
+    back(world, "a")
+    rounds(world, operations, 5)
+    assert world.created() == [ALL[0], ALL[3]]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_restart_opens_no_gate(world: World, operations: list[str], order: int) -> None:
+    back(world, "a")
+    for _ in range(4):
+        rounds(world, operations[::order], 1, **STRICT)
+        world.restart()
+    rounds(world, operations[::order], 3, **STRICT)
+    assert world.created() == []
+    back(world, "b")
+    world.finish(operations[::order], **STRICT)
+    assert world.created() == ALL
+
+
+def test_a_gate_that_shuts_again_before_anything_is_created_holds_all(world: World, operations: list[str]) -> None:
+    """Two gates that were never open at the same look are not both open."""
+    back(world, "b")
+    rounds(world, operations, 3, **STRICT)
+    back(world, "a")
+    back(world, "b", meta={"annotations": {"vmoperator.vmware.com/paused": ""}})
+    rounds(world, operations, 4, **STRICT)
+    assert world.created() == []
+    back(world, "b")
+    world.finish(operations, **STRICT)
+    assert world.created() == ALL
+
+
+def test_a_gate_that_shuts_at_the_very_look_that_opens_the_last_one(world: World, operations: list[str]) -> None:
+    back(world, "b")
+    rounds(world, operations, 2, **STRICT)
+    back(world, "a")
+    rounds(world, operations, 1, **STRICT)  # a is looked at once more
+    back(world, "b", meta={"annotations": {"vmoperator.vmware.com/paused": ""}})
+    rounds(world, operations, 1, **STRICT)
+    assert world.created() == []
+
+
+def test_a_namespace_that_cannot_be_observed_holds_the_others(world: World) -> None:
+    world.cluster.seed(vsphere_namespace("other"))
+    theirs = service("front", {"app": "none"})
+    theirs["metadata"]["namespace"] = "other"
+    items = world.back_up(service("front", {"app": "none"}), theirs)
+    world.lose(service("front", {"app": "none"}), theirs)
+    operations = world.replay_all(items)
+    world.cluster.calls.fail("list", Unavailable("away"), on="other")
+    rounds(world, operations, 3, **STRICT)
+    assert world.created() == []
+    world.cluster.calls.heal()
+    rounds(world, operations, 2, **STRICT)
+    assert len(world.created()) == 2
+
+
+def test_a_capture_that_cannot_be_read_yet_holds_the_others(world: World, operations: list[str]) -> None:
+    back(world, "a", "b")
+    world.store.calls.fail("get", Unavailable("s3 is away"), on="virtualmachineservices/shop/front")
+    rounds(world, operations, 4, **STRICT)
+    assert world.created() == []
+    world.store.calls.heal()
+    world.finish(operations, **STRICT)
+    assert world.created() == ALL
+
+
+def conflict(world: World) -> None:
+    world.cluster.seed(obj("Service", "front", api="v1", spec={"ports": [{"port": 80}]}))
+
+
+def rotten(world: World) -> None:
+    (key,) = (key for key in world.store.list("captures/") if key.endswith("virtualmachineservices/shop/front.json"))
+    world.store.tamper(key, b"rotten")
+
+
+def relabelled(world: World) -> None:
+    back(world, "a", labels={"app": "x"})
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "policy", "words"),
+    [
+        (conflict, {}, "not VM Operator's"),
+        (rotten, {}, "digest"),
+        (relabelled, {"label_mismatch": "fail"}, "is not selected: its label app is x"),
+    ],
+)
+def test_once_one_is_lost_the_others_are_given_up(
+    world: World, operations: list[str], spoil: Any, policy: dict[str, str], words: str, *, restarts: bool
+) -> None:
+    back(world, "a", "b")
+    spoil(world)
+    strict = asked(mode="strict", **policy)
+    told: dict[str, Progress] = {}
+    for _ in range(12):
+        world.clock.advance(10)
+        for operation in [one for one in operations if one not in told or not told[one].completed]:
+            told[operation] = world.poll(operation, **strict)
+            if told[operation].completed and restarts:  # what it knew is lost, but for its result
+                world.restart()
+    assert all(one.completed and one.error for one in told.values()), [one.description for one in told.values()]
+    assert world.created() == []
+    assert words in told[operations[3]].error
+    others = [told[one].error for one in operations[:3]]
+    assert all("not replayed: the policy is mode=strict, and VirtualMachineService shop/front" in one for one in others)
+
+
+def test_a_machine_that_never_comes_gives_up_all(world: World, operations: list[str]) -> None:
+    back(world, "a")
+    policy = asked(mode="strict", registered_within="1h")
+    rounds(world, operations, 3, **policy)
+    world.clock.advance(3600)
+    told = rounds(world, operations, 3, **policy)
+    assert all(one.error for one in told.values())
+    assert world.created() == []
+
+
+def test_one_that_is_cancelled_gives_up_the_others(world: World, operations: list[str]) -> None:
+    back(world, "a")
+    rounds(world, operations, 2, **STRICT)
+    world.app.actions.restore["replay"].cancel(operations[1], restore(**STRICT))
+    back(world, "b")
+    told = rounds(world, [one for one in operations if one != operations[1]], 4, **STRICT)
+    assert "VirtualMachineGroup shop/two cancelled" in told[operations[0]].error
+    assert world.created() == []
+
+
+def test_what_the_api_server_refuses_once_the_gates_are_open_does_not_hold_the_others(
+    world: World, operations: list[str]
+) -> None:
+    back(world, "a", "b")
+    world.cluster.calls.fail("dry-run create", Rejected("denied by policy"), on="shop/one")
+    last = world.finish(operations, **STRICT)
+    assert world.created() == ALL[1:]
+    assert [bool(last[one].error) for one in operations] == [True, False, False, False]
+
+
+def test_a_gate_that_shuts_for_good_later_takes_back_nothing(world: World, operations: list[str]) -> None:
+    back(world, "a", "b")
+    for _ in range(2):
+        world.clock.advance(10)
+        for operation in operations:
+            world.poll(operation, **STRICT)
+    assert world.created() == ALL
+    world.restart()
+    policy = asked(mode="strict", registered_within="1h")
+    back(world, "b", spec={"instanceUUID": "x"}, status={"biosUUID": "y"})
+    for _ in range(3):
+        world.round(operations, **policy)
+    world.clock.advance(3600)
+    told = rounds(world, operations, 4, **policy)
+    assert told[operations[0]].error == told[operations[3]].error == ""
+    assert world.exists("VirtualMachineGroup", "one", NAMESPACE)

@@ -1,0 +1,564 @@
+"""Whole restores with `mode: trigger`: RegisterVM once for each machine, whoever restarts and however many poll."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, asked, condition, registration, restore, service, vm, vsphere_namespace
+from tests.unit.vsphere import restored
+from tests.unit.world import World
+from velero_vmservice.errors import Forbidden, NotSent, Unavailable
+from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
+from velero_vmservice.registervm.attempt import RECORD_LABEL
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
+from velero_vmservice.vsphere.vm import RegisterEvent, TaskState
+
+if TYPE_CHECKING:
+    from velero_vmservice.velero.actions import Progress
+
+WEB = {"app": "web"}
+MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
+HOUR = 3600
+
+
+@pytest.fixture(name="world", params=[(), ("vcenter",)], ids=["kubernetes", "vcenter too"])
+def _world(request: pytest.FixtureRequest) -> World:
+    return World(sources=request.param, mode="trigger")
+
+
+def lost(world: World, *kept: dict[str, Any]) -> str:
+    items = world.back_up(MACHINE, FRONT)
+    world.lose(*[one for one in (MACHINE, FRONT) if one not in kept])
+    (operation,) = world.replay_all(items)
+    return operation
+
+
+def restored_over(world: World) -> str:
+    """Lose the service alone: the VirtualMachine is there, and newer than what is restored under it."""
+    operation = lost(world, MACHINE)
+    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+    live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
+    newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
+    world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=newer))
+    return operation
+
+
+def one(world: World, operation: str, **spec: Any) -> Progress:
+    return world.round([operation], **spec)[operation]
+
+
+def calls(world: World) -> list[str]:
+    return [moid for method, moid in world.vsphere.vcenter.calls.made if method == "call"]
+
+
+def task(world: World, moid: str = "vm-1") -> str:
+    (found,) = world.vsphere.vcenter.tasks_of(moid)
+    return found
+
+
+def test_a_restored_machine_is_called_for_once_and_its_stages_are_shown(world: World) -> None:
+    operation = lost(world)
+    assert "vCenter has no machine with the UUIDs, record or name of web-1 yet" in one(world, operation).description
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    assert one(world, operation).description == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
+    told = one(world, operation).description
+    assert told.startswith("waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1")
+    world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED, percent=100)
+    told = one(world, operation).description
+    assert "absent: RegisterVM (attempt 1, task task-1) succeeded, and no VirtualMachine is there yet" in told
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == ["vm-1"]
+
+
+def test_a_machine_that_was_never_lost_is_let_alone(world: World) -> None:
+    operation = lost(world, MACHINE)
+    world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == []
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        vm("web-1", uid="new", spec={"instanceUUID": "other"}, status={"biosUUID": "other", "uniqueID": "vm-9"}),
+        vm("web-1", uid="new", created=False, status={"uniqueID": "vm-1"}),
+        vm("web-1", uid="new", created=False, status={"uniqueID": ""}),
+        vm("web-1", uid="new", meta={"annotations": {"vmoperator.vmware.com/paused": "true"}}),
+    ],
+    ids=["another machine of its name", "not reconciled", "not found in vCenter yet", "paused"],
+)
+def test_a_name_that_is_taken_is_never_registered_over(world: World, there: dict[str, Any]) -> None:
+    operation = lost(world)
+    world.cluster.seed(there)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    for _ in range(3):
+        one(world, operation)
+    assert calls(world) == []
+
+
+def test_what_somebody_else_registers_is_let_alone(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    begun = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    assert f"RegisterVM task {begun} of vm-1" in one(world, operation).description
+    assert calls(world) == ["vm-1"]
+
+
+def test_an_engine_at_work_is_not_called_beside() -> None:
+    world = World(sources=["engine"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    for state in State:
+        if state is not State.UNKNOWN:
+            world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
+            one(world, operation)
+    nonsense = Registration(name="web-1", state=State.UNKNOWN, reason="ready with an error code", certain=False)
+    world.engine.tell(NAMESPACE, nonsense)
+    one(world, operation)
+    assert calls(world) == []
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.UNKNOWN, reason="not given to this engine"))
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+def test_a_machine_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
+    world = World(sources=["engine", "vcenter"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.RESTORED, reason="queued behind 12 others"))
+    one(world, operation)
+    assert calls(world) == []
+
+
+def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(world: World) -> None:
+    operation = lost(world)
+    vcenter = world.vsphere.vcenter
+    vcenter.restore(NAMESPACE, restored("vm-77", instance_uuid="somebody-elses", bios_uuid="somebody-elses"))
+    told = one(world, operation).description
+    assert "vm-77 has the record or name of web-1 and is another machine (instance UUID somebody-elses, the" in told
+    assert calls(world) == []
+    vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+@pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
+def test_a_task_that_has_ended_over_a_newer_machine_is_not_repeated_unasked(world: World, ended: TaskState) -> None:
+    """A restore in place: whether the task was of this restore or of one just before only a person can tell."""
+    operation = restored_over(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED)
+    for _ in range(3):
+        one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_an_end_that_vcenter_keeps_as_an_event_alone_is_not_repeated_unasked(world: World, *, succeeded: bool) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    event = RegisterEvent(succeeded=succeeded, message="" if succeeded else CLAIM_FAILED, at=world.clock.now())
+    world.vsphere.vcenter.log_event("vm-1", event)
+    for _ in range(3):
+        one(world, operation)
+    assert calls(world) == []
+
+
+@pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_somebody_else_was_seen_at_is_not_repeated_when_vcenter_has_forgotten_it(
+    world: World,
+    ended: TaskState,
+    *,
+    in_place: bool,
+) -> None:
+    operation = restored_over(world) if in_place else lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    one(world, operation)
+    world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED if ended is TaskState.FAILED else "")
+    one(world, operation)
+    world.vsphere.vcenter.forget(by_wcp)
+    for _ in range(3):
+        told = one(world, operation).description
+    assert calls(world) == ["vm-1"]
+    assert ("RegisterPVCFailed" in told) is (ended is TaskState.FAILED)
+
+
+def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
+    world = World(sources=["engine"], mode="trigger")
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.engine.calls.fail("observe", Unavailable("the engine is away"))
+    assert "engine cannot be asked: the engine is away" in one(world, operation).description
+    assert calls(world) == []
+    world.engine.calls.heal()
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+def test_an_engine_that_does_not_know_a_ready_machine_brings_no_call() -> None:
+    world = World(sources=["engine"], mode="trigger")
+    operation = lost(world, MACHINE)
+    world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
+    world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
+    assert one(world, operation).description.startswith("waiting: web-1: absent | mind: kubernetes says ready")
+    assert calls(world) == []
+
+
+def test_restarts_and_a_second_process_call_nobody_twice(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    first, second = world.app, world.start()
+    for _ in range(3):
+        world.clock.advance(10)
+        for app in (first, second, world.start()):
+            world.app = app
+            assert "RegisterVM" in world.poll(operation).description
+    assert calls(world) == ["vm-1"]
+    records = [one for one in world.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+    assert len(records) == 1
+    world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    world.restart()
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == ["vm-1"]
+
+
+def test_two_processes_at_once_call_once(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    apps = [world.start() for _ in range(4)]
+
+    def poll(number: int) -> None:
+        apps[number].actions.restore["replay"].progress(operation, restore())
+
+    for _ in range(3):
+        world.clock.advance(10)
+        with ThreadPoolExecutor(len(apps)) as pool:
+            list(pool.map(poll, range(len(apps))))
+    assert calls(world) == ["vm-1"]
+
+
+def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
+    world.cluster.seed(vsphere_namespace("lab"))
+    there = vm("web-1", labels=WEB, namespace="lab", spec={"instanceUUID": "in-lab"}, status={"biosUUID": "b-in-lab"})
+    front = service("front", WEB)
+    front = {**front, "metadata": {**front["metadata"], "namespace": "lab"}}
+    items = world.back_up(MACHINE, FRONT, there, front)
+    world.lose(MACHINE, FRONT, there, front)
+    operations = world.replay_all(items)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.vsphere.vcenter.restore(
+        "lab", restored("vm-2", namespace="lab", instance_uuid="in-lab", bios_uuid="b-in-lab")
+    )
+    for _ in range(3):
+        told = world.round(operations)
+    assert sorted(calls(world)) == ["vm-1", "vm-2"]
+    assert sorted("of vm-1" in one.description for one in told.values()) == [False, True]
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    world.vsphere.vcenter.set_task(task(world, "vm-2"), TaskState.SUCCEEDED)
+    world.cluster.seed(
+        vm(
+            "web-1",
+            labels=WEB,
+            namespace="lab",
+            uid="new",
+            spec={"instanceUUID": "in-lab"},
+            status={"uniqueID": "vm-2", "biosUUID": "b-in-lab"},
+        )
+    )
+    for _ in range(4):
+        world.round(operations, **asked(registered_within="1h"))
+        world.vm_operator("lab")
+    world.clock.advance(HOUR)
+    ended = [one.error for one in world.finish(operations, **asked(registered_within="1h")).values()]
+    assert sorted(bool(one) for one in ended) == [False, True]
+    assert CLAIM_FAILED in "".join(ended)
+    assert world.created()[-1:] == ["VirtualMachineService lab/front"]
+
+
+def test_a_failed_task_is_explained_and_final_until_a_person_acts(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}")
+    for _ in range(3):
+        world.restart()
+        told = one(world, operation)
+    assert told.description.startswith(
+        f"waiting: blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed: {CLAIM_FAILED}: a restored disk"
+        " could not be registered as a PersistentVolumeClaim"
+    )
+    assert "It is not called again by itself" in told.description
+    assert calls(world) == ["vm-1"]
+    world.clock.advance(HOUR)
+    error = one(world, operation, **asked(registered_within="1h")).error
+    assert CLAIM_FAILED in error
+    assert "see the errors of the CnsRegisterVolumes" in error
+
+
+def test_a_machine_that_a_person_registers_after_a_failure_goes_on(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    assert "blocked" in one(world, operation).description
+    world.clock.advance(1)
+    by_hand = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
+    seen = one(world, operation).description
+    if "vcenter" in world.settings.registration.sources:
+        assert seen.startswith(f"waiting: web-1: registering: RegisterVM task {by_hand} of vm-1")
+    assert calls(world) == ["vm-1", "vm-1"]
+    world.vsphere.vcenter.set_task(by_hand, TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+
+
+def failed(world: World, operation: str) -> None:
+    """Have a call fail; the round after it tells."""
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    assert "blocked" in one(world, operation).description
+
+
+def call_by_hand(world: World) -> None:
+    """Have a person put it right and call in the vSphere Client, to a good end."""
+    world.clock.advance(1)
+    world.vsphere.vcenter.set_task(world.vsphere.vcenter.call(NAMESPACE, "vm-1", ()), TaskState.SUCCEEDED)
+
+
+def there(uid: str = "new", **more: Any) -> dict[str, Any]:
+    """Build the VirtualMachine that RegisterVM has made."""
+    return vm("web-1", labels=WEB, uid=uid, status={"uniqueID": "vm-1"}, **more)
+
+
+def test_what_comes_of_a_call_by_hand_is_followed_though_only_kubernetes_shows_it(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    failed(world, operation)
+    call_by_hand(world)
+    world.cluster.seed(there(claims=["disk"]), registration("disk"))
+    assert one(world, operation).description.startswith(
+        "waiting: web-1: registering (register volumes): waits for PVC disk (its disk is being regist"
+    )
+    world.cluster.remove(ObjectRef(CNS_REGISTER_VOLUME, NAMESPACE, "register-disk"))
+    world.cluster.seed(there(created=False))
+    for _ in range(2):
+        told = one(world, operation).description
+        assert told.startswith("waiting: web-1: registered")
+        assert "VM Operator has not reconciled it yet" in told
+        world.restart()
+    world.cluster.seed(there())
+    assert world.finish([operation])[operation].error == ""
+
+
+@pytest.mark.parametrize("uid", ["new", "uid-of-web-1"], ids=["made by it", "of before the restore"])
+def test_what_a_failed_call_has_left_behind_is_no_call_by_hand(world: World, uid: str) -> None:
+    """However often the process begins anew, and sees it for the first time."""
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.cluster.seed(there(uid, created=False))
+    failed(world, operation)
+    for _ in range(3):
+        world.clock.advance(HOUR)
+        world.restart()
+        assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+
+
+def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_machine_is_ready(world: World) -> None:
+    """As records of earlier versions do not."""
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    failed(world, operation)
+    (record,) = [one for one in world.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+    ref = ObjectRef(CONFIG_MAP, "velero", record.name)
+    world.cluster.patch(ref, {"data": {"endedAt": None}}, version="v1")
+    world.restart()
+    world.cluster.seed(there(created=False))
+    assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+    call_by_hand(world)
+    world.cluster.seed(there())
+    assert world.finish([operation])[operation].error == ""
+
+
+@pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=["denied", "away"])
+def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_nobody_is_called(
+    world: World, error: Forbidden | Unavailable
+) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    failed(world, operation)
+    first = one(world, operation).description
+    world.cluster.calls.fail("list", error, on="ConfigMap velero")
+    told = {one(world, operation).description for _ in range(5)}
+    assert told == {f"{first} | mind: trigger cannot be asked: {error}"}
+    world.cluster.calls.heal()
+    assert one(world, operation).description == first
+    assert calls(world) == ["vm-1"]
+
+
+@pytest.mark.parametrize("mode", ["trigger", "observe"])
+def test_a_vcenter_that_is_away_hides_no_failure_of_another_machine(mode: str) -> None:
+    world = World(mode="trigger")
+    machines = [vm(f"web-{n}", labels=WEB) for n in (1, 2)]
+    items = world.back_up(*machines, FRONT)
+    world.lose(*machines, FRONT)
+    (operation,) = world.replay_all(items)
+    for n in (1, 2):
+        world.vsphere.vcenter.restore(NAMESPACE, restored(f"vm-{n}", f"web-{n}"))
+    one(world, operation)
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    one(world, operation)
+    world.settings = world.settings.model_copy(
+        update={"registration": world.settings.registration.model_copy(update={"mode": mode})}
+    )
+    world.restart()
+    assert "blocked: web-1: failed" in one(world, operation).description
+    world.vsphere.vcenter.calls.fail("task", Unavailable("vCenter is away"))
+    told = one(world, operation).description
+    assert "blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed" in told
+    assert "trigger cannot be asked: vCenter is away" in told
+
+
+def test_a_task_that_fails_over_a_paused_machine_is_followed(world: World) -> None:
+    """A restore to existing: RegisterVM pauses the VirtualMachine while it works, and leaves it so when it fails."""
+    operation = lost(world, MACHINE)
+    live = {"uniqueID": "vm-old", "conditions": [condition("VirtualMachineCreated")]}
+    behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+    world.cluster.seed(vm("web-1", labels=WEB, status={**live, "conditions": [*live["conditions"], behind]}))
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    one(world, operation)
+    world.cluster.seed(
+        vm("web-1", labels=WEB, meta={"annotations": {"vmoperator.vmware.com/paused": "true"}}, status=live)
+    )
+    world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
+    assert "registering (80 %, register volumes)" in one(world, operation).description
+    world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
+    assert CLAIM_FAILED in one(world, operation).description
+    assert calls(world) == ["vm-1"]
+
+
+def test_a_vcenter_that_hangs_costs_one_wait_and_its_call_is_made_later(world: World) -> None:
+    operation = lost(world)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+
+    def hang(_: str) -> None:
+        world.clock.advance(15)
+        raise Unavailable("vCenter did not answer in time")
+
+    world.vsphere.vcenter.calls.before("look", hang)
+    for _ in range(3):
+        before = world.clock.monotonic()
+        world.clock.advance(10)
+        assert "vCenter did not answer in time" in world.poll(operation).description
+        assert world.clock.monotonic() - before <= 10 + 15
+    world.vsphere.vcenter.calls.heal()
+    for _ in range(4):
+        one(world, operation)
+    assert calls(world) == ["vm-1"]
+
+
+def test_a_round_looks_into_vcenter_once_and_lists_the_machines_once(world: World) -> None:
+    """As a source, before a call and to follow it: one look, and the task is in it where vCenter is a source.
+
+    The one question beside it is the last one before the call.
+    """
+    operation = lost(world)
+    as_source = "vcenter" in world.settings.registration.sources
+    asked_for = world.vsphere.vcenter.calls
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    rounds = []
+    for _ in range(3):
+        for calls_of in (world.cluster.calls, asked_for):
+            calls_of.made.clear()
+        world.clock.advance(10)
+        world.poll(operation)
+        rounds.append({method: asked_for.counts[method] for method in ("look", "call", "task", "latest")})
+        assert world.cluster.calls.made.count(("list", "VirtualMachine shop")) == 1
+        assert world.cluster.calls.made.count(("get", "Namespace shop")) == 1
+    following = {"look": int(as_source), "call": 0, "task": int(not as_source), "latest": 0}
+    assert rounds == [{"look": 1, "call": 1, "task": 0, "latest": 1}, following, following]
+
+
+def test_a_vcenter_that_hangs_as_a_source_is_not_waited_for_again_before_a_call() -> None:
+    world = World(sources=["vcenter"], mode="trigger")
+    operation = lost(world)
+    looks = []
+
+    def hang(_: str) -> None:
+        looks.append(world.clock.monotonic())
+        world.clock.advance(15)
+        raise Unavailable("vCenter did not answer in time", hint="see its log")
+
+    world.vsphere.vcenter.calls.before("look", hang)
+    told = [one(world, operation).description for _ in range(6)]
+    assert len(looks) == 2  # in the first round and, after half a minute, in the fourth
+    passed_over = ["the others took too long" in one for one in told]
+    assert passed_over == [True, False, False, True, False, False]  # of these the time was over
+    away = ["trigger cannot be asked: vCenter did not answer in time: see its log" in one for one in told]
+    assert away == [not one for one in passed_over]
+    world.vsphere.vcenter.calls.heal()
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.clock.advance(30)
+    assert "registering" in one(world, operation).description
+
+
+def test_a_vcenter_that_is_away_for_ten_minutes_costs_the_restore_nothing(world: World) -> None:
+    vcenter, away = world.vsphere.vcenter, Unavailable("vCenter is away", hint="it is asked again")
+
+    def ten_minutes() -> None:
+        for method in ("look", "call", "task", "latest"):
+            vcenter.calls.fail(method, away)
+        for _ in range(60):
+            told = one(world, operation)
+            assert not told.completed
+            assert "vCenter is away: it is asked again" in told.description
+            assert told.description.isprintable()
+            assert len(told.description) < 500
+        vcenter.calls.heal()
+
+    operation = lost(world)
+    vcenter.restore(NAMESPACE, restored())
+    ten_minutes()
+    assert calls(world) == []
+    one(world, operation)
+    assert calls(world) == ["vm-1"]
+    ten_minutes()
+    vcenter.set_task(task(world), TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation])[operation].error == ""
+    assert calls(world) == ["vm-1"]
+
+
+def test_calls_that_hang_are_spread_over_rounds(world: World) -> None:
+    machines = [vm(f"web-{n}", labels=WEB) for n in range(5)]
+    items = world.back_up(*machines, FRONT)
+    world.lose(*machines, FRONT)
+    (operation,) = world.replay_all(items)
+    for n in range(5):
+        world.vsphere.vcenter.restore(NAMESPACE, restored(f"vm-{n}", f"web-{n}"))
+
+    def hang(_: str) -> None:
+        world.clock.advance(5)
+        raise NotSent("vCenter cannot be reached")
+
+    world.vsphere.vcenter.calls.before("call", hang)
+    for _ in range(3):
+        before = world.clock.monotonic()
+        one(world, operation)
+        assert world.clock.monotonic() - before <= 10 + 2 * 5
+    world.vsphere.vcenter.calls.heal()
+    for _ in range(3):
+        one(world, operation)
+    assert sorted(set(calls(world))) == [f"vm-{n}" for n in range(5)]
+    assert all(len(world.vsphere.vcenter.tasks_of(f"vm-{n}")) == 1 for n in range(5))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import m, vm
+from velero_vmservice.archive.facts import machine_facts
+from velero_vmservice.kube.manifest import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
+from velero_vmservice.restore.verify.beside import deviations, kinds
+from velero_vmservice.vmoperator.observed_vm import read_machine
+
+BOOTSTRAP = {"cloudInit": {"rawCloudConfig": {"name": "web-1-init", "key": "data"}}}
+BEFORE = machine_facts(m(vm("web-1", uid="old", claims=["data", "logs"], spec={"bootstrap": BOOTSTRAP})))
+MARK = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
+IN_PLACE: dict[str, Any] = {"uid": "old", "meta": MARK, "claims": ["restored-0a1b2c", "restored-0a1b2d"]}
+ANEW: dict[str, Any] = {"uid": "new", "meta": MARK, "claims": ["restored-0a1b2c"]}
+LISTED = {SECRET: {"other"}, CONFIG_MAP: {"web-1-init"}, PERSISTENT_VOLUME_CLAIM: {"data", "logs", "restored-0a1b2c"}}
+
+
+@pytest.mark.parametrize(
+    ("why", "after", "want"),
+    [
+        ("restored to new", ANEW, (SECRET, CONFIG_MAP)),
+        ("restored in place", IN_PLACE, (SECRET, CONFIG_MAP, PERSISTENT_VOLUME_CLAIM)),
+        ("never lost", {"uid": "old", "claims": ["data", "logs"]}, ()),
+    ],
+)
+def test_only_what_the_way_of_the_restore_promises_is_listed(
+    why: str, after: dict[str, Any], want: tuple[Kind, ...]
+) -> None:
+    assert kinds(read_machine(m(vm("web-1", **after))), BEFORE) == want, why
+
+
+@pytest.mark.parametrize(
+    ("why", "after", "changed", "in_use", "want"),
+    [
+        ("all is there, to new", ANEW, {}, (), []),
+        ("no bootstrap object", ANEW, {CONFIG_MAP: set()}, (), ["bootstrap object web-1-init"]),
+        ("a Secret is as good", ANEW, {CONFIG_MAP: set(), SECRET: {"web-1-init"}}, (), []),
+        ("two disks are left over", IN_PLACE, {}, (), ["PVC data", "PVC logs"]),
+        ("one of them is another VM's", IN_PLACE, {}, ("logs",), ["PVC data"]),
+        ("both are deleted", IN_PLACE, {PERSISTENT_VOLUME_CLAIM: {"restored-0a1b2c"}}, (), []),
+    ],
+)
+def test_what_is_missing_or_left_over(
+    why: str, after: dict[str, Any], changed: dict[Kind, set[str]], in_use: tuple[str, ...], want: list[str]
+) -> None:
+    found = deviations(read_machine(m(vm("web-1", **after))), BEFORE, {**LISTED, **changed}, in_use=in_use)
+    assert [one.attribute for one in found] == want, why
+
+
+@pytest.mark.parametrize("lacking", [SECRET, CONFIG_MAP])
+def test_what_could_not_be_listed_is_not_compared(lacking: Kind) -> None:
+    listed = {kind: set[str]() for kind in (SECRET, CONFIG_MAP) if kind != lacking}
+    assert not list(deviations(read_machine(m(vm("web-1", **ANEW))), BEFORE, listed, in_use=()))

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import claim, group, look, m, obj, registration, service, vm, vsphere_namespace
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.supervisor.namespace_state import is_vsphere_namespace, observe
+
+
+def test_one_look_answers_every_question() -> None:
+    found = look(
+        vm("web-1"),
+        claim("a"),
+        claim("b", "Pending"),
+        group("tier", meta={"uid": "g1"}),
+        service("front"),
+        obj("Service", "front", api="v1"),
+        obj("Endpoints", "front", api="v1"),
+        at=7.0,
+    )
+    assert (found.namespace, found.at, found.vsphere_namespace) == ("shop", 7.0, True)
+    assert list(found.machines) == ["web-1"]
+    assert found.volumes.phases == {"a": "Bound", "b": "Pending"}
+    assert found.group_uids() == {"tier": "g1"}
+    assert list(found.generated) == list(found.endpoints) == ["front"]
+    assert found.live(ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "tier")) is found.groups["tier"]
+    assert found.live(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "front")) is found.services["front"]
+    assert found.live(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "tier")) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({}, "is being registered"),
+        ({"registered": False}, "is being registered"),
+        ({"registered": False, "error": "datastore is away"}, "datastore is away"),
+        ({"registered": True}, ""),
+    ],
+)
+def test_a_disk_that_is_being_registered(status: dict[str, Any], words: str) -> None:
+    found = look(registration("restored-a1", **status)).volumes.registering
+    assert words in found.get("restored-a1", "")
+    assert ("restored-a1" in found) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "want"),
+    [
+        (vsphere_namespace(), True),
+        (obj("Namespace", "x", api="v1", namespace="", meta={"labels": {"vSphereClusterID": "domain-c8"}}), True),
+        (obj("Namespace", "x", api="v1", namespace=""), False),
+        (obj("Namespace", "x", api="v1", namespace="", meta={"labels": {"kubernetes.io/metadata.name": "x"}}), False),
+    ],
+)
+def test_a_vsphere_namespace_bears_its_marks(namespace: dict[str, Any], want: bool) -> None:  # noqa: FBT001 - a table
+    assert is_vsphere_namespace(m(namespace)) is want
+
+
+def test_a_namespace_that_is_not_there_is_none() -> None:
+    assert not observe(None, {}, machines=(), claims=(), name="shop", at=0.0, present={}).vsphere_namespace

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import Json, group, m, obj, service
+from velero_vmservice.vmoperator.releases import capabilities
+from velero_vmservice.vmoperator.releases.capabilities import GROUPS, IPV6, TELCO, Capabilities
+
+OFF = Capabilities(groups=False, telco=False, ipv6=False, source="Capabilities supervisor-capabilities")
+ON = Capabilities(groups=True, telco=True, ipv6=True, source="Capabilities supervisor-capabilities")
+
+
+def told(**activated: object) -> Json:
+    supervisor = {key: {"activated": value} for key, value in activated.items()}
+    return obj(
+        "Capabilities",
+        "supervisor-capabilities",
+        api="iaas.vmware.com/v1alpha1",
+        namespace="",
+        status={"supervisor": supervisor},
+    )
+
+
+def older(**data: str) -> Json:
+    return obj("ConfigMap", "wcp-cluster-capabilities", api="v1", namespace="kube-system", data=data)
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        (told(**{GROUPS: True, TELCO: False, IPV6: True}), (True, False, True)),
+        (told(**{GROUPS: False, "supports_something_else": True}), (False, None, None)),
+        (told(**{GROUPS: "yes"}), (None, None, None)),
+        ({**told(), "status": {}}, (None, None, None)),
+        ({**told(), "status": {"supervisor": []}}, (None, None, None)),
+        (older(**{GROUPS: "true", TELCO: "False", IPV6: "1"}), (True, False, True)),
+        (older(**{GROUPS: "0", TELCO: "on", "MultipleCL_For_TKG_Supported": "true"}), (False, None, None)),
+        ({**older(), "data": None}, (None, None, None)),
+    ],
+)
+def test_both_shapes_are_read_and_what_is_not_told_is_unknown(
+    given: Json, want: tuple[bool | None, bool | None, bool | None]
+) -> None:
+    found = capabilities.read(m(given))
+    assert (found.groups, found.telco, found.ipv6) == want
+    assert (found.note == "") is (None not in want)
+
+
+def test_the_note_names_what_is_missing_and_where() -> None:
+    found = capabilities.read(m(told(**{GROUPS: True})))
+    assert found.note == (
+        "Capabilities supervisor-capabilities says nothing of supports_telco_vm_service_api, supports_workload_ipv6;"
+        " what the target can do is judged by the API versions it serves"
+    )
+    assert capabilities.read(m(older())).source == "ConfigMap kube-system/wcp-cluster-capabilities"
+
+
+@pytest.mark.parametrize(
+    ("served", "known", "words"),
+    [
+        (("v1alpha5",), ON, ""),
+        (("v1alpha4",), Capabilities(), ""),
+        ((), ON, "this Supervisor does not serve virtualmachinegroups.vmoperator.vmware.com"),
+        ((), OFF, "this Supervisor does not serve virtualmachinegroups.vmoperator.vmware.com"),
+        (
+            ("v1alpha5",),
+            OFF,
+            "supports_VM_service_VM_groups is not activated in Capabilities supervisor-capabilities",
+        ),
+    ],
+)
+def test_groups_are_blocked_only_by_what_is_known(served: tuple[str, ...], known: Capabilities, words: str) -> None:
+    reason = capabilities.groups_blocked(served, known)
+    assert words in reason
+    assert ("services are restored without it" in reason) is bool(words)
+
+
+def delayed(**meta: Any) -> Json:
+    order = [{"members": [{"name": "web-1"}], "powerOnDelay": "1s", "powerOffDelay": "2s"}]
+    return {**group("tier", bootOrder=order), **meta}
+
+
+def dual(**meta: Any) -> Json:
+    return {**service("front", ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack"), **meta}
+
+
+V6 = {"apiVersion": "vmoperator.vmware.com/v1alpha6"}
+DELAY = "spec.bootOrder[0].powerOffDelay"
+FAMILIES = ["spec.ipFamilies", "spec.ipFamilyPolicy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "paths", "reason"),
+    [
+        (delayed(), ON, [DELAY], "v1alpha5 does not know it"),
+        (delayed(), OFF, [DELAY], "v1alpha5 does not know it"),
+        (delayed(**V6), OFF, [DELAY], "supports_telco_vm_service_api is not activated"),
+        (delayed(**V6), ON, [], ""),
+        (delayed(**V6), Capabilities(), [], ""),
+        (dual(), Capabilities(), FAMILIES, "v1alpha5 does not know it"),
+        (dual(**V6), OFF, FAMILIES, "supports_workload_ipv6 is not activated"),
+        (dual(**V6), ON, [], ""),
+        (dual(**V6), Capabilities(telco=False), [], ""),
+    ],
+)
+def test_fields_that_the_target_does_not_take_are_dropped_with_the_reason(
+    given: Json, known: Capabilities, paths: list[str], reason: str
+) -> None:
+    before = m(given)
+    after, dropped = capabilities.fit(before, known)
+    assert [one.path for one in dropped] == paths
+    assert all(reason in one.reason for one in dropped)
+    assert (after.content == before.content) is (not paths)
+    assert not any(path.rpartition(".")[2] in str(after.spec) for path in paths)
+    assert "powerOnDelay" in str(after.spec) or after.name == "front"

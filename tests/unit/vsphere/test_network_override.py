@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.unit.builders import m, vm
+from velero_vmservice.registervm.policy import TriggerPolicy
+from velero_vmservice.vmoperator.networks import LONGEST_NAME, MOST_INTERFACES, Subnet, interfaces
+from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vsphere.network_override import SubnetMapping, body, planned, refusals, unfit
+
+PROD = SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a"))
+DEFAULT = SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNETSET", name="dr-default"))
+
+
+def test_the_call_carries_the_guides_own_example() -> None:
+    assert body((PROD, DEFAULT)) == {
+        "subnet_mappings": [
+            {
+                "current_subnet": {"type": "SUBNET", "name": "prod-a"},
+                "new_subnet": {"type": "SUBNET", "name": "dr-a"},
+            },
+            {
+                "current_subnet": {"type": "SUBNETSET", "name": ""},
+                "new_subnet": {"type": "SUBNETSET", "name": "dr-default"},
+            },
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"current": {"type": "SUBNET"}, "new": {"type": "SUBNET", "name": "x"}},
+        {"current": {"type": "SUBNET", "name": "x"}, "new": {"type": "SUBNET", "name": ""}},
+        {"current": {"type": "VLAN", "name": "x"}, "new": {"type": "SUBNET", "name": "x"}},
+        {"current": {"type": "SUBNET", "name": "x"}},
+        {"current": {"type": "SUBNET", "name": "x"}, "new": {"type": "SUBNET", "name": "x"}, "mode": "fast"},
+    ],
+)
+def test_a_mapping_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TriggerPolicy.model_validate({"mode": "trigger", "subnet_mappings": [wrong]})
+
+
+def test_a_machine_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
+    assert planned(interfaces(m(vm("web-1"))), (PROD, DEFAULT)) == {"eth0": DEFAULT.new}
+    assert planned(interfaces(m(vm("web-1", spec={"network": {"disabled": True}}))), (PROD, DEFAULT)) == {}
+
+
+def test_of_hostile_interfaces_no_more_is_kept_than_a_machine_can_have() -> None:
+    network = {"interfaces": [{"name": f"{n}-" + "x" * 9_000, "network": {"name": "y" * 9_000}} for n in range(500)]}
+    found = interfaces(m(vm("web-1", spec={"network": network})))
+    assert len(found) == MOST_INTERFACES
+    assert {len(one) for one in found} == {LONGEST_NAME}
+    assert {len(one.name) for one in found.values() if one} == {LONGEST_NAME}
+
+
+def test_a_mapping_of_other_machines_is_no_news_of_one_whose_interfaces_are_all_moved() -> None:
+    a, b = Subnet(type="SUBNET", name="prod-a"), Subnet(type="SUBNET", name="prod-b")
+    assert list(unfit({"eth0": a}, (PROD, DEFAULT))) == []
+    assert list(unfit({"eth0": a, "eth1": b}, (PROD,))) == []
+    assert list(unfit({}, (PROD,))) == []
+    (note,) = unfit({"eth0": a, "eth1": b, "eth2": None}, (PROD, DEFAULT))
+    assert note == (
+        "registration.subnet_mappings maps the default SubnetSet, and none of its interfaces is there (it has: eth0 on"
+        " Subnet prod-a; eth1 on Subnet prod-b; eth2 on a network of another kind)"
+    )
+
+
+def test_a_subnet_that_is_mapped_twice_is_refused() -> None:
+    other = SubnetMapping(current=PROD.current, new=DEFAULT.new)
+    assert list(refusals((PROD, DEFAULT), generation=Generation.VCF_9, vpc=True)) == []
+    (told,) = refusals((PROD, other), generation=Generation.VCF_9, vpc=True)
+    assert told.startswith("the settings map Subnet prod-a twice")
+
+
+def test_no_mapping_needs_no_support() -> None:
+    assert list(refusals((), generation=Generation.VSPHERE_8_U3, vpc=None)) == []
