@@ -8,11 +8,11 @@ from velero_vmservice.report.model import (
     Change,
     Deviation,
     Dropped,
-    MachineResult,
     MemberResult,
     Port,
     ReachedCluster,
     Result,
+    VmResult,
 )
 from velero_vmservice.report.summary import compose
 from velero_vmservice.velero.runs import RestoreRun
@@ -73,10 +73,10 @@ def result(kind: str, name: str, stage: str, reason: str, **rest: Any) -> Result
     )
 
 
-def machine(name: str, **rest: Any) -> MachineResult:
-    """Build a machine that came back as the guide says, but for what is given."""
+def machine(name: str, **rest: Any) -> VmResult:
+    """Build a VM that came back as the guide says, but for what is given."""
     last = rest.pop("last", 11)
-    return MachineResult(
+    return VmResult(
         **{
             "namespace": "shop",
             "name": name,
@@ -245,7 +245,7 @@ def _shop_services() -> tuple[Result, ...]:
             action="create",
             selected=("shop-web-1", "shop-web-2", "shop-web-3"),
             ports=(
-                Port(name="https", port=443, target_port=8443, probe="closed: the machines are off"),
+                Port(name="https", port=443, target_port=8443, probe="closed: the VMs are off"),
                 Port(name="http", port=80, target_port=8080),
             ),
             addresses_before=("192.0.2.10",),

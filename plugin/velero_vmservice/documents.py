@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Name = Annotated[str, AfterValidator(intern)]
-"""A string that is there many times: as a machine's name, in boot orders, in what an object needs."""
+"""A string that is there many times: as a VM's name, in boot orders, in what an object needs."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """A digest as this plugin writes it. Any other text, the empty one included, would leave a document unchecked."""
@@ -46,7 +46,7 @@ def canonical(document: Document) -> bytes:
 
 
 def _pieces(document: Document) -> Iterator[str]:
-    """Write a document's lists one entry after the other: the facts of 10,000 machines at once are 50 MiB."""
+    """Write a document's lists one entry after the other: the facts of 10,000 VMs at once are 50 MiB."""
     for number, name in enumerate(sorted(type(document).model_fields)):
         value = getattr(document, name)
         yield f"{',' if number else '{'}{_text(name)}:"

@@ -1,6 +1,6 @@
-"""Values that repeat from machine to machine, held once: a namespace of 10,000 is to fit into a sidecar.
+"""Values that repeat from VM to VM, held once: a namespace of 10,000 is to fit into a sidecar.
 
-Strings from JSON are new for every machine, and so is each small mapping of them. Whatever is handed out here is
+Strings from JSON are new for every VM, and so is each small mapping of them. Whatever is handed out here is
 shared with others and is never to be changed.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value", bound="Hashable")
 
 _REMEMBERED: Final = 2048
-"""Machines of one kind come one after the other; labels that name a single machine push each other out."""
+"""VMs of one kind come one after the other; labels that name a single VM push each other out."""
 
 
 @lru_cache(_REMEMBERED)

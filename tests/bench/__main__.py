@@ -2,10 +2,10 @@
 
 (a) launching, against velero-plugin-for-aws; (b) a real Velero's backup of 2,000 ConfigMaps, with our plugin and
 without; (c) capturing one object, against a bare put_object, and leaving one out, against a Go action; (d) memory;
-(e) a restore that waits for 1,000 machines, against bare reads of the same and against one of 100 machines, and the
-memory of one of 10,000; (f) a round of a restore that waits for the registration of 500 machines, through each source
-and all of them, against bare reads of the same and against one of 50 machines; (g) a real Velero's backup of a whole
-namespace, with our plugin and without. Absolute figures depend on the machine and on who else uses it; the ratios of
+(e) a restore that waits for 1,000 VMs, against bare reads of the same and against one of 100 VMs, and the
+memory of one of 10,000; (f) a round of a restore that waits for the registration of 500 VMs, through each source
+and all of them, against bare reads of the same and against one of 50 VMs; (g) a real Velero's backup of a whole
+namespace, with our plugin and without. Absolute figures depend on the VM and on who else uses it; the ratios of
 one run are what counts, and what the targets are about.
 Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
 """

@@ -33,12 +33,12 @@ def kubernetes(writer: Writer, namespace: str) -> None:
 
 
 def vcenter(simulator: VCenterSimulator, folder: str) -> int:
-    """Retrieve the machines of the folder that this machine lies in; return how many."""
+    """Retrieve the VMs of the folder that this VM lies in; return how many."""
     return below(simulator.content, simulator.folder_of(folder))
 
 
 def below(content: Any, folder: Any) -> int:
-    """Retrieve the machines of a folder through a container view, in the product's pages; return how many."""
+    """Retrieve the VMs of a folder through a container view, in the product's pages; return how many."""
     collector = vmodl.query.PropertyCollector
     view = content.viewManager.CreateContainerView(folder, [vim.VirtualMachine], recursive=True)
     into = collector.TraversalSpec(type=vim.view.ContainerView, path="view")
@@ -56,7 +56,7 @@ def below(content: Any, folder: Any) -> int:
 
 
 class Engine:
-    """One gRPC call about the same machines, over a connection that is kept."""
+    """One gRPC call about the same VMs, over a connection that is kept."""
 
     def __init__(self, settings: EngineSettings, namespace: str, wanted: Sequence[ExpectedVm]) -> None:
         self._stub = services.RegistrationEngineStub(grpc.insecure_channel(settings.target))  # type: ignore[no-untyped-call]

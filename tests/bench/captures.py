@@ -74,8 +74,8 @@ def measure(objects: int) -> list[Row]:
 
 
 def _items(count: int) -> Iterator[Json]:
-    """Write services and groups over the namespace's machines, as Velero reads them from the API."""
-    names = machines.two_tier(SPACE, web=8, database=2).machine_names
+    """Write services and groups over the namespace's VMs, as Velero reads them from the API."""
+    names = machines.two_tier(SPACE, web=8, database=2).vm_names
     for number in range(count):
         member = names[number % len(names)]
         if number % 2:

@@ -1,6 +1,6 @@
-"""Namespaces with many machines, as they are before a loss and while they come back.
+"""Namespaces with many VMs, as they are before a loss and while they come back.
 
-VM Operator is not played: what it would have written of a machine is written with the machine. Machines and claims go
+VM Operator is not played: what it would have written of a VM is written with the VM. VMs and claims go
 straight into etcd, as the API server would have stored them: to create 10,000 of them takes minutes.
 """
 
@@ -19,10 +19,10 @@ from kubernetes import client, config
 
 from tests.emulator import machines
 from tests.emulator.kubernetes.cluster import VM_OPERATOR_API
-from tests.emulator.vm_operator.machine_controller import MANAGER_ID, PAUSED
 from tests.emulator.vm_operator.records import BACKUP_VERSION
-from tests.emulator.wcp import registered_machine
-from tests.emulator.wcp.registered_machine import KEPT_IN_PLACE, RestoreKind
+from tests.emulator.vm_operator.vm_controller import MANAGER_ID, PAUSED
+from tests.emulator.wcp import registered_vm
+from tests.emulator.wcp.registered_vm import KEPT_IN_PLACE, RestoreKind
 from tests.waiting import wait_until
 from velero_vmservice.adapters.kubernetes.client import PAGE_SIZE as PAGE
 
@@ -40,7 +40,7 @@ _APIS: Final = {"backups": "apis/velero.io/v1", "cnsregistervolumes": "apis/cns.
 _ROOTS: Final = 10
 """One group in so many is the parent of those after it."""
 _DISKS: Final = 10
-"""One machine in so many has a data volume."""
+"""One VM in so many has a data volume."""
 _THREADS: Final = 8
 _TRANSACTION: Final = 100
 """Puts in one transaction: etcd takes 128 of them, and 1.5 MiB."""
@@ -63,7 +63,7 @@ _CONDITIONS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """How many there are; every machine is behind one service and in one group, groups have parents."""
+    """How many there are; every VM is behind one service and in one group, groups have parents."""
 
     machines: int
     services: int
@@ -74,11 +74,11 @@ class Crowd:
 
     @property
     def late(self) -> Sequence[int]:
-        """The machines that come back last: one behind each service, and no group is without."""
+        """The VMs that come back last: one behind each service, and no group is without."""
         return range(0, self.machines, self.machines // self.services)
 
     def vms(self, namespace: str) -> list[Object]:
-        """Return the machines as they run before the loss."""
+        """Return the VMs as they run before the loss."""
         return [self._vm(namespace, number) for number in range(self.machines)]
 
     def objects(self, namespace: str) -> Iterator[tuple[str, Object]]:
@@ -116,9 +116,9 @@ class Crowd:
 
 
 def restored(vm: Object, number: int, namespace: str, *, paused: bool) -> Object:
-    """Return a machine as RegisterVM brings it into a namespace, with its pause or without."""
+    """Return a VM as RegisterVM brings it into a namespace, with its pause or without."""
     claims = {one["name"]: f"restored-{number:06x}" for one in vm["spec"]["volumes"]}
-    found = registered_machine.created(vm, namespace=namespace, kind=RestoreKind.NEW, claims=claims, keep_owners=False)
+    found = registered_vm.created(vm, namespace=namespace, kind=RestoreKind.NEW, claims=claims, keep_owners=False)
     if not paused:
         del found["metadata"]["annotations"][PAUSED]
     return _with_status(found, number)
@@ -229,7 +229,7 @@ def collection(plural: str, namespace: str) -> str:
 
 
 def populate(writer: Writer, namespace: str, vms: Sequence[Object]) -> None:
-    """Write machines and their bound claims."""
+    """Write VMs and their bound claims."""
     bound = [claim | {"status": {"phase": "Bound"}} for vm in vms for claim in machines.claims_of(vm)]
     writer.store(CLAIM, namespace, bound)
     writer.store(VM, namespace, vms)
@@ -243,7 +243,7 @@ def release(writer: Writer, namespace: str, numbers: Iterable[int]) -> None:
 
 
 def _with_status(vm: Object, number: int) -> Object:
-    """Add what VM Operator says of a machine that it has reconciled."""
+    """Add what VM Operator says of a VM that it has reconciled."""
     spec, on = vm["spec"], vm["spec"]["powerState"] == "PoweredOn"
     address = {"primaryIP4": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"} if on else {}
     volumes = [{"name": one["name"], "type": "Managed", "attached": True} for one in spec["volumes"]]

@@ -1,6 +1,6 @@
-"""The memory of one look at a folder whose machines carry more ExtraConfig than any sound ones.
+"""The memory of one look at a folder whose VMs carry more ExtraConfig than any sound ones.
 
-Each client looks in a process of its own, so that nothing else counts, and first at a folder without machines.
+Each client looks in a process of its own, so that nothing else counts, and first at a folder without VMs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _EMPTY: Final = "empty"
 _HOSTILE: Final = "hostile"
 _EACH: Final = 1024 * 1024
-"""Characters of a machine's record, which is none."""
+"""Characters of a VM's record, which is none."""
 _MOST_LOOKS: Final = 10
 _PATIENCE_SECONDS: Final = 120.0
 """The simulator makes an answer of 200 MiB before it sends any of it."""
@@ -46,9 +46,9 @@ class Memory:
 
 
 def measure(site: Site, machines: int) -> Memory:
-    """Have so many machines restored, and let both clients look at them."""
+    """Have so many VMs restored, and let both clients look at them."""
     site.simulator.folder(_EMPTY)
-    record = {SPELLINGS[Key.MACHINE][0]: "A" * _EACH}
+    record = {SPELLINGS[Key.VM][0]: "A" * _EACH}
     for number in range(machines):
         identity = {"bios_uuid": f"bios-{number}", "instance_uuid": f"instance-{number}"}
         site.simulator.restore(f"hostile-{number}", folder=_HOSTILE, extra_config=record, **identity)
@@ -66,7 +66,7 @@ def _ours(settings: VCenterSettings, folders: dict[str, str]) -> float:
     with closing(inventory.connect(settings, clock=SystemClock())) as connected:
 
         def look(name: str) -> object:
-            for _ in range(_MOST_LOOKS):  # on a slow machine one goes on from another
+            for _ in range(_MOST_LOOKS):  # on a slow VM one goes on from another
                 with suppress(Unavailable):
                     return connected.inventory.look(name, [ExpectedVm(name="hostile-0")], folders=[folders[name]])
             raise TimeoutError("no look has ended")

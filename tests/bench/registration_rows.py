@@ -59,8 +59,8 @@ def _twice(large: Wait) -> Iterator[Row]:
     yield Row(
         part="f",
         measured="of these, LISTs of VirtualMachines, all three",
-        ours=statistics.median(map(_machine_lists, large.rounds[Case.ALL])),
-        theirs=statistics.median(map(_machine_lists, large.rounds[Case.KUBERNETES])),
+        ours=statistics.median(map(_vm_lists, large.rounds[Case.ALL])),
+        theirs=statistics.median(map(_vm_lists, large.rounds[Case.KUBERNETES])),
         peer=Case.KUBERNETES,
         target=1,
     )
@@ -74,7 +74,7 @@ def _twice(large: Wait) -> Iterator[Row]:
     )
 
 
-def _machine_lists(one: Round) -> int:
+def _vm_lists(one: Round) -> int:
     paths = (urlsplit(each.uri).path for each in one.kubernetes if not each.is_further_page)
     return sum(path.endswith(f"/{crowds.VM}") for path in paths)
 

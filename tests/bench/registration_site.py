@@ -1,4 +1,4 @@
-"""Where machines are registered: an API server, a simulated vCenter and a reference engine, with machines in each."""
+"""Where VMs are registered: an API server, a simulated vCenter and a reference engine, with VMs in each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PERCENT: Final = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Machines in vCenter's folder of two namespaces: one has their VirtualMachines, paused, and one does not yet."""
+    """VMs in vCenter's folder of two namespaces: one has their VirtualMachines, paused, and one does not yet."""
 
     folder: str
     virtual_machines: Sequence[Object]
@@ -77,7 +77,7 @@ class Site:
         return settings
 
     def place(self, count: int) -> Place:
-        """Have so many machines restored into vCenter, their VirtualMachines written, and the engine at work."""
+        """Have so many VMs restored into vCenter, their VirtualMachines written, and the engine at work."""
         registered, restoring = f"registered-{count}", f"restoring-{count}"
         folder = str(self.simulator.folder(registered)._GetMoId())
         for name in (registered, restoring):
@@ -107,14 +107,14 @@ class Site:
         return Place(folder=folder, virtual_machines=vms, moids=moids, registered=registered, restoring=restoring)
 
     def restores_run(self, place: Place) -> None:
-        """Have a VADP vendor at work on every machine; the engine knows none of them yet."""
+        """Have a VADP vendor at work on every VM; the engine knows none of them yet."""
         for moid in place.moids:
             self.simulator.disable(moid, RELOCATE)
         for vm in place.virtual_machines:
             self.engine.put(place.restoring, pb.Registration(name=vm["metadata"]["name"]))
 
     def restores_end(self, place: Place, restore_uid: str) -> None:
-        """End the vendor's work, and let RegisterVM be called for every machine on behalf of a restore."""
+        """End the vendor's work, and let RegisterVM be called for every VM on behalf of a restore."""
         attempts = []
         for moid, vm in zip(place.moids, place.virtual_machines, strict=True):
             self.simulator.disable(moid)

@@ -1,4 +1,4 @@
-"""Rounds of a restore that waits for the registration of its machines, through each source and through all of them.
+"""Rounds of a restore that waits for the registration of its VMs, through each source and through all of them.
 
 The product in this process on its own adapters: a real API server, the vCenter simulator and the reference engine.
 Requests are counted by those who answer: the API server's audit log, the simulator, the engine. Each source is asked
@@ -48,7 +48,7 @@ TIMEOUT_SECONDS: Final = 15.0
 
 
 class Case(StrEnum):
-    """Who is asked, about machines in which state."""
+    """Who is asked, about VMs in which state."""
 
     KUBERNETES = "kubernetes"
     VCENTER = "vcenter"
@@ -62,13 +62,13 @@ class Case(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Machines of the two restores that are compared, and rounds of each case."""
+    """VMs of the two restores that are compared, and rounds of each case."""
 
     small: int
     large: int
     rounds: int
     hostile: int
-    """Machines with garbage as record."""
+    """VMs with garbage as record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +244,7 @@ def _identity(spec: Mapping[str, str]) -> dict[str, str]:
 
 
 def _group(namespace: str, names: Sequence[str]) -> Object:
-    """Return a group of all machines, as a backup without a capture has it."""
+    """Return a group of all VMs, as a backup without a capture has it."""
     return machines.group("everybody", namespace=namespace, order=[[("VirtualMachine", name) for name in names]])
 
 

@@ -75,9 +75,9 @@ class Wait:
     lists: list[float] = field(default_factory=list)
     """Seconds in which a bare client reads what a round has to."""
     gets: list[float] = field(default_factory=list)
-    """Seconds in which it reads one machine."""
+    """Seconds in which it reads one VM."""
     replaying: list[list[float]] = field(default_factory=list)
-    """Seconds of each call of each round from the last machine's registration to the last object's replay."""
+    """Seconds of each call of each round from the last VM's registration to the last object's replay."""
     while_backed_up: float = 0.0
     """MiB that the sidecar of the backup held at most."""
     while_reading: float = 0.0
@@ -149,7 +149,7 @@ class _Bench:
         self._target = f"{self._source}-b"
 
     def wait(self, rounds: int, *, replay: bool = True) -> Wait:
-        """Back up, bring the machines back but for the last, wait for so many rounds, and let the restore end."""
+        """Back up, bring the VMs back but for the last, wait for so many rounds, and let the restore end."""
         vms = self._found.crowd.vms(self._source)
         self._writer.create("/api/v1/namespaces", map(machines.namespace, (self._source, self._target)))
         crowds.populate(self._writer, self._source, vms)
@@ -232,7 +232,7 @@ class _Bench:
             raise AssertionError("a waiting round without a request: the restore did not wait, or was not audited")
 
     def _replaying(self, plugin: PluginProcess, operations: Sequence[str]) -> None:
-        """Bring the last machines back and ask until every object is replayed."""
+        """Bring the last VMs back and ask until every object is replayed."""
         crowds.release(self._writer, self._target, self._found.crowd.late)
         for _ in range(_GIVEN_UP):
             self._found.replaying.append(self._round(plugin, operations))

@@ -114,7 +114,7 @@ def test_the_page_shows_what_its_data_say(show: Callable[..., Page], width: int,
     for one in data["objects"]:
         _assert_object(page, one)
     for one in data["machines"]:
-        _assert_machine(page, one)
+        _assert_vm(page, one)
     timelines = [one["timeline"] for one in (*data["objects"], *data["machines"])]
     assert page.locator("#waits details.wait").count() == len(timelines)
     told = Counter(_squeezed(words) for entries in timelines for _, words in entries)
@@ -141,7 +141,7 @@ def _assert_object(page: Page, one: Json) -> None:
     assert _words(fields.locator("tr.trimmed th")) == one["trimmed"]
 
 
-def _assert_machine(page: Page, one: Json) -> None:
+def _assert_vm(page: Page, one: Json) -> None:
     label = f"VirtualMachine/{one['namespace']}/{one['name']}"
     row = page.locator(f'tr[id="{label}"]')
     assert row.is_visible(), label

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VARIABLE = "REGISTRATION_ENGINE"
-_MACHINES = (
+_VMS = (
     pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=80, stage="Register volumes"),
     pb.Registration(
         name="db-1",
@@ -36,18 +36,18 @@ def _examined() -> Iterator[Examined]:
         yield _named()
         return
     engine = ReferenceEngine()
-    for registration in _MACHINES:
+    for registration in _VMS:
         name = registration.name
         engine.put("shop", registration, instance_uuid=f"instance-{name}", bios_uuid=f"bios-{name}")
     with serving(engine) as target:
-        yield Examined(EngineSettings(target=target, insecure=True), "shop", tuple(one.name for one in _MACHINES))
+        yield Examined(EngineSettings(target=target, insecure=True), "shop", tuple(one.name for one in _VMS))
 
 
 def _named() -> Examined:
     """Read the environment; fails with what is missing."""
     namespace, machines = os.environ.get(f"{VARIABLE}_NAMESPACE", ""), os.environ.get(f"{VARIABLE}_MACHINES", "")
     if not namespace or not machines:
-        pytest.fail(f"set {VARIABLE}_NAMESPACE, and {VARIABLE}_MACHINES to names of machines in it, with commas")
+        pytest.fail(f"set {VARIABLE}_NAMESPACE, and {VARIABLE}_MACHINES to names of VMs in it, with commas")
     files = {
         "ca_file": os.environ.get(f"{VARIABLE}_CA") or None,
         "certificate_file": os.environ.get(f"{VARIABLE}_CERTIFICATE") or None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Examined:
-    """An engine, a namespace that it may be asked about, and machines in there that are in vCenter."""
+    """An engine, a namespace that it may be asked about, and VMs in there that are in vCenter."""
 
     settings: EngineSettings
     namespace: str

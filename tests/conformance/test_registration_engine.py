@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tests.conformance.examined import Examined
 
 _METHOD = "/vmservice.registration.v1.RegistrationEngine/"
-_MACHINES_PER_CALL = 1000
+_VMS_PER_CALL = 1000
 _DEADLINE = 5.0
 _NEVER = "no-machine-of-this-name"
 _NO_NAMESPACE = "no-namespace-of-this-name"
 _NOWHERE = {pb.STATE_ABSENT, pb.STATE_UNSPECIFIED}
-"""What an engine says of a machine that it has looked for in vain, or does not handle."""
+"""What an engine says of a VM that it has looked for in vain, or does not handle."""
 
 
 @pytest.fixture(name="channel", scope="module")
@@ -42,7 +42,7 @@ def _ask(channel: grpc.Channel, namespace: str, machines: Iterable[pb.Machine]) 
     question = pb.GetRegistrationsRequest(namespace=namespace, machines=machines)
     answer = services.RegistrationEngineStub(channel).GetRegistrations(question, timeout=_DEADLINE)
     asked = sorted(machine.name for machine in question.machines)
-    assert sorted(one.name for one in answer.registrations) == asked, "one answer for each machine, none besides"
+    assert sorted(one.name for one in answer.registrations) == asked, "one answer for each VM, none besides"
     for one in answer.registrations:
         _keeps_the_rules(one)
     return answer.registrations
@@ -67,22 +67,22 @@ def _keeps_the_rules(registration: pb.Registration) -> None:
         assert registration.error_code in {"", *expected}, "no trouble, no code"
 
 
-def _machines(*names: str) -> list[pb.Machine]:
+def _vms(*names: str) -> list[pb.Machine]:
     return [pb.Machine(name=name) for name in names]
 
 
-def test_each_machine_is_answered_for_once_and_none_besides(examined: Examined, channel: grpc.Channel) -> None:
-    _ask(channel, examined.namespace, _machines(_NEVER, *examined.machines, f"{_NEVER}-2"))
+def test_each_vm_is_answered_for_once_and_none_besides(examined: Examined, channel: grpc.Channel) -> None:
+    _ask(channel, examined.namespace, _vms(_NEVER, *examined.machines, f"{_NEVER}-2"))
 
 
-def test_each_machine_that_is_there_can_be_told(examined: Examined, channel: grpc.Channel) -> None:
-    for one in _ask(channel, examined.namespace, _machines(*examined.machines)):
+def test_each_vm_that_is_there_can_be_told(examined: Examined, channel: grpc.Channel) -> None:
+    for one in _ask(channel, examined.namespace, _vms(*examined.machines)):
         assert one.state not in _NOWHERE, one.name
 
 
-def test_one_machine_alone_is_answered_as_among_others(examined: Examined, channel: grpc.Channel) -> None:
+def test_one_vm_alone_is_answered_as_among_others(examined: Examined, channel: grpc.Channel) -> None:
     for name in examined.machines:
-        (alone,) = _ask(channel, examined.namespace, _machines(name))
+        (alone,) = _ask(channel, examined.namespace, _vms(name))
         assert alone.state not in _NOWHERE
 
 
@@ -90,18 +90,18 @@ def test_nothing_asked_is_nothing_answered(examined: Examined, channel: grpc.Cha
     assert not _ask(channel, examined.namespace, [])
 
 
-def test_a_machine_that_is_not_there_is_nowhere(examined: Examined, channel: grpc.Channel) -> None:
-    (answer,) = _ask(channel, examined.namespace, _machines(_NEVER))
+def test_a_vm_that_is_not_there_is_nowhere(examined: Examined, channel: grpc.Channel) -> None:
+    (answer,) = _ask(channel, examined.namespace, _vms(_NEVER))
 
     assert answer.state in _NOWHERE
 
 
 def test_a_namespace_that_is_not_there_is_no_error(examined: Examined, channel: grpc.Channel) -> None:
-    for one in _ask(channel, _NO_NAMESPACE, _machines(*examined.machines)):
+    for one in _ask(channel, _NO_NAMESPACE, _vms(*examined.machines)):
         assert one.state in _NOWHERE
 
 
-def test_a_machine_with_other_uuids_is_another_one(examined: Examined, channel: grpc.Channel) -> None:
+def test_a_vm_with_other_uuids_is_another_one(examined: Examined, channel: grpc.Channel) -> None:
     nobodys = "00000000-0000-4000-8000-000000000000"
     machines = [pb.Machine(name=name, instance_uuid=nobodys, bios_uuid=nobodys) for name in examined.machines]
 
@@ -109,16 +109,16 @@ def test_a_machine_with_other_uuids_is_another_one(examined: Examined, channel: 
         assert one.state in _NOWHERE
 
 
-def test_a_thousand_machines_are_answered_within_the_deadline(examined: Examined, channel: grpc.Channel) -> None:
-    others = (f"{_NEVER}-{number}" for number in range(_MACHINES_PER_CALL - len(examined.machines)))
+def test_a_thousand_vms_are_answered_within_the_deadline(examined: Examined, channel: grpc.Channel) -> None:
+    others = (f"{_NEVER}-{number}" for number in range(_VMS_PER_CALL - len(examined.machines)))
 
-    assert len(_ask(channel, examined.namespace, _machines(*examined.machines, *others))) == _MACHINES_PER_CALL
+    assert len(_ask(channel, examined.namespace, _vms(*examined.machines, *others))) == _VMS_PER_CALL
 
 
-def test_more_machines_are_answered_or_refused_and_never_cut(examined: Examined, channel: grpc.Channel) -> None:
-    names = [f"{_NEVER}-{number}" for number in range(_MACHINES_PER_CALL + 1)]
+def test_more_vms_are_answered_or_refused_and_never_cut(examined: Examined, channel: grpc.Channel) -> None:
+    names = [f"{_NEVER}-{number}" for number in range(_VMS_PER_CALL + 1)]
     try:
-        _ask(channel, examined.namespace, _machines(*names))
+        _ask(channel, examined.namespace, _vms(*names))
     except grpc.RpcError as error:
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT  # noqa: PT017 - either answer is right
 
@@ -128,7 +128,7 @@ def test_a_strange_name_is_nowhere_or_refused_and_nothing_worse(
     examined: Examined, channel: grpc.Channel, name: str
 ) -> None:
     try:
-        (answer,) = _ask(channel, examined.namespace, _machines(name))
+        (answer,) = _ask(channel, examined.namespace, _vms(name))
     except grpc.RpcError as error:
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT  # noqa: PT017 - either answer is right
     else:
@@ -136,7 +136,7 @@ def test_a_strange_name_is_nowhere_or_refused_and_nothing_worse(
 
 
 def test_a_field_of_a_later_version_is_passed_over(examined: Examined, channel: grpc.Channel) -> None:
-    question = pb.GetRegistrationsRequest(namespace=examined.namespace, machines=_machines(*examined.machines))
+    question = pb.GetRegistrationsRequest(namespace=examined.namespace, machines=_vms(*examined.machines))
     call = channel.unary_unary(f"{_METHOD}GetRegistrations")
 
     answer = call(question.SerializeToString() + b"\xc2\x3e\x05later", timeout=_DEADLINE)
@@ -158,7 +158,7 @@ def test_a_method_of_a_later_version_is_unimplemented(channel: grpc.Channel) -> 
 
 def test_many_may_ask_at_once(examined: Examined, channel: grpc.Channel) -> None:
     def ask(number: int) -> str:
-        _ask(channel, examined.namespace, _machines(f"{_NEVER}-{number}", *examined.machines))
+        _ask(channel, examined.namespace, _vms(f"{_NEVER}-{number}", *examined.machines))
         return f"{number} answered"
 
     with ThreadPoolExecutor(8) as pool:

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 
 class Scene(Protocol):
-    """A world in which machines are restored, registered and lost, and the source that tells of it."""
+    """A world in which VMs are restored, registered and lost, and the source that tells of it."""
 
     namespace: str
-    """Where the machines are; nothing is there at first."""
+    """Where the VMs are; nothing is there at first."""
     settled: State
-    """What the source says at best of a registered machine that is well: READY, unless it cannot see that much."""
+    """What the source says at best of a registered VM that is well: READY, unless it cannot see that much."""
 
     @property
     def source(self) -> RegistrationSource:
         """Return the source under test."""
 
     def register(self, name: str) -> None:
-        """Let a machine be registered and become ready; its instance UUID is what the suite asks for."""
+        """Let a VM be registered and become ready; its instance UUID is what the suite asks for."""
 
     def begin(self, name: str) -> None:
         """Let its registration have begun and not ended."""
 
     def lose(self, name: str) -> None:
-        """Take the machine away."""
+        """Take the VM away."""
 
     def away(self) -> AbstractContextManager[object]:
         """Let what the source asks be away until the block ends."""
@@ -62,14 +62,14 @@ class RegistrationContract:
         raise NotImplementedError
 
     def wanted(self, name: str) -> ExpectedVm:
-        """Return the machine to ask for; an API that knows what a UUID is needs another one."""
+        """Return the VM to ask for; an API that knows what a UUID is needs another one."""
         return wanted(name)
 
     def look(self, scene: Scene, name: str = "web-1") -> Registration:
-        """Ask for one machine."""
+        """Ask for one VM."""
         return scene.source.observe(scene.namespace, [self.wanted(name)])[name]
 
-    def test_a_registered_machine_is_told_with_the_source_that_tells(self, scene: Scene) -> None:
+    def test_a_registered_vm_is_told_with_the_source_that_tells(self, scene: Scene) -> None:
         scene.register("web-1")
         found = self.look(scene)
 
@@ -87,7 +87,7 @@ class RegistrationContract:
         assert sorted(found) == ["nowhere", "web-1", "web-2"]
         assert {name: one.name for name, one in found.items()} == {name: name for name in found}
 
-    def test_a_machine_that_is_nowhere_is_not_told_to_be_anywhere(self, scene: Scene) -> None:
+    def test_a_vm_that_is_nowhere_is_not_told_to_be_anywhere(self, scene: Scene) -> None:
         scene.register("web-1")
         found = self.look(scene, "nowhere")
 
@@ -99,7 +99,7 @@ class RegistrationContract:
         found = scene.source.observe("no-such-namespace", [self.wanted("web-1")])
         assert found["web-1"].state in (State.ABSENT, State.UNKNOWN)
 
-    def test_a_machine_is_not_ready_before_its_registration_ends(self, scene: Scene) -> None:
+    def test_a_vm_is_not_ready_before_its_registration_ends(self, scene: Scene) -> None:
         scene.begin("web-1")
         found = self.look(scene)
 
@@ -119,7 +119,7 @@ class RegistrationContract:
         assert states[0] is not scene.settled
         assert states[2] in (State.ABSENT, State.UNKNOWN)
 
-    def test_many_machines_cost_no_more_requests_than_one(self, scene: Scene) -> None:
+    def test_many_vms_cost_no_more_requests_than_one(self, scene: Scene) -> None:
         for number in range(30):
             scene.register(f"web-{number}")
         self.look(scene)  # whatever a first look costs once

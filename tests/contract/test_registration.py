@@ -24,7 +24,7 @@ from tests.unit.builders import claim, registration, vm, vsphere_namespace
 from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.archive.expected_vm import ExpectedVm
-from velero_vmservice.archive.facts import machine_facts
+from velero_vmservice.archive.facts import vm_facts
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
@@ -238,14 +238,14 @@ def test_kinds_that_a_cluster_lacks_are_told() -> None:
 
 
 def test_every_step_of_a_real_registration_is_told() -> None:
-    """The player restores a machine as WCP does, one step after the other."""
+    """The player restores a VM as WCP does, one step after the other."""
     with emulated_api() as api:
         supervisor = Supervisor(api.client)
         supervisor.deploy(two_tier(web=0))
         scene = KubernetesScene(api)
         ref = ObjectRef(VIRTUAL_MACHINE, "shop", "shop-db-1")
         captured = ExpectedVm(
-            name=ref.name, facts=machine_facts(scene.cluster.get(ref)), captured_at=scene.clock.now().isoformat()
+            name=ref.name, facts=vm_facts(scene.cluster.get(ref)), captured_at=scene.clock.now().isoformat()
         )
 
         def state() -> State:
@@ -265,8 +265,8 @@ def test_every_step_of_a_real_registration_is_told() -> None:
     assert states == {
         "before": State.READY,
         "lost": State.ABSENT,
-        **{step.name: State.ABSENT for step in Step if step < Step.MACHINE},
-        "MACHINE": State.PAUSED,
+        **{step.name: State.ABSENT for step in Step if step < Step.VM},
+        "VM": State.PAUSED,
         "COMPLETE": State.REGISTERED,
         "settled": State.READY,
     }
@@ -291,7 +291,7 @@ def test_disks_that_take_longer_than_register_vm_gets_are_noted_with_what_to_loo
     assert "RegisterVM stands at 80 % meanwhile: look at the CnsRegisterVolumes of the namespace" in note
 
 
-def test_a_machine_is_told_from_its_disks(api: EmulatedApi) -> None:
+def test_a_vm_is_told_from_its_disks(api: EmulatedApi) -> None:
     scene = KubernetesScene(api)
     disk = registration("disk-of-web-1", error="datastore ds-1 is not accessible")
     disk["metadata"]["namespace"] = scene.namespace

@@ -57,7 +57,7 @@ def answered(*answers: pb.Registration) -> Registration:
     return found["db-0"]
 
 
-def test_everything_an_engine_says_of_a_machine_is_told(engine: ReferenceEngine, target: str) -> None:
+def test_everything_an_engine_says_of_a_vm_is_told(engine: ReferenceEngine, target: str) -> None:
     began = _NOW - timedelta(minutes=3)
     engine.put(
         "shop",
@@ -127,7 +127,7 @@ def test_a_state_without_trouble_that_comes_with_an_error_is_not_believed(state:
     assert found.reason.startswith('the engine says "')
 
 
-def test_to_be_registered_already_is_an_error_only_of_a_machine_that_is_not_there() -> None:
+def test_to_be_registered_already_is_an_error_only_of_a_vm_that_is_not_there() -> None:
     states = [pb.STATE_ABSENT, pb.STATE_REGISTERED, pb.STATE_READY]
     said = [answered(pb.Registration(name="db-0", state=one, error_code="AlreadyInDesiredState")) for one in states]
 
@@ -174,7 +174,7 @@ def test_the_engine_is_asked_by_name_and_uuids_in_the_namespace(engine: Referenc
     ]
 
 
-def test_another_machine_of_that_name_is_not_the_one_asked_for(engine: ReferenceEngine, target: str) -> None:
+def test_another_vm_of_that_name_is_not_the_one_asked_for(engine: ReferenceEngine, target: str) -> None:
     engine.put("shop", pb.Registration(name="db-0", state=pb.STATE_READY), instance_uuid="5012", bios_uuid="4213")
 
     ours = source(target).observe("shop", [ExpectedVm(name="db-0", instance_uuid="9999", bios_uuid="4213")])
@@ -184,7 +184,7 @@ def test_another_machine_of_that_name_is_not_the_one_asked_for(engine: Reference
     assert another["db-0"].state is State.ABSENT
 
 
-def test_a_machine_asked_for_twice_is_one_question(engine: ReferenceEngine, target: str) -> None:
+def test_a_vm_asked_for_twice_is_one_question(engine: ReferenceEngine, target: str) -> None:
     found = source(target).observe("shop", [ExpectedVm(name="db-0"), ExpectedVm(name="db-0")])
 
     assert list(found) == ["db-0"]
@@ -195,7 +195,7 @@ def test_who_asks_for_nothing_asks_nobody() -> None:
     assert source("engine.invalid:1").observe("shop", []) == {}
 
 
-def test_ten_thousand_machines_are_ten_calls(engine: ReferenceEngine, target: str) -> None:
+def test_ten_thousand_vms_are_ten_calls(engine: ReferenceEngine, target: str) -> None:
     names = [f"vm-{number:04}" for number in range(10_000)]
     for name in names:
         engine.put("shop", pb.Registration(name=name, state=pb.STATE_READY))
@@ -227,14 +227,14 @@ def test_the_longest_answer_that_the_api_allows_is_read(engine: ReferenceEngine,
     assert {len(one.stage) + len(one.reason) for one in found.values()} == {600}
 
 
-def test_a_machine_that_the_engine_leaves_out_is_unknown() -> None:
+def test_a_vm_that_the_engine_leaves_out_is_unknown() -> None:
     found = answered()
 
-    assert (found.state, found.reason) == (State.UNKNOWN, "the engine says nothing of this machine")
+    assert (found.state, found.reason) == (State.UNKNOWN, "the engine says nothing of this VM")
     assert (found.can_wait, found.certain) == (True, False)
 
 
-def test_a_machine_that_nobody_asked_for_is_left_out_and_logged() -> None:
+def test_a_vm_that_nobody_asked_for_is_left_out_and_logged() -> None:
     with capture_logs() as logged:
         found = answered(
             pb.Registration(name="db-0", state=pb.STATE_READY), pb.Registration(name="x" * 10_000, state=pb.STATE_READY)
@@ -250,7 +250,7 @@ def test_an_engine_that_contradicts_itself_is_not_believed() -> None:
 
     found = answered(ready, failed)
 
-    assert (found.state, found.reason) == (State.UNKNOWN, "the engine contradicts itself about this machine")
+    assert (found.state, found.reason) == (State.UNKNOWN, "the engine contradicts itself about this VM")
     assert not found.certain
     assert answered(ready, ready).state is State.READY
 

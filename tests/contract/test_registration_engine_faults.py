@@ -154,7 +154,7 @@ def test_bytes_that_are_no_answer_are_told(body: bytes) -> None:
     assert isinstance(error, InvalidSettings)
 
 
-def test_an_answer_to_another_question_leaves_the_machine_unknown() -> None:
+def test_an_answer_to_another_question_leaves_the_vm_unknown() -> None:
     with serving(raw(lambda: b"\x98\x06\x01")) as target:  # a message with a field that version 1 does not have
         assert state_of(target, insecure=True) is State.UNKNOWN
 

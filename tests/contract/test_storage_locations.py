@@ -52,7 +52,7 @@ def _locations(cluster: MemoryCluster, clock: SettableClock) -> Iterator[BackupS
 
 @pytest.fixture(autouse=True)
 def _no_default_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the machine's own AWS configuration out."""
+    """Keep the VM's own AWS configuration out."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -170,7 +170,7 @@ CASES = [
         AlreadyExists,
         "already_in_desired_state",
     ),
-    Case("no such machine", "404 Not Found", said("NOT_FOUND"), NotFound, "NOT_FOUND: com.vmware.wcp.x; it is so"),
+    Case("no such VM", "404 Not Found", said("NOT_FOUND"), NotFound, "NOT_FOUND: com.vmware.wcp.x; it is so"),
     Case("no privilege", "403 Forbidden", said("UNAUTHORIZED"), Forbidden, "Namespaces.Configure"),
     Case("a request that is wrong", "400 Bad Request", said("INVALID_ARGUMENT"), Rejected, "INVALID_ARGUMENT"),
     Case("an inner failure", "500 Internal Server Error", said("ERROR"), Unavailable, "it is so"),

@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _stay_here() -> None:
-    """Take away what would lead clients to another machine: the user's proxies and AWS settings."""
+    """Take away what would lead clients to another VM: the user's proxies and AWS settings."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"

@@ -41,7 +41,7 @@ class Snapshot:
         return ", ".join(entry["ip"] for entry in balancer.get("ingress") or ())
 
     def needed(self, item: Json) -> Sequence[str]:
-        """The machines an object cannot do without: members, or those selected."""
+        """The VMs an object cannot do without: members, or those selected."""
         spec = item["spec"]
         if item["kind"] == "VirtualMachineGroup":
             listed = [member for step in spec["bootOrder"] for member in step["members"]]
@@ -91,17 +91,17 @@ def is_true(about: Json, kind: str) -> bool:
 
 
 def addresses(endpoints: Json) -> Sequence[str]:
-    """The machines behind a service's ready addresses."""
+    """The VMs behind a service's ready addresses."""
     subsets = endpoints.get("subsets") or ()
     return [entry["targetRef"]["name"] for subset in subsets for entry in subset.get("addresses") or ()]
 
 
-def _runs(found: Snapshot, machine_count: int, service_count: int) -> bool:
+def _runs(found: Snapshot, vm_count: int, service_count: int) -> bool:
     served = [len(addresses(found.endpoints.get(name, {}))) for name in found.services]
     recorded = [one for one in found.machines.values() if is_true(status(one), "VirtualMachineBackupUpToDate")]
     return (
-        len(recorded) == machine_count
-        and sum(served) == machine_count
+        len(recorded) == vm_count
+        and sum(served) == vm_count
         and len(served) == service_count
         and all(is_true(status(group), "Ready") for group in found.groups.values())
         and bool(found.address("shop-web"))

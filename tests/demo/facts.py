@@ -49,7 +49,7 @@ def look(
         *_operations(before, states, resumed),
         *_objects(before, after, restore),
         *_order(place, before, after),
-        *_machines(place, before, after),
+        *_vms(place, before, after),
         *_connections(before, after),
         *_archive(place.bucket, before, restore),
     ]
@@ -107,7 +107,7 @@ def _order(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
     yield Fact(words=words, holds=tries[True] >= count == tries[False], found=tried)
 
 
-def _machines(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
+def _vms(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
     names = sorted(before.machines)
     words = f"{', '.join(names)} are registered again"
     alive = [name for name, one in after.machines.items() if _is_back(one, before.machines.get(name))]
@@ -125,7 +125,7 @@ def _machines(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]
 
 
 def _is_back(machine: Json, old: Json | None) -> bool:
-    """Say whether this is a new object for the same vSphere machine, and VM Operator has found it."""
+    """Say whether this is a new object for the same vSphere VM, and VM Operator has found it."""
     fresh = old is not None and machine["metadata"]["uid"] != old["metadata"]["uid"]
     same = old is not None and machine["spec"]["instanceUUID"] == old["spec"]["instanceUUID"]
     return fresh and same and application.is_true(application.status(machine), "VirtualMachineCreated")

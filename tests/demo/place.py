@@ -1,4 +1,4 @@
-"""Everything the demo needs on this machine: S3, a Kubernetes API, a played Supervisor, and the real sidecar.
+"""Everything the demo needs on this VM: S3, a Kubernetes API, a played Supervisor, and the real sidecar.
 
 All of it listens on 127.0.0.1 on ports of the system's choice, lives in one temporary directory and ends with the
 block. The sidecar and its launcher are the product as it is delivered; the rest is the tests' own stage.

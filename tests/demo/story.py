@@ -15,7 +15,7 @@ from tests.demo.application import NAMESPACE
 from tests.demo.returning import RETURNS, Returning
 from tests.demo.screen import ObjectRow, VmRow
 from tests.demo.velero import Velero
-from tests.emulator.vm_operator.machine_controller import PAUSED
+from tests.emulator.vm_operator.vm_controller import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -67,7 +67,7 @@ def _velero(version: str) -> Tool:
     stamps = (
         (f"{_VELERO}/pkg/buildinfo.Version", f"v{version}"),
         # A library opens port 8080 for metrics nobody asked for, and Velero has no flag for it: with the port as it is,
-        # no second server could live on this machine.
+        # no second server could live on this VM.
         ("sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress", "127.0.0.1:0"),
     )
     return Tool(
@@ -192,7 +192,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _go(*arguments: str, folder: Path) -> str:
-    # GOFLAGS and GOWORK of the machine must not decide what is built; proxy and caches are the machine's own.
+    # GOFLAGS and GOWORK of the VM must not decide what is built; proxy and caches are the VM's own.
     environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
     try:
         done = subprocess.run(

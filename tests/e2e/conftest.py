@@ -117,7 +117,7 @@ def _space(scene: Scene, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VCenterSimulator]:
-    """A vCenter with TLS and one account, and no machines but those that tests restore."""
+    """A vCenter with TLS and one account, and no VMs but those that tests restore."""
     directory = tmp_path_factory.mktemp("vcenter")
     simulator = VCenterSimulator(directory, Authority(directory))
     try:

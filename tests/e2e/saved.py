@@ -29,12 +29,12 @@ class Saved:
         return self.application.namespace
 
     def lose(self) -> None:
-        """Lose all objects and machines of the namespace."""
+        """Lose all objects and VMs of the namespace."""
         self.scene.supervisor.lose(self.namespace)
 
     def register(self, *names: str) -> None:
-        """Have machines restored and registered again: all of them if none is named."""
-        self.scene.register(self.point, *(names or self.application.machine_names), into=self.namespace)
+        """Have VMs restored and registered again: all of them if none is named."""
+        self.scene.register(self.point, *(names or self.application.vm_names), into=self.namespace)
 
 
 def saved(scene: Scene, application: Application, *, deadline: float = 60) -> Saved:

@@ -64,7 +64,7 @@ class Scene:
                 self.supervisor.lose(namespace)
 
     def deploy(self, application: Application, *, deadline: float = _COMING_UP_SECONDS) -> None:
-        """Deploy and wait until it runs: machines with addresses, members linked, services with endpoints."""
+        """Deploy and wait until it runs: VMs with addresses, members linked, services with endpoints."""
         application.deploy(self.supervisor.cluster)
         wait_until(lambda: self.running(application), deadline, f"{application.namespace} runs")
 
@@ -78,7 +78,7 @@ class Scene:
         return point
 
     def lose_and_restore(self, application: Application, *flags: str) -> RestorePoint:
-        """Back an application up, lose it, and begin a restore of its namespace's name; no machine is there yet."""
+        """Back an application up, lose it, and begin a restore of its namespace's name; no VM is there yet."""
         point, where = self.back_up(application), application.namespace
         self.supervisor.lose(where)
         self.server.cli("restore", "create", where, f"--from-backup={where}", *flags)
@@ -104,7 +104,7 @@ class Scene:
         return {one["metadata"]["name"]: one["metadata"]["uid"] for one in self.all(resource, namespace)}
 
     def register(self, point: RestorePoint, *names: str, into: str) -> None:
-        """Have the VADP vendor restore machines and RegisterVM register them."""
+        """Have the VADP vendor restore VMs and RegisterVM register them."""
         for name in names:
             task = self.supervisor.restore(point, name, namespace=into)
             assert task.finish() is State.SUCCEEDED, f"RegisterVM of {name} failed: {task.error}"

@@ -47,7 +47,7 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
     scene.server.cli("restore", "create", source, f"--from-backup={source}", *flags)
     scene.wait_described(source, "shop-web-2: not registered yet")
     assert scene.names(SERVICES, target) == set()
-    for name in application.machine_names:
+    for name in application.vm_names:
         scene.register(point, name, into=target)
     restore = scene.server.wait_over(RESTORES, source)
 
@@ -114,7 +114,7 @@ def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: st
     assert scene.stored(f"captures/{name}/") == []
 
 
-def test_service_deleted_while_its_machines_live_is_replayed_at_once(scene: Scene, space: str) -> None:
+def test_service_deleted_while_its_vms_live_is_replayed_at_once(scene: Scene, space: str) -> None:
     scene.back_up(machines.two_tier("shop", namespace=space))
     scene.cluster.kubectl("annotate", "vm", "--all", "example.com/edited=since", f"--namespace={space}")
     scene.supervisor.lose(space, kinds=["VirtualMachineService"])
@@ -143,7 +143,7 @@ def test_same_restore_twice_changes_nothing(scene: Scene, space: str) -> None:
     assert "was there already, as captured" in scene.describe(f"{space}-2")
 
 
-def test_machine_that_never_registers_is_named_and_the_restore_ends_cleanly(scene: Scene, space: str) -> None:
+def test_vm_that_never_registers_is_named_and_the_restore_ends_cleanly(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.lose_and_restore(application, "--item-operation-timeout=25s")
     scene.register(point, "shop-web-1", "shop-db-1", into=space)

@@ -50,7 +50,7 @@ def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, spac
     waiting = planned(scene, space)
     assert waiting["VirtualMachineService shop-web"][0] == "wait"
     assert "shop-web-1: not registered yet" in waiting["VirtualMachineService shop-web"][1]
-    scene.register(point, *application.machine_names, into=space)
+    scene.register(point, *application.vm_names, into=space)
     wait_until(lambda: {action for action, _ in planned(scene, space).values()} == {"create"}, 60, "all may be created")
     assert "create" in run(scene, "plan", space)
     assert scene.names(GROUPS, space) == set()
@@ -80,7 +80,7 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
     point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
     assert scene.server.wait_over(RESTORES, space)["status"]["phase"] == "PartiallyFailed"
     assert "itemOperationTimeout" in run(scene, "report", space)
-    scene.register(point, *application.machine_names, into=space)
+    scene.register(point, *application.vm_names, into=space)
     uids = scene.uids(VMS, space)
 
     told = run(scene, "restore", "--resume", space)
@@ -99,14 +99,14 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
 
 
 @on_newest_velero
-def test_status_shows_each_machine_until_all_are_registered(scene: Scene, space: str) -> None:
+def test_status_shows_each_vm_until_all_are_registered(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
 
     lost = json.loads(run(scene, "registration", "status", space, "-o", "json", exits=(4,)))
-    assert {one["name"]: one["state"] for one in lost["machines"]} == dict.fromkeys(application.machine_names, "absent")
+    assert {one["name"]: one["state"] for one in lost["machines"]} == dict.fromkeys(application.vm_names, "absent")
     assert (lost["ready"], lost["sources"]) == (0, ["kubernetes"])
-    first, *others = application.machine_names
+    first, *others = application.vm_names
     scene.register(point, first, into=space)
     wait_until(
         lambda: f"{space}/{first}  ready" in run(scene, "registration", "status", space, "--vm", first, exits=(0, 4)),
@@ -116,7 +116,7 @@ def test_status_shows_each_machine_until_all_are_registered(scene: Scene, space:
     assert "absent" in run(scene, "registration", "status", "--restore", space, exits=(4,))
     scene.register(point, *others, into=space)
     watched = run(scene, "registration", "status", "--restore", space, "--watch", "--interval", "1")
-    assert watched.splitlines()[-1] == "3 of 3 machines are ready"
+    assert watched.splitlines()[-1] == "3 of 3 VMs are ready"
 
 
 @on_newest_velero

@@ -25,7 +25,7 @@ LATE_SECONDS = 20
 
 
 def waiting_restore(scene: Scene, space: str) -> RestorePoint:
-    """Bring a restore to where it waits for machines."""
+    """Bring a restore to where it waits for VMs."""
     point = scene.lose_and_restore(machines.two_tier("shop", namespace=space))
     scene.wait_described(space, "shop-web-2: not registered yet")
     return point

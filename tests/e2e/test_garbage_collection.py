@@ -1,4 +1,4 @@
-"""Groups own their machines: a group that comes back with a dead owner takes them with it (VM Operator, real GC)."""
+"""Groups own their VMs: a group that comes back with a dead owner takes them with it (VM Operator, real GC)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def collector_has_passed(cluster: Cluster, namespace: str) -> None:
     wait_until(lambda: not cluster.exists("configmaps", "canary", namespace=namespace), 60, "garbage is collected")
 
 
-def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, space: str) -> None:
+def test_nested_groups_come_back_clean_and_every_vm_lives(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space, root="estate", power="PoweredOn")
     scene.deploy(application)
     forced = {"spec": {"nextForcePowerStateSyncTime": "now"}}
@@ -43,7 +43,7 @@ def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, spa
     assert scene.server.backup(space, f"--include-namespaces={space}")["status"]["phase"] == "Completed"
     scene.supervisor.lose(space)
 
-    scene.register(point, *application.machine_names, into=space)
+    scene.register(point, *application.vm_names, into=space)
     registered = scene.uids(VMS, space)
     scene.server.cli("restore", "create", space, f"--from-backup={space}")
     restore = scene.server.wait_over(RESTORES, space)
@@ -67,7 +67,7 @@ def test_nested_groups_come_back_clean_and_every_machine_lives(scene: Scene, spa
 def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
     """What the README warns of: the same groups, dumped and applied as the guide's section 10.4 says.
 
-    A collected group takes along the machines that VM Operator has made it own by then; here it stands still, so that
+    A collected group takes along the VMs that VM Operator has made it own by then; here it stands still, so that
     the outcome does not depend on who is faster.
     """
     application = machines.two_tier("shop", namespace=space, root="estate", power="PoweredOn")
@@ -75,7 +75,7 @@ def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
     point = scene.supervisor.back_up(space)
     dump = [_as_kubectl_applies_it(one) for one in scene.all(GROUPS, space)]
     scene.supervisor.lose(space)
-    scene.register(point, *application.machine_names, into=space)
+    scene.register(point, *application.vm_names, into=space)
 
     with scene.supervisor.operator.standing_still():
         scene.cluster.apply(*dump)

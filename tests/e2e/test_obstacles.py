@@ -21,14 +21,14 @@ WRONG_LABEL = "is not selected: its label tier is batch, not web"
 
 @pytest.fixture(scope="module", name="shop")
 def _shop(scene: Scene) -> Iterator[Saved]:
-    """An application whose machines stay; the tests take its web service away."""
+    """An application whose VMs stay; the tests take its web service away."""
     application = saved(scene, machines.two_tier("shop", namespace=scene.space("obstacles")))
     yield application
     application.lose()
 
 
 def without_web_service(of: Saved, *, tier: str) -> None:
-    """Remove the web service as its owner might, and say of which tier its second machine is."""
+    """Remove the web service as its owner might, and say of which tier its second VM is."""
     of.scene.cluster.kubectl("delete", SERVICES, "shop-web", f"--namespace={of.namespace}", "--ignore-not-found")
     label(of, tier)
 
@@ -39,7 +39,7 @@ def label(of: Saved, tier: str) -> None:
     of.scene.supervisor.cluster.patch(machine, {"metadata": {"labels": {"tier": tier}}})
 
 
-def test_service_whose_machine_lost_its_label_is_incomplete_and_no_error(shop: Saved) -> None:
+def test_service_whose_vm_lost_its_label_is_incomplete_and_no_error(shop: Saved) -> None:
     without_web_service(shop, tier="batch")
     name = f"{shop.namespace}-warn"
     shop.scene.start_restore(name, backup=shop.namespace)
@@ -51,7 +51,7 @@ def test_service_whose_machine_lost_its_label_is_incomplete_and_no_error(shop: S
     assert any(f"shop-web-2 {WRONG_LABEL}" in one for one in results[WEB]["warnings"])
 
 
-def test_machine_that_lost_its_label_is_waited_for_if_asked(shop: Saved) -> None:
+def test_vm_that_lost_its_label_is_waited_for_if_asked(shop: Saved) -> None:
     without_web_service(shop, tier="batch")
     name = f"{shop.namespace}-wait"
     shop.scene.start_restore(name, backup=shop.namespace, policy={"label-mismatch": "wait"})
@@ -64,7 +64,7 @@ def test_machine_that_lost_its_label_is_waited_for_if_asked(shop: Saved) -> None
     assert specs(shop.scene.all(SERVICES, shop.namespace)) == specs(shop.services)
 
 
-def test_machine_that_lost_its_label_fails_its_service_if_asked(shop: Saved) -> None:
+def test_vm_that_lost_its_label_fails_its_service_if_asked(shop: Saved) -> None:
     without_web_service(shop, tier="batch")
     name = f"{shop.namespace}-fail"
     shop.scene.start_restore(name, backup=shop.namespace, policy={"label-mismatch": "fail"})
@@ -97,7 +97,7 @@ def test_policy_that_does_not_exist_creates_nothing(shop: Saved, key: str, value
 
 
 @on_newest_velero
-def test_missing_machine_and_another_machine_of_its_name(scene: Scene, space: str) -> None:
+def test_missing_vm_and_another_vm_of_its_name(scene: Scene, space: str) -> None:
     shop = saved(scene, machines.two_tier("shop", namespace=space))
     shop.lose()
     missing, another = f"{space}-missing", f"{space}-another"
@@ -118,13 +118,13 @@ def test_missing_machine_and_another_machine_of_its_name(scene: Scene, space: st
     scene.supervisor.cluster.create(stranger)
     uids = scene.uids(VMS, space)
     scene.start_restore(another, backup=space, policy={"registered-within": "20s"})
-    scene.wait_described(another, "shop-web-2: is another machine of that name (instance UUID ")
+    scene.wait_described(another, "shop-web-2: is another VM of that name (instance UUID ")
     scene.wait_restored(another, "PartiallyFailed")
 
     stage, words = scene.stages(another)[WEB]
     assert stage == "failed"
     assert words.startswith("the policy's registered-within=20s is over: blocked: ")
-    assert "shop-web-2: is another machine of that name (instance UUID " in words
+    assert "shop-web-2: is another VM of that name (instance UUID " in words
     assert scene.names(SERVICES, space) == {"shop-db"}
     assert scene.names(GROUPS, space) == {"shop", "shop-db"}
     assert scene.uids(VMS, space) == uids

@@ -68,7 +68,7 @@ def test_restore_onto_a_supervisor_that_serves_only_v1alpha4(apart: Stack) -> No
             scene = Scene(server=server, sidecar=sidecar, supervisor=older)
             scene.start_restore(NAMESPACE)
             scene.wait_described(NAMESPACE, "not registered yet")
-            scene.register(lost.point, *lost.application.machine_names, into=NAMESPACE)
+            scene.register(lost.point, *lost.application.vm_names, into=NAMESPACE)
             scene.wait_restored(NAMESPACE)
 
             groups, services = scene.all(GROUPS, NAMESPACE), scene.all(SERVICES, NAMESPACE)

@@ -1,4 +1,4 @@
-"""Machines run again only if a restore is told so, and then in the order and with the delays of their groups."""
+"""VMs run again only if a restore is told so, and then in the order and with the delays of their groups."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DELAY: Final = "300s"
 SCALED: Final = timedelta(seconds=3)
 """What the player makes of it."""
 APART: Final = {"shop-job-1": "PoweredOn", "shop-job-2": "PoweredOff"}
-"""Machines in no group, and whether they ran at backup."""
+"""VMs in no group, and whether they ran at backup."""
 
 
 def application(namespace: str) -> Application:
-    """A database that starts before its web machines, and two machines in no group."""
+    """A database that starts before its web VMs, and two VMs in no group."""
     grouped = machines.two_tier("shop", namespace=namespace)
     root = grouped.groups[0]
     for step in root["spec"]["bootOrder"][1:]:
@@ -56,7 +56,7 @@ def _shop(scene: Scene) -> Iterator[Saved]:
 
 
 def powered_on_at(of: Saved, name: str) -> datetime:
-    """Return when a machine was powered on in vCenter."""
+    """Return when a VM was powered on in vCenter."""
     machine = next(
         one for one in of.scene.supervisor.vcenter.machines() if (one.folder, one.name) == (of.namespace, name)
     )
@@ -73,7 +73,7 @@ def since(status: dict[str, Any], condition: str) -> datetime:
 
 
 def endpoints(of: Saved) -> dict[str, set[str]]:
-    """Return the machines behind each service."""
+    """Return the VMs behind each service."""
     return {one["metadata"]["name"]: set(behind(one)) for one in of.scene.all("endpoints", of.namespace)}
 
 
@@ -117,7 +117,7 @@ def test_power_as_captured_leaves_off_what_was_off(shop: Saved) -> None:
     name = restore(shop, "captured")
 
     running = {one["metadata"]["name"] for one in shop.scene.all(VMS, shop.namespace) if is_on(one)}
-    assert running == set(shop.application.machine_names) - {"shop-job-2"}
+    assert running == set(shop.application.vm_names) - {"shop-job-2"}
     assert endpoints(shop)["shop-jobs"] == {"shop-job-1"}
     assert {stage for stage, _ in shop.scene.stages(name).values()} == {"verified"}
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.e2e.vcenter import VCenterSimulator
     from tests.emulator.supervisor import Supervisor
 
-MACHINES = ("shop-db-1", "shop-web-1")
+VMS = ("shop-db-1", "shop-web-1")
 RECORDS = "--selector=velero-plugin-for-vmservice/record=registervm-attempt"
 
 on_newest = pytest.mark.parametrize("site", ["1.18.2"], indirect=True, scope="module")
@@ -53,11 +53,11 @@ class Site:
         return shop
 
     def restore(self, shop: Saved, *names: str) -> dict[str, str]:
-        """Have machines restored by the VADP vendor; return their ids."""
-        return {name: self.wcp.restore(shop.point, name, into=shop.namespace) for name in names or MACHINES}
+        """Have VMs restored by the VADP vendor; return their ids."""
+        return {name: self.wcp.restore(shop.point, name, into=shop.namespace) for name in names or VMS}
 
     def called_for(self, space: str) -> list[str]:
-        """Return for which machines of a namespace RegisterVM was called."""
+        """Return for which VMs of a namespace RegisterVM was called."""
         return sorted(moid for namespace, moid in self.wcp.calls if namespace == space)
 
     def kill_pod(self) -> None:
@@ -141,7 +141,7 @@ def assert_restored(shop: Saved, restore: str) -> None:
 def test_register_vm_is_called_once_and_its_stages_are_shown(site: Site, space: str) -> None:
     shop = site.lost(_shop(space))
     site.scene.server.cli("restore", "create", space, f"--from-backup={space}")
-    site.scene.wait_described(space, "vCenter has no machine with")
+    site.scene.wait_described(space, "vCenter has no VM with")
     site.wcp.volumes.clear()
     moids = site.restore(shop)
     try:
@@ -155,7 +155,7 @@ def test_register_vm_is_called_once_and_its_stages_are_shown(site: Site, space: 
 
 
 def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(site: Site, space: str) -> None:
-    """A machine and its service for each error; the one that is none has a test of its own."""
+    """A VM and its service for each error; the one that is none has a test of its own."""
     assert {*Failure, IN_DESIRED_STATE} == {entry.code for entry in TABLE}
     failures = {failure.name.lower().replace("_", "-"): failure for failure in Failure}
     shop = site.lost(_one_service_each(space, failures))
@@ -177,8 +177,8 @@ def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(si
     assert site.scene.names(SERVICES, space) == set()
 
 
-def test_a_machine_that_is_in_its_desired_state_already_ends_completed(site: Site, space: str) -> None:
-    """Somebody else registers each machine at the moment of the call: the error of the table that is none."""
+def test_a_vm_that_is_in_its_desired_state_already_ends_completed(site: Site, space: str) -> None:
+    """Somebody else registers each VM at the moment of the call: the error of the table that is none."""
     shop = site.lost(_shop(space))
     moids = site.restore(shop)
     site.wcp.in_desired_state.update(moids.values())
@@ -188,7 +188,7 @@ def test_a_machine_that_is_in_its_desired_state_already_ends_completed(site: Sit
     assert site.called_for(space) == sorted(moids.values())
     records = site.records(space)
     assert [(one["outcome"], explain(one["message"]).code) for one in records] == [
-        ("succeeded", IN_DESIRED_STATE) for _ in MACHINES
+        ("succeeded", IN_DESIRED_STATE) for _ in VMS
     ]
 
 
@@ -254,7 +254,7 @@ def test_a_call_by_command_is_followed_where_the_settings_only_observe(
         assert site.called_for(space) == []
         site.wcp.volumes.clear()
         try:
-            command = ("registration", "trigger", "--restore", space, "-n", space, "--yes", *MACHINES)
+            command = ("registration", "trigger", "--restore", space, "-n", space, "--yes", *VMS)
             run(site.scene, *command, settings=file)
             site.scene.wait_described(space, "registering (80 %, register volumes): RegisterVM task task-")
         finally:
@@ -271,7 +271,7 @@ def test_an_engine_is_shown_and_waited_for(site: Site, space: str) -> None:
     engine = ReferenceEngine()
 
     def stand(state: pb.State.ValueType, percent: int | None = None) -> None:
-        for name in MACHINES:
+        for name in VMS:
             known = shop.point.of(name)
             said = pb.Registration(name=name, state=state, percent=percent)
             engine.put(space, said, instance_uuid=known.instance_uuid, bios_uuid=known.bios_uuid)
@@ -290,7 +290,7 @@ def test_an_engine_is_shown_and_waited_for(site: Site, space: str) -> None:
             stand(pb.STATE_REGISTERING, 40)
             site.scene.server.cli("restore", "create", space, f"--from-backup={space}")
             site.scene.wait_described(space, "registering (40 %, restore additional resources)")
-            shop.register(*MACHINES)
+            shop.register(*VMS)
             site.scene.wait_described(space, "mind: kubernetes says ready")
             assert site.scene.names(SERVICES, space) == set()
             stand(pb.STATE_READY)

@@ -41,7 +41,7 @@ def test_trigger_calls_once_however_often_it_is_run(
 ) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
-    name, other, *_ = application.machine_names
+    name, other, *_ = application.vm_names
     saved = point.of(name, namespace=space)
     moid = vcenter.restore(
         name,
@@ -56,7 +56,7 @@ def test_trigger_calls_once_however_often_it_is_run(
     command = ("registration", "trigger", "--restore", space, "-n", space, "--yes")
 
     refused = run(scene, *command, other, settings=file, exits=(4,))
-    assert f"{space}/{other}: absent: RegisterVM is not called: vCenter has no machine" in refused
+    assert f"{space}/{other}: absent: RegisterVM is not called: vCenter has no VM" in refused
     with ThreadPoolExecutor() as both:  # two administrators at the same moment
         told = list(both.map(lambda _: run(scene, *command, name, settings=file, exits=(0, 4)), range(2)))
     assert any(f"of {moid} runs" in one for one in told)

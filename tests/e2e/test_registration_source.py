@@ -15,7 +15,7 @@ from kubernetes import client, config
 
 from tests.contract.registration_contract import RegistrationContract
 from tests.emulator import machines
-from tests.emulator.vm_operator.machine_controller import PAUSED
+from tests.emulator.vm_operator.vm_controller import PAUSED
 from tests.waiting import wait_until
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
@@ -95,12 +95,12 @@ class ApiServerScene:
         """Take the account's role away."""
         binding = self._stack.cluster.get("clusterrolebindings.rbac.authorization.k8s.io", self._binding)
         self._stack.cluster.kubectl("delete", "clusterrolebinding", self._binding)
-        wait_until(lambda: not self._may_list(), 30, "the account may no longer list machines")
+        wait_until(lambda: not self._may_list(), 30, "the account may no longer list VMs")
         try:
             yield
         finally:
             self._stack.cluster.create({**binding, "metadata": {"name": self._binding}})
-        wait_until(self._may_list, 30, "the account may list machines again")
+        wait_until(self._may_list, 30, "the account may list VMs again")
 
     def requests(self) -> int:
         return self._requests.made
@@ -143,7 +143,7 @@ class TestApiServer(RegistrationContract):
             scene = ApiServerScene(stack, supervisor, requests)
             log.setLevel(logging.DEBUG)  # after the clients are made: each sets its logs to warnings
             yield scene
-            supervisor.lose(scene.namespace)  # so many machines slow down the tests that follow
+            supervisor.lose(scene.namespace)  # so many VMs slow down the tests that follow
         finally:
             log.removeHandler(requests)
             log.setLevel(level)

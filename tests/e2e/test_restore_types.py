@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.e2e.saved import Saved
-    from tests.emulator.wcp.vcenter import VsphereMachine
+    from tests.emulator.wcp.vcenter import VsphereVm
 
 IN_FRONT: Final = ("VirtualMachineService", "Endpoints", "Service")
 """What is lost while every VM is still there."""
@@ -50,7 +50,7 @@ def backup_versions(shop: Saved) -> Mapping[str, str]:
     return {one["metadata"]["name"]: one["metadata"]["annotations"].get(BACKUP_VERSION, "") for one in found}
 
 
-def live_vm(shop: Saved, name: str) -> VsphereMachine:
+def live_vm(shop: Saved, name: str) -> VsphereVm:
     vms = shop.scene.supervisor.vcenter.machines()
     return next(vm for vm in vms if (vm.folder, vm.name) == (shop.namespace, name))
 

@@ -41,7 +41,7 @@ def test_restricted_resources_neither_fail_backup_nor_restore(scene: Scene, spac
     assert restore["status"].get("errors", 0) == 0
 
 
-def test_backup_of_machines_alone_is_counted_and_sealed(scene: Scene, space: str) -> None:
+def test_backup_of_vms_alone_is_counted_and_sealed(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     scene.deploy(application)
 
@@ -51,7 +51,7 @@ def test_backup_of_machines_alone_is_counted_and_sealed(scene: Scene, space: str
     wait_until(lambda: any(key.endswith("/capture.json") for key in scene.stored(f"captures/{space}/")), 30, "sealed")
     seal = next(key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json"))
     index = json.loads(scene.server.store.read(scene.server.bucket, seal))
-    assert index["withheld"] == {VMS: len(application.machine_names)}
+    assert index["withheld"] == {VMS: len(application.vm_names)}
     assert [one["key"].rpartition("/")[2] for one in index["namespaces"]] == [f"{space}.json"]
 
 

@@ -15,7 +15,7 @@ from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.processes import CommandFailedError
 from tests.e2e.velero import AWS_PLUGIN, VSPHERE_PLUGIN, VeleroServer
 from tests.emulator.machines import group, virtual_machine
-from tests.emulator.wcp.registered_machine import RESTORED
+from tests.emulator.wcp.registered_vm import RESTORED
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ SUPERVISOR = SupervisorView(generation=Generation.VCF_9, machines={})
 
 
 def record(name: str, namespace: str) -> dict[str, str]:
-    """The ExtraConfig of a machine, as VM Operator writes it."""
+    """The ExtraConfig of a VM, as VM Operator writes it."""
     manifest = (
         f"apiVersion: vmoperator.vmware.com/v1alpha3\nkind: VirtualMachine\nmetadata: {{name: {name}}}\nspec: {{}}"
     )
@@ -96,7 +96,7 @@ class VCenterScene:
         self.connected.close()
 
     def restore(self, name: str, **changed: Any) -> str:
-        """Restore a machine into the folder; the identity it had is the contract's."""
+        """Restore a VM into the folder; the identity it had is the contract's."""
         known = {
             "folder": self.namespace,
             "bios_uuid": f"bios-of-{name}-{self.namespace}",
@@ -159,11 +159,11 @@ class TestVCenter(RegistrationContract):
         vcenter.clear()
 
 
-def test_a_restored_machine_is_seen_before_any_virtual_machine_exists(scene: VCenterScene) -> None:
+def test_a_restored_vm_is_seen_before_any_virtual_machine_exists(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
     found = scene.look()
     assert (found.state, found.certain, found.can_wait) == (State.RESTORED, True, True)
-    assert found.reason == f"machine {moid} is restored, and WCP is to register it by itself"
+    assert found.reason == f"VM {moid} is restored, and WCP is to register it by itself"
 
 
 def test_a_look_costs_two_requests(scene: VCenterScene) -> None:
@@ -182,16 +182,16 @@ def test_the_folder_may_be_told_and_garbage_is_not_believed(scene: VCenterScene)
     assert [one.name for one in scene.inventory.look(scene.namespace, wanted, folders=["<x/>"])] == ["web-1"]
 
 
-def test_a_machine_below_the_folder_is_in_it(scene: VCenterScene) -> None:
+def test_a_vm_below_the_folder_is_in_it(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
-    scene.vcenter.folder(scene.namespace).CreateFolder("set-policy").MoveIntoFolder_Task([scene.vcenter.machine(moid)])
+    scene.vcenter.folder(scene.namespace).CreateFolder("set-policy").MoveIntoFolder_Task([scene.vcenter.vm(moid)])
     found = wait_until(
-        lambda: list(scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])), 5, "the machine is moved"
+        lambda: list(scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])), 5, "the VM is moved"
     )
     assert [(one.moid, one.in_folder) for one in found] == [(moid, True)]
 
 
-def test_a_machine_in_another_folder_is_found_there(scene: VCenterScene) -> None:
+def test_a_vm_in_another_folder_is_found_there(scene: VCenterScene) -> None:
     moid = scene.restore("web-1", folder="elsewhere")
     found = scene.look()
     assert (found.state, found.certain) == (State.ABSENT, False)
@@ -227,10 +227,10 @@ def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str,
     assert (found.state, found.can_wait) == (State.NOT_RESTORABLE, False)
     assert any(one in found.reason for one in words.split("|"))
     assert found.reason.isprintable()
-    assert "restore the machine from another restore point" in found.reason
+    assert "restore the VM from another restore point" in found.reason
 
 
-def test_machines_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene) -> None:
+def test_vms_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene) -> None:
     sound, broken, endless = "web-1", "web-2", "web-3"
     scene.restore("nobody's", extra_config={})
     scene.restore(sound)
@@ -251,7 +251,7 @@ def test_machines_that_are_too_much_for_one_answer_are_read_apart(scene: VCenter
     assert found[sound].state is State.RESTORED
     assert (found[broken].state, found[endless].state) == (State.NOT_RESTORABLE, State.NOT_RESTORABLE)
     assert "it is no gzip" in found[broken].reason
-    assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the machine" in found[endless].reason
+    assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the VM" in found[endless].reason
 
 
 def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterScene) -> None:
@@ -345,10 +345,10 @@ def test_a_folder_that_is_too_slow_at_once_is_asked_for_in_parts(scene: VCenterS
         inventory.look(scene.namespace, BOTH[:1])
     session.slow = ""
     assert [one.moid for one in inventory.look(scene.namespace, BOTH[:1])] == [moid]
-    assert session.count("read the ExtraConfig of 1 machines") == 1
+    assert session.count("read the ExtraConfig of 1 VMs") == 1
 
 
-def test_a_machine_without_a_record_is_none_of_vm_service(scene: VCenterScene) -> None:
+def test_a_vm_without_a_record_is_none_of_vm_service(scene: VCenterScene) -> None:
     scene.restore("web-1", extra_config={})
     assert scene.look().state is State.NOT_RESTORABLE
 
@@ -453,7 +453,7 @@ def test_register_vm_is_called_and_its_task_read(scene: VCenterScene) -> None:
     assert scene.calls.task("task-424242:gone").state is TaskState.UNKNOWN
 
 
-def test_the_newest_task_of_a_machine_is_found_by_vcenters_clock(scene: VCenterScene) -> None:
+def test_the_newest_task_of_a_vm_is_found_by_vcenters_clock(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
     begun = scene.clock.now()
     assert scene.calls.latest(moid, begun) is None
@@ -465,7 +465,7 @@ def test_the_newest_task_of_a_machine_is_found_by_vcenters_clock(scene: VCenterS
     assert scene.calls.latest("vm-424242", begun) is None
 
 
-def test_a_machine_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
+def test_a_vm_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
     cluster = MemoryCluster(namespaces=["velero", scene.namespace])
     cluster.seed(vm("other", namespace=scene.namespace))

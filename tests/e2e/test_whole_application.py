@@ -1,4 +1,4 @@
-"""A large application as a whole: thirty machines in three levels of groups, six services that overlap."""
+"""A large application as a whole: thirty VMs in three levels of groups, six services that overlap."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 LARGE: Final = "large"
 SCRAMBLED: Final = 4
-"""Seed of the order in which the machines come back."""
+"""Seed of the order in which the VMs come back."""
 ARRIVALS: Final = 7
-"""Machines that come between two looks at what was created."""
+"""VMs that come between two looks at what was created."""
 DEADLINE: Final = 240
 
 
 @pytest.fixture(scope="module")
 def large(scene: Scene) -> Iterator[Saved]:
     yield saved(scene, nested.three_levels("shop", namespace=LARGE), deadline=DEADLINE)
-    for namespace in (LARGE, f"{LARGE}-b"):  # so many machines slow down the tests that follow
+    for namespace in (LARGE, f"{LARGE}-b"):  # so many VMs slow down the tests that follow
         scene.supervisor.lose(namespace)
 
 
 @pytest.fixture(scope="module")
 def restored(large: Saved) -> str:
-    """Lose the application and restore it in place, its machines in no order; return the restore's name."""
+    """Lose the application and restore it in place, its VMs in no order; return the restore's name."""
     large.scene.supervisor.lose(LARGE)
     large.scene.start_restore(LARGE)
     come_back(large, LARGE, into=LARGE)
@@ -45,10 +45,10 @@ def restored(large: Saved) -> str:
 
 
 def come_back(lost: Saved, restore: str, *, into: str) -> None:
-    """Register all machines in a scrambled order, see after every few that nothing came early, and wait for the end."""
+    """Register all VMs in a scrambled order, see after every few that nothing came early, and wait for the end."""
     scene = lost.scene
     scene.wait_described(restore, "not registered yet")
-    names = list(lost.application.machine_names)
+    names = list(lost.application.vm_names)
     random.Random(SCRAMBLED).shuffle(names)
     for start in range(0, len(names), ARRIVALS):
         scene.register(lost.point, *names[start : start + ARRIVALS], into=into)
@@ -59,7 +59,7 @@ def come_back(lost: Saved, restore: str, *, into: str) -> None:
 
 
 def needs(of: Saved) -> dict[tuple[str, str], set[str]]:
-    """Return the machines behind each group and service, by resource and name, as their owner wrote them."""
+    """Return the VMs behind each group and service, by resource and name, as their owner wrote them."""
     found: dict[tuple[str, str], set[str]] = {}
     for group in of.groups:
         members = [one for step in group["spec"]["bootOrder"] for one in step["members"]]
@@ -84,7 +84,7 @@ def assert_as_captured(of: Saved, restore: str, namespace: str) -> None:
     for one in (*groups, *services):
         assert one["metadata"]["labels"]["velero.io/restore-name"] == restore
         assert not any("velero" in key for key in one["metadata"].get("annotations", {}))
-    assert scene.names(VMS, namespace) == set(of.application.machine_names)
+    assert scene.names(VMS, namespace) == set(of.application.vm_names)
 
 
 @on_newest_velero
@@ -95,7 +95,7 @@ def test_every_object_is_as_captured_after_a_restore_in_place(large: Saved, rest
 
 
 @on_newest_velero
-def test_nothing_is_created_before_its_machines_and_no_group_before_its_parent(large: Saved, restored: str) -> None:
+def test_nothing_is_created_before_its_vms_and_no_group_before_its_parent(large: Saved, restored: str) -> None:
     assert restored
     scene = large.scene
     arrived = {one["metadata"]["name"]: created(one) for one in scene.all(VMS, LARGE)}
@@ -124,13 +124,13 @@ def test_large_application_into_another_namespace(large: Saved) -> None:
 def test_the_same_restore_again_changes_nothing(large: Saved, restored: str) -> None:
     scene, again = large.scene, f"{restored}-again"
     before = [states(scene.all(kind, LARGE)) for kind in (GROUPS, SERVICES)]
-    machines_before = specs(scene.all(VMS, LARGE)), scene.uids(VMS, LARGE)
+    vms_before = specs(scene.all(VMS, LARGE)), scene.uids(VMS, LARGE)
 
     scene.start_restore(again, backup=LARGE)
     scene.wait_restored(again)
 
     assert [states(scene.all(kind, LARGE)) for kind in (GROUPS, SERVICES)] == before
-    assert (specs(scene.all(VMS, LARGE)), scene.uids(VMS, LARGE)) == machines_before
+    assert (specs(scene.all(VMS, LARGE)), scene.uids(VMS, LARGE)) == vms_before
     assert set(scene.stages(again).values()) == {("verified", "was there already, as captured")}
 
 
@@ -159,11 +159,11 @@ def test_report_names_every_object_its_outcome_the_policy_and_the_next_step(larg
         (one["kind"], one["metadata"]["name"]) for one in (*large.groups, *large.services)
     }
     assert {one.stage for one in report.objects} == {"verified"}
-    assert {one.name for one in report.machines if one.registered} == set(large.application.machine_names)
+    assert {one.name for one in report.machines if one.registered} == set(large.application.vm_names)
     assert report.policy["power"] == "leave"
     assert report.policy["conflict"] == "retain"
     assert f"kubectl -n {LARGE} patch virtualmachinegroup shop " in "\n".join(report.next_steps)
-    for name in (*(name for _, name in needs(large)), *large.application.machine_names, *report.policy):
+    for name in (*(name for _, name in needs(large)), *large.application.vm_names, *report.policy):
         assert name in page
     for step in report.next_steps:
         assert all(line in page for line in step.splitlines())

@@ -1,7 +1,7 @@
-"""A vCenter on loopback: govmomi's simulator, and the hands of whoever restores machines and registers them.
+"""A vCenter on loopback: govmomi's simulator, and the hands of whoever restores VMs and registers them.
 
-The simulator knows accounts, folders, machines with their ExtraConfig, tasks and events, and a RegisterVM whose only
-rule is that a machine needs a record; it never touches Kubernetes. What WCP and a VADP vendor would do is done here
+The simulator knows accounts, folders, VMs with their ExtraConfig, tasks and events, and a RegisterVM whose only
+rule is that a VM needs a record; it never touches Kubernetes. What WCP and a VADP vendor would do is done here
 through the same SOAP API, under the same account.
 """
 
@@ -95,18 +95,18 @@ class VCenterSimulator:
         instance_uuid: str,
         extra_config: Mapping[str, str],
     ) -> str:
-        """Create a machine in a namespace's folder and return its managed object id."""
+        """Create a VM in a namespace's folder and return its managed object id."""
         known = {"bios_uuid": bios_uuid, "instance_uuid": instance_uuid, "extra_config": extra_config}
         return self.restore_all({name: known}, folder=folder)[0]
 
     def restore_all(self, known: Mapping[str, Mapping[str, Any]], *, folder: str) -> list[str]:
-        """Create machines, at once, and return their managed object ids; by name what `restore` takes of each."""
+        """Create VMs, at once, and return their managed object ids; by name what `restore` takes of each."""
         target, pool = self.folder(folder), self._datacenter.hostFolder.childEntity[0].resourcePool
-        tasks = [target.CreateVM_Task(config=_machine(name, **one), pool=pool) for name, one in known.items()]
+        tasks = [target.CreateVM_Task(config=_vm(name, **one), pool=pool) for name, one in known.items()]
         return [str(self._done(task)._GetMoId()) for task in tasks]
 
     def disable(self, moid: str, *methods: str) -> None:
-        """Disable methods of a machine, as a vendor's software does while it works on it; none enables them all."""
+        """Disable methods of a VM, as a vendor's software does while it works on it; none enables them all."""
         answer = requests.put(
             f"https://{self.server}/control/disabled-methods/{moid}",
             data=json.dumps(methods),
@@ -116,20 +116,20 @@ class VCenterSimulator:
         answer.raise_for_status()
 
     def reconfigure(self, moid: str, extra_config: Mapping[str, str]) -> None:
-        """Change entries of a machine's ExtraConfig; an empty value takes one away."""
+        """Change entries of a VM's ExtraConfig; an empty value takes one away."""
         entries = [vim.option.OptionValue(key=key, value=value) for key, value in extra_config.items()]
-        self._done(self.machine(moid).ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=entries)))
+        self._done(self.vm(moid).ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=entries)))
 
     def move(self, moid: str, folder: str) -> None:
-        """Move a machine into a namespace's folder."""
-        self._done(self.folder(folder).MoveIntoFolder_Task([self.machine(moid)]))
+        """Move a VM into a namespace's folder."""
+        self._done(self.folder(folder).MoveIntoFolder_Task([self.vm(moid)]))
 
     def destroy(self, moid: str) -> None:
-        """Delete a machine from disk."""
-        self._done(self.machine(moid).Destroy_Task())
+        """Delete a VM from disk."""
+        self._done(self.vm(moid).Destroy_Task())
 
     def clear(self) -> None:
-        """Delete every machine."""
+        """Delete every VM."""
         view = self.content.viewManager.CreateContainerView(
             container=self.content.rootFolder, type=[vim.VirtualMachine], recursive=True
         )
@@ -143,7 +143,7 @@ class VCenterSimulator:
     def begin_registration(self, moid: str, *, percent: int | None = None) -> vim.Task:
         """Begin a RegisterVM task and leave it at a percentage."""
         info = self.content.taskManager.CreateTask(
-            obj=self.machine(moid), taskTypeId=REGISTER_TASK, initiatedBy="WCP", cancelable=False
+            obj=self.vm(moid), taskTypeId=REGISTER_TASK, initiatedBy="WCP", cancelable=False
         )
         task = info.task
         task.SetTaskState(state="running")
@@ -160,7 +160,7 @@ class VCenterSimulator:
 
     def tell(self, moid: str, outcome: str, *, message: str = "") -> None:
         """Post the event that WCP posts at the end of a RegisterVM task: `success` or `failure`."""
-        machine = self.machine(moid)
+        machine = self.vm(moid)
         event = vim.event.EventEx(
             eventTypeId=f"{REGISTER_EVENT}.{outcome}",
             message=message,
@@ -182,11 +182,11 @@ class VCenterSimulator:
         return count["all"], count["furtherPages"]
 
     def calls(self, moid: str) -> int:
-        """Return how often RegisterVM was called for a machine: the simulator names its tasks in its own way."""
-        return [task.info.descriptionId for task in self.machine(moid).recentTask].count(_SIMULATED_CALL)
+        """Return how often RegisterVM was called for a VM: the simulator names its tasks in its own way."""
+        return [task.info.descriptionId for task in self.vm(moid).recentTask].count(_SIMULATED_CALL)
 
-    def machine(self, moid: str) -> vim.VirtualMachine:
-        """Return a machine by its managed object id."""
+    def vm(self, moid: str) -> vim.VirtualMachine:
+        """Return a VM by its managed object id."""
         return vim.VirtualMachine(moid, self._stub)
 
     def folder_of(self, moid: str) -> vim.Folder:
@@ -212,7 +212,7 @@ class VCenterSimulator:
         return True
 
 
-def _machine(name: str, *, bios_uuid: str, instance_uuid: str, extra_config: Mapping[str, str]) -> vim.vm.ConfigSpec:
+def _vm(name: str, *, bios_uuid: str, instance_uuid: str, extra_config: Mapping[str, str]) -> vim.vm.ConfigSpec:
     return vim.vm.ConfigSpec(
         name=name,
         uuid=bios_uuid,

@@ -1,4 +1,4 @@
-"""Manifests of an application on VM Service machines, as an owner writes them.
+"""Manifests of an application on VM Service VMs, as an owner writes them.
 
 Specs only: what VM Operator adds (finalizers, owner references, status, its annotations) it adds itself, see
 `vm_operator`. Fields are v1alpha5's.
@@ -68,7 +68,7 @@ def virtual_machine(
     secret: str = "",
     probe_port: int = 0,
 ) -> Object:
-    """A VirtualMachine whose volumes are claims named `<machine>-<volume>`."""
+    """A VirtualMachine whose volumes are claims named `<VM>-<volume>`."""
     spec: dict[str, Any] = {
         "className": VM_CLASS,
         "imageName": "vmi-0a0044d7c690bcbea",
@@ -107,7 +107,7 @@ def claim(name: str, *, namespace: str, size: str = "1Gi") -> Object:
 
 
 def claims_of(machine: Object) -> Sequence[Object]:
-    """The claims a machine's volumes need."""
+    """The claims a VM's volumes need."""
     volumes = machine["spec"].get("volumes") or ()
     where = machine["metadata"]["namespace"]
     return [claim(volume["persistentVolumeClaim"]["claimName"], namespace=where) for volume in volumes]
@@ -185,7 +185,7 @@ class Application:
     services: Sequence[Object]
 
     @property
-    def machine_names(self) -> Sequence[str]:
+    def vm_names(self) -> Sequence[str]:
         return tuple(machine["metadata"]["name"] for machine in self.machines)
 
     def deploy(self, cluster: Cluster) -> None:
@@ -213,10 +213,10 @@ def two_tier(
     Args:
         name: Prefix of every name.
         namespace: Where it lives; `name` when empty.
-        web: Number of web machines.
-        database: Number of database machines, each with a data volume.
+        web: Number of web VMs.
+        database: Number of database VMs, each with a data volume.
         root: One more group around the application's, for three levels.
-        power: The root group's powerState; "" leaves the groups without and only sets the machines'.
+        power: The root group's powerState; "" leaves the groups without and only sets the VMs'.
         grouped: Whether there are groups at all; 8.0 U3 has none.
     """
     where = namespace or name

@@ -1,4 +1,4 @@
-"""A large application: three levels of groups, thirty machines, six services whose selectors overlap."""
+"""A large application: three levels of groups, thirty VMs, six services whose selectors overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.emulator.kubernetes.cluster import Object
 
 TIERS: Final[Mapping[str, int]] = {"web": 10, "cache": 4, "app": 9, "db": 5}
-"""Machines of each innermost group; one more is a direct member of the root, and one is in no group."""
+"""VMs of each innermost group; one more is a direct member of the root, and one is in no group."""
 BRANCHES: Final[Mapping[str, Sequence[str]]] = {"back": ("db", "app"), "front": ("cache", "web")}
 """The groups between the root and the tiers, in boot order."""
 STATEFUL: Final = frozenset({"cache", "db"})
@@ -21,7 +21,7 @@ STATEFUL: Final = frozenset({"cache", "db"})
 
 def three_levels(name: str, *, namespace: str) -> Application:
     """Return the application; every group but the root leaves its power to its parent."""
-    members = list(_machines(name, namespace))
+    members = list(_vms(name, namespace))
     claims = tuple(claim for machine in members for claim in machines.claims_of(machine))
     return Application(
         namespace=namespace,
@@ -33,7 +33,7 @@ def three_levels(name: str, *, namespace: str) -> Application:
     )
 
 
-def _machines(name: str, namespace: str) -> Iterator[Object]:
+def _vms(name: str, namespace: str) -> Iterator[Object]:
     for tier, count in TIERS.items():
         for number in range(1, count + 1):
             labels = {"app": name, "tier": tier}

@@ -44,15 +44,15 @@ class Supervisor:
         self.operator.settle(application.namespace)
 
     def back_up(self, *namespaces: str) -> RestorePoint:
-        """Run a VADP job over the namespaces' machines."""
+        """Run a VADP job over the namespaces' VMs."""
         return vadp.back_up(self.vcenter, *namespaces)
 
     def lose(self, namespace: str, *, kinds: Sequence[str] = vadp.LOST, keep: Sequence[str] = ()) -> None:
-        """Lose a namespace's objects and machines; the namespace itself stays."""
+        """Lose a namespace's objects and VMs; the namespace itself stays."""
         with self.operator.standing_still():
             vadp.lose(self.cluster, self.vcenter, namespace, kinds=kinds, keep=keep)
 
     def restore(self, point: RestorePoint, name: str, *, namespace: str = "", **options: Any) -> Registration:
-        """Restore a machine from a VADP job and call RegisterVM for it; the task still has to be advanced."""
+        """Restore a VM from a VADP job and call RegisterVM for it; the task still has to be advanced."""
         machine = vadp.restore(self.vcenter, point.of(name), folder=namespace)
         return self.wcp.register(machine.moid, **options)

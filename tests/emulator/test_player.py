@@ -15,9 +15,9 @@ from tests.emulator.machines import two_tier, virtual_machine
 from tests.emulator.supervisor import Supervisor
 from tests.emulator.vm_operator import conditions, records
 from tests.emulator.vm_operator.admission import Rules
-from tests.emulator.vm_operator.machine_controller import APPLY_POWER_TIME, PAUSED
+from tests.emulator.vm_operator.vm_controller import APPLY_POWER_TIME, PAUSED
 from tests.emulator.wcp.register_steps import Failure, State, Step
-from tests.emulator.wcp.registered_machine import FAILED_OVER, KEPT_IN_PLACE, RESTORED, RestoreKind
+from tests.emulator.wcp.registered_vm import FAILED_OVER, KEPT_IN_PLACE, RESTORED, RestoreKind
 from tests.emulator.wcp.vcenter import VCenter
 from tests.emulator.wcp.wcp import Wcp
 
@@ -57,7 +57,7 @@ def api(time: Time) -> Iterator[EmulatedApi]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A VADP job, and the machine as it was when the job ran."""
+    """A VADP job, and the VM as it was when the job ran."""
 
     vcenter: str
     point: RestorePoint
@@ -143,7 +143,7 @@ def test_a_group_owns_its_members_and_powers_them_on_in_boot_order(supervisor: S
     assert machine(supervisor, "shop-web-1")["status"]["powerState"] == "PoweredOn"
 
 
-def test_a_service_has_addresses_of_running_machines_only(running: Supervisor):
+def test_a_service_has_addresses_of_running_vms_only(running: Supervisor):
     made = running.cluster.get("Service", "shop-web", NAMESPACE)
     assert made is not None
     assert "selector" not in made["spec"]
@@ -160,7 +160,7 @@ def test_a_service_has_addresses_of_running_machines_only(running: Supervisor):
 
 def test_a_record_names_the_old_group_and_forgets_status_and_zone(running: Supervisor):
     live = machine(running)
-    saved = records.recorded_machine(running.back_up(NAMESPACE).of(DATABASE).extra_config)
+    saved = records.recorded_vm(running.back_up(NAMESPACE).of(DATABASE).extra_config)
 
     assert saved["metadata"]["ownerReferences"] == live["metadata"]["ownerReferences"]
     assert saved["spec"]["groupName"] == "shop-db"
@@ -177,7 +177,7 @@ def test_losing_a_namespace_leaves_nothing_but_the_namespace(running: Supervisor
     assert running.cluster.get("Namespace", NAMESPACE) is not None
 
 
-def test_a_new_machine_comes_back_powered_off_step_by_step(lost: Lost):
+def test_a_new_vm_comes_back_powered_off_step_by_step(lost: Lost):
     before, supervisor = lost.saved.before, lost.supervisor
     task = lost.restore()
 
@@ -186,7 +186,7 @@ def test_a_new_machine_comes_back_powered_off_step_by_step(lost: Lost):
     task.run_to(Step.VOLUMES)
     (claim,) = lost.found("PersistentVolumeClaim")
     assert claim["status"]["phase"] == "Pending"
-    task.run_to(Step.MACHINE)
+    task.run_to(Step.VM)
     assert PAUSED in machine(supervisor)["metadata"]["annotations"]
     supervisor.operator.settle()
     assert "uniqueID" not in machine(supervisor).get("status", {})
@@ -214,7 +214,7 @@ def test_stale_owners_are_kept_on_request(lost: Lost):
     assert machine(lost.supervisor)["metadata"]["ownerReferences"] == owners
 
 
-def test_a_machine_restored_in_place_keeps_identity_zone_and_five_annotations(running: Supervisor, time: Time):
+def test_a_vm_restored_in_place_keeps_identity_zone_and_five_annotations(running: Supervisor, time: Time):
     point = running.back_up(NAMESPACE)
     live = machine(running)
     changes = {"labels": {"since": "backup"}, "annotations": dict.fromkeys(KEPT_IN_PLACE, "now")}
@@ -271,7 +271,7 @@ def test_a_failover_clears_the_image(lost: Lost):
     assert not {"image", "imageName"} & after["spec"].keys()
 
 
-def test_a_machine_can_come_back_in_another_namespace(lost: Lost):
+def test_a_vm_can_come_back_in_another_namespace(lost: Lost):
     lost.supervisor.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop-dr"}})
     assert lost.restore(namespace="shop-dr").finish() is State.SUCCEEDED
     assert machine(lost.supervisor, namespace="shop-dr")["spec"]["groupName"] == "shop-db"
@@ -293,7 +293,7 @@ def test_errors_come_from_the_situation_too(running: Supervisor):
     cluster, vcenter, wcp = running.cluster, running.vcenter, running.wcp
     elsewhere = vadp.restore(vcenter, saved, folder="other")
     bare = vcenter.change(vadp.restore(vcenter, saved).moid, extra_config={})
-    renamed = records.recorded_machine(saved.extra_config)
+    renamed = records.recorded_vm(saved.extra_config)
     renamed["metadata"]["name"] = "copy"
     entries = {**saved.extra_config, **records.recorded(renamed, others=[], disks=[], version="1")}
     copy = vcenter.change(vadp.restore(vcenter, saved).moid, extra_config=entries)
@@ -351,8 +351,8 @@ def test_registration_starts_by_itself_after_a_while(
     assert len(lost.found("VirtualMachine")) == registered
 
 
-def test_a_group_that_comes_too_early_sends_its_machine_to_placement(lost: Lost):
-    lost.restore().run_to(Step.MACHINE)
+def test_a_group_that_comes_too_early_sends_its_vm_to_placement(lost: Lost):
+    lost.restore().run_to(Step.VM)
     for manifest in two_tier(web=0, power="").groups:
         lost.supervisor.cluster.create(manifest)
     lost.supervisor.operator.settle()
@@ -375,7 +375,7 @@ def test_a_late_member_of_a_running_group_is_not_powered_on(running: Supervisor)
     assert (conditions.find(entry, "PowerStateSynced") or {})["reason"] == "NotSynced"
 
 
-def test_a_machine_that_leaves_its_group_loses_that_owner(running: Supervisor):
+def test_a_vm_that_leaves_its_group_loses_that_owner(running: Supervisor):
     before = machine(running)
     assert [owner["kind"] for owner in before["metadata"]["ownerReferences"]] == ["VirtualMachineGroup"]
     after = running.cluster.patch(before, {"spec": {"groupName": None}})

@@ -1,7 +1,7 @@
 """The backup vendor and the disaster: what VADP carries away and brings back, and how a namespace is lost.
 
 The only part of the player that deletes what it did not make. A backup holds what vCenter holds: ExtraConfig and
-disks. It never looks at Kubernetes, and it gives a restored machine a new managed object id.
+disks. It never looks at Kubernetes, and it gives a restored VM a new managed object id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.emulator.kubernetes.cluster import Cluster
-    from tests.emulator.wcp.vcenter import VCenter, VsphereMachine
+    from tests.emulator.wcp.vcenter import VCenter, VsphereVm
 
 LOST: Final = (
     "VirtualMachineGroup",
@@ -32,30 +32,28 @@ LOST: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePoint:
-    """What one VADP job saved: machines with ExtraConfig and disks, as they were."""
+    """What one VADP job saved: VMs with ExtraConfig and disks, as they were."""
 
-    machines: Sequence[VsphereMachine]
+    machines: Sequence[VsphereVm]
 
-    def of(self, name: str, *, namespace: str = "") -> VsphereMachine:
-        """Return the saved machine with that name; raises StopIteration if the job did not hold it."""
+    def of(self, name: str, *, namespace: str = "") -> VsphereVm:
+        """Return the saved VM with that name; raises StopIteration if the job did not hold it."""
         return next(m for m in self.machines if m.name == name and namespace in {"", m.folder})
 
 
 def back_up(vcenter: VCenter, *folders: str) -> RestorePoint:
-    """Save every machine of the namespaces' folders, or of all."""
+    """Save every VM of the namespaces' folders, or of all."""
     return RestorePoint(machines=tuple(m for m in vcenter.machines() if not folders or m.folder in folders))
 
 
-def restore(
-    vcenter: VCenter, saved: VsphereMachine, *, folder: str = "", in_place: bool = False, **known: str
-) -> VsphereMachine:
-    """Bring a machine back, powered off, its disks plain files again; `in_place` overwrites the one that is there.
+def restore(vcenter: VCenter, saved: VsphereVm, *, folder: str = "", in_place: bool = False, **known: str) -> VsphereVm:
+    """Bring a VM back, powered off, its disks plain files again; `in_place` overwrites the one that is there.
 
     Args:
         vcenter: Where to; another vCenter than the saved one for a failover.
         saved: From a restore point.
         folder: The namespace's folder to restore into; the original one by default.
-        in_place: Keep the existing machine's identity. Raises LookupError if there is none.
+        in_place: Keep the existing VM's identity. Raises LookupError if there is none.
         known: What the vCenter does not choose itself, such as the `moid` it has in another one.
     """
     disks = tuple(replace(disk, fcd=False) for disk in saved.disks)
@@ -75,9 +73,9 @@ def restore(
     )
 
 
-def restore_disks(vcenter: VCenter, moid: str, *names: str) -> VsphereMachine:
-    """Overwrite some disks of a machine that is there: they are no first class disks any more."""
-    found = vcenter.machine(moid)
+def restore_disks(vcenter: VCenter, moid: str, *names: str) -> VsphereVm:
+    """Overwrite some disks of a VM that is there: they are no first class disks any more."""
+    found = vcenter.vm(moid)
     if found is None:
         raise LookupError(moid)
     disks = tuple(replace(disk, fcd=disk.fcd and disk.name not in names) for disk in found.disks)
@@ -93,14 +91,14 @@ def lose(
     keep: Sequence[str] = (),
     seconds: float = 60.0,
 ) -> None:
-    """Wipe a namespace's objects, which stays itself, and its machines on vCenter; returns when all are gone.
+    """Wipe a namespace's objects, which stays itself, and its VMs on vCenter; returns when all are gone.
 
     Deletes as a client would, and takes finalizers off, so that nobody's work is waited for and garbage collection
     can follow. Raises TimeoutError when something is still there after `seconds`.
 
     Args:
         cluster: The Supervisor.
-        vcenter: Where the machines of the namespace's folder are destroyed, if VirtualMachines are lost.
+        vcenter: Where the VMs of the namespace's folder are destroyed, if VirtualMachines are lost.
         namespace: What is hit.
         kinds: Which kinds are lost, in this order.
         keep: Names of objects that survive.

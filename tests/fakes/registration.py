@@ -1,6 +1,6 @@
 """A registration source in memory: an implementation of the port, not a mock.
 
-Somebody tells it where each machine stands, as a registration engine would know it, and it answers from nothing else.
+Somebody tells it where each VM stands, as a registration engine would know it, and it answers from nothing else.
 It passes the same contract suite as the real sources.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class MemoryRegistration:
-    """What it was told, by namespace and name; of a machine that nobody told of it knows nothing."""
+    """What it was told, by namespace and name; of a VM that nobody told of it knows nothing."""
 
     def __init__(self, name: str = "memory") -> None:
         self.calls = Calls()
@@ -31,13 +31,13 @@ class MemoryRegistration:
         self._known: dict[tuple[str, str], Registration] = {}
 
     def tell(self, namespace: str, *registrations: Registration) -> None:
-        """Take over where these machines stand now."""
+        """Take over where these VMs stand now."""
         with self._lock:
             for one in registrations:
                 self._known[namespace, one.name] = replace(one, source=self._name)
 
     def forget(self, namespace: str, name: str) -> None:
-        """Know nothing of a machine any more; one that was never told of is success."""
+        """Know nothing of a VM any more; one that was never told of is success."""
         with self._lock:
             self._known.pop((namespace, name), None)
 
@@ -49,7 +49,7 @@ class MemoryRegistration:
     def observe(
         self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
     ) -> Mapping[str, Registration]:
-        """Return what was told of each machine; see the port."""
+        """Return what was told of each VM; see the port."""
         del look
         if not machines:
             return {}

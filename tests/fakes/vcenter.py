@@ -1,6 +1,6 @@
 """A vCenter in memory: implementations of the inventory and RegisterVM ports, not mocks.
 
-Machines lie in folders and RegisterVM makes tasks that a test ends as it likes. `calls` counts what was asked, by
+VMs lie in folders and RegisterVM makes tasks that a test ends as it likes. `calls` counts what was asked, by
 managed object id for RegisterVM, and makes chosen calls fail: `call` before RegisterVM takes effect, `answer` after.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.fakes.store import Calls
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.errors import AlreadyExists, NotFound
-from velero_vmservice.vsphere.vm import RegisterTask, TaskState, VsphereMachine
+from velero_vmservice.vsphere.vm import RegisterTask, TaskState, VsphereVm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 
 
 class MemoryVCenter:
-    """Machines by managed object id, and the tasks of RegisterVM."""
+    """VMs by managed object id, and the tasks of RegisterVM."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.calls = Calls()
         self.overrides: dict[str, NetworkOverride] = {}
-        """What each machine was called with, by managed object id."""
+        """What each VM was called with, by managed object id."""
         self.registered: set[str] = set()
-        """Machines for which RegisterVM answers AlreadyInDesiredState."""
+        """VMs for which RegisterVM answers AlreadyInDesiredState."""
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._machines: dict[str, tuple[str, VsphereMachine]] = {}
+        self._vms: dict[str, tuple[str, VsphereVm]] = {}
         self._tasks: dict[str, tuple[str, RegisterTask]] = {}
 
-    def restore(self, namespace: str, machine: VsphereMachine) -> None:
-        """Put a machine into a namespace's folder, or replace what is there."""
+    def restore(self, namespace: str, machine: VsphereVm) -> None:
+        """Put a VM into a namespace's folder, or replace what is there."""
         with self._lock:
-            self._machines[machine.moid] = namespace, machine
+            self._vms[machine.moid] = namespace, machine
 
     def lose(self, moid: str) -> None:
-        """Delete a machine; one that is gone is success."""
+        """Delete a VM; one that is gone is success."""
         with self._lock:
-            self._machines.pop(moid, None)
+            self._vms.pop(moid, None)
 
     def set_task(self, task_id: str, state: TaskState, *, percent: int | None = None, message: str = "") -> None:
         """Let a task come to a state."""
@@ -64,13 +64,13 @@ class MemoryVCenter:
             self._tasks.pop(task_id, None)
 
     def log_event(self, moid: str, event: RegisterEvent) -> None:
-        """Let WCP leave an event at the end of a machine's registration."""
+        """Let WCP leave an event at the end of a VM's registration."""
         with self._lock:
-            where, machine = self._machines[moid]
-            self._machines[moid] = where, replace(machine, event=event)
+            where, machine = self._vms[moid]
+            self._vms[moid] = where, replace(machine, event=event)
 
     def tasks_of(self, moid: str) -> Sequence[str]:
-        """Return the ids of the RegisterVM tasks of a machine."""
+        """Return the ids of the RegisterVM tasks of a VM."""
         with self._lock:
             return tuple(key for key, (of, _) in self._tasks.items() if of == moid)
 
@@ -78,8 +78,8 @@ class MemoryVCenter:
 
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
-    ) -> Sequence[VsphereMachine]:
-        """Return the machines of the folder, and everybody else as lying elsewhere; see the port."""
+    ) -> Sequence[VsphereVm]:
+        """Return the VMs of the folder, and everybody else as lying elsewhere; see the port."""
         del wanted, folders
         self.calls("look", namespace)
         with self._lock:
@@ -90,7 +90,7 @@ class MemoryVCenter:
                     folder=machine.folder or where,
                     task=self._newest(moid),
                 )
-                for moid, (where, machine) in self._machines.items()
+                for moid, (where, machine) in self._vms.items()
             ]
 
     def call(self, namespace: str, moid: str, override: NetworkOverride) -> str:
@@ -100,8 +100,8 @@ class MemoryVCenter:
         with self._lock:
             if moid in self.registered:
                 raise AlreadyExists(f"{moid} is registered already (AlreadyInDesiredState)")
-            if moid not in self._machines:
-                raise NotFound(f"vCenter has no machine {moid}")
+            if moid not in self._vms:
+                raise NotFound(f"vCenter has no VM {moid}")
             task_id = f"task-{next(self._numbers)}"
             self.overrides[moid] = override
             self._tasks[task_id] = (
@@ -119,7 +119,7 @@ class MemoryVCenter:
         return found or RegisterTask(id=task_id, state=TaskState.UNKNOWN)
 
     def latest(self, moid: str, since: datetime) -> RegisterTask | None:
-        """Return the newest task of a machine; see the port."""
+        """Return the newest task of a VM; see the port."""
         self.calls("latest", moid)
         with self._lock:
             found = self._newest(moid)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ON = "PoweredOn"
 LONG_AGO = "2026-01-01T00:00:00Z"
-MACHINES = ("vm-1", "vm-2", "vm-3", "vm-4", "vm-5")
+VMS = ("vm-1", "vm-2", "vm-3", "vm-4", "vm-5")
 GROUPS = ("a", "b", "c", "d", "e")
 SERVICES = ("back", "front", "zone")
 
@@ -29,14 +29,14 @@ class Application:
     parents: Mapping[str, str]
     """Each group's parent, '' for a root."""
     grouped: Mapping[str, str]
-    """Each machine's group, '' for none."""
+    """Each VM's group, '' for none."""
     selected: Mapping[str, frozenset[str]]
-    """Each service's machines."""
+    """Each service's VMs."""
     power: Mapping[str, str] = field(default_factory=dict)
     """What a group's spec.powerState said."""
     ran: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
-    """Machines that were never lost."""
+    """VMs that were never lost."""
     alike: frozenset[str] = frozenset()
     """Objects that are there, as captured."""
     different: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class Application:
             yield from self.tree(child)
 
     def needs(self, name: str) -> list[str]:
-        """Return the machines that an object needs."""
+        """Return the VMs that an object needs."""
         return self.members(name) if name in self.parents else sorted(self.selected[name])
 
     def needed(self) -> set[str]:
@@ -99,10 +99,9 @@ class Application:
         return vm(name, labels=labels, group=self.grouped[name], uid=uid, power=power, ip=ip, meta=meta, spec=spec)
 
     def machines(self) -> list[Json]:
-        """Return the machines as they were at backup."""
+        """Return the VMs as they were at backup."""
         return [
-            self.machine(name, uid=f"uid-of-{name}", power=ON if name in self.ran else "PoweredOff")
-            for name in self.grouped
+            self.vm(name, uid=f"uid-of-{name}", power=ON if name in self.ran else "PoweredOff") for name in self.grouped
         ]
 
     def there_before(self) -> Iterator[Json]:
@@ -122,7 +121,7 @@ class Application:
                 yield {**content, "spec": {**spec, **edited}}
 
     def runs_at_the_end(self, name: str) -> bool:
-        """Say whether a machine is to run, for an application of which nothing was there before."""
+        """Say whether a VM is to run, for an application of which nothing was there before."""
         runs = name in self.ran and name in self.kept
         if name not in self.needed() or self.policy.get("power", "leave") == "leave":
             return runs
@@ -134,7 +133,7 @@ class Application:
 def applications(draw: st.DrawFn, *, fresh: bool = False) -> Application:
     """Draw an application; `fresh` ones find nothing that was there before."""
     groups = GROUPS[: draw(st.integers(0, len(GROUPS)))]
-    machines = MACHINES[: draw(st.integers(1, len(MACHINES)))]
+    machines = VMS[: draw(st.integers(1, len(VMS)))]
     parents = {name: draw(st.sampled_from(["", *groups[:at]])) for at, name in enumerate(groups)}
     renamed = dict(zip(groups, draw(st.permutations(groups)), strict=True))  # parents do not come first by name
     parents = {renamed[name]: renamed.get(parent, "") for name, parent in parents.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tests.properties.applications import MACHINES
+from tests.properties.applications import VMS
 from tests.unit.power import SET_AT
 from tests.unit.world import World
 from velero_vmservice.errors import Unavailable
@@ -35,7 +35,7 @@ class Fate:
     """What happens to one restore."""
 
     registered: Mapping[str, int] = field(default_factory=dict)
-    """The round in which RegisterVM makes each machine; it is paused at first."""
+    """The round in which RegisterVM makes each VM; it is paused at first."""
     released: Mapping[str, int] = field(default_factory=dict)
     """How many rounds later the pause is taken away."""
     crashes: frozenset[int] = frozenset()
@@ -48,7 +48,7 @@ class Fate:
 
 
 def fates(*, processes: int = 1) -> st.SearchStrategy[Fate]:
-    counts = st.fixed_dictionaries({name: st.integers(0, 6) for name in MACHINES})
+    counts = st.fixed_dictionaries({name: st.integers(0, 6) for name in VMS})
     rounds = st.frozensets(st.integers(0, 8), max_size=3)
     return st.builds(
         Fate,
@@ -119,7 +119,7 @@ class Run:
                     assert self.world.exists("VirtualMachineGroup", of), f"{name} came before the group {of}"
 
     def _is_stuck(self, name: str) -> bool:
-        """Say whether a group, or one above it, had a machine whose gate was shut at the last look."""
+        """Say whether a group, or one above it, had a VM whose gate was shut at the last look."""
         now = self.world.clock.monotonic()
         machines = [machine for one in self.application.chain(name) for machine in self.application.members(one)]
         return any(now - self.ready_since.get(machine, now) < 2 * SETTLED for machine in machines)
@@ -182,9 +182,9 @@ class Run:
             registered = self.fate.registered.get(name, 0)
             released = registered + self.fate.released.get(name, 0)
             if self.now == registered:
-                self.world.cluster.seed(self.application.machine(name, uid=f"new-{name}", paused=True))
+                self.world.cluster.seed(self.application.vm(name, uid=f"new-{name}", paused=True))
             if self.now == released:
-                self.world.cluster.seed(self.application.machine(name, uid=f"new-{name}"))
+                self.world.cluster.seed(self.application.vm(name, uid=f"new-{name}"))
                 self.ready_since[name] = self.world.clock.monotonic()
 
     def _play(self) -> None:

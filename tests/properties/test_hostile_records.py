@@ -1,4 +1,4 @@
-"""Whatever stands in a machine's ExtraConfig: a record, or one sentence about what is wrong with it."""
+"""Whatever stands in a VM's ExtraConfig: a record, or one sentence about what is wrong with it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 from velero_vmservice.vsphere.record import Record, judge
 
 ENTRIES = records.recorded(vm("web-1", claims=["data"]), others=(), disks=(), version="1700")
-MACHINE, DISKS = SPELLINGS[Key.MACHINE][0], SPELLINGS[Key.CLAIM_DISKS][0]
-WHOLE = base64.b64decode(ENTRIES[MACHINE])
+VM, DISKS = SPELLINGS[Key.VM][0], SPELLINGS[Key.CLAIM_DISKS][0]
+WHOLE = base64.b64decode(ENTRIES[VM])
 WORDS = st.text(alphabet=st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]))
 """JSON escapes what is beyond as a pair of surrogates, which are none of YAML's."""
 NUMBERS = st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False)
@@ -33,7 +33,7 @@ def packed(content: bytes) -> str:
 
 
 def judged(machine: str, disks: str = "") -> Record:
-    found = judge({MACHINE: machine, DISKS: disks}, parse_record).record
+    found = judge({VM: machine, DISKS: disks}, parse_record).record
     assert bool(found.problem) is bool(found.code)
     assert "\n" not in found.problem
     assert len(found.problem) < 1000
@@ -57,7 +57,7 @@ def test_any_yaml_and_no_yaml(text: str) -> None:
 
 
 @given(JSON, JSON)
-def test_any_object_that_says_it_is_a_machine(metadata: object, spec: object) -> None:
+def test_any_object_that_says_it_is_a_vm(metadata: object, spec: object) -> None:
     machine = {**vm("web-1"), "spec": spec, "metadata": {"name": "web-1", "namespace": spec, "annotations": metadata}}
     judged(packed(json.dumps(machine).encode()), packed(json.dumps(metadata).encode()))
 

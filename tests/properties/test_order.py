@@ -25,7 +25,7 @@ NAMES = "abcdefgh"
 PARENTS = st.dictionaries(st.sampled_from(NAMES), st.none() | st.sampled_from(NAMES), min_size=1)
 """Each group's parent: none, another, itself, or one that is not in the restore."""
 SERVICES = st.dictionaries(st.sampled_from(["s1", "s2"]), st.sampled_from(NAMES), max_size=2)
-"""Each service's only machine, named after the group that it is a member of."""
+"""Each service's only VM, named after the group that it is a member of."""
 
 
 def subjects(parents: Mapping[str, str | None], services: Mapping[str, str]) -> list[Subject]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.properties.applications import MACHINES, Application, applications
+from tests.properties.applications import VMS, Application, applications
 from tests.unit.builders import NAMESPACE, m, restore
 from tests.unit.vsphere import restored
 from tests.unit.world import World
@@ -55,7 +55,7 @@ class Site:
 @st.composite
 def sites(draw: st.DrawFn) -> Site:
     def each(states: Sequence[Any]) -> dict[str, Any]:
-        return {name: draw(st.sampled_from(states)) for name in MACHINES}
+        return {name: draw(st.sampled_from(states)) for name in VMS}
 
     application = draw(applications())
     names = sorted({*application.parents, *application.selected})
@@ -78,7 +78,7 @@ def live(site: Site, name: str) -> Json | None:
     if state == "lost":
         return None
     uid = f"uid-of-{name}" if state == "kept" else "new"
-    one = site.application.machine(name, uid=uid, paused=state == "paused")
+    one = site.application.vm(name, uid=uid, paused=state == "paused")
     if state == "another":
         one["spec"]["instanceUUID"] = "other"
     if state == "unreconciled":

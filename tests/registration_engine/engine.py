@@ -1,4 +1,4 @@
-"""A registration engine as `protos/registration/v1` asks for it, whose machines stand where a test puts them.
+"""A registration engine as `protos/registration/v1` asks for it, whose VMs stand where a test puts them.
 
 It keeps every rule of the API and is short enough to be read as an example of one.
 """
@@ -18,34 +18,34 @@ from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as service
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MACHINES_PER_CALL = 1000
+VMS_PER_CALL = 1000
 _WORKERS = 8
 
 
 class ReferenceEngine(services.RegistrationEngineServicer):
-    """Knows machines by namespace and name. `questions` holds every call as it came."""
+    """Knows VMs by namespace and name. `questions` holds every call as it came."""
 
     def __init__(self) -> None:
         self.questions: list[pb.GetRegistrationsRequest] = []
-        self._machines: dict[tuple[str, str], tuple[pb.Machine, pb.Registration]] = {}
+        self._vms: dict[tuple[str, str], tuple[pb.Machine, pb.Registration]] = {}
         self._lock = threading.Lock()
 
     def put(
         self, namespace: str, registration: pb.Registration, *, instance_uuid: str = "", bios_uuid: str = ""
     ) -> None:
-        """Let a machine stand somewhere, from the next call on."""
+        """Let a VM stand somewhere, from the next call on."""
         machine = pb.Machine(name=registration.name, instance_uuid=instance_uuid, bios_uuid=bios_uuid)
         with self._lock:
-            self._machines[namespace, machine.name] = (machine, registration)
+            self._vms[namespace, machine.name] = (machine, registration)
 
     def GetRegistrations(  # noqa: N802 - gRPC's name
         self, request: pb.GetRegistrationsRequest, context: grpc.ServicerContext
     ) -> pb.GetRegistrationsResponse:
         names = {machine.name for machine in request.machines}
         if len(names) < len(request.machines):
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a machine is asked for twice")
-        if len(names) > MACHINES_PER_CALL:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"more than {MACHINES_PER_CALL} machines in one call")
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a VM is asked for twice")
+        if len(names) > VMS_PER_CALL:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"more than {VMS_PER_CALL} VMs in one call")
         with self._lock:
             self.questions.append(request)
             return pb.GetRegistrationsResponse(
@@ -53,12 +53,12 @@ class ReferenceEngine(services.RegistrationEngineServicer):
             )
 
     def _registration(self, namespace: str, asked: pb.Machine) -> pb.Registration:
-        known, registration = self._machines.get((namespace, asked.name), (None, None))
+        known, registration = self._vms.get((namespace, asked.name), (None, None))
         if known is None or registration is None:
-            return pb.Registration(name=asked.name, message="this engine was not given the machine")
+            return pb.Registration(name=asked.name, message="this engine was not given the VM")
         if _is_another(asked, known):
             return pb.Registration(
-                name=asked.name, state=pb.STATE_ABSENT, message="another machine with other UUIDs has this name"
+                name=asked.name, state=pb.STATE_ABSENT, message="another VM with other UUIDs has this name"
             )
         return registration
 

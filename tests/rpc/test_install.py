@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_launcher_of_this_machine_is_executable_and_whole(tmp_path: Path) -> None:
+def test_the_launcher_of_this_vm_is_executable_and_whole(tmp_path: Path) -> None:
     assert install_launcher(tmp_path) is InstallOutcome.INSTALLED
     installed = tmp_path / PLUGIN_NAME
     assert stat.S_IMODE(installed.stat().st_mode) == 0o755
@@ -82,7 +82,7 @@ def test_a_directory_that_cannot_be_written_is_explained(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == [PLUGIN_NAME]
 
 
-def test_a_machine_without_a_launcher_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vm_without_a_launcher_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(InvalidSettings, match=r"riscv64.*amd64 or arm64"):
         install_launcher(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts, machine_facts, service_facts
+from velero_vmservice.archive.facts import NamespaceFacts, VmFacts, service_facts, vm_facts
 from velero_vmservice.archive.schema import SavedStatus
 from velero_vmservice.archive.topology import topology
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef
@@ -14,7 +14,7 @@ from velero_vmservice.restore.policy import RestorePolicy, effective
 from velero_vmservice.supervisor.namespace_state import OBSERVED_KINDS, NamespaceState, claim_phase, observe
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.groups import group_facts
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -216,7 +216,7 @@ def view(observed: NamespaceState, gates: Mapping[str, Gate], *, of: RestoreRun 
 
 def facts(*objects: Mapping[str, Any]) -> NamespaceFacts:
     """Return the facts of a namespace that holds these VMs, groups and services."""
-    machines = [machine_facts(m(one)) for one in objects if one["kind"] == "VirtualMachine"]
+    machines = [vm_facts(m(one)) for one in objects if one["kind"] == "VirtualMachine"]
     groups = [group_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineGroup"]
     services = [service_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineService"]
     return NamespaceFacts(
@@ -228,8 +228,8 @@ def facts(*objects: Mapping[str, Any]) -> NamespaceFacts:
     )
 
 
-def machine(**known: Any) -> MachineFacts:
-    return MachineFacts(**{"name": "web-1", **known})
+def machine(**known: Any) -> VmFacts:
+    return VmFacts(**{"name": "web-1", **known})
 
 
 def look(
@@ -246,7 +246,7 @@ def look(
     return observe(
         m(namespace or vsphere_namespace()),
         lists,
-        machines=[read_machine(one) for one in found if one.kind_name == "VirtualMachine"],
+        machines=[read_vm(one) for one in found if one.kind_name == "VirtualMachine"],
         claims=[claim_phase(one) for one in found if one.kind_name == "PersistentVolumeClaim"],
         name=NAMESPACE,
         at=at,

@@ -1,6 +1,6 @@
 """What VM Operator does with a power state, as far as a restore can tell (virtualmachinegroup_controller.go).
 
-A group hands its power state down to its linked members once for each time that it was set; a machine takes its own.
+A group hands its power state down to its linked members once for each time that it was set; a VM takes its own.
 Its webhook notes when it was set, and turns `now` into a time (virtualmachinegroup_mutator.go).
 """
 
@@ -23,7 +23,7 @@ CHECK = "poweron.check.vmoperator.vmware.com/"
 
 
 def play(cluster: MemoryCluster, clock: SettableClock, namespace: str) -> None:
-    """Hand down what is due, parents first, and let each machine take what it was asked for."""
+    """Hand down what is due, parents first, and let each VM take what it was asked for."""
     now = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     todo = [one.name for one in cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace)]
     for _ in range(len(todo)):  # a state reaches the leaves of any tree

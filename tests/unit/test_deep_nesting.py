@@ -11,7 +11,7 @@ from tests.sample_report import ENDED, GROUP, RUN, members, result
 from tests.unit.builders import facts, group, m, service, subject, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.archive import topology
-from velero_vmservice.archive.facts import machine_facts
+from velero_vmservice.archive.facts import vm_facts
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.report.html import page as html
 from velero_vmservice.report.html.graph import MOST_LEVELS, applications
@@ -74,7 +74,7 @@ def test_an_object_with_many_brackets_is_not_deep() -> None:
 @pytest.mark.parametrize("levels", [1, 100, 900])
 def test_the_bootstrap_of_a_vm_is_read_however_deep_it_is(levels: int) -> None:
     machine = vm("web-1", spec={"bootstrap": {"cloudInit": nested(levels)}})
-    assert machine_facts(m(machine)).bootstrap == ("deep",)
+    assert vm_facts(m(machine)).bootstrap == ("deep",)
 
 
 def test_the_vms_of_nested_groups_are_found_at_any_depth() -> None:

@@ -1,4 +1,4 @@
-"""Machines as vCenter has them once a VADP product has restored them."""
+"""VMs as vCenter has them once a VADP product has restored them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 from tests.unit.builders import NAMESPACE
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.record import Record
-from velero_vmservice.vsphere.vm import TaskState, VsphereMachine
+from velero_vmservice.vsphere.vm import TaskState, VsphereVm
 
 if TYPE_CHECKING:
     from tests.fakes.vcenter import MemoryVCenter
 
 
-def restored(moid: str = "vm-1", name: str = "web-1", *, namespace: str = NAMESPACE, **known: Any) -> VsphereMachine:
-    """Build a machine that RegisterVM can be called for."""
+def restored(moid: str = "vm-1", name: str = "web-1", *, namespace: str = NAMESPACE, **known: Any) -> VsphereVm:
+    """Build a VM that RegisterVM can be called for."""
     entries = {
         "vmservice.virtualmachine.resource.yaml": "record",
         "vmservice.virtualmachine.backupVersion": "1000",
         "vmservice.namespacedName": f"{namespace}/{name}",
     }
-    return VsphereMachine(
+    return VsphereVm(
         **{
             "moid": moid,
             "name": name,

@@ -1,4 +1,4 @@
-"""One Supervisor, one bucket and the plugin, called as Velero calls it; machines and controllers are played by hand."""
+"""One Supervisor, one bucket and the plugin, called as Velero calls it; VMs and controllers are played by hand."""
 
 from __future__ import annotations
 

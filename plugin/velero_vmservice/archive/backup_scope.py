@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts
+from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
 from velero_vmservice.archive.topology import selected_by
 from velero_vmservice.documents import Document, Name
 from velero_vmservice.kube.manifest import (
@@ -64,9 +64,9 @@ def selected(spec: Mapping[str, Any], kind: Kind, namespace: str, name: str, lab
 
 def vms_by_filters(spec: Mapping[str, Any], facts: NamespaceFacts) -> Iterator[str]:
     """Yield the recorded VMs of a namespace that a Backup with this spec takes."""
-    for machine in facts.machines:
-        if machine.recorded and selected(spec, VIRTUAL_MACHINE, facts.namespace, machine.name, machine.labels):
-            yield machine.name
+    for vm in facts.machines:
+        if vm.recorded and selected(spec, VIRTUAL_MACHINE, facts.namespace, vm.name, vm.labels):
+            yield vm.name
 
 
 def objects_by_filters(spec: Mapping[str, Any], facts: NamespaceFacts) -> Iterator[tuple[str, str]]:
@@ -133,9 +133,9 @@ def _groups(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
         for group in facts.groups
         if not group.deleting
     }
-    for machine in facts.machines:
-        if machine.group_name in direct:
-            direct[machine.group_name].add(machine.name)
+    for vm in facts.machines:
+        if vm.group_name in direct:
+            direct[vm.group_name].add(vm.name)
     nested = {
         group.name: [one.name for one in group.members if one.kind == VIRTUAL_MACHINE_GROUP.name]
         for group in facts.groups
@@ -158,8 +158,8 @@ def _services(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
 
 def reduced(facts: NamespaceFacts) -> NamespaceFacts:
     """Return the facts without what `held_vms` does not ask for: they are kept until the seal is written."""
-    machines = tuple(
-        MachineFacts(
+    vms = tuple(
+        VmFacts(
             name=one.name,
             backup_version=one.backup_version,
             group_name=one.group_name,
@@ -171,7 +171,7 @@ def reduced(facts: NamespaceFacts) -> NamespaceFacts:
     return NamespaceFacts(
         namespace=facts.namespace,
         observed_at=facts.observed_at,
-        machines=machines,
+        machines=vms,
         groups=facts.groups,
         services=facts.services,
     )

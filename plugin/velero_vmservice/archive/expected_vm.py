@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from velero_vmservice.archive.facts import MachineFacts
+from velero_vmservice.archive.facts import VmFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedVm:
-    """A machine to ask for: by name, and by UUIDs where they were captured."""
+    """A VM to ask for: by name, and by UUIDs where they were captured."""
 
     name: str
     instance_uuid: str = ""
     bios_uuid: str = ""
-    facts: MachineFacts | None = None
+    facts: VmFacts | None = None
     """All that the capture knows of it; a source that can compare more than UUIDs does."""
     captured_at: str = ""
     """When the backup saw it, RFC 3339; '' if not known."""
@@ -25,8 +25,8 @@ class ExpectedVm:
         return self.facts is not None and not self.facts.recorded
 
     @property
-    def expected(self) -> MachineFacts | None:
+    def expected(self) -> VmFacts | None:
         """What it was at the backup, as far as that is known; None if nothing but its name is."""
         if self.facts is not None or not (self.instance_uuid or self.bios_uuid):
             return self.facts
-        return MachineFacts(name=self.name, instance_uuid=self.instance_uuid, bios_uuid=self.bios_uuid)
+        return VmFacts(name=self.name, instance_uuid=self.instance_uuid, bios_uuid=self.bios_uuid)

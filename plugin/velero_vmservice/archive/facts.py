@@ -1,6 +1,6 @@
-"""What is known about a machine and about a namespace at backup, as it is stored and read back.
+"""What is known about a VM and about a namespace at backup, as it is stored and read back.
 
-The facts answer at restore: is this the same machine, what is it still missing, which claims are its disks.
+The facts answer at restore: is this the same VM, what is it still missing, which claims are its disks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
-class MachineFacts:
+class VmFacts:
     """One VirtualMachine at the time of the backup, read back like a `Document`; slots, so that 10,000 fit."""
 
     name: Name
@@ -63,7 +63,7 @@ class MachineFacts:
     """Cloud-init's, which a restore to new resets (guide 8.1.5)."""
     image: Name = ""
     restored: bool = False
-    """Whether it carried RegisterVM's mark already: it stays on a machine for good."""
+    """Whether it carried RegisterVM's mark already: it stays on a VM for good."""
     failed_over: bool = False
     references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
     """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
@@ -78,7 +78,7 @@ class ServiceFacts(Document):
 
 
 class NamespaceFacts(Document):
-    """The machines, groups and services of one namespace at the time of the backup."""
+    """The VMs, groups and services of one namespace at the time of the backup."""
 
     schema_version: Literal[1] = 1
     namespace: str
@@ -87,15 +87,15 @@ class NamespaceFacts(Document):
     backup_started: str = ""
     backup_uid: str = ""
     observed_at: str
-    machines: tuple[MachineFacts, ...] = ()
+    machines: tuple[VmFacts, ...] = ()
     groups: tuple[GroupFacts, ...] = ()
     services: tuple[ServiceFacts, ...] = ()
     provider: str = ""
     """What VM Operator took the cluster's load balancer for (`vmoperator.load_balancer`), '' if not recorded."""
 
     @cached_property
-    def by_name(self) -> Mapping[str, MachineFacts]:
-        """The machines by name."""
+    def by_name(self) -> Mapping[str, VmFacts]:
+        """The VMs by name."""
         return {one.name: one for one in self.machines}
 
     @cached_property
@@ -109,9 +109,9 @@ class NamespaceFacts(Document):
         return {service.name: service for service in self.services}
 
     @cached_property
-    def by_label(self) -> Mapping[tuple[str, str], Sequence[MachineFacts]]:
+    def by_label(self) -> Mapping[tuple[str, str], Sequence[VmFacts]]:
         """The VMs that carry each label: 200 services of a namespace would otherwise compare each VM 200 times."""
-        carriers = defaultdict[tuple[str, str], list[MachineFacts]](list)
+        carriers = defaultdict[tuple[str, str], list[VmFacts]](list)
         for vm in self.machines:
             for label in vm.labels.items():
                 carriers[label].append(vm)
@@ -119,7 +119,7 @@ class NamespaceFacts(Document):
 
     def labels(self, kind_name: str, name: str) -> Mapping[str, str] | None:
         """Return the labels of a VM, group or service; None where they are not known."""
-        by_kind: Mapping[str, Mapping[str, MachineFacts | GroupFacts | ServiceFacts]] = {
+        by_kind: Mapping[str, Mapping[str, VmFacts | GroupFacts | ServiceFacts]] = {
             VIRTUAL_MACHINE.name: self.by_name,
             VIRTUAL_MACHINE_GROUP.name: self.groups_by_name,
             VIRTUAL_MACHINE_SERVICE.name: self.services_by_name,
@@ -128,15 +128,15 @@ class NamespaceFacts(Document):
         return entry.labels if entry else None
 
     def claims(self) -> frozenset[str]:
-        """Return the claims that are disks of machines which RegisterVM brings back: of those with a record."""
-        return frozenset(claim for machine in self.machines if machine.recorded for claim in machine.claims)
+        """Return the claims that are disks of VMs which RegisterVM brings back: of those with a record."""
+        return frozenset(claim for vm in self.machines if vm.recorded for claim in vm.claims)
 
 
-def machine_facts(vm: Manifest) -> MachineFacts:
+def vm_facts(vm: Manifest) -> VmFacts:
     """Read a VirtualMachine of any served version (vm-service 4.6)."""
     spec, status = vm.spec, vm.status
     volumes = virtual_machine.volumes(vm)
-    return MachineFacts(
+    return VmFacts(
         name=vm.name,
         uid=vm.uid,
         unique_id=str(status.get("uniqueID", "")),
@@ -163,8 +163,8 @@ def machine_facts(vm: Manifest) -> MachineFacts:
     )
 
 
-def difference(expected: MachineFacts, *, instance_uuid: str, bios_uuid: str) -> str:
-    """Return in which UUID a machine differs from the one that was backed up, if in every one known on both sides."""
+def difference(expected: VmFacts, *, instance_uuid: str, bios_uuid: str) -> str:
+    """Return in which UUID a VM differs from the one that was backed up, if in every one known on both sides."""
     pairs = (
         ("instance UUID", instance_uuid, expected.instance_uuid),
         ("BIOS UUID", bios_uuid, expected.bios_uuid),

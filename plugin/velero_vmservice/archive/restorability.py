@@ -13,7 +13,7 @@ from velero_vmservice.vmoperator import marks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts
+    from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
     from velero_vmservice.vmoperator.groups import GroupFacts
 
 
@@ -31,7 +31,7 @@ def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFact
         found = [*_group_findings(manifest.name, topology, facts)]
     else:
         found = [*_service_findings(topology)]
-    found += [finding for machine in topology.machines for finding in _machine_findings(machine)]
+    found += [finding for vm in topology.machines for finding in _vm_findings(vm)]
     return tuple(found)
 
 
@@ -40,20 +40,20 @@ def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
     without_group = (
         _warn(
             "group-name-without-group",
-            f"{machine.name} names the group {machine.group_name}, which does not exist",
+            f"{vm.name} names the group {vm.group_name}, which does not exist",
         )
-        for machine in facts.machines
-        if machine.group_name and machine.group_name not in facts.groups_by_name
+        for vm in facts.machines
+        if vm.group_name and vm.group_name not in facts.groups_by_name
     )
     return (*without_group, *_same_uuids(facts.machines))
 
 
-def _same_uuids(machines: tuple[MachineFacts, ...]) -> Iterator[Finding]:
+def _same_uuids(vms: tuple[VmFacts, ...]) -> Iterator[Finding]:
     """Yield the VMs that share a BIOS UUID: RegisterVM brings back one of them only (guide 7.1.1)."""
     by_uuid: dict[str, list[str]] = {}
-    for machine in machines:
-        if machine.bios_uuid and machine.recorded:
-            by_uuid.setdefault(machine.bios_uuid.lower(), []).append(machine.name)
+    for vm in vms:
+        if vm.bios_uuid and vm.recorded:
+            by_uuid.setdefault(vm.bios_uuid.lower(), []).append(vm.name)
     for uuid, names in by_uuid.items():
         if len(names) > 1:
             yield _warn("bios-uuid-shared", f"{', '.join(names)} have the BIOS UUID {uuid}: only one can be restored")
@@ -67,11 +67,11 @@ def _service_findings(topology: Topology) -> Iterator[Finding]:
     if marks.ZONE_LABEL in selector:
         yield _warn(
             "selector-uses-zone",
-            f"selects on {marks.ZONE_LABEL}, which a restore to a new machine removes: it will match nothing then",
+            f"selects on {marks.ZONE_LABEL}, which a restore to a new VM removes: it will match nothing then",
         )
     if not topology.machines:
         wanted = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-        yield _warn("selector-matches-no-vm", f"selects no machine ({wanted})")
+        yield _warn("selector-matches-no-vm", f"selects no VM ({wanted})")
 
 
 def _group_findings(name: str, topology: Topology, facts: NamespaceFacts) -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def _member_findings(group: str, member: MemberTopology) -> Iterator[Finding]:
 
 
 def _unlisted(
-    group: str, kind: str, topology: Topology, candidates: tuple[MachineFacts, ...] | tuple[GroupFacts, ...]
+    group: str, kind: str, topology: Topology, candidates: tuple[VmFacts, ...] | tuple[GroupFacts, ...]
 ) -> Iterator[Finding]:
     listed = {member.name for member in topology.members if member.kind == kind}
     for one in candidates:
@@ -123,16 +123,16 @@ def _parent_findings(name: str, parent: str, facts: NamespaceFacts) -> Iterator[
         yield _warn("parent-does-not-list", f"names the parent group {parent}, which does not list it")
 
 
-def _machine_findings(machine: MachineFacts) -> Iterator[Finding]:
-    if not machine.recorded:
+def _vm_findings(vm: VmFacts) -> Iterator[Finding]:
+    if not vm.recorded:
         yield _warn(
             "vm-not-recorded",
-            f"{machine.name} is a guest cluster's node that VM Operator does not record: RegisterVM cannot restore it",
+            f"{vm.name} is a guest cluster's node that VM Operator does not record: RegisterVM cannot restore it",
         )
-    elif machine.record == "outdated":
+    elif vm.record == "outdated":
         yield _warn(
             "vm-record-outdated",
-            f"the record of {machine.name} is not up to date: the VADP backup carries an older one",
+            f"the record of {vm.name} is not up to date: the VADP backup carries an older one",
         )
 
 

@@ -120,7 +120,7 @@ class RestorePoints:
         try:
             backup, store = self.backup(run), self.store(run)
         except (InvalidItem, ForeignStorage) as error:
-            log.info("no facts about machines", namespace=namespace, cause=error.message)
+            log.info("no facts about VMs", namespace=namespace, cause=error.message)
             return None
         key = backup.namespace_key(namespace)
         sealed = None if linked else self._digests.get(run.uid, lambda: _sealed(store, backup))

@@ -1,6 +1,6 @@
 """What is taken off a manifest before it is kept, and why.
 
-Replaying `kubectl get -o yaml` of nested groups destroys machines: the groups carry ownerReferences to parents
+Replaying `kubectl get -o yaml` of nested groups destroys VMs: the groups carry ownerReferences to parents
 that no longer exist, are garbage collected, and take their freshly restored members with them. The rules are
 vm-service 4.8; what they rest on is named beside each.
 """
@@ -27,7 +27,7 @@ _METADATA: Final = {
     "deletionTimestamp": "set by the API server",
     "deletionGracePeriodSeconds": "set by the API server",
     "managedFields": "kept by the API server",
-    "ownerReferences": "names a lost owner: Kubernetes would delete the object, and a group's machines with it",
+    "ownerReferences": "names a lost owner: Kubernetes would delete the object, and a group's VMs with it",
     "finalizers": "added by VM Operator to what it manages",
     "selfLink": "set by old API servers",
     "generateName": "the name is already chosen",
@@ -104,7 +104,7 @@ def _sanitize_service(spec: dict[str, Any], drop: Callable[[dict[str, Any], str,
 def _sanitize_group(spec: dict[str, Any], drop: Callable[[dict[str, Any], str, str, str], None]) -> None:
     for key, reason in (
         ("nextForcePowerStateSyncTime", 'refused unless it is "now"'),
-        ("powerState", "would boot machines that nobody has validated; kept beside the manifest"),
+        ("powerState", "would boot VMs that nobody has validated; kept beside the manifest"),
     ):
         if key in spec:
             drop(spec, key, f"spec.{key}", reason)

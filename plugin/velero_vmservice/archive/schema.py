@@ -182,7 +182,7 @@ class SealedObject(Document):
 
 
 class Vadp(Document):
-    """The VADP job that saves the machines, as the Backup's annotations name it."""
+    """The VADP job that saves the VMs, as the Backup's annotations name it."""
 
     job: str = ""
     restore_point: str = ""

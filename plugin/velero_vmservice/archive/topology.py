@@ -1,7 +1,7 @@
-"""Which machines an application object stands for.
+"""Which VMs an application object stands for.
 
-A VirtualMachineService names its machines by label, a VirtualMachineGroup by its boot order. The topology is
-worked out from the facts of the whole namespace at backup, because at restore the machines it should match are
+A VirtualMachineService names its VMs by label, a VirtualMachineGroup by its boot order. The topology is
+worked out from the facts of the whole namespace at backup, because at restore the VMs it should match are
 exactly what is missing.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from velero_vmservice.archive.facts import MachineFacts, NamespaceFacts
+from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
 from velero_vmservice.documents import Document, Name
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
 from velero_vmservice.vmoperator import marks, nesting
@@ -35,7 +35,7 @@ class Topology(Document):
     """What one captured object is connected to."""
 
     needs: tuple[Name, ...] = ()
-    """Machines that must be ready before the object is replayed: selected ones, or direct members that exist and
+    """VMs that must be ready before the object is replayed: selected ones, or direct members that exist and
     that VM Operator records for restore."""
     selector: dict[str, str] | None = None
     members: tuple[MemberTopology, ...] = ()
@@ -43,15 +43,15 @@ class Topology(Document):
     """VMs of nested groups, at any depth, that exist: a boot order may name any other, which no restore brings back."""
     parent: str = ""
     """The group that this group belongs to."""
-    machines: tuple[MachineFacts, ...] = ()
-    """The facts of the selected machines, or of the direct members."""
+    machines: tuple[VmFacts, ...] = ()
+    """The facts of the selected VMs, or of the direct members."""
 
-    def machine(self, name: str) -> MachineFacts | None:
-        """Return the facts of a needed machine, if they were known."""
+    def vm(self, name: str) -> VmFacts | None:
+        """Return the facts of a needed VM, if they were known."""
         return next((one for one in self.machines if one.name == name), None)
 
     def expected_labels(self) -> Mapping[str, str]:
-        """Return the labels that a machine must carry for the service to select it."""
+        """Return the labels that a VM must carry for the service to select it."""
         return self.selector or {}
 
 
@@ -61,27 +61,26 @@ def topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
         return _group_topology(manifest, facts)
     selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
     chosen = selected_by(selector, facts)
-    needs = tuple(machine.name for machine in chosen if machine.recorded)
+    needs = tuple(vm.name for vm in chosen if vm.recorded)
     return Topology(needs=needs, selector=selector, machines=chosen)
 
 
 def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
-    machines, groups = facts.by_name, facts.groups_by_name
+    vms, groups = facts.by_name, facts.groups_by_name
     members = tuple(
-        _member(member, machines if member.kind == "VirtualMachine" else groups)
-        for member in boot_order_members(manifest)
+        _member(member, vms if member.kind == "VirtualMachine" else groups) for member in boot_order_members(manifest)
     )
     direct = dict.fromkeys(m.name for m in members if m.kind == "VirtualMachine" and m.found)
     return Topology(
-        needs=tuple(name for name in direct if machines[name].recorded),
+        needs=tuple(name for name in direct if vms[name].recorded),
         members=members,
-        nested=tuple(dict.fromkeys(_nested_machines(members, facts, seen={manifest.name}))),
+        nested=tuple(dict.fromkeys(_nested_vms(members, facts, seen={manifest.name}))),
         parent=str(manifest.spec.get("groupName", "")),
-        machines=tuple(machines[name] for name in direct),
+        machines=tuple(vms[name] for name in direct),
     )
 
 
-def _member(member: Member, known: Mapping[str, MachineFacts] | Mapping[str, object]) -> MemberTopology:
+def _member(member: Member, known: Mapping[str, VmFacts] | Mapping[str, object]) -> MemberTopology:
     found = known.get(member.name)
     return MemberTopology(
         kind=member.kind,
@@ -92,7 +91,7 @@ def _member(member: Member, known: Mapping[str, MachineFacts] | Mapping[str, obj
     )
 
 
-def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[str]) -> Iterator[str]:
+def _nested_vms(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[str]) -> Iterator[str]:
     groups = facts.groups_by_name
     ahead = list(reversed(list(members)))
     while ahead:
@@ -105,7 +104,7 @@ def _nested_machines(members: Iterable[Member], facts: NamespaceFacts, *, seen: 
         ahead += reversed(inner)
 
 
-def selected_by(selector: Mapping[str, str], facts: NamespaceFacts) -> tuple[MachineFacts, ...]:
+def selected_by(selector: Mapping[str, str], facts: NamespaceFacts) -> tuple[VmFacts, ...]:
     """Return the VMs that a service's selector matches; none where it is empty."""
     carriers = min((facts.by_label.get(label, ()) for label in selector.items()), key=len, default=())
     return tuple(vm for vm in carriers if matches(selector, vm.labels))
@@ -121,7 +120,7 @@ def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
     return nesting.cycle(start, nesting.by_boot_order(facts.groups))
 
 
-def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> str:
+def guest_cluster_reason(manifest: Manifest, chosen: Iterable[VmFacts]) -> str:
     """Say why an object belongs to a guest cluster, or '' (vm-service 4.9).
 
     A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. An object that stands for at
@@ -131,28 +130,28 @@ def guest_cluster_reason(manifest: Manifest, chosen: Iterable[MachineFacts]) -> 
     for owner in manifest.owners:
         if owner.group in marks.GUEST_CLUSTER_OWNER_GROUPS:
             return f"owned by {owner.kind} {owner.name}"
-    machines = tuple(chosen)
-    if any(machine.recorded for machine in machines):
+    vms = tuple(chosen)
+    if any(vm.recorded for vm in vms):
         return ""
     for key in manifest.annotations:
         if key.startswith(marks.GUEST_CLUSTER_SERVICE_PREFIX):
             return f"annotated {key} by a guest cluster's cloud provider"
-    return f"all its machines are nodes of a guest cluster ({machines[0].name})" if machines else ""
+    return f"all its VMs are nodes of a guest cluster ({vms[0].name})" if vms else ""
 
 
-def every_machine(connected: Topology, facts: NamespaceFacts) -> tuple[MachineFacts, ...]:
+def every_vm(connected: Topology, facts: NamespaceFacts) -> tuple[VmFacts, ...]:
     """Return the facts of the VMs that an object stands for, those of nested groups included."""
     nested = (facts.by_name[name] for name in connected.nested if name in facts.by_name)
     return (*connected.machines, *nested)
 
 
-def listed_machines(manifest: Manifest) -> tuple[str, ...]:
-    """Return the machines that an object names itself: those of a group's boot order, none of a service."""
+def listed_vms(manifest: Manifest) -> tuple[str, ...]:
+    """Return the VMs that an object names itself: those of a group's boot order, none of a service."""
     return tuple(one.name for one in boot_order_members(manifest) if one.kind == "VirtualMachine")
 
 
 def named(manifest: Manifest, names: Iterable[str]) -> Topology:
-    """Return what is known of an object whose capture is gone: the names of its machines and its own manifest."""
+    """Return what is known of an object whose capture is gone: the names of its VMs and its own manifest."""
     needs = tuple(names)
     if manifest.kind_name != VIRTUAL_MACHINE_GROUP.name:
         selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}

@@ -76,7 +76,7 @@ class CaptureAction:
         self._sealing.captured(run, run.namespace_key(manifest.namespace), facts_sha256)
         newest = self._at_newest_version(manifest, ref)
         connected = topology.topology(newest, facts)
-        if reason := topology.guest_cluster_reason(newest, topology.every_machine(connected, facts)):
+        if reason := topology.guest_cluster_reason(newest, topology.every_vm(connected, facts)):
             return self._leave_out(manifest, ref, f"it belongs to a guest cluster: {reason}")
         document = self._document(newest, ref, connected, facts, run)
         store = self._locations.open(run.location, namespace=run.namespace)

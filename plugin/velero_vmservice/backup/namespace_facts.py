@@ -1,6 +1,6 @@
 """The facts of a namespace, written once per backup by whichever item comes first.
 
-Machines are never captured (RegisterVM brings them back), but what they were is: the restore compares against it.
+VMs are never captured (RegisterVM brings them back), but what they were is: the restore compares against it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ log = structlog.get_logger()
 REMEMBERED_NAMESPACES = 256
 REMEMBERED_SECONDS = 600.0
 """Facts are kept in memory this long, so that a namespace costs one LIST per kind and one PUT."""
-REMEMBERED_MACHINES = 20_000
-"""Machines whose facts are kept in all; a namespace that is larger by itself is kept alone."""
+REMEMBERED_VMS = 20_000
+"""VMs whose facts are kept in all; a namespace that is larger by itself is kept alone."""
 FAILURE_SECONDS = 15.0
 """A store that is away is asked again after this long, not once per item."""
 
@@ -44,7 +44,7 @@ class NamespaceFactsOnce:
         self._locations = locations
         self._clock = clock
         self._known: TTLCache[str, tuple[NamespaceFacts, str]] = TTLCache(
-            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic, getsizeof=_weight
+            REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic, getsizeof=_weight
         )
         self._failed: TTLCache[str, VmServiceError] = TTLCache(
             REMEMBERED_NAMESPACES, FAILURE_SECONDS, timer=clock.monotonic
@@ -54,7 +54,7 @@ class NamespaceFactsOnce:
     def of(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         """Return the stored facts and their SHA-256; on a backup's first call, observe the namespace and store them.
 
-        Raises `Unavailable` while the API server does not serve machines.
+        Raises `Unavailable` while the API server does not serve VMs.
         """
         with self._lock:
             return self._once(run, namespace)
@@ -73,7 +73,7 @@ class NamespaceFactsOnce:
                     "namespace facts not stored",
                     namespace=namespace,
                     cause=error.message,
-                    hint=error.hint or "the machines' disks will not be recognised at restore",
+                    hint=error.hint or "the VMs' disks will not be recognised at restore",
                 )
 
     def forget(self, run: BackupRun) -> None:
@@ -93,11 +93,11 @@ class NamespaceFactsOnce:
 
     def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         store = self._locations.open(run.location, namespace=run.namespace)
-        machines = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.machine_facts)
+        vms = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.vm_facts)
         # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
-        if not machines and not self._cluster.served_versions(VIRTUAL_MACHINE):
+        if not vms and not self._cluster.served_versions(VIRTUAL_MACHINE):
             raise Unavailable(
-                f"the machines of namespace {namespace} cannot be listed: the API server does not serve"
+                f"the VMs of namespace {namespace} cannot be listed: the API server does not serve"
                 f" {VIRTUAL_MACHINE.resource} just now",
                 hint="VM Operator's definitions are missing or being upgraded; repeat the backup when they are served",
             )
@@ -107,7 +107,7 @@ class NamespaceFactsOnce:
             backup_started=run.started,
             backup_uid=run.uid,
             observed_at=self._clock.now().isoformat(),
-            machines=tuple(sorted(machines, key=lambda one: one.name)),
+            machines=tuple(sorted(vms, key=lambda one: one.name)),
             groups=tuple(
                 sorted(
                     (groups.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),
@@ -161,5 +161,5 @@ def _key(run: BackupRun, namespace: str) -> str:
 
 
 def _weight(known: tuple[NamespaceFacts, str]) -> int:
-    """Return what facts count against the bound: their machines, and something for a namespace without any."""
-    return min(len(known[0].machines) + REMEMBERED_MACHINES // REMEMBERED_NAMESPACES, REMEMBERED_MACHINES)
+    """Return what facts count against the bound: their VMs, and something for a namespace without any."""
+    return min(len(known[0].machines) + REMEMBERED_VMS // REMEMBERED_NAMESPACES, REMEMBERED_VMS)

@@ -64,14 +64,13 @@ def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told, l
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}", to=console)
     shared = said_once(_sentences(one) for one in planned)
     rows = [
-        (str(one.step.action), str(one.ref), _machines(one), words)
-        for one, words in zip(planned, shared.rows, strict=True)
+        (str(one.step.action), str(one.ref), _vms(one), words) for one, words in zip(planned, shared.rows, strict=True)
     ]
     if console.is_terminal:
         console.print(terminal.table(("action", "object", "VMs", "why"), rows, width=console.width))
     else:
-        for action, ref, machines, words in rows:
-            terminal.say(f"{action:<14}  {ref}  {machines}  {words}".rstrip(), to=console)
+        for action, ref, vms, words in rows:
+            terminal.say(f"{action:<14}  {ref}  {vms}  {words}".rstrip(), to=console)
     for line in (*shared.below, *(f"not in the backup: {words}" for words in left_out)):
         terminal.say(line, to=console)
 
@@ -103,7 +102,7 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, le
     terminal.write_json(found)
 
 
-def _machines(one: Planned) -> str:
+def _vms(one: Planned) -> str:
     return f"{one.step.ready}/{one.step.total}" if one.step.total else "-"
 
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
 
 _RISK = (
-    "do not take the finalizer off by hand (data loss risk: the machine and its disks in vCenter then belong to nobody,"
+    "do not take the finalizer off by hand (data loss risk: the VM and its disks in vCenter then belong to nobody,"
     " or go while they are needed)"
 )
-_MEMBERS = "its member machines go with it, as the group owns them: see first that each can be restored"
+_MEMBERS = "its member VMs go with it, as the group owns them: see first that each can be restored"
 
 
 def finalizers(manifest: Manifest) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def finalizers(manifest: Manifest) -> tuple[str, ...]:
 def words(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence[str]) -> str:
     """Say since when an object is being deleted, what holds it, and what to do about that.
 
-    A finalizer of VM Operator is never to be taken off by hand; of a machine, that would lose data.
+    A finalizer of VM Operator is never to be taken off by hand; of a VM, that would lose data.
     """
     held = f"held by the finalizer{'s' if len(held_by) > 1 else ''} {', '.join(held_by)}" if held_by else "held by none"
     begun = f"being deleted since {since or 'an unknown time'}, {held}"

@@ -1,6 +1,6 @@
 """The record of one call of RegisterVM: written before the call, so that nobody ever makes it a second time.
 
-A ConfigMap in Velero's namespace whose name follows from restore, machine and attempt: the API server creates it for
+A ConfigMap in Velero's namespace whose name follows from restore, VM and attempt: the API server creates it for
 one writer only, however many sidecars race and wherever one dies. It is never deleted by this product.
 """
 
@@ -54,7 +54,7 @@ class Attempt:
     network: Mapping[str, Subnet] = field(default_factory=dict)
     """Where each overridden interface is to be."""
     task_before: str = ""
-    """The newest task that the machine had when it was checked: not this attempt's."""
+    """The newest task that the VM had when it was checked: not this attempt's."""
     task: str = ""
     outcome: str = ""
     """`succeeded`, `failed`, or '' while that is open."""
@@ -132,7 +132,7 @@ def given_up(attempt: Attempt, message: str, at: datetime) -> dict[str, Any]:
 
 
 def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
-    """Return the name of an attempt's ConfigMap; hashed, for a machine's name may be as long as a name can be."""
+    """Return the name of an attempt's ConfigMap; hashed, for a VM's name may be as long as a name can be."""
     digest = hashlib.sha256(f"{restore_uid}\0{namespace}\0{vm}".encode()).hexdigest()
     return f"vmservice-registervm-{digest[:_HASH_LENGTH]}-{number}"
 

@@ -23,7 +23,7 @@ class Attempts:
         self._namespace = velero_namespace
 
     def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
-        """Return the newest attempt for each machine in one restore, by namespace and name; one LIST of its records.
+        """Return the newest attempt for each VM in one restore, by namespace and name; one LIST of its records.
 
         Raises what the cluster raises: without the records nothing may be called.
         """
@@ -38,7 +38,7 @@ class Attempts:
         return found
 
     def latest(self, restore_uid: str, namespace: str) -> Mapping[str, Attempt]:
-        """Return the newest attempt for each machine of a namespace, by name, as `newest` does."""
+        """Return the newest attempt for each VM of a namespace, by name, as `newest` does."""
         return {name: one for (where, name), one in self.newest(restore_uid).items() if where == namespace}
 
     def record(self, attempt: Attempt) -> bool:
@@ -91,6 +91,6 @@ class Attempts:
             raise InvalidItem(
                 f"{ref} is no readable record of a RegisterVM call for {attempt.namespace}/{attempt.vm}, or its labels"
                 " were changed",
-                hint="nobody knows whether RegisterVM was called: look at the machine's tasks in vCenter, then delete"
-                " the ConfigMap yourself, or register the machine by hand",
+                hint="nobody knows whether RegisterVM was called: look at the VM's tasks in vCenter, then delete"
+                " the ConfigMap yourself, or register the VM by hand",
             )

@@ -1,7 +1,7 @@
-"""RegisterVM on request: called once for each restored machine, after preflight, and followed to its end.
+"""RegisterVM on request: called once for each restored VM, after preflight, and followed to its end.
 
 The call can be neither repeated nor cancelled. So it is recorded by a create before it is made, and whoever finds a
-record that is not its own looks for the task instead of calling: a machine is never registered twice, wherever a
+record that is not its own looks for the task instead of calling: a VM is never registered twice, wherever a
 process dies and however many run. A failed attempt is final; only an explicit command makes another.
 """
 
@@ -19,7 +19,7 @@ from velero_vmservice.registervm import messages, preflight
 from velero_vmservice.registervm.attempt import FAILED, SUCCEEDED, Attempt
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.vsphere import network_override
-from velero_vmservice.vsphere.vm import Machines, is_same_task
+from velero_vmservice.vsphere.vm import Vms, is_same_task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
     from velero_vmservice.supervisor.vcenter_view import SupervisorViews
     from velero_vmservice.vsphere.ports import RegisterVm
-    from velero_vmservice.vsphere.vm import RegisterTask, SupervisorView, VsphereMachine
+    from velero_vmservice.vsphere.vm import RegisterTask, SupervisorView, VsphereVm
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Trigger:
         self._called: set[str] = set()
         """Records for which this process has begun a call, before the call, until the record says so itself."""
         self._at_work: set[str] = set()
-        """Machines that a thread of this process is calling for, by managed object id, whatever the restore."""
+        """VMs that a thread of this process is calling for, by managed object id, whatever the restore."""
 
     @property
     def enabled(self) -> bool:
@@ -92,7 +92,7 @@ class Trigger:
         self,
         restore: ForRestore,
         namespace: str,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         look: Look | None = None,
         *,
         may_call: Collection[str] | None = None,
@@ -105,21 +105,21 @@ class Trigger:
         one call is begun; whom nothing is said of is for the next round. Raises `Unavailable` and `Forbidden` as
         cluster and vCenter answer: the next round goes on.
         """
-        if not self.enabled or not machines:
+        if not self.enabled or not vms:
             return {}
         newest = self._following.newest(restore.uid)
         known = {name: one for (where, name), one in newest.items() if where == namespace}
-        begun = [known[one.name] for one in machines if one.name in known]
+        begun = [known[one.name] for one in vms if one.name in known]
         told = self._following.advance(begun, look, until=until, follow=self._follow)
         if len(told) < len(begun):
             return told  # the time is over
-        unknown = [one for one in machines if one.name not in known]
+        unknown = [one for one in vms if one.name not in known]
         new = unknown if may_call is None else [one for one in unknown if one.name in may_call]
         seen = look.vsphere if look is not None else None
         found = self._looks.look(namespace, new, look) if new else seen
         if not unknown or found is None:
             return told
-        there = Machines(found.machines)
+        there = Vms(found.machines)
         if look is not None:
             told |= self._adopt(restore, namespace, unknown, there, look)
         new = [one for one in new if one.name not in told]
@@ -128,7 +128,7 @@ class Trigger:
     def foresee(
         self,
         namespace: str,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         look: Look | None = None,
         *,
         may_call: Collection[str] | None = None,
@@ -139,36 +139,36 @@ class Trigger:
         Raises as `advance` does.
         """
         del until
-        new = machines if may_call is None else [one for one in machines if one.name in may_call]
+        new = vms if may_call is None else [one for one in vms if one.name in may_call]
         seen = look.vsphere if look is not None else None
         found = self._looks.look(namespace, new, look) if new else seen
         if found is None:
             return {}
-        there, now = Machines(found.machines), self._clock.now()
+        there, now = Vms(found.machines), self._clock.now()
         told: dict[str, Registration] = {}
-        for one in machines:
-            machine = next(iter(there.match(one)), None)
-            if machine is not None and machine.task is not None and not machine.task.over:
-                attempt = self._attempt(ForRestore(uid="", name=""), namespace, one, machine)
-                told[one.name] = messages.progress(attempt, now, machine.task, task=machine.task.id)
+        for one in vms:
+            vm = next(iter(there.match(one)), None)
+            if vm is not None and vm.task is not None and not vm.task.over:
+                attempt = self._attempt(ForRestore(uid="", name=""), namespace, one, vm)
+                told[one.name] = messages.progress(attempt, now, vm.task, task=vm.task.id)
         left = [one for one in new if one.name not in told]
         for one, checked in self._checked(namespace, left, there, found.supervisor):
             told[one.name] = messages.foreseen(one.name, checked)
         return told
 
     def _adopt(
-        self, restore: ForRestore, namespace: str, machines: Collection[ExpectedVm], there: Machines, look: Look
+        self, restore: ForRestore, namespace: str, vms: Collection[ExpectedVm], there: Vms, look: Look
     ) -> dict[str, Registration]:
         """Follow what somebody else is at as if it were called here.
 
         So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
         """
         told: dict[str, Registration] = {}
-        for one in machines:
-            machine = next(iter(there.match(one)), None)
-            if machine is None or machine.task is None or machine.task.over:
+        for one in vms:
+            vm = next(iter(there.match(one)), None)
+            if vm is None or vm.task is None or vm.task.over:
                 continue
-            attempt = replace(self._attempt(restore, namespace, one, machine), task=machine.task.id)
+            attempt = replace(self._attempt(restore, namespace, one, vm), task=vm.task.id)
             try:
                 self._attempts.record(attempt)
             except InvalidItem as error:
@@ -177,39 +177,39 @@ class Trigger:
                 told[one.name] = self._following.follow(attempt, look)
         return told
 
-    def again(self, restore: ForRestore, namespace: str, machine: ExpectedVm) -> Registration:
+    def again(self, restore: ForRestore, namespace: str, vm: ExpectedVm) -> Registration:
         """Make a new attempt because a person asked for it.
 
         Raises `InvalidItem` while the last one is open: two at once are what must never be.
         """
-        last = self._attempts.latest(restore.uid, namespace).get(machine.name)
+        last = self._attempts.latest(restore.uid, namespace).get(vm.name)
         if last is not None:
             now = self._follow(last)
             if now.state is not State.FAILED or now.can_wait:
                 raise InvalidItem(
-                    f"RegisterVM is not called again for {namespace}/{machine.name}: attempt {last.number} is {now}",
+                    f"RegisterVM is not called again for {namespace}/{vm.name}: attempt {last.number} is {now}",
                     hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
                 )
-        found = self._looks.look(namespace, [machine])
-        there = Machines(found.machines)
-        return self._begin(restore, namespace, [machine], there, found.supervisor, asked=True, last=last)[machine.name]
+        found = self._looks.look(namespace, [vm])
+        there = Vms(found.machines)
+        return self._begin(restore, namespace, [vm], there, found.supervisor, asked=True, last=last)[vm.name]
 
     def _begin(
         self,
         restore: ForRestore,
         namespace: str,
-        machines: Collection[ExpectedVm],
-        there: Machines,
+        vms: Collection[ExpectedVm],
+        there: Vms,
         supervisor: SupervisorView,
         *,
         asked: bool = False,
         last: Attempt | None = None,
         until: float = float("inf"),
     ) -> dict[str, Registration]:
-        """Check the machines at one look, and call for those that pass; after `until` for no more than one."""
+        """Check the VMs at one look, and call for those that pass; after `until` for no more than one."""
         told: dict[str, Registration] = {}
         called = False
-        for one, checked in self._checked(namespace, machines, there, supervisor, asked=asked):
+        for one, checked in self._checked(namespace, vms, there, supervisor, asked=asked):
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
                 called_for = self._record_and_call(restore, namespace, one, checked, last)
@@ -221,16 +221,16 @@ class Trigger:
     def _checked(
         self,
         namespace: str,
-        machines: Collection[ExpectedVm],
-        there: Machines,
+        vms: Collection[ExpectedVm],
+        there: Vms,
         supervisor: SupervisorView,
         *,
         asked: bool = False,
     ) -> Iterator[tuple[ExpectedVm, Preflight]]:
-        """Yield each machine with what speaks against a call; nothing is looked at for none."""
+        """Yield each VM with what speaks against a call; nothing is looked at for none."""
         override = self._policy.subnet_mappings
-        vpc = self._supervisor.vpc(namespace) if override and machines else None
-        for one in machines:
+        vpc = self._supervisor.vpc(namespace) if override and vms else None
+        for one in vms:
             yield (
                 one,
                 preflight.check(namespace, one, there, supervisor, override=override, vpc=vpc, asked=asked),
@@ -239,13 +239,13 @@ class Trigger:
     def _record_and_call(
         self, restore: ForRestore, namespace: str, wanted: ExpectedVm, checked: Preflight, last: Attempt | None
     ) -> Registration:
-        machine = checked.machine
-        if machine is None:
-            raise ValueError("a machine that passed the preflight was found")
+        vm = checked.vm
+        if vm is None:
+            raise ValueError("a VM that passed the preflight was found")
         attempt = replace(
-            self._attempt(restore, namespace, wanted, machine),
+            self._attempt(restore, namespace, wanted, vm),
             number=last.number + 1 if last is not None else 1,
-            network=network_override.planned(machine.record.interfaces, self._policy.subnet_mappings),
+            network=network_override.planned(vm.record.interfaces, self._policy.subnet_mappings),
         )
         if last is not None and not self._attempts.give_up(last, _GIVEN_UP, self._clock.now()):
             raise InvalidItem(
@@ -261,20 +261,20 @@ class Trigger:
             return messages.somebody_else(attempt)
         return self._call(attempt)
 
-    def _attempt(self, restore: ForRestore, namespace: str, wanted: ExpectedVm, machine: VsphereMachine) -> Attempt:
+    def _attempt(self, restore: ForRestore, namespace: str, wanted: ExpectedVm, vm: VsphereVm) -> Attempt:
         return Attempt(
             restore_uid=restore.uid,
             restore=restore.name,
             namespace=namespace,
             vm=wanted.name,
-            moid=machine.moid,
+            moid=vm.moid,
             holder=self._holder,
             recorded_at=self._clock.now(),
-            task_before=machine.task.id if machine.task is not None else "",
+            task_before=vm.task.id if vm.task is not None else "",
         )
 
     def _call(self, attempt: Attempt, *, anew: bool = False) -> Registration:
-        """Make the one call of a record that is this process's own, unless somebody is at that machine.
+        """Make the one call of a record that is this process's own, unless somebody is at that VM.
 
         `anew` says that the record was read, not made, just now: a command may have given it up meanwhile.
         """
@@ -304,7 +304,7 @@ class Trigger:
         return self._send(attempt)
 
     def _begun_meanwhile(self, attempt: Attempt) -> RegisterTask | None:
-        """Return the task that a person, WCP or another restore has begun since the machine was checked."""
+        """Return the task that a person, WCP or another restore has begun since the VM was checked."""
         found = self._register.latest(attempt.moid, attempt.recorded_at - _LOOKED_AT_WITHIN)
         if found is None or (found.over and is_same_task(found.id, attempt.task_before)):
             return None

@@ -1,4 +1,4 @@
-"""What every registration source says of the machines that a restore waits for; RegisterVM where the settings ask."""
+"""What every registration source says of the VMs that a restore waits for; RegisterVM where the settings ask."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.runs import RestoreRun
 
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
-"""For what Kubernetes and vCenter say so of RegisterVM is called, unless an engine knows the machine; whatever anybody
+"""For what Kubernetes and vCenter say so of RegisterVM is called, unless an engine knows the VM; whatever anybody
 registers, has registered or failed to is left alone."""
 _BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
-"""What RegisterVM makes of a machine that it is called for."""
+"""What RegisterVM makes of a VM that it is called for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeCall:
-    """Where a machine stands before a person has RegisterVM called for it."""
+    """Where a VM stands before a person has RegisterVM called for it."""
 
     told: Registration
     left_alone: Registration | None
@@ -52,7 +52,7 @@ class Caller(Protocol):
     def __call__(
         self,
         namespace: str,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         look: Look | None = None,
         *,
         may_call: Collection[str] | None = None,
@@ -62,7 +62,7 @@ class Caller(Protocol):
 
 
 class Registering:
-    """One look's answer for each machine, from Kubernetes, the other sources and RegisterVM's own course."""
+    """One look's answer for each VM, from Kubernetes, the other sources and RegisterVM's own course."""
 
     def __init__(
         self,
@@ -89,25 +89,25 @@ class Registering:
         self,
         run: RestoreRun,
         observed: NamespaceState,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Return one answer for each machine, by name.
+        """Return one answer for each VM, by name.
 
         RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
-        is away is a note of each machine. After `until` nobody else is begun with.
+        is away is a note of each VM. After `until` nobody else is begun with.
         """
         if self.trigger is None:
-            return self._ask(run, observed, machines, None, until=until)
+            return self._ask(run, observed, vms, None, until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
-        return self._ask(run, observed, machines, partial(self.trigger.advance, restore), until=until)
+        return self._ask(run, observed, vms, partial(self.trigger.advance, restore), until=until)
 
     def foresee(
         self,
         run: RestoreRun,
         observed: NamespaceState,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
@@ -116,51 +116,49 @@ class Registering:
         Where a restore would call it, or would not and why, is said.
         """
         caller = self.trigger.foresee if self.trigger is not None else None
-        return self._ask(replace(run, uid=""), observed, machines, caller, until=until)
+        return self._ask(replace(run, uid=""), observed, vms, caller, until=until)
 
     def _ask(
         self,
         run: RestoreRun,
         observed: NamespaceState,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         caller: Caller | None,
         *,
         until: float,
     ) -> Mapping[str, Registration]:
         namespace = observed.namespace
         calls = self.trigger is not None and self.trigger.enabled
-        if not machines:
+        if not vms:
             return {}
         recorded = self._following.attempts(run.uid, namespace) if run.uid and not calls else Recorded()
         look = Look(observed=observed)
-        own = self._kubernetes.observe(namespace, machines, look)
+        own = self._kubernetes.observe(namespace, vms, look)
         if not (recorded.attempts or calls or self._others.names):
             return own
         answers = [
             Answer(source=self._kubernetes.name, found=own),
-            *self._others.answers(namespace, machines, look, until=until),
+            *self._others.answers(namespace, vms, look, until=until),
         ]
-        told = combine([one.name for one in machines], answers)
+        told = combine([one.name for one in vms], answers)
         if caller is None or not calls:
             return self._followed(told, answers, recorded, look, until=until)
         # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
         all_asked = not any(one.problem for one in answers if one.source != Source.VCENTER)
         may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
-        advance = partial(caller, namespace, machines, look, may_call=may_call, until=until)
+        advance = partial(caller, namespace, vms, look, may_call=may_call, until=until)
         called = self._turns.ask(Source.TRIGGER, namespace, advance, until=until)
         ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
         return told | _with_calls(told, answers, called, ended)
 
-    def look(
-        self, namespace: str, machines: Collection[ExpectedVm], *, restore_uid: str = ""
-    ) -> Mapping[str, Registration]:
-        """Look at a namespace for the sake of these machines, and ask every source; RegisterVM is not called.
+    def look(self, namespace: str, vms: Collection[ExpectedVm], *, restore_uid: str = "") -> Mapping[str, Registration]:
+        """Look at a namespace for the sake of these VMs, and ask every source; RegisterVM is not called.
 
         Where they belong to a restore, the calls that were made for its sake are followed.
         """
         look = Look()
-        answers = self._look(namespace, machines, look)
-        told = combine([one.name for one in machines], answers)
+        answers = self._look(namespace, vms, look)
+        told = combine([one.name for one in vms], answers)
         recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
         found = self._followed(told, answers, recorded, look)
         return {name: _with_problem(one, recorded) for name, one in found.items()}
@@ -174,7 +172,7 @@ class Registering:
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Return what all say, and where the attempts stand that somebody has made for these machines."""
+        """Return what all say, and where the attempts stand that somebody has made for these VMs."""
         here = [one for one in recorded.attempts if one.vm in told]
         if not here:
             return told
@@ -184,10 +182,10 @@ class Registering:
         found = _with_calls({one.vm: told[one.vm] for one in here}, answers, called, ended)
         return told | {name: _with_problem(one, recorded) for name, one in found.items()}
 
-    def before_call(self, namespace: str, machines: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
-        """Look before a person has RegisterVM called for these machines; by name."""
-        answers = self._look(namespace, machines, Look())
-        told = combine([one.name for one in machines], answers)
+    def before_call(self, namespace: str, vms: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
+        """Look before a person has RegisterVM called for these VMs; by name."""
+        answers = self._look(namespace, vms, Look())
+        told = combine([one.name for one in vms], answers)
         return {
             name: BeforeCall(
                 told=one,
@@ -197,12 +195,12 @@ class Registering:
             for name, one in told.items()
         }
 
-    def _look(self, namespace: str, machines: Collection[ExpectedVm], look: Look) -> list[Answer]:
+    def _look(self, namespace: str, vms: Collection[ExpectedVm], look: Look) -> list[Answer]:
         try:
-            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, machines, look))
+            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, vms, look))
         except VmServiceError as error:
             own = Answer(source=self._kubernetes.name, problem=str(error))
-        return [own, *self._others.answers(namespace, machines, look)]
+        return [own, *self._others.answers(namespace, vms, look)]
 
 
 def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
@@ -212,14 +210,14 @@ def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
     certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
     if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
-        del certain[Source.KUBERNETES]  # it has not seen yet that another machine lies under it
+        del certain[Source.KUBERNETES]  # it has not seen yet that another VM lies under it
     return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
 
 
 def _with_calls(
     told: Mapping[str, Registration], answers: Collection[Answer], called: Answer, ended: Mapping[str, Registration]
 ) -> dict[str, Registration]:
-    """Return what all say of these machines, our own calls included.
+    """Return what all say of these VMs, our own calls included.
 
     Where these cannot be followed now that is a note, and what is `ended` is known all the same.
     """
@@ -231,7 +229,7 @@ def _with_calls(
 
 
 def _with_call(name: str, told: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
-    """Return what all say of a machine, our own call included."""
+    """Return what all say of a VM, our own call included."""
     if told.state is State.READY or _called_anew(told, ours):
         return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
     heard = [_overruled(one, name, ours.state) if one.source == Source.VCENTER else one for one in answers]

@@ -1,4 +1,4 @@
-"""Where an attempt to register a machine stands, in the words of a registration."""
+"""Where an attempt to register a VM stands, in the words of a registration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.registervm.attempt import Attempt
     from velero_vmservice.registervm.preflight import Preflight
-    from velero_vmservice.vsphere.vm import RegisterTask, VsphereMachine
+    from velero_vmservice.vsphere.vm import RegisterTask, VsphereVm
 
 _LONGEST_KEPT: Final = 4 * 1024
 """Characters of a failure that are kept in the record."""
@@ -30,13 +30,13 @@ _said = partial(Registration, source=Source.TRIGGER)
 
 def refused(name: str, checked: Preflight) -> Registration:
     """Say why RegisterVM is not called."""
-    found = checked.machine
+    found = checked.vm
     words = f"RegisterVM is not called: {checked.words}"
     if checked.done:  # whether it is ready only Kubernetes can be certain of
         return _said(name=name, state=State.REGISTERED, reason=words, notes=checked.notes, certain=False)
     state = _refused_state(found, checked)
     code = next((one.code for one in checked.refusals if one.code), "")
-    # Only Kubernetes knows whether a machine that vCenter lacks is absent.
+    # Only Kubernetes knows whether a VM that vCenter lacks is absent.
     return _said(
         name=name,
         state=state,
@@ -50,13 +50,13 @@ def refused(name: str, checked: Preflight) -> Registration:
 
 def foreseen(name: str, checked: Preflight) -> Registration:
     """Say what a restore would do at its first look: call, or say why not."""
-    if not checked.passed or checked.machine is None:
+    if not checked.passed or checked.vm is None:
         return refused(name, checked)
-    words = f"a restore calls RegisterVM for {checked.machine.moid}"
+    words = f"a restore calls RegisterVM for {checked.vm.moid}"
     return _said(name=name, state=State.RESTORED, reason=words, notes=checked.notes)
 
 
-def _refused_state(found: VsphereMachine | None, checked: Preflight) -> State:
+def _refused_state(found: VsphereVm | None, checked: Preflight) -> State:
     if found is None:
         return State.ABSENT
     if found.task is not None and not found.task.over:
@@ -135,7 +135,7 @@ def unread(problem: str) -> str:
 
 
 def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
-    """Say that a call ended well; whether the machine is ready only Kubernetes can be certain of."""
+    """Say that a call ended well; whether the VM is ready only Kubernetes can be certain of."""
     words, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
     if attempt.message:
         words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {one_line(attempt.message)}"
@@ -169,7 +169,7 @@ def _late(attempt: Attempt, now: datetime) -> bool:
 
 
 def _lost(attempt: Attempt, words: str) -> Registration:
-    reason = f"{words}: see in vCenter whether the machine was registered. {_another()}"
+    reason = f"{words}: see in vCenter whether the VM was registered. {_another()}"
     return _said(name=attempt.vm, state=State.FAILED, reason=reason, can_wait=False)
 
 

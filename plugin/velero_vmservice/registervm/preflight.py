@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from velero_vmservice.registration.merge import Answer
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.vsphere.network_override import NetworkOverride
-    from velero_vmservice.vsphere.vm import Machines, Registered, RegisterEvent, SupervisorView, VsphereMachine
+    from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, Vms, VsphereVm
 
 _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
-"""What Kubernetes says of a machine that is there already, of another one that has its name, and of a node."""
+"""What Kubernetes says of a VM that is there already, of another one that has its name, and of a node."""
 _AT_IT: Final = frozenset({*_THERE, State.REGISTERING})
 _GIVEN_UP: Final = frozenset({State.FAILED, State.NOT_RESTORABLE})
-"""What an engine says of a machine for which it does nothing more unless somebody acts."""
+"""What an engine says of a VM for which it does nothing more unless somebody acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ class Refusal:
     can_wait: bool = False
     """Whether it may go away by itself; then the next round asks again."""
     done: bool = False
-    """Whether somebody else's call has registered the machine already."""
+    """Whether somebody else's call has registered the VM already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """Whether RegisterVM may be called for a machine, and for which."""
+    """Whether RegisterVM may be called for a VM, and for which."""
 
-    machine: VsphereMachine | None = None
+    vm: VsphereVm | None = None
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
     """What to mind of the call, and no reason against it."""
@@ -58,7 +58,7 @@ class Preflight:
     @property
     def passed(self) -> bool:
         """Whether it may."""
-        return self.machine is not None and not self.refusals
+        return self.vm is not None and not self.refusals
 
     @property
     def can_wait(self) -> bool:
@@ -67,7 +67,7 @@ class Preflight:
 
     @property
     def done(self) -> bool:
-        """Whether the machine is registered already."""
+        """Whether the VM is registered already."""
         return any(one.done for one in self.refusals)
 
     @property
@@ -79,41 +79,41 @@ class Preflight:
 def check(
     namespace: str,
     wanted: ExpectedVm,
-    machines: Machines,
+    vms: Vms,
     supervisor: SupervisorView,
     *,
     override: NetworkOverride = (),
     vpc: bool | None = None,
     asked: bool = False,
 ) -> Preflight:
-    """Check one machine.
+    """Check one VM.
 
     Args:
         namespace: where it is to be registered.
-        wanted: the machine.
-        machines: what vCenter has, tasks included.
+        wanted: the VM.
+        vms: what vCenter has, tasks included.
         supervisor: what the Supervisor has.
         override: subnets to be mapped.
         vpc: whether the namespace has NSX-VPC networking, None if nobody could tell.
         asked: whether a person asks for another call although one has failed, or was of an earlier restore.
     """
-    found = machines.match(wanted)
-    if not found and (other := machines.namesake(wanted)):
+    found = vms.match(wanted)
+    if not found and (other := vms.namesake(wanted)):
         return Preflight(refusals=(Refusal(reason=taken(wanted, other), can_wait=True),))
     if not found:
-        reason = f"vCenter has no machine with the UUIDs, record or name of {wanted.name} yet"
+        reason = f"vCenter has no VM with the UUIDs, record or name of {wanted.name} yet"
         return Preflight(refusals=(Refusal(reason=reason, code=VM_NOT_FOUND, can_wait=True),))
-    machine = found[0]
+    vm = found[0]
     networks = network_override.refusals(override, generation=supervisor.generation, vpc=vpc)
     refusals = [
         *_where(namespace, found),
-        *_what(machine),
-        *_task(machine, (supervisor.machines or {}).get(wanted.name), asked=asked),
-        *_onto(wanted, machine, supervisor),
+        *_what(vm),
+        *_task(vm, (supervisor.machines or {}).get(wanted.name), asked=asked),
+        *_onto(wanted, vm, supervisor),
         *(Refusal(reason=one) for one in networks),
     ]
-    notes = tuple(network_override.unfit(machine.record.interfaces, override))
-    return Preflight(machine=machine, refusals=tuple(refusals), notes=notes)
+    notes = tuple(network_override.unfit(vm.record.interfaces, override))
+    return Preflight(vm=vm, refusals=tuple(refusals), notes=notes)
 
 
 def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
@@ -132,10 +132,10 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
 
 
 def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
-    """Return what a person has to know before a call for a machine that is not `left_alone`, and what is behind it.
+    """Return what a person has to know before a call for a VM that is not `left_alone`, and what is behind it.
 
     Somebody could not be asked who might have spoken against it; but vCenter is left to `check`, which cannot do
-    without it. Or an engine knows the machine and has not begun: it may have it in its queue.
+    without it. Or an engine knows the VM and has not begun: it may have it in its queue.
     """
     away = {
         f"{one.source} cannot be asked": one.problem
@@ -151,12 +151,12 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
 
 
 def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
-    """Return what those say of a machine who may register it themselves."""
+    """Return what those say of a VM who may register it themselves."""
     return [one for source, one in _said(name, answers).items() if is_engine(source)]
 
 
 def not_its_own(said: Registration) -> bool:
-    """Say whether an engine certainly has nothing to do with a machine; what makes no sense is not certain."""
+    """Say whether an engine certainly has nothing to do with a VM; what makes no sense is not certain."""
     return said.state is State.UNKNOWN and said.certain
 
 
@@ -164,43 +164,43 @@ def _said(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:
     return {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
 
 
-def _where(namespace: str, found: Sequence[VsphereMachine]) -> Iterator[Refusal]:
-    machine = found[0]
-    if not machine.in_folder:
-        reason = f"no such machine is in the folder of namespace {namespace}; {elsewhere(machine)}"
+def _where(namespace: str, found: Sequence[VsphereVm]) -> Iterator[Refusal]:
+    vm = found[0]
+    if not vm.in_folder:
+        reason = f"no such VM is in the folder of namespace {namespace}; {elsewhere(vm)}"
         yield Refusal(reason=reason, code=NOT_IN_FOLDER, can_wait=True)
     here = [one.moid for one in found if one.in_folder]
-    if machine.twins or len(here) > 1:
-        others = ", ".join(f'"{one_line(one)}"' for one in machine.twins[:3]) or ", ".join(here[1:4])
-        reason = f"machine {machine.moid} is not the only one of its identity in the namespace (also {others})"
+    if vm.twins or len(here) > 1:
+        others = ", ".join(f'"{one_line(one)}"' for one in vm.twins[:3]) or ", ".join(here[1:4])
+        reason = f"VM {vm.moid} is not the only one of its identity in the namespace (also {others})"
         yield Refusal(reason=f"{reason}; {explain(DUPLICATE_BIOS_UUID)}", code=DUPLICATE_BIOS_UUID)
 
 
-def _what(machine: VsphereMachine) -> Iterator[Refusal]:
-    if machine.restoring:
-        reason = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): it has to end first"
+def _what(vm: VsphereVm) -> Iterator[Refusal]:
+    if vm.restoring:
+        reason = f"the VADP restore of {vm.moid} still runs ({RELOCATE} is disabled): it has to end first"
         yield Refusal(reason=reason, can_wait=True)
-    if machine.record.problem:
-        yield Refusal(reason=f"machine {machine.moid}: {machine.record.problem}", code=machine.record.code)
+    if vm.record.problem:
+        yield Refusal(reason=f"VM {vm.moid}: {vm.record.problem}", code=vm.record.code)
 
 
-def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
+def _task(vm: VsphereVm, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
     """Yield what a call of a moment ago, whoever made it, says against another one.
 
-    Over a VirtualMachine that is newer than the machine a task that has ended may be of an earlier restore, or of this
+    Over a VirtualMachine that is newer than the VM a task that has ended may be of an earlier restore, or of this
     one: which it is, only a person can tell. While the VADP restore runs it was an earlier one's.
     """
-    task = machine.task
+    task = vm.task
     if task is None:
-        if not asked and (event := event_of_this_restore(machine, registered)) is not None:
-            yield _ended(machine, event)
+        if not asked and (event := event_of_this_restore(vm, registered)) is not None:
+            yield _ended(vm, event)
         return
-    named = f"RegisterVM task {one_line(task.id)} of {machine.moid}"
+    named = f"RegisterVM task {one_line(task.id)} of {vm.moid}"
     if not task.over:  # whichever restore it is of: two at once are what must never be
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
         return
-    in_place = registered is not None and is_older(machine, registered)
-    if machine.restoring or (asked and (in_place or task.state is not TaskState.SUCCEEDED)):
+    in_place = registered is not None and is_older(vm, registered)
+    if vm.restoring or (asked and (in_place or task.state is not TaskState.SUCCEEDED)):
         return
     earlier = f"; if that was of an earlier restore, `{COMMAND}` calls it for this one" if in_place else ""
     if task.state is TaskState.SUCCEEDED:
@@ -212,25 +212,25 @@ def _task(machine: VsphereMachine, registered: Registered | None, *, asked: bool
         yield Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
 
 
-def _ended(machine: VsphereMachine, event: RegisterEvent) -> Refusal:
+def _ended(vm: VsphereVm, event: RegisterEvent) -> Refusal:
     """Say what WCP's event says, which is kept for days when the task is forgotten."""
     again = f"; if it has to be called all the same, `{COMMAND}` does"
     if event.succeeded:
-        reason = f"RegisterVM of {machine.moid} has succeeded already, by WCP's event{again}"
+        reason = f"RegisterVM of {vm.moid} has succeeded already, by WCP's event{again}"
         return Refusal(reason=reason, can_wait=True, done=True)
     entry = explain(event.message)
-    reason = f"RegisterVM of {machine.moid} has failed already, by WCP's event: {entry}{again}"
+    reason = f"RegisterVM of {vm.moid} has failed already, by WCP's event: {entry}{again}"
     return Refusal(reason=reason, code=entry.code, can_wait=entry.can_wait)
 
 
-def _onto(wanted: ExpectedVm, machine: VsphereMachine, supervisor: SupervisorView) -> Iterator[Refusal]:
+def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iterator[Refusal]:
     """Yield what speaks against it on the Supervisor."""
     if supervisor.machines is None:
         reason = "the VirtualMachines of the namespace cannot be listed, so nobody knows what RegisterVM would do there"
         yield Refusal(reason=reason, can_wait=True)
         return
     registered = supervisor.machines.get(wanted.name)
-    decision = decide(situation(machine, supervisor, registered))
+    decision = decide(situation(vm, supervisor, registered))
     if registered is not None and registered.reverting:
         reason = f"VirtualMachine {wanted.name} is being reverted to a snapshot: that has to end first (guide 7.2.1)"
         yield Refusal(reason=reason, can_wait=True)

@@ -38,12 +38,12 @@ NONE_SECONDS: Final = 30.0
 """A restore without any attempt is asked for its attempts again after this long: a person may call at any time."""
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_TASKS: Final = 10_000
-"""As many as there are machines on a Supervisor: of one that is forgotten vCenter is asked for the newest."""
+"""As many as there are VMs on a Supervisor: of one that is forgotten vCenter is asked for the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """The newest attempt for each machine of a namespace, as far as the records could be read."""
+    """The newest attempt for each VM of a namespace, as far as the records could be read."""
 
     attempts: tuple[Attempt, ...] = ()
     problem: str = ""
@@ -68,7 +68,7 @@ class Following:
         """What was last read of each restore that has attempts: one LIST that fails makes nobody forget them."""
 
     def attempts(self, restore_uid: str, namespace: str) -> Recorded:
-        """Return the newest attempt for each machine of a namespace: one LIST, and none while the last was in vain.
+        """Return the newest attempt for each VM of a namespace: one LIST, and none while the last was in vain.
 
         Never raises: who has called nobody does without the records.
         """
@@ -92,7 +92,7 @@ class Following:
         return Recorded(attempts=_of(found, namespace), problem=problem)
 
     def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
-        """Read the newest attempt for each machine of a restore, by namespace and name; one LIST, and it is remembered.
+        """Read the newest attempt for each VM of a restore, by namespace and name; one LIST, and it is remembered.
 
         Raises what the cluster raises.
         """
@@ -105,12 +105,12 @@ class Following:
         return found
 
     def last(self, restore_uid: str, namespace: str) -> tuple[Attempt, ...]:
-        """Return the attempts for machines of a namespace that were read last; asks nobody."""
+        """Return the attempts for VMs of a namespace that were read last; asks nobody."""
         with self._lock:
             return _of(self._last.get(restore_uid, {}), namespace)
 
     def ended(self, attempts: Collection[Attempt], look: Look) -> dict[str, Registration]:
-        """Return how those ended that are over, by machine; asks nobody but for what `look` lacks."""
+        """Return how those ended that are over, by VM; asks nobody but for what `look` lacks."""
         return {one.vm: self._told(one, look) for one in attempts if one.over}
 
     def advance(
@@ -121,7 +121,7 @@ class Following:
         until: float = float("inf"),
         follow: Callable[[Attempt, Look | None], Registration] | None = None,
     ) -> dict[str, Registration]:
-        """Return where each attempt stands, by machine, those that are over first; after `until` of no other open one.
+        """Return where each attempt stands, by VM, those that are over first; after `until` of no other open one.
 
         `follow` is how one is followed by whoever may call as well. Raises as cluster and vCenter answer.
         """
@@ -182,9 +182,9 @@ class Following:
         return messages.succeeded(attempt, notes=self._networks(attempt, look))
 
     def _networks(self, attempt: Attempt, look: Look | None) -> tuple[str, ...]:
-        """Check `spec.network` against the plan; a machine that cannot be read is checked in a later round.
+        """Check `spec.network` against the plan; a VM that cannot be read is checked in a later round.
 
-        In the round in which an attempt ends, the machine is read by itself: the look is from before. Later it is not.
+        In the round in which an attempt ends, the VM is read by itself: the look is from before. Later it is not.
         """
         if not attempt.network:
             return ()
@@ -192,10 +192,10 @@ class Following:
             seen = look.observed.machines.get(attempt.vm)
             return network_override.unmoved(attempt.network, seen.interfaces) if seen else ()
         try:
-            machine = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
+            vm = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
         except VmServiceError:
             return ()
-        return network_override.unmoved(attempt.network, networks.interfaces(machine))
+        return network_override.unmoved(attempt.network, networks.interfaces(vm))
 
     def _remember(self, attempt: Attempt) -> None:
         try:

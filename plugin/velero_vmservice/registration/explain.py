@@ -44,7 +44,7 @@ def _topic(asked: str) -> Advice | None:
 
 
 def topic(found: Registration) -> str:
-    """Return what can be asked about a machine where it stands: RegisterVM's code, a topic, or ''."""
+    """Return what can be asked about a VM where it stands: RegisterVM's code, a topic, or ''."""
     entry = explain(found.code)
     if entry.known:
         return entry.code
@@ -80,7 +80,7 @@ def _checks(checks: tuple[Check, ...], filled: Mapping[str, str]) -> Iterator[st
 
 
 def _in_powershell(names: Mapping[str, str], named: str) -> str:
-    """Return the command that gets the one machine: every folder may have another of its name."""
+    """Return the command that gets the one VM: every folder may have another of its name."""
     if moid := names["moid"]:
         return f"Get-VM -Id {_powershell(f'VirtualMachine-{moid}')}"
     folder = _powershell(names["ns"]) if names["ns"] else _PLACEHOLDERS["ns"]

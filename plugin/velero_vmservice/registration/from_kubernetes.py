@@ -1,7 +1,7 @@
 """How far registration is, told from one look at a namespace: all that Kubernetes alone can say.
 
 It sees the VirtualMachine, its disks and RegisterVM's marks. It sees neither vCenter nor RegisterVM's task: where there
-is no VirtualMachine it cannot tell a machine that VADP still restores from one that nobody has registered.
+is no VirtualMachine it cannot tell a VM that VADP still restores from one that nobody has registered.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ _CAME_BACK: Final = {
     RestoreType.EXISTING: f"registered by a {Course.EXISTING}",
     RestoreType.DISK_ONLY: f"registered by a {Course.DISK_ONLY}",
     RestoreType.FAILOVER: f"registered by a {Course.FAILOVER}",
-    RestoreType.NEVER_LOST: "the machine that was backed up, never lost",
+    RestoreType.NEVER_LOST: "the VM that was backed up, never lost",
     RestoreType.UNKNOWN: "registered; by which restore is unknown: nothing on it tells",
 }
 _NODE_AGAIN: Final = "have the guest cluster make its node anew"
 _FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
 
 
-def registrations(observed: NamespaceState, machines: Collection[ExpectedVm]) -> dict[str, Registration]:
-    """Return what one look says of each machine; ready once is not ready for good (`readiness.Stability`)."""
-    claimed = {claim for machine in observed.machines.values() for claim in machine.claims}
+def registrations(observed: NamespaceState, vms: Collection[ExpectedVm]) -> dict[str, Registration]:
+    """Return what one look says of each VM; ready once is not ready for good (`readiness.Stability`)."""
+    claimed = {claim for vm in observed.machines.values() for claim in vm.claims}
     loose = _Loose.of([one for claim, one in sorted(observed.disks.items()) if claim not in claimed])
-    return {wanted.name: _registration(observed, wanted, loose) for wanted in machines}
+    return {wanted.name: _registration(observed, wanted, loose) for wanted in vms}
 
 
 def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Registration:
     if VIRTUAL_MACHINE in observed.unseen:
         return _say(wanted, State.UNKNOWN, observed.unseen[VIRTUAL_MACHINE])
-    machine = observed.machines.get(wanted.name)
-    if machine is None:
+    vm = observed.machines.get(wanted.name)
+    if vm is None:
         return _absent(observed, wanted, loose)
-    found = gate(machine, wanted.expected, observed.volumes)
-    state = _state(machine, found, observed)
-    kind = restore_type(machine, wanted.expected)
-    notes = [*_notes(machine, wanted, state), *_unseen(machine, observed)]
+    found = gate(vm, wanted.expected, observed.volumes)
+    state = _state(vm, found, observed)
+    kind = restore_type(vm, wanted.expected)
+    notes = [*_notes(vm, wanted, state), *_unseen(vm, observed)]
     if state in (State.PAUSED, State.RESTORED):
         notes += loose.notes
     return Registration(
@@ -64,14 +64,14 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
         reason=_CAME_BACK[kind] if state is State.READY else found.reason,
         stage=VOLUMES if state is State.REGISTERING else "",
         can_wait=state not in NEEDS_SOMEBODY,
-        since=_since(machine, wanted, state, observed),
+        since=_since(vm, wanted, state, observed),
         source=Source.KUBERNETES,
         notes=tuple(notes),
     )
 
 
 def overlong(found: Registration, now: datetime) -> Registration:
-    """Note where disks are registered for longer than RegisterVM gets for all of a machine: it stands at 80 % then."""
+    """Note where disks are registered for longer than RegisterVM gets for all of a VM: it stands at 80 % then."""
     lasts = (now - found.since).total_seconds() if found.since else 0.0
     if found.state is not State.REGISTERING or lasts <= TIMEOUT_SECONDS:
         return found
@@ -82,20 +82,20 @@ def overlong(found: Registration, now: datetime) -> Registration:
     return replace(found, notes=(*found.notes, note))
 
 
-def _state(machine: ObservedVm, found: Gate, observed: NamespaceState) -> State:
+def _state(vm: ObservedVm, found: Gate, observed: NamespaceState) -> State:
     """Name the state whose reason the gate gives; the order is the gate's own."""
     if found.blocked:
         return State.FAILED
-    if machine.deleting:
+    if vm.deleting:
         return State.ABSENT
     if found.ready:
         return State.READY
-    registering = any(claim in observed.disks for claim in machine.claims)
-    if machine.paused:
+    registering = any(claim in observed.disks for claim in vm.claims)
+    if vm.paused:
         return State.REGISTERING if registering else State.PAUSED
-    if machine.reverting:
+    if vm.reverting:
         return State.SNAPSHOT_REVERT
-    if machine.unique_id and machine.created and machine.backup_paused:
+    if vm.unique_id and vm.created and vm.backup_paused:
         return State.RESTORED
     return State.REGISTERING if registering else State.REGISTERED
 
@@ -133,51 +133,51 @@ def _say(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loose:
-    """What RegisterVM is doing in the namespace before a VirtualMachine shows for which one; one for all machines."""
+    """What RegisterVM is doing in the namespace before a VirtualMachine shows for which one; one for all VMs."""
 
     notes: tuple[str, ...] = ()
     remedy: str = ""
 
     @classmethod
     def of(cls, disks: list[DiskRegistration]) -> _Loose:
-        """Say it of the disks that no machine names."""
+        """Say it of the disks that no VM names."""
         if not disks:
             return cls()
         words = enumerate_some([str(one) for one in disks], most=3)
         failing = [f"CnsRegisterVolume {one.name} ({one.trouble})" for one in disks if one.error]
         return cls(
-            notes=(f"disks are being registered for machines that do not name them yet: {words}",),
+            notes=(f"disks are being registered for VMs that do not name them yet: {words}",),
             remedy=f"see what keeps disks from being registered: {enumerate_some(failing, most=3)}" if failing else "",
         )
 
 
-def _notes(machine: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
+def _notes(vm: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
     if wanted.expected is not None:
-        yield from (one.removeprefix(f"{machine.name} ") for one in remarks(machine, wanted.expected))
-    if state is State.REGISTERING and machine.paused:
-        yield machine.paused
-    if machine.imported:
-        yield "bears the mark of a machine that was imported from vCenter, not restored"
-    captured, created = _moment(wanted.captured_at), _moment(machine.created_at)
-    marked = machine.restored or machine.failed_over or machine.imported
+        yield from (one.removeprefix(f"{vm.name} ") for one in remarks(vm, wanted.expected))
+    if state is State.REGISTERING and vm.paused:
+        yield vm.paused
+    if vm.imported:
+        yield "bears the mark of a VM that was imported from vCenter, not restored"
+    captured, created = _moment(wanted.captured_at), _moment(vm.created_at)
+    marked = vm.restored or vm.failed_over or vm.imported
     if captured and created and created > captured and not marked:
         yield "was created after the backup and bears no mark of RegisterVM: somebody may have made it anew"
 
 
-def _unseen(machine: ObservedVm, observed: NamespaceState) -> Iterator[str]:
-    """Yield what could not be looked at though it matters to the machine."""
-    if machine.claims:
+def _unseen(vm: ObservedVm, observed: NamespaceState) -> Iterator[str]:
+    """Yield what could not be looked at though it matters to the VM."""
+    if vm.claims:
         yield from (observed.unseen[kind] for kind in _FOR_ALL_DISKS if kind in observed.unseen)
 
 
-def _since(machine: ObservedVm, wanted: ExpectedVm, state: State, observed: NamespaceState) -> datetime | None:
+def _since(vm: ObservedVm, wanted: ExpectedVm, state: State, observed: NamespaceState) -> datetime | None:
     """Return when the state began, where an object says so."""
-    started = [observed.disks[claim].since for claim in machine.claims if claim in observed.disks]
+    started = [observed.disks[claim].since for claim in vm.claims if claim in observed.disks]
     if state is State.REGISTERING:
         return min((at for one in started if (at := _moment(one))), default=None)
-    made_anew = wanted.facts is not None and machine.uid != wanted.facts.uid
+    made_anew = wanted.facts is not None and vm.uid != wanted.facts.uid
     if state is State.REGISTERED and made_anew:
-        return _moment(machine.created_at)
+        return _moment(vm.created_at)
     return None
 
 

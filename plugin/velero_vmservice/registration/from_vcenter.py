@@ -1,4 +1,4 @@
-"""How far a machine's registration is, told from vCenter: the guide's checks (11.1) answered instead of asked."""
+"""How far a VM's registration is, told from vCenter: the guide's checks (11.1) answered instead of asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from velero_vmservice.registration.model import NODE, Registration, Source, Stat
 from velero_vmservice.text import one_line
 from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain
-from velero_vmservice.vsphere.vm import RELOCATE, Machines, TaskState, taken
+from velero_vmservice.vsphere.vm import RELOCATE, TaskState, Vms, taken
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
     from velero_vmservice.vmoperator.releases.generation import Generation
-    from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, VsphereMachine
+    from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, VsphereVm
     from velero_vmservice.vsphere.wcp import Decision
 
 
 OVERDUE_SECONDS: Final = 120.0
-"""Automatic registration begins a minute or two after a machine is in its folder."""
+"""Automatic registration begins a minute or two after a VM is in its folder."""
 LONG_RESTORE_SECONDS: Final = 15 * 60.0
 """After which automatic registration may come before the restore has ended (guide 7.3.3)."""
 
@@ -33,80 +33,76 @@ _said = partial(Registration, source=Source.VCENTER)
 
 
 def registrations(
-    namespace: str, wanted: Collection[ExpectedVm], machines: Iterable[VsphereMachine], supervisor: SupervisorView
+    namespace: str, wanted: Collection[ExpectedVm], vms: Iterable[VsphereVm], supervisor: SupervisorView
 ) -> dict[str, Registration]:
-    """Return what vCenter says of each wanted machine, by name."""
-    known = Machines(machines)
+    """Return what vCenter says of each wanted VM, by name."""
+    known = Vms(vms)
     return {one.name: _one(namespace, one, known, supervisor) for one in wanted}
 
 
-def elsewhere(machine: VsphereMachine) -> str:
-    """Say where else a machine with the wanted identity is; it may be the original that a copy is restored beside."""
+def elsewhere(vm: VsphereVm) -> str:
+    """Say where else a VM with the wanted identity is; it may be the original that a copy is restored beside."""
     return (
-        f"{machine.moid} with its UUID is in folder {_quoted(machine.folder)}: if that is the restored one, move it in"
+        f"{vm.moid} with its UUID is in folder {_quoted(vm.folder)}: if that is the restored one, move it in"
         f" vCenter ({NOT_IN_FOLDER} is what RegisterVM would answer); if it is the original, leave it alone"
     )
 
 
-def situation(machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None) -> Situation:
-    """Return what the guide's decision (4.3) rests on, for a machine that vCenter has."""
+def situation(vm: VsphereVm, supervisor: SupervisorView, registered: Registered | None) -> Situation:
+    """Return what the guide's decision (4.3) rests on, for a VM that vCenter has."""
     return Situation(
         generation=supervisor.generation,
-        recorded=machine.extra.recorded,
-        enabled=machine.extra.enabled,
-        disabled=machine.extra.disabled,
+        recorded=vm.extra.recorded,
+        enabled=vm.extra.enabled,
+        disabled=vm.extra.disabled,
         exists=None if supervisor.machines is None else registered is not None,
-        recorded_version=machine.extra.backup_version,
+        recorded_version=vm.extra.backup_version,
         annotated_version=registered.backup_version if registered else "",
-        other_vcenter=machine.other_vcenter,
+        other_vcenter=vm.other_vcenter,
         reverting=bool(registered and registered.reverting),
     )
 
 
-def _one(namespace: str, wanted: ExpectedVm, known: Machines, supervisor: SupervisorView) -> Registration:
+def _one(namespace: str, wanted: ExpectedVm, known: Vms, supervisor: SupervisorView) -> Registration:
     found = known.match(wanted)
     if not found and (other := known.namesake(wanted)):
         remedy = f"see in vCenter where the VADP job has put {wanted.name}, and leave {other.moid} alone"
         return _said(name=wanted.name, state=State.ABSENT, reason=taken(wanted, other), remedy=remedy, certain=False)
     if not found:
-        words = "vCenter has no machine with its UUIDs, record or name: the VADP restore has not brought it back yet"
+        words = "vCenter has no VM with its UUIDs, record or name: the VADP restore has not brought it back yet"
         return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
-    machine = found[0]
-    if not machine.in_folder:
-        words = f"vCenter has no such machine in the folder of namespace {namespace}; {elsewhere(machine)}"
+    vm = found[0]
+    if not vm.in_folder:
+        words = f"vCenter has no such VM in the folder of namespace {namespace}; {elsewhere(vm)}"
         remedy = (
-            f"see whether {machine.moid} is the restored machine: if so, move it into the folder of namespace"
+            f"see whether {vm.moid} is the restored VM: if so, move it into the folder of namespace"
             f" {namespace}; if it is the original, see where the VADP job has put the restored one"
         )
         return _said(name=wanted.name, state=State.ABSENT, reason=words, remedy=remedy, certain=False)
     registered = (supervisor.machines or {}).get(wanted.name)
-    told = (
-        _by_task(wanted, machine)
-        or _by_event(wanted, machine, registered)
-        or _standing(wanted, machine, supervisor, registered)
-    )
-    return replace(told, owners=machine.record.owners)
+    told = _by_task(wanted, vm) or _by_event(wanted, vm, registered) or _standing(wanted, vm, supervisor, registered)
+    return replace(told, owners=vm.record.owners)
 
 
-def _by_task(wanted: ExpectedVm, machine: VsphereMachine) -> Registration | None:
+def _by_task(wanted: ExpectedVm, vm: VsphereVm) -> Registration | None:
     """Tell from RegisterVM's task, which is the last word while vCenter remembers it."""
-    task = machine.task
-    if task is None or (task.over and machine.restoring):
+    task = vm.task
+    if task is None or (task.over and vm.restoring):
         return None  # that was another restore
     what = f"RegisterVM task {one_line(task.id)}"
     match task.state:
         case TaskState.WAITING | TaskState.RUNNING:
             percent = _percent(task.percent)
-            words = f"{what} of {machine.moid} {_doing(percent)}"
-            if machine.seen.task > TIMEOUT_SECONDS:
-                words = overlong(f"{what} of {machine.moid}", percent)
+            words = f"{what} of {vm.moid} {_doing(percent)}"
+            if vm.seen.task > TIMEOUT_SECONDS:
+                words = overlong(f"{what} of {vm.moid}", percent)
             return _said(
                 name=wanted.name,
                 state=State.REGISTERING,
                 reason=words,
                 percent=percent,
                 since=task.queued_at,
-                notes=tuple(_beside_vadp(machine)),
+                notes=tuple(_beside_vadp(vm)),
             )
         case TaskState.FAILED:
             return failed(wanted.name, what, task.message, since=task.ended_at)
@@ -116,21 +112,21 @@ def _by_task(wanted: ExpectedVm, machine: VsphereMachine) -> Registration | None
             return None
 
 
-def _by_event(wanted: ExpectedVm, machine: VsphereMachine, registered: Registered | None) -> Registration | None:
-    event = event_of_this_restore(machine, registered)
+def _by_event(wanted: ExpectedVm, vm: VsphereVm, registered: Registered | None) -> Registration | None:
+    event = event_of_this_restore(vm, registered)
     if event is None:
         return None
     if event.succeeded:
         return _registered(wanted.name, "WCP's event says that RegisterVM succeeded", since=event.at)
-    if registered is not None and registered.unique_id == machine.moid:
+    if registered is not None and registered.unique_id == vm.moid:
         return None  # it was registered since
     return failed(wanted.name, "RegisterVM, by WCP's event,", event.message, since=event.at)
 
 
-def event_of_this_restore(machine: VsphereMachine, registered: Registered | None) -> RegisterEvent | None:
+def event_of_this_restore(vm: VsphereVm, registered: Registered | None) -> RegisterEvent | None:
     """Return WCP's event at the end of RegisterVM, unless it may have been at the end of an earlier restore."""
-    earlier = machine.restoring or (registered is not None and is_older(machine, registered))
-    return None if earlier else machine.event
+    earlier = vm.restoring or (registered is not None and is_older(vm, registered))
+    return None if earlier else vm.event
 
 
 def failed(name: str, what: str, message: str, *, since: datetime | None = None) -> Registration:
@@ -152,28 +148,28 @@ def _registered(name: str, words: str, *, since: datetime | None = None, code: s
 
 
 def _standing(
-    wanted: ExpectedVm, machine: VsphereMachine, supervisor: SupervisorView, registered: Registered | None
+    wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView, registered: Registered | None
 ) -> Registration:
-    """Tell of a machine that nothing has begun to register, or that was never lost."""
-    said = partial(_said, name=wanted.name, since=machine.seen.since, first_seen=machine.seen.since is not None)
-    if machine.restoring:
-        words = f"the VADP restore of {machine.moid} still runs ({RELOCATE} is disabled): registration waits for it"
-        return said(state=State.RESTORED, reason=words, notes=tuple(_long(machine)))
-    if registered is not None and registered.unique_id == machine.moid and not is_older(machine, registered):
-        return _registered(wanted.name, f"the VirtualMachine stands for machine {machine.moid}")
-    remarks = (*machine.extra.remarks, *machine.record.remarks)
-    if wanted.is_node and not machine.extra.recorded:
-        return said(state=State.NOT_RESTORABLE, reason=f"machine {machine.moid} is {NODE}", can_wait=False)
-    if machine.record.problem:
-        words = f"machine {machine.moid} is restored, but {machine.record.problem}"
-        code = machine.record.code
+    """Tell of a VM that nothing has begun to register, or that was never lost."""
+    said = partial(_said, name=wanted.name, since=vm.seen.since, first_seen=vm.seen.since is not None)
+    if vm.restoring:
+        words = f"the VADP restore of {vm.moid} still runs ({RELOCATE} is disabled): registration waits for it"
+        return said(state=State.RESTORED, reason=words, notes=tuple(_long(vm)))
+    if registered is not None and registered.unique_id == vm.moid and not is_older(vm, registered):
+        return _registered(wanted.name, f"the VirtualMachine stands for VM {vm.moid}")
+    remarks = (*vm.extra.remarks, *vm.record.remarks)
+    if wanted.is_node and not vm.extra.recorded:
+        return said(state=State.NOT_RESTORABLE, reason=f"VM {vm.moid} is {NODE}", can_wait=False)
+    if vm.record.problem:
+        words = f"VM {vm.moid} is restored, but {vm.record.problem}"
+        code = vm.record.code
         return said(state=State.NOT_RESTORABLE, reason=words, code=code, can_wait=False, notes=remarks)
-    if machine.twins:
-        twins = ", ".join(_quoted(one) for one in machine.twins[:3])
-        words = f"machine {machine.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
+    if vm.twins:
+        twins = ", ".join(_quoted(one) for one in vm.twins[:3])
+        words = f"VM {vm.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
         return said(state=State.NOT_RESTORABLE, reason=words, code=DUPLICATE_BIOS_UUID, can_wait=False)
-    decision = decide(situation(machine, supervisor, registered))
-    words, can_wait = _expected(machine, decision, supervisor.generation)
+    decision = decide(situation(vm, supervisor, registered))
+    words, can_wait = _expected(vm, decision, supervisor.generation)
     return said(
         state=State.SNAPSHOT_REVERT if registered and registered.reverting else State.RESTORED,
         reason=words,
@@ -184,51 +180,51 @@ def _standing(
     )
 
 
-def _expected(machine: VsphereMachine, decision: Decision, generation: Generation) -> tuple[str, bool]:
-    """Say whether WCP will register the machine by itself, and whether that is late."""
-    where = f"machine {machine.moid} is restored"
+def _expected(vm: VsphereVm, decision: Decision, generation: Generation) -> tuple[str, bool]:
+    """Say whether WCP will register the VM by itself, and whether that is late."""
+    where = f"VM {vm.moid} is restored"
     if decision.course in (Course.AUTOMATIC_OFF, Course.IGNORED, Course.REFUSED):
         return f"{where}: {decision.words}", False
-    late = machine.seen.in_folder >= OVERDUE_SECONDS
-    if not automatic(generation, enabled=machine.extra.enabled, disabled=machine.extra.disabled):
-        begun = f", and nothing has begun to register it: {decision.words}. {_checks(machine)}"
+    late = vm.seen.in_folder >= OVERDUE_SECONDS
+    if not automatic(generation, enabled=vm.extra.enabled, disabled=vm.extra.disabled):
+        begun = f", and nothing has begun to register it: {decision.words}. {_checks(vm)}"
         return (where + begun if late else f"{where}: {decision.words}"), True
     if late:
-        minutes = int(machine.seen.in_folder // 60)
-        return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(machine)}", True
+        minutes = int(vm.seen.in_folder // 60)
+        return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(vm)}", True
     course = "" if decision.course is Course.UNKNOWN else f" ({decision.course})"
     return f"{where}, and WCP is to register it by itself{course}", True
 
 
-def _checks(machine: VsphereMachine) -> str:
+def _checks(vm: VsphereVm) -> str:
     """Answer the guide's checks (11.1), and name the one that only the vCenter appliance can answer."""
     switch = {True: "on", False: "off", None: "not set"}
     return (
-        f"Checked: its ExtraConfig has the record, it is in folder {_quoted(machine.folder)},"
-        f" enableAutomaticRegistration is {switch[machine.extra.enabled]}, disableAutomaticRegistration"
-        f" {switch[machine.extra.disabled]}, no VADP restore runs. Look for auto-vm-register in"
+        f"Checked: its ExtraConfig has the record, it is in folder {_quoted(vm.folder)},"
+        f" enableAutomaticRegistration is {switch[vm.extra.enabled]}, disableAutomaticRegistration"
+        f" {switch[vm.extra.disabled]}, no VADP restore runs. Look for auto-vm-register in"
         " /var/log/vmware/wcp/wcpsvc.log on vCenter, or call RegisterVM"
     )
 
 
-def _beside_vadp(machine: VsphereMachine) -> Iterator[str]:
-    """Yield what to mind where RegisterVM works on a machine before its restore has ended."""
-    if machine.restoring:
+def _beside_vadp(vm: VsphereVm) -> Iterator[str]:
+    """Yield what to mind where RegisterVM works on a VM before its restore has ended."""
+    if vm.restoring:
         yield f"the VADP restore still runs while RegisterVM works ({RELOCATE} is disabled): see what it registers"
-        yield from _long(machine)
+        yield from _long(vm)
 
 
-def _long(machine: VsphereMachine) -> Iterator[str]:
-    if machine.seen.restoring >= LONG_RESTORE_SECONDS:
+def _long(vm: VsphereVm) -> Iterator[str]:
+    if vm.seen.restoring >= LONG_RESTORE_SECONDS:
         yield (
             "the VADP restore takes longer than 15 minutes: automatic registration may come too early (guide 7.3.3);"
             " see that every disk is there before powering on"
         )
 
 
-def is_older(machine: VsphereMachine, registered: Registered) -> bool:
-    """Say whether the machine was restored under a VirtualMachine that had gone on since (guide 4.3)."""
-    return compare_versions(machine.extra.backup_version, registered.backup_version) is VersionAge.OLDER
+def is_older(vm: VsphereVm, registered: Registered) -> bool:
+    """Say whether the VM was restored under a VirtualMachine that had gone on since (guide 4.3)."""
+    return compare_versions(vm.extra.backup_version, registered.backup_version) is VersionAge.OLDER
 
 
 def _percent(percent: int | None) -> int | None:

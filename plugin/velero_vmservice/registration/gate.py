@@ -1,4 +1,4 @@
-"""A machine's gate, shut or explained by all that is asked: the worst that anybody is certain of counts."""
+"""A VM's gate, shut or explained by all that is asked: the worst that anybody is certain of counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from velero_vmservice.supervisor.readiness import Gate
 
 _BY_HAND: Final = "call RegisterVM for it"
-_AFTER_REVERT: Final = "wait until the revert has ended; if the machine was also restored,"
+_AFTER_REVERT: Final = "wait until the revert has ended; if the VM was also restored,"
 _BY_ENGINE: Final = "have the registration engine register it"
 _TO_BE_NAMED: Final = frozenset({State.REGISTERING, State.NOT_RESTORABLE})
 _PUT_RIGHT: Final = "put right what is named"
@@ -48,7 +48,7 @@ def _remedy(told: Registration) -> str:
     if told.remedy or told.can_wait:
         return told.remedy
     of_engine = is_of_engine(told)
-    if told.state is State.SNAPSHOT_REVERT:  # before any code: a machine that was never lost is to be left alone
+    if told.state is State.SNAPSHOT_REVERT:  # before any code: a VM that was never lost is to be left alone
         return f"{_AFTER_REVERT} {_BY_ENGINE if of_engine else _BY_HAND}"
     entry, by_hand = explain(told.code), told.state is State.RESTORED
     if of_engine:

@@ -1,7 +1,7 @@
 """One answer from several registration sources: the worst that anybody is certain of.
 
 Sources see different parts, so "worst" is not only "least far": of two answers that can both be true the one that says
-more counts. Kubernetes has no VirtualMachine while vCenter registers the machine: it is being registered. The order of
+more counts. Kubernetes has no VirtualMachine while vCenter registers the VM: it is being registered. The order of
 the sources never matters.
 """
 
@@ -33,7 +33,7 @@ FROM_BEST_TO_WORST: Final = (
 _IMPLIES_ABSENT: Final = frozenset({State.RESTORED, State.REGISTERING, State.FAILED, State.NOT_RESTORABLE})
 """Whoever says so agrees with a source that sees no VirtualMachine."""
 _IN_HAND: Final = frozenset({State.ABSENT, State.RESTORED, State.REGISTERING})
-"""What an engine says of a machine that it is going to register."""
+"""What an engine says of a VM that it is going to register."""
 _DONE: Final = frozenset({State.READY, State.REGISTERED})
 _NONE_THERE: Final = (
     "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
@@ -45,7 +45,7 @@ _NO_ENGINES: Final = frozenset(source for source in Source if source.role is not
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one source said of the machines of a namespace, or why it could not be asked."""
+    """What one source said of the VMs of a namespace, or why it could not be asked."""
 
     source: str
     found: Mapping[str, Registration] | None = None
@@ -54,19 +54,19 @@ class Answer:
     """Why not, remedy included."""
 
 
-def combine(machines: Collection[str], answers: Collection[Answer]) -> dict[str, Registration]:
-    """Return one answer for each machine, by name.
+def combine(vms: Collection[str], answers: Collection[Answer]) -> dict[str, Registration]:
+    """Return one answer for each VM, by name.
 
-    A source that could not be asked is a note; where none could, every machine waits, with the reasons.
+    A source that could not be asked is a note; where none could, every VM waits, with the reasons.
     """
     in_order = sorted(answers, key=lambda one: one.source)
     away = tuple(f"{one.source} cannot be asked: {one.problem}" for one in in_order if one.found is None)
     asked = [one for one in in_order if one.found is not None]
-    return {name: _one(name, asked, away) for name in machines}
+    return {name: _one(name, asked, away) for name in vms}
 
 
 def distinct_notes(registrations: Iterable[Registration]) -> tuple[str, ...]:
-    """Return the notes of several machines, each said once, in the order in which they first appear."""
+    """Return the notes of several VMs, each said once, in the order in which they first appear."""
     return tuple(dict.fromkeys(note for one in registrations for note in one.notes))
 
 
@@ -98,7 +98,7 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
 
 
 def is_engine(source: str) -> bool:
-    """Say whether a source is a registration engine, which registers machines itself."""
+    """Say whether a source is a registration engine, which registers VMs itself."""
     return source not in _NO_ENGINES
 
 

@@ -1,7 +1,7 @@
-"""How far the registration of a restored machine is, in one model for every source that can tell.
+"""How far the registration of a restored VM is, in one model for every source that can tell.
 
 Replay needs one answer, ready or not; a person needs the rest: what RegisterVM is doing, why it failed, whether
-waiting can help. Sources see different parts: Kubernetes the VirtualMachine, vCenter the machine before there is one,
+waiting can help. Sources see different parts: Kubernetes the VirtualMachine, vCenter the VM before there is one,
 a registration engine its own task. What a source cannot see it leaves unknown and never guesses.
 """
 
@@ -50,7 +50,7 @@ _ROLES: Final[Mapping[Source, Role]] = {
 
 
 class State(StrEnum):
-    """Where one machine stands, from nothing to ready; the last four need somebody or something else."""
+    """Where one VM stands, from nothing to ready; the last four need somebody or something else."""
 
     UNKNOWN = "unknown"
     """The source cannot tell."""
@@ -78,7 +78,7 @@ NODE: Final = "a guest cluster's node, which VM Operator does not record: Regist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What one source says of one machine."""
+    """What one source says of one VM."""
 
     name: str
     state: State
@@ -103,7 +103,7 @@ class Registration:
     owners: tuple[tuple[str, str], ...] = ()
     """Name and UID of each VirtualMachineGroup that the VM's record names as owner, where the source reads records."""
     notes: tuple[str, ...] = ()
-    """What to mind that changes nothing about the state; no machine's name, so that equal ones can be said once."""
+    """What to mind that changes nothing about the state; no VM's name, so that equal ones can be said once."""
     certain: bool = True
     """False where the source concludes what it cannot see, such as vCenter that no VirtualMachine is there; then any
     source that is certain has the word."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RegistrationSource(Protocol):
-    """Anything that can say how far the registration of restored machines is.
+    """Anything that can say how far the registration of restored VMs is.
 
     The contract suite `tests/contract/registration_contract.py` runs against each implementation.
     """
@@ -23,13 +23,13 @@ class RegistrationSource(Protocol):
         """Return the source's name as the settings spell it."""
 
     def observe(
-        self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
+        self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None
     ) -> Mapping[str, Registration]:
-        """Return what is known of each machine by name, in a bounded number of requests however many are asked for.
+        """Return what is known of each VM by name, in a bounded number of requests however many are asked for.
 
         `look` is what this round has seen of the namespace: a source that needs it does not look there again, and one
         that looks leaves there what others may need.
 
-        MUST answer for every machine, `State.UNKNOWN` included. Raises `Unavailable` while the source is away or
+        MUST answer for every VM, `State.UNKNOWN` included. Raises `Unavailable` while the source is away or
         slow, `Forbidden` when it denies, `InvalidSettings` when it is set up wrongly; never answers from a stale look.
         """

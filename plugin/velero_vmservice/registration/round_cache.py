@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.supervisor.namespace_state import NamespaceState
-    from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask, SupervisorView, VsphereMachine
+    from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask, SupervisorView, VsphereVm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VsphereLook:
-    """What vCenter has of the machines of a namespace, and what that is read against."""
+    """What vCenter has of the VMs of a namespace, and what that is read against."""
 
     supervisor: SupervisorView
-    machines: Sequence[VsphereMachine]
+    machines: Sequence[VsphereVm]
     _tasks: Mapping[str, RegisterTask] = field(init=False, repr=False)
-    """The newest of each machine, by managed object id."""
+    """The newest of each VM, by managed object id."""
     _events: Mapping[str, RegisterEvent] = field(init=False, repr=False)
     """Likewise."""
 
@@ -35,14 +35,14 @@ class VsphereLook:
         object.__setattr__(self, "_tasks", tasks)
 
     def task(self, moid: str, task_id: str) -> RegisterTask | None:
-        """Return how far a machine's task is; None if this look does not tell."""
+        """Return how far a VM's task is; None if this look does not tell."""
         found = self._tasks.get(moid)
         if found is None or found.state is TaskState.UNKNOWN or not is_same_task(found.id, task_id):
             return None
         return found
 
     def event(self, moid: str, since: datetime) -> RegisterEvent | None:
-        """Return WCP's event at the end of a machine's registration, if it is no older than `since`."""
+        """Return WCP's event at the end of a VM's registration, if it is no older than `since`."""
         found = self._events.get(moid)
         return found if found is not None and found.at is not None and found.at >= since else None
 
@@ -51,7 +51,7 @@ class VsphereLook:
 class Look:
     """One round's look at one namespace: whoever looks leaves what is seen to those who are asked next.
 
-    It is let go of with the round: an answer never rests on an earlier one, and thousands of machines are held once.
+    It is let go of with the round: an answer never rests on an earlier one, and thousands of VMs are held once.
     """
 
     observed: NamespaceState | None = None

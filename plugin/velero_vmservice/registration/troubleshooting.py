@@ -43,7 +43,7 @@ class Check:
     """One thing to look at: what it tells, and the commands, format strings both.
 
     To fill in are `{ns}`, `{vm}` and `{moid}`, quoted for the shell; `{ps_vm}`, the name quoted for PowerShell; and
-    `{ps_machine}`, the PowerShell command that gets the machine: by its id, or by its name in the namespace's folder.
+    `{ps_machine}`, the PowerShell command that gets the VM: by its id, or by its name in the namespace's folder.
     """
 
     words: str
@@ -71,13 +71,12 @@ def _extra_config(key: Key) -> str:
 
 
 _RECORD: Final = Check(
-    words="the machine's ExtraConfig must hold the record of the VirtualMachine, under one of two names; without it the"
-    " VADP job lost it, or the machine is none of VM Service",
-    commands=(_extra_config(Key.MACHINE),),
+    words="the VM's ExtraConfig must hold the record of the VirtualMachine, under one of two names; without it the"
+    " VADP job lost it, or the VM is none of VM Service",
+    commands=(_extra_config(Key.VM),),
 )
 _DISKS_RECORDED: Final = Check(
-    words="a machine with PVCs also needs the list of their disks; a restore over a VirtualMachine needs the backup"
-    " version",
+    words="a VM with PVCs also needs the list of their disks; a restore over a VirtualMachine needs the backup version",
     commands=(_extra_config(Key.CLAIM_DISKS), _extra_config(Key.BACKUP_VERSION)),
 )
 _UNPACKED: Final = Check(
@@ -86,7 +85,7 @@ _UNPACKED: Final = Check(
     commands=(
         (
             "[IO.StreamReader]::new([IO.Compression.GZipStream]::new([IO.MemoryStream]::new("
-            f"[Convert]::FromBase64String(({_extra_config(Key.MACHINE)} | Sort-Object Key | Select-Object -First 1)"
+            f"[Convert]::FromBase64String(({_extra_config(Key.VM)} | Sort-Object Key | Select-Object -First 1)"
             ".Value)),"
             " [IO.Compression.CompressionMode]::Decompress)).ReadToEnd() -split '\\n' -match '^apiVersion:'"
         ),
@@ -98,7 +97,7 @@ _AUTOMATIC: Final = Check(
     commands=(_extra_config(Key.ENABLE), _extra_config(Key.DISABLE)),
 )
 _FOLDER: Final = Check(
-    words="the machine must be in the folder that bears the namespace's name ({ns}); other folders may have machines of"
+    words="the VM must be in the folder that bears the namespace's name ({ns}); other folders may have VMs of"
     " its name too",
     commands=(_ALL_OF_ITS_NAME,),
 )
@@ -120,7 +119,7 @@ _TASKS: Final = Check(
     ),
 )
 _SAME_UUID: Final = Check(
-    words="no other machine of the namespace may have the same BIOS UUID",
+    words="no other VM of the namespace may have the same BIOS UUID",
     commands=(
         "kubectl get vm -n {ns} -o custom-columns=NAME:.metadata.name,BIOS:.status.biosUUID",
         "({ps_machine}).ExtensionData.Config.Uuid",
@@ -147,7 +146,7 @@ _CNS: Final = Check(
     ),
 )
 _CLAIMS: Final = Check(
-    words="each PVC of the machine must be Bound; RegisterVM names those of restored disks restored-…",
+    words="each PVC of the VM must be Bound; RegisterVM names those of restored disks restored-…",
     commands=("kubectl get pvc -n {ns} -o wide",),
 )
 _STATUS: Final = Check(
@@ -174,7 +173,7 @@ _VADP: Final = Check(
     commands=(f"({{ps_machine}}).ExtensionData.DisabledMethod | Where-Object {{{{ $_ -eq '{RELOCATE}' }}}}",),
 )
 _REVERT: Final = Check(
-    words="a machine that is being reverted to a snapshot is not registered by itself, nor is it afterwards (guide"
+    words="a VM that is being reverted to a snapshot is not registered by itself, nor is it afterwards (guide"
     " 7.2.1); it has this annotation then, or its spec names the snapshot",
     commands=(
         f"kubectl get vm -n {{ns}} {{vm}} -o yaml | grep {marks.SNAPSHOT_REVERT_ANNOTATION}",
@@ -182,7 +181,7 @@ _REVERT: Final = Check(
     ),
 )
 _WHICH: Final = Check(
-    words="which machine the VirtualMachine stands for, and since when; with the same UUIDs it is the restored one",
+    words="which VM the VirtualMachine stands for, and since when; with the same UUIDs it is the restored one",
     commands=(
         (
             "kubectl get vm -n {ns} {vm} -o custom-columns=NAME:.metadata.name,CREATED:.metadata.creationTimestamp,"
@@ -203,7 +202,7 @@ _EVENTS: Final = Check(
 
 TOPICS: Final[Mapping[Topic, Advice]] = {
     Topic.NOT_TRIGGERED: Advice(
-        title="registration is not triggered: there is a restored machine, and no RegisterVM task",
+        title="registration is not triggered: there is a restored VM, and no RegisterVM task",
         source="guide 11.1",
         also=frozenset({"triggered", "automatic", "auto-registration", "wcp"}),
         checks=(
@@ -231,7 +230,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
         checks=(_DISKS, _DATASTORE, _DISK_FILE, _CNS, _CLAIMS, _TASKS),
     ),
     Topic.POWER_ON: Advice(
-        title="the restored machine does not power on",
+        title="the restored VM does not power on",
         source="guide 11.4",
         also=frozenset({"power", "powered-off", "pause", "paused"}),
         checks=(
@@ -259,7 +258,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
         ),
     ),
     Topic.NETWORK: Advice(
-        title="the restored machine has no network",
+        title="the restored VM has no network",
         source="guide 11.5",
         also=frozenset({"dhcp", "dns", "ip", "address", "static", "subnet", "load-balancer"}),
         checks=(
@@ -281,7 +280,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
             ),
             Check(
                 words="static address: a restore in place keeps it; after a restore to new it must be free and of the"
-                " network that the machine is on now",
+                " network that the VM is on now",
                 commands=(
                     "kubectl get vm -n {ns} -o custom-columns=NAME:.metadata.name,IP4:.status.network.primaryIP4",
                 ),
@@ -304,7 +303,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
 FOR_CODE: Final[Mapping[str, tuple[Check, ...]]] = {
     VM_NOT_FOUND: (
         Check(
-            words="the machine's id (the part after VirtualMachine-), and its folder, which must bear the namespace's"
+            words="the VM's id (the part after VirtualMachine-), and its folder, which must bear the namespace's"
             " name ({ns})",
             commands=(_ALL_OF_ITS_NAME,),
         ),

@@ -11,7 +11,7 @@ from velero_vmservice.report.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.report.model import Result, VmResult
 
 Part = tuple[str, str, str]
 """Kind, namespace and name of an object or a VM."""
@@ -24,7 +24,7 @@ class Application:
     """The objects of a restore that hang together, and the VMs that they need."""
 
     objects: tuple[Result, ...]
-    machines: tuple[MachineResult, ...]
+    machines: tuple[VmResult, ...]
 
     @property
     def ended(self) -> bool:
@@ -37,10 +37,10 @@ class Application:
         return tuple(one for one in self.objects if is_group(one) and Stage(one.stage).broken)
 
 
-def applications(objects: Iterable[Result], machines: Iterable[MachineResult]) -> Sequence[Application]:
+def applications(objects: Iterable[Result], vms: Iterable[VmResult]) -> Sequence[Application]:
     """Split the results of a restore into its applications, each with its parts in the order given."""
     results = {part(one): one for one in objects}
-    known = {machine_part(one): one for one in machines}
+    known = {vm_part(one): one for one in vms}
     near = neighbours((key, related(one)) for key, one in results.items())
     for key in known:
         near.setdefault(key, set())
@@ -63,7 +63,7 @@ def part(one: Result) -> Part:
     return (one.kind, one.namespace, one.name)
 
 
-def machine_part(one: MachineResult) -> Part:
+def vm_part(one: VmResult) -> Part:
     """Return which VM a result is of."""
     return (VIRTUAL_MACHINE.name, one.namespace, one.name)
 
@@ -76,17 +76,17 @@ def related(one: Result) -> Iterator[Part]:
         yield (VIRTUAL_MACHINE_GROUP.name, one.namespace, one.parent)
 
 
-def merged(objects: Iterable[Result]) -> tuple[MachineResult, ...]:
+def merged(objects: Iterable[Result]) -> tuple[VmResult, ...]:
     """List each VM once, as the object that ended last saw it, with what the others add."""
-    found: dict[Part, MachineResult] = {}
+    found: dict[Part, VmResult] = {}
     for result in sorted(objects, key=lambda one: one.ended):
-        for machine in result.machines:
-            key = machine_part(machine)
-            found[key] = _merge(machine, found[key]) if key in found else machine
+        for vm in result.machines:
+            key = vm_part(vm)
+            found[key] = _merge(vm, found[key]) if key in found else vm
     return tuple(found[key] for key in sorted(found))
 
 
-def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
+def _merge(newer: VmResult, older: VmResult) -> VmResult:
     """Take the newer look, and from the older one what the newer leaves open."""
     open_fields = {
         name: getattr(older, name)
@@ -107,8 +107,8 @@ def _merge(newer: MachineResult, older: MachineResult) -> MachineResult:
 
 def without_courses(one: Result) -> Result:
     """Return a result as a process remembers it: without the timelines of its VMs."""
-    machines = tuple(machine.model_copy(update={"timeline": ()}) for machine in one.machines)
-    return one.model_copy(update={"machines": machines})
+    vms = tuple(vm.model_copy(update={"timeline": ()}) for vm in one.machines)
+    return one.model_copy(update={"machines": vms})
 
 
 def neighbours(given: Iterable[tuple[Part, Iterable[Part]]]) -> dict[Part, set[Part]]:

@@ -1,4 +1,4 @@
-"""The report of a restore: what became of every object and machine, as it is stored and read back.
+"""The report of a restore: what became of every object and VM, as it is stored and read back.
 
 One `Result` is stored per object when its replay ends; `summary` makes the `Report` of them. Both are shown to
 people in several forms and written here in one. Times are ISO 8601 in UTC, '' where unknown. docs/report.md describes
@@ -104,7 +104,7 @@ class MemberResult(Document):
 
 
 class Deviation(Document):
-    """Where a restored machine is not what the guide's section 8 says of its restore type."""
+    """Where a restored VM is not what the guide's section 8 says of its restore type."""
 
     attribute: str
     expected: str
@@ -119,14 +119,14 @@ class Missing(Document):
     name: str
 
 
-class MachineResult(Document):
-    """What became of one machine that an object of the restore needs."""
+class VmResult(Document):
+    """What became of one VM that an object of the restore needs."""
 
     namespace: str
     name: str
     registered: bool
     waiting_for: str = ""
-    """What it still lacks, in words; '' for a machine that is ready."""
+    """What it still lacks, in words; '' for a VM that is ready."""
     topic: str = ""
     """What `registration explain` knows about where it stands: RegisterVM's code or a topic; '' for neither."""
     by_hand: bool = False
@@ -211,13 +211,13 @@ class Result(Document):
     members: tuple[MemberResult, ...] = ()
     """For a group: its members in boot order."""
     selected: tuple[str, ...] = ()
-    """For a service: machines that its selector should match. For VMs without an application: their names."""
+    """For a service: VMs that its selector should match. For VMs without an application: their names."""
     ports: tuple[Port, ...] = ()
     addresses_before: tuple[str, ...] = ()
     """For a service: the load balancer's addresses at backup."""
     addresses_after: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
-    """For a service: machines behind it now."""
+    """For a service: VMs behind it now."""
     power_before: str = ""
     """For a group: `spec.powerState` at backup."""
     remedy: tuple[str, ...] = ()
@@ -230,8 +230,8 @@ class Result(Document):
     ended: str = ""
     timeline: tuple[tuple[str, str], ...] = ()
     """Time and words of each change."""
-    machines: tuple[MachineResult, ...] = ()
-    """The machines that it needs."""
+    machines: tuple[VmResult, ...] = ()
+    """The VMs that it needs."""
     plugin: str = __version__
 
     @property
@@ -273,7 +273,7 @@ class NextStep(Document):
 
 
 class Report(Document):
-    """The whole restore. A machine that several objects need is listed once, in `machines`."""
+    """The whole restore. A VM that several objects need is listed once, in `vms`."""
 
     schema_version: Literal[1] = 1
     restore: str
@@ -307,5 +307,5 @@ class Report(Document):
     not_in_backup: tuple[str, ...] = ()
     """What the backup left out, so that no restore brings it back, in sentences."""
     objects: tuple[Result, ...] = ()
-    """In plan order: groups, parents first, then services. Their own `machines` are empty here."""
-    machines: tuple[MachineResult, ...] = ()
+    """In plan order: groups, parents first, then services. Their own `vms` are empty here."""
+    machines: tuple[VmResult, ...] = ()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from velero_vmservice.report.application import Application
-    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.report.model import Result, VmResult
     from velero_vmservice.velero.runs import RestoreRun
 
 LOST: Final = (Stage.FAILED, Stage.CANCELLED)
@@ -51,7 +51,7 @@ class Ending:
 
     run: RestoreRun
     objects: Sequence[Result]
-    machines: Sequence[MachineResult]
+    machines: Sequence[VmResult]
     applications: Sequence[Application]
     powered: bool
     """The restore powers VMs on itself, by its policy."""
@@ -59,7 +59,7 @@ class Ending:
     """Whether results are missing that could not be read."""
 
     @cached_property
-    def unready(self) -> dict[str, MachineResult]:
+    def unready(self) -> dict[str, VmResult]:
         """The VMs that are not there, or not ready."""
         return {one.key: one for one in self.machines if not one.registered or one.waiting_for}
 
@@ -128,32 +128,32 @@ def _needs(one: Result) -> Iterator[str]:
 
 def _by_hand(ending: Ending) -> Iterator[NextStep]:
     """Yield the step for VMs that a snapshot revert keeps WCP from registering (guide 7.2.1)."""
-    machines = [one for one in ending.machines if one.by_hand]
-    if not machines:
+    vms = [one for one in ending.machines if one.by_hand]
+    if not vms:
         return
-    held = _held(ending, machines)
-    words = f"{_count(machines, 'VM')} reverted to a snapshot, and nothing registers that by itself{held}"
+    held = _held(ending, vms)
+    words = f"{_count(vms, 'VM')} reverted to a snapshot, and nothing registers that by itself{held}"
     commands = tuple(
         f"dcli com vmware vcenter namespaces instances register-VM --namespace {shlex.quote(name)} --vm <moid>"
-        for name in sorted({one.namespace for one in machines})
+        for name in sorted({one.namespace for one in vms})
     )
-    words = f"{words}. Call RegisterVM once for each that was also restored: {_names(machines)}."
-    yield _step(ending, words, machines, commands=commands, again=_holds(ending, machines))
+    words = f"{words}. Call RegisterVM once for each that was also restored: {_names(vms)}."
+    yield _step(ending, words, vms, commands=commands, again=_holds(ending, vms))
 
 
 def _registrations(ending: Ending) -> Iterator[NextStep]:
     """Yield a step for each thing that VMs lack, however many lack it; those that hold objects back come first."""
-    causes: dict[tuple[str, str, str], list[MachineResult]] = {}
+    causes: dict[tuple[str, str, str], list[VmResult]] = {}
     in_order = sorted(ending.unready.values(), key=lambda one: (not _holds(ending, [one]), one.registered))
     for one in (one for one in in_order if not one.by_hand):
         remedies = dict.fromkeys(words for held in ending.held_back.get(one.key, ()) for words in held.remedy)
         remedy = " ".join(remedies) or ("" if one.registered else _REGISTER)
         causes.setdefault((one.waiting_for or "not registered", one.topic, remedy), []).append(one)
-    for (lacks, _, remedy), machines in list(causes.items())[:_CAUSES]:
-        words = f"{_names(machines)}: {lacks.removesuffix('.')}{_held(ending, machines)}. {remedy}".rstrip()
-        check = _check(ending.run, machines[0])
-        yield _step(ending, words, machines, commands=(check,), again=_holds(ending, machines))
-    if rest := [one for machines in list(causes.values())[_CAUSES:] for one in machines]:
+    for (lacks, _, remedy), vms in list(causes.items())[:_CAUSES]:
+        words = f"{_names(vms)}: {lacks.removesuffix('.')}{_held(ending, vms)}. {remedy}".rstrip()
+        check = _check(ending.run, vms[0])
+        yield _step(ending, words, vms, commands=(check,), again=_holds(ending, vms))
+    if rest := [one for vms in list(causes.values())[_CAUSES:] for one in vms]:
         words = f"{_count(rest, 'more VM')} not ready, each for a reason of its own: {_names(rest)}."
         yield _step(ending, words, rest, commands=(_status(ending.run),), again=_holds(ending, rest))
 
@@ -181,7 +181,7 @@ def _power(ending: Ending) -> Iterator[NextStep]:
     whole = [one for one in ending.applications if one.ended and not one.broken]
     by_hand = () if ending.powered else whole
     commands = tuple(dict.fromkeys(line for one in by_hand for line in power_on(one)))
-    off = [machine for one in whole for machine in one.machines if _ran(machine)]
+    off = [vm for one in whole for vm in one.machines if _ran(vm)]
     if commands or off:
         words = f"When the application may run, power it on: {_count(off, 'VM')} off that ran at backup."
         yield _step(ending, words if off else "Go on from here.", off, commands=commands)
@@ -190,7 +190,7 @@ def _power(ending: Ending) -> Iterator[NextStep]:
 def _no_power(ending: Ending) -> Iterator[NextStep]:
     """Yield a step for each application that is broken, and has VMs that are off."""
     for one in ending.applications:
-        off = [machine for machine in one.machines if _ran(machine)]
+        off = [vm for vm in one.machines if _ran(vm)]
         if one.ended and one.broken and off:
             groups = enumerate_some([f"{group.label} {group.stage}" for group in one.broken])
             words = (
@@ -203,7 +203,7 @@ def _no_power(ending: Ending) -> Iterator[NextStep]:
 def _step(
     ending: Ending,
     words: str,
-    about: Iterable[Result | MachineResult],
+    about: Iterable[Result | VmResult],
     *,
     commands: tuple[str, ...] = (),
     again: bool = False,
@@ -212,22 +212,22 @@ def _step(
     return NextStep(words=words, about=tuple(keys), commands=(*commands, ending.run.again) if again else commands)
 
 
-def _holds(ending: Ending, machines: Iterable[MachineResult]) -> bool:
+def _holds(ending: Ending, vms: Iterable[VmResult]) -> bool:
     """Say whether any of these VMs holds back an object for which the restore has to be repeated."""
-    return any(one.key in ending.held_back for one in machines)
+    return any(one.key in ending.held_back for one in vms)
 
 
-def _held(ending: Ending, machines: Iterable[MachineResult]) -> str:
+def _held(ending: Ending, vms: Iterable[VmResult]) -> str:
     """Say which objects these VMs hold back, as a sentence goes on; '' for none."""
-    held = {one.key: one for machine in machines for one in ending.held_back.get(machine.key, ())}
+    held = {one.key: one for vm in vms for one in ending.held_back.get(vm.key, ())}
     objects = [f"{one.label} ({one.stage})" for one in held.values() if one.kind != VMS_ALONE.name]
     return f", which holds back {enumerate_some(objects, most=_NAMED)}" if objects else ""
 
 
-def _check(run: RestoreRun, machine: MachineResult) -> str:
+def _check(run: RestoreRun, vm: VmResult) -> str:
     """Return the command that shows what to look at for a VM where it stands."""
-    names = f"-n {shlex.quote(machine.namespace)} --vm {shlex.quote(machine.name)}"
-    topic = machine.topic or ("" if machine.registered else Topic.NOT_TRIGGERED)
+    names = f"-n {shlex.quote(vm.namespace)} --vm {shlex.quote(vm.name)}"
+    topic = vm.topic or ("" if vm.registered else Topic.NOT_TRIGGERED)
     return f"velero-vmservice registration explain {shlex.quote(topic)} {names}" if topic else f"{_status(run)} {names}"
 
 
@@ -236,13 +236,13 @@ def _status(run: RestoreRun) -> str:
     return f"velero-vmservice registration status {asked}"
 
 
-def _names(machines: Iterable[MachineResult]) -> str:
-    return enumerate_some([f"{one.namespace}/{one.name}" for one in machines], most=_NAMED)
+def _names(vms: Iterable[VmResult]) -> str:
+    return enumerate_some([f"{one.namespace}/{one.name}" for one in vms], most=_NAMED)
 
 
-def _ran(machine: MachineResult) -> bool:
+def _ran(vm: VmResult) -> bool:
     """Say whether a VM is off that ran at backup."""
-    return machine.power_after == "PoweredOff" and machine.power_before == "PoweredOn" and not machine.deleting
+    return vm.power_after == "PoweredOff" and vm.power_before == "PoweredOn" and not vm.deleting
 
 
 def _count(things: Sequence[object], noun: str) -> str:

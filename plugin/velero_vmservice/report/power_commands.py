@@ -9,7 +9,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, compact_time
-from velero_vmservice.report.application import Part, is_group, machine_part, part
+from velero_vmservice.report.application import Part, is_group, part, vm_part
 from velero_vmservice.vmoperator import nesting
 from velero_vmservice.vmoperator.groups import boot_order_members
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.kube.manifest import Kind, Manifest
     from velero_vmservice.report.application import Application
-    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.report.model import Result, VmResult
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 _ON: Final = "PoweredOn"
@@ -39,27 +39,27 @@ def power_on(application: Application) -> tuple[str, ...]:
     place = {member: at for at, member in enumerate(_boot_order(groups))}
     off = sorted(
         filter(is_off, application.machines),
-        key=lambda one: (place.get(machine_part(one), len(place)), one.namespace, one.name),
+        key=lambda one: (place.get(vm_part(one), len(place)), one.namespace, one.name),
     )
     targets: dict[tuple[Kind, str, str], None] = {}
-    for machine in off:
-        own = (VIRTUAL_MACHINE, machine.namespace, machine.name)
-        group = machine.powered_by or holders.get((machine.namespace, machine.name), "")
-        if machine.late or not group:
+    for vm in off:
+        own = (VIRTUAL_MACHINE, vm.namespace, vm.name)
+        group = vm.powered_by or holders.get((vm.namespace, vm.name), "")
+        if vm.late or not group:
             targets[own] = None
             continue
-        above = nesting.ancestors((machine.namespace, group), parents)
-        targets[VIRTUAL_MACHINE_GROUP, machine.namespace, above[-1][1] if above else group] = None
+        above = nesting.ancestors((vm.namespace, group), parents)
+        targets[VIRTUAL_MACHINE_GROUP, vm.namespace, above[-1][1] if above else group] = None
     return tuple(_patch(*target) for target in targets)
 
 
-def is_off(machine: MachineResult) -> bool:
+def is_off(vm: VmResult) -> bool:
     """Say whether a VM is there to stay, and neither runs nor was asked to, as it did at backup for all that is known.
 
     One that is not ready may be another VM of the same name.
     """
-    there = machine.registered and not machine.deleting and not machine.waiting_for
-    return there and machine.power_before in ("", _ON) and _ON not in (machine.power_after, machine.power_asked)
+    there = vm.registered and not vm.deleting and not vm.waiting_for
+    return there and vm.power_before in ("", _ON) and _ON not in (vm.power_after, vm.power_asked)
 
 
 def _holders(groups: Iterable[Result]) -> Iterator[tuple[tuple[str, str], str]]:
@@ -96,25 +96,25 @@ def _boot_order(groups: Sequence[Result]) -> Iterator[Part]:
             todo += [(member.kind, key[1], member.name) for member in members]
 
 
-def is_late(machine: ObservedVm, groups: Mapping[str, Manifest]) -> bool:
+def is_late(vm: ObservedVm, groups: Mapping[str, Manifest]) -> bool:
     """Say whether a VM is off in a group that has applied PoweredOn, and was not told to run with it.
 
     VM Operator hands a power state down once for each time that it is set; a member that comes later stays as it is,
     and is marked NotSynced (virtualmachinegroup_controller.go, shouldUpdatePowerState).
     """
-    group = groups.get(machine.group_name)
-    if group is None or group.spec.get("powerState") != _ON or _ON in (machine.power_state, machine.asked_power):
+    group = groups.get(vm.group_name)
+    if group is None or group.spec.get("powerState") != _ON or _ON in (vm.power_state, vm.asked_power):
         return False
     applied = compact_time(group.status.get("lastUpdatedPowerStateTime"))
     return bool(applied) and applied >= compact_time(group.annotations.get(LAST_SET))
 
 
-def powered_by(machine: ObservedVm, groups: Mapping[str, Manifest]) -> str:
+def powered_by(vm: ObservedVm, groups: Mapping[str, Manifest]) -> str:
     """Return the outermost live group that hands its power state down to a VM, '' if none does.
 
     Each group on the way has to list the one below it, as that has to name it.
     """
-    kind, name, above, found = VIRTUAL_MACHINE, machine.name, machine.group_name, ""
+    kind, name, above, found = VIRTUAL_MACHINE, vm.name, vm.group_name, ""
     seen = set[str]()
     while above in groups and above not in seen and _lists(groups[above], kind, name):
         seen.add(above)
@@ -123,18 +123,18 @@ def powered_by(machine: ObservedVm, groups: Mapping[str, Manifest]) -> str:
     return found
 
 
-def late(machine: ObservedVm, groups: Mapping[str, Manifest]) -> str:
+def late(vm: ObservedVm, groups: Mapping[str, Manifest]) -> str:
     """Say of a late member why it does not run."""
-    applied = groups[machine.group_name].status.get("lastUpdatedPowerStateTime")
+    applied = groups[vm.group_name].status.get("lastUpdatedPowerStateTime")
     return (
-        f"{machine.name} is {machine.power_state or 'in no known power state'}: its group {machine.group_name} has"
+        f"{vm.name} is {vm.power_state or 'in no known power state'}: its group {vm.group_name} has"
         f" applied PoweredOn at {applied}, and VM Operator starts no member that comes later"
     )
 
 
-def start(machine: ObservedVm, namespace: str) -> str:
+def start(vm: ObservedVm, namespace: str) -> str:
     """Return the command that starts one VM by its own power state."""
-    return _patch(VIRTUAL_MACHINE, namespace, machine.name)
+    return _patch(VIRTUAL_MACHINE, namespace, vm.name)
 
 
 def _lists(group: Manifest, kind: Kind, name: str) -> bool:

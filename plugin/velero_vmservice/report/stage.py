@@ -11,7 +11,7 @@ class Stage(StrEnum):
     WAITING = "waiting"
     REPLAYED = "replayed"
     POWERING = "powering"
-    """Replayed and linked; the machines that were asked to run do not all run yet."""
+    """Replayed and linked; the VMs that were asked to run do not all run yet."""
     VERIFIED = "verified"
     INCOMPLETE = "incomplete"
     """There, and lacking what it had at backup: a group a member, a service a VM that it selected."""

@@ -217,6 +217,6 @@ def _name(one: Result) -> tuple[str, str, str, str]:
 
 
 def _objects(report: Report) -> list[Result]:
-    """Return a report's objects as results; the machines, which it lists once, go with the one that ended last."""
+    """Return a report's objects as results; the VMs, which it lists once, go with the one that ended last."""
     last = max(report.objects, key=lambda one: one.ended, default=None)
     return [one.model_copy(update={"machines": report.machines}) if one is last else one for one in report.objects]

@@ -9,7 +9,7 @@ from velero_vmservice.report.model import EarlierEnd
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.report.model import Result, VmResult
 
 
 def continued(*runs: Iterable[Result]) -> list[Result]:
@@ -26,7 +26,7 @@ def continued(*runs: Iterable[Result]) -> list[Result]:
 
 
 def _continued(before: Result, after: Result) -> Result:
-    machines = {one.key: one for one in before.machines}
+    vms = {one.key: one for one in before.machines}
     ended = EarlierEnd(stage=before.stage, reason=before.reason, ended=before.ended)
     ends = after.earlier_ends or (*before.earlier_ends, ended)
     return after.model_copy(
@@ -36,15 +36,15 @@ def _continued(before: Result, after: Result) -> Result:
             "started": min(filter(None, (before.started, after.started)), default=""),
             "replayed": before.replayed or after.replayed,
             "timeline": _course(before.timeline, after.timeline),
-            "machines": tuple(_with_course(one, machines) for one in after.machines),
+            "machines": tuple(_with_course(one, vms) for one in after.machines),
         }
     )
 
 
-def _with_course(machine: MachineResult, before: dict[str, MachineResult]) -> MachineResult:
-    if machine.key not in before:
-        return machine
-    return machine.model_copy(update={"timeline": _course(before[machine.key].timeline, machine.timeline)})
+def _with_course(vm: VmResult, before: dict[str, VmResult]) -> VmResult:
+    if vm.key not in before:
+        return vm
+    return vm.model_copy(update={"timeline": _course(before[vm.key].timeline, vm.timeline)})
 
 
 def _course(before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ from velero_vmservice.vmoperator import nesting, references
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.report.model import Deviation, MachineResult, ReachedCluster, Result
+    from velero_vmservice.report.model import Deviation, ReachedCluster, Result, VmResult
     from velero_vmservice.velero.runs import RestoreRun
 
 _ENDS: Final = {Stage.INCOMPLETE: Outcome.INCOMPLETE, Stage.RETAINED: Outcome.RETAINED}
@@ -50,12 +50,12 @@ def compose(
         resumes: start times of the runs between Velero's own and this one, as keys spell them.
     """
     objects = _in_order(results)
-    machines = merged(objects)
+    vms = merged(objects)
     ending = Ending(
         run=run,
         objects=objects,
-        machines=machines,
-        applications=applications(objects, machines),
+        machines=vms,
+        applications=applications(objects, vms),
         powered=policy.get("power", "leave") != "leave",
         unread=bool(unread),
     )
@@ -77,11 +77,11 @@ def compose(
         policy=dict(policy),
         steps=steps,
         next_steps=tuple(one.text for one in steps),
-        warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, machines))),
+        warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, vms))),
         notes=tuple(dict.fromkeys(words for one in objects for words in one.restore_notes)),
         not_in_backup=tuple(not_in_backup),
         objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
-        machines=machines,
+        machines=vms,
     )
 
 
@@ -111,38 +111,38 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     return sorted(every, key=place)
 
 
-def _warnings(objects: Sequence[Result], machines: Sequence[MachineResult]) -> Iterator[str]:
-    """Yield what to mind beside the next steps: warnings, left objects, machines that deviate."""
+def _warnings(objects: Sequence[Result], vms: Sequence[VmResult]) -> Iterator[str]:
+    """Yield what to mind beside the next steps: warnings, left objects, VMs that deviate."""
     sharing: dict[str, list[str]] = {}
     for one in objects:
         for words in one.warnings:
             sharing.setdefault(words, []).append(one.label)
     for words, labels in sharing.items():
         yield f"{labels[0]}: {words}" if len(labels) == 1 else f"{words} (holds for {enumerate_some(labels, most=3)})"
-    yield from _missing(machines)
+    yield from _missing(vms)
     yield from (f"{one.label} retained: {one.reason}" for one in objects if one.stage == Stage.RETAINED)
-    yield from _deviations(machines)
+    yield from _deviations(vms)
 
 
-def _missing(machines: Iterable[MachineResult]) -> Iterator[str]:
+def _missing(vms: Iterable[VmResult]) -> Iterator[str]:
     """Yield one sentence for each object that VMs refer to and that is not there, however many refer to it."""
     users: dict[tuple[str, str, str], list[str]] = {}
-    for machine in machines:
-        for one in machine.missing:
-            users.setdefault((machine.namespace, one.kind, one.name), []).append(machine.name)
+    for vm in vms:
+        for one in vm.missing:
+            users.setdefault((vm.namespace, one.kind, one.name), []).append(vm.name)
     for (namespace, kind, name), names in sorted(users.items()):
         yield references.message(kind, name, names, namespace)
 
 
-def _deviations(machines: Iterable[MachineResult]) -> Iterator[str]:
-    """Yield one sentence per attribute, however many machines differ in it; the values where it is one."""
-    # A newer version is no oddity: VM Operator records one as soon as the machine is back.
-    if names := [f"{one.namespace}/{one.name}" for one in machines if one.backup_version == "older"]:
+def _deviations(vms: Iterable[VmResult]) -> Iterator[str]:
+    """Yield one sentence per attribute, however many VMs differ in it; the values where it is one."""
+    # A newer version is no oddity: VM Operator records one as soon as the VM is back.
+    if names := [f"{one.namespace}/{one.name}" for one in vms if one.backup_version == "older"]:
         yield f"restored from a point that is older than the capture: {enumerate_some(names)}"
     found: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
-    for machine in machines:
-        for one in machine.deviations:
-            name = f"{machine.namespace}/{machine.name}"
+    for vm in vms:
+        for one in vm.deviations:
+            name = f"{vm.namespace}/{vm.name}"
             found.setdefault((one.attribute, one.note), []).append((name, one))
     for (attribute, note), places in found.items():
         words = f"{attribute} is not as expected: {enumerate_some([name for name, _ in places])}"

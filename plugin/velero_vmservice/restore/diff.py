@@ -21,7 +21,7 @@ _WHOLE_ABSENT: Final[dict[str, dict[str, Any]]] = {VIRTUAL_MACHINE_SERVICE.name:
 """Fields that mean something by being absent."""
 
 _WHOLE: Final = frozenset({"spec.selector"})
-"""Maps that an addition changes the meaning of: one label more selects fewer machines."""
+"""Maps that an addition changes the meaning of: one label more selects fewer VMs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ class Action(StrEnum):
     CONFLICT = "conflict"
     """Something is in the way that only a person can move."""
     BLOCKED = "blocked"
-    """It cannot be created as it is, or another machine answers to a name that it needs."""
+    """It cannot be created as it is, or another VM answers to a name that it needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +44,20 @@ class Subject:
     wanted: Manifest
     topology: Topology
     captured_at: str = ""
-    """When the backup saw the machines, RFC 3339; '' if not known."""
+    """When the backup saw the VMs, RFC 3339; '' if not known."""
     problems: tuple[str, ...] = ()
     """Why VM Operator on this Supervisor would never accept it, in sentences."""
     started_anyway: tuple[str, ...] = ()
-    """Of a group that was to run at backup: machines in it that were off, and that VM Operator powers on with it."""
+    """Of a group that was to run at backup: VMs in it that were off, and that VM Operator powers on with it."""
 
     @property
     def is_group(self) -> bool:
         return self.ref.kind == VIRTUAL_MACHINE_GROUP
 
 
-def expected_machines(subjects: Iterable[Subject]) -> list[ExpectedVm]:
-    """Return the machines that the objects need, each once, with what the capture knows of them."""
-    known = {name: (one.topology.machine(name), one.captured_at) for one in subjects for name in one.topology.needs}
+def expected_vms(subjects: Iterable[Subject]) -> list[ExpectedVm]:
+    """Return the VMs that the objects need, each once, with what the capture knows of them."""
+    known = {name: (one.topology.vm(name), one.captured_at) for one in subjects for name in one.topology.needs}
     return [
         ExpectedVm(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
         if one
@@ -88,7 +88,7 @@ class Step:
     settling: bool = False
     """Whether nothing is missing but another look."""
     ready: int = 0
-    """Machines whose gate is open."""
+    """VMs whose gate is open."""
     total: int = 0
 
     @property
@@ -109,11 +109,11 @@ class View:
     policy: RestorePolicy
     observed: NamespaceState
     gates: Mapping[str, Gate]
-    """For each machine that the object needs, whether it is ready."""
+    """For each VM that the object needs, whether it is ready."""
     pending: Iterable[Subject] = ()
     """The other objects of this restore that are not replayed yet."""
     stuck: Collection[ObjectRef] = ()
-    """Those of them that wait for a machine, or are blocked."""
+    """Those of them that wait for a VM, or are blocked."""
     cycles: Mapping[str, str] = field(default_factory=dict)
     """Groups of the namespace that contain themselves, with the chain in words."""
     written: bool = False

@@ -1,7 +1,7 @@
 """What has to come before an object is created: parent groups before their children, groups before services.
 
 Either order converges in VM Operator, but parents first avoids its error back-off
-(virtualmachinegroup_controller.go), and a group that is created over machines without a unique id has them placed anew.
+(virtualmachinegroup_controller.go), and a group that is created over VMs without a unique id has them placed anew.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
 def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[ObjectRef] = ()) -> Subject | None:
     """Return an object that has to come before this one and is still to be replayed.
 
-    A service waits for the groups of its machines, but not for one that is stuck, or below one that is stuck, on
-    another machine. A group waits for its parent, stuck or not: VM Operator links no member before the parent is
+    A service waits for the groups of its VMs, but not for one that is stuck, or below one that is stuck, on
+    another VM. A group waits for its parent, stuck or not: VM Operator links no member before the parent is
     there (virtualmachinegroup_controller.go, reconcileGroupName). A parent that nobody replays is not waited for.
     """
     groups = [
@@ -69,7 +69,7 @@ def cycles(subjects: Iterable[Subject], observed: NamespaceState) -> Mapping[str
 
 
 def unplaced(subject: Subject, observed: NamespaceState) -> set[str]:
-    """Return machines of nested groups that are there which a new root group would send to placement.
+    """Return VMs of nested groups that are there which a new root group would send to placement.
 
     Placement is the root's, for the whole tree, and asks for every member without a unique id
     (virtualmachinegroup_controller.go, reconcilePlacement).

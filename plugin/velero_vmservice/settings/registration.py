@@ -1,4 +1,4 @@
-"""Who is asked whether machines are registered, and whether RegisterVM is called: `registration:` in the settings."""
+"""Who is asked whether VMs are registered, and whether RegisterVM is called: `registration:` in the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RegistrationSettings(TriggerPolicy):
     @classmethod
     def _sound(cls, value: tuple[SourceName, ...]) -> tuple[SourceName, ...]:
         if "kubernetes" not in value:
-            raise ValueError("needs kubernetes: no other source sees whether VM Operator has taken a machine over")
+            raise ValueError("needs kubernetes: no other source sees whether VM Operator has taken a VM over")
         if len(set(value)) < len(value):
             raise ValueError("names a source twice")
         return value

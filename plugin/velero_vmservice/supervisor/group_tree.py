@@ -44,7 +44,7 @@ def linked_members(observed: NamespaceState, group: Manifest) -> frozenset[tuple
     """Return kind and name of each member that VM Operator links to a live group as both are now.
 
     Its GroupLinked condition alone may be of an earlier time: a status outlives the member that it speaks of, and over
-    machines that were registered anew it says what held for the lost ones.
+    VMs that were registered anew it says what held for the lost ones.
     """
     return frozenset(
         (kind, name)
@@ -69,10 +69,10 @@ def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: Namespa
     """
     owners: Collection[tuple[str, str]]
     if kind == VIRTUAL_MACHINE.name:
-        machine = observed.machines.get(name)
-        if machine is None:
+        vm = observed.machines.get(name)
+        if vm is None:
             return False
-        uid, owners = machine.uid, machine.owner_groups
+        uid, owners = vm.uid, vm.owner_groups
     else:
         child = observed.groups.get(name)
         if child is None:
@@ -84,8 +84,8 @@ def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: Namespa
     return not group.uid or (group.name, group.uid) in owners
 
 
-def machines_of(observed: NamespaceState, groups: Collection[str]) -> list[ObservedVm]:
-    """Return the machines that are linked members of the groups, by name."""
+def vms_of(observed: NamespaceState, groups: Collection[str]) -> list[ObservedVm]:
+    """Return the VMs that are linked members of the groups, by name."""
     names = {
         one.name
         for name in groups

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 Owners = tuple[tuple[str, str], ...]
@@ -34,9 +34,9 @@ def lost_owner(owners: Owners, groups: Mapping[str, str]) -> str:
     return dead[0] if dead and len(dead) == len(owners) else ""
 
 
-def dead_owner(machine: ObservedVm, groups: Mapping[str, str]) -> str:
+def dead_owner(vm: ObservedVm, groups: Mapping[str, str]) -> str:
     """Say that a VM has no owner but a group that is lost, or ''."""
-    name = lost_owner(machine.owner_groups, groups)
+    name = lost_owner(vm.owner_groups, groups)
     return f"carries an ownerReference to a lost VirtualMachineGroup {name}: Kubernetes will delete it" if name else ""
 
 
@@ -49,11 +49,11 @@ class Sighting:
     deleting_since: str = ""
 
     @classmethod
-    def of(cls, machine: ObservedVm, expected: MachineFacts | None, groups: Mapping[str, str]) -> Sighting | None:
+    def of(cls, vm: ObservedVm, expected: VmFacts | None, groups: Mapping[str, str]) -> Sighting | None:
         """Return what to remember of a VM; None for the one that was backed up, on its way out before the restore."""
-        if machine.deleting and (expected is None or machine.uid == expected.uid):
+        if vm.deleting and (expected is None or vm.uid == expected.uid):
             return None
-        return cls(owner=lost_owner(machine.owner_groups, groups), deleting_since=machine.deleting_since)
+        return cls(owner=lost_owner(vm.owner_groups, groups), deleting_since=vm.deleting_since)
 
     def gone(self) -> str:
         """Say why the VM is gone, as far as was seen."""
@@ -65,7 +65,7 @@ class Sighting:
         return VANISHED
 
 
-def never_seen(expected: MachineFacts | None, recorded: Owners, groups: Mapping[str, str]) -> str:
+def never_seen(expected: VmFacts | None, recorded: Owners, groups: Mapping[str, str]) -> str:
     """Say what to look for where a VM does not come, by its record and its capture; '' where neither tells.
 
     Args:

@@ -36,7 +36,7 @@ OBSERVED_KINDS = (
     SERVICE,
     ENDPOINTS,
 )
-"""Beside machines and claims: one bounded LIST of each per namespace and round, however many objects are replayed."""
+"""Beside VMs and claims: one bounded LIST of each per namespace and round, however many objects are replayed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class NamespaceState:
     """Core Services by name."""
     endpoints: Mapping[str, Manifest] = field(default_factory=dict)
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
-    """Names of what machines may refer to and nobody recreates, of each kind that could be listed."""
+    """Names of what VMs may refer to and nobody recreates, of each kind that could be listed."""
     unseen: Mapping[Kind, str] = field(default_factory=dict)
     """Kinds that the look had to do without, and why."""
     bios_uuids: Mapping[str, str] = field(default_factory=dict)
@@ -92,10 +92,10 @@ def observe(
 ) -> NamespaceState:
     """Make an observation of what was listed.
 
-    Machines and claims come read already, the claims as names and phases: there may be thousands.
+    VMs and claims come read already, the claims as names and phases: there may be thousands.
     """
     without = unseen or {}
-    vms = {machine.name: machine for machine in machines}
+    vms = {vm.name: vm for vm in machines}
     found = map(read_disk_registration, lists.get(CNS_REGISTER_VOLUME, ()))
     disks = {one.claim: one for one in found if one is not None}
 
@@ -138,7 +138,7 @@ def folder(namespace: Manifest) -> str:
 def is_vsphere_namespace(namespace: Manifest) -> bool:
     """Say whether vCenter made the namespace: it leaves its folder and resource pool on it.
 
-    Machines can be registered into no other namespace. Velero makes plain ones where they are missing, and copies
+    VMs can be registered into no other namespace. Velero makes plain ones where they are missing, and copies
     those marks onto them from the backup; then only Velero owns them (`metadata.managedFields`).
     """
     marks = [*(f"f:{key}" for key in namespace.annotations), *(f"f:{key}" for key in namespace.labels)]

@@ -19,7 +19,7 @@ from velero_vmservice.kube.manifest import (
     ObjectRef,
 )
 from velero_vmservice.supervisor import namespace_state
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -66,7 +66,7 @@ def look(
     return namespace_state.observe(
         found,
         lists,
-        machines=cluster.read_all(VIRTUAL_MACHINE, namespace, read_machine),
+        machines=cluster.read_all(VIRTUAL_MACHINE, namespace, read_vm),
         claims=cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, namespace_state.claim_phase),
         name=namespace,
         at=at,
@@ -75,10 +75,10 @@ def look(
     )
 
 
-def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> namespace_state.NamespaceState:
-    """Observe no more of a namespace than its machines and their disks.
+def look_at_vms(cluster: Cluster, clock: Clock, namespace: str) -> namespace_state.NamespaceState:
+    """Observe no more of a namespace than its VMs and their disks.
 
-    A kind that the cluster lacks, or forbids us, is done without, and said in `Observation.unseen`; only machines that
+    A kind that the cluster lacks, or forbids us, is done without, and said in `Observation.unseen`; only VMs that
     nobody lets us list raise `Forbidden`, for then nothing can be known.
     """
     at = clock.monotonic()
@@ -89,8 +89,8 @@ def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> namespac
         found = None
     except Forbidden as error:
         found, unseen[NAMESPACE] = None, f"whether it is a vSphere Namespace is not known: {error}"
-    machines = cluster.read_all(VIRTUAL_MACHINE, namespace, read_machine)
-    if not machines and not cluster.served_versions(VIRTUAL_MACHINE):
+    vms = cluster.read_all(VIRTUAL_MACHINE, namespace, read_vm)
+    if not vms and not cluster.served_versions(VIRTUAL_MACHINE):
         unseen[VIRTUAL_MACHINE] = (
             "the cluster serves no VirtualMachine: enable VM Service there, or wait until VM Operator's upgrade ends"
         )
@@ -104,7 +104,7 @@ def look_at_machines(cluster: Cluster, clock: Clock, namespace: str) -> namespac
     return namespace_state.observe(
         found,
         {CNS_REGISTER_VOLUME: disks},
-        machines=machines,
+        machines=vms,
         claims=claims,
         name=namespace,
         at=at,
@@ -122,7 +122,7 @@ def _disk_registrations(cluster: Cluster, namespace: str, unseen: dict[Kind, str
 
 
 def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Kind, frozenset[str]]:
-    """List the names of what machines refer to, of each kind that can be listed; nobody waits for these.
+    """List the names of what VMs refer to, of each kind that can be listed; nobody waits for these.
 
     A kind that is not served here, or that nobody may list, is left out: nothing is known of it.
     """

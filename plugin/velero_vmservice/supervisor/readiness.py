@@ -1,4 +1,4 @@
-"""When may a captured object be put back? Once its machines are registered (vm-service 4.6).
+"""When may a captured object be put back? Once its VMs are registered (vm-service 4.6).
 
 A group created before its members have a `status.uniqueID` makes VM Operator place them again, so replay waits.
 The wait is a question asked afresh on every poll, never a stored callback: the sidecar may have been restarted
@@ -20,13 +20,13 @@ from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versi
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 STABLE_SECONDS: Final = 5.0
 """RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
 NOT_YET: Final = "not registered yet"
-"""What is said of a machine that is not there."""
+"""What is said of a VM that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,100 +43,100 @@ class Volumes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Whether one machine is ready, and if not, why, in words for `velero restore describe`."""
+    """Whether one VM is ready, and if not, why, in words for `velero restore describe`."""
 
     ready: bool
     reason: str = ""
     never_lost: bool = False
     """The very object that was backed up, alive: nothing has to settle."""
     registered: bool = False
-    """The machine is there and stays: if it is gone at the next look, something took it away."""
+    """The VM is there and stays: if it is gone at the next look, something took it away."""
     blocked: bool = False
-    """Waiting does not help: another machine has the name, or registration failed, and a person has to act."""
+    """Waiting does not help: another VM has the name, or registration failed, and a person has to act."""
     remedy: str = ""
-    """What a person has to do if it stays so, as a sentence; '' where the reason says all, or another machine has the
+    """What a person has to do if it stays so, as a sentence; '' where the reason says all, or another VM has the
     name."""
     settling: bool = False
     """Nothing is missing but another look."""
     by_hand: bool = False
-    """A snapshot revert keeps WCP from registering the machine: somebody may have to call RegisterVM (guide 7.2.1)."""
+    """A snapshot revert keeps WCP from registering the VM: somebody may have to call RegisterVM (guide 7.2.1)."""
 
     def advising(self, words: str) -> Gate:
         """Return the same gate with one more sentence on what a person has to do if it stays so."""
         return replace(self, remedy=" ".join(filter(None, (self.remedy, words))))
 
 
-def gate(machine: ObservedVm | None, expected: MachineFacts | None, volumes: Volumes) -> Gate:
-    """Decide whether a machine is registered and its disks are there (G-registered and G-volumes).
+def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> Gate:
+    """Decide whether a VM is registered and its disks are there (G-registered and G-volumes).
 
-    `expected` is None where nothing but the machine's name is known; identity is then not compared.
+    `expected` is None where nothing but the VM's name is known; identity is then not compared.
     """
-    if machine is None:
+    if vm is None:
         return Gate(ready=False, reason=NOT_YET)
-    if words := _another(machine, expected):
+    if words := _another(vm, expected):
         return Gate(ready=False, reason=words, blocked=True)
-    words = _unregistered(machine)
-    if not words and expected and not _is_reregistered(machine, expected):
+    words = _unregistered(vm)
+    if not words and expected and not _is_reregistered(vm, expected):
         return Gate(ready=True, never_lost=True, registered=True)
-    words = words or _missing_volume(machine, volumes)
-    by_hand = bool(words) and (machine.reverting or (machine.backup_paused and machine.reverted))
-    return Gate(ready=not words, reason=words, registered=not machine.deleting, by_hand=by_hand)
+    words = words or _missing_volume(vm, volumes)
+    by_hand = bool(words) and (vm.reverting or (vm.backup_paused and vm.reverted))
+    return Gate(ready=not words, reason=words, registered=not vm.deleting, by_hand=by_hand)
 
 
-def remarks(machine: ObservedVm, expected: MachineFacts) -> Iterator[str]:
-    """Yield what is odd about a machine and no reason to wait (vm-service 4.6)."""
-    if machine.failed_over and (difference := _difference(machine, expected)):
-        yield f"{machine.name} was failed over and has another identity ({difference})"
-    found, captured = machine.backup_version, expected.backup_version
-    if compare_versions(found, captured) is VersionAge.OLDER and _is_reregistered(machine, expected):
-        yield f"{machine.name} comes from an older restore point (backup version {found}, the capture has {captured})"
+def remarks(vm: ObservedVm, expected: VmFacts) -> Iterator[str]:
+    """Yield what is odd about a VM and no reason to wait (vm-service 4.6)."""
+    if vm.failed_over and (difference := _difference(vm, expected)):
+        yield f"{vm.name} was failed over and has another identity ({difference})"
+    found, captured = vm.backup_version, expected.backup_version
+    if compare_versions(found, captured) is VersionAge.OLDER and _is_reregistered(vm, expected):
+        yield f"{vm.name} comes from an older restore point (backup version {found}, the capture has {captured})"
 
 
-def _is_reregistered(machine: ObservedVm, expected: MachineFacts) -> bool:
-    """Say whether RegisterVM brought the machine, or some of its disks; it marks one that it restores in place."""
-    marked = machine.restored or machine.failed_over
-    return machine.uid != expected.uid or marked or bool(renewed_claims(machine, expected))
+def _is_reregistered(vm: ObservedVm, expected: VmFacts) -> bool:
+    """Say whether RegisterVM brought the VM, or some of its disks; it marks one that it restores in place."""
+    marked = vm.restored or vm.failed_over
+    return vm.uid != expected.uid or marked or bool(renewed_claims(vm, expected))
 
 
-def _another(machine: ObservedVm, expected: MachineFacts | None) -> str:
-    """Say that another machine answers to the name; after a failover the UUIDs may differ."""
-    if expected is None or machine.failed_over:
+def _another(vm: ObservedVm, expected: VmFacts | None) -> str:
+    """Say that another VM answers to the name; after a failover the UUIDs may differ."""
+    if expected is None or vm.failed_over:
         return ""
-    difference = _difference(machine, expected)
-    return f"is another machine of that name ({difference})" if difference else ""
+    difference = _difference(vm, expected)
+    return f"is another VM of that name ({difference})" if difference else ""
 
 
-def _difference(machine: ObservedVm, expected: MachineFacts) -> str:
-    return difference(expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
+def _difference(vm: ObservedVm, expected: VmFacts) -> str:
+    return difference(expected, instance_uuid=vm.instance_uuid, bios_uuid=vm.bios_uuid)
 
 
-def _unregistered(machine: ObservedVm) -> str:
-    if machine.deleting:
-        since, held_by = machine.deleting_since, machine.held_by
-        return f"is {terminating.words(VIRTUAL_MACHINE.name, '', machine.name, since=since, held_by=held_by)}"
-    if machine.paused:
-        return machine.paused
-    if machine.reverting:
+def _unregistered(vm: ObservedVm) -> str:
+    if vm.deleting:
+        since, held_by = vm.deleting_since, vm.held_by
+        return f"is {terminating.words(VIRTUAL_MACHINE.name, '', vm.name, since=since, held_by=held_by)}"
+    if vm.paused:
+        return vm.paused
+    if vm.reverting:
         return (
             "is being reverted to a snapshot; afterwards nothing registers it by itself:"
             " call RegisterVM for it if it was also restored"
         )
-    if not machine.unique_id:
-        return "registered, but VM Operator has not found its vSphere machine yet"
-    if not machine.created:
+    if not vm.unique_id:
+        return "registered, but VM Operator has not found its vSphere VM yet"
+    if not vm.created:
         return "registered, but VM Operator has not reconciled it yet (VirtualMachineCreated is not True)"
-    if machine.backup_paused and machine.reverted:
+    if vm.backup_paused and vm.reverted:
         return (
             "restored in vCenter, or reverted to a snapshot, and not registered since (VirtualMachineBackupPaused):"
             " after a revert nothing registers it by itself, so call RegisterVM for it"
         )
-    if machine.backup_paused:
+    if vm.backup_paused:
         return "restored in vCenter, but not registered again yet (VirtualMachineBackupPaused)"
     return ""
 
 
-def _missing_volume(machine: ObservedVm, volumes: Volumes) -> str:
-    for claim in machine.claims:
+def _missing_volume(vm: ObservedVm, volumes: Volumes) -> str:
+    for claim in vm.claims:
         if words := volumes.registering.get(claim):
             return f"waits for PVC {claim} ({words})"
         phase = volumes.phases.get(claim)
@@ -147,7 +147,7 @@ def _missing_volume(machine: ObservedVm, volumes: Volumes) -> str:
 
 @dataclass(slots=True)
 class Stability:
-    """How long each machine's gate has held, over the observations of one namespace."""
+    """How long each VM's gate has held, over the observations of one namespace."""
 
     since: dict[str, float] = field(default_factory=dict)
     seen: dict[str, Sighting] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How did a machine come back? Told from what RegisterVM left on it (guide 4.3 and 6.1 to 6.4)."""
+"""How did a VM come back? Told from what RegisterVM left on it (guide 4.3 and 6.1 to 6.4)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 RESTORED_CLAIM: Final = re.compile(r"restored-[0-9a-f]{6}")
@@ -15,7 +15,7 @@ RESTORED_CLAIM: Final = re.compile(r"restored-[0-9a-f]{6}")
 
 
 class RestoreType(StrEnum):
-    """The guide's four ways, a machine that was never lost, and one of which it cannot be told."""
+    """The guide's four ways, a VM that was never lost, and one of which it cannot be told."""
 
     NEW = "new"
     EXISTING = "existing"
@@ -25,38 +25,38 @@ class RestoreType(StrEnum):
     UNKNOWN = "unknown"
 
 
-def restore_type(machine: ObservedVm, expected: MachineFacts | None) -> RestoreType:
-    """Tell how a machine came back.
+def restore_type(vm: ObservedVm, expected: VmFacts | None) -> RestoreType:
+    """Tell how a VM came back.
 
     RegisterVM's marks stay for good and are part of the record, so a mark that was there at the backup says nothing
     of this restore: then the UID and the claims have to tell. Without facts only a failover shows.
     """
     if expected is None or not expected.uid:
-        return RestoreType.FAILOVER if machine.failed_over else RestoreType.UNKNOWN
-    return _of_the_same(machine, expected) if machine.uid == expected.uid else _of_a_new(machine, expected)
+        return RestoreType.FAILOVER if vm.failed_over else RestoreType.UNKNOWN
+    return _of_the_same(vm, expected) if vm.uid == expected.uid else _of_a_new(vm, expected)
 
 
-def renewed_claims(machine: ObservedVm, expected: MachineFacts) -> list[str]:
+def renewed_claims(vm: ObservedVm, expected: VmFacts) -> list[str]:
     """Return the claims of disks that RegisterVM has registered since the backup."""
-    return [one for one in machine.claims if RESTORED_CLAIM.fullmatch(one) and one not in expected.claims]
+    return [one for one in vm.claims if RESTORED_CLAIM.fullmatch(one) and one not in expected.claims]
 
 
-def _of_a_new(machine: ObservedVm, expected: MachineFacts) -> RestoreType:
+def _of_a_new(vm: ObservedVm, expected: VmFacts) -> RestoreType:
     """Judge a VirtualMachine under a new UID; one that no mark explains is new only if its UUIDs say who it is."""
-    if machine.failed_over and not (expected.failed_over and machine.restored):
+    if vm.failed_over and not (expected.failed_over and vm.restored):
         return RestoreType.FAILOVER
-    pairs = ((machine.instance_uuid, expected.instance_uuid), (machine.bios_uuid, expected.bios_uuid))
+    pairs = ((vm.instance_uuid, expected.instance_uuid), (vm.bios_uuid, expected.bios_uuid))
     same = any(found and found == captured for found, captured in pairs)
-    return RestoreType.NEW if machine.restored or same else RestoreType.UNKNOWN
+    return RestoreType.NEW if vm.restored or same else RestoreType.UNKNOWN
 
 
-def _of_the_same(machine: ObservedVm, expected: MachineFacts) -> RestoreType:
-    if machine.failed_over and not expected.failed_over:
+def _of_the_same(vm: ObservedVm, expected: VmFacts) -> RestoreType:
+    if vm.failed_over and not expected.failed_over:
         return RestoreType.FAILOVER
-    if machine.restored and not expected.restored:
+    if vm.restored and not expected.restored:
         return RestoreType.EXISTING
-    if renewed := renewed_claims(machine, expected):
-        whole = machine.restored and len(renewed) == len(machine.claims)
+    if renewed := renewed_claims(vm, expected):
+        whole = vm.restored and len(renewed) == len(vm.claims)
         return RestoreType.EXISTING if whole else RestoreType.DISK_ONLY
-    alive = bool(machine.unique_id) and not machine.deleting and not machine.backup_paused
+    alive = bool(vm.unique_id) and not vm.deleting and not vm.backup_paused
     return RestoreType.NEVER_LOST if alive else RestoreType.UNKNOWN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice.errors import NotFound, VmServiceError
 from velero_vmservice.kube.manifest import NAMESPACE, SUBNET_SET, VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.supervisor.namespace_state import folder
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 from velero_vmservice.vmoperator.releases.generation import Generation
 from velero_vmservice.vsphere.vm import Registered, SupervisorView
 
@@ -43,7 +43,7 @@ class SupervisorViews:
                 folders=(observed.folder,) if observed.folder else (),
                 machines={name: _registered(one) for name, one in observed.machines.items()},
             )
-        return SupervisorView(generation=told, folders=self._folders(namespace), machines=self._machines(namespace))
+        return SupervisorView(generation=told, folders=self._folders(namespace), machines=self._vms(namespace))
 
     def vpc(self, namespace: str) -> bool | None:
         """Say whether the namespace has NSX-VPC networking; None if nobody can tell.
@@ -63,7 +63,7 @@ class SupervisorViews:
             return ()
         return (told,) if (told := folder(found)) else ()
 
-    def _machines(self, namespace: str) -> dict[str, Registered] | None:
+    def _vms(self, namespace: str) -> dict[str, Registered] | None:
         try:
             return dict(self._cluster.read_all(VIRTUAL_MACHINE, namespace, _named))
         except NotFound:
@@ -73,9 +73,9 @@ class SupervisorViews:
 
 
 def _named(vm: Manifest) -> tuple[str, Registered]:
-    machine = read_machine(vm)
+    machine = read_vm(vm)
     return machine.name, _registered(machine)
 
 
-def _registered(machine: ObservedVm) -> Registered:
-    return Registered(unique_id=machine.unique_id, backup_version=machine.backup_version, reverting=machine.reverting)
+def _registered(vm: ObservedVm) -> Registered:
+    return Registered(unique_id=vm.unique_id, backup_version=vm.backup_version, reverting=vm.reverting)

@@ -44,7 +44,7 @@ class Replay(Document):
     damaged: bool = False
     """Whether the item has a link that cannot be read."""
     vms: tuple[str, ...] | None = None
-    """Names of the needed machines, as the item's annotation or its boot order tells them; they go with the item."""
+    """Names of the needed VMs, as the item's annotation or its boot order tells them; they go with the item."""
     item: dict[str, Any] | None = None
     """The backup's own item, sanitised: what is replayed if the capture is gone; not carried where it is required."""
     unread: bool = False

@@ -1,6 +1,6 @@
-"""Of which restore point is a machine? Its backup version against the captured one; shown, never waited for.
+"""Of which restore point is a VM? Its backup version against the captured one; shown, never waited for.
 
-VM Operator counts in Unix milliseconds, and goes on recording newer versions of a machine that is alive; 8.0 U3
+VM Operator counts in Unix milliseconds, and goes on recording newer versions of a VM that is alive; 8.0 U3
 records none (vm-service 4.5, 4.6).
 """
 

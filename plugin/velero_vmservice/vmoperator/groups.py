@@ -17,7 +17,7 @@ from velero_vmservice.kube.manifest import (
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
 class Member:
-    """One entry of a group's boot order, read back like a `Document`; slots, as there is one for each machine."""
+    """One entry of a group's boot order, read back like a `Document`; slots, as there is one for each VM."""
 
     kind: Literal["VirtualMachine", "VirtualMachineGroup"] = "VirtualMachine"
     name: Name

@@ -29,7 +29,7 @@ POD_ANNOTATIONS: Final = (
     "nsx.vmware.com/attachment",
     "nsx.vmware.com/mac",
 )
-"""Annotations that tie a pod to its lost machine; source: supervisor-notes, "handled during restore"."""
+"""Annotations that tie a pod to its lost VM; source: supervisor-notes, "handled during restore"."""
 
 SKIP_FROM_BACKUP: Final = "velero.io/skip-from-backup"
 """Leaves an item out of the tarball since Velero 1.18.1; an older Velero ignores it."""
@@ -41,14 +41,14 @@ EXCLUDE_FROM_BACKUP: Final = "velero.io/exclude-from-backup"
 """Label with which Velero leaves an object out before any plugin sees it."""
 
 CAPTURE_ANNOTATION: Final = f"{PLUGIN_NAME}/capture"
-"""Written onto the item in Velero's tarball: where its capture lies, its digest, the machines it needs."""
+"""Written onto the item in Velero's tarball: where its capture lies, its digest, the VMs it needs."""
 
 VADP_JOB_ANNOTATION: Final = f"{PLUGIN_NAME}/vadp-job"
 VADP_RESTORE_POINT_ANNOTATION: Final = f"{PLUGIN_NAME}/vadp-restore-point"
 """Set on the Backup (or a Schedule's template): which VADP job and restore point belong to it."""
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
-"""Removed from a machine that is restored to new (guide 8.1.2)."""
+"""Removed from a VM that is restored to new (guide 8.1.2)."""
 
 PAUSE_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/paused",
@@ -64,7 +64,7 @@ RESTORED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/restored-vm"
 FAILED_OVER_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/failed-over-vm"
 IMPORTED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/imported-vm"
 MANAGER_ID_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/manager-id"
-"""The vCenter that a machine belongs to; another one in its record makes a restore a failover (guide 6.4)."""
+"""The vCenter that a VM belongs to; another one in its record makes a restore a failover (guide 6.4)."""
 SNAPSHOT_REVERT_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/snapshot-revert-in-progress"
 BACKUP_VERSION_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/backup-version"
 INSTANCE_ID_ANNOTATIONS: Final = (f"{VM_OPERATOR_GROUP}/cloud-init-instance-id", f"{VM_OPERATOR_GROUP}/instance-id")
@@ -78,7 +78,7 @@ UPGRADED_TO_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/upgraded-to-schema-version",
     f"{VM_OPERATOR_GROUP}/upgraded-to-feature-version",
 )
-"""With those above, the five that a machine restored in place keeps (guide 8.1.3)."""
+"""With those above, the five that a VM restored in place keeps (guide 8.1.3)."""
 INFRASTRUCTURE_DOMAINS: Final = (
     "vmware.com",  # VM Operator, WCP, CSI (cns, csi), NSX (nsx), AVI (ako), Velero Plugin for vSphere (cnsdp)
     "ncp",  # NSX Container Plugin (nsxtlb.go: ncp/healthCheckNodePort)
@@ -107,11 +107,11 @@ PROTECTED: Final = ".protected"
 Source: virtualmachine_validator.go, protectedAnnotationRegex; VM Operator writes some while it powers a group on.
 """
 POWER_ON_CHECK_PREFIX: Final = f"poweron.check.{VM_OPERATOR_GROUP}/"
-"""Annotations with which an administrator keeps a machine from being powered on (vmprovider_vm.go)."""
+"""Annotations with which an administrator keeps a VM from being powered on (vmprovider_vm.go)."""
 FORCE_BACKUP_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/force-enable-backup"
 
 GUEST_CLUSTER_LABELS: Final = ("capw.vmware.com/cluster.role", "capv.vmware.com/cluster.role")
-"""On the machines of a guest cluster, which VM Operator does not record (vm-service 4.9)."""
+"""On the VMs of a guest cluster, which VM Operator does not record (vm-service 4.9)."""
 
 GUEST_CLUSTER_OWNER_GROUPS: Final = (
     "cluster.x-k8s.io",

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
 
 DEFAULT_INTERFACE: Final = "eth0"
-"""VM Operator's name of the one interface of a machine that names none."""
+"""VM Operator's name of the one interface of a VM that names none."""
 
 MOST_INTERFACES: Final = 10
-"""Network cards that a virtual machine of vSphere can have."""
+"""Network cards that a VM of vSphere can have."""
 
 LONGEST_NAME: Final = 253
 """Characters of an object's name in Kubernetes."""
@@ -39,12 +39,12 @@ class Subnet(Section):
         return f"{kind} {self.name}" if self.name else f"the default {kind}"
 
 
-def interfaces(machine: Manifest) -> dict[str, Subnet | None]:
+def interfaces(vm: Manifest) -> dict[str, Subnet | None]:
     """Return the subnet of each interface by its name; None for a network of another kind.
 
-    A record may list anything, so no more is read than a machine can have.
+    A record may list anything, so no more is read than a VM can have.
     """
-    network = mapping(machine.spec.get("network"))
+    network = mapping(vm.spec.get("network"))
     listed = [mapping(one) for one in sequence(network.get("interfaces"))[:MOST_INTERFACES]]
     if not listed and not network.get("disabled"):
         listed = [{}]  # VM Operator makes one, on the default network

@@ -1,7 +1,7 @@
-"""The observed machine: what one look at a VirtualMachine says, kept small enough for 10,000 of them.
+"""The observed VM: what one look at a VirtualMachine says, kept small enough for 10,000 of them.
 
-It holds what the gates and the comparison after a restore ask for, never the object. What repeats from machine to
-machine is kept once.
+It holds what the gates and the comparison after a restore ask for, never the object. What repeats from VM to
+VM is kept once.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class ObservedVm:
     name: str
     uid: str
     created_at: str
-    """RFC 3339; a machine that RegisterVM brought back under a new UID is younger than its backup."""
+    """RFC 3339; a VM that RegisterVM brought back under a new UID is younger than its backup."""
     deleting_since: str
     """When somebody asked for its deletion, '' if nobody has."""
     held_by: tuple[str, ...]
-    """The finalizers of a machine that is being deleted."""
+    """The finalizers of a VM that is being deleted."""
     paused: str
     """Who paused it, in words; '' if nobody."""
     unique_id: str
@@ -91,7 +91,7 @@ class ObservedVm:
         return tuple(self.volumes.values())
 
 
-def read_machine(vm: Manifest) -> ObservedVm:
+def read_vm(vm: Manifest) -> ObservedVm:
     """Read a VirtualMachine of any served version."""
     status, spec, annotations = vm.status, vm.spec, vm.annotations
     backup = vm.condition("VirtualMachineBackupUpToDate") or {}

@@ -1,6 +1,6 @@
-"""What a machine refers to and nobody recreates: its class, storage policy, resource policy and networks.
+"""What a VM refers to and nobody recreates: its class, storage policy, resource policy and networks.
 
-RegisterVM brings back the machine, its bootstrap objects and its disks, no more (guide 10.2): what is not in the
+RegisterVM brings back the VM, its bootstrap objects and its disks, no more (guide 10.2): what is not in the
 target namespace is named, not waited for.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NETWORK_KINDS: Final = (SUBNET, SUBNET_SET, VIRTUAL_NETWORK, NETWORK)
 PROVIDERS_NETWORK: Final = "networks"
-"""Stands for a network whose kind the machine leaves to the network provider: recorded, and never looked for."""
+"""Stands for a network whose kind the VM leaves to the network provider: recorded, and never looked for."""
 LEGACY_NETWORK_TYPES: Final = {
     "nsx-t": VIRTUAL_NETWORK,
     "vsphere-distributed": NETWORK,
@@ -41,7 +41,7 @@ LEGACY_NETWORK_TYPES: Final = {
 CONSEQUENCES: Final[Mapping[Kind, str]] = {
     VIRTUAL_MACHINE_CLASS: "power-on may fail; assign the VM class to the namespace",
     STORAGE_CLASS: "its disks cannot be placed; assign the storage policy to the namespace",
-    VIRTUAL_MACHINE_SET_RESOURCE_POLICY: "VM Operator cannot reconcile the machine; create the policy again",
+    VIRTUAL_MACHINE_SET_RESOURCE_POLICY: "VM Operator cannot reconcile the VM; create the policy again",
     SUBNET: "its interface gets no network; create it again",
     SUBNET_SET: "its interface gets no network; create it again",
     VIRTUAL_NETWORK: "its interface gets no network; create it again",
@@ -66,7 +66,7 @@ class Referring(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingReference:
-    """An object that machines name and that is not there."""
+    """An object that VMs name and that is not there."""
 
     kind: Kind
     name: str
@@ -83,9 +83,9 @@ def references(vm: Manifest) -> dict[str, tuple[str, ...]]:
     return {resource: tuple(sorted(names)) for resource, names in sorted(found.items())}
 
 
-def referred_kinds(machines: Iterable[Referring]) -> frozenset[Kind]:
-    """Return the kinds that machines refer to, of those worth listing in a target namespace."""
-    named = {resource for machine in machines for resource in machine.references}
+def referred_kinds(vms: Iterable[Referring]) -> frozenset[Kind]:
+    """Return the kinds that VMs refer to, of those worth listing in a target namespace."""
+    named = {resource for vm in vms for resource in vm.references}
     return frozenset(kind for kind in CONSEQUENCES if kind.resource in named)
 
 
@@ -108,32 +108,32 @@ def _references(vm: Manifest) -> Iterator[tuple[str, object]]:
 
 
 def missing_references(
-    machines: Iterable[Referring], present: Mapping[Kind, Collection[str]], *, namespace: str
+    vms: Iterable[Referring], present: Mapping[Kind, Collection[str]], *, namespace: str
 ) -> tuple[MissingReference, ...]:
-    """Return what machines refer to that is not in the target namespace, by kind and name.
+    """Return what VMs refer to that is not in the target namespace, by kind and name.
 
     `present` maps each kind that could be listed there to the names found; what was not listed is passed over.
     """
     users: dict[tuple[Kind, str], list[str]] = {}
-    for machine in machines:
+    for vm in vms:
         for kind, names in present.items():
-            for name in machine.references.get(kind.resource, ()):
+            for name in vm.references.get(kind.resource, ()):
                 if name not in names:
-                    users.setdefault((kind, name), []).append(machine.name)
+                    users.setdefault((kind, name), []).append(vm.name)
     return tuple(
         MissingReference(kind=kind, name=name, machines=tuple(who), message=message(kind.name, name, who, namespace))
         for (kind, name), who in sorted(users.items())
     )
 
 
-def message(kind: str, name: str, machines: Sequence[str], namespace: str) -> str:
+def message(kind: str, name: str, vms: Sequence[str], namespace: str) -> str:
     """Say which VMs refer to an object that is not there, what follows, and the remedy."""
-    who = ", ".join(machines[:_SHOWN])
-    if len(machines) > _SHOWN:
-        who += f" and {len(machines) - _SHOWN} more"
-    verb = "refers" if len(machines) == 1 else "refer"
+    who = ", ".join(vms[:_SHOWN])
+    if len(vms) > _SHOWN:
+        who += f" and {len(vms) - _SHOWN} more"
+    verb = "refers" if len(vms) == 1 else "refer"
     where = (
         "which the cluster does not have" if kind == STORAGE_CLASS.name else f"which is not in namespace {namespace}"
     )
-    what_follows = next((words for one, words in CONSEQUENCES.items() if one.name == kind), "the machine may not work")
+    what_follows = next((words for one, words in CONSEQUENCES.items() if one.name == kind), "the VM may not work")
     return f"{who} {verb} to {kind} {name}, {where}: nobody recreates it, {what_follows}"

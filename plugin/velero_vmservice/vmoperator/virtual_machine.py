@@ -73,19 +73,19 @@ def is_users(key: str) -> bool:
 
 
 def snapshot_reverted_to(vm: Manifest) -> str:
-    """Return the snapshot that the machine is being reverted to; VM Operator empties the field afterwards."""
+    """Return the snapshot that the VM is being reverted to; VM Operator empties the field afterwards."""
     reference = mapping(vm.spec.get("currentSnapshot")).get("name")
     return str(vm.spec.get("currentSnapshotName") or reference or "")
 
 
 def is_recorded(vm: Manifest) -> bool:
-    """Say whether VM Operator records the machine for restore (vmprovider_vm.go, label.go)."""
+    """Say whether VM Operator records the VM for restore (vmprovider_vm.go, label.go)."""
     node = any(label in vm.labels for label in marks.GUEST_CLUSTER_LABELS)
     return not node or marks.FORCE_BACKUP_ANNOTATION in vm.annotations
 
 
 def bootstrap(vm: Manifest) -> tuple[str, ...]:
-    """Return the names of the Secrets and ConfigMaps that the machine is bootstrapped from."""
+    """Return the names of the Secrets and ConfigMaps that the VM is bootstrapped from."""
     return tuple(sorted({*_bootstrap_references(vm.spec.get("bootstrap")), *_legacy_bootstrap(vm)}))
 
 

@@ -1,4 +1,4 @@
-"""The VM Service part of a machine's ExtraConfig: which keys are there, and what the plain ones say.
+"""The VM Service part of a VM's ExtraConfig: which keys are there, and what the plain ones say.
 
 The guide and VM Operator spell the keys differently (guide 12.1; pkg/backup/api/backup_types.go); both are read, and
 where both are there VM Operator's counts, because that is what it writes. What is packed is unpacked by `record`.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Key(StrEnum):
     """One thing that VM Operator records, under the name by which the guide knows it."""
 
-    MACHINE = "vm-resource-yaml"
+    VM = "vm-resource-yaml"
     ADDITIONAL = "additional-resources-yaml"
     """Bootstrap Secrets and ConfigMaps: never unpacked here, for they are secret."""
     CLAIM_DISKS = "pvc-disk-data"
@@ -29,7 +29,7 @@ class Key(StrEnum):
 
 
 _OPERATORS: Final = {
-    Key.MACHINE: "vmservice.virtualmachine.resource.yaml",
+    Key.VM: "vmservice.virtualmachine.resource.yaml",
     Key.ADDITIONAL: "vmservice.virtualmachine.additional.resources.yaml",
     Key.CLAIM_DISKS: "vmservice.virtualmachine.pvc.disk.data",
     Key.CLASSIC_DISKS: "vmservice.virtualmachine.classicDiskData",
@@ -45,7 +45,7 @@ SPELLINGS: Final[Mapping[Key, tuple[str, ...]]] = {
 """VM Operator's spelling first, then the guide's."""
 
 LONGEST_PLAIN: Final = 512
-"""Characters of a plain value; namespace and name of a machine have at most 317."""
+"""Characters of a plain value; namespace and name of a VM have at most 317."""
 
 _ENABLING: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
 _DISABLING: Final = frozenset({"true"})
@@ -54,33 +54,33 @@ _DISABLING: Final = frozenset({"true"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraConfig:
-    """What the plain entries of one machine say."""
+    """What the plain entries of one VM say."""
 
     recorded: bool = False
-    """Whether it is a machine of VM Service at all (guide 4.3)."""
+    """Whether it is a VM of VM Service at all (guide 4.3)."""
     backup_version: str = ""
     namespace: str = ""
     name: str = ""
-    """With the namespace, whose machine it was at the backup."""
+    """With the namespace, whose VM it was at the backup."""
     enabled: bool | None = None
     """Whether `enableAutomaticRegistration` is on; None if it is not there."""
     disabled: bool | None = None
     remarks: tuple[str, ...] = ()
-    """What to mind, in sentences without the machine's name."""
+    """What to mind, in sentences without the VM's name."""
 
 
 def values(entries: Mapping[str, str]) -> dict[Key, str]:
-    """Return the values of a machine's ExtraConfig that count and are not empty; keys of others are passed over."""
+    """Return the values of a VM's ExtraConfig that count and are not empty; keys of others are passed over."""
     return {key: found[0] for key, found in _spelled(entries).items() if found}
 
 
 def read(entries: Mapping[str, str]) -> ExtraConfig:
-    """Read the plain entries of a machine's ExtraConfig; the result is small, however long they are."""
+    """Read the plain entries of a VM's ExtraConfig; the result is small, however long they are."""
     spelled = _spelled(entries)
     counting = {key: found[0][:LONGEST_PLAIN] for key, found in spelled.items() if found}
     namespace, slash, name = counting.get(Key.NAMESPACED_NAME, "").partition("/")
     return ExtraConfig(
-        recorded=Key.MACHINE in counting,
+        recorded=Key.VM in counting,
         backup_version=counting.get(Key.BACKUP_VERSION, "").strip(),
         namespace=namespace if slash else "",
         name=name if slash else "",
@@ -106,5 +106,5 @@ def _remarks(spelled: Mapping[Key, list[str]], counting: Mapping[Key, str]) -> I
     disable = counting.get(Key.DISABLE, "").strip().lower()
     if disable in _ENABLING - _DISABLING:
         yield f"{SPELLINGS[Key.DISABLE][0]} is {disable!r}, and only 'true' turns automatic registration off"
-    if Key.MACHINE in counting and Key.BACKUP_VERSION not in counting:
+    if Key.VM in counting and Key.BACKUP_VERSION not in counting:
         yield "the ExtraConfig has no backup version: a restore in place cannot be told from one of disks"

@@ -1,4 +1,4 @@
-"""RegisterVM's network override: which subnet a restored machine's interfaces are moved to.
+"""RegisterVM's network override: which subnet a restored VM's interfaces are moved to.
 
 Guide 7.3.2 and 9.3: only with NSX-VPC and from VCF 9.0 on. A SubnetSet without a name is the namespace's default one.
 """
@@ -58,15 +58,15 @@ def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | N
 
 
 def planned(before: Mapping[str, Subnet | None], override: NetworkOverride) -> dict[str, Subnet]:
-    """Return where each of a recorded machine's `interfaces` that the override names is to be, by its name."""
+    """Return where each of a recorded VM's `interfaces` that the override names is to be, by its name."""
     plan = {one.current: one.new for one in override}
     return {name: plan[current] for name, current in before.items() if current in plan}
 
 
 def unfit(before: Mapping[str, Subnet | None], override: NetworkOverride) -> Iterator[str]:
-    """Yield which subnets of the override a recorded machine is not on, where an interface of it stays: a typo, maybe.
+    """Yield which subnets of the override a recorded VM is not on, where an interface of it stays: a typo, maybe.
 
-    Mappings are for all machines, so one that lacks an interface is no news of a machine whose own are all moved.
+    Mappings are for all VMs, so one that lacks an interface is no news of a VM whose own are all moved.
     """
     there = set(before.values())
     lacking = [str(one.current) for one in override if one.current not in there]

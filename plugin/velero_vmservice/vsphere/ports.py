@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
     from velero_vmservice.vsphere.network_override import NetworkOverride
-    from velero_vmservice.vsphere.vm import RegisterTask, VsphereMachine
+    from velero_vmservice.vsphere.vm import RegisterTask, VsphereVm
 
 
 class VsphereInventory(Protocol):
-    """The machines of a vSphere Namespace as vCenter has them."""
+    """The VMs of a vSphere Namespace as vCenter has them."""
 
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
-    ) -> Sequence[VsphereMachine]:
-        """Return every machine in the namespace's folder and below, and of the wanted ones those that lie elsewhere.
+    ) -> Sequence[VsphereVm]:
+        """Return every VM in the namespace's folder and below, and of the wanted ones those that lie elsewhere.
 
         `folders` are the managed object ids of that folder, where they are known; else it is found by its name. Where
         the others cannot be looked for, the folder's are returned all the same. Costs a bounded number of requests
-        however many machines are wanted. ExtraConfig of any content MUST be survived.
+        however many VMs are wanted. ExtraConfig of any content MUST be survived.
         `seen` is left as it is. Raises `Unavailable` while vCenter is away or slow, `Forbidden` when it denies,
         `InvalidSettings` when it is set up wrongly.
         """
@@ -44,4 +44,4 @@ class RegisterVm(Protocol):
         """Return how far a task is; `TaskState.UNKNOWN` if vCenter does not know it. Raises as the inventory does."""
 
     def latest(self, moid: str, since: datetime) -> RegisterTask | None:
-        """Return the newest RegisterVM task of a machine that was queued at `since` or later. Raises likewise."""
+        """Return the newest RegisterVM task of a VM that was queued at `since` or later. Raises likewise."""

@@ -1,4 +1,4 @@
-"""VM Operator's record of a machine, unpacked from ExtraConfig: can RegisterVM bring the machine back from it?
+"""VM Operator's record of a VM, unpacked from ExtraConfig: can RegisterVM bring the VM back from it?
 
 A record comes out of a backup, through vCenter, and may be damaged or hostile. So every step is bounded, and each
 way to be wrong has one sentence. How YAML is parsed is the caller's business (`adapters.vcenter.record_yaml`).
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 2 * 1024 * 1024
 """Bytes of an unpacked YAML: etcd takes objects of 1.5 MiB, and YAML is a little longer than what etcd stores."""
 MAX_DISKS_TEXT: Final = 256 * 1024
-"""Bytes of the disk list: a machine has at most 256 disks, each some 300 bytes."""
+"""Bytes of the disk list: a VM has at most 256 disks, each some 300 bytes."""
 MAX_PACKED: Final = 3 * 1024 * 1024
 """Characters of a packed value: base64 of `MAX_TEXT` bytes that do not compress at all."""
 
@@ -40,15 +40,15 @@ _LONGEST_ID: Final = 64
 _MOST_OWNERS: Final = 8
 _GZIP: Final = 31
 """zlib's window bits for a gzip header and nothing else."""
-_HINT: Final = "restore the machine from another restore point, its VMX file with all of its ExtraConfig included"
+_HINT: Final = "restore the VM from another restore point, its VMX file with all of its ExtraConfig included"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What one machine's record says."""
+    """What one VM's record says."""
 
     problem: str = ""
-    """Why RegisterVM cannot register the machine from it, remedy included; '' if it can."""
+    """Why RegisterVM cannot register the VM from it, remedy included; '' if it can."""
     code: str = ""
     """What RegisterVM answers then."""
     interfaces: Mapping[str, Subnet | None] = field(default_factory=dict)
@@ -58,19 +58,19 @@ class Record:
     owners: tuple[tuple[str, str], ...] = ()
     """Name and UID of each VirtualMachineGroup that it names as owner."""
     remarks: tuple[str, ...] = ()
-    """What to mind, in sentences without the machine's name; those of the ExtraConfig are not repeated."""
+    """What to mind, in sentences without the VM's name; those of the ExtraConfig are not repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What one machine's ExtraConfig says; some hundred bytes, however long it is."""
+    """What one VM's ExtraConfig says; some hundred bytes, however long it is."""
 
     extra: ExtraConfig
     record: Record
 
 
 def judge(entries: Mapping[str, str], parse: Callable[[str], object]) -> Judged:
-    """Read a machine's ExtraConfig, unpack the record in it and judge that; never raises.
+    """Read a VM's ExtraConfig, unpack the record in it and judge that; never raises.
 
     `parse` turns YAML into JSON-like values; it MUST be bounded in memory and time, and raise `InvalidItem` with one
     sentence about what is wrong.
@@ -87,26 +87,26 @@ def too_long(megabytes: int) -> Judged:
 
 def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str], object]) -> Record:
     try:
-        machine = _machine(packed, parse)
+        vm = _vm(packed, parse)
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
-    version = machine.version
+    version = vm.version
     if api_versions.rank(version) < api_versions.rank(api_versions.SUPPORTED[0]):
         problem = (
-            f"the machine was recorded at {one_line(version)}, and RegisterVM restores none older than"
+            f"the VM was recorded at {one_line(version)}, and RegisterVM restores none older than"
             f" {api_versions.SUPPORTED[0]} (guide 7.1.2): use a restore point that VM Operator recorded later"
         )
         return Record(problem=problem, code=TOO_OLD)
-    claims = tuple(sorted(set(virtual_machine.volumes(machine).values())))
+    claims = tuple(sorted(set(virtual_machine.volumes(vm).values())))
     try:
         disks = _disks(packed, claims)
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
     return Record(
-        interfaces=networks.interfaces(machine),
-        manager_id=str(machine.annotations.get(MANAGER_ID_ANNOTATION, ""))[:_LONGEST_ID],
-        owners=machine.owner_groups[:_MOST_OWNERS],
-        remarks=tuple(_remarks(extra, machine, claims, disks)),
+        interfaces=networks.interfaces(vm),
+        manager_id=str(vm.annotations.get(MANAGER_ID_ANNOTATION, ""))[:_LONGEST_ID],
+        owners=vm.owner_groups[:_MOST_OWNERS],
+        remarks=tuple(_remarks(extra, vm, claims, disks)),
     )
 
 
@@ -136,11 +136,11 @@ def unpack(value: str, *, what: str, limit: int) -> str:
         raise InvalidItem(f"{what} is damaged: it is no UTF-8 text", hint=_HINT) from None
 
 
-def _machine(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
-    what = f"the VirtualMachine in the ExtraConfig ({Key.MACHINE})"
-    if Key.MACHINE not in packed:
-        raise InvalidItem(f"{what} is missing: the machine is none of VM Service, or its VADP job lost it", hint=_HINT)
-    text = unpack(packed[Key.MACHINE], what=what, limit=MAX_TEXT)
+def _vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
+    what = f"the VirtualMachine in the ExtraConfig ({Key.VM})"
+    if Key.VM not in packed:
+        raise InvalidItem(f"{what} is missing: the VM is none of VM Service, or its VADP job lost it", hint=_HINT)
+    text = unpack(packed[Key.VM], what=what, limit=MAX_TEXT)
     try:
         found = Manifest.read(parse(text))
     except InvalidItem as error:
@@ -159,7 +159,7 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
     if Key.CLAIM_DISKS not in packed:
         if claims:
             raise InvalidItem(
-                f"{what} is missing, and the machine has volumes: {one_line(', '.join(claims[:3]))}", hint=_HINT
+                f"{what} is missing, and the VM has volumes: {one_line(', '.join(claims[:3]))}", hint=_HINT
             )
         return ()
     text = unpack(packed[Key.CLAIM_DISKS], what=what, limit=MAX_DISKS_TEXT)
@@ -173,15 +173,15 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
     return tuple(sorted({one for one in named if isinstance(one, str) and one}))
 
 
-def _remarks(extra: ExtraConfig, machine: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:
+def _remarks(extra: ExtraConfig, vm: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:
     newest = api_versions.SUPPORTED[-1]
-    if api_versions.rank(machine.version) > api_versions.rank(newest):
-        version = one_line(machine.version)
-        yield f"the machine was recorded at {version}, and the guide says nothing of versions after {newest}"
+    if api_versions.rank(vm.version) > api_versions.rank(newest):
+        version = one_line(vm.version)
+        yield f"the VM was recorded at {version}, and the guide says nothing of versions after {newest}"
     lacking = [claim for claim in claims if claim not in disks]
     if lacking:
         yield f"no disk is recorded for PVC {one_line(', '.join(lacking[:3]))}: RegisterVM will not bring it back"
-    recorded = (str(machine.namespace), str(machine.name))
+    recorded = (str(vm.namespace), str(vm.name))
     if extra.name and (extra.namespace, extra.name) != recorded:
         yield (
             f"the ExtraConfig is of {one_line(f'{extra.namespace}/{extra.name}')}, and the record in it of"

@@ -29,13 +29,13 @@ class ErrorEntry:
     """As the guide spells it; of an unknown error whatever came."""
     cause: str
     put_right: str
-    """What is to be done, whoever registers the machine."""
+    """What is to be done, whoever registers the VM."""
     then: str = ""
     """How it goes on where RegisterVM is called by hand."""
     risk: str = ""
     """What to mind; beside every way to go on."""
     again: bool = True
-    """Whether the same machine can be registered once that is done."""
+    """Whether the same VM can be registered once that is done."""
     can_wait: bool = False
     """Whether waiting can help."""
     source: str = ""
@@ -63,32 +63,32 @@ IN_DESIRED_STATE: Final = "AlreadyInDesiredState"
 TABLE: Final = (
     ErrorEntry(
         code=VM_NOT_FOUND,
-        cause="vCenter has no machine with the managed object id that RegisterVM was called with",
-        put_right="check that the VADP restore has ended and the machine exists, and how its id is spelled (vm-123)",
+        cause="vCenter has no VM with the managed object id that RegisterVM was called with",
+        put_right="check that the VADP restore has ended and the VM exists, and how its id is spelled (vm-123)",
         then="; then call RegisterVM for that id",
         source="guide 11.2",
     ),
     ErrorEntry(
         code=DUPLICATE_BIOS_UUID,
-        cause="another machine of the namespace has the same BIOS UUID: a machine cannot be registered twice, and"
+        cause="another VM of the namespace has the same BIOS UUID: a VM cannot be registered twice, and"
         " no copy of one that is there can be made from a backup",
-        put_right="find the other machine with that BIOS UUID; either register the restored one in another namespace,"
-        " or have the owner delete the conflicting machine",
+        put_right="find the other VM with that BIOS UUID; either register the restored one in another namespace,"
+        " or have the owner delete the conflicting VM",
         risk=_OURS_NEVER,
         source="guide 7.1.1, 11.2",
     ),
     ErrorEntry(
         code=NOT_IN_FOLDER,
-        cause="the machine was not restored into the folder of the vSphere Namespace",
+        cause="the VM was not restored into the folder of the vSphere Namespace",
         put_right="move it into the folder that bears the namespace's name",
         then=", then call RegisterVM",
         source="guide 7.2.3, 11.2",
     ),
     ErrorEntry(
         code=INVALID_RECORD,
-        cause="the record of the VirtualMachine in the machine's ExtraConfig, or the list of its PVCs' disks, is"
+        cause="the record of the VirtualMachine in the VM's ExtraConfig, or the list of its PVCs' disks, is"
         " missing or damaged",
-        put_right="restore the machine from another restore point, with the VMX file and every vmservice. key of its"
+        put_right="restore the VM from another restore point, with the VMX file and every vmservice. key of its"
         " ExtraConfig; a VADP job that loses them has to be corrected",
         again=False,
         source="guide 7.1.3, 11.2",
@@ -112,7 +112,7 @@ TABLE: Final = (
     ),
     ErrorEntry(
         code=TOO_OLD,
-        cause=f"the machine was recorded at an API version older than {api_versions.SUPPORTED[0]}, which RegisterVM"
+        cause=f"the VM was recorded at an API version older than {api_versions.SUPPORTED[0]}, which RegisterVM"
         " cannot read",
         put_right=f"use a restore point taken since VM Operator served {api_versions.SUPPORTED[0]}; this one cannot be"
         " registered",
@@ -121,7 +121,7 @@ TABLE: Final = (
     ),
     ErrorEntry(
         code=IN_DESIRED_STATE,
-        cause="the machine is registered already",
+        cause="the VM is registered already",
         put_right="nothing is to be done; the VirtualMachine becomes ready once VM Operator has reconciled it",
         again=False,
         can_wait=True,

@@ -1,6 +1,6 @@
-"""A machine as vCenter has it: what one look at a vSphere Namespace's folder says of it.
+"""A VM as vCenter has it: what one look at a vSphere Namespace's folder says of it.
 
-vCenter knows a restored machine before any VirtualMachine does, and alone knows its ExtraConfig, whether the VADP
+vCenter knows a restored VM before any VirtualMachine does, and alone knows its ExtraConfig, whether the VADP
 software still works on it, and what became of RegisterVM's task.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.expected_vm import ExpectedVm
 
 RELOCATE: Final = "RelocateVM_Task"
-"""Disabled while VADP software works on a machine; WCP waits for its return (guide 7.3.3)."""
+"""Disabled while VADP software works on a VM; WCP waits for its return (guide 7.3.3)."""
 
 
 class TaskState(StrEnum):
@@ -67,7 +67,7 @@ class RegisterEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """How long this process has seen a machine so; a new process begins anew."""
+    """How long this process has seen a VM so; a new process begins anew."""
 
     in_folder: float = 0.0
     """Seconds, with no restore running."""
@@ -80,8 +80,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VsphereMachine:
-    """What a look says of one machine."""
+class VsphereVm:
+    """What a look says of one VM."""
 
     moid: str
     name: str
@@ -98,7 +98,7 @@ class VsphereMachine:
     restoring: bool = False
     """Whether the VADP restore still runs."""
     twins: tuple[str, ...] = ()
-    """Other machines of the namespace's folder with its BIOS UUID."""
+    """Other VMs of the namespace's folder with its BIOS UUID."""
     task: RegisterTask | None = None
     """The newest."""
     event: RegisterEvent | None = None
@@ -115,10 +115,10 @@ class VsphereMachine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """What a VirtualMachine of the Supervisor says of the machine behind it."""
+    """What a VirtualMachine of the Supervisor says of the VM behind it."""
 
     unique_id: str = ""
-    """Managed object id, once VM Operator has found the machine."""
+    """Managed object id, once VM Operator has found the VM."""
     backup_version: str = ""
     reverting: bool = False
 
@@ -139,47 +139,47 @@ def is_same_task(one: str, other: str) -> bool:
     return one.partition(":")[0] == other.partition(":")[0]
 
 
-def another(wanted: ExpectedVm, machine: VsphereMachine) -> str:
-    """Return in which UUID a machine is another one than is wanted, as the gate that waits for it will find.
+def another(wanted: ExpectedVm, vm: VsphereVm) -> str:
+    """Return in which UUID a VM is another one than is wanted, as the gate that waits for it will find.
 
-    The gate takes a machine with other UUIDs only if it is marked as failed over (`readiness`). RegisterVM does so for
+    The gate takes a VM with other UUIDs only if it is marked as failed over (`readiness`). RegisterVM does so for
     one that was recorded in another vCenter, and a mark that was recorded stays.
     """
     expected = wanted.expected
-    if expected is None or expected.failed_over or machine.other_vcenter:
+    if expected is None or expected.failed_over or vm.other_vcenter:
         return ""
-    return difference(expected, instance_uuid=machine.instance_uuid, bios_uuid=machine.bios_uuid)
+    return difference(expected, instance_uuid=vm.instance_uuid, bios_uuid=vm.bios_uuid)
 
 
-def taken(wanted: ExpectedVm, namesake: VsphereMachine) -> str:
-    """Say that another machine lies where the wanted one is to be."""
+def taken(wanted: ExpectedVm, namesake: VsphereVm) -> str:
+    """Say that another VM lies where the wanted one is to be."""
     return (
-        f"{namesake.moid} has the record or name of {wanted.name} and is another machine"
+        f"{namesake.moid} has the record or name of {wanted.name} and is another VM"
         f" ({one_line(another(wanted, namesake))}): if it was restored for this one, restore it with the UUIDs of the"
         " backup; if not, leave it alone, and the VADP restore has not brought this one back yet"
     )
 
 
-class Machines:
-    """The machines of one look, by all that they can be wanted by: each is looked up, however many there are."""
+class Vms:
+    """The VMs of one look, by all that they can be wanted by: each is looked up, however many there are."""
 
-    def __init__(self, machines: Iterable[VsphereMachine]) -> None:
-        self._by_instance: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
-        self._by_bios: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
-        self._by_record: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
-        self._by_name: defaultdict[str, list[VsphereMachine]] = defaultdict(list)
-        for one in sorted(machines, key=lambda one: (not one.in_folder, one.moid)):
+    def __init__(self, vms: Iterable[VsphereVm]) -> None:
+        self._by_instance: defaultdict[str, list[VsphereVm]] = defaultdict(list)
+        self._by_bios: defaultdict[str, list[VsphereVm]] = defaultdict(list)
+        self._by_record: defaultdict[str, list[VsphereVm]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[VsphereVm]] = defaultdict(list)
+        for one in sorted(vms, key=lambda one: (not one.in_folder, one.moid)):
             self._by_instance[one.instance_uuid.lower()].append(one)
             self._by_bios[one.bios_uuid.lower()].append(one)
             if one.in_folder:
                 self._by_record[one.extra.name].append(one)
                 self._by_name[one.name].append(one)
 
-    def match(self, wanted: ExpectedVm) -> tuple[VsphereMachine, ...]:
-        """Return the machines that are the wanted one by the best evidence there is, those in the folder first.
+    def match(self, wanted: ExpectedVm) -> tuple[VsphereVm, ...]:
+        """Return the VMs that are the wanted one by the best evidence there is, those in the folder first.
 
-        An instance UUID names one machine in a vCenter, a BIOS UUID survives a restore to new, the record says whose
-        machine it was, and the name is what a person would go by: these two count only where no UUID says that it is
+        An instance UUID names one VM in a vCenter, a BIOS UUID survives a restore to new, the record says whose
+        VM it was, and the name is what a person would go by: these two count only where no UUID says that it is
         another one. Two of one rank are both returned.
         """
         expected = wanted.expected
@@ -193,7 +193,7 @@ class Machines:
                 return found
         return ()
 
-    def namesake(self, wanted: ExpectedVm) -> VsphereMachine | None:
-        """Return the machine that has the record or name of one that is not there, though it is another; or None."""
+    def namesake(self, wanted: ExpectedVm) -> VsphereVm | None:
+        """Return the VM that has the record or name of one that is not there, though it is another; or None."""
         of_its_name = (*self._by_record.get(wanted.name, ()), *self._by_name.get(wanted.name, ()))
         return next((one for one in of_its_name if another(wanted, one)), None)

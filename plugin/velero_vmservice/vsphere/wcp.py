@@ -1,4 +1,4 @@
-"""RegisterVM itself, as the guide has it: the stages of its task, and what WCP makes of a restored machine.
+"""RegisterVM itself, as the guide has it: the stages of its task, and what WCP makes of a restored VM.
 
 Nothing here calls it. What has to be known for the decision partly stands in vCenter only: without it the answer may
 be unknown, and says which answers are left.
@@ -57,14 +57,14 @@ def overlong(what: str, percent: int | None) -> str:
 
 
 class Course(StrEnum):
-    """What becomes of a machine in a namespace folder."""
+    """What becomes of a VM in a namespace folder."""
 
     NEW = "restore to new"
     EXISTING = "restore to existing"
     DISK_ONLY = "disk-only restore"
     FAILOVER = "failover"
     IGNORED = "ignored"
-    """No machine of VM Service: WCP passes it over."""
+    """No VM of VM Service: WCP passes it over."""
     AUTOMATIC_OFF = "automatic registration off"
     """It waits for somebody to call RegisterVM."""
     REFUSED = "refused"
@@ -92,7 +92,7 @@ class Situation:
     other_vcenter: bool | None = None
     """Whether the record names another vCenter than this one (guide 6.4)."""
     reverting: bool = False
-    """Whether the machine is being reverted to a snapshot (guide 7.2.1)."""
+    """Whether the VM is being reverted to a snapshot (guide 7.2.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ class Decision:
 
 
 def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | None) -> bool | None:
-    """Say whether WCP registers a restored machine by itself; None if that depends on an unknown generation.
+    """Say whether WCP registers a restored VM by itself; None if that depends on an unknown generation.
 
     VCF 9.0 asks for an opt-in, what is older for no opt-out (guide 4.2).
     """
@@ -125,7 +125,7 @@ def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | 
 def decide(situation: Situation) -> Decision:
     """Follow the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
     if situation.recorded is False:
-        words = "no VirtualMachine is recorded in its ExtraConfig: WCP takes it for no machine of VM Service"
+        words = "no VirtualMachine is recorded in its ExtraConfig: WCP takes it for no VM of VM Service"
         return Decision(course=Course.IGNORED, words=words, by_hand=Course.IGNORED)
     called = _called(situation)
     if situation.reverting:
@@ -157,11 +157,11 @@ def _off(generation: Generation) -> str:
 
 
 def _called(situation: Situation) -> Decision:
-    """Decide what a call of RegisterVM makes of the machine."""
+    """Decide what a call of RegisterVM makes of the VM."""
     told = Told(generation=situation.generation, evidence="")
     if situation.other_vcenter:
         if told.supports(Feature.CROSS_VCENTER_FAILOVER) is False:
-            words = f"it comes from another vCenter, and {situation.generation} cannot fail machines over (guide 1.3)"
+            words = f"it comes from another vCenter, and {situation.generation} cannot fail VMs over (guide 1.3)"
             return _plain(Course.REFUSED, words)
         return _plain(Course.FAILOVER, "it comes from another vCenter: its image is cleared and known disks are reused")
     if situation.exists is None:
@@ -181,13 +181,13 @@ def _called(situation: Situation) -> Decision:
 
 
 def _over(situation: Situation) -> Decision:
-    """Decide between the two ways in which a machine that exists is restored."""
+    """Decide between the two ways in which a VM that exists is restored."""
     versions = (
         f"backup version {situation.recorded_version} in the ExtraConfig, {situation.annotated_version} on the VM"
     )
     match _in_place(situation):
         case (Course.EXISTING,):
-            return _plain(Course.EXISTING, f"the restored machine is older than the VirtualMachine ({versions})")
+            return _plain(Course.EXISTING, f"the restored VM is older than the VirtualMachine ({versions})")
         case (Course.DISK_ONLY,):
             words = f"the record is as new as the VirtualMachine ({versions}): only disks that CNS lost are registered"
             return _plain(Course.DISK_ONLY, words)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.emulator.kubernetes.api_objects import Problem
 from tests.emulator.vm_operator import conditions
 from tests.emulator.vm_operator.group_controller import LAST_POWER_TIME
-from tests.emulator.vm_operator.machine_controller import APPLY_POWER_TIME
-from tests.emulator.wcp.registered_machine import FAILED_OVER, RESTORED
+from tests.emulator.vm_operator.vm_controller import APPLY_POWER_TIME
+from tests.emulator.wcp.registered_vm import FAILED_OVER, RESTORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class Rules:
                 return [*_service_changes(new, old), *_service_spec(new), *self._families(new)]
             case "VirtualMachine":
                 _forget_owner(new, old)
-                return list(self._machine(new, old))
+                return list(self._vm(new, old))
             case _:
                 return []
 
@@ -122,7 +122,7 @@ class Rules:
             if new["spec"].get(field) and not self.ipv6:
                 yield f"spec.{field}: Forbidden: the capability for IPv6 workloads is off"
 
-    def _machine(self, new: Object, old: Object | None) -> Iterator[str]:
+    def _vm(self, new: Object, old: Object | None) -> Iterator[str]:
         if new.get("spec", {}).get("groupName") and not self.groups:
             yield "spec.groupName: Invalid value: the groups capability is off"
         if self.privileged:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.emulator.kubernetes.cluster import edit
 from tests.emulator.vm_operator import conditions
-from tests.emulator.vm_operator.machine_controller import APPLY_POWER_TIME, group_linked
 from tests.emulator.vm_operator.records import ZONE_LABEL
+from tests.emulator.vm_operator.vm_controller import APPLY_POWER_TIME, group_linked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,9 +141,9 @@ class GroupController:
                 continue
             machine = self.cluster.get("VirtualMachine", entry["name"], namespace)
             if machine is not None:
-                self._place_machine(entry, machine, now)
+                self._place_vm(entry, machine, now)
 
-    def _place_machine(self, entry: dict[str, Any], machine: Object, now: datetime) -> None:
+    def _place_vm(self, entry: dict[str, Any], machine: Object, now: datetime) -> None:
         uid, status = machine["metadata"]["uid"], machine.get("status") or {}
         if entry.get("uid") == uid and conditions.is_true(entry, "PlacementReady"):
             return

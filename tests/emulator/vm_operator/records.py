@@ -1,4 +1,4 @@
-"""The backup record VM Operator keeps in a machine's ExtraConfig, and its encoding.
+"""The backup record VM Operator keeps in a VM's ExtraConfig, and its encoding.
 
 Key names and contents are the code's (pkg/backup/api, pkg/providers/vsphere/virtualmachine/backup.go), not the
 guide's: gzip and base64 around YAML or JSON.
@@ -32,7 +32,7 @@ _TRUE_WORDS: Final = frozenset({"1", "on", "t", "true", "y", "yes"})
 class Key(StrEnum):
     """ExtraConfig keys."""
 
-    MACHINE = "vmservice.virtualmachine.resource.yaml"
+    VM = "vmservice.virtualmachine.resource.yaml"
     OTHERS = "vmservice.virtualmachine.additional.resources.yaml"
     CLAIMS = "vmservice.virtualmachine.pvc.disk.data"
     CLASSIC = "vmservice.virtualmachine.classicDiskData"
@@ -73,14 +73,14 @@ def trimmed(item: Object) -> Object:
 
 def in_step(machine: Object, extra_config: Mapping[str, str]) -> bool:
     """Say whether the record still matches: generation, labels and annotations, and nothing else, are compared."""
-    if not extra_config.get(Key.MACHINE):
+    if not extra_config.get(Key.VM):
         return False
-    now, then = trimmed(machine)["metadata"], recorded_machine(extra_config)["metadata"]
+    now, then = trimmed(machine)["metadata"], recorded_vm(extra_config)["metadata"]
     return all(now.get(field) == then.get(field) for field in ("generation", "labels", "annotations"))
 
 
 def recorded(machine: Object, *, others: Sequence[Object], disks: Sequence[Disk], version: str) -> dict[str, str]:
-    """Write the ExtraConfig entries of one machine."""
+    """Write the ExtraConfig entries of one VM."""
     claims = {
         volume["name"]: volume["persistentVolumeClaim"]["claimName"]
         for volume in machine["spec"].get("volumes") or ()
@@ -93,7 +93,7 @@ def recorded(machine: Object, *, others: Sequence[Object], disks: Sequence[Disk]
         if disk.name in claims
     ]
     entries = {
-        Key.MACHINE: encode(_yaml(trimmed(machine))),
+        Key.VM: encode(_yaml(trimmed(machine))),
         Key.VERSION: version,
         Key.NAME: f"{machine['metadata']['namespace']}/{machine['metadata']['name']}",
     }
@@ -104,9 +104,9 @@ def recorded(machine: Object, *, others: Sequence[Object], disks: Sequence[Disk]
     return {str(key): value for key, value in entries.items()}
 
 
-def recorded_machine(extra_config: Mapping[str, str]) -> Object:
+def recorded_vm(extra_config: Mapping[str, str]) -> Object:
     """Read the VirtualMachine back; raises ValueError, OSError or yaml.YAMLError on a damaged record."""
-    read: Object = yaml.safe_load(decode(extra_config[Key.MACHINE]))
+    read: Object = yaml.safe_load(decode(extra_config[Key.VM]))
     return read
 
 

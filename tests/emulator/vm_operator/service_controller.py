@@ -160,7 +160,7 @@ def _node_port(number: int | None) -> dict[str, int]:
 
 
 def _subsets(machines: Sequence[Object], ports: Sequence[dict[str, Any]], before: set[str]) -> list[dict[str, Any]]:
-    """List the machines that have an address and are not being deleted; all share the same ports."""
+    """List the VMs that have an address and are not being deleted; all share the same ports."""
     ready: list[dict[str, Any]] = []
     unready: list[dict[str, Any]] = []
     for machine in machines:

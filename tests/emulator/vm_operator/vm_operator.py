@@ -1,6 +1,6 @@
 """VM Operator at work: its three controllers, level-triggered, in a thread or one pass at a time.
 
-Order within a pass is groups, machines, services: in the real thing they run at once. Whatever goes wrong for one
+Order within a pass is groups, VMs, services: in the real thing they run at once. Whatever goes wrong for one
 object is tried again in the next pass, as a controller's queue does; nothing is remembered between passes but the
 addresses handed out.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import urllib3
 from kubernetes.client import ApiException
 
-from tests.emulator.vm_operator import machine_controller
+from tests.emulator.vm_operator import vm_controller
 from tests.emulator.vm_operator.group_controller import GroupController
 from tests.emulator.vm_operator.service_controller import AlreadyOwnedError, ServiceController
 from tests.emulator.wcp import csi
@@ -67,7 +67,7 @@ class VmOperator:
         csi.bind_all(self._cluster, namespace)
         if self._groups is not None:
             self._each("VirtualMachineGroup", namespace, self._groups.reconcile)
-        self._each("VirtualMachine", namespace, self._reconcile_machine)
+        self._each("VirtualMachine", namespace, self._reconcile_vm)
         self._each("VirtualMachineService", namespace, self._services.reconcile)
 
     def settle(self, namespace: str = "", *, passes: int = 20) -> None:
@@ -122,7 +122,5 @@ class VmOperator:
                 if self._cluster.writes == before:
                     break
 
-    def _reconcile_machine(self, machine: Object, **known: Any) -> None:
-        machine_controller.reconcile(
-            machine, cluster=self._cluster, vcenter=self._vcenter, unready=self.unready, **known
-        )
+    def _reconcile_vm(self, machine: Object, **known: Any) -> None:
+        vm_controller.reconcile(machine, cluster=self._cluster, vcenter=self._vcenter, unready=self.unready, **known)

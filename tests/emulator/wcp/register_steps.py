@@ -14,7 +14,7 @@ class Step(IntEnum):
     RESOURCES = 4
     VOLUMES = 5
     BOUND = 6
-    MACHINE = 7
+    VM = 7
     COMPLETE = 8
 
     @property

@@ -1,8 +1,8 @@
-"""WCP's RegisterVM: one task that turns a restored vSphere machine into Kubernetes objects, step by step.
+"""WCP's RegisterVM: one task that turns a restored vSphere VM into Kubernetes objects, step by step.
 
 A task can be stopped after any step, since the product polls while it runs. It fails as the guide's table 11.2 says,
 either because the situation is so, or on demand; what it wrote until then stays, as it cannot be cancelled and is
-not idempotent. VM Operator is not part of it: status appears only once a `VmOperator` reconciles the machine.
+not idempotent. VM Operator is not part of it: status appears only once a `VmOperator` reconciles the VM.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from kubernetes.dynamic.exceptions import ConflictError
 
 from tests.emulator.machines import claim
 from tests.emulator.vm_operator import records
-from tests.emulator.vm_operator.machine_controller import MANAGER_ID, PAUSED
-from tests.emulator.wcp import csi, registered_machine
+from tests.emulator.vm_operator.vm_controller import MANAGER_ID, PAUSED
+from tests.emulator.wcp import csi, registered_vm
 from tests.emulator.wcp.register_steps import Failure, State, Step
-from tests.emulator.wcp.registered_machine import RestoreKind
+from tests.emulator.wcp.registered_vm import RestoreKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tests.emulator.kubernetes.cluster import Cluster, Object
-    from tests.emulator.wcp.vcenter import Disk, VCenter, VsphereMachine
+    from tests.emulator.wcp.vcenter import Disk, VCenter, VsphereVm
 
 _VERSIONS: Final = ("v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5", "v1alpha6")
 """The guide, 7.1.2, and one more: it is silent beyond v1alpha5, and only what is older is known to be refused."""
@@ -57,11 +57,11 @@ class Registration:
 
         Args:
             cluster: The Supervisor.
-            vcenter: Where the machine was restored.
-            moid: The machine.
+            vcenter: Where the VM was restored.
+            moid: The VM.
             namespace: The namespace it is registered into.
             keep_owners: Keep the record's owner references; which of both WCP does is not public.
-            incremental: Whether machines that exist can be registered (VCF 9.0 and later; 8.0 U3 cannot).
+            incremental: Whether VMs that exist can be registered (VCF 9.0 and later; 8.0 U3 cannot).
             fault: Fail with this code whatever the situation.
             stuck_at: Never do this step.
             lazy_claims: Complete before CSI is done; call `bind_claims()` for that.
@@ -129,15 +129,15 @@ class Registration:
         """Nothing to see: WCP opens its connections."""
 
     def _retrieve(self) -> None:
-        if self._vcenter.machine(self._moid) is None:
+        if self._vcenter.vm(self._moid) is None:
             raise _Failed(Failure.NOT_FOUND)
 
     def _validate(self) -> None:
-        machine = self._machine
+        machine = self._vm
         if machine.folder != self._namespace:
             raise _Failed(Failure.WRONG_FOLDER)
         try:
-            self._record = records.recorded_machine(machine.extra_config)
+            self._record = records.recorded_vm(machine.extra_config)
             self._record["metadata"]["name"]
         except (KeyError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
             raise _Failed(Failure.BAD_RECORD) from error
@@ -158,7 +158,7 @@ class Registration:
             self._cluster.patch(live, {"metadata": {"annotations": {PAUSED: "true"}}})
 
     def _restore_others(self) -> None:
-        for other in records.recorded_others(self._machine.extra_config):
+        for other in records.recorded_others(self._vm.extra_config):
             metadata = {key: other["metadata"].get(key) for key in ("name", "labels", "annotations")}
             metadata["namespace"] = self._namespace
             try:
@@ -186,11 +186,11 @@ class Registration:
             )
             self._cluster.create(claim(name, namespace=self._namespace))
 
-    def _write_machine(self) -> None:
+    def _write_vm(self) -> None:
         live = self._live()
         if live is None:
             self._cluster.create(
-                registered_machine.created(
+                registered_vm.created(
                     self._record,
                     namespace=self._namespace,
                     kind=self.kind or RestoreKind.NEW,
@@ -200,9 +200,9 @@ class Registration:
             )
             return
         if self.kind is RestoreKind.DISK_ONLY:
-            new = registered_machine.with_new_disks(live, claims=self.claims)
+            new = registered_vm.with_new_disks(live, claims=self.claims)
         else:
-            new = registered_machine.restored_in_place(
+            new = registered_vm.restored_in_place(
                 self._record, live, kind=self.kind or RestoreKind.EXISTING, claims=self.claims
             )
         self._cluster.update(live, new)
@@ -215,7 +215,7 @@ class Registration:
         live = self._live()
         if live is not None:
             self._cluster.patch(live, {"metadata": {"annotations": {PAUSED: None}}})
-        disks = tuple(replace(disk, fcd=disk.fcd or disk.name in self.claims) for disk in self._machine.disks)
+        disks = tuple(replace(disk, fcd=disk.fcd or disk.name in self.claims) for disk in self._vm.disks)
         self._vcenter.change(self._moid, disks=disks)
 
     def _break(self, failure: Failure) -> None:
@@ -233,22 +233,22 @@ class Registration:
             self._cluster.patch(volume, {"status": dict(status)}, subresource="status")
 
     def _unregistered(self) -> Sequence[Disk]:
-        behind_claims = {entry["UUID"] for entry in records.recorded_disks(self._machine.extra_config)}
-        return [disk for disk in self._machine.disks if not disk.fcd and disk.uuid in behind_claims]
+        behind_claims = {entry["UUID"] for entry in records.recorded_disks(self._vm.extra_config)}
+        return [disk for disk in self._vm.disks if not disk.fcd and disk.uuid in behind_claims]
 
     def _live(self) -> Object | None:
         return self._cluster.get("VirtualMachine", self.name, self._namespace)
 
     @property
-    def _machine(self) -> VsphereMachine:
-        machine = self._vcenter.machine(self._moid)
+    def _vm(self) -> VsphereVm:
+        machine = self._vcenter.vm(self._moid)
         if machine is None:
             raise _Failed(Failure.NOT_FOUND)
         return machine
 
 
 def restore_kind(record: Object, live: Object | None, extra_config: Mapping[str, str], vcenter: str) -> RestoreKind:
-    """Decide how a machine comes back; the guide, 4.3 and 6.4."""
+    """Decide how a VM comes back; the guide, 4.3 and 6.4."""
     recorded = record["metadata"].get("annotations") or {}
     if recorded.get(MANAGER_ID, vcenter) != vcenter:
         return RestoreKind.FAILOVER
@@ -270,6 +270,6 @@ _ACTIONS: Final[Mapping[Step, Callable[[Registration], None]]] = {
     Step.RESOURCES: Registration._restore_others,
     Step.VOLUMES: Registration._register_volumes,
     Step.BOUND: Registration.bind_claims,
-    Step.MACHINE: Registration._write_machine,
+    Step.VM: Registration._write_vm,
     Step.COMPLETE: Registration._complete,
 }

@@ -1,6 +1,6 @@
-"""The vSphere side: machines in namespace folders, with the ExtraConfig that backups carry away.
+"""The vSphere side: VMs in namespace folders, with the ExtraConfig that backups carry away.
 
-Only what VM Operator, a VADP vendor and WCP read of a machine. No protocol: a plain value that the player's parts
+Only what VM Operator, a VADP vendor and WCP read of a VM. No protocol: a plain value that the player's parts
 share, because no public simulator plays RegisterVM against Kubernetes.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """One virtual disk of a machine; `fcd` says whether vSphere knows it as a first class disk."""
+    """One virtual disk of a VM; `fcd` says whether vSphere knows it as a first class disk."""
 
     name: str
     file: str
@@ -28,8 +28,8 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VsphereMachine:
-    """One virtual machine as vCenter has it."""
+class VsphereVm:
+    """One VM as vCenter has it."""
 
     moid: str
     name: str
@@ -55,13 +55,13 @@ class VCenter:
         self._subnet = subnet
         self._counter = itertools.count(1)
         self._lock = threading.Lock()
-        self._machines: dict[str, VsphereMachine] = {}
+        self._vms: dict[str, VsphereVm] = {}
 
-    def add(self, name: str, *, folder: str, bios_uuid: str, instance_uuid: str, **known: Any) -> VsphereMachine:
-        """Register a machine under a new managed object id; that, zone, host and address are this vCenter's choice."""
+    def add(self, name: str, *, folder: str, bios_uuid: str, instance_uuid: str, **known: Any) -> VsphereVm:
+        """Register a VM under a new managed object id; that, zone, host and address are this vCenter's choice."""
         with self._lock:
             number = next(self._counter)
-            machine = VsphereMachine(
+            machine = VsphereVm(
                 name=name,
                 folder=folder,
                 bios_uuid=bios_uuid,
@@ -74,33 +74,33 @@ class VCenter:
                     **known,
                 },
             )
-            self._machines[machine.moid] = machine
+            self._vms[machine.moid] = machine
             return machine
 
-    def change(self, moid: str, **fields: Any) -> VsphereMachine:
-        """Reconfigure a machine."""
+    def change(self, moid: str, **fields: Any) -> VsphereVm:
+        """Reconfigure a VM."""
         with self._lock:
-            self._machines[moid] = replace(self._machines[moid], **fields)
-            return self._machines[moid]
+            self._vms[moid] = replace(self._vms[moid], **fields)
+            return self._vms[moid]
 
     def destroy(self, moid: str) -> None:
-        """Delete a machine from disk; one that is gone is fine."""
+        """Delete a VM from disk; one that is gone is fine."""
         with self._lock:
-            self._machines.pop(moid, None)
+            self._vms.pop(moid, None)
 
-    def machine(self, moid: str) -> VsphereMachine | None:
-        """Return the machine with that managed object id."""
+    def vm(self, moid: str) -> VsphereVm | None:
+        """Return the VM with that managed object id."""
         with self._lock:
-            return self._machines.get(moid)
+            return self._vms.get(moid)
 
-    def machines(self) -> Sequence[VsphereMachine]:
-        """Return every machine."""
+    def machines(self) -> Sequence[VsphereVm]:
+        """Return every VM."""
         with self._lock:
-            return tuple(self._machines.values())
+            return tuple(self._vms.values())
 
-    def find(self, *, unique_id: str = "", instance_uuid: str = "", uid: str = "") -> VsphereMachine | None:
-        """Find a VirtualMachine's machine: by its unique id, else instance UUID, else UID (getvm.go)."""
-        by_id = self.machine(unique_id) if unique_id else None
+    def find(self, *, unique_id: str = "", instance_uuid: str = "", uid: str = "") -> VsphereVm | None:
+        """Find a VirtualMachine's VM: by its unique id, else instance UUID, else UID (getvm.go)."""
+        by_id = self.vm(unique_id) if unique_id else None
         if by_id is not None:
             return by_id
         wanted = {value for value in (instance_uuid or uid,) if value}

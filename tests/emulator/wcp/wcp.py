@@ -1,4 +1,4 @@
-"""WCP's watch over restored machines: it registers them by itself, after a while, where it is allowed to.
+"""WCP's watch over restored VMs: it registers them by itself, after a while, where it is allowed to.
 
 The guide, 4.2: VCF 9 only with `enableAutomaticRegistration`, 8.0 U3 unless `disableAutomaticRegistration`; 7.2.1:
 never during a snapshot revert. Time comes from outside, and each call of `tick()` takes every task one step further,
@@ -16,7 +16,7 @@ import urllib3
 from kubernetes.client import ApiException
 
 from tests.emulator.vm_operator import records
-from tests.emulator.vm_operator.machine_controller import SNAPSHOT_REVERT
+from tests.emulator.vm_operator.vm_controller import SNAPSHOT_REVERT
 from tests.emulator.wcp.register_steps import State
 from tests.emulator.wcp.register_vm import Registration
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.emulator.kubernetes.cluster import Cluster
-    from tests.emulator.wcp.vcenter import VCenter, VsphereMachine
+    from tests.emulator.wcp.vcenter import VCenter, VsphereVm
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Wcp:
         Args:
             cluster: The Supervisor.
             vcenter: What is watched.
-            delay: From a machine's restore to its registration, 1 to 2 minutes in reality.
+            delay: From a VM's restore to its registration, 1 to 2 minutes in reality.
             opt_in: VCF 9.0's rule; False for 8.0 U3's.
             interval: Seconds between ticks in the thread, and so between the steps of a task.
             clock: The time.
@@ -68,14 +68,14 @@ class Wcp:
 
     def register(self, moid: str, *, namespace: str = "", **options: Any) -> Registration:
         """Call RegisterVM by hand; the task goes on with each tick, or by `advance()`."""
-        machine = self._vcenter.machine(moid)
+        machine = self._vcenter.vm(moid)
         where = namespace or (machine.folder if machine else "")
         task = Registration(self._cluster, self._vcenter, moid, namespace=where, **{**self._options, **options})
         self.tasks[moid] = task
         return task
 
     def tick(self) -> None:
-        """Look for restored machines, start the tasks that are due, take each running one a step further."""
+        """Look for restored VMs, start the tasks that are due, take each running one a step further."""
         now = self._clock()
         for machine in self._vcenter.machines():
             if not self._wants_registration(machine):
@@ -104,12 +104,12 @@ class Wcp:
             except (ApiException, urllib3.exceptions.HTTPError) as error:
                 _log.debug("tick failed: %s", error)
 
-    def _wants_registration(self, machine: VsphereMachine) -> bool:
-        """Say whether a machine was restored and not registered since: by its plain disks, or its absent object."""
+    def _wants_registration(self, machine: VsphereVm) -> bool:
+        """Say whether a VM was restored and not registered since: by its plain disks, or its absent object."""
         task, extra = self.tasks.get(machine.moid), machine.extra_config
         if task is not None and task.state is not State.SUCCEEDED:
             return False  # it runs, or it failed: nobody repeats it unasked
-        if not extra.get(records.Key.MACHINE):
+        if not extra.get(records.Key.VM):
             return False
         if not (
             records.is_on(extra, records.Key.ENABLE) if self._opt_in else not records.is_on(extra, records.Key.DISABLE)

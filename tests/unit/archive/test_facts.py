@@ -1,4 +1,4 @@
-"""A machine is read alike from every served version: facts about VM Operator, table of section 4.6."""
+"""A VM is read alike from every served version: facts about VM Operator, table of section 4.6."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
-def test_machine(case: Case) -> None:
-    found = facts.machine_facts(m(case.given))
+def test_vm(case: Case) -> None:
+    found = facts.vm_facts(m(case.given))
     assert {key: getattr(found, key) for key in case.want} == case.want
 
 
@@ -206,12 +206,12 @@ BOOTSTRAPS = [
 
 @pytest.mark.parametrize("case", BOOTSTRAPS, ids=lambda c: c.why)
 def test_bootstrap_objects(case: Case) -> None:
-    assert facts.machine_facts(m(vm("web-1", spec={"bootstrap": case.given}))).bootstrap == case.want["names"]
+    assert facts.vm_facts(m(vm("web-1", spec={"bootstrap": case.given}))).bootstrap == case.want["names"]
 
 
 @pytest.mark.parametrize("key", ["secretName", "configMapName"])
 def test_bootstrap_of_v1alpha1(key: str) -> None:
-    assert facts.machine_facts(m(vm("web-1", spec={"vmMetadata": {key: "old"}}))).bootstrap == ("old",)
+    assert facts.vm_facts(m(vm("web-1", spec={"vmMetadata": {key: "old"}}))).bootstrap == ("old",)
 
 
 def test_group_members_keep_kind_and_boot_order() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB, claims=["data"]), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB, claims=["data"]), service("front", WEB)
 ALONE = vm("alone")
 
 
@@ -46,8 +46,8 @@ def copied(store: MemoryStore, *, to: MemoryStore, started: str = "20260301T1200
 def _items(world: World) -> list[dict[str, Any]]:
     """Back up one application and a VM without any; the Backup is then deleted, and the process remembers nothing."""
     world.cluster.seed(location("default"))
-    items = back_up(world, ALONE, MACHINE, FRONT)
-    world.lose(ALONE, MACHINE, FRONT)
+    items = back_up(world, ALONE, VM, FRONT)
+    world.lose(ALONE, VM, FRONT)
     world.cluster.remove(ObjectRef(BACKUP, "velero", "nightly"))
     world.restart()
     return items

@@ -28,7 +28,7 @@ CASES = [
         given=service("front", {"app": "web"}),
         around=(vm("web-1", labels={"app": "web"}),),
     ),
-    Case(why="selector matches no machine", given=service("front", {"app": "web"}), want=("selector-matches-no-vm",)),
+    Case(why="selector matches no VM", given=service("front", {"app": "web"}), want=("selector-matches-no-vm",)),
     Case(
         why="the zone label goes in a restore to new",
         given=service("front", {"topology.kubernetes.io/zone": "z1"}),
@@ -98,14 +98,14 @@ CASES = [
         want=("member-listed-twice",),
     ),
     Case(
-        why="a machine whose record is old",
+        why="a VM whose record is old",
         given=service("front", {"app": "web"}),
         around=(vm("web-1", labels={"app": "web"}, status=OUTDATED),),
         want=("vm-record-outdated",),
         words="web-1",
     ),
     Case(
-        why="a machine that is not recorded",
+        why="a VM that is not recorded",
         given=group("tier", ["node", "web-1"]),
         around=(vm("node", group="tier", labels={"capv.vmware.com/cluster.role": "n"}), vm("web-1", group="tier")),
         want=("vm-not-recorded",),
@@ -132,7 +132,7 @@ def test_a_note_does_not_alarm() -> None:
     assert found.severity == "note"
 
 
-def test_a_machine_that_names_a_group_which_does_not_exist() -> None:
+def test_a_vm_that_names_a_group_which_does_not_exist() -> None:
     (found,) = namespace_findings(facts(group("tier"), vm("web-1", group="gone"), vm("web-2", group="tier"), vm("db")))
     assert found.code == "group-name-without-group"
     assert "web-1" in found.message

@@ -101,7 +101,7 @@ CASES = [
         given=group("tier", nextForcePowerStateSyncTime="2026-01-01T00:00:00Z"),
         want=("spec", "nextForcePowerStateSyncTime"),
     ),
-    Case(why="boots machines", given=group("tier", powerState="PoweredOn"), want=("spec", "powerState")),
+    Case(why="boots VMs", given=group("tier", powerState="PoweredOn"), want=("spec", "powerState")),
 ]
 
 

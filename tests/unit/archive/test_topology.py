@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import facts, group, m, service, vm
-from velero_vmservice.archive.topology import cycle_of, every_machine, guest_cluster_reason, matches, named, topology
+from velero_vmservice.archive.topology import cycle_of, every_vm, guest_cluster_reason, matches, named, topology
 
 NODE = {"capv.vmware.com/cluster.role": "node"}
 
@@ -24,7 +24,7 @@ def test_every_pair_of_a_selector_must_be_there(selector: dict[str, str], labels
     assert matches(selector, labels) is want
 
 
-def test_a_service_needs_the_machines_it_selects() -> None:
+def test_a_service_needs_the_vms_it_selects() -> None:
     known = facts(vm("web-1", labels={"app": "web"}), vm("web-2", labels={"app": "web"}), vm("db-1"))
     found = topology(m(service("front", {"app": "web"})), known)
     assert found.needs == ("web-1", "web-2")
@@ -54,7 +54,7 @@ def test_a_group_needs_its_direct_members_that_exist_and_names_the_nested_ones()
     ]
 
 
-def test_a_machine_that_cannot_be_registered_again_is_not_waited_for() -> None:
+def test_a_vm_that_cannot_be_registered_again_is_not_waited_for() -> None:
     tier = group("tier", ["web-1", "node"])
     found = topology(m(tier), facts(tier, vm("web-1", group="tier"), vm("node", group="tier", labels=NODE)))
     assert found.needs == ("web-1",)
@@ -167,17 +167,17 @@ def test_vms_of_nested_groups_count_as_well(outer: list[str], inner: list[str], 
     top = group("top", [*outer, "/inner"])
     known = facts(top, group("inner", inner), vm("n1", labels=NODE), vm("n2", labels=NODE), vm("web-1"))
     connected = topology(m(top), known)
-    assert bool(guest_cluster_reason(m(top), every_machine(connected, known))) is theirs
+    assert bool(guest_cluster_reason(m(top), every_vm(connected, known))) is theirs
 
 
 @pytest.mark.parametrize(("members", "theirs"), [(["n1", "n2"], True), (["n1", "web-1"], False), ([], False)])
-def test_a_group_is_a_guest_clusters_if_all_its_machines_are(members: list[str], theirs: bool) -> None:  # noqa: FBT001 - a table
+def test_a_group_is_a_guest_clusters_if_all_its_vms_are(members: list[str], theirs: bool) -> None:  # noqa: FBT001 - a table
     tier = group("tier", members)
     known = facts(tier, vm("n1", labels=NODE), vm("n2", labels=NODE), vm("web-1"))
     assert bool(guest_cluster_reason(m(tier), topology(m(tier), known).machines)) is theirs
 
 
-def test_a_node_that_is_recorded_on_purpose_is_a_machine_like_any_other() -> None:
+def test_a_node_that_is_recorded_on_purpose_is_a_vm_like_any_other() -> None:
     forced = vm(
         "node", labels={"app": "x", **NODE}, meta={"annotations": {"vmoperator.vmware.com/force-enable-backup": ""}}
     )

@@ -240,7 +240,7 @@ def test_another_clusters_capture_is_never_linked(world: World, namespace: str) 
     assert world.store.get(KEY) == body
 
 
-def test_without_machines_served_nothing_is_written_down_for_good(world: World) -> None:
+def test_without_vms_served_nothing_is_written_down_for_good(world: World) -> None:
     world.cluster.seed(vm("web-1", labels=WEB))
     world.cluster.serve(VIRTUAL_MACHINE)
     with pytest.raises(Unavailable, match=r"virtualmachines\.vmoperator\.vmware\.com just now"):

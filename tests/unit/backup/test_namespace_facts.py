@@ -68,7 +68,7 @@ def test_each_namespace_and_each_backup_has_its_own(world: World) -> None:
     ]
 
 
-def test_a_group_that_a_machine_names_and_nobody_made_is_said(world: World, log: LogCapture) -> None:
+def test_a_group_that_a_vm_names_and_nobody_made_is_said(world: World, log: LogCapture) -> None:
     world.cluster.seed(vm("web-1", group="gone"))
     world.withhold(vm("web-1"))
     assert [one["finding"] for one in log.entries if one["event"] == "restorability"] == ["group-name-without-group"]
@@ -87,7 +87,7 @@ def test_facts_of_a_sealed_backup_are_not_kept_until_somebody_comes_again(world:
 def test_facts_of_an_unsealed_backup_give_way_to_those_of_large_namespaces(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("velero_vmservice.backup.namespace_facts.REMEMBERED_MACHINES", 600)
+    monkeypatch.setattr("velero_vmservice.backup.namespace_facts.REMEMBERED_VMS", 600)
     world.restart()
     for name in ("shop", "bank"):
         world.cluster.seed(*[vm(f"web-{n}", namespace=name) for n in range(500)])

@@ -214,12 +214,12 @@ def test_the_vadp_job_is_taken_from_the_backup(world: World, log: LogCapture) ->
     assert (told["vadp_job"], list(told["vadp_vms"])) == ("gold", ["shop/web-1"])
 
 
-def test_without_annotations_the_machines_are_listed_all_the_same(world: World) -> None:
+def test_without_annotations_the_vms_are_listed_all_the_same(world: World) -> None:
     found = sealed(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
     assert found == {"job": "", "restore_point": "", "machines": {"shop/web-1": ""}}
 
 
-def test_machines_of_nested_groups_belong_in_the_job_with_their_versions(world: World) -> None:
+def test_vms_of_nested_groups_belong_in_the_job_with_their_versions(world: World) -> None:
     objects = [
         group("z-outer", ["/inner"], ["/lost"]),
         group("inner", ["db-1"], parent="z-outer"),
@@ -242,7 +242,7 @@ def _launched() -> Iterator[str]:
     CALLER.reset(token)
 
 
-def test_a_backup_of_machines_alone_is_sealed_when_its_process_is_over(world: World, launched: str) -> None:
+def test_a_backup_of_vms_alone_is_sealed_when_its_process_is_over(world: World, launched: str) -> None:
     for name in ("web-1", "web-2"):
         assert world.withhold(vm(name)).operation_id == ""
     world.app.actions.ended("another process")

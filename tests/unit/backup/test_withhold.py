@@ -89,7 +89,7 @@ def test_without_vm_operators_own_api_it_is_no_supervisor() -> None:
     assert world.withhold(CERTIFICATE).item == CERTIFICATE
 
 
-def test_the_first_machine_brings_the_facts_of_its_namespace(world: World) -> None:
+def test_the_first_vm_brings_the_facts_of_its_namespace(world: World) -> None:
     world.cluster.seed(vm("web-1", claims=["data"]), vm("web-2"))
     world.withhold(vm("web-1"))
     world.withhold(vm("web-2"))
@@ -105,7 +105,7 @@ def test_a_cluster_scoped_item_has_no_namespace_to_tell_of(world: World) -> None
 
 @pytest.mark.parametrize("error", [AWAY, Forbidden("denied"), InvalidSettings("no such bucket")], ids=lambda e: e.code)
 @pytest.mark.parametrize("method", ["put", "open", "list"])
-def test_nothing_about_the_store_or_the_machines_fails_an_item(
+def test_nothing_about_the_store_or_the_vms_fails_an_item(
     world: World, log: LogCapture, error: Exception, method: str
 ) -> None:
     for calls in (world.store.calls, world.locations.calls, world.cluster.calls):

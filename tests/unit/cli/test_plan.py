@@ -64,7 +64,7 @@ def test_a_mapping_into_a_namespace_that_does_not_exist_is_blocked_and_said_once
     assert said == {("blocked", words, remedy)}
 
 
-def test_a_plain_namespace_blocks_what_waits_for_a_machine(command: CommandLine) -> None:
+def test_a_plain_namespace_blocks_what_waits_for_a_vm(command: CommandLine) -> None:
     world = lost(command)
     world.cluster.seed(obj("Namespace", "dr", api="v1", namespace="", meta={"annotations": {}}))
     ran = command("plan", "nightly", "--namespace-mapping", "shop:dr")

@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine, Ran
 
 WEB = {"app": "web"}
-MACHINES = [vm("web-1", labels=WEB), vm("web-2", labels=WEB)]
+VMS = [vm("web-1", labels=WEB), vm("web-2", labels=WEB)]
 FRONT = service("front", WEB)
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 
 
 class Scene:
-    """Two machines behind a service, backed up and lost, and whoever asks how far they are."""
+    """Two VMs behind a service, backed up and lost, and whoever asks how far they are."""
 
     def __init__(self, command: CommandLine, *sources: str, beside: Iterable[Json] = ()) -> None:
         self.world = World(sources=sources)
         self.world.cluster.seed(vsphere_namespace("bill"))
-        self.world.back_up(*MACHINES, FRONT, *beside)
-        self.world.lose(*MACHINES, FRONT)
+        self.world.back_up(*VMS, FRONT, *beside)
+        self.world.lose(*VMS, FRONT)
         command.connects_to(self.world.start)
         self._command = command
 
@@ -72,13 +72,13 @@ def _scene(command: CommandLine) -> Scene:
     return Scene(command)
 
 
-def test_every_machine_is_one_line_what_is_missing_first(scene: Scene) -> None:
+def test_every_vm_is_one_line_what_is_missing_first(scene: Scene) -> None:
     scene.come_back("web-1")
     ran = scene.status("nightly")
     assert ran.lines == [
         "shop/web-2  absent  -  -  kubernetes  not registered yet",
         "shop/web-1  ready   -  -  kubernetes  registered by a restore to new",
-        "1 of 2 machines are ready",
+        "1 of 2 VMs are ready",
     ]
     assert ran.code == 4
 
@@ -86,7 +86,7 @@ def test_every_machine_is_one_line_what_is_missing_first(scene: Scene) -> None:
 def test_all_ready_ends_well(scene: Scene) -> None:
     scene.come_back("web-1", "web-2")
     ran = scene.status("nightly")
-    assert (ran.code, ran.lines[-1]) == (0, "2 of 2 machines are ready")
+    assert (ran.code, ran.lines[-1]) == (0, "2 of 2 VMs are ready")
 
 
 def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLine) -> None:
@@ -113,7 +113,7 @@ def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLi
     assert vcenter.calls.counts["call"] == 1
     ran = scene.status("nightly")
     assert "shop/web-1  registering  80 %, register volumes  2026-03-01T12:00:00Z  vcenter" in ran.out
-    assert ran.lines[-1] == "0 of 2 machines are ready; waiting does not help 1 of them"
+    assert ran.lines[-1] == "0 of 2 VMs are ready; waiting does not help 1 of them"
 
 
 def test_a_call_for_the_restore_is_followed_though_vcenter_is_no_source(scene: Scene) -> None:
@@ -138,7 +138,7 @@ def test_the_documented_keys_are_those_that_are_printed(scene: Scene) -> None:
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 
-def test_the_checks_of_what_machines_stand_at_are_named_once_with_real_names(command: CommandLine) -> None:
+def test_the_checks_of_what_vms_stand_at_are_named_once_with_real_names(command: CommandLine) -> None:
     scene = Scene(command, "engine")
     code = "VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder"
     failed = {"state": State.FAILED, "code": code, "can_wait": False}
@@ -199,12 +199,12 @@ def test_no_source_that_answers_is_no_error(scene: Scene) -> None:
     assert "the API server is away" in ran.out
 
 
-def test_a_restore_that_waits_for_no_machine_is_ready(command: CommandLine) -> None:
+def test_a_restore_that_waits_for_no_vm_is_ready(command: CommandLine) -> None:
     world = World()
     world.back_up(vm("web-1"), service("front", WEB))
     command.connects_to(world.start)
     ran = command("registration", "status", "nightly")
-    assert (ran.code, ran.lines) == (0, ["0 of 0 machines are ready"])
+    assert (ran.code, ran.lines) == (0, ["0 of 0 VMs are ready"])
 
 
 def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
@@ -221,7 +221,7 @@ def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
     assert "nothing of backup nightly is to be replayed" in scene.status("--restore", "other").err
 
 
-def test_machines_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
+def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
     scene.come_back("web-1")
     assert scene.status("nightly", "--vm", "web-1").code == 0
     found = scene.document("nightly", "-n", NAMESPACE, "--vm", "web-2", "--vm", "web-1")
@@ -240,8 +240,8 @@ def test_machines_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("nightly", "--namespace-mapping", "shp:dr"), 2, "namespace shp\nhint: it has shop"),
         (("--restore", "gone"), 1, "gone"),
         (("gone",), 1, "gone"),
-        (("nightly", "--vm", "db-1"), 1, "waits for a machine db-1\nhint: known: web-1; web-2"),
-        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any machine in namespace else\nhint: known: shop"),
+        (("nightly", "--vm", "db-1"), 1, "waits for a VM db-1\nhint: known: web-1; web-2"),
+        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any VM in namespace else\nhint: known: shop"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(scene: Scene, arguments: tuple[str, ...], code: int, words: str) -> None:
@@ -258,7 +258,7 @@ def test_an_object_that_cannot_be_read_is_said_and_the_others_are_shown(command:
     store.calls.fail("get", Corrupt("it is not what was written"), on=facts)
     ran = scene.status("nightly")
     assert ran.code == 3
-    assert "2 of 2 machines are ready" in ran.lines
+    assert "2 of 2 VMs are ready" in ran.lines
     unread = "not looked at, as it cannot be read: VirtualMachineService bill/db: it is not what was written"
     assert unread in ran.lines
     assert f"not read: {unread.rpartition('read: ')[2]}" in scene.status("nightly", "--vm", "db-1").err
@@ -364,7 +364,7 @@ def test_a_narrow_terminal_cuts_nothing_off(command: CommandLine, width: int) ->
         assert any(whole in line.split() for line in ran.lines)
 
 
-def test_a_reason_that_machines_share_stands_once(command: CommandLine) -> None:
+def test_a_reason_that_vms_share_stands_once(command: CommandLine) -> None:
     scene = Scene(command, "engine")
     scene.world.engine.calls.fail("observe", Unavailable("the engine is away for its yearly exercise", hint="wait"))
     away = Forbidden('cannot list VirtualMachine in shop: User "velero" cannot list resource', hint="grant that verb")

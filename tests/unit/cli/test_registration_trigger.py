@@ -1,4 +1,4 @@
-"""RegisterVM by command: never two calls for one machine, and never one that nobody agreed to."""
+"""RegisterVM by command: never two calls for one VM, and never one that nobody agreed to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine, Ran
 
 WEB = {"app": "web"}
-MACHINES = [vm("web-1", labels=WEB), vm("web-2", labels=WEB)]
+VMS = [vm("web-1", labels=WEB), vm("web-2", labels=WEB)]
 FRONT = service("front", WEB)
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 
@@ -30,12 +30,12 @@ class KilledError(BaseException):
 
 
 class Scene:
-    """Two machines that lie restored in vCenter, and a Restore that waits for them."""
+    """Two VMs that lie restored in vCenter, and a Restore that waits for them."""
 
     def __init__(self, command: CommandLine, **world: Any) -> None:
         self.world = World(**world)
-        self.items = self.world.back_up(*MACHINES, FRONT)
-        self.world.lose(*MACHINES, FRONT)
+        self.items = self.world.back_up(*VMS, FRONT)
+        self.world.lose(*VMS, FRONT)
         self.world.cluster.seed(restore())
         self.vcenter = self.world.vsphere.vcenter
         for moid, name in (("vm-1", "web-1"), ("vm-2", "web-2")):
@@ -61,7 +61,7 @@ def _scene(command: CommandLine) -> Scene:
     return Scene(command)
 
 
-def test_machines_that_are_named_are_called_for_and_the_others_are_not(scene: Scene) -> None:
+def test_vms_that_are_named_are_called_for_and_the_others_are_not(scene: Scene) -> None:
     ran = scene.trigger("web-2")
     assert ran.lines == [
         "shop/web-2 is absent: not registered yet",
@@ -163,7 +163,7 @@ def test_without_a_vcenter_it_says_what_to_set(command: CommandLine) -> None:
     assert "no vCenter is set up\nhint: set vcenter.server, vcenter.user and vcenter.password_file" in ran.err
 
 
-def test_a_machine_that_is_registered_is_left_alone_and_that_is_well(scene: Scene) -> None:
+def test_a_vm_that_is_registered_is_left_alone_and_that_is_well(scene: Scene) -> None:
     scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     ran = scene.trigger("web-1")
     assert ran.lines == [
@@ -178,7 +178,7 @@ def test_a_machine_that_is_registered_is_left_alone_and_that_is_well(scene: Scen
         vm("web-1", uid="new", spec={"instanceUUID": "other"}, status={"biosUUID": "other", "uniqueID": "vm-9"}),
         vm("web-1", uid="new", created=False, status={"uniqueID": ""}),
     ],
-    ids=["another machine of its name", "not found in vCenter yet"],
+    ids=["another VM of its name", "not found in vCenter yet"],
 )
 def test_a_name_that_is_taken_is_not_registered_over(scene: Scene, there: dict[str, Any]) -> None:
     scene.world.cluster.seed(there)
@@ -212,7 +212,7 @@ def test_a_person_is_told_that_an_engine_may_be_about_to_register_it(command: Co
     assert scene.called == ["vm-2", "vm-1"]
 
 
-def test_a_machine_that_an_engine_has_given_up_is_called_for(command: CommandLine) -> None:
+def test_a_vm_that_an_engine_has_given_up_is_called_for(command: CommandLine) -> None:
     scene = Scene(command, sources=["engine"])
     scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.FAILED, reason="no CNS"))
     scene.trigger("web-1")
@@ -277,11 +277,11 @@ def test_what_happens_while_a_person_is_asked_is_seen(
     assert (ran.code, scene.called) == (code, called)
 
 
-def test_a_machine_that_the_preflight_refuses_is_explained_and_the_others_are_called_for(scene: Scene) -> None:
+def test_a_vm_that_the_preflight_refuses_is_explained_and_the_others_are_called_for(scene: Scene) -> None:
     scene.vcenter.restore(NAMESPACE, restored("vm-1", "web-1", in_folder=False, folder="elsewhere"))
     ran = scene.trigger("web-1", "web-2")
     assert (ran.code, scene.called) == (4, ["vm-2"])
-    assert "RegisterVM is not called: no such machine is in the folder of namespace shop" in ran.out
+    assert "RegisterVM is not called: no such VM is in the folder of namespace shop" in ran.out
     assert "     Get-VM -Name 'web-1' | Select-Object Id, Folder" in ran.lines
 
 
@@ -291,7 +291,7 @@ def test_a_call_that_vcenter_refuses_is_explained_with_the_checks(scene: Scene) 
     ran = scene.trigger("web-1")
     assert ran.code == 5
     assert any(line.startswith(f"shop/web-1: failed: RegisterVM (attempt 1) failed: {code}") for line in ran.lines)
-    assert any(line.startswith("  remedy: find the other machine with that BIOS UUID") for line in ran.lines)
+    assert any(line.startswith("  remedy: find the other VM with that BIOS UUID") for line in ran.lines)
     assert "     kubectl get vm -n shop -o custom-columns=NAME:.metadata.name,BIOS:.status.biosUUID" in ran.lines
 
 
@@ -302,7 +302,7 @@ def test_a_task_of_somebody_else_is_left_to_end(scene: Scene) -> None:
     assert (ran.code, scene.called) == (0, ["vm-1"])
 
 
-def test_a_machine_that_somebody_else_has_registered_is_registered_and_that_is_well(scene: Scene) -> None:
+def test_a_vm_that_somebody_else_has_registered_is_registered_and_that_is_well(scene: Scene) -> None:
     scene.vcenter.call(NAMESPACE, "vm-1", ())
     scene.end(TaskState.SUCCEEDED)
     ran = scene.trigger("web-1")
@@ -341,7 +341,7 @@ def test_the_namespace_is_the_one_that_the_restore_maps_to(scene: Scene) -> None
 
 @pytest.mark.parametrize(
     ("vms", "code", "words"),
-    [((), 2, "Missing argument 'VM...'"), (("web-1", "db-1"), 1, "waits for a machine db-1 in namespace shop")],
+    [((), 2, "Missing argument 'VM...'"), (("web-1", "db-1"), 1, "waits for a VM db-1 in namespace shop")],
 )
 def test_a_name_that_the_restore_does_not_know_calls_for_nobody(
     scene: Scene, vms: tuple[str, ...], code: int, words: str

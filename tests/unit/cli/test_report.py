@@ -32,9 +32,9 @@ def _printed(report: Report, *, terminal: bool = False, width: int = 100) -> str
     return file.getvalue()
 
 
-def test_the_next_step_comes_first_then_warnings_objects_and_odd_machines() -> None:
+def test_the_next_step_comes_first_then_warnings_objects_and_odd_vms() -> None:
     text = _printed(sample_report.sample())
-    titles = ("Restore shop-after-incident", "Next step", "Warnings (4)", "Objects (9)", "Machines that are not as")
+    titles = ("Restore shop-after-incident", "Next step", "Warnings (4)", "Objects (9)", "VMs that are not as")
     positions = [text.index(title) for title in titles]
     assert positions == sorted(positions)
 
@@ -66,8 +66,8 @@ def test_every_object_is_one_line_where_the_output_is_piped_the_worst_first() ->
     assert "\x1b" not in "".join(lines)
 
 
-def test_a_machine_that_deviates_says_in_what_and_one_that_does_not_is_left_out() -> None:
-    _, _, odd = _printed(sample_report.sample()).partition("Machines that are not as expected")
+def test_a_vm_that_deviates_says_in_what_and_one_that_does_not_is_left_out() -> None:
+    _, _, odd = _printed(sample_report.sample()).partition("VMs that are not as expected")
     assert "label tier is wbe, expected web" in odd
     assert "older than the capture (2026-11-21T19:00:05+00:00, captured 2026-11-22T19:00:05+00:00)" in odd
     assert "shop-db-2: not registered yet" in odd

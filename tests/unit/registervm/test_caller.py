@@ -1,4 +1,4 @@
-"""RegisterVM on request: never two calls for one machine, whoever dies and whoever races."""
+"""RegisterVM on request: never two calls for one VM, whoever dies and whoever races."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_nothing_is_called_unless_the_settings_ask_for_it() -> None:
     assert (scene.calls, scene.records()) == (0, [])
 
 
-def test_a_machine_is_called_for_once_and_followed_to_its_end(scene: Scene) -> None:
+def test_a_vm_is_called_for_once_and_followed_to_its_end(scene: Scene) -> None:
     assert scene.round().state is State.REGISTERING
     scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=80)
     running = scene.round()
@@ -347,7 +347,7 @@ def test_a_call_made_before_ours_could_be_sent_is_followed(scene: Scene) -> None
     assert len(scene.vcenter.tasks_of(MOID)) == 1
 
 
-def test_two_restores_of_one_machine_at_once_make_one_call(scene: Scene) -> None:
+def test_two_restores_of_one_vm_at_once_make_one_call(scene: Scene) -> None:
     told = list[Registration]()
 
     def race(_: str) -> None:
@@ -426,7 +426,7 @@ def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, as
     assert (scene.vcenter.tasks_of(MOID), scene.records()) == ((task,), [])
 
 
-def test_a_machine_that_is_registered_already_is_done(scene: Scene) -> None:
+def test_a_vm_that_is_registered_already_is_done(scene: Scene) -> None:
     scene.vcenter.registered.add(MOID)
     told = [scene.round(), scene.round()]
 
@@ -523,7 +523,7 @@ def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene
     told = scene.round()
 
     assert (told.state, told.can_wait, scene.calls) == (State.FAILED, False, 0)
-    assert "look at the machine's tasks in vCenter" in told.reason
+    assert "look at the VM's tasks in vCenter" in told.reason
 
 
 @pytest.mark.parametrize("spoilt", [{RECORD_LABEL: None}, {RESTORE_LABEL: "other"}, {RESTORE_LABEL: None}], ids=str)
@@ -643,7 +643,7 @@ def vpc_scene() -> Scene:
     return scene
 
 
-def test_subnets_are_mapped_and_the_machine_is_checked_afterwards() -> None:
+def test_subnets_are_mapped_and_the_vm_is_checked_afterwards() -> None:
     scene = vpc_scene()
     scene.round()
     assert scene.vcenter.overrides == {MOID: MAPPINGS}
@@ -662,7 +662,7 @@ def test_subnets_are_mapped_and_the_machine_is_checked_afterwards() -> None:
     assert "interface eth1 is on a network of another kind, not on SubnetSet dr-default" in scene.round().notes[0]
 
 
-def test_a_mapping_that_misses_the_machines_subnet_is_said_before_and_at_the_call() -> None:
+def test_a_mapping_that_misses_the_vms_subnet_is_said_before_and_at_the_call() -> None:
     scene = vpc_scene()
     on_others = recorded_on(nic("eth0", "Subnet", "subnet-prod-a"))
     scene.vcenter.restore(NAMESPACE, machine(record=on_others, restoring=True))
@@ -689,7 +689,7 @@ def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() 
         scene.vcenter.registered.add(f"vm-{100 + n}")
     scene.trigger.advance(RESTORE, NAMESPACE, many)
     assert scene.calls == 20
-    look = Look(observed=observe.look_at_machines(scene.cluster, scene.clock, NAMESPACE))
+    look = Look(observed=observe.look_at_vms(scene.cluster, scene.clock, NAMESPACE))
     before = scene.cluster.calls.counts
     told = scene.trigger.advance(RESTORE, NAMESPACE, many, look)
 
@@ -718,7 +718,7 @@ def test_subnets_are_not_mapped_where_that_is_not_supported(generation: Generati
     assert (told.can_wait, scene.calls, scene.records()) == (False, 0, [])
 
 
-def test_one_round_costs_the_same_however_many_machines(scene: Scene) -> None:
+def test_one_round_costs_the_same_however_many_vms(scene: Scene) -> None:
     many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(50)]
     for n in range(50):
         scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
@@ -732,7 +732,7 @@ def test_one_round_costs_the_same_however_many_machines(scene: Scene) -> None:
     assert scene.vcenter.calls.counts["look"] == 1
 
 
-def test_a_machine_that_may_not_be_called_for_is_followed_all_the_same(scene: Scene) -> None:
+def test_a_vm_that_may_not_be_called_for_is_followed_all_the_same(scene: Scene) -> None:
     assert scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()) == {}
     assert (scene.calls, scene.records()) == (0, [])
     scene.round()
@@ -769,7 +769,7 @@ def test_nobody_is_called_for_while_there_is_no_time_to_follow_those_that_were(s
     assert (list(told), scene.calls) == (["db-0", "db-1", "db-2"], 3)
 
 
-def test_a_machine_that_is_not_there_yet_is_waited_for(scene: Scene) -> None:
+def test_a_vm_that_is_not_there_yet_is_waited_for(scene: Scene) -> None:
     scene.vcenter.restore(NAMESPACE, replace(machine(), moid=MOID, restoring=True))
     running = scene.round()
     assert (running.state, running.can_wait, scene.calls) == (State.RESTORED, True, 0)

@@ -39,12 +39,12 @@ def test_looking_asks_kubernetes_once_for_all_sources() -> None:
 
 def test_who_looks_hears_of_a_cluster_that_denies_and_gets_what_the_others_know() -> None:
     world = World(sources=["engine"])
-    world.cluster.calls.fail("list", Forbidden("machines are denied"), on="VirtualMachine shop")
+    world.cluster.calls.fail("list", Forbidden("VMs are denied"), on="VirtualMachine shop")
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.REGISTERING, percent=40))
     found = world.app.registering.look(NAMESPACE, WEB)
 
     assert (found["web-1"].state, found["web-1"].percent) == (State.REGISTERING, 40)
-    assert "kubernetes cannot be asked: machines are denied" in found["web-1"].notes
+    assert "kubernetes cannot be asked: VMs are denied" in found["web-1"].notes
 
 
 def test_where_nobody_answers_the_reasons_of_all_are_told() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.registration.test_from_vcenter import FAILED_CLAIM, WEB, machine
-from velero_vmservice.archive.facts import MachineFacts
+from velero_vmservice.archive.facts import VmFacts
 from velero_vmservice.registervm.preflight import check
 from velero_vmservice.vmoperator.networks import Subnet
 from velero_vmservice.vmoperator.releases.generation import Generation
@@ -16,13 +16,13 @@ from velero_vmservice.vsphere.extra_config import ExtraConfig
 from velero_vmservice.vsphere.network_override import SubnetMapping
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import (
-    Machines,
     Registered,
     RegisterEvent,
     RegisterTask,
     SupervisorView,
     TaskState,
-    VsphereMachine,
+    Vms,
+    VsphereVm,
 )
 
 VCF_9 = SupervisorView(generation=Generation.VCF_9, machines={})
@@ -31,16 +31,16 @@ TASK = RegisterTask(id="task-1", state=TaskState.RUNNING)
 OTHER = machine(instance_uuid="x", bios_uuid="y")
 
 
-def test_a_restored_machine_passes() -> None:
-    checked = check("shop", WEB, Machines([machine()]), VCF_9)
+def test_a_restored_vm_passes() -> None:
+    checked = check("shop", WEB, Vms([machine()]), VCF_9)
     assert checked.passed
-    assert (checked.machine and checked.machine.moid, checked.words) == ("vm-1", "")
+    assert (checked.vm and checked.vm.moid, checked.words) == ("vm-1", "")
 
 
 @pytest.mark.parametrize(
     ("machines", "words", "can_wait"),
     [
-        ([], "vCenter has no machine with the UUIDs, record or name of web-1 yet", True),
+        ([], "vCenter has no VM with the UUIDs, record or name of web-1 yet", True),
         (
             [machine(in_folder=False, folder="Lost")],
             'in folder "Lost": if that is the restored one, move it',
@@ -49,12 +49,12 @@ def test_a_restored_machine_passes() -> None:
         ([machine(restoring=True)], "the VADP restore of vm-1 still runs", True),
         (
             [OTHER],
-            "vm-1 has the record or name of web-1 and is another machine (instance UUID x, the backup has",
+            "vm-1 has the record or name of web-1 and is another VM (instance UUID x, the backup has",
             True,
         ),
-        ([replace(OTHER, extra=ExtraConfig())], "vm-1 has the record or name of web-1 and is another machine", True),
-        ([replace(OTHER, restoring=True)], "and is another machine", True),
-        ([machine(record=Record(problem="it is damaged", code="X"))], "machine vm-1: it is damaged", False),
+        ([replace(OTHER, extra=ExtraConfig())], "vm-1 has the record or name of web-1 and is another VM", True),
+        ([replace(OTHER, restoring=True)], "and is another VM", True),
+        ([machine(record=Record(problem="it is damaged", code="X"))], "VM vm-1: it is damaged", False),
         ([machine(twins=("copy",))], 'not the only one of its identity in the namespace (also "copy")', False),
         ([machine(), machine(moid="vm-2")], "(also vm-2)", False),
         ([machine(task=TASK)], "task-1 of vm-1 is at work already", True),
@@ -64,8 +64,8 @@ def test_a_restored_machine_passes() -> None:
         ([machine(event=RegisterEvent(succeeded=False, message=FAILED_CLAIM))], "has failed already, by WCP's", False),
     ],
 )
-def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine], words: str, can_wait: bool) -> None:  # noqa: FBT001
-    checked = check("shop", WEB, Machines(machines), VCF_9)
+def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], words: str, can_wait: bool) -> None:  # noqa: FBT001
+    checked = check("shop", WEB, Vms(machines), VCF_9)
     assert not checked.passed
     assert words in checked.words
     assert checked.can_wait is can_wait
@@ -89,17 +89,17 @@ def test_what_is_wrong_with_the_machine_is_named(machines: list[VsphereMachine],
     ],
 )
 def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], words: str, can_wait: bool) -> None:  # noqa: FBT001
-    checked = check("shop", WEB, Machines([machine()]), replace(VCF_9, **known))
+    checked = check("shop", WEB, Vms([machine()]), replace(VCF_9, **known))
     assert words in checked.words
     assert checked.can_wait is can_wait
 
 
-def test_a_machine_that_exists_may_be_registered_over_from_nine_on() -> None:
-    assert check("shop", WEB, Machines([machine()]), IN_PLACE).passed
+def test_a_vm_that_exists_may_be_registered_over_from_nine_on() -> None:
+    assert check("shop", WEB, Vms([machine()]), IN_PLACE).passed
 
 
 def test_a_supervisor_of_which_nobody_knows_the_generation_may_register_what_is_not_there() -> None:
-    assert check("shop", WEB, Machines([machine()]), replace(VCF_9, generation=Generation.UNKNOWN)).passed
+    assert check("shop", WEB, Vms([machine()]), replace(VCF_9, generation=Generation.UNKNOWN)).passed
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_a_supervisor_of_which_nobody_knows_the_generation_may_register_what_is_
         (TaskState.FAILED, "has failed already: VCenterWcpWorkloadRegisterVMRegisterPVCFailed", False),
     ],
 )
-def test_over_a_newer_machine_only_a_person_can_say_that_a_task_was_of_an_earlier_restore(
+def test_over_a_newer_vm_only_a_person_can_say_that_a_task_was_of_an_earlier_restore(
     ended: TaskState,
     words: str,
     can_wait: bool,  # noqa: FBT001
 ) -> None:
-    restored = Machines([machine(task=replace(TASK, state=ended, message=FAILED_CLAIM))])
+    restored = Vms([machine(task=replace(TASK, state=ended, message=FAILED_CLAIM))])
     checked = check("shop", WEB, restored, IN_PLACE)
     assert words in checked.words
     assert checked.words.endswith(
@@ -124,35 +124,35 @@ def test_over_a_newer_machine_only_a_person_can_say_that_a_task_was_of_an_earlie
     assert check("shop", WEB, restored, IN_PLACE, asked=True).passed
 
 
-def test_a_machine_that_is_failed_over_may_have_other_uuids() -> None:
-    checked = check("shop", WEB, Machines([replace(OTHER, other_vcenter=True)]), VCF_9)
+def test_a_vm_that_is_failed_over_may_have_other_uuids() -> None:
+    checked = check("shop", WEB, Vms([replace(OTHER, other_vcenter=True)]), VCF_9)
     assert checked.passed
-    assert not check("shop", WEB, Machines([replace(OTHER, other_vcenter=False)]), VCF_9).passed
+    assert not check("shop", WEB, Vms([replace(OTHER, other_vcenter=False)]), VCF_9).passed
 
 
-def test_a_machine_that_was_failed_over_before_its_backup_may_have_other_uuids() -> None:
-    facts = MachineFacts(name="web-1", instance_uuid="INSTANCE-1", bios_uuid="BIOS-1", failed_over=True)
+def test_a_vm_that_was_failed_over_before_its_backup_may_have_other_uuids() -> None:
+    facts = VmFacts(name="web-1", instance_uuid="INSTANCE-1", bios_uuid="BIOS-1", failed_over=True)
     marked = replace(WEB, facts=facts)
-    assert check("shop", marked, Machines([OTHER]), VCF_9).passed
+    assert check("shop", marked, Vms([OTHER]), VCF_9).passed
 
 
 def test_a_task_or_event_from_before_the_vadp_restore_says_nothing_of_it() -> None:
     failed = replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM)
     event = RegisterEvent(succeeded=False, message=FAILED_CLAIM)
     for one in (machine(restoring=True, task=failed), machine(restoring=True, event=event)):
-        checked = check("shop", WEB, Machines([one]), VCF_9)
+        checked = check("shop", WEB, Vms([one]), VCF_9)
         assert [each.reason.partition(" of ")[0] for each in checked.refusals] == ["the VADP restore"]
         assert checked.can_wait
 
 
 def test_a_person_may_have_it_called_over_an_event() -> None:
-    assert check("shop", WEB, Machines([machine(event=RegisterEvent(succeeded=True))]), VCF_9, asked=True).passed
+    assert check("shop", WEB, Vms([machine(event=RegisterEvent(succeeded=True))]), VCF_9, asked=True).passed
 
 
 def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call() -> None:
     typo = SubnetMapping(current=Subnet(type="SUBNET", name="prod-aa"), new=Subnet(type="SUBNET", name="dr-a"))
     recorded = Record(interfaces={"eth0": Subnet(type="SUBNET", name="prod-a")})
-    checked = check("shop", WEB, Machines([machine(record=recorded)]), VCF_9, override=(typo,), vpc=True)
+    checked = check("shop", WEB, Vms([machine(record=recorded)]), VCF_9, override=(typo,), vpc=True)
     assert checked.passed
     (note,) = checked.notes
     assert note == (
@@ -163,11 +163,11 @@ def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call
 
 def test_a_person_may_ask_for_another_call_after_a_failure() -> None:
     failed = machine(task=replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM))
-    assert check("shop", WEB, Machines([failed]), VCF_9, asked=True).passed
-    assert not check("shop", WEB, Machines([machine(task=TASK)]), VCF_9, asked=True).passed
+    assert check("shop", WEB, Vms([failed]), VCF_9, asked=True).passed
+    assert not check("shop", WEB, Vms([machine(task=TASK)]), VCF_9, asked=True).passed
 
 
 def test_all_reasons_are_told_at_once_and_nothing_can_be_waited_for_if_one_cannot() -> None:
-    checked = check("shop", WEB, Machines([machine(in_folder=False, twins=("copy",), restoring=True)]), VCF_9)
+    checked = check("shop", WEB, Vms([machine(in_folder=False, twins=("copy",), restoring=True)]), VCF_9)
     assert len(checked.refusals) == 3
     assert not checked.can_wait

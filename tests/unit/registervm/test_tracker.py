@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
 WANTED = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1")
 RESTORE = ForRestore(uid=RestoreRun.read(m(restore())).uid, name="again")
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
@@ -31,13 +31,13 @@ HOUR = 3600
 
 
 class Scene:
-    """A restore that waits for a machine, which the VADP software has brought back."""
+    """A restore that waits for a VM, which the VADP software has brought back."""
 
     def __init__(self, *sources: str, vcenter: bool = True, beside: Sequence[Json] = ()) -> None:
         self.world = World(sources=sources)
         self.vcenter = self.world.vsphere.vcenter
-        items = self.world.back_up(MACHINE, FRONT, *beside)
-        self.world.lose(MACHINE, FRONT, *beside)
+        items = self.world.back_up(VM, FRONT, *beside)
+        self.world.lose(VM, FRONT, *beside)
         self.world.app = self.world.start(vcenter=vcenter)
         self.operation, *self.others = self.world.replay_all(items)
         self.vcenter.restore(NAMESPACE, restored())
@@ -106,7 +106,7 @@ def test_a_call_that_vcenter_forgot_before_anybody_followed_it_is_no_certain_fai
     scene.world.clock.advance(301)
     told = scene.later()
     assert told.startswith("waiting: web-1: not registered yet | mind: trigger says failed: vCenter does not know")
-    assert "see in vCenter whether the machine was registered" in told
+    assert "see in vCenter whether the VM was registered" in told
     scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
     assert scene.world.finish([scene.operation])[scene.operation].error == ""
 
@@ -245,7 +245,7 @@ def test_a_folder_that_is_denied_hides_no_task() -> None:
     assert "registering (40 %, restore additional resources)" in scene.later()
 
 
-def test_only_the_machine_that_was_called_for_is_told_of() -> None:
+def test_only_the_vm_that_was_called_for_is_told_of() -> None:
     scene = Scene(beside=[vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})])
     scene.command()
     told = scene.world.round([scene.operation, *scene.others])
@@ -253,7 +253,7 @@ def test_only_the_machine_that_was_called_for_is_told_of() -> None:
     assert [told[one].description for one in scene.others] == ["waiting: db-1: not registered yet"]
 
 
-def test_a_call_for_one_machine_hides_no_note_of_another() -> None:
+def test_a_call_for_one_vm_hides_no_note_of_another() -> None:
     scene = Scene(beside=[vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})])
     scene.world.cluster.calls.fail("list", Forbidden("CnsRegisterVolumes are denied"), on="CnsRegisterVolume shop")
     (other,) = scene.others

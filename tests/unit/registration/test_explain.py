@@ -150,7 +150,7 @@ def test_the_tasks_and_events_to_look_for_are_those_that_vcenter_is_asked_for() 
     assert all(fnmatch(one, pattern) for one in (register_vm.SUCCESS_EVENT, register_vm.FAILURE_EVENT))
 
 
-def test_a_machine_is_looked_up_by_its_id_or_by_its_name_in_the_namespaces_folder() -> None:
+def test_a_vm_is_looked_up_by_its_id_or_by_its_name_in_the_namespaces_folder() -> None:
     by_id, by_name, unnamed = (
         commands(Topic.STUCK, **names)[2].partition(" | Get-Datastore")[0]
         for names in (

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.builders import claim, condition, look, m, machine, obj, registration, vm
 from velero_vmservice.archive.expected_vm import ExpectedVm
-from velero_vmservice.archive.facts import MachineFacts, machine_facts
+from velero_vmservice.archive.facts import VmFacts, vm_facts
 from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
 from velero_vmservice.registration.from_kubernetes import registrations
 from velero_vmservice.registration.model import Registration, State
@@ -21,7 +21,7 @@ BACKUP_PAUSED = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachi
 REVERTED = condition("VirtualMachineSnapshotRevertSucceeded")
 CAPTURED_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BEFORE, AFTER = "2026-02-01T00:00:00Z", "2026-03-02T00:00:00Z"
-CAPTURED = machine_facts(m(vm("web-1", uid="old", claims=["data"])))
+CAPTURED = vm_facts(m(vm("web-1", uid="old", claims=["data"])))
 PLAIN = obj("Namespace", "shop", api="v1", namespace="")
 
 
@@ -33,7 +33,7 @@ def conditions(*entries: dict[str, Any]) -> dict[str, Any]:
     return {"conditions": list(entries)}
 
 
-def seen(*objects: dict[str, Any], facts: MachineFacts | None = CAPTURED, **known: Any) -> Registration:
+def seen(*objects: dict[str, Any], facts: VmFacts | None = CAPTURED, **known: Any) -> Registration:
     wanted = ExpectedVm(name="web-1", facts=facts, captured_at=CAPTURED_AT.isoformat())
     found = registrations(look(*objects, **known), [wanted])
     assert list(found) == ["web-1"]
@@ -46,7 +46,7 @@ class Case:
     state: State
     words: str
     given: tuple[dict[str, Any], ...] = ()
-    facts: MachineFacts | None = CAPTURED
+    facts: VmFacts | None = CAPTURED
     can_wait: bool = True
     known: dict[str, Any] = field(default_factory=dict)
 
@@ -69,9 +69,9 @@ CASES = [
         can_wait=False,
     ),
     Case(
-        "another machine of that name",
+        "another VM of that name",
         State.FAILED,
-        "is another machine of that name",
+        "is another VM of that name",
         (vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),),
         can_wait=False,
     ),
@@ -157,7 +157,7 @@ CASES = [
         "registered by a failover",
         (vm("web-1", uid="new", meta=annotated("failed-over-vm"), spec={"instanceUUID": "x"}),),
     ),
-    Case("never lost", State.READY, "the machine that was backed up, never lost", (vm("web-1", uid="old"),)),
+    Case("never lost", State.READY, "the VM that was backed up, never lost", (vm("web-1", uid="old"),)),
     Case("nothing is known of the backup", State.READY, "by which restore is unknown", (vm("web-1"),), facts=None),
 ]
 
@@ -172,7 +172,7 @@ def test_states(case: Case) -> None:
     assert (found.source, found.code, found.percent) == ("kubernetes", "", None)
 
 
-def test_uuids_alone_tell_another_machine() -> None:
+def test_uuids_alone_tell_another_vm() -> None:
     other = vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"})
     found = registrations(look(other), [ExpectedVm(name="web-1", instance_uuid="a", bios_uuid="b")])
     assert found["web-1"].state is State.FAILED
@@ -196,18 +196,18 @@ def test_marks_and_the_time_of_creation_are_told(given: dict[str, Any], note: st
     assert note in " ".join(notes)
 
 
-def test_an_older_restore_point_is_told_without_the_machines_name() -> None:
+def test_an_older_restore_point_is_told_without_the_vms_name() -> None:
     captured = replace(CAPTURED, backup_version="1700")
     older = {"annotations": {f"{VMOP}/restored-vm": "", f"{VMOP}/backup-version": "1699"}}
     (note,) = seen(vm("web-1", meta=older), facts=captured).notes
     assert note == "comes from an older restore point (backup version 1699, the capture has 1700)"
 
 
-def test_disks_that_no_machine_names_yet_are_told_to_those_that_wait() -> None:
+def test_disks_that_no_vm_names_yet_are_told_to_those_that_wait() -> None:
     loose = registration("restored-ffffff", error="CNS is unavailable")
     (note,) = seen(loose).notes
     assert note == (
-        "disks are being registered for machines that do not name them yet: its disk cannot be registered: CNS is"
+        "disks are being registered for VMs that do not name them yet: its disk cannot be registered: CNS is"
         " unavailable, CnsRegisterVolume register-restored-ffffff; look at CNS and vCenter: one of them does not answer"
     )
     assert seen(vm("web-1", meta=annotated("paused")), loose).notes == (note,)

@@ -15,14 +15,14 @@ from velero_vmservice.vmoperator.releases.generation import Generation
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import (
-    Machines,
     Registered,
     RegisterEvent,
     RegisterTask,
     Seen,
     SupervisorView,
     TaskState,
-    VsphereMachine,
+    Vms,
+    VsphereVm,
 )
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ ENABLE, DISABLE = (
 NOBODY: Mapping[str, Registered] = {}
 
 
-def machine(extra: Mapping[str, str] | None = None, **known: Any) -> VsphereMachine:
+def machine(extra: Mapping[str, str] | None = None, **known: Any) -> VsphereVm:
     entries = {YAML: "record", VERSION: "1000", "vmservice.namespacedName": "shop/web-1", **(extra or {})}
-    return VsphereMachine(
+    return VsphereVm(
         **{
             "moid": "vm-1",
             "name": "web-1",
@@ -54,7 +54,7 @@ def machine(extra: Mapping[str, str] | None = None, **known: Any) -> VsphereMach
 
 
 def told(
-    *machines: VsphereMachine,
+    *machines: VsphereVm,
     generation: Generation = Generation.VCF_9,
     supervisor: Mapping[str, Registered] | None = NOBODY,
 ) -> Registration:
@@ -65,7 +65,7 @@ def told(
 @dataclass(frozen=True)
 class Case:
     why: str
-    given: VsphereMachine
+    given: VsphereVm
     state: State
     words: str
     can_wait: bool = True
@@ -80,16 +80,16 @@ FAILED_CLAIM = "SystemError: VCenterWcpWorkloadRegisterVMRegisterPVCFailed: x"
 CASES = [
     Case("another folder", machine(in_folder=False, folder="Discovered"), State.ABSENT, 'in folder "Discovered"'),
     Case(
-        "another machine that has its record",
+        "another VM that has its record",
         machine(instance_uuid="x", bios_uuid="y", name="other"),
         State.ABSENT,
-        "vm-1 has the record or name of web-1 and is another machine (instance UUID x, the backup has INSTANCE-1)",
+        "vm-1 has the record or name of web-1 and is another VM (instance UUID x, the backup has INSTANCE-1)",
     ),
     Case(
-        "a machine that may still be given its UUIDs",
+        "a VM that may still be given its UUIDs",
         machine(instance_uuid="x", bios_uuid="y", restoring=True),
         State.ABSENT,
-        "is another machine",
+        "is another VM",
     ),
     Case(
         "failed over with other UUIDs",
@@ -201,7 +201,7 @@ CASES = [
         "never lost",
         machine(),
         State.REGISTERED,
-        "stands for machine vm-1",
+        "stands for VM vm-1",
         supervisor={"web-1": Registered(unique_id="vm-1", backup_version="1000")},
     ),
     Case(
@@ -247,7 +247,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda one: one.why)
-def test_a_machine_is_told(case: Case) -> None:
+def test_a_vm_is_told(case: Case) -> None:
     found = told(case.given, generation=case.on, supervisor=case.supervisor)
     assert (found.state, found.can_wait, found.code) == (case.state, case.can_wait, case.code)
     assert case.words in found.reason
@@ -255,7 +255,7 @@ def test_a_machine_is_told(case: Case) -> None:
     assert found.source == "vcenter"
 
 
-def test_a_machine_that_vcenter_lacks_is_absent_as_far_as_it_can_tell() -> None:
+def test_a_vm_that_vcenter_lacks_is_absent_as_far_as_it_can_tell() -> None:
     found = told()
     assert (found.state, found.certain, found.can_wait) == (State.ABSENT, False, True)
 
@@ -308,9 +308,7 @@ def test_nothing_to_do_is_told_with_its_code() -> None:
 
 def test_what_is_in_another_folder_is_moved_only_if_it_is_the_restored_one() -> None:
     remedy = told(machine(in_folder=False, folder="Discovered")).remedy
-    assert remedy.startswith(
-        "see whether vm-1 is the restored machine: if so, move it into the folder of namespace shop;"
-    )
+    assert remedy.startswith("see whether vm-1 is the restored VM: if so, move it into the folder of namespace shop;")
     assert "if it is the original" in remedy
 
 
@@ -330,28 +328,28 @@ def test_a_failure_shows_no_more_of_foreign_words_than_a_line() -> None:
 @pytest.mark.parametrize(
     ("why", "others", "found"),
     [
-        ("an instance UUID names one machine", [machine(moid="vm-2", instance_uuid="x")], ["vm-1"]),
+        ("an instance UUID names one VM", [machine(moid="vm-2", instance_uuid="x")], ["vm-1"]),
         ("a restore to new keeps the BIOS UUID", [], ["vm-1"]),
         ("a folder counts more than a number", [machine(moid="vm-0", in_folder=False)], ["vm-1", "vm-0"]),
     ],
 )
-def test_a_machine_is_found_by_the_best_evidence(why: str, others: list[VsphereMachine], found: list[str]) -> None:
-    assert [one.moid for one in Machines([*others, machine()]).match(WEB)] == found, why
+def test_a_vm_is_found_by_the_best_evidence(why: str, others: list[VsphereVm], found: list[str]) -> None:
+    assert [one.moid for one in Vms([*others, machine()]).match(WEB)] == found, why
 
 
 @pytest.mark.parametrize("wanted", [replace(WEB, instance_uuid="", bios_uuid=""), WEB], ids=["no UUIDs", "UUIDs"])
-def test_a_machine_of_unknown_uuids_or_failed_over_is_found_by_its_record_and_then_by_its_name(
+def test_a_vm_of_unknown_uuids_or_failed_over_is_found_by_its_record_and_then_by_its_name(
     wanted: ExpectedVm,
 ) -> None:
     changed = machine(instance_uuid="new", bios_uuid="new", name="web-1-restored", other_vcenter=wanted is WEB)
     unrecorded = replace(changed, extra=extra_config.read({}), name="web-1")
-    assert [one.moid for one in Machines([changed]).match(wanted)] == ["vm-1"]
-    assert [one.moid for one in Machines([unrecorded]).match(wanted)] == ["vm-1"]
-    assert Machines([replace(unrecorded, name="web-2")]).match(wanted) == ()
-    assert Machines([replace(unrecorded, in_folder=False)]).match(wanted) == ()
+    assert [one.moid for one in Vms([changed]).match(wanted)] == ["vm-1"]
+    assert [one.moid for one in Vms([unrecorded]).match(wanted)] == ["vm-1"]
+    assert Vms([replace(unrecorded, name="web-2")]).match(wanted) == ()
+    assert Vms([replace(unrecorded, in_folder=False)]).match(wanted) == ()
 
 
-def test_another_machine_is_not_found_by_a_name_that_it_has_too() -> None:
+def test_another_vm_is_not_found_by_a_name_that_it_has_too() -> None:
     other = machine(moid="vm-0", instance_uuid="x", bios_uuid="y")
-    assert Machines([other]).match(WEB) == ()
-    assert Machines([other, machine(name="web-1-restored")]).match(WEB)[0].moid == "vm-1"
+    assert Vms([other]).match(WEB) == ()
+    assert Vms([other, machine(name="web-1-restored")]).match(WEB)[0].moid == "vm-1"

@@ -14,7 +14,7 @@ from velero_vmservice.vsphere.registervm_errors import PREFIX
 
 OPEN = Gate(ready=True, never_lost=True, registered=True)
 ABSENT = Gate(ready=False, reason="not registered yet")
-ANOTHER = Gate(ready=False, reason="is another machine of that name", blocked=True)
+ANOTHER = Gate(ready=False, reason="is another VM of that name", blocked=True)
 
 
 def told(state: State, reason: str = "", **known: Any) -> Registration:
@@ -47,7 +47,7 @@ CASES = [
         Gate(ready=False, reason="registering (80 %, register volumes): task-7"),
     ),
     Case(
-        "a machine that is there and restored over is not ready",
+        "a VM that is there and restored over is not ready",
         OPEN,
         told(State.RESTORED, "VADP is at work"),
         Gate(ready=False, registered=True, reason="restored, not registered: VADP is at work"),
@@ -150,7 +150,7 @@ CASES = [
         Gate(ready=False, by_hand=True, reason="reverting to a snapshot: reverting"),
     ),
     Case(
-        "after a revert RegisterVM is called only for a machine that was also restored",
+        "after a revert RegisterVM is called only for a VM that was also restored",
         ABSENT,
         told(State.SNAPSHOT_REVERT, "reverting", can_wait=False, source="kubernetes, vcenter"),
         Gate(
@@ -158,12 +158,12 @@ CASES = [
             by_hand=True,
             blocked=True,
             reason="reverting to a snapshot: reverting",
-            remedy="Wait until the revert has ended; if the machine was also restored, call RegisterVM for it; then"
+            remedy="Wait until the revert has ended; if the VM was also restored, call RegisterVM for it; then"
             " repeat the restore.",
         ),
     ),
     Case(
-        "a code of what a call would answer now deletes no machine that is being reverted",
+        "a code of what a call would answer now deletes no VM that is being reverted",
         ABSENT,
         told(
             State.SNAPSHOT_REVERT,
@@ -176,12 +176,12 @@ CASES = [
             by_hand=True,
             blocked=True,
             reason="reverting to a snapshot: reverting",
-            remedy="Wait until the revert has ended; if the machine was also restored, have the registration engine"
+            remedy="Wait until the revert has ended; if the VM was also restored, have the registration engine"
             " register it; then repeat the restore.",
         ),
     ),
     Case(
-        "another machine of that name keeps its own remedy",
+        "another VM of that name keeps its own remedy",
         ANOTHER,
         told(State.FAILED, "boom", can_wait=False, source="engine, kubernetes"),
         Gate(ready=False, blocked=True, reason="failed: boom"),
@@ -207,7 +207,7 @@ RISK = " (data loss risk: never done by this product)"
     ("code", "remedy"),
     [
         (f"{PREFIX}VMNotFound", f"its id is spelled (vm-123){ONCE_MORE}"),
-        (f"{PREFIX}DuplicateVMBiosUUID", f"delete the conflicting machine{RISK}{ONCE_MORE}"),
+        (f"{PREFIX}DuplicateVMBiosUUID", f"delete the conflicting VM{RISK}{ONCE_MORE}"),
         (f"{PREFIX}NotFoundInNamespaceFolder", f"bears the namespace's name{ONCE_MORE}"),
         (f"{PREFIX}ValidateVMResourceFailed", "that loses them has to be corrected; then repeat the restore."),
         (f"{PREFIX}AlreadyExistsOnSupervisor", f"have the owner delete the VirtualMachine{RISK}{ONCE_MORE}"),

@@ -82,7 +82,7 @@ CASES = [
         more={"remedy": SEE},
     ),
     Case(
-        "the VADP restore still runs over a machine that is alive",
+        "the VADP restore still runs over a VM that is alive",
         says(K, State.READY, "never lost"),
         says(V, State.RESTORED, "VADP still restores it"),
         State.RESTORED,
@@ -184,7 +184,7 @@ CASES = [
         more={"remedy": ""},
     ),
     Case(
-        "restored over a machine that is there, and nothing registers it by itself",
+        "restored over a VM that is there, and nothing registers it by itself",
         says(K, State.RESTORED, "restored in vCenter", since=NOON),
         says(V, State.RESTORED, "automatic registration is off", can_wait=False),
         State.RESTORED,
@@ -244,7 +244,7 @@ def test_no_source_at_all_is_said() -> None:
     assert one().reason == "no registration source is set"
 
 
-def test_a_source_that_says_nothing_of_a_machine_is_told() -> None:
+def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
     found = one(
         says(K, State.READY), Answer(source="engine", found={"another": Registration(name="a", state=State.READY)})
     )
@@ -261,7 +261,7 @@ def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
     assert (found.state, found.reason, found.can_wait, found.notes) == (state, "queued behind 12 others", True, ())
 
 
-def test_a_machine_that_an_engine_looks_out_for_is_waited_for() -> None:
+def test_a_vm_that_an_engine_looks_out_for_is_waited_for() -> None:
     found = one(
         says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
         says("engine", State.ABSENT, "its restore has not begun"),
@@ -283,7 +283,7 @@ def test_every_state_has_its_place() -> None:
     assert sorted(FROM_BEST_TO_WORST) == sorted(State)
 
 
-def test_a_note_of_many_machines_is_said_once() -> None:
+def test_a_note_of_many_vms_is_said_once() -> None:
     many = [Registration(name=f"web-{n}", state=State.READY, notes=("same", f"note {n % 2}")) for n in range(4)]
     assert distinct_notes(many) == ("same", "note 0", "note 1")
 

@@ -47,7 +47,7 @@ def test_nothing_is_documented_that_is_not_there() -> None:
 
 
 def test_every_order_of_versions_is_documented() -> None:
-    line = next(line for line in _SECTIONS["MachineResult"].splitlines() if line.startswith("| `backup_version` |"))
+    line = next(line for line in _SECTIONS["VmResult"].splitlines() if line.startswith("| `backup_version` |"))
     assert all(f"`{word}`" in line for word in typing.get_args(report.VersionOrder))
 
 

@@ -11,10 +11,10 @@ from tests.unit.builders import group, m, vm
 from velero_vmservice.report.application import applications, merged
 from velero_vmservice.report.power_commands import power_on as commands_of
 from velero_vmservice.report.power_commands import powered_by
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
-    from velero_vmservice.report.model import MachineResult, Result
+    from velero_vmservice.report.model import Result, VmResult
 
 DB = machine("db-1", powered_by="app")
 WEB = machine("web-1", powered_by="app")
@@ -30,7 +30,7 @@ def tree(**stages: str) -> tuple[Result, ...]:
     )
 
 
-def given(*objects: Result, machines: tuple[MachineResult, ...] | None = None) -> tuple[str, ...]:
+def given(*objects: Result, machines: tuple[VmResult, ...] | None = None) -> tuple[str, ...]:
     (found,) = applications(objects, merged(objects) if machines is None else machines)
     return commands_of(found)
 
@@ -76,7 +76,7 @@ def test_a_service_that_came_to_nothing_breaks_no_boot_order(stage: str) -> None
     [
         {"deleting": True},
         {"registered": False},
-        {"waiting_for": "is another machine of that name"},
+        {"waiting_for": "is another VM of that name"},
         {"power_before": "PoweredOff"},
         {"power_after": "PoweredOn"},
         {"power_asked": "PoweredOn"},
@@ -133,4 +133,4 @@ TIER = group("db", ["db-1"], parent="app")
 )
 def test_a_vm_is_powered_by(why: str, groups: tuple[dict[str, Any], ...], of: str, want: str) -> None:
     live = {one["metadata"]["name"]: m(one) for one in groups}
-    assert powered_by(read_machine(m(vm("db-1", group=of))), live) == want, why
+    assert powered_by(read_vm(m(vm("db-1", group=of))), live) == want, why

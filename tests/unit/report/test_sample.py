@@ -14,7 +14,7 @@ from velero_vmservice.report.summary import outcome
 from velero_vmservice.vmoperator.backup_version import compare_versions
 
 if TYPE_CHECKING:
-    from velero_vmservice.report.model import MachineResult, Report, Result
+    from velero_vmservice.report.model import Report, Result, VmResult
 
 pytestmark = pytest.mark.parametrize("report", [sample_report.sample(), sample_report.large()], ids=["sample", "large"])
 
@@ -23,7 +23,7 @@ def _names(one: Result) -> set[str]:
     return {*one.selected, *(member.name for member in one.members if member.kind == "VirtualMachine")}
 
 
-def _needed(report: Report, one: Result) -> list[MachineResult]:
+def _needed(report: Report, one: Result) -> list[VmResult]:
     names = _names(one)
     return [vm for vm in report.machines if vm.namespace == one.namespace and vm.name in names]
 

@@ -44,12 +44,12 @@ def test_a_restore_that_needs_nothing_says_so() -> None:
     assert _report(result(GROUP, "web", "verified", "", machines=(on,))).next_steps[0].startswith("Nothing to do")
 
 
-def test_a_machine_that_was_off_at_backup_asks_for_nothing() -> None:
+def test_a_vm_that_was_off_at_backup_asks_for_nothing() -> None:
     off = machine("web-1", power_before="PoweredOff", power_after="PoweredOff")
     assert _report(result(GROUP, "web", "verified", "", machines=(off,))).next_steps[0].startswith("Nothing to do")
 
 
-def test_a_machine_that_several_objects_need_is_listed_once_as_last_seen() -> None:
+def test_a_vm_that_several_objects_need_is_listed_once_as_last_seen() -> None:
     early = machine(
         "web-1",
         registered=False,
@@ -74,7 +74,7 @@ def test_a_machine_that_several_objects_need_is_listed_once_as_last_seen() -> No
     assert all(not item.machines for item in found.objects)
 
 
-def test_machines_of_one_name_in_two_namespaces_are_two() -> None:
+def test_vms_of_one_name_in_two_namespaces_are_two() -> None:
     two = (machine("web-1"), machine("web-1", namespace="other"))
     assert len(_report(result(GROUP, "web", "verified", "", machines=two)).machines) == 2
 
@@ -87,7 +87,7 @@ def test_warnings_come_worst_first_and_once() -> None:
     assert len(words) == len(set(words))
 
 
-def test_a_deviation_of_many_machines_is_one_warning() -> None:
+def test_a_deviation_of_many_vms_is_one_warning() -> None:
     odd = (Deviation(attribute="zone", expected="removed", found="a"),)
     many = tuple(machine(f"web-{at}", deviations=odd) for at in range(40))
     (warning,) = _report(result(GROUP, "web", "verified", "", machines=many)).warnings

@@ -66,7 +66,7 @@ CASES = [
         want=("spec.selector",),
     ),
     Case(
-        why="a selector with one label more selects fewer machines",
+        why="a selector with one label more selects fewer VMs",
         given=service("a", WEB),
         live=service("a", {"app": "web", "tier": "x"}),
         want=("spec.selector",),

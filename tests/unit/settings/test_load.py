@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="environment", autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment without settings, and no file of the machine's own."""
+    """An environment without settings, and no file of the VM's own."""
     for name in os.environ:
         if name.startswith("VMSERVICE_"):
             monkeypatch.delenv(name)

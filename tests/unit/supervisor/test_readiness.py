@@ -10,10 +10,10 @@ import pytest
 from tests.unit.builders import condition, m, machine, vm
 from velero_vmservice.supervisor.lost_owner import VANISHED, Sighting, dead_owner, never_seen
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS, Gate, Stability, Volumes, gate, remarks
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
 
 VMOP = "vmoperator.vmware.com"
 CAPTURED = machine(uid="old", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
@@ -50,7 +50,7 @@ CASES = [
         Case(why=f"paused by label {by}", given=vm("web-1", labels={f"{VMOP}/paused": by}), words=f"paused by {by}")
         for by in ("devops", "admin", "both")
     ],
-    Case(why="no unique id", given=vm("web-1", status={"uniqueID": ""}), words="has not found its vSphere machine"),
+    Case(why="no unique id", given=vm("web-1", status={"uniqueID": ""}), words="has not found its vSphere VM"),
     Case(why="not reconciled", given=vm("web-1", created=False), words="VirtualMachineCreated"),
     Case(
         why="reconciling failed",
@@ -88,12 +88,12 @@ CASES = [
         ready=True,
     ),
     Case(
-        why="another machine by both UUIDs",
+        why="another VM by both UUIDs",
         given=vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),
-        words="is another machine of that name (instance UUID x, the backup has instance-of-web-1)",
+        words="is another VM of that name (instance UUID x, the backup has instance-of-web-1)",
         blocked=True,
     ),
-    Case(why="a machine is told by either UUID", given=vm("web-1", spec={"instanceUUID": "x"}), ready=True),
+    Case(why="a VM is told by either UUID", given=vm("web-1", spec={"instanceUUID": "x"}), ready=True),
     Case(
         why="failed over to another vCenter, UUIDs may differ",
         given=vm("web-1", meta=annotated("failed-over-vm"), spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),
@@ -131,7 +131,7 @@ CASES = [
 
 
 def look(given: dict[str, Any] | None, volumes: Volumes | None = None, expected: Any = CAPTURED) -> Gate:
-    return gate(read_machine(m(given)) if given else None, expected, volumes or Volumes())
+    return gate(read_vm(m(given)) if given else None, expected, volumes or Volumes())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
@@ -144,13 +144,13 @@ def test_gate(case: Case) -> None:
     assert (found.blocked, found.by_hand) == (case.blocked, case.by_hand)
 
 
-def test_the_machine_that_was_backed_up_is_ready_whatever_its_version_and_volumes() -> None:
+def test_the_vm_that_was_backed_up_is_ready_whatever_its_version_and_volumes() -> None:
     alive = vm("web-1", uid="old", claims=["not-bound"], meta=annotated("backup-version", "9"))
     assert look(alive) == Gate(ready=True, never_lost=True, registered=True)
 
 
 @pytest.mark.parametrize("mark", ["restored-vm", "failed-over-vm"])
-def test_a_machine_that_was_restored_in_place_has_to_pass_like_a_new_one(mark: str) -> None:
+def test_a_vm_that_was_restored_in_place_has_to_pass_like_a_new_one(mark: str) -> None:
     in_place = vm("web-1", uid="old", claims=["restored-a1b2c3"], meta=annotated(mark))
     found = look(in_place)
     assert not found.ready
@@ -158,7 +158,7 @@ def test_a_machine_that_was_restored_in_place_has_to_pass_like_a_new_one(mark: s
     assert not look(in_place, Volumes(phases={"restored-a1b2c3": "Bound"})).never_lost
 
 
-def test_disks_that_alone_were_restored_are_waited_for_once_the_machine_names_them() -> None:
+def test_disks_that_alone_were_restored_are_waited_for_once_the_vm_names_them() -> None:
     disk_only = vm("web-1", uid="old", claims=["data", "restored-a1b2c3"])
     bound = look(disk_only, Volumes(phases={"data": "Bound", "restored-a1b2c3": "Bound"}))
     pending = look(disk_only, Volumes(phases={"data": "Bound", "restored-a1b2c3": "Pending"}))
@@ -178,7 +178,7 @@ def test_disks_that_alone_were_restored_are_waited_for_once_the_machine_names_th
     ],
     ids=["paused", "being deleted", "not created", "restore detected", "reverting"],
 )
-def test_the_same_machine_in_trouble_is_waited_for(trouble: dict[str, Any]) -> None:
+def test_the_same_vm_in_trouble_is_waited_for(trouble: dict[str, Any]) -> None:
     assert not look(vm("web-1", uid="old", **trouble)).ready
 
 
@@ -199,13 +199,13 @@ def test_stable_means_twice_and_five_seconds_apart() -> None:
     assert [settled(7), settled(11.9), settled(12)] == [False, False, True]
 
 
-def test_a_machine_that_was_never_lost_has_nothing_to_settle() -> None:
+def test_a_vm_that_was_never_lost_has_nothing_to_settle() -> None:
     found = look(vm("web-1", uid="old"))
     assert Stability().settle("web-1", found, present=True, observed_at=0).ready
 
 
 @pytest.mark.parametrize("seen", [vm("web-1"), vm("web-1", created=False), vm("web-1", meta=annotated("paused"))])
-def test_a_machine_that_was_registered_and_vanished_is_explained(seen: dict[str, Any]) -> None:
+def test_a_vm_that_was_registered_and_vanished_is_explained(seen: dict[str, Any]) -> None:
     stability = Stability()
     stability.settle("web-1", look(seen), present=True, observed_at=0)
     found = stability.settle("web-1", look(None), present=False, observed_at=10)
@@ -220,7 +220,7 @@ def test_a_machine_that_was_registered_and_vanished_is_explained(seen: dict[str,
         vm("web-1", meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
         vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),
     ],
-    ids=["never there", "on its way out", "another machine"],
+    ids=["never there", "on its way out", "another VM"],
 )
 def test_what_was_not_registered_has_not_vanished(seen: dict[str, Any] | None) -> None:
     stability = Stability()
@@ -240,15 +240,15 @@ def owner(uid: str) -> dict[str, Any]:
     ("groups", "dead"), [({}, True), ({"tier": "new"}, True), ({"tier": "old"}, False), ({"other": "old"}, True)]
 )
 def test_an_owner_that_is_gone_is_recognised_by_uid(groups: dict[str, str], dead: bool) -> None:  # noqa: FBT001 - a table
-    words = dead_owner(read_machine(m(vm("web-1", meta=owner("old")))), groups)
+    words = dead_owner(read_vm(m(vm("web-1", meta=owner("old")))), groups)
     assert bool(words) is dead
     assert not dead or "tier" in words
 
 
-def test_one_live_owner_keeps_a_machine() -> None:
+def test_one_live_owner_keeps_a_vm() -> None:
     two = {"ownerReferences": owner("old")["ownerReferences"] + owner("new")["ownerReferences"]}
-    assert not dead_owner(read_machine(m(vm("web-1", meta=two))), {"tier": "new"})
-    assert dead_owner(read_machine(m(vm("web-1", meta=two))), {"tier": "newer"})
+    assert not dead_owner(read_vm(m(vm("web-1", meta=two))), {"tier": "new"})
+    assert dead_owner(read_vm(m(vm("web-1", meta=two))), {"tier": "newer"})
 
 
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
@@ -269,7 +269,7 @@ DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 )
 def test_the_cause_of_a_vm_that_is_gone_is_kept_from_what_was_seen(why: str, meta: dict[str, Any], words: str) -> None:
     stability, seen = Stability(), vm("web-1", uid="new", meta=meta)
-    sighting = Sighting.of(read_machine(m(seen)), CAPTURED, {})
+    sighting = Sighting.of(read_vm(m(seen)), CAPTURED, {})
     stability.settle("web-1", look(seen), present=True, observed_at=0, sighting=sighting)
     for at in (5, 10):
         found = stability.settle("web-1", look(None), present=False, observed_at=at)
@@ -278,7 +278,7 @@ def test_the_cause_of_a_vm_that_is_gone_is_kept_from_what_was_seen(why: str, met
 
 
 def test_the_vm_that_was_backed_up_and_is_on_its_way_out_was_not_registered() -> None:
-    leaving = read_machine(m(vm("web-1", uid="old", meta=DELETED)))
+    leaving = read_vm(m(vm("web-1", uid="old", meta=DELETED)))
     assert Sighting.of(leaving, CAPTURED, {}) is None
 
 
@@ -286,7 +286,7 @@ def test_a_vm_that_is_registered_once_more_is_remembered_as_it_is_now() -> None:
     stability = Stability()
     for at, meta in ((0, owner("old")), (20, {})):
         seen = vm("web-1", uid=f"new-{at}", meta=meta)
-        sighting = Sighting.of(read_machine(m(seen)), CAPTURED, {})
+        sighting = Sighting.of(read_vm(m(seen)), CAPTURED, {})
         stability.settle("web-1", look(seen), present=True, observed_at=at, sighting=sighting)
     assert stability.settle("web-1", look(None), present=False, observed_at=30).reason == VANISHED
 
@@ -308,7 +308,7 @@ MEMBER = replace(CAPTURED, group_name="tier")
 )
 def test_where_a_vm_never_came_its_record_and_its_capture_say_what_to_look_for(
     why: str,
-    expected: MachineFacts | None,
+    expected: VmFacts | None,
     recorded: tuple[tuple[str, str], ...],
     groups: dict[str, str],
     words: str,
@@ -332,15 +332,15 @@ REMARKS = [
 @pytest.mark.parametrize(("meta", "spec", "words"), REMARKS)
 def test_remarks(meta: dict[str, Any], spec: dict[str, Any], words: str) -> None:
     expected = machine(uid="old", instance_uuid="instance-of-web-1", backup_version="1700")
-    found = " ".join(remarks(read_machine(m(vm("web-1", meta=meta, spec=spec))), expected))
+    found = " ".join(remarks(read_vm(m(vm("web-1", meta=meta, spec=spec))), expected))
     assert words in found
     assert bool(found) is bool(words)
 
 
 @pytest.mark.parametrize("finalizers", [[], ["vmoperator.vmware.com/virtualmachine"]])
-def test_no_machines_finalizer_is_spoken_of_without_the_risk(finalizers: list[str]) -> None:
+def test_no_vms_finalizer_is_spoken_of_without_the_risk(finalizers: list[str]) -> None:
     meta = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers}
-    words = gate(read_machine(m(vm("web-1", meta=meta))), None, Volumes()).reason
+    words = gate(read_vm(m(vm("web-1", meta=meta))), None, Volumes()).reason
     assert "is being deleted since 2026-01-01T00:00:00Z" in words
     assert all(one in words for one in finalizers)
     assert "data loss risk" in words

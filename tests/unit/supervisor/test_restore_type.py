@@ -1,4 +1,4 @@
-"""Expectations: guide 4.3 and 6, and that marks stay on a machine and in its record (facts about VM Operator, 4.5)."""
+"""Expectations: guide 4.3 and 6, and that marks stay on a VM and in its record (facts about VM Operator, 4.5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.builders import condition, m, machine, vm
 from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 VMOP = "vmoperator.vmware.com"
 CREATED = condition("VirtualMachineCreated")
@@ -35,9 +35,7 @@ CASES = [
         want=RestoreType.UNKNOWN,
     ),
     Case(why="failed over", marks=("failed-over-vm",), want=RestoreType.FAILOVER),
-    Case(
-        why="failed over into a machine that was there", uid="old", marks=("failed-over-vm",), want=RestoreType.FAILOVER
-    ),
+    Case(why="failed over into a VM that was there", uid="old", marks=("failed-over-vm",), want=RestoreType.FAILOVER),
     Case(
         why="failed over long ago, restored to new since: the old mark came with the record",
         marks=("failed-over-vm", "restored-vm"),
@@ -70,7 +68,7 @@ CASES = [
     Case(why="one claim of two is new", uid="old", claims=("data", "restored-0000bb"), want=RestoreType.DISK_ONLY),
     Case(why="all claims are new, and no mark", uid="old", claims=("restored-0000bb",), want=RestoreType.DISK_ONLY),
     Case(
-        why="one claim of two is new, of a machine that was restored long ago",
+        why="one claim of two is new, of a VM that was restored long ago",
         uid="old",
         marks=("restored-vm",),
         captured={"restored": True},
@@ -110,7 +108,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
-def test_how_a_machine_came_back(case: Case) -> None:
+def test_how_a_vm_came_back(case: Case) -> None:
     captured = {
         "uid": "old",
         "instance_uuid": "instance-of-web-1",
@@ -122,7 +120,7 @@ def test_how_a_machine_came_back(case: Case) -> None:
     given = dict(case.given)
     meta = {"annotations": annotations, **given.pop("meta", {})}
     found = vm("web-1", uid=case.uid, claims=case.claims, meta=meta, **given)
-    assert restore_type(read_machine(m(found)), machine(**captured)) is case.want
+    assert restore_type(read_vm(m(found)), machine(**captured)) is case.want
 
 
 @pytest.mark.parametrize(
@@ -130,4 +128,4 @@ def test_how_a_machine_came_back(case: Case) -> None:
 )
 def test_without_facts_only_a_failover_shows(mark: str, want: RestoreType) -> None:
     found = vm("web-1", meta={"annotations": {f"{VMOP}/{mark}": ""}})
-    assert restore_type(read_machine(m(found)), None) is want
+    assert restore_type(read_vm(m(found)), None) is want

@@ -1,4 +1,4 @@
-"""The observed machine: read alike from every version, small, and strings that repeat kept once."""
+"""The observed VM: read alike from every version, small, and strings that repeat kept once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import condition, m, vm
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
@@ -28,13 +28,13 @@ VMOP = "vmoperator.vmware.com"
         ({"periodSeconds": 10}, [], True),
     ],
 )
-def test_a_probe_decides_whether_a_machine_serves(probe: Any, conditions: list[Any], serving: bool) -> None:  # noqa: FBT001 - a table
+def test_a_probe_decides_whether_a_vm_serves(probe: Any, conditions: list[Any], serving: bool) -> None:  # noqa: FBT001 - a table
     spec = {} if probe is None else {"readinessProbe": probe}
-    assert read_machine(m(vm("web-1", spec=spec, status={"conditions": conditions}))).serving is serving
+    assert read_vm(m(vm("web-1", spec=spec, status={"conditions": conditions}))).serving is serving
 
 
 def test_what_a_comparison_after_a_restore_asks_for_is_there() -> None:
-    found = read_machine(
+    found = read_vm(
         m(
             vm(
                 "web-1",
@@ -71,13 +71,13 @@ def test_what_a_comparison_after_a_restore_asks_for_is_there() -> None:
     ids=["no", "under way", "wanted", "wanted, in an older version", "over"],
 )
 def test_a_snapshot_revert_shows_in_an_annotation_or_in_the_spec(given: dict[str, Any], reverting: bool) -> None:  # noqa: FBT001 - a table
-    assert read_machine(m(vm("web-1", **given))).reverting is reverting
+    assert read_vm(m(vm("web-1", **given))).reverting is reverting
 
 
 def test_strings_that_repeat_are_kept_once() -> None:
     def read(name: str) -> ObservedVm:
         given = vm(name, labels={"tier": "web front"}, spec={"imageName": "Linux 5"})
-        return read_machine(m(json.loads(json.dumps(given))))
+        return read_vm(m(json.loads(json.dumps(given))))
 
     one, other = read("web-1"), read("web-2")
     assert next(iter(one.labels.values())) is next(iter(other.labels.values()))

@@ -73,7 +73,7 @@ READ = [
 
 
 @pytest.mark.parametrize(("why", "spec", "want"), READ, ids=[why for why, *_ in READ])
-def test_what_a_machine_refers_to(why: str, spec: dict[str, Any], want: dict[str, Any]) -> None:
+def test_what_a_vm_refers_to(why: str, spec: dict[str, Any], want: dict[str, Any]) -> None:
     assert references.references(m(vm("web-1", spec=spec))) == want, why
 
 
@@ -86,7 +86,7 @@ def missing(
 WEB = machine(name="shop-web-1", references={CLASS: ("best-effort-small",), STORAGE_CLASS.resource: ("vsan",)})
 
 
-def test_a_missing_object_is_named_with_the_machine_the_namespace_and_what_follows() -> None:
+def test_a_missing_object_is_named_with_the_vm_the_namespace_and_what_follows() -> None:
     (found,) = missing({VIRTUAL_MACHINE_CLASS: {"best-effort-large"}}, WEB)
     assert (found.kind, found.name, found.machines) == (VIRTUAL_MACHINE_CLASS, "best-effort-small", ("shop-web-1",))
     assert found.message == (
@@ -107,7 +107,7 @@ def test_nothing_is_missing(why: str, present: Mapping[Kind, Collection[str]]) -
     assert missing(present, WEB) == (), why
 
 
-def test_an_object_that_many_machines_need_is_one_finding() -> None:
+def test_an_object_that_many_vms_need_is_one_finding() -> None:
     machines = [machine(name=f"web-{number}", references=WEB.references) for number in range(1, 6)]
     storage, klass = missing({VIRTUAL_MACHINE_CLASS: (), STORAGE_CLASS: ()}, *machines, namespace="shop-dr")
     assert klass.message.startswith("web-1, web-2, web-3 and 2 more refer to VirtualMachineClass")

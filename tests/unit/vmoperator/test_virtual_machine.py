@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.builders import m, machine, vm
 from velero_vmservice.restore.verify.vm import deviations
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 from velero_vmservice.vmoperator.virtual_machine import is_users
 
 PLATFORMS = [
@@ -60,4 +60,4 @@ def test_a_vm_without_the_platforms_annotation_deviates_in_nothing(key: str) -> 
     """A capture of an earlier version lists such a key among the user's."""
     captured = machine(uid="lost", instance_uuid="instance-of-web-1", user_annotations=(key,))
     restored = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
-    assert deviations(read_machine(m(vm("web-1", meta=restored))), captured) == ()
+    assert deviations(read_vm(m(vm("web-1", meta=restored))), captured) == ()

@@ -15,8 +15,8 @@ GUIDES = "vmservice.vmoperator.vmware.com"
 @pytest.mark.parametrize(
     ("spelling", "key"),
     [
-        (f"{OPERATORS}.resource.yaml", Key.MACHINE),
-        (f"{GUIDES}/vm-resource-yaml", Key.MACHINE),
+        (f"{OPERATORS}.resource.yaml", Key.VM),
+        (f"{GUIDES}/vm-resource-yaml", Key.VM),
         (f"{OPERATORS}.additional.resources.yaml", Key.ADDITIONAL),
         (f"{GUIDES}/additional-resources-yaml", Key.ADDITIONAL),
         (f"{OPERATORS}.pvc.disk.data", Key.CLAIM_DISKS),
@@ -52,7 +52,7 @@ def test_what_is_there_is_read() -> None:
 
 
 @pytest.mark.parametrize("entries", [{}, {f"{OPERATORS}.resource.yaml": ""}, {"vmservice.namespacedName": "shop/web"}])
-def test_without_the_yaml_it_is_no_machine_of_vm_service(entries: dict[str, str]) -> None:
+def test_without_the_yaml_it_is_no_vm_of_vm_service(entries: dict[str, str]) -> None:
     assert not read(entries).recorded
 
 
@@ -88,7 +88,7 @@ def test_vm_operators_spelling_counts_where_both_are_there() -> None:
 
 
 def test_a_record_without_a_version_is_remarked() -> None:
-    (remark,) = read({SPELLINGS[Key.MACHINE][1]: "…"}).remarks
+    (remark,) = read({SPELLINGS[Key.VM][1]: "…"}).remarks
     assert "no backup version" in remark
 
 

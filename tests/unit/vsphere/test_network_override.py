@@ -45,12 +45,12 @@ def test_a_mapping_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
         TriggerPolicy.model_validate({"mode": "trigger", "subnet_mappings": [wrong]})
 
 
-def test_a_machine_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
+def test_a_vm_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
     assert planned(interfaces(m(vm("web-1"))), (PROD, DEFAULT)) == {"eth0": DEFAULT.new}
     assert planned(interfaces(m(vm("web-1", spec={"network": {"disabled": True}}))), (PROD, DEFAULT)) == {}
 
 
-def test_of_hostile_interfaces_no_more_is_kept_than_a_machine_can_have() -> None:
+def test_of_hostile_interfaces_no_more_is_kept_than_a_vm_can_have() -> None:
     network = {"interfaces": [{"name": f"{n}-" + "x" * 9_000, "network": {"name": "y" * 9_000}} for n in range(500)]}
     found = interfaces(m(vm("web-1", spec={"network": network})))
     assert len(found) == MOST_INTERFACES
@@ -58,7 +58,7 @@ def test_of_hostile_interfaces_no_more_is_kept_than_a_machine_can_have() -> None
     assert {len(one.name) for one in found.values() if one} == {LONGEST_NAME}
 
 
-def test_a_mapping_of_other_machines_is_no_news_of_one_whose_interfaces_are_all_moved() -> None:
+def test_a_mapping_of_other_vms_is_no_news_of_one_whose_interfaces_are_all_moved() -> None:
     a, b = Subnet(type="SUBNET", name="prod-a"), Subnet(type="SUBNET", name="prod-b")
     assert list(unfit({"eth0": a}, (PROD, DEFAULT))) == []
     assert list(unfit({"eth0": a, "eth1": b}, (PROD,))) == []

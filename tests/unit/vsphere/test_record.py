@@ -21,12 +21,12 @@ from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 from velero_vmservice.vsphere.record import MAX_DISKS_TEXT, MAX_PACKED, MAX_TEXT, Record, judge
 from velero_vmservice.vsphere.registervm_errors import INVALID_RECORD, TOO_OLD
 
-MACHINE, DISKS = SPELLINGS[Key.MACHINE][0], SPELLINGS[Key.CLAIM_DISKS][0]
-RESTORE = "restore the machine from another restore point"
+VM, DISKS = SPELLINGS[Key.VM][0], SPELLINGS[Key.CLAIM_DISKS][0]
+RESTORE = "restore the VM from another restore point"
 
 
 def recorded(**known: Any) -> dict[str, str]:
-    """Record a machine as VM Operator does, with a disk behind each claim."""
+    """Record a VM as VM Operator does, with a disk behind each claim."""
     machine = vm("web-1", **known)
     volumes = machine["spec"].get("volumes") or []
     disks = [Disk(name=one["name"], file=f"[ds] web-1/{one['name']}.vmdk", uuid=one["name"]) for one in volumes]
@@ -53,24 +53,24 @@ def test_a_record_of_vm_operator_is_read() -> None:
 
 def test_the_guides_spelling_is_read_like_vm_operators() -> None:
     entries = recorded(claims=["data"])
-    respelled = {SPELLINGS[Key.MACHINE][1]: entries[MACHINE], SPELLINGS[Key.CLAIM_DISKS][1]: entries[DISKS]}
+    respelled = {SPELLINGS[Key.VM][1]: entries[VM], SPELLINGS[Key.CLAIM_DISKS][1]: entries[DISKS]}
     assert judged(respelled) == judged(entries)
     assert judged(respelled).problem == ""
 
 
-def test_a_machine_without_volumes_needs_no_list_of_disks() -> None:
+def test_a_vm_without_volumes_needs_no_list_of_disks() -> None:
     entries = recorded()
     assert DISKS not in entries
     assert judged(entries) == Record(interfaces={"eth0": Subnet(type="SUBNETSET")}, remarks=())
 
 
-def test_a_machine_with_volumes_needs_one() -> None:
+def test_a_vm_with_volumes_needs_one() -> None:
     entries = recorded(claims=["data"])
     del entries[DISKS]
     found = judged(entries)
 
     assert found.code == INVALID_RECORD
-    assert "(pvc-disk-data) is missing, and the machine has volumes: data" in found.problem
+    assert "(pvc-disk-data) is missing, and the VM has volumes: data" in found.problem
     assert RESTORE in found.problem
 
 
@@ -80,7 +80,7 @@ def test_a_volume_whose_disk_is_not_recorded_is_remarked() -> None:
     assert found.remarks == ("no disk is recorded for PVC logs: RegisterVM will not bring it back",)
 
 
-def test_a_record_of_another_machine_is_remarked() -> None:
+def test_a_record_of_another_vm_is_remarked() -> None:
     (remark,) = judged(recorded(), NAMESPACED_NAME="shop/web-2").remarks
     assert remark == "the ExtraConfig is of shop/web-2, and the record in it of shop/web-1: it may be a copy"
 
@@ -96,14 +96,14 @@ def test_a_record_of_another_machine_is_remarked() -> None:
 )
 def test_the_recorded_api_version_decides_whether_it_can_come_back(version: str, code: str, words: str) -> None:
     machine = {**vm("web-1"), "apiVersion": f"vmoperator.vmware.com/{version}"}
-    found = judged({MACHINE: packed(yaml.safe_dump(machine))})
+    found = judged({VM: packed(yaml.safe_dump(machine))})
     assert found.code == code
     assert words in found.problem
 
 
 def test_a_newer_version_than_the_guide_knows_is_remarked() -> None:
     machine = {**vm("web-1"), "apiVersion": "vmoperator.vmware.com/v1alpha6"}
-    found = judged({MACHINE: packed(yaml.safe_dump(machine))})
+    found = judged({VM: packed(yaml.safe_dump(machine))})
     assert found.problem == ""
     assert "recorded at v1alpha6, and the guide says nothing of versions after v1alpha5" in found.remarks[0]
 
@@ -115,7 +115,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 WHOLE = packed(yaml.safe_dump(vm("web-1")))
 
 HOSTILE = [
-    ("nothing at all", "", "is missing: the machine is none of VM Service, or its VADP job lost it"),
+    ("nothing at all", "", "is missing: the VM is none of VM Service, or its VADP job lost it"),
     ("no base64", "not base64!", "it is no base64"),
     ("no ASCII", "Ω", "it is no base64"),
     ("base64 cut off", WHOLE[:-3], "it is no base64"),
@@ -147,7 +147,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("value", "words"), [one[1:] for one in HOSTILE], ids=[one[0] for one in HOSTILE])
 def test_each_way_to_be_damaged_has_one_sentence(value: str, words: str) -> None:
-    found = judged(recorded(claims=["data"]), MACHINE=value)
+    found = judged(recorded(claims=["data"]), VM=value)
 
     assert found.code == INVALID_RECORD
     assert words in found.problem
@@ -183,8 +183,8 @@ def test_entries_of_the_list_that_are_none_are_passed_over() -> None:
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
     unpacked: list[str] = []
-    judged({MACHINE: packed(b"a: b\n" + b"#" * (MAX_TEXT - 5))})
-    found = judge({MACHINE: BOMB}, unpacked.append).record  # type: ignore[func-returns-value]  # never called
+    judged({VM: packed(b"a: b\n" + b"#" * (MAX_TEXT - 5))})
+    found = judge({VM: BOMB}, unpacked.append).record  # type: ignore[func-returns-value]  # never called
     assert (found.code, unpacked) == (INVALID_RECORD, [])
 
 

@@ -49,7 +49,7 @@ def test_the_guide_deletes_in_two_remedies() -> None:
     assert deleting == {"DuplicateVMBiosUUID", "AlreadyExistsOnSupervisor"}
 
 
-def test_waiting_helps_only_where_the_machine_is_registered_already() -> None:
+def test_waiting_helps_only_where_the_vm_is_registered_already() -> None:
     assert [entry.code for entry in TABLE if entry.can_wait] == ["AlreadyInDesiredState"]
 
 

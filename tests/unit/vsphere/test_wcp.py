@@ -14,7 +14,7 @@ from velero_vmservice.vsphere.wcp import Course, Decision, Situation, automatic,
 
 NINE, EIGHT, UNKNOWN = Generation.VCF_9, Generation.VSPHERE_8_U3, Generation.UNKNOWN
 SEEN = {"recorded": True, "enabled": True, "exists": False, "other_vcenter": False}
-"""A machine that vCenter shows in its folder, opted in, and no VirtualMachine yet."""
+"""A VM that vCenter shows in its folder, opted in, and no VirtualMachine yet."""
 ALIVE = {**SEEN, "exists": True, "annotated_version": "1700"}
 
 
@@ -83,7 +83,7 @@ class Case:
 
 
 CASES = [
-    Case("no YAML in the ExtraConfig", Course.IGNORED, "no machine of VM Service", {**SEEN, "recorded": False}),
+    Case("no YAML in the ExtraConfig", Course.IGNORED, "no VM of VM Service", {**SEEN, "recorded": False}),
     Case("no VirtualMachine", Course.NEW, "RegisterVM makes one", SEEN),
     Case("an older record", Course.EXISTING, "older than the VirtualMachine", {**ALIVE, "recorded_version": "1699"}),
     Case("the same record", Course.DISK_ONLY, "as new as the VirtualMachine", {**ALIVE, "recorded_version": "1700"}),
@@ -128,7 +128,7 @@ CASES = [
     Case(
         "before VCF 9.0 nothing is failed over",
         Course.REFUSED,
-        "cannot fail machines over (guide 1.3)",
+        "cannot fail VMs over (guide 1.3)",
         {**SEEN, "other_vcenter": True},
         generation=EIGHT,
     ),
@@ -199,7 +199,7 @@ RESTORES = {Course.NEW, Course.EXISTING, Course.DISK_ONLY, Course.FAILOVER}
 
 
 @given(SITUATIONS)
-def test_nothing_is_promised_of_a_machine_that_vcenter_was_not_asked_about(situation: Situation) -> None:
+def test_nothing_is_promised_of_a_vm_that_vcenter_was_not_asked_about(situation: Situation) -> None:
     found = decide(replace(situation, recorded=None))
     assert found.course not in RESTORES
 

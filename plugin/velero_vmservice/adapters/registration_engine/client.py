@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from velero_vmservice.registration.round_cache import Look
     from velero_vmservice.settings.engine import EngineSettings
 
-MACHINES_PER_CALL: Final = 1000
+VMS_PER_CALL: Final = 1000
 """What the API allows; the longest answer to that many fits into the next limit."""
 
 _LONGEST_ANSWER: Final = 4 * 2**20
@@ -82,15 +82,15 @@ class RegistrationEngine:
         return Source.ENGINE
 
     def observe(
-        self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
+        self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None
     ) -> Mapping[str, Registration]:
-        """Ask for all machines, a thousand per call; see the port.
+        """Ask for all VMs, a thousand per call; see the port.
 
         All calls of a look share one deadline, that of the settings. One that fails fails the look: half an answer
         could be taken for the whole.
         """
         del look  # an engine looks for itself
-        wanted = tuple({machine.name: machine for machine in machines}.values())
+        wanted = tuple({vm.name: vm for vm in vms}.values())
         if not wanted:
             return {}
         ends = self._clock.monotonic() + self._settings.timeout_seconds
@@ -135,7 +135,7 @@ class RegistrationEngine:
         self, namespace: str, wanted: Sequence[ExpectedVm], answers: Sequence[pb.Registration]
     ) -> Mapping[str, Registration]:
         now = self._clock.now()
-        found = {machine.name: _unknown(machine.name, "the engine says nothing of this machine") for machine in wanted}
+        found = {vm.name: _unknown(vm.name, "the engine says nothing of this VM") for vm in wanted}
         first: dict[str, pb.Registration] = {}
         unasked = 0
         for answer in answers:
@@ -144,19 +144,19 @@ class RegistrationEngine:
             elif (earlier := first.setdefault(answer.name, answer)) is answer:
                 found[answer.name] = _registration(answer, now)
             elif earlier != answer:
-                found[answer.name] = _unknown(answer.name, "the engine contradicts itself about this machine")
+                found[answer.name] = _unknown(answer.name, "the engine contradicts itself about this VM")
         if unasked:
-            _log.warning("engine answers for machines that nobody asked for", namespace=namespace, vm_count=unasked)
+            _log.warning("engine answers for VMs that nobody asked for", namespace=namespace, vm_count=unasked)
         return found
 
 
 def _questions(namespace: str, wanted: Sequence[ExpectedVm]) -> Iterator[pb.GetRegistrationsRequest]:
-    for start in range(0, len(wanted), MACHINES_PER_CALL):
+    for start in range(0, len(wanted), VMS_PER_CALL):
         yield pb.GetRegistrationsRequest(
             namespace=namespace,
             machines=(
                 pb.Machine(name=one.name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid)
-                for one in wanted[start : start + MACHINES_PER_CALL]
+                for one in wanted[start : start + VMS_PER_CALL]
             ),
         )
 

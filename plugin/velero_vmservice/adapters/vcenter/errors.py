@@ -145,7 +145,7 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
         denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
         return (Forbidden if denied else Rejected)(f"{message}, without the JSON that vCenter sends", hint=_NO_JSON)
     if status == HTTPStatus.NOT_FOUND:
-        return NotFound(message, hint="the namespace or the machine is not there, or the account may not see it")
+        return NotFound(message, hint="the namespace or the VM is not there, or the account may not see it")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Forbidden(message, hint=_ALLOW)
     if status < HTTPStatus.BAD_REQUEST:

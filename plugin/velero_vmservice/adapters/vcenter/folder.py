@@ -1,6 +1,6 @@
 """What one look at a namespace's folder has brought so far: small, however much of it was fetched.
 
-Each object is read as it comes, page by page: of a machine's ExtraConfig only the judgement is kept.
+Each object is read as it comes, page by page: of a VM's ExtraConfig only the judgement is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from velero_vmservice.adapters.vcenter.query import moid_of
 from velero_vmservice.adapters.vcenter.register_vm import newest_task, register_task
 from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 from velero_vmservice.vsphere.record import MAX_PACKED
-from velero_vmservice.vsphere.vm import RELOCATE, VsphereMachine
+from velero_vmservice.vsphere.vm import RELOCATE, VsphereVm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,12 +35,12 @@ EXTRA_CONFIG: Final = tuple(_ENTRIES)
 FORGET_AFTER: Final = 16 * 1024 * 1024
 """Characters of ExtraConfig, after which what is left of earlier answers is looked for."""
 IDENTITY: Final = ("name", "parent", "config.uuid", "config.instanceUuid")
-MACHINE: Final = (*IDENTITY, "config.changeVersion", "disabledMethod", "recentTask")
+VM: Final = (*IDENTITY, "config.changeVersion", "disabledMethod", "recentTask")
 
 
 @dataclass(slots=True)
 class Folder:
-    """The machines below a folder, with their tasks and what their ExtraConfig is judged to be."""
+    """The VMs below a folder, with their tasks and what their ExtraConfig is judged to be."""
 
     sdk: Sdk
     judge: Callable[[Mapping[str, str]], Judged]
@@ -48,14 +48,14 @@ class Folder:
     """By managed object id, as the others."""
     _names: dict[str, str] = field(default_factory=dict)
     """Of folders."""
-    _machines: dict[str, Properties] = field(default_factory=dict)
+    _vms: dict[str, Properties] = field(default_factory=dict)
     _tasks: dict[str, RegisterTask] = field(default_factory=dict)
     _read: int = 0
     """Characters of ExtraConfig since answers were last forgotten."""
 
     def versions(self) -> dict[str, str]:
-        """Return the version of each machine's configuration, by managed object id."""
-        return {moid: str(one.get("config.changeVersion", "")) for moid, one in self._machines.items()}
+        """Return the version of each VM's configuration, by managed object id."""
+        return {moid: str(one.get("config.changeVersion", "")) for moid, one in self._vms.items()}
 
     @property
     def shown(self) -> bool:
@@ -63,15 +63,15 @@ class Folder:
         return bool(self._names)
 
     def add(self, found: Iterable[tuple[Any, Properties]]) -> None:
-        """Read folders, machines and tasks."""
+        """Read folders, VMs and tasks."""
         for one, properties in found:
             moid = moid_of(one)
             if isinstance(one, self.sdk.vim.VirtualMachine):
                 if entries := _entries(properties):
                     self.judged[moid] = self.judge(entries)
                     self._count(entries)
-                known: Properties = {key: properties[key] for key in MACHINE if key in properties}
-                self._machines.setdefault(moid, {}).update(known)
+                known: Properties = {key: properties[key] for key in VM if key in properties}
+                self._vms.setdefault(moid, {}).update(known)
             elif isinstance(one, self.sdk.vim.Task):
                 if (task := register_task(one, properties)) is not None:
                     self._tasks[moid] = task
@@ -84,17 +84,17 @@ class Folder:
             self._read = 0
             forget_answers()
 
-    def machines(self, events: Mapping[str, RegisterEvent]) -> list[VsphereMachine]:
-        """Return the machines, with WCP's newest event of each."""
-        sharing = Counter(_uuid(one) for one in self._machines.values())
-        return [self._machine(moid, one, events.get(moid), sharing) for moid, one in self._machines.items()]
+    def machines(self, events: Mapping[str, RegisterEvent]) -> list[VsphereVm]:
+        """Return the VMs, with WCP's newest event of each."""
+        sharing = Counter(_uuid(one) for one in self._vms.values())
+        return [self._vm(moid, one, events.get(moid), sharing) for moid, one in self._vms.items()]
 
-    def _machine(
+    def _vm(
         self, moid: str, properties: Properties, event: RegisterEvent | None, sharing: Mapping[str, int]
-    ) -> VsphereMachine:
+    ) -> VsphereVm:
         judged = self.judged.get(moid) or self.judge({})
         own = {moid_of(one) for one in properties.get("recentTask") or ()}
-        return VsphereMachine(
+        return VsphereVm(
             moid=moid,
             name=str(properties.get("name", "")),
             folder=self._names.get(parent_of(properties), ""),
@@ -111,7 +111,7 @@ class Folder:
     def _twins(self, moid: str, uuid: str, sharing: Mapping[str, int]) -> tuple[str, ...]:
         if not uuid or sharing[uuid] == 1:
             return ()
-        others = (one for key, one in self._machines.items() if key != moid and _uuid(one) == uuid)
+        others = (one for key, one in self._vms.items() if key != moid and _uuid(one) == uuid)
         return tuple(str(one.get("name", "")) for one in others)
 
 

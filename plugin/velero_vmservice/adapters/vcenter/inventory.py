@@ -1,7 +1,7 @@
-"""The machines of a vSphere Namespace as vCenter has them: two requests a look, however many machines.
+"""The VMs of a vSphere Namespace as vCenter has them: two requests a look, however many VMs.
 
-One property collector call brings the machines of the folder, their ExtraConfig and their recent tasks, page by page;
-one more the events. Only for a machine that is not in its folder the whole inventory is searched, once a minute.
+One property collector call brings the VMs of the folder, their ExtraConfig and their recent tasks, page by page;
+one more the events. Only for a VM that is not in its folder the whole inventory is searched, once a minute.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import structlog
 from cachetools import LRUCache, TTLCache, cached
 
 from velero_vmservice.adapters.vcenter import query as vcenter_query
-from velero_vmservice.adapters.vcenter.folder import EXTRA_CONFIG, IDENTITY, MACHINE, Folder, forget_answers, parent_of
+from velero_vmservice.adapters.vcenter.folder import EXTRA_CONFIG, IDENTITY, VM, Folder, forget_answers, parent_of
 from velero_vmservice.adapters.vcenter.query import Budget, OutOfTime, moid_of
 from velero_vmservice.adapters.vcenter.record_yaml import parse_record
 from velero_vmservice.adapters.vcenter.register_vm import TASK_PROPERTIES, VCenterRegisterVm, read_events
 from velero_vmservice.adapters.vcenter.session import LONGEST_SOAP_ANSWER, VCenterSession
 from velero_vmservice.errors import AnswerTooLong, Forbidden, NotFound, TimedOut, Unavailable
 from velero_vmservice.vsphere import record
-from velero_vmservice.vsphere.vm import Machines, VsphereMachine
+from velero_vmservice.vsphere.vm import Vms, VsphereVm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ELSEWHERE_SECONDS: Final = 60.0
-"""Between two searches of the whole inventory for machines that are not in their folder."""
+"""Between two searches of the whole inventory for VMs that are not in their folder."""
 FOLDER_SECONDS: Final = 600.0
 """How long a folder that was found by its name is remembered, and what was too long in it."""
 REMEMBERED_NAMESPACES: Final = 1000
-REMEMBERED_MACHINES: Final = 20_000
-"""Twice the machines that a Supervisor is asked to hold."""
+REMEMBERED_VMS: Final = 20_000
+"""Twice the VMs that a Supervisor is asked to hold."""
 LOOK_SECONDS: Final = 60.0
 """After which a look asks for and unpacks no more of a folder; the next one goes on from what was unpacked."""
 SEARCH_SECONDS: Final = 60.0
 """The same for a search of the whole inventory, which begins when the folder is known."""
 APART: Final = 32
-"""Machines in one question for ExtraConfig where a page with all of it is too long."""
+"""VMs in one question for ExtraConfig where a page with all of it is too long."""
 
 _MOID: Final = re.compile(r"group-[A-Za-z0-9-]{1,64}")
 
@@ -67,29 +67,29 @@ class VCenterInventory:
         """Put together; `judge` unpacks a record and MUST be bounded and never raise, whatever is in it."""
         self._session = session
         self._clock = clock
-        self._judge = cached(LRUCache(REMEMBERED_MACHINES), key=_digest, lock=threading.Lock())(judge)
+        self._judge = cached(LRUCache(REMEMBERED_VMS), key=_digest, lock=threading.Lock())(judge)
         self._lock = threading.Lock()
         self._folders: TTLCache[str, tuple[str, ...]] = TTLCache(
             REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic
         )
         self._apart: TTLCache[str, int] = TTLCache(REMEMBERED_NAMESPACES, FOLDER_SECONDS, timer=clock.monotonic)
-        """Namespaces whose machines with all of their ExtraConfig were too much, and how many are asked for at once."""
+        """Namespaces whose VMs with all of their ExtraConfig were too much, and how many are asked for at once."""
         self._judged: TTLCache[tuple[str, str], Judged] = TTLCache(
-            REMEMBERED_MACHINES, FOLDER_SECONDS, timer=clock.monotonic
+            REMEMBERED_VMS, FOLDER_SECONDS, timer=clock.monotonic
         )
-        """What was fetched apart, by managed object id and version of the machine's configuration."""
+        """What was fetched apart, by managed object id and version of the VM's configuration."""
         self._elsewhere: TTLCache[str, dict[str, Properties]] = TTLCache(1, ELSEWHERE_SECONDS, timer=clock.monotonic)
 
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
-    ) -> Sequence[VsphereMachine]:
-        """Return the machines of the folder, and wanted ones that lie elsewhere; see the port."""
+    ) -> Sequence[VsphereVm]:
+        """Return the VMs of the folder, and wanted ones that lie elsewhere; see the port."""
         if not wanted:
             return ()
         budget = Budget.of(self._clock, LOOK_SECONDS)
         roots = self._roots(namespace, folders, budget)
         found = self._in_folders(namespace, roots, budget) if roots else []
-        here = Machines(found)
+        here = Vms(found)
         missing = [one for one in wanted if not here.match(one)]
         known = {one.moid for one in found}
         return [*found, *(one for one in self._found_elsewhere(missing) if one.moid not in known)]
@@ -118,7 +118,7 @@ class VCenterInventory:
                 self._folders[namespace] = tuple(found)
         return tuple(found)
 
-    def _in_folders(self, namespace: str, roots: Sequence[str], budget: Budget) -> list[VsphereMachine]:
+    def _in_folders(self, namespace: str, roots: Sequence[str], budget: Budget) -> list[VsphereVm]:
         folders = [self._session.moref("Folder", one) for one in roots]
         try:
             vcenter, folder = self._folder(namespace, folders, budget)
@@ -140,14 +140,14 @@ class VCenterInventory:
             batch = self._apart.get(namespace)
         if batch is None:
             try:
-                return self._fetched(namespace, folders, (*MACHINE, *EXTRA_CONFIG), budget)
+                return self._fetched(namespace, folders, (*VM, *EXTRA_CONFIG), budget)
             except (TimedOut, OutOfTime):
                 self._ask_for_less(namespace, vcenter_query.PAGE // 2)
                 raise  # the next look asks for less
             except AnswerTooLong:
                 batch = self._ask_for_less(namespace, APART)
             forget_answers()
-        vcenter, folder = self._fetched(namespace, folders, MACHINE, budget)
+        vcenter, folder = self._fetched(namespace, folders, VM, budget)
         try:
             self._judge_apart(namespace, folder, batch, budget)
         except TimedOut:
@@ -156,7 +156,7 @@ class VCenterInventory:
         return vcenter, folder
 
     def _ask_for_less(self, namespace: str, batch: int) -> int:
-        """Fetch ExtraConfig of so many machines at once for a while, at least of one."""
+        """Fetch ExtraConfig of so many VMs at once for a while, at least of one."""
         with self._lock:
             self._apart[namespace] = max(batch, 1)
             return self._apart[namespace]
@@ -177,7 +177,7 @@ class VCenterInventory:
         return self._session.soap(f"look into the folder of namespace {namespace}", ask)
 
     def _judge_apart(self, namespace: str, folder: Folder, batch: int, budget: Budget) -> None:
-        """Fetch ExtraConfig of ever fewer machines in one answer, until it is clear whose is too long."""
+        """Fetch ExtraConfig of ever fewer VMs in one answer, until it is clear whose is too long."""
         versions = folder.versions()
         with self._lock:
             known = {moid: self._judged.get((moid, version)) for moid, version in versions.items()}
@@ -195,16 +195,16 @@ class VCenterInventory:
                     questions += [some[:half], some[half:]]
                     continue
                 folder.judged[some[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
-            # that a machine has no entries is worth keeping too
+            # that a VM has no entries is worth keeping too
             fetched = {(one, versions[one]): folder.judged.get(one) or self._judge({}) for one in some}
             with self._lock:
                 self._judged.update({key: judged for key, judged in fetched.items() if key[1]})
 
     def _fetch_extra_config(self, namespace: str, folder: Folder, moids: Sequence[str], budget: Budget) -> None:
         sdk = self._session.sdk
-        machines = [self._session.moref("VirtualMachine", one) for one in moids]
-        query = vcenter_query.of_objects(sdk, machines, {sdk.vim.VirtualMachine: EXTRA_CONFIG})
-        what = f"read the ExtraConfig of {len(moids)} machines of namespace {namespace}"
+        vms = [self._session.moref("VirtualMachine", one) for one in moids]
+        query = vcenter_query.of_objects(sdk, vms, {sdk.vim.VirtualMachine: EXTRA_CONFIG})
+        what = f"read the ExtraConfig of {len(moids)} VMs of namespace {namespace}"
         try:
             self._session.soap(what, lambda content: folder.add(self._retrieve(content, query, budget)))
         except NotFound:
@@ -213,8 +213,8 @@ class VCenterInventory:
     def _retrieve(self, content: Any, query: Any, budget: Budget) -> Iterator[tuple[Any, Properties]]:
         return vcenter_query.retrieve(self._session.sdk, content, query, demand_time=budget.demand)
 
-    def _found_elsewhere(self, missing: Collection[ExpectedVm]) -> list[VsphereMachine]:
-        """Return wanted machines that lie in another folder; those without UUIDs cannot be told from others.
+    def _found_elsewhere(self, missing: Collection[ExpectedVm]) -> list[VsphereVm]:
+        """Return wanted VMs that lie in another folder; those without UUIDs cannot be told from others.
 
         A search that fails finds none, and the next one is no sooner for it: what the folder has is known all the same.
         """
@@ -226,12 +226,12 @@ class VCenterInventory:
             try:
                 everywhere = self._search(Budget.of(self._clock, SEARCH_SECONDS))
             except Unavailable as error:
-                log.warning("machines that are not in their folder are not found elsewhere", cause=str(error))
+                log.warning("VMs that are not in their folder are not found elsewhere", cause=str(error))
                 everywhere = {}
             with self._lock:
                 self._elsewhere["all"] = everywhere
-        candidates = Machines(
-            VsphereMachine(
+        candidates = Vms(
+            VsphereVm(
                 moid=moid,
                 name=str(one.get("name", "")),
                 folder=str(one["parent"]),

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PAGE: Final = 200
-"""Objects in one answer: a machine with its record is some 20 kB."""
+"""Objects in one answer: a VM with its record is some 20 kB."""
 MOST_PAGES: Final = 500
-"""100,000 objects: ten times the machines that a Supervisor is asked to hold."""
+"""100,000 objects: ten times the VMs that a Supervisor is asked to hold."""
 
 Properties = dict[str, Any]
 
@@ -58,7 +58,7 @@ def moid_of(one: Any) -> str:
 
 
 def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
-    """Return the filter for what is in folders and below, datacenters included; with `tasks` the machines' too."""
+    """Return the filter for what is in folders and below, datacenters included; with `tasks` the VMs' too."""
     collector = sdk.vmodl.query.PropertyCollector
     names = ["folders", "datacenters", *(["tasks"] if tasks else [])]
     further = [collector.SelectionSpec(name=one) for one in names]
@@ -73,7 +73,7 @@ def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence
 
 
 def of_objects(sdk: Sdk, objects: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
-    """Return the filter for these objects; with `tasks` the recent tasks of those that are machines."""
+    """Return the filter for these objects; with `tasks` the recent tasks of those that are VMs."""
     collector = sdk.vmodl.query.PropertyCollector
     steps = [collector.TraversalSpec(type=sdk.vim.VirtualMachine, path="recentTask")] if tasks else []
     return _filter(sdk, [collector.ObjectSpec(obj=one, selectSet=steps) for one in objects], kinds)

@@ -1,6 +1,6 @@
 """YAML of a record, parsed in bounded memory and time.
 
-The text was unpacked from a machine's ExtraConfig and may be hostile. It is read twice: once as events, to count what
+The text was unpacked from a VM's ExtraConfig and may be hostile. It is read twice: once as events, to count what
 the document would grow to, and only then as values. What VM Operator writes is JSON in YAML's clothes: no tags, no
 anchors, no dates; so strings that YAML would take for dates, octal or sexagesimal numbers stay strings.
 """
@@ -29,7 +29,7 @@ MAX_DEPTH: Final = 64
 MAX_ALIASES: Final = 100
 """VM Operator writes none; other writers share a few equal label maps that way."""
 
-_HINT: Final = "restore the machine from another restore point"
+_HINT: Final = "restore the VM from another restore point"
 
 
 class _Loader(_SafeLoader):

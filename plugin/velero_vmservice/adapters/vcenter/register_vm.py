@@ -79,10 +79,10 @@ class VCenterRegisterVm:
         return read_task(task_id, properties) if properties else RegisterTask(id=task_id, state=TaskState.UNKNOWN)
 
     def latest(self, moid: str, since: datetime) -> RegisterTask | None:
-        """Return the newest task of a machine; see the port. Times are compared by vCenter's clock."""
+        """Return the newest task of a VM; see the port. Times are compared by vCenter's clock."""
         sdk = self._session.sdk
-        machine = self._session.moref("VirtualMachine", moid)
-        query = vcenter_query.of_objects(sdk, [machine], {sdk.vim.Task: TASK_PROPERTIES}, tasks=True)
+        vm = self._session.moref("VirtualMachine", moid)
+        query = vcenter_query.of_objects(sdk, [vm], {sdk.vim.Task: TASK_PROPERTIES}, tasks=True)
         try:
             found = self._session.soap(
                 f"read the tasks of {moid}", lambda content: list(vcenter_query.retrieve(sdk, content, query))
@@ -122,7 +122,7 @@ def read_task(task_id: str, properties: Properties) -> RegisterTask:
 
 
 def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetime) -> dict[str, RegisterEvent]:
-    """Return the newest RegisterVM event of each machine below the folders, by managed object id.
+    """Return the newest RegisterVM event of each VM below the folders, by managed object id.
 
     An account that may not read events sees none: tasks and the Supervisor tell as well.
     """
@@ -140,7 +140,7 @@ def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetim
 
 
 def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
-    """Read an event and the managed object id of its machine; None if it is no event of RegisterVM."""
+    """Read an event and the managed object id of its VM; None if it is no event of RegisterVM."""
     kind = getattr(event, "eventTypeId", None)
     if kind not in (SUCCESS_EVENT, FAILURE_EVENT):
         return None
@@ -150,7 +150,7 @@ def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
         message=" ".join(str(text) for text in told if text)[:LONGEST_WORDS],
         at=_utc(getattr(event, "createdTime", None)),
     )
-    return _machine_of(event), read
+    return _vm_of(event), read
 
 
 def _query(session: VCenterSession, content: Any, folder: Any, now: datetime) -> Any:
@@ -165,10 +165,10 @@ def _query(session: VCenterSession, content: Any, folder: Any, now: datetime) ->
     )
 
 
-def _machine_of(event: Any) -> str:
-    machine = getattr(getattr(event, "vm", None), "vm", None)
-    if machine is not None:
-        return moid_of(machine)
+def _vm_of(event: Any) -> str:
+    vm = getattr(getattr(event, "vm", None), "vm", None)
+    if vm is not None:
+        return moid_of(vm)
     return str(getattr(event, "objectId", "") or "")
 
 

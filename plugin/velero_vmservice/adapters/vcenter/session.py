@@ -44,7 +44,7 @@ LONGEST_LOGIN_PAUSE_SECONDS: Final = 360.0
 LONGEST_ANSWER: Final = 1024 * 1024
 """Bytes of a REST answer: a task's id, or an error."""
 LONGEST_SOAP_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes; a page of the inventory is 4 MiB where machines have records as usual, and a text may cost four times that."""
+"""Bytes; a page of the inventory is 4 MiB where VMs have records as usual, and a text may cost four times that."""
 _IDLE_SECONDS: Final = 30
 """A connection that was idle for longer is not used again: what is in between may have dropped it."""
 _SESSION_PATH: Final = "/rest/com/vmware/cis/session"

@@ -1,4 +1,4 @@
-"""`velero-vmservice registration`: how far restored machines are, what is wrong, and RegisterVM when asked."""
+"""`velero-vmservice registration`: how far restored VMs are, what is wrong, and RegisterVM when asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from velero_vmservice.vsphere.registervm_errors import TABLE
 
 @click.group()
 def registration() -> None:
-    """See, explain and ask for the registration of restored machines."""
+    """See, explain and ask for the registration of restored VMs."""
 
 
 registration.add_command(status)
@@ -24,7 +24,7 @@ registration.add_command(trigger)
 @registration.command()
 @click.argument("asked", metavar="[CODE|TOPIC]", default="")
 @click.option("-n", "--namespace", default="", help="Fill this namespace into the commands.")
-@click.option("--vm", default="", help="Fill in this machine's name.")
+@click.option("--vm", default="", help="Fill in this VM's name.")
 @click.option("--moid", default="", help="Fill in its managed object id in vCenter, e.g. vm-123.")
 def explain(asked: str, namespace: str, vm: str, moid: str) -> None:
     """Explain an error of RegisterVM, or a TOPIC: cause, remedy, and the checks as commands to copy.

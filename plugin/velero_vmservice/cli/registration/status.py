@@ -1,4 +1,4 @@
-"""`velero-vmservice registration status`: how far the machines of a restore are, as every source sees them."""
+"""`velero-vmservice registration status`: how far the VMs of a restore are, as every source sees them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 @click.argument("backup", required=False)
 @click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
 @namespace_mapping
-@click.option("-n", "--namespace", help="Only machines that come back in this namespace.")
-@click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this machine; repeatable.")
+@click.option("-n", "--namespace", help="Only VMs that come back in this namespace.")
+@click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
 @click.option("-w", "--watch", is_flag=True, help="Look again and again until all are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")
 @options.timeout
@@ -57,7 +57,7 @@ def status(
     timeout: float | None,
     form: str,
 ) -> None:
-    """Show how far the registration of the machines is that the captured objects of BACKUP wait for.
+    """Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
 
     Every source of the settings is asked; RegisterVM is not called. With --watch and -o json there is one document a
     line, whenever something has changed. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not help one of
@@ -107,27 +107,25 @@ def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str]) 
 def select(
     needed: Needed, restore: Manifest, *, namespace: str | None, vms: Collection[str]
 ) -> Mapping[str, Sequence[ExpectedVm]]:
-    """Return the machines that are asked for; raises `NotFound` for a name that no captured object needs."""
+    """Return the VMs that are asked for; raises `NotFound` for a name that no captured object needs."""
     here = {where: some for where, some in needed.machines.items() if namespace in (None, where)}
     known = sorted({one.name for some in here.values() for one in some})
     if not known and namespace is not None:
         others = [where for where, some in needed.machines.items() if some]
-        raise _unknown(needed, restore, f"any machine in namespace {namespace}", others)
+        raise _unknown(needed, restore, f"any VM in namespace {namespace}", others)
     if unknown := [name for name in dict.fromkeys(vms) if name not in known]:
         where = f" in namespace {namespace}" if namespace else ""
-        raise _unknown(needed, restore, f"a machine {enumerate_some(unknown)}{where}", known)
+        raise _unknown(needed, restore, f"a VM {enumerate_some(unknown)}{where}", known)
     return {where: [one for one in some if not vms or one.name in vms] for where, some in here.items()}
 
 
-def look_at(
-    plugin: app.App, namespace: str, machines: Sequence[ExpectedVm], run: RestoreRun
-) -> Collection[Registration]:
+def look_at(plugin: app.App, namespace: str, vms: Sequence[ExpectedVm], run: RestoreRun) -> Collection[Registration]:
     """Ask every source, and follow what was called for a restore's sake; nobody is asked about nobody."""
-    return plugin.registering.look(namespace, machines, restore_uid=run.uid).values() if machines else ()
+    return plugin.registering.look(namespace, vms, restore_uid=run.uid).values() if vms else ()
 
 
 def _unknown(needed: Needed, restore: Manifest, what: str, known: Sequence[str]) -> NotFound:
-    hint = f"known: {enumerate_some(list(known))}" if known else "no captured object needs a machine"
+    hint = f"known: {enumerate_some(list(known))}" if known else "no captured object needs a VM"
     return NotFound(
         f"no captured object of backup {RestoreRun.read(restore).backup} waits for {what}",
         hint="; ".join((hint, *(f"not read: {one}" for one in needed.unread))),

@@ -1,4 +1,4 @@
-"""`velero-vmservice registration trigger`: RegisterVM for machines of a restore, because a person asks for it.
+"""`velero-vmservice registration trigger`: RegisterVM for VMs of a restore, because a person asks for it.
 
 It calls where the settings only observe, and it is the only way to another attempt after a failed one.
 """
@@ -45,8 +45,8 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
 def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) -> None:
     """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
 
-    Needs a vCenter in the settings; registration.mode may be observe. A machine that is registered already or that
-    somebody else registers is left alone, and nothing is called while an earlier call is open. If a machine is neither
+    Needs a vCenter in the settings; registration.mode may be observe. A VM that is registered already or that
+    somebody else registers is left alone, and nothing is called while an earlier call is open. If a VM is neither
     registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
     waiting may help, and with 5 where RegisterVM failed.
     """
@@ -69,7 +69,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
         else:
             if not _confirmed(namespace, to_call):
                 raise click.Abort
-            known = {one for machine in to_call for one in before[machine.name].doubts}
+            known = {one for vm in to_call for one in before[vm.name].doubts}
             before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
             to_call = _to_call(namespace, to_call, before)
             _demand_no_doubt(to_call, before, known=known)
@@ -87,56 +87,56 @@ def _code(told: Registration, well: Collection[State]) -> ExitCode:
     return ExitCode.DONE if told.state in well else exit_code(told)
 
 
-def _to_call(namespace: str, machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> list[ExpectedVm]:
-    """Return the machines for which RegisterVM may be called, and say of each other one why it is not."""
-    for one in machines:
+def _to_call(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> list[ExpectedVm]:
+    """Return the VMs for which RegisterVM may be called, and say of each other one why it is not."""
+    for one in vms:
         if alone := before[one.name].left_alone:
             words = f"RegisterVM is not called for it, as {alone.source} says {alone}"
             terminal.say(f"{namespace}/{one.name}: {words}")
-    return [one for one in machines if before[one.name].left_alone is None]
+    return [one for one in vms if before[one.name].left_alone is None]
 
 
-def _tell(namespace: str, machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
-    """Say where the machines stand that RegisterVM is to be called for, so that whoever says yes knows."""
-    told = [before[one.name].told for one in machines]
+def _tell(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
+    """Say where the VMs stand that RegisterVM is to be called for, so that whoever says yes knows."""
+    told = [before[one.name].told for one in vms]
     for one in told:
         terminal.say(f"{namespace}/{one.name} is {one}")
-    for note in dict.fromkeys((*distinct_notes(told), *_doubts(machines, before))):
+    for note in dict.fromkeys((*distinct_notes(told), *_doubts(vms, before))):
         terminal.say(f"note: {note}")
 
 
 def _doubts(
-    machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
+    vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
 ) -> Sequence[str]:
-    doubts = [doubt for one in machines for doubt in before[one.name].doubts.items()]
+    doubts = [doubt for one in vms for doubt in before[one.name].doubts.items()]
     return list(dict.fromkeys(f"{what}: {why}" for what, why in doubts if what not in known))
 
 
 def _demand_no_doubt(
-    machines: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
+    vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
 ) -> None:
     """Raise `Unavailable` if there is a doubt about the call but those that a person knew when saying yes."""
-    if doubts := _doubts(machines, before, known=known):
-        names = ", ".join(one.name for one in machines)
+    if doubts := _doubts(vms, before, known=known):
+        names = ", ".join(one.name for one in vms)
         raise Unavailable(
             f"RegisterVM is not called for {names}, as {'; '.join(doubts)}",
             hint="repeat the command once that is over, or without --yes, to decide when it is said",
         )
 
 
-def _confirmed(namespace: str, machines: Sequence[ExpectedVm]) -> bool:
-    names = ", ".join(shlex.quote(one.name) for one in machines)
+def _confirmed(namespace: str, vms: Sequence[ExpectedVm]) -> bool:
+    names = ", ".join(shlex.quote(one.name) for one in vms)
     question = f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled"
     return terminal.agreed(question)
 
 
-def _call(caller: Trigger, restore: ForRestore, namespace: str, machines: Sequence[ExpectedVm]) -> list[ExitCode]:
+def _call(caller: Trigger, restore: ForRestore, namespace: str, vms: Sequence[ExpectedVm]) -> list[ExitCode]:
     """Call for one after the other, telling what came of it; return how each stands.
 
     Raises what cluster and vCenter raise while they are away, after saying which VMs were not come to.
     """
     codes = []
-    for number, one in enumerate(machines):
+    for number, one in enumerate(vms):
         try:
             told = caller.again(restore, namespace, one)
         except InvalidItem as error:
@@ -146,7 +146,7 @@ def _call(caller: Trigger, restore: ForRestore, namespace: str, machines: Sequen
             terminal.say(f"RegisterVM may have been called for {one.name}, which a repeated command finds out")
             raise
         except VmServiceError:
-            terminal.say(f"RegisterVM is not called for {', '.join(left.name for left in machines[number:])}")
+            terminal.say(f"RegisterVM is not called for {', '.join(left.name for left in vms[number:])}")
             raise
         else:
             _explain(namespace, told)

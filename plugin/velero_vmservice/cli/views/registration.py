@@ -1,4 +1,4 @@
-"""How a look at the registration of machines is shown: as a table, as lines that grep finds, and as JSON."""
+"""How a look at the registration of VMs is shown: as a table, as lines that grep finds, and as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One look at the machines of a restore."""
+    """One look at the VMs of a restore."""
 
     backup: str
     restore: str
@@ -45,7 +45,7 @@ class Status:
 
     @property
     def ready(self) -> int:
-        """How many machines are ready."""
+        """How many VMs are ready."""
         return sum(one.state is State.READY for _, one in self.machines)
 
     @property
@@ -115,7 +115,7 @@ def _colour(one: Registration) -> str:
 
 
 def rows(found: Status, *, aligned: bool = True) -> Iterator[str]:
-    """Yield one line for each machine."""
+    """Yield one line for each VM."""
     cells, _ = _cells(found)
     widths = [max(map(len, column)) if aligned else 0 for column in zip(*cells, strict=True)]
     for row in cells:
@@ -152,13 +152,13 @@ def below(found: Status) -> Iterator[str]:
     yield from _checks(found)
     yield from (f"not looked at, as it cannot be read: {one}" for one in found.unread)
     stuck = sum(not one.can_wait for _, one in found.machines if one.state is not State.READY)
-    yield f"{found.ready} of {len(found.machines)} machines are ready" + (
+    yield f"{found.ready} of {len(found.machines)} VMs are ready" + (
         f"; waiting does not help {stuck} of them" if stuck else ""
     )
 
 
 def _checks(found: Status) -> Iterator[str]:
-    """Yield the command that shows the guide's checks, once for each topic, for the first machine that it concerns."""
+    """Yield the command that shows the guide's checks, once for each topic, for the first VM that it concerns."""
     topics: dict[str, list[tuple[str, str]]] = {}
     for namespace, one in found.machines:
         if asked := topic(one):

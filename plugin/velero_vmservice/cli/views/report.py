@@ -1,4 +1,4 @@
-"""The report of a restore on a terminal: what to do first, then what to mind, then every object and the odd machines.
+"""The report of a restore on a terminal: what to do first, then what to mind, then every object and the odd VMs.
 
 On a terminal it is drawn as tables; where it is piped each row is one line without colour, so that grep finds it whole.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from velero_vmservice.report.html.badges import Look
-    from velero_vmservice.report.model import MachineResult, Report, Result
+    from velero_vmservice.report.model import Report, Result, VmResult
 
 _COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
 
@@ -41,9 +41,9 @@ def render_terminal(report: Report, console: Console) -> None:
     _list(console, "Notes", report.notes)
     _list(console, "Not in the backup", report.not_in_backup, mark="- ")
     _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
-    odd = [_machine(one) for one in report.machines if not badges.machine(one).calm]
+    odd = [_vm(one) for one in report.machines if not badges.vm(one).calm]
     if odd:
-        title = f"Machines that are not as expected ({len(odd)} of {len(report.machines)})"
+        title = f"VMs that are not as expected ({len(odd)} of {len(report.machines)})"
         _rows(console, title, "machine", odd)
 
 
@@ -83,11 +83,11 @@ def _object(one: Result) -> Row:
     return badges.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *earlier, *one.notes, *changes)))
 
 
-def _machine(one: MachineResult) -> Row:
-    return badges.machine(one), f"{one.namespace}/{one.name}", "; ".join(_oddities(one))
+def _vm(one: VmResult) -> Row:
+    return badges.vm(one), f"{one.namespace}/{one.name}", "; ".join(_oddities(one))
 
 
-def _oddities(one: MachineResult) -> Iterator[str]:
+def _oddities(one: VmResult) -> Iterator[str]:
     if one.waiting_for:
         yield one.waiting_for
     if one.backup_version == "older":

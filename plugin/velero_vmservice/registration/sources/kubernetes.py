@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-REMEMBERED_MACHINES: Final = 20_000
-"""Since when each is in its state: twice the machines that a Supervisor is asked to hold."""
+REMEMBERED_VMS: Final = 20_000
+"""Since when each is in its state: twice the VMs that a Supervisor is asked to hold."""
 REMEMBERED_NAMESPACES: Final = 1_000
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
 
 class KubernetesRegistration:
-    """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many machines.
+    """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many VMs.
 
     Where the round has looked already it asks nobody. What it remembers is when it first saw a state, for the states
     whose beginning no object tells; a new process begins anew with that.
@@ -44,7 +44,7 @@ class KubernetesRegistration:
         self._clock = clock
         self._lock = threading.Lock()
         self._first_seen: TTLCache[tuple[str, str], tuple[State, datetime]] = TTLCache(
-            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic
+            REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic
         )
         self._told: TTLCache[tuple[str, Kind], bool] = TTLCache(
             REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
@@ -56,20 +56,20 @@ class KubernetesRegistration:
         return Source.KUBERNETES
 
     def observe(
-        self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
+        self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None
     ) -> Mapping[str, Registration]:
-        """Return what one look at the namespace says of each machine; see the port.
+        """Return what one look at the namespace says of each VM; see the port.
 
-        What the cluster lacks or forbids is told in the notes of the machines it matters to, and logged once.
+        What the cluster lacks or forbids is told in the notes of the VMs it matters to, and logged once.
         """
-        if not machines:
+        if not vms:
             return {}
         observed = look.observed if look else None
         if observed is None:
-            observed = observe.look_at_machines(self._cluster, self._clock, namespace)
+            observed = observe.look_at_vms(self._cluster, self._clock, namespace)
             if look is not None:
                 look.observed = observed
-        found = from_kubernetes.registrations(observed, machines)
+        found = from_kubernetes.registrations(observed, vms)
         with self._lock:
             for kind, words in observed.unseen.items():
                 if (namespace, kind) not in self._told:

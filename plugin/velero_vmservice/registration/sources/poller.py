@@ -33,7 +33,7 @@ class RegistrationSources:
     def answers(
         self,
         namespace: str,
-        machines: Collection[ExpectedVm],
+        vms: Collection[ExpectedVm],
         look: Look | None = None,
         *,
         until: float = float("inf"),
@@ -43,10 +43,10 @@ class RegistrationSources:
         `look` is what this round has seen already, as for one source; a vCenter that is left alone is noted there, so
         that nobody else waits for it either. After `until` no other source is begun with.
         """
-        if not machines:
+        if not vms:
             return []
         told = [
-            self._turns.ask(one.name, namespace, partial(one.observe, namespace, machines, look), until=until)
+            self._turns.ask(one.name, namespace, partial(one.observe, namespace, vms, look), until=until)
             for one in self._sources
         ]
         if look is not None and look.vsphere is None and look.vsphere_problem is None:

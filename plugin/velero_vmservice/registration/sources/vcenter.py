@@ -1,4 +1,4 @@
-"""The registration source that asks vCenter: the only one that sees a machine before there is a VirtualMachine."""
+"""The registration source that asks vCenter: the only one that sees a VM before there is a VirtualMachine."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.registration.round_cache import Look
     from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
-    from velero_vmservice.vsphere.vm import VsphereMachine
+    from velero_vmservice.vsphere.vm import VsphereVm
 
-REMEMBERED_MACHINES: Final = 20_000
-"""Since when each is seen; twice the machines that a Supervisor is asked to hold."""
+REMEMBERED_VMS: Final = 20_000
+"""Since when each is seen; twice the VMs that a Supervisor is asked to hold."""
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
 
 class VCenterRegistration:
     """A `RegistrationSource` on vCenter's inventory.
 
-    It remembers since when it has seen a machine in its folder, a restore running and a task at work: no property tells
+    It remembers since when it has seen a VM in its folder, a restore running and a task at work: no property tells
     the former, and vCenter's clock may be another. A new process begins anew with that.
     """
 
@@ -40,9 +40,9 @@ class VCenterRegistration:
         self._clock = clock
         self._lock = threading.Lock()
         self._began: TTLCache[tuple[str, bool], tuple[float, datetime]] = TTLCache(
-            REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic
+            REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic
         )
-        self._tasks: TTLCache[str, float] = TTLCache(REMEMBERED_MACHINES, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._tasks: TTLCache[str, float] = TTLCache(REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic)
 
     @property
     def name(self) -> str:
@@ -50,28 +50,28 @@ class VCenterRegistration:
         return Source.VCENTER
 
     def observe(
-        self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
+        self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None
     ) -> Mapping[str, Registration]:
-        """Return what one look at the namespace's folder says of each machine; see the port."""
-        if not machines:
+        """Return what one look at the namespace's folder says of each VM; see the port."""
+        if not vms:
             return {}
-        found = self._looks.look(namespace, machines, look)
+        found = self._looks.look(namespace, vms, look)
         seen = [self._dated(one) for one in found.machines]
-        return from_vcenter.registrations(namespace, machines, seen, found.supervisor)
+        return from_vcenter.registrations(namespace, vms, seen, found.supervisor)
 
-    def _dated(self, machine: VsphereMachine) -> VsphereMachine:
-        if not machine.in_folder:
-            return machine
+    def _dated(self, vm: VsphereVm) -> VsphereVm:
+        if not vm.in_folder:
+            return vm
         now = self._clock.monotonic()
-        at_work = machine.task.id if machine.task is not None and not machine.task.over else ""
+        at_work = vm.task.id if vm.task is not None and not vm.task.over else ""
         with self._lock:
-            self._began.pop((machine.moid, not machine.restoring), None)
-            began, since = self._began.get((machine.moid, machine.restoring), (now, self._clock.now()))
-            self._began[machine.moid, machine.restoring] = began, since  # remembered for as long as it is seen
+            self._began.pop((vm.moid, not vm.restoring), None)
+            began, since = self._began.get((vm.moid, vm.restoring), (now, self._clock.now()))
+            self._began[vm.moid, vm.restoring] = began, since  # remembered for as long as it is seen
             task = self._tasks.get(at_work, now)
             if at_work:
                 self._tasks[at_work] = task
         seen = Seen(task=now - task, since=since)
-        if machine.restoring:
-            return replace(machine, seen=replace(seen, restoring=now - began))
-        return replace(machine, seen=replace(seen, in_folder=now - began))
+        if vm.restoring:
+            return replace(vm, seen=replace(seen, restoring=now - began))
+        return replace(vm, seen=replace(seen, in_folder=now - began))

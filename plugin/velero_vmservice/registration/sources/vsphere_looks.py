@@ -1,4 +1,4 @@
-"""Look into vCenter for the sake of a namespace's machines: once in a round, however many ask."""
+"""Look into vCenter for the sake of a namespace's VMs: once in a round, however many ask."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class VsphereLooks:
         self._inventory = inventory
         self._supervisor = supervisor
 
-    def look(self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None) -> VsphereLook:
+    def look(self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None) -> VsphereLook:
         """Return what this round's look has seen in vCenter, and look there if nobody has yet.
 
-        Whoever looks first asks for all machines that the round is about. Raises as the inventory does, and what it
+        Whoever looks first asks for all VMs that the round is about. Raises as the inventory does, and what it
         raised again to whoever asks in the same round.
         """
         seen = look or Look()
@@ -37,7 +37,7 @@ class VsphereLooks:
         if seen.vsphere is None:
             supervisor = self._supervisor(namespace, seen.observed)
             try:
-                found = self._inventory.look(namespace, machines, folders=supervisor.folders)
+                found = self._inventory.look(namespace, vms, folders=supervisor.folders)
             except VmServiceError as error:
                 seen.vsphere_problem = error
                 raise

@@ -11,7 +11,7 @@ from velero_vmservice.report.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from velero_vmservice.report.model import MachineResult
+    from velero_vmservice.report.model import VmResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ def stage(name: str) -> Look:
     return STAGES[Stage(name)]
 
 
-def machine(one: MachineResult | None) -> Look:
-    """Return the look of a machine; None for one that the report does not know."""
+def vm(one: VmResult | None) -> Look:
+    """Return the look of a VM; None for one that the report does not know."""
     if one is None:
         return UNKNOWN
     if not one.registered:
@@ -80,8 +80,8 @@ def machine(one: MachineResult | None) -> Look:
     return DEVIATING if deviates else READY
 
 
-def power(one: MachineResult | None) -> str:
-    """Return a machine's power in a word, '' where it is not known."""
+def power(one: VmResult | None) -> str:
+    """Return a VM's power in a word, '' where it is not known."""
     return {"PoweredOn": "on", "PoweredOff": "off", "Suspended": "suspended"}.get(one.power_after if one else "", "")
 
 

@@ -1,4 +1,4 @@
-"""The drawing of an application: services on the left, machines inside their nested groups on the right, lines between.
+"""The drawing of an application: services on the left, VMs inside their nested groups on the right, lines between.
 
 Positions are worked out here, in the units of the SVG's viewBox; the template only writes them down.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.report.html.graph import GroupNode, MachineNode
+from velero_vmservice.report.html.graph import GroupNode, VmNode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from velero_vmservice.report.html.graph import Application
     from velero_vmservice.report.model import Result
 
-MOST_MACHINES: Final = 40
+MOST_VMS: Final = 40
 """A drawing of more does not fit a screen; the list below it shows them all."""
 
 WIDTH: Final = 1000
@@ -35,7 +35,7 @@ _CHARACTER: Final = 7.9
 class Box:
     """Something drawn as a rectangle, with a name that fits."""
 
-    node: GroupNode | MachineNode | Result
+    node: GroupNode | VmNode | Result
     x: int
     y: int
     width: int
@@ -46,11 +46,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line from a service to a machine."""
+    """A line from a service to a VM."""
 
     path: str
     serving: bool
-    """Whether the machine is behind the service now."""
+    """Whether the VM is behind the service now."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Picture:
 
 def draw(application: Application) -> Picture | None:
     """Lay an application out; None if it has nothing to connect or too much for a screen."""
-    if not 0 < application.count <= MOST_MACHINES or not (application.services or application.groups):
+    if not 0 < application.count <= MOST_VMS or not (application.services or application.groups):
         return None
     picture = Picture()
     left = _GROUPS_LEFT if application.services else 0
@@ -76,12 +76,10 @@ def draw(application: Application) -> Picture | None:
     return picture
 
 
-def _place(
-    picture: Picture, nodes: Sequence[GroupNode | MachineNode], x: int, y: int, width: int, *, depth: int
-) -> int:
+def _place(picture: Picture, nodes: Sequence[GroupNode | VmNode], x: int, y: int, width: int, *, depth: int) -> int:
     """Place nodes below each other and return where they end."""
     for node in nodes:
-        if isinstance(node, MachineNode):
+        if isinstance(node, VmNode):
             label = _fitted(node.name, width - 230)
             picture.machines.append(Box(node=node, x=x, y=y, width=width, height=_ROW, label=label))
             y += _ROW + _GAP
@@ -97,7 +95,7 @@ def _place(
 
 
 def _place_services(picture: Picture, services: Sequence[Result]) -> int:
-    """Place each service beside its machines, and draw the lines; return where the services end."""
+    """Place each service beside its VMs, and draw the lines; return where the services end."""
     rows: dict[str, Box] = {}
     for box in picture.machines:
         rows.setdefault(box.node.name, box)
@@ -117,14 +115,14 @@ def _place_services(picture: Picture, services: Sequence[Result]) -> int:
 
 
 def _middle(service: Result, rows: dict[str, Box]) -> float:
-    """Return how far down a service's machines are on average; one without machines goes to the top."""
+    """Return how far down a service's VMs are on average; one without VMs goes to the top."""
     centres = [rows[name].y + _ROW / 2 for name in service.selected if name in rows]
     return sum(centres) / len(centres) if centres else 0
 
 
-def _line(service: Box, machine: Box, *, serving: bool) -> Line:
+def _line(service: Box, vm: Box, *, serving: bool) -> Line:
     x, y = service.width, service.y + service.height // 2
-    end, row = machine.x, machine.y + _ROW // 2
+    end, row = vm.x, vm.y + _ROW // 2
     bend = (x + _GROUPS_LEFT) // 2
     return Line(path=f"M{x} {y}C{bend} {y} {bend} {row} {_GROUPS_LEFT} {row}H{end}", serving=serving)
 

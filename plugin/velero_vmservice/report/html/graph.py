@@ -1,4 +1,4 @@
-"""What belongs together: services, their machines and the groups around them, as trees that can be drawn."""
+"""What belongs together: services, their VMs and the groups around them, as trees that can be drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from velero_vmservice.report.html.badges import Look
-    from velero_vmservice.report.model import MachineResult, Outcome, Report, Result
+    from velero_vmservice.report.model import Outcome, Report, Result, VmResult
 
 Key = tuple[str, str, str]
 """What it is, its namespace, its name."""
@@ -23,33 +23,33 @@ MOST_LEVELS: Final = 16
 
 _GROUP: Final = "group"
 _SERVICE: Final = "service"
-_MACHINE: Final = "machine"
+_VM: Final = "machine"
 WITHOUT_APPLICATION: Final = "VMs without an application"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineNode:
-    """A machine in the drawing; `machine` is None where the report does not know it."""
+class VmNode:
+    """A VM in the drawing; `vm` is None where the report does not know it."""
 
     name: str
-    machine: MachineResult | None
+    vm: VmResult | None
     services: tuple[str, ...]
     """Services that should select it."""
     linked: bool | None = None
-    """Whether its group links it; None for a machine outside any group."""
+    """Whether its group links it; None for a VM outside any group."""
 
     @property
     def key(self) -> str:
         """The key of its row; '' where the report has none."""
-        return self.machine.key if self.machine else ""
+        return self.vm.key if self.vm else ""
 
     @property
     def look(self) -> Look:
-        return badges.machine(self.machine)
+        return badges.vm(self.vm)
 
     @property
     def power(self) -> str:
-        return badges.power(self.machine)
+        return badges.power(self.vm)
 
     @property
     def count(self) -> int:
@@ -62,7 +62,7 @@ class GroupNode:
 
     name: str
     result: Result | None
-    children: tuple[GroupNode | MachineNode, ...]
+    children: tuple[GroupNode | VmNode, ...]
 
     @property
     def key(self) -> str:
@@ -79,21 +79,21 @@ class GroupNode:
 
     @property
     def count(self) -> int:
-        """How many machines are in it, at any depth."""
+        """How many VMs are in it, at any depth."""
         return sum(child.count for child in self.children)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """Objects and machines that hang together, within one namespace."""
+    """Objects and VMs that hang together, within one namespace."""
 
     namespace: str
     name: str
     services: tuple[Result, ...]
     groups: tuple[GroupNode, ...]
     """Root groups."""
-    loose: tuple[MachineNode, ...]
-    """Machines in no group of the report."""
+    loose: tuple[VmNode, ...]
+    """VMs in no group of the report."""
     outcome: Outcome
     """As of a restore that has nothing else."""
     worst: Look
@@ -129,11 +129,11 @@ def applications(report: Report) -> Sequence[Application]:
 
 @dataclass(slots=True)
 class _Parts:
-    """The report's objects and machines, and what each is next to."""
+    """The report's objects and VMs, and what each is next to."""
 
     report: Report
     objects: dict[Key, Result] = field(default_factory=dict)
-    machines: dict[Key, MachineResult] = field(default_factory=dict)
+    machines: dict[Key, VmResult] = field(default_factory=dict)
     beside: dict[Key, set[Key]] = field(default_factory=dict)
     selected_by: dict[Key, list[str]] = field(default_factory=dict)
     nested: set[Key] = field(default_factory=set)
@@ -141,13 +141,13 @@ class _Parts:
     """VMs that an operation of their own waited for, and its result."""
 
     def __post_init__(self) -> None:
-        for machine in self.report.machines:
-            key = (_MACHINE, machine.namespace, machine.name)
-            self.machines[key] = machine
+        for vm in self.report.machines:
+            key = (_VM, vm.namespace, vm.name)
+            self.machines[key] = vm
             self.beside.setdefault(key, set())
         for one in self.report.objects:
             if one.kind == VMS_ALONE.name:
-                self.alone |= {(_MACHINE, one.namespace, name): one for name in one.selected}
+                self.alone |= {(_VM, one.namespace, name): one for name in one.selected}
                 continue
             key = _key(one)
             self.objects[key] = one
@@ -156,7 +156,7 @@ class _Parts:
                 self.beside[key].add(other)
                 self.beside.setdefault(other, set()).add(key)
             for name in one.selected:
-                self.selected_by.setdefault((_MACHINE, one.namespace, name), []).append(one.name)
+                self.selected_by.setdefault((_VM, one.namespace, name), []).append(one.name)
             if key[0] == _GROUP:
                 self.nested |= {(_member_key(one, member.kind, member.name)) for member in one.members}
 
@@ -178,12 +178,12 @@ def _key(one: Result) -> Key:
 
 
 def _member_key(group: Result, kind: str, name: str) -> Key:
-    return (_GROUP if kind == VIRTUAL_MACHINE_GROUP.name else _MACHINE, group.namespace, name)
+    return (_GROUP if kind == VIRTUAL_MACHINE_GROUP.name else _VM, group.namespace, name)
 
 
 def _related(one: Result) -> Iterator[Key]:
     yield from (_member_key(one, member.kind, member.name) for member in one.members)
-    yield from ((_MACHINE, one.namespace, name) for name in (*one.selected, *one.endpoints))
+    yield from ((_VM, one.namespace, name) for name in (*one.selected, *one.endpoints))
     if one.parent:
         yield (_GROUP, one.namespace, one.parent)
 
@@ -195,10 +195,10 @@ def _application(parts: _Parts, keys: set[Key]) -> Application:
     roots = [key for key in groups if key not in parts.nested] or groups[:1]  # a cycle is entered somewhere
     trees = tuple(_tree(parts, key, drawn) for key in roots)
     trees += tuple(_tree(parts, key, drawn) for key in groups if key not in drawn)
-    loose = tuple(_machine(parts, key) for key in sorted(keys) if key[0] == _MACHINE and key not in drawn)
+    loose = tuple(_vm(parts, key) for key in sorted(keys) if key[0] == _VM and key not in drawn)
     results = objects or [parts.alone[key] for key in sorted(keys) if key in parts.alone]
     looks = [badges.stage(one.stage) for one in results]
-    looks += [badges.machine(parts.machines[key]) for key in keys if key in parts.machines]
+    looks += [badges.vm(parts.machines[key]) for key in keys if key in parts.machines]
     services = tuple(sorted((one for one in objects if _key(one)[0] == _SERVICE), key=lambda one: one.name))
     return Application(
         namespace=min(keys)[1],
@@ -223,26 +223,26 @@ def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS
     """
     drawn.add(key)
     result = parts.objects.get(key)
-    children: list[GroupNode | MachineNode] = []
+    children: list[GroupNode | VmNode] = []
     for member in sorted(result.members if result else (), key=lambda one: one.order):
-        child = (_GROUP if member.kind == VIRTUAL_MACHINE_GROUP.name else _MACHINE, key[1], member.name)
-        if child[0] == _MACHINE:
+        child = (_GROUP if member.kind == VIRTUAL_MACHINE_GROUP.name else _VM, key[1], member.name)
+        if child[0] == _VM:
             drawn.add(child)
-            children.append(_machine(parts, child, linked=member.linked))
+            children.append(_vm(parts, child, linked=member.linked))
         elif child not in drawn and levels > 1:
             children.append(_tree(parts, child, drawn, levels=levels - 1))
     return GroupNode(name=key[2], result=result, children=tuple(children))
 
 
-def _machine(parts: _Parts, key: Key, *, linked: bool | None = None) -> MachineNode:
+def _vm(parts: _Parts, key: Key, *, linked: bool | None = None) -> VmNode:
     services = tuple(parts.selected_by.get(key, ()))
-    return MachineNode(name=key[2], machine=parts.machines.get(key), services=services, linked=linked)
+    return VmNode(name=key[2], vm=parts.machines.get(key), services=services, linked=linked)
 
 
-def machine_nodes(nodes: Iterable[GroupNode | MachineNode]) -> Iterator[MachineNode]:
-    """Yield the machines of some nodes, at any depth, in the order of drawing."""
+def vm_nodes(nodes: Iterable[GroupNode | VmNode]) -> Iterator[VmNode]:
+    """Yield the VMs of some nodes, at any depth, in the order of drawing."""
     for node in nodes:
-        if isinstance(node, MachineNode):
+        if isinstance(node, VmNode):
             yield node
         else:
-            yield from machine_nodes(node.children)
+            yield from vm_nodes(node.children)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.report.html.badges import Look
-    from velero_vmservice.report.model import MachineResult, Report, Result
+    from velero_vmservice.report.model import Report, Result, VmResult
 
 _PICTURES: Final = 6
 """Applications that are drawn: those that are open from the start."""
@@ -49,7 +49,7 @@ def render(report: Report) -> str:
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         apps=apps,
         objects=_by_look((badges.stage(one.stage), one) for one in report.objects),
-        machines=_by_look((badges.machine(one), one) for one in report.machines),
+        vms=_by_look((badges.vm(one), one) for one in report.machines),
         timeline=timeline(report),
         elapsed=_elapsed(report),
         labels=_labels(report),
@@ -81,7 +81,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "look_of_stage": badges.stage,
-        "look_of_machine": badges.machine,
+        "look_of_vm": badges.vm,
         "power_of": badges.power,
         "picture_width": WIDTH,
         "scale": SCALE,
@@ -95,8 +95,8 @@ def _embedded(report: Report) -> str:
 
 def _labels(report: Report) -> Mapping[str, str]:
     """Return what each row is called that a next step may lead to, by its key."""
-    machines = {one.key: f"{VIRTUAL_MACHINE.name} {one.namespace}/{one.name}" for one in report.machines}
-    return machines | {one.key: one.label for one in report.objects}
+    vms = {one.key: f"{VIRTUAL_MACHINE.name} {one.namespace}/{one.name}" for one in report.machines}
+    return vms | {one.key: one.label for one in report.objects}
 
 
 def _read_step(text: str) -> NextStep:
@@ -117,7 +117,7 @@ def _visible(value: Any) -> Any:
     return spelled_out(value)
 
 
-def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence[Result | MachineResult]]]:
+def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence[Result | VmResult]]]:
     """Group by state, the most urgent first."""
     grouped: dict[Look, list[Any]] = {}
     for look, one in pairs:

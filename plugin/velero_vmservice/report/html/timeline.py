@@ -1,4 +1,4 @@
-"""Who waited for what, and how long: each object's and machine's timeline as stretches of one bar."""
+"""Who waited for what, and how long: each object's and VM's timeline as stretches of one bar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from velero_vmservice.report.html.badges import Look
-    from velero_vmservice.report.model import EarlierEnd, MachineResult, Report, Result
+    from velero_vmservice.report.model import EarlierEnd, Report, Result, VmResult
 
 SCALE: Final = 1000
 """Length of the bar, in the units of its viewBox."""
@@ -33,7 +33,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The timeline of one object or machine."""
+    """The timeline of one object or VM."""
 
     kind: str
     namespace: str
@@ -70,8 +70,8 @@ def timeline(report: Report) -> Timeline:
     start, end = report.started or min(times, default=""), report.ended or max(times, default="")
     axis = _Axis(moment(start) or 0.0, moment(end) or 0.0)
     objects = [_row(axis, one, one.kind, badges.stage(one.stage), one.ended) for one in report.objects if one.timeline]
-    machines = [_row(axis, one, "VirtualMachine", badges.machine(one), "") for one in report.machines if one.timeline]
-    return Timeline(objects=_longest_first(objects), machines=_longest_first(machines), start=start, end=end)
+    vms = [_row(axis, one, "VirtualMachine", badges.vm(one), "") for one in report.machines if one.timeline]
+    return Timeline(objects=_longest_first(objects), machines=_longest_first(vms), start=start, end=end)
 
 
 def moment(text: str) -> float | None:
@@ -112,7 +112,7 @@ class _Axis:
         return round(min(max((second - self.start) / length, 0), 1) * SCALE) if length > 0 else 0
 
 
-def _row(axis: _Axis, one: Result | MachineResult, kind: str, look: Look, ended: str) -> Row:
+def _row(axis: _Axis, one: Result | VmResult, kind: str, look: Look, ended: str) -> Row:
     parts = list(_parts(axis, one.timeline, ended))
     waits = [(end - begin, words) for begin, end, tone, words in parts if tone == "warn"]
     waited, words = max(waits, default=(0.0, ""))

@@ -90,10 +90,10 @@ class LeaveAction(StartsNoOperation):
         if kind in ((one.group, one.name) for one in (SERVICE, ENDPOINTS, ENDPOINT_SLICE)):
             return self._generated(manifest)
         if kind == ("", PERSISTENT_VOLUME_CLAIM.name):
-            return self._machine_disk(run, manifest.namespace, manifest.name)
+            return self._vm_disk(run, manifest.namespace, manifest.name)
         if kind == ("", PERSISTENT_VOLUME.name):
             claim = mapping(manifest.spec.get("claimRef"))
-            return self._machine_disk(run, str(claim.get("namespace", "")), str(claim.get("name", "")))
+            return self._vm_disk(run, str(claim.get("namespace", "")), str(claim.get("name", "")))
         return self._restricted(run, manifest)
 
     def _generated(self, manifest: Manifest) -> str:
@@ -106,8 +106,8 @@ class LeaveAction(StartsNoOperation):
             return "Kubernetes mirrors it from its Endpoints"
         return ""
 
-    def _machine_disk(self, run: RestoreRun, namespace: str, claim: str) -> str:
-        """Recognise a machine's disk by the facts stored at backup: RegisterVM brings it, under another name."""
+    def _vm_disk(self, run: RestoreRun, namespace: str, claim: str) -> str:
+        """Recognise a VM's disk by the facts stored at backup: RegisterVM brings it, under another name."""
         if not namespace or not claim or not self._supervisor.present():
             return ""
         known = self._restore_points.facts(run, namespace)
@@ -116,7 +116,7 @@ class LeaveAction(StartsNoOperation):
         is_disk = claim in known.facts.claims()
         if known.doubt:
             _say_doubt(f"{namespace}/{claim}", known.doubt, is_disk=is_disk)
-        return f"it is a disk of a machine (claim {claim}), which RegisterVM brings back" if is_disk else ""
+        return f"it is a disk of a VM (claim {claim}), which RegisterVM brings back" if is_disk else ""
 
     def _restricted(self, run: RestoreRun, manifest: Manifest) -> str:
         present = self._supervisor.present()

@@ -1,4 +1,4 @@
-"""Free a pod from the machine it ran on: remove the listed annotations, touch nothing else."""
+"""Free a pod from the VM it ran on: remove the listed annotations, touch nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PodsAction(StartsNoOperation):
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
     ) -> RestoreOutcome:
-        """Return the pod without the annotations that name its lost machine; on a Supervisor only."""
+        """Return the pod without the annotations that name its lost VM; on a Supervisor only."""
         del item_from_backup, restore
         pod = Manifest.read(dict(item))
         tied = [key for key in marks.POD_ANNOTATIONS if key in pod.annotations]

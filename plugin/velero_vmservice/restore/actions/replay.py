@@ -115,7 +115,7 @@ class ReplayAction:
             sha256=link.sha256 if link else "",
             facts=link.facts if link else None,
             damaged=damaged,
-            vms=(link.vms if link else topology.listed_machines(manifest)) if carried else None,
+            vms=(link.vms if link else topology.listed_vms(manifest)) if carried else None,
             item=sanitize(manifest).manifest.editable() if carried else None,
             unread=link is not None and not self._is_readable(link, source, run),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.supervisor.namespace_state import NamespaceState
 
 REMEDY: Final = (
@@ -16,15 +16,15 @@ REMEDY: Final = (
 )
 
 
-def holders(names: Iterable[str], machines: Iterable[MachineFacts], observed: NamespaceState) -> dict[str, str]:
+def holders(names: Iterable[str], vms: Iterable[VmFacts], observed: NamespaceState) -> dict[str, str]:
     """Return, for each named VM that is not there, the other VM of the namespace that has its BIOS UUID.
 
     Args:
         names: the VMs that are waited for.
-        machines: what they were at the backup, as far as known.
+        vms: what they were at the backup, as far as known.
         observed: the namespace as it is.
     """
-    expected = {one.name: one.bios_uuid.lower() for one in machines if one.bios_uuid}
+    expected = {one.name: one.bios_uuid.lower() for one in vms if one.bios_uuid}
     absent = (name for name in names if name in expected and name not in observed.machines)
     return {name: holder for name in absent if (holder := observed.bios_uuids.get(expected[name]))}
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from velero_vmservice.supervisor.readiness import Gate
 
 
-_OTHER_MACHINE: Final = (
-    "Restore the right machine; the one that has its name is in the way, and its owner decides about it. Then repeat"
+_OTHER_VM: Final = (
+    "Restore the right VM; the one that has its name is in the way, and its owner decides about it. Then repeat"
     " the restore."
 )
 _MISMATCH: Final = (
-    "Put right on the machines what is named, or choose the policy label-mismatch=warn; then repeat the restore."
+    "Put right on the VMs what is named, or choose the policy label-mismatch=warn; then repeat the restore."
 )
 _DIFFERS: Final = (
     "Look at the fields that differ, then repeat the restore with the policy conflict=update to take what was captured,"
@@ -70,7 +70,7 @@ def decide(subject: Subject, view: View) -> Step:
     if closed:
         holders = bios_uuid.holders(closed, subject.topology.machines, view.observed)
         blocked = bool(holders) or any(gate.blocked for gate in closed.values())
-        remedies = dict.fromkeys(gate.remedy or (_OTHER_MACHINE if gate.blocked else "") for gate in closed.values())
+        remedies = dict.fromkeys(gate.remedy or (_OTHER_VM if gate.blocked else "") for gate in closed.values())
         if holders:
             remedies[bios_uuid.REMEDY] = None
         return Step(
@@ -94,10 +94,10 @@ def decide(subject: Subject, view: View) -> Step:
             ready=ready,
             total=total,
         )
-    step = _with_all_machines(subject, view)
+    step = _with_all_vms(subject, view)
     warnings = (*mismatches, *_started_anyway(subject, view), *_warnings(subject, view.observed))
-    machines = subject.topology.machines
-    missing = missing_references(machines, view.observed.present, namespace=view.observed.namespace)
+    vms = subject.topology.machines
+    missing = missing_references(vms, view.observed.present, namespace=view.observed.namespace)
     return replace(step, warnings=warnings, missing=missing, ready=ready, total=total)
 
 
@@ -130,8 +130,8 @@ def _reasons(name: str, gate: Gate, observed: NamespaceState, holder: str) -> It
         yield bios_uuid.reason(holder)
 
 
-def _with_all_machines(subject: Subject, view: View) -> Step:
-    """Decide for an object whose machines are all there."""
+def _with_all_vms(subject: Subject, view: View) -> Step:
+    """Decide for an object whose VMs are all there."""
     if subject.ref.kind == VMS_ALONE:
         words = "every VM is registered" if subject.topology.needs else "there is no VM to wait for"
         return Step(action=Action.SKIP, reason=words, gate_open=True)
@@ -214,46 +214,46 @@ def _if_name_is_free(subject: Subject, observed: NamespaceState) -> Step:
 
 
 def _mismatches(subject: Subject, observed: NamespaceState) -> Iterator[str]:
-    """Say which machines came back without what connects them to the object."""
+    """Say which VMs came back without what connects them to the object."""
     for name in subject.topology.needs:
-        machine = observed.machines.get(name)
-        if machine is None:
+        vm = observed.machines.get(name)
+        if vm is None:
             continue
-        if subject.is_group and machine.group_name != subject.ref.name:
-            found = machine.group_name or "empty"
+        if subject.is_group and vm.group_name != subject.ref.name:
+            found = vm.group_name or "empty"
             yield f"{name} is no member: its spec.groupName is {found}, not {subject.ref.name}"
         for key, value in subject.topology.expected_labels().items():
-            if machine.labels.get(key) != value:
-                yield f"{name} is not selected: its label {key} is {machine.labels.get(key) or 'missing'}, not {value}"
+            if vm.labels.get(key) != value:
+                yield f"{name} is not selected: its label {key} is {vm.labels.get(key) or 'missing'}, not {value}"
 
 
 def _started_anyway(subject: Subject, view: View) -> Iterator[str]:
-    """Say which machines run after a restore with power=captured that did not at backup."""
+    """Say which VMs run after a restore with power=captured that did not at backup."""
     names = [name for name in subject.started_anyway if name in view.observed.machines]
     if view.policy.power != "captured" or not names:
         return
     what = "was off at backup and is" if len(names) == 1 else "were off at backup and are"
     yield (
         f"{enumerate_some(names, most=len(names))} {what} powered on all the same: power=captured sets the power state"
-        f" of the group {subject.ref.name}, and VM Operator powers on every machine in it; with power=leave nothing is"
+        f" of the group {subject.ref.name}, and VM Operator powers on every VM in it; with power=leave nothing is"
     )
 
 
 def _warnings(subject: Subject, observed: NamespaceState) -> Iterator[str]:
-    """Say what a person should know of the machines, and nobody waits for."""
+    """Say what a person should know of the VMs, and nobody waits for."""
     expected = {one.name: one for one in subject.topology.machines}
     for name in subject.topology.needs:
-        machine = observed.machines.get(name)
-        if machine is None:
+        vm = observed.machines.get(name)
+        if vm is None:
             continue
         yield from (f"{name} {words}" for words in _lost_owner(name, observed))
         if name in expected:
-            yield from readiness.remarks(machine, expected[name])
-            if machine.failed_over:  # guide 8.1.6: somebody has to choose an image
-                yield from consequences(machine, expected[name])
+            yield from readiness.remarks(vm, expected[name])
+            if vm.failed_over:  # guide 8.1.6: somebody has to choose an image
+                yield from consequences(vm, expected[name])
 
 
 def _lost_owner(name: str, observed: NamespaceState) -> tuple[str, ...]:
-    machine = observed.machines.get(name)
-    words = machine and dead_owner(machine, observed.group_uids())
+    vm = observed.machines.get(name)
+    words = vm and dead_owner(vm, observed.group_uids())
     return (words,) if words else ()

@@ -15,7 +15,7 @@ from velero_vmservice.archive import topology
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE, ObjectRef, compact_time
 from velero_vmservice.report.power_commands import LAST_SET, is_late, late, start
 from velero_vmservice.restore.plan.desired import made_by
-from velero_vmservice.supervisor.group_tree import children, groups_below, linked_members, machines_of
+from velero_vmservice.supervisor.group_tree import children, groups_below, linked_members, vms_of
 from velero_vmservice.vmoperator.groups import boot_order_members
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class PowerStep:
     waiting: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     to_come: bool = False
-    """Whether it waits for what this restore is still to do, so that no machine is late."""
+    """Whether it waits for what this restore is still to do, so that no VM is late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +105,10 @@ class Powering:
             lists, group = self.lists(above, VIRTUAL_MACHINE_GROUP, group), above
         return found
 
-    def through_machine(self, machine: ObservedVm) -> str:
-        """Return the group through which a machine is powered; '' if none."""
-        name = machine.group_name
-        return self.through(name) if self.lists(name, VIRTUAL_MACHINE, machine.name) else ""
+    def through_vm(self, vm: ObservedVm) -> str:
+        """Return the group through which a VM is powered; '' if none."""
+        name = vm.group_name
+        return self.through(name) if self.lists(name, VIRTUAL_MACHINE, vm.name) else ""
 
     def lists(self, group: str, kind: Kind, name: str) -> bool:
         """Say whether a group hands its power state down to a member: not if it is there and does not list it."""
@@ -126,26 +126,26 @@ def decide(subject: Subject, powering: Powering) -> PowerStep:
         return PowerStep()
     if subject.ref.kind == VMS_ALONE:
         known = (powering.observed.machines.get(name) for name in subject.topology.needs)
-        return _one_by_one(subject, [machine for machine in known if machine is not None], powering)
+        return _one_by_one(subject, [vm for vm in known if vm is not None], powering)
     return _group(subject, powering) if subject.is_group else _service(subject, powering)
 
 
 def _group(subject: Subject, powering: Powering) -> PowerStep:
     name = subject.ref.name
     through = powering.through(name)
-    machines = list(machines_of(powering.observed, {name}))
+    vms = list(vms_of(powering.observed, {name}))
     if not through:
-        return _by_their_own(subject, machines, powering)
+        return _by_their_own(subject, vms, powering)
     if words := powering.left_off(through):
-        return PowerStep(notes=(f"its machines are left off with the group {through}, {words}",))
+        return PowerStep(notes=(f"its VMs are left off with the group {through}, {words}",))
     if through != name:
-        followed = _follow(machines, powering, notes=(f"powered through its group {through}",))
+        followed = _follow(vms, powering, notes=(f"powered through its group {through}",))
         return replace(followed, to_come=powering.will_ask(through))
     tree = groups_below(powering.observed, name)
     to_come = sorted(set(powering.coming) & {one for group in tree for one in children(powering.observed, group)})
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
-    followed = _follow(machines_of(powering.observed, tree), powering)
+    followed = _follow(vms_of(powering.observed, tree), powering)
     wishes = tuple(one for one in _tree_wish(subject, tree, powering) if one.ref not in powering.asked)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
 
@@ -162,7 +162,7 @@ def _service(subject: Subject, powering: Powering) -> PowerStep:
 
 def _one_by_one(subject: Subject, chosen: list[ObservedVm], powering: Powering) -> PowerStep:
     """Power each VM by its own power state, but for those that a group powers."""
-    through = {one.name: powering.through_machine(one) for one in chosen}
+    through = {one.name: powering.through_vm(one) for one in chosen}
     left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
     grouped = [one for one in chosen if through[one.name] and one.name not in left]
     alone = [one for one in chosen if not through[one.name]]
@@ -176,11 +176,11 @@ def _one_by_one(subject: Subject, chosen: list[ObservedVm], powering: Powering) 
     )
 
 
-def _by_their_own(subject: Subject, machines: list[ObservedVm], powering: Powering) -> PowerStep:
-    """Power machines that no group powers; a machine of somebody else's group is left to that group."""
+def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -> PowerStep:
+    """Power VMs that no group powers; a VM of somebody else's group is left to that group."""
     wanted, notes, held = [], [], []
-    for one in machines:
-        facts = subject.topology.machine(one.name)
+    for one in vms:
+        facts = subject.topology.vm(one.name)
         if powering.policy.power == "captured" and (facts is None or facts.power_state != ON):
             continue
         if one.group_name in powering.coming:
@@ -203,10 +203,10 @@ def _by_their_own(subject: Subject, machines: list[ObservedVm], powering: Poweri
     return PowerStep(wishes=wishes, waiting=waiting, notes=(*notes, *followed.notes), to_come=bool(held))
 
 
-def _follow(machines: list[ObservedVm], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
-    """Say which machines do not run yet; one that is held back is told and not waited for."""
-    held = [one for one in machines if one.power_checks and one.power_state != ON]
-    waiting = [words for one in machines if one not in held for words in _not_running(one, powering.observed)]
+def _follow(vms: list[ObservedVm], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
+    """Say which VMs do not run yet; one that is held back is told and not waited for."""
+    held = [one for one in vms if one.power_checks and one.power_state != ON]
+    waiting = [words for one in vms if one not in held for words in _not_running(one, powering.observed)]
     return PowerStep(
         waiting=tuple(waiting),
         notes=(
@@ -219,26 +219,26 @@ def _follow(machines: list[ObservedVm], powering: Powering, *, notes: tuple[str,
     )
 
 
-def _not_running(machine: ObservedVm, observed: NamespaceState) -> Iterator[str]:
-    if is_late(machine, observed.groups):
-        yield _late(machine, observed)
-    elif machine.power_state != ON:
-        yield f"{machine.name} is {machine.power_state or 'in no known power state'}"
-    elif machine.power_synced is False:
-        yield f"{machine.name} has not taken the power state yet (VirtualMachinePowerStateSynced)"
-    elif not machine.addresses:
-        yield f"{machine.name} runs and has no address yet"
+def _not_running(vm: ObservedVm, observed: NamespaceState) -> Iterator[str]:
+    if is_late(vm, observed.groups):
+        yield _late(vm, observed)
+    elif vm.power_state != ON:
+        yield f"{vm.name} is {vm.power_state or 'in no known power state'}"
+    elif vm.power_synced is False:
+        yield f"{vm.name} has not taken the power state yet (VirtualMachinePowerStateSynced)"
+    elif not vm.addresses:
+        yield f"{vm.name} runs and has no address yet"
 
 
-def _late(machine: ObservedVm, observed: NamespaceState) -> str:
-    return f"{late(machine, observed.groups)}; to start it: {start(machine, observed.namespace)}"
+def _late(vm: ObservedVm, observed: NamespaceState) -> str:
+    return f"{late(vm, observed.groups)}; to start it: {start(vm, observed.namespace)}"
 
 
 def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[Wish]:
     """Yield the next change, if one is due, that makes VM Operator apply the power state to a whole tree.
 
     A group hands its state down when it is set, and a member group that says PoweredOn already does nothing with it
-    (shouldUpdatePowerState): over machines that were restored in place, each such group is asked to apply it again,
+    (shouldUpdatePowerState): over VMs that were restored in place, each such group is asked to apply it again,
     once, and in boot order, as the root's delays do not reach it.
     """
     groups, name = powering.observed.groups, subject.ref.name
@@ -246,7 +246,7 @@ def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> I
         yield Wish(ref=subject.ref, change={"spec": {"powerState": ON}})
         return
     for one in tree:
-        off = [vm for vm in machines_of(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
+        off = [vm for vm in vms_of(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
         unset = [child for child in children(powering.observed, one) if child in tree and not powering.says_on(child)]
         if not powering.says_on(one) or not (off or unset):
             continue
@@ -282,5 +282,5 @@ def _before(group: str) -> str:
     return f"not powered on before {VIRTUAL_MACHINE_GROUP.name} {group} is replayed"
 
 
-def _ref(machine: ObservedVm, subject: Subject) -> ObjectRef:
-    return ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, machine.name)
+def _ref(vm: ObservedVm, subject: Subject) -> ObjectRef:
+    return ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, vm.name)

@@ -14,7 +14,7 @@ from velero_vmservice.kube.manifest import BACKUP, Manifest, ObjectRef, compact_
 from velero_vmservice.report import backup_gaps
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
-from velero_vmservice.restore.model import expected_machines
+from velero_vmservice.restore.model import expected_vms
 from velero_vmservice.restore.replay.course import Course
 from velero_vmservice.restore.replay.loading import sealed_objects
 from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
@@ -58,12 +58,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """The machines that a restore's objects wait for."""
+    """The VMs that a restore's objects wait for."""
 
     machines: Mapping[str, Sequence[ExpectedVm]]
     """By the namespace that they come back in; each once, by name."""
     unread: tuple[str, ...] = ()
-    """Objects that could not be read, so that their machines are missing here, and why."""
+    """Objects that could not be read, so that their VMs are missing here, and why."""
 
 
 class Planning:
@@ -130,14 +130,12 @@ class Planning:
         return tuple(backup_gaps.sentences(seal, {one.namespace for one in replays})) if seal else ()
 
     def needed(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Needed:
-        """Return the machines that these objects wait for; raises what passes by itself."""
+        """Return the VMs that these objects wait for; raises what passes by itself."""
         sources, unread = self._read(replays, run, policy)
         subjects = [source.subject for source in sources.values()]
         namespaces = sorted({one.ref.namespace for one in subjects})
-        machines = {
-            name: expected_machines(one for one in subjects if one.ref.namespace == name) for name in namespaces
-        }
-        return Needed(machines=machines, unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
+        vms = {name: expected_vms(one for one in subjects if one.ref.namespace == name) for name in namespaces}
+        return Needed(machines=vms, unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
 
     def plan(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Sequence[Planned]:
         """Return what would become of each object, in the order in which it would be done.

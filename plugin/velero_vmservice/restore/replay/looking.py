@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
-from velero_vmservice.restore.model import expected_machines
+from velero_vmservice.restore.model import expected_vms
 from velero_vmservice.supervisor import observe
 from velero_vmservice.vmoperator.references import referred_kinds
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.runs import RestoreRun
 
 REFERENCES_SECONDS: Final = 300.0
-"""What machines refer to and nobody recreates is listed again after this long: somebody may have made it."""
+"""What VMs refer to and nobody recreates is listed again after this long: somebody may have made it."""
 
 
 class Ask(Protocol):
     """Asks every registration source about VMs that objects need, as `Registering` does."""
 
     def __call__(
-        self, run: RestoreRun, observed: NamespaceState, machines: Collection[ExpectedVm], *, until: float
+        self, run: RestoreRun, observed: NamespaceState, vms: Collection[ExpectedVm], *, until: float
     ) -> Mapping[str, Registration]:
         """Return one answer for each VM, by name."""
 
@@ -53,10 +53,10 @@ class Looking:
             named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
             view.present = observe.referred(self._cluster, namespace, sorted(named))
             view.referred_at = self._clock.monotonic()
-        view.observed, view.told = None, {}  # before there is the next: thousands of machines are not held twice
+        view.observed, view.told = None, {}  # before there is the next: thousands of VMs are not held twice
         view.names = frozenset(task.replay.name for task in tasks)
         view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
         waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
-        view.told = self._ask(run, view.observed, expected_machines(waiting), until=until)
+        view.told = self._ask(run, view.observed, expected_vms(waiting), until=until)
         view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), None

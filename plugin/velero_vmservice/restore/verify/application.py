@@ -11,7 +11,7 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE, Obj
 from velero_vmservice.report.power_commands import is_late, late
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
-from velero_vmservice.restore.verify.endpoints import has_address, machines_behind, outdated
+from velero_vmservice.restore.verify.endpoints import has_address, outdated, vms_behind
 from velero_vmservice.supervisor.group_tree import linked_members
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _verify_vms(subject: Subject, observed: NamespaceState, *, powered_later: bo
     """Say which VMs without an application are off; that they are there is known."""
     if powered_later:
         return Verification()
-    machines = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
-    return Verification(notes=tuple(_power_notes(machines, observed)))
+    vms = [observed.machines[name] for name in subject.topology.needs if name in observed.machines]
+    return Verification(notes=tuple(_power_notes(vms, observed)))
 
 
 def would_lack(
@@ -171,8 +171,8 @@ def _agrees(subject: Subject, member: MemberTopology, observed: NamespaceState) 
     if member.kind == VIRTUAL_MACHINE_GROUP.name:
         live = observed.groups.get(member.name)
         return live is not None and live.spec.get("groupName") == subject.ref.name
-    machine = observed.machines.get(member.name)
-    return machine is not None and machine.group_name == subject.ref.name
+    vm = observed.machines.get(member.name)
+    return vm is not None and vm.group_name == subject.ref.name
 
 
 def _verify_service(
@@ -189,7 +189,7 @@ def _verify_service(
     waiting = tuple(f"{one.name} runs and has no address yet" for one in chosen if _runs_without_address(one))
     expected = {one.name for one in chosen if one.serving and has_address(one, families)}
     live_endpoints = observed.endpoints.get(subject.ref.name)
-    found = set(machines_behind(live_endpoints, chosen))
+    found = set(vms_behind(live_endpoints, chosen))
     different = [] if expected == found else [f"endpoints should be {_names(expected)} and are {_names(found)}"]
     different += outdated(live_endpoints, chosen)
     if different or waiting:
@@ -209,13 +209,13 @@ def _verify_service(
 def _not_selected(subject: Subject, observed: NamespaceState, selector: Mapping[str, str]) -> Iterator[str]:
     """Yield the VMs that the service selected at backup and that lack its labels now."""
     for name in subject.topology.needs:
-        machine = observed.machines.get(name)
-        if machine is not None and not topology.matches(selector, machine.labels):
+        vm = observed.machines.get(name)
+        if vm is not None and not topology.matches(selector, vm.labels):
             yield f"VirtualMachine {name} is not selected now"
 
 
-def _runs_without_address(machine: ObservedVm) -> bool:
-    return machine.power_state == "PoweredOn" and not machine.addresses
+def _runs_without_address(vm: ObservedVm) -> bool:
+    return vm.power_state == "PoweredOn" and not vm.addresses
 
 
 def _addresses(live: Manifest, before: SavedStatus) -> Iterator[str]:
@@ -226,16 +226,16 @@ def _addresses(live: Manifest, before: SavedStatus) -> Iterator[str]:
     yield f"load balancer address: {old} → {new}"
 
 
-def _power_notes(machines: Collection[ObservedVm], observed: NamespaceState) -> Iterator[str]:
+def _power_notes(vms: Collection[ObservedVm], observed: NamespaceState) -> Iterator[str]:
     """Say how many VMs are off, and which of them their groups do not start any more."""
-    off = _powered_off(machines)
+    off = _powered_off(vms)
     yield from (late(one, observed.groups) for one in off if is_late(one, observed.groups))
     if off:
-        yield f"{len(off)} of {len(machines)} VMs are not powered on"
+        yield f"{len(off)} of {len(vms)} VMs are not powered on"
 
 
-def _powered_off(machines: Iterable[ObservedVm]) -> list[ObservedVm]:
-    return [one for one in machines if one.power_state != "PoweredOn"]
+def _powered_off(vms: Iterable[ObservedVm]) -> list[ObservedVm]:
+    return [one for one in vms if one.power_state != "PoweredOn"]
 
 
 def _names(names: set[str]) -> str:

@@ -15,7 +15,7 @@ from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
@@ -24,26 +24,26 @@ _IN_PLACE: Final = frozenset({RestoreType.EXISTING, RestoreType.DISK_ONLY})
 _RESTORED: Final = _IN_PLACE | {RestoreType.NEW, RestoreType.FAILOVER}
 
 
-def kinds(machine: ObservedVm, expected: MachineFacts) -> tuple[Kind, ...]:
+def kinds(vm: ObservedVm, expected: VmFacts) -> tuple[Kind, ...]:
     """Return the kinds whose names tell whether a VM has what belongs to it; none for a VM that was never lost."""
-    way = restore_type(machine, expected)
+    way = restore_type(vm, expected)
     bootstrap = BOOTSTRAP_KINDS if way in _RESTORED and expected.bootstrap else ()
-    replaced = way in _IN_PLACE and not set(expected.claims) <= set(machine.claims)
+    replaced = way in _IN_PLACE and not set(expected.claims) <= set(vm.claims)
     return (*bootstrap, *((PERSISTENT_VOLUME_CLAIM,) if replaced else ()))
 
 
 def deviations(
-    machine: ObservedVm, expected: MachineFacts, names: Mapping[Kind, Collection[str]], *, in_use: Collection[str]
+    vm: ObservedVm, expected: VmFacts, names: Mapping[Kind, Collection[str]], *, in_use: Collection[str]
 ) -> Iterator[Deviation]:
     """Yield what is missing or left over.
 
     Args:
-        machine: what was found; its gate is open.
+        vm: what was found; its gate is open.
         expected: what it was at the backup.
         names: the names in the namespace, of each kind that could be listed; one that is missing is not compared.
         in_use: claims that a VM of the namespace mounts.
     """
-    asked = kinds(machine, expected)
+    asked = kinds(vm, expected)
     if set(BOOTSTRAP_KINDS) <= set(asked) & set(names):
         present = {name for kind in BOOTSTRAP_KINDS for name in names[kind]}
         for name in sorted(set(expected.bootstrap) - present):
@@ -57,7 +57,7 @@ def deviations(
             )
     if PERSISTENT_VOLUME_CLAIM in asked and PERSISTENT_VOLUME_CLAIM in names:
         left = set(expected.claims) & set(names[PERSISTENT_VOLUME_CLAIM])
-        for name in sorted(left - set(machine.claims) - set(in_use)):
+        for name in sorted(left - set(vm.claims) - set(in_use)):
             yield Deviation(
                 attribute=f"PVC {name}",
                 expected="deleted",

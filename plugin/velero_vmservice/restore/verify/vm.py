@@ -1,4 +1,4 @@
-"""What differs between a restored machine and the guide's tables, and what to mind where nothing does."""
+"""What differs between a restored VM and the guide's tables, and what to mind where nothing does."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.restore.verify.vm_rules import Expectation, Row
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviation:
-    """One attribute of a machine that is not what its restore type makes of it."""
+    """One attribute of a VM that is not what its restore type makes of it."""
 
     attribute: str
     expected: str
@@ -31,26 +31,24 @@ class Deviation:
         return f"{self.attribute} should be {self.expected} and is {self.found} ({self.source}): {self.note}"
 
 
-def deviations(machine: ObservedVm, expected: MachineFacts, *, untouched: bool = False) -> tuple[Deviation, ...]:
+def deviations(vm: ObservedVm, expected: VmFacts, *, untouched: bool = False) -> tuple[Deviation, ...]:
     """Return what is not as the tables have it.
 
     Args:
-        machine: what was found; its gate is open, or the first reconciliation may still change it.
+        vm: what was found; its gate is open, or the first reconciliation may still change it.
         expected: what it was at the backup. Attributes that its writer did not know are not compared.
-        untouched: nobody can have powered the machine on or edited it since it was registered. Without it, what holds
+        untouched: nobody can have powered the VM on or edited it since it was registered. Without it, what holds
             only right after the registration is passed over.
     """
-    kind = restore_type(machine, expected)
-    older = compare_versions(machine.backup_version, expected.backup_version) is VersionAge.OLDER
-    asked = [row for row in TABLE if kind in row.expectation and _is_asked(row, machine, untouched=untouched)]
-    return tuple(one for row in asked for one in _differing(row, row.expectation[kind], machine, expected, older=older))
+    kind = restore_type(vm, expected)
+    older = compare_versions(vm.backup_version, expected.backup_version) is VersionAge.OLDER
+    asked = [row for row in TABLE if kind in row.expectation and _is_asked(row, vm, untouched=untouched)]
+    return tuple(one for row in asked for one in _differing(row, row.expectation[kind], vm, expected, older=older))
 
 
-def _differing(
-    row: Row, wanted: Expectation, machine: ObservedVm, expected: MachineFacts, *, older: bool
-) -> Iterator[Deviation]:
-    found = row.found(machine)
-    explained = "; the machine comes from an older restore point" if older and row.recorded else ""
+def _differing(row: Row, wanted: Expectation, vm: ObservedVm, expected: VmFacts, *, older: bool) -> Iterator[Deviation]:
+    found = row.found(vm)
+    explained = "; the VM comes from an older restore point" if older and row.recorded else ""
     for key, captured in row.captured(expected).items():
         if not wanted.holds(captured, found.get(key)):
             yield Deviation(
@@ -62,18 +60,18 @@ def _differing(
             )
 
 
-def consequences(machine: ObservedVm, expected: MachineFacts | None) -> Iterator[str]:
-    """Yield what follows from the way the machine came back, though everything is as expected."""
-    kind = restore_type(machine, expected)
+def consequences(vm: ObservedVm, expected: VmFacts | None) -> Iterator[str]:
+    """Yield what follows from the way the VM came back, though everything is as expected."""
+    kind = restore_type(vm, expected)
     for one in CONSEQUENCES:
-        if one.type is kind and one.applies(machine):
-            yield f"{machine.name}: {one.words} ({one.source})"
+        if one.type is kind and one.applies(vm):
+            yield f"{vm.name}: {one.words} ({one.source})"
 
 
-def _is_asked(row: Row, machine: ObservedVm, *, untouched: bool) -> bool:
+def _is_asked(row: Row, vm: ObservedVm, *, untouched: bool) -> bool:
     match row.until:
         case Until.RECONCILED:
-            return not machine.created
+            return not vm.created
         case Until.TOUCHED:
             return untouched
         case _:

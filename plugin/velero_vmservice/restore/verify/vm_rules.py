@@ -1,6 +1,6 @@
-"""The guide's tables of the restored machine (6.1 to 6.4, 8.1 to 8.3) as data: one row for each attribute.
+"""The guide's tables of the restored VM (6.1 to 6.4, 8.1 to 8.3) as data: one row for each attribute.
 
-Two things keep some rows from being asked at any time. VM Operator gives a machine its zone label, and perhaps other
+Two things keep some rows from being asked at any time. VM Operator gives a VM its zone label, and perhaps other
 infrastructure labels, as soon as it reconciles it; and a person may power it on, or set its image, at any moment.
 Such a row says until when it holds. RegisterVM's marks stay after a power-on (vm-service 4.5), and so do their rows.
 """
@@ -18,7 +18,7 @@ from velero_vmservice.vmoperator.virtual_machine import is_users
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 
@@ -52,9 +52,9 @@ class Until(StrEnum):
 
     EVER = "ever"
     RECONCILED = "reconciled"
-    """Until VM Operator has reconciled the machine, and set labels of its own."""
+    """Until VM Operator has reconciled the VM, and set labels of its own."""
     TOUCHED = "touched"
-    """Until somebody powers the machine on or edits it."""
+    """Until somebody powers the VM on or edits it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Row:
 
     attribute: str
     source: str
-    captured: Callable[[MachineFacts], Mapping[str, str]]
+    captured: Callable[[VmFacts], Mapping[str, str]]
     found: Callable[[ObservedVm], Mapping[str, str]]
     expectation: Mapping[RestoreType, Expectation]
     note: str
@@ -96,7 +96,7 @@ def _infrastructure_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
 _NEW, _EXISTING = RestoreType.NEW, RestoreType.EXISTING
 _DISK_ONLY, _FAILOVER = RestoreType.DISK_ONLY, RestoreType.FAILOVER
 _REGISTERED: Final = (_NEW, _EXISTING, _FAILOVER)
-"""Restores that write the machine from its record."""
+"""Restores that write the VM from its record."""
 _SAME_VCENTER: Final = (_NEW, _EXISTING, _DISK_ONLY, RestoreType.NEVER_LOST)
 
 TABLE: Final = (
@@ -104,7 +104,7 @@ TABLE: Final = (
         attribute="BIOS UUID",
         source="guide 8.2",
         captured=lambda facts: _one(facts.bios_uuid),
-        found=lambda machine: _one(machine.bios_uuid),
+        found=lambda vm: _one(vm.bios_uuid),
         expectation=dict.fromkeys(_SAME_VCENTER, SAME_ONCE_KNOWN),
         note="part of the identity changed: compare it with the VADP restore point before it is powered on",
     ),
@@ -112,7 +112,7 @@ TABLE: Final = (
         attribute="instance UUID",
         source="guide 8.2",
         captured=lambda facts: _one(facts.instance_uuid),
-        found=lambda machine: _one(machine.instance_uuid),
+        found=lambda vm: _one(vm.instance_uuid),
         expectation=dict.fromkeys(_SAME_VCENTER, SAME_ONCE_KNOWN),
         note="part of the identity changed: compare it with the VADP restore point before it is powered on",
     ),
@@ -120,23 +120,23 @@ TABLE: Final = (
         attribute=f"annotation {marks.RESTORED_ANNOTATION}",
         source="guide 8.1.3",
         captured=lambda _: {"": ""},
-        found=lambda machine: {"": ""} if machine.restored else {},
+        found=lambda vm: {"": ""} if vm.restored else {},
         expectation={_NEW: THERE, _EXISTING: THERE},
-        note="nothing shows that RegisterVM wrote the machine: look at its task in vCenter",
+        note="nothing shows that RegisterVM wrote the VM: look at its task in vCenter",
     ),
     Row(
         attribute=f"annotation {marks.FAILED_OVER_ANNOTATION}",
         source="guide 8.1.3",
         captured=lambda _: {"": ""},
-        found=lambda machine: {"": ""} if machine.failed_over else {},
+        found=lambda vm: {"": ""} if vm.failed_over else {},
         expectation={_FAILOVER: THERE},
-        note="VM Operator validates a machine without it as strictly as any other",
+        note="VM Operator validates a VM without it as strictly as any other",
     ),
     Row(
         attribute="volume",
         source="guide 8.1.1",
         captured=lambda facts: facts.volumes,
-        found=lambda machine: machine.volumes,
+        found=lambda vm: vm.volumes,
         expectation=dict.fromkeys((*_REGISTERED, _DISK_ONLY), THERE),
         note="a disk is missing: look for it in the VADP restore point and in the RegisterVM task",
         recorded=True,
@@ -145,7 +145,7 @@ TABLE: Final = (
         attribute="claim of volume",
         source="guide 8.1.1, 6.3, 6.4",
         captured=lambda facts: facts.volumes,
-        found=lambda machine: machine.volumes,
+        found=lambda vm: vm.volumes,
         expectation={
             _NEW: NEW_CLAIM,
             _EXISTING: NEW_CLAIM,
@@ -158,33 +158,33 @@ TABLE: Final = (
         attribute="label",
         source="guide 8.1.2",
         captured=lambda facts: _user_labels(facts.labels),
-        found=lambda machine: machine.labels,
+        found=lambda vm: vm.labels,
         expectation=dict.fromkeys(_REGISTERED, SAME),
-        note="a label of the user's is not restored: services may not select the machine; set it again",
+        note="a label of the user's is not restored: services may not select the VM; set it again",
         recorded=True,
     ),
     Row(
         attribute="zone label",
         source="guide 8.1.2",
         captured=lambda facts: _one(facts.labels.get(marks.ZONE_LABEL, "")),
-        found=lambda machine: _one(machine.labels.get(marks.ZONE_LABEL, "")),
+        found=lambda vm: _one(vm.labels.get(marks.ZONE_LABEL, "")),
         expectation={_EXISTING: SAME},
-        note="a restore in place leaves the machine in its zone",
+        note="a restore in place leaves the VM in its zone",
     ),
     Row(
         attribute="zone label",
         source="guide 8.1.2",
         captured=lambda facts: _one(facts.labels.get(marks.ZONE_LABEL, "")),
-        found=lambda machine: _one(machine.labels.get(marks.ZONE_LABEL, "")),
+        found=lambda vm: _one(vm.labels.get(marks.ZONE_LABEL, "")),
         expectation={_NEW: GONE},
-        note="a new machine is held in the old zone, where it may not fit",
+        note="a new VM is held in the old zone, where it may not fit",
         until=Until.RECONCILED,
     ),
     Row(
         attribute="infrastructure label",
         source="guide 8.1.2",
         captured=lambda facts: _infrastructure_labels(facts.labels),
-        found=lambda machine: machine.labels,
+        found=lambda vm: vm.labels,
         expectation={_EXISTING: THERE},
         note="a restore in place keeps the platform's labels",
     ),
@@ -192,27 +192,27 @@ TABLE: Final = (
         attribute="infrastructure label",
         source="guide 8.1.2",
         captured=lambda facts: _infrastructure_labels(facts.labels),
-        found=lambda machine: machine.labels,
+        found=lambda vm: vm.labels,
         expectation={_NEW: GONE},
-        note="a new machine carries a label that the platform gave to the old one",
+        note="a new VM carries a label that the platform gave to the old one",
         until=Until.RECONCILED,
     ),
     Row(
         attribute="annotation",
         source="guide 8.1.3",
         captured=lambda facts: _chosen(facts.lifecycle_annotations, marks.CREATED_AT_ANNOTATIONS),
-        found=lambda machine: machine.lifecycle_annotations,
+        found=lambda vm: vm.lifecycle_annotations,
         expectation={_EXISTING: SAME},
-        note="a restore in place keeps what the machine was created at; VM Operator decides upgrades by it",
+        note="a restore in place keeps what the VM was created at; VM Operator decides upgrades by it",
     ),
     Row(
         # An upgrade of the Supervisor after the backup changes the value: only its presence can be judged.
         attribute="annotation",
         source="guide 8.1.3",
         captured=lambda facts: _chosen(facts.lifecycle_annotations, marks.UPGRADED_TO_ANNOTATIONS),
-        found=lambda machine: machine.lifecycle_annotations,
+        found=lambda vm: vm.lifecycle_annotations,
         expectation={_EXISTING: THERE},
-        note="a restore in place keeps what the machine was upgraded to; VM Operator decides upgrades by it",
+        note="a restore in place keeps what the VM was upgraded to; VM Operator decides upgrades by it",
     ),
     Row(
         attribute="annotation",
@@ -220,7 +220,7 @@ TABLE: Final = (
         captured=lambda facts: dict.fromkeys(
             filter(is_users, facts.user_annotations), ""
         ),  # what an older one took too
-        found=lambda machine: dict.fromkeys(machine.user_annotations, ""),
+        found=lambda vm: dict.fromkeys(vm.user_annotations, ""),
         expectation=dict.fromkeys(_REGISTERED, THERE),
         note="an annotation of the user's is not restored, and the backup has only its name: set it again",
         recorded=True,
@@ -229,15 +229,15 @@ TABLE: Final = (
         attribute="cloud-init instance id",
         source="guide 8.1.5",
         captured=lambda facts: _one(facts.instance_id),
-        found=lambda machine: _one(machine.instance_id),
+        found=lambda vm: _one(vm.instance_id),
         expectation={_NEW: RENEWED},
-        note="cloud-init will not run again, so the network settings of the lost machine stay",
+        note="cloud-init will not run again, so the network settings of the lost VM stay",
     ),
     Row(
         attribute="cloud-init instance id",
         source="guide 8.2",
         captured=lambda facts: _one(facts.instance_id),
-        found=lambda machine: _one(machine.instance_id),
+        found=lambda vm: _one(vm.instance_id),
         expectation={_EXISTING: SAME},
         note="cloud-init will run again at the next power-on",
         recorded=True,
@@ -246,7 +246,7 @@ TABLE: Final = (
         attribute="power state",
         source="guide 8.1.4",
         captured=lambda facts: {"": facts.power_state},
-        found=lambda machine: {} if machine.paused else _one(machine.power_state),  # the status stands still then
+        found=lambda vm: {} if vm.paused else _one(vm.power_state),  # the status stands still then
         expectation=dict.fromkeys(_REGISTERED, POWERED_OFF),
         note="it runs before anybody has validated it",
         until=Until.TOUCHED,
@@ -255,7 +255,7 @@ TABLE: Final = (
         attribute="image",
         source="guide 8.1.6",
         captured=lambda facts: _one(facts.image),
-        found=lambda machine: _one(machine.image),
+        found=lambda vm: _one(vm.image),
         expectation={_FAILOVER: GONE},
         note="the image may not exist at this site",
         until=Until.TOUCHED,
@@ -265,7 +265,7 @@ TABLE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequence:
-    """What a restore of that type means for the machine, though everything is as expected."""
+    """What a restore of that type means for the VM, though everything is as expected."""
 
     type: RestoreType
     source: str
@@ -277,13 +277,13 @@ CONSEQUENCES: Final = (
     Consequence(
         type=_NEW,
         source="guide 8.1.5",
-        applies=lambda machine: bool(machine.instance_id) and machine.power_state != "PoweredOn",
+        applies=lambda vm: bool(vm.instance_id) and vm.power_state != "PoweredOn",
         words="cloud-init runs again at the first power-on and configures the network anew",
     ),
     Consequence(
         type=_FAILOVER,
         source="guide 8.1.6",
-        applies=lambda machine: not machine.image,
+        applies=lambda vm: not vm.image,
         words="its image was cleared: day-2 operations that need one may fail until an image of this site is set",
     ),
 )

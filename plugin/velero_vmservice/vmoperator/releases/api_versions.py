@@ -26,7 +26,7 @@ _INTRODUCED: Final = {
 SUPPORTED: Final = ("v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5")
 """The versions that the guide restores (7.1.2); it says nothing of later ones."""
 TOO_OLD: Final = "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed"
-"""What RegisterVM answers for a machine that was backed up at a version older than those (guide 7.1.2)."""
+"""What RegisterVM answers for a VM that was backed up at a version older than those (guide 7.1.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

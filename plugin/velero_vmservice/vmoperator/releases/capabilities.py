@@ -3,7 +3,7 @@
 VM Operator switches its own features by the activated capabilities of the cluster-scoped object
 `supervisor-capabilities`; older Supervisors have a ConfigMap instead (pkg/config/capabilities/capabilities.go,
 external/capabilities/api/v1alpha1). What is not told there is unknown, and then the served API versions decide
-alone. Restores that replace a machine in place have no key of their own: their switch is in VM Operator's environment
+alone. Restores that replace a VM in place have no key of their own: their switch is in VM Operator's environment
 (FSS_WCP_VMSERVICE_INCREMENTAL_RESTORE), so the Supervisor's generation tells them (`generation`).
 """
 
@@ -107,14 +107,14 @@ def groups_blocked(served: Sequence[str], capabilities: Capabilities) -> str:
     """Say why the target cannot have groups, or '' if it can as far as is known.
 
     Without the capability VM Operator runs neither webhook nor controller for groups: one could be created and would
-    never be linked (webhooks.go, controllers.go). It then refuses a machine that names a group as well
+    never be linked (webhooks.go, controllers.go). It then refuses a VM that names a group as well
     (virtualmachine_validator.go).
 
     Args:
         served: the versions of VirtualMachineGroup that the target serves.
         capabilities: what the target says of itself.
     """
-    without = "services are restored without it, and a machine whose spec.groupName names it may be refused"
+    without = "services are restored without it, and a VM whose spec.groupName names it may be refused"
     if not served:
         return f"this Supervisor does not serve {VIRTUAL_MACHINE_GROUP.resource} (VCF 9.0.1 and later do); {without}"
     if capabilities.groups is False:

@@ -67,9 +67,9 @@ class Told:
         return None if self.generation is Generation.UNKNOWN else self.generation in MATRIX[feature]
 
 
-def tell(machines: Sequence[str], groups: Sequence[str], capabilities: Capabilities) -> Told:
+def tell(vms: Sequence[str], groups: Sequence[str], capabilities: Capabilities) -> Told:
     """Tell the generation from the served versions of VirtualMachine and VirtualMachineGroup, and the capabilities."""
-    newest = api_versions.newest(machines)
+    newest = api_versions.newest(vms)
     if groups:
         served = f"serves VirtualMachineGroup at {', '.join(groups)}, as VCF 9.0.1 and later do"
         return Told(generation=Generation.VCF_9, evidence=served)

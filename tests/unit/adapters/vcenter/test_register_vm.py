@@ -68,7 +68,7 @@ def test_of_two_tasks_the_one_without_a_time_is_the_older() -> None:
         (SimpleNamespace(objectId="vm-1"), ""),
         (None, ""),
     ],
-    ids=["an event", "no time and no machine's reference", "another event", "no type", "nothing"],
+    ids=["an event", "no time and no VM's reference", "another event", "no type", "nothing"],
 )
 def test_an_event_that_is_none_of_ours_is_passed_over(event: Any, moid: str) -> None:
     found = read_event(event)

@@ -70,7 +70,7 @@ def test_a_source_that_is_away_is_a_note(sources: RegistrationSources, engine: M
     assert found["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
 
 
-def test_where_all_are_away_every_machine_waits(
+def test_where_all_are_away_every_vm_waits(
     sources: RegistrationSources, engine: MemoryRegistration, cluster: MemoryCluster
 ) -> None:
     engine.calls.fail("observe", Unavailable("away"), times=1)

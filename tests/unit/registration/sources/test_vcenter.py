@@ -18,12 +18,12 @@ from velero_vmservice.kube.manifest import SUBNET_SET
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.sources.vcenter import VCenterRegistration
 from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
-from velero_vmservice.supervisor.observe import look_at_machines
+from velero_vmservice.supervisor.observe import look_at_vms
 from velero_vmservice.supervisor.vcenter_view import SupervisorViews
 from velero_vmservice.vmoperator.releases.generation import Generation, Told
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.record import Record
-from velero_vmservice.vsphere.vm import Registered, SupervisorView, TaskState, VsphereMachine
+from velero_vmservice.vsphere.vm import Registered, SupervisorView, TaskState, VsphereVm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ class MemoryScene:
 
     def restore(self, name: str, **known: Any) -> str:
         moid = f"vm-{name}"
-        found = VsphereMachine(
+        found = VsphereVm(
             moid=moid,
             name=name,
             instance_uuid=f"instance-of-{name}",
@@ -105,7 +105,7 @@ def _scene() -> MemoryScene:
     return MemoryScene()
 
 
-def test_a_machine_is_overdue_two_minutes_after_it_was_first_seen(scene: MemoryScene) -> None:
+def test_a_vm_is_overdue_two_minutes_after_it_was_first_seen(scene: MemoryScene) -> None:
     scene.restore("web-1")
     began = scene.clock.now()
     assert "to register it by itself" in scene.look().reason
@@ -130,7 +130,7 @@ def test_the_two_minutes_begin_when_the_restore_has_ended(scene: MemoryScene) ->
     assert "overdue" in scene.look().reason
 
 
-def test_a_second_restore_of_the_same_machine_begins_anew(scene: MemoryScene) -> None:
+def test_a_second_restore_of_the_same_vm_begins_anew(scene: MemoryScene) -> None:
     scene.restore("web-1")
     scene.look()
     scene.clock.advance(500)
@@ -155,7 +155,7 @@ def test_a_task_that_never_ends_is_said_after_five_minutes_and_waited_for(scene:
     assert scene.look().state is State.REGISTERED
 
 
-def test_another_task_of_the_machine_gets_its_own_five_minutes(scene: MemoryScene) -> None:
+def test_another_task_of_the_vm_gets_its_own_five_minutes(scene: MemoryScene) -> None:
     scene.begin("web-1")
     scene.look()
     scene.clock.advance(301)
@@ -178,7 +178,7 @@ def views(cluster: MemoryCluster) -> SupervisorViews:
     return SupervisorViews(cluster=cluster, generation=lambda: Told(generation=Generation.VCF_9, evidence=""))
 
 
-def test_the_supervisor_tells_folder_and_machines(cluster: MemoryCluster) -> None:
+def test_the_supervisor_tells_folder_and_vms(cluster: MemoryCluster) -> None:
     version = {"annotations": {"vmoperator.vmware.com/backup-version": "7"}}
     cluster.seed(vm("web-1", meta=version))
     assert views(cluster).look(NAMESPACE) == SupervisorView(
@@ -191,7 +191,7 @@ def test_the_supervisor_tells_folder_and_machines(cluster: MemoryCluster) -> Non
 def test_what_was_observed_is_not_looked_at_again(cluster: MemoryCluster) -> None:
     cluster.seed(vm("web-1", meta={"annotations": {"vmoperator.vmware.com/backup-version": "7"}}))
     told = views(cluster).look(NAMESPACE)
-    observed = look_at_machines(cluster, SettableClock(), NAMESPACE)
+    observed = look_at_vms(cluster, SettableClock(), NAMESPACE)
     cluster.calls.made.clear()
     assert views(cluster).look(NAMESPACE, observed) == told
     assert cluster.calls.made == []

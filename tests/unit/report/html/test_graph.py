@@ -7,8 +7,8 @@ import pytest
 
 from tests import sample_report
 from tests.sample_report import ENDED, GROUP, RUN, SERVICE, machine, members, result
-from velero_vmservice.report.html.diagram import MOST_MACHINES, WIDTH, draw
-from velero_vmservice.report.html.graph import Application, GroupNode, applications, machine_nodes
+from velero_vmservice.report.html.diagram import MOST_VMS, WIDTH, draw
+from velero_vmservice.report.html.graph import Application, GroupNode, applications, vm_nodes
 from velero_vmservice.report.summary import compose
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _names(node: GroupNode) -> list[object]:
     return [_names(child) if isinstance(child, GroupNode) else child.name for child in node.children]
 
 
-def test_objects_that_share_machines_or_groups_are_one_application_the_worst_first() -> None:
+def test_objects_that_share_vms_or_groups_are_one_application_the_worst_first() -> None:
     found = applications(sample_report.sample())
     assert [(one.name, one.look.word, one.count, one.objects) for one in found] == [
         ("shop", "Partly restored", 6, 7),
@@ -36,9 +36,9 @@ def test_groups_are_nested_in_boot_order() -> None:
     assert _names(shop) == [["shop-db-1", "shop-db-2"], [["shop-cache-1"], "shop-web-1", "shop-web-2", "shop-web-3"]]
 
 
-def test_a_machine_names_the_services_in_front_of_it() -> None:
+def test_a_vm_names_the_services_in_front_of_it() -> None:
     shop = applications(sample_report.sample())[0]
-    assert {node.name: node.services for node in machine_nodes(shop.groups)}["shop-cache-1"] == (
+    assert {node.name: node.services for node in vm_nodes(shop.groups)}["shop-cache-1"] == (
         "shop-admin",
         "shop-cache",
     )
@@ -65,13 +65,13 @@ def test_groups_that_hold_each_other_are_drawn_once() -> None:
     assert [(group.name, _names(group)) for group in one.groups] == [("a", [[]])]
 
 
-def test_a_service_of_machines_without_groups_is_an_application() -> None:
+def test_a_service_of_vms_without_groups_is_an_application() -> None:
     web = machine("web-1")
     (one,) = _applications(result(SERVICE, "web", "verified", "", selected=("web-1",), machines=(web,)))
     assert (one.name, [node.name for node in one.loose]) == ("web", ["web-1"])
 
 
-def test_everything_drawn_lies_inside_the_picture_and_no_two_machines_overlap() -> None:
+def test_everything_drawn_lies_inside_the_picture_and_no_two_vms_overlap() -> None:
     for application in applications(sample_report.sample()):
         picture = draw(application)
         assert picture is not None
@@ -85,7 +85,7 @@ def test_everything_drawn_lies_inside_the_picture_and_no_two_machines_overlap() 
             assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(rows))
 
 
-def test_a_line_leads_from_each_service_to_each_of_its_machines() -> None:
+def test_a_line_leads_from_each_service_to_each_of_its_vms() -> None:
     picture = draw(applications(sample_report.sample())[0])
     assert picture is not None
     assert sorted(line.serving for line in picture.lines) == [False] * 4 + [True]
@@ -94,8 +94,8 @@ def test_a_line_leads_from_each_service_to_each_of_its_machines() -> None:
 @pytest.mark.parametrize(
     ("count", "drawn"),
     [
-        pytest.param(MOST_MACHINES, True, id="what fits a screen"),
-        pytest.param(MOST_MACHINES + 1, False, id="more is listed, not drawn"),
+        pytest.param(MOST_VMS, True, id="what fits a screen"),
+        pytest.param(MOST_VMS + 1, False, id="more is listed, not drawn"),
     ],
 )
 def test_an_application_too_large_for_a_screen_is_not_drawn(count: int, *, drawn: bool) -> None:

@@ -68,7 +68,7 @@ class Case:
 
 
 CASES = [
-    Case(why="a machine", given=vm("web-1"), supervisor="Supervisor creates virtualmachines"),
+    Case(why="a VM", given=vm("web-1"), supervisor="Supervisor creates virtualmachines"),
     Case(
         why="a certificate",
         given=obj("Certificate", "tls", api="cert-manager.io/v1"),
@@ -118,8 +118,8 @@ CASES = [
         why="a claim of that name in another namespace",
         given={**claim("data"), "metadata": {"name": "data", "namespace": "bank"}},
     ),
-    Case(why="a machine's claim", given=claim("data"), supervisor="disk of a machine"),
-    Case(why="a machine's volume", given=volume("pv-1", "data"), supervisor="disk of a machine"),
+    Case(why="a VM's claim", given=claim("data"), supervisor="disk of a VM"),
+    Case(why="a VM's volume", given=volume("pv-1", "data"), supervisor="disk of a VM"),
     Case(why="a claim of a guest cluster's node, which nobody registers", given=claim("node-data")),
 ]
 

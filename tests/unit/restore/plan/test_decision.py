@@ -14,7 +14,7 @@ from velero_vmservice.restore.plan.decision import decide
 from velero_vmservice.supervisor.readiness import Gate
 
 WEB = {"app": "web"}
-MACHINES = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"))
+VMS = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"))
 OPEN = {"web-1": Gate(ready=True), "web-2": Gate(ready=True)}
 FRONT = service("front", WEB)
 TIER = group("tier", ["web-1", "web-2"])
@@ -25,9 +25,9 @@ def step(
     given: dict[str, Any], *live: dict[str, Any], pending: tuple[Subject, ...] = (), update: bool = False, **gates: Gate
 ) -> Step:
     return decide(
-        subject(given, *MACHINES),
+        subject(given, *VMS),
         view(
-            look(*MACHINES, *live),
+            look(*VMS, *live),
             {**OPEN, **{name.replace("_", "-"): found for name, found in gates.items()}},
             of=run(**({"existingResourcePolicy": "update"} if update else {})),
             pending=pending,
@@ -125,7 +125,7 @@ def test_there_is_no_action_that_deletes() -> None:
     }
 
 
-def test_nothing_happens_before_every_machine_is_ready() -> None:
+def test_nothing_happens_before_every_vm_is_ready() -> None:
     found = step(FRONT, web_2=Gate(ready=False, reason="not registered yet"))
     assert (found.action, found.ready, found.total) == (Action.WAIT, 1, 2)
     assert found.reason == "web-2: not registered yet"
@@ -134,21 +134,21 @@ def test_nothing_happens_before_every_machine_is_ready() -> None:
 def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
     plain = obj("Namespace", "shop", api="v1", namespace="")
     gates = dict.fromkeys(OPEN, Gate(ready=False, reason="not registered yet"))
-    found = decide(subject(FRONT, *MACHINES), view(look(namespace=plain), gates))
+    found = decide(subject(FRONT, *VMS), view(look(namespace=plain), gates))
     assert found.action is Action.BLOCKED
     assert not found.final
     assert found.reason == "the namespace shop is no vSphere Namespace, so nothing can be registered into it"
     assert found.remedy == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
 
 
-def test_a_namespace_that_does_not_exist_blocks_also_what_needs_no_machine() -> None:
+def test_a_namespace_that_does_not_exist_blocks_also_what_needs_no_vm() -> None:
     found = decide(subject(service("alone")), view(replace(look(), exists=False), {}))
     assert (found.action, found.final) == (Action.BLOCKED, False)
     assert found.reason == "the namespace shop does not exist, so nothing can be registered into it"
 
 
-def test_a_service_waits_for_the_groups_of_its_machines_and_no_other() -> None:
-    assert step(FRONT, pending=(subject(TIER, *MACHINES),)).reason == "waits for VirtualMachineGroup shop/tier"
+def test_a_service_waits_for_the_groups_of_its_vms_and_no_other() -> None:
+    assert step(FRONT, pending=(subject(TIER, *VMS),)).reason == "waits for VirtualMachineGroup shop/tier"
     assert (
         step(FRONT, pending=(subject(group("other", ["db-1"])), subject(service("back", WEB)))).action is Action.CREATE
     )
@@ -188,9 +188,9 @@ def test_a_cycle_is_found_with_what_is_live() -> None:
         ((vm("db-1", status={"uniqueID": ""}),), ""),
         ((group("inner", ["db-1"]),), ""),
     ],
-    ids=["alone", "placed", "not placed", "deeper", "a cycle", "no such group", "no such machine"],
+    ids=["alone", "placed", "not placed", "deeper", "a cycle", "no such group", "no such VM"],
 )
-def test_a_parent_waits_where_vm_operator_would_place_a_nested_machine_anew(
+def test_a_parent_waits_where_vm_operator_would_place_a_nested_vm_anew(
     around: tuple[dict[str, Any], ...], words: str
 ) -> None:
     found = step(group("tier", ["web-1"], ["/inner"]), *around)
@@ -200,7 +200,7 @@ def test_a_parent_waits_where_vm_operator_would_place_a_nested_machine_anew(
 
 def test_labels_that_no_longer_match_are_said_exactly() -> None:
     found = decide(
-        subject(FRONT, *MACHINES),
+        subject(FRONT, *VMS),
         view(look(vm("web-1", labels={"app": "db"}, group="tier"), vm("web-2", group="tier")), OPEN),
     )
     assert found.action is Action.CREATE
@@ -212,7 +212,7 @@ def test_labels_that_no_longer_match_are_said_exactly() -> None:
 
 def test_membership_from_one_side_is_said() -> None:
     observed = look(vm("web-1", group="other"), vm("web-2"))
-    found = decide(subject(TIER, *MACHINES), view(observed, OPEN))
+    found = decide(subject(TIER, *VMS), view(observed, OPEN))
     assert found.warnings == (
         "web-1 is no member: its spec.groupName is other, not tier",
         "web-2 is no member: its spec.groupName is empty, not tier",
@@ -226,10 +226,10 @@ def test_an_owner_that_is_lost_is_said_while_waiting_and_after() -> None:
         "name": "tier",
         "uid": "dead",
     }
-    doomed = look(vm("web-1", labels=WEB, group="tier", meta={"ownerReferences": [owner]}), MACHINES[1])
+    doomed = look(vm("web-1", labels=WEB, group="tier", meta={"ownerReferences": [owner]}), VMS[1])
     waits = {**OPEN, "web-1": Gate(ready=False, reason="registered; looking once more")}
     for gates in (OPEN, waits):
-        found = decide(subject(FRONT, *MACHINES), view(doomed, gates))
+        found = decide(subject(FRONT, *VMS), view(doomed, gates))
         assert "lost VirtualMachineGroup tier" in " ".join((found.reason, *found.warnings))
 
 
@@ -276,7 +276,7 @@ def test_what_holds_a_group_that_is_being_deleted_and_what_goes_with_it() -> Non
     assert f"being deleted since {AT}" in words
     assert "finalizers vmoperator.vmware.com/virtualmachinegroup, example.com/audit" in words
     assert "kubectl -n shop describe virtualmachinegroup tier" in words
-    assert "its member machines go with it" in words
+    assert "its member VMs go with it" in words
     assert "remove" not in words
 
 
@@ -291,8 +291,8 @@ def test_what_holds_a_service_that_is_being_deleted() -> None:
 
 @pytest.mark.parametrize(("power", "words"), [("captured", "web-1 was off at backup"), ("leave", ""), ("on", "")])
 def test_the_plan_names_who_is_started_though_it_was_off(power: str, words: str) -> None:
-    given = replace(subject(TIER, *MACHINES), started_anyway=("web-1", "not-there"))
-    found = decide(given, view(look(*MACHINES), OPEN, policy={"power": power}))
+    given = replace(subject(TIER, *VMS), started_anyway=("web-1", "not-there"))
+    found = decide(given, view(look(*VMS), OPEN, policy={"power": power}))
     assert found.action is Action.CREATE
     assert words in " ".join(found.warnings)
     assert bool(found.warnings) is bool(words)

@@ -81,11 +81,11 @@ ON = {"powerState": "PoweredOn"}
 NOW = {"nextForcePowerStateSyncTime": "now"}
 TIER, TOP = group("tier", ["web-1"]), group("top", ["/tier"])
 FRONT = service("front", WEB)
-GROUP, MACHINE = "VirtualMachineGroup shop/tier", "VirtualMachine shop/web-1"
+GROUP, VM = "VirtualMachineGroup shop/tier", "VirtualMachine shop/web-1"
 
 THROUGH_GROUPS = [
     Case(
-        why="on: the group is asked, not its machines",
+        why="on: the group is asked, not its VMs",
         given=TIER,
         live=(tier(["web-1"]), off("web-1", "tier")),
         wishes={GROUP: ON},
@@ -109,7 +109,7 @@ THROUGH_GROUPS = [
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="it said PoweredOn before the restore, over a machine that was restored in place: asked to apply it again",
+        why="it said PoweredOn before the restore, over a VM that was restored in place: asked to apply it again",
         given=TIER,
         live=(
             tier(["web-1"], powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}),
@@ -154,7 +154,7 @@ THROUGH_GROUPS = [
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="it says PoweredOn over machines that run: nothing to ask",
+        why="it says PoweredOn over VMs that run: nothing to ask",
         given=TIER,
         live=(
             tier(["web-1"], powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}),
@@ -211,7 +211,7 @@ THROUGH_GROUPS = [
         waiting=("db-1 is PoweredOff", "web-1 is PoweredOff"),
     ),
     Case(
-        why="a machine at the bottom of the tree that is not linked holds the root",
+        why="a VM at the bottom of the tree that is not linked holds the root",
         given=TOP,
         live=(
             tier(["/tier"], name="top"),
@@ -349,7 +349,7 @@ THROUGH_GROUPS += [
         notes="powered through its group top",
     ),
     Case(
-        why="a service is not late while the root of its machines is still to ask",
+        why="a service is not late while the root of its VMs is still to ask",
         given=FRONT,
         live=(FRONT, tier(["web-1"]), off("web-1", "tier")),
         known=(off("web-1", "tier"),),
@@ -371,7 +371,7 @@ AS_CAPTURED = [
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="captured: a group that said PoweredOff stays off, whatever its machines did",
+        why="captured: a group that said PoweredOff stays off, whatever its VMs did",
         given=TIER,
         live=(tier(["web-1"]), off("web-1", "tier")),
         power="captured",
@@ -379,13 +379,13 @@ AS_CAPTURED = [
         known=(off("web-1", "tier"),),
     ),
     Case(
-        why="captured: a group that said nothing: the machines that ran, by their own",
+        why="captured: a group that said nothing: the VMs that ran, by their own",
         given=group("tier", ["web-1", "web-2"]),
         live=(tier(["web-1", "web-2"]), off("web-1", "tier"), off("web-2", "tier")),
         power="captured",
         captured={"tier": ""},
         known=(on("web-1", "tier"), off("web-2", "tier")),
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
@@ -410,15 +410,15 @@ AS_CAPTURED = [
 
 BY_THEIR_OWN = [
     Case(
-        why="on: a machine without a group, by its own",
+        why="on: a VM without a group, by its own",
         given=FRONT,
         live=(FRONT, off("web-1")),
         known=(off("web-1"),),
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="a machine that was asked before is not asked again",
+        why="a VM that was asked before is not asked again",
         given=FRONT,
         live=(FRONT, off("web-1", spec=ON)),
         known=(off("web-1"),),
@@ -431,7 +431,7 @@ BY_THEIR_OWN = [
         live=(FRONT, off("web-1"), off("web-2")),
         power="captured",
         known=(on("web-1"), off("web-2")),
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
@@ -441,15 +441,15 @@ BY_THEIR_OWN = [
         power="captured",
     ),
     Case(
-        why="a machine that this restore has nothing to do with is left alone, whatever its labels",
+        why="a VM that this restore has nothing to do with is left alone, whatever its labels",
         given=FRONT,
         live=(FRONT, off("web-1"), off("stranger")),
         known=(off("web-1"),),
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="a service follows the groups of its machines",
+        why="a service follows the groups of its VMs",
         given=FRONT,
         live=(FRONT, tier(["web-1"]), off("web-1", "tier")),
         known=(off("web-1", "tier"),),
@@ -468,11 +468,11 @@ BY_THEIR_OWN = [
         given=FRONT,
         live=(FRONT, off("web-1", "gone")),
         known=(off("web-1", "gone"),),
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="a machine of a group that is still to be replayed waits for it",
+        why="a VM of a group that is still to be replayed waits for it",
         given=FRONT,
         live=(FRONT, group("tier", []), off("web-1", "tier")),
         known=(off("web-1", "tier"),),
@@ -482,12 +482,12 @@ BY_THEIR_OWN = [
         to_come=True,
     ),
     Case(
-        why="a machine that its group does not list is powered by its own",
+        why="a VM that its group does not list is powered by its own",
         given=FRONT,
         live=(FRONT, group("tier", []), off("web-1", "tier")),
         known=(off("web-1", "tier"),),
         captured={"tier": ""},
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
@@ -498,12 +498,12 @@ BY_THEIR_OWN = [
         wishes={GROUP: ON},
         waiting=("web-1 is PoweredOff",),
     ),
-    Case(why="a service without selector has no machines", given=service("front"), live=(off("web-1"),)),
+    Case(why="a service without selector has no VMs", given=service("front"), live=(off("web-1"),)),
 ]
 
 HELD_BACK = [
     Case(
-        why="a machine that is held back is neither asked nor waited for, and said",
+        why="a VM that is held back is neither asked nor waited for, and said",
         given=FRONT,
         live=(FRONT, off("web-1", meta={"annotations": {CHECK: "x"}})),
         known=(off("web-1"),),
@@ -523,7 +523,7 @@ HELD_BACK = [
         notes=f"web-1 is held back by {CHECK}",
     ),
     Case(
-        why="a group over a machine that alone is held back is not asked to apply its state again",
+        why="a group over a VM that alone is held back is not asked to apply its state again",
         given=TIER,
         live=(
             tier(["web-1"], powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}),
@@ -560,7 +560,7 @@ RUNNING = [
         given=FRONT,
         live=(FRONT, vm("web-1", labels=WEB, power="Suspended")),
         known=(off("web-1"),),
-        wishes={MACHINE: ON},
+        wishes={VM: ON},
         waiting=("web-1 is Suspended",),
     ),
     Case(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WEB = {"app": "web"}
 BOOTSTRAP = {"bootstrap": {"cloudInit": {"rawCloudConfig": {"name": "web-1-init", "key": "data"}}}}
-MACHINE = vm("web-1", labels=WEB, claims=["data"], spec=BOOTSTRAP)
+VM = vm("web-1", labels=WEB, claims=["data"], spec=BOOTSTRAP)
 FRONT, BACK = service("front", WEB), service("back", WEB)
 MARK = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
 PREFIX = "restores/again/20260301T120000Z/"
@@ -22,8 +22,8 @@ PREFIX = "restores/again/20260301T120000Z/"
 
 def restored(world: World, **after: Any) -> dict[str, Any]:
     """Restore an application whose VM has come back so; return its result in the report."""
-    items = world.back_up(MACHINE, FRONT, BACK)
-    world.lose(MACHINE, FRONT, BACK)
+    items = world.back_up(VM, FRONT, BACK)
+    world.lose(VM, FRONT, BACK)
     operations = world.replay_all(items)
     claims = after.get("claims", ())
     world.cluster.seed(vm("web-1", **{"labels": WEB, "uid": "new", "meta": MARK, "spec": BOOTSTRAP, **after}))
@@ -70,8 +70,8 @@ def test_a_right_that_is_missing_is_a_note(world: World, error: Exception) -> No
 
 
 def test_another_vm_with_the_bios_uuid_blocks_registration_with_what_to_do(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     world.cluster.seed(vm("copy", status={"biosUUID": "BIOS-of-web-1"}))
     asks = asked(**{"registered-within": "1m"})
     operations = world.replay_all(items, **asks)

@@ -56,7 +56,7 @@ def test_a_round_is_one_list_of_each_kind(world: World, operations: list[str]) -
         seen = [subject for method, subject in world.cluster.calls.made if method == "list"]
         attempts.append(seen.count(ATTEMPTS))
         assert cluster["list"] - attempts[-1] == len({*seen} - {ATTEMPTS}) == 7
-        assert cluster["get"] == 1  # the namespace; no machine is ever asked for by itself
+        assert cluster["get"] == 1  # the namespace; no VM is ever asked for by itself
         assert sum(store.values()) == 0
     assert attempts == [0, 0, 1]  # whether somebody calls RegisterVM by command is seen every half minute
 

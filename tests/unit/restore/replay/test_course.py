@@ -1,4 +1,4 @@
-"""The whole course: backup, loss, machines that come back one after another, replay, verification."""
+"""The whole course: backup, loss, VMs that come back one after another, replay, verification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.world import World
 
 WEB = {"app": "web"}
-MACHINES = [
+VMS = [
     vm("web-1", labels=WEB, group="web", power="PoweredOn", claims=["web-1-data"]),
     vm("web-2", labels=WEB, group="web", power="PoweredOn"),
     vm("db-1", labels={"app": "db"}, group="db", power="PoweredOn"),
@@ -32,14 +32,14 @@ OBJECTS = [
 
 @pytest.fixture(name="items")
 def _items(world: World) -> list[dict[str, Any]]:
-    items = world.back_up(*MACHINES, *OBJECTS, claim("web-1-data"))
-    world.lose(*MACHINES, *OBJECTS)
+    items = world.back_up(*VMS, *OBJECTS, claim("web-1-data"))
+    world.lose(*VMS, *OBJECTS)
     world.cluster.calls.made.clear()
     return items
 
 
 def registered(given: dict[str, Any], namespace: str = NAMESPACE) -> list[dict[str, Any]]:
-    """Return the machine as RegisterVM brings it: a new UID, powered off, its disks under other names."""
+    """Return the VM as RegisterVM brings it: a new UID, powered off, its disks under other names."""
     name, labels = given["metadata"]["name"], given["metadata"]["labels"]
     disks = [f"restored-{number}" for number, _ in enumerate(given["spec"].get("volumes", []))]
     new = vm(
@@ -62,7 +62,7 @@ def as_captured(live: Manifest) -> dict[str, Any]:
     return dict(sanitize(live).manifest.content)
 
 
-def test_machines_come_back_one_after_another(world: World, items: list[dict[str, Any]]) -> None:
+def test_vms_come_back_one_after_another(world: World, items: list[dict[str, Any]]) -> None:
     operations = world.replay_all(items)
     db, app, web = (
         next(o for o, item in zip(operations, items, strict=True) if item["metadata"]["name"] == n)
@@ -71,12 +71,12 @@ def test_machines_come_back_one_after_another(world: World, items: list[dict[str
     front = operations[-1]
 
     told = world.round(operations)
-    assert world.created() == ["VirtualMachineGroup shop/app"]  # no machines of its own
+    assert world.created() == ["VirtualMachineGroup shop/app"]  # no VMs of its own
     assert told[db].description == "waiting: db-1: not registered yet"
     assert (told[web].done, told[web].total, told[web].units) == (0, 2, "VMs")
     assert not told[app].completed
 
-    world.cluster.seed(*registered(MACHINES[2]))
+    world.cluster.seed(*registered(VMS[2]))
     told = world.round(operations)
     assert "looking once more" in told[db].description
     told = world.round(operations)
@@ -85,21 +85,21 @@ def test_machines_come_back_one_after_another(world: World, items: list[dict[str
     assert told[db].completed
     assert (told[db].done, told[db].total, told[db].error) == (1, 1, "")
 
-    world.cluster.seed(*registered(MACHINES[0]))
+    world.cluster.seed(*registered(VMS[0]))
     told = world.round(operations)
     told = world.round(operations)
     assert (told[web].done, told[web].total) == (1, 2)
     assert told[front].description == "waiting: web-2: not registered yet"
     assert len(world.created()) == 3
 
-    world.cluster.seed(*registered(MACHINES[1]))
+    world.cluster.seed(*registered(VMS[1]))
     last = world.finish(operations)
     assert world.created()[3:] == ["VirtualMachineGroup shop/web", "VirtualMachineService shop/front"]
     assert {one.error for one in last.values()} == {""}
 
 
 def test_objects_equal_the_captured_ones(world: World, items: list[dict[str, Any]]) -> None:
-    world.cluster.seed(*[one for machine in MACHINES for one in registered(machine)])
+    world.cluster.seed(*[one for machine in VMS for one in registered(machine)])
     world.finish(world.replay_all(items))
     for given in OBJECTS:
         live = world.live(given["kind"], given["metadata"]["name"])
@@ -111,7 +111,7 @@ def test_objects_equal_the_captured_ones(world: World, items: list[dict[str, Any
 
 def test_another_namespace(world: World, items: list[dict[str, Any]]) -> None:
     world.cluster.seed(vsphere_namespace("shop-dr"))
-    world.cluster.seed(*[one for machine in MACHINES for one in registered(machine, "shop-dr")])
+    world.cluster.seed(*[one for machine in VMS for one in registered(machine, "shop-dr")])
     mapped = {"namespaceMapping": {"shop": "shop-dr"}}
     world.finish(world.replay_all(items, **mapped), **mapped)
     for given in OBJECTS:
@@ -121,8 +121,8 @@ def test_another_namespace(world: World, items: list[dict[str, Any]]) -> None:
     assert world.live("VirtualMachineGroup", "web", "shop-dr").spec["groupName"] == "app"
 
 
-def test_the_end_says_that_machines_are_off_and_how_to_go_on(world: World, items: list[dict[str, Any]]) -> None:
-    world.cluster.seed(*[one for machine in MACHINES for one in registered(machine)])
+def test_the_end_says_that_vms_are_off_and_how_to_go_on(world: World, items: list[dict[str, Any]]) -> None:
+    world.cluster.seed(*[one for machine in VMS for one in registered(machine)])
     last = list(world.finish(world.replay_all(items)).values())
     words = "\n".join(one.description for one in last)
     assert "2 of 2 VMs are not powered on" in words
@@ -133,7 +133,7 @@ def test_the_end_says_that_machines_are_off_and_how_to_go_on(world: World, items
     assert all(one.description.startswith("verified") for one in last)
 
 
-def test_machines_that_lived_on_are_enough_at_once(world: World) -> None:
+def test_vms_that_lived_on_are_enough_at_once(world: World) -> None:
     items = world.back_up(vm("web-1", labels=WEB), service("front", WEB))
     world.lose(service("front"))
     world.cluster.seed(
@@ -147,7 +147,7 @@ def test_machines_that_lived_on_are_enough_at_once(world: World) -> None:
 
 
 def test_dry_run_comes_before_each_create(world: World, items: list[dict[str, Any]]) -> None:
-    world.cluster.seed(*[one for machine in MACHINES for one in registered(machine)])
+    world.cluster.seed(*[one for machine in VMS for one in registered(machine)])
     world.finish(world.replay_all(items))
     writes = [call for call in world.cluster.calls.made if "create" in call[0] or "patch" in call[0]]
     assert len(writes) == 2 * len(OBJECTS)
@@ -160,7 +160,7 @@ def test_dry_run_comes_before_each_create(world: World, items: list[dict[str, An
 def test_labels_that_changed_are_said_and_the_service_is_there(
     world: World, log: LogCapture, items: list[dict[str, Any]]
 ) -> None:
-    for machine in MACHINES:
+    for machine in VMS:
         world.cluster.seed(*registered(machine))
     world.cluster.seed(vm("web-2", labels={"app": "other"}, group="", uid="new-web-2"))
     operations = world.replay_all(items)

@@ -40,14 +40,14 @@ GROUPS = [
     group("top", ["/tier"], meta=DUMP, powerState="PoweredOn", nextForcePowerStateSyncTime="2026-01-01T00:00:00Z"),
     group("tier", ["web-1"], parent="top", meta=DUMP, powerState="PoweredOn"),
 ]
-MACHINE = vm("web-1", group="tier")
+VM = vm("web-1", group="tier")
 
 
 @pytest.fixture(name="groups")
 def _groups(world: World) -> list[Any]:
     """Replay the groups as `kubectl get -o yaml` would have dumped them."""
-    items = world.back_up(MACHINE, *GROUPS)
-    world.lose(MACHINE, *GROUPS)
+    items = world.back_up(VM, *GROUPS)
+    world.lose(VM, *GROUPS)
     operations = world.replay_all(items)
     world.cluster.seed(vm("web-1", group="tier", uid="new"))
     world.finish(operations)
@@ -95,7 +95,7 @@ def test_1_nothing_of_a_users_can_be_deleted_for_no_port_can() -> None:
     assert every_port() == known, "a new way out of the process: does it read or write, and can it do harm?"
 
 
-def test_2_no_machine_is_powered_on(groups: list[Any]) -> None:
+def test_2_no_vm_is_powered_on(groups: list[Any]) -> None:
     assert len(groups) == 2
     for one in groups:
         assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
@@ -108,13 +108,13 @@ def test_2_the_captured_power_state_is_kept_as_data(world: World, groups: list[A
     assert world.document(key)["observed"]["power_state"] == "PoweredOn"
 
 
-def test_3_a_doomed_machine_is_explained_and_no_owner_is_written(world: World) -> None:
-    items = world.back_up(MACHINE, GROUPS[1])
-    world.lose(MACHINE, GROUPS[1])
+def test_3_a_doomed_vm_is_explained_and_no_owner_is_written(world: World) -> None:
+    items = world.back_up(VM, GROUPS[1])
+    world.lose(VM, GROUPS[1])
     (operation,) = world.replay_all(items)
     world.cluster.seed(vm("web-1", group="tier", uid="new", meta={"ownerReferences": [LOST]}))
     assert "lost VirtualMachineGroup top: Kubernetes will delete it" in world.round([operation])[operation].description
-    world.lose(MACHINE)
+    world.lose(VM)
     for _ in range(3):
         assert "was registered and is gone" in world.round([operation])[operation].description
     assert world.created() == []
@@ -132,8 +132,8 @@ def test_4_registervm_is_called_by_one_module_alone() -> None:
 
 
 def test_4_nobody_is_registered_unasked(world: World) -> None:
-    items = world.back_up(MACHINE, GROUPS[1])
-    world.lose(MACHINE, GROUPS[1])
+    items = world.back_up(VM, GROUPS[1])
+    world.lose(VM, GROUPS[1])
     world.vsphere.vcenter.restore("shop", restored(name="web-1"))
     operations = world.replay_all(items)
     for _ in range(3):
@@ -150,7 +150,7 @@ def test_5_generated_objects_do_not_come_back_with_dead_addresses(world: World, 
     assert world.app.actions.restore["leave"].execute(obj(kind, "front", api="v1"), stored, restore()).skip
 
 
-def test_6_the_dump_that_kills_machines_comes_back_without_owners(groups: list[Any]) -> None:
+def test_6_the_dump_that_kills_vms_comes_back_without_owners(groups: list[Any]) -> None:
     alive = {one.uid for one in groups}
     for one in groups:
         assert {owner.uid for owner in one.owners} <= alive  # VM Operator's own, of parents that are there
@@ -159,7 +159,7 @@ def test_6_the_dump_that_kills_machines_comes_back_without_owners(groups: list[A
 
 
 def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) -> None:
-    items = world.back_up(MACHINE, *GROUPS)
+    items = world.back_up(VM, *GROUPS)
     world.lose(*GROUPS)
     for key in list(world.store.list("")):
         world.store.delete(key)
@@ -172,7 +172,7 @@ def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) 
 
 
 def test_6_nor_by_an_update_of_what_exists(world: World) -> None:
-    items = world.back_up(MACHINE, GROUPS[1])
+    items = world.back_up(VM, GROUPS[1])
     world.lose(GROUPS[1])
     world.cluster.seed(group("tier", ["other"], parent="top"))
     policy = {"existingResourcePolicy": "update"}

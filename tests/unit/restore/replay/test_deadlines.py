@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE = vm("web-1", labels=WEB)
+VM = vm("web-1", labels=WEB)
 FRONT = service("front", WEB)
 TREE = [group("app", ["/db"], ["/web"]), group("db", ["db-1"], parent="app"), group("web", ["web-1"], parent="app")]
 MEMBERS = [vm("db-1", group="db"), vm("web-1", labels=WEB, group="web")]
@@ -38,7 +38,7 @@ def after(world: World, operations: list[str], seconds: float, **spec: Any) -> d
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_registration_counts_from_the_start_of_the_restore(world: World, *, restarts: bool) -> None:
-    (operation,) = lost(world, MACHINE, FRONT)
+    (operation,) = lost(world, VM, FRONT)
     policy = asked(registered_within="1h")
     told = after(world, [operation], HOUR - 200, **policy)
     assert not told[operation].completed
@@ -51,12 +51,12 @@ def test_registration_counts_from_the_start_of_the_restore(world: World, *, rest
 
 
 def test_registration_has_no_deadline_but_veleros_unless_asked(world: World) -> None:
-    (operation,) = lost(world, MACHINE, FRONT)
+    (operation,) = lost(world, VM, FRONT)
     assert not after(world, [operation], 48 * HOUR)[operation].completed
 
 
 def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: World) -> None:
-    """A restart looks twice at every machine again, which is no reason to give up on what is there."""
+    """A restart looks twice at every VM again, which is no reason to give up on what is there."""
     operations = lost(world, *MEMBERS, *TREE)
     policy = asked(registered_within="1h", verified_within="none")
     world.cluster.seed(*(vm(one["metadata"]["name"], group=one["spec"]["groupName"], uid="new") for one in MEMBERS))
@@ -74,7 +74,7 @@ def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: 
 
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("mode", ["best-effort", "strict"])
-def test_what_this_restore_made_is_not_late_for_registration_when_its_machine_goes(
+def test_what_this_restore_made_is_not_late_for_registration_when_its_vm_goes(
     world: World, mode: str, *, back: bool
 ) -> None:
     """It has its half hour for verification, as it would have without the restart in between."""
@@ -117,8 +117,8 @@ def test_verification_has_half_an_hour(world: World) -> None:
     )
 
 
-def test_a_parent_is_not_late_for_a_child_whose_machines_are_still_to_come(world: World) -> None:
-    """Machines come back over hours, one after another: the parent is there long before its last child."""
+def test_a_parent_is_not_late_for_a_child_whose_vms_are_still_to_come(world: World) -> None:
+    """VMs come back over hours, one after another: the parent is there long before its last child."""
     operations = lost(world, *MEMBERS, *TREE)
     world.cluster.seed(vm("db-1", group="db", uid="new"))
     told = after(world, operations, 3 * HOUR)

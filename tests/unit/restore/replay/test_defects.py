@@ -187,7 +187,7 @@ def test_a_strict_restore_creates_nothing_while_one_breaks_down(
     world.finish(list(operations.values()), **strict)
 
 
-def test_machines_that_are_waited_for_are_seen_though_another_object_breaks_down(
+def test_vms_that_are_waited_for_are_seen_though_another_object_breaks_down(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = [service("bad", {"app": "web"}), service("good", {"app": "web"})]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.unit.world import World
 
 WEB = {"app": "web"}
-MACHINE = vm("web-1", labels=WEB, group="tier")
+VM = vm("web-1", labels=WEB, group="tier")
 TIER = group("tier", ["web-1"])
 FRONT = service("front", WEB)
 WORDS = "it was deleted after this restore had replayed it, and is not made a second time"
@@ -23,7 +23,7 @@ AGAIN = "velero restore create --from-backup nightly"
 
 def replayed(world: World, one: dict[str, Any], **spec: Any) -> str:
     """Return the operation of an object that was made and is not verified yet."""
-    items = world.back_up(MACHINE, one)
+    items = world.back_up(VM, one)
     world.lose(one)
     (operation,) = world.replay_all(items, **spec)
     poll(world, operation, **spec)
@@ -71,7 +71,7 @@ def test_what_is_deleted_is_made_again_by_a_restore_that_is_repeated(world: Worl
 
 def test_what_is_deleted_after_it_was_updated_is_not_made_either(world: World) -> None:
     policy = asked(conflict="update")
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "other"}))
     (operation,) = world.replay_all(items, **policy)
     poll(world, operation, **policy)
@@ -82,7 +82,7 @@ def test_what_is_deleted_after_it_was_updated_is_not_made_either(world: World) -
 
 
 def test_what_was_there_before_and_is_deleted_is_made(world: World) -> None:
-    items = world.back_up(MACHINE, TIER)
+    items = world.back_up(VM, TIER)
     (operation,) = world.replay_all(items)
     assert not poll(world, operation).completed
     world.lose(TIER)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WEB = {"app": "web"}
 WANTING = "would be incomplete, for want of a whole VirtualMachineGroup"
-MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
 AGAIN = vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"})
 
 
@@ -40,8 +40,8 @@ def plan(world: World, *, mapping: dict[str, str] | None = None, **policy: str) 
 
 
 def lost(world: World, *there: dict[str, Any]) -> None:
-    world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     world.cluster.seed(*there)
 
 
@@ -103,7 +103,7 @@ def test_a_vm_that_does_not_stay_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_vm_that_was_never_lost_costs_no_second_look() -> None:
     world = World()
-    lost(world, MACHINE)
+    lost(world, VM)
     began = world.clock.monotonic()
 
     (one,) = plan(world)
@@ -114,10 +114,10 @@ def test_a_vm_that_was_never_lost_costs_no_second_look() -> None:
 
 def test_a_strict_restore_waits_as_a_whole() -> None:
     world = World()
-    items = [MACHINE, vm("db-1", labels={"app": "db"}), FRONT, service("back", {"app": "db"})]
+    items = [VM, vm("db-1", labels={"app": "db"}), FRONT, service("back", {"app": "db"})]
     world.back_up(*items)
     world.lose(*items)
-    world.cluster.seed(MACHINE)
+    world.cluster.seed(VM)
 
     back, front = sorted(plan(world, mode="strict"), key=lambda one: one.ref.name)
 
@@ -133,7 +133,7 @@ def test_a_strict_restore_waits_as_a_whole() -> None:
 def test_a_strict_restore_that_cannot_become_whole_is_blocked_as_a_whole() -> None:
     world = World()
     other = {"kind": "VirtualMachineService", "namespace": NAMESPACE}
-    items = [MACHINE, FRONT, group("shop", ["db-1"]), vm("db-1", group="shop")]
+    items = [VM, FRONT, group("shop", ["db-1"]), vm("db-1", group="shop")]
     world.back_up(*items)
     world.lose(FRONT, items[2])
     world.cluster.seed(obj("Service", "front", api="v1", spec={"selector": other}))
@@ -164,7 +164,7 @@ def test_of_two_of_one_name_in_one_namespace_one_is_created() -> None:
     world = World()
     world.cluster.seed(vsphere_namespace("crm"))
     front = {**FRONT, "metadata": {**FRONT["metadata"], "namespace": "crm"}}
-    world.back_up(MACHINE, FRONT, vm("web-1", labels=WEB, namespace="crm"), front)
+    world.back_up(VM, FRONT, vm("web-1", labels=WEB, namespace="crm"), front)
     world.lose(FRONT, front)
 
     first, second = plan(world, mapping={"crm": "shop"})
@@ -177,7 +177,7 @@ def test_of_two_of_one_name_in_one_namespace_one_is_created() -> None:
 
 def test_what_an_earlier_restore_of_the_backups_name_made_is_no_work_of_this_one() -> None:
     world = World()
-    world.back_up(MACHINE, FRONT)
+    world.back_up(VM, FRONT)
     edited = m(FRONT).editable()
     edited["metadata"] |= {"labels": {"velero.io/restore-name": "nightly"}}
     edited["spec"]["ports"] = [{"name": "other", "protocol": "TCP", "port": 9, "targetPort": 9}]

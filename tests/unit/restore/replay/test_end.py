@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from velero_vmservice.report.model import Report
 
 WEB = {"app": "web"}
-MACHINE = vm("web-1", labels=WEB)
+VM = vm("web-1", labels=WEB)
 FRONT = service("front", WEB)
 RESULT = "restores/again/20260301T120000Z/virtualmachineservices/shop/front.json"
 
 
 @pytest.fixture(name="operations")
 def _operations(world: World) -> list[str]:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     return world.replay_all(items)
 
 
@@ -154,8 +154,8 @@ def test_cancel_while_the_store_is_away_does_not_fail(world: World, operations: 
 
 
 def test_repeating_the_restore_goes_on(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     first = world.replay_all(items)
     world.round(first)
     cancel(world, first[0])
@@ -167,7 +167,7 @@ def test_repeating_the_restore_goes_on(world: World) -> None:
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_a_restore_repeated_after_it_half_ended_changes_nothing_that_is_there(world: World, stop: int) -> None:
-    items: list[dict[str, Any]] = world.back_up(MACHINE, FRONT)
+    items: list[dict[str, Any]] = world.back_up(VM, FRONT)
     world.lose(FRONT)
     operations = world.replay_all(items)
     for _ in range(stop):
@@ -184,8 +184,8 @@ def test_a_page_that_cannot_be_drawn_does_not_keep_the_restore_from_ending(monke
 
     monkeypatch.setattr(page, "render", broken)
     world = World()
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     operations = world.replay_all(items)
     back(world)
 

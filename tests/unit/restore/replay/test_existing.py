@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WEB = {"app": "web"}
 UPDATE = {"existingResourcePolicy": "update"}
-MACHINE = vm("web-1", labels=WEB, group="tier")
+VM = vm("web-1", labels=WEB, group="tier")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_existing(world: World, case: Case) -> None:
-    items = world.back_up(MACHINE, case.captured)
+    items = world.back_up(VM, case.captured)
     world.cluster.seed(case.live)
     before = world.live(case.live["kind"], case.live["metadata"]["name"])
     world.cluster.calls.made.clear()
@@ -108,7 +108,7 @@ def test_existing(world: World, case: Case) -> None:
 
 
 def test_an_update_keeps_what_the_backup_does_not_speak_of(world: World) -> None:
-    items = world.back_up(MACHINE, TIER)
+    items = world.back_up(VM, TIER)
     live = group("tier", ["web-2"], powerState="PoweredOff", meta={"labels": {"new": "1"}, "annotations": {"a": "b"}})
     world.cluster.seed(live)
     world.finish(world.replay_all(items, **UPDATE), **UPDATE)
@@ -119,7 +119,7 @@ def test_an_update_keeps_what_the_backup_does_not_speak_of(world: World) -> None
 
 
 def test_an_object_that_is_being_deleted_is_waited_for_and_made_anew(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", WEB, meta={"deletionTimestamp": "2026-03-01T12:00:00Z"}))
     operations = world.replay_all(items, **UPDATE)
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_an_object_that_is_being_deleted_is_waited_for_and_made_anew(world: Worl
 
 
 def test_an_object_that_appears_in_between_is_decided_on_anew(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     operations = world.replay_all(items)
     world.cluster.calls.before("create", lambda _: world.cluster.seed(service("front", {"app": "somebody's"})))
@@ -142,7 +142,7 @@ def test_an_object_that_appears_in_between_is_decided_on_anew(world: World) -> N
 
 
 def test_an_object_that_vanishes_before_its_update_is_created(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "new"}))
     operations = world.replay_all(items, **UPDATE)
     world.cluster.calls.before("patch", lambda _: world.lose(FRONT))
@@ -152,9 +152,9 @@ def test_an_object_that_vanishes_before_its_update_is_created(world: World) -> N
     assert world.created() == ["VirtualMachineService shop/front"]
 
 
-def test_even_an_existing_object_is_looked_at_when_its_machines_are_there(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE)
+def test_even_an_existing_object_is_looked_at_when_its_vms_are_there(world: World) -> None:
+    items = world.back_up(VM, FRONT)
+    world.lose(VM)
     world.cluster.seed(service("front", {"app": "new"}))
     operations = world.replay_all(items, **UPDATE)
     assert "web-1: not registered yet" in world.round(operations, **UPDATE)[operations[0]].description
@@ -162,7 +162,7 @@ def test_even_an_existing_object_is_looked_at_when_its_machines_are_there(world:
 
 def test_an_earlier_restore_of_the_same_name_is_no_excuse(world: World) -> None:
     """Its label is still on the object; what was edited since is compared all the same."""
-    items = world.back_up(MACHINE, service("front", {"app": "web"}))
+    items = world.back_up(VM, service("front", {"app": "web"}))
     world.lose(service("front"))
     world.finish(world.replay_all(items))
     ref = ObjectRef(kinds.VIRTUAL_MACHINE_SERVICE, NAMESPACE, "front")
@@ -176,7 +176,7 @@ def test_an_earlier_restore_of_the_same_name_is_no_excuse(world: World) -> None:
 
 
 def test_a_service_that_is_not_vm_operators_is_not_taken_over(world: World) -> None:
-    items = world.back_up(MACHINE, service("front", {"app": "web"}))
+    items = world.back_up(VM, service("front", {"app": "web"}))
     world.lose(service("front"))
     world.cluster.seed(obj("Service", "front", api="v1", spec={"ports": [{"port": 80}]}))
     (told,) = world.finish(world.replay_all(items)).values()
@@ -196,7 +196,7 @@ def test_one_name_from_two_namespaces_mapped_into_one_is_said(world: World) -> N
 
 
 def test_a_webhook_that_cannot_be_dry_run_does_not_hold_the_replay(world: World) -> None:
-    items = world.back_up(MACHINE, service("front", {"app": "web"}))
+    items = world.back_up(VM, service("front", {"app": "web"}))
     world.lose(service("front"))
     refusal = Rejected('admission webhook "x.example.com" does not support dry run')
     world.cluster.calls.fail("dry-run create", refusal)

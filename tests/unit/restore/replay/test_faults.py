@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE = vm("web-1", labels=WEB)
+VM = vm("web-1", labels=WEB)
 FRONT = service("front", WEB)
 KEY = f"{CAPTURES}objects/virtualmachineservices/shop/front.json"
 
 
 @pytest.fixture(name="items")
 def _items(world: World) -> list[dict[str, Any]]:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     world.cluster.calls.made.clear()
     world.store.calls.made.clear()
     return items
@@ -378,7 +378,7 @@ def test_a_backup_without_the_plugin_is_replayed_and_says_so(world: World) -> No
 
 
 def test_a_cluster_that_does_not_know_groups_says_what_it_takes(world: World) -> None:
-    items = world.back_up(MACHINE, group("tier", ["web-1"]))
+    items = world.back_up(VM, group("tier", ["web-1"]))
     world.lose(group("tier"))
     world.cluster.serve(VIRTUAL_MACHINE_GROUP)
     (last,) = world.finish(world.replay_all(items)).values()

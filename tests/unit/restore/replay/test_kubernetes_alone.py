@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB, claims=["data"]), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB, claims=["data"]), service("front", WEB)
 NO_DATASTORE = registration("restored-a1", error="datastore ds-1 not accessible")
 HOUR = 3600
 
 
 @pytest.fixture(name="operation")
 def _operation(world: World) -> str:
-    """Lose a machine with its service, and begin a restore."""
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    """Lose a VM with its service, and begin a restore."""
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     (operation,) = world.replay_all(items)
     return operation
 
@@ -48,9 +48,9 @@ def report(world: World) -> dict[str, Any]:
     return world.document("restores/again/20260301T120000Z/report.json")
 
 
-def test_a_disk_in_error_is_told_before_there_is_a_machine_that_names_it(world: World, operation: str) -> None:
+def test_a_disk_in_error_is_told_before_there_is_a_vm_that_names_it(world: World, operation: str) -> None:
     world.cluster.seed(NO_DATASTORE)
-    noted = "mind: disks are being registered for machines that do not name them yet: its disk cannot be registered"
+    noted = "mind: disks are being registered for VMs that do not name them yet: its disk cannot be registered"
     told = one(world, operation).description
     assert told.startswith(f"waiting: web-1: not registered yet | {noted}: datastore ds-1 not accessible")
     error = late(world, operation).error
@@ -74,14 +74,14 @@ def test_a_disk_that_takes_long_names_the_stage_and_what_to_look_at(world: World
     assert "more than 5 minutes, and RegisterVM stands at 80 % meanwhile" in told
 
 
-def test_the_mark_of_an_imported_machine_is_told(world: World, operation: str) -> None:
+def test_the_mark_of_an_imported_vm_is_told(world: World, operation: str) -> None:
     world.cluster.seed(again(created=False, meta={"annotations": {"vmoperator.vmware.com/imported-vm": ""}}))
     told = one(world, operation).description
     assert told.startswith("waiting: web-1: registered, but VM Operator has not reconciled it yet")
-    assert "bears the mark of a machine that was imported from vCenter, not restored" in told
+    assert "bears the mark of a VM that was imported from vCenter, not restored" in told
 
 
-def test_what_is_said_of_a_machine_by_name_is_not_said_again(world: World) -> None:
+def test_what_is_said_of_a_vm_by_name_is_not_said_again(world: World) -> None:
     captured = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
     machine = vm("web-1", labels=WEB, meta=captured)
     items = world.back_up(machine, FRONT)
@@ -94,15 +94,15 @@ def test_what_is_said_of_a_machine_by_name_is_not_said_again(world: World) -> No
     assert "mind: web-1 comes from an older restore point" in told[-1]
 
 
-def test_what_does_not_concern_every_machine_is_said_by_name(world: World) -> None:
-    items = world.back_up(MACHINE, vm("web-2", labels=WEB), FRONT)
-    world.lose(MACHINE, vm("web-2"), FRONT)
+def test_what_does_not_concern_every_vm_is_said_by_name(world: World) -> None:
+    items = world.back_up(VM, vm("web-2", labels=WEB), FRONT)
+    world.lose(VM, vm("web-2"), FRONT)
     (operation,) = world.replay_all(items)
     imported = {"annotations": {"vmoperator.vmware.com/imported-vm": ""}}
     world.cluster.seed(again(created=False, meta=imported), NO_DATASTORE)
     told = one(world, operation).description
-    assert "web-1: bears the mark of a machine that was imported from vCenter, not restored" in told
-    assert "web-2: disks are being registered for machines that do not name them yet" in told
+    assert "web-1: bears the mark of a VM that was imported from vCenter, not restored" in told
+    assert "web-2: disks are being registered for VMs that do not name them yet" in told
 
 
 def test_no_vsphere_namespace_is_said_once_and_what_to_do(world: World, operation: str) -> None:
@@ -114,11 +114,9 @@ def test_no_vsphere_namespace_is_said_once_and_what_to_do(world: World, operatio
     )
 
 
-def test_another_machine_of_that_name_ends_with_what_to_do(world: World, operation: str) -> None:
+def test_another_vm_of_that_name_ends_with_what_to_do(world: World, operation: str) -> None:
     world.cluster.seed(again(spec={"instanceUUID": "x"}, status={"biosUUID": "y"}))
-    assert (
-        " | to do: Restore the right machine; the one that has its name is in the way" in late(world, operation).error
-    )
+    assert " | to do: Restore the right VM; the one that has its name is in the way" in late(world, operation).error
 
 
 def test_it_costs_no_request(world: World, operation: str) -> None:

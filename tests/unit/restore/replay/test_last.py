@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="waiting")
 def _waiting(world: World) -> list[str]:
-    """Three services that wait for their machine."""
+    """Three services that wait for their VM."""
     items = world.back_up(vm("web-1", labels=WEB), *(service(name, WEB) for name in NAMES))
     world.lose(vm("web-1"), *(service(name) for name in NAMES))
     return world.replay_all(items)

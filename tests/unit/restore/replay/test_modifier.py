@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.world import World
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB, group="shop"), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB, group="shop"), service("front", WEB)
 SHOP = group("shop", ["web-1"])
 NAMED = {"resourceModifier": {"kind": "ConfigMap", "name": "site-two"}}
 PLACE = ObjectRef(CONFIG_MAP, "velero", "site-two")
@@ -34,7 +34,7 @@ def rule(*patches: tuple[str, str, str], resource: str = "**", **conditions: Any
 
 def begun(world: World, *rules: dict[str, Any], **spec: Any) -> list[str]:
     world.cluster.seed(modifier(*rules))
-    items = world.back_up(MACHINE, FRONT, SHOP)
+    items = world.back_up(VM, FRONT, SHOP)
     world.lose(FRONT, SHOP)
     return world.replay_all(items, **NAMED, **spec)
 
@@ -83,8 +83,8 @@ def test_what_is_never_written_is_not_written_for_a_modifier_either(world: World
 def test_a_selector_that_is_changed_chooses_other_vms(world: World) -> None:
     other = vm("db-1", labels={"app": "db"})
     world.cluster.seed(modifier(rule(("replace", "/spec/selector/app", "db"))))
-    items = world.back_up(MACHINE, other, FRONT)
-    world.lose(MACHINE, other, FRONT)
+    items = world.back_up(VM, other, FRONT)
+    world.lose(VM, other, FRONT)
     (operation,) = world.replay_all(items, **NAMED)
 
     assert world.round([operation], **NAMED)[operation].description == "waiting: db-1: not registered yet"
@@ -137,7 +137,7 @@ def test_a_modifier_that_is_gone_is_waited_for(world: World) -> None:
 
 def test_another_kind_of_modifier_is_ignored_as_velero_does(world: World) -> None:
     spec = {"resourceModifier": {"kind": "Secret", "name": "site-two"}}
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     assert all(one.error == "" for one in world.finish(world.replay_all(items, **spec), **spec).values())
 

@@ -16,7 +16,7 @@ GROUPS = [
     group("m-middle", ["vm-m"], ["/a-leaf"], parent="z-root"),
     group("z-root", ["vm-z"], ["/m-middle"]),
 ]
-MACHINES = [vm("vm-a", group="a-leaf", labels={"app": "x"}), vm("vm-m", group="m-middle"), vm("vm-z", group="z-root")]
+VMS = [vm("vm-a", group="a-leaf", labels={"app": "x"}), vm("vm-m", group="m-middle"), vm("vm-z", group="z-root")]
 PARENTS_FIRST = [
     "VirtualMachineGroup shop/z-root",
     "VirtualMachineGroup shop/m-middle",
@@ -27,7 +27,7 @@ PARENTS_FIRST = [
 
 @pytest.fixture(name="items")
 def _items(world: World) -> list[dict[str, Any]]:
-    items = world.back_up(*MACHINES, *GROUPS, service("front", {"app": "x"}))
+    items = world.back_up(*VMS, *GROUPS, service("front", {"app": "x"}))
     world.lose(*GROUPS, service("front"))
     world.cluster.calls.made.clear()
     return items
@@ -58,10 +58,10 @@ def test_parents_come_first_after_a_restart_in_the_middle_of_execute(world: Worl
 
 
 def test_children_wait_for_a_parent_that_waits_and_services_do_not(world: World, items: list[dict[str, Any]]) -> None:
-    world.lose(MACHINES[2])
+    world.lose(VMS[2])
     operations = world.replay_all(items)
     told = world.round(operations)
-    assert world.created() == PARENTS_FIRST[3:]  # the service, whose own machines are there
+    assert world.created() == PARENTS_FIRST[3:]  # the service, whose own VMs are there
     assert "waits for VirtualMachineGroup shop/z-root" in told[operations[1]].description
     world.cluster.seed(vm("vm-z", group="z-root", uid="new"))
     world.finish(operations)
@@ -108,7 +108,7 @@ def test_groups_that_contain_each_other_are_blocked_with_the_chain(world: World)
 
 def test_two_restores_do_not_wait_for_each_other(world: World, items: list[dict[str, Any]]) -> None:
     first = world.replay_all(items[:1], name="first")
-    world.lose(MACHINES[2])
+    world.lose(VMS[2])
     second = world.replay_all(items[2:3], name="second")
     assert world.round(first, name="first")[first[0]].description.startswith("replayed")
     assert "vm-z: not registered yet" in world.round(second, name="second")[second[0]].description
@@ -128,7 +128,7 @@ def test_a_parent_is_verified_only_with_the_children_that_are_still_to_come(worl
     world.finish(operations)
 
 
-def test_a_root_waits_while_a_living_child_holds_a_machine_that_would_be_placed_anew(world: World) -> None:
+def test_a_root_waits_while_a_living_child_holds_a_vm_that_would_be_placed_anew(world: World) -> None:
     trunk, leaf = group("trunk", [], ["/leaf"]), group("leaf", ["vm-a"], parent="trunk")
     items = world.back_up(vm("vm-a", group="leaf"), trunk, leaf)
     world.lose(trunk)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE = vm("web-1", labels=WEB, group="tier")
+VM = vm("web-1", labels=WEB, group="tier")
 FRONT = service("front", WEB)
 TIER = group("tier", ["web-1"])
 
@@ -38,7 +38,7 @@ def last(world: World, operation: str, **spec: Any) -> Progress:
 
 
 def test_execute_refuses_a_policy_that_does_not_exist_before_anything_is_deferred(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     with pytest.raises(InvalidSettings, match="/powr: unknown policy; did you mean power") as caught:
         world.replay(items[0], **asked(powr="on"))
     assert "power" in caught.value.hint.split(", ")
@@ -51,7 +51,7 @@ def test_execute_refuses_a_policy_that_does_not_exist_before_anything_is_deferre
 def test_a_policy_that_is_spoilt_while_waiting_is_said_and_nothing_done_until_it_is_mended(
     world: World, wrong: dict[str, Any]
 ) -> None:
-    (operation,) = lost(world, MACHINE, FRONT)
+    (operation,) = lost(world, VM, FRONT)
     world.round([operation])
     world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"))
     for _ in range(3):
@@ -64,7 +64,7 @@ def test_a_policy_that_is_spoilt_while_waiting_is_said_and_nothing_done_until_it
 
 
 def test_a_policy_that_changes_while_waiting_is_followed(world: World) -> None:
-    (operation,) = lost(world, MACHINE, service("front", WEB, type="ClusterIP", clusterIp="10.0.0.7"))
+    (operation,) = lost(world, VM, service("front", WEB, type="ClusterIP", clusterIp="10.0.0.7"))
     world.round([operation])
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     last(world, operation, **asked(cluster_ip="keep"))
@@ -85,7 +85,7 @@ def test_the_effective_policy_is_logged_and_reported(world: World, log: LogCaptu
 
 def test_the_settings_hold_where_the_restore_says_nothing() -> None:
     world = World(restore=RestorePolicy(conflict="fail"))
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "other"}))
     (operation,) = world.replay_all(items, existingResourcePolicy="update")
     assert "conflict=fail" in last(world, operation, existingResourcePolicy="update").error
@@ -156,7 +156,7 @@ CONFLICTS = [
 @pytest.mark.parametrize("case", CONFLICTS, ids=lambda c: c.why)
 @pytest.mark.parametrize("conflict", ALL_ALIKE)
 def test_an_object_that_is_there(world: World, case: Case, conflict: str) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     world.cluster.seed(*case.live)
     world.cluster.calls.made.clear()
@@ -182,11 +182,11 @@ def test_an_object_that_is_there(world: World, case: Case, conflict: str) -> Non
     ],
     ids=["label", "group name"],
 )
-def test_what_connects_a_machine_is_gone(given: dict[str, Any], words: str) -> None:
+def test_what_connects_a_vm_is_gone(given: dict[str, Any], words: str) -> None:
     worlds = {}
     for policy in ("warn", "wait", "fail"):
         world = worlds[policy] = World()
-        (operation,) = lost(world, MACHINE, given)
+        (operation,) = lost(world, VM, given)
         world.cluster.seed(vm("web-1", labels={"app": "db"}, group="other", uid="new"))
         told: dict[str, Progress] = {}
         for _ in range(6):
@@ -212,7 +212,7 @@ def forget(world: World) -> None:
 
 @pytest.mark.parametrize("when", ["before Execute", "while it waits"])
 def test_a_capture_that_is_gone_is_done_without_if_it_may_be(world: World, when: str) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     if when == "before Execute":
         forget(world)
@@ -230,7 +230,7 @@ def test_a_capture_that_is_gone_is_done_without_if_it_may_be(world: World, when:
 def test_a_capture_that_is_gone_fails_the_object_if_it_is_required(
     world: World, when: str, policy: dict[str, Any]
 ) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     if when == "before Execute":
         forget(world)
@@ -241,7 +241,7 @@ def test_a_capture_that_is_gone_fails_the_object_if_it_is_required(
 
 
 def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     (operation,) = world.replay_all(items, **asked(capture="require"))
     forget(world)
@@ -249,7 +249,7 @@ def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world
 
 
 def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_required(world: World) -> None:
-    world.cluster.seed(MACHINE)
+    world.cluster.seed(VM)
     (operation,) = world.replay_all([FRONT])
     told = last(world, operation, **asked(capture="require"))
     assert "has no capture, and the policy is capture=require" in told.error

@@ -15,7 +15,7 @@ from velero_vmservice.restore.policy import RestorePolicy
 
 WEB = {"app": "web"}
 RAN = {"power": "PoweredOn", "ip": "192.0.2.1"}
-MACHINES = [
+VMS = [
     vm("db-1", group="db", **RAN),
     vm("web-1", labels=WEB, group="web", **RAN),
     vm("web-2", labels=WEB, group="web"),
@@ -41,7 +41,7 @@ def lost(world: World, *objects: dict[str, Any]) -> list[str]:
 
 
 def back(world: World, *given: dict[str, Any]) -> None:
-    """Bring machines as RegisterVM does: with a new UID, powered off."""
+    """Bring VMs as RegisterVM does: with a new UID, powered off."""
     for one in given:
         labels, of = one["metadata"]["labels"], one["spec"].get("groupName", "")
         world.cluster.seed(vm(one["metadata"]["name"], labels=labels, group=of, uid="new"))
@@ -54,8 +54,8 @@ def running(world: World) -> list[str]:
 
 @pytest.mark.parametrize("policy", [{}, asked(power="leave")], ids=["by default", "as told"])
 def test_nobody_is_powered_on_unasked(world: World, policy: dict[str, Any]) -> None:
-    operations = lost(world, *MACHINES, *OBJECTS)
-    back(world, *MACHINES)
+    operations = lost(world, *VMS, *OBJECTS)
+    back(world, *VMS)
     world.finish(operations, **policy)
     assert running(world) == []
     assert world.patched() == []
@@ -63,8 +63,8 @@ def test_nobody_is_powered_on_unasked(world: World, policy: dict[str, Any]) -> N
 
 
 def test_on_powers_the_tree_through_its_root_and_the_others_by_their_own(world: World) -> None:
-    operations = lost(world, *MACHINES, *OBJECTS)
-    back(world, *MACHINES)
+    operations = lost(world, *VMS, *OBJECTS)
+    back(world, *VMS)
     last = world.finish(operations, **asked(power="on"))
     assert running(world) == ["alone", "db-1", "idle", "web-1", "web-2"]
     assert sorted(world.patched()) == ["VirtualMachine shop/alone", "VirtualMachine shop/idle", ROOT]
@@ -75,8 +75,8 @@ def test_on_powers_the_tree_through_its_root_and_the_others_by_their_own(world: 
 
 
 def test_captured_powers_what_ran(world: World) -> None:
-    operations = lost(world, *MACHINES, *OBJECTS)
-    back(world, *MACHINES)
+    operations = lost(world, *VMS, *OBJECTS)
+    back(world, *VMS)
     world.finish(operations, **asked(power="captured"))
     assert running(world) == ["alone", "db-1", "web-1", "web-2"]  # a group speaks for all its members
     assert sorted(world.patched()) == ["VirtualMachine shop/alone", ROOT]
@@ -88,20 +88,20 @@ def test_captured_leaves_a_tree_that_was_off(world: World) -> None:
         group("db", ["db-1"], parent="app", powerState="PoweredOff"),
     ]
     operations = lost(world, vm("db-1", group="db"), *tree)
-    back(world, MACHINES[0])
+    back(world, VMS[0])
     world.finish(operations, **asked(power="captured"))
     assert (running(world), world.patched()) == ([], [])
 
 
 def test_nothing_is_asked_before_every_member_of_the_tree_is_linked(world: World) -> None:
-    operations = lost(world, *MACHINES[:3], *OBJECTS[:4])
-    back(world, *MACHINES[:2])
+    operations = lost(world, *VMS[:3], *OBJECTS[:4])
+    back(world, *VMS[:2])
     for _ in range(5):
         told = world.round(operations, **asked(power="on"))
         assert running(world) == []
     assert "web-2: not registered yet" in told[operations[2]].description
     assert "powered through its group app" in told[operations[1]].description
-    back(world, MACHINES[2])
+    back(world, VMS[2])
     before = len(world.writes())
     world.finish(operations, **asked(power="on"))
     assert world.writes()[before:] == [
@@ -115,8 +115,8 @@ def test_nothing_is_asked_before_every_member_of_the_tree_is_linked(world: World
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("uid", ["new", None], ids=["registered anew", "never lost"])
 def test_a_restart_powers_no_child_by_itself(world: World, at: int, order: int, uid: str | None) -> None:
-    operations = lost(world, *MACHINES[:3], *OBJECTS[:4])[::order]
-    for one in MACHINES[:3]:
+    operations = lost(world, *VMS[:3], *OBJECTS[:4])[::order]
+    for one in VMS[:3]:
         labels, of = one["metadata"]["labels"], one["spec"]["groupName"]
         world.cluster.seed(vm(one["metadata"]["name"], labels=labels, group=of, uid=uid))
     done: set[str] = set()
@@ -131,8 +131,8 @@ def test_a_restart_powers_no_child_by_itself(world: World, at: int, order: int, 
 
 
 def test_while_the_capture_of_the_root_cannot_be_read_nobody_else_is_asked(world: World) -> None:
-    operations = lost(world, *MACHINES[:3], *OBJECTS[:4])
-    back(world, *MACHINES[:3])
+    operations = lost(world, *VMS[:3], *OBJECTS[:4])
+    back(world, *VMS[:3])
     for _ in range(2):
         world.round(operations, **asked())
     assert len(world.created()) == 4
@@ -147,19 +147,19 @@ def test_while_the_capture_of_the_root_cannot_be_read_nobody_else_is_asked(world
 
 
 def test_the_children_of_a_root_that_does_not_come_are_their_own_roots(world: World) -> None:
-    operations = lost(world, *MACHINES[:3], *OBJECTS[:4])
+    operations = lost(world, *VMS[:3], *OBJECTS[:4])
     (key,) = (key for key in world.store.list("captures/") if key.endswith("virtualmachinegroups/shop/app.json"))
     world.store.tamper(key, b"rotten")
-    back(world, *MACHINES[:3])
+    back(world, *VMS[:3])
     last = world.finish(operations, **asked(power="on"))
     assert sorted(world.patched()) == ["VirtualMachineGroup shop/db", "VirtualMachineGroup shop/web"]
     assert [bool(one.error) for one in (last[operation] for operation in operations)] == [True, False, False, False]
 
 
 def test_a_root_that_is_left_as_it_is_is_not_powered_and_its_children_are(world: World) -> None:
-    operations = lost(world, *MACHINES[:3], *OBJECTS[:4])
+    operations = lost(world, *VMS[:3], *OBJECTS[:4])
     world.cluster.seed(group("app", ["/web"], ["/db"]))
-    back(world, *MACHINES[:3])
+    back(world, *VMS[:3])
     last = world.finish(operations, **asked(power="on"))
     assert sorted(world.patched()) == ["VirtualMachineGroup shop/db", "VirtualMachineGroup shop/web"]
     assert last[operations[0]].description.startswith("retained")
@@ -168,8 +168,8 @@ def test_a_root_that_is_left_as_it_is_is_not_powered_and_its_children_are(world:
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_member_that_was_missing_at_backup_holds_no_power_at_any_depth(world: World, *, restarts: bool) -> None:
     objects = [group("app", ["/db"]), group("db", ["db-1", "db-9"], parent="app")]
-    operations = lost(world, MACHINES[0], *objects)
-    back(world, MACHINES[0])
+    operations = lost(world, VMS[0], *objects)
+    back(world, VMS[0])
     for _ in range(3):
         world.round(operations, **asked(power="on"))
     if restarts:
@@ -178,9 +178,9 @@ def test_a_member_that_was_missing_at_backup_holds_no_power_at_any_depth(world: 
     assert world.patched() == [ROOT]
 
 
-def test_a_machine_of_nobodys_backup_is_left_alone_whatever_its_labels(world: World) -> None:
-    operations = lost(world, MACHINES[3], OBJECTS[4])
-    back(world, MACHINES[3])
+def test_a_vm_of_nobodys_backup_is_left_alone_whatever_its_labels(world: World) -> None:
+    operations = lost(world, VMS[3], OBJECTS[4])
+    back(world, VMS[3])
     world.cluster.seed(vm("stranger", labels={"app": "alone"}))
     world.finish(operations, **asked(power="on"))
     assert running(world) == ["alone"]
@@ -210,9 +210,9 @@ def test_a_tree_in_place_that_says_on_already_is_asked_group_by_group_in_boot_or
         group("db", ["db-1"], parent="app", meta=noted, powerState="PoweredOn"),
         group("web", ["web-1"], parent="app", meta=noted, powerState="PoweredOn"),
     ]
-    items = world.back_up(*MACHINES[:2], *tree)
+    items = world.back_up(*VMS[:2], *tree)
     world.cluster.seed(*({**one, "status": {"lastUpdatedPowerStateTime": "2026-01-01T00:00:00Z"}} for one in tree))
-    back(world, *MACHINES[:2])
+    back(world, *VMS[:2])
     world.vm_operator()
     last = world.finish(world.replay_all(items), **asked(power="on"))
     assert {one.error for one in last.values()} == {""}
@@ -220,8 +220,8 @@ def test_a_tree_in_place_that_says_on_already_is_asked_group_by_group_in_boot_or
     assert running(world) == ["db-1", "web-1"]
 
 
-def test_a_machine_that_is_held_back_is_said_and_not_waited_for(world: World) -> None:
-    operations = lost(world, MACHINES[3], OBJECTS[4])
+def test_a_vm_that_is_held_back_is_said_and_not_waited_for(world: World) -> None:
+    operations = lost(world, VMS[3], OBJECTS[4])
     check = {"annotations": {f"{power.CHECK}licence": "wait"}}
     world.cluster.seed(vm("alone", labels={"app": "alone"}, uid="new", meta=check))
     (last,) = world.finish(operations, **asked(power="on")).values()
@@ -230,8 +230,8 @@ def test_a_machine_that_is_held_back_is_said_and_not_waited_for(world: World) ->
 
 
 def test_a_power_state_that_is_refused_is_said_and_asked_again(world: World) -> None:
-    operations = lost(world, MACHINES[3], OBJECTS[4])
-    back(world, MACHINES[3])
+    operations = lost(world, VMS[3], OBJECTS[4])
+    back(world, VMS[3])
     world.cluster.calls.fail("patch", Rejected("quota is used up"), times=3)
     for _ in range(3):
         told = world.round(operations, **asked(power="on"))
@@ -241,10 +241,10 @@ def test_a_power_state_that_is_refused_is_said_and_asked_again(world: World) -> 
 
 
 def test_the_same_restore_again_writes_nothing(world: World) -> None:
-    items = world.back_up(*MACHINES, *OBJECTS)
-    world.lose(*MACHINES, *OBJECTS)
+    items = world.back_up(*VMS, *OBJECTS)
+    world.lose(*VMS, *OBJECTS)
     operations = world.replay_all(items)
-    back(world, *MACHINES)
+    back(world, *VMS)
     world.finish(operations, **asked(power="on"))
     before = world.writes()
     again: dict[str, Any] = {"name": "second", **asked(power="on")}
@@ -256,15 +256,15 @@ def test_the_same_restore_again_writes_nothing(world: World) -> None:
 def test_settings_can_ask_for_power_and_a_restore_can_take_it_back() -> None:
     for policy, want in (({}, ["alone"]), (asked(power="leave"), [])):
         world = World(restore=RestorePolicy(power="on"))
-        operations = lost(world, MACHINES[3], OBJECTS[4])
-        back(world, MACHINES[3])
+        operations = lost(world, VMS[3], OBJECTS[4])
+        back(world, VMS[3])
         world.finish(operations, **policy)
         assert running(world) == want
 
 
-def test_machines_that_were_off_and_run_with_their_group_are_named(world: World) -> None:
-    operations = lost(world, *MACHINES, *OBJECTS)
-    back(world, *MACHINES)
+def test_vms_that_were_off_and_run_with_their_group_are_named(world: World) -> None:
+    operations = lost(world, *VMS, *OBJECTS)
+    back(world, *VMS)
     captured = asked(power="captured")
     told = world.finish(operations, **captured)
     assert "web-2" in running(world)
@@ -277,6 +277,6 @@ def test_machines_that_were_off_and_run_with_their_group_are_named(world: World)
 
 
 def test_nobody_is_named_where_nobody_is_started(world: World) -> None:
-    operations = lost(world, *MACHINES, *OBJECTS)
-    back(world, *MACHINES)
+    operations = lost(world, *VMS, *OBJECTS)
+    back(world, *VMS)
     assert not any("was off at backup" in one.description for one in world.finish(operations).values())

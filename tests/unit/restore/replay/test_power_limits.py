@@ -42,7 +42,7 @@ def test_the_root_is_powered_once_and_the_service_follows(world: World) -> None:
     assert world.patched() == ["VirtualMachineGroup shop/tier"]
 
 
-def test_a_machine_that_somebody_switches_off_meanwhile_stays_off(world: World) -> None:
+def test_a_vm_that_somebody_switches_off_meanwhile_stays_off(world: World) -> None:
     names = ("web-1", "web-2")
     machines = [vm(name, labels=WEB) for name in names]
     items = world.back_up(*machines, service("front", WEB))
@@ -116,13 +116,13 @@ def test_a_group_with_a_member_that_is_none_any_more_does_not_wait_for_ever(worl
     assert world.patched() == []
 
 
-def test_a_service_counts_no_time_while_the_group_of_its_machine_waits_for_another(world: World) -> None:
+def test_a_service_counts_no_time_while_the_group_of_its_vm_waits_for_another(world: World) -> None:
     tier = group("tier", ["web-1", "db-1"], powerState="PoweredOn")
     machines = [vm("web-1", labels=WEB, group="tier"), vm("db-1", group="tier")]
     items = world.back_up(*machines, tier, service("front", WEB))
     world.vm_operator()
     world.lose(*machines)
-    settled = world.live("VirtualMachineGroup", "tier").editable()  # VM Operator powers no machine that comes late
+    settled = world.live("VirtualMachineGroup", "tier").editable()  # VM Operator powers no VM that comes late
     settled["metadata"]["annotations"] = {SET_AT: "2026-03-01T11:00:00Z"}
     settled["status"]["lastUpdatedPowerStateTime"] = "2026-03-01T11:00:00Z"
     world.cluster.seed(settled, vm("web-1", labels=WEB, group="tier", uid="new"))

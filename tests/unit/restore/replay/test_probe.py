@@ -1,4 +1,4 @@
-"""probe=tcp: each port of a load balancer that has machines behind it answers, before its service is verified."""
+"""probe=tcp: each port of a load balancer that has VMs behind it answers, before its service is verified."""
 
 from __future__ import annotations
 

@@ -11,22 +11,22 @@ from tests.unit.builders import NAMESPACE, asked, condition, restore, service, v
 from tests.unit.world import World
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.vsphere.vm import VsphereMachine
+from velero_vmservice.vsphere.vm import VsphereVm
 
 if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 REMEDY = "put it right, then call RegisterVM"
 HOUR = 3600
 
 
 def lost(world: World, *kept: dict[str, Any]) -> str:
-    """Back up a machine and its service, lose both but for what is kept, and begin a restore."""
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(*[one for one in (MACHINE, FRONT) if one not in kept])
+    """Back up a VM and its service, lose both but for what is kept, and begin a restore."""
+    items = world.back_up(VM, FRONT)
+    world.lose(*[one for one in (VM, FRONT) if one not in kept])
     (operation,) = world.replay_all(items)
     return operation
 
@@ -75,10 +75,10 @@ def test_nobody_is_asked_whom_the_settings_do_not_name(world: World) -> None:
     assert (world.engine.calls.made, world.vsphere.vcenter.calls.made) == ([], [])
 
 
-def test_an_engine_is_asked_for_each_machine_once_a_round(engine_world: World) -> None:
+def test_an_engine_is_asked_for_each_vm_once_a_round(engine_world: World) -> None:
     other = service("other", WEB)
-    items = engine_world.back_up(MACHINE, FRONT, other)
-    engine_world.lose(MACHINE, FRONT, other)
+    items = engine_world.back_up(VM, FRONT, other)
+    engine_world.lose(VM, FRONT, other)
     operations = engine_world.replay_all(items)
     for _ in range(3):
         engine_world.round(operations)
@@ -132,10 +132,10 @@ def test_a_failure_is_kept_as_the_result_when_velero_gives_up(engine_world: Worl
     assert report["objects"][0]["stage"] == "cancelled"
 
 
-def test_only_what_needs_the_failed_machine_fails(engine_world: World) -> None:
+def test_only_what_needs_the_failed_vm_fails(engine_world: World) -> None:
     other, apart = vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})
-    items = engine_world.back_up(MACHINE, FRONT, other, apart)
-    engine_world.lose(MACHINE, FRONT, other, apart)
+    items = engine_world.back_up(VM, FRONT, other, apart)
+    engine_world.lose(VM, FRONT, other, apart)
     operations = engine_world.replay_all(items)
     failed(engine_world)
     engine_world.engine.tell(NAMESPACE, Registration(name="db-1", state=State.READY))
@@ -206,18 +206,18 @@ def test_sources_that_disagree_are_both_shown(engine_world: World) -> None:
 
 
 def restored(world: World, **known: Any) -> None:
-    machine = VsphereMachine(moid="vm-7", name="web-1", instance_uuid="instance-of-web-1", **known)
+    machine = VsphereVm(moid="vm-7", name="web-1", instance_uuid="instance-of-web-1", **known)
     world.vsphere.vcenter.restore(NAMESPACE, machine)
 
 
-def test_a_machine_that_vadp_still_restores_keeps_its_gate_shut_though_kubernetes_is_ready() -> None:
+def test_a_vm_that_vadp_still_restores_keeps_its_gate_shut_though_kubernetes_is_ready() -> None:
     world = World(sources=["vcenter"])
-    operation = lost(world, MACHINE)
+    operation = lost(world, VM)
     restored(world, restoring=True)
     for _ in range(3):
         told = one(world, operation)
     assert "the VADP restore of vm-7 still runs" in told.description
-    assert "kubernetes says ready: the machine that was backed up, never lost" in told.description
+    assert "kubernetes says ready: the VM that was backed up, never lost" in told.description
     world.clock.advance(15 * 60)
     assert "longer than 15 minutes: automatic registration may come too early" in one(world, operation).description
     assert world.created() == []
@@ -234,7 +234,7 @@ def test_vcenter_is_asked_on_what_the_round_has_observed() -> None:
     one(world, operation)
     world.cluster.calls.made.clear()
     world.clock.advance(10)
-    assert "machine vm-7 is restored" in world.poll(operation).description
+    assert "VM vm-7 is restored" in world.poll(operation).description
     listed = [subject for method, subject in world.cluster.calls.made if method == "list"]
     asked_for = [subject for subject in listed if subject.endswith(" shop")]
     assert "VirtualMachine shop" in asked_for
@@ -242,18 +242,18 @@ def test_vcenter_is_asked_on_what_the_round_has_observed() -> None:
     assert world.cluster.calls.made.count(("get", "Namespace shop")) == 1
 
 
-def test_where_a_missing_machine_is_instead_is_told() -> None:
+def test_where_a_missing_vm_is_instead_is_told() -> None:
     world = World(sources=["vcenter"])
     operation = lost(world)
     restored(world, in_folder=False, folder="attic")
     told = one(world, operation).description
-    assert told.startswith("waiting: web-1: absent: not registered yet; vCenter has no such machine in the folder of")
+    assert told.startswith("waiting: web-1: absent: not registered yet; vCenter has no such VM in the folder of")
     assert 'vm-7 with its UUID is in folder "attic"' in told
     world.clock.advance(HOUR)
     one(world, operation, **asked(registered_within="1h"))
     (result,) = world.document("restores/again/20260301T120000Z/report.json")["objects"]
     (remedy,) = result["remedy"]
-    assert remedy.startswith("See whether vm-7 is the restored machine: if so, move it into the folder of namespace")
+    assert remedy.startswith("See whether vm-7 is the restored VM: if so, move it into the folder of namespace")
 
 
 def test_registered_and_nowhere_to_be_seen_ends_with_code_and_remedy() -> None:
@@ -273,7 +273,7 @@ def test_registered_and_nowhere_to_be_seen_ends_with_code_and_remedy() -> None:
 
 def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenters_words() -> None:
     world = World(sources=["vcenter"])
-    operation = lost(world, MACHINE)
+    operation = lost(world, VM)
     behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
     live = {"uniqueID": "vm-7", "conditions": [condition("VirtualMachineCreated"), behind]}
     version = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
@@ -281,7 +281,7 @@ def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenter
     world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
     told = one(world, operation).description
     assert told.startswith(
-        "waiting: blocked: web-1: restored, not registered: machine vm-7 is restored: automatic registration is off"
+        "waiting: blocked: web-1: restored, not registered: VM vm-7 is restored: automatic registration is off"
     )
     assert "(VirtualMachineBackupPaused)" in told
 
@@ -321,7 +321,7 @@ def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_
 
 
 @pytest.mark.parametrize(("created_at", "noted"), [("2027-01-01T00:00:00Z", True), ("2025-01-01T00:00:00Z", False)])
-def test_a_machine_that_somebody_made_anew_since_the_backup_is_told(
+def test_a_vm_that_somebody_made_anew_since_the_backup_is_told(
     engine_world: World, created_at: str, *, noted: bool
 ) -> None:
     operation = lost(engine_world)
@@ -331,11 +331,11 @@ def test_a_machine_that_somebody_made_anew_since_the_backup_is_told(
     assert ("was created after the backup and bears no mark of RegisterVM" in told) is noted
 
 
-def test_a_machine_that_the_engine_was_not_given_is_not_held_up(engine_world: World) -> None:
+def test_a_vm_that_the_engine_was_not_given_is_not_held_up(engine_world: World) -> None:
     operation = lost(engine_world)
-    says(engine_world, State.UNKNOWN, "this engine was not given the machine")
+    says(engine_world, State.UNKNOWN, "this engine was not given the VM")
     back(engine_world)
     told = one(engine_world, operation).description
-    assert "engine cannot tell: this engine was not given the machine" in told
+    assert "engine cannot tell: this engine was not given the VM" in told
     assert engine_world.finish([operation])[operation].error == ""
     assert engine_world.created() == ["VirtualMachineService shop/front"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WEB = {"app": "web"}
 RAN = {"power": "PoweredOn", "ip": "192.0.2.1"}
-MACHINE = vm("web-1", labels=WEB, group="tier", **RAN)
+VM = vm("web-1", labels=WEB, group="tier", **RAN)
 TIER = group("tier", ["web-1"], powerState="PoweredOn")
 FRONT = service("front", WEB, more={"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}})
 PREFIX = "restores/again/20260301T120000Z/"
@@ -41,7 +41,7 @@ def written(world: World, key: str) -> int:
 
 
 def test_the_results_of_what_came_back_and_runs(world: World) -> None:
-    operations = lost(world, MACHINE, TIER, FRONT)
+    operations = lost(world, VM, TIER, FRONT)
     back(world)
     world.finish(operations, **asked(power="captured"))
     tier, front = result(world, "virtualmachinegroups", "tier"), result(world, "virtualmachineservices", "front")
@@ -60,7 +60,7 @@ def test_the_results_of_what_came_back_and_runs(world: World) -> None:
 
 
 def test_the_results_of_what_came_back_and_is_off(world: World) -> None:
-    operations = lost(world, MACHINE, TIER, FRONT)
+    operations = lost(world, VM, TIER, FRONT)
     back(world)
     world.finish(operations)
     (command,) = result(world, "virtualmachinegroups", "tier")["next_commands"]
@@ -69,7 +69,7 @@ def test_the_results_of_what_came_back_and_is_off(world: World) -> None:
 
 
 def test_the_result_of_what_was_left_as_it_is(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "other"}))
     world.finish(world.replay_all(items))
     found = result(world, "virtualmachineservices", "front")
@@ -79,7 +79,7 @@ def test_the_result_of_what_was_left_as_it_is(world: World) -> None:
 
 
 def test_the_result_of_what_failed(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", WEB, type="ClusterIP"))
     policy = asked(conflict="update")
     world.finish(world.replay_all(items), **policy)
@@ -94,7 +94,7 @@ def test_the_result_of_what_failed(world: World) -> None:
 
 
 def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World) -> None:
-    items = world.back_up(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", WEB, type="ClusterIP"))
     world.finish(world.replay_all(items), **asked(conflict="update"))
     (remedy,) = result(world, "virtualmachineservices", "front")["remedy"]
@@ -106,7 +106,7 @@ def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World)
 
 
 def test_what_waited_for_rights_until_it_was_cancelled_says_which(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+    operations = lost(world, VM, FRONT)
     back(world)
     world.cluster.calls.fail("dry-run create", Forbidden("may not create", hint="grant create on services"))
     for _ in range(3):
@@ -119,8 +119,8 @@ def test_what_waited_for_rights_until_it_was_cancelled_says_which(world: World) 
     assert "may not create: grant create on services" in step["words"]
 
 
-def test_a_machine_that_nothing_registers_by_itself_is_the_first_step(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+def test_a_vm_that_nothing_registers_by_itself_is_the_first_step(world: World) -> None:
+    operations = lost(world, VM, FRONT)
     reverting = {"annotations": {SNAPSHOT_REVERT_ANNOTATION: "true"}}
     back(world, meta=reverting)
     world.round(operations)
@@ -135,7 +135,7 @@ def test_a_machine_that_nothing_registers_by_itself_is_the_first_step(world: Wor
 
 
 def test_the_result_of_what_was_cancelled_while_it_waited(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+    operations = lost(world, VM, FRONT)
     world.round(operations)
     world.app.actions.restore["replay"].cancel(operations[0], restore())
     found = result(world, "virtualmachineservices", "front")
@@ -146,8 +146,8 @@ def test_the_result_of_what_was_cancelled_while_it_waited(world: World) -> None:
     assert report["outcome"] == "cancelled"
 
 
-def test_an_object_whose_capture_is_damaged_has_a_result_without_machines(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+def test_an_object_whose_capture_is_damaged_has_a_result_without_vms(world: World) -> None:
+    operations = lost(world, VM, FRONT)
     (key,) = (key for key in world.store.list("captures/") if key.endswith("front.json"))
     world.store.tamper(key, b"rotten")
     world.finish(operations)
@@ -156,7 +156,7 @@ def test_an_object_whose_capture_is_damaged_has_a_result_without_machines(world:
 
 
 def test_the_report_is_written_once_after_the_last_object(world: World) -> None:
-    operations = lost(world, MACHINE, TIER, FRONT, service("none", {"app": "none"}))
+    operations = lost(world, VM, TIER, FRONT, service("none", {"app": "none"}))
     for _ in range(4):
         world.round(operations)
     assert (written(world, REPORT), written(world, PAGE)) == (0, 0)
@@ -177,7 +177,7 @@ def test_the_report_is_written_once_after_the_last_object(world: World) -> None:
 @pytest.mark.parametrize("at", range(6))
 def test_the_report_is_written_after_a_restart_too(world: World, at: int, uid: str | None) -> None:
     """Whichever object is the last, and however few are still asked about."""
-    operations = lost(world, MACHINE, TIER, FRONT, service("none", {"app": "none"}))
+    operations = lost(world, VM, TIER, FRONT, service("none", {"app": "none"}))
     back(world, uid=uid)
     open_ones, number = list(operations), 0
     while open_ones:

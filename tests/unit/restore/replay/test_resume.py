@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.state.operation import ReplayOperation
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
 
 
 @pytest.fixture(name="world")
@@ -35,8 +35,8 @@ def _world() -> World:
 
 @pytest.fixture(name="operation")
 def _operation(world: World) -> str:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(MACHINE, FRONT)
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
     (operation,) = world.replay_all(items)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     return operation

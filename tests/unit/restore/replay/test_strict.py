@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 STRICT = asked(mode="strict")
-MACHINES = [vm("a", labels={"app": "a"}, group="one"), vm("b", labels={"app": "b"}, group="two")]
+VMS = [vm("a", labels={"app": "a"}, group="one"), vm("b", labels={"app": "b"}, group="two")]
 OBJECTS = [
     group("one", ["a"]),
     group("two", ["b"]),
@@ -31,8 +31,8 @@ ALL = [
 
 @pytest.fixture(name="operations")
 def _operations(world: World) -> list[str]:
-    items = world.back_up(*MACHINES, *OBJECTS)
-    world.lose(*MACHINES, *OBJECTS)
+    items = world.back_up(*VMS, *OBJECTS)
+    world.lose(*VMS, *OBJECTS)
     return world.replay_all(items)
 
 
@@ -172,7 +172,7 @@ def test_once_one_is_lost_the_others_are_given_up(
     assert all("not replayed: the policy is mode=strict, and VirtualMachineService shop/front" in one for one in others)
 
 
-def test_a_machine_that_never_comes_gives_up_all(world: World, operations: list[str]) -> None:
+def test_a_vm_that_never_comes_gives_up_all(world: World, operations: list[str]) -> None:
     back(world, "a")
     policy = asked(mode="strict", registered_within="1h")
     rounds(world, operations, 3, **policy)

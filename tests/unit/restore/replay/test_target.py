@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE = vm("web-1", labels=WEB, group="tier")
+VM = vm("web-1", labels=WEB, group="tier")
 TIER, FRONT = group("tier", ["web-1"]), service("front", WEB)
 NSX = Kind("crd.nsx.vmware.com", "subnets", "Subnet")
 VDS = Kind("netoperator.vmware.com", "networks", "Network")
@@ -83,7 +83,7 @@ def test_what_the_lost_sites_load_balancer_wrote_comes_off(
 
 @pytest.mark.parametrize("how", ["capability off", "kind not served"])
 def test_without_groups_they_are_blocked_with_the_reason_and_the_services_come_back(world: World, how: str) -> None:
-    operations = lost(world, MACHINE, TIER, FRONT)
+    operations = lost(world, VM, TIER, FRONT)
     if how == "kind not served":
         world.cluster.serve(VIRTUAL_MACHINE_GROUP)
         words = "this Supervisor does not serve virtualmachinegroups.vmoperator.vmware.com (VCF 9.0.1 and later do)"
@@ -102,7 +102,7 @@ def test_without_groups_they_are_blocked_with_the_reason_and_the_services_come_b
 
 
 def test_a_target_that_serves_only_what_is_too_old_is_refused_in_the_guides_words(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+    operations = lost(world, VM, FRONT)
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, "v1alpha1")
     back(world)
     (told,) = world.finish(operations).values()
@@ -124,7 +124,7 @@ def test_a_target_that_serves_only_what_is_too_old_is_refused_in_the_guides_word
 def test_the_version_is_the_captured_one_or_the_newest_that_is_served(
     world: World, served: tuple[str, ...], version: str, *, noted: bool
 ) -> None:
-    operations = lost(world, MACHINE, FRONT)
+    operations = lost(world, VM, FRONT)
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, *served)
     back(world)
     written: list[str] = []
@@ -148,7 +148,7 @@ def test_fields_that_the_target_does_not_know_are_left_out_and_named(world: Worl
 
 
 def test_definitions_that_are_away_are_waited_for(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+    operations = lost(world, VM, FRONT)
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE)
     back(world)
     for _ in range(3):
@@ -173,8 +173,8 @@ def test_what_nobody_recreates_is_named_and_not_waited_for(world: World) -> None
     assert any("VirtualMachineClass guaranteed-small" in one for one in report["warnings"])
 
 
-def test_another_machine_of_the_name_blocks_until_a_person_has_acted(world: World) -> None:
-    operations = lost(world, MACHINE, TIER, FRONT)
+def test_another_vm_of_the_name_blocks_until_a_person_has_acted(world: World) -> None:
+    operations = lost(world, VM, TIER, FRONT)
     world.cluster.seed(
         vm(
             "web-1",
@@ -189,13 +189,13 @@ def test_another_machine_of_the_name_blocks_until_a_person_has_acted(world: Worl
         told = by_name(operations, world.round(operations), "tier", "front")
     assert world.created() == []
     for one in told.values():
-        assert one.description.startswith("waiting: blocked: web-1: is another machine of that name (instance UUID x")
+        assert one.description.startswith("waiting: blocked: web-1: is another VM of that name (instance UUID x")
     back(world)
     assert {one.error for one in world.finish(operations).values()} == {""}
 
 
 def test_a_snapshot_revert_is_waited_for_and_then_explained(world: World) -> None:
-    operations = lost(world, MACHINE, FRONT)
+    operations = lost(world, VM, FRONT)
     in_progress = {"annotations": {"vmoperator.vmware.com/snapshot-revert-in-progress": ""}}
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta=in_progress))
     words = world.round(operations)[operations[0]].description

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WEB = {"app": "web"}
-MACHINES = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"))
-OBJECTS = (*MACHINES, group("tier", ["web-1", "web-2"]), service("front", WEB))
+VMS = (vm("web-1", labels=WEB, group="tier"), vm("web-2", labels=WEB, group="tier"))
+OBJECTS = (*VMS, group("tier", ["web-1", "web-2"]), service("front", WEB))
 MINUTE = 60.0
 
 

@@ -1,4 +1,4 @@
-"""Whole restores with `mode: trigger`: RegisterVM once for each machine, whoever restarts and however many poll."""
+"""Whole restores with `mode: trigger`: RegisterVM once for each VM, whoever restarts and however many poll."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-MACHINE, FRONT = vm("web-1", labels=WEB), service("front", WEB)
+VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 HOUR = 3600
 
@@ -32,15 +32,15 @@ def _world(request: pytest.FixtureRequest) -> World:
 
 
 def lost(world: World, *kept: dict[str, Any]) -> str:
-    items = world.back_up(MACHINE, FRONT)
-    world.lose(*[one for one in (MACHINE, FRONT) if one not in kept])
+    items = world.back_up(VM, FRONT)
+    world.lose(*[one for one in (VM, FRONT) if one not in kept])
     (operation,) = world.replay_all(items)
     return operation
 
 
 def restored_over(world: World) -> str:
     """Lose the service alone: the VirtualMachine is there, and newer than what is restored under it."""
-    operation = lost(world, MACHINE)
+    operation = lost(world, VM)
     behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
     live = {"uniqueID": "vm-1", "conditions": [condition("VirtualMachineCreated"), behind]}
     newer = {"annotations": {BACKUP_VERSION_ANNOTATION: "2000"}}
@@ -61,9 +61,9 @@ def task(world: World, moid: str = "vm-1") -> str:
     return found
 
 
-def test_a_restored_machine_is_called_for_once_and_its_stages_are_shown(world: World) -> None:
+def test_a_restored_vm_is_called_for_once_and_its_stages_are_shown(world: World) -> None:
     operation = lost(world)
-    assert "vCenter has no machine with the UUIDs, record or name of web-1 yet" in one(world, operation).description
+    assert "vCenter has no VM with the UUIDs, record or name of web-1 yet" in one(world, operation).description
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     assert one(world, operation).description == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
     world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
@@ -77,8 +77,8 @@ def test_a_restored_machine_is_called_for_once_and_its_stages_are_shown(world: W
     assert calls(world) == ["vm-1"]
 
 
-def test_a_machine_that_was_never_lost_is_let_alone(world: World) -> None:
-    operation = lost(world, MACHINE)
+def test_a_vm_that_was_never_lost_is_let_alone(world: World) -> None:
+    operation = lost(world, VM)
     world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
     assert world.finish([operation])[operation].error == ""
     assert calls(world) == []
@@ -92,7 +92,7 @@ def test_a_machine_that_was_never_lost_is_let_alone(world: World) -> None:
         vm("web-1", uid="new", created=False, status={"uniqueID": ""}),
         vm("web-1", uid="new", meta={"annotations": {"vmoperator.vmware.com/paused": "true"}}),
     ],
-    ids=["another machine of its name", "not reconciled", "not found in vCenter yet", "paused"],
+    ids=["another VM of its name", "not reconciled", "not found in vCenter yet", "paused"],
 )
 def test_a_name_that_is_taken_is_never_registered_over(world: World, there: dict[str, Any]) -> None:
     operation = lost(world)
@@ -128,7 +128,7 @@ def test_an_engine_at_work_is_not_called_beside() -> None:
     assert calls(world) == ["vm-1"]
 
 
-def test_a_machine_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
+def test_a_vm_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
     world = World(sources=["engine", "vcenter"], mode="trigger")
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -137,12 +137,12 @@ def test_a_machine_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
     assert calls(world) == []
 
 
-def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(world: World) -> None:
+def test_another_vm_that_has_the_name_is_not_called_for_and_does_no_harm(world: World) -> None:
     operation = lost(world)
     vcenter = world.vsphere.vcenter
     vcenter.restore(NAMESPACE, restored("vm-77", instance_uuid="somebody-elses", bios_uuid="somebody-elses"))
     told = one(world, operation).description
-    assert "vm-77 has the record or name of web-1 and is another machine (instance UUID somebody-elses, the" in told
+    assert "vm-77 has the record or name of web-1 and is another VM (instance UUID somebody-elses, the" in told
     assert calls(world) == []
     vcenter.restore(NAMESPACE, restored())
     one(world, operation)
@@ -150,7 +150,7 @@ def test_another_machine_that_has_the_name_is_not_called_for_and_does_no_harm(wo
 
 
 @pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
-def test_a_task_that_has_ended_over_a_newer_machine_is_not_repeated_unasked(world: World, ended: TaskState) -> None:
+def test_a_task_that_has_ended_over_a_newer_vm_is_not_repeated_unasked(world: World, ended: TaskState) -> None:
     """A restore in place: whether the task was of this restore or of one just before only a person can tell."""
     operation = restored_over(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -205,9 +205,9 @@ def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
     assert calls(world) == ["vm-1"]
 
 
-def test_an_engine_that_does_not_know_a_ready_machine_brings_no_call() -> None:
+def test_an_engine_that_does_not_know_a_ready_vm_brings_no_call() -> None:
     world = World(sources=["engine"], mode="trigger")
-    operation = lost(world, MACHINE)
+    operation = lost(world, VM)
     world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
     assert one(world, operation).description.startswith("waiting: web-1: absent | mind: kubernetes says ready")
@@ -253,8 +253,8 @@ def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
     there = vm("web-1", labels=WEB, namespace="lab", spec={"instanceUUID": "in-lab"}, status={"biosUUID": "b-in-lab"})
     front = service("front", WEB)
     front = {**front, "metadata": {**front["metadata"], "namespace": "lab"}}
-    items = world.back_up(MACHINE, FRONT, there, front)
-    world.lose(MACHINE, FRONT, there, front)
+    items = world.back_up(VM, FRONT, there, front)
+    world.lose(VM, FRONT, there, front)
     operations = world.replay_all(items)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.vsphere.vcenter.restore(
@@ -306,7 +306,7 @@ def test_a_failed_task_is_explained_and_final_until_a_person_acts(world: World) 
     assert "see the errors of the CnsRegisterVolumes" in error
 
 
-def test_a_machine_that_a_person_registers_after_a_failure_goes_on(world: World) -> None:
+def test_a_vm_that_a_person_registers_after_a_failure_goes_on(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     one(world, operation)
@@ -375,7 +375,7 @@ def test_what_a_failed_call_has_left_behind_is_no_call_by_hand(world: World, uid
         assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
 
 
-def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_machine_is_ready(world: World) -> None:
+def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_vm_is_ready(world: World) -> None:
     """As records of earlier versions do not."""
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -408,7 +408,7 @@ def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_nobody_is_c
 
 
 @pytest.mark.parametrize("mode", ["trigger", "observe"])
-def test_a_vcenter_that_is_away_hides_no_failure_of_another_machine(mode: str) -> None:
+def test_a_vcenter_that_is_away_hides_no_failure_of_another_vm(mode: str) -> None:
     world = World(mode="trigger")
     machines = [vm(f"web-{n}", labels=WEB) for n in (1, 2)]
     items = world.back_up(*machines, FRONT)
@@ -430,9 +430,9 @@ def test_a_vcenter_that_is_away_hides_no_failure_of_another_machine(mode: str) -
     assert "trigger cannot be asked: vCenter is away" in told
 
 
-def test_a_task_that_fails_over_a_paused_machine_is_followed(world: World) -> None:
+def test_a_task_that_fails_over_a_paused_vm_is_followed(world: World) -> None:
     """A restore to existing: RegisterVM pauses the VirtualMachine while it works, and leaves it so when it fails."""
-    operation = lost(world, MACHINE)
+    operation = lost(world, VM)
     live = {"uniqueID": "vm-old", "conditions": [condition("VirtualMachineCreated")]}
     behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
     world.cluster.seed(vm("web-1", labels=WEB, status={**live, "conditions": [*live["conditions"], behind]}))
@@ -468,7 +468,7 @@ def test_a_vcenter_that_hangs_costs_one_wait_and_its_call_is_made_later(world: W
     assert calls(world) == ["vm-1"]
 
 
-def test_a_round_looks_into_vcenter_once_and_lists_the_machines_once(world: World) -> None:
+def test_a_round_looks_into_vcenter_once_and_lists_the_vms_once(world: World) -> None:
     """As a source, before a call and to follow it: one look, and the task is in it where vCenter is a source.
 
     The one question beside it is the last one before the call.

@@ -12,13 +12,13 @@ from tests.unit.world import World
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE
 
 WEB = {"app": "web"}
-MACHINES = [vm(f"web-{n}", labels=WEB, group="tier") for n in range(3)]
+VMS = [vm(f"web-{n}", labels=WEB, group="tier") for n in range(3)]
 OBJECTS = [group("tier", ["web-0", "web-1", "web-2"], parent="top"), group("top", ["/tier"]), service("front", WEB)]
 
 
 @pytest.fixture(name="worlds")
 def _worlds(world: World) -> tuple[World, World, list[str]]:
-    items = world.back_up(*MACHINES, *OBJECTS)
+    items = world.back_up(*VMS, *OBJECTS)
     world.lose(*OBJECTS)
     other = World()
     other.cluster, other.store, other.locations, other.clock = world.cluster, world.store, world.locations, world.clock
@@ -58,7 +58,7 @@ def test_at_once(worlds: tuple[World, World, list[str]]) -> None:
 
 def test_parallel_executes_and_polls_of_one_process(world: World) -> None:
     objects = [service(f"front-{n}", WEB) for n in range(20)]
-    items = world.back_up(*MACHINES, *objects)
+    items = world.back_up(*VMS, *objects)
     world.lose(*objects)
     with ThreadPoolExecutor(8) as pool:
         operations = [outcome.operation_id for outcome in pool.map(world.replay, items)]

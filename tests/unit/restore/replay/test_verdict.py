@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REPORT = "restores/again/20260301T120000Z/report.json"
 RAN = {"power": "PoweredOn"}
-MACHINES = [
+VMS = [
     vm("db-1", group="db", labels={"app": "db"}, **RAN),
     vm("web-1", group="web", labels={"app": "web"}, **RAN),
     vm("web-2", group="web", labels={"app": "web"}, **RAN),
@@ -38,14 +38,14 @@ APP, DB, TIERS, WEB = range(4)
 
 @pytest.fixture(name="operations")
 def _operations(world: World) -> list[str]:
-    items = world.back_up(*MACHINES, *OBJECTS)
+    items = world.back_up(*VMS, *OBJECTS)
     assert [item["metadata"]["name"] for item in items[:4]] == ["app", "db", "tiers", "web"]
-    world.lose(*MACHINES, *OBJECTS)
+    world.lose(*VMS, *OBJECTS)
     return world.replay_all(items)
 
 
 def back(world: World, *machines: dict[str, Any], **changed: Any) -> None:
-    """Bring machines as RegisterVM does: a new UID, powered off, with its mark."""
+    """Bring VMs as RegisterVM does: a new UID, powered off, with its mark."""
     mark = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
     for one in machines:
         known = {"labels": one["metadata"]["labels"], "group": one["spec"]["groupName"], **changed}
@@ -66,12 +66,12 @@ def stages(world: World) -> dict[str, str]:
 
 
 def test_no_vm_is_named_alone_though_it_was_there_before_its_group(world: World, operations: list[str]) -> None:
-    back(world, MACHINES[2])
+    back(world, VMS[2])
     for _ in range(4):
         told = world.round(operations)
         assert not any(one.completed for one in told.values())
         assert "kubectl" not in described(told.values())
-    back(world, *MACHINES[:2])
+    back(world, *VMS[:2])
     last = world.finish(operations)
     assert described(last.values()).count("kubectl") == 1
     assert last[operations[APP]].description.count(ROOT) == 1
@@ -80,21 +80,21 @@ def test_no_vm_is_named_alone_though_it_was_there_before_its_group(world: World,
 
 
 def test_a_service_that_ends_before_the_groups_gives_no_command(world: World, operations: list[str]) -> None:
-    back(world, MACHINES[0])  # its groups wait for nobody; the tree is not whole
+    back(world, VMS[0])  # its groups wait for nobody; the tree is not whole
     for _ in range(6):
         told = world.round(operations)
     assert told[operations[DB]].completed
     assert told[operations[5]].completed
     assert "kubectl" not in described(told.values())
     assert "VirtualMachineGroup tiers is not verified yet" in told[operations[APP]].description
-    back(world, *MACHINES[1:])
+    back(world, *VMS[1:])
     world.finish([one for one in operations if not told[one].completed])
     assert commands(world) == [ROOT]
 
 
 def test_a_clean_restore_has_no_warning(world: World, operations: list[str]) -> None:
     world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha6")
-    back(world, *MACHINES)
+    back(world, *VMS)
     world.finish(operations)
     report = world.document(REPORT)
     assert report["warnings"] == []
@@ -109,14 +109,14 @@ def test_a_group_whose_member_failed_is_incomplete_up_to_the_root(
 ) -> None:
     name = {DB: "db", WEB: "web"}[below]
     world.cluster.calls.fail("create", Rejected("no quota"), on=f"VirtualMachineGroup shop/{name}")
-    back(world, *(one for one in MACHINES if one["spec"]["groupName"] == name))
+    back(world, *(one for one in VMS if one["spec"]["groupName"] == name))
     ended: dict[str, Progress] = {}
     for _ in range(4):
         ended |= {one: told for one, told in world.round(operations).items() if told.completed}
     assert "no quota" in ended[operations[below]].error
     if restarts:
         world.restart()
-    back(world, *MACHINES)
+    back(world, *VMS)
     last = ended | world.finish([one for one in operations if one not in ended])
     assert last[operations[TIERS]].description.startswith(f"incomplete: VirtualMachineGroup {name} failed")
     assert last[operations[APP]].description.startswith("incomplete: VirtualMachineGroup tiers is incomplete")
@@ -133,7 +133,7 @@ def test_a_group_whose_member_failed_is_incomplete_up_to_the_root(
 def test_a_group_ends_though_a_member_never_links(world: World, operations: list[str]) -> None:
     """The member's own deadline ends it, and with it all that waits for it."""
     within = asked(verified_within="1m")
-    back(world, *MACHINES)
+    back(world, *VMS)
     ended: dict[str, Progress] = {}
     for _ in range(20):
         ended |= {
@@ -154,18 +154,18 @@ def test_a_root_outlasts_its_own_deadline_while_its_members_are_still_to_come(
     world: World, operations: list[str]
 ) -> None:
     within = asked(verified_within="1m")
-    back(world, MACHINES[0])
+    back(world, VMS[0])
     for _ in range(20):
         world.round(operations, **within)
-    back(world, *MACHINES[1:])
+    back(world, *VMS[1:])
     last = world.finish(operations, **within)
     assert {one.error for one in last.values()} == {""}
     assert set(stages(world).values()) == {"verified"}
 
 
 def test_a_vm_that_came_back_without_its_group_leaves_the_tree_incomplete(world: World, operations: list[str]) -> None:
-    back(world, *MACHINES[:2])
-    back(world, MACHINES[2], group="")
+    back(world, *VMS[:2])
+    back(world, VMS[2], group="")
     last = world.finish(operations)
     assert last[operations[WEB]].description.startswith("incomplete: VirtualMachine web-2 is no member now")
     assert last[operations[APP]].description.startswith("incomplete")
@@ -176,8 +176,8 @@ def test_a_vm_that_came_back_without_its_group_leaves_the_tree_incomplete(world:
 def test_a_vm_that_came_back_without_its_label_leaves_the_service_incomplete(
     world: World, operations: list[str]
 ) -> None:
-    back(world, *MACHINES[:2])
-    back(world, MACHINES[2], labels={})
+    back(world, *VMS[:2])
+    back(world, VMS[2], labels={})
     last = world.finish(operations)
     assert last[operations[4]].description.startswith("incomplete: VirtualMachine web-2 is not selected now")
     assert commands(world) == [ROOT]  # the groups are whole: the boot order holds
@@ -185,7 +185,7 @@ def test_a_vm_that_came_back_without_its_label_leaves_the_service_incomplete(
 
 def test_what_was_stored_as_a_failure_is_not_verified_by_the_next_process(world: World, operations: list[str]) -> None:
     world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
-    back(world, *MACHINES)
+    back(world, *VMS)
     for _ in range(4):
         world.round(operations)
     world.cluster.calls.heal()
@@ -199,10 +199,10 @@ def test_what_was_stored_as_a_failure_is_not_verified_by_the_next_process(world:
 
 def test_a_parent_that_was_replaced_by_hand_is_judged_by_what_is_there(world: World) -> None:
     """Only the child is of this restore; the parent is there and lists it."""
-    items = world.back_up(MACHINES[0], OBJECTS[1], OBJECTS[2])
-    world.lose(MACHINES[0], OBJECTS[2])
+    items = world.back_up(VMS[0], OBJECTS[1], OBJECTS[2])
+    world.lose(VMS[0], OBJECTS[2])
     operations = world.replay_all(items[:1])
-    back(world, MACHINES[0])
+    back(world, VMS[0])
     world.finish(operations)
     assert world.live("VirtualMachineGroup", "tiers").name == "tiers"
     assert commands(world) == [ROOT.replace("group app", "group tiers")]
@@ -215,7 +215,7 @@ def test_a_vm_that_the_collector_took_says_so_when_the_restore_ends(world: World
     world.round(operations)
     world.cluster.seed(vm("db-1", group="db", labels={"app": "db"}, uid="new", meta={"ownerReferences": [dead]}))
     world.round(operations)
-    world.lose(MACHINES[0])
+    world.lose(VMS[0])
     for _ in range(3):
         told = world.round(operations)
     assert "db-1: was registered and is gone: its only owner was the lost VirtualMachineGroup db" in (
@@ -233,7 +233,7 @@ def test_a_group_that_has_lost_a_member_ends_incomplete_and_is_not_powered(
 ) -> None:
     asks = asked(power=power)
     world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
-    back(world, *MACHINES)
+    back(world, *VMS)
     last = world.finish(operations, **asks)
     assert last[operations[TIERS]].description.startswith("incomplete: VirtualMachineGroup db failed")
     assert last[operations[APP]].description.startswith("incomplete: VirtualMachineGroup tiers is incomplete")
@@ -247,7 +247,7 @@ def test_a_group_below_one_that_an_earlier_process_left_incomplete_is_not_powere
 ) -> None:
     asks = asked(power="on")
     world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
-    back(world, *MACHINES)
+    back(world, *VMS)
     ended: dict[str, Progress] = {}
     while operations[APP] not in ended:
         ended |= {one: told for one, told in world.round(operations, **asks).items() if told.completed}

@@ -1,4 +1,4 @@
-"""While waiting, progress says of each machine what it is missing, in words for the person on call."""
+"""While waiting, progress says of each VM what it is missing, in words for the person on call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CASES = [
         why="paused by label", given=(again(labels={**WEB, f"{VMOP}/paused": "admin"}),), want="web-1: paused by admin"
     ),
     Case(
-        why="no machine found",
+        why="no VM found",
         given=(again(status={"uniqueID": ""}),),
         want="web-1: registered, but VM Operator has not found",
     ),
@@ -76,9 +76,9 @@ CASES = [
         want="web-1: is being deleted",
     ),
     Case(
-        why="another machine",
+        why="another VM",
         given=(again(spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),),
-        want="web-1: is another machine of that name (instance UUID x, the backup has instance-of-web-1)",
+        want="web-1: is another VM of that name (instance UUID x, the backup has instance-of-web-1)",
     ),
     Case(why="no claim", given=(again(claims=["restored-a1b2c3"]),), want="web-1: waits for PVC restored-a1b2c3"),
     Case(
@@ -137,7 +137,7 @@ def test_waiting_says_why(world: World, case: Case) -> None:
     world.finish([operation])
 
 
-def test_a_machine_that_was_registered_and_collected_is_explained(world: World) -> None:
+def test_a_vm_that_was_registered_and_collected_is_explained(world: World) -> None:
     items = world.back_up(vm("web-1", labels=WEB), service("front", WEB))
     world.lose(vm("web-1"), service("front"))
     (operation,) = world.replay_all(items)
@@ -149,7 +149,7 @@ def test_a_machine_that_was_registered_and_collected_is_explained(world: World) 
     assert "owner" in words
 
 
-def test_many_machines_are_counted_and_the_first_are_named(world: World) -> None:
+def test_many_vms_are_counted_and_the_first_are_named(world: World) -> None:
     machines = [vm(f"web-{n:02}", labels=WEB) for n in range(20)]
     items = world.back_up(*machines, service("front", WEB))
     world.lose(*machines, service("front"))

@@ -70,7 +70,7 @@ SERVICES = [
         notes="endpoints: none",
     ),
     Case(
-        why="powered on: every machine with an address",
+        why="powered on: every VM with an address",
         live=(
             FRONT,
             generated(),
@@ -86,12 +86,12 @@ SERVICES = [
         waiting="web-2 runs and has no address yet",
     ),
     Case(
-        why="the address of the machine that was lost, under the right name",
+        why="the address of the VM that was lost, under the right name",
         live=(FRONT, generated(), endpoints("web-1"), vm("web-1", ip="192.0.2.77", **ON)),
         missing="endpoint 192.0.2.1 is not an address of web-1 now (it has 192.0.2.77)",
     ),
     Case(
-        why="the lost machine's address beside the present one",
+        why="the lost VM's address beside the present one",
         live=(FRONT, generated(), endpoints("web-1", "web-1"), vm("web-1", ip="192.0.2.1", **ON)),
         missing="endpoint 192.0.2.2 is not an address of web-1 now",
     ),
@@ -142,7 +142,7 @@ SERVICES = [
         missing="should be web-1",
     ),
     Case(
-        why="a machine on its way out does not count",
+        why="a VM on its way out does not count",
         live=(
             FRONT,
             generated(),
@@ -204,7 +204,7 @@ def test_the_address_before_and_after() -> None:
     assert not any("load balancer" in note for note in check(internal, internal, generated(), before=before).notes)
 
 
-def test_a_machine_that_the_service_selected_and_that_lost_its_label_is_lacking() -> None:
+def test_a_vm_that_the_service_selected_and_that_lost_its_label_is_lacking() -> None:
     found = verify(
         subject(FRONT, vm("web-1", labels=WEB), vm("web-2", labels=WEB)),
         look(FRONT, generated(), endpoints(), vm("web-1", labels=WEB), vm("web-2")),
@@ -226,7 +226,7 @@ GROUPS = [
         why="every member is linked", live=(tier("web-1", "/inner"), vm("web-1", **ON), group("inner", parent="tier"))
     ),
     Case(
-        why="a machine is not linked yet",
+        why="a VM is not linked yet",
         live=(tier("/inner"), vm("web-1", group="tier"), group("inner", parent="tier")),
         missing="VirtualMachine web-1 is not linked yet",
     ),
@@ -236,7 +236,7 @@ GROUPS = [
         missing="VirtualMachineGroup inner is not linked yet",
     ),
     Case(
-        why="a machine that left the group is lacking",
+        why="a VM that left the group is lacking",
         live=(tier("/inner"), vm("web-1", group="other"), group("inner", parent="tier")),
         lacking="VirtualMachine web-1 is no member now",
     ),
@@ -246,7 +246,7 @@ GROUPS = [
         lacking="VirtualMachineGroup inner is no member now",
     ),
     Case(
-        why="machines are off",
+        why="VMs are off",
         live=(tier("web-1", "/inner"), vm("web-1", group="tier"), group("inner", parent="tier")),
         notes="1 of 1 VMs are not powered on",
     ),
@@ -344,9 +344,9 @@ def seen(generation: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("why", "live", "missing"),
     [
-        ("the group owns the machine, and says that it is linked", (told(), owned("web-1")), ""),
+        ("the group owns the VM, and says that it is linked", (told(), owned("web-1")), ""),
         (
-            "the status is of the lost machine: nobody owns the new one",
+            "the status is of the lost VM: nobody owns the new one",
             (told(), vm("web-1", **ON)),
             "VirtualMachine web-1 is not linked yet",
         ),
@@ -356,11 +356,11 @@ def seen(generation: int) -> dict[str, Any]:
             "VirtualMachine web-1 is not linked yet",
         ),
         (
-            "the entry has the UID of the lost machine",
+            "the entry has the UID of the lost VM",
             (told(uid="uid-of-the-lost"), owned("web-1")),
             "VirtualMachine web-1 is not linked yet",
         ),
-        ("the entry has the machine's UID", (told(uid="uid-of-web-1"), owned("web-1")), ""),
+        ("the entry has the VM's UID", (told(uid="uid-of-web-1"), owned("web-1")), ""),
         (
             "linked under an earlier boot order",
             (told(**seen(2)), owned("web-1")),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import m, machine, vm
-from velero_vmservice.archive.facts import MachineFacts, machine_facts
+from velero_vmservice.archive.facts import VmFacts, vm_facts
 from velero_vmservice.restore.verify.vm import Deviation, consequences, deviations
 from velero_vmservice.restore.verify.vm_rules import TABLE
 from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def volumes(**claims: str) -> list[Json]:
 
 
 def original() -> Json:
-    """Build the machine as it was at the backup, running."""
+    """Build the VM as it was at the backup, running."""
     return vm(
         "web-1",
         labels={"app": "shop", marks.ZONE_LABEL: "zone-a", INFRASTRUCTURE: "drs"},
@@ -50,11 +50,11 @@ def original() -> Json:
     )
 
 
-CAPTURED = machine_facts(m(original()))
+CAPTURED = vm_facts(m(original()))
 
 
 def came_back(kind: RestoreType) -> Json:
-    """Build the machine as the guide says it looks right after a restore of that type."""
+    """Build the VM as the guide says it looks right after a restore of that type."""
     given = original()
     metadata, spec = given["metadata"], given["spec"]
     if kind is NEVER_LOST:
@@ -75,8 +75,8 @@ def came_back(kind: RestoreType) -> Json:
     return given
 
 
-def compared(given: Json, expected: MachineFacts = CAPTURED, *, untouched: bool = True) -> tuple[Deviation, ...]:
-    return deviations(read_machine(m(given)), expected, untouched=untouched)
+def compared(given: Json, expected: VmFacts = CAPTURED, *, untouched: bool = True) -> tuple[Deviation, ...]:
+    return deviations(read_vm(m(given)), expected, untouched=untouched)
 
 
 def annotation(given: Json, key: str, value: str | None) -> None:
@@ -95,9 +95,9 @@ def _put(where: Json, key: str, value: str | None) -> None:
 
 
 @pytest.mark.parametrize("kind", [NEW, EXISTING, DISK_ONLY, FAILOVER, NEVER_LOST])
-def test_a_machine_that_came_back_as_the_guide_says_deviates_in_nothing(kind: RestoreType) -> None:
+def test_a_vm_that_came_back_as_the_guide_says_deviates_in_nothing(kind: RestoreType) -> None:
     given = came_back(kind)
-    assert restore_type(read_machine(m(given)), CAPTURED) is kind
+    assert restore_type(read_vm(m(given)), CAPTURED) is kind
     assert compared(given) == ()
 
 
@@ -143,7 +143,7 @@ CASES = [
         for kind in (NEW, EXISTING, DISK_ONLY, NEVER_LOST)
     ],
     Case(
-        why="no mark on a new machine",
+        why="no mark on a new VM",
         kind=NEW,
         change=lambda given: annotation(given, f"{VMOP}/restored-vm", None),
         attribute=f"annotation {VMOP}/restored-vm",
@@ -176,7 +176,7 @@ CASES = [
         )
     ],
     Case(
-        why="the old claim on a new machine",
+        why="the old claim on a new VM",
         kind=NEW,
         change=lambda given: given["spec"].update(volumes=volumes(data="web-1-data", log="restored-f4e5d6")),
         attribute="claim of volume data",
@@ -209,7 +209,7 @@ CASES = [
         expected="zone-a",
     ),
     Case(
-        why="the zone label kept on a new machine",
+        why="the zone label kept on a new VM",
         kind=NEW,
         change=both(unreconciled, lambda given: label(given, marks.ZONE_LABEL, "zone-a")),
         attribute="zone label",
@@ -224,7 +224,7 @@ CASES = [
         expected="there",
     ),
     Case(
-        why="an infrastructure label kept on a new machine",
+        why="an infrastructure label kept on a new VM",
         kind=NEW,
         change=both(unreconciled, lambda given: label(given, INFRASTRUCTURE, "drs")),
         attribute=f"infrastructure label {INFRASTRUCTURE}",
@@ -257,7 +257,7 @@ CASES = [
         for kind in (NEW, EXISTING, FAILOVER)
     ],
     Case(
-        why="cloud-init will not run again on a new machine",
+        why="cloud-init will not run again on a new VM",
         kind=NEW,
         change=lambda given: given["spec"]["bootstrap"]["cloudInit"].update(instanceID="i-1"),
         attribute="cloud-init instance id",
@@ -329,7 +329,7 @@ def test_every_row_for_every_type_that_it_names_is_broken_here() -> None:
             NEW,
             lambda given: (given["spec"].pop("instanceUUID"), given["status"].pop("biosUUID")),
         ),
-        ("the user relabelled a machine that was never lost", NEVER_LOST, lambda given: label(given, "app", "x")),
+        ("the user relabelled a VM that was never lost", NEVER_LOST, lambda given: label(given, "app", "x")),
         ("a failover may give it other UUIDs", FAILOVER, lambda given: given["status"].update(biosUUID="x")),
         (
             "it goes on running while a disk is restored",
@@ -372,7 +372,7 @@ def test_facts_of_an_older_writer_are_compared_as_far_as_they_go() -> None:
     assert [one.attribute for one in compared(given, older)] == ["label app"]
 
 
-def test_of_a_machine_of_which_nothing_can_be_told_nothing_is_said() -> None:
+def test_of_a_vm_of_which_nothing_can_be_told_nothing_is_said() -> None:
     given = came_back(NEW)
     annotation(given, f"{VMOP}/restored-vm", None)
     given["spec"]["instanceUUID"], given["status"]["biosUUID"] = "x", "y"
@@ -394,6 +394,6 @@ def test_of_a_machine_of_which_nothing_can_be_told_nothing_is_said() -> None:
 def test_what_follows_though_all_is_as_expected(kind: RestoreType, change: Json, words: str) -> None:
     given = came_back(kind)
     given["spec"].update(change)
-    found = " ".join(consequences(read_machine(m(given)), CAPTURED))
+    found = " ".join(consequences(read_vm(m(given)), CAPTURED))
     assert words in found
     assert bool(found) is bool(words)

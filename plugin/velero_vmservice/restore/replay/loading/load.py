@@ -137,12 +137,12 @@ class Subjects:
                 hint="restore from a backup that was taken with this plugin, or with capture=prefer",
             )
         manifest = identity.check_manifest(replay.item, replay.source, where="the item in the operation id")
-        names = topology.listed_machines(manifest) if names is None else names
+        names = topology.listed_vms(manifest) if names is None else names
         known = topology.named(manifest, names) if facts is None else topology.topology(manifest, facts)
         return _Taken(manifest=manifest, topology=known, before=schema.observed(manifest), remarks=(remark,))
 
     def _facts(self, replay: Replay, run: RestoreRun) -> KnownFacts | None:
-        """Return what is known of the machines; where nobody may read it, the link's names must do."""
+        """Return what is known of the VMs; where nobody may read it, the link's names must do."""
         try:
             return self._restore_points.facts(run, replay.namespace, sha256=self._linked_facts(replay, run))
         except VmServiceError as error:
@@ -161,7 +161,7 @@ class Subjects:
 
 
 def _started_anyway(connected: Topology, before: SavedStatus, facts: NamespaceFacts | None) -> tuple[str, ...]:
-    """Return the machines, nested ones included, that were off at backup in a group that was to run."""
+    """Return the VMs, nested ones included, that were off at backup in a group that was to run."""
     if before.power_state != ON:
         return ()
     known = facts.by_name if facts else {one.name: one for one in connected.machines}
@@ -170,11 +170,11 @@ def _started_anyway(connected: Topology, before: SavedStatus, facts: NamespaceFa
 
 
 def _shared(connected: Topology, facts: NamespaceFacts | None) -> Topology:
-    """Hold each machine's facts once, however many objects need it."""
+    """Hold each VM's facts once, however many objects need it."""
     if facts is None:
         return connected
-    machines = tuple(same if (same := facts.by_name.get(one.name)) == one else one for one in connected.machines)
-    return connected.model_copy(update={"machines": machines})
+    vms = tuple(same if (same := facts.by_name.get(one.name)) == one else one for one in connected.machines)
+    return connected.model_copy(update={"machines": vms})
 
 
 def _why_own_item(replay: Replay, error: VmServiceError) -> str:

@@ -124,12 +124,12 @@ class VmsAlone:
                 hint=error.hint,
             ) from error
         names, facts = watched.names, watched.facts
-        machines = tuple(facts.by_name[name] for name in names if name in facts.by_name) if facts else ()
+        vms = tuple(facts.by_name[name] for name in names if name in facts.by_name) if facts else ()
         return Source(
             subject=Subject(
                 ref=replay.destination,
                 wanted=Manifest({}),
-                topology=Topology(needs=names, machines=machines),
+                topology=Topology(needs=names, machines=vms),
                 captured_at=facts.observed_at if facts else "",
             ),
             before=SavedStatus(),

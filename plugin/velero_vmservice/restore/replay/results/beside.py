@@ -25,10 +25,8 @@ def look(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
     if view.beside_at != view.at:
         view.beside_at, view.beside, view.unlisted = view.at, {}, {}
     expected = {one.name: one for one in subject.topology.machines}
-    machines = view.observed.machines
-    asked = {
-        kind for name, facts in expected.items() if name in machines for kind in beside.kinds(machines[name], facts)
-    }
+    vms = view.observed.machines
+    asked = {kind for name, facts in expected.items() if name in vms for kind in beside.kinds(vms[name], facts)}
     for kind in sorted(asked - view.beside.keys() - view.unlisted.keys()):
         try:
             names = cluster.read_all(kind, view.observed.namespace, _name, metadata_only=True)

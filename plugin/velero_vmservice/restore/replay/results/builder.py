@@ -1,4 +1,4 @@
-"""What one operation leaves behind, in the report's words: the object, and each machine that it needs."""
+"""What one operation leaves behind, in the report's words: the object, and each VM that it needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from velero_vmservice.vmoperator.groups import boot_order_members
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.model import Subject
     from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
@@ -46,7 +46,7 @@ def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) 
         else:
             told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
         if look and observed:  # else nobody can say whether they are there
-            told["machines"] = tuple(_machines(task, subject, look, observed))
+            told["machines"] = tuple(_vms(task, subject, look, observed))
     return report.Result(
         **_standing(task, run),
         action=task.action,
@@ -132,15 +132,15 @@ def _ports(task: ReplayOperation, subject: Subject) -> Iterator[report.Port]:
             )
 
 
-def _machines(
+def _vms(
     task: ReplayOperation, subject: Subject, look: NamespaceRound, observed: NamespaceState
-) -> Iterator[report.MachineResult]:
+) -> Iterator[report.VmResult]:
     facts = {one.name: one for one in subject.topology.machines}
     gates = look.gates(subject)
     in_use = {claim for one in observed.machines.values() for claim in one.claims} if look.beside else set()
     for name in subject.topology.needs:
         gate = gates[name]
-        told = _machine(
+        told = _vm(
             task.replay.target,
             name,
             observed.machines.get(name),
@@ -148,9 +148,9 @@ def _machines(
             observed.groups,
             waiting_for="" if gate.ready else gate.reason,
         )
-        machine, expected = observed.machines.get(name), facts.get(name)
-        if gate.ready and machine is not None and expected is not None:
-            left = beside.deviations(machine, expected, look.beside, in_use=in_use)
+        vm, expected = observed.machines.get(name), facts.get(name)
+        if gate.ready and vm is not None and expected is not None:
+            left = beside.deviations(vm, expected, look.beside, in_use=in_use)
             told = told.model_copy(update={"deviations": (*told.deviations, *map(_reported, left))})
         absent = [report.Missing(kind=one.kind.name, name=one.name) for one in task.missing if name in one.machines]
         timeline = look.timelines.get(name, ())
@@ -165,15 +165,15 @@ def _machines(
         )
 
 
-def _machine(
+def _vm(
     namespace: str,
     name: str,
-    machine: ObservedVm | None,
-    expected: MachineFacts | None,
+    vm: ObservedVm | None,
+    expected: VmFacts | None,
     groups: Mapping[str, Manifest],
     *,
     waiting_for: str,
-) -> report.MachineResult:
+) -> report.VmResult:
     told: dict[str, Any] = {}
     if expected is not None:
         told |= {
@@ -182,30 +182,28 @@ def _machine(
             "power_before": expected.power_state,
             "group_name": expected.group_name,
         }
-    if machine is not None:
+    if vm is not None:
         told |= {
-            "restore_type": restore_type(machine, expected),
-            "backup_version_found": machine.backup_version,
-            "addresses_after": machine.addresses,
-            "power_after": machine.power_state,
-            "power_asked": machine.asked_power,
-            "powered_by": powered_by(machine, groups),
-            "late": is_late(machine, groups),
-            "deleting": machine.deleting,
-            "group_name": machine.group_name,
+            "restore_type": restore_type(vm, expected),
+            "backup_version_found": vm.backup_version,
+            "addresses_after": vm.addresses,
+            "power_after": vm.power_state,
+            "power_asked": vm.asked_power,
+            "powered_by": powered_by(vm, groups),
+            "late": is_late(vm, groups),
+            "deleting": vm.deleting,
+            "group_name": vm.group_name,
         }
-    if machine is not None and expected is not None:
-        told["backup_version"] = compare_versions(machine.backup_version, expected.backup_version)
-        told["deviations"] = () if waiting_for else tuple(_deviations(machine, expected))
-        told["notes"] = () if waiting_for else tuple(consequences(machine, expected))
-    return report.MachineResult(
-        namespace=namespace, name=name, registered=machine is not None, waiting_for=waiting_for, **told
-    )
+    if vm is not None and expected is not None:
+        told["backup_version"] = compare_versions(vm.backup_version, expected.backup_version)
+        told["deviations"] = () if waiting_for else tuple(_deviations(vm, expected))
+        told["notes"] = () if waiting_for else tuple(consequences(vm, expected))
+    return report.VmResult(namespace=namespace, name=name, registered=vm is not None, waiting_for=waiting_for, **told)
 
 
-def _deviations(machine: ObservedVm, expected: MachineFacts) -> Iterator[report.Deviation]:
-    untouched = "PoweredOn" not in (machine.asked_power, machine.power_state)
-    yield from map(_reported, deviations(machine, expected, untouched=untouched))
+def _deviations(vm: ObservedVm, expected: VmFacts) -> Iterator[report.Deviation]:
+    untouched = "PoweredOn" not in (vm.asked_power, vm.power_state)
+    yield from map(_reported, deviations(vm, expected, untouched=untouched))
 
 
 def _reported(one: Deviation) -> report.Deviation:

@@ -139,7 +139,7 @@ class Results:
         report = self._reporting.report(store, run, own, rounds.policy.printed(), seal=seal, watched=watched)
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
-            rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of machines
+            rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of VMs
         if report is not None:
             log.info(
                 "restore ended",

@@ -15,7 +15,7 @@ from velero_vmservice.text import enumerate_some
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.registration.model import Registration
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.supervisor.namespace_state import NamespaceState
 
 READY: Final = "ready"
-"""What a machine's timeline ends with (docs/report.md)."""
+"""What a VM's timeline ends with (docs/report.md)."""
 
 
 @dataclass(slots=True)
@@ -39,46 +39,46 @@ class NamespaceRound:
     cycles: Mapping[str, str] = field(default_factory=dict)
     """Groups that contain themselves, with the chain in words."""
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
-    """Names of what machines refer to and nobody recreates."""
+    """Names of what VMs refer to and nobody recreates."""
     referred_at: float = float("-inf")
     stability: Stability = field(default_factory=Stability)
     looked_at: str = ""
     """ISO time of the look."""
     told: Mapping[str, Registration] = field(default_factory=dict)
-    """What all registration sources said of each machine that is waited for."""
+    """What all registration sources said of each VM that is waited for."""
     beside: dict[Kind, frozenset[str]] = field(default_factory=dict)
     """Names of what belongs to restored VMs beside them, by kind, as of the look of `beside_at`."""
     unlisted: dict[Kind, str] = field(default_factory=dict)
     """Kinds of those that could not be listed, and why."""
     beside_at: float = float("-inf")
     timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """What each machine waited for, and since when."""
+    """What each VM waited for, and since when."""
 
     def gates(self, subject: Subject) -> dict[str, Gate]:
-        """Return the gate of each machine that the object needs."""
+        """Return the gate of each VM that the object needs."""
         if self.observed is None:
             return {}
-        machines, volumes = self.observed.machines, self.observed.volumes
+        vms, volumes = self.observed.machines, self.observed.volumes
         expected, groups = {one.name: one for one in subject.topology.machines}, self.observed.group_uids()
         found = {}
         for name in subject.topology.needs:
-            machine, facts, told = machines.get(name), expected.get(name), self.told.get(name)
-            one = registered_gate(gate(machine, facts, volumes), told)
-            if machine is None:
+            vm, facts, told = vms.get(name), expected.get(name), self.told.get(name)
+            one = registered_gate(gate(vm, facts, volumes), told)
+            if vm is None:
                 one = one.advising(never_seen(facts, told.owners if told else (), groups))
             found[name] = self.stability.settle(
                 name,
                 one,
-                present=machine is not None,
+                present=vm is not None,
                 observed_at=self.observed.at,
-                sighting=Sighting.of(machine, facts, groups) if machine else None,
+                sighting=Sighting.of(vm, facts, groups) if vm else None,
             )
         for name, one in found.items():
             self._remember(name, READY if one.ready else one.reason)
         return found
 
     def mind(self, subject: Subject) -> tuple[str, ...]:
-        """Return what could not be looked at, and what is said beside the state of the machines of an object."""
+        """Return what could not be looked at, and what is said beside the state of the VMs of an object."""
         if self.observed is None:
             return ()
         expected, noted = {one.name: one for one in subject.topology.machines}, dict[str, list[str]]()
@@ -92,15 +92,15 @@ class NamespaceRound:
         )
         return tuple(dict.fromkeys((*self.observed.unseen.values(), *notes)))
 
-    def _notes(self, observed: NamespaceState, name: str, expected: MachineFacts | None) -> Iterator[str]:
-        """Yield what is said of a machine, but for what the decision's own warnings say of it by name."""
+    def _notes(self, observed: NamespaceState, name: str, expected: VmFacts | None) -> Iterator[str]:
+        """Yield what is said of a VM, but for what the decision's own warnings say of it by name."""
         notes = self.told[name].notes if name in self.told else ()
-        machine = observed.machines.get(name) if notes else None
-        by_name = tuple(remarks(machine, expected)) if machine and expected else ()
+        vm = observed.machines.get(name) if notes else None
+        by_name = tuple(remarks(vm, expected)) if vm and expected else ()
         yield from (note for note in notes if f"{name} {note}" not in by_name)
 
     def _remember(self, name: str, words: str) -> None:
-        """Keep a change of what a machine waits for in its timeline."""
+        """Keep a change of what a VM waits for in its timeline."""
         told = self.timelines.get(name, ())
         if len(told) < TIMELINE_LENGTH and (not told or told[-1][1] != words):
             self.timelines[name] = shared((*told, (self.looked_at, words)))

@@ -13,13 +13,13 @@ from tests.emulator.kubernetes.kmock_api import emulated_api
 from tests.emulator.machines import claims_of, two_tier
 from tests.emulator.supervisor import Supervisor
 from tests.emulator.wcp.register_steps import State, Step
-from tests.emulator.wcp.registered_machine import KEPT_IN_PLACE, RESTORED
-from velero_vmservice.archive.facts import machine_facts
+from tests.emulator.wcp.registered_vm import KEPT_IN_PLACE, RESTORED
+from velero_vmservice.archive.facts import vm_facts
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.restore.verify.vm import consequences, deviations
 from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.observed_vm import read_machine
+from velero_vmservice.vmoperator.observed_vm import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from tests.emulator.kubernetes.cluster import Object
     from tests.emulator.vadp import RestorePoint
     from tests.emulator.wcp.register_vm import Registration
-    from velero_vmservice.archive.facts import MachineFacts
+    from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 NAMESPACE, DATABASE = "shop", "shop-db-1"
 
 
 class Site:
-    """A database machine with two data disks that was backed up, on both sides, while it ran."""
+    """A database VM with two data disks that was backed up, on both sides, while it ran."""
 
     def __init__(self, api_client: ApiClient) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ class Site:
         database["spec"]["volumes"].append({"name": "log", "persistentVolumeClaim": {"claimName": f"{DATABASE}-log"}})
         database["metadata"]["annotations"] = {**dict.fromkeys(KEPT_IN_PLACE, "1.0"), "example.com/owner": "shop team"}
         self.supervisor.deploy(replace(application, claims=claims_of(database)))
-        self.expected: MachineFacts = machine_facts(Manifest.read(self.live()))
+        self.expected: VmFacts = vm_facts(Manifest.read(self.live()))
         self.point: RestorePoint = self.supervisor.back_up(NAMESPACE)
 
     def live(self) -> Object:
@@ -55,7 +55,7 @@ class Site:
         return found
 
     def look(self) -> ObservedVm:
-        return read_machine(Manifest.read(self.live()))
+        return read_vm(Manifest.read(self.live()))
 
     def settle(self) -> None:
         self.now += timedelta(minutes=1)
@@ -109,9 +109,9 @@ def kind(request: pytest.FixtureRequest) -> RestoreType:
     return found
 
 
-def test_a_machine_that_comes_back_as_the_guide_says_deviates_in_nothing(site: Site, kind: RestoreType):
+def test_a_vm_that_comes_back_as_the_guide_says_deviates_in_nothing(site: Site, kind: RestoreType):
     task = WAYS[kind](site)
-    task.run_to(Step.MACHINE)
+    task.run_to(Step.VM)
     assert deviations(site.look(), site.expected, untouched=True) == ()
     assert task.finish() is State.SUCCEEDED
     site.settle()
@@ -129,7 +129,7 @@ def test_it_still_does_not_once_it_was_powered_on(site: Site, kind: RestoreType)
     assert deviations(site.look(), site.expected) == ()
 
 
-def test_a_machine_that_was_never_lost_deviates_in_nothing(site: Site):
+def test_a_vm_that_was_never_lost_deviates_in_nothing(site: Site):
     site.settle()
     assert restore_type(site.look(), site.expected) is RestoreType.NEVER_LOST
     assert deviations(site.look(), site.expected, untouched=True) == ()
@@ -165,7 +165,7 @@ def test_a_failover_says_what_the_cleared_image_means(site: Site):
     ],
     ids=["a label", "an annotation", "the mark", "the disks", "cloud-init and power"],
 )
-def test_what_somebody_changed_on_a_new_machine_is_found(
+def test_what_somebody_changed_on_a_new_vm_is_found(
     site: Site, tampered: Callable[[Site], None], attributes: list[str]
 ):
     as_new(site).finish()
@@ -176,7 +176,7 @@ def test_what_somebody_changed_on_a_new_machine_is_found(
     assert sorted(one.attribute for one in found) == sorted(attributes)
 
 
-def test_a_restore_in_place_that_forgets_where_the_machine_comes_from_is_found(site: Site):
+def test_a_restore_in_place_that_forgets_where_the_vm_comes_from_is_found(site: Site):
     in_place(site).finish()
     site.change(metadata={"annotations": dict.fromkeys(KEPT_IN_PLACE), "labels": {marks.ZONE_LABEL: "zone-x"}})
     found = {one.attribute for one in deviations(site.look(), site.expected)}

@@ -10,8 +10,8 @@ import uuid
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.emulator.vm_operator.machine_controller import PAUSED
 from tests.emulator.vm_operator.records import ZONE_LABEL
+from tests.emulator.vm_operator.vm_controller import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ _SERVER_OWNED: Final = (
 
 
 class RestoreKind(StrEnum):
-    """How a machine comes back; the guide, 4.3 and 6."""
+    """How a VM comes back; the guide, 4.3 and 6."""
 
     NEW = "new"
     EXISTING = "existing"
@@ -52,7 +52,7 @@ class RestoreKind(StrEnum):
 def created(
     record: Object, *, namespace: str, kind: RestoreKind, claims: Mapping[str, str], keep_owners: bool
 ) -> Object:
-    """Write the manifest of a machine that is not there, paused; `claims` maps volume names to new claims."""
+    """Write the manifest of a VM that is not there, paused; `claims` maps volume names to new claims."""
     new = copy.deepcopy(record)
     metadata, spec = new["metadata"], new["spec"]
     for field in _SERVER_OWNED:
@@ -72,7 +72,7 @@ def created(
 
 
 def restored_in_place(record: Object, live: Object, *, kind: RestoreKind, claims: Mapping[str, str]) -> Object:
-    """Write a machine that is there back to its record; identity, zone and five annotations stay, paused."""
+    """Write a VM that is there back to its record; identity, zone and five annotations stay, paused."""
     new = copy.deepcopy(live)
     labels, annotations = live["metadata"].get("labels") or {}, live["metadata"].get("annotations") or {}
     zone = {ZONE_LABEL: labels[ZONE_LABEL]} if ZONE_LABEL in labels else {}
@@ -86,7 +86,7 @@ def restored_in_place(record: Object, live: Object, *, kind: RestoreKind, claims
 
 
 def with_new_disks(live: Object, *, claims: Mapping[str, str]) -> Object:
-    """Point some volumes of a machine to new claims; nothing else of it changes."""
+    """Point some volumes of a VM to new claims; nothing else of it changes."""
     new = copy.deepcopy(live)
     _point(new["spec"], claims)
     return new

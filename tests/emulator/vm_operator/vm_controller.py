@@ -1,7 +1,7 @@
 """VM Operator's VirtualMachine controller, as far as backups, groups and services see it.
 
 Sources: controllers/virtualmachine/virtualmachine, pkg/providers/vsphere/{vmprovider_vm,vmlifecycle/update_status,
-virtualmachine/backup}.go. One call reconciles one machine once; everything it knows it reads anew.
+virtualmachine/backup}.go. One call reconciles one VM once; everything it knows it reads anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tests.emulator.kubernetes.cluster import Cluster, Object
-    from tests.emulator.wcp.vcenter import VCenter, VsphereMachine
+    from tests.emulator.wcp.vcenter import VCenter, VsphereVm
 
 FINALIZER: Final = "vmoperator.vmware.com/virtualmachine"
 PAUSED: Final = "vmoperator.vmware.com/paused"
@@ -89,7 +89,7 @@ def _delete(new: Object, vcenter: VCenter) -> None:
         new["metadata"]["finalizers"] = [other for other in finalizers if other != FINALIZER]
 
 
-def _found(machine: Object, vcenter: VCenter) -> VsphereMachine | None:
+def _found(machine: Object, vcenter: VCenter) -> VsphereVm | None:
     return vcenter.find(
         unique_id=machine["status"].get("uniqueID", ""),
         instance_uuid=machine["spec"].get("instanceUUID", ""),
@@ -98,7 +98,7 @@ def _found(machine: Object, vcenter: VCenter) -> VsphereMachine | None:
 
 
 def _link(new: Object, cluster: Cluster, now: datetime) -> bool:
-    """Set GroupLinked; a machine of a group is created only once it is linked."""
+    """Set GroupLinked; a VM of a group is created only once it is linked."""
     name = new["spec"].get("groupName", "")
     found = cluster.get("VirtualMachineGroup", name, new["metadata"]["namespace"]) if name else None
     linked = group_linked(new, {name: found} if found else {})
@@ -109,7 +109,7 @@ def _link(new: Object, cluster: Cluster, now: datetime) -> bool:
     return linked[0]
 
 
-def _provision(new: Object, vcenter: VCenter) -> VsphereMachine:
+def _provision(new: Object, vcenter: VCenter) -> VsphereVm:
     name, spec = new["metadata"]["name"], new["spec"]
     spec.setdefault("instanceUUID", str(uuid.uuid4()))
     spec.setdefault("biosUUID", str(uuid.uuid4()))
@@ -127,7 +127,7 @@ def _provision(new: Object, vcenter: VCenter) -> VsphereMachine:
     )
 
 
-def _power(new: Object, found: VsphereMachine, vcenter: VCenter, now: datetime) -> VsphereMachine:
+def _power(new: Object, found: VsphereVm, vcenter: VCenter, now: datetime) -> VsphereVm:
     wanted, annotations = new["spec"].get("powerState") == "PoweredOn", new["metadata"]["annotations"]
     if wanted and APPLY_POWER_TIME in annotations:
         if conditions.parse(annotations[APPLY_POWER_TIME]) > now:
@@ -140,7 +140,7 @@ def _power(new: Object, found: VsphereMachine, vcenter: VCenter, now: datetime) 
     return vcenter.change(found.moid, powered_on=wanted, boot_time=now if wanted else found.boot_time)
 
 
-def _observe(new: Object, found: VsphereMachine, cluster: Cluster, now: datetime, unready: Collection[str]) -> None:
+def _observe(new: Object, found: VsphereVm, cluster: Cluster, now: datetime, unready: Collection[str]) -> None:
     status, spec, metadata = new["status"], new["spec"], new["metadata"]
     zone = metadata["labels"].setdefault(records.ZONE_LABEL, found.zone)
     power = "PoweredOn" if found.powered_on else "PoweredOff"
@@ -176,7 +176,7 @@ def _mark_power(status: dict[str, Any], spec: dict[str, Any], now: datetime) -> 
     conditions.mark(status, "VirtualMachinePowerStateSynced", now, holds=has == wanted, reason=reason, message=message)
 
 
-def _volumes(new: Object, found: VsphereMachine, cluster: Cluster) -> Sequence[dict[str, Any]]:
+def _volumes(new: Object, found: VsphereVm, cluster: Cluster) -> Sequence[dict[str, Any]]:
     uuids = {disk.name: disk.uuid for disk in found.disks}
     entries = []
     for volume in new["spec"].get("volumes") or ():
@@ -189,8 +189,8 @@ def _volumes(new: Object, found: VsphereMachine, cluster: Cluster) -> Sequence[d
     return sorted(entries, key=lambda entry: str(entry["name"]))
 
 
-def _record(new: Object, found: VsphereMachine, cluster: Cluster, vcenter: VCenter, now: datetime) -> None:
-    """Keep the record in ExtraConfig in step, unless it shows that somebody restored the machine."""
+def _record(new: Object, found: VsphereVm, cluster: Cluster, vcenter: VCenter, now: datetime) -> None:
+    """Keep the record in ExtraConfig in step, unless it shows that somebody restored the VM."""
     metadata, status = new["metadata"], new["status"]
     if any(role in metadata["labels"] for role in records.CLUSTER_ROLES) and (
         records.FORCE_RECORD not in metadata["annotations"]
