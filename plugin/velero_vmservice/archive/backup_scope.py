@@ -88,7 +88,7 @@ def vms_of(facts: NamespaceFacts, objects: Collection[tuple[str, str]]) -> froze
 
 def vms_of_no_object(facts: NamespaceFacts) -> frozenset[str]:
     """Return the recorded VMs of a namespace that belong to no group and no service."""
-    names = frozenset(one.name for one in facts.machines if one.recorded)
+    names = frozenset(vm.name for vm in facts.machines if vm.recorded)
     return names.difference(*(members for _, _, members in (*_groups(facts), *_services(facts))))
 
 
@@ -102,7 +102,7 @@ def vms_left_out(
     needed = set[str]()
     for group in facts.groups:
         if (VIRTUAL_MACHINE_GROUP.name, group.name) in restored:
-            needed |= {one.name for one in group.members if one.kind == VIRTUAL_MACHINE.name}
+            needed |= {member.name for member in group.members if member.kind == VIRTUAL_MACHINE.name}
     for kind, name, members in _services(facts):
         if (kind, name) in restored:
             needed |= members
@@ -129,7 +129,7 @@ def not_captured(
 def _groups(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
     """Yield the groups with their VMs at any depth, by boot order or by the VM's own word."""
     direct = {
-        group.name: {one.name for one in group.members if one.kind == VIRTUAL_MACHINE.name}
+        group.name: {member.name for member in group.members if member.kind == VIRTUAL_MACHINE.name}
         for group in facts.groups
         if not group.deleting
     }
@@ -137,7 +137,7 @@ def _groups(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
         if vm.group_name in direct:
             direct[vm.group_name].add(vm.name)
     nested = {
-        group.name: [one.name for one in group.members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+        group.name: [member.name for member in group.members if member.kind == VIRTUAL_MACHINE_GROUP.name]
         for group in facts.groups
     }
     for name in direct:
@@ -160,13 +160,13 @@ def reduced(facts: NamespaceFacts) -> NamespaceFacts:
     """Return the facts without what `held_vms` does not ask for: they are kept until the seal is written."""
     vms = tuple(
         VmFacts(
-            name=one.name,
-            backup_version=one.backup_version,
-            group_name=one.group_name,
-            labels=one.labels,
-            recorded=one.recorded,
+            name=vm.name,
+            backup_version=vm.backup_version,
+            group_name=vm.group_name,
+            labels=vm.labels,
+            recorded=vm.recorded,
         )
-        for one in facts.machines
+        for vm in facts.machines
     )
     return NamespaceFacts(
         namespace=facts.namespace,
@@ -194,7 +194,7 @@ def held_vms(
         nested: those in groups below a captured group.
         chosen: those that Velero took for the backup.
     """
-    known = {f"{facts.namespace}/{one.name}": one for facts in namespaces.values() for one in facts.machines}
+    known = {f"{facts.namespace}/{vm.name}": vm for facts in namespaces.values() for vm in facts.machines}
     names = sorted(name for name in {*needed, *nested, *chosen} if name not in known or known[name].recorded)
     missed = list[NotCaptured]()
     for namespace, facts in sorted(namespaces.items()):

@@ -96,7 +96,7 @@ class NamespaceFacts(Document):
     @cached_property
     def by_name(self) -> Mapping[str, VmFacts]:
         """The VMs by name."""
-        return {one.name: one for one in self.machines}
+        return {vm.name: vm for vm in self.machines}
 
     @cached_property
     def groups_by_name(self) -> Mapping[str, GroupFacts]:

@@ -81,4 +81,4 @@ def _starts(store: ObjectStore, run: RestoreRun) -> Collection[str]:
 
 def _newest(starts: Collection[str], restored: str) -> str:
     """Return the start of the run that a restore is of, '' for none: an earlier Backup of the name was deleted."""
-    return max((one for one in starts if not restored or one <= restored), default="")
+    return max((start for start in starts if not restored or start <= restored), default="")

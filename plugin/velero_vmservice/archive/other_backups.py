@@ -58,12 +58,12 @@ def said(found: Sequence[BackupRun]) -> str:
 
 def _newest_first(backups: Sequence[Manifest], this: Manifest | None, run: RestoreRun) -> Sequence[BackupRun]:
     likely = (
-        one
-        for one in backups
-        if one.name != run.backup
-        and one.status.get("phase") in _RESTORABLE
-        and one.status.get("startTimestamp")
-        and (this is None or _are_alike(one, this))
+        backup
+        for backup in backups
+        if backup.name != run.backup
+        and backup.status.get("phase") in _RESTORABLE
+        and backup.status.get("startTimestamp")
+        and (this is None or _are_alike(backup, this))
     )
     return sorted(_read(likely), key=lambda one: (one.started, one.name), reverse=True)
 

@@ -108,9 +108,11 @@ def _unlisted(
     group: str, kind: str, topology: Topology, candidates: tuple[VmFacts, ...] | tuple[GroupFacts, ...]
 ) -> Iterator[Finding]:
     listed = {member.name for member in topology.members if member.kind == kind}
-    for one in candidates:
-        if one.group_name == group and one.name not in listed:
-            yield _warn("group-name-not-listed", f"does not list {kind} {one.name}, whose spec.groupName names it")
+    for candidate in candidates:
+        if candidate.group_name == group and candidate.name not in listed:
+            yield _warn(
+                "group-name-not-listed", f"does not list {kind} {candidate.name}, whose spec.groupName names it"
+            )
 
 
 def _parent_findings(name: str, parent: str, facts: NamespaceFacts) -> Iterator[Finding]:

@@ -160,4 +160,4 @@ def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
         return _Digests(by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup died, or it was removed")
     except Corrupt as error:
         return _Digests(by_key={}, doubt=error.message)
-    return _Digests(by_key={one.key: one.sha256 for one in seal.namespaces})
+    return _Digests(by_key={namespace.key: namespace.sha256 for namespace in seal.namespaces})

@@ -48,7 +48,7 @@ class Topology(Document):
 
     def vm(self, name: str) -> VmFacts | None:
         """Return the facts of a needed VM, if they were known."""
-        return next((one for one in self.machines if one.name == name), None)
+        return next((vm for vm in self.machines if vm.name == name), None)
 
     def expected_labels(self) -> Mapping[str, str]:
         """Return the labels that a VM must carry for the service to select it."""
@@ -147,7 +147,7 @@ def every_vm(connected: Topology, facts: NamespaceFacts) -> tuple[VmFacts, ...]:
 
 def listed_vms(manifest: Manifest) -> tuple[str, ...]:
     """Return the VMs that an object names itself: those of a group's boot order, none of a service."""
-    return tuple(one.name for one in boot_order_members(manifest) if one.kind == "VirtualMachine")
+    return tuple(member.name for member in boot_order_members(manifest) if member.kind == "VirtualMachine")
 
 
 def named(manifest: Manifest, names: Iterable[str]) -> Topology:
@@ -157,7 +157,9 @@ def named(manifest: Manifest, names: Iterable[str]) -> Topology:
         selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}
         return Topology(needs=needs, selector=selector)
     members = tuple(
-        MemberTopology(kind=one.kind, name=one.name, order=one.order, found=one.name in needs, group_name=manifest.name)
-        for one in boot_order_members(manifest)
+        MemberTopology(
+            kind=member.kind, name=member.name, order=member.order, found=member.name in needs, group_name=manifest.name
+        )
+        for member in boot_order_members(manifest)
     )
     return Topology(needs=needs, members=members, parent=str(manifest.spec.get("groupName", "")))

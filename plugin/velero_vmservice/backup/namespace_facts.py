@@ -107,7 +107,7 @@ class NamespaceFactsOnce:
             backup_started=run.started,
             backup_uid=run.uid,
             observed_at=self._clock.now().isoformat(),
-            machines=tuple(sorted(vms, key=lambda one: one.name)),
+            machines=tuple(sorted(vms, key=lambda vm: vm.name)),
             groups=tuple(
                 sorted(
                     (groups.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),

@@ -281,6 +281,6 @@ def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts])
 def _remember_vms(unsealed: Unsealed, capture: Capture) -> None:
     unsealed.kinds.add((capture.kind, capture.namespace, capture.name))
     connected = capture.topology
-    versions = {one.name: one.backup_version for one in connected.machines}
+    versions = {vm.name: vm.backup_version for vm in connected.machines}
     unsealed.needed |= {f"{capture.namespace}/{name}": versions.get(name, "") for name in connected.needs}
     unsealed.nested |= {f"{capture.namespace}/{name}" for name in connected.nested}

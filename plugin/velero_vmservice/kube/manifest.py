@@ -202,7 +202,7 @@ class Manifest:
     @property
     def owner_groups(self) -> tuple[tuple[str, str], ...]:
         """Name and UID of each VirtualMachineGroup that owns the object."""
-        return tuple((one.name, one.uid) for one in self.owners if one.kind == VIRTUAL_MACHINE_GROUP.name)
+        return tuple((owner.name, owner.uid) for owner in self.owners if owner.kind == VIRTUAL_MACHINE_GROUP.name)
 
     def condition(self, kind: str) -> Mapping[str, Any] | None:
         """Return the entry of `status.conditions` with that type, if there is one."""

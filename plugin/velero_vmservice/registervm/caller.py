@@ -109,11 +109,11 @@ class Trigger:
             return {}
         newest = self._following.newest(restore.uid)
         known = {name: one for (where, name), one in newest.items() if where == namespace}
-        begun = [known[one.name] for one in vms if one.name in known]
+        begun = [known[vm.name] for vm in vms if vm.name in known]
         told = self._following.advance(begun, look, until=until, follow=self._follow)
         if len(told) < len(begun):
             return told  # the time is over
-        unknown = [one for one in vms if one.name not in known]
+        unknown = [vm for vm in vms if vm.name not in known]
         new = unknown if may_call is None else [one for one in unknown if one.name in may_call]
         seen = look.vsphere if look is not None else None
         found = self._looks.look(namespace, new, look) if new else seen
@@ -230,10 +230,10 @@ class Trigger:
         """Yield each VM with what speaks against a call; nothing is looked at for none."""
         override = self._policy.subnet_mappings
         vpc = self._supervisor.vpc(namespace) if override and vms else None
-        for one in vms:
+        for vm in vms:
             yield (
-                one,
-                preflight.check(namespace, one, there, supervisor, override=override, vpc=vpc, asked=asked),
+                vm,
+                preflight.check(namespace, vm, there, supervisor, override=override, vpc=vpc, asked=asked),
             )
 
     def _record_and_call(

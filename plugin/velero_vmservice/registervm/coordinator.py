@@ -140,11 +140,11 @@ class Registering:
             Answer(source=self._kubernetes.name, found=own),
             *self._others.answers(namespace, vms, look, until=until),
         ]
-        told = combine([one.name for one in vms], answers)
+        told = combine([vm.name for vm in vms], answers)
         if caller is None or not calls:
             return self._followed(told, answers, recorded, look, until=until)
         # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
-        all_asked = not any(one.problem for one in answers if one.source != Source.VCENTER)
+        all_asked = not any(answer.problem for answer in answers if answer.source != Source.VCENTER)
         may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
         advance = partial(caller, namespace, vms, look, may_call=may_call, until=until)
         called = self._turns.ask(Source.TRIGGER, namespace, advance, until=until)
@@ -158,7 +158,7 @@ class Registering:
         """
         look = Look()
         answers = self._look(namespace, vms, look)
-        told = combine([one.name for one in vms], answers)
+        told = combine([vm.name for vm in vms], answers)
         recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
         found = self._followed(told, answers, recorded, look)
         return {name: _with_problem(one, recorded) for name, one in found.items()}
@@ -173,7 +173,7 @@ class Registering:
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
         """Return what all say, and where the attempts stand that somebody has made for these VMs."""
-        here = [one for one in recorded.attempts if one.vm in told]
+        here = [attempt for attempt in recorded.attempts if attempt.vm in told]
         if not here:
             return told
         advance = partial(self._following.advance, here, look, until=until)
@@ -185,7 +185,7 @@ class Registering:
     def before_call(self, namespace: str, vms: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these VMs; by name."""
         answers = self._look(namespace, vms, Look())
-        told = combine([one.name for one in vms], answers)
+        told = combine([vm.name for vm in vms], answers)
         return {
             name: BeforeCall(
                 told=one,
@@ -207,7 +207,9 @@ def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
     if not all(map(preflight.not_its_own, preflight.engines_say(name, answers))):
         return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
-    said = {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
+    said = {
+        answer.source: answer.found[name] for answer in answers if answer.found is not None and name in answer.found
+    }
     certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
     if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
         del certain[Source.KUBERNETES]  # it has not seen yet that another VM lies under it
@@ -232,7 +234,7 @@ def _with_call(name: str, told: Registration, answers: Collection[Answer], ours:
     """Return what all say of a VM, our own call included."""
     if told.state is State.READY or _called_anew(told, ours):
         return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
-    heard = [_overruled(one, name, ours.state) if one.source == Source.VCENTER else one for one in answers]
+    heard = [_overruled(answer, name, ours.state) if answer.source == Source.VCENTER else answer for answer in answers]
     return combine([name], [*heard, Answer(source=Source.TRIGGER, found={name: ours})])[name]
 
 

@@ -35,7 +35,7 @@ def refused(name: str, checked: Preflight) -> Registration:
     if checked.done:  # whether it is ready only Kubernetes can be certain of
         return _said(name=name, state=State.REGISTERED, reason=words, notes=checked.notes, certain=False)
     state = _refused_state(found, checked)
-    code = next((one.code for one in checked.refusals if one.code), "")
+    code = next((refusal.code for refusal in checked.refusals if refusal.code), "")
     # Only Kubernetes knows whether a VM that vCenter lacks is absent.
     return _said(
         name=name,

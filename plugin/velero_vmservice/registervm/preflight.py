@@ -63,17 +63,17 @@ class Preflight:
     @property
     def can_wait(self) -> bool:
         """Whether all that is in the way may go away by itself."""
-        return all(one.can_wait for one in self.refusals)
+        return all(refusal.can_wait for refusal in self.refusals)
 
     @property
     def done(self) -> bool:
         """Whether the VM is registered already."""
-        return any(one.done for one in self.refusals)
+        return any(refusal.done for refusal in self.refusals)
 
     @property
     def words(self) -> str:
         """All reasons in one line."""
-        return "; ".join(one.reason for one in self.refusals)
+        return "; ".join(refusal.reason for refusal in self.refusals)
 
 
 def check(
@@ -110,7 +110,7 @@ def check(
         *_what(vm),
         *_task(vm, (supervisor.machines or {}).get(wanted.name), asked=asked),
         *_onto(wanted, vm, supervisor),
-        *(Refusal(reason=one) for one in networks),
+        *(Refusal(reason=network) for network in networks),
     ]
     notes = tuple(network_override.unfit(vm.record.interfaces, override))
     return Preflight(vm=vm, refusals=tuple(refusals), notes=notes)
@@ -128,7 +128,7 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
     under_it = vcenter is not None and vcenter.state is State.RESTORED  # which Kubernetes has not seen yet
     if kubernetes is not None and kubernetes.state in _TAKEN and not (under_it and kubernetes.state is State.READY):
         return kubernetes
-    return next((one for one in engines if one.state in _AT_IT), None)
+    return next((engine for engine in engines if engine.state in _AT_IT), None)
 
 
 def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
@@ -138,9 +138,9 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
     without it. Or an engine knows the VM and has not begun: it may have it in its queue.
     """
     away = {
-        f"{one.source} cannot be asked": one.problem
-        for one in answers
-        if one.found is None and one.source != Source.VCENTER
+        f"{answer.source} cannot be asked": answer.problem
+        for answer in answers
+        if answer.found is None and answer.source != Source.VCENTER
     }
     queued = {
         f"{one.source} may be about to register {name}": f"it says {one}"
@@ -161,7 +161,9 @@ def not_its_own(said: Registration) -> bool:
 
 
 def _said(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:
-    return {one.source: one.found[name] for one in answers if one.found is not None and name in one.found}
+    return {
+        answer.source: answer.found[name] for answer in answers if answer.found is not None and name in answer.found
+    }
 
 
 def _where(namespace: str, found: Sequence[VsphereVm]) -> Iterator[Refusal]:
@@ -171,7 +173,7 @@ def _where(namespace: str, found: Sequence[VsphereVm]) -> Iterator[Refusal]:
         yield Refusal(reason=reason, code=NOT_IN_FOLDER, can_wait=True)
     here = [one.moid for one in found if one.in_folder]
     if vm.twins or len(here) > 1:
-        others = ", ".join(f'"{one_line(one)}"' for one in vm.twins[:3]) or ", ".join(here[1:4])
+        others = ", ".join(f'"{one_line(twin)}"' for twin in vm.twins[:3]) or ", ".join(here[1:4])
         reason = f"VM {vm.moid} is not the only one of its identity in the namespace (also {others})"
         yield Refusal(reason=f"{reason}; {explain(DUPLICATE_BIOS_UUID)}", code=DUPLICATE_BIOS_UUID)
 

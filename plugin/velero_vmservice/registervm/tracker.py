@@ -111,7 +111,7 @@ class Following:
 
     def ended(self, attempts: Collection[Attempt], look: Look) -> dict[str, Registration]:
         """Return how those ended that are over, by VM; asks nobody but for what `look` lacks."""
-        return {one.vm: self._told(one, look) for one in attempts if one.over}
+        return {attempt.vm: self._told(attempt, look) for attempt in attempts if attempt.over}
 
     def advance(
         self,

@@ -143,8 +143,8 @@ class _Loose:
         """Say it of the disks that no VM names."""
         if not disks:
             return cls()
-        words = enumerate_some([str(one) for one in disks], most=3)
-        failing = [f"CnsRegisterVolume {one.name} ({one.trouble})" for one in disks if one.error]
+        words = enumerate_some([str(disk) for disk in disks], most=3)
+        failing = [f"CnsRegisterVolume {disk.name} ({disk.trouble})" for disk in disks if disk.error]
         return cls(
             notes=(f"disks are being registered for VMs that do not name them yet: {words}",),
             remedy=f"see what keeps disks from being registered: {enumerate_some(failing, most=3)}" if failing else "",
@@ -153,7 +153,7 @@ class _Loose:
 
 def _notes(vm: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
     if wanted.expected is not None:
-        yield from (one.removeprefix(f"{vm.name} ") for one in remarks(vm, wanted.expected))
+        yield from (remark.removeprefix(f"{vm.name} ") for remark in remarks(vm, wanted.expected))
     if state is State.REGISTERING and vm.paused:
         yield vm.paused
     if vm.imported:

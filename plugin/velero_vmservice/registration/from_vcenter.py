@@ -37,7 +37,7 @@ def registrations(
 ) -> dict[str, Registration]:
     """Return what vCenter says of each wanted VM, by name."""
     known = Vms(vms)
-    return {one.name: _one(namespace, one, known, supervisor) for one in wanted}
+    return {vm.name: _one(namespace, vm, known, supervisor) for vm in wanted}
 
 
 def elsewhere(vm: VsphereVm) -> str:
@@ -165,7 +165,7 @@ def _standing(
         code = vm.record.code
         return said(state=State.NOT_RESTORABLE, reason=words, code=code, can_wait=False, notes=remarks)
     if vm.twins:
-        twins = ", ".join(_quoted(one) for one in vm.twins[:3])
+        twins = ", ".join(_quoted(twin) for twin in vm.twins[:3])
         words = f"VM {vm.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
         return said(state=State.NOT_RESTORABLE, reason=words, code=DUPLICATE_BIOS_UUID, can_wait=False)
     decision = decide(situation(vm, supervisor, registered))

@@ -59,7 +59,7 @@ def combine(vms: Collection[str], answers: Collection[Answer]) -> dict[str, Regi
 
     A source that could not be asked is a note; where none could, every VM waits, with the reasons.
     """
-    in_order = sorted(answers, key=lambda one: one.source)
+    in_order = sorted(answers, key=lambda answer: answer.source)
     away = tuple(f"{one.source} cannot be asked: {one.problem}" for one in in_order if one.found is None)
     asked = [one for one in in_order if one.found is not None]
     return {name: _one(name, asked, away) for name in vms}
@@ -67,7 +67,7 @@ def combine(vms: Collection[str], answers: Collection[Answer]) -> dict[str, Regi
 
 def distinct_notes(registrations: Iterable[Registration]) -> tuple[str, ...]:
     """Return the notes of several VMs, each said once, in the order in which they first appear."""
-    return tuple(dict.fromkeys(note for one in registrations for note in one.notes))
+    return tuple(dict.fromkeys(note for registration in registrations for note in registration.notes))
 
 
 def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registration:
@@ -76,7 +76,7 @@ def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registr
         return Registration(name=name, state=State.UNKNOWN, reason=reason, certain=False)
     said = _beside_an_engine([_of(answer, name) for answer in asked])
     best, *others = sorted(said, key=_weight, reverse=True)
-    agreeing = [best, *(one for one in others if one.state is best.state)]
+    agreeing = [best, *(other for other in others if other.state is best.state)]
     notes = [note for one in said for note in one.notes]
     since, first_seen = min(((one.since, one.first_seen) for one in agreeing if one.since), default=(None, False))
     found = replace(

@@ -29,9 +29,9 @@ class VsphereLook:
     """Likewise."""
 
     def __post_init__(self) -> None:
-        events = {one.moid: one.event for one in self.machines if one.event is not None}
+        events = {vm.moid: vm.event for vm in self.machines if vm.event is not None}
         object.__setattr__(self, "_events", events)
-        tasks = {one.moid: one.task for one in self.machines if one.task is not None}
+        tasks = {vm.moid: vm.task for vm in self.machines if vm.task is not None}
         object.__setattr__(self, "_tasks", tasks)
 
     def task(self, moid: str, task_id: str) -> RegisterTask | None:

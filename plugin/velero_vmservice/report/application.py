@@ -29,18 +29,18 @@ class Application:
     @property
     def ended(self) -> bool:
         """Whether nothing more will be done for any of its objects."""
-        return all(Stage(one.stage).final for one in self.objects)
+        return all(Stage(item.stage).final for item in self.objects)
 
     @property
     def broken(self) -> tuple[Result, ...]:
         """The groups that are not whole: failed, cancelled or incomplete."""
-        return tuple(one for one in self.objects if is_group(one) and Stage(one.stage).broken)
+        return tuple(item for item in self.objects if is_group(item) and Stage(item.stage).broken)
 
 
 def applications(objects: Iterable[Result], vms: Iterable[VmResult]) -> Sequence[Application]:
     """Split the results of a restore into its applications, each with its parts in the order given."""
-    results = {part(one): one for one in objects}
-    known = {vm_part(one): one for one in vms}
+    results = {part(item): item for item in objects}
+    known = {vm_part(vm): vm for vm in vms}
     near = neighbours((key, related(one)) for key, one in results.items())
     for key in known:
         near.setdefault(key, set())
@@ -79,7 +79,7 @@ def related(one: Result) -> Iterator[Part]:
 def merged(objects: Iterable[Result]) -> tuple[VmResult, ...]:
     """List each VM once, as the object that ended last saw it, with what the others add."""
     found: dict[Part, VmResult] = {}
-    for result in sorted(objects, key=lambda one: one.ended):
+    for result in sorted(objects, key=lambda item: item.ended):
         for vm in result.machines:
             key = vm_part(vm)
             found[key] = _merge(vm, found[key]) if key in found else vm
@@ -95,11 +95,14 @@ def _merge(newer: VmResult, older: VmResult) -> VmResult:
     }
     if newer.registered:
         open_fields.pop("waiting_for", None)
-    told = {one.attribute for one in newer.deviations}
+    told = {deviation.attribute for deviation in newer.deviations}
     return newer.model_copy(
         update={
             **open_fields,
-            "deviations": (*newer.deviations, *(one for one in older.deviations if one.attribute not in told)),
+            "deviations": (
+                *newer.deviations,
+                *(deviation for deviation in older.deviations if deviation.attribute not in told),
+            ),
             "timeline": tuple(sorted(set(newer.timeline) | set(older.timeline))),
         }
     )

@@ -61,25 +61,25 @@ class Ending:
     @cached_property
     def unready(self) -> dict[str, VmResult]:
         """The VMs that are not there, or not ready."""
-        return {one.key: one for one in self.machines if not one.registered or one.waiting_for}
+        return {vm.key: vm for vm in self.machines if not vm.registered or vm.waiting_for}
 
     @cached_property
     def held_back(self) -> dict[str, list[Result]]:
         """The objects that came to nothing for want of a VM, by that VM."""
         held: dict[str, list[Result]] = {}
-        for one in self.objects:
-            for key in one.held_by if one.stage in LOST else ():
+        for item in self.objects:
+            for key in item.held_by if item.stage in LOST else ():
                 if key in self.unready:
-                    held.setdefault(key, []).append(one)
+                    held.setdefault(key, []).append(item)
         return held
 
     @cached_property
     def following(self) -> dict[str, Result]:
         """The objects that are not whole for want of another object whose cause has a step."""
         explained = {one.key for held in self.held_back.values() for one in held}
-        broken = [one for one in self.objects if Stage(one.stage).broken and one.key not in explained]
+        broken = [item for item in self.objects if Stage(item.stage).broken and item.key not in explained]
         roots = [one for one in broken if not any(key in {other.key for other in broken} for key in _needs(one))]
-        explained |= {one.key for one in roots if not any(key in explained for key in _needs(one))}
+        explained |= {root.key for root in roots if not any(key in explained for key in _needs(root))}
         left = {one.key: one for one in broken if one.key not in explained}
         found: dict[str, Result] = {}
         while ready := [one for one in left.values() if any(key in explained for key in _needs(one))]:
@@ -92,7 +92,7 @@ class Ending:
     def on_their_own(self) -> list[Result]:
         """The objects that are not whole for a reason of their own."""
         explained = {one.key for held in self.held_back.values() for one in held} | self.following.keys()
-        return [one for one in self.objects if Stage(one.stage).broken and one.key not in explained]
+        return [item for item in self.objects if Stage(item.stage).broken and item.key not in explained]
 
 
 def next_steps(ending: Ending) -> Iterator[NextStep]:
@@ -102,9 +102,11 @@ def next_steps(ending: Ending) -> Iterator[NextStep]:
     causes = [*_by_hand(ending), *_registrations(ending), *_refusals(ending)]
     yield from causes
     if followers := list(ending.following.values()):
-        reasons = enumerate_some([f"{one.label} {one.stage}: {one.reason}" for one in followers], most=_NAMED)
+        reasons = enumerate_some(
+            [f"{follower.label} {follower.stage}: {follower.reason}" for follower in followers], most=_NAMED
+        )
         yield _step(ending, f"Settled with what is named above, by the same command: {reasons}.", followers, again=True)
-    if waiting := [one for one in ending.objects if not Stage(one.stage).final]:
+    if waiting := [item for item in ending.objects if not Stage(item.stage).final]:
         reasons = enumerate_some([f"{one.label}: {one.reason}" for one in waiting], most=_NAMED)
         yield _step(ending, f"Wait, {_count(waiting, 'object')} still under way: {reasons}.", waiting)
     power = [*_power(ending), *_no_power(ending)]
@@ -113,7 +115,7 @@ def next_steps(ending: Ending) -> Iterator[NextStep]:
         return
     if not ending.objects:
         yield NextStep(words=_EMPTY)
-    elif not ending.unready and not power and all(one.stage == Stage.VERIFIED for one in ending.objects):
+    elif not ending.unready and not power and all(item.stage == Stage.VERIFIED for item in ending.objects):
         yield NextStep(words=_NOTHING)
 
 
@@ -128,14 +130,14 @@ def _needs(one: Result) -> Iterator[str]:
 
 def _by_hand(ending: Ending) -> Iterator[NextStep]:
     """Yield the step for VMs that a snapshot revert keeps WCP from registering (guide 7.2.1)."""
-    vms = [one for one in ending.machines if one.by_hand]
+    vms = [vm for vm in ending.machines if vm.by_hand]
     if not vms:
         return
     held = _held(ending, vms)
     words = f"{_count(vms, 'VM')} reverted to a snapshot, and nothing registers that by itself{held}"
     commands = tuple(
         f"dcli com vmware vcenter namespaces instances register-VM --namespace {shlex.quote(name)} --vm <moid>"
-        for name in sorted({one.namespace for one in vms})
+        for name in sorted({vm.namespace for vm in vms})
     )
     words = f"{words}. Call RegisterVM once for each that was also restored: {_names(vms)}."
     yield _step(ending, words, vms, commands=commands, again=_holds(ending, vms))
@@ -153,7 +155,7 @@ def _registrations(ending: Ending) -> Iterator[NextStep]:
         words = f"{_names(vms)}: {lacks.removesuffix('.')}{_held(ending, vms)}. {remedy}".rstrip()
         check = _check(ending.run, vms[0])
         yield _step(ending, words, vms, commands=(check,), again=_holds(ending, vms))
-    if rest := [one for vms in list(causes.values())[_CAUSES:] for one in vms]:
+    if rest := [vm for vms in list(causes.values())[_CAUSES:] for vm in vms]:
         words = f"{_count(rest, 'more VM')} not ready, each for a reason of its own: {_names(rest)}."
         yield _step(ending, words, rest, commands=(_status(ending.run),), again=_holds(ending, rest))
 
@@ -166,11 +168,11 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
         remedy = " ".join(one.remedy) or _REMEDIES[Stage(one.stage)]
         causes.setdefault((one.stage, one.reason, remedy), []).append(one)
     for (stage, reason, remedy), objects in list(causes.items())[:_CAUSES]:
-        named = enumerate_some([one.label for one in objects], most=_NAMED)
+        named = enumerate_some([item.label for item in objects], most=_NAMED)
         why = f": {reason.removesuffix('.')}" if reason else ""
         words = with_remedy(f"{named} {stage}{why}", remedy, joint=". ")
         yield _step(ending, words, objects, again=True)
-    if rest := [one for objects in list(causes.values())[_CAUSES:] for one in objects]:
+    if rest := [item for objects in list(causes.values())[_CAUSES:] for item in objects]:
         named = enumerate_some([f"{one.label} {one.stage}" for one in rest], most=_NAMED)
         words = f"{_count(rest, 'more object')} not whole, each for the reason that the table of objects has: {named}."
         yield _step(ending, words, rest, again=True)
@@ -178,7 +180,7 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
 
 def _power(ending: Ending) -> Iterator[NextStep]:
     """Yield the step that powers the whole applications on."""
-    whole = [one for one in ending.applications if one.ended and not one.broken]
+    whole = [application for application in ending.applications if application.ended and not application.broken]
     by_hand = () if ending.powered else whole
     commands = tuple(dict.fromkeys(line for one in by_hand for line in power_on(one)))
     off = [vm for one in whole for vm in one.machines if _ran(vm)]
@@ -189,10 +191,10 @@ def _power(ending: Ending) -> Iterator[NextStep]:
 
 def _no_power(ending: Ending) -> Iterator[NextStep]:
     """Yield a step for each application that is broken, and has VMs that are off."""
-    for one in ending.applications:
-        off = [vm for vm in one.machines if _ran(vm)]
-        if one.ended and one.broken and off:
-            groups = enumerate_some([f"{group.label} {group.stage}" for group in one.broken])
+    for application in ending.applications:
+        off = [vm for vm in application.machines if _ran(vm)]
+        if application.ended and application.broken and off:
+            groups = enumerate_some([f"{group.label} {group.stage}" for group in application.broken])
             words = (
                 f"{_count(off, 'VM')} off that ran at backup: {_names(off)}. Power on no group before it is whole, as"
                 f" it would start without what is missing: {groups}."
@@ -214,7 +216,7 @@ def _step(
 
 def _holds(ending: Ending, vms: Iterable[VmResult]) -> bool:
     """Say whether any of these VMs holds back an object for which the restore has to be repeated."""
-    return any(one.key in ending.held_back for one in vms)
+    return any(vm.key in ending.held_back for vm in vms)
 
 
 def _held(ending: Ending, vms: Iterable[VmResult]) -> str:
@@ -237,7 +239,7 @@ def _status(run: RestoreRun) -> str:
 
 
 def _names(vms: Iterable[VmResult]) -> str:
-    return enumerate_some([f"{one.namespace}/{one.name}" for one in vms], most=_NAMED)
+    return enumerate_some([f"{vm.namespace}/{vm.name}" for vm in vms], most=_NAMED)
 
 
 def _ran(vm: VmResult) -> bool:

@@ -34,7 +34,7 @@ def power_on(application: Application) -> tuple[str, ...]:
     """
     if not application.ended or application.broken:
         return ()
-    groups = [one for one in application.objects if is_group(one)]
+    groups = [item for item in application.objects if is_group(item)]
     holders, parents = dict(_holders(groups)), dict(_parents(groups))
     place = {member: at for at, member in enumerate(_boot_order(groups))}
     off = sorted(
@@ -82,8 +82,8 @@ def _parents(groups: Iterable[Result]) -> Iterator[tuple[tuple[str, str], tuple[
 
 def _boot_order(groups: Sequence[Result]) -> Iterator[Part]:
     """Yield what is in some groups in the order in which VM Operator starts it."""
-    known = {part(one): one for one in groups}
-    nested = {(member.kind, one.namespace, member.name) for one in groups for member in one.members}
+    known = {part(group): group for group in groups}
+    nested = {(member.kind, group.namespace, member.name) for group in groups for member in group.members}
     seen, todo = set[Part](), [key for key in sorted(known, reverse=True) if key not in nested]
     while todo:
         key = todo.pop()
@@ -138,7 +138,7 @@ def start(vm: ObservedVm, namespace: str) -> str:
 
 
 def _lists(group: Manifest, kind: Kind, name: str) -> bool:
-    return any((one.kind, one.name) == (kind.name, name) for one in boot_order_members(group))
+    return any((member.kind, member.name) == (kind.name, name) for member in boot_order_members(group))
 
 
 def _patch(kind: Kind, namespace: str, name: str) -> str:

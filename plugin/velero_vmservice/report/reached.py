@@ -44,4 +44,4 @@ def _read(cluster: Cluster, ref: ObjectRef) -> Manifest | None:
 def _image(deployment: Manifest) -> str:
     pod = mapping(mapping(deployment.spec.get("template")).get("spec"))
     containers = [mapping(one) for one in sequence(pod.get("containers"))]
-    return next((str(one.get("image", "")) for one in containers if one.get("name") == _VELERO), "")
+    return next((str(container.get("image", "")) for container in containers if container.get("name") == _VELERO), "")

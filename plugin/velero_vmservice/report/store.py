@@ -78,8 +78,8 @@ class Reporting:
                 before = storage.read(store, f"{prefix(run)}{REPORT}", Report)
             except NotFound:
                 continue  # somebody has just removed it
-            known = {_name(one) for one in before.objects}
-            missing = [one for one in told.results if _name(one) not in known]
+            known = {_name(item) for item in before.objects}
+            missing = [result for result in told.results if _name(result) not in known]
             if not missing:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
@@ -97,11 +97,13 @@ class Reporting:
         seal: Seal | None,
         watched: Mapping[str, tuple[str, ...]],
     ) -> Report:
-        looked_at = {one.source_namespace or one.namespace for one in told.results if one.kind == VMS_ALONE.name}
+        looked_at = {
+            result.source_namespace or result.namespace for result in told.results if result.kind == VMS_ALONE.name
+        }
         forgotten = ((namespace, names) for namespace, names in watched.items() if namespace not in looked_at)
-        namespaces = {one.source_namespace or one.namespace for one in told.results}
+        namespaces = {result.source_namespace or result.namespace for result in told.results}
         left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
-        ended = max((one.ended for one in told.results), default="") or self._clock.now().isoformat()
+        ended = max((result.ended for result in told.results), default="") or self._clock.now().isoformat()
         return compose(
             run,
             told.results,
@@ -190,10 +192,10 @@ def _earlier_runs(store: ObjectStore, run: RestoreRun) -> Mapping[str, Sequence[
         return {}
     starts = {key.split("/")[2] for key in store.list(f"restores/{run.name}/")}
     runs: dict[str, Sequence[Result]] = {}
-    for started in sorted(one for one in starts if run.began <= one < run.started):
+    for started in sorted(start for start in starts if run.began <= start < run.started):
         found, _ = _results(store, replace(run, started=started), {})
         ours = [one for one in found if (one.restore, one.backup) == (run.name, run.backup)]
-        resumed = [one for one in ours if one.restore_uid == run.uid]
+        resumed = [our for our in ours if our.restore_uid == run.uid]
         if told := ours if started == run.began else resumed:
             runs[started] = told
     return runs
@@ -218,5 +220,5 @@ def _name(one: Result) -> tuple[str, str, str, str]:
 
 def _objects(report: Report) -> list[Result]:
     """Return a report's objects as results; the VMs, which it lists once, go with the one that ended last."""
-    last = max(report.objects, key=lambda one: one.ended, default=None)
-    return [one.model_copy(update={"machines": report.machines}) if one is last else one for one in report.objects]
+    last = max(report.objects, key=lambda item: item.ended, default=None)
+    return [item.model_copy(update={"machines": report.machines}) if item is last else item for item in report.objects]

@@ -26,7 +26,7 @@ def continued(*runs: Iterable[Result]) -> list[Result]:
 
 
 def _continued(before: Result, after: Result) -> Result:
-    vms = {one.key: one for one in before.machines}
+    vms = {vm.key: vm for vm in before.machines}
     ended = EarlierEnd(stage=before.stage, reason=before.reason, ended=before.ended)
     ends = after.earlier_ends or (*before.earlier_ends, ended)
     return after.model_copy(
@@ -36,7 +36,7 @@ def _continued(before: Result, after: Result) -> Result:
             "started": min(filter(None, (before.started, after.started)), default=""),
             "replayed": before.replayed or after.replayed,
             "timeline": _course(before.timeline, after.timeline),
-            "machines": tuple(_with_course(one, vms) for one in after.machines),
+            "machines": tuple(_with_course(vm, vms) for vm in after.machines),
         }
     )
 

@@ -76,18 +76,18 @@ def compose(
         outcome=Outcome.UNFINISHED if unread and came_out in _WELL else came_out,
         policy=dict(policy),
         steps=steps,
-        next_steps=tuple(one.text for one in steps),
+        next_steps=tuple(step.text for step in steps),
         warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, vms))),
-        notes=tuple(dict.fromkeys(words for one in objects for words in one.restore_notes)),
+        notes=tuple(dict.fromkeys(words for item in objects for words in item.restore_notes)),
         not_in_backup=tuple(not_in_backup),
-        objects=tuple(one.model_copy(update={"machines": ()}) for one in objects),
+        objects=tuple(item.model_copy(update={"machines": ()}) for item in objects),
         machines=vms,
     )
 
 
 def outcome(objects: Iterable[Result]) -> Outcome:
     """Sum up how the objects ended."""
-    stages = {Stage(one.stage) for one in objects}
+    stages = {Stage(item.stage) for item in objects}
     if not stages:
         return Outcome.EMPTY
     if not all(stage.final for stage in stages):
@@ -101,7 +101,9 @@ def outcome(objects: Iterable[Result]) -> Outcome:
 
 def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     """Sort as the plan does: groups, parents first, then services; by namespace and name within."""
-    every = {(one.kind, one.namespace, one.name, one.source_namespace): one for one in results}.values()
+    every = {
+        (result.kind, result.namespace, result.name, result.source_namespace): result for result in results
+    }.values()
     parents = {(one.kind, one.namespace, one.name): (one.kind, one.namespace, one.parent) for one in every}
 
     def place(one: Result) -> tuple[bool, int, str, str]:
@@ -114,13 +116,13 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
 def _warnings(objects: Sequence[Result], vms: Sequence[VmResult]) -> Iterator[str]:
     """Yield what to mind beside the next steps: warnings, left objects, VMs that deviate."""
     sharing: dict[str, list[str]] = {}
-    for one in objects:
-        for words in one.warnings:
-            sharing.setdefault(words, []).append(one.label)
+    for item in objects:
+        for words in item.warnings:
+            sharing.setdefault(words, []).append(item.label)
     for words, labels in sharing.items():
         yield f"{labels[0]}: {words}" if len(labels) == 1 else f"{words} (holds for {enumerate_some(labels, most=3)})"
     yield from _missing(vms)
-    yield from (f"{one.label} retained: {one.reason}" for one in objects if one.stage == Stage.RETAINED)
+    yield from (f"{item.label} retained: {item.reason}" for item in objects if item.stage == Stage.RETAINED)
     yield from _deviations(vms)
 
 
@@ -141,9 +143,9 @@ def _deviations(vms: Iterable[VmResult]) -> Iterator[str]:
         yield f"restored from a point that is older than the capture: {enumerate_some(names)}"
     found: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
     for vm in vms:
-        for one in vm.deviations:
+        for deviation in vm.deviations:
             name = f"{vm.namespace}/{vm.name}"
-            found.setdefault((one.attribute, one.note), []).append((name, one))
+            found.setdefault((deviation.attribute, deviation.note), []).append((name, deviation))
     for (attribute, note), places in found.items():
         words = f"{attribute} is not as expected: {enumerate_some([name for name, _ in places])}"
         if len(places) == 1:
@@ -154,8 +156,8 @@ def _deviations(vms: Iterable[VmResult]) -> Iterator[str]:
 
 def _backup_started(objects: Iterable[Result]) -> str:
     """Read the backup's start out of a capture's key; '' where nothing was captured."""
-    for one in objects:
-        match one.capture.split("/"):
+    for item in objects:
+        match item.capture.split("/"):
             case ["captures", _, started, *_]:
                 return _iso(started)
     return ""

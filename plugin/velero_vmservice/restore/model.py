@@ -57,7 +57,11 @@ class Subject:
 
 def expected_vms(subjects: Iterable[Subject]) -> list[ExpectedVm]:
     """Return the VMs that the objects need, each once, with what the capture knows of them."""
-    known = {name: (one.topology.vm(name), one.captured_at) for one in subjects for name in one.topology.needs}
+    known = {
+        name: (subject.topology.vm(name), subject.captured_at)
+        for subject in subjects
+        for name in subject.topology.needs
+    }
     return [
         ExpectedVm(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
         if one

@@ -63,7 +63,7 @@ def cycles(subjects: Iterable[Subject], observed: NamespaceState) -> Mapping[str
     What is live is overridden by what is to be replayed under the same name.
     """
     groups: dict[str, GroupFacts] = {name: group_facts(live) for name, live in observed.groups.items()}
-    replayed = [one for one in subjects if one.is_group and one.ref.namespace == observed.namespace]
+    replayed = [subject for subject in subjects if subject.is_group and subject.ref.namespace == observed.namespace]
     groups |= {one.ref.name: group_facts(one.wanted) for one in replayed}
     return {name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain}
 
@@ -74,12 +74,12 @@ def unplaced(subject: Subject, observed: NamespaceState) -> set[str]:
     Placement is the root's, for the whole tree, and asks for every member without a unique id
     (virtualmachinegroup_controller.go, reconcilePlacement).
     """
-    nested = [one.name for one in subject.topology.members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+    nested = [member.name for member in subject.topology.members if member.kind == VIRTUAL_MACHINE_GROUP.name]
     below = {name for child in nested for name in groups_below(observed, child)} - {subject.ref.name}
     listed = {
-        one.name
+        member.name
         for name in below
-        for one in boot_order_members(observed.groups[name])
-        if one.kind == VIRTUAL_MACHINE.name
+        for member in boot_order_members(observed.groups[name])
+        if member.kind == VIRTUAL_MACHINE.name
     }
     return {name for name in listed if name in observed.machines and not observed.machines[name].unique_id}

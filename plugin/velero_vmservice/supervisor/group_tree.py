@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def children(observed: NamespaceState, group: str) -> list[str]:
     """Return the groups that a live group lists, in boot order."""
     members = boot_order_members(observed.groups[group])
-    return [one.name for one in members if one.kind == VIRTUAL_MACHINE_GROUP.name]
+    return [member.name for member in members if member.kind == VIRTUAL_MACHINE_GROUP.name]
 
 
 def groups_below(observed: NamespaceState, root: str) -> list[str]:
@@ -78,7 +78,7 @@ def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: Namespa
         if child is None:
             return False
         uid = child.uid
-        owners = {(one.name, one.uid) for one in child.owners if one.kind == VIRTUAL_MACHINE_GROUP.name}
+        owners = {(owner.name, owner.uid) for owner in child.owners if owner.kind == VIRTUAL_MACHINE_GROUP.name}
     if entry.get("uid") and uid and entry["uid"] != uid:
         return False
     return not group.uid or (group.name, group.uid) in owners
@@ -87,11 +87,11 @@ def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: Namespa
 def vms_of(observed: NamespaceState, groups: Collection[str]) -> list[ObservedVm]:
     """Return the VMs that are linked members of the groups, by name."""
     names = {
-        one.name
+        member.name
         for name in groups
         if name in observed.groups
-        for one in boot_order_members(observed.groups[name])
-        if one.kind == VIRTUAL_MACHINE.name
+        for member in boot_order_members(observed.groups[name])
+        if member.kind == VIRTUAL_MACHINE.name
     }
     found = [observed.machines[name] for name in sorted(names) if name in observed.machines]
     return [one for one in found if one.group_name in groups]

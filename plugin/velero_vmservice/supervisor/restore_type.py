@@ -38,7 +38,7 @@ def restore_type(vm: ObservedVm, expected: VmFacts | None) -> RestoreType:
 
 def renewed_claims(vm: ObservedVm, expected: VmFacts) -> list[str]:
     """Return the claims of disks that RegisterVM has registered since the backup."""
-    return [one for one in vm.claims if RESTORED_CLAIM.fullmatch(one) and one not in expected.claims]
+    return [claim for claim in vm.claims if RESTORED_CLAIM.fullmatch(claim) and claim not in expected.claims]
 
 
 def _of_a_new(vm: ObservedVm, expected: VmFacts) -> RestoreType:

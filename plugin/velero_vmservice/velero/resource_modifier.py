@@ -146,7 +146,7 @@ def _patched(content: dict[str, Any], rule: Rule) -> dict[str, Any]:
 
 def _operations(patches: Sequence[JsonPatch]) -> list[Any]:
     try:
-        return [one.as_json() for one in patches]
+        return [patch.as_json() for patch in patches]
     except ValueError as error:
         raise _NotApplied(f"a patch is no JSON: {error}") from error
 

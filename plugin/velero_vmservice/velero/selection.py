@@ -46,7 +46,9 @@ def selected(
     Labels that are not known, None, exclude nothing. `served` is what the API server lists, by which the names in the
     filters are understood.
     """
-    excluded = [one for one in _names(spec, "excludedResources", served) if one != _ALL]  # which Velero ignores there
+    excluded = [
+        name for name in _names(spec, "excludedResources", served) if name != _ALL
+    ]  # which Velero ignores there
     return (
         includes_namespace(spec, ref.namespace)
         and is_included(ref.kind.resource, _names(spec, "includedResources", served), excluded)
@@ -68,5 +70,5 @@ def _labelled(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Apply labelSelector, else orLabelSelectors, of which one has to match."""
     alternatives = sequence(spec.get("orLabelSelectors"))
     if alternatives:
-        return any(matches(mapping(one), labels) for one in alternatives)
+        return any(matches(mapping(alternative), labels) for alternative in alternatives)
     return matches(mapping(spec.get("labelSelector")), labels)

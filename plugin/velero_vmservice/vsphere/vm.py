@@ -168,12 +168,12 @@ class Vms:
         self._by_bios: defaultdict[str, list[VsphereVm]] = defaultdict(list)
         self._by_record: defaultdict[str, list[VsphereVm]] = defaultdict(list)
         self._by_name: defaultdict[str, list[VsphereVm]] = defaultdict(list)
-        for one in sorted(vms, key=lambda one: (not one.in_folder, one.moid)):
-            self._by_instance[one.instance_uuid.lower()].append(one)
-            self._by_bios[one.bios_uuid.lower()].append(one)
-            if one.in_folder:
-                self._by_record[one.extra.name].append(one)
-                self._by_name[one.name].append(one)
+        for vm in sorted(vms, key=lambda vm: (not vm.in_folder, vm.moid)):
+            self._by_instance[vm.instance_uuid.lower()].append(vm)
+            self._by_bios[vm.bios_uuid.lower()].append(vm)
+            if vm.in_folder:
+                self._by_record[vm.extra.name].append(vm)
+                self._by_name[vm.name].append(vm)
 
     def match(self, wanted: ExpectedVm) -> tuple[VsphereVm, ...]:
         """Return the VMs that are the wanted one by the best evidence there is, those in the folder first.

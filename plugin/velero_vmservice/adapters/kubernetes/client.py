@@ -193,7 +193,7 @@ class KubernetesCluster:
         """Return the kind at that version, or at the newest; None if it is not served."""
         found = self._discovery.find(kind.group, kind.name)
         wanted = [one for one in found if version in {None, one.version}]
-        return max(wanted, key=lambda one: rank(one.version), default=None)
+        return max(wanted, key=lambda vm: rank(vm.version), default=None)
 
     def _writable(self, what: str, kind: Kind, version: str) -> Served:
         if served := self._served(kind, version):

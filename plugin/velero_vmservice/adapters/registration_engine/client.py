@@ -155,8 +155,8 @@ def _questions(namespace: str, wanted: Sequence[ExpectedVm]) -> Iterator[pb.GetR
         yield pb.GetRegistrationsRequest(
             namespace=namespace,
             machines=(
-                pb.Machine(name=one.name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid)
-                for one in wanted[start : start + VMS_PER_CALL]
+                pb.Machine(name=vm.name, instance_uuid=vm.instance_uuid, bios_uuid=vm.bios_uuid)
+                for vm in wanted[start : start + VMS_PER_CALL]
             ),
         )
 

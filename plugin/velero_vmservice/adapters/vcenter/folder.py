@@ -86,7 +86,7 @@ class Folder:
 
     def machines(self, events: Mapping[str, RegisterEvent]) -> list[VsphereVm]:
         """Return the VMs, with WCP's newest event of each."""
-        sharing = Counter(_uuid(one) for one in self._vms.values())
+        sharing = Counter(_uuid(vm) for vm in self._vms.values())
         return [self._vm(moid, one, events.get(moid), sharing) for moid, one in self._vms.items()]
 
     def _vm(
@@ -112,7 +112,7 @@ class Folder:
         if not uuid or sharing[uuid] == 1:
             return ()
         others = (one for key, one in self._vms.items() if key != moid and _uuid(one) == uuid)
-        return tuple(str(one.get("name", "")) for one in others)
+        return tuple(str(other.get("name", "")) for other in others)
 
 
 def forget_answers() -> None:

@@ -90,7 +90,7 @@ class VCenterInventory:
         roots = self._roots(namespace, folders, budget)
         found = self._in_folders(namespace, roots, budget) if roots else []
         here = Vms(found)
-        missing = [one for one in wanted if not here.match(one)]
+        missing = [vm for vm in wanted if not here.match(vm)]
         known = {one.moid for one in found}
         return [*found, *(one for one in self._found_elsewhere(missing) if one.moid not in known)]
 
@@ -119,7 +119,7 @@ class VCenterInventory:
         return tuple(found)
 
     def _in_folders(self, namespace: str, roots: Sequence[str], budget: Budget) -> list[VsphereVm]:
-        folders = [self._session.moref("Folder", one) for one in roots]
+        folders = [self._session.moref("Folder", root) for root in roots]
         try:
             vcenter, folder = self._folder(namespace, folders, budget)
         except NotFound:
@@ -132,7 +132,7 @@ class VCenterInventory:
                 hint="give vcenter.user read access to the folder and what is below it",
             )
         events = read_events(self._session, folders, now=self._clock.now())
-        return [replace(one, other_vcenter=_other(one.record.manager_id, vcenter)) for one in folder.machines(events)]
+        return [replace(vm, other_vcenter=_other(vm.record.manager_id, vcenter)) for vm in folder.machines(events)]
 
     def _folder(self, namespace: str, folders: Sequence[Any], budget: Budget) -> tuple[str, Folder]:
         """Fetch what is below the folders, ExtraConfig and all; where that is too much at once, ExtraConfig apart."""
@@ -202,7 +202,7 @@ class VCenterInventory:
 
     def _fetch_extra_config(self, namespace: str, folder: Folder, moids: Sequence[str], budget: Budget) -> None:
         sdk = self._session.sdk
-        vms = [self._session.moref("VirtualMachine", one) for one in moids]
+        vms = [self._session.moref("VirtualMachine", moid) for moid in moids]
         query = vcenter_query.of_objects(sdk, vms, {sdk.vim.VirtualMachine: EXTRA_CONFIG})
         what = f"read the ExtraConfig of {len(moids)} VMs of namespace {namespace}"
         try:

@@ -61,7 +61,7 @@ def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence
     """Return the filter for what is in folders and below, datacenters included; with `tasks` the VMs' too."""
     collector = sdk.vmodl.query.PropertyCollector
     names = ["folders", "datacenters", *(["tasks"] if tasks else [])]
-    further = [collector.SelectionSpec(name=one) for one in names]
+    further = [collector.SelectionSpec(name=name) for name in names]
     vim = sdk.vim
     steps = [
         collector.TraversalSpec(name="folders", type=vim.Folder, path="childEntity", selectSet=further),
@@ -69,14 +69,14 @@ def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence
     ]
     if tasks:
         steps.append(collector.TraversalSpec(name="tasks", type=vim.VirtualMachine, path="recentTask"))
-    return _filter(sdk, [collector.ObjectSpec(obj=one, selectSet=steps) for one in folders], kinds)
+    return _filter(sdk, [collector.ObjectSpec(obj=folder, selectSet=steps) for folder in folders], kinds)
 
 
 def of_objects(sdk: Sdk, objects: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
     """Return the filter for these objects; with `tasks` the recent tasks of those that are VMs."""
     collector = sdk.vmodl.query.PropertyCollector
     steps = [collector.TraversalSpec(type=sdk.vim.VirtualMachine, path="recentTask")] if tasks else []
-    return _filter(sdk, [collector.ObjectSpec(obj=one, selectSet=steps) for one in objects], kinds)
+    return _filter(sdk, [collector.ObjectSpec(obj=item, selectSet=steps) for item in objects], kinds)
 
 
 def retrieve(
@@ -88,10 +88,10 @@ def retrieve(
     """
     with closing(_pages(sdk, content.propertyCollector, query, demand_time)) as pages:
         for page in pages:
-            for one in page.objects or ():
+            for item in page.objects or ():
                 demand_time()
-                _demand_session(sdk, one)
-                yield one.obj, {entry.name: entry.val for entry in one.propSet or ()}
+                _demand_session(sdk, item)
+                yield item.obj, {entry.name: entry.val for entry in item.propSet or ()}
 
 
 def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]) -> Generator[Any, None, None]:

@@ -98,7 +98,7 @@ class VCenterRegisterVm:
 
 def newest_task(tasks: Iterable[RegisterTask]) -> RegisterTask | None:
     """Return the newest of tasks."""
-    return max(tasks, key=lambda one: (one.queued_at is not None, one.queued_at, one.id), default=None)
+    return max(tasks, key=lambda task: (task.queued_at is not None, task.queued_at, task.id), default=None)
 
 
 def register_task(one: Any, properties: Properties) -> RegisterTask | None:

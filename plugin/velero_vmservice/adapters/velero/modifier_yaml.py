@@ -78,7 +78,7 @@ def read_rules(text: str, *, where: str) -> tuple[Rule, ...]:
         raise InvalidSettings(f"{where}: {at}: {first['msg'].lower()}", hint=_HINT) from None
     if found.version.lower() != VERSION:
         raise InvalidSettings(f"{where}: version {found.version} is not known, only {VERSION} is", hint=_HINT)
-    return tuple(_rule(one, where) for one in found.rules)
+    return tuple(_rule(rule, where) for rule in found.rules)
 
 
 def _rule(found: _Rule, where: str) -> Rule:
@@ -88,12 +88,12 @@ def _rule(found: _Rule, where: str) -> Rule:
         namespaces=tuple(conditions.namespaces),
         name_pattern=conditions.name_pattern,
         selector=conditions.selector or {},
-        tests=tuple(JsonPatch(operation="test", path=one.path, value=one.value) for one in conditions.matches),
+        tests=tuple(JsonPatch(operation="test", path=match.path, value=match.value) for match in conditions.matches),
         patches=tuple(
-            JsonPatch(operation=one.operation, path=one.path, source=one.source, value=one.value)
-            for one in found.patches
+            JsonPatch(operation=patch.operation, path=patch.path, source=patch.source, value=patch.value)
+            for patch in found.patches
         ),
-        merge_patches=tuple(_yaml(one.data, where) for one in found.merge_patches),
+        merge_patches=tuple(_yaml(patch.data, where) for patch in found.merge_patches),
         strategic=bool(found.strategic),
     )
 

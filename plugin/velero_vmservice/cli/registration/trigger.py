@@ -69,7 +69,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
         else:
             if not _confirmed(namespace, to_call):
                 raise click.Abort
-            known = {one for vm in to_call for one in before[vm.name].doubts}
+            known = {doubt for vm in to_call for doubt in before[vm.name].doubts}
             before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
             to_call = _to_call(namespace, to_call, before)
             _demand_no_doubt(to_call, before, known=known)
@@ -89,16 +89,16 @@ def _code(told: Registration, well: Collection[State]) -> ExitCode:
 
 def _to_call(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> list[ExpectedVm]:
     """Return the VMs for which RegisterVM may be called, and say of each other one why it is not."""
-    for one in vms:
-        if alone := before[one.name].left_alone:
+    for vm in vms:
+        if alone := before[vm.name].left_alone:
             words = f"RegisterVM is not called for it, as {alone.source} says {alone}"
-            terminal.say(f"{namespace}/{one.name}: {words}")
-    return [one for one in vms if before[one.name].left_alone is None]
+            terminal.say(f"{namespace}/{vm.name}: {words}")
+    return [vm for vm in vms if before[vm.name].left_alone is None]
 
 
 def _tell(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
     """Say where the VMs stand that RegisterVM is to be called for, so that whoever says yes knows."""
-    told = [before[one.name].told for one in vms]
+    told = [before[vm.name].told for vm in vms]
     for one in told:
         terminal.say(f"{namespace}/{one.name} is {one}")
     for note in dict.fromkeys((*distinct_notes(told), *_doubts(vms, before))):
@@ -108,7 +108,7 @@ def _tell(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, Before
 def _doubts(
     vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
 ) -> Sequence[str]:
-    doubts = [doubt for one in vms for doubt in before[one.name].doubts.items()]
+    doubts = [doubt for vm in vms for doubt in before[vm.name].doubts.items()]
     return list(dict.fromkeys(f"{what}: {why}" for what, why in doubts if what not in known))
 
 
@@ -117,7 +117,7 @@ def _demand_no_doubt(
 ) -> None:
     """Raise `Unavailable` if there is a doubt about the call but those that a person knew when saying yes."""
     if doubts := _doubts(vms, before, known=known):
-        names = ", ".join(one.name for one in vms)
+        names = ", ".join(vm.name for vm in vms)
         raise Unavailable(
             f"RegisterVM is not called for {names}, as {'; '.join(doubts)}",
             hint="repeat the command once that is over, or without --yes, to decide when it is said",
@@ -125,7 +125,7 @@ def _demand_no_doubt(
 
 
 def _confirmed(namespace: str, vms: Sequence[ExpectedVm]) -> bool:
-    names = ", ".join(shlex.quote(one.name) for one in vms)
+    names = ", ".join(shlex.quote(vm.name) for vm in vms)
     question = f"Call RegisterVM for {names} in namespace {namespace}? It can be neither repeated nor cancelled"
     return terminal.agreed(question)
 

@@ -40,8 +40,8 @@ def render_terminal(report: Report, console: Console) -> None:
     _list(console, f"Warnings ({len(report.warnings)})", report.warnings, mark=("! ", "yellow"))
     _list(console, "Notes", report.notes)
     _list(console, "Not in the backup", report.not_in_backup, mark="- ")
-    _rows(console, f"Objects ({len(report.objects)})", "object", [_object(one) for one in report.objects])
-    odd = [_vm(one) for one in report.machines if not badges.vm(one).calm]
+    _rows(console, f"Objects ({len(report.objects)})", "object", [_object(item) for item in report.objects])
+    odd = [_vm(vm) for vm in report.machines if not badges.vm(vm).calm]
     if odd:
         title = f"VMs that are not as expected ({len(odd)} of {len(report.machines)})"
         _rows(console, title, "machine", odd)

@@ -28,7 +28,7 @@ class RegistrationSources:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the sources."""
-        return tuple(one.name for one in self._sources)
+        return tuple(source.name for source in self._sources)
 
     def answers(
         self,
@@ -46,8 +46,8 @@ class RegistrationSources:
         if not vms:
             return []
         told = [
-            self._turns.ask(one.name, namespace, partial(one.observe, namespace, vms, look), until=until)
-            for one in self._sources
+            self._turns.ask(source.name, namespace, partial(source.observe, namespace, vms, look), until=until)
+            for source in self._sources
         ]
         if look is not None and look.vsphere is None and look.vsphere_problem is None:
             look.vsphere_problem = self._turns.away(Source.VCENTER)

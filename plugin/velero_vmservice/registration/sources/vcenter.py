@@ -56,7 +56,7 @@ class VCenterRegistration:
         if not vms:
             return {}
         found = self._looks.look(namespace, vms, look)
-        seen = [self._dated(one) for one in found.machines]
+        seen = [self._dated(vm) for vm in found.machines]
         return from_vcenter.registrations(namespace, vms, seen, found.supervisor)
 
     def _dated(self, vm: VsphereVm) -> VsphereVm:

@@ -145,20 +145,20 @@ class _Parts:
             key = (_VM, vm.namespace, vm.name)
             self.machines[key] = vm
             self.beside.setdefault(key, set())
-        for one in self.report.objects:
-            if one.kind == VMS_ALONE.name:
-                self.alone |= {(_VM, one.namespace, name): one for name in one.selected}
+        for item in self.report.objects:
+            if item.kind == VMS_ALONE.name:
+                self.alone |= {(_VM, item.namespace, name): item for name in item.selected}
                 continue
-            key = _key(one)
-            self.objects[key] = one
+            key = _key(item)
+            self.objects[key] = item
             self.beside.setdefault(key, set())
-            for other in _related(one):
+            for other in _related(item):
                 self.beside[key].add(other)
                 self.beside.setdefault(other, set()).add(key)
-            for name in one.selected:
-                self.selected_by.setdefault((_VM, one.namespace, name), []).append(one.name)
+            for name in item.selected:
+                self.selected_by.setdefault((_VM, item.namespace, name), []).append(item.name)
             if key[0] == _GROUP:
-                self.nested |= {(_member_key(one, member.kind, member.name)) for member in one.members}
+                self.nested |= {(_member_key(item, member.kind, member.name)) for member in item.members}
 
     def components(self) -> Iterator[set[Key]]:
         left = dict.fromkeys(self.beside)
@@ -197,12 +197,14 @@ def _application(parts: _Parts, keys: set[Key]) -> Application:
     trees += tuple(_tree(parts, key, drawn) for key in groups if key not in drawn)
     loose = tuple(_vm(parts, key) for key in sorted(keys) if key[0] == _VM and key not in drawn)
     results = objects or [parts.alone[key] for key in sorted(keys) if key in parts.alone]
-    looks = [badges.stage(one.stage) for one in results]
+    looks = [badges.stage(result.stage) for result in results]
     looks += [badges.vm(parts.machines[key]) for key in keys if key in parts.machines]
-    services = tuple(sorted((one for one in objects if _key(one)[0] == _SERVICE), key=lambda one: one.name))
+    services = tuple(sorted((item for item in objects if _key(item)[0] == _SERVICE), key=lambda item: item.name))
     return Application(
         namespace=min(keys)[1],
-        name=_name([key[2] for key in roots] or [one.name for one in services] or sorted(key[2] for key in keys)),
+        name=_name(
+            [key[2] for key in roots] or [service.name for service in services] or sorted(key[2] for key in keys)
+        ),
         services=services,
         groups=trees,
         loose=loose,

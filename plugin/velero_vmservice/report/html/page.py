@@ -48,8 +48,8 @@ def render(report: Report) -> str:
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         apps=apps,
-        objects=_by_look((badges.stage(one.stage), one) for one in report.objects),
-        vms=_by_look((badges.vm(one), one) for one in report.machines),
+        objects=_by_look((badges.stage(item.stage), item) for item in report.objects),
+        vms=_by_look((badges.vm(vm), vm) for vm in report.machines),
         timeline=timeline(report),
         elapsed=_elapsed(report),
         labels=_labels(report),
@@ -95,8 +95,8 @@ def _embedded(report: Report) -> str:
 
 def _labels(report: Report) -> Mapping[str, str]:
     """Return what each row is called that a next step may lead to, by its key."""
-    vms = {one.key: f"{VIRTUAL_MACHINE.name} {one.namespace}/{one.name}" for one in report.machines}
-    return vms | {one.key: one.label for one in report.objects}
+    vms = {vm.key: f"{VIRTUAL_MACHINE.name} {vm.namespace}/{vm.name}" for vm in report.machines}
+    return vms | {item.key: item.label for item in report.objects}
 
 
 def _read_step(text: str) -> NextStep:

@@ -65,12 +65,14 @@ class Timeline:
 
 def timeline(report: Report) -> Timeline:
     """Make the timeline of a report."""
-    told = [*(one.timeline for one in report.objects), *(one.timeline for one in report.machines)]
+    told = [*(item.timeline for item in report.objects), *(vm.timeline for vm in report.machines)]
     times = [at for entries in told for at, _ in entries if moment(at) is not None]
     start, end = report.started or min(times, default=""), report.ended or max(times, default="")
     axis = _Axis(moment(start) or 0.0, moment(end) or 0.0)
-    objects = [_row(axis, one, one.kind, badges.stage(one.stage), one.ended) for one in report.objects if one.timeline]
-    vms = [_row(axis, one, "VirtualMachine", badges.vm(one), "") for one in report.machines if one.timeline]
+    objects = [
+        _row(axis, item, item.kind, badges.stage(item.stage), item.ended) for item in report.objects if item.timeline
+    ]
+    vms = [_row(axis, vm, "VirtualMachine", badges.vm(vm), "") for vm in report.machines if vm.timeline]
     return Timeline(objects=_longest_first(objects), machines=_longest_first(vms), start=start, end=end)
 
 

@@ -24,7 +24,7 @@ def holders(names: Iterable[str], vms: Iterable[VmFacts], observed: NamespaceSta
         vms: what they were at the backup, as far as known.
         observed: the namespace as it is.
     """
-    expected = {one.name: one.bios_uuid.lower() for one in vms if one.bios_uuid}
+    expected = {vm.name: vm.bios_uuid.lower() for vm in vms if vm.bios_uuid}
     absent = (name for name in names if name in expected and name not in observed.machines)
     return {name: holder for name in absent if (holder := observed.bios_uuids.get(expected[name]))}
 

@@ -202,7 +202,11 @@ def _if_name_is_free(subject: Subject, observed: NamespaceState) -> Step:
     """
     holder = None if subject.is_group else observed.generated.get(subject.ref.name)
     kind = subject.ref.kind
-    owners = [one.name for one in holder.owners if (one.group, one.kind) == (kind.group, kind.name)] if holder else []
+    owners = (
+        [owner.name for owner in holder.owners if (owner.group, owner.kind) == (kind.group, kind.name)]
+        if holder
+        else []
+    )
     if holder is None or subject.ref.name in owners:
         return Step(action=Action.CREATE, gate_open=True)
     words = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"

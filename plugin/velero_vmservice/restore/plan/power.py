@@ -113,7 +113,9 @@ class Powering:
     def lists(self, group: str, kind: Kind, name: str) -> bool:
         """Say whether a group hands its power state down to a member: not if it is there and does not list it."""
         live = self.observed.groups.get(group)
-        return live is None or any((one.kind, one.name) == (kind.name, name) for one in boot_order_members(live))
+        return live is None or any(
+            (member.kind, member.name) == (kind.name, name) for member in boot_order_members(live)
+        )
 
     def will_ask(self, group: str) -> bool:
         """Say whether a group is still to be asked; one that is still to be replayed may be asked again then."""
@@ -142,7 +144,7 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
         followed = _follow(vms, powering, notes=(f"powered through its group {through}",))
         return replace(followed, to_come=powering.will_ask(through))
     tree = groups_below(powering.observed, name)
-    to_come = sorted(set(powering.coming) & {one for group in tree for one in children(powering.observed, group)})
+    to_come = sorted(set(powering.coming) & {child for group in tree for child in children(powering.observed, group)})
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
     followed = _follow(vms_of(powering.observed, tree), powering)
@@ -179,24 +181,24 @@ def _one_by_one(subject: Subject, chosen: list[ObservedVm], powering: Powering) 
 def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -> PowerStep:
     """Power VMs that no group powers; a VM of somebody else's group is left to that group."""
     wanted, notes, held = [], [], []
-    for one in vms:
-        facts = subject.topology.vm(one.name)
+    for vm in vms:
+        facts = subject.topology.vm(vm.name)
         if powering.policy.power == "captured" and (facts is None or facts.power_state != ON):
             continue
-        if one.group_name in powering.coming:
-            held.append(f"{one.name}: {_before(one.group_name)}")
-        elif one.group_name in powering.observed.groups and one.group_name not in powering.captured:
-            notes.append(f"{one.name} is left to its group {one.group_name}, which this restore does not replay")
-            if is_late(one, powering.observed.groups):
-                notes.append(_late(one, powering.observed))
-        elif _ref(one, subject) in powering.asked and one.asked_power != ON:
-            notes.append(f"{one.name} is left off: it was powered on, and somebody has switched it off since")
+        if vm.group_name in powering.coming:
+            held.append(f"{vm.name}: {_before(vm.group_name)}")
+        elif vm.group_name in powering.observed.groups and vm.group_name not in powering.captured:
+            notes.append(f"{vm.name} is left to its group {vm.group_name}, which this restore does not replay")
+            if is_late(vm, powering.observed.groups):
+                notes.append(_late(vm, powering.observed))
+        elif _ref(vm, subject) in powering.asked and vm.asked_power != ON:
+            notes.append(f"{vm.name} is left off: it was powered on, and somebody has switched it off since")
         else:
-            wanted.append(one)
+            wanted.append(vm)
     wishes = tuple(
-        Wish(ref=_ref(one, subject), change={"spec": {"powerState": ON}})
-        for one in wanted
-        if ON not in (one.power_state, one.asked_power) and not one.power_checks
+        Wish(ref=_ref(vm, subject), change={"spec": {"powerState": ON}})
+        for vm in wanted
+        if ON not in (vm.power_state, vm.asked_power) and not vm.power_checks
     )
     followed = _follow(wanted, powering)
     waiting = (*held, *followed.waiting)
@@ -205,8 +207,8 @@ def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -
 
 def _follow(vms: list[ObservedVm], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
     """Say which VMs do not run yet; one that is held back is told and not waited for."""
-    held = [one for one in vms if one.power_checks and one.power_state != ON]
-    waiting = [words for one in vms if one not in held for words in _not_running(one, powering.observed)]
+    held = [vm for vm in vms if vm.power_checks and vm.power_state != ON]
+    waiting = [words for vm in vms if vm not in held for words in _not_running(vm, powering.observed)]
     return PowerStep(
         waiting=tuple(waiting),
         notes=(

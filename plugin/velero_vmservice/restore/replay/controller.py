@@ -225,7 +225,7 @@ class Replays:
         tasks = rounds.open_tasks()
         waiting = sorted({task.replay.target for task in tasks if task.subject is not None})
         views = {name: rounds.namespaces.setdefault(name, NamespaceRound(at=float("-inf"))) for name in waiting}
-        for namespace, view in sorted(views.items(), key=lambda one: one[1].at):  # none starves another
+        for namespace, view in sorted(views.items(), key=lambda item: item[1].at):  # none starves another
             now = self._clock.monotonic()
             if now - view.at < ROUND_SECONDS:
                 continue

@@ -127,14 +127,16 @@ class Planning:
     def not_in_backup(self, replays: Sequence[Replay], run: RestoreRun) -> Sequence[str]:
         """Return what the backup left out of the namespaces of these objects, in sentences."""
         seal = self._vms.seal(run)
-        return tuple(backup_gaps.sentences(seal, {one.namespace for one in replays})) if seal else ()
+        return tuple(backup_gaps.sentences(seal, {replay.namespace for replay in replays})) if seal else ()
 
     def needed(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Needed:
         """Return the VMs that these objects wait for; raises what passes by itself."""
         sources, unread = self._read(replays, run, policy)
         subjects = [source.subject for source in sources.values()]
-        namespaces = sorted({one.ref.namespace for one in subjects})
-        vms = {name: expected_vms(one for one in subjects if one.ref.namespace == name) for name in namespaces}
+        namespaces = sorted({subject.ref.namespace for subject in subjects})
+        vms = {
+            name: expected_vms(subject for subject in subjects if subject.ref.namespace == name) for name in namespaces
+        }
         return Needed(machines=vms, unread=tuple(f"{ref}: {error}" for ref, error in unread.items()))
 
     def plan(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Sequence[Planned]:

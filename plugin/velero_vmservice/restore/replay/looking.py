@@ -50,7 +50,7 @@ class Looking:
         """Look anew; raises what the cluster raises, and there is no observation then."""
         subjects = [task.subject for task in tasks if task.subject is not None]
         if self._clock.monotonic() - view.referred_at > REFERENCES_SECONDS:
-            named = {kind for one in subjects for kind in referred_kinds(one.topology.machines)}
+            named = {kind for subject in subjects for kind in referred_kinds(subject.topology.machines)}
             view.present = observe.referred(self._cluster, namespace, sorted(named))
             view.referred_at = self._clock.monotonic()
         view.observed, view.told = None, {}  # before there is the next: thousands of VMs are not held twice

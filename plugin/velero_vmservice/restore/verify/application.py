@@ -127,9 +127,9 @@ def would_lack(
     lacking: dict[ObjectRef, tuple[ObjectRef, ...]] = {}
     for subject in reversed(order.in_order(one for one in subjects if one.is_group)):  # members before their groups
         members = (
-            ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, one.name)
-            for one in subject.topology.members
-            if one.kind == VIRTUAL_MACHINE_GROUP.name
+            ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, member.name)
+            for member in subject.topology.members
+            if member.kind == VIRTUAL_MACHINE_GROUP.name
         )
         if broken := tuple(ref for ref in members if ref in lacking or stages.get(ref, Stage.WAITING).broken):
             lacking[subject.ref] = broken
@@ -184,7 +184,7 @@ def _verify_service(
     selector = subject.topology.expected_labels()
     if not selector or live.spec.get("type") == "ExternalName":
         return Verification(missing=(), notes=tuple(notes))
-    chosen = [one for one in observed.machines.values() if topology.matches(selector, one.labels) and not one.deleting]
+    chosen = [vm for vm in observed.machines.values() if topology.matches(selector, vm.labels) and not vm.deleting]
     families = sequence(observed.generated[subject.ref.name].spec.get("ipFamilies"))
     waiting = tuple(f"{one.name} runs and has no address yet" for one in chosen if _runs_without_address(one))
     expected = {one.name for one in chosen if one.serving and has_address(one, families)}
@@ -235,7 +235,7 @@ def _power_notes(vms: Collection[ObservedVm], observed: NamespaceState) -> Itera
 
 
 def _powered_off(vms: Iterable[ObservedVm]) -> list[ObservedVm]:
-    return [one for one in vms if one.power_state != "PoweredOn"]
+    return [vm for vm in vms if vm.power_state != "PoweredOn"]
 
 
 def _names(names: set[str]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def has_address(vm: ObservedVm, families: Sequence[str]) -> bool:
     """Say whether a VM has an address of the Service's families; an older cluster names none."""
-    return any(not families or ("IPv6" if ":" in one else "IPv4") in families for one in vm.addresses)
+    return any(not families or ("IPv6" if ":" in address else "IPv4") in families for address in vm.addresses)
 
 
 def vms_behind(endpoints: Manifest | None, chosen: Iterable[ObservedVm]) -> Iterator[str]:

@@ -164,7 +164,7 @@ def _started_anyway(connected: Topology, before: SavedStatus, facts: NamespaceFa
     """Return the VMs, nested ones included, that were off at backup in a group that was to run."""
     if before.power_state != ON:
         return ()
-    known = facts.by_name if facts else {one.name: one for one in connected.machines}
+    known = facts.by_name if facts else {vm.name: vm for vm in connected.machines}
     names = dict.fromkeys((*connected.needs, *connected.nested))
     return tuple(name for name in names if name in known and known[name].power_state not in ("", ON))
 
@@ -173,7 +173,7 @@ def _shared(connected: Topology, facts: NamespaceFacts | None) -> Topology:
     """Hold each VM's facts once, however many objects need it."""
     if facts is None:
         return connected
-    vms = tuple(same if (same := facts.by_name.get(one.name)) == one else one for one in connected.machines)
+    vms = tuple(same if (same := facts.by_name.get(vm.name)) == vm else vm for vm in connected.machines)
     return connected.model_copy(update={"machines": vms})
 
 

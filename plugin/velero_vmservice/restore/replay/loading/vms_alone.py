@@ -89,13 +89,13 @@ class VmsAlone:
             return ()
         namespaces = dict.fromkeys(name.partition("/")[0] for name in seal.without_application)
         if _filters_objects(run.spec):
-            objects = (sealed_objects.sealed_object(one, run) for one in seal.objects)
+            objects = (sealed_objects.sealed_object(item, run) for item in seal.objects)
             namespaces |= dict.fromkeys(sorted({ref.namespace for ref in objects}))
         return [one for one in (replay_of(namespace, run) for namespace in namespaces) if self._has_vms(one, run)]
 
     def by_namespace(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
         """Return the names of all such VMs, by their namespace in the backup; raises what `watched` raises."""
-        return {one.namespace: self.watched(one.namespace, run).names for one in self.replays(run)}
+        return {replay.namespace: self.watched(replay.namespace, run).names for replay in self.replays(run)}
 
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
         """Say whether the restore's filters leave VMs in; what cannot be read is told of when it is planned."""
@@ -153,7 +153,7 @@ class VmsAlone:
         facts = known.facts if known and not known.doubt else None
         served = sealed_objects.served_resources(self._cluster, run.spec)
         if facts and filtered:
-            refs = (sealed_objects.sealed_object(one, run) for one in seal.objects)
+            refs = (sealed_objects.sealed_object(item, run) for item in seal.objects)
             captured = {(ref.kind.name, ref.name): ref for ref in refs if ref.namespace == namespace}
             restored = {key for key, ref in captured.items() if _is_restored(ref, facts, run, served)}
             left_out = backup_scope.vms_left_out(facts, captured.keys() - restored, restored)

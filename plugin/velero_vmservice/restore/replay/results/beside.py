@@ -24,7 +24,7 @@ def look(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
         return
     if view.beside_at != view.at:
         view.beside_at, view.beside, view.unlisted = view.at, {}, {}
-    expected = {one.name: one for one in subject.topology.machines}
+    expected = {vm.name: vm for vm in subject.topology.machines}
     vms = view.observed.machines
     asked = {kind for name, facts in expected.items() if name in vms for kind in beside.kinds(vms[name], facts)}
     for kind in sorted(asked - view.beside.keys() - view.unlisted.keys()):

@@ -56,8 +56,8 @@ def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) 
         warnings=task.warnings,
         trimmed=tuple(one.path for one in task.dropped),
         changes=tuple(
-            report.Change(path=one.path, captured=_value(one.wanted), live=_value(one.found))
-            for one in task.differences
+            report.Change(path=difference.path, captured=_value(difference.wanted), live=_value(difference.found))
+            for difference in task.differences
         ),
         dropped=(*task.captured_without, *task.dropped),
         power_before=task.before.power_state if task.before else "",
@@ -99,8 +99,10 @@ def _group(subject: Subject, observed: NamespaceState | None) -> dict[str, Any]:
     return {
         "parent": subject.topology.parent,
         "members": tuple(
-            report.MemberResult(kind=one.kind, name=one.name, order=one.order, linked=(one.kind, one.name) in linked)
-            for one in boot_order_members(subject.wanted)
+            report.MemberResult(
+                kind=member.kind, name=member.name, order=member.order, linked=(member.kind, member.name) in linked
+            )
+            for member in boot_order_members(subject.wanted)
         ),
     }
 

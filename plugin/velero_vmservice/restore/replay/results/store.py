@@ -81,7 +81,7 @@ class Results:
             log.warning("results of an earlier process not read", cause=error.message, hint=error.hint)
             return {}
         ours = (one for one in ended if (one.restore, one.backup) == (run.name, run.backup))
-        return {part(one): without_courses(one) for one in ours if one.stage in _STAGES}
+        return {part(our): without_courses(our) for our in ours if our.stage in _STAGES}
 
     def stored(self, task: ReplayOperation, run: RestoreRun) -> Result | None:
         """Return the result that an earlier process has stored of an operation; None if none of its own is to be read.
@@ -128,7 +128,7 @@ class Results:
         """Make the report of what is stored; what this process has ended it knows as it is now."""
         if rounds.reported.issuperset(rounds.tasks):
             return
-        ended_here = [one for one in rounds.tasks.values() if one.told and not one.ended_elsewhere]
+        ended_here = [task for task in rounds.tasks.values() if task.told and not task.ended_elsewhere]
         own = {_key(one, run): _result(one, run, rounds) for one in ended_here}
         try:
             seal = self._vms.seal(run)

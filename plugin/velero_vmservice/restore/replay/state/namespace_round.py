@@ -81,7 +81,7 @@ class NamespaceRound:
         """Return what could not be looked at, and what is said beside the state of the VMs of an object."""
         if self.observed is None:
             return ()
-        expected, noted = {one.name: one for one in subject.topology.machines}, dict[str, list[str]]()
+        expected, noted = {vm.name: vm for vm in subject.topology.machines}, dict[str, list[str]]()
         for name in subject.topology.needs:
             for note in self._notes(self.observed, name, expected.get(name)):
                 noted.setdefault(note, []).append(name)

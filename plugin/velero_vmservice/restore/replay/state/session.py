@@ -101,7 +101,7 @@ class Rounds:
     def groups(self, namespace: str) -> Mapping[str, Stage]:
         """Return how far each group of the restore has come in a namespace, whichever process has ended it."""
         earlier = (one for one in (self.earlier or {}).values() if is_group(one) and one.namespace == namespace)
-        here = (one for one in self._groups(namespace) if not one.twin)
+        here = (group for group in self._groups(namespace) if not group.twin)
         return {one.name: Stage(one.stage) for one in earlier} | {one.replay.name: one.stage for one in here}
 
     def adopt(self, task: ReplayOperation, now: datetime) -> None:
@@ -120,9 +120,9 @@ class Rounds:
     def coming(self, task: ReplayOperation) -> set[str]:
         """Return the names of the groups that are still to be replayed into a task's namespace."""
         return {
-            one.replay.name
-            for one in self._groups(task.replay.target)
-            if one is not task and one.stage is Stage.WAITING
+            group.replay.name
+            for group in self._groups(task.replay.target)
+            if group is not task and group.stage is Stage.WAITING
         }
 
     def settling(self) -> bool:
@@ -130,9 +130,9 @@ class Rounds:
         subjects = [task.subject for task in self.open_tasks() if task.subject is not None]
         return any(
             gate.settling
-            for one in subjects
-            if one.ref.namespace in self.namespaces
-            for gate in self.namespaces[one.ref.namespace].gates(one).values()
+            for subject in subjects
+            if subject.ref.namespace in self.namespaces
+            for gate in self.namespaces[subject.ref.namespace].gates(subject).values()
         )
 
     def open_tasks(self) -> list[ReplayOperation]:
@@ -194,7 +194,7 @@ class Rounds:
 
     def powering(self, task: ReplayOperation, run: RestoreRun, observed: NamespaceState) -> Powering:
         """Return what a power decision rests on: groups that came to nothing, or are left as they are, power nobody."""
-        groups = {one.replay.name: one for one in self._groups(observed.namespace)}
+        groups = {group.replay.name: group for group in self._groups(observed.namespace)}
         before = {
             one.name: one
             for one in (self.earlier or {}).values()
@@ -291,8 +291,8 @@ class Rounds:
         if self.policy.mode != "strict":
             return ""
         over = (Stage.FAILED, Stage.CANCELLED)
-        objects = (one for one in self.tasks.values() if one.replay.kind != VMS_ALONE)
-        lost = (one for one in objects if one.stage in over and not one.gate_open)
+        objects = (task for task in self.tasks.values() if task.replay.kind != VMS_ALONE)
+        lost = (item for item in objects if item.stage in over and not item.gate_open)
         if cause := next((one for one in lost if not one.given_up), None):
             return f"{cause.replay.destination} {cause.stage}: {cause.reason}"
         earlier = (one for one in (self.earlier or {}).values() if one.kind != VMS_ALONE.name)
