@@ -22,7 +22,7 @@ from tests.unit.builders import (
     vm,
     vsphere_namespace,
 )
-from tests.unit.vsphere import restored, succeed
+from tests.unit.restored_vms import restored, succeed
 from tests.unit.world import World
 from velero_vmservice.errors import Forbidden
 

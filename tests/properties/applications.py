@@ -90,7 +90,7 @@ class Application:
         ]
         return [*groups, *(service(name, {name: ""}) for name in self.selected)]
 
-    def machine(self, name: str, *, uid: str, power: str = "PoweredOff", paused: bool = False) -> Json:
+    def vm(self, name: str, *, uid: str, power: str = "PoweredOff", paused: bool = False) -> Json:
         labels = {one: "" for one, machines in self.selected.items() if name in machines}
         annotations = {"vmoperator.vmware.com/paused": ""} if paused else {}
         ip = "192.0.2.1" if power == ON else ""

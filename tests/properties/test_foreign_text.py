@@ -179,7 +179,7 @@ def _report(foreign: str) -> Any:
             "failed",
             text,
             notes=(text,),
-            machines=(sample_report.vm(text, notes=(text,), waiting_for=text, registered=False),),
+            machines=(sample_report.machine(text, notes=(text,), waiting_for=text, registered=False),),
         )
     ]
     return compose(sample_report.RUN, results, policy={text: text}, ended=sample_report.ENDED)

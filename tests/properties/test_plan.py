@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.properties.applications import VMS, Application, applications
 from tests.unit.builders import NAMESPACE, m, restore
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP

@@ -27,7 +27,7 @@ import structlog
 
 import velero_vmservice
 from tests.unit.builders import NAMESPACE, group, service, vm
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.expected_vm import ExpectedVm
 

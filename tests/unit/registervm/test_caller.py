@@ -14,7 +14,7 @@ from tests.clock import SettableClock
 from tests.fakes.cluster import MemoryCluster
 from tests.fakes.vcenter import MemoryVCenter
 from tests.unit.builders import NAMESPACE, Json, m, obj, vm, vsphere_namespace
-from tests.unit.vsphere import restored as machine
+from tests.unit.restored_vms import restored as machine
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef

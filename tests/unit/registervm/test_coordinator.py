@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.builders import NAMESPACE, vm
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable

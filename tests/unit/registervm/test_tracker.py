@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.builders import NAMESPACE, asked, m, restore, service, vm
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.vcenter import MemoryVCenter
 from tests.unit.builders import NAMESPACE
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.registration.round_cache import Look

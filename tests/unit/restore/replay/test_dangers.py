@@ -12,7 +12,7 @@ import pytest
 
 import velero_vmservice
 from tests.unit.builders import group, obj, restore, service, vm
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import NAMESPACE, asked, group, m, obj, service, vm, vsphere_namespace
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef

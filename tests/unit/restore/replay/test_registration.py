@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit import vsphere
+from tests.unit import restored_vms
 from tests.unit.builders import NAMESPACE, asked, condition, restore, service, vm
 from tests.unit.world import World
 from velero_vmservice.errors import Unavailable
@@ -259,7 +259,7 @@ def test_where_a_missing_vm_is_instead_is_told() -> None:
 def test_registered_and_nowhere_to_be_seen_ends_with_code_and_remedy() -> None:
     world = World(sources=["vcenter"], mode="trigger")
     operation = lost(world)
-    world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
+    world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
     world.vsphere.vcenter.registered.add("vm-7")
     one(world, operation)
     world.clock.advance(HOUR)
@@ -278,7 +278,7 @@ def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenter
     live = {"uniqueID": "vm-7", "conditions": [condition("VirtualMachineCreated"), behind]}
     version = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
     world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=version))
-    world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
+    world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
     told = one(world, operation).description
     assert told.startswith(
         "waiting: blocked: web-1: restored, not registered: VM vm-7 is restored: automatic registration is off"
@@ -289,7 +289,7 @@ def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenter
 def test_what_an_engine_has_in_its_queue_is_no_call_for_a_person() -> None:
     world = World(sources=["engine", "vcenter"])
     operation = lost(world)
-    world.vsphere.vcenter.restore(NAMESPACE, vsphere.restored("vm-7"))
+    world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
     says(world, State.RESTORED, "queued behind 12 others")
     assert one(world, operation).description == ("waiting: web-1: restored, not registered: queued behind 12 others")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import NAMESPACE, asked, m, restore, service, vm
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.schema import moment
 from velero_vmservice.kube.manifest import CONFIG_MAP, compact_time

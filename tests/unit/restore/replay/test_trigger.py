@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import NAMESPACE, asked, condition, registration, restore, service, vm, vsphere_namespace
-from tests.unit.vsphere import restored
+from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Forbidden, NotSent, Unavailable
 from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
