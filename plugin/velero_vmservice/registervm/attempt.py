@@ -95,7 +95,7 @@ class Attempt:
             "attempt": str(self.number),
             "holder": self.holder,
             "recordedAt": self.recorded_at.isoformat(),
-            "network": json.dumps({name: one.model_dump() for name, one in self.network.items()}),
+            "network": json.dumps({name: subnet.model_dump() for name, subnet in self.network.items()}),
             "taskBefore": self.task_before,
             "task": self.task,
         }
@@ -111,13 +111,13 @@ def labels(restore_uid: str) -> dict[str, str]:
 
 def changed(attempt: Attempt) -> dict[str, Any]:
     """Return the merge patch that adds to a record what became of the call."""
-    told = {
+    outcome = {
         "task": attempt.task,
         "outcome": attempt.outcome,
         "message": attempt.message,
         "endedAt": attempt.ended_at.isoformat() if attempt.ended_at else "",
     }
-    return {"data": {key: value for key, value in told.items() if value}}
+    return {"data": {key: value for key, value in outcome.items() if value}}
 
 
 def claimed(attempt: Attempt, at: datetime) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
     return f"vmservice-registervm-{digest[:_HASH_LENGTH]}-{number}"
 
 
-def read_attempt(found: Manifest) -> Attempt | None:
+def read_attempt(config_map: Manifest) -> Attempt | None:
     """Read a ConfigMap back; None if it is no record of ours, or one that somebody has spoilt, its labels included."""
-    data = mapping(found.content.get("data"))
+    data = mapping(config_map.content.get("data"))
     try:
         attempt = Attempt(
             restore_uid=str(data["restoreUID"]),
@@ -157,11 +157,11 @@ def read_attempt(found: Manifest) -> Attempt | None:
             outcome=str(data.get("outcome", "")),
             message=str(data.get("message", "")),
             ended_at=datetime.fromisoformat(data["endedAt"]) if data.get("endedAt") else None,
-            revision=str(found.metadata.get("resourceVersion", "")),
+            revision=str(config_map.metadata.get("resourceVersion", "")),
         )
     except (KeyError, ValueError, TypeError, ValidationError):
         return None
     zoned = all(at.tzinfo is not None for at in (attempt.recorded_at, attempt.begun_at, attempt.ended_at) if at)
     sound = zoned and attempt.outcome in ("", SUCCEEDED, FAILED)
-    ours = attempt.name == found.name and labels(attempt.restore_uid).items() <= found.labels.items()
+    ours = attempt.name == config_map.name and labels(attempt.restore_uid).items() <= config_map.labels.items()
     return attempt if sound and ours else None

@@ -27,19 +27,19 @@ class Attempts:
 
         Raises what the cluster raises: without the records nothing may be called.
         """
-        found: dict[tuple[str, str], Attempt] = {}
-        chosen = labels(restore_uid)
-        for one in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt, labels=chosen):
-            if one is None or one.restore_uid != restore_uid:
+        newest: dict[tuple[str, str], Attempt] = {}
+        selector = labels(restore_uid)
+        for attempt in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt, labels=selector):
+            if attempt is None or attempt.restore_uid != restore_uid:
                 continue
-            key = one.namespace, one.vm
-            if key not in found or found[key].number < one.number:
-                found[key] = one
-        return found
+            key = attempt.namespace, attempt.vm
+            if key not in newest or newest[key].number < attempt.number:
+                newest[key] = attempt
+        return newest
 
     def latest(self, restore_uid: str, namespace: str) -> Mapping[str, Attempt]:
         """Return the newest attempt for each VM of a namespace, by name, as `newest` does."""
-        return {name: one for (where, name), one in self.newest(restore_uid).items() if where == namespace}
+        return {name: attempt for (where, name), attempt in self.newest(restore_uid).items() if where == namespace}
 
     def record(self, attempt: Attempt) -> bool:
         """Create the record durably; False if somebody else has made it.
@@ -79,8 +79,8 @@ class Attempts:
         try:
             self._cluster.patch(ref, given_up(attempt, message, now), version="v1")
         except Conflict:
-            found = read_attempt(self._cluster.get(ref))
-            return found is not None and found.over
+            current = read_attempt(self._cluster.get(ref))
+            return current is not None and current.over
         except NotFound:
             return True
         return True

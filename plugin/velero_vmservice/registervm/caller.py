@@ -108,22 +108,22 @@ class Trigger:
         if not self.enabled or not vms:
             return {}
         newest = self._following.newest(restore.uid)
-        known = {name: one for (where, name), one in newest.items() if where == namespace}
+        known = {name: attempt for (where, name), attempt in newest.items() if where == namespace}
         begun = [known[vm.name] for vm in vms if vm.name in known]
-        told = self._following.advance(begun, look, until=until, follow=self._follow)
-        if len(told) < len(begun):
-            return told  # the time is over
+        registrations = self._following.advance(begun, look, until=until, follow=self._follow)
+        if len(registrations) < len(begun):
+            return registrations  # the time is over
         unknown = [vm for vm in vms if vm.name not in known]
-        new = unknown if may_call is None else [one for one in unknown if one.name in may_call]
+        new = unknown if may_call is None else [vm for vm in unknown if vm.name in may_call]
         seen = look.vsphere if look is not None else None
-        found = self._looks.look(namespace, new, look) if new else seen
-        if not unknown or found is None:
-            return told
-        there = Vms(found.machines)
+        vsphere = self._looks.look(namespace, new, look) if new else seen
+        if not unknown or vsphere is None:
+            return registrations
+        vcenter_vms = Vms(vsphere.machines)
         if look is not None:
-            told |= self._adopt(restore, namespace, unknown, there, look)
-        new = [one for one in new if one.name not in told]
-        return told | self._begin(restore, namespace, new, there, found.supervisor, until=until)
+            registrations |= self._adopt(restore, namespace, unknown, vcenter_vms, look)
+        new = [vm for vm in new if vm.name not in registrations]
+        return registrations | self._begin(restore, namespace, new, vcenter_vms, vsphere.supervisor, until=until)
 
     def foresee(
         self,
@@ -139,43 +139,43 @@ class Trigger:
         Raises as `advance` does.
         """
         del until
-        new = vms if may_call is None else [one for one in vms if one.name in may_call]
+        new = vms if may_call is None else [wanted for wanted in vms if wanted.name in may_call]
         seen = look.vsphere if look is not None else None
-        found = self._looks.look(namespace, new, look) if new else seen
-        if found is None:
+        vsphere = self._looks.look(namespace, new, look) if new else seen
+        if vsphere is None:
             return {}
-        there, now = Vms(found.machines), self._clock.now()
-        told: dict[str, Registration] = {}
-        for one in vms:
-            vm = next(iter(there.match(one)), None)
+        vcenter_vms, now = Vms(vsphere.machines), self._clock.now()
+        registrations: dict[str, Registration] = {}
+        for wanted in vms:
+            vm = next(iter(vcenter_vms.match(wanted)), None)
             if vm is not None and vm.task is not None and not vm.task.over:
-                attempt = self._attempt(ForRestore(uid="", name=""), namespace, one, vm)
-                told[one.name] = messages.progress(attempt, now, vm.task, task=vm.task.id)
-        left = [one for one in new if one.name not in told]
-        for one, checked in self._checked(namespace, left, there, found.supervisor):
-            told[one.name] = messages.foreseen(one.name, checked)
-        return told
+                attempt = self._attempt(ForRestore(uid="", name=""), namespace, wanted, vm)
+                registrations[wanted.name] = messages.progress(attempt, now, vm.task, task=vm.task.id)
+        left = [wanted for wanted in new if wanted.name not in registrations]
+        for wanted, checked in self._checked(namespace, left, vcenter_vms, vsphere.supervisor):
+            registrations[wanted.name] = messages.foreseen(wanted.name, checked)
+        return registrations
 
     def _adopt(
-        self, restore: ForRestore, namespace: str, vms: Collection[ExpectedVm], there: Vms, look: Look
+        self, restore: ForRestore, namespace: str, vms: Collection[ExpectedVm], vcenter_vms: Vms, look: Look
     ) -> dict[str, Registration]:
         """Follow what somebody else is at as if it were called here.
 
         So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
         """
-        told: dict[str, Registration] = {}
-        for one in vms:
-            vm = next(iter(there.match(one)), None)
+        registrations: dict[str, Registration] = {}
+        for wanted in vms:
+            vm = next(iter(vcenter_vms.match(wanted)), None)
             if vm is None or vm.task is None or vm.task.over:
                 continue
-            attempt = replace(self._attempt(restore, namespace, one, vm), task=vm.task.id)
+            attempt = replace(self._attempt(restore, namespace, wanted, vm), task=vm.task.id)
             try:
                 self._attempts.record(attempt)
             except InvalidItem as error:
-                told[one.name] = messages.unreadable(one.name, error)
+                registrations[wanted.name] = messages.unreadable(wanted.name, error)
             else:
-                told[one.name] = self._following.follow(attempt, look)
-        return told
+                registrations[wanted.name] = self._following.follow(attempt, look)
+        return registrations
 
     def again(self, restore: ForRestore, namespace: str, vm: ExpectedVm) -> Registration:
         """Make a new attempt because a person asked for it.
@@ -190,16 +190,16 @@ class Trigger:
                     f"RegisterVM is not called again for {namespace}/{vm.name}: attempt {last.number} is {now}",
                     hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
                 )
-        found = self._looks.look(namespace, [vm])
-        there = Vms(found.machines)
-        return self._begin(restore, namespace, [vm], there, found.supervisor, asked=True, last=last)[vm.name]
+        vsphere = self._looks.look(namespace, [vm])
+        vcenter_vms = Vms(vsphere.machines)
+        return self._begin(restore, namespace, [vm], vcenter_vms, vsphere.supervisor, asked=True, last=last)[vm.name]
 
     def _begin(
         self,
         restore: ForRestore,
         namespace: str,
         vms: Collection[ExpectedVm],
-        there: Vms,
+        vcenter_vms: Vms,
         supervisor: SupervisorView,
         *,
         asked: bool = False,
@@ -207,22 +207,22 @@ class Trigger:
         until: float = float("inf"),
     ) -> dict[str, Registration]:
         """Check the VMs at one look, and call for those that pass; after `until` for no more than one."""
-        told: dict[str, Registration] = {}
+        registrations: dict[str, Registration] = {}
         called = False
-        for one, checked in self._checked(namespace, vms, there, supervisor, asked=asked):
+        for wanted, checked in self._checked(namespace, vms, vcenter_vms, supervisor, asked=asked):
             if checked.passed and (not called or self._clock.monotonic() <= until):
                 called = True
-                called_for = self._record_and_call(restore, namespace, one, checked, last)
-                told[one.name] = replace(called_for, notes=(*called_for.notes, *checked.notes))
+                called_for = self._record_and_call(restore, namespace, wanted, checked, last)
+                registrations[wanted.name] = replace(called_for, notes=(*called_for.notes, *checked.notes))
             elif not checked.passed:
-                told[one.name] = messages.refused(one.name, checked)
-        return told
+                registrations[wanted.name] = messages.refused(wanted.name, checked)
+        return registrations
 
     def _checked(
         self,
         namespace: str,
         vms: Collection[ExpectedVm],
-        there: Vms,
+        vcenter_vms: Vms,
         supervisor: SupervisorView,
         *,
         asked: bool = False,
@@ -233,7 +233,7 @@ class Trigger:
         for vm in vms:
             yield (
                 vm,
-                preflight.check(namespace, vm, there, supervisor, override=override, vpc=vpc, asked=asked),
+                preflight.check(namespace, vm, vcenter_vms, supervisor, override=override, vpc=vpc, asked=asked),
             )
 
     def _record_and_call(
@@ -258,7 +258,7 @@ class Trigger:
         except InvalidItem as error:
             return messages.unreadable(wanted.name, error)
         if not ours:
-            return messages.somebody_else(attempt)
+            return messages.another_process(attempt)
         return self._call(attempt)
 
     def _attempt(self, restore: ForRestore, namespace: str, wanted: ExpectedVm, vm: VsphereVm) -> Attempt:
@@ -291,24 +291,24 @@ class Trigger:
     def _call_alone(self, attempt: Attempt, *, anew: bool) -> Registration:
         """Look once more and call; the checks rest on a look that may be a while ago, and on no record but our own."""
         try:
-            other = self._begun_meanwhile(attempt)
-            if other is None and anew and not self._attempts.claim(attempt, self._clock.now()):
-                return messages.somebody_else(attempt)
+            begun_task = self._begun_meanwhile(attempt)
+            if begun_task is None and anew and not self._attempts.claim(attempt, self._clock.now()):
+                return messages.another_process(attempt)
         except VmServiceError as error:
             return messages.not_sent(attempt, error)
-        if other is not None:
-            self._following.begun(attempt, other.id)
-            return self._following.follow(replace(attempt, task=other.id))
+        if begun_task is not None:
+            self._following.begun(attempt, begun_task.id)
+            return self._following.follow(replace(attempt, task=begun_task.id))
         with self._lock:
             self._called.add(attempt.name)
         return self._send(attempt)
 
     def _begun_meanwhile(self, attempt: Attempt) -> RegisterTask | None:
         """Return the task that a person, WCP or another restore has begun since the VM was checked."""
-        found = self._register.latest(attempt.moid, attempt.recorded_at - _LOOKED_AT_WITHIN)
-        if found is None or (found.over and is_same_task(found.id, attempt.task_before)):
+        newest = self._register.latest(attempt.moid, attempt.recorded_at - _LOOKED_AT_WITHIN)
+        if newest is None or (newest.over and is_same_task(newest.id, attempt.task_before)):
             return None
-        return found
+        return newest
 
     def _send(self, attempt: Attempt) -> Registration:
         bound = log.bind(namespace=attempt.namespace, vm=attempt.vm, moid=attempt.moid, attempt=attempt.name)

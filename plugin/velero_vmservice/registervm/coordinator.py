@@ -140,16 +140,16 @@ class Registering:
             Answer(source=self._kubernetes.name, found=own),
             *self._others.answers(namespace, vms, look, until=until),
         ]
-        told = combine([vm.name for vm in vms], answers)
+        registrations = combine([vm.name for vm in vms], answers)
         if caller is None or not calls:
-            return self._followed(told, answers, recorded, look, until=until)
+            return self._followed(registrations, answers, recorded, look, until=until)
         # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
         all_asked = not any(answer.problem for answer in answers if answer.source != Source.VCENTER)
-        may_call = {name for name in told if all_asked and _may_be_called_for(name, answers)}
+        may_call = {name for name in registrations if all_asked and _may_be_called_for(name, answers)}
         advance = partial(caller, namespace, vms, look, may_call=may_call, until=until)
         called = self._turns.ask(Source.TRIGGER, namespace, advance, until=until)
         ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
-        return told | _with_calls(told, answers, called, ended)
+        return registrations | _with_calls(registrations, answers, called, ended)
 
     def look(self, namespace: str, vms: Collection[ExpectedVm], *, restore_uid: str = "") -> Mapping[str, Registration]:
         """Look at a namespace for the sake of these VMs, and ask every source; RegisterVM is not called.
@@ -158,14 +158,14 @@ class Registering:
         """
         look = Look()
         answers = self._look(namespace, vms, look)
-        told = combine([vm.name for vm in vms], answers)
+        registrations = combine([vm.name for vm in vms], answers)
         recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
-        found = self._followed(told, answers, recorded, look)
-        return {name: _with_problem(one, recorded) for name, one in found.items()}
+        followed = self._followed(registrations, answers, recorded, look)
+        return {name: _with_problem(registration, recorded) for name, registration in followed.items()}
 
     def _followed(
         self,
-        told: dict[str, Registration],
+        registrations: dict[str, Registration],
         answers: Collection[Answer],
         recorded: Recorded,
         look: Look,
@@ -173,26 +173,26 @@ class Registering:
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
         """Return what all say, and where the attempts stand that somebody has made for these VMs."""
-        here = [attempt for attempt in recorded.attempts if attempt.vm in told]
-        if not here:
-            return told
-        advance = partial(self._following.advance, here, look, until=until)
-        called = self._turns.ask(Source.TRIGGER, here[0].namespace, advance, until=until)
-        ended = self._following.ended(here, look) if called.problem else {}
-        found = _with_calls({one.vm: told[one.vm] for one in here}, answers, called, ended)
-        return told | {name: _with_problem(one, recorded) for name, one in found.items()}
+        attempts = [attempt for attempt in recorded.attempts if attempt.vm in registrations]
+        if not attempts:
+            return registrations
+        advance = partial(self._following.advance, attempts, look, until=until)
+        called = self._turns.ask(Source.TRIGGER, attempts[0].namespace, advance, until=until)
+        ended = self._following.ended(attempts, look) if called.problem else {}
+        combined = _with_calls({attempt.vm: registrations[attempt.vm] for attempt in attempts}, answers, called, ended)
+        return registrations | {name: _with_problem(registration, recorded) for name, registration in combined.items()}
 
     def before_call(self, namespace: str, vms: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these VMs; by name."""
         answers = self._look(namespace, vms, Look())
-        told = combine([vm.name for vm in vms], answers)
+        registrations = combine([vm.name for vm in vms], answers)
         return {
             name: BeforeCall(
-                told=one,
+                told=registration,
                 left_alone=preflight.left_alone(name, answers),
                 doubts=preflight.doubts(name, answers),
             )
-            for name, one in told.items()
+            for name, registration in registrations.items()
         }
 
     def _look(self, namespace: str, vms: Collection[ExpectedVm], look: Look) -> list[Answer]:
@@ -207,45 +207,55 @@ def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
     if not all(map(preflight.not_its_own, preflight.engines_say(name, answers))):
         return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
-    said = {
+    by_source = {
         answer.source: answer.found[name] for answer in answers if answer.found is not None and name in answer.found
     }
-    certain = {source: one.state for source, one in said.items() if one.certain and one.state is not State.UNKNOWN}
+    certain = {
+        source: registration.state
+        for source, registration in by_source.items()
+        if registration.certain and registration.state is not State.UNKNOWN
+    }
     if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
         del certain[Source.KUBERNETES]  # it has not seen yet that another VM lies under it
     return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
 
 
 def _with_calls(
-    told: Mapping[str, Registration], answers: Collection[Answer], called: Answer, ended: Mapping[str, Registration]
+    registrations: Mapping[str, Registration],
+    answers: Collection[Answer],
+    called: Answer,
+    ended: Mapping[str, Registration],
 ) -> dict[str, Registration]:
     """Return what all say of these VMs, our own calls included.
 
     Where these cannot be followed now that is a note, and what is `ended` is known all the same.
     """
-    found = called.found
-    if found is None:
+    ours = called.found
+    if ours is None:
         answers = [*answers, called]
-        told, found = combine(told, answers), ended
-    return {name: _with_call(name, one, answers, found[name]) if name in found else one for name, one in told.items()}
+        registrations, ours = combine(registrations, answers), ended
+    return {
+        name: _with_call(name, registration, answers, ours[name]) if name in ours else registration
+        for name, registration in registrations.items()
+    }
 
 
-def _with_call(name: str, told: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
+def _with_call(name: str, registration: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
     """Return what all say of a VM, our own call included."""
-    if told.state is State.READY or _called_anew(told, ours):
-        return replace(told, notes=tuple(dict.fromkeys((*told.notes, *ours.notes))))
-    heard = [_overruled(answer, name, ours.state) if answer.source == Source.VCENTER else answer for answer in answers]
-    return combine([name], [*heard, Answer(source=Source.TRIGGER, found={name: ours})])[name]
+    if registration.state is State.READY or _called_anew(registration, ours):
+        return replace(registration, notes=tuple(dict.fromkeys((*registration.notes, *ours.notes))))
+    others = [_overruled(answer, name, ours.state) if answer.source == Source.VCENTER else answer for answer in answers]
+    return combine([name], [*others, Answer(source=Source.TRIGGER, found={name: ours})])[name]
 
 
-def _with_problem(told: Registration, recorded: Recorded) -> Registration:
+def _with_problem(registration: Registration, recorded: Recorded) -> Registration:
     """Note that the records could not be read."""
     if not recorded.problem:
-        return told
-    return replace(told, notes=tuple(dict.fromkeys((*told.notes, messages.unread(recorded.problem)))))
+        return registration
+    return replace(registration, notes=tuple(dict.fromkeys((*registration.notes, messages.unread(recorded.problem)))))
 
 
-def _called_anew(told: Registration, ours: Registration) -> bool:
+def _called_anew(registration: Registration, ours: Registration) -> bool:
     """Say whether somebody registers it, or has, since our own call failed: a person has put it right and called.
 
     vCenter's newest task is the last word. Of a VirtualMachine or its disks only what was made later tells: what our
@@ -253,19 +263,19 @@ def _called_anew(told: Registration, ours: Registration) -> bool:
     """
     if ours.state is not State.FAILED:
         return False
-    sources = told.source.split(", ")
-    if told.state is State.REGISTERING and Source.VCENTER in sources:
+    sources = registration.source.split(", ")
+    if registration.state is State.REGISTERING and Source.VCENTER in sources:
         return True
-    if told.state not in _BEGUN or Source.KUBERNETES not in sources or told.first_seen:
+    if registration.state not in _BEGUN or Source.KUBERNETES not in sources or registration.first_seen:
         return False
-    return ours.since is not None and told.since is not None and told.since > ours.since
+    return ours.since is not None and registration.since is not None and registration.since > ours.since
 
 
 def _overruled(vcenter: Answer, name: str, called: State) -> Answer:
     """Take vCenter's answer for a guess where the call's own words rest on the same look and say more."""
     if vcenter.found is None or name not in vcenter.found:
         return vcenter
-    found = vcenter.found[name]
-    if found.state is not called and found.state not in _TO_CALL_FOR:
+    registration = vcenter.found[name]
+    if registration.state is not called and registration.state not in _TO_CALL_FOR:
         return vcenter
-    return replace(vcenter, found={name: replace(found, certain=False, can_wait=True, reason="")})
+    return replace(vcenter, found={name: replace(registration, certain=False, can_wait=True, reason="")})

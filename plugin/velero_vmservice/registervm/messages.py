@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 _LONGEST_KEPT: Final = 4 * 1024
 """Characters of a failure that are kept in the record."""
 
-_said = partial(Registration, source=Source.TRIGGER)
+_registration = partial(Registration, source=Source.TRIGGER)
 
 
 def refused(name: str, checked: Preflight) -> Registration:
     """Say why RegisterVM is not called."""
-    found = checked.vm
-    words = f"RegisterVM is not called: {checked.words}"
+    vm = checked.vm
+    reason = f"RegisterVM is not called: {checked.words}"
     if checked.done:  # whether it is ready only Kubernetes can be certain of
-        return _said(name=name, state=State.REGISTERED, reason=words, notes=checked.notes, certain=False)
-    state = _refused_state(found, checked)
+        return _registration(name=name, state=State.REGISTERED, reason=reason, notes=checked.notes, certain=False)
+    state = _refused_state(vm, checked)
     code = next((refusal.code for refusal in checked.refusals if refusal.code), "")
     # Only Kubernetes knows whether a VM that vCenter lacks is absent.
-    return _said(
+    return _registration(
         name=name,
         state=state,
-        reason=words,
+        reason=reason,
         code=code,
         can_wait=checked.can_wait,
         notes=checked.notes,
-        certain=found is not None,
+        certain=vm is not None,
     )
 
 
@@ -52,26 +52,26 @@ def foreseen(name: str, checked: Preflight) -> Registration:
     """Say what a restore would do at its first look: call, or say why not."""
     if not checked.passed or checked.vm is None:
         return refused(name, checked)
-    words = f"a restore calls RegisterVM for {checked.vm.moid}"
-    return _said(name=name, state=State.RESTORED, reason=words, notes=checked.notes)
+    reason = f"a restore calls RegisterVM for {checked.vm.moid}"
+    return _registration(name=name, state=State.RESTORED, reason=reason, notes=checked.notes)
 
 
-def _refused_state(found: VsphereVm | None, checked: Preflight) -> State:
-    if found is None:
+def _refused_state(vm: VsphereVm | None, checked: Preflight) -> State:
+    if vm is None:
         return State.ABSENT
-    if found.task is not None and not found.task.over:
+    if vm.task is not None and not vm.task.over:
         return State.REGISTERING
-    if found.has_failed and not found.restoring and not checked.can_wait:
+    if vm.has_failed and not vm.restoring and not checked.can_wait:
         return State.FAILED
     return State.RESTORED if checked.can_wait else State.NOT_RESTORABLE
 
 
 def unreadable(name: str, error: VmServiceError) -> Registration:
     """Say that nobody knows whether the call was made."""
-    return _said(name=name, state=State.FAILED, reason=f"RegisterVM is not called: {error}", can_wait=False)
+    return _registration(name=name, state=State.FAILED, reason=f"RegisterVM is not called: {error}", can_wait=False)
 
 
-def somebody_else(attempt: Attempt) -> Registration:
+def another_process(attempt: Attempt) -> Registration:
     """Say that another process was first."""
     return _registering(attempt, f"another process calls RegisterVM for {attempt.moid} (record {attempt.name})")
 
@@ -84,7 +84,7 @@ def calling(attempt: Attempt) -> Registration:
 def not_sent(attempt: Attempt, error: VmServiceError) -> Registration:
     """Say that the call is still to be made."""
     reason = f"RegisterVM is still to be called for {attempt.moid}: {error}"
-    return _said(name=attempt.vm, state=State.RESTORED, reason=reason)
+    return _registration(name=attempt.vm, state=State.RESTORED, reason=reason)
 
 
 def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
@@ -94,39 +94,39 @@ def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
     )
 
 
-def progress(attempt: Attempt, now: datetime, found: RegisterTask | None, *, task: str) -> Registration:
+def progress(attempt: Attempt, now: datetime, seen: RegisterTask | None, *, task: str) -> Registration:
     """Say how far an attempt is whose outcome is open."""
     late = _late(attempt, now)
     minutes = int(TIMEOUT_SECONDS // 60)
-    known = found is not None and found.state is not TaskState.UNKNOWN
+    known = seen is not None and seen.state is not TaskState.UNKNOWN
     if not task and late:
-        words = (
+        reason = (
             f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago, nobody knows whether it"
             " was, and vCenter has no task of it"
         )
-        return _lost(attempt, words)
+        return _lost(attempt, reason)
     if not task:
-        words = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
-        return _registering(attempt, words)
-    if found is not None and not known and late:
+        reason = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
+        return _registering(attempt, reason)
+    if seen is not None and not known and late:
         # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
-        words = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
-        return replace(_lost(attempt, words), certain=False)
-    percent = found.percent if found is not None else None
+        reason = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
+        return replace(_lost(attempt, reason), certain=False)
+    percent = seen.percent if seen is not None else None
     percent = None if percent is None else max(0, min(percent, 100))
-    words = f"RegisterVM task {one_line(task)} of {attempt.moid} runs"
+    reason = f"RegisterVM task {one_line(task)} of {attempt.moid} runs"
     if late:
-        words = overlong(f"RegisterVM task {one_line(task)} of {attempt.moid}", percent)
-    return _registering(attempt, words, percent=percent)
+        reason = overlong(f"RegisterVM task {one_line(task)} of {attempt.moid}", percent)
+    return _registering(attempt, reason, percent=percent)
 
 
 def unseen(attempt: Attempt, now: datetime) -> Registration:
     """Say what is known of an open attempt where no vCenter tells how far it is."""
-    words = (
+    reason = (
         f"RegisterVM was called for {attempt.moid} ({_attempt(attempt)}); how far it is only vCenter tells, and none is"
         " set up here (vcenter in the settings)"
     )
-    return replace(_registering(attempt, words), certain=not _late(attempt, now))
+    return replace(_registering(attempt, reason), certain=not _late(attempt, now))
 
 
 def unread(problem: str) -> str:
@@ -136,26 +136,26 @@ def unread(problem: str) -> str:
 
 def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:
     """Say that a call ended well; whether the VM is ready only Kubernetes can be certain of."""
-    words, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
+    reason, code = f"RegisterVM ({_attempt(attempt)}) succeeded", ""
     if attempt.message:
-        words = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {one_line(attempt.message)}"
+        reason = f"RegisterVM ({_attempt(attempt)}) says that it is registered already: {one_line(attempt.message)}"
         code = entry.code if (entry := explain(attempt.message)).known else ""
-    return _said(name=attempt.vm, state=State.REGISTERED, reason=words, code=code, notes=notes, certain=False)
+    return _registration(name=attempt.vm, state=State.REGISTERED, reason=reason, code=code, notes=notes, certain=False)
 
 
 def failed(attempt: Attempt) -> Registration:
     """Say that an attempt failed, when, why, and that another is a person's decision."""
     what = f"RegisterVM ({_attempt(attempt)})"
-    told = from_vcenter.failed(attempt.vm, what, attempt.message, since=attempt.ended_at)
-    reason = told.reason if told.can_wait else f"{told.reason}. {_another()}"
-    return _said(
+    registration = from_vcenter.failed(attempt.vm, what, attempt.message, since=attempt.ended_at)
+    reason = registration.reason if registration.can_wait else f"{registration.reason}. {_another()}"
+    return _registration(
         name=attempt.vm,
-        state=told.state,
+        state=registration.state,
         reason=reason,
-        code=told.code,
-        can_wait=told.can_wait,
-        since=told.since,
-        certain=told.certain,
+        code=registration.code,
+        can_wait=registration.can_wait,
+        since=registration.since,
+        certain=registration.certain,
     )
 
 
@@ -170,15 +170,17 @@ def _late(attempt: Attempt, now: datetime) -> bool:
 
 def _lost(attempt: Attempt, words: str) -> Registration:
     reason = f"{words}: see in vCenter whether the VM was registered. {_another()}"
-    return _said(name=attempt.vm, state=State.FAILED, reason=reason, can_wait=False)
+    return _registration(name=attempt.vm, state=State.FAILED, reason=reason, can_wait=False)
 
 
 def _another() -> str:
     return f"It is not called again by itself: put the cause right, then `{COMMAND}` does"
 
 
-def _registering(attempt: Attempt, words: str, *, percent: int | None = None) -> Registration:
-    return _said(name=attempt.vm, state=State.REGISTERING, reason=words, percent=percent, since=attempt.recorded_at)
+def _registering(attempt: Attempt, reason: str, *, percent: int | None = None) -> Registration:
+    return _registration(
+        name=attempt.vm, state=State.REGISTERING, reason=reason, percent=percent, since=attempt.recorded_at
+    )
 
 
 def _attempt(attempt: Attempt) -> str:

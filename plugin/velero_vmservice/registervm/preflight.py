@@ -97,16 +97,16 @@ def check(
         vpc: whether the namespace has NSX-VPC networking, None if nobody could tell.
         asked: whether a person asks for another call although one has failed, or was of an earlier restore.
     """
-    found = vms.match(wanted)
-    if not found and (other := vms.namesake(wanted)):
-        return Preflight(refusals=(Refusal(reason=taken(wanted, other), can_wait=True),))
-    if not found:
+    matches = vms.match(wanted)
+    if not matches and (namesake := vms.namesake(wanted)):
+        return Preflight(refusals=(Refusal(reason=taken(wanted, namesake), can_wait=True),))
+    if not matches:
         reason = f"vCenter has no VM with the UUIDs, record or name of {wanted.name} yet"
         return Preflight(refusals=(Refusal(reason=reason, code=VM_NOT_FOUND, can_wait=True),))
-    vm = found[0]
+    vm = matches[0]
     networks = network_override.refusals(override, generation=supervisor.generation, vpc=vpc)
     refusals = [
-        *_where(namespace, found),
+        *_where(namespace, matches),
         *_what(vm),
         *_task(vm, (supervisor.machines or {}).get(wanted.name), asked=asked),
         *_onto(wanted, vm, supervisor),
@@ -121,8 +121,10 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
 
     What vCenter says is left to `check`, which looks there anew: a task that has failed is what a person asks for.
     """
-    certain = {source: one for source, one in _said(name, answers).items() if one.certain}
-    engines = [one for one in engines_say(name, answers) if one.certain]
+    certain = {
+        source: registration for source, registration in _by_source(name, answers).items() if registration.certain
+    }
+    engines = [registration for registration in engines_say(name, answers) if registration.certain]
     vcenter = certain.get(Source.VCENTER)
     kubernetes = certain.get(Source.KUBERNETES)
     under_it = vcenter is not None and vcenter.state is State.RESTORED  # which Kubernetes has not seen yet
@@ -143,37 +145,37 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
         if answer.found is None and answer.source != Source.VCENTER
     }
     queued = {
-        f"{one.source} may be about to register {name}": f"it says {one}"
-        for one in engines_say(name, answers)
-        if one.state not in _GIVEN_UP and not not_its_own(one)
+        f"{registration.source} may be about to register {name}": f"it says {registration}"
+        for registration in engines_say(name, answers)
+        if registration.state not in _GIVEN_UP and not not_its_own(registration)
     }
     return away | queued
 
 
 def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
     """Return what those say of a VM who may register it themselves."""
-    return [one for source, one in _said(name, answers).items() if is_engine(source)]
+    return [one for source, one in _by_source(name, answers).items() if is_engine(source)]
 
 
-def not_its_own(said: Registration) -> bool:
+def not_its_own(registration: Registration) -> bool:
     """Say whether an engine certainly has nothing to do with a VM; what makes no sense is not certain."""
-    return said.state is State.UNKNOWN and said.certain
+    return registration.state is State.UNKNOWN and registration.certain
 
 
-def _said(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:
+def _by_source(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:
     return {
         answer.source: answer.found[name] for answer in answers if answer.found is not None and name in answer.found
     }
 
 
-def _where(namespace: str, found: Sequence[VsphereVm]) -> Iterator[Refusal]:
-    vm = found[0]
+def _where(namespace: str, matches: Sequence[VsphereVm]) -> Iterator[Refusal]:
+    vm = matches[0]
     if not vm.in_folder:
         reason = f"no such VM is in the folder of namespace {namespace}; {elsewhere(vm)}"
         yield Refusal(reason=reason, code=NOT_IN_FOLDER, can_wait=True)
-    here = [one.moid for one in found if one.in_folder]
-    if vm.twins or len(here) > 1:
-        others = ", ".join(f'"{one_line(twin)}"' for twin in vm.twins[:3]) or ", ".join(here[1:4])
+    in_folder = [match.moid for match in matches if match.in_folder]
+    if vm.twins or len(in_folder) > 1:
+        others = ", ".join(f'"{one_line(twin)}"' for twin in vm.twins[:3]) or ", ".join(in_folder[1:4])
         reason = f"VM {vm.moid} is not the only one of its identity in the namespace (also {others})"
         yield Refusal(reason=f"{reason}; {explain(DUPLICATE_BIOS_UUID)}", code=DUPLICATE_BIOS_UUID)
 
@@ -236,10 +238,10 @@ def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iter
     if registered is not None and registered.reverting:
         reason = f"VirtualMachine {wanted.name} is being reverted to a snapshot: that has to end first (guide 7.2.1)"
         yield Refusal(reason=reason, can_wait=True)
-    told = Told(generation=supervisor.generation, evidence="")
+    release = Told(generation=supervisor.generation, evidence="")
     if decision.by_hand is Course.REFUSED:
         yield Refusal(reason=decision.words, code=decision.code)
-    elif registered is not None and told.supports(Feature.IN_PLACE_RESTORE) is not True:
+    elif registered is not None and release.supports(Feature.IN_PLACE_RESTORE) is not True:
         reason = (
             f"VirtualMachine {wanted.name} exists, and nobody knows whether this Supervisor registers over one, as VCF"
             " 9.0 and later do (guide 7.2.2): its API versions cannot be read just now, or are older than those of"

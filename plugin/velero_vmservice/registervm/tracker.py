@@ -77,32 +77,32 @@ class Following:
                 return Recorded(problem=self._without[restore_uid])
         problem = ""
         try:
-            found = self.newest(restore_uid)
+            newest = self.newest(restore_uid)
         except VmServiceError as error:
             log.info("RegisterVM attempts not read", cause=error.message)
             problem = str(error)
             with self._lock:
-                found = self._last.get(restore_uid, {})
-                if not found and isinstance(error, Forbidden):
+                newest = self._last.get(restore_uid, {})
+                if not newest and isinstance(error, Forbidden):
                     self._without[restore_uid] = problem
         else:
-            if not found:
+            if not newest:
                 with self._lock:
                     self._without[restore_uid] = ""
-        return Recorded(attempts=_of(found, namespace), problem=problem)
+        return Recorded(attempts=_of(newest, namespace), problem=problem)
 
     def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
         """Read the newest attempt for each VM of a restore, by namespace and name; one LIST, and it is remembered.
 
         Raises what the cluster raises.
         """
-        found = self._attempts.newest(restore_uid)
+        newest = self._attempts.newest(restore_uid)
         with self._lock:
-            if found:
-                self._last[restore_uid] = found
+            if newest:
+                self._last[restore_uid] = newest
             else:
                 self._last.pop(restore_uid, None)
-        return found
+        return newest
 
     def last(self, restore_uid: str, namespace: str) -> tuple[Attempt, ...]:
         """Return the attempts for VMs of a namespace that were read last; asks nobody."""
@@ -125,15 +125,15 @@ class Following:
 
         `follow` is how one is followed by whoever may call as well. Raises as cluster and vCenter answer.
         """
-        told: dict[str, Registration] = {}
+        registrations: dict[str, Registration] = {}
         with self._lock:
-            for name in [one.name for one in attempts if one.over or one.task]:
+            for name in [attempt.name for attempt in attempts if attempt.over or attempt.task]:
                 self._tasks.pop(name, None)  # the record tells it now
-        for attempt in sorted(attempts, key=lambda one: not one.over):
-            if told and not attempt.over and self._clock.monotonic() > until:
+        for attempt in sorted(attempts, key=lambda attempt: not attempt.over):
+            if registrations and not attempt.over and self._clock.monotonic() > until:
                 break
-            told[attempt.vm] = (follow or self.follow)(attempt, look)
-        return told
+            registrations[attempt.vm] = (follow or self.follow)(attempt, look)
+        return registrations
 
     def follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
         """Tell where an attempt stands; `look` is what this round has seen in vCenter."""
@@ -147,21 +147,21 @@ class Following:
             task = attempt.task or self._tasks.get(attempt.name, "")
         if task:
             seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
-            found: RegisterTask | None = seen or self._register.task(task)
+            register_task: RegisterTask | None = seen or self._register.task(task)
         else:
-            found = self._register.latest(attempt.moid, attempt.recorded_at)
-            task = found.id if found is not None else ""
+            register_task = self._register.latest(attempt.moid, attempt.recorded_at)
+            task = register_task.id if register_task is not None else ""
         if task and not attempt.task:
             self._remember(replace(attempt, task=task))
-        if found is not None and found.over:
-            outcome = SUCCEEDED if found.state is TaskState.SUCCEEDED else FAILED
-            return self.over(replace(attempt, task=task), outcome, found.message)
-        unknown = found is None or found.state is TaskState.UNKNOWN
+        if register_task is not None and register_task.over:
+            outcome = SUCCEEDED if register_task.state is TaskState.SUCCEEDED else FAILED
+            return self.over(replace(attempt, task=task), outcome, register_task.message)
+        unknown = register_task is None or register_task.state is TaskState.UNKNOWN
         if unknown and look and look.vsphere and (event := look.vsphere.event(attempt.moid, attempt.recorded_at)):
             # vCenter keeps it for days, and a task for minutes
             ended = SUCCEEDED if event.succeeded else FAILED
             return self.over(replace(attempt, task=task), ended, "" if event.succeeded else event.message)
-        return messages.progress(attempt, self._clock.now(), found, task=task)
+        return messages.progress(attempt, self._clock.now(), register_task, task=task)
 
     def begun(self, attempt: Attempt, task: str) -> None:
         """Take over the task that a call has answered with."""
@@ -204,5 +204,5 @@ class Following:
             log.warning("RegisterVM attempt not updated", attempt=attempt.name, cause=error.message)
 
 
-def _of(found: Mapping[tuple[str, str], Attempt], namespace: str) -> tuple[Attempt, ...]:
-    return tuple(one for (where, _), one in found.items() if where == namespace)
+def _of(newest: Mapping[tuple[str, str], Attempt], namespace: str) -> tuple[Attempt, ...]:
+    return tuple(attempt for (where, _), attempt in newest.items() if where == namespace)

@@ -24,34 +24,34 @@ if TYPE_CHECKING:
 _PLACEHOLDERS: Final = {"ns": "<namespace>", "vm": "<vm>", "moid": "<moid>"}
 
 
-def advise(asked: str, *, namespace: str = "", vm: str = "", moid: str = "") -> tuple[str, ...]:
+def advise(subject: str, *, namespace: str = "", vm: str = "", moid: str = "") -> tuple[str, ...]:
     """Return the lines that explain a topic, or an error code or message; what is unknown is shown as it came."""
     names = {"ns": one_line(namespace), "vm": one_line(vm), "moid": one_line(moid)}
     filled = {key: shlex.quote(name) if name else _PLACEHOLDERS[key] for key, name in names.items()}
     filled["ps_vm"] = _powershell(names["vm"]) if vm else _PLACEHOLDERS["vm"]
     filled["ps_machine"] = _in_powershell(names, filled["ps_vm"])
-    if found := _topic(asked):
-        return (f"{found.title} ({found.source})", *_checks(found.checks, filled))
-    entry = explain(asked)
+    if advice := _topic(subject):
+        return (f"{advice.title} ({advice.source})", *_checks(advice.checks, filled))
+    entry = explain(subject)
     checks = FOR_CODE.get(entry.code, ()) if entry.known or not entry.code else FOR_UNKNOWN
     return (*_entry(entry), *_checks(checks, filled))
 
 
-def _topic(asked: str) -> Advice | None:
+def _topic(subject: str) -> Advice | None:
     """Return the topic that is asked for by its name, or by a word that everybody would use for it."""
-    word = re.sub(r"[\s_%-]+", "-", asked.lower()).strip("-")
+    word = re.sub(r"[\s_%-]+", "-", subject.lower()).strip("-")
     return next((advice for name, advice in TOPICS.items() if word == name or word in advice.also), None)
 
 
-def topic(found: Registration) -> str:
+def topic(registration: Registration) -> str:
     """Return what can be asked about a VM where it stands: RegisterVM's code, a topic, or ''."""
-    entry = explain(found.code)
+    entry = explain(registration.code)
     if entry.known:
         return entry.code
-    match found.state:
+    match registration.state:
         case State.RESTORED:
             return Topic.NOT_TRIGGERED
-        case State.REGISTERING if found.doing.lower() == VOLUMES:
+        case State.REGISTERING if registration.doing.lower() == VOLUMES:
             return Topic.STUCK
         case State.PAUSED:
             return Topic.POWER_ON
@@ -79,12 +79,12 @@ def _checks(checks: tuple[Check, ...], filled: Mapping[str, str]) -> Iterator[st
         yield from (f"   {command.format_map(filled)}" for command in check.commands)
 
 
-def _in_powershell(names: Mapping[str, str], named: str) -> str:
+def _in_powershell(names: Mapping[str, str], quoted_name: str) -> str:
     """Return the command that gets the one VM: every folder may have another of its name."""
     if moid := names["moid"]:
         return f"Get-VM -Id {_powershell(f'VirtualMachine-{moid}')}"
     folder = _powershell(names["ns"]) if names["ns"] else _PLACEHOLDERS["ns"]
-    return f"Get-Folder -Name {folder} -Type VM | Get-VM -Name {named}"
+    return f"Get-Folder -Name {folder} -Type VM | Get-VM -Name {quoted_name}"
 
 
 def _powershell(name: str) -> str:

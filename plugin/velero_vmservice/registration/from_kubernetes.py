@@ -42,7 +42,7 @@ _FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
 def registrations(observed: NamespaceState, vms: Collection[ExpectedVm]) -> dict[str, Registration]:
     """Return what one look says of each VM; ready once is not ready for good (`readiness.Stability`)."""
     claimed = {claim for vm in observed.machines.values() for claim in vm.claims}
-    loose = _Loose.of([one for claim, one in sorted(observed.disks.items()) if claim not in claimed])
+    loose = _Loose.of([disk for claim, disk in sorted(observed.disks.items()) if claim not in claimed])
     return {wanted.name: _registration(observed, wanted, loose) for wanted in vms}
 
 
@@ -52,8 +52,8 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
     vm = observed.machines.get(wanted.name)
     if vm is None:
         return _absent(observed, wanted, loose)
-    found = gate(vm, wanted.expected, observed.volumes)
-    state = _state(vm, found, observed)
+    vm_gate = gate(vm, wanted.expected, observed.volumes)
+    state = _state(vm, vm_gate, observed)
     kind = restore_type(vm, wanted.expected)
     notes = [*_notes(vm, wanted, state), *_unseen(vm, observed)]
     if state in (State.PAUSED, State.RESTORED):
@@ -61,7 +61,7 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
     return Registration(
         name=wanted.name,
         state=state,
-        reason=_CAME_BACK[kind] if state is State.READY else found.reason,
+        reason=_CAME_BACK[kind] if state is State.READY else vm_gate.reason,
         stage=VOLUMES if state is State.REGISTERING else "",
         can_wait=state not in NEEDS_SOMEBODY,
         since=_since(vm, wanted, state, observed),
@@ -70,25 +70,25 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
     )
 
 
-def overlong(found: Registration, now: datetime) -> Registration:
+def overlong(registration: Registration, now: datetime) -> Registration:
     """Note where disks are registered for longer than RegisterVM gets for all of a VM: it stands at 80 % then."""
-    lasts = (now - found.since).total_seconds() if found.since else 0.0
-    if found.state is not State.REGISTERING or lasts <= TIMEOUT_SECONDS:
-        return found
+    seconds = (now - registration.since).total_seconds() if registration.since else 0.0
+    if registration.state is not State.REGISTERING or seconds <= TIMEOUT_SECONDS:
+        return registration
     note = (
         f"its disks are being registered for more than {TIMEOUT_SECONDS / 60:.0f} minutes, and RegisterVM stands at"
         f" 80 % meanwhile: {WHILE_VOLUMES}"
     )
-    return replace(found, notes=(*found.notes, note))
+    return replace(registration, notes=(*registration.notes, note))
 
 
-def _state(vm: ObservedVm, found: Gate, observed: NamespaceState) -> State:
+def _state(vm: ObservedVm, vm_gate: Gate, observed: NamespaceState) -> State:
     """Name the state whose reason the gate gives; the order is the gate's own."""
-    if found.blocked:
+    if vm_gate.blocked:
         return State.FAILED
     if vm.deleting:
         return State.ABSENT
-    if found.ready:
+    if vm_gate.ready:
         return State.READY
     registering = any(claim in observed.disks for claim in vm.claims)
     if vm.paused:
@@ -104,10 +104,10 @@ def _absent(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Regi
     if wanted.is_node:
         return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False, remedy=_NODE_AGAIN)
     if not observed.vsphere_namespace:
-        what = "is no vSphere Namespace" if observed.exists else "does not exist"
-        words = f"{observed.namespace} {what}, so nothing can be registered into it: create it in vCenter"
+        lack = "is no vSphere Namespace" if observed.exists else "does not exist"
+        reason = f"{observed.namespace} {lack}, so nothing can be registered into it: create it in vCenter"
         remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
-        return _say(wanted, State.ABSENT, words, can_wait=False, remedy=remedy)
+        return _say(wanted, State.ABSENT, reason, can_wait=False, remedy=remedy)
     return _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)
 
 
@@ -143,10 +143,10 @@ class _Loose:
         """Say it of the disks that no VM names."""
         if not disks:
             return cls()
-        words = enumerate_some([str(disk) for disk in disks], most=3)
+        described = enumerate_some([str(disk) for disk in disks], most=3)
         failing = [f"CnsRegisterVolume {disk.name} ({disk.trouble})" for disk in disks if disk.error]
         return cls(
-            notes=(f"disks are being registered for VMs that do not name them yet: {words}",),
+            notes=(f"disks are being registered for VMs that do not name them yet: {described}",),
             remedy=f"see what keeps disks from being registered: {enumerate_some(failing, most=3)}" if failing else "",
         )
 
@@ -174,7 +174,7 @@ def _since(vm: ObservedVm, wanted: ExpectedVm, state: State, observed: Namespace
     """Return when the state began, where an object says so."""
     started = [observed.disks[claim].since for claim in vm.claims if claim in observed.disks]
     if state is State.REGISTERING:
-        return min((at for one in started if (at := _moment(one))), default=None)
+        return min((at for timestamp in started if (at := _moment(timestamp))), default=None)
     made_anew = wanted.facts is not None and vm.uid != wanted.facts.uid
     if state is State.REGISTERED and made_anew:
         return _moment(vm.created_at)

@@ -29,7 +29,7 @@ LONG_RESTORE_SECONDS: Final = 15 * 60.0
 """After which automatic registration may come before the restore has ended (guide 7.3.3)."""
 
 
-_said = partial(Registration, source=Source.VCENTER)
+_registration = partial(Registration, source=Source.VCENTER)
 
 
 def registrations(
@@ -37,7 +37,7 @@ def registrations(
 ) -> dict[str, Registration]:
     """Return what vCenter says of each wanted VM, by name."""
     known = Vms(vms)
-    return {vm.name: _one(namespace, vm, known, supervisor) for vm in wanted}
+    return {vm.name: _registration_of(namespace, vm, known, supervisor) for vm in wanted}
 
 
 def elsewhere(vm: VsphereVm) -> str:
@@ -63,25 +63,29 @@ def situation(vm: VsphereVm, supervisor: SupervisorView, registered: Registered 
     )
 
 
-def _one(namespace: str, wanted: ExpectedVm, known: Vms, supervisor: SupervisorView) -> Registration:
-    found = known.match(wanted)
-    if not found and (other := known.namesake(wanted)):
-        remedy = f"see in vCenter where the VADP job has put {wanted.name}, and leave {other.moid} alone"
-        return _said(name=wanted.name, state=State.ABSENT, reason=taken(wanted, other), remedy=remedy, certain=False)
-    if not found:
-        words = "vCenter has no VM with its UUIDs, record or name: the VADP restore has not brought it back yet"
-        return _said(name=wanted.name, state=State.ABSENT, reason=words, certain=False)
-    vm = found[0]
+def _registration_of(namespace: str, wanted: ExpectedVm, known: Vms, supervisor: SupervisorView) -> Registration:
+    matches = known.match(wanted)
+    if not matches and (namesake := known.namesake(wanted)):
+        remedy = f"see in vCenter where the VADP job has put {wanted.name}, and leave {namesake.moid} alone"
+        return _registration(
+            name=wanted.name, state=State.ABSENT, reason=taken(wanted, namesake), remedy=remedy, certain=False
+        )
+    if not matches:
+        reason = "vCenter has no VM with its UUIDs, record or name: the VADP restore has not brought it back yet"
+        return _registration(name=wanted.name, state=State.ABSENT, reason=reason, certain=False)
+    vm = matches[0]
     if not vm.in_folder:
-        words = f"vCenter has no such VM in the folder of namespace {namespace}; {elsewhere(vm)}"
+        reason = f"vCenter has no such VM in the folder of namespace {namespace}; {elsewhere(vm)}"
         remedy = (
             f"see whether {vm.moid} is the restored VM: if so, move it into the folder of namespace"
             f" {namespace}; if it is the original, see where the VADP job has put the restored one"
         )
-        return _said(name=wanted.name, state=State.ABSENT, reason=words, remedy=remedy, certain=False)
+        return _registration(name=wanted.name, state=State.ABSENT, reason=reason, remedy=remedy, certain=False)
     registered = (supervisor.machines or {}).get(wanted.name)
-    told = _by_task(wanted, vm) or _by_event(wanted, vm, registered) or _standing(wanted, vm, supervisor, registered)
-    return replace(told, owners=vm.record.owners)
+    registration = (
+        _by_task(wanted, vm) or _by_event(wanted, vm, registered) or _standing(wanted, vm, supervisor, registered)
+    )
+    return replace(registration, owners=vm.record.owners)
 
 
 def _by_task(wanted: ExpectedVm, vm: VsphereVm) -> Registration | None:
@@ -93,13 +97,13 @@ def _by_task(wanted: ExpectedVm, vm: VsphereVm) -> Registration | None:
     match task.state:
         case TaskState.WAITING | TaskState.RUNNING:
             percent = _percent(task.percent)
-            words = f"{what} of {vm.moid} {_doing(percent)}"
+            reason = f"{what} of {vm.moid} {_doing(percent)}"
             if vm.seen.task > TIMEOUT_SECONDS:
-                words = overlong(f"{what} of {vm.moid}", percent)
-            return _said(
+                reason = overlong(f"{what} of {vm.moid}", percent)
+            return _registration(
                 name=wanted.name,
                 state=State.REGISTERING,
-                reason=words,
+                reason=reason,
                 percent=percent,
                 since=task.queued_at,
                 notes=tuple(_beside_vadp(vm)),
@@ -137,42 +141,42 @@ def failed(name: str, what: str, message: str, *, since: datetime | None = None)
     if entry.known:
         reason = f"{what} failed: {entry}"
     else:
-        said = f": {entry.code}" if entry.code else " without saying why"
-        reason = f"{what} failed{said}; see the task in vCenter, put the cause right, then call RegisterVM by hand"
-    return _said(name=name, state=State.FAILED, reason=reason, code=entry.code, can_wait=False, since=since)
+        cause = f": {entry.code}" if entry.code else " without saying why"
+        reason = f"{what} failed{cause}; see the task in vCenter, put the cause right, then call RegisterVM by hand"
+    return _registration(name=name, state=State.FAILED, reason=reason, code=entry.code, can_wait=False, since=since)
 
 
-def _registered(name: str, words: str, *, since: datetime | None = None, code: str = "") -> Registration:
+def _registered(name: str, reason: str, *, since: datetime | None = None, code: str = "") -> Registration:
     """Say that it is registered; whether it is ready only Kubernetes can be certain of."""
-    return _said(name=name, state=State.REGISTERED, reason=words, since=since, code=code, certain=False)
+    return _registration(name=name, state=State.REGISTERED, reason=reason, since=since, code=code, certain=False)
 
 
 def _standing(
     wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView, registered: Registered | None
 ) -> Registration:
     """Tell of a VM that nothing has begun to register, or that was never lost."""
-    said = partial(_said, name=wanted.name, since=vm.seen.since, first_seen=vm.seen.since is not None)
+    standing = partial(_registration, name=wanted.name, since=vm.seen.since, first_seen=vm.seen.since is not None)
     if vm.restoring:
-        words = f"the VADP restore of {vm.moid} still runs ({RELOCATE} is disabled): registration waits for it"
-        return said(state=State.RESTORED, reason=words, notes=tuple(_long(vm)))
+        reason = f"the VADP restore of {vm.moid} still runs ({RELOCATE} is disabled): registration waits for it"
+        return standing(state=State.RESTORED, reason=reason, notes=tuple(_long(vm)))
     if registered is not None and registered.unique_id == vm.moid and not is_older(vm, registered):
         return _registered(wanted.name, f"the VirtualMachine stands for VM {vm.moid}")
     remarks = (*vm.extra.remarks, *vm.record.remarks)
     if wanted.is_node and not vm.extra.recorded:
-        return said(state=State.NOT_RESTORABLE, reason=f"VM {vm.moid} is {NODE}", can_wait=False)
+        return standing(state=State.NOT_RESTORABLE, reason=f"VM {vm.moid} is {NODE}", can_wait=False)
     if vm.record.problem:
-        words = f"VM {vm.moid} is restored, but {vm.record.problem}"
+        reason = f"VM {vm.moid} is restored, but {vm.record.problem}"
         code = vm.record.code
-        return said(state=State.NOT_RESTORABLE, reason=words, code=code, can_wait=False, notes=remarks)
+        return standing(state=State.NOT_RESTORABLE, reason=reason, code=code, can_wait=False, notes=remarks)
     if vm.twins:
         twins = ", ".join(_quoted(twin) for twin in vm.twins[:3])
-        words = f"VM {vm.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
-        return said(state=State.NOT_RESTORABLE, reason=words, code=DUPLICATE_BIOS_UUID, can_wait=False)
+        reason = f"VM {vm.moid} has the BIOS UUID of {twins}; {explain(DUPLICATE_BIOS_UUID)}"
+        return standing(state=State.NOT_RESTORABLE, reason=reason, code=DUPLICATE_BIOS_UUID, can_wait=False)
     decision = decide(situation(vm, supervisor, registered))
-    words, can_wait = _expected(vm, decision, supervisor.generation)
-    return said(
+    reason, can_wait = _expected(vm, decision, supervisor.generation)
+    return standing(
         state=State.SNAPSHOT_REVERT if registered and registered.reverting else State.RESTORED,
-        reason=words,
+        reason=reason,
         code=decision.code,
         can_wait=can_wait,
         notes=remarks,

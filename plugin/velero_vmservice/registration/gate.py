@@ -21,36 +21,42 @@ _TO_BE_NAMED: Final = frozenset({State.REGISTERING, State.NOT_RESTORABLE})
 _PUT_RIGHT: Final = "put right what is named"
 
 
-def registered_gate(found: Gate, told: Registration | None) -> Gate:
+def registered_gate(kubernetes_gate: Gate, registration: Registration | None) -> Gate:
     """Return the gate that Kubernetes gives, shut or explained by what all sources together say.
 
     `told` is the combined answer, Kubernetes' own included; None where nobody was asked. A gate that Kubernetes
     holds shut is opened by nobody. Where registration has failed the gate is blocked and says so, and never gives up
     by itself: whoever puts the cause right while the restore waits need not repeat the restore.
     """
-    if told is None or told.state is State.UNKNOWN or (found.ready and told.state is State.READY):
-        return found
-    by_hand = found.by_hand or told.state is State.SNAPSHOT_REVERT
-    shut = replace(found, ready=False, never_lost=False, reason=_words(found, told), by_hand=by_hand)
-    if found.blocked:
+    if (
+        registration is None
+        or registration.state is State.UNKNOWN
+        or (kubernetes_gate.ready and registration.state is State.READY)
+    ):
+        return kubernetes_gate
+    by_hand = kubernetes_gate.by_hand or registration.state is State.SNAPSHOT_REVERT
+    shut = replace(
+        kubernetes_gate, ready=False, never_lost=False, reason=_reason(kubernetes_gate, registration), by_hand=by_hand
+    )
+    if kubernetes_gate.blocked:
         return shut
-    return replace(shut, blocked=not told.can_wait, remedy=advised(_remedy(told)))
+    return replace(shut, blocked=not registration.can_wait, remedy=advised(_remedy(registration)))
 
 
-def _words(found: Gate, told: Registration) -> str:
+def _reason(kubernetes_gate: Gate, registration: Registration) -> str:
     """Say where it stands; Kubernetes' own reasons name the state themselves, but for the two that are concluded."""
-    alone = told.source == Source.KUBERNETES
-    return found.reason if alone and told.state not in _TO_BE_NAMED else str(told)
+    alone = registration.source == Source.KUBERNETES
+    return kubernetes_gate.reason if alone and registration.state not in _TO_BE_NAMED else str(registration)
 
 
-def _remedy(told: Registration) -> str:
+def _remedy(registration: Registration) -> str:
     """Return what to do; beside an engine nobody is told to call RegisterVM."""
-    if told.remedy or told.can_wait:
-        return told.remedy
-    of_engine = is_of_engine(told)
-    if told.state is State.SNAPSHOT_REVERT:  # before any code: a VM that was never lost is to be left alone
+    if registration.remedy or registration.can_wait:
+        return registration.remedy
+    of_engine = is_of_engine(registration)
+    if registration.state is State.SNAPSHOT_REVERT:  # before any code: a VM that was never lost is to be left alone
         return f"{_AFTER_REVERT} {_BY_ENGINE if of_engine else _BY_HAND}"
-    entry, by_hand = explain(told.code), told.state is State.RESTORED
+    entry, by_hand = explain(registration.code), registration.state is State.RESTORED
     if of_engine:
         put_right = f"{entry.put_right}{entry.risk}" if entry.known else _PUT_RIGHT
         once_more = f", and {_BY_ENGINE} once more" if entry.again else ""

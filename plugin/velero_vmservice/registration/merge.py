@@ -60,9 +60,9 @@ def combine(vms: Collection[str], answers: Collection[Answer]) -> dict[str, Regi
     A source that could not be asked is a note; where none could, every VM waits, with the reasons.
     """
     in_order = sorted(answers, key=lambda answer: answer.source)
-    away = tuple(f"{one.source} cannot be asked: {one.problem}" for one in in_order if one.found is None)
-    asked = [one for one in in_order if one.found is not None]
-    return {name: _one(name, asked, away) for name in vms}
+    away = tuple(f"{answer.source} cannot be asked: {answer.problem}" for answer in in_order if answer.found is None)
+    answered = [answer for answer in in_order if answer.found is not None]
+    return {name: _merged(name, answered, away) for name in vms}
 
 
 def distinct_notes(registrations: Iterable[Registration]) -> tuple[str, ...]:
@@ -70,29 +70,36 @@ def distinct_notes(registrations: Iterable[Registration]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for registration in registrations for note in registration.notes))
 
 
-def _one(name: str, asked: Collection[Answer], away: tuple[str, ...]) -> Registration:
-    if not asked:
+def _merged(name: str, answered: Collection[Answer], away: tuple[str, ...]) -> Registration:
+    if not answered:
         reason = "; ".join(away) or "no registration source is set"
         return Registration(name=name, state=State.UNKNOWN, reason=reason, certain=False)
-    said = _beside_an_engine([_of(answer, name) for answer in asked])
-    best, *others = sorted(said, key=_weight, reverse=True)
+    registrations = _beside_an_engine([_answered_for(answer, name) for answer in answered])
+    best, *others = sorted(registrations, key=_weight, reverse=True)
     agreeing = [best, *(other for other in others if other.state is best.state)]
-    notes = [note for one in said for note in one.notes]
-    since, first_seen = min(((one.since, one.first_seen) for one in agreeing if one.since), default=(None, False))
-    found = replace(
+    notes = [note for registration in registrations for note in registration.notes]
+    since, first_seen = min(
+        ((registration.since, registration.first_seen) for registration in agreeing if registration.since),
+        default=(None, False),
+    )
+    merged = replace(
         best,
         reason="; ".join(_reasons(agreeing)),  # each knows another part: vCenter in which folder it is instead
-        remedy=next((one.remedy for one in agreeing if one.remedy), ""),
+        remedy=next((registration.remedy for registration in agreeing if registration.remedy), ""),
         source=_sources(agreeing),
-        can_wait=all(one.can_wait for one in agreeing),
+        can_wait=all(registration.can_wait for registration in agreeing),
         since=since,
         first_seen=first_seen,
-        owners=next((one.owners for one in said if one.owners), ()),
+        owners=next((registration.owners for registration in registrations if registration.owners), ()),
     )
-    done = _done_for_nothing(best, said)
-    overruled = [one for one in said if one not in done and one.state is not best.state]
+    done = _done_for_nothing(best, registrations)
+    overruled = [
+        registration
+        for registration in registrations
+        if registration not in done and registration.state is not best.state
+    ]
     return replace(
-        _none_there(found, agreeing, done) if done else found,
+        _none_there(merged, agreeing, done) if done else merged,
         notes=tuple(dict.fromkeys((*notes, *_others(overruled, best), *away))),
     )
 
@@ -102,79 +109,91 @@ def is_engine(source: str) -> bool:
     return source not in _NO_ENGINES
 
 
-def is_of_engine(told: Registration) -> bool:
+def is_of_engine(registration: Registration) -> bool:
     """Say whether a registration engine says so, itself or beside others."""
-    return any(map(is_engine, told.source.split(", ")))
+    return any(map(is_engine, registration.source.split(", ")))
 
 
-def _beside_an_engine(said: list[Registration]) -> list[Registration]:
+def _beside_an_engine(registrations: list[Registration]) -> list[Registration]:
     """Take what nobody else is going to register for a guess where an engine has it in its queue or is at it."""
-    if not any(is_of_engine(one) and one.certain and one.can_wait and one.state in _IN_HAND for one in said):
-        return said
+    if not any(
+        is_of_engine(registration) and registration.certain and registration.can_wait and registration.state in _IN_HAND
+        for registration in registrations
+    ):
+        return registrations
     return [
-        replace(one, certain=False, can_wait=True, reason="", remedy="")
-        if one.state is State.RESTORED and not one.can_wait
-        else one
-        for one in said
+        replace(registration, certain=False, can_wait=True, reason="", remedy="")
+        if registration.state is State.RESTORED and not registration.can_wait
+        else registration
+        for registration in registrations
     ]
 
 
-def _done_for_nothing(best: Registration, said: Collection[Registration]) -> list[Registration]:
+def _done_for_nothing(best: Registration, registrations: Collection[Registration]) -> list[Registration]:
     """Return those who say that it is registered where Kubernetes has nothing."""
-    if not any(one.source == Source.KUBERNETES and one.reason == NOT_YET for one in said):
+    if not any(
+        registration.source == Source.KUBERNETES and registration.reason == NOT_YET for registration in registrations
+    ):
         return []
-    return [one for one in said if one.state in _DONE] if best.state is State.ABSENT else []
+    return (
+        [registration for registration in registrations if registration.state in _DONE]
+        if best.state is State.ABSENT
+        else []
+    )
 
 
-def _none_there(found: Registration, agreeing: Iterable[Registration], done: Collection[Registration]) -> Registration:
+def _none_there(merged: Registration, agreeing: Iterable[Registration], done: Collection[Registration]) -> Registration:
     """Give as the reason that it is registered and cannot be seen."""
-    words = "; ".join(_claims(done)) or "it is registered"
+    claims = "; ".join(_claims(done)) or "it is registered"
     return replace(
-        found,
-        reason=f"{words}, and no VirtualMachine is there yet: if none comes, {_NONE_THERE}",
-        code=next((one.code for one in done if one.code), ""),
+        merged,
+        reason=f"{claims}, and no VirtualMachine is there yet: if none comes, {_NONE_THERE}",
+        code=next((registration.code for registration in done if registration.code), ""),
         remedy=_NONE_THERE,
         source=_sources([*agreeing, *done]),
     )
 
 
-def _reasons(said: Iterable[Registration]) -> Iterable[str]:
-    return dict.fromkeys(one.reason for one in said if one.reason)
+def _reasons(registrations: Iterable[Registration]) -> Iterable[str]:
+    return dict.fromkeys(registration.reason for registration in registrations if registration.reason)
 
 
 def _claims(done: Iterable[Registration]) -> Iterable[str]:
     """Return what RegisterVM says, or who says so in its stead."""
-    words = (f"{one.source} says {one}" if is_of_engine(one) else one.reason for one in done)
-    return dict.fromkeys(filter(None, words))
+    claims = (
+        f"{registration.source} says {registration}" if is_of_engine(registration) else registration.reason
+        for registration in done
+    )
+    return dict.fromkeys(filter(None, claims))
 
 
-def _sources(said: Iterable[Registration]) -> str:
-    return ", ".join(sorted(one.source for one in said))
+def _sources(registrations: Iterable[Registration]) -> str:
+    return ", ".join(sorted(registration.source for registration in registrations))
 
 
-def _of(answer: Answer, name: str) -> Registration:
-    found = (answer.found or {}).get(name)
-    if found is None:  # it breaks the port's contract: a foreign engine may
+def _answered_for(answer: Answer, name: str) -> Registration:
+    registration = (answer.found or {}).get(name)
+    if registration is None:  # it breaks the port's contract: a foreign engine may
         return Registration(
             name=name, state=State.UNKNOWN, reason="it was asked and said nothing", source=answer.source, certain=False
         )
-    return replace(found, name=name, source=answer.source)
+    return replace(registration, name=name, source=answer.source)
 
 
-def _weight(one: Registration) -> tuple[bool, bool, int, bool, bool, int, bool, str]:
+def _weight(registration: Registration) -> tuple[bool, bool, int, bool, bool, int, bool, str]:
     """Order answers: known before unknown, certain before not, then by state.
 
     Among equals comes first what cannot be waited for, then what says more, Kubernetes last.
     """
     return (
-        one.state is not State.UNKNOWN,
-        one.certain,
-        FROM_BEST_TO_WORST.index(one.state),
-        not one.can_wait,
-        bool(one.code),
-        -1 if one.percent is None else one.percent,
-        one.source != Source.KUBERNETES,
-        one.source,
+        registration.state is not State.UNKNOWN,
+        registration.certain,
+        FROM_BEST_TO_WORST.index(registration.state),
+        not registration.can_wait,
+        bool(registration.code),
+        -1 if registration.percent is None else registration.percent,
+        registration.source != Source.KUBERNETES,
+        registration.source,
     )
 
 
@@ -183,11 +202,11 @@ def _others(overruled: Iterable[Registration], best: Registration) -> Iterator[s
 
     A conclusion that was overruled is no news, but where all that is certain is that nothing is there.
     """
-    for one in overruled:
-        if one.state is State.ABSENT and best.state in _IMPLIES_ABSENT:
+    for registration in overruled:
+        if registration.state is State.ABSENT and best.state in _IMPLIES_ABSENT:
             continue
-        if one.state is State.UNKNOWN:
-            if one.reason:
-                yield f"{one.source} cannot tell: {one.reason}"
-        elif one.certain or (one.reason and (not best.certain or best.state is State.ABSENT)):
-            yield f"{one.source} says {one}"
+        if registration.state is State.UNKNOWN:
+            if registration.reason:
+                yield f"{registration.source} cannot tell: {registration.reason}"
+        elif registration.certain or (registration.reason and (not best.certain or best.state is State.ABSENT)):
+            yield f"{registration.source} says {registration}"

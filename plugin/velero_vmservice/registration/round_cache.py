@@ -36,15 +36,15 @@ class VsphereLook:
 
     def task(self, moid: str, task_id: str) -> RegisterTask | None:
         """Return how far a VM's task is; None if this look does not tell."""
-        found = self._tasks.get(moid)
-        if found is None or found.state is TaskState.UNKNOWN or not is_same_task(found.id, task_id):
+        newest = self._tasks.get(moid)
+        if newest is None or newest.state is TaskState.UNKNOWN or not is_same_task(newest.id, task_id):
             return None
-        return found
+        return newest
 
     def event(self, moid: str, since: datetime) -> RegisterEvent | None:
         """Return WCP's event at the end of a VM's registration, if it is no older than `since`."""
-        found = self._events.get(moid)
-        return found if found is not None and found.at is not None and found.at >= since else None
+        newest = self._events.get(moid)
+        return newest if newest is not None and newest.at is not None and newest.at >= since else None
 
 
 @dataclass(slots=True, kw_only=True)

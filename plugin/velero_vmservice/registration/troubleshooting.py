@@ -66,7 +66,7 @@ _EXTRA_CONFIG: Final = "({ps_machine}).ExtensionData.Config.ExtraConfig"
 
 
 def _extra_config(key: Key) -> str:
-    spellings = ", ".join(f"'{one}'" for one in SPELLINGS[key])
+    spellings = ", ".join(f"'{spelling}'" for spelling in SPELLINGS[key])
     return f"{_EXTRA_CONFIG} | Where-Object {{{{ $_.Key -in {spellings} }}}}"
 
 
@@ -157,7 +157,7 @@ _PAUSE: Final = Check(
     words="no annotation may pause it; once no RegisterVM task runs any more, this changes it back",
     commands=(
         "kubectl get vm -n {ns} {vm} -o jsonpath='{{.metadata.annotations}}'",
-        f"kubectl annotate vm -n {{ns}} {{vm}} {' '.join(f'{one}-' for one in marks.PAUSE_ANNOTATIONS)}",
+        f"kubectl annotate vm -n {{ns}} {{vm}} {' '.join(f'{name}-' for name in marks.PAUSE_ANNOTATIONS)}",
     ),
 )
 _PAUSED_BY: Final = Check(

@@ -71,13 +71,13 @@ class ExtraConfig:
 
 def values(entries: Mapping[str, str]) -> dict[Key, str]:
     """Return the values of a VM's ExtraConfig that count and are not empty; keys of others are passed over."""
-    return {key: found[0] for key, found in _spelled(entries).items() if found}
+    return {key: present[0] for key, present in _spelled(entries).items() if present}
 
 
 def read(entries: Mapping[str, str]) -> ExtraConfig:
     """Read the plain entries of a VM's ExtraConfig; the result is small, however long they are."""
     spelled = _spelled(entries)
-    counting = {key: found[0][:LONGEST_PLAIN] for key, found in spelled.items() if found}
+    counting = {key: present[0][:LONGEST_PLAIN] for key, present in spelled.items() if present}
     namespace, slash, name = counting.get(Key.NAMESPACED_NAME, "").partition("/")
     return ExtraConfig(
         recorded=Key.VM in counting,
@@ -91,7 +91,7 @@ def read(entries: Mapping[str, str]) -> ExtraConfig:
 
 
 def _spelled(entries: Mapping[str, str]) -> dict[Key, list[str]]:
-    return {key: [entries[one] for one in SPELLINGS[key] if entries.get(one)] for key in Key}
+    return {key: [entries[spelling] for spelling in SPELLINGS[key] if entries.get(spelling)] for key in Key}
 
 
 def _switch(value: str | None, on: frozenset[str]) -> bool | None:
@@ -99,8 +99,8 @@ def _switch(value: str | None, on: frozenset[str]) -> bool | None:
 
 
 def _remarks(spelled: Mapping[Key, list[str]], counting: Mapping[Key, str]) -> Iterator[str]:
-    for key, found in spelled.items():
-        if len(set(found)) > 1:
+    for key, present in spelled.items():
+        if len(set(present)) > 1:
             operators, guides = SPELLINGS[key]
             yield f"the ExtraConfig has two values for {key}: {operators} counts, {guides} does not"
     disable = counting.get(Key.DISABLE, "").strip().lower()

@@ -32,7 +32,8 @@ def body(override: NetworkOverride) -> dict[str, Any]:
     """Return the override as RegisterVM's API takes it."""
     return {
         "subnet_mappings": [
-            {"current_subnet": one.current.model_dump(), "new_subnet": one.new.model_dump()} for one in override
+            {"current_subnet": mapping.current.model_dump(), "new_subnet": mapping.new.model_dump()}
+            for mapping in override
         ]
     }
 
@@ -47,19 +48,20 @@ def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | N
             " registration.subnet_mappings out of the settings (guide 7.3.2)"
         )
     if vpc is not True:
-        found = "has none" if vpc is False else "cannot be asked for its networks"
+        networking = "has none" if vpc is False else "cannot be asked for its networks"
         yield (
-            f"the settings map subnets, and RegisterVM does so in an NSX-VPC only; the namespace {found}: with VDS or"
-            " pre-VPC NSX networking take registration.subnet_mappings out of the settings (guide 7.3.2)"
+            f"the settings map subnets, and RegisterVM does so in an NSX-VPC only; the namespace {networking}: with VDS"
+            " or pre-VPC NSX networking take registration.subnet_mappings out of the settings (guide 7.3.2)"
         )
-    twice = sorted({str(one.current) for one in override if [two.current for two in override].count(one.current) > 1})
+    current = [mapping.current for mapping in override]
+    twice = sorted({str(subnet) for subnet in current if current.count(subnet) > 1})
     if twice:
         yield f"the settings map {twice[0]} twice: leave one mapping of it in registration.subnet_mappings"
 
 
 def planned(before: Mapping[str, Subnet | None], override: NetworkOverride) -> dict[str, Subnet]:
     """Return where each of a recorded VM's `interfaces` that the override names is to be, by its name."""
-    plan = {one.current: one.new for one in override}
+    plan = {mapping.current: mapping.new for mapping in override}
     return {name: plan[current] for name, current in before.items() if current in plan}
 
 
@@ -68,12 +70,12 @@ def unfit(before: Mapping[str, Subnet | None], override: NetworkOverride) -> Ite
 
     Mappings are for all VMs, so one that lacks an interface is no news of a VM whose own are all moved.
     """
-    there = set(before.values())
-    lacking = [str(one.current) for one in override if one.current not in there]
+    current = set(before.values())
+    lacking = [str(mapping.current) for mapping in override if mapping.current not in current]
     if lacking and set(before) - set(planned(before, override)):
-        found = enumerate_some([f"{one_line(name)} {_now(before, name)}" for name in before], most=3)
-        named = enumerate_some(lacking, most=3)
-        yield f"registration.subnet_mappings maps {named}, and none of its interfaces is there (it has: {found})"
+        interfaces = enumerate_some([f"{one_line(name)} {_now(before, name)}" for name in before], most=3)
+        mapped = enumerate_some(lacking, most=3)
+        yield f"registration.subnet_mappings maps {mapped}, and none of its interfaces is there (it has: {interfaces})"
 
 
 def unmoved(plan: Mapping[str, Subnet], after: Mapping[str, Subnet | None]) -> tuple[str, ...]:

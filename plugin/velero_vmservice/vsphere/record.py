@@ -142,15 +142,15 @@ def _vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
         raise InvalidItem(f"{what} is missing: the VM is none of VM Service, or its VADP job lost it", hint=_HINT)
     text = unpack(packed[Key.VM], what=what, limit=MAX_TEXT)
     try:
-        found = Manifest.read(parse(text))
+        manifest = Manifest.read(parse(text))
     except InvalidItem as error:
         raise InvalidItem(f"{what} cannot be read: {error.message}", hint=_HINT) from None
-    if (found.group, found.kind_name) != (VIRTUAL_MACHINE.group, VIRTUAL_MACHINE.name):
-        said = one_line(f"{found.content.get('apiVersion')} {found.kind_name}")
-        raise InvalidItem(f"{what} is no VirtualMachine but {said}", hint=_HINT)
-    if api_versions.rank(found.version)[0] < 0:
-        raise InvalidItem(f"{what} has the API version {one_line(found.version)!r}, which is none", hint=_HINT)
-    return found
+    if (manifest.group, manifest.kind_name) != (VIRTUAL_MACHINE.group, VIRTUAL_MACHINE.name):
+        described = one_line(f"{manifest.content.get('apiVersion')} {manifest.kind_name}")
+        raise InvalidItem(f"{what} is no VirtualMachine but {described}", hint=_HINT)
+    if api_versions.rank(manifest.version)[0] < 0:
+        raise InvalidItem(f"{what} has the API version {one_line(manifest.version)!r}, which is none", hint=_HINT)
+    return manifest
 
 
 def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
     if entries is not None and not isinstance(entries, list):
         raise InvalidItem(f"{what} is damaged: it is no list", hint=_HINT)
     named = (mapping(entry).get("PVCName") for entry in sequence(entries))
-    return tuple(sorted({one for one in named if isinstance(one, str) and one}))
+    return tuple(sorted({name for name in named if isinstance(name, str) and name}))
 
 
 def _remarks(extra: ExtraConfig, vm: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:

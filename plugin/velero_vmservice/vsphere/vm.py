@@ -134,9 +134,9 @@ class SupervisorView:
     """The VirtualMachines of the namespace by name; None if nobody could tell."""
 
 
-def is_same_task(one: str, other: str) -> bool:
+def is_same_task(task_id: str, other_id: str) -> bool:
     """Say whether two ids name one task: the REST API adds the vCenter's own id, as in `task-12:…`."""
-    return one.partition(":")[0] == other.partition(":")[0]
+    return task_id.partition(":")[0] == other_id.partition(":")[0]
 
 
 def another(wanted: ExpectedVm, vm: VsphereVm) -> str:
@@ -189,11 +189,11 @@ class Vms:
             if key and key in index:
                 return tuple(index[key])
         for index in (self._by_record, self._by_name):
-            if found := tuple(one for one in index.get(wanted.name, ()) if not another(wanted, one)):
-                return found
+            if matches := tuple(vm for vm in index.get(wanted.name, ()) if not another(wanted, vm)):
+                return matches
         return ()
 
     def namesake(self, wanted: ExpectedVm) -> VsphereVm | None:
         """Return the VM that has the record or name of one that is not there, though it is another; or None."""
         of_its_name = (*self._by_record.get(wanted.name, ()), *self._by_name.get(wanted.name, ()))
-        return next((one for one in of_its_name if another(wanted, one)), None)
+        return next((vm for vm in of_its_name if another(wanted, vm)), None)

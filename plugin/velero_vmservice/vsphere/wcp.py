@@ -40,10 +40,10 @@ def stage(percent: int | None) -> str:
     return reached[-1] if reached else ""
 
 
-def progress_words(percent: int | None, told: str = "") -> str:
+def progress_words(percent: int | None, stage_name: str = "") -> str:
     """Say how far a task is: `80 %, register volumes`; a stage that is told beats the one that follows from it."""
     bounded = None if percent is None else max(0, min(percent, 100))  # whoever reports it may report nonsense
-    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", told or stage(bounded))))
+    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", stage_name or stage(bounded))))
 
 
 def overlong(what: str, percent: int | None) -> str:
@@ -125,28 +125,28 @@ def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | 
 def decide(situation: Situation) -> Decision:
     """Follow the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
     if situation.recorded is False:
-        words = "no VirtualMachine is recorded in its ExtraConfig: WCP takes it for no VM of VM Service"
-        return Decision(course=Course.IGNORED, words=words, by_hand=Course.IGNORED)
+        reason = "no VirtualMachine is recorded in its ExtraConfig: WCP takes it for no VM of VM Service"
+        return Decision(course=Course.IGNORED, words=reason, by_hand=Course.IGNORED)
     called = _called(situation)
     if situation.reverting:
-        words = (
+        reason = (
             "it is being reverted to a snapshot, after which WCP registers nothing by itself (guide 7.2.1): call"
             f" RegisterVM then if it was also restored; {called.words}"
         )
-        return Decision(course=Course.AUTOMATIC_OFF, words=words, by_hand=called.by_hand, code=called.code)
+        return Decision(course=Course.AUTOMATIC_OFF, words=reason, by_hand=called.by_hand, code=called.code)
     if situation.recorded is None:
-        words = f"without vCenter nobody knows whether WCP registers it by itself; {called.words}"
-        return Decision(course=Course.UNKNOWN, words=words, by_hand=called.by_hand, code=called.code)
+        reason = f"without vCenter nobody knows whether WCP registers it by itself; {called.words}"
+        return Decision(course=Course.UNKNOWN, words=reason, by_hand=called.by_hand, code=called.code)
     by_itself = automatic(situation.generation, enabled=situation.enabled, disabled=situation.disabled)
     if by_itself is None:
-        words = (
+        reason = (
             "whether WCP registers it by itself depends on the Supervisor's generation, which is not known; set"
             f" enableAutomaticRegistration in its ExtraConfig, or call RegisterVM; {called.words}"
         )
-        return Decision(course=Course.UNKNOWN, words=words, by_hand=called.by_hand, code=called.code)
+        return Decision(course=Course.UNKNOWN, words=reason, by_hand=called.by_hand, code=called.code)
     if not by_itself:
-        words = f"{_off(situation.generation)}: call RegisterVM for it; {called.words}"
-        return Decision(course=Course.AUTOMATIC_OFF, words=words, by_hand=called.by_hand, code=called.code)
+        reason = f"{_off(situation.generation)}: call RegisterVM for it; {called.words}"
+        return Decision(course=Course.AUTOMATIC_OFF, words=reason, by_hand=called.by_hand, code=called.code)
     return called
 
 
@@ -158,11 +158,11 @@ def _off(generation: Generation) -> str:
 
 def _called(situation: Situation) -> Decision:
     """Decide what a call of RegisterVM makes of the VM."""
-    told = Told(generation=situation.generation, evidence="")
+    release = Told(generation=situation.generation, evidence="")
     if situation.other_vcenter:
-        if told.supports(Feature.CROSS_VCENTER_FAILOVER) is False:
-            words = f"it comes from another vCenter, and {situation.generation} cannot fail VMs over (guide 1.3)"
-            return _plain(Course.REFUSED, words)
+        if release.supports(Feature.CROSS_VCENTER_FAILOVER) is False:
+            reason = f"it comes from another vCenter, and {situation.generation} cannot fail VMs over (guide 1.3)"
+            return _plain(Course.REFUSED, reason)
         return _plain(Course.FAILOVER, "it comes from another vCenter: its image is cleared and known disks are reused")
     if situation.exists is None:
         return _left(
@@ -172,9 +172,11 @@ def _called(situation: Situation) -> Decision:
         if situation.other_vcenter is None:
             return _left(situation, "knowing from which vCenter it comes", (Course.NEW,))
         return _plain(Course.NEW, "there is no VirtualMachine of that name: RegisterVM makes one")
-    if told.supports(Feature.IN_PLACE_RESTORE) is False:
-        words = f"the VirtualMachine exists, and {situation.generation} cannot register over it ({EXISTS}; guide 7.2.2)"
-        return Decision(course=Course.REFUSED, words=words, by_hand=Course.REFUSED, code=EXISTS)
+    if release.supports(Feature.IN_PLACE_RESTORE) is False:
+        reason = (
+            f"the VirtualMachine exists, and {situation.generation} cannot register over it ({EXISTS}; guide 7.2.2)"
+        )
+        return Decision(course=Course.REFUSED, words=reason, by_hand=Course.REFUSED, code=EXISTS)
     if situation.other_vcenter is None:
         return _left(situation, "knowing from which vCenter it comes", _in_place(situation))
     return _over(situation)
@@ -189,8 +191,8 @@ def _over(situation: Situation) -> Decision:
         case (Course.EXISTING,):
             return _plain(Course.EXISTING, f"the restored VM is older than the VirtualMachine ({versions})")
         case (Course.DISK_ONLY,):
-            words = f"the record is as new as the VirtualMachine ({versions}): only disks that CNS lost are registered"
-            return _plain(Course.DISK_ONLY, words)
+            reason = f"the record is as new as the VirtualMachine ({versions}): only disks that CNS lost are registered"
+            return _plain(Course.DISK_ONLY, reason)
         case courses:
             return _left(situation, "a backup version on both sides", courses)
 
@@ -214,5 +216,5 @@ def _left(situation: Situation, missing: str, courses: tuple[Course, ...]) -> De
     return _plain(Course.UNKNOWN, f"the restore type is unknown without {missing}: {' or '.join(left)}")
 
 
-def _plain(course: Course, words: str) -> Decision:
-    return Decision(course=course, words=words, by_hand=course)
+def _plain(course: Course, reason: str) -> Decision:
+    return Decision(course=course, words=reason, by_hand=course)

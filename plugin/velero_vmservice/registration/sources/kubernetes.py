@@ -69,23 +69,23 @@ class KubernetesRegistration:
             observed = observe.look_at_vms(self._cluster, self._clock, namespace)
             if look is not None:
                 look.observed = observed
-        found = from_kubernetes.registrations(observed, vms)
+        registrations = from_kubernetes.registrations(observed, vms)
         with self._lock:
-            for kind, words in observed.unseen.items():
+            for kind, reason in observed.unseen.items():
                 if (namespace, kind) not in self._told:
                     self._told[namespace, kind] = True
-                    _log.warning("registration seen in part", namespace=namespace, cause=words)
+                    _log.warning("registration seen in part", namespace=namespace, cause=reason)
             now = self._clock.now()
             begun = {state: (state, now) for state in State}  # one for all that begin together: there may be thousands
-            return {name: self._dated(namespace, one, begun) for name, one in found.items()}
+            return {name: self._dated(namespace, registration, begun) for name, registration in registrations.items()}
 
     def _dated(
-        self, namespace: str, found: Registration, begun: Mapping[State, tuple[State, datetime]]
+        self, namespace: str, registration: Registration, begun: Mapping[State, tuple[State, datetime]]
     ) -> Registration:
-        key = namespace, found.name
+        key = namespace, registration.name
         seen = self._first_seen.get(key)
-        if seen is None or seen[0] is not found.state:
-            seen = begun[found.state]
+        if seen is None or seen[0] is not registration.state:
+            seen = begun[registration.state]
         self._first_seen[key] = seen
-        dated = found if found.since else replace(found, since=seen[1], first_seen=True)
+        dated = registration if registration.since else replace(registration, since=seen[1], first_seen=True)
         return from_kubernetes.overlong(dated, self._clock.now())

@@ -45,10 +45,10 @@ class RegistrationSources:
         """
         if not vms:
             return []
-        told = [
+        answers = [
             self._turns.ask(source.name, namespace, partial(source.observe, namespace, vms, look), until=until)
             for source in self._sources
         ]
         if look is not None and look.vsphere is None and look.vsphere_problem is None:
             look.vsphere_problem = self._turns.away(Source.VCENTER)
-        return told
+        return answers

@@ -32,7 +32,7 @@ class _Away:
     """Who is left alone for a while."""
 
     until: float
-    words: str
+    reason: str
     error: VmServiceError | None = None
     """None if it broke down; a copy, for what was raised holds on to all that its round has seen."""
 
@@ -50,8 +50,8 @@ class Turns:
         self, name: str, namespace: str, question: Callable[[], Mapping[str, Registration]], *, until: float
     ) -> Answer:
         """Ask somebody about a namespace if it is their turn; `until` is when the round's time is over."""
-        if words := self._kept_from(name, namespace, until=until):
-            return Answer(source=name, problem=words)
+        if reason := self._kept_from(name, namespace, until=until):
+            return Answer(source=name, problem=reason)
         began = self._clock.monotonic()
         try:
             return Answer(source=name, found=question())
@@ -61,29 +61,29 @@ class Turns:
             return Answer(source=name, problem=str(error))
         except Exception as error:  # what a source makes of a strange answer must not hold up a restore
             log.exception("registration source broke down", source=name, namespace=namespace)
-            words = f"it broke down ({type(error).__name__}): see the log and report it"
-            self._leave_alone(name, words)  # as after a timeout: one traceback in a while is enough
-            return Answer(source=name, problem=words)
+            reason = f"it broke down ({type(error).__name__}): see the log and report it"
+            self._leave_alone(name, reason)  # as after a timeout: one traceback in a while is enough
+            return Answer(source=name, problem=reason)
 
     def away(self, name: str) -> VmServiceError | None:
         """Return the error for which somebody is left alone; None for who is asked, or was only passed over."""
         with self._lock:
-            kept = self._away.get(name)
-        return copy(kept.error) if kept is not None and self._clock.monotonic() < kept.until else None
+            away = self._away.get(name)
+        return copy(away.error) if away is not None and self._clock.monotonic() < away.until else None
 
     def _kept_from(self, name: str, namespace: str, *, until: float) -> str:
         """Say why somebody is not asked about a namespace now, or ''."""
         now = self._clock.monotonic()
         with self._lock:
-            kept = self._away.get(name)
-            if kept is not None and now < kept.until:
-                return kept.words
+            away = self._away.get(name)
+            if away is not None and now < away.until:
+                return away.reason
             if now <= until or (name, namespace) in self._passed_over:
                 self._passed_over.discard((name, namespace))
                 return ""
             self._passed_over.add((name, namespace))
             return NO_TIME
 
-    def _leave_alone(self, name: str, words: str, error: VmServiceError | None = None) -> None:
+    def _leave_alone(self, name: str, reason: str, error: VmServiceError | None = None) -> None:
         with self._lock:
-            self._away[name] = _Away(until=self._clock.monotonic() + AWAY_SECONDS, words=words, error=error)
+            self._away[name] = _Away(until=self._clock.monotonic() + AWAY_SECONDS, reason=reason, error=error)

@@ -55,9 +55,9 @@ class VCenterRegistration:
         """Return what one look at the namespace's folder says of each VM; see the port."""
         if not vms:
             return {}
-        found = self._looks.look(namespace, vms, look)
-        seen = [self._dated(vm) for vm in found.machines]
-        return from_vcenter.registrations(namespace, vms, seen, found.supervisor)
+        vsphere = self._looks.look(namespace, vms, look)
+        seen = [self._dated(vm) for vm in vsphere.machines]
+        return from_vcenter.registrations(namespace, vms, seen, vsphere.supervisor)
 
     def _dated(self, vm: VsphereVm) -> VsphereVm:
         if not vm.in_folder:

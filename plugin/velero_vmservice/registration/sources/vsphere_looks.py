@@ -37,9 +37,9 @@ class VsphereLooks:
         if seen.vsphere is None:
             supervisor = self._supervisor(namespace, seen.observed)
             try:
-                found = self._inventory.look(namespace, vms, folders=supervisor.folders)
+                vsphere_vms = self._inventory.look(namespace, vms, folders=supervisor.folders)
             except VmServiceError as error:
                 seen.vsphere_problem = error
                 raise
-            seen.vsphere = VsphereLook(supervisor=supervisor, machines=tuple(found))
+            seen.vsphere = VsphereLook(supervisor=supervisor, machines=tuple(vsphere_vms))
         return seen.vsphere
