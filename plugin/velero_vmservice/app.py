@@ -224,7 +224,7 @@ def _registering(
     engine: RegistrationSource | None,
 ) -> Registering:
     """Put together whoever the settings name to be asked beside Kubernetes, and to be called."""
-    asked: list[RegistrationSource] = []
+    sources: list[RegistrationSource] = []
     trigger = None
     attempts = Attempts(cluster=cluster, velero_namespace=settings.velero_namespace)
     following = Following(
@@ -234,7 +234,7 @@ def _registering(
         views = SupervisorViews(cluster=cluster, generation=target.generation)
         looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
         if Source.VCENTER in settings.registration.sources:
-            asked.append(VCenterRegistration(looks=looks, clock=clock))
+            sources.append(VCenterRegistration(looks=looks, clock=clock))
         trigger = Trigger(
             clock=clock,
             following=following,
@@ -246,11 +246,11 @@ def _registering(
             holder=uuid4().hex,
         )
     if engine and Source.ENGINE in settings.registration.sources:
-        asked.append(engine)
+        sources.append(engine)
     return Registering(
         kubernetes=KubernetesRegistration(cluster=cluster, clock=clock),
         clock=clock,
-        others=RegistrationSources(asked, clock=clock),
+        others=RegistrationSources(sources, clock=clock),
         following=following,
         trigger=trigger,
     )

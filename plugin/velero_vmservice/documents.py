@@ -52,8 +52,8 @@ def _pieces(document: Document) -> Iterator[str]:
         yield f"{',' if number else '{'}{_text(name)}:"
         if isinstance(value, tuple):
             yield "["
-            for position, one in enumerate(value):
-                yield f"{',' if position else ''}{_text(one)}"
+            for position, entry in enumerate(value):
+                yield f"{',' if position else ''}{_text(entry)}"
             yield "]"
         else:
             yield _text(value)

@@ -142,12 +142,12 @@ def advised(hint: str) -> str:
     if not hint:
         return ""
     sentence = f"{hint[0].upper()}{hint[1:]}".rstrip(".")
-    return f"{sentence}." if any(one in hint for one in _WHICH_RESTORE) else f"{sentence}{_THEN}."
+    return f"{sentence}." if any(phrase in hint for phrase in _WHICH_RESTORE) else f"{sentence}{_THEN}."
 
 
-def with_remedy(words: str, remedy: str, *, joint: str = " | to do: ") -> str:
+def with_remedy(text: str, remedy: str, *, joint: str = " | to do: ") -> str:
     """Return what went wrong and what to do about it, where the words do not say that themselves."""
-    asked = remedy.removesuffix(".").removesuffix(_THEN)
-    if not asked or asked.lower() not in words.lower():
-        return f"{words}{joint}{remedy}" if asked else words
-    return f"{words}{_THEN}" if remedy == f"{asked}{_THEN}." else words
+    action = remedy.removesuffix(".").removesuffix(_THEN)
+    if not action or action.lower() not in text.lower():
+        return f"{text}{joint}{remedy}" if action else text
+    return f"{text}{_THEN}" if remedy == f"{action}{_THEN}." else text

@@ -25,14 +25,14 @@ def shared(value: Value) -> Value:
     return value
 
 
-def shared_pairs(given: Mapping[str, Value]) -> dict[str, Value]:
+def shared_pairs(mapping: Mapping[str, Value]) -> dict[str, Value]:
     """Return a mapping that equals this one, the same object for each that does."""
-    return _pairs(tuple(given.items()))
+    return _pairs(tuple(mapping.items()))
 
 
-def shared_names(given: Iterable[str]) -> tuple[str, ...]:
+def shared_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names, the same object for each that equals them."""
-    return _names(tuple(given))
+    return _names(tuple(names))
 
 
 @lru_cache(_REMEMBERED)

@@ -102,14 +102,14 @@ class MemoryCluster:
 
     def seed(self, *objects: Manifest | Mapping[str, Any]) -> None:
         """Write objects as a controller would, status included, replacing what is there; makes their namespace."""
-        for given in objects:
-            found = given if isinstance(given, Manifest) else Manifest.read(copy.deepcopy(dict(given)))
-            kind = self._kind_of(found)
+        for item in objects:
+            manifest = item if isinstance(item, Manifest) else Manifest.read(copy.deepcopy(dict(item)))
+            kind = self._kind_of(manifest)
             with self._lock:
-                if found.namespace and kind not in CLUSTER_SCOPED:
-                    self._ensure_namespace(found.namespace)
-                ref = ObjectRef(kind, found.namespace, found.name)
-                content = found.editable()
+                if manifest.namespace and kind not in CLUSTER_SCOPED:
+                    self._ensure_namespace(manifest.namespace)
+                ref = ObjectRef(kind, manifest.namespace, manifest.name)
+                content = manifest.editable()
                 content["metadata"] = {
                     **self._born(self._objects.get(ref, {}).get("metadata", {})),
                     **content["metadata"],
@@ -144,7 +144,7 @@ class MemoryCluster:
     def resources(self) -> Sequence[NamedResource]:
         """Return what is served with all its names; see the port."""
         self.calls("resources", "")
-        short = {one.kind: one.short_names for one in VM_OPERATOR_RESOURCES}
+        short = {resource.kind: resource.short_names for resource in VM_OPERATOR_RESOURCES}
         served = sorted(kind for kind, versions in self._served.items() if versions)
         return [NamedResource(kind=kind, short_names=short.get(kind, ())) for kind in served]
 
@@ -168,8 +168,8 @@ class MemoryCluster:
         with self._lock:
             if not self._served.get(kind):
                 return ()
-            found = sorted(ref for ref in self._objects if ref.kind == kind and namespace in {"", ref.namespace})
-            contents = [copy.copy(self._objects[ref]) for ref in found]
+            refs = sorted(ref for ref in self._objects if ref.kind == kind and namespace in {"", ref.namespace})
+            contents = [copy.copy(self._objects[ref]) for ref in refs]
         for content in contents:
             kept = {key: value for key, value in content["metadata"].items() if key != "managedFields"}
             content["metadata"] = kept
@@ -189,9 +189,9 @@ class MemoryCluster:
         chosen = (labels or {}).items()
         kept = ("apiVersion", "kind", "metadata")
         return [
-            read(Manifest({key: one.content[key] for key in kept}) if metadata_only else one)
-            for one in self.list(kind, namespace)
-            if chosen <= one.labels.items()
+            read(Manifest({key: manifest.content[key] for key in kept}) if metadata_only else manifest)
+            for manifest in self.list(kind, namespace)
+            if chosen <= manifest.labels.items()
         ]
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:

@@ -86,8 +86,8 @@ def selector_refusals(wanted: Mapping[str, str]) -> Iterator[str]:
 
 def demand(what: str, refused: Iterable[str]) -> None:
     """Raise `Rejected` with the first of the words that an API server refuses an object by; `what` was attempted."""
-    if words := next(iter(refused), ""):
-        raise Rejected(f"{what}: {words}", hint="the API server refuses the object as it is")
+    if refusal := next(iter(refused), ""):
+        raise Rejected(f"{what}: {refusal}", hint="the API server refuses the object as it is")
 
 
 def demand_path(ref: ObjectRef) -> None:

@@ -33,8 +33,8 @@ class MemoryRegistration:
     def tell(self, namespace: str, *registrations: Registration) -> None:
         """Take over where these VMs stand now."""
         with self._lock:
-            for one in registrations:
-                self._known[namespace, one.name] = replace(one, source=self._name)
+            for registration in registrations:
+                self._known[namespace, registration.name] = replace(registration, source=self._name)
 
     def forget(self, namespace: str, name: str) -> None:
         """Know nothing of a VM any more; one that was never told of is success."""
@@ -55,7 +55,7 @@ class MemoryRegistration:
             return {}
         self.calls("observe", namespace)
         with self._lock:
-            return {one.name: self._known.get((namespace, one.name)) or self._unknown(one) for one in machines}
+            return {vm.name: self._known.get((namespace, vm.name)) or self._unknown(vm) for vm in machines}
 
     def _unknown(self, wanted: ExpectedVm) -> Registration:
         words = "nobody has told of it"

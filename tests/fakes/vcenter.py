@@ -115,15 +115,15 @@ class MemoryVCenter:
         """Return how far a task is; see the port."""
         self.calls("task", task_id)
         with self._lock:
-            _, found = self._tasks.get(task_id, ("", None))
-        return found or RegisterTask(id=task_id, state=TaskState.UNKNOWN)
+            _, task = self._tasks.get(task_id, ("", None))
+        return task or RegisterTask(id=task_id, state=TaskState.UNKNOWN)
 
     def latest(self, moid: str, since: datetime) -> RegisterTask | None:
         """Return the newest task of a VM; see the port."""
         self.calls("latest", moid)
         with self._lock:
-            found = self._newest(moid)
-        return found if found and found.queued_at and found.queued_at >= since else None
+            newest = self._newest(moid)
+        return newest if newest and newest.queued_at and newest.queued_at >= since else None
 
     def _newest(self, moid: str) -> RegisterTask | None:
         return next((task for of, task in reversed(tuple(self._tasks.values())) if of == moid), None)

@@ -41,28 +41,28 @@ class SocketProbe:
         """Resolve in a thread that is left behind if it takes too long; a daemon, so that it holds up no exit."""
         if not self._lookups.acquire(blocking=False):
             raise TimeoutError  # earlier lookups still hang: another one would as well
-        told: SimpleQueue[_Found] = SimpleQueue()
+        answers: SimpleQueue[_Found] = SimpleQueue()
 
         def look() -> None:
             try:
-                told.put(self._resolve(host))
+                answers.put(self._resolve(host))
             except Exception as error:  # noqa: BLE001 - raised again where it was asked for
-                told.put(error)
+                answers.put(error)
             finally:
                 self._lookups.release()
 
         threading.Thread(target=look, name="lookup", daemon=True).start()
         try:
-            found = told.get(timeout=seconds)
+            answer = answers.get(timeout=seconds)
         except Empty:
             raise TimeoutError from None
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def _first_that_answers(addresses: Sequence[str], port: int, *, seconds: float, until: float) -> str:
-    words = "has no address"
+    failure = "has no address"
     for address in addresses:
         left = until - time.monotonic()
         if left <= 0:
@@ -71,14 +71,14 @@ def _first_that_answers(addresses: Sequence[str], port: int, *, seconds: float, 
             with socket.create_connection((address, port), timeout=left):
                 return ""
         except TimeoutError:
-            words = f"does not answer within {seconds:g} s"
+            failure = f"does not answer within {seconds:g} s"
         except OSError as error:
-            words = f"refuses the connection ({error.strerror or error})"
+            failure = f"refuses the connection ({error.strerror or error})"
         except (ValueError, OverflowError) as error:
-            words = f"is no address that can be connected to ({error})"
-    return words
+            failure = f"is no address that can be connected to ({error})"
+    return failure
 
 
 def _addresses(host: str) -> list[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(where[0]) for *_, where in found))
+    entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(where[0]) for *_, where in entries))

@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 
 def _pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
-    def read(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-        found = {}
-        for one in given:
-            key, found_separator, value = one.partition(separator)
-            if not (key and found_separator and value):
-                raise click.BadParameter(f'"{one}" is not of the form a{separator}b')
-            found[key] = value
-        return found
+    def read(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+        pairs = {}
+        for text in texts:
+            key, separator_found, value = text.partition(separator)
+            if not (key and separator_found and value):
+                raise click.BadParameter(f'"{text}" is not of the form a{separator}b')
+            pairs[key] = value
+        return pairs
 
     return read
 
 
-def _annotations(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def _annotations(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     """Return policy options as the annotations that a Restore would carry; raises `WrongUsage` for a wrong one."""
-    asked = _pairs("=")(context, parameter, given)
+    policies = _pairs("=")(context, parameter, texts)
     try:
-        policy.overridden(RestorePolicy(), asked, where="--policy {}".format)
+        policy.overridden(RestorePolicy(), policies, where="--policy {}".format)
     except InvalidSettings as error:
         raise WrongUsage(error.message, hint=error.hint) from None
-    return {f"{PLUGIN_NAME}/{key}": value for key, value in asked.items()}
+    return {f"{PLUGIN_NAME}/{key}": value for key, value in policies.items()}
 
 
 class _Seconds(click.ParamType[float]):

@@ -54,7 +54,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
     left_out = plugin.planning.not_in_backup(replays, run)
     (_as_json if form == "json" else _as_table)(planned, effective, target, left_out)
-    if any(one.step.action in REFUSED for one in planned):
+    if any(entry.step.action in REFUSED for entry in planned):
         sys.exit(ExitCode.BLOCKED)
 
 
@@ -62,55 +62,60 @@ def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told, l
     console = terminal.console()
     terminal.say(f"target: {target.generation} ({target.evidence})", to=console)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}", to=console)
-    shared = said_once(_sentences(one) for one in planned)
+    shared = said_once(_sentences(entry) for entry in planned)
     rows = [
-        (str(one.step.action), str(one.ref), _vms(one), words) for one, words in zip(planned, shared.rows, strict=True)
+        (str(entry.step.action), str(entry.ref), _vms(entry), text)
+        for entry, text in zip(planned, shared.rows, strict=True)
     ]
     if console.is_terminal:
         console.print(terminal.table(("action", "object", "VMs", "why"), rows, width=console.width))
     else:
-        for action, ref, vms, words in rows:
-            terminal.say(f"{action:<14}  {ref}  {vms}  {words}".rstrip(), to=console)
-    for line in (*shared.below, *(f"not in the backup: {words}" for words in left_out)):
+        for action, ref, vms, text in rows:
+            terminal.say(f"{action:<14}  {ref}  {vms}  {text}".rstrip(), to=console)
+    for line in (*shared.below, *(f"not in the backup: {text}" for text in left_out)):
         terminal.say(line, to=console)
 
 
 def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, left_out: Sequence[str]) -> None:
-    features = {str(one): target.supports(one) for one in Feature}
+    features = {str(feature): target.supports(feature) for feature in Feature}
     objects = [
         {
-            "kind": one.ref.kind.name,
-            "namespace": one.ref.namespace,
-            "name": one.ref.name,
-            "action": one.step.action,
-            "reason": one.step.reason,
-            "remedy": one.step.remedy,
-            "warnings": _warnings(one),
-            "machines": {"ready": one.step.ready, "total": one.step.total},
-            "differences": [{"path": it.path, "captured": it.wanted, "live": it.found} for it in one.step.differences],
-            "dropped": [{"path": it.path, "reason": it.reason} for it in (one.source.dropped if one.source else ())],
+            "kind": entry.ref.kind.name,
+            "namespace": entry.ref.namespace,
+            "name": entry.ref.name,
+            "action": entry.step.action,
+            "reason": entry.step.reason,
+            "remedy": entry.step.remedy,
+            "warnings": _warnings(entry),
+            "machines": {"ready": entry.step.ready, "total": entry.step.total},
+            "differences": [
+                {"path": it.path, "captured": it.wanted, "live": it.found} for it in entry.step.differences
+            ],
+            "dropped": [
+                {"path": it.path, "reason": it.reason} for it in (entry.source.dropped if entry.source else ())
+            ],
         }
-        for one in planned
+        for entry in planned
     ]
     supervisor = {"generation": target.generation, "evidence": target.evidence, "features": features}
-    found = {
+    document = {
         "target": supervisor,
         "policy": policy.printed(),
         "objects": objects,
         "not_in_backup": list(left_out),
     }
-    terminal.write_json(found)
+    terminal.write_json(document)
 
 
-def _vms(one: Planned) -> str:
-    return f"{one.step.ready}/{one.step.total}" if one.step.total else "-"
+def _vms(planned: Planned) -> str:
+    return f"{planned.step.ready}/{planned.step.total}" if planned.step.total else "-"
 
 
-def _sentences(one: Planned) -> tuple[str, ...]:
-    refused = one.step.action in REFUSED
-    why = with_remedy(one.step.reason, one.step.remedy) if refused else one.step.reason
-    return (why, *(f"mind: {words}" for words in _warnings(one)))
+def _sentences(planned: Planned) -> tuple[str, ...]:
+    refused = planned.step.action in REFUSED
+    why = with_remedy(planned.step.reason, planned.step.remedy) if refused else planned.step.reason
+    return (why, *(f"mind: {warning}" for warning in _warnings(planned)))
 
 
-def _warnings(one: Planned) -> list[str]:
-    return [*(one.source.remarks if one.source else ()), *one.step.mind]
+def _warnings(planned: Planned) -> list[str]:
+    return [*(planned.source.remarks if planned.source else ()), *planned.step.mind]

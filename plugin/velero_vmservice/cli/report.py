@@ -38,10 +38,10 @@ def report() -> None:
     """Show the report of a restore (report RESTORE), or list the reports that are stored (report list)."""
 
 
-def _time(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
-    if given and not (compact := compact_time(given)):
-        raise click.BadParameter(f'"{given}" is no time like 2026-11-24T11:42:40Z or 20261124T114240Z')
-    return compact if given else ""
+def _time(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    if text and not (compact := compact_time(text)):
+        raise click.BadParameter(f'"{text}" is no time like 2026-11-24T11:42:40Z or 20261124T114240Z')
+    return compact if text else ""
 
 
 @report.command()
@@ -57,7 +57,7 @@ def show(restore: str, started: str, form: str) -> None:
     own = reports.run(restore)
     search = reports.search(restore, location=own.location)
     chosen = _chosen(search, restore, started=started or own.started)
-    if not started and (others := [one for one in search.reports if one is not chosen]):
+    if not started and (others := [stored for stored in search.reports if stored is not chosen]):
         terminal.remark(f"{restore} has reports of other runs too: {_commands(others)}")
     body = chosen.read(PAGE if form == "html" else REPORT)
     if form == "text":
@@ -74,7 +74,7 @@ def list_(restore: str, form: str) -> None:
     search = app.connect(reading.load()).reports.search(restore)
     for error in search.unread:
         terminal.remark(f"not searched: {error.message}")
-    rows = [_row(one) for one in search.reports]
+    rows = [_row(stored) for stored in search.reports]
     if form == "json":
         terminal.write_json(rows)
         return
@@ -92,15 +92,15 @@ def list_(restore: str, form: str) -> None:
 
 def _chosen(search: Search, restore: str, *, started: str) -> StoredReport:
     """Return the report of a run, or the only one where no run is known."""
-    found = [one for one in search.reports if started in ("", one.started)]
-    if len(found) == 1:
-        return found[0]
-    if len(found) > 1:
-        same = len({one.started for one in found}) == 1
-        where = "; ".join(one.where for one in found)
+    reports = [report for report in search.reports if started in ("", report.started)]
+    if len(reports) == 1:
+        return reports[0]
+    if len(reports) > 1:
+        same = len({report.started for report in reports}) == 1
+        where = "; ".join(report.where for report in reports)
         raise WrongUsage(
-            f"{restore} has {len(found)} reports, and which is meant is not known: {where}",
-            hint="read the right one with a tool for buckets" if same else f"choose one: {_commands(found)}",
+            f"{restore} has {len(reports)} reports, and which is meant is not known: {where}",
+            hint="read the right one with a tool for buckets" if same else f"choose one: {_commands(reports)}",
         )
     if search.unread:
         raise search.unread[0]
@@ -113,12 +113,12 @@ def _chosen(search: Search, restore: str, *, started: str) -> StoredReport:
     raise NotFound(f"no report of {which} is stored", hint=hint)
 
 
-def _commands(found: Sequence[StoredReport]) -> str:
-    return "; ".join(f"velero-vmservice report {one.restore} --started {one.started}" for one in found)
+def _commands(reports: Sequence[StoredReport]) -> str:
+    return "; ".join(f"velero-vmservice report {report.restore} --started {report.started}" for report in reports)
 
 
-def _row(one: StoredReport) -> dict[str, str]:
-    return {"started": _iso(one.started), "restore": one.restore, "where": one.where}
+def _row(report: StoredReport) -> dict[str, str]:
+    return {"started": _iso(report.started), "restore": report.restore, "where": report.where}
 
 
 def _iso(started: str) -> str:

@@ -121,16 +121,16 @@ class PluginServer:
     def _hear(self, connection: socket.socket) -> None:
         """Read what a launcher says once, and notice that it has gone."""
         try:
-            said = connection.recv(handshake.MOST_HELLO_BYTES)
+            data = connection.recv(handshake.MOST_HELLO_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            said = b""
+            data = b""
         known = self._connections[connection]
-        if not said:
+        if not data:
             self._forget(connection)
         elif isinstance(known, _Stranger):
-            known.said += said
+            known.said += data
             if b"\n" in known.said or len(known.said) > handshake.MOST_HELLO_BYTES:
                 self._begin(connection, bytes(known.said.partition(b"\n")[0]))
 
@@ -158,8 +158,8 @@ class PluginServer:
     def _silence(self) -> float | None:
         """Drop who never spoke; return how long the next one may stay silent."""
         now = time.monotonic()
-        strangers = {one: known for one, known in self._connections.items() if isinstance(known, _Stranger)}
-        for connection in [one for one, known in strangers.items() if known.deadline <= now]:
+        strangers = {peer: known for peer, known in self._connections.items() if isinstance(known, _Stranger)}
+        for connection in [peer for peer, known in strangers.items() if known.deadline <= now]:
             self._forget(connection)
             del strangers[connection]
         return min((known.deadline - now for known in strangers.values()), default=None)

@@ -85,15 +85,15 @@ def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
     try:
         return _progress(_soon(ask))
     except TimeoutError:
-        words = f"waiting: no answer from the API server or the bucket within {PROGRESS_SECONDS:.1f} s; asking on"
-        answer = actions.Progress(completed=False, description=words, updated=datetime.now(UTC))
+        text = f"waiting: no answer from the API server or the bucket within {PROGRESS_SECONDS:.1f} s; asking on"
+        answer = actions.Progress(completed=False, description=text, updated=datetime.now(UTC))
     except errors.VmServiceError as error:
         log.info("progress unknown", cause=str(error), code=error.code, raised=_cause(error))
-        words = _readable(explain(error))
+        text = _readable(explain(error))
         if error.transient:
-            answer = actions.Progress(completed=False, description=f"waiting: {words}", updated=datetime.now(UTC))
+            answer = actions.Progress(completed=False, description=f"waiting: {text}", updated=datetime.now(UTC))
         else:
-            answer = actions.Progress(completed=True, error=words, description="failed", updated=datetime.now(UTC))
+            answer = actions.Progress(completed=True, error=text, description="failed", updated=datetime.now(UTC))
     except Exception as error:  # noqa: BLE001 - an error answer would fail the operation for good
         answer = actions.Progress(completed=False, description=_incident(error), updated=datetime.now(UTC))
     return _progress(answer)
@@ -106,8 +106,8 @@ def item(raw: bytes) -> dict[str, Any]:
     """
     content = _object(raw, "the item")
     names = _metadata(content)
-    found = {"resource": content.get("kind"), "namespace": names.get("namespace"), "name": names.get("name")}
-    structlog.contextvars.bind_contextvars(**{key: str(value) for key, value in found.items() if value})
+    fields = {"resource": content.get("kind"), "namespace": names.get("namespace"), "name": names.get("name")}
+    structlog.contextvars.bind_contextvars(**{key: str(value) for key, value in fields.items() if value})
     return content
 
 
@@ -159,8 +159,10 @@ def selector(selected: actions.ResourceSelector) -> pb.ResourceSelector:
 def identifiers(items: Iterable[actions.ResourceIdentifier]) -> list[pb.ResourceIdentifier]:
     """Write a list of objects' names."""
     return [
-        pb.ResourceIdentifier(group=one.group, resource=one.resource, namespace=one.namespace, name=one.name)
-        for one in items
+        pb.ResourceIdentifier(
+            group=identifier.group, resource=identifier.resource, namespace=identifier.namespace, name=identifier.name
+        )
+        for identifier in items
     ]
 
 
@@ -187,8 +189,8 @@ def _soon(ask: Callable[[], actions.Progress]) -> actions.Progress:
 def _run(raw: bytes, what: str) -> dict[str, Any]:
     content = _same_again(raw, f"the {what}")
     names = _metadata(content)
-    found = [str(names[key]) for key in ("namespace", "name") if names.get(key)]
-    structlog.contextvars.bind_contextvars(**{what: "/".join(found)})
+    name_parts = [str(names[key]) for key in ("namespace", "name") if names.get(key)]
+    structlog.contextvars.bind_contextvars(**{what: "/".join(name_parts)})
     return content
 
 
@@ -254,13 +256,13 @@ def _status_code(error: errors.VmServiceError) -> StatusCode:
     return StatusCode.INTERNAL
 
 
-def _abort(context: ServicerContext, code: StatusCode, words: str) -> NoReturn:
-    context.abort(code, _readable(words))
+def _abort(context: ServicerContext, code: StatusCode, text: str) -> NoReturn:
+    context.abort(code, _readable(text))
 
 
-def _readable(words: str) -> str:
+def _readable(text: str) -> str:
     """Return words that fit into a status: one line of bounded length, in which nothing is hidden."""
-    line = on_one_line(words)
+    line = on_one_line(text)
     return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
 
 

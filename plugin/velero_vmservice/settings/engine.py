@@ -49,7 +49,7 @@ class EngineSettings(Section):
     @field_validator("target")
     @classmethod
     def _names_host_and_port(cls, target: str) -> str:
-        if not (found := _TARGET.fullmatch(target)) or not 0 < int(found["port"]) <= _HIGHEST_PORT:
+        if not (parts := _TARGET.fullmatch(target)) or not 0 < int(parts["port"]) <= _HIGHEST_PORT:
             raise ValueError("has to be host:port, without https:// and path")
         return target
 

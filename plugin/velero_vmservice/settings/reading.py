@@ -153,12 +153,12 @@ def load() -> Settings:
     """Read the settings; raises `InvalidSettings` that names each wrong key and what is accepted, never a value."""
     file = _file()
     variables = sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE)
-    given = variables.over(sources.from_file(file))
+    written = variables.over(sources.from_file(file))
     try:
-        return Settings.model_validate(given.values)
+        return Settings.model_validate(written.values)
     except ValidationError as error:
-        faults = list(faults_in(error, Settings, given.values))
-    sentences = [f"{given.place(fault.path)}: {fault.sentence}".removeprefix(": ") for fault in faults]
+        faults = list(faults_in(error, Settings, written.values))
+    sentences = [f"{written.place(fault.path)}: {fault.sentence}".removeprefix(": ") for fault in faults]
     hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
     raise InvalidSettings(
         "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"

@@ -53,9 +53,9 @@ class Given:
     places: dict[Path, str] = field(default_factory=dict)
     """`settings.yaml:3` or `VMSERVICE_BUCKET__NAME`, by the path of a value."""
 
-    def over(self, other: Given) -> Given:
+    def over(self, below: Given) -> Given:
         """Return both; where both have a value, this one's."""
-        return Given(_merged(self.values, other.values), {**other.places, **self.places})
+        return Given(_merged(self.values, below.values), {**below.places, **self.places})
 
     def place(self, path: Path) -> str:
         """Return where a value was written, else its section, else anything of that section; '' for none."""
@@ -100,7 +100,7 @@ def from_environment(environment: Mapping[str, str], model: type[BaseModel], *, 
     """Return the settings among the variables; raises `InvalidSettings` for one that is none, `besides` excepted."""
     known = _variables(model)
     _refuse_unknown(environment, {besides, *known})
-    given = Given()
+    settings = Given()
     for name, text in sorted(environment.items()):
         if name.upper() not in known:
             continue
@@ -110,8 +110,8 @@ def from_environment(environment: Mapping[str, str], model: type[BaseModel], *, 
             nested: Any = value
             for part in reversed(path):
                 nested = {part: nested}
-            given = Given(nested, {path: name}).over(given)
-    return given
+            settings = Given(nested, {path: name}).over(settings)
+    return settings
 
 
 def _structure(name: str, text: str) -> Any:
@@ -226,10 +226,10 @@ class _Written:
 
     def _broken(self, sentence: str, index: int) -> InvalidSettings:
         """Return the error for a place in the text; what stands there is named where it is but punctuation."""
-        here = self._text[index : index + 1]
-        if here and here in "!*&@`%|>":
-            sentence = f"a value begins with {here} and stands in no quotes"
-        elif here == "\t":
+        sign = self._text[index : index + 1]
+        if sign and sign in "!*&@`%|>":
+            sentence = f"a value begins with {sign} and stands in no quotes"
+        elif sign == "\t":
             sentence = "a tab stands here, where YAML allows blanks alone"
         before = self._text[:index]
         line, column = before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1

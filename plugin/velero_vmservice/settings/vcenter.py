@@ -77,18 +77,18 @@ class VCenterSettings(Section):
         if self.password_file is None:
             return self.password.get_secret_value() if self.password else ""
         try:
-            found = self.password_file.read_text().rstrip("\r\n")
+            password = self.password_file.read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             raise InvalidSettings(
                 f"the password of vCenter cannot be read from {self.password_file} ({why})",
                 hint="mount the Secret there, or correct vcenter.password_file",
             ) from None
-        if not found:
+        if not password:
             raise InvalidSettings(
                 f"the password of vCenter in {self.password_file} is empty", hint="put it into the mounted Secret"
             )
-        return found
+        return password
 
     def __str__(self) -> str:
         return f"vCenter {self.server}"

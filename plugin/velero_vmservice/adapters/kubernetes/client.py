@@ -90,11 +90,11 @@ class KubernetesCluster:
 
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions served for the kind, as the API server lists them; see the port."""
-        return tuple(one.version for one in self._discovery.find(kind.group, kind.name))
+        return tuple(served.version for served in self._discovery.find(kind.group, kind.name))
 
     def plural(self, group: str, kind_name: str) -> str:
         """Return the plural under which the kind is served; see the port."""
-        return next((one.plural for one in self._discovery.find(group, kind_name)), "")
+        return next((served.plural for served in self._discovery.find(group, kind_name)), "")
 
     def resources(self) -> Sequence[NamedResource]:
         """Return what is served with all its names; see the port."""
@@ -141,15 +141,15 @@ class KubernetesCluster:
                 named = {"apiVersion": served.api_version, "kind": served.kind}
                 items = self._items(what, served.collection(namespace), **chosen)
                 whole = (Manifest({**item, **named}) for item in items)
-                found = [((one.namespace, one.name), read(one)) for one in whole]
+                values = [((manifest.namespace, manifest.name), read(manifest)) for manifest in whole]
             except PagesExpired:
                 continue
             except NotFound:
                 self._discovery.forget(kind.group)  # a list answers 404 only when its kind or version is gone
                 continue
-            if len(found) > self._page_size:
+            if len(values) > self._page_size:
                 heap.give_back()
-            return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+            return [value for _, value in sorted(values, key=lambda pair: pair[0])]
         raise Unavailable(
             f"{what}: the list expired while it was read", hint="if it lasts, look at the load of the API server"
         )
@@ -191,9 +191,9 @@ class KubernetesCluster:
 
     def _served(self, kind: Kind, version: str | None) -> Served | None:
         """Return the kind at that version, or at the newest; None if it is not served."""
-        found = self._discovery.find(kind.group, kind.name)
-        wanted = [one for one in found if version in {None, one.version}]
-        return max(wanted, key=lambda vm: rank(vm.version), default=None)
+        served = self._discovery.find(kind.group, kind.name)
+        wanted = [candidate for candidate in served if version in {None, candidate.version}]
+        return max(wanted, key=lambda candidate: rank(candidate.version), default=None)
 
     def _writable(self, what: str, kind: Kind, version: str) -> Served:
         if served := self._served(kind, version):
@@ -220,7 +220,7 @@ class KubernetesCluster:
             page.clear()
             heap.give_back()  # the page, and whatever else was freed since the last long list
 
-    def _read(self, what: str, path: str, **asked: Any) -> dict[str, Any]:
+    def _read(self, what: str, path: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer of a read, tried again while its timeout lasts."""
         deadline = self._clock.monotonic() + self._timeout_seconds
         for attempt in stamina.retry_context(
@@ -234,18 +234,20 @@ class KubernetesCluster:
             with attempt, translated(what):
                 try:
                     return _json(
-                        self._client.request("get", path, **asked, **_limits(deadline - self._clock.monotonic()))
+                        self._client.request("get", path, **parameters, **_limits(deadline - self._clock.monotonic()))
                     )
                 except ApiException as error:
-                    if error.status == HTTPStatus.GONE and "_continue" in asked:
+                    if error.status == HTTPStatus.GONE and "_continue" in parameters:
                         raise PagesExpired from error
                     raise
         raise AssertionError  # the last attempt returns or raises
 
-    def _write(self, what: str, method: str, path: str, body: Mapping[str, Any], *, dry_run: bool, **asked: str) -> Any:
+    def _write(
+        self, what: str, method: str, path: str, body: Mapping[str, Any], *, dry_run: bool, **parameters: str
+    ) -> Any:
         """Return the answer of a write, sent once: a lost answer is found out by the next observation."""
         if dry_run:
-            asked["dry_run"] = "All"
+            parameters["dry_run"] = "All"
         with translated(what):
             return _json(
                 self._client.request(
@@ -253,7 +255,7 @@ class KubernetesCluster:
                     path,
                     body=dict(body),
                     field_manager=FIELD_MANAGER,
-                    **asked,
+                    **parameters,
                     **_limits(self._timeout_seconds),
                 )
             )

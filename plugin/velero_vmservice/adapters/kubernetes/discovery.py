@@ -84,12 +84,12 @@ class Discovery:
             if known or (group, kind) in self._absent:
                 return known
         fetched = tuple(self._fetch(group))
-        found = _of_kind(fetched, kind)
+        served = _of_kind(fetched, kind)
         with self._lock:
             self._groups[group] = fetched
-            if not found:
+            if not served:
                 self._absent[group, kind] = True
-        return found
+        return served
 
     def serves_group(self, group: str) -> bool:
         """Say whether the group serves anything."""
@@ -97,7 +97,7 @@ class Discovery:
 
     def resources(self) -> Sequence[NamedResource]:
         """Return what is served with all its names; see the port. One request for each version of each group."""
-        found: dict[tuple[str, str], NamedResource] = {}
+        named_resources: dict[tuple[str, str], NamedResource] = {}
         apis = self._read("/apis")
         groups = (str(entry.get("name", "")) for entry in map(mapping, sequence(apis.get("groups"))))
         for group in ("", *filter(None, groups)):
@@ -106,11 +106,11 @@ class Discovery:
             except Unavailable as error:
                 _log.warning("API group not discovered", api_group=group, cause=error.message)
                 continue
-            for one in served:
-                kind = Kind(group, one.plural, one.kind)
-                named = NamedResource(kind=kind, singular=one.singular, short_names=one.short_names)
-                found.setdefault((group, one.plural), named)
-        return tuple(found.values())
+            for resource in served:
+                kind = Kind(group, resource.plural, resource.kind)
+                named = NamedResource(kind=kind, singular=resource.singular, short_names=resource.short_names)
+                named_resources.setdefault((group, resource.plural), named)
+        return tuple(named_resources.values())
 
     def forget(self, group: str) -> None:
         """Ask again next time, because what was remembered turned out wrong."""
@@ -150,4 +150,4 @@ class Discovery:
 
 def _of_kind(served: Sequence[Served], kind: str) -> Sequence[Served]:
     """Return the entries of one kind, or all where `kind` is empty."""
-    return [one for one in served if kind in {"", one.kind}]
+    return [resource for resource in served if kind in {"", resource.kind}]

@@ -80,22 +80,22 @@ def translated(what: str) -> Iterator[None]:
 def _status_of(error: ApiException) -> Mapping[str, Any]:
     """Return the Status document that an API server sent with an error, or an empty one."""
     try:
-        found = json.loads(error.body or "{}")
+        body = json.loads(error.body or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) and found.get("kind") == "Status" else {}
+    return body if isinstance(body, dict) and body.get("kind") == "Status" else {}
 
 
 def _from_answer(error: ApiException, what: str) -> VmServiceError:
     status = _status_of(error)
     code, reason = int(error.status or 0), status.get("reason")
-    words = one_line(str(status.get("message") or error.reason or f"status {code}"))
-    message = f"{what}: {words}"
+    text = one_line(str(status.get("message") or error.reason or f"status {code}"))
+    message = f"{what}: {text}"
     if HTTPStatus.MULTIPLE_CHOICES <= code < HTTPStatus.BAD_REQUEST:
         return Unavailable(f"{what}: what answers there is no API server, it redirects{_elsewhere(error)}", hint=_PROXY)
     if not status and _is_page(error):
         kind = Forbidden if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} else Unavailable
-        return kind(f"{what}: what answers there is no API server, it sends a page ({words})", hint=_PROXY)
+        return kind(f"{what}: what answers there is no API server, it sends a page ({text})", hint=_PROXY)
     if code == 0:  # how the client reports a failed TLS handshake
         return Unavailable(message, hint="correct the certificate authority in the kubeconfig or service account")
     if code in _AWAY:
@@ -108,7 +108,7 @@ def _from_answer(error: ApiException, what: str) -> VmServiceError:
         return Conflict(message, hint="somebody changed the object; observe it again")
     if code == HTTPStatus.UNAUTHORIZED:
         return Forbidden(message, hint="the token or certificate is not accepted; renew it")
-    if code == HTTPStatus.FORBIDDEN and _denied_by_rbac(status, words):
+    if code == HTTPStatus.FORBIDDEN and _denied_by_rbac(status, text):
         return Forbidden(message, hint="grant that verb to the service account")
     return Rejected(message, hint="the API server or an admission webhook refuses the object as it is")
 
@@ -128,9 +128,9 @@ def _is_page(error: ApiException) -> bool:
     return "html" in kind or str(error.body or "").lstrip().startswith("<")
 
 
-def _denied_by_rbac(status: Mapping[str, Any], words: str) -> bool:
+def _denied_by_rbac(status: Mapping[str, Any], text: str) -> bool:
     """Say whether an authorizer denied: webhooks and quotas answer 403 too, but name no user."""
-    return not status or ('User "' in words and " cannot " in words)
+    return not status or ('User "' in text and " cannot " in text)
 
 
 def _reason(error: HTTPError) -> str:

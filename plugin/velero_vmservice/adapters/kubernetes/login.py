@@ -137,11 +137,11 @@ def _load(source: str, hint: str, load: Callable[[], object]) -> None:
 
 def _checked(files: Sequence[Path]) -> _User:
     """Return the user to log in as; raises `InvalidSettings` where the files do not say which server and who."""
-    there = [file for file in files if file.exists()]
-    if not there:
+    existing = [file for file in files if file.exists()]
+    if not existing:
         raise _refused(f"kubeconfig {os.pathsep.join(map(str, files))}", "there is no such file", _ELSEWHERE)
-    read = {file: _read(file) for file in there}
-    source = f"kubeconfig {os.pathsep.join(map(str, there))}"
+    read = {file: _read(file) for file in existing}
+    source = f"kubeconfig {os.pathsep.join(map(str, existing))}"
     current = next((each.current_context for each in read.values() if each.current_context), None)
     if current is None:
         raise _refused(source, "current-context is missing", _KUBECONFIG)
@@ -153,7 +153,7 @@ def _checked(files: Sequence[Path]) -> _User:
     if current not in contexts:
         raise _refused(source, "current-context names no context of the file", _KUBECONFIG)
     context: _Context = contexts[current].part
-    cluster, user = clusters.get(context.cluster), users.get(context.user or "", _Entry(there[0], _User()))
+    cluster, user = clusters.get(context.cluster), users.get(context.user or "", _Entry(existing[0], _User()))
     if cluster is None:
         raise _refused(source, "the current context names no cluster of the file", _KUBECONFIG)
     if context.user and context.user not in users:
@@ -174,12 +174,12 @@ def _named(parts: Iterable[tuple[str, Path, _Part]]) -> dict[str, _Entry]:
 
 
 def _read(file: Path) -> _Kubeconfig:
-    given = sources.from_file(file, purpose="kubeconfig", unique=False)
+    written = sources.from_file(file, purpose="kubeconfig", unique=False)
     try:
-        return _Kubeconfig.model_validate(given.values)
+        return _Kubeconfig.model_validate(written.values)
     except ValidationError as error:
-        faults = list(faults_in(error, _Kubeconfig, given.values))
-    sentences = "; ".join(f"{given.place(fault.path) or file}: {fault.sentence}" for fault in faults)
+        faults = list(faults_in(error, _Kubeconfig, written.values))
+    sentences = "; ".join(f"{written.place(fault.path) or file}: {fault.sentence}" for fault in faults)
     raise InvalidSettings(f"cannot log in to Kubernetes: {sentences}", hint=_KUBECONFIG)
 
 

@@ -122,10 +122,10 @@ class RegistrationEngine:
         except grpc.RpcError as error:
             raise self._error(error.code(), error.details() or "", question) from error
 
-    def _error(self, code: grpc.StatusCode, words: str, question: pb.GetRegistrationsRequest) -> VmServiceError:
+    def _error(self, code: grpc.StatusCode, details: str, question: pb.GetRegistrationsRequest) -> VmServiceError:
         return errors.translate(
             code,
-            words,
+            details,
             target=self._settings.target,
             namespace=question.namespace,
             hung_up=lambda: tls.hung_up(self._settings, seconds=_PROBE_SECONDS),
@@ -135,19 +135,19 @@ class RegistrationEngine:
         self, namespace: str, wanted: Sequence[ExpectedVm], answers: Sequence[pb.Registration]
     ) -> Mapping[str, Registration]:
         now = self._clock.now()
-        found = {vm.name: _unknown(vm.name, "the engine says nothing of this VM") for vm in wanted}
+        registrations = {vm.name: _unknown(vm.name, "the engine says nothing of this VM") for vm in wanted}
         first: dict[str, pb.Registration] = {}
         unasked = 0
         for answer in answers:
-            if answer.name not in found:
+            if answer.name not in registrations:
                 unasked += 1
             elif (earlier := first.setdefault(answer.name, answer)) is answer:
-                found[answer.name] = _registration(answer, now)
+                registrations[answer.name] = _registration(answer, now)
             elif earlier != answer:
-                found[answer.name] = _unknown(answer.name, "the engine contradicts itself about this VM")
+                registrations[answer.name] = _unknown(answer.name, "the engine contradicts itself about this VM")
         if unasked:
             _log.warning("engine answers for VMs that nobody asked for", namespace=namespace, vm_count=unasked)
-        return found
+        return registrations
 
 
 def _questions(namespace: str, wanted: Sequence[ExpectedVm]) -> Iterator[pb.GetRegistrationsRequest]:
@@ -193,17 +193,17 @@ def _is_denied(answer: pb.Registration) -> bool:
 
 
 def _reason(answer: pb.Registration, state: State) -> str:
-    said = ": ".join(filter(None, (_own_code(answer), one_line(answer.message, _LONGEST_MESSAGE))))
+    stated = ": ".join(filter(None, (_own_code(answer), one_line(answer.message, _LONGEST_MESSAGE))))
     if state is not State.UNKNOWN:
         entry = explain(one_line(answer.error_code, _LONGEST_WORD))
-        return "; ".join(filter(None, (said, str(entry)))) if entry.known else said
+        return "; ".join(filter(None, (stated, str(entry)))) if entry.known else stated
     if answer.state not in _STATES:
         return f"the engine answers with state {answer.state}, which this release does not know"
     if _is_denied(answer):
         code = one_line(answer.error_code, _LONGEST_WORD)
         denied = f'the engine says "{_STATES[answer.state]}" with error code {code}, and both cannot be'
         return "; ".join(filter(None, (denied, one_line(answer.message, _LONGEST_MESSAGE))))
-    return said or "the engine cannot tell"
+    return stated or "the engine cannot tell"
 
 
 def _own_code(answer: pb.Registration) -> str:

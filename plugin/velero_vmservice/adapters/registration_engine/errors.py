@@ -148,19 +148,19 @@ _BY_HUNG_UP: Final[Mapping[HungUp, Meaning]] = {
 
 
 def translate(
-    code: StatusCode, words: str, *, target: str, namespace: str, hung_up: Callable[[], HungUp]
+    code: StatusCode, details: str, *, target: str, namespace: str, hung_up: Callable[[], HungUp]
 ) -> VmServiceError:
     """Return the error of ours that says what status and words of a call mean.
 
     Args:
         code: the status.
-        words: the status' details; the engine's, the library's or a proxy's.
+        details: the status' details; the engine's, the library's or a proxy's.
         target: the engine, as the settings spell it.
         namespace: the namespace that was asked for.
         hung_up: finds out why the other side hangs up; called only where gRPC does not know.
     """
-    meaning = _meaning(code, words, hung_up)
-    quote = one_line(_NOISE.sub("", words), _LONGEST_QUOTE) if meaning.quoted else ""
+    meaning = _meaning(code, details, hung_up)
+    quote = one_line(_NOISE.sub("", details), _LONGEST_QUOTE) if meaning.quoted else ""
     return meaning.kind(
         f'cannot ask the registration engine at {target} about namespace "{namespace}": '
         f"{meaning.cause}{f' ({quote})' if quote else ''}",
@@ -177,13 +177,13 @@ def no_question(error: Exception, *, target: str, namespace: str) -> VmServiceEr
     )
 
 
-def _meaning(code: StatusCode, words: str, hung_up: Callable[[], HungUp]) -> Meaning:
-    if code is StatusCode.UNAVAILABLE and _OPENING.search(words):
-        if found := next((meaning for word, meaning in _BY_WORD if word in words), None):
-            return found
+def _meaning(code: StatusCode, details: str, hung_up: Callable[[], HungUp]) -> Meaning:
+    if code is StatusCode.UNAVAILABLE and _OPENING.search(details):
+        if meaning_by_word := next((meaning for word, meaning in _BY_WORD if word in details), None):
+            return meaning_by_word
         return _BY_HUNG_UP.get(hung_up(), _UNREACHABLE)
-    if code is StatusCode.RESOURCE_EXHAUSTED and "larger than max" in words:
+    if code is StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         return _TOO_LONG
-    if code is StatusCode.INTERNAL and "deserializing response" in words:
+    if code is StatusCode.INTERNAL and "deserializing response" in details:
         return _NOT_THE_MESSAGE
     return _BY_CODE.get(code, _FAILING)

@@ -104,7 +104,9 @@ def log_in(session: botocore.session.Session, location: S3Location, **client: An
         if isinstance(of, Keys):
             return Credentials(of.access_key, of.secret_key, of.token or None)
         if isinstance(of, Role):
-            return _role(of, made(of.taken_by), lambda *args, **given: session.create_client(*args, **client | given))
+            return _role(
+                of, made(of.taken_by), lambda *args, **options: session.create_client(*args, **client | options)
+            )
         return resolver.get_provider(_PROVIDERS[of]).load()
 
     credentials = made(login)
@@ -115,9 +117,9 @@ def log_in(session: botocore.session.Session, location: S3Location, **client: An
 
 def region(location: S3Location) -> str:
     """Return the region that the environment or the profile names, in this order, as the Go SDK does; '' for none."""
-    given = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    from_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     profile = location.profile or os.environ.get("AWS_PROFILE") or DEFAULT_PROFILE
-    return given or aws_ini.profiles(location.credentials).get(profile, {}).get("region", "")
+    return from_environment or aws_ini.profiles(location.credentials).get(profile, {}).get("region", "")
 
 
 def unusable(location: S3Location, why: str, hint: str) -> InvalidSettings:
@@ -126,9 +128,9 @@ def unusable(location: S3Location, why: str, hint: str) -> InvalidSettings:
 
 
 def _role(role: Role, source: Any, client_creator: Any) -> DeferredRefreshableCredentials:
-    asked = {"RoleSessionName": role.session_name, "ExternalId": role.external_id, "DurationSeconds": role.seconds}
+    arguments = {"RoleSessionName": role.session_name, "ExternalId": role.external_id, "DurationSeconds": role.seconds}
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator, source, role.arn, extra_args={key: value for key, value in asked.items() if value}
+        client_creator, source, role.arn, extra_args={key: value for key, value in arguments.items() if value}
     )
     return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 

@@ -24,7 +24,7 @@ class LeanLoader(Loader):
             return super().load_data_with_path(name)
         data, path = Loader().load_data_with_path(name)  # its own cache would keep the whole table
         partitions = [
-            one | {"services": {key: value for key, value in one["services"].items() if key in _SERVICES}}
-            for one in data["partitions"]
+            partition | {"services": {key: value for key, value in partition["services"].items() if key in _SERVICES}}
+            for partition in data["partitions"]
         ]
         return data | {"partitions": partitions}, path

@@ -86,18 +86,18 @@ def opened(place: Place) -> Iterator[None]:
 def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceError:
     """Return the error of ours that says what `error` means."""
     if isinstance(error, boto.ClientError):
-        meaning, words = _from_answer(error, place)
+        meaning, text = _from_answer(error, place)
     elif isinstance(error, _FORESEEN):
-        words = _reason(error)
+        text = _reason(error)
         meaning = next((meaning for types, meaning in meanings.BY_TYPE if isinstance(error, types)), meanings.REFUSED)
         if meaning is meanings.TLS and "WRONG_VERSION_NUMBER" in str(error):
             meaning = meanings.NO_TLS
     else:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         _log.error("storage failed in an unforeseen way", cause=type(error).__name__, at=f"{frame.name}:{frame.lineno}")
-        meaning, words = meanings.UNEXPECTED, type(error).__name__
-    asked = _asked(error, place) if isinstance(error, boto.ClientError) else ""
-    return told(meaning, words, verb, key, place, asked=asked)
+        meaning, text = meanings.UNEXPECTED, type(error).__name__
+    settings = _asked(error, place) if isinstance(error, boto.ClientError) else ""
+    return told(meaning, text, verb, key, place, asked=settings)
 
 
 def told(meaning: Meaning, words: str, verb: str, key: str, place: Place, *, asked: str = "") -> VmServiceError:
@@ -129,30 +129,30 @@ def transient(error: boto.ClientError, place: Place) -> bool:
 
 def _from_answer(error: boto.ClientError, place: Place) -> tuple[Meaning, str]:
     name = code(error)
-    words = f"{name}: {error.response.get('Error', {}).get('Message', '')}"
+    text = f"{name}: {error.response.get('Error', {}).get('Message', '')}"
     if name.isdigit():
-        return _without_code(error, words)
+        return _without_code(error, text)
     meaning = meanings.BY_CODE.get(name)
     if meaning is meanings.MALFORMED_KEY and (region := _region_named(error)):
         return meanings.WRONG_REGION, region
     if meaning is meanings.UNKNOWN_CALL and place.asked:
-        return meanings.UNKNOWN_SETTING, words
+        return meanings.UNKNOWN_SETTING, text
     if meaning:
-        return meaning, words
+        return meaning, text
     if name.startswith("KMS."):
-        return meanings.KMS, words
-    return (meanings.OVERLOADED if status(error) >= _SERVER_ERROR else meanings.REFUSED), words
+        return meanings.KMS, text
+    return (meanings.OVERLOADED if status(error) >= _SERVER_ERROR else meanings.REFUSED), text
 
 
-def _without_code(error: boto.ClientError, words: str) -> tuple[Meaning, str]:
+def _without_code(error: boto.ClientError, text: str) -> tuple[Meaning, str]:
     """Read an answer that is no S3 error document."""
     number, headers = status(error), _headers(error)
     if meaning := meanings.BY_STATUS.get(number):
-        return meaning, _without_query(headers.get("location", "")) if meaning is meanings.REDIRECTED else words
+        return meaning, _without_query(headers.get("location", "")) if meaning is meanings.REDIRECTED else text
     if number in _LOGINS and headers.get("content-length") == "0":
-        return meanings.DENIED, words
+        return meanings.DENIED, text
     if number >= _SERVER_ERROR:
-        return meanings.FAILING, words
+        return meanings.FAILING, text
     return meanings.NOT_S3, f"{number} {headers.get('content-type', '')}"
 
 
@@ -165,8 +165,12 @@ def _asked(error: boto.ClientError, place: Place) -> str:
 
 def _region_named(error: boto.ClientError) -> str:
     answer: Mapping[str, Any] = error.response.get("Error", {})
-    said = _REGION.search(str(answer.get("Message", "")))
-    return str(answer.get("Region") or _headers(error).get("x-amz-bucket-region") or (said[1] if said else ""))
+    region_in_message = _REGION.search(str(answer.get("Message", "")))
+    return str(
+        answer.get("Region")
+        or _headers(error).get("x-amz-bucket-region")
+        or (region_in_message[1] if region_in_message else "")
+    )
 
 
 def _headers(error: boto.ClientError) -> Mapping[str, str]:
@@ -181,5 +185,5 @@ def _without_query(url: str) -> str:
 def _reason(error: Exception) -> str:
     """Return the last words of a chain like `HTTPConnection(...): Failed to …: [Errno 111] Connection refused`."""
     kwargs: Mapping[str, Any] = getattr(error, "kwargs", {})
-    words = str(bounded_http.cause(kwargs.get("error") or kwargs.get("error_msg") or error))
-    return re.sub(r"\s*\(_ssl\.c:\d+\)", "", words.rpartition(": ")[2])
+    text = str(bounded_http.cause(kwargs.get("error") or kwargs.get("error_msg") or error))
+    return re.sub(r"\s*\(_ssl\.c:\d+\)", "", text.rpartition(": ")[2])

@@ -108,9 +108,9 @@ class S3Objects:
 
 def _asked_of_writers(location: S3Location) -> dict[str, Any]:
     """Return the encryption and tags that the location wants on every object."""
-    asked: dict[str, Any] = {"Tagging": location.tagging} if location.tagging else {}
+    parameters: dict[str, Any] = {"Tagging": location.tagging} if location.tagging else {}
     if location.kms_key_id:
-        asked |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": location.kms_key_id}
+        parameters |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": location.kms_key_id}
     elif location.server_side_encryption:
-        asked["ServerSideEncryption"] = location.server_side_encryption
-    return asked
+        parameters["ServerSideEncryption"] = location.server_side_encryption
+    return parameters

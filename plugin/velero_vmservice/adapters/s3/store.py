@@ -90,8 +90,8 @@ class S3Store:
         """
         with translated("look for", self._name(key), self.place):
             page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._name(key), MaxKeys=1)
-            found = self._keys(page)
-        return bool(found) and found[0] == key
+            keys = self._keys(page)
+        return bool(keys) and keys[0] == key
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys that start with `prefix`; see the port."""

@@ -69,7 +69,7 @@ class Writing:
     def __init__(self, objects: S3Objects, *, checksums: bool, trusted: bool) -> None:
         """Begin with nothing learnt; `trusted` says that the server is known to honour the condition."""
         self._objects = objects
-        self._dialects = tuple(one for one in _DIALECTS if checksums or not one.checksum)
+        self._dialects = tuple(dialect for dialect in _DIALECTS if checksums or not dialect.checksum)
         self._trusted = trusted
 
     def once(self, key: str, body: bytes, sha256: str) -> None:
@@ -107,7 +107,7 @@ class Writing:
     def _spoken(self, *, conditional: bool) -> tuple[Dialect, ...]:
         """Return the dialects to try in turn, all without a condition if it is not wanted."""
         known = self._dialects
-        return known if conditional else tuple(dict.fromkeys(replace(one, conditional=False) for one in known))
+        return known if conditional else tuple(dict.fromkeys(replace(dialect, conditional=False) for dialect in known))
 
     def _create(self, key: str, body: bytes, sha256: str, dialects: Sequence[Dialect]) -> bool:
         """Write the object unless there is one; say whether it is ours now."""
@@ -156,7 +156,7 @@ class Writing:
             # Same bytes again, now that the key is taken: a server that honours the condition refuses them.
             self._trusted = self._refused(key, body, sha256, dialect)
             if not self._trusted:
-                self._dialects = tuple(one for one in self._dialects if not one.conditional)
+                self._dialects = tuple(known for known in self._dialects if not known.conditional)
                 _log.warning("conditional writes ignored by the storage", bucket=self._objects.bucket, key=key)
         # Without the condition two writers may both have passed the look; the bytes of the last one stand.
         return (dialect.conditional and self._trusted) or self._objects.read(key) == body

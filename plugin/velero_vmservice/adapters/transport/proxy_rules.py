@@ -45,8 +45,8 @@ class ProxySettings:
         proxy = {"http": self.http, "https": self.https}.get(parts.scheme, "")
         if not proxy or self._excepted(parts.hostname or "", str(parts.port or _PORTS[parts.scheme])):
             return ""
-        given = urlsplit(proxy)
-        return proxy if given.scheme and given.netloc else f"http://{proxy}"
+        url_parts = urlsplit(proxy)
+        return proxy if url_parts.scheme and url_parts.netloc else f"http://{proxy}"
 
     def _excepted(self, host: str, port: str) -> bool:
         name = _ascii(host.lower())

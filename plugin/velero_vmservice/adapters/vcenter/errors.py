@@ -84,17 +84,17 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
 def fault_words(fault: Any) -> str:
     """Return what a fault says: its class, message and reason; not made fit to be shown."""
     name = type(fault).__name__.rpartition(".")[2]
-    told = (getattr(fault, "msg", ""), getattr(fault, "reason", ""))
-    messages = [str(getattr(one, "message", "") or "") for one in getattr(fault, "faultMessage", None) or ()]
-    keys = [str(getattr(one, "key", "") or "") for one in getattr(fault, "faultMessage", None) or ()]
-    words = dict.fromkeys(str(one) for one in (*told, *keys, *messages) if one)
-    return (f"{name}: {'; '.join(words)}" if words else name)[:LONGEST_WORDS]
+    texts = (getattr(fault, "msg", ""), getattr(fault, "reason", ""))
+    messages = [str(getattr(entry, "message", "") or "") for entry in getattr(fault, "faultMessage", None) or ()]
+    keys = [str(getattr(entry, "key", "") or "") for entry in getattr(fault, "faultMessage", None) or ()]
+    distinct = dict.fromkeys(str(text) for text in (*texts, *keys, *messages) if text)
+    return (f"{name}: {'; '.join(distinct)}" if distinct else name)[:LONGEST_WORDS]
 
 
-def wrong_login(what: str, words: str = "") -> Forbidden:
+def wrong_login(what: str, text: str = "") -> Forbidden:
     """Return the error for a login that vCenter refuses."""
-    said = f" ({one_line(words)})" if words else ""
-    return Forbidden(f"{what}: vCenter refuses user and password{said}", hint=_LOGIN)
+    quote = f" ({one_line(text)})" if text else ""
+    return Forbidden(f"{what}: vCenter refuses user and password{quote}", hint=_LOGIN)
 
 
 @contextlib.contextmanager
@@ -128,14 +128,16 @@ def rest_translated(what: str) -> Iterator[None]:
 
 def from_answer(what: str, status: int, body: Any) -> VmServiceError:
     """Return what an answer of the REST API that is no success means."""
-    said = mapping(body)
-    value = mapping(said.get("value"))
-    kind = str(said.get("error_type") or said.get("type") or "")
-    messages = [mapping(one) for one in sequence(said.get("messages") or value.get("messages"))]
-    words = "; ".join(
-        dict.fromkeys(str(text) for one in messages for text in (one.get("id"), one.get("default_message")) if text)
+    answer = mapping(body)
+    value = mapping(answer.get("value"))
+    kind = str(answer.get("error_type") or answer.get("type") or "")
+    messages = [mapping(entry) for entry in sequence(answer.get("messages") or value.get("messages"))]
+    details = "; ".join(
+        dict.fromkeys(
+            str(text) for entry in messages for text in (entry.get("id"), entry.get("default_message")) if text
+        )
     )
-    quote = one_line(": ".join(part for part in (kind.rpartition(".")[2], words) if part)) or f"status {status}"
+    quote = one_line(": ".join(part for part in (kind.rpartition(".")[2], details) if part)) or f"status {status}"
     message = f"{what}: {quote}"
     if re.sub("[^A-Z]", "", kind.rpartition(".")[2].upper()) == _IN_DESIRED_STATE:
         return AlreadyExists(message, hint="nothing is to be done")
@@ -180,5 +182,5 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
 def _reason(error: Exception) -> str:
     """Return the last words of a chain like `HTTPSConnectionPool(...): Max retries exceeded …: Connection refused`."""
     inner = cause(error)
-    words = getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2] or type(inner).__name__
-    return one_line(re.sub(r"\s*\(_ssl\.c:\d+\)|[)'\"]+$", "", str(words)))
+    text = getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2] or type(inner).__name__
+    return one_line(re.sub(r"\s*\(_ssl\.c:\d+\)|[)'\"]+$", "", str(text)))

@@ -55,25 +55,25 @@ class Folder:
 
     def versions(self) -> dict[str, str]:
         """Return the version of each VM's configuration, by managed object id."""
-        return {moid: str(one.get("config.changeVersion", "")) for moid, one in self._vms.items()}
+        return {moid: str(properties.get("config.changeVersion", "")) for moid, properties in self._vms.items()}
 
     @property
     def shown(self) -> bool:
         """Whether vCenter has shown any folder."""
         return bool(self._names)
 
-    def add(self, found: Iterable[tuple[Any, Properties]]) -> None:
+    def add(self, objects: Iterable[tuple[Any, Properties]]) -> None:
         """Read folders, VMs and tasks."""
-        for one, properties in found:
-            moid = moid_of(one)
-            if isinstance(one, self.sdk.vim.VirtualMachine):
+        for managed_object, properties in objects:
+            moid = moid_of(managed_object)
+            if isinstance(managed_object, self.sdk.vim.VirtualMachine):
                 if entries := _entries(properties):
                     self.judged[moid] = self.judge(entries)
                     self._count(entries)
                 known: Properties = {key: properties[key] for key in VM if key in properties}
                 self._vms.setdefault(moid, {}).update(known)
-            elif isinstance(one, self.sdk.vim.Task):
-                if (task := register_task(one, properties)) is not None:
+            elif isinstance(managed_object, self.sdk.vim.Task):
+                if (task := register_task(managed_object, properties)) is not None:
                     self._tasks[moid] = task
             elif "name" in properties:
                 self._names[moid] = str(properties["name"])
@@ -87,13 +87,13 @@ class Folder:
     def machines(self, events: Mapping[str, RegisterEvent]) -> list[VsphereVm]:
         """Return the VMs, with WCP's newest event of each."""
         sharing = Counter(_uuid(vm) for vm in self._vms.values())
-        return [self._vm(moid, one, events.get(moid), sharing) for moid, one in self._vms.items()]
+        return [self._vm(moid, properties, events.get(moid), sharing) for moid, properties in self._vms.items()]
 
     def _vm(
         self, moid: str, properties: Properties, event: RegisterEvent | None, sharing: Mapping[str, int]
     ) -> VsphereVm:
         judged = self.judged.get(moid) or self.judge({})
-        own = {moid_of(one) for one in properties.get("recentTask") or ()}
+        own = {moid_of(task) for task in properties.get("recentTask") or ()}
         return VsphereVm(
             moid=moid,
             name=str(properties.get("name", "")),
@@ -104,15 +104,15 @@ class Folder:
             record=judged.record,
             restoring=RELOCATE in (properties.get("disabledMethod") or ()),
             twins=self._twins(moid, _uuid(properties), sharing),
-            task=newest_task(self._tasks[one] for one in own if one in self._tasks),
+            task=newest_task(self._tasks[task_id] for task_id in own if task_id in self._tasks),
             event=event,
         )
 
     def _twins(self, moid: str, uuid: str, sharing: Mapping[str, int]) -> tuple[str, ...]:
         if not uuid or sharing[uuid] == 1:
             return ()
-        others = (one for key, one in self._vms.items() if key != moid and _uuid(one) == uuid)
-        return tuple(str(other.get("name", "")) for other in others)
+        others = (properties for key, properties in self._vms.items() if key != moid and _uuid(properties) == uuid)
+        return tuple(str(properties.get("name", "")) for properties in others)
 
 
 def forget_answers() -> None:
@@ -136,5 +136,5 @@ def _entries(properties: Properties) -> dict[str, str]:
 
     Of one that is too long so much is kept that `vsphere.record` says so.
     """
-    found = {key: getattr(properties.get(path), "value", None) for path, key in _ENTRIES.items()}
-    return {key: value[: MAX_PACKED + 1] for key, value in found.items() if isinstance(value, str)}
+    values = {key: getattr(properties.get(path), "value", None) for path, key in _ENTRIES.items()}
+    return {key: value[: MAX_PACKED + 1] for key, value in values.items() if isinstance(value, str)}

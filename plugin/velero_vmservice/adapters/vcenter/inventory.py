@@ -88,35 +88,35 @@ class VCenterInventory:
             return ()
         budget = Budget.of(self._clock, LOOK_SECONDS)
         roots = self._roots(namespace, folders, budget)
-        found = self._in_folders(namespace, roots, budget) if roots else []
-        here = Vms(found)
-        missing = [vm for vm in wanted if not here.match(vm)]
-        known = {one.moid for one in found}
-        return [*found, *(one for one in self._found_elsewhere(missing) if one.moid not in known)]
+        vms = self._in_folders(namespace, roots, budget) if roots else []
+        in_folders = Vms(vms)
+        missing = [vm for vm in wanted if not in_folders.match(vm)]
+        known = {known_vm.moid for known_vm in vms}
+        return [*vms, *(known_vm for known_vm in self._found_elsewhere(missing) if known_vm.moid not in known)]
 
-    def _roots(self, namespace: str, told: Collection[str], budget: Budget) -> tuple[str, ...]:
+    def _roots(self, namespace: str, folders: Collection[str], budget: Budget) -> tuple[str, ...]:
         """Return the ids of the namespace's folder: as the Supervisor says, else those that bear its name."""
-        if sound := tuple(one for one in told if _MOID.fullmatch(one)):
+        if sound := tuple(moid for moid in folders if _MOID.fullmatch(moid)):
             return sound
         with self._lock:
             if namespace in self._folders:
                 return self._folders[namespace]
         sdk = self._session.sdk
         kinds = {sdk.vim.Folder: ("name", "childType")}
-        found = self._session.soap(
+        moids = self._session.soap(
             f"find the folder of namespace {namespace}",
             lambda content: [
-                moid_of(one)
-                for one, properties in self._retrieve(
+                moid_of(folder)
+                for folder, properties in self._retrieve(
                     content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget
                 )
                 if properties.get("name") == namespace and "VirtualMachine" in (properties.get("childType") or ())
             ],
         )
-        if found:
+        if moids:
             with self._lock:
-                self._folders[namespace] = tuple(found)
-        return tuple(found)
+                self._folders[namespace] = tuple(moids)
+        return tuple(moids)
 
     def _in_folders(self, namespace: str, roots: Sequence[str], budget: Budget) -> list[VsphereVm]:
         folders = [self._session.moref("Folder", root) for root in roots]
@@ -181,22 +181,22 @@ class VCenterInventory:
         versions = folder.versions()
         with self._lock:
             known = {moid: self._judged.get((moid, version)) for moid, version in versions.items()}
-        folder.judged.update({moid: one for moid, one in known.items() if one is not None})
+        folder.judged.update({moid: judged for moid, judged in known.items() if judged is not None})
         left = [moid for moid in versions if moid not in folder.judged]
         questions = [left[at : at + batch] for at in range(0, len(left), batch)]
         while questions:
-            some = questions.pop()
+            moids = questions.pop()
             try:
-                self._fetch_extra_config(namespace, folder, some, budget)
+                self._fetch_extra_config(namespace, folder, moids, budget)
             except AnswerTooLong:
                 forget_answers()
-                half = len(some) // 2
+                half = len(moids) // 2
                 if half:
-                    questions += [some[:half], some[half:]]
+                    questions += [moids[:half], moids[half:]]
                     continue
-                folder.judged[some[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
+                folder.judged[moids[0]] = record.too_long(LONGEST_SOAP_ANSWER >> 20)
             # that a VM has no entries is worth keeping too
-            fetched = {(one, versions[one]): folder.judged.get(one) or self._judge({}) for one in some}
+            fetched = {(moid, versions[moid]): folder.judged.get(moid) or self._judge({}) for moid in moids}
             with self._lock:
                 self._judged.update({key: judged for key, judged in fetched.items() if key[1]})
 
@@ -218,7 +218,7 @@ class VCenterInventory:
 
         A search that fails finds none, and the next one is no sooner for it: what the folder has is known all the same.
         """
-        if not any(_has_uuid(one) for one in missing):
+        if not any(_has_uuid(vm) for vm in missing):
             return []
         with self._lock:
             everywhere = self._elsewhere.get("all")
@@ -233,31 +233,31 @@ class VCenterInventory:
         candidates = Vms(
             VsphereVm(
                 moid=moid,
-                name=str(one.get("name", "")),
-                folder=str(one["parent"]),
+                name=str(properties.get("name", "")),
+                folder=str(properties["parent"]),
                 in_folder=False,
-                instance_uuid=str(one.get("config.instanceUuid", "")),
-                bios_uuid=str(one.get("config.uuid", "")),
+                instance_uuid=str(properties.get("config.instanceUuid", "")),
+                bios_uuid=str(properties.get("config.uuid", "")),
             )
-            for moid, one in everywhere.items()
+            for moid, properties in everywhere.items()
         )
-        found = {one.moid: one for wanted in missing for one in candidates.match(wanted)}
-        return list(found.values())
+        vms = {vm.moid: vm for wanted in missing for vm in candidates.match(wanted)}
+        return list(vms.values())
 
     def _search(self, budget: Budget) -> dict[str, Properties]:
         sdk = self._session.sdk
         kinds = {sdk.vim.VirtualMachine: IDENTITY, sdk.vim.Folder: ("name",)}
-        found = self._session.soap(
+        objects = self._session.soap(
             "search the inventory",
             lambda content: list(
                 self._retrieve(content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget)
             ),
         )
-        names = {moid_of(one): str(each.get("name", "")) for one, each in found}
+        names = {moid_of(managed_object): str(properties.get("name", "")) for managed_object, properties in objects}
         return {
-            moid_of(one): {**each, "parent": names.get(parent_of(each), "")}
-            for one, each in found
-            if isinstance(one, sdk.vim.VirtualMachine)
+            moid_of(managed_object): {**properties, "parent": names.get(parent_of(properties), "")}
+            for managed_object, properties in objects
+            if isinstance(managed_object, sdk.vim.VirtualMachine)
         }
 
 

@@ -52,9 +52,9 @@ class Budget:
             )
 
 
-def moid_of(one: Any) -> str:
+def moid_of(managed_object: Any) -> str:
     """Return the id of a managed object."""
-    return str(one._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
+    return str(managed_object._GetMoId())  # noqa: SLF001 - how pyvmomi tells an id
 
 
 def below_folders(sdk: Sdk, folders: Iterable[Any], kinds: Mapping[Any, Sequence[str]], *, tasks: bool = False) -> Any:
@@ -128,9 +128,9 @@ def _cancel(collector: Any, token: str) -> None:
         log.debug("vCenter keeps pages that nobody wants", cause=type(error).__name__)
 
 
-def _demand_session(sdk: Sdk, found: Any) -> None:
+def _demand_session(sdk: Sdk, content: Any) -> None:
     """Raise the fault that vCenter hides in each property when a session has expired."""
-    for missing in found.missingSet or ():
+    for missing in content.missingSet or ():
         if isinstance(missing.fault, sdk.vim.fault.NotAuthenticated):
             raise missing.fault
 

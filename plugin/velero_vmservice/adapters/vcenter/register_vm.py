@@ -69,13 +69,13 @@ class VCenterRegisterVm:
         reference = self._session.moref("Task", moid)
         query = vcenter_query.of_objects(self._session.sdk, [reference], {self._session.sdk.vim.Task: TASK_PROPERTIES})
         try:
-            found = self._session.soap(
+            tasks = self._session.soap(
                 f"read task {one_line(task_id)}",
                 lambda content: dict(vcenter_query.retrieve(self._session.sdk, content, query)),
             )
         except NotFound:
-            found = {}
-        properties = next(iter(found.values()), None)
+            tasks = {}
+        properties = next(iter(tasks.values()), None)
         return read_task(task_id, properties) if properties else RegisterTask(id=task_id, state=TaskState.UNKNOWN)
 
     def latest(self, moid: str, since: datetime) -> RegisterTask | None:
@@ -84,12 +84,12 @@ class VCenterRegisterVm:
         vm = self._session.moref("VirtualMachine", moid)
         query = vcenter_query.of_objects(sdk, [vm], {sdk.vim.Task: TASK_PROPERTIES}, tasks=True)
         try:
-            found = self._session.soap(
+            tasks = self._session.soap(
                 f"read the tasks of {moid}", lambda content: list(vcenter_query.retrieve(sdk, content, query))
             )
         except NotFound:
             return None
-        newest = newest_task(filter(None, (register_task(one, properties) for one, properties in found)))
+        newest = newest_task(filter(None, (register_task(task, properties) for task, properties in tasks)))
         if newest is None or newest.queued_at is None:
             return None
         begin = since + (self._session.current_time() - self._clock.now()) - _SLACK
@@ -101,19 +101,19 @@ def newest_task(tasks: Iterable[RegisterTask]) -> RegisterTask | None:
     return max(tasks, key=lambda task: (task.queued_at is not None, task.queued_at, task.id), default=None)
 
 
-def register_task(one: Any, properties: Properties) -> RegisterTask | None:
+def register_task(task: Any, properties: Properties) -> RegisterTask | None:
     """Read a task; None if it is none of RegisterVM."""
-    return read_task(moid_of(one), properties) if properties.get("info.descriptionId") == TASK_TYPE else None
+    return read_task(moid_of(task), properties) if properties.get("info.descriptionId") == TASK_TYPE else None
 
 
 def read_task(task_id: str, properties: Properties) -> RegisterTask:
     """Read a task's properties; what is nonsense is unknown."""
-    said = str(properties.get("info.state", ""))
+    name = str(properties.get("info.state", ""))
     percent = properties.get("info.progress")
     fault = properties.get("info.error")
     return RegisterTask(
         id=task_id,
-        state=next((one for one in TaskState if one == said), TaskState.UNKNOWN),
+        state=next((state for state in TaskState if state == name), TaskState.UNKNOWN),
         percent=percent if isinstance(percent, int) else None,
         message=fault_words(fault) if fault is not None else "",
         queued_at=_utc(properties.get("info.queueTime")),
@@ -126,17 +126,17 @@ def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetim
 
     An account that may not read events sees none: tasks and the Supervisor tell as well.
     """
-    found: dict[str, RegisterEvent] = {}
+    newest: dict[str, RegisterEvent] = {}
     for folder in folders:
         try:
             events = session.soap("read events", lambda content, at=folder: _query(session, content, at, now))  # type: ignore[misc]
         except Forbidden:
             return {}
         for moid, read in filter(None, map(read_event, events or ())):
-            known = found.get(moid)
+            known = newest.get(moid)
             if known is None or (known.at is not None and read.at is not None and known.at <= read.at):
-                found[moid] = read
-    return found
+                newest[moid] = read
+    return newest
 
 
 def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
@@ -144,10 +144,10 @@ def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
     kind = getattr(event, "eventTypeId", None)
     if kind not in (SUCCESS_EVENT, FAILURE_EVENT):
         return None
-    told = (getattr(event, "message", None), getattr(event, "fullFormattedMessage", None))
+    texts = (getattr(event, "message", None), getattr(event, "fullFormattedMessage", None))
     read = RegisterEvent(
         succeeded=kind == SUCCESS_EVENT,
-        message=" ".join(str(text) for text in told if text)[:LONGEST_WORDS],
+        message=" ".join(str(text) for text in texts if text)[:LONGEST_WORDS],
         at=_utc(getattr(event, "createdTime", None)),
     )
     return _vm_of(event), read

@@ -229,7 +229,7 @@ class VCenterSession:
             session.trust_env = False  # .netrc would replace the login, and SOAP knows no proxy either
             session.mount("https://", BoundedAdapter(seconds=settings.timeout_seconds, longest=2 * LONGEST_ANSWER))
             session.headers["Accept-Encoding"] = "identity"
-            encoded = tuple(one.encode() for one in login) if login else None
+            encoded = tuple(text.encode() for text in login) if login else None
             with session.post(
                 f"https://{settings.server}{path}",
                 json=body,
@@ -252,13 +252,13 @@ class VCenterSession:
                 raise wrong_login(what, refused.words)
         return password
 
-    def _was_refused(self, password: str, what: str, words: str = "") -> Forbidden:
+    def _was_refused(self, password: str, what: str, text: str = "") -> Forbidden:
         before = self._refused
         again = before is not None and before.password == _digest(password)
         pause = min(2 * before.pause, LONGEST_LOGIN_PAUSE_SECONDS) if before and again else LOGIN_PAUSE_SECONDS
         until = self._clock.monotonic() + pause
-        self._refused = _Refused(password=_digest(password), until=until, pause=pause, words=words)
-        return wrong_login(what, words)
+        self._refused = _Refused(password=_digest(password), until=until, pause=pause, words=text)
+        return wrong_login(what, text)
 
     def _count(self, request: Any) -> Any:
         self.requests_made += 1

@@ -18,12 +18,12 @@ _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 _BLOCK: Final = re.compile(rf"^{_BEGIN}[ \t\r]*\n(.*?)^-----END CERTIFICATE-----", re.DOTALL | re.MULTILINE)
 
 
-def certificates(given: bytes, what: str) -> str:
+def certificates(data: bytes, what: str) -> str:
     """Return the certificates of a PEM file; raises `InvalidSettings` if there is none."""
-    usable = [pem for block in _BLOCK.findall(given.decode("utf-8", "replace")) if (pem := _certificate(block))]
+    usable = [pem for block in _BLOCK.findall(data.decode("utf-8", "replace")) if (pem := _certificate(block))]
     if not usable:
         raise InvalidSettings(
-            f"{what} holds no PEM certificate: {_guess(given)}", hint=f"give the text from {_BEGIN} on"
+            f"{what} holds no PEM certificate: {_guess(data)}", hint=f"give the text from {_BEGIN} on"
         )
     return "".join(usable)
 
@@ -38,18 +38,16 @@ def _certificate(block: str) -> str:
     return ssl.DER_cert_to_PEM_cert(der)
 
 
-def _guess(given: bytes) -> str:
-    if _BEGIN.encode() not in given:
-        return "encoded twice?" if _encoded(given) else "another file?"
-    if b"\\n" in given:
+def _guess(data: bytes) -> str:
+    if _BEGIN.encode() not in data:
+        return "encoded twice?" if _encoded(data) else "another file?"
+    if b"\\n" in data:
         return r"its line ends are spelled \n"
-    return (
-        "its lines are joined, indented or cut" if not _BLOCK.search(given.decode("utf-8", "replace")) else "damaged?"
-    )
+    return "its lines are joined, indented or cut" if not _BLOCK.search(data.decode("utf-8", "replace")) else "damaged?"
 
 
-def _encoded(given: bytes) -> bool:
+def _encoded(data: bytes) -> bool:
     try:
-        return _BEGIN.encode() in base64.b64decode(b"".join(given.split()), validate=True)
+        return _BEGIN.encode() in base64.b64decode(b"".join(data.split()), validate=True)
     except binascii.Error:
         return False

@@ -24,17 +24,17 @@ _MOST_PORTS: Final = 65535
 _HINT_URL: Final = "write it like https://s3.example.com:9000"
 
 
-def of_location(found: Manifest, source: str, cluster: Cluster) -> S3Location:
+def of_location(location: Manifest, source: str, cluster: Cluster) -> S3Location:
     """Return where the location's bucket lies; raises `InvalidSettings` for what cannot be used."""
-    storage, config = mapping(found.spec.get("objectStorage")), mapping(found.spec.get("config"))
+    storage, config = mapping(location.spec.get("objectStorage")), mapping(location.spec.get("config"))
     bucket = str(storage.get("bucket", "")).strip("/")
     if not bucket or "/" in bucket:
         raise InvalidSettings(
             f'{source} has no usable bucket: "{bucket}"',
             hint="put the bucket's name into objectStorage.bucket and any path into objectStorage.prefix",
         )
-    secrets = _Secrets(cluster, found.namespace, source)
-    credentials, credentials_of = secrets.credentials(found.spec.get("credential"))
+    secrets = _Secrets(cluster, location.namespace, source)
+    credentials, credentials_of = secrets.credentials(location.spec.get("credential"))
     return S3Location(
         bucket=bucket,
         source=source,
@@ -53,14 +53,14 @@ def of_location(found: Manifest, source: str, cluster: Cluster) -> S3Location:
         tagging=config.get("tagging", ""),
         # An empty algorithm is the administrator's way to say that the server rejects checksum headers.
         checksums=config.get("checksumAlgorithm") != "",
-        read_only=found.spec.get("accessMode") == "ReadOnly",
+        read_only=location.spec.get("accessMode") == "ReadOnly",
     )
 
 
 def of_settings(bucket: BucketSettings) -> S3Location:
     """Return where the settings' own bucket lies."""
     source = "the setting bucket"
-    given = location_secrets.of_file(bucket.ca_file, "bucket.ca_file") if bucket.ca_file else b""
+    ca_data = location_secrets.of_file(bucket.ca_file, "bucket.ca_file") if bucket.ca_file else b""
     return S3Location(
         bucket=bucket.name,
         source=source,
@@ -70,7 +70,7 @@ def of_settings(bucket: BucketSettings) -> S3Location:
         url=address(bucket.url, source),
         path_style=bucket.path_style,
         verify_tls=not bucket.insecure_skip_tls_verify,
-        authorities=authorities.certificates(given, "bucket.ca_file") if bucket.ca_file else "",
+        authorities=authorities.certificates(ca_data, "bucket.ca_file") if bucket.ca_file else "",
         credentials=location_secrets.default_credentials(),
         credentials_of=location_secrets.CREDENTIALS_FILE,
         server_side_encryption=bucket.server_side_encryption,
@@ -112,8 +112,8 @@ class _Secrets:
             what = f"objectStorage.caCertRef of {self._source}"
             return authorities.certificates(self._secret(reference, what), what)
         what = f"objectStorage.caCert of {self._source}"
-        given = location_secrets.decoded(storage.get("caCert") or "", what)
-        return authorities.certificates(given, what) if given else ""
+        ca_data = location_secrets.decoded(storage.get("caCert") or "", what)
+        return authorities.certificates(ca_data, what) if ca_data else ""
 
     def credentials(self, reference: object) -> tuple[str, str]:
         """Return the text and who gives it."""
@@ -136,18 +136,18 @@ class _Secrets:
                 raise InvalidSettings(
                     f"{what} is not NAME/KEY", hint="name the Secret and its key, with a slash between"
                 )
-            given = self._secret({"name": name, "key": key}, what)
+            key_data = self._secret({"name": name, "key": key}, what)
         elif file := config.get("customerKeyEncryptionFile", ""):
             what = f"config.customerKeyEncryptionFile of {self._source}"
-            given = location_secrets.of_file(Path(file), what, _CUSTOMER_KEY_BYTES)
+            key_data = location_secrets.of_file(Path(file), what, _CUSTOMER_KEY_BYTES)
         else:
             return b""
-        if len(given) < _CUSTOMER_KEY_BYTES:
+        if len(key_data) < _CUSTOMER_KEY_BYTES:
             raise InvalidSettings(
-                f"{what} holds {len(given)} bytes, and a customer key has {_CUSTOMER_KEY_BYTES}",
+                f"{what} holds {len(key_data)} bytes, and a customer key has {_CUSTOMER_KEY_BYTES}",
                 hint="store the same key that velero-plugin-for-aws uses",
             )
-        return given[:_CUSTOMER_KEY_BYTES]
+        return key_data[:_CUSTOMER_KEY_BYTES]
 
     def _secret(self, reference: Mapping[str, Any], what: str) -> bytes:
         return location_secrets.of_secret(self._cluster, self._namespace, reference, what)

@@ -71,18 +71,18 @@ class _Modifiers(_Strict):
 def read_rules(text: str, *, where: str) -> tuple[Rule, ...]:
     """Return the rules of a ConfigMap's one entry; raises `InvalidSettings`, naming `where`, if Velero refuses it."""
     try:
-        found = _Modifiers.model_validate(_yaml(text, where))
+        modifiers = _Modifiers.model_validate(_yaml(text, where))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(str(part) for part in first["loc"])
         raise InvalidSettings(f"{where}: {at}: {first['msg'].lower()}", hint=_HINT) from None
-    if found.version.lower() != VERSION:
-        raise InvalidSettings(f"{where}: version {found.version} is not known, only {VERSION} is", hint=_HINT)
-    return tuple(_rule(rule, where) for rule in found.rules)
+    if modifiers.version.lower() != VERSION:
+        raise InvalidSettings(f"{where}: version {modifiers.version} is not known, only {VERSION} is", hint=_HINT)
+    return tuple(_rule(rule, where) for rule in modifiers.rules)
 
 
-def _rule(found: _Rule, where: str) -> Rule:
-    conditions = found.conditions
+def _rule(rule: _Rule, where: str) -> Rule:
+    conditions = rule.conditions
     return Rule(
         group_resource=conditions.group_resource,
         namespaces=tuple(conditions.namespaces),
@@ -91,20 +91,20 @@ def _rule(found: _Rule, where: str) -> Rule:
         tests=tuple(JsonPatch(operation="test", path=match.path, value=match.value) for match in conditions.matches),
         patches=tuple(
             JsonPatch(operation=patch.operation, path=patch.path, source=patch.source, value=patch.value)
-            for patch in found.patches
+            for patch in rule.patches
         ),
-        merge_patches=tuple(_yaml(patch.data, where) for patch in found.merge_patches),
-        strategic=bool(found.strategic),
+        merge_patches=tuple(_yaml(patch.data, where) for patch in rule.merge_patches),
+        strategic=bool(rule.strategic),
     )
 
 
 def _yaml(text: str, where: str) -> object:
     try:
-        found = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError):
         raise InvalidSettings(f"{where}: it is no YAML", hint=_HINT) from None
     try:
-        return json.loads(json.dumps(found, allow_nan=False))
+        return json.loads(json.dumps(content, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
         raise InvalidSettings(f"{where}: it holds what JSON does not have", hint=_HINT) from None
 

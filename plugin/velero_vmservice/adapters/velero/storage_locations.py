@@ -72,18 +72,20 @@ class BackupStorageLocations:
     def _look(self, location: str) -> S3Store:
         known = self._known.get(location)
         try:
-            found = self._resolve(location)
+            resolved = self._resolve(location)
         except Unavailable as error:
             if known is None:
                 raise
             _log.warning("storage location not read again", location=location, cause=error.message)
             return known[1]
-        if known is not None and known[0] == found:
+        if known is not None and known[0] == resolved:
             return known[1]
-        client = s3_client.connect(found, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name))
-        store = S3Store(client, found, prefix=f"{found.prefix}/{schema.SUBDIRECTORY}")
-        self._known[location] = (found, store)
-        _log.info("storage location opened", location=location, bucket=found.bucket, changed=known is not None)
+        client = s3_client.connect(
+            resolved, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name)
+        )
+        store = S3Store(client, resolved, prefix=f"{resolved.prefix}/{schema.SUBDIRECTORY}")
+        self._known[location] = (resolved, store)
+        _log.info("storage location opened", location=location, bucket=resolved.bucket, changed=known is not None)
         return store
 
     def _resolve(self, location: str) -> S3Location:
@@ -93,16 +95,16 @@ class BackupStorageLocations:
         if not location:
             raise ForeignStorage("the backup names no BackupStorageLocation", hint=f"name one, {_HINT_OWN_BUCKET}")
         try:
-            found = self._cluster.get(ObjectRef(BACKUP_STORAGE_LOCATION, self._namespace, location))
+            manifest = self._cluster.get(ObjectRef(BACKUP_STORAGE_LOCATION, self._namespace, location))
         except NotFound as error:
             raise InvalidSettings(f"{source} does not exist", hint=f"create it again, {_HINT_OWN_BUCKET}") from error
-        provider = found.spec.get("provider", "")
+        provider = manifest.spec.get("provider", "")
         if provider not in _PROVIDERS:
             raise ForeignStorage(
                 f'{source} is not S3: its provider is "{provider}"',
                 hint=f"use a location with provider velero.io/aws, {_HINT_OWN_BUCKET}",
             )
-        return backup_storage_location.of_location(found, source, self._cluster)
+        return backup_storage_location.of_location(manifest, source, self._cluster)
 
 
 def _private_directory() -> tempfile.TemporaryDirectory[str]:

@@ -65,16 +65,20 @@ def status(
     """
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
-    plugin, asked = restore_target.connect(backup, restore, mapping, option="--restore")
-    needed = read_needed(plugin, asked, mapping)
-    machines = select(needed, asked, namespace=namespace, vms=vms)
+    plugin, manifest = restore_target.connect(backup, restore, mapping, option="--restore")
+    needed = read_needed(plugin, manifest, mapping)
+    machines = select(needed, manifest, namespace=namespace, vms=vms)
 
-    run = RestoreRun.read(asked)
+    run = RestoreRun.read(manifest)
 
     first_looks: list[datetime] = []
 
     def look() -> Status:
-        found = [(where, one) for where, some in machines.items() for one in look_at(plugin, where, some, run)]
+        registrations = [
+            (vm_namespace, registration)
+            for vm_namespace, expected in machines.items()
+            for registration in look_at(plugin, vm_namespace, expected, run)
+        ]
         if not first_looks:
             first_looks.append(plugin.clock.now())
         return Status(
@@ -82,18 +86,18 @@ def status(
             restore=restore or "",
             sources=plugin.registering.sources,
             at=plugin.clock.now(),
-            machines=sorted(found, key=_urgency),
+            machines=sorted(registrations, key=_urgency),
             unread=needed.unread,
             watched_from=first_looks[0],
         )
 
     if not watch:
-        found = _show(look(), form)
+        last = _show(look(), form)
     else:
         console, watching = terminal.console(), _Watch(look, plugin.clock, interval=interval, timeout=timeout)
         drawing = form != "json" and console.is_terminal
-        found = watching.as_screen(console) if drawing else watching.as_news(form)
-    sys.exit(found.exit_code)
+        last = watching.as_screen(console) if drawing else watching.as_news(form)
+    sys.exit(last.exit_code)
 
 
 def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str]) -> Needed:
@@ -108,15 +112,15 @@ def select(
     needed: Needed, restore: Manifest, *, namespace: str | None, vms: Collection[str]
 ) -> Mapping[str, Sequence[ExpectedVm]]:
     """Return the VMs that are asked for; raises `NotFound` for a name that no captured object needs."""
-    here = {where: some for where, some in needed.machines.items() if namespace in (None, where)}
-    known = sorted({one.name for some in here.values() for one in some})
+    in_question = {where: expected for where, expected in needed.machines.items() if namespace in (None, where)}
+    known = sorted({vm.name for expected in in_question.values() for vm in expected})
     if not known and namespace is not None:
-        others = [where for where, some in needed.machines.items() if some]
+        others = [where for where, expected in needed.machines.items() if expected]
         raise _unknown(needed, restore, f"any VM in namespace {namespace}", others)
     if unknown := [name for name in dict.fromkeys(vms) if name not in known]:
         where = f" in namespace {namespace}" if namespace else ""
         raise _unknown(needed, restore, f"a VM {enumerate_some(unknown)}{where}", known)
-    return {where: [one for one in some if not vms or one.name in vms] for where, some in here.items()}
+    return {where: [vm for vm in expected if not vms or vm.name in vms] for where, expected in in_question.items()}
 
 
 def look_at(plugin: app.App, namespace: str, vms: Sequence[ExpectedVm], run: RestoreRun) -> Collection[Registration]:
@@ -128,31 +132,31 @@ def _unknown(needed: Needed, restore: Manifest, what: str, known: Sequence[str])
     hint = f"known: {enumerate_some(list(known))}" if known else "no captured object needs a VM"
     return NotFound(
         f"no captured object of backup {RestoreRun.read(restore).backup} waits for {what}",
-        hint="; ".join((hint, *(f"not read: {one}" for one in needed.unread))),
+        hint="; ".join((hint, *(f"not read: {text}" for text in needed.unread))),
     )
 
 
-def _urgency(one: tuple[str, Registration]) -> tuple[bool, bool, str, str]:
-    namespace, found = one
-    return found.state is State.READY, found.can_wait, namespace, found.name
+def _urgency(entry: tuple[str, Registration]) -> tuple[bool, bool, str, str]:
+    namespace, registration = entry
+    return registration.state is State.READY, registration.can_wait, namespace, registration.name
 
 
-def _show(found: Status, form: str) -> Status:
+def _show(status: Status, form: str) -> Status:
     if form == "json":
-        terminal.write_json(document(found))
-        return found
+        terminal.write_json(document(status))
+        return status
     console = terminal.console()
     if console.is_terminal:
-        _draw(console, found)
+        _draw(console, status)
     else:
-        for line in (*rows(found), *below(found)):
+        for line in (*rows(status), *below(status)):
             terminal.say(line, to=console)
-    return found
+    return status
 
 
-def _draw(console: Console, found: Status) -> None:
-    console.print(drawn(found, width=console.width))
-    for line in below(found):
+def _draw(console: Console, status: Status) -> None:
+    console.print(drawn(status, width=console.width))
+    for line in below(status):
         terminal.say(line, to=console)
 
 
@@ -167,10 +171,10 @@ class _Watch:
 
     def as_news(self, form: str) -> Status:
         """Print what the look before did not say: a pipe is read later, or by a program."""
-        console, said = terminal.console(), frozenset[str]()
-        for found in self._looks():
-            said = _say_news(console, found, said, form)
-        return found
+        console, printed = terminal.console(), frozenset[str]()
+        for status in self._looks():
+            printed = _say_news(console, status, printed, form)
+        return status
 
     def as_screen(self, console: Console) -> Status:
         """Redraw a table; what stands below it can be copied, and is printed once, at the end."""
@@ -187,24 +191,24 @@ class _Watch:
 
     def _looks(self) -> Iterator[Status]:
         while True:
-            found = self._look()
-            yield found
+            status = self._look()
+            yield status
             left = self._deadline - self._clock.monotonic()
-            if found.all_ready or left <= 0:
+            if status.all_ready or left <= 0:
                 return
             time.sleep(min(self._interval, left))
 
 
-def _say_news(console: Console, found: Status, said: frozenset[str], form: str) -> frozenset[str]:
+def _say_news(console: Console, status: Status, printed: frozenset[str], form: str) -> frozenset[str]:
     """Print what is new in a look; return what it says."""
     if form == "json":
-        told = document(found)
-        known = json.dumps({key: value for key, value in told.items() if key != "at"})
-        if known not in said:
-            terminal.write_json(told, indent=None)
+        content = document(status)
+        known = json.dumps({key: value for key, value in content.items() if key != "at"})
+        if known not in printed:
+            terminal.write_json(content, indent=None)
         return frozenset({known})
-    lines = [*rows(found, aligned=False), *below(found)]
+    lines = [*rows(status, aligned=False), *below(status)]
     for line in lines:
-        if line not in said:
+        if line not in printed:
             terminal.say(line, to=console)
     return frozenset(lines)

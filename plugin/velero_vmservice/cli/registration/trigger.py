@@ -58,8 +58,8 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
             "RegisterVM cannot be called: no vCenter is set up",
             hint="set vcenter.server, vcenter.user and vcenter.password_file; registration.mode may stay observe",
         )
-    asked = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
-    machines = select(read_needed(plugin, asked, {}), asked, namespace=namespace, vms=vms)[namespace]
+    manifest = plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
+    machines = select(read_needed(plugin, manifest, {}), manifest, namespace=namespace, vms=vms)[namespace]
     before = dict(plugin.registering.before_call(namespace, machines))
     to_call = _to_call(namespace, machines, before)
     if to_call:
@@ -73,35 +73,35 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
             before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
             to_call = _to_call(namespace, to_call, before)
             _demand_no_doubt(to_call, before, known=known)
-    codes = [_code(one.left_alone, _THERE) for one in before.values() if one.left_alone]
+    codes = [_code(result.left_alone, _THERE) for result in before.values() if result.left_alone]
     if to_call:
-        run = RestoreRun.read(asked)
+        run = RestoreRun.read(manifest)
         codes += _call(caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
-        names = " ".join(f"--vm {shlex.quote(one.name)}" for one in to_call)
+        names = " ".join(f"--vm {shlex.quote(vm.name)}" for vm in to_call)
         where = f"--restore {shlex.quote(restore)} -n {shlex.quote(namespace)}"
         terminal.say(f"to follow: velero-vmservice registration status {where} {names} --watch")
     sys.exit(worst(*codes))
 
 
-def _code(told: Registration, well: Collection[State]) -> ExitCode:
-    return ExitCode.DONE if told.state in well else exit_code(told)
+def _code(registration: Registration, well: Collection[State]) -> ExitCode:
+    return ExitCode.DONE if registration.state in well else exit_code(registration)
 
 
 def _to_call(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> list[ExpectedVm]:
     """Return the VMs for which RegisterVM may be called, and say of each other one why it is not."""
     for vm in vms:
         if alone := before[vm.name].left_alone:
-            words = f"RegisterVM is not called for it, as {alone.source} says {alone}"
-            terminal.say(f"{namespace}/{vm.name}: {words}")
+            reason = f"RegisterVM is not called for it, as {alone.source} says {alone}"
+            terminal.say(f"{namespace}/{vm.name}: {reason}")
     return [vm for vm in vms if before[vm.name].left_alone is None]
 
 
 def _tell(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
     """Say where the VMs stand that RegisterVM is to be called for, so that whoever says yes knows."""
-    told = [before[vm.name].told for vm in vms]
-    for one in told:
-        terminal.say(f"{namespace}/{one.name} is {one}")
-    for note in dict.fromkeys((*distinct_notes(told), *_doubts(vms, before))):
+    registrations = [before[vm.name].told for vm in vms]
+    for registration in registrations:
+        terminal.say(f"{namespace}/{registration.name} is {registration}")
+    for note in dict.fromkeys((*distinct_notes(registrations), *_doubts(vms, before))):
         terminal.say(f"note: {note}")
 
 
@@ -136,33 +136,33 @@ def _call(caller: Trigger, restore: ForRestore, namespace: str, vms: Sequence[Ex
     Raises what cluster and vCenter raise while they are away, after saying which VMs were not come to.
     """
     codes = []
-    for number, one in enumerate(vms):
+    for number, vm in enumerate(vms):
         try:
-            told = caller.again(restore, namespace, one)
+            registration = caller.again(restore, namespace, vm)
         except InvalidItem as error:
-            terminal.say(f"{namespace}/{one.name}: {error}")
+            terminal.say(f"{namespace}/{vm.name}: {error}")
             codes.append(ExitCode.NOT_READY)
         except KeyboardInterrupt:
-            terminal.say(f"RegisterVM may have been called for {one.name}, which a repeated command finds out")
+            terminal.say(f"RegisterVM may have been called for {vm.name}, which a repeated command finds out")
             raise
         except VmServiceError:
             terminal.say(f"RegisterVM is not called for {', '.join(left.name for left in vms[number:])}")
             raise
         else:
-            _explain(namespace, told)
-            codes.append(_code(told, _ON_ITS_WAY))
+            _explain(namespace, registration)
+            codes.append(_code(registration, _ON_ITS_WAY))
     return codes
 
 
-def _explain(namespace: str, told: Registration) -> None:
+def _explain(namespace: str, registration: Registration) -> None:
     """Tell what came of a call, with the guide's checks where it was refused or failed."""
-    terminal.say(f"{namespace}/{told.name}: {told}")
-    for note in told.notes:
+    terminal.say(f"{namespace}/{registration.name}: {registration}")
+    for note in registration.notes:
         terminal.say(f"  note: {note}")
-    if told.code:
-        for line in advise(told.code, namespace=namespace, vm=told.name):
+    if registration.code:
+        for line in advise(registration.code, namespace=namespace, vm=registration.name):
             terminal.say(f"  {line}".rstrip())
-    if told.state not in _ON_ITS_WAY and told.can_wait:
+    if registration.state not in _ON_ITS_WAY and registration.can_wait:
         minutes = int(TIMEOUT_SECONDS // 60)
         terminal.say(
             "  it may pass: repeat the command then; a call that was recorded and did not reach vCenter is given up"

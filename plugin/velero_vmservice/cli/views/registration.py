@@ -38,15 +38,17 @@ class Status:
     watched_from: datetime
     """When the command had looked for the first time: of what it found then it does not know when that began."""
 
-    def since(self, one: Registration) -> str:
+    def since(self, registration: Registration) -> str:
         """Return since when a VM is as it is; '' where nobody tells and this command did not see it begin."""
-        known = one.since is not None and not (one.first_seen and one.since <= self.watched_from)
-        return _time(one.since) if one.since is not None and known else ""
+        known = registration.since is not None and not (
+            registration.first_seen and registration.since <= self.watched_from
+        )
+        return _time(registration.since) if registration.since is not None and known else ""
 
     @property
     def ready(self) -> int:
         """How many VMs are ready."""
-        return sum(one.state is State.READY for _, one in self.machines)
+        return sum(registration.state is State.READY for _, registration in self.machines)
 
     @property
     def all_ready(self) -> bool:
@@ -56,7 +58,10 @@ class Status:
     @property
     def exit_code(self) -> ExitCode:
         """How a command ends that saw this last."""
-        return worst(ExitCode.BLOCKED if self.unread else ExitCode.DONE, *(exit_code(one) for _, one in self.machines))
+        return worst(
+            ExitCode.BLOCKED if self.unread else ExitCode.DONE,
+            *(exit_code(registration) for _, registration in self.machines),
+        )
 
 
 def exit_code(registration: Registration) -> ExitCode:
@@ -68,39 +73,41 @@ def exit_code(registration: Registration) -> ExitCode:
     return ExitCode.NOT_READY if registration.can_wait else ExitCode.BLOCKED
 
 
-def document(found: Status) -> dict[str, Any]:
+def document(status: Status) -> dict[str, Any]:
     """Return the look as documented in docs/registration.md."""
     return {
-        "backup": found.backup,
-        "restore": found.restore,
-        "at": _time(found.at),
-        "sources": list(found.sources),
-        "ready": found.ready,
-        "total": len(found.machines),
+        "backup": status.backup,
+        "restore": status.restore,
+        "at": _time(status.at),
+        "sources": list(status.sources),
+        "ready": status.ready,
+        "total": len(status.machines),
         "machines": [
             {
                 "namespace": namespace,
-                "name": one.name,
-                "state": str(one.state),
-                "percent": one.percent,
-                "stage": one.doing,
-                "since": found.since(one) or None,
-                "source": one.source,
-                "reason": one.reason,
-                "code": one.code,
-                "can_wait": one.can_wait,
-                "certain": one.certain,
-                "notes": list(one.notes),
+                "name": registration.name,
+                "state": str(registration.state),
+                "percent": registration.percent,
+                "stage": registration.doing,
+                "since": status.since(registration) or None,
+                "source": registration.source,
+                "reason": registration.reason,
+                "code": registration.code,
+                "can_wait": registration.can_wait,
+                "certain": registration.certain,
+                "notes": list(registration.notes),
             }
-            for namespace, one in found.machines
+            for namespace, registration in status.machines
         ],
-        "unread": list(found.unread),
+        "unread": list(status.unread),
     }
 
 
-def drawn(found: Status, *, width: int) -> RenderableType:
+def drawn(status: Status, *, width: int) -> RenderableType:
     """Draw the VMs for a terminal; what is said of several of them goes below."""
-    cells = [(row, _colour(one)) for row, (_, one) in zip(_cells(found)[0], found.machines, strict=True)]
+    cells = [
+        (row, _colour(registration)) for row, (_, registration) in zip(_cells(status)[0], status.machines, strict=True)
+    ]
     return terminal.table(
         ("VM", "state", "progress", "since", "source", "reason"),
         [(name, (state, colour), *rest) for (name, state, *rest), colour in cells],
@@ -108,65 +115,67 @@ def drawn(found: Status, *, width: int) -> RenderableType:
     )
 
 
-def _colour(one: Registration) -> str:
-    if one.state is State.READY:
+def _colour(registration: Registration) -> str:
+    if registration.state is State.READY:
         return "green"
-    return "yellow" if one.can_wait else "red"
+    return "yellow" if registration.can_wait else "red"
 
 
-def rows(found: Status, *, aligned: bool = True) -> Iterator[str]:
+def rows(status: Status, *, aligned: bool = True) -> Iterator[str]:
     """Yield one line for each VM."""
-    cells, _ = _cells(found)
+    cells, _ = _cells(status)
     widths = [max(map(len, column)) if aligned else 0 for column in zip(*cells, strict=True)]
     for row in cells:
         yield "  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _cells(found: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
+def _cells(status: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
     """Return a row for each VM, and the reasons that several of them share."""
-    shared = said_once([one.reason] for _, one in found.machines)
+    shared = said_once([registration.reason] for _, registration in status.machines)
     cells = [
         (
-            f"{namespace}/{one.name}",
-            str(one.state),
-            one.progress,
-            found.since(one),
-            one.source,
+            f"{namespace}/{registration.name}",
+            str(registration.state),
+            registration.progress,
+            status.since(registration),
+            registration.source,
             why,
         )
-        for (namespace, one), why in zip(found.machines, shared.rows, strict=True)
+        for (namespace, registration), why in zip(status.machines, shared.rows, strict=True)
     ]
     return cells, shared.below
 
 
-def below(found: Status) -> Iterator[str]:
+def below(status: Status) -> Iterator[str]:
     """Yield what is said once: shared reasons, notes with those whom they concern, what was not read, and the sum."""
-    yield from _cells(found)[1]
+    yield from _cells(status)[1]
     noted: dict[str, dict[str, None]] = {}
-    for namespace, one in found.machines:
-        for note in one.notes:
-            noted.setdefault(note, {})[f"{namespace}/{one.name}"] = None
+    for namespace, registration in status.machines:
+        for note in registration.notes:
+            noted.setdefault(note, {})[f"{namespace}/{registration.name}"] = None
     for note, concerned in noted.items():
-        whose = "" if len(concerned) == len(found.machines) else f" ({enumerate_some(list(concerned), most=3)})"
+        whose = "" if len(concerned) == len(status.machines) else f" ({enumerate_some(list(concerned), most=3)})"
         yield f"note{whose}: {note}"
-    yield from _checks(found)
-    yield from (f"not looked at, as it cannot be read: {one}" for one in found.unread)
-    stuck = sum(not one.can_wait for _, one in found.machines if one.state is not State.READY)
-    yield f"{found.ready} of {len(found.machines)} VMs are ready" + (
+    yield from _checks(status)
+    yield from (f"not looked at, as it cannot be read: {text}" for text in status.unread)
+    stuck = sum(
+        not registration.can_wait for _, registration in status.machines if registration.state is not State.READY
+    )
+    yield f"{status.ready} of {len(status.machines)} VMs are ready" + (
         f"; waiting does not help {stuck} of them" if stuck else ""
     )
 
 
-def _checks(found: Status) -> Iterator[str]:
+def _checks(status: Status) -> Iterator[str]:
     """Yield the command that shows the guide's checks, once for each topic, for the first VM that it concerns."""
     topics: dict[str, list[tuple[str, str]]] = {}
-    for namespace, one in found.machines:
-        if asked := topic(one):
-            topics.setdefault(asked, []).append((namespace, one.name))
-    for asked, ((namespace, name), *others) in topics.items():
+    for namespace, registration in status.machines:
+        if topic_name := topic(registration):
+            topics.setdefault(topic_name, []).append((namespace, registration.name))
+    for topic_name, ((namespace, name), *others) in topics.items():
         more = f" ({len(others)} more likewise)" if others else ""
         names = f"-n {shlex.quote(namespace)} --vm {shlex.quote(name)}"
-        yield f"to check: velero-vmservice registration explain {asked} {names}{more}"
+        yield f"to check: velero-vmservice registration explain {topic_name} {names}{more}"
 
 
 def _time(at: datetime) -> str:

@@ -73,27 +73,33 @@ def _steps(console: Console, steps: Iterable[str]) -> None:
 def _list(console: Console, title: str, sentences: Sequence[str], *, mark: str | tuple[str, str] = "") -> None:
     if sentences:
         _title(console, title)
-    for words in sentences:
-        _say(console, mark, words)
+    for sentence in sentences:
+        _say(console, mark, sentence)
 
 
-def _object(one: Result) -> Row:
-    changes = [f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in one.changes]
-    earlier = map(before_resumed, one.ends_before)
-    return badges.stage(one.stage), one.label, "; ".join(filter(None, (one.reason, *earlier, *one.notes, *changes)))
+def _object(result: Result) -> Row:
+    changes = [
+        f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in result.changes
+    ]
+    earlier = map(before_resumed, result.ends_before)
+    return (
+        badges.stage(result.stage),
+        result.label,
+        "; ".join(filter(None, (result.reason, *earlier, *result.notes, *changes))),
+    )
 
 
-def _vm(one: VmResult) -> Row:
-    return badges.vm(one), f"{one.namespace}/{one.name}", "; ".join(_oddities(one))
+def _vm(vm: VmResult) -> Row:
+    return badges.vm(vm), f"{vm.namespace}/{vm.name}", "; ".join(_oddities(vm))
 
 
-def _oddities(one: VmResult) -> Iterator[str]:
-    if one.waiting_for:
-        yield one.waiting_for
-    if one.backup_version == "older":
-        found, captured = recorded_at(one.backup_version_found), recorded_at(one.backup_version_captured)
-        yield f"restore point is older than the capture ({found}, captured {captured})"
-    for deviation in one.deviations:
+def _oddities(vm: VmResult) -> Iterator[str]:
+    if vm.waiting_for:
+        yield vm.waiting_for
+    if vm.backup_version == "older":
+        restored, captured = recorded_at(vm.backup_version_found), recorded_at(vm.backup_version_captured)
+        yield f"restore point is older than the capture ({restored}, captured {captured})"
+    for deviation in vm.deviations:
         note = f" ({deviation.note})" if deviation.note else ""
         yield f"{deviation.attribute} is {deviation.found or 'missing'}, expected {deviation.expected}{note}"
 
@@ -106,8 +112,8 @@ def _rows(console: Console, title: str, noun: str, rows: Sequence[Row]) -> None:
         console.print(_table(noun, ordered))
         return
     width = max((len(look.word) for look, _, _ in ordered), default=0)
-    for look, name, words in ordered:
-        line = f"{look.word:<{width}}  {name}: {words}" if words else f"{look.word:<{width}}  {name}"
+    for look, name, text in ordered:
+        line = f"{look.word:<{width}}  {name}: {text}" if text else f"{look.word:<{width}}  {name}"
         _say(console, line.replace("\n", " "))
 
 
@@ -116,9 +122,9 @@ def _table(noun: str, rows: Iterable[Row]) -> Table:
     table.add_column("state", no_wrap=True)
     table.add_column(noun, ratio=2, overflow="fold")
     table.add_column("in words", ratio=3, overflow="fold")
-    for look, name, words in rows:
+    for look, name, text in rows:
         state = Text(look.word, style=_COLOURS[look.tone])
-        table.add_row(state, Text(spelled_out(name)), Text(spelled_out(words)))
+        table.add_row(state, Text(spelled_out(name)), Text(spelled_out(text)))
     return table
 
 
@@ -131,6 +137,6 @@ def _say(console: Console, *parts: str | tuple[str, str]) -> None:
     """Print one line as it is: nothing in it is markup, and a command in it can be copied."""
     line = Text()
     for part in parts:
-        words, style = (part, "") if isinstance(part, str) else part
-        line.append(spelled_out(words), style=style or None)
+        text, style = (part, "") if isinstance(part, str) else part
+        line.append(spelled_out(text), style=style or None)
     console.print(line, soft_wrap=True)

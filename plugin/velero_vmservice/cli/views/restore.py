@@ -59,8 +59,8 @@ def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
     tasks: Sequence[ReplayOperation] = ()
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            for found, problem in rounds:
-                tasks = found or tasks
+            for seen, problem in rounds:
+                tasks = seen or tasks
                 live.update(_Table(tasks, problem).drawn(console.width), refresh=True)
     finally:
         _Table(tasks).print(console)
@@ -86,8 +86,8 @@ class _Table:
 
     def _rows(self, width: int) -> RenderableType:
         rows = [
-            (str(task.replay.destination), f"{task.ready}/{task.total}" if task.total else "-", str(task.stage), words)
-            for task, words in zip(self._tasks, self._shared.rows, strict=True)
+            (str(task.replay.destination), f"{task.ready}/{task.total}" if task.total else "-", str(task.stage), text)
+            for task, text in zip(self._tasks, self._shared.rows, strict=True)
         ]
         return terminal.table(("object", "VMs", "stage", "why"), rows, width=width)
 
@@ -96,9 +96,9 @@ def _as_news(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
     """Print one line where an object's state has changed: a pipe is read later, or by a program."""
     tasks: tuple[ReplayOperation, ...] = ()
     news = _News()
-    for found, problem in rounds:
-        tasks = tuple(found) or tasks
-        for line in (*news.of_problem(problem), *(line for task in found for line in news.of(task))):
+    for seen, problem in rounds:
+        tasks = tuple(seen) or tasks
+        for line in (*news.of_problem(problem), *(line for task in seen for line in news.of(task))):
             terminal.say(line, to=console)
     return tasks
 

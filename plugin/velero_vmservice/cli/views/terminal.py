@@ -45,9 +45,9 @@ def complain(message: str, hint: str = "") -> None:
         click.echo(f"hint: {on_one_line(hint)}", err=True)
 
 
-def remark(words: str) -> None:
+def remark(text: str) -> None:
     """Print what a person may want to know beside the output, on standard error."""
-    click.echo(f"note: {on_one_line(words)}", err=True)
+    click.echo(f"note: {on_one_line(text)}", err=True)
 
 
 def agreed(question: str) -> bool:
@@ -112,5 +112,5 @@ def invocation() -> str:
 
 def text(cell: str | tuple[str, str]) -> Text:
     """Return a cell, or a line below a table, cleaned."""
-    words, style = (cell, "") if isinstance(cell, str) else cell
-    return Text(spelled_out(words), style=style)
+    content, style = (cell, "") if isinstance(cell, str) else cell
+    return Text(spelled_out(content), style=style)
