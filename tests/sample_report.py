@@ -110,7 +110,7 @@ def power_on(namespace: str, group: str) -> str:
 def _waited(end: str, words: str, *, stage: str = "verified", waited_for: str) -> tuple[tuple[str, str], ...]:
     return (
         (at("20:00:10"), f"waiting: {waited_for}"),
-        (at("20:39:00"), "replayed: created; looking whether VM Operator has taken it up"),
+        (at("20:39:00"), "replayed: created; waiting for VM Operator to take it up"),
         (at(end), f"{stage}: {words}"),
     )
 

@@ -1,4 +1,4 @@
-"""Does a live object say what was asked for? One-sided: defaults and additions of others do not count."""
+"""Does a live object say what is wanted? One-sided: defaults and additions of others do not count."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Difference:
     found: Any
 
 
-def differences(wanted: Manifest, found: Manifest) -> tuple[Difference, ...]:
+def differences(wanted: Manifest, live: Manifest) -> tuple[Difference, ...]:
     """Return where in spec, labels and annotations a live object differs from the wanted one."""
     labels = {key: value for key, value in wanted.labels.items() if not key.startswith(marks.VELERO_LABEL_PREFIX)}
     return (
-        *_unequal(labels, dict(found.labels), "metadata.labels"),
-        *_unequal(dict(wanted.annotations), dict(found.annotations), "metadata.annotations"),
-        *_unequal({**_WHOLE_ABSENT.get(wanted.kind_name, {}), **wanted.spec}, dict(found.spec), "spec"),
+        *_unequal(labels, dict(live.labels), "metadata.labels"),
+        *_unequal(dict(wanted.annotations), dict(live.annotations), "metadata.annotations"),
+        *_unequal({**_WHOLE_ABSENT.get(wanted.kind_name, {}), **wanted.spec}, dict(live.spec), "spec"),
     )
 
 
 def immutable(kind: str, different: Iterable[Difference]) -> tuple[str, ...]:
     """Return the paths among the differences that cannot be changed on a live object."""
-    return tuple(one.path for one in different if one.path in _IMMUTABLE.get(kind, ()))
+    return tuple(difference.path for difference in different if difference.path in _IMMUTABLE.get(kind, ()))
 
 
 def change(wanted: Manifest, live: Manifest) -> dict[str, Any]:
@@ -61,17 +61,17 @@ def change(wanted: Manifest, live: Manifest) -> dict[str, Any]:
     return {"metadata": metadata, "spec": spec}
 
 
-def _unequal(wanted: Any, found: Any, path: str) -> Iterator[Difference]:
-    if found is None and wanted in ({}, [], ""):
+def _unequal(wanted: Any, live: Any, path: str) -> Iterator[Difference]:
+    if live is None and wanted in ({}, [], ""):
         return  # left out when empty
     if path in _WHOLE:
-        if (wanted or {}) != (found or {}):
-            yield Difference(path=path, wanted=wanted, found=found)
-    elif isinstance(wanted, dict) and isinstance(found, dict):
+        if (wanted or {}) != (live or {}):
+            yield Difference(path=path, wanted=wanted, found=live)
+    elif isinstance(wanted, dict) and isinstance(live, dict):
         for key, value in wanted.items():
-            yield from _unequal(value, found.get(key), f"{path}.{key}")
-    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
-            yield from _unequal(one, other, f"{path}[{index}]")
-    elif wanted != found:
-        yield Difference(path=path, wanted=wanted, found=found)
+            yield from _unequal(value, live.get(key), f"{path}.{key}")
+    elif isinstance(wanted, list) and isinstance(live, list) and len(wanted) == len(live):
+        for index, (wanted_item, live_item) in enumerate(zip(wanted, live, strict=True)):
+            yield from _unequal(wanted_item, live_item, f"{path}[{index}]")
+    elif wanted != live:
+        yield Difference(path=path, wanted=wanted, found=live)

@@ -63,10 +63,10 @@ def expected_vms(subjects: Iterable[Subject]) -> list[ExpectedVm]:
         for name in subject.topology.needs
     }
     return [
-        ExpectedVm(name=name, instance_uuid=one.instance_uuid, bios_uuid=one.bios_uuid, facts=one, captured_at=at)
-        if one
+        ExpectedVm(name=name, instance_uuid=facts.instance_uuid, bios_uuid=facts.bios_uuid, facts=facts, captured_at=at)
+        if facts
         else ExpectedVm(name=name, captured_at=at)
-        for name, (one, at) in sorted(known.items())
+        for name, (facts, at) in sorted(known.items())
     ]
 
 
@@ -80,7 +80,7 @@ class Step:
     """What a person should do about a refusal, as a sentence; '' where the reason says it."""
     warnings: tuple[str, ...] = ()
     missing: tuple[MissingReference, ...] = ()
-    """What its VMs refer to, nobody recreates and is not there."""
+    """Objects that its VMs refer to, that are absent, and that nothing recreates."""
     differences: tuple[Difference, ...] = ()
     """Where the live object is not as captured."""
     held_by: tuple[ObjectRef, ...] = ()
@@ -97,8 +97,8 @@ class Step:
 
     @property
     def mind(self) -> tuple[str, ...]:
-        """All that a person has to mind, in words."""
-        return (*self.warnings, *(one.message for one in self.missing))
+        """All that a person has to mind, as sentences."""
+        return (*self.warnings, *(reference.message for reference in self.missing))
 
     def minding(self, notes: tuple[str, ...]) -> Step:
         """Return the same decision with more to mind."""
@@ -107,7 +107,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What one object is decided upon."""
+    """What the decision for one object rests on."""
 
     run: RestoreRun
     policy: RestorePolicy

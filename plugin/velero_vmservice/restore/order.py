@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
     """Sort: groups before services, parents before children, then by name; cycles keep their names' order."""
     known = {subject.ref: subject for subject in subjects}
-    parents = {ref: ObjectRef(ref.kind, ref.namespace, one.topology.parent) for ref, one in known.items()}
-    return sorted(known.values(), key=lambda one: (not one.is_group, len(nesting.ancestors(one.ref, parents)), one.ref))
+    parents = {ref: ObjectRef(ref.kind, ref.namespace, subject.topology.parent) for ref, subject in known.items()}
+    return sorted(
+        known.values(),
+        key=lambda subject: (not subject.is_group, len(nesting.ancestors(subject.ref, parents)), subject.ref),
+    )
 
 
 def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[ObjectRef] = ()) -> Subject | None:
@@ -32,17 +35,19 @@ def first(subject: Subject, pending: Iterable[Subject], *, stuck: Collection[Obj
 
     A service waits for the groups of its VMs, but not for one that is stuck, or below one that is stuck, on
     another VM. A group waits for its parent, stuck or not: VM Operator links no member before the parent is
-    there (virtualmachinegroup_controller.go, reconcileGroupName). A parent that nobody replays is not waited for.
+    there (virtualmachinegroup_controller.go, reconcileGroupName). A parent outside this restore is not waited for.
     """
     groups = [
-        one for one in pending if one.is_group and one.ref != subject.ref and one.ref.namespace == subject.ref.namespace
+        group
+        for group in pending
+        if group.is_group and group.ref != subject.ref and group.ref.namespace == subject.ref.namespace
     ]
     if not subject.is_group:
         needs = set(subject.topology.needs)
         by_name = {group.ref.name: group for group in groups}
-        mine = (one for one in groups if not needs.isdisjoint(one.topology.needs))
-        return next((one for one in mine if not _is_stuck(one, by_name, stuck)), None)
-    return next((one for one in groups if one.ref.name == subject.topology.parent), None)
+        mine = (group for group in groups if not needs.isdisjoint(group.topology.needs))
+        return next((group for group in mine if not _is_stuck(group, by_name, stuck)), None)
+    return next((group for group in groups if group.ref.name == subject.topology.parent), None)
 
 
 def _is_stuck(group: Subject, groups: Mapping[str, Subject], stuck: Collection[ObjectRef]) -> bool:
@@ -64,7 +69,7 @@ def cycles(subjects: Iterable[Subject], observed: NamespaceState) -> Mapping[str
     """
     groups: dict[str, GroupFacts] = {name: group_facts(live) for name, live in observed.groups.items()}
     replayed = [subject for subject in subjects if subject.is_group and subject.ref.namespace == observed.namespace]
-    groups |= {one.ref.name: group_facts(one.wanted) for one in replayed}
+    groups |= {group.ref.name: group_facts(group.wanted) for group in replayed}
     return {name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain}
 
 

@@ -1,8 +1,8 @@
 """How a restore is to be done where more than one way is right: the user's word, per installation and per restore.
 
 Defaults stand in the settings (`restore:`); a Velero Restore overrides them with annotations
-`velero-plugin-for-vmservice/<key>`, the key in lower case with hyphens. A key or value that nobody knows is an error:
-a typo that silently kept a default would be found on the day of the restore.
+`velero-plugin-for-vmservice/<key>`, the key in lower case with hyphens. An unknown key or value is an error: a typo
+that silently kept a default would be found on the day of the restore.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_LIMIT: Final = "none"
 _DURATION: Final = f"a duration such as 90s or 12h, or {NO_LIMIT}"
 
 _NOT_POLICY: Final = frozenset({marks.VADP_JOB_ANNOTATION, marks.VADP_RESTORE_POINT_ANNOTATION})
-"""Ours, and welcome on a Restore, but said about the VADP job."""
+"""Annotations of ours that a Restore may carry, but that describe the VADP job."""
 
 
 def _duration(value: Any) -> Any:
@@ -38,7 +38,7 @@ def _duration(value: Any) -> Any:
     except (durationpy.DurationError, ArithmeticError, ValueError):
         raise ValueError(f"has to be {_DURATION}") from None
     if within <= timedelta():
-        raise ValueError(f"has to lie ahead: {_DURATION}")
+        raise ValueError(f"has to be longer than zero: {_DURATION}")
     return within
 
 
@@ -74,7 +74,7 @@ class RestorePolicy(Section):
     )
     site: Literal["detect", "same", "cross"] = Field(
         default="detect",
-        description="Whether the target has another load balancer provider; the old one's leavings are then taken off.",
+        description="Whether the target has another load balancer provider; what the old one left is then taken off.",
     )
     power: Literal["leave", "captured", "on"] = Field(
         default="leave",
@@ -96,7 +96,7 @@ class RestorePolicy(Section):
     )
     powered_within: Within = Field(
         default=timedelta(minutes=30),
-        description="How long VMs may take to run, once they were asked to.",
+        description="How long VMs may take to run once their power-on was requested.",
         examples=["1h30m"],
     )
 
@@ -113,18 +113,18 @@ def effective(
     Raises `InvalidSettings`, naming the annotation and what would be valid.
     """
     prefix = f"{marks.PLUGIN_NAME}/"
-    asked = {
+    overrides = {
         key.removeprefix(prefix): value
         for key, value in annotations.items()
         if key.startswith(prefix) and key not in _NOT_POLICY
     }
-    chosen = overridden(defaults, asked, where=lambda key: f"annotation {prefix}{key}")
+    chosen = overridden(defaults, overrides, where=lambda key: f"annotation {prefix}{key}")
     if chosen.conflict != "existing-resource-policy":
         return chosen
     return chosen.model_copy(update={"conflict": "update" if existing_resource_policy == "update" else "retain"})
 
 
-def overridden(defaults: RestorePolicy, asked: Mapping[str, str], *, where: Callable[[str], str]) -> RestorePolicy:
+def overridden(defaults: RestorePolicy, overrides: Mapping[str, str], *, where: Callable[[str], str]) -> RestorePolicy:
     """Return the defaults, overridden by what is asked for one restore, whose keys have hyphens.
 
     Raises `InvalidSettings` that begins with `where` a wrong key or value stands.
@@ -132,11 +132,11 @@ def overridden(defaults: RestorePolicy, asked: Mapping[str, str], *, where: Call
     known = {_key(name): name for name in RestorePolicy.model_fields}
     unknown = [
         f"{where(key)}: unknown policy{did_you_mean(closest(key, known))}"
-        for key in sorted(asked.keys() - known.keys())
+        for key in sorted(overrides.keys() - known.keys())
     ]
     if unknown:
         raise InvalidSettings("; ".join(unknown), hint=f"the policies of a restore: {', '.join(sorted(known))}")
-    merged = defaults.model_dump() | {known[key]: value for key, value in asked.items()}
+    merged = defaults.model_dump() | {known[key]: value for key, value in overrides.items()}
     try:
         return RestorePolicy.model_validate(merged)
     except ValidationError as error:

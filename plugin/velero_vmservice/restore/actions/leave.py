@@ -1,4 +1,4 @@
-"""Skip at restore what somebody else makes: the Supervisor, VM Operator, RegisterVM, or Kubernetes itself.
+"""Skip at restore what the Supervisor, VM Operator, RegisterVM or Kubernetes makes itself.
 
 Secrets and ConfigMaps are never skipped: not every release records all bootstrap objects, and Velero creates
 only what is absent.
@@ -70,7 +70,7 @@ class LeaveAction(StartsNoOperation):
         """Skip the item with a reason, or return it untouched.
 
         Raises `Corrupt` for a volume that is a VM's disk by facts that nothing vouches for: skipped, it might be a
-        user's volume that is lost in silence; restored, a VM's disk that somebody else mounts.
+        user's volume that is lost in silence; restored, a VM's disk that another workload mounts.
         """
         manifest = Manifest.read(dict(item_from_backup))
         reason = self._reason(manifest, RestoreRun.read(Manifest.read(dict(restore))))
@@ -87,7 +87,7 @@ class LeaveAction(StartsNoOperation):
         if kind == (CUSTOM_RESOURCE_DEFINITION.group, CUSTOM_RESOURCE_DEFINITION.name):
             owned = manifest.spec.get("group") in restricted.supervisor_groups() and self._supervisor.present()
             return "the Supervisor installs this definition itself" if owned else ""
-        if kind in ((one.group, one.name) for one in (SERVICE, ENDPOINTS, ENDPOINT_SLICE)):
+        if kind in ((generated.group, generated.name) for generated in (SERVICE, ENDPOINTS, ENDPOINT_SLICE)):
             return self._generated(manifest)
         if kind == ("", PERSISTENT_VOLUME_CLAIM.name):
             return self._vm_disk(run, manifest.namespace, manifest.name)
@@ -115,7 +115,7 @@ class LeaveAction(StartsNoOperation):
             return ""
         is_disk = claim in known.facts.claims()
         if known.doubt:
-            _say_doubt(f"{namespace}/{claim}", known.doubt, is_disk=is_disk)
+            _report_doubt(f"{namespace}/{claim}", known.doubt, is_disk=is_disk)
         return f"it is a disk of a VM (claim {claim}), which RegisterVM brings back" if is_disk else ""
 
     def _restricted(self, run: RestoreRun, manifest: Manifest) -> str:
@@ -129,7 +129,7 @@ class LeaveAction(StartsNoOperation):
         return f"velero-plugin-for-vsphere refuses to restore {resource}" if resource else ""
 
 
-def _say_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
+def _report_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
     """Raise `Corrupt` about a claim that is a VM's disk by doubtful facts; warn about one that is none by them."""
     if is_disk:
         raise Corrupt(

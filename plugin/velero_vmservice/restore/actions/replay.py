@@ -43,7 +43,7 @@ class ReplayAction:
         self._modifiers = modifiers
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for our two kinds."""
+        """Ask to be called for the two captured kinds."""
         return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
 
     def execute(
@@ -63,7 +63,7 @@ class ReplayAction:
         replay = self._replay(manifest, run, chosen)
         operation_id = operation.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
-        self._say_modified(manifest, replay, run)
+        self._log_modifier(manifest, replay, run)
         log.info(
             "replay deferred until the VMs are registered",
             object=str(replay.destination),
@@ -73,7 +73,7 @@ class ReplayAction:
         log.debug("capture linked", object=str(replay.destination), key=replay.key, sha256=replay.sha256)
         return RestoreOutcome(item=item, skip=True, operation_id=operation_id)
 
-    def _say_modified(self, manifest: Manifest, replay: Replay, run: RestoreRun) -> None:
+    def _log_modifier(self, manifest: Manifest, replay: Replay, run: RestoreRun) -> None:
         """Say in the restore's log what its resource modifier changes; replay applies it, and waits where it cannot."""
         try:
             modified = self._modifiers.modify(sanitize(manifest).manifest, replay.kind, run)
@@ -96,7 +96,7 @@ class ReplayAction:
     def _replay(self, manifest: Manifest, run: RestoreRun, chosen: RestorePolicy) -> Replay:
         """Return what the operation carries: the item too, as the capture may go while the restore waits.
 
-        Where the policy requires the capture there is no going on without it.
+        A policy that requires the capture rules the item out.
         """
         kind, link, damaged = captured_kind(manifest), None, False
         try:

@@ -34,7 +34,7 @@ _OTHER_VM: Final = (
     " the restore."
 )
 _MISMATCH: Final = (
-    "Put right on the VMs what is named, or choose the policy label-mismatch=warn; then repeat the restore."
+    "Correct the named fields of the VMs, or choose the policy label-mismatch=warn; then repeat the restore."
 )
 _DIFFERS: Final = (
     "Look at the fields that differ, then repeat the restore with the policy conflict=update to take what was captured,"
@@ -114,7 +114,7 @@ def _waiting(closed: Mapping[str, Gate], observed: NamespaceState, holders: Mapp
 
 
 def _nowhere(subject: Subject, observed: NamespaceState) -> str:
-    """Say why nothing can come back in the target namespace, whatever its VMs are at; '' where they can."""
+    """Return why nothing can come back in the target namespace, whatever the state of its VMs; '' where it can."""
     if not observed.exists:
         return f"the namespace {observed.namespace} does not exist, so nothing can be registered into it"
     absent = any(name not in observed.machines for name in subject.topology.needs)
@@ -133,8 +133,8 @@ def _reasons(name: str, gate: Gate, observed: NamespaceState, holder: str) -> It
 def _with_all_vms(subject: Subject, view: View) -> Step:
     """Decide for an object whose VMs are all there."""
     if subject.ref.kind == VMS_ALONE:
-        words = "every VM is registered" if subject.topology.needs else "there is no VM to wait for"
-        return Step(action=Action.SKIP, reason=words, gate_open=True)
+        reason = "every VM is registered" if subject.topology.needs else "there is no VM to wait for"
+        return Step(action=Action.SKIP, reason=reason, gate_open=True)
     step = _against_live(subject, view)
     if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
         return step
@@ -146,8 +146,8 @@ def _with_all_vms(subject: Subject, view: View) -> Step:
             gate_open=step.gate_open,
         )
     if step.action is Action.CREATE and (unplaced := sorted(order.unplaced(subject, view.observed))):
-        words = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
-        return Step(action=Action.WAIT, reason=words)
+        reason = f"VM Operator would place {', '.join(unplaced)} anew: in a nested group, and not registered yet"
+        return Step(action=Action.WAIT, reason=reason)
     return step
 
 
@@ -158,22 +158,22 @@ def _against_live(subject: Subject, view: View) -> Step:
     if live.deleting:
         return Step(action=Action.WAIT, reason=f"is there and {_on_its_way_out(subject.ref, live)}")
     different = diff.differences(subject.wanted, live)
-    words = enumerate_some([one.path for one in different])
+    paths = enumerate_some([difference.path for difference in different])
     if is_replayed(subject, view):
-        changed = f"changed since: {words}" if different else ""
+        changed = f"changed since: {paths}" if different else ""
         return Step(action=Action.SKIP, reason=changed, differences=different, gate_open=True)
     if not different:
         return Step(action=Action.SKIP, reason="was there already, as captured", gate_open=True)
     match view.policy.conflict:
         case "update":
-            return _update(subject, different, words)
+            return _update(subject, different, paths)
         case "fail":
-            reason = f"exists and differs from the backup in {words}, and the policy is conflict=fail"
+            reason = f"exists and differs from the backup in {paths}, and the policy is conflict=fail"
             return Step(action=Action.CONFLICT, reason=reason, remedy=_DIFFERS, differences=different, final=True)
         case _:
             return Step(
                 action=Action.RETAIN,
-                reason=f"exists and differs from the backup in {words}; left as it is, as existingResourcePolicy or"
+                reason=f"exists and differs from the backup in {paths}; left as it is, as existingResourcePolicy or"
                 " the policy's conflict says",
                 differences=different,
                 gate_open=True,
@@ -185,18 +185,18 @@ def _on_its_way_out(ref: ObjectRef, live: Manifest) -> str:
     return terminating.words(ref.kind.name, ref.namespace, ref.name, since=since, held_by=held_by)
 
 
-def _update(subject: Subject, different: tuple[Difference, ...], words: str) -> Step:
+def _update(subject: Subject, different: tuple[Difference, ...], paths: str) -> Step:
     if fixed := diff.immutable(subject.wanted.kind_name, different):
         reason = (
             f"exists and cannot be updated: {', '.join(fixed)} cannot be changed; remove the object yourself if the"
             " captured one is wanted, then repeat the restore"
         )
         return Step(action=Action.CONFLICT, reason=reason, remedy=_FIXED, differences=different, final=True)
-    return Step(action=Action.UPDATE, reason=f"differs in {words}", differences=different, gate_open=True)
+    return Step(action=Action.UPDATE, reason=f"differs in {paths}", differences=different, gate_open=True)
 
 
 def _if_name_is_free(subject: Subject, observed: NamespaceState) -> Step:
-    """Create, unless VM Operator would take over and overwrite somebody's own Service of that name.
+    """Create, unless VM Operator would take over and overwrite a user's own Service of that name.
 
     Source: virtualmachineservice_controller.go, CreateOrPatch.
     """
@@ -209,10 +209,10 @@ def _if_name_is_free(subject: Subject, observed: NamespaceState) -> Step:
     )
     if holder is None or subject.ref.name in owners:
         return Step(action=Action.CREATE, gate_open=True)
-    words = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
+    obstacle = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
     if owners:
-        words = f"a Service {subject.ref.name} is there that VM Operator made of VirtualMachineService {owners[0]}"
-    reason = f"{words}; rename or remove it, then repeat the restore"
+        obstacle = f"a Service {subject.ref.name} is there that VM Operator made of VirtualMachineService {owners[0]}"
+    reason = f"{obstacle}; rename or remove it, then repeat the restore"
     remedy = f"Rename or remove the Service {subject.ref.name}, then repeat the restore."
     return Step(action=Action.CONFLICT, reason=reason, remedy=remedy, final=True)
 
@@ -224,8 +224,8 @@ def _mismatches(subject: Subject, observed: NamespaceState) -> Iterator[str]:
         if vm is None:
             continue
         if subject.is_group and vm.group_name != subject.ref.name:
-            found = vm.group_name or "empty"
-            yield f"{name} is no member: its spec.groupName is {found}, not {subject.ref.name}"
+            group_name = vm.group_name or "empty"
+            yield f"{name} is no member: its spec.groupName is {group_name}, not {subject.ref.name}"
         for key, value in subject.topology.expected_labels().items():
             if vm.labels.get(key) != value:
                 yield f"{name} is not selected: its label {key} is {vm.labels.get(key) or 'missing'}, not {value}"
@@ -244,20 +244,20 @@ def _started_anyway(subject: Subject, view: View) -> Iterator[str]:
 
 
 def _warnings(subject: Subject, observed: NamespaceState) -> Iterator[str]:
-    """Say what a person should know of the VMs, and nobody waits for."""
-    expected = {one.name: one for one in subject.topology.machines}
+    """Yield warnings about the VMs; none of them holds the object back."""
+    expected = {facts.name: facts for facts in subject.topology.machines}
     for name in subject.topology.needs:
         vm = observed.machines.get(name)
         if vm is None:
             continue
-        yield from (f"{name} {words}" for words in _lost_owner(name, observed))
+        yield from (f"{name} {warning}" for warning in _lost_owner(name, observed))
         if name in expected:
             yield from readiness.remarks(vm, expected[name])
-            if vm.failed_over:  # guide 8.1.6: somebody has to choose an image
+            if vm.failed_over:  # guide 8.1.6: a person has to choose an image
                 yield from consequences(vm, expected[name])
 
 
 def _lost_owner(name: str, observed: NamespaceState) -> tuple[str, ...]:
     vm = observed.machines.get(name)
-    words = vm and dead_owner(vm, observed.group_uids())
-    return (words,) if words else ()
+    reason = vm and dead_owner(vm, observed.group_uids())
+    return (reason,) if reason else ()

@@ -33,7 +33,7 @@ def wanted(
     """Return the object to create; of what sanitising took off, only what the policy asks for comes back.
 
     It is sanitised here whatever was done to it before, as every write of a restore is made of what this returns: a
-    stored document, or an item in an operation id, may have been changed by whoever can write into the bucket.
+    stored document, or an item in an operation id, may have been changed by anyone with write access to the bucket.
     """
     content = sanitize(manifest).manifest.editable()
     metadata = content["metadata"]

@@ -1,4 +1,4 @@
-"""Powering on what a restore brought back, if it was asked to, in the order that VM Operator keeps.
+"""Power on what a restore brought back, where the policy asks for it, in the order that VM Operator keeps.
 
 Groups are powered through their own `spec.powerState`, so that boot order and delays are VM Operator's, and only once
 every member is linked: with one missing it would apply the state again and again
@@ -68,7 +68,7 @@ class Powering:
     lost: Mapping[str, str] = field(default_factory=dict)
     """Groups of the namespace that this restore does not make whole, and why, in words that go on from the name."""
     asked: Collection[ObjectRef] = ()
-    """What this process had asked before the look: if it is off again, somebody wants it so."""
+    """What this process had asked to run before the look: if it is off again, a person wants it so."""
     absent: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Members that were not there at backup either, by group."""
 
@@ -87,23 +87,23 @@ class Powering:
         """Say why a group that this restore powers is not asked any more, or ''."""
         if not self.asks_for(group) or self.says_on(group):
             return ""
-        if words := self.lost.get(group):
-            return words
-        asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.asked
-        return "which was powered on and somebody has switched off since" if asked else ""
+        if reason := self.lost.get(group):
+            return reason
+        was_asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.asked
+        return "which was powered on and has been switched off since" if was_asked else ""
 
     def through(self, group: str) -> str:
-        """Return the group through which a group is powered, the outermost that is asked for; '' if none."""
-        found, seen, lists = "", set[str](), True
+        """Return the outermost group through which this restore powers a group; '' if none."""
+        outermost, seen, lists = "", set[str](), True
         while group and lists and group not in seen:
             seen.add(group)
             live = self.observed.groups.get(group)
             ours = live is not None and made_by(self.run, live)  # an earlier process may have ended with it
             if self.asks_for(group) or (ours and self.says_on(group)):
-                found = group
+                outermost = group
             above = str(live.spec.get("groupName", "")) if live else ""
             lists, group = self.lists(above, VIRTUAL_MACHINE_GROUP, group), above
-        return found
+        return outermost
 
     def through_vm(self, vm: ObservedVm) -> str:
         """Return the group through which a VM is powered; '' if none."""
@@ -138,48 +138,48 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     vms = list(vms_of(powering.observed, {name}))
     if not through:
         return _by_their_own(subject, vms, powering)
-    if words := powering.left_off(through):
-        return PowerStep(notes=(f"its VMs are left off with the group {through}, {words}",))
+    if reason := powering.left_off(through):
+        return PowerStep(notes=(f"its VMs are left off with the group {through}, {reason}",))
     if through != name:
         followed = _follow(vms, powering, notes=(f"powered through its group {through}",))
         return replace(followed, to_come=powering.will_ask(through))
     tree = groups_below(powering.observed, name)
     to_come = sorted(set(powering.coming) & {child for group in tree for child in children(powering.observed, group)})
-    if unlinked := [*_unlinked(subject, tree, powering), *(_before(one) for one in to_come)]:
+    if unlinked := [*_unlinked(subject, tree, powering), *(_before(child) for child in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
     followed = _follow(vms_of(powering.observed, tree), powering)
-    wishes = tuple(one for one in _tree_wish(subject, tree, powering) if one.ref not in powering.asked)
+    wishes = tuple(wish for wish in _tree_wish(subject, tree, powering) if wish.ref not in powering.asked)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
 
 
 def _service(subject: Subject, powering: Powering) -> PowerStep:
     selector = subject.topology.expected_labels()
     known = (powering.observed.machines.get(name) for name in subject.topology.needs)
-    chosen = [one for one in known if one is not None and topology.matches(selector, one.labels)]
+    chosen = [vm for vm in known if vm is not None and topology.matches(selector, vm.labels)]
     powered = _one_by_one(subject, chosen, powering)
-    running = [one for one in chosen if one.power_state == ON and one.addresses and not one.power_checks]
-    unready = (f"{one.name} does not pass its readiness probe yet" for one in running if not one.serving)
+    running = [vm for vm in chosen if vm.power_state == ON and vm.addresses and not vm.power_checks]
+    unready = (f"{vm.name} does not pass its readiness probe yet" for vm in running if not vm.serving)
     return replace(powered, waiting=(*powered.waiting, *unready))
 
 
 def _one_by_one(subject: Subject, chosen: list[ObservedVm], powering: Powering) -> PowerStep:
     """Power each VM by its own power state, but for those that a group powers."""
-    through = {one.name: powering.through_vm(one) for one in chosen}
-    left = {one.name: words for one in chosen if (words := powering.left_off(through[one.name]))}
-    grouped = [one for one in chosen if through[one.name] and one.name not in left]
-    alone = [one for one in chosen if not through[one.name]]
+    through = {vm.name: powering.through_vm(vm) for vm in chosen}
+    left = {vm.name: reason for vm in chosen if (reason := powering.left_off(through[vm.name]))}
+    grouped = [vm for vm in chosen if through[vm.name] and vm.name not in left]
+    alone = [vm for vm in chosen if not through[vm.name]]
     own, followed = _by_their_own(subject, alone, powering), _follow(grouped, powering)
-    notes = (f"{name} is left off with its group {through[name]}, {words}" for name, words in left.items())
+    notes = (f"{name} is left off with its group {through[name]}, {reason}" for name, reason in left.items())
     return PowerStep(
         wishes=own.wishes,
         waiting=(*own.waiting, *followed.waiting),
         notes=(*notes, *own.notes, *followed.notes),
-        to_come=own.to_come or any(powering.will_ask(through[one.name]) for one in grouped),
+        to_come=own.to_come or any(powering.will_ask(through[vm.name]) for vm in grouped),
     )
 
 
 def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -> PowerStep:
-    """Power VMs that no group powers; a VM of somebody else's group is left to that group."""
+    """Power VMs that no group powers; a VM in a group outside this restore is left to that group."""
     wanted, notes, held = [], [], []
     for vm in vms:
         facts = subject.topology.vm(vm.name)
@@ -192,7 +192,7 @@ def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -
             if is_late(vm, powering.observed.groups):
                 notes.append(_late(vm, powering.observed))
         elif _ref(vm, subject) in powering.asked and vm.asked_power != ON:
-            notes.append(f"{vm.name} is left off: it was powered on, and somebody has switched it off since")
+            notes.append(f"{vm.name} is left off: it was powered on and has been switched off since")
         else:
             wanted.append(vm)
     wishes = tuple(
@@ -206,17 +206,14 @@ def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -
 
 
 def _follow(vms: list[ObservedVm], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
-    """Say which VMs do not run yet; one that is held back is told and not waited for."""
+    """Say which VMs do not run yet; a VM that is held back is noted and not waited for."""
     held = [vm for vm in vms if vm.power_checks and vm.power_state != ON]
-    waiting = [words for vm in vms if vm not in held for words in _not_running(vm, powering.observed)]
+    waiting = [state for vm in vms if vm not in held for state in _not_running(vm, powering.observed)]
     return PowerStep(
         waiting=tuple(waiting),
         notes=(
             *notes,
-            *(
-                f"{one.name} is held back by {', '.join(one.power_checks)}: power it on when that is gone"
-                for one in held
-            ),
+            *(f"{vm.name} is held back by {', '.join(vm.power_checks)}: power it on when that is gone" for vm in held),
         ),
     )
 
@@ -247,19 +244,19 @@ def _tree_wish(subject: Subject, tree: Collection[str], powering: Powering) -> I
     if groups[name].spec.get("powerState") != ON:
         yield Wish(ref=subject.ref, change={"spec": {"powerState": ON}})
         return
-    for one in tree:
-        off = [vm for vm in vms_of(powering.observed, {one}) if vm.power_state != ON and not vm.power_checks]
-        unset = [child for child in children(powering.observed, one) if child in tree and not powering.says_on(child)]
-        if not powering.says_on(one) or not (off or unset):
+    for group in tree:
+        off = [vm for vm in vms_of(powering.observed, {group}) if vm.power_state != ON and not vm.power_checks]
+        unset = [child for child in children(powering.observed, group) if child in tree and not powering.says_on(child)]
+        if not powering.says_on(group) or not (off or unset):
             continue
-        if _set_since(groups[one]) < powering.run.started:
-            ref = ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, one)
+        if _set_since(groups[group]) < powering.run.started:
+            ref = ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, group)
             yield Wish(ref=ref, change={"spec": {"nextForcePowerStateSyncTime": _NOW}})
         return
 
 
 def _set_since(group: Manifest) -> str:
-    """Return when a group was last told to apply its power state, as noted by virtualmachinegroup_mutator.go.
+    """Return when a group was last asked to apply its power state, as noted by virtualmachinegroup_mutator.go.
 
     `now` that the webhook has not turned into a time yet is later than any.
     """
@@ -269,7 +266,7 @@ def _set_since(group: Manifest) -> str:
 
 
 def _unlinked(subject: Subject, tree: Collection[str], powering: Powering) -> Iterator[str]:
-    mine = {one.name for one in subject.topology.members if not one.found}
+    mine = {member.name for member in subject.topology.members if not member.found}
     for name in sorted(tree):
         absent = mine if name == subject.ref.name else powering.absent.get(name, ())
         live = powering.observed.groups[name]

@@ -122,7 +122,7 @@ class Replays:
     def cancel(self, operation_id: str, restore: Manifest) -> None:
         """Stop an operation and keep what it was waiting for as its result.
 
-        Velero does not ask about it again, and after a restart it may be the first that this process hears of it.
+        Velero does not poll it again. After a restart, Cancel may be the first call about it that this process gets.
         """
         run = RestoreRun.read(restore)
         rounds = self._of(run)
@@ -134,14 +134,14 @@ class Replays:
                 except Exception as error:  # noqa: BLE001 - logged; whatever is known of it, it ends here
                     rounds.broke_down(task, error, self._clock)
             if not task.stage.final:
-                words = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
-                task.tell(f"{words}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
+                reason = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
+                task.tell(f"{reason}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
             self._log_transitions(rounds, run)
             task.asked_again = False
             self._keeping.keep_owed(rounds, run)
 
     def _learn(self, rounds: Rounds, task: ReplayOperation, run: RestoreRun) -> None:
-        """Find out where an object stands that this process has decided nothing of; nothing is written."""
+        """Find out where an object stands that this process has not decided yet; nothing is written."""
         if task.action:
             return
         try:
@@ -165,14 +165,14 @@ class Replays:
         task.tell(step.reason or made, self._clock.now())
 
     def settle(self) -> None:
-        """Store what restores still owe that Velero asks about no more; never raises.
+        """Store what is still owed for restores that Velero no longer polls; never raises.
 
         Called whenever a process that Velero launched is over, which it is after each round of polls, each backup and
-        each restore: outside of any call, so that a store that hangs holds nobody up.
+        each restore: outside of any call, so that a store that hangs delays none.
         """
         with self._lock:
             known = [self._restores.get(key) for key in list(self._restores)]
-            owing = [(one.run, one) for one in known if one and one.run and one.owed()]
+            owing = [(rounds.run, rounds) for rounds in known if rounds and rounds.run and rounds.owed()]
         for run, rounds in owing:
             if not rounds.lock.acquire(blocking=False):
                 continue  # it is being polled, and the poll does the same
@@ -213,10 +213,10 @@ class Replays:
             step(rounds, run, until)
         conclude(rounds, run)
         self._log_transitions(rounds, run)
-        if not rounds.waiting_told and (waiting := [task for task in rounds.open_tasks() if task.reason]):
-            rounds.waiting_told = True
-            words = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
-            self._results.event(run, "Waiting", words)
+        if not rounds.waiting_announced and (waiting := [task for task in rounds.open_tasks() if task.reason]):
+            rounds.waiting_announced = True
+            reasons = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
+            self._results.event(run, "Waiting", reasons)
 
     def _log_transitions(self, rounds: Rounds, run: RestoreRun) -> None:
         rounds.logged.follow(run, tuple(rounds.tasks.values()), rounds.namespaces, now=self._clock.monotonic())
@@ -231,9 +231,9 @@ class Replays:
                 continue
             if now >= until:
                 return
-            here = [task for task in tasks if task.replay.target == namespace]
+            in_namespace = [task for task in tasks if task.replay.target == namespace]
             try:
-                self._looking.look(view, namespace, here, run, until=until)
+                self._looking.look(view, namespace, in_namespace, run, until=until)
                 rounds.incidents.over(namespace)
             except VmServiceError as error:
                 view.observed, view.problem = None, error
@@ -244,7 +244,7 @@ class Replays:
             view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
 
     def _wait_blind(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        """Tell why namespaces cannot be observed: what lasts, or is not put right by the deadline, ends the object.
+        """Record why namespaces cannot be observed: what lasts, or is not put right by the deadline, ends the object.
 
         A cluster that is away is asked again without end: nothing is known meanwhile of what became of the VMs.
         """

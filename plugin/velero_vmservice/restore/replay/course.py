@@ -1,4 +1,4 @@
-"""The course of a restore on one look at each namespace: who is decided when, and what holds whom back.
+"""The course of a restore on one look at each namespace: when each object is decided, and what holds it back.
 
 A restore and its plan take the same course; they differ in what is done with a decision.
 """
@@ -52,7 +52,7 @@ class Course:
             if view.observed is None:
                 continue
             if task.held_at == view.at and (held or rounds.still_holds_back(task)):
-                held = True  # who holds one back holds the others: asked once in a poll, not for each of 300
+                held = True  # what holds one back holds the others: asked once in a poll, not for each of 300
                 continue
             try:
                 decided |= self._decide(task, subject, view, rounds, run)
@@ -64,7 +64,7 @@ class Course:
     def _in_turn(self, rounds: Rounds) -> list[ReplayOperation]:
         """Return the open tasks in plan order, those that waited longest for a decision first."""
         every = [task for namespace in rounds.targets() for task in self._in_order(rounds, namespace)]
-        return sorted(every, key=lambda one: float("-inf") if one.decided_at is None else one.decided_at)
+        return sorted(every, key=lambda task: float("-inf") if task.decided_at is None else task.decided_at)
 
     def _in_order(self, rounds: Rounds, namespace: str) -> list[ReplayOperation]:
         try:
@@ -97,8 +97,8 @@ class Course:
     def _is_held(self, rounds: Rounds, task: ReplayOperation, step: Step, run: RestoreRun) -> bool:
         """Say whether something is to be known of others, or of earlier processes, before the object is written."""
         task.take(step)
-        if words := rounds.holds_back(task):
-            task.tell(f"every VM is ready; {words}", self._clock.now())
+        if obstacle := rounds.holds_back(task):
+            task.tell(f"every VM is ready; {obstacle}", self._clock.now())
             task.held_at = rounds.namespaces[task.replay.target].at
             return True
         return step.action is Action.CREATE and self._deletions.noticed_by_result(task, run, rounds)

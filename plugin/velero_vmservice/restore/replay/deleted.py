@@ -1,6 +1,6 @@
-"""What this restore replayed and a person then deleted is not made a second time: it is said, and the person decides.
+"""An object that this restore replayed and a person then deleted is not made again: the result says so.
 
-It is known of what this process has written or seen, and of what an earlier process has stored the result of. An
+This process knows what it has written or seen, and what an earlier process has stored a result of. An
 object that an earlier process made, that was deleted before the next one looked for the first time, and whose
 operation had not ended cannot be told from one that was never made: it is made again.
 """
@@ -34,7 +34,7 @@ class Deletions:
     def noticed(self, task: ReplayOperation, subject: Subject, run: RestoreRun) -> bool:
         """Fail an object that was replayed and that the last look did not find; say whether that decides it.
 
-        It is asked for by itself: a look finds nothing either while VM Operator's definitions are away.
+        The object is read by itself: a look finds nothing either while VM Operator's definitions are away.
         """
         if not task.replayed:
             return False
@@ -69,11 +69,11 @@ class Deletions:
                     return False
                 self._fail(task, run)
                 return True
-        task.tell(f"looking for what an earlier process has ended with: {rounds.results.words}", self._clock.now())
+        task.tell(f"looking for an earlier process's results: {rounds.results.reason}", self._clock.now())
         return True
 
     def _fail(self, task: ReplayOperation, run: RestoreRun) -> None:
-        words = "it was deleted after this restore had replayed it, and is not made a second time"
+        reason = "it was deleted after this restore had replayed it, and is not made a second time"
         remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {shlex.quote(run.backup)}"
-        task.tell(f"{words}. {remedy}", self._clock.now(), stage=Stage.FAILED)
+        task.tell(f"{reason}. {remedy}", self._clock.now(), stage=Stage.FAILED)
         task.remedy = remedy

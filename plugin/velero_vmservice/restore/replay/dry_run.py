@@ -94,8 +94,8 @@ class Planning:
     def captured(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
         """Return what a restore with this spec replays of its backup's capture.
 
-        One whose capture is damaged or gone is among them: that is found, and told of this object alone, when it is
-        read. Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
+        An object whose capture is damaged or gone is among them: reading it fails then, and for this object alone.
+        Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
         served = sealed_objects.served_resources(self._cluster, spec)
         seal, store = self._restore_points.seal(run), self._restore_points.store(run)
@@ -104,9 +104,9 @@ class Planning:
         return [*objects, *self._vms.replays(replace(run, spec=spec))]
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:
-        """Return the same for a command that is about something; raises `NotRestorable` where nothing is replayed."""
-        if found := self.captured(run, spec):
-            return found
+        """Return the same for a command that needs an object; raises `NotRestorable` where nothing is replayed."""
+        if replays := self.captured(run, spec):
+            return replays
         raise NotRestorable(
             f"nothing of backup {run.backup} is to be replayed", hint="look at the restore's namespaces and resources"
         )
@@ -114,8 +114,8 @@ class Planning:
     def beyond(self, run: RestoreRun, replays: Iterable[Replay]) -> Sequence[str]:
         """Return the namespaces of these objects that the Backup does not include, in order.
 
-        What is replayed without Velero's archive is what the seal lists, and whoever can write into the bucket can
-        write a seal; the Backup in the cluster says what was meant, and nothing does once it is gone.
+        What is replayed without Velero's archive is what the seal lists, and anyone with write access to
+        the bucket can write a seal. Only the Backup in the cluster says what was meant, as long as it is there.
         """
         namespaces = sorted({replay.namespace for replay in replays})
         try:
@@ -200,8 +200,8 @@ class Planning:
         waiting = rounds.open_tasks()
         for namespace in sorted({task.replay.target for task in waiting if task.subject is not None}):
             view = rounds.namespaces.setdefault(namespace, NamespaceRound(at=float("-inf")))
-            here = [task for task in waiting if task.replay.target == namespace]
-            self._looking.look(view, namespace, here, run, until=float("inf"))
+            in_namespace = [task for task in waiting if task.replay.target == namespace]
+            self._looking.look(view, namespace, in_namespace, run, until=float("inf"))
             view.at = self._clock.monotonic()
         before: list[tuple[Stage, str]] | None = None
         while before != (now := [(task.stage, task.reason) for task in rounds.tasks.values()]):
@@ -214,22 +214,24 @@ class Planning:
 def _lacking(tasks: Collection[ReplayOperation]) -> Mapping[ObjectRef, tuple[str, ...]]:
     """Say of each group whose member groups come to nothing that it would be incomplete."""
     stages = {task.replay.destination: task.stage for task in tasks}
-    found = would_lack((task.subject for task in tasks if task.subject is not None), stages)
+    lacking = would_lack((task.subject for task in tasks if task.subject is not None), stages)
     return {
         ref: (f"would be incomplete, for want of a whole {enumerate_some(list(map(str, members)))}",)
-        for ref, members in found.items()
+        for ref, members in lacking.items()
     }
 
 
 def _in_order(tasks: Iterable[ReplayOperation]) -> list[ReplayOperation]:
     """Sort: what could not be read, then what is to be done in its order; of two of one name the replayed one first."""
     known = list(tasks)
-    ranks = {one.ref: rank for rank, one in enumerate(order.in_order(t.subject for t in known if t.subject))}
+    ranks = {
+        subject.ref: rank for rank, subject in enumerate(order.in_order(task.subject for task in known if task.subject))
+    }
     return sorted(known, key=lambda task: (ranks.get(task.replay.destination, -1) if task.subject else -1, task.twin))
 
 
 def run_of(backup: str, *, namespace: str, mapping: Mapping[str, str], annotations: Mapping[str, str]) -> Manifest:
-    """Return a Restore that nobody has made, for a plan of a backup."""
+    """Return a Restore that is not in the cluster, for the plan of a backup."""
     return Manifest(
         {
             "apiVersion": "velero.io/v1",

@@ -1,4 +1,4 @@
-"""One look at a namespace that is restored into: what is there, and what all that are asked say of its VMs."""
+"""One look at a namespace that is restored into: what is there, and what each registration source says of its VMs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.runs import RestoreRun
 
 REFERENCES_SECONDS: Final = 300.0
-"""What VMs refer to and nobody recreates is listed again after this long: somebody may have made it."""
+"""Objects that VMs refer to and nothing recreates are listed again after this long: a person may have made them."""
 
 
 class Ask(Protocol):
@@ -53,10 +53,10 @@ class Looking:
             named = {kind for subject in subjects for kind in referred_kinds(subject.topology.machines)}
             view.present = observe.referred(self._cluster, namespace, sorted(named))
             view.referred_at = self._clock.monotonic()
-        view.observed, view.told = None, {}  # before there is the next: thousands of VMs are not held twice
+        view.observed, view.registrations = None, {}  # before there is the next: thousands of VMs are not held twice
         view.names = frozenset(task.replay.name for task in tasks)
         view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
         waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
-        view.told = self._ask(run, view.observed, expected_vms(waiting), until=until)
+        view.registrations = self._ask(run, view.observed, expected_vms(waiting), until=until)
         view.looked_at = self._clock.now().isoformat()
         view.cycles, view.problem = order.cycles(subjects, view.observed), None

@@ -26,9 +26,9 @@ class Reading:
         self._steps = steps
 
     def read(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        """Read what is not read yet; whoever is away, or denies, is so for the others too and asked once a round."""
+        """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""
         unread = [task for task in rounds.open_tasks() if task.subject is None]
-        for task in sorted(unread, key=lambda one: one.tried_at):  # one that stays denied does not keep the others
+        for task in sorted(unread, key=lambda task: task.tried_at):  # one that stays denied does not keep the others
             now = self._clock.monotonic()
             if not rounds.captures.lasts(now):
                 if now > until:
@@ -36,7 +36,7 @@ class Reading:
                 task.tried_at = now
                 if self._read(task, rounds, run):
                     continue
-            why = task.unread or rounds.captures.words
+            why = task.unread or rounds.captures.reason
             if not self._steps.wait_undecided(task, why, run, rounds.policy):
                 return
 

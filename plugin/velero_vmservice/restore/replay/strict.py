@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Strict:
-    """Judges where everybody waits for every one; says nothing under another mode."""
+    """Judges a restore that replays every object or none; does nothing under another mode."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
 
     def judge(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Note which gates are open, where everybody waits for every one."""
+        """Note which gates are open, under mode=strict."""
         if rounds.policy.mode == "strict":
             rounds.judge_gates(run)
 
@@ -30,7 +30,7 @@ class Strict:
         lost = rounds.given_up()
         if not lost or task.stage is not Stage.WAITING or task.replay.kind == VMS_ALONE:
             return False
-        words = f"not replayed: the policy is mode=strict, and {lost}"
+        reason = f"not replayed: the policy is mode=strict, and {lost}"
         task.given_up = True
-        task.tell(words, self._clock.now(), stage=Stage.FAILED)
+        task.tell(reason, self._clock.now(), stage=Stage.FAILED)
         return True

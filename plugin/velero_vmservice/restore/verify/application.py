@@ -33,7 +33,7 @@ _BROKEN: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found; verified when nothing is missing, lacking or waited for."""
+    """What a comparison found; verified when nothing is missing, lacking or waited for."""
 
     missing: tuple[str, ...] = ()
     """What may still come."""
@@ -85,27 +85,27 @@ def _verify_group(
     subject: Subject, live: Manifest, observed: NamespaceState, groups: Mapping[str, Stage], *, powered_later: bool
 ) -> Verification:
     linked = linked_members(observed, live)
-    said: dict[_Standing, list[str]] = {standing: [] for standing in _Standing}
+    by_standing: dict[_Standing, list[str]] = {standing: [] for standing in _Standing}
     for member in subject.topology.members:
         stage = groups.get(member.name) if member.kind == VIRTUAL_MACHINE_GROUP.name else None
         standing = _standing(subject, member, observed, stage, is_linked=(member.kind, member.name) in linked)
-        said[standing].append(
+        by_standing[standing].append(
             f"{member.kind} {member.name} {_BROKEN.get(stage, standing.value) if stage else standing.value}"
         )
-    notes = said[_Standing.NEVER]
+    notes = by_standing[_Standing.NEVER]
     parent = subject.topology.parent
     if parent and parent not in observed.groups:
         notes.append(f"its parent group {parent} is not there: restore it too, or empty spec.groupName")
-    missing = [*said[_Standing.TO_COME], *said[_Standing.UNLINKED]]
+    missing = [*by_standing[_Standing.TO_COME], *by_standing[_Standing.UNLINKED]]
     if not (missing or powered_later):
         names = dict.fromkeys((*subject.topology.needs, *subject.topology.nested))
         notes += _power_notes([observed.machines[name] for name in names if name in observed.machines], observed)
     return Verification(
         missing=tuple(missing),
-        lacking=tuple(said[_Standing.LACKING]),
-        below=tuple(said[_Standing.UNDER_WAY]),
+        lacking=tuple(by_standing[_Standing.LACKING]),
+        below=tuple(by_standing[_Standing.UNDER_WAY]),
         notes=tuple(notes),
-        replay_pending=bool(said[_Standing.TO_COME]),
+        replay_pending=bool(by_standing[_Standing.TO_COME]),
     )
 
 
@@ -125,7 +125,8 @@ def would_lack(
     `stages` says how each object of the restore would end, as far as that is known.
     """
     lacking: dict[ObjectRef, tuple[ObjectRef, ...]] = {}
-    for subject in reversed(order.in_order(one for one in subjects if one.is_group)):  # members before their groups
+    groups = order.in_order(subject for subject in subjects if subject.is_group)
+    for subject in reversed(groups):  # members before their groups
         members = (
             ObjectRef(VIRTUAL_MACHINE_GROUP, subject.ref.namespace, member.name)
             for member in subject.topology.members
@@ -162,8 +163,8 @@ def _standing(
     known = member.found or stage is not None
     if known and _agrees(subject, member, observed):
         return _Standing.UNLINKED
-    was = stage is not None or (member.found and member.group_name == subject.ref.name)
-    return _Standing.LACKING if was else _Standing.NEVER
+    was_member = stage is not None or (member.found and member.group_name == subject.ref.name)
+    return _Standing.LACKING if was_member else _Standing.NEVER
 
 
 def _agrees(subject: Subject, member: MemberTopology, observed: NamespaceState) -> bool:
@@ -186,23 +187,23 @@ def _verify_service(
         return Verification(missing=(), notes=tuple(notes))
     chosen = [vm for vm in observed.machines.values() if topology.matches(selector, vm.labels) and not vm.deleting]
     families = sequence(observed.generated[subject.ref.name].spec.get("ipFamilies"))
-    waiting = tuple(f"{one.name} runs and has no address yet" for one in chosen if _runs_without_address(one))
-    expected = {one.name for one in chosen if one.serving and has_address(one, families)}
+    waiting = tuple(f"{vm.name} runs and has no address yet" for vm in chosen if _runs_without_address(vm))
+    expected = {vm.name for vm in chosen if vm.serving and has_address(vm, families)}
     live_endpoints = observed.endpoints.get(subject.ref.name)
-    found = set(vms_behind(live_endpoints, chosen))
-    different = [] if expected == found else [f"endpoints should be {_names(expected)} and are {_names(found)}"]
+    behind = set(vms_behind(live_endpoints, chosen))
+    different = [] if expected == behind else [f"endpoints should be {_names(expected)} and are {_names(behind)}"]
     different += outdated(live_endpoints, chosen)
     if different or waiting:
         return Verification(
-            missing=tuple(different), waiting=waiting, notes=tuple(notes), endpoints=tuple(sorted(found))
+            missing=tuple(different), waiting=waiting, notes=tuple(notes), endpoints=tuple(sorted(behind))
         )
     off = [] if powered_later else _powered_off(chosen)
-    right = ", and that is right" if off and not found else ""
-    notes.append(f"endpoints: {_names(found)}{right}")
+    right = ", and that is right" if off and not behind else ""
+    notes.append(f"endpoints: {_names(behind)}{right}")
     return Verification(
         lacking=tuple(_not_selected(subject, observed, selector)),
         notes=(*notes, *(_power_notes(chosen, observed) if off else ())),
-        endpoints=tuple(sorted(found)),
+        endpoints=tuple(sorted(behind)),
     )
 
 
@@ -229,7 +230,7 @@ def _addresses(live: Manifest, before: SavedStatus) -> Iterator[str]:
 def _power_notes(vms: Collection[ObservedVm], observed: NamespaceState) -> Iterator[str]:
     """Say how many VMs are off, and which of them their groups do not start any more."""
     off = _powered_off(vms)
-    yield from (late(one, observed.groups) for one in off if is_late(one, observed.groups))
+    yield from (late(vm, observed.groups) for vm in off if is_late(vm, observed.groups))
     if off:
         yield f"{len(off)} of {len(vms)} VMs are not powered on"
 

@@ -26,7 +26,7 @@ def has_address(vm: ObservedVm, families: Sequence[str]) -> bool:
 
 def vms_behind(endpoints: Manifest | None, chosen: Iterable[ObservedVm]) -> Iterator[str]:
     """Yield the VM behind each ready address; by address where the entry has no target."""
-    by_address = {_plain(address): one.name for one in chosen for address in one.addresses}
+    by_address = {_plain(address): vm.name for vm in chosen for address in vm.addresses}
     for entry in _ready(endpoints):
         address = str(entry.get("ip"))
         yield str(mapping(entry.get("targetRef")).get("name") or by_address.get(_plain(address), address))
@@ -34,12 +34,12 @@ def vms_behind(endpoints: Manifest | None, chosen: Iterable[ObservedVm]) -> Iter
 
 def outdated(endpoints: Manifest | None, chosen: Iterable[ObservedVm]) -> Iterator[str]:
     """Say which ready addresses name a VM and are not its own now: those of the VM that was lost."""
-    vms = {one.name: one for one in chosen}
+    vms = {vm.name: vm for vm in chosen}
     for entry in _ready(endpoints):
         address, target = str(entry.get("ip")), mapping(entry.get("targetRef"))
         vm = vms.get(str(target.get("name")))
         if vm is None or target.get("kind", VIRTUAL_MACHINE.name) != VIRTUAL_MACHINE.name:
-            continue  # no VM of that name is selected: the names differ, and that is said
+            continue  # no VM of that name is selected: the names differ, which is reported
         if _plain(address) not in map(_plain, vm.addresses):
             now = ", ".join(vm.addresses) or "none"
             yield f"endpoint {address} is not an address of {vm.name} now (it has {now})"
@@ -53,7 +53,7 @@ def _ready(endpoints: Manifest | None) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(address: str) -> str:
-    """Return an address in its shortest spelling; what is none as it is."""
+    """Return an address in its shortest spelling, any other text unchanged."""
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:

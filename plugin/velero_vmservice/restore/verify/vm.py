@@ -37,24 +37,26 @@ def deviations(vm: ObservedVm, expected: VmFacts, *, untouched: bool = False) ->
     Args:
         vm: what was found; its gate is open, or the first reconciliation may still change it.
         expected: what it was at the backup. Attributes that its writer did not know are not compared.
-        untouched: nobody can have powered the VM on or edited it since it was registered. Without it, what holds
+        untouched: the VM was not powered on or edited since it was registered. Without it, what holds
             only right after the registration is passed over.
     """
     kind = restore_type(vm, expected)
     older = compare_versions(vm.backup_version, expected.backup_version) is VersionAge.OLDER
-    asked = [row for row in TABLE if kind in row.expectation and _is_asked(row, vm, untouched=untouched)]
-    return tuple(one for row in asked for one in _differing(row, row.expectation[kind], vm, expected, older=older))
+    rows = [row for row in TABLE if kind in row.expectation and _is_asked(row, vm, untouched=untouched)]
+    return tuple(
+        deviation for row in rows for deviation in _differing(row, row.expectation[kind], vm, expected, older=older)
+    )
 
 
 def _differing(row: Row, wanted: Expectation, vm: ObservedVm, expected: VmFacts, *, older: bool) -> Iterator[Deviation]:
-    found = row.found(vm)
+    values = row.found(vm)
     explained = "; the VM comes from an older restore point" if older and row.recorded else ""
     for key, captured in row.captured(expected).items():
-        if not wanted.holds(captured, found.get(key)):
+        if not wanted.holds(captured, values.get(key)):
             yield Deviation(
                 attribute=f"{row.attribute} {key}".strip(),
-                expected=wanted.words.format(captured=captured or "empty"),
-                found=_said(found.get(key)),
+                expected=wanted.text.format(captured=captured or "empty"),
+                found=_described(values.get(key)),
                 note=f"{row.note}{explained}",
                 source=row.source,
             )
@@ -63,9 +65,9 @@ def _differing(row: Row, wanted: Expectation, vm: ObservedVm, expected: VmFacts,
 def consequences(vm: ObservedVm, expected: VmFacts | None) -> Iterator[str]:
     """Yield what follows from the way the VM came back, though everything is as expected."""
     kind = restore_type(vm, expected)
-    for one in CONSEQUENCES:
-        if one.type is kind and one.applies(vm):
-            yield f"{vm.name}: {one.words} ({one.source})"
+    for consequence in CONSEQUENCES:
+        if consequence.type is kind and consequence.applies(vm):
+            yield f"{vm.name}: {consequence.text} ({consequence.source})"
 
 
 def _is_asked(row: Row, vm: ObservedVm, *, untouched: bool) -> bool:
@@ -78,5 +80,5 @@ def _is_asked(row: Row, vm: ObservedVm, *, untouched: bool) -> bool:
             return True
 
 
-def _said(value: str | None) -> str:
+def _described(value: str | None) -> str:
     return "missing" if value is None else value or "empty"

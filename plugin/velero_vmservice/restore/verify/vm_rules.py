@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 class Expectation:
     """What is expected of one value, given the captured one; None stands for a value that is not there."""
 
-    words: str
+    text: str
     holds: Callable[[str, str | None], bool]
 
 
-SAME: Final = Expectation(words="{captured}", holds=lambda captured, found: found == captured)
-SAME_ONCE_KNOWN: Final = Expectation(words="{captured}", holds=lambda captured, found: found in (captured, None))
-THERE: Final = Expectation(words="there", holds=lambda _, found: found is not None)
-GONE: Final = Expectation(words="removed", holds=lambda _, found: found is None)
-RENEWED: Final = Expectation(words="another than {captured}", holds=lambda captured, found: found != captured)
-POWERED_OFF: Final = Expectation(words="PoweredOff", holds=lambda _, found: found in ("PoweredOff", None))
+SAME: Final = Expectation(text="{captured}", holds=lambda captured, found: found == captured)
+SAME_ONCE_KNOWN: Final = Expectation(text="{captured}", holds=lambda captured, found: found in (captured, None))
+THERE: Final = Expectation(text="there", holds=lambda _, found: found is not None)
+GONE: Final = Expectation(text="removed", holds=lambda _, found: found is None)
+RENEWED: Final = Expectation(text="another than {captured}", holds=lambda captured, found: found != captured)
+POWERED_OFF: Final = Expectation(text="PoweredOff", holds=lambda _, found: found in ("PoweredOff", None))
 NEW_CLAIM: Final = Expectation(
-    words="restored-<6 hexadecimal digits>",
+    text="restored-<6 hexadecimal digits>",
     holds=lambda _, found: found is None or bool(RESTORED_CLAIM.fullmatch(found)),
 )
 """A volume that is not there at all has a row of its own."""
 SAME_OR_NEW_CLAIM: Final = Expectation(
-    words="{captured} or restored-<6 hexadecimal digits>",
+    text="{captured} or restored-<6 hexadecimal digits>",
     holds=lambda captured, found: found in (captured, None) or bool(RESTORED_CLAIM.fullmatch(found or "")),
 )
 
@@ -54,7 +54,7 @@ class Until(StrEnum):
     RECONCILED = "reconciled"
     """Until VM Operator has reconciled the VM, and set labels of its own."""
     TOUCHED = "touched"
-    """Until somebody powers the VM on or edits it."""
+    """Until a person powers the VM on or edits it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Row:
     """Whether the value comes out of the restore point, so that an older one explains another value."""
 
 
-def _one(value: str) -> Mapping[str, str]:
+def _single(value: str) -> Mapping[str, str]:
     return {"": value} if value else {}
 
 
@@ -103,16 +103,16 @@ TABLE: Final = (
     Row(
         attribute="BIOS UUID",
         source="guide 8.2",
-        captured=lambda facts: _one(facts.bios_uuid),
-        found=lambda vm: _one(vm.bios_uuid),
+        captured=lambda facts: _single(facts.bios_uuid),
+        found=lambda vm: _single(vm.bios_uuid),
         expectation=dict.fromkeys(_SAME_VCENTER, SAME_ONCE_KNOWN),
         note="part of the identity changed: compare it with the VADP restore point before it is powered on",
     ),
     Row(
         attribute="instance UUID",
         source="guide 8.2",
-        captured=lambda facts: _one(facts.instance_uuid),
-        found=lambda vm: _one(vm.instance_uuid),
+        captured=lambda facts: _single(facts.instance_uuid),
+        found=lambda vm: _single(vm.instance_uuid),
         expectation=dict.fromkeys(_SAME_VCENTER, SAME_ONCE_KNOWN),
         note="part of the identity changed: compare it with the VADP restore point before it is powered on",
     ),
@@ -166,16 +166,16 @@ TABLE: Final = (
     Row(
         attribute="zone label",
         source="guide 8.1.2",
-        captured=lambda facts: _one(facts.labels.get(marks.ZONE_LABEL, "")),
-        found=lambda vm: _one(vm.labels.get(marks.ZONE_LABEL, "")),
+        captured=lambda facts: _single(facts.labels.get(marks.ZONE_LABEL, "")),
+        found=lambda vm: _single(vm.labels.get(marks.ZONE_LABEL, "")),
         expectation={_EXISTING: SAME},
         note="a restore in place leaves the VM in its zone",
     ),
     Row(
         attribute="zone label",
         source="guide 8.1.2",
-        captured=lambda facts: _one(facts.labels.get(marks.ZONE_LABEL, "")),
-        found=lambda vm: _one(vm.labels.get(marks.ZONE_LABEL, "")),
+        captured=lambda facts: _single(facts.labels.get(marks.ZONE_LABEL, "")),
+        found=lambda vm: _single(vm.labels.get(marks.ZONE_LABEL, "")),
         expectation={_NEW: GONE},
         note="a new VM is held in the old zone, where it may not fit",
         until=Until.RECONCILED,
@@ -219,7 +219,7 @@ TABLE: Final = (
         source="guide 8.1.3, 8.2",
         captured=lambda facts: dict.fromkeys(
             filter(is_users, facts.user_annotations), ""
-        ),  # what an older one took too
+        ),  # an older plugin captured more
         found=lambda vm: dict.fromkeys(vm.user_annotations, ""),
         expectation=dict.fromkeys(_REGISTERED, THERE),
         note="an annotation of the user's is not restored, and the backup has only its name: set it again",
@@ -228,16 +228,16 @@ TABLE: Final = (
     Row(
         attribute="cloud-init instance id",
         source="guide 8.1.5",
-        captured=lambda facts: _one(facts.instance_id),
-        found=lambda vm: _one(vm.instance_id),
+        captured=lambda facts: _single(facts.instance_id),
+        found=lambda vm: _single(vm.instance_id),
         expectation={_NEW: RENEWED},
         note="cloud-init will not run again, so the network settings of the lost VM stay",
     ),
     Row(
         attribute="cloud-init instance id",
         source="guide 8.2",
-        captured=lambda facts: _one(facts.instance_id),
-        found=lambda vm: _one(vm.instance_id),
+        captured=lambda facts: _single(facts.instance_id),
+        found=lambda vm: _single(vm.instance_id),
         expectation={_EXISTING: SAME},
         note="cloud-init will run again at the next power-on",
         recorded=True,
@@ -246,16 +246,16 @@ TABLE: Final = (
         attribute="power state",
         source="guide 8.1.4",
         captured=lambda facts: {"": facts.power_state},
-        found=lambda vm: {} if vm.paused else _one(vm.power_state),  # the status stands still then
+        found=lambda vm: {} if vm.paused else _single(vm.power_state),  # the status stands still then
         expectation=dict.fromkeys(_REGISTERED, POWERED_OFF),
-        note="it runs before anybody has validated it",
+        note="it runs before it was validated",
         until=Until.TOUCHED,
     ),
     Row(
         attribute="image",
         source="guide 8.1.6",
-        captured=lambda facts: _one(facts.image),
-        found=lambda vm: _one(vm.image),
+        captured=lambda facts: _single(facts.image),
+        found=lambda vm: _single(vm.image),
         expectation={_FAILOVER: GONE},
         note="the image may not exist at this site",
         until=Until.TOUCHED,
@@ -270,7 +270,7 @@ class Consequence:
     type: RestoreType
     source: str
     applies: Callable[[ObservedVm], bool]
-    words: str
+    text: str
 
 
 CONSEQUENCES: Final = (
@@ -278,12 +278,12 @@ CONSEQUENCES: Final = (
         type=_NEW,
         source="guide 8.1.5",
         applies=lambda vm: bool(vm.instance_id) and vm.power_state != "PoweredOn",
-        words="cloud-init runs again at the first power-on and configures the network anew",
+        text="cloud-init runs again at the first power-on and configures the network anew",
     ),
     Consequence(
         type=_FAILOVER,
         source="guide 8.1.6",
         applies=lambda vm: not vm.image,
-        words="its image was cleared: day-2 operations that need one may fail until an image of this site is set",
+        text="its image was cleared: day-2 operations that need one may fail until an image of this site is set",
     ),
 )

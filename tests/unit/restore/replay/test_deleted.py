@@ -100,7 +100,7 @@ def test_what_an_earlier_process_has_ended_and_somebody_deleted_since_is_not_mad
     for _ in range(3):
         told = poll(world, operation)
     assert not told.completed
-    assert "looking for what an earlier process has ended with: s3 is away" in told.description
+    assert "looking for an earlier process's results: s3 is away" in told.description
     world.store.calls.heal()
     told = poll(world, operation)
     told = poll(world, operation)

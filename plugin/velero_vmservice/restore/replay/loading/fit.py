@@ -45,7 +45,7 @@ class Target:
         self._capabilities = capabilities
 
     def generation(self) -> Told:
-        """Tell which generation of vSphere this Supervisor is of (guide 1.3)."""
+        """Return the generation of vSphere that this Supervisor is of (guide 1.3)."""
         return generation.tell(
             self._cluster.served_versions(VIRTUAL_MACHINE),
             self._cluster.served_versions(VIRTUAL_MACHINE_GROUP),
@@ -56,9 +56,9 @@ class Target:
         """Return the object at a version that the target serves, without what it would refuse.
 
         `came_from` is the load-balancer provider at backup, '' if unknown. Raises `Unavailable` while VM Operator's
-        definitions are away, `InvalidItem` for a kind that is none of ours.
+        definitions are away, `InvalidItem` for a kind that is not captured.
         """
-        kind = next((one for one in CAPTURED_KINDS if one.name == manifest.kind_name), None)
+        kind = next((kind for kind in CAPTURED_KINDS if kind.name == manifest.kind_name), None)
         if kind is None:
             raise InvalidItem(
                 f"the capture of {manifest.namespace}/{manifest.name} holds a {manifest.kind_name or 'nameless kind'}",
@@ -76,7 +76,10 @@ class Target:
         fitting, trimmed = capabilities.fit(Manifest(at_version), able)
         moved = load_balancer.cross_site(
             fitting,
-            source=next((one for one in load_balancer.Provider if one == came_from), load_balancer.Provider.UNKNOWN),
+            source=next(
+                (provider for provider in load_balancer.Provider if provider == came_from),
+                load_balancer.Provider.UNKNOWN,
+            ),
             target=load_balancer.provider(self._cluster.serves_group),
             told=policy.site,
         )

@@ -56,7 +56,7 @@ class Subjects:
         """Return the object to replay and what is known of it.
 
         Raises `Corrupt` if the capture was replaced or is of something else, `InvalidItem` if the operation is not of
-        this restore, `Unavailable` if either side is away, `Forbidden` or `InvalidSettings` while somebody has to act
+        this restore, `Unavailable` if either side is away, `Forbidden` or `InvalidSettings` while a person has to act
         before it can be read. A capture that is gone, that another object's or backup's link leads to, or that could
         not be read even as the restore began, is raised only if the operation carries no item or the policy requires
         it.
@@ -89,7 +89,7 @@ class Subjects:
         if known and known.doubt:
             remarks = (*remarks, f"the facts of namespace {replay.namespace} are not used: {known.doubt}")
         if fitted.dropped:
-            paths = ", ".join(one.path for one in fitted.dropped)
+            paths = ", ".join(dropped.path for dropped in fitted.dropped)
             remarks = (*remarks, f"left out, as the target does not take it: {paths}")
         problems = (*fitted.problems, *group.problems(wanted))
         return Source(
@@ -142,7 +142,7 @@ class Subjects:
         return _Taken(manifest=manifest, topology=known, before=schema.observed(manifest), remarks=(remark,))
 
     def _facts(self, replay: Replay, run: RestoreRun) -> KnownFacts | None:
-        """Return what is known of the VMs; where nobody may read it, the link's names must do."""
+        """Return what is known of the VMs; None where it may not be read, and the link's names have to do."""
         try:
             return self._restore_points.facts(run, replay.namespace, sha256=self._linked_facts(replay, run))
         except VmServiceError as error:

@@ -54,7 +54,9 @@ class Modifiers:
         if not modified.rules:
             return modified
         clean = sanitize(modified.manifest)
-        taken_off = tuple(f"the resource modifier's {one.path} is left out: {one.reason}" for one in clean.dropped)
+        taken_off = tuple(
+            f"the resource modifier's {dropped.path} is left out: {dropped.reason}" for dropped in clean.dropped
+        )
         return Modified(manifest=clean.manifest, rules=modified.rules, problems=(*modified.problems, *taken_off))
 
     def _rules(self, run: RestoreRun) -> tuple[Rule, ...]:

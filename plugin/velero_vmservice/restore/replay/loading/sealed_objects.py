@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def served_resources(cluster: Cluster, spec: Mapping[str, Any]) -> Sequence[NamedResource]:
-    """Return what tells the meaning of the names in a spec's filters; discovery is asked only if there are any."""
+    """Return the resources that a spec's filters may name; discovery is asked only if a filter names any."""
     return (*cluster.resources(), *VM_OPERATOR_RESOURCES) if selection.names_resources(spec) else ()
 
 
@@ -34,15 +34,15 @@ def replays(
 ) -> Sequence[Replay]:
     """Return what a restore with this spec replays; a capture is read where its labels decide, and only there.
 
-    `served` tells what the names of resources in the spec's filters mean. Raises `NotRestorable` when the seal lists
+    `served` resolves the names of resources in the spec's filters. Raises `NotRestorable` when the seal lists
     what is no captured object.
     """
-    found = []
+    chosen = []
     for sealed in seal.objects:
         ref = sealed_object(sealed, run)
         labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None
         if selection.selected(spec, ref, labels, served=served):
-            found.append(
+            chosen.append(
                 Replay(
                     plural=ref.kind.plural,
                     namespace=ref.namespace,
@@ -52,7 +52,7 @@ def replays(
                     sha256=sealed.sha256,
                 )
             )
-    return found
+    return chosen
 
 
 def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:

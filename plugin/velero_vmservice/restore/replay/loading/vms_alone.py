@@ -91,14 +91,16 @@ class VmsAlone:
         if _filters_objects(run.spec):
             objects = (sealed_objects.sealed_object(item, run) for item in seal.objects)
             namespaces |= dict.fromkeys(sorted({ref.namespace for ref in objects}))
-        return [one for one in (replay_of(namespace, run) for namespace in namespaces) if self._has_vms(one, run)]
+        return [
+            replay for replay in (replay_of(namespace, run) for namespace in namespaces) if self._has_vms(replay, run)
+        ]
 
     def by_namespace(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
         """Return the names of all such VMs, by their namespace in the backup; raises what `watched` raises."""
         return {replay.namespace: self.watched(replay.namespace, run).names for replay in self.replays(run)}
 
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
-        """Say whether the restore's filters leave VMs in; what cannot be read is told of when it is planned."""
+        """Say whether the restore's filters leave VMs in; a fault that lasts counts as yes: the replay reports it."""
         try:
             return bool(self.watched(replay.namespace, run).names)
         except VmServiceError as error:

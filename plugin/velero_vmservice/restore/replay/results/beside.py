@@ -26,8 +26,8 @@ def look(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
         view.beside_at, view.beside, view.unlisted = view.at, {}, {}
     expected = {vm.name: vm for vm in subject.topology.machines}
     vms = view.observed.machines
-    asked = {kind for name, facts in expected.items() if name in vms for kind in beside.kinds(vms[name], facts)}
-    for kind in sorted(asked - view.beside.keys() - view.unlisted.keys()):
+    compared = {kind for name, facts in expected.items() if name in vms for kind in beside.kinds(vms[name], facts)}
+    for kind in sorted(compared - view.beside.keys() - view.unlisted.keys()):
         try:
             names = cluster.read_all(kind, view.observed.namespace, _name, metadata_only=True)
             view.beside[kind] = frozenset(filter(None, names))
@@ -38,5 +38,5 @@ def look(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
             )
 
 
-def _name(one: Manifest) -> str:
-    return "" if one.deleting else one.name
+def _name(manifest: Manifest) -> str:
+    return "" if manifest.deleting else manifest.name

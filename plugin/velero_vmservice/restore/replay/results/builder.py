@@ -37,24 +37,24 @@ _LONGEST_VALUE: Final = 500
 def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) -> report.Result:
     """Return how an operation stands, with what the last look at its namespace showed."""
     replay, subject = task.replay, task.subject
-    told: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     if subject is not None:
         observed = look.observed if look else None
         live = observed.live(subject.ref) if observed else None
         if replay.kind == VMS_ALONE:
-            told["selected"] = subject.topology.needs
+            details["selected"] = subject.topology.needs
         else:
-            told |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
-        if look and observed:  # else nobody can say whether they are there
-            told["machines"] = tuple(_vms(task, subject, look, observed))
+            details |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
+        if look and observed:  # without a look it is unknown whether they are there
+            details["machines"] = tuple(_vms(task, subject, look, observed))
     return report.Result(
         **_standing(task, run),
         action=task.action,
-        held_by=tuple(f"{one.kind.name}/{one.namespace}/{one.name}" for one in task.held_by),
+        held_by=tuple(f"{ref.kind.name}/{ref.namespace}/{ref.name}" for ref in task.held_by),
         notes=(*task.notes, *(look.unlisted.values() if look else ())),
         restore_notes=task.restore_notes,
         warnings=task.warnings,
-        trimmed=tuple(one.path for one in task.dropped),
+        trimmed=tuple(dropped.path for dropped in task.dropped),
         changes=tuple(
             report.Change(path=difference.path, captured=_value(difference.wanted), live=_value(difference.found))
             for difference in task.differences
@@ -64,7 +64,7 @@ def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) 
         remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
         next_commands=task.commands,
         timeline=tuple(task.timeline),
-        **told,
+        **details,
     )
 
 
@@ -114,35 +114,37 @@ def _service(task: ReplayOperation, subject: Subject, live: Manifest | None) -> 
         "ports": tuple(_ports(task, subject)),
         "addresses_before": before.load_balancer,
         "addresses_after": schema.observed(live).load_balancer if live else (),
-        "endpoints": task.found.endpoints if task.found else (),
+        "endpoints": task.verification.endpoints if task.verification else (),
     }
 
 
 def _ports(task: ReplayOperation, subject: Subject) -> Iterator[report.Port]:
-    for one in map(mapping, sequence(subject.wanted.spec.get("ports"))):
-        if isinstance(one.get("port"), int):
-            found = [
-                f"{host}: {words or 'answers'}" for (host, port), words in task.probes.items() if port == one["port"]
+    for entry in map(mapping, sequence(subject.wanted.spec.get("ports"))):
+        if isinstance(entry.get("port"), int):
+            answers = [
+                f"{host}: {failure or 'answers'}"
+                for (host, port), failure in task.probes.items()
+                if port == entry["port"]
             ]
-            target = one.get("targetPort")
+            target = entry.get("targetPort")
             yield report.Port(
-                name=str(one.get("name", "")),
-                protocol=str(one.get("protocol", "TCP")),
-                port=one["port"],
+                name=str(entry.get("name", "")),
+                protocol=str(entry.get("protocol", "TCP")),
+                port=entry["port"],
                 target_port=target if isinstance(target, int) else 0,
-                probe="; ".join(found),
+                probe="; ".join(answers),
             )
 
 
 def _vms(
     task: ReplayOperation, subject: Subject, look: NamespaceRound, observed: NamespaceState
 ) -> Iterator[report.VmResult]:
-    facts = {one.name: one for one in subject.topology.machines}
+    facts = {vm.name: vm for vm in subject.topology.machines}
     gates = look.gates(subject)
-    in_use = {claim for one in observed.machines.values() for claim in one.claims} if look.beside else set()
+    in_use = {claim for vm in observed.machines.values() for claim in vm.claims} if look.beside else set()
     for name in subject.topology.needs:
         gate = gates[name]
-        told = _vm(
+        vm_result = _vm(
             task.replay.target,
             name,
             observed.machines.get(name),
@@ -153,11 +155,15 @@ def _vms(
         vm, expected = observed.machines.get(name), facts.get(name)
         if gate.ready and vm is not None and expected is not None:
             left = beside.deviations(vm, expected, look.beside, in_use=in_use)
-            told = told.model_copy(update={"deviations": (*told.deviations, *map(_reported, left))})
-        absent = [report.Missing(kind=one.kind.name, name=one.name) for one in task.missing if name in one.machines]
+            vm_result = vm_result.model_copy(update={"deviations": (*vm_result.deviations, *map(_reported, left))})
+        absent = [
+            report.Missing(kind=reference.kind.name, name=reference.name)
+            for reference in task.missing
+            if name in reference.machines
+        ]
         timeline = look.timelines.get(name, ())
-        registration = None if gate.ready else look.told.get(name)
-        yield told.model_copy(
+        registration = None if gate.ready else look.registrations.get(name)
+        yield vm_result.model_copy(
             update={
                 "topic": topic(registration) if registration else "",
                 "by_hand": gate.by_hand,
@@ -176,16 +182,16 @@ def _vm(
     *,
     waiting_for: str,
 ) -> report.VmResult:
-    told: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     if expected is not None:
-        told |= {
+        details |= {
             "backup_version_captured": expected.backup_version,
             "addresses_before": expected.addresses,
             "power_before": expected.power_state,
             "group_name": expected.group_name,
         }
     if vm is not None:
-        told |= {
+        details |= {
             "restore_type": restore_type(vm, expected),
             "backup_version_found": vm.backup_version,
             "addresses_after": vm.addresses,
@@ -197,10 +203,12 @@ def _vm(
             "group_name": vm.group_name,
         }
     if vm is not None and expected is not None:
-        told["backup_version"] = compare_versions(vm.backup_version, expected.backup_version)
-        told["deviations"] = () if waiting_for else tuple(_deviations(vm, expected))
-        told["notes"] = () if waiting_for else tuple(consequences(vm, expected))
-    return report.VmResult(namespace=namespace, name=name, registered=vm is not None, waiting_for=waiting_for, **told)
+        details["backup_version"] = compare_versions(vm.backup_version, expected.backup_version)
+        details["deviations"] = () if waiting_for else tuple(_deviations(vm, expected))
+        details["notes"] = () if waiting_for else tuple(consequences(vm, expected))
+    return report.VmResult(
+        namespace=namespace, name=name, registered=vm is not None, waiting_for=waiting_for, **details
+    )
 
 
 def _deviations(vm: ObservedVm, expected: VmFacts) -> Iterator[report.Deviation]:
@@ -208,8 +216,10 @@ def _deviations(vm: ObservedVm, expected: VmFacts) -> Iterator[report.Deviation]
     yield from map(_reported, deviations(vm, expected, untouched=untouched))
 
 
-def _reported(one: Deviation) -> report.Deviation:
-    return report.Deviation(attribute=one.attribute, expected=one.expected, found=one.found, note=one.note)
+def _reported(deviation: Deviation) -> report.Deviation:
+    return report.Deviation(
+        attribute=deviation.attribute, expected=deviation.expected, found=deviation.found, note=deviation.note
+    )
 
 
 def _value(value: object) -> str:

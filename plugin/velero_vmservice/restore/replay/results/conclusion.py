@@ -26,7 +26,7 @@ def conclude(rounds: Rounds, run: RestoreRun) -> None:
 
     None where the restore powers VMs on itself. What is not known yet may belong to any of them.
     """
-    ending = frozenset(key for key, task in rounds.tasks.items() if task.stage.final and not task.told)
+    ending = frozenset(key for key, task in rounds.tasks.items() if task.stage.final and not task.published)
     if rounds.policy.power != "leave" or ending <= rounds.concluded or not rounds.known() or rounds.earlier is None:
         return
     rounds.concluded |= ending
@@ -42,7 +42,7 @@ def conclude(rounds: Rounds, run: RestoreRun) -> None:
 
 
 def _give(last: Iterable[ReplayOperation], application: Application) -> None:
-    """Let the outermost of the groups that end now say it, or a service where there is none."""
+    """Give the commands to the outermost of the groups that end now, or to a service where there is none."""
     by_ref = {task.subject.ref: task for task in last if task.subject is not None and not task.stage.broken}
     in_order = order.in_order(task.subject for task in by_ref.values() if task.subject is not None)
     if in_order:
@@ -52,14 +52,14 @@ def _give(last: Iterable[ReplayOperation], application: Application) -> None:
 def _application(
     inside: Iterable[ReplayOperation], parts: Collection[Part], rounds: Rounds, run: RestoreRun
 ) -> Application:
-    here = {_part(task): builder.result(task, run, rounds.namespaces.get(task.replay.target)) for task in inside}
-    before = {key: one for key, one in (rounds.earlier or {}).items() if key in parts}
-    objects = tuple((before | here).values())
+    current = {_part(task): builder.result(task, run, rounds.namespaces.get(task.replay.target)) for task in inside}
+    before = {key: result for key, result in (rounds.earlier or {}).items() if key in parts}
+    objects = tuple((before | current).values())
     return Application(objects=objects, machines=merged(objects))
 
 
 def _connections(rounds: Rounds) -> Iterator[tuple[Part, Iterable[Part]]]:
-    yield from ((part(one), related(one)) for one in (rounds.earlier or {}).values())
+    yield from ((part(result), related(result)) for result in (rounds.earlier or {}).values())
     for task in rounds.tasks.values():
         yield _part(task), _related(task.subject) if task.subject else ()
 

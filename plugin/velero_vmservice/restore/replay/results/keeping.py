@@ -48,14 +48,14 @@ class Keeping:
         if not task.stage.final or task.stored:
             return
         if rounds.results.lasts(self._clock.monotonic()):
-            task.not_stored = rounds.results.words
+            task.not_stored = rounds.results.reason
         elif self._store(rounds, task, run):
             return
         if task.asked_again and self._has_waited(rounds):
             self._let_go(rounds, task, run)
 
     def keep_owed(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Store what nobody asks about again; a store that refuses one refuses the others and is asked once."""
+        """Store what Velero no longer asks about; a store that refuses one refuses the others and is asked once."""
         for task in rounds.owed():
             if not self._store(rounds, task, run):
                 return
@@ -105,10 +105,10 @@ class Keeping:
     def _let_go(self, rounds: Rounds, task: ReplayOperation, run: RestoreRun) -> None:
         """End an operation for Velero though its result is not stored."""
         task.asked_again, task.go_on, task.shown_by = False, run.again, run.describe_command
-        if not rounds.refusal_told:
-            rounds.refusal_told = True
-            words = f"{task.replay.destination} has ended and {task.kept()}"
-            self._results.event(run, "NotStored", words, warning=True)
+        if not rounds.refusal_announced:
+            rounds.refusal_announced = True
+            message = f"{task.replay.destination} has ended and {task.kept()}"
+            self._results.event(run, "NotStored", message, warning=True)
 
 
 def _patience(error: VmServiceError) -> float:

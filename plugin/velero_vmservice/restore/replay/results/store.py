@@ -37,7 +37,7 @@ _STAGES: Final = frozenset(Stage)
 
 
 class Results:
-    """Stores results and the report, and tells Events."""
+    """Stores results and the report, and records Events."""
 
     def __init__(self, *, cluster: Cluster, restore_points: RestorePoints, reporting: Reporting, vms: VmsAlone) -> None:
         self._cluster = cluster
@@ -52,7 +52,7 @@ class Results:
         makes the report. Raises `VmServiceError` where the store does not take them.
         """
         key, store = _key(task, run), self._restore_points.store(run)
-        if not task.told:
+        if not task.published:
             view = rounds.namespaces.get(task.replay.target)
             if view is not None and task.subject is not None:
                 beside.look(self._cluster, task.subject, view)
@@ -61,10 +61,10 @@ class Results:
         if task.asked_again and not rounds.known():
             task.not_stored = LEARNING
             return
-        if all(self._has_ended(store, one, run) for one in rounds.tasks.values()):
+        if all(self._has_ended(store, operation, run) for operation in rounds.tasks.values()):
             self._report(store, run, rounds)
-            for one in rounds.tasks.values():
-                one.report = where_reported(store, run)
+            for operation in rounds.tasks.values():
+                operation.report = where_reported(store, run)
         task.stored, task.report_command = True, run.report_command
 
     def earlier(self, run: RestoreRun) -> Mapping[Part, Result]:
@@ -74,14 +74,14 @@ class Results:
         """
         try:
             store = self._restore_points.store(run)
-            ended = [found for key in result_keys(store, run) if (found := _readable(store, key)) is not None]
+            ended = [result for key in result_keys(store, run) if (result := _readable(store, key)) is not None]
         except VmServiceError as error:
             if error.transient:
                 raise
             log.warning("results of an earlier process not read", cause=error.message, hint=error.hint)
             return {}
-        ours = (one for one in ended if (one.restore, one.backup) == (run.name, run.backup))
-        return {part(our): without_courses(our) for our in ours if our.stage in _STAGES}
+        ours = (result for result in ended if (result.restore, result.backup) == (run.name, run.backup))
+        return {part(result): without_courses(result) for result in ours if result.stage in _STAGES}
 
     def stored(self, task: ReplayOperation, run: RestoreRun) -> Result | None:
         """Return the result that an earlier process has stored of an operation; None if none of its own is to be read.
@@ -89,12 +89,12 @@ class Results:
         Raises `VmServiceError` while the store is away.
         """
         try:
-            found = storage.read(self._restore_points.store(run), _key(task, run), Result)
+            result = storage.read(self._restore_points.store(run), _key(task, run), Result)
         except VmServiceError as error:
             if error.transient:
                 raise
             return None
-        return found if found.is_of(task.replay.destination, run) else None
+        return result if result.is_of(task.replay.destination, run) else None
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""
@@ -102,7 +102,7 @@ class Results:
         self._cluster.event(about, uid=run.uid, reason=reason, message=message, warning=warning)
 
     def _tell(self, task: ReplayOperation, run: RestoreRun, key: str) -> None:
-        task.told = True
+        task.published = True
         where = str(task.replay.destination)
         log.debug("result stored", object=where, key=key)
         self.event(run, task.stage.title(), f"{where}: {task.description()}", warning=_bad(task))
@@ -120,16 +120,16 @@ class Results:
 
         Velero may ask another process for the end of an operation that is known here, and never ask here again.
         """
-        if not task.told and not task.ended_elsewhere:
+        if not task.published and not task.ended_elsewhere:
             task.ended_elsewhere = store.exists(_key(task, run))
-        return task.told or task.ended_elsewhere
+        return task.published or task.ended_elsewhere
 
     def _report(self, store: ObjectStore, run: RestoreRun, rounds: Rounds) -> None:
         """Make the report of what is stored; what this process has ended it knows as it is now."""
         if rounds.reported.issuperset(rounds.tasks):
             return
-        ended_here = [task for task in rounds.tasks.values() if task.told and not task.ended_elsewhere]
-        own = {_key(one, run): _result(one, run, rounds) for one in ended_here}
+        ended_here = [task for task in rounds.tasks.values() if task.published and not task.ended_elsewhere]
+        own = {_key(task, run): _result(task, run, rounds) for task in ended_here}
         try:
             seal = self._vms.seal(run)
         except VmServiceError as error:
@@ -139,7 +139,7 @@ class Results:
         report = self._reporting.report(store, run, own, rounds.policy.printed(), seal=seal, watched=watched)
         rounds.reported = frozenset(rounds.tasks)
         if rounds.known():
-            rounds.namespaces.clear()  # nobody asks any more, and it may be thousands of VMs
+            rounds.namespaces.clear()  # no poll follows, and it may be thousands of VMs
         if report is not None:
             log.info(
                 "restore ended",
@@ -147,7 +147,7 @@ class Results:
                 outcome=report.outcome,
                 key=f"{prefix(run)}{PAGE}",
             )
-            self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {_told(store, run)}")
+            self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {_where(store, run)}")
 
     def _watched(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
         """Return the VMs without an application that this restore should have looked at, by namespace."""
@@ -171,7 +171,7 @@ def _result(task: ReplayOperation, run: RestoreRun, rounds: Rounds) -> Result:
         return builder.bare(task, run, f"its details are missing here: {defect}")
 
 
-def _told(store: ObjectStore, run: RestoreRun) -> str:
+def _where(store: ObjectStore, run: RestoreRun) -> str:
     return f"report: {where_reported(store, run)} ({run.report_command})"
 
 

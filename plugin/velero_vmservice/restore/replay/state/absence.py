@@ -16,10 +16,10 @@ class Absence:
     """A store that was away: not asked again in this round, so that it costs one timeout and not one per object."""
 
     until: float = float("-inf")
-    words: str = ""
+    reason: str = ""
 
     def lasts(self, now: float) -> bool:
         return now < self.until
 
-    def begin(self, words: str, now: float) -> None:
-        self.until, self.words = now + ROUND_SECONDS, words
+    def begin(self, reason: str, now: float) -> None:
+        self.until, self.reason = now + ROUND_SECONDS, reason

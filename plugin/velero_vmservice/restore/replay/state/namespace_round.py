@@ -39,12 +39,12 @@ class NamespaceRound:
     cycles: Mapping[str, str] = field(default_factory=dict)
     """Groups that contain themselves, with the chain in words."""
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
-    """Names of what VMs refer to and nobody recreates."""
+    """Names of the objects that VMs refer to and nothing recreates."""
     referred_at: float = float("-inf")
     stability: Stability = field(default_factory=Stability)
     looked_at: str = ""
     """ISO time of the look."""
-    told: Mapping[str, Registration] = field(default_factory=dict)
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
     """What all registration sources said of each VM that is waited for."""
     beside: dict[Kind, frozenset[str]] = field(default_factory=dict)
     """Names of what belongs to restored VMs beside them, by kind, as of the look of `beside_at`."""
@@ -59,23 +59,23 @@ class NamespaceRound:
         if self.observed is None:
             return {}
         vms, volumes = self.observed.machines, self.observed.volumes
-        expected, groups = {one.name: one for one in subject.topology.machines}, self.observed.group_uids()
-        found = {}
+        expected, groups = {facts.name: facts for facts in subject.topology.machines}, self.observed.group_uids()
+        gates = {}
         for name in subject.topology.needs:
-            vm, facts, told = vms.get(name), expected.get(name), self.told.get(name)
-            one = registered_gate(gate(vm, facts, volumes), told)
+            vm, facts, registration = vms.get(name), expected.get(name), self.registrations.get(name)
+            vm_gate = registered_gate(gate(vm, facts, volumes), registration)
             if vm is None:
-                one = one.advising(never_seen(facts, told.owners if told else (), groups))
-            found[name] = self.stability.settle(
+                vm_gate = vm_gate.advising(never_seen(facts, registration.owners if registration else (), groups))
+            gates[name] = self.stability.settle(
                 name,
-                one,
+                vm_gate,
                 present=vm is not None,
                 observed_at=self.observed.at,
                 sighting=Sighting.of(vm, facts, groups) if vm else None,
             )
-        for name, one in found.items():
-            self._remember(name, READY if one.ready else one.reason)
-        return found
+        for name, vm_gate in gates.items():
+            self._remember(name, READY if vm_gate.ready else vm_gate.reason)
+        return gates
 
     def mind(self, subject: Subject) -> tuple[str, ...]:
         """Return what could not be looked at, and what is said beside the state of the VMs of an object."""
@@ -85,22 +85,21 @@ class NamespaceRound:
         for name in subject.topology.needs:
             for note in self._notes(self.observed, name, expected.get(name)):
                 noted.setdefault(note, []).append(name)
-        everybody = len(subject.topology.needs)
+        total = len(subject.topology.needs)
         notes = (
-            note if len(names) == everybody else f"{enumerate_some(names, most=3)}: {note}"
-            for note, names in noted.items()
+            note if len(names) == total else f"{enumerate_some(names, most=3)}: {note}" for note, names in noted.items()
         )
         return tuple(dict.fromkeys((*self.observed.unseen.values(), *notes)))
 
     def _notes(self, observed: NamespaceState, name: str, expected: VmFacts | None) -> Iterator[str]:
         """Yield what is said of a VM, but for what the decision's own warnings say of it by name."""
-        notes = self.told[name].notes if name in self.told else ()
+        notes = self.registrations[name].notes if name in self.registrations else ()
         vm = observed.machines.get(name) if notes else None
         by_name = tuple(remarks(vm, expected)) if vm and expected else ()
         yield from (note for note in notes if f"{name} {note}" not in by_name)
 
-    def _remember(self, name: str, words: str) -> None:
+    def _remember(self, name: str, reason: str) -> None:
         """Keep a change of what a VM waits for in its timeline."""
-        told = self.timelines.get(name, ())
-        if len(told) < TIMELINE_LENGTH and (not told or told[-1][1] != words):
-            self.timelines[name] = shared((*told, (self.looked_at, words)))
+        timeline = self.timelines.get(name, ())
+        if len(timeline) < TIMELINE_LENGTH and (not timeline or timeline[-1][1] != reason):
+            self.timelines[name] = shared((*timeline, (self.looked_at, reason)))

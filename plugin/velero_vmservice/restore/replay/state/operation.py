@@ -38,14 +38,14 @@ class ReplayOperation:
     """Without the item, which is read from the id when it is asked for."""
     started: datetime
     announced: bool = False
-    """Whether Execute told of it in this process; else the first poll did."""
+    """Whether Execute announced it in this process; else the first poll did."""
     polls: int = 0
     asked_again: bool = True
     """Whether Velero will ask about it again, which it does not after Cancel."""
     tried_at: float = float("-inf")
     """When its subject was last asked for."""
     unread: str = ""
-    """Why it could not be read then: its own words, so that they do not change with whoever is asked for next."""
+    """Why it could not be read then: its own reason, which does not change with the next object that is read."""
     source: Source | None = None
     """What was read of the object."""
     subject: Subject | None = None
@@ -85,8 +85,8 @@ class ReplayOperation:
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     """What powers its application on, where it was the last object of that to end."""
-    found: Verification | None = None
-    """What the last verification found."""
+    verification: Verification | None = None
+    """What the last comparison with the live object found."""
     probes: dict[tuple[str, int], str] = field(default_factory=dict)
     """Load balancer address and port, and why it does not answer; '' once it has."""
     ready: int = 0
@@ -100,8 +100,8 @@ class ReplayOperation:
     twin: bool = False
     """Whether another object of the restore has its name, from a namespace that is mapped into the same one."""
     updated: datetime | None = None
-    told: bool = False
-    """Whether the result is durable and was told."""
+    published: bool = False
+    """Whether the result is stored and its Event recorded."""
     ended_elsewhere: bool = False
     """Whether another process has stored the result, before this one or beside it."""
     stored: bool = False
@@ -164,13 +164,13 @@ class ReplayOperation:
 
     @property
     def over(self) -> bool:
-        """Whether the operation has ended for who asks: stored, or not waited for any more."""
+        """Whether the operation has ended for Velero: stored, or not waited for any more."""
         return self.stage.final and (self.stored or not self.asked_again)
 
     @property
     def mind(self) -> tuple[str, ...]:
         """All that a person has to mind, in words."""
-        return (*self.warnings, *(one.message for one in self.missing))
+        return (*self.warnings, *(reference.message for reference in self.missing))
 
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""
@@ -189,7 +189,7 @@ class ReplayOperation:
         )
 
     def _error(self) -> str:
-        """Return why it failed, with what to do and to mind: whoever reads an error may see nothing else."""
+        """Return why it failed, with what to do and to mind: a reader of the error may see nothing else."""
         why = with_remedy(f"{self.replay.destination}: {self.reason}", self.remedy)
         parts = [why]
         if self.mind:
@@ -220,7 +220,7 @@ class ReplayOperation:
         if not self.not_stored:
             return ""
         if not self.go_on:
-            return f"the {'report' if self.told else 'result'} is not stored yet: {self.not_stored}"
-        what = "the report is" if self.told else "its result and the report are"
+            return f"the {'report' if self.published else 'result'} is not stored yet: {self.not_stored}"
+        what = "the report is" if self.published else "its result and the report are"
         shown = f"; {self.shown_by} shows how each object has ended" if self.shown_by else ""
         return f"{what} not stored: {self.not_stored}{shown}; when that is put right: {self.go_on}"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.runs import RestoreRun
 
 LEARNING: Final = "learning what else this restore replays"
-RECALLING: Final = "looking for what an earlier process has ended with"
+RECALLING: Final = "looking for an earlier process's results"
 _GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
 """What was decided for an object once all that it needs was there."""
 _LOST: Final = {
@@ -51,7 +51,7 @@ class Rounds:
         self.tasks: dict[str, ReplayOperation] = {}
         self.namespaces: dict[str, NamespaceRound] = {}
         self.run: RestoreRun | None = None
-        """The restore as it was last heard of."""
+        """The restore as of the last call."""
         self.incidents = Incidents()
         self.captures = Absence()
         self.results = Absence()
@@ -59,16 +59,16 @@ class Rounds:
         """When the store began to refuse results; None while it takes them."""
         self.patience = 0.0
         """For how long the last refusal lets an operation that has ended be held open, in seconds."""
-        self.refusal_told = False
-        """Whether people were told that an operation ended without its result being stored."""
+        self.refusal_announced = False
+        """Whether an Event says that an operation ended without its result being stored."""
         self.offered_at = float("-inf")
         """When what is owed was last offered to the store outside of a poll."""
-        self.waiting_told = False
+        self.waiting_announced = False
         self.logged = TransitionLog()
         self.reported = frozenset[str]()
         """The operations that were known when this process last saw a report of all of them."""
         self.powered: dict[ObjectRef, float] = {}
-        """What this process has asked to run, and when: nobody is asked twice, whoever switches it off again."""
+        """What this process has asked to run, and when: no object is asked twice, even if it is switched off again."""
         self.concluded = frozenset[str]()
         """The operations whose end this process has drawn conclusions from, but for those of others under way."""
         self.earlier: Mapping[Part, Result] | None = None
@@ -93,16 +93,16 @@ class Rounds:
             observed=look.observed,
             gates=look.gates(subject),
             pending=self.pending(task),
-            stuck={one.subject.ref for one in self.open_tasks() if one.subject and not one.gate_open},
+            stuck={item.subject.ref for item in self.open_tasks() if item.subject and not item.gate_open},
             cycles=look.cycles,
             written=task.written,
         )
 
     def groups(self, namespace: str) -> Mapping[str, Stage]:
         """Return how far each group of the restore has come in a namespace, whichever process has ended it."""
-        earlier = (one for one in (self.earlier or {}).values() if is_group(one) and one.namespace == namespace)
-        here = (group for group in self._groups(namespace) if not group.twin)
-        return {one.name: Stage(one.stage) for one in earlier} | {one.replay.name: one.stage for one in here}
+        results = (result for result in (self.earlier or {}).values() if is_group(result))
+        earlier = {result.name: Stage(result.stage) for result in results if result.namespace == namespace}
+        return earlier | {group.replay.name: group.stage for group in self._groups(namespace) if not group.twin}
 
     def adopt(self, task: ReplayOperation, now: datetime) -> None:
         """Take over how an earlier process has ended with an operation that came to nothing.
@@ -150,29 +150,29 @@ class Rounds:
         Objects of two namespaces that are mapped into one may have one name: all but the first fail.
         """
         by_ref: dict[ObjectRef, ReplayOperation] = {}
-        here = [task for task in self.open_tasks() if task.replay.target == namespace]
-        for task in sorted(here, key=lambda one: one.replay.namespace):
+        in_namespace = [task for task in self.open_tasks() if task.replay.target == namespace]
+        for task in sorted(in_namespace, key=lambda task: task.replay.namespace):
             if task.subject is None:
                 continue
             first = by_ref.setdefault(task.subject.ref, task)
             if first is not task:
                 task.twin = True
-                words = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
-                task.tell(f"{words} {task.replay.target}", now, stage=Stage.FAILED)
+                reason = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
+                task.tell(f"{reason} {task.replay.target}", now, stage=Stage.FAILED)
         subjects = [task.subject for task in by_ref.values() if task.subject is not None]
         in_order = [by_ref[subject.ref] for subject in order.in_order(subjects)]
         to_write = [task for task in in_order if task.stage is Stage.WAITING]
         return [*to_write, *(task for task in reversed(in_order) if task.stage is not Stage.WAITING)]
 
     def broke_down(self, task: ReplayOperation, error: Exception, clock: Clock) -> None:
-        """Tell a defect where it belongs: its object goes on if that helps, and fails if it does not for long."""
+        """Record a defect of one object: the object is tried again, and fails if the defect lasts."""
         now = clock.monotonic()
         defect = self.incidents.met(task.operation_id, str(task.replay.destination), error, now=now)
         lasting, task.gate_open = self.incidents.last(task.operation_id, now=now), False
         task.trouble(defect, clock.now(), stage=Stage.FAILED if lasting else None)
 
     def owed(self) -> list[ReplayOperation]:
-        """Return what is not stored of operations that nobody asks about again."""
+        """Return what is not stored of operations that Velero no longer asks about."""
         return [task for task in self.tasks.values() if not task.asked_again and not task.stored]
 
     def known(self) -> bool:
@@ -193,34 +193,34 @@ class Rounds:
         ]
 
     def powering(self, task: ReplayOperation, run: RestoreRun, observed: NamespaceState) -> Powering:
-        """Return what a power decision rests on: groups that came to nothing, or are left as they are, power nobody."""
+        """Return what a power decision rests on: groups that came to nothing, or are left as they are, power no VM."""
         groups = {group.replay.name: group for group in self._groups(observed.namespace)}
         before = {
-            one.name: one
-            for one in (self.earlier or {}).values()
-            if is_group(one) and one.namespace == observed.namespace and one.name not in groups
+            result.name: result
+            for result in (self.earlier or {}).values()
+            if is_group(result) and result.namespace == observed.namespace and result.name not in groups
         }
-        lost_before = {name: _LOST[Stage(one.stage)] for name, one in before.items() if Stage(one.stage) in _LOST}
+        lost_before = {name: _LOST[Stage(ended.stage)] for name, ended in before.items() if Stage(ended.stage) in _LOST}
         return Powering(
             run=run,
             policy=self.policy,
             observed=observed,
             captured={
-                name: one.before.power_state
-                for name, one in groups.items()
-                if one.before
-                and one.stage is not Stage.RETAINED
-                and not (one.stage.final and name not in observed.groups)
+                name: group.before.power_state
+                for name, group in groups.items()
+                if group.before
+                and group.stage is not Stage.RETAINED
+                and not (group.stage.final and name not in observed.groups)
             }
             | {name: before[name].power_before for name in lost_before if name in observed.groups},
             coming=self.coming(task),
-            under_way={name for name, one in groups.items() if not one.stage.final},
-            lost=lost_before | {name: _LOST[one.stage] for name, one in groups.items() if one.stage in _LOST},
+            under_way={name for name, group in groups.items() if not group.stage.final},
+            lost=lost_before | {name: _LOST[group.stage] for name, group in groups.items() if group.stage in _LOST},
             asked={ref for ref, at in self.powered.items() if at < observed.at},
             absent={
-                name: {member.name for member in one.subject.topology.members if not member.found}
-                for name, one in groups.items()
-                if one.subject
+                name: {member.name for member in group.subject.topology.members if not member.found}
+                for name, group in groups.items()
+                if group.subject
             },
         )
 
@@ -235,18 +235,18 @@ class Rounds:
     def unknown(self, task: ReplayOperation) -> str:
         """Say what is still unknown of the other objects in a task's namespace, or ''.
 
-        A group whose capture could not be read yet may be anybody's parent.
+        A group whose capture could not be read yet may be the parent of any object.
         """
         if not self.known():
             return LEARNING
-        for other in self.open_tasks():
-            unread = other.subject is None and other.replay.target == task.replay.target
-            if unread and other.replay.kind == VIRTUAL_MACHINE_GROUP:
-                return f"waits for the capture of {other.replay.destination}"
+        for open_task in self.open_tasks():
+            unread = open_task.subject is None and open_task.replay.target == task.replay.target
+            if unread and open_task.replay.kind == VIRTUAL_MACHINE_GROUP:
+                return f"waits for the capture of {open_task.replay.destination}"
         return ""
 
     def judge_gates(self, run: RestoreRun) -> None:
-        """Note whose gate is open at the last looks: a strict restore creates nothing on an earlier one."""
+        """Note which gates are open at the last looks: a strict restore creates nothing on an earlier one."""
         for task in self.open_tasks():
             look = self.namespaces.get(task.replay.target)
             if task.subject is None or look is None or look.observed is None:
@@ -274,16 +274,16 @@ class Rounds:
         """Say which other object keeps a strict restore from creating anything."""
         if self.earlier is None:
             return RECALLING
-        for other in self.tasks.values():
+        for blocker in self.tasks.values():
             if (
-                other is task
-                or other.replay.kind == VMS_ALONE
-                or other.gate_open
-                or other.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED)
+                blocker is task
+                or blocker.replay.kind == VMS_ALONE
+                or blocker.gate_open
+                or blocker.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED)
             ):
                 continue
-            why = f"{other.stage}: {other.reason}"
-            return f"the policy is mode=strict, and {other.replay.destination} is not ready ({why})"
+            why = f"{blocker.stage}: {blocker.reason}"
+            return f"the policy is mode=strict, and {blocker.replay.destination} is not ready ({why})"
         return ""
 
     def given_up(self) -> str:
@@ -293,8 +293,8 @@ class Rounds:
         over = (Stage.FAILED, Stage.CANCELLED)
         objects = (task for task in self.tasks.values() if task.replay.kind != VMS_ALONE)
         lost = (item for item in objects if item.stage in over and not item.gate_open)
-        if cause := next((one for one in lost if not one.given_up), None):
+        if cause := next((task for task in lost if not task.given_up), None):
             return f"{cause.replay.destination} {cause.stage}: {cause.reason}"
-        earlier = (one for one in (self.earlier or {}).values() if one.kind != VMS_ALONE.name)
-        before = next((one for one in earlier if one.stage in over and one.action not in _GATE_OPEN), None)
+        earlier = (result for result in (self.earlier or {}).values() if result.kind != VMS_ALONE.name)
+        before = next((result for result in earlier if result.stage in over and result.action not in _GATE_OPEN), None)
         return f"{before.label} {before.stage}: {before.reason}" if before else ""

@@ -1,4 +1,4 @@
-"""What was read of one object of a restore, whichever way it was read."""
+"""What was read of one object of a restore, from its capture or from the backup's own item."""
 
 from __future__ import annotations
 

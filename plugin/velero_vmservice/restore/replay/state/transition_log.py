@@ -75,7 +75,7 @@ class TransitionLog:
             self._log_waiting(run, waiting)
 
     def _log_object(self, run: RestoreRun, task: ReplayOperation) -> None:
-        """Log what is new of one object; nothing is worded for the hundreds of which nothing is."""
+        """Log what is new of one object; no text is built for the hundreds without news."""
         key = task.operation_id
         if task.gate_open and key not in self._open_gates:
             self._open_gates.add(key)

@@ -45,7 +45,7 @@ class Writer:
     def ask_for_power(self, wish: Wish, version: str) -> None:
         """Write one wish for power."""
         self._cluster.patch(wish.ref, wish.change, version=version)
-        log.info("power asked for", object=str(wish.ref), change=_said(wish.change))
+        log.info("power asked for", object=str(wish.ref), change=_described(wish.change))
 
     def _send(self, subject: Subject, live: Manifest | None, *, dry_run: bool) -> None:
         if live is None:
@@ -55,5 +55,5 @@ class Writer:
             self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
 
 
-def _said(change: Mapping[str, Any]) -> str:
+def _described(change: Mapping[str, Any]) -> str:
     return ", ".join(f"spec.{key}={value}" for key, value in change["spec"].items())

@@ -51,8 +51,8 @@ class Steps:
         now = self._clock.now()
         match step.action:
             case Action.WAIT | Action.BLOCKED if not step.final:
-                words = f"blocked: {step.reason}" if step.action is Action.BLOCKED else step.reason
-                task.tell(words, now, stage=Stage.REPLAYED if replayed and task.stage is Stage.WAITING else None)
+                reason = f"blocked: {step.reason}" if step.action is Action.BLOCKED else step.reason
+                task.tell(reason, now, stage=Stage.REPLAYED if replayed and task.stage is Stage.WAITING else None)
             case Action.CREATE | Action.UPDATE:
                 observed = rounds.namespaces[subject.ref.namespace].observed
                 self._write(task, subject, step, observed.live(subject.ref) if observed else None)
@@ -62,9 +62,9 @@ class Steps:
                 task.tell(step.reason, now, stage=Stage.RETAINED)
             case _:
                 task.tell(f"{step.action}: {step.reason}", now, stage=Stage.FAILED)
-        words = self._late(task, run, rounds.policy)
-        if words and not step.settling:  # a process that has just begun has to look twice
-            task.tell(f"{words}: {task.reason}", now, stage=Stage.FAILED)
+        reason = self._late(task, run, rounds.policy)
+        if reason and not step.settling:  # a process that has just begun has to look twice
+            task.tell(f"{reason}: {task.reason}", now, stage=Stage.FAILED)
 
     def wait_undecided(self, task: ReplayOperation, why: str, run: RestoreRun, policy: RestorePolicy) -> bool:
         """Wait until the object can be read and its namespace observed, at most as long as its stage may take.
@@ -111,7 +111,7 @@ class Steps:
         else:
             done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
             task.written = task.replayed = True
-            task.tell(f"{done}; looking whether VM Operator has taken it up", now, stage=Stage.REPLAYED)
+            task.tell(f"{done}; waiting for VM Operator to take it up", now, stage=Stage.REPLAYED)
 
     def _verify(self, task: ReplayOperation, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:
         observed = rounds.namespaces[subject.ref.namespace].observed
@@ -120,40 +120,41 @@ class Steps:
         now = self._clock.now()
         later = rounds.policy.power != "leave"
         if subject.ref.kind == VMS_ALONE and not later:  # whatever else there is makes no difference to them
-            task.found = application.verify(subject, observed, task.before)
-            task.notes = task.found.notes
-            _conclude(task, task.found, step, now, powers=False)
+            task.verification = application.verify(subject, observed, task.before)
+            task.notes = task.verification.notes
+            _conclude(task, task.verification, step, now, powers=False)
             return
-        if words := rounds.unknown(task) or ("" if rounds.earlier is not None else RECALLING):
+        if reason := rounds.unknown(task) or ("" if rounds.earlier is not None else RECALLING):
             replayed = task.stage is not Stage.POWERING and subject.ref.kind != VMS_ALONE
-            task.tell(words, now, stage=Stage.REPLAYED if replayed else Stage.POWERING)
+            task.tell(reason, now, stage=Stage.REPLAYED if replayed else Stage.POWERING)
             task.give_time(now)
             return
         powering = rounds.powering(task, run, observed)
         groups = rounds.groups(subject.ref.namespace)
-        found = application.verify(subject, observed, task.before, groups=groups, powered_later=later)
-        task.notes, task.found = found.notes, found
-        open_yet = found.missing if later else (*found.missing, *found.waiting)  # who powers on waits for addresses
+        verification = application.verify(subject, observed, task.before, groups=groups, powered_later=later)
+        task.notes, task.verification = verification.notes, verification
+        # A restore that powers VMs on waits for their addresses after that.
+        open_yet = verification.missing if later else (*verification.missing, *verification.waiting)
         if open_yet and task.stage is not Stage.POWERING:
             task.tell(enumerate_some(list(open_yet)), now, stage=Stage.REPLAYED)
-            if found.replay_pending:
+            if verification.replay_pending:
                 task.give_time(now)
             return
-        if later and subject.is_group and found.lacking:  # its members wait for its power, and it gets none
-            task.tell(enumerate_some(list(found.lacking)), now, stage=Stage.INCOMPLETE)
+        if later and subject.is_group and verification.lacking:  # its members wait for its power, and it gets none
+            task.tell(enumerate_some(list(verification.lacking)), now, stage=Stage.INCOMPLETE)
             return
         decided = power.decide(subject, powering)
-        asked = self._power(task, decided, subject.wanted.version, rounds)
-        waiting = list(dict.fromkeys((*asked, *decided.waiting, *found.missing, *found.waiting)))
-        if not waiting and rounds.policy.probe == "tcp" and found.endpoints:
+        problems = self._power(task, decided, subject.wanted.version, rounds)
+        waiting = list(dict.fromkeys((*problems, *decided.waiting, *verification.missing, *verification.waiting)))
+        if not waiting and rounds.policy.probe == "tcp" and verification.endpoints:
             waiting = self._probing.probe(task, subject, observed)
         task.notes = (*task.notes, *decided.notes)
         if waiting:
             task.tell(enumerate_some(waiting), now, stage=Stage.POWERING)
-            if decided.to_come or found.replay_pending:
+            if decided.to_come or verification.replay_pending:
                 task.give_time(now)
         else:
-            _conclude(task, found, step, now, powers=later)
+            _conclude(task, verification, step, now, powers=later)
 
     def _power(self, task: ReplayOperation, decided: PowerStep, version: str, rounds: Rounds) -> list[str]:
         """Ask for power, at the object's own API version if it has one; say what is to be asked again."""
@@ -172,13 +173,13 @@ class Steps:
         return problems
 
 
-def _conclude(task: ReplayOperation, found: Verification, step: Step, now: datetime, *, powers: bool) -> None:
+def _conclude(task: ReplayOperation, verification: Verification, step: Step, now: datetime, *, powers: bool) -> None:
     """Judge an object that nothing of its own is waited for any more."""
-    if found.below:
+    if verification.below:
         powering = powers or task.stage is Stage.POWERING
-        task.tell(enumerate_some(list(found.below)), now, stage=Stage.POWERING if powering else Stage.REPLAYED)
+        task.tell(enumerate_some(list(verification.below)), now, stage=Stage.POWERING if powering else Stage.REPLAYED)
         task.give_time(now)
-    elif found.lacking:
-        task.tell(enumerate_some(list(found.lacking)), now, stage=Stage.INCOMPLETE)
+    elif verification.lacking:
+        task.tell(enumerate_some(list(verification.lacking)), now, stage=Stage.INCOMPLETE)
     else:
         task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)

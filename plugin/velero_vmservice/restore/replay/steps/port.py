@@ -9,4 +9,4 @@ class TcpProbe(Protocol):
     """Tries whether a load balancer's port is served."""
 
     def connect(self, host: str, port: int, *, seconds: float) -> str:
-        """Connect within `seconds`; return '' if somebody answers, else why not, in words. Never raises."""
+        """Connect within `seconds`; return '' if the port answers, else why not, in words. Never raises."""

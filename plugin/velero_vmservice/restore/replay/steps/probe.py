@@ -34,9 +34,9 @@ class Probing:
         if not addresses:
             return ["the load balancer has no address yet"]
         ports = [
-            int(mapping(one)["port"])
-            for one in sequence(live.spec.get("ports"))
-            if mapping(one).get("protocol", "TCP") == "TCP" and isinstance(mapping(one).get("port"), int)
+            int(mapping(port)["port"])
+            for port in sequence(live.spec.get("ports"))
+            if mapping(port).get("protocol", "TCP") == "TCP" and isinstance(mapping(port).get("port"), int)
         ]
         silent = [(host, port) for host in addresses for port in ports if task.probes.get((host, port)) != ""]
         for host, port in silent[:MOST]:

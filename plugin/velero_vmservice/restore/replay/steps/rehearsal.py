@@ -42,8 +42,8 @@ class Rehearsal:
         task.take(step)
         self._steps[task.operation_id] = step
         refused = step.action in (Action.BLOCKED, Action.CONFLICT)
-        words = f"{step.action}: {step.reason}" if refused else step.reason  # as a restore words it
-        task.tell(words, self._clock.now(), stage=_stage(step))
+        reason = f"{step.action}: {step.reason}" if refused else step.reason  # as a restore words it
+        task.tell(reason, self._clock.now(), stage=_stage(step))
 
     def step(self, task: ReplayOperation) -> Step:
         """Return what was decided for an object; for one that others decide about, what holds it or has ended it."""
