@@ -1,7 +1,7 @@
 """What a backup holds and what it leaves out: its VMs, those without an application, objects that it does not capture.
 
-A backup by labels or by resource kinds may hold a VM without the group or service that the VM belongs to. Nothing is
-wrong with such a backup, and after a restore the VM lacks what nobody captured: that is said while there is time.
+A backup by labels or by resource kinds may hold a VM without the group or service that the VM belongs to. Such a
+backup is valid, but a restore of it leaves the VM without that object: a warning says so at backup.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def vms_of_no_object(facts: NamespaceFacts) -> frozenset[str]:
 def vms_left_out(
     facts: NamespaceFacts, left_out: Collection[tuple[str, str]], restored: Collection[tuple[str, str]]
 ) -> frozenset[str]:
-    """Return the VMs of objects that a restore leaves out, but for those that an object needs which it restores.
+    """Return the VMs of objects that a restore leaves out, except those that a restored object needs.
 
     Both are given by kind and name. A group needs the VMs of its own boot order, not those of the groups below it.
     """
@@ -127,7 +127,7 @@ def not_captured(
 
 
 def _groups(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
-    """Yield the groups with their VMs at any depth, by boot order or by the VM's own word."""
+    """Yield the groups with their VMs at any depth, by boot order or by the VM's `spec.groupName`."""
     direct = {
         group.name: {member.name for member in group.members if member.kind == VIRTUAL_MACHINE.name}
         for group in facts.groups
@@ -147,12 +147,12 @@ def _groups(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
             if group not in below:
                 below.add(group)
                 ahead += nested.get(group, ())
-        yield VIRTUAL_MACHINE_GROUP.name, name, set[str]().union(*(direct.get(one, set()) for one in below))
+        yield VIRTUAL_MACHINE_GROUP.name, name, set[str]().union(*(direct.get(group, set()) for group in below))
 
 
 def _services(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
     for service in facts.services:
-        chosen = {one.name for one in selected_by(service.selector, facts)}
+        chosen = {vm.name for vm in selected_by(service.selector, facts)}
         yield VIRTUAL_MACHINE_SERVICE.name, service.name, chosen
 
 
@@ -198,9 +198,9 @@ def held_vms(
     names = sorted(name for name in {*needed, *nested, *chosen} if name not in known or known[name].recorded)
     missed = list[NotCaptured]()
     for namespace, facts in sorted(namespaces.items()):
-        here = {(kind, name) for kind, where, name in captured if where == namespace}
+        captured_there = {(kind, name) for kind, where, name in captured if where == namespace}
         vms = {name.partition("/")[2] for name in names if name.partition("/")[0] == namespace}
-        missed += not_captured(facts, here, vms)
+        missed += not_captured(facts, captured_there, vms)
     return HeldVms(
         machines={name: known[name].backup_version if name in known else needed.get(name, "") for name in names},
         without_application=tuple(name for name in names if name not in needed),

@@ -1,6 +1,6 @@
 """What is known about a VM and about a namespace at backup, as it is stored and read back.
 
-The facts answer at restore: is this the same VM, what is it still missing, which claims are its disks.
+At restore the facts tell whether a VM is the same, what it still lacks and which claims are its disks.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class VmFacts:
     """Whether it carried RegisterVM's mark already: it stays on a VM for good."""
     failed_over: bool = False
     references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
-    """`resource.group` to the names of objects that nobody recreates: class, policies, networks."""
+    """`resource.group` to the names of objects that a restore does not recreate: class, policies, networks."""
 
 
 class ServiceFacts(Document):
@@ -169,11 +169,11 @@ def difference(expected: VmFacts, *, instance_uuid: str, bios_uuid: str) -> str:
         ("instance UUID", instance_uuid, expected.instance_uuid),
         ("BIOS UUID", bios_uuid, expected.bios_uuid),
     )
-    known = [(what, found, wanted) for what, found, wanted in pairs if found and wanted]
-    if not known or any(found.lower() == wanted.lower() for _, found, wanted in known):
+    known = [(what, actual, wanted) for what, actual, wanted in pairs if actual and wanted]
+    if not known or any(actual.lower() == wanted.lower() for _, actual, wanted in known):
         return ""
-    what, found, wanted = known[0]
-    return f"{what} {found}, the backup has {wanted}"
+    what, actual, wanted = known[0]
+    return f"{what} {actual}, the backup has {wanted}"
 
 
 def service_facts(service: Manifest) -> ServiceFacts:

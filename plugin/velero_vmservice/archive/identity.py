@@ -1,6 +1,6 @@
-"""Is a stored document the one that was asked for? What it says of itself has to equal what led to it.
+"""Check that a stored document is about the object that it is read for, by what it says of itself.
 
-A digest proves that the bytes are those that somebody referred to; it does not prove what they are about.
+A digest proves that the bytes are the ones referred to; it does not prove which object they describe.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def check_seal(seal: Seal, backup: BackupRun) -> None:
 
 def _check(where: str, *pairs: tuple[str, str, str]) -> None:
     if differs := list(_different(pairs)):
-        raise Corrupt(f"{where} is of something else: {' and '.join(differs)}", hint=_REPLACED)
+        raise Corrupt(f"{where} is about another object or backup: {' and '.join(differs)}", hint=_REPLACED)
 
 
 def _different(pairs: Iterable[tuple[str, str, str]]) -> Iterable[str]:
-    return (f"its {what} is {said!r}, not {wanted!r}" for what, said, wanted in pairs if said != wanted)
+    return (f"its {what} is {actual!r}, not {wanted!r}" for what, actual, wanted in pairs if actual != wanted)
 
 
 _REPLACED = "the document was replaced after the backup; restore from another backup"

@@ -1,7 +1,7 @@
 """The link: the annotation on an item in Velero's archive that leads to the item's capture.
 
-Velero's archive is what a restore believes, so the link carries the digest of each document that it leads to. It is
-bound to its item and to the run of the Backup: who may annotate an object must not choose what is replayed for it.
+A restore trusts Velero's archive, so the link carries the digest of each document that it leads to. It is bound to its
+item and to the run of the Backup: a user who may annotate an object must not choose what is replayed for it.
 """
 
 from __future__ import annotations
@@ -67,18 +67,18 @@ def check_leads_home(key: str, ref: ObjectRef, backup: BackupRun) -> None:
     """
     if key == backup.object_key(ref):
         return
-    found = read_object_key(key)
-    if found is None:
+    object_key = read_object_key(key)
+    if object_key is None:
         differs = f"which is not the key of a captured object of {backup}"
     else:
         pairs = (
-            ("Backup", found.backup, backup.name),
-            ("start time", found.started, backup.started),
-            ("resource", found.plural, ref.kind.plural),
-            ("namespace", found.namespace, ref.namespace),
-            ("name", found.name, ref.name),
+            ("Backup", object_key.backup, backup.name),
+            ("start time", object_key.started, backup.started),
+            ("resource", object_key.plural, ref.kind.plural),
+            ("namespace", object_key.namespace, ref.namespace),
+            ("name", object_key.name, ref.name),
         )
-        differs = " and ".join(f"{what} {said}, not {wanted}" for what, said, wanted in pairs if said != wanted)
+        differs = " and ".join(f"{what} {actual}, not {wanted}" for what, actual, wanted in pairs if actual != wanted)
         differs = f"which has the {differs}"
     raise InvalidItem(
         f"the link of {ref} leads to {key}, {differs}",

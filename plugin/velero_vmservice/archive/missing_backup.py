@@ -1,7 +1,7 @@
 """Find a backup by what it has captured, where its Backup object is gone: deleted while a restore of it runs, say.
 
-The Restore has the backup's name, and keys have its start time. In which location the captures lie the object alone
-could tell: so every location is searched, and nothing is guessed where the answer is not plain.
+The Restore has the backup's name, and keys have its start time. Only the object names the location of its
+captures: so every location is searched, and a capture is used only if exactly one is found.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _STARTED: Final = re.compile(r"captures/[^/]+/(\d{8}T\d{6}Z)/.+")
 
 
 def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun, *, own_bucket: bool) -> BackupRun:
-    """Return the run of a Backup that the cluster has no more, without its filters and annotations.
+    """Return the run of a Backup that the cluster no longer has, without its filters and annotations.
 
-    Raises `MissingBackup` where no location has a capture of that name, or several have one, and what a location raises
+    Raises `MissingBackup` if no location has a capture of that name, or several have one, and the error of a location
     that cannot be searched: the capture may lie there.
     """
-    found: dict[str, BackupRun] = {}
+    runs: dict[str, BackupRun] = {}
     for location in _names(cluster, run, own_bucket=own_bucket):
         try:
             store = locations.open(location, namespace=run.namespace)
@@ -41,8 +41,10 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
         except ForeignStorage:
             continue  # nothing of ours can lie there
         except VmServiceError as error:
-            words = f"whether {location or 'the bucket of the settings'} has its capture is not known: {error.message}"
-            raise type(error)(f"{_gone(run)}; {words}", hint=error.hint) from error
+            unsearched = (
+                f"whether {location or 'the bucket of the settings'} has its capture is not known: {error.message}"
+            )
+            raise type(error)(f"{_gone(run)}; {unsearched}", hint=error.hint) from error
         if started:
             backup = BackupRun(
                 name=run.backup,
@@ -53,14 +55,14 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
                 annotations={},
                 object_gone=True,
             )
-            found.setdefault(store.where(backup.seal_key), backup)
-    if len(found) != 1:
-        words = f"captures of that name lie in several places ({', '.join(found)})" if found else "no location has one"
+            runs.setdefault(store.where(backup.seal_key), backup)
+    if len(runs) != 1:
+        reason = f"captures of that name lie in several places ({', '.join(runs)})" if runs else "no location has one"
         raise MissingBackup(
-            f"{_gone(run)}, and where its capture lies is not known: {words}",
+            f"{_gone(run)}, and where its capture lies is not known: {reason}",
             hint="let Velero make the Backup again from its location, as its backup sync does; then repeat the restore",
         )
-    ((where, backup),) = found.items()
+    ((where, backup),) = runs.items()
     log.info("backup known by its capture", backup=run.backup, key=where, location=backup.location)
     return backup
 
@@ -71,7 +73,7 @@ def _gone(run: RestoreRun) -> str:
 
 def _names(cluster: Cluster, run: RestoreRun, *, own_bucket: bool) -> Sequence[str]:
     """Return the names of all storage locations, '' for the settings' own bucket, which every location stands for."""
-    return [""] if own_bucket else [one.name for one in cluster.list(BACKUP_STORAGE_LOCATION, run.namespace)]
+    return [""] if own_bucket else [location.name for location in cluster.list(BACKUP_STORAGE_LOCATION, run.namespace)]
 
 
 def _starts(store: ObjectStore, run: RestoreRun) -> Collection[str]:

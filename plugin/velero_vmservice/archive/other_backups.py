@@ -1,4 +1,4 @@
-"""Which other backups could be restored instead: what a person needs on the day when the one at hand is of no use."""
+"""Which other backups could be restored instead: named in the error when the chosen backup cannot be restored."""
 
 from __future__ import annotations
 
@@ -32,28 +32,29 @@ _RESTORABLE: Final = frozenset({"Completed", "PartiallyFailed"})
 def other_backups(cluster: Cluster, locations: StorageLocations, run: RestoreRun) -> Sequence[BackupRun]:
     """Return backups with a sealed capture, newest first: of the same schedule or of common namespaces.
 
-    Of any, where the Backup of this restore is not there to be compared. Never raises: it is said beside an error.
+    If this restore's Backup is gone, any backup counts. Never raises: the answer goes into the hint of an error.
     """
     try:
         backups = cluster.list(BACKUP, run.namespace)
     except VmServiceError as error:
         log.info("other backups not looked for", cause=error.message)
         return ()
-    this = next((one for one in backups if one.name == run.backup), None)
-    found = list[BackupRun]()
+    this = next((backup for backup in backups if backup.name == run.backup), None)
+    sealed = list[BackupRun]()
     for backup in _newest_first(backups, this, run)[:MOST_LOOKED_AT]:
-        if len(found) == MOST_NAMED:
+        if len(sealed) == MOST_NAMED:
             break
         if _is_sealed(locations, backup):
-            found.append(backup)
-    return found
+            sealed.append(backup)
+    return sealed
 
 
-def said(found: Sequence[BackupRun]) -> str:
-    """Return the backups in words, '' for none."""
-    if not found:
+def described(backups: Sequence[BackupRun]) -> str:
+    """Return the backups as a clause, '' for none."""
+    if not backups:
         return ""
-    return f"others with a sealed capture, newest first: {', '.join(f'{one.name} ({one.started})' for one in found)}"
+    names = ", ".join(f"{backup.name} ({backup.started})" for backup in backups)
+    return f"others with a sealed capture, newest first: {names}"
 
 
 def _newest_first(backups: Sequence[Manifest], this: Manifest | None, run: RestoreRun) -> Sequence[BackupRun]:
@@ -65,7 +66,7 @@ def _newest_first(backups: Sequence[Manifest], this: Manifest | None, run: Resto
         and backup.status.get("startTimestamp")
         and (this is None or _are_alike(backup, this))
     )
-    return sorted(_read(likely), key=lambda one: (one.started, one.name), reverse=True)
+    return sorted(_read(likely), key=lambda backup: (backup.started, backup.name), reverse=True)
 
 
 def _read(backups: Iterator[Manifest]) -> Iterator[BackupRun]:
@@ -76,12 +77,12 @@ def _read(backups: Iterator[Manifest]) -> Iterator[BackupRun]:
             log.info("backup passed over", backup=f"{backup.namespace}/{backup.name}", cause=error.message)
 
 
-def _are_alike(one: Manifest, other: Manifest) -> bool:
-    schedule = one.labels.get(_SCHEDULE)
-    if schedule and schedule == other.labels.get(_SCHEDULE):
+def _are_alike(left: Manifest, right: Manifest) -> bool:
+    schedule = left.labels.get(_SCHEDULE)
+    if schedule and schedule == right.labels.get(_SCHEDULE):
         return True
     mine, theirs = (
-        [str(name) for name in sequence(backup.spec.get("includedNamespaces"))] or ["*"] for backup in (one, other)
+        [str(name) for name in sequence(backup.spec.get("includedNamespaces"))] or ["*"] for backup in (left, right)
     )
     return any(fnmatchcase(a, b) or fnmatchcase(b, a) for a in mine for b in theirs)
 

@@ -1,4 +1,4 @@
-"""Will this come back? Asked at capture, when there is still time to mend it."""
+"""Problems that a restore would meet, found at capture while there is time to mend them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Finding(Document):
 def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFacts) -> tuple[Finding, ...]:
     """Check one captured object; findings never keep it from being captured."""
     if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
-        found = [*_group_findings(manifest.name, topology, facts)]
+        findings = [*_group_findings(manifest.name, topology, facts)]
     else:
-        found = [*_service_findings(topology)]
-    found += [finding for vm in topology.machines for finding in _vm_findings(vm)]
-    return tuple(found)
+        findings = [*_service_findings(topology)]
+    findings += [finding for vm in topology.machines for finding in _vm_findings(vm)]
+    return tuple(findings)
 
 
 def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
@@ -62,7 +62,9 @@ def _same_uuids(vms: tuple[VmFacts, ...]) -> Iterator[Finding]:
 def _service_findings(topology: Topology) -> Iterator[Finding]:
     selector = topology.expected_labels()
     if not selector:
-        yield _note("selector-empty", "has no selector: its endpoints are kept by somebody else and are not captured")
+        yield _note(
+            "selector-empty", "has no selector: its endpoints are managed outside VM Operator and are not captured"
+        )
         return
     if marks.ZONE_LABEL in selector:
         yield _warn(
@@ -118,7 +120,7 @@ def _unlisted(
 def _parent_findings(name: str, parent: str, facts: NamespaceFacts) -> Iterator[Finding]:
     if not parent:
         return
-    group = next((one for one in facts.groups if one.name == parent), None)
+    group = next((candidate for candidate in facts.groups if candidate.name == parent), None)
     if group is None:
         yield _warn("parent-missing", f"names the parent group {parent}, which does not exist")
     elif not any(member.kind == "VirtualMachineGroup" and member.name == name for member in group.members):

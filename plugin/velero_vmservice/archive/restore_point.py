@@ -10,7 +10,7 @@ import structlog
 from velero_vmservice.archive import identity
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.missing_backup import captured_run
-from velero_vmservice.archive.other_backups import other_backups, said
+from velero_vmservice.archive.other_backups import described, other_backups
 from velero_vmservice.archive.schema import BackupRun, Seal
 from velero_vmservice.archive.store import storage
 from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable
@@ -46,7 +46,7 @@ class _Digests:
 
 
 class RestorePoints:
-    """Finds the backup behind a restore; what was found is remembered for a while, as it never changes."""
+    """Finds the backup behind a restore and remembers it for a while, as it never changes."""
 
     def __init__(
         self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, own_bucket: bool = False
@@ -62,11 +62,11 @@ class RestorePoints:
     def backup(self, run: RestoreRun) -> BackupRun:
         """Return the run of the backup; where its Backup object is gone, as far as its capture tells.
 
-        Raises `MissingBackup` when neither is found, `InvalidItem` when the object says of no run.
+        Raises `MissingBackup` if neither is found, `InvalidItem` if the Backup has not started.
         """
-        return self._backups.get(f"{run.uid}/{run.backup}", lambda: self._found(run))
+        return self._backups.get(f"{run.uid}/{run.backup}", lambda: self._find(run))
 
-    def _found(self, run: RestoreRun) -> BackupRun:
+    def _find(self, run: RestoreRun) -> BackupRun:
         try:
             return BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)))
         except NotFound:
@@ -78,7 +78,7 @@ class RestorePoints:
         return self._locations.open(backup.location, namespace=backup.namespace)
 
     def seal(self, run: RestoreRun) -> Seal:
-        """Return the seal of the backup; where that is of no use, the error's hint says what else there is.
+        """Return the seal of the backup; if it is missing or unusable, the error's hint names other backups.
 
         Raises `NotFound` if there is no Backup, `NotRestorable` if it has no seal, or one that is damaged or of another
         backup.
@@ -90,7 +90,7 @@ class RestorePoints:
         try:
             return read_seal(store, backup)
         except NotFound as error:
-            hint = "it was taken without this plugin, held no groups, services or VMs, or died"
+            hint = "it was taken without this plugin, held no groups, services or VMs, or did not finish"
             raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
         except Corrupt as error:
             captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
@@ -102,7 +102,7 @@ class RestorePoints:
             raise NotRestorable(error.message, hint=self._instead(run, hint)) from error
 
     def _instead(self, run: RestoreRun, hint: str) -> str:
-        others = said(other_backups(self._cluster, self._locations, run))
+        others = described(other_backups(self._cluster, self._locations, run))
         return "; ".join(filter(None, (hint, others or "no other backup of these namespaces has a sealed capture")))
 
     def facts(self, run: RestoreRun, namespace: str, *, sha256: str = "") -> KnownFacts | None:
@@ -110,8 +110,8 @@ class RestorePoints:
 
         They are checked against `sha256`, the digest in a link, else against the digest in the seal; where there is
         neither they come with a doubt. Raises `Corrupt` if they are not what the digest was taken of, `NotFound` if
-        they are gone, and `MissingBackup` where nothing tells whether there are any. A backup that lies where nothing
-        of ours can lie has none; a store that fails to answer is not that, and its failure stands for a moment.
+        they are gone, and `MissingBackup` where nothing tells whether there are any. A backup in a location that is
+        not S3 has none; the error of a store that does not answer is remembered for a moment.
         """
         key = f"{run.uid}/{namespace}/{sha256}"
         return self._known.get(key, lambda: self._read(run, namespace, sha256))
@@ -157,7 +157,9 @@ def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
     try:
         seal = read_seal(store, backup)
     except NotFound:
-        return _Digests(by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup died, or it was removed")
+        return _Digests(
+            by_key={}, doubt=f"there is no seal {backup.seal_key}: the backup did not finish, or the seal was removed"
+        )
     except Corrupt as error:
         return _Digests(by_key={}, doubt=error.message)
     return _Digests(by_key={namespace.key: namespace.sha256 for namespace in seal.namespaces})

@@ -2,7 +2,7 @@
 
 Replaying `kubectl get -o yaml` of nested groups destroys VMs: the groups carry ownerReferences to parents
 that no longer exist, are garbage collected, and take their freshly restored members with them. The rules are
-vm-service 4.8; what they rest on is named beside each.
+vm-service 4.8; the source of each is named beside it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _ANNOTATIONS: Final = {
     "ncp/healthCheckNodePort": "written back by the load-balancer provider (virtualmachineservice_controller.go)",
     f"{VM_OPERATOR_GROUP}.protected/apply-power-state-time": "would be taken as the base time of the power state",
     marks.CAPTURE_ANNOTATION: "links a backup's item to its capture; VM Operator would copy it onto the Service",
-    marks.SKIP_FROM_BACKUP: "speaks to Velero about one backup",
+    marks.SKIP_FROM_BACKUP: "tells Velero to leave the object out of one backup",
 }
 
 _PROTECTED: Final = f"{VM_OPERATOR_GROUP}.protected/"
-"""Domain of annotations that VM Operator refuses from anybody else, and acts upon itself."""
+"""Domain of annotations that only VM Operator may write, and that it acts upon."""
 
 _LABELS: Final = {
     "service.kubernetes.io/service-proxy-name": "written back by the load-balancer provider; elsewhere it hides the"
@@ -74,7 +74,7 @@ def sanitize(manifest: Manifest) -> Sanitized:
     spec = content.get("spec")
     if isinstance(spec, dict):
         _SPEC.get(manifest.kind_name, _keep)(spec, drop)
-    return Sanitized(manifest=Manifest(content), dropped=tuple(sorted(dropped, key=lambda one: one.path)))
+    return Sanitized(manifest=Manifest(content), dropped=tuple(sorted(dropped, key=lambda field: field.path)))
 
 
 def _sanitize_metadata(metadata: dict[str, Any], drop: Callable[[dict[str, Any], str, str, str], None]) -> None:
@@ -89,7 +89,7 @@ def _sanitize_metadata(metadata: dict[str, Any], drop: Callable[[dict[str, Any],
             if key in reasons:
                 drop(entries, key, f"metadata.{field}[{key}]", reasons[key])
             elif field == "annotations" and key.startswith(_PROTECTED):
-                drop(entries, key, f"metadata.{field}[{key}]", "refused from anybody but VM Operator")
+                drop(entries, key, f"metadata.{field}[{key}]", "only VM Operator may set it")
             elif field == "labels" and key.startswith(marks.VELERO_LABEL_PREFIX):
                 drop(entries, key, f"metadata.{field}[{key}]", "names an earlier restore")
         if not entries:
@@ -104,7 +104,7 @@ def _sanitize_service(spec: dict[str, Any], drop: Callable[[dict[str, Any], str,
 def _sanitize_group(spec: dict[str, Any], drop: Callable[[dict[str, Any], str, str, str], None]) -> None:
     for key, reason in (
         ("nextForcePowerStateSyncTime", 'refused unless it is "now"'),
-        ("powerState", "would boot VMs that nobody has validated; kept beside the manifest"),
+        ("powerState", "would boot VMs before they are validated; kept beside the manifest"),
     ):
         if key in spec:
             drop(spec, key, f"spec.{key}", reason)

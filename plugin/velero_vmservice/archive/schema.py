@@ -39,7 +39,7 @@ class BackupRun:
     annotations: Mapping[str, str]
     spec: Mapping[str, Any] = field(default_factory=dict)
     object_gone: bool = False
-    """Whether the cluster has no such Backup any more, so that UID, annotations and spec are not known."""
+    """Whether the cluster no longer has the Backup, so that UID, annotations and spec are not known."""
 
     @classmethod
     def read(cls, backup: Manifest) -> BackupRun:
@@ -104,9 +104,11 @@ def read_object_key(key: str) -> ObjectKey | None:
 
 def captured_object(key: str) -> ObjectRef | None:
     """Return the object whose capture lies at a key; None if that is no captured object, or of an unknown kind."""
-    found = read_object_key(key)
-    kind = next((one for one in CAPTURED_KINDS if found and one.plural == found.plural), None)
-    return ObjectRef(kind, found.namespace, found.name) if found and kind else None
+    object_key = read_object_key(key)
+    if object_key is None:
+        return None
+    kind = next((kind for kind in CAPTURED_KINDS if kind.plural == object_key.plural), None)
+    return ObjectRef(kind, object_key.namespace, object_key.name) if kind else None
 
 
 def captured_kind(manifest: Manifest) -> Kind:
@@ -209,18 +211,18 @@ class Seal(Document):
     withheld: dict[str, int] = {}
     """How many objects of each resource were left to the Supervisor."""
     not_backed_up: tuple[str, ...] = ()
-    """Those resources of them that people declare, so that nothing makes these objects again."""
+    """The withheld resources that people declare: nothing creates these objects again."""
     withheld_complete: bool = True
     """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
 
 
 def observed(manifest: Manifest) -> SavedStatus:
-    """Read what sanitising will take off but a person may want back."""
+    """Read what sanitising removes and a user may want back."""
     ingress = mapping(manifest.status.get("loadBalancer")).get("ingress") or []
     return SavedStatus(
         power_state=str(manifest.spec.get("powerState", "")),
         cluster_ip=str(manifest.spec.get("clusterIp", "")),
         load_balancer=tuple(
-            str(one.get("ip") or one.get("hostname") or "") for one in ingress if isinstance(one, dict)
+            str(entry.get("ip") or entry.get("hostname") or "") for entry in ingress if isinstance(entry, dict)
         ),
     )

@@ -1,8 +1,7 @@
 """Which VMs an application object stands for.
 
 A VirtualMachineService names its VMs by label, a VirtualMachineGroup by its boot order. The topology is
-worked out from the facts of the whole namespace at backup, because at restore the VMs it should match are
-exactly what is missing.
+worked out at backup from the facts of the whole namespace: at restore the VMs to match are the ones missing.
 """
 
 from __future__ import annotations
@@ -81,13 +80,13 @@ def _group_topology(manifest: Manifest, facts: NamespaceFacts) -> Topology:
 
 
 def _member(member: Member, known: Mapping[str, VmFacts] | Mapping[str, object]) -> MemberTopology:
-    found = known.get(member.name)
+    facts = known.get(member.name)
     return MemberTopology(
         kind=member.kind,
         name=member.name,
         order=member.order,
-        found=found is not None,
-        group_name=str(getattr(found, "group_name", "")),
+        found=facts is not None,
+        group_name=str(getattr(facts, "group_name", "")),
     )
 
 
@@ -100,7 +99,7 @@ def _nested_vms(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[s
             continue
         seen.add(member.name)
         inner = groups[member.name].members
-        yield from (one.name for one in inner if one.kind == "VirtualMachine" and one.name in facts.by_name)
+        yield from (vm.name for vm in inner if vm.kind == "VirtualMachine" and vm.name in facts.by_name)
         ahead += reversed(inner)
 
 
@@ -125,7 +124,7 @@ def guest_cluster_reason(manifest: Manifest, chosen: Iterable[VmFacts]) -> str:
 
     A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. An object that stands for at
     least one recorded VM is the user's, whatever nodes it stands for beside it, and whatever annotations it carries:
-    they are VM Operator's public API and decide only where no VM tells.
+    these are VM Operator's public API and decide only if no recorded VM does.
     """
     for owner in manifest.owners:
         if owner.group in marks.GUEST_CLUSTER_OWNER_GROUPS:

@@ -1,6 +1,6 @@
 """Capture one VirtualMachineService or VirtualMachineGroup: sanitise, work out the topology, check, store, link.
 
-The capture is durable before Execute returns; what cannot be made durable fails its item.
+The capture is durable before Execute returns; an item whose capture cannot be made durable fails.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class CaptureAction:
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Capture the item and return it with the link to its capture.
 
-        A guest cluster's service, and an object that is being deleted, are left out of the backup and said. Raises
-        `InvalidSettings` when another cluster's backup of that name and start time lies in the same place.
+        A guest cluster's service, and an object that is being deleted, are left out of the backup and logged. Raises
+        `InvalidSettings` if another cluster's backup has the same name, start time and place.
         """
         manifest, of_backup = Manifest.read(dict(item)), Manifest.read(dict(backup))
         run = BackupRun.read(of_backup)
@@ -84,7 +84,7 @@ class CaptureAction:
         stored, sha256 = storage.write_once(store, key, document)
         storage.check_writer(run, stored.provenance.backup_uid, key=key)
         self._sealing.captured(run, key, sha256)
-        self._tell(stored, ref, sha256)
+        self._log(stored, ref, sha256)
         self._neighbour.warn(ref.kind, of_backup)
         link = Link(key=key, sha256=sha256, facts=facts_sha256, vms=stored.topology.needs)
         return BackupOutcome(
@@ -95,13 +95,13 @@ class CaptureAction:
     def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
         """Seal the capture: called right after the backup's last item."""
         run = BackupRun.read(Manifest.read(dict(backup)))
-        told = self._sealing.progress(operation_id, run)
-        if told.completed:
+        progress = self._sealing.progress(operation_id, run)
+        if progress.completed:
             self._namespaces.forget(run)
-        return told
+        return progress
 
     def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
-        """Nothing goes on between two calls, so there is nothing to stop."""
+        """Do nothing: no work runs between two calls."""
 
     def _at_newest_version(self, manifest: Manifest, ref: ObjectRef) -> Manifest:
         """Return the object at the newest served version, where it still exists."""
@@ -149,7 +149,7 @@ class CaptureAction:
         log.warning("not captured", object=str(ref), reason=reason)
         return BackupOutcome(item=manifest.annotated(marks.SKIP_FROM_BACKUP, "true"))
 
-    def _tell(self, capture: Capture, ref: ObjectRef, sha256: str) -> None:
+    def _log(self, capture: Capture, ref: ObjectRef, sha256: str) -> None:
         log.info(
             "captured",
             object=str(ref),
@@ -157,7 +157,7 @@ class CaptureAction:
             vms=capture.topology.needs,
             nested_vms=capture.topology.nested,
         )
-        dropped = [one.path for one in capture.dropped]
+        dropped = [field.path for field in capture.dropped]
         log.debug("captured with digest", object=str(ref), sha256=sha256, dropped_fields=dropped)
         for finding in capture.findings:
             level = logging.WARNING if finding.severity == "warning" else logging.INFO

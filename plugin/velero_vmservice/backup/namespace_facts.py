@@ -1,6 +1,6 @@
-"""The facts of a namespace, written once per backup by whichever item comes first.
+"""The facts of a namespace, written once per backup, at the namespace's first item.
 
-VMs are never captured (RegisterVM brings them back), but what they were is: the restore compares against it.
+VMs are never captured (RegisterVM brings them back), but facts about them are: the restore compares against these.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ REMEMBERED_NAMESPACES = 256
 REMEMBERED_SECONDS = 600.0
 """Facts are kept in memory this long, so that a namespace costs one LIST per kind and one PUT."""
 REMEMBERED_VMS = 20_000
-"""VMs whose facts are kept in all; a namespace that is larger by itself is kept alone."""
+"""VMs whose facts are kept in total; a namespace with more VMs than that is kept alone."""
 FAILURE_SECONDS = 15.0
-"""A store that is away is asked again after this long, not once per item."""
+"""A store that does not answer is tried again after this long, not once per item."""
 
 
 class NamespaceFactsOnce:
@@ -60,7 +60,7 @@ class NamespaceFactsOnce:
             return self._once(run, namespace)
 
     def attempt(self, run: BackupRun, namespace: str) -> None:
-        """Write the facts if it can be done; a failure is logged, never raised, and not repeated per item."""
+        """Write the facts if possible; a failure is logged, never raised, and not repeated for each item."""
         key = _key(run, namespace)
         with self._lock:
             if key in self._failed:
@@ -77,9 +77,9 @@ class NamespaceFactsOnce:
                 )
 
     def forget(self, run: BackupRun) -> None:
-        """Let go of what a backup that is sealed had remembered, and of all that has expired."""
+        """Drop what is remembered of a sealed backup, and all that has expired."""
         with self._lock:
-            for key in [one for one in self._known if one.startswith(f"{run.uid}/")]:
+            for key in [key for key in self._known if key.startswith(f"{run.uid}/")]:
                 self._known.pop(key, None)
             self._known.expire()
             self._failed.expire()
@@ -111,7 +111,7 @@ class NamespaceFactsOnce:
             groups=tuple(
                 sorted(
                     (groups.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),
-                    key=lambda one: one.name,
+                    key=lambda group: group.name,
                 )
             ),
             services=tuple(
@@ -121,7 +121,7 @@ class NamespaceFactsOnce:
                         for service in self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
                         if not service.deleting
                     ),
-                    key=lambda one: one.name,
+                    key=lambda service: service.name,
                 )
             ),
             provider=load_balancer.provider(self._cluster.serves_group),
@@ -143,14 +143,14 @@ class NamespaceFactsOnce:
 
 
 def _warn_of_not_captured(run: BackupRun, observed: NamespaceFacts) -> None:
-    """Say what the backup's filters leave out that its VMs belong to; the seal has what was captured in the end."""
+    """Warn of groups and services of the backup's VMs that its filters leave out; the seal lists what was captured."""
     captured = set(backup_scope.objects_by_filters(run.spec, observed))
     vms = set(backup_scope.vms_by_filters(run.spec, observed))
-    for one in backup_scope.not_captured(observed, captured, vms | backup_scope.vms_of(observed, captured)):
+    for missed in backup_scope.not_captured(observed, captured, vms | backup_scope.vms_of(observed, captured)):
         log.warning(
             "not captured",
-            object=f"{one.kind} {one.namespace}/{one.name}",
-            vms=one.vms,
+            object=f"{missed.kind} {missed.namespace}/{missed.name}",
+            vms=missed.vms,
             reason="VMs of this backup belong to it, and the backup's filters leave it out",
             hint="label the object like its VMs, or back up without the label selector or resource filter",
         )
@@ -161,5 +161,5 @@ def _key(run: BackupRun, namespace: str) -> str:
 
 
 def _weight(known: tuple[NamespaceFacts, str]) -> int:
-    """Return what facts count against the bound: their VMs, and something for a namespace without any."""
+    """Return the weight of a namespace's facts: its VMs, and a minimum for a namespace with none."""
     return min(len(known[0].machines) + REMEMBERED_VMS // REMEMBERED_NAMESPACES, REMEMBERED_VMS)

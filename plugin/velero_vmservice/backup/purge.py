@@ -43,18 +43,18 @@ class PurgeAction:
 
     def __init__(self, *, locations: StorageLocations, clock: Clock) -> None:
         self._locations = locations
-        self._looked: TTLCache[str, bool] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._tried: TTLCache[str, bool] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._lock = threading.Lock()
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for our two kinds, and for what tells of a backup without them."""
+        """Ask to be called for our two kinds, and for an item of a backup without them."""
         kinds = (*CAPTURED_KINDS, VIRTUAL_MACHINE, SERVICE_ACCOUNT)
         return ResourceSelector(included_resources=tuple(kind.resource for kind in kinds))
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
         """Remove the item's capture; with the last one, the namespaces' facts and the seal.
 
-        The key is worked out from the item and the Backup: where the item's link leads does not matter.
+        The key is derived from the item and the Backup, never taken from the item's link.
         """
         run, manifest = BackupRun.read(Manifest.read(dict(backup))), Manifest.read(dict(item))
         if manifest.kind_name in (VIRTUAL_MACHINE.name, SERVICE_ACCOUNT.name):
@@ -70,23 +70,23 @@ class PurgeAction:
         _purge_rest(store, run)
 
     def _purge_without_objects(self, run: BackupRun) -> None:
-        """Remove the facts and the seal of a backup without objects; looked at once in a deletion, not at each VM."""
+        """Remove the facts and the seal of a backup without objects; tried once per deletion, not at each VM."""
         with self._lock:
-            if run.prefix in self._looked:
+            if run.prefix in self._tried:
                 return
-            self._looked[run.prefix] = True
+            self._tried[run.prefix] = True
         try:
             _purge_rest(self._locations.open(run.location, namespace=run.namespace), run)
         except ForeignStorage as error:  # nothing of ours can lie there
             log.info("nothing to purge", backup=f"{run.namespace}/{run.name}", cause=error.message)
         except BaseException:
             with self._lock:
-                self._looked.pop(run.prefix, None)
+                self._tried.pop(run.prefix, None)
             raise
 
 
 def _purge_rest(store: ObjectStore, run: BackupRun) -> None:
-    """Remove facts, then the seal, if no object is left; what cannot be removed keeps the seal, none of the others."""
+    """Remove facts, then the seal, if no object is left; a failure keeps the seal but not the other documents."""
     if next(iter(store.list(f"{run.prefix}objects/")), None) is not None:
         return
     rest, failed = list(store.list(run.prefix)), None

@@ -1,8 +1,8 @@
 """Close a capture: read everything back, check every digest, write the index once.
 
-Velero asks right after the backup's last item and the backup is not longer for it. Every captured item shares
-one operation, so Velero asks as often as there are items; a repeat finds the seal and is done. A backup from which
-everything was withheld has no operation: it is sealed when the process that Velero launched for it is over.
+Velero polls right after the backup's last item, so sealing does not prolong the backup. All captured items share one
+operation, so Velero polls once per item; a repeated poll finds the seal and is done. A backup from which everything
+was withheld has no operation: it is sealed when the process that Velero launched for it ends.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BUDGET_SECONDS = 4.0
-"""One Progress call reads for this long; the next goes on where it stopped."""
+"""One Progress call reads for this long; the next continues where it stopped."""
 REMEMBERED_BACKUPS = 64
 REMEMBERED_SECONDS = 24 * 3600.0
 
@@ -110,7 +110,7 @@ class Sealing:
         if operation.read_seal_id(operation_id) != run.prefix:
             raise InvalidItem(
                 f"the operation belongs to another run than that of Backup {run.name}",
-                hint="the Backup was deleted and made again while it ran",
+                hint="the Backup was deleted and created again while it ran; repeat the backup",
             )
         unsealed = self._of(run)
         with unsealed.lock:
@@ -131,7 +131,7 @@ class Sealing:
     def ended(self, caller: str) -> None:
         """Seal the backups of a launched process that is over, where no operation will ask for it; never raises."""
         with self._lock:
-            over = [one for one in self._open.values() if caller in one.callers]
+            over = [unsealed for unsealed in self._open.values() if caller in unsealed.callers]
         for unsealed in over:
             with unsealed.lock:
                 if unsealed.sealed or unsealed.has_operation:
@@ -226,13 +226,13 @@ class Sealing:
             vms_without_application=stored.without_application,
         )
         log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
-        for one in stored.not_captured:
-            log.warning("not captured", object=f"{one.kind} {one.namespace}/{one.name}", vms=one.vms)
+        for missed in stored.not_captured:
+            log.warning("not captured", object=f"{missed.kind} {missed.namespace}/{missed.name}", vms=missed.vms)
         return stored
 
 
 def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
-    """Yield what the store lists, and what was captured: a list may be out of date, or lack what somebody removed."""
+    """Yield what the store lists, and what was captured: a list may be out of date, or lack what was removed since."""
     yield from store.list(f"{run.prefix}objects/")
     yield from store.list(f"{run.prefix}namespaces/")
     yield from captured
@@ -245,12 +245,12 @@ def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
     except NotFound as error:
         raise Corrupt(
             f"{key} was captured and is gone",
-            hint="look for a lifecycle rule or a person that empties the bucket, then repeat the backup",
+            hint="check the bucket's lifecycle rules and who can delete from it, then repeat the backup",
         ) from error
     if sha256 and documents.digest(body) != sha256:
         raise Corrupt(
             f"{key} is not what was captured (its SHA-256 differs)",
-            hint="somebody replaced it while the backup ran; find out who, then repeat the backup",
+            hint="it was replaced while the backup ran; find out by whom, then repeat the backup",
         )
     return body
 
@@ -263,8 +263,8 @@ def _captured_object(key: str) -> ObjectRef:
     ref = schema.captured_object(key)
     if ref is None:
         raise Corrupt(
-            f"{key} lies among the captured objects and is none",
-            hint="somebody stored it while the backup ran; find out who, remove it, then repeat the backup",
+            f"{key} lies among the captured objects but is not the key of one",
+            hint="it was stored while the backup ran; find out by whom, remove it, then repeat the backup",
         )
     return ref
 

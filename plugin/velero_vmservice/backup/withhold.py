@@ -1,4 +1,4 @@
-"""Leave what the Supervisor makes itself out of the backup, said and counted, never an error.
+"""Leave what the Supervisor makes itself out of the backup: logged and counted, never an error.
 
 The skip annotation is always written: Velero leaves the item out since 1.18.1, an older one stores it and the
 restore action `leave` skips it.
@@ -53,7 +53,7 @@ class WithholdAction(StartsNoOperation):
         return restricted.selected(self._supervisor.ever_restricted(blocked))
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
-        """Mark the item to be left out; write its namespace's facts if nobody has yet."""
+        """Mark the item to be left out; write its namespace's facts if they are not written yet."""
         manifest, of_backup = Manifest.read(dict(item)), Manifest.read(dict(backup))
         where = f"{manifest.kind_name} {manifest.namespace}/{manifest.name}"
         try:
@@ -92,7 +92,7 @@ class WithholdAction(StartsNoOperation):
         return BackupOutcome(item=manifest.annotated(marks.SKIP_FROM_BACKUP, "true"))
 
     def _why(self, resource: str, blocked: Collection[str]) -> str:
-        """Return who has a resource that people declare left out: the administrator, the other plugin or our list."""
+        """Return why a resource that people declare is left out: by the settings, the other plugin or our list."""
         if resource in self._supervisor.add:
             return "the setting restricted.add lists it"
         if resource in blocked:

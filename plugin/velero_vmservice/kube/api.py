@@ -37,7 +37,7 @@ class Cluster(Protocol):
     def resources(self) -> Sequence[NamedResource]:
         """Return every resource that is served with all its names, in the order in which its groups are preferred.
 
-        What an aggregated API that is away would add is left out.
+        Resources of an aggregated API that does not answer are left out.
         """
 
     def serves_group(self, group: str) -> bool:
@@ -52,8 +52,8 @@ class Cluster(Protocol):
     def list(self, kind: Kind, namespace: str) -> Sequence[Manifest]:
         """Return every object of the kind in the namespace, ordered by name, at the newest served version.
 
-        '' as namespace lists all of them, or a kind that has none. Fetched in bounded pages and without
-        `metadata.managedFields`, a third of an object that nobody reads. Empty if the kind is not served or the
+        Namespace '' lists every namespace, or a kind that has none. Fetched in bounded pages and without
+        `metadata.managedFields`, a third of an object that no caller reads. Empty if the kind is not served or the
         namespace does not exist.
         """
 
@@ -77,7 +77,7 @@ class Cluster(Protocol):
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create the object and return it as stored; its status is never written.
 
-        Raises `AlreadyExists`, `Rejected` with the server's words (a version that is not served or a
+        Raises `AlreadyExists`, `Rejected` with the server's message (a version that is not served or a
         `metadata.resourceVersion` included), or `NotFound` when its namespace does not exist.
         """
 

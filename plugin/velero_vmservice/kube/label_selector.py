@@ -14,7 +14,7 @@ def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Say whether labels satisfy a selector; an empty one chooses all, an operator that does not exist nothing."""
     wanted = mapping(selector.get("matchLabels"))
     return all(labels.get(key) == value for key, value in wanted.items()) and all(
-        _holds(mapping(one), labels) for one in sequence(selector.get("matchExpressions"))
+        _holds(mapping(expression), labels) for expression in sequence(selector.get("matchExpressions"))
     )
 
 

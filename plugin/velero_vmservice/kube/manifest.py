@@ -2,7 +2,7 @@
 
 Manifests are captured and replayed as they are; a model of VirtualMachineService or VirtualMachineGroup would
 lose the fields of versions it does not know. So the JSON stays, and only the questions are typed. Values are
-never changed in place: whoever needs another manifest makes one.
+never changed in place: a changed manifest is a new one.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class Manifest:
 
     @property
     def deleting(self) -> bool:
-        """Whether somebody has asked for the object's deletion."""
+        """Whether the object's deletion was requested."""
         return bool(self.metadata.get("deletionTimestamp"))
 
     @property

@@ -44,18 +44,19 @@ def full_name(name: str, served: Sequence[NamedResource]) -> str:
     """
     resource, _, group = name.partition(".")
     resource, group = _expanded(resource, group, served)
-    for one in served:
-        if one.kind.group.startswith(group) and resource.lower() in one.names:
-            return one.kind.resource
+    for candidate in served:
+        if candidate.kind.group.startswith(group) and resource.lower() in candidate.names:
+            return candidate.kind.resource
     return name
 
 
 def _expanded(resource: str, group: str, served: Sequence[NamedResource]) -> tuple[str, str]:
-    """Replace a short name, which is told from a full one by its case as well, by the resource's own."""
-    of_group = [one for one in served if group in ("", one.kind.group)]
-    if any(resource in one.names for one in of_group):
+    """Replace a short name by the resource's own; short names are case-sensitive."""
+    of_group = [candidate for candidate in served if group in ("", candidate.kind.group)]
+    if any(resource in candidate.names for candidate in of_group):
         return resource, group
-    for one in (*of_group, *(one for one in served if group and one.kind.group.startswith(group))):
-        if resource in one.short_names:
-            return one.kind.plural, one.kind.group
+    by_prefix = [candidate for candidate in served if group and candidate.kind.group.startswith(group)]
+    for candidate in (*of_group, *by_prefix):
+        if resource in candidate.short_names:
+            return candidate.kind.plural, candidate.kind.group
     return resource, group

@@ -1,4 +1,4 @@
-"""Why an object that somebody has deleted is still there, and what to do: a restore waits until it is gone."""
+"""Why a deleted object is still there, and what to do about it: a restore waits until it is gone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
 
 _RISK = (
-    "do not take the finalizer off by hand (data loss risk: the VM and its disks in vCenter then belong to nobody,"
-    " or go while they are needed)"
+    "do not take the finalizer off by hand (data loss risk: the VM and its disks in vCenter are then orphaned,"
+    " or deleted while they are needed)"
 )
-_MEMBERS = "its member VMs go with it, as the group owns them: see first that each can be restored"
+_MEMBERS = "its member VMs are deleted with it, as the group owns them: first make sure that each can be restored"
 
 
 def finalizers(manifest: Manifest) -> tuple[str, ...]:
-    """Return what has to be done with before the object goes."""
-    return tuple(str(one) for one in sequence(manifest.metadata.get("finalizers")))
+    """Return the finalizers that keep the object."""
+    return tuple(str(finalizer) for finalizer in sequence(manifest.metadata.get("finalizers")))
 
 
 def words(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence[str]) -> str:
@@ -34,8 +34,8 @@ def words(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence
     where = ("-n", namespace) if namespace else ()
     look = f"look at its events with: {shlex.join(('kubectl', *where, 'describe', kind.lower(), name))}"
     if kind == VIRTUAL_MACHINE.name:
-        return f"{begun}: VM Operator has to end with it; {look}; {_RISK}"
+        return f"{begun}: VM Operator has to finish its deletion; {look}; {_RISK}"
     if not held_by:
-        return f"{begun}: Kubernetes takes it away, and the restore goes on then"
-    wait = f"see that VM Operator runs, which takes its finalizer off and lets the restore go on; {look}"
+        return f"{begun}: Kubernetes removes it, and the restore then goes on"
+    wait = f"make sure that VM Operator runs: once it releases its finalizer, the restore goes on; {look}"
     return f"{begun}: {wait}; {_MEMBERS}" if kind == VIRTUAL_MACHINE_GROUP.name else f"{begun}: {wait}"

@@ -30,19 +30,19 @@ class TargetCapabilities:
         self._cluster = cluster
         self._known: TTLCache[str, Capabilities] = TTLCache(1, REMEMBERED_SECONDS, timer=clock.monotonic)
         self._read: Capabilities | None = None
-        self._said: Capabilities | None = None
+        self._logged: Capabilities | None = None
         self._lock = threading.Lock()
 
     def now(self) -> Capabilities:
         """Return what is known, without raising.
 
-        What cannot be read is unknown, with a note; it is logged when it changes. An API server that is away does not
-        make unknown what it said before.
+        What cannot be read is unknown, with a note; a change is logged. While the API server does not answer, the last
+        answer stands.
         """
         with self._lock:
             if "target" not in self._known:
                 self._known["target"] = self._look()
-                self._say(self._known["target"])
+                self._log(self._known["target"])
             return self._known["target"]
 
     def _look(self) -> Capabilities:
@@ -58,17 +58,17 @@ class TargetCapabilities:
             return capabilities.unknown(f"the capabilities of the Supervisor cannot be read ({_cause(error)})")
         return self._read
 
-    def _say(self, found: Capabilities) -> None:
-        if found == self._said:
+    def _log(self, current: Capabilities) -> None:
+        if current == self._logged:
             return
-        self._said = found
+        self._logged = current
         log.info(
             "capabilities read",
-            group_api=found.groups,
-            telco=found.telco,
-            ipv6=found.ipv6,
-            read_from=found.source,
-            reason=found.note,
+            group_api=current.groups,
+            telco=current.telco,
+            ipv6=current.ipv6,
+            read_from=current.source,
+            reason=current.note,
         )
 
     def _object(self) -> Manifest:

@@ -1,4 +1,4 @@
-"""Is this cluster a vSphere Supervisor, and which resources are therefore left to it?"""
+"""Whether this cluster is a vSphere Supervisor, and which resources are therefore left to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Supervisor:
-    """The administrator's word on what is restricted, and the cluster's."""
+    """What is restricted, by the administrator's settings and by the cluster."""
 
     cluster: Cluster
     told: Literal["detect", "yes", "no"] = "detect"
@@ -29,7 +29,7 @@ class Supervisor:
     def present(self) -> bool:
         """Say whether the cluster is a Supervisor: VM Operator's API beside one that only Supervisors serve.
 
-        Asked of the cluster, which may become one; so ask once for an item.
+        A cluster may become one while the plugin runs, so call this once per item.
         """
         if self.told != "detect":
             return self.told == "yes"
@@ -55,7 +55,7 @@ class Supervisor:
         try:
             plural = self.cluster.plural(manifest.group, manifest.kind_name)
         except VmServiceError:
-            plural = ""  # the regular ending has to do
+            plural = ""  # fall back to the regular ending
         return restricted.resource_name(manifest, candidates, plural=plural)
 
     @cached_property

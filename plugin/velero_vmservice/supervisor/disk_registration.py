@@ -25,8 +25,8 @@ _TROUBLES: Final = (
         "CNS and vCenter: one of them does not answer",
     ),
 )
-"""What an error speaks of, the most telling first: a missing file is told with its datastore."""
-_UNTOLD: Final = "its datastore, its disk file or CNS"
+"""What an error is about, the most specific first: the error of a missing file names its datastore too."""
+_ANY_TROUBLE: Final = "its datastore, its disk file or CNS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ class DiskRegistration:
     @property
     def trouble(self) -> str:
         """What to look at, of the guide's three (11.3); all of them where the error does not say."""
-        words = self.error.lower()
-        found = (what for signs, what in _TROUBLES if any(sign in words for sign in signs))
-        return next(found, _UNTOLD)
+        error = self.error.lower()
+        causes = (cause for signs, cause in _TROUBLES if any(sign in error for sign in signs))
+        return next(causes, _ANY_TROUBLE)
 
 
 def read_disk_registration(registration: Manifest) -> DiskRegistration | None:

@@ -30,21 +30,21 @@ def children(observed: NamespaceState, group: str) -> list[str]:
 
 def groups_below(observed: NamespaceState, root: str) -> list[str]:
     """Return the live groups below a group, itself first, in boot order."""
-    found, todo = list[str](), [root]
+    below, todo = list[str](), [root]
     while todo:
         name = todo.pop()
-        if name in found or name not in observed.groups:
+        if name in below or name not in observed.groups:
             continue
-        found.append(name)
+        below.append(name)
         todo += reversed(children(observed, name))
-    return found
+    return below
 
 
 def linked_members(observed: NamespaceState, group: Manifest) -> frozenset[tuple[str, str]]:
     """Return kind and name of each member that VM Operator links to a live group as both are now.
 
-    Its GroupLinked condition alone may be of an earlier time: a status outlives the member that it speaks of, and over
-    VMs that were registered anew it says what held for the lost ones.
+    Its GroupLinked condition alone may be out of date: a status outlives the member that it describes, and for VMs that
+    were registered anew it still describes the lost ones.
     """
     return frozenset(
         (kind, name)
@@ -56,13 +56,13 @@ def linked_members(observed: NamespaceState, group: Manifest) -> frozenset[tuple
 
 def _is_linked(entry: Mapping[str, Any], group: Manifest) -> bool:
     """Say whether the condition is True and, if it says so, of the group's present generation."""
-    found = condition(entry, "GroupLinked")
-    seen = (found or {}).get("observedGeneration")
-    return is_true(found) and not (seen and seen < group.metadata.get("generation", 0))
+    linked = condition(entry, "GroupLinked")
+    seen = (linked or {}).get("observedGeneration")
+    return is_true(linked) and not (seen and seen < group.metadata.get("generation", 0))
 
 
 def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: NamespaceState, group: Manifest) -> bool:
-    """Say whether a member's entry speaks of the object that has the name now.
+    """Say whether a member's entry describes the object that has the name now.
 
     The group becomes the owner of a member before it calls it linked; an entry that was placed has the member's UID
     (virtualmachinegroup_controller.go, reconcileMember, reconcilePlacement).
@@ -93,5 +93,5 @@ def vms_of(observed: NamespaceState, groups: Collection[str]) -> list[ObservedVm
         for member in boot_order_members(observed.groups[name])
         if member.kind == VIRTUAL_MACHINE.name
     }
-    found = [observed.machines[name] for name in sorted(names) if name in observed.machines]
-    return [one for one in found if one.group_name in groups]
+    vms = [observed.machines[name] for name in sorted(names) if name in observed.machines]
+    return [vm for vm in vms if vm.group_name in groups]

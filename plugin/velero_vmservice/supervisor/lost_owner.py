@@ -1,7 +1,7 @@
 """A VM whose saved YAML names a lost group as its owner: Kubernetes deletes it as soon as it is registered.
 
-The garbage collector may need less time than there is between two looks (vm-service fact 3). So the cause is kept from
-whatever was seen: the VM with its owner, the VM on its way out, or else its record and its capture.
+The garbage collector may act between two looks (vm-service fact 3). So the cause is derived from what was seen: the
+VM with its owner, the VM being deleted, or else its record and its capture.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class Sighting:
     def gone(self) -> str:
         """Say why the VM is gone, as far as was seen."""
         if self.owner:
-            words = f"its only owner was the lost VirtualMachineGroup {self.owner}, and Kubernetes deletes such a VM"
-            return f"was registered and is gone: {words}; {_AGAIN}"
+            cause = f"its only owner was the lost VirtualMachineGroup {self.owner}, and Kubernetes deletes such a VM"
+            return f"was registered and is gone: {cause}; {_AGAIN}"
         if self.deleting_since:
             return f"was registered and is gone: it was being deleted since {self.deleting_since}; restore it again"
         return VANISHED
 
 
 def never_seen(expected: VmFacts | None, recorded: Owners, groups: Mapping[str, str]) -> str:
-    """Say what to look for where a VM does not come, by its record and its capture; '' where neither tells.
+    """Say what to look for where a VM does not come, by its record and its capture; '' if neither shows a cause.
 
     Args:
         expected: what the VM was at backup.

@@ -62,9 +62,9 @@ class NamespaceState:
     """Core Services by name."""
     endpoints: Mapping[str, Manifest] = field(default_factory=dict)
     present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
-    """Names of what VMs may refer to and nobody recreates, of each kind that could be listed."""
+    """Names of what VMs may refer to and a restore does not recreate, of each kind that could be listed."""
     unseen: Mapping[Kind, str] = field(default_factory=dict)
-    """Kinds that the look had to do without, and why."""
+    """Kinds that the look lacks, and why."""
     bios_uuids: Mapping[str, str] = field(default_factory=dict)
     """BIOS UUID in lower case to the VM that has it; RegisterVM refuses a second VM with it (guide 7.1.1)."""
 
@@ -96,11 +96,11 @@ def observe(
     """
     without = unseen or {}
     vms = {vm.name: vm for vm in machines}
-    found = map(read_disk_registration, lists.get(CNS_REGISTER_VOLUME, ()))
-    disks = {one.claim: one for one in found if one is not None}
+    registrations = map(read_disk_registration, lists.get(CNS_REGISTER_VOLUME, ()))
+    disks = {disk.claim: disk for disk in registrations if disk is not None}
 
     def by_name(kind: Kind) -> dict[str, Manifest]:
-        return {one.name: one for one in lists.get(kind, ())}
+        return {manifest.name: manifest for manifest in lists.get(kind, ())}
 
     return NamespaceState(
         namespace=name,
@@ -109,10 +109,10 @@ def observe(
         vsphere_namespace=NAMESPACE in without or (namespace is not None and is_vsphere_namespace(namespace)),
         folder=folder(namespace) if namespace is not None else "",
         machines=vms,
-        bios_uuids={one.bios_uuid.lower(): one.name for one in vms.values() if one.bios_uuid},
+        bios_uuids={vm.bios_uuid.lower(): vm.name for vm in vms.values() if vm.bios_uuid},
         volumes=Volumes(
             phases=dict(claims),
-            registering={claim: str(one) for claim, one in disks.items()},
+            registering={claim: str(disk) for claim, disk in disks.items()},
             known=PERSISTENT_VOLUME_CLAIM not in without,
         ),
         disks=disks,

@@ -44,27 +44,27 @@ def look(
 ) -> namespace_state.NamespaceState:
     """Observe a namespace; of core Services and Endpoints only those named `services` are kept.
 
-    Raises what the cluster raises: a look that is not whole is none. Only CnsRegisterVolumes that nobody lets us list
-    are done without, for the claims tell when the disks are there. `present` is what `referred` found.
+    Raises what the cluster raises: an incomplete look is not used. Only CnsRegisterVolumes may be missing, where RBAC
+    forbids listing them: the claims show when the disks are there. `present` is the result of `referred`.
     """
     at = clock.monotonic()
     unseen: dict[Kind, str] = {}
     try:
-        found = cluster.get(ObjectRef(NAMESPACE, "", namespace))
+        manifest = cluster.get(ObjectRef(NAMESPACE, "", namespace))
     except NotFound:
-        found = None
+        manifest = None
 
-    def wanted(one: Manifest) -> Manifest | None:
-        return one if one.kind_name not in _GENERATED or one.name in services else None
+    def wanted(listed: Manifest) -> Manifest | None:
+        return listed if listed.kind_name not in _GENERATED or listed.name in services else None
 
     lists = {
-        kind: [one for one in cluster.read_all(kind, namespace, wanted) if one is not None]
+        kind: [listed for listed in cluster.read_all(kind, namespace, wanted) if listed is not None]
         for kind in namespace_state.OBSERVED_KINDS
         if kind != CNS_REGISTER_VOLUME
     }
     lists[CNS_REGISTER_VOLUME] = _disk_registrations(cluster, namespace, unseen)
     return namespace_state.observe(
-        found,
+        manifest,
         lists,
         machines=cluster.read_all(VIRTUAL_MACHINE, namespace, read_vm),
         claims=cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, namespace_state.claim_phase),
@@ -78,17 +78,17 @@ def look(
 def look_at_vms(cluster: Cluster, clock: Clock, namespace: str) -> namespace_state.NamespaceState:
     """Observe no more of a namespace than its VMs and their disks.
 
-    A kind that the cluster lacks, or forbids us, is done without, and said in `Observation.unseen`; only VMs that
-    nobody lets us list raise `Forbidden`, for then nothing can be known.
+    A kind that the cluster lacks or forbids is left out and named in `NamespaceState.unseen`. Raises `Forbidden` if VMs
+    may not be listed, for then nothing can be known.
     """
     at = clock.monotonic()
     unseen: dict[Kind, str] = {}
     try:
-        found = cluster.get(ObjectRef(NAMESPACE, "", namespace))
+        manifest = cluster.get(ObjectRef(NAMESPACE, "", namespace))
     except NotFound:
-        found = None
+        manifest = None
     except Forbidden as error:
-        found, unseen[NAMESPACE] = None, f"whether it is a vSphere Namespace is not known: {error}"
+        manifest, unseen[NAMESPACE] = None, f"whether it is a vSphere Namespace is not known: {error}"
     vms = cluster.read_all(VIRTUAL_MACHINE, namespace, read_vm)
     if not vms and not cluster.served_versions(VIRTUAL_MACHINE):
         unseen[VIRTUAL_MACHINE] = (
@@ -102,7 +102,7 @@ def look_at_vms(cluster: Cluster, clock: Clock, namespace: str) -> namespace_sta
     if not disks and CNS_REGISTER_VOLUME not in unseen and not cluster.served_versions(CNS_REGISTER_VOLUME):
         unseen[CNS_REGISTER_VOLUME] = f"{_NO_DISKS}: no CnsRegisterVolume is served"
     return namespace_state.observe(
-        found,
+        manifest,
         {CNS_REGISTER_VOLUME: disks},
         machines=vms,
         claims=claims,
@@ -122,17 +122,17 @@ def _disk_registrations(cluster: Cluster, namespace: str, unseen: dict[Kind, str
 
 
 def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Kind, frozenset[str]]:
-    """List the names of what VMs refer to, of each kind that can be listed; nobody waits for these.
+    """List the names of what VMs refer to, of each kind that can be listed; no restore waits for these.
 
-    A kind that is not served here, or that nobody may list, is left out: nothing is known of it.
+    A kind that is not served, or may not be listed, is left out: nothing is known of it.
     """
-    found = {}
+    names = {}
     for kind in kinds:
         try:
             if cluster.served_versions(kind):
                 where = "" if kind == STORAGE_CLASS else namespace
-                found[kind] = frozenset(cluster.read_all(kind, where, lambda one: one.name))
-        except Exception as raised:  # noqa: BLE001 - logged; nobody waits for these
+                names[kind] = frozenset(cluster.read_all(kind, where, lambda listed: listed.name))
+        except Exception as raised:  # noqa: BLE001 - logged; no restore waits for these
             error = as_ours(raised, f"the list of {kind.resource} in namespace {namespace}")
             log.debug("references not listed", kind=kind.resource, cause=error.message)
-    return found
+    return names

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STABLE_SECONDS: Final = 5.0
 """RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
 NOT_YET: Final = "not registered yet"
-"""What is said of a VM that is not there."""
+"""The reason for a VM that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,14 @@ class Volumes:
     phases: Mapping[str, str] = field(default_factory=dict)
     """Claim name to phase, e.g. `Bound`."""
     registering: Mapping[str, str] = field(default_factory=dict)
-    """Claim name to the words of an unfinished CnsRegisterVolume."""
+    """Claim name to the state of an unfinished CnsRegisterVolume."""
     known: bool = True
     """Whether the claims could be listed at all; if not, none is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Whether one VM is ready, and if not, why, in words for `velero restore describe`."""
+    """Whether one VM is ready, and if not, why, for `velero restore describe`."""
 
     ready: bool
     reason: str = ""
@@ -54,16 +54,15 @@ class Gate:
     blocked: bool = False
     """Waiting does not help: another VM has the name, or registration failed, and a person has to act."""
     remedy: str = ""
-    """What a person has to do if it stays so, as a sentence; '' where the reason says all, or another VM has the
-    name."""
+    """What to do if it stays so, as a sentence; '' if the reason is enough, or another VM has the name."""
     settling: bool = False
     """Nothing is missing but another look."""
     by_hand: bool = False
-    """A snapshot revert keeps WCP from registering the VM: somebody may have to call RegisterVM (guide 7.2.1)."""
+    """A snapshot revert keeps WCP from registering the VM: a user may have to call RegisterVM (guide 7.2.1)."""
 
-    def advising(self, words: str) -> Gate:
-        """Return the same gate with one more sentence on what a person has to do if it stays so."""
-        return replace(self, remedy=" ".join(filter(None, (self.remedy, words))))
+    def advising(self, advice: str) -> Gate:
+        """Return the same gate with one more sentence on what to do if it stays so."""
+        return replace(self, remedy=" ".join(filter(None, (self.remedy, advice))))
 
 
 def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> Gate:
@@ -73,23 +72,23 @@ def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> G
     """
     if vm is None:
         return Gate(ready=False, reason=NOT_YET)
-    if words := _another(vm, expected):
-        return Gate(ready=False, reason=words, blocked=True)
-    words = _unregistered(vm)
-    if not words and expected and not _is_reregistered(vm, expected):
+    if reason := _another(vm, expected):
+        return Gate(ready=False, reason=reason, blocked=True)
+    reason = _unregistered(vm)
+    if not reason and expected and not _is_reregistered(vm, expected):
         return Gate(ready=True, never_lost=True, registered=True)
-    words = words or _missing_volume(vm, volumes)
-    by_hand = bool(words) and (vm.reverting or (vm.backup_paused and vm.reverted))
-    return Gate(ready=not words, reason=words, registered=not vm.deleting, by_hand=by_hand)
+    reason = reason or _missing_volume(vm, volumes)
+    by_hand = bool(reason) and (vm.reverting or (vm.backup_paused and vm.reverted))
+    return Gate(ready=not reason, reason=reason, registered=not vm.deleting, by_hand=by_hand)
 
 
 def remarks(vm: ObservedVm, expected: VmFacts) -> Iterator[str]:
     """Yield what is odd about a VM and no reason to wait (vm-service 4.6)."""
     if vm.failed_over and (difference := _difference(vm, expected)):
         yield f"{vm.name} was failed over and has another identity ({difference})"
-    found, captured = vm.backup_version, expected.backup_version
-    if compare_versions(found, captured) is VersionAge.OLDER and _is_reregistered(vm, expected):
-        yield f"{vm.name} comes from an older restore point (backup version {found}, the capture has {captured})"
+    current, captured = vm.backup_version, expected.backup_version
+    if compare_versions(current, captured) is VersionAge.OLDER and _is_reregistered(vm, expected):
+        yield f"{vm.name} comes from an older restore point (backup version {current}, the capture has {captured})"
 
 
 def _is_reregistered(vm: ObservedVm, expected: VmFacts) -> bool:
@@ -137,8 +136,8 @@ def _unregistered(vm: ObservedVm) -> str:
 
 def _missing_volume(vm: ObservedVm, volumes: Volumes) -> str:
     for claim in vm.claims:
-        if words := volumes.registering.get(claim):
-            return f"waits for PVC {claim} ({words})"
+        if registration := volumes.registering.get(claim):
+            return f"waits for PVC {claim} ({registration})"
         phase = volumes.phases.get(claim)
         if phase != "Bound" and volumes.known:
             return f"waits for PVC {claim}" + (f" ({phase})" if phase else " (not there yet)")
@@ -153,26 +152,26 @@ class Stability:
     seen: dict[str, Sighting] = field(default_factory=dict)
 
     def settle(
-        self, name: str, found: Gate, *, present: bool, observed_at: float, sighting: Sighting | None = None
+        self, name: str, latest: Gate, *, present: bool, observed_at: float, sighting: Sighting | None = None
     ) -> Gate:
         """Turn one observation into a gate that has held for `STABLE_SECONDS`.
 
         Args:
             name: the VM.
-            found: its gate by this observation.
+            latest: its gate by this observation.
             present: whether a VM of that name is there.
-            observed_at: monotonic time of the observation; the same observation may be told twice.
-            sighting: what is to be remembered of it, should it be gone at the next one.
+            observed_at: monotonic time of the observation; the same observation may come twice.
+            sighting: what to remember of it in case it is gone at the next one.
         """
-        if found.registered or (sighting and not found.blocked):
+        if latest.registered or (sighting and not latest.blocked):
             self.seen[name] = sighting or Sighting()
-        if not found.ready:
+        if not latest.ready:
             self.since.pop(name, None)
             if not present and name in self.seen:
                 return Gate(ready=False, reason=self.seen[name].gone())
-            return found
-        if found.never_lost:
-            return found
+            return latest
+        if latest.never_lost:
+            return latest
         if observed_at - self.since.setdefault(name, observed_at) < STABLE_SECONDS:
             return Gate(ready=False, reason="registered; looking once more whether it stays so", settling=True)
-        return found
+        return latest

@@ -1,4 +1,4 @@
-"""How did a VM come back? Told from what RegisterVM left on it (guide 4.3 and 6.1 to 6.4)."""
+"""How a VM came back, by what RegisterVM left on it (guide 4.3 and 6.1 to 6.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESTORED_CLAIM: Final = re.compile(r"restored-[0-9a-f]{6}")
 
 
 class RestoreType(StrEnum):
-    """The guide's four ways, a VM that was never lost, and one of which it cannot be told."""
+    """The guide's four ways, a VM that was never lost, and unknown."""
 
     NEW = "new"
     EXISTING = "existing"
@@ -29,7 +29,7 @@ def restore_type(vm: ObservedVm, expected: VmFacts | None) -> RestoreType:
     """Tell how a VM came back.
 
     RegisterVM's marks stay for good and are part of the record, so a mark that was there at the backup says nothing
-    of this restore: then the UID and the claims have to tell. Without facts only a failover shows.
+    of this restore: then the UID and the claims decide. Without facts only a failover shows.
     """
     if expected is None or not expected.uid:
         return RestoreType.FAILOVER if vm.failed_over else RestoreType.UNKNOWN
@@ -42,11 +42,11 @@ def renewed_claims(vm: ObservedVm, expected: VmFacts) -> list[str]:
 
 
 def _of_a_new(vm: ObservedVm, expected: VmFacts) -> RestoreType:
-    """Judge a VirtualMachine under a new UID; one that no mark explains is new only if its UUIDs say who it is."""
+    """Judge a VirtualMachine under a new UID; one that no mark explains is new only if one of its UUIDs matches."""
     if vm.failed_over and not (expected.failed_over and vm.restored):
         return RestoreType.FAILOVER
     pairs = ((vm.instance_uuid, expected.instance_uuid), (vm.bios_uuid, expected.bios_uuid))
-    same = any(found and found == captured for found, captured in pairs)
+    same = any(current and current == captured for current, captured in pairs)
     return RestoreType.NEW if vm.restored or same else RestoreType.UNKNOWN
 
 

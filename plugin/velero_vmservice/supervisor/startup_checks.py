@@ -1,4 +1,4 @@
-"""Look at start what would otherwise be found at the first backup. Only tells: Velero must always be answered."""
+"""Checks at start that find what the first backup would fail on. They only log: Velero must always be answered."""
 
 from __future__ import annotations
 

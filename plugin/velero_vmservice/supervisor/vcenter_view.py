@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SupervisorViews:
-    """Looks at a namespace for the sake of vCenter's answers: one GET and one LIST, or none where it was observed."""
+    """Looks at a namespace to interpret vCenter's answers: one GET and one LIST, or none where it was observed."""
 
     def __init__(self, *, cluster: Cluster, generation: Callable[[], Told]) -> None:
         self._cluster = cluster
@@ -31,37 +31,37 @@ class SupervisorViews:
     def look(self, namespace: str, observed: NamespaceState | None = None) -> SupervisorView:
         """Return what is known; never raises, for vCenter's answers are worth having without it.
 
-        `observed` is a look at the namespace that somebody has made already.
+        `observed` is an earlier look at the namespace, if there is one.
         """
         try:
-            told = self._generation().generation
+            generation = self._generation().generation
         except VmServiceError:
-            told = Generation.UNKNOWN
+            generation = Generation.UNKNOWN
         if observed is not None:
             return SupervisorView(
-                generation=told,
+                generation=generation,
                 folders=(observed.folder,) if observed.folder else (),
-                machines={name: _registered(one) for name, one in observed.machines.items()},
+                machines={name: _registered(vm) for name, vm in observed.machines.items()},
             )
-        return SupervisorView(generation=told, folders=self._folders(namespace), machines=self._vms(namespace))
+        return SupervisorView(generation=generation, folders=self._folders(namespace), machines=self._vms(namespace))
 
     def vpc(self, namespace: str) -> bool | None:
-        """Say whether the namespace has NSX-VPC networking; None if nobody can tell.
+        """Say whether the namespace has NSX-VPC networking; None if it cannot be read.
 
         NSX Operator gives every namespace in a VPC its default SubnetSets; where networking is VDS or pre-VPC NSX, the
         kind may be served and there are none.
         """
         try:
-            return bool(self._cluster.read_all(SUBNET_SET, namespace, lambda one: one.name))
+            return bool(self._cluster.read_all(SUBNET_SET, namespace, lambda subnet_set: subnet_set.name))
         except VmServiceError:
             return None
 
     def _folders(self, namespace: str) -> tuple[str, ...]:
         try:
-            found = self._cluster.get(ObjectRef(NAMESPACE, "", namespace))
+            manifest = self._cluster.get(ObjectRef(NAMESPACE, "", namespace))
         except VmServiceError:
             return ()
-        return (told,) if (told := folder(found)) else ()
+        return (moid,) if (moid := folder(manifest)) else ()
 
     def _vms(self, namespace: str) -> dict[str, Registered] | None:
         try:
@@ -73,8 +73,8 @@ class SupervisorViews:
 
 
 def _named(vm: Manifest) -> tuple[str, Registered]:
-    machine = read_vm(vm)
-    return machine.name, _registered(machine)
+    observed = read_vm(vm)
+    return observed.name, _registered(observed)
 
 
 def _registered(vm: ObservedVm) -> Registered:

@@ -3,7 +3,7 @@
 Its actions run after ours and raise an error for every key of a ConfigMap in Velero's namespace, whatever the value: a
 key that says "false" passes the block and is then read as a PVC, which fails the item all the same. A backup without
 volume snapshots is exempt. What is on the list is withheld, so that the backup does not end as PartiallyFailed; for the
-kinds that are captured nothing can prevent that, so it is said once per backup and kind. Nothing here ever fails.
+kinds that are captured nothing can prevent that, so a warning says so once per backup and kind. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BLOCKED_RESOURCES: Final = "velero-vsphere-plugin-blocked-resources-list"
 _REMEMBERED_BACKUPS: Final = 256
 _REMEMBERED_SECONDS: Final = 24 * 3600.0
 _FRESH_SECONDS: Final = 15.0
-"""One read serves the items of this time; what was read last serves while the API server is away."""
+"""One read serves all items for this long; the last one serves while the API server does not answer."""
 
 
 class Neighbour:
@@ -51,7 +51,7 @@ class Neighbour:
     def blocked(self, namespace: str, *, afresh: bool = False) -> frozenset[str]:
         """Return what the other plugin blocks, as `resource.group` names; Velero's namespace holds its list.
 
-        `afresh` asks the cluster whatever is remembered, as that plugin does when a backup or restore begins.
+        `afresh` reads it from the cluster again, as that plugin does when a backup or restore begins.
         """
         with self._lock:
             read_at, names = self._read.get(namespace, (float("-inf"), frozenset[str]()))
@@ -64,13 +64,13 @@ class Neighbour:
             except NotFound:
                 names = frozenset()
                 self._unread.pop(namespace, None)
-            except Exception as raised:  # noqa: BLE001 - logged; no backup is to fail for the sake of a list
-                self._tell_unread(ref, as_ours(raised, str(ref)).message, again=afresh)
+            except Exception as raised:  # noqa: BLE001 - logged; a backup must not fail for a list
+                self._log_unread(ref, as_ours(raised, str(ref)).message, again=afresh)
             self._read[namespace] = (self._clock.monotonic(), names)
             return names
 
-    def _tell_unread(self, ref: ObjectRef, cause: str, *, again: bool) -> None:
-        """Log why the list is not known, once a backup or restore: each line is one of its warnings."""
+    def _log_unread(self, ref: ObjectRef, cause: str, *, again: bool) -> None:
+        """Log why the list is not known, once per backup or restore, as each line counts as one of its warnings."""
         if again or self._unread.get(ref.namespace) != cause:
             self._unread[ref.namespace] = cause
             log.warning(
@@ -85,13 +85,13 @@ class Neighbour:
         return frozenset() if backup.spec.get("snapshotVolumes") is False else self.blocked(backup.namespace)
 
     def warn(self, kind: Kind, backup: Manifest) -> None:
-        """Say, at the first object of the kind in this backup, that the other plugin will refuse it, if it will."""
+        """Warn, at the first object of the kind in this backup, if the other plugin will refuse it."""
         with self._lock:
             if (backup.uid, kind.plural) in self._warned:
                 return
             self._warned[backup.uid, kind.plural] = True
         if kind.resource in self.blocked_at(backup):
-            ours = " and ".join(one.resource for one in CAPTURED_KINDS)
+            ours = " and ".join(captured.resource for captured in CAPTURED_KINDS)
             listed = ObjectRef(CONFIG_MAP, backup.namespace, BLOCKED_RESOURCES)
             log.warning(
                 "velero-plugin-for-vsphere will refuse what is captured",

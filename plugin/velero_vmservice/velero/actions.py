@@ -1,7 +1,7 @@
 """What Velero asks of an action, in our own words.
 
-Flows implement these Protocols, `rpc` calls them; neither knows the other. Objects are JSON as Velero sent
-it. Errors are those of `errors`: anything else is a defect, and is answered as one. Velero calls actions
+`backup` and `restore` implement these Protocols, `rpc` calls them; neither knows the other. Objects are JSON as Velero
+sent it. Errors are those of `errors`: any other exception is answered as a defect. Velero calls actions
 from several threads at once, and the same call may come twice.
 """
 
@@ -78,7 +78,7 @@ class Progress:
 
 
 class StartsNoOperation:
-    """The second half of an action that never starts an operation: Velero has nothing to ask, and is answered."""
+    """The second half of an action that never starts an operation: Velero does not poll, and is answered if it does."""
 
     def progress(self, operation_id: str, run: Mapping[str, Any]) -> Progress:
         """Answer that nothing is waited for."""
@@ -86,7 +86,7 @@ class StartsNoOperation:
         return Progress(completed=True)
 
     def cancel(self, operation_id: str, run: Mapping[str, Any]) -> None:
-        """Nothing was started, so there is nothing to stop."""
+        """Do nothing: no operation was started."""
 
 
 class BackupAction(Protocol):
@@ -99,7 +99,7 @@ class BackupAction(Protocol):
         """Act on one item; an error fails the item and makes the backup PartiallyFailed."""
 
     def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
-        """Report on an operation. A transient error is told and asked again; any other fails it."""
+        """Report on an operation. A transient error is reported and Velero polls again; any other fails it."""
 
     def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
         """Stop an operation that took too long; repeatable."""
@@ -120,7 +120,7 @@ class RestoreAction(Protocol):
         """
 
     def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
-        """Report on an operation. A transient error is told and asked again; any other fails it."""
+        """Report on an operation. A transient error is reported and Velero polls again; any other fails it."""
 
     def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
         """Stop an operation that took too long; repeatable."""

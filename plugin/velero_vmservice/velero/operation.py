@@ -1,4 +1,4 @@
-"""Operation ids and the words of a restore.
+"""Operation ids, and what the id of a replay carries.
 
 Velero stores an operation's id and nothing else for us: after any crash the id, the Restore and the stored
 capture must be enough to go on. Ids are compact JSON, compressed, in URL-safe base64, behind a readable prefix.
@@ -99,7 +99,7 @@ def replay_id(replay: Replay) -> str:
 
 def read_replay_id(operation_id: str) -> Replay:
     """Return what an operation id carries; raises `InvalidItem` for an id that is damaged or not ours."""
-    prefix = next((one for one in (_REPLAY, _VMS) if operation_id.startswith(one)), "")
+    prefix = next((known for known in (_REPLAY, _VMS) if operation_id.startswith(known)), "")
     if not prefix:
         raise _not_ours(operation_id)
     text = operation_id.removeprefix(prefix)

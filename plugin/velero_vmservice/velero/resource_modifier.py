@@ -53,11 +53,11 @@ class Rule:
     name_pattern: str = ""
     selector: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[JsonPatch, ...] = ()
-    """What has to be so for the rule to apply (`matches`)."""
+    """What must hold for the rule to apply (`matches`)."""
     patches: tuple[JsonPatch, ...] = ()
     merge_patches: tuple[Any, ...] = ()
     strategic: bool = False
-    """Whether it has strategic merge patches, which there are none of for custom resources."""
+    """Whether it has strategic merge patches, which custom resources do not support."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Modified:
 
 
 class _NotApplied(Exception):
-    """A rule cannot be applied; says why."""
+    """Raised with the reason when a rule cannot be applied."""
 
 
 def modify(manifest: Manifest, rules: Sequence[Rule], *, resource: str) -> Modified:
@@ -96,7 +96,7 @@ def _matches(manifest: Manifest, rule: Rule, resource: str) -> bool:
         return False
     pattern = glob.compiled(rule.group_resource, _SEPARATOR)
     if pattern is None:
-        raise _NotApplied(f"{rule.group_resource} is no pattern of a resource")
+        raise _NotApplied(f"{rule.group_resource} is not a valid resource pattern")
     if not pattern.fullmatch(resource) or not _is_named(manifest.name, rule.name_pattern):
         return False
     return label_selector.matches(rule.selector, manifest.labels) and _passes(manifest.content, rule.tests)
@@ -131,17 +131,17 @@ def _patched(content: dict[str, Any], rule: Rule) -> dict[str, Any]:
         except (jsonpatch.JsonPatchException, JsonPointerException, TypeError) as error:
             raise _NotApplied(str(error)) from error
         if not isinstance(patched, dict):
-            raise _NotApplied("patches: what is left is no object")
+            raise _NotApplied("patches: the result is not an object")
         return patched
     if rule.merge_patches:
         for patch in rule.merge_patches:
             content = merged(content, patch)
         if not isinstance(content, dict):
-            raise _NotApplied("mergePatches: what is left is no object")
+            raise _NotApplied("mergePatches: the result is not an object")
         return content
     if rule.strategic:
-        raise _NotApplied("strategicPatches are not for custom resources, in Velero neither: use mergePatches")
-    raise _NotApplied("it has no patches")
+        raise _NotApplied("strategicPatches do not work on custom resources, in Velero either: use mergePatches")
+    raise _NotApplied("the rule has no patches")
 
 
 def _operations(patches: Sequence[JsonPatch]) -> list[Any]:
@@ -152,7 +152,7 @@ def _operations(patches: Sequence[JsonPatch]) -> list[Any]:
 
 
 def _put_back(content: dict[str, Any], before: Manifest) -> list[str]:
-    """Undo what would make another object of it; say so."""
+    """Undo changes to the object's identity; return a sentence for each."""
     problems = []
     metadata = content.get("metadata")
     if not isinstance(metadata, dict):

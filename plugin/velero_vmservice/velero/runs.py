@@ -20,7 +20,7 @@ class RestoreRun:
     namespace: str
     uid: str
     started: str
-    """UTC, compact, as in `archive.schema`; '' before Velero has said it."""
+    """UTC, compact, as in `archive.schema`; '' before Velero has set it."""
     backup: str
     namespace_mapping: Mapping[str, str]
     existing_resource_policy: str = ""
@@ -65,19 +65,20 @@ class RestoreRun:
         if self.of_velero:
             return f"velero-vmservice restore --resume {shlex.quote(self.name)}"
         mapped = [
-            f"--namespace-mapping {shlex.quote(f'{one}:{other}')}" for one, other in self.namespace_mapping.items()
+            f"--namespace-mapping {shlex.quote(f'{source}:{target}')}"
+            for source, target in self.namespace_mapping.items()
         ]
         return " ".join(("velero-vmservice restore", shlex.quote(self.backup), *mapped))
 
     @property
     def report_command(self) -> str:
-        """The command that shows the report of this run; of Velero's own run its Restore knows the start time."""
+        """The command that shows the report of this run; for Velero's own run the Restore has the start time."""
         which = "" if self.of_velero and not self.resumed else f" --started {self.started}"
         return f"velero-vmservice report {shlex.quote(self.name)}{which}"
 
     @property
     def describe_command(self) -> str:
-        """The command that shows how each operation has ended, stored or not; '' for a run that is none of Velero's."""
+        """The command that shows how each operation has ended, stored or not; '' for a run of the command line."""
         if not self.of_velero or self.resumed:
             return ""
         return f"velero restore describe {shlex.quote(self.name)} --details"

@@ -31,7 +31,7 @@ def asks_for_labels(spec: Mapping[str, Any]) -> bool:
 def names_resources(spec: Mapping[str, Any]) -> bool:
     """Say whether a spec's filters name a resource, so that discovery has to be asked what is meant."""
     lists = (spec.get("includedResources"), spec.get("excludedResources"))
-    return any(one != _ALL for listed in lists for one in sequence(listed))
+    return any(name != _ALL for listed in lists for name in sequence(listed))
 
 
 def selected(
@@ -58,12 +58,12 @@ def selected(
 
 def includes_namespace(spec: Mapping[str, Any], namespace: str) -> bool:
     """Say whether a Backup or a Restore with this spec is about a namespace."""
-    included, excluded = ([str(one) for one in sequence(spec.get(f"{which}Namespaces"))] for which in _LISTS)
+    included, excluded = ([str(name) for name in sequence(spec.get(f"{which}Namespaces"))] for which in _LISTS)
     return is_included(namespace, included, excluded)
 
 
 def _names(spec: Mapping[str, Any], field: str, served: Sequence[NamedResource]) -> list[str]:
-    return [str(one) if one == _ALL else full_name(str(one), served) for one in sequence(spec.get(field))]
+    return [str(name) if name == _ALL else full_name(str(name), served) for name in sequence(spec.get(field))]
 
 
 def _labelled(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Of which restore point is a VM? Its backup version against the captured one; shown, never waited for.
+"""The restore point of a VM: its backup version against the captured one; shown, never waited for.
 
 VM Operator counts in Unix milliseconds, and goes on recording newer versions of a VM that is alive; 8.0 U3
 records none (vm-service 4.5, 4.6).
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class VersionAge(StrEnum):
-    """How the version found compares with the captured one."""
+    """How the current version compares with the captured one."""
 
     OLDER = "older"
     EQUAL = "equal"
@@ -19,13 +19,13 @@ class VersionAge(StrEnum):
     UNKNOWN = "unknown"
 
 
-def compare_versions(found: str, captured: str) -> VersionAge:
+def compare_versions(current: str, captured: str) -> VersionAge:
     """Compare two backup versions; what is absent or no number cannot be compared."""
-    if not (_is_version(found) and _is_version(captured)):
+    if not (_is_version(current) and _is_version(captured)):
         return VersionAge.UNKNOWN
-    if int(found) == int(captured):
+    if int(current) == int(captured):
         return VersionAge.EQUAL
-    return VersionAge.OLDER if int(found) < int(captured) else VersionAge.NEWER
+    return VersionAge.OLDER if int(current) < int(captured) else VersionAge.NEWER
 
 
 def recorded_at(version: str) -> str:

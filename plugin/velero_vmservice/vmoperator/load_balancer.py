@@ -1,4 +1,4 @@
-"""A service that moves to another site: what its load balancer left on it, and what a person has to change.
+"""A service that moves to another site: what its load balancer left on it, and what a user has to change.
 
 VM Operator treats every cluster with NSX or VPC networking as `nsx-t-lb` and any other as having no provider of its
 own (virtualmachineservice_controller.go, getLoadBalancerProvider). What `nsx-t-lb` writes back onto a
@@ -22,7 +22,7 @@ NSX_GROUPS: Final = ("crd.nsx.vmware.com", "nsx.vmware.com", "vmware.com")
 VDS_GROUP: Final = NETWORK_SETTINGS.group
 """vSphere distributed switches (Network Operator); from 9.1 on it may also run beside NSX."""
 
-RESIDUE_PREFIXES: Final = {"ncp/": "speaks to, or was written by, the NSX Container Plugin of the lost site"}
+RESIDUE_PREFIXES: Final = {"ncp/": "read or written by the NSX Container Plugin of the lost site"}
 RESIDUE: Final = {
     "ako.vmware.com/controller-cluster-uuid": "written by Avi Kubernetes Operator: names its lost controller",
     "ako.vmware.com/host-fqdn-vs-uuid-map": "written by Avi Kubernetes Operator: names its lost virtual services",
@@ -37,9 +37,9 @@ FOR_A_PERSON: Final = {
     "nsx.vmware.com/hostname": "the host name that NSX makes a certificate and a DNS record for",
     "nsx.vmware.com/hostnames": "the host names that NSX makes a certificate for",
     "external-dns.alpha.kubernetes.io/hostname": "the host name that is published in DNS",
-    "ako.vmware.com/load-balancer-ip": "the address that is asked of Avi",
+    "ako.vmware.com/load-balancer-ip": "the address that is requested from Avi",
 }
-"""Annotations of the user that name one site: kept, and told (loadbalancer_provider.go, nsx-operator, AKO)."""
+"""Annotations of the user that name one site: kept, with a note (loadbalancer_provider.go, nsx-operator, AKO)."""
 
 
 class Provider(StrEnum):
@@ -56,7 +56,7 @@ _BY_SETTINGS: Final = {"vpc": Provider.NSX, "nsx-tier1": Provider.NSX, "vsphere-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A cluster's load-balancer provider, and what tells it in words."""
+    """A cluster's load-balancer provider, and the evidence for it as a clause."""
 
     provider: Provider
     evidence: str
@@ -80,10 +80,10 @@ def site(serves: Callable[[str], bool], settings: Manifest | None = None) -> Sit
         settings: the NetworkSettings `default` of the namespace, where there is one (9.1 and later): VM Operator goes
             by it once networking is chosen by namespace.
     """
-    if settings is not None and (told := str(settings.content.get("provider", ""))) in _BY_SETTINGS:
+    if settings is not None and (named := str(settings.content.get("provider", ""))) in _BY_SETTINGS:
         return Site(
-            provider=_BY_SETTINGS[told],
-            evidence=f"{NETWORK_SETTINGS.name} {settings.namespace}/{settings.name} says {told}",
+            provider=_BY_SETTINGS[named],
+            evidence=f"{NETWORK_SETTINGS.name} {settings.namespace}/{settings.name} says {named}",
         )
     if group := next((group for group in NSX_GROUPS if serves(group)), ""):
         return Site(provider=Provider.NSX, evidence=f"the API group {group} of NSX is served")
@@ -108,7 +108,7 @@ def cross_site(
         manifest: the object to create; only a VirtualMachineService is ever changed.
         source: the provider where it was captured.
         target: the provider where it is replayed.
-        told: the administrator's word. `detect` takes another provider for another site; `cross` says that it is
+        told: the administrator's setting. `detect` takes another provider for another site; `cross` says that it is
             another site: what only one provider understands then stays only if both are known to have that provider.
     """
     alike = source is target and source is not Provider.UNKNOWN
@@ -123,7 +123,7 @@ def cross_site(
 
 
 def _drop(metadata: dict[str, Any]) -> list[Dropped]:
-    found: list[Dropped] = []
+    dropped: list[Dropped] = []
     for field, reason_of in (("annotations", _residue), ("labels", RESIDUE_LABELS.get)):
         entries = metadata.get(field)
         if not isinstance(entries, dict):
@@ -131,10 +131,10 @@ def _drop(metadata: dict[str, Any]) -> list[Dropped]:
         for key in sorted(entries):
             if reason := reason_of(key):
                 del entries[key]
-                found.append(Dropped(path=f"metadata.{field}[{key}]", reason=reason))
+                dropped.append(Dropped(path=f"metadata.{field}[{key}]", reason=reason))
         if not entries:
             del metadata[field]
-    return found
+    return dropped
 
 
 def _residue(key: str) -> str | None:

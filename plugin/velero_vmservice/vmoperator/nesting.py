@@ -30,7 +30,7 @@ def by_boot_order(groups: Iterable[GroupFacts]) -> dict[str, tuple[str, ...]]:
 def containment(groups: Iterable[GroupFacts]) -> dict[str, tuple[str, ...]]:
     """Return for each group the groups inside it, whether its boot order or their own `spec.groupName` says so.
 
-    A parent that is not among the groups is left out: it is waited for by nobody.
+    A parent that is not among the groups is left out: no group waits for it.
     """
     known = tuple(groups)
     inside = {name: dict.fromkeys(listed) for name, listed in by_boot_order(known).items()}
@@ -56,14 +56,14 @@ def cycle(start: str, inside: Mapping[str, Collection[str]]) -> tuple[str, ...]:
 
 
 def cycles(inside: Mapping[str, Collection[str]]) -> tuple[tuple[str, ...], ...]:
-    """Return chains such that every group that contains itself is in at least one: each told once, in order of name."""
-    found: list[tuple[str, ...]] = []
-    told: set[str] = set()
+    """Return chains such that every group that contains itself is in at least one: each once, in order of name."""
+    chains: list[tuple[str, ...]] = []
+    covered: set[str] = set()
     for name in sorted(inside):
-        if name not in told and (chain := cycle(name, inside)):
-            found.append(chain)
-            told.update(chain)
-    return tuple(found)
+        if name not in covered and (chain := cycle(name, inside)):
+            chains.append(chain)
+            covered.update(chain)
+    return tuple(chains)
 
 
 def _chain(last: str, start: str, came_from: Mapping[str, str]) -> list[str]:
@@ -78,8 +78,8 @@ def ancestors(start: KeyT, parents: Mapping[KeyT, KeyT]) -> tuple[KeyT, ...]:
 
     `parents` has every known object; one whose parent is not known is at the top.
     """
-    found, here = dict[KeyT, None](), start
-    while (above := parents.get(here)) is not None and above in parents and above != start and above not in found:
-        found[above] = None
-        here = above
-    return tuple(found)
+    path, current = dict[KeyT, None](), start
+    while (above := parents.get(current)) is not None and above in parents and above != start and above not in path:
+        path[above] = None
+        current = above
+    return tuple(path)

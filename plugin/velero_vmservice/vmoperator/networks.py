@@ -1,4 +1,4 @@
-"""Which subnets a VirtualMachine's interfaces are on, as its specification names them."""
+"""The subnets of a VirtualMachine's interfaces, as its specification names them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,13 @@ def interfaces(vm: Manifest) -> dict[str, Subnet | None]:
     A record may list anything, so no more is read than a VM can have.
     """
     network = mapping(vm.spec.get("network"))
-    listed = [mapping(one) for one in sequence(network.get("interfaces"))[:MOST_INTERFACES]]
+    listed = [mapping(interface) for interface in sequence(network.get("interfaces"))[:MOST_INTERFACES]]
     if not listed and not network.get("disabled"):
         listed = [{}]  # VM Operator makes one, on the default network
-    return {str(one.get("name") or DEFAULT_INTERFACE)[:LONGEST_NAME]: _subnet(one.get("network")) for one in listed}
+    return {
+        str(interface.get("name") or DEFAULT_INTERFACE)[:LONGEST_NAME]: _subnet(interface.get("network"))
+        for interface in listed
+    }
 
 
 def _subnet(reference: Any) -> Subnet | None:

@@ -33,11 +33,11 @@ class ObservedVm:
     created_at: str
     """RFC 3339; a VM that RegisterVM brought back under a new UID is younger than its backup."""
     deleting_since: str
-    """When somebody asked for its deletion, '' if nobody has."""
+    """When its deletion was requested; '' if it was not."""
     held_by: tuple[str, ...]
     """The finalizers of a VM that is being deleted."""
     paused: str
-    """Who paused it, in words; '' if nobody."""
+    """What paused it, as a clause; '' if it is not paused."""
     unique_id: str
     created: bool
     backup_paused: bool
@@ -82,7 +82,7 @@ class ObservedVm:
 
     @property
     def deleting(self) -> bool:
-        """Whether somebody has asked for its deletion."""
+        """Whether its deletion was requested."""
         return bool(self.deleting_since)
 
     @property

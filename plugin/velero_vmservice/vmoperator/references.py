@@ -1,4 +1,4 @@
-"""What a VM refers to and nobody recreates: its class, storage policy, resource policy and networks.
+"""What a VM refers to and a restore does not recreate: its class, storage policy, resource policy and networks.
 
 RegisterVM brings back the VM, its bootstrap objects and its disks, no more (guide 10.2): what is not in the
 target namespace is named, not waited for.
@@ -76,11 +76,11 @@ class MissingReference:
 
 def references(vm: Manifest) -> dict[str, tuple[str, ...]]:
     """Return the names that a VirtualMachine refers to, sorted, by `resource.group`."""
-    found: dict[str, set[str]] = {}
+    by_resource: dict[str, set[str]] = {}
     for resource, name in _references(vm):
         if name:
-            found.setdefault(resource, set()).add(str(name))
-    return {resource: tuple(sorted(names)) for resource, names in sorted(found.items())}
+            by_resource.setdefault(resource, set()).add(str(name))
+    return {resource: tuple(sorted(names)) for resource, names in sorted(by_resource.items())}
 
 
 def referred_kinds(vms: Iterable[Referring]) -> frozenset[Kind]:
@@ -100,7 +100,7 @@ def _references(vm: Manifest) -> Iterator[tuple[str, object]]:
     yield VIRTUAL_MACHINE_SET_RESOURCE_POLICY.resource, policy_name
     for interface in sequence(mapping(spec.get("network")).get("interfaces")):
         network = mapping(mapping(interface).get("network"))
-        kind = next((one for one in NETWORK_KINDS if one.name == network.get("kind")), None)
+        kind = next((known for known in NETWORK_KINDS if known.name == network.get("kind")), None)
         yield kind.resource if kind else PROVIDERS_NETWORK, network.get("name")
     for interface in map(mapping, sequence(spec.get("networkInterfaces"))):
         kind = LEGACY_NETWORK_TYPES.get(str(interface.get("networkType")))
@@ -135,5 +135,5 @@ def message(kind: str, name: str, vms: Sequence[str], namespace: str) -> str:
     where = (
         "which the cluster does not have" if kind == STORAGE_CLASS.name else f"which is not in namespace {namespace}"
     )
-    what_follows = next((words for one, words in CONSEQUENCES.items() if one.name == kind), "the VM may not work")
-    return f"{who} {verb} to {kind} {name}, {where}: nobody recreates it, {what_follows}"
+    what_follows = next((text for known, text in CONSEQUENCES.items() if known.name == kind), "the VM may not work")
+    return f"{who} {verb} to {kind} {name}, {where}: the restore does not recreate it, {what_follows}"

@@ -225,9 +225,9 @@ COMMON_RESOURCES: Final = (
     "roles.rbac.authorization.k8s.io",
     *(kind.resource for kind in CAPTURED_KINDS),
 )
-"""What most items of a backup are, and nobody restricts unasked: named to Velero as excluded.
+"""The resources of most items in a backup, none of them restricted by default: named to Velero as excluded.
 
-It compiles each name of a selector as a pattern, anew for each item, and asks the excluded ones first
+Velero compiles each name of a selector as a pattern, anew for each item, and tries the excluded ones first
 (pkg/util/collections/includes_excludes.go): a ConfigMap is let go after a few names instead of after all restricted
 ones. Each name here costs the items of other kinds a little, so rare kinds do not belong here.
 """

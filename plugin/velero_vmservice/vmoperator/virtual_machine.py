@@ -1,6 +1,6 @@
 """What a VirtualMachine of any served version says, read alike at backup and at restore.
 
-The fields moved between v1alpha1 and v1alpha6 (vm-service 4.6); whoever asks here need not know.
+The fields moved between v1alpha1 and v1alpha6 (vm-service 4.6); callers need not know.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def power_state(vm: Manifest) -> str:
 def addresses(vm: Manifest) -> tuple[str, ...]:
     """Return the primary addresses, v4 first."""
     network = mapping(vm.status.get("network"))
-    found = (network.get("primaryIP4"), network.get("primaryIP6"), vm.status.get("vmIp"))
-    return tuple(str(address) for address in found if address)
+    candidates = (network.get("primaryIP4"), network.get("primaryIP6"), vm.status.get("vmIp"))
+    return tuple(str(address) for address in candidates if address)
 
 
 def volumes(vm: Manifest) -> dict[str, str]:
@@ -93,16 +93,16 @@ def _bootstrap_references(value: object) -> Iterator[str]:
     """Yield every `{name, key}` selector below `spec.bootstrap` (vmprovider_utils.go)."""
     ahead = [value]
     while ahead:
-        here = ahead.pop()
-        if isinstance(here, list):
-            ahead += here
-        if not isinstance(here, dict):
+        node = ahead.pop()
+        if isinstance(node, list):
+            ahead += node
+        if not isinstance(node, dict):
             continue
-        if isinstance(here.get("name"), str) and isinstance(here.get("key"), str):
-            yield here["name"]
-        if isinstance(here.get("rawProperties"), str):
-            yield here["rawProperties"]
-        ahead += here.values()
+        if isinstance(node.get("name"), str) and isinstance(node.get("key"), str):
+            yield node["name"]
+        if isinstance(node.get("rawProperties"), str):
+            yield node["rawProperties"]
+        ahead += node.values()
 
 
 def _legacy_bootstrap(vm: Manifest) -> Iterator[str]:

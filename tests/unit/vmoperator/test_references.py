@@ -91,7 +91,7 @@ def test_a_missing_object_is_named_with_the_vm_the_namespace_and_what_follows() 
     assert (found.kind, found.name, found.machines) == (VIRTUAL_MACHINE_CLASS, "best-effort-small", ("shop-web-1",))
     assert found.message == (
         "shop-web-1 refers to VirtualMachineClass best-effort-small, which is not in namespace shop:"
-        " nobody recreates it, power-on may fail; assign the VM class to the namespace"
+        " the restore does not recreate it, power-on may fail; assign the VM class to the namespace"
     )
 
 

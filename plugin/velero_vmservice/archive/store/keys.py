@@ -7,7 +7,7 @@ from typing import Final
 from velero_vmservice.errors import InvalidItem
 
 _NO_NAMES: Final = frozenset({"", ".", ".."})
-"""A server or proxy may resolve them as a file system does, and reach a document of somebody else."""
+"""A server or proxy may resolve them as a file system does, and reach another document."""
 
 
 def check_key(key: str) -> str:

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class ObjectStore(Protocol):
-    """Storage of small documents: write-once, but for what is made anew of them.
+    """Storage of small documents: write-once, except for what is derived from them.
 
     Keys are `/`-separated and relative to the store's own prefix. Every method raises `Unavailable` when the
-    store is away or slow, `Forbidden` when it denies, `InvalidSettings` when it is not there (no such bucket,
+    store is down or slow, `Forbidden` when it denies, `InvalidSettings` when it does not exist (no such bucket,
     not S3, an unknown certificate authority); the message names bucket and key. A key with a segment that is empty, `.`
     or `..`, or with a character that is not printable, MUST be refused with `InvalidItem` before a server is asked.
     """
@@ -26,9 +26,9 @@ class ObjectStore(Protocol):
         """
 
     def replace(self, key: str, body: bytes, *, sha256: str) -> None:
-        """Store `body` durably in the place of whatever the key holds; who reads meanwhile gets the one or the other.
+        """Store `body` durably in place of what the key holds; a concurrent reader gets the old or the new document.
 
-        Of several writers one is the last. Raises `Corrupt` as `put` does. Only for what can be made again at any time.
+        Of several writers the last one wins. Raises `Corrupt` as `put` does. Only for documents that can be made again.
         """
 
     def get(self, key: str) -> bytes:
@@ -44,7 +44,7 @@ class ObjectStore(Protocol):
         """Remove one document; a missing one is success."""
 
     def where(self, key: str) -> str:
-        """Return where the document lies, for a person: whole, as other tools take it. Asks nobody."""
+        """Return where the document lies, for a person: whole, as other tools take it. Sends no request."""
 
 
 class StorageLocations(Protocol):

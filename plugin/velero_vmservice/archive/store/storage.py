@@ -1,4 +1,4 @@
-"""Documents written once and read back: the first writer wins, and everybody gets the first writer's words."""
+"""Documents written once and read back: the first writer wins, and later writers get what it stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What VM Operator's webhooks would refuse, said before anything is written.
+"""What VM Operator's webhooks would refuse, reported before anything is written.
 
 The rules are those of webhooks/virtualmachineservice/validation, webhooks/virtualmachinegroup/{mutation,validation}
 and the schemas of api/v1alpha6 (vm-service 4.1, 4.3). Those that depend on a capability of the Supervisor, such as

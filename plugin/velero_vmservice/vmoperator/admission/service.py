@@ -62,18 +62,18 @@ def _cluster_ip(spec: Mapping[str, Any]) -> Iterator[str]:
                 " type ClusterIP"
             )
     elif not _is_address(address):
-        yield f"spec.clusterIp is {address!r}: it is 'None' or an IP address; leave it out to be given one"
+        yield f"spec.clusterIp is {address!r}: it is 'None' or an IP address; leave it out to have one assigned"
 
 
 def _external_name(spec: Mapping[str, Any]) -> Iterator[str]:
     if spec.get("type") != "ExternalName":
         return
-    given = spec.get("externalName")
-    name = str(given or "").removesuffix(".")
+    external_name = spec.get("externalName")
+    name = str(external_name or "").removesuffix(".")
     if not name:
         yield "spec.externalName is missing: a service of type ExternalName needs the host name it stands for; set it"
     elif not labels.is_dns_1123_subdomain(name):
-        yield f"spec.externalName is {given!r}: it is a host name in lower case (RFC 1123); correct it"
+        yield f"spec.externalName is {external_name!r}: it is a host name in lower case (RFC 1123); correct it"
 
 
 def _ports(spec: Mapping[str, Any]) -> Iterator[str]:

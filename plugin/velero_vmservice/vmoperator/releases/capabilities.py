@@ -2,9 +2,9 @@
 
 VM Operator switches its own features by the activated capabilities of the cluster-scoped object
 `supervisor-capabilities`; older Supervisors have a ConfigMap instead (pkg/config/capabilities/capabilities.go,
-external/capabilities/api/v1alpha1). What is not told there is unknown, and then the served API versions decide
-alone. Restores that replace a VM in place have no key of their own: their switch is in VM Operator's environment
-(FSS_WCP_VMSERVICE_INCREMENTAL_RESTORE), so the Supervisor's generation tells them (`generation`).
+external/capabilities/api/v1alpha1). What is missing there is unknown, and then the served API versions decide
+alone. In-place restores have no key of their own: their switch is in VM Operator's environment
+(FSS_WCP_VMSERVICE_INCREMENTAL_RESTORE), so they follow from the Supervisor's generation (`generation`).
 """
 
 from __future__ import annotations
@@ -85,20 +85,20 @@ def read(manifest: Manifest) -> Capabilities:
 
 
 def _of_object(manifest: Manifest) -> Callable[[str], bool | None]:
-    told = mapping(manifest.status.get("supervisor"))
+    entries = mapping(manifest.status.get("supervisor"))
 
     def state(key: str) -> bool | None:
-        activated = mapping(told.get(key)).get("activated")
+        activated = mapping(entries.get(key)).get("activated")
         return activated if isinstance(activated, bool) else None
 
     return state
 
 
 def _of_config_map(manifest: Manifest) -> Callable[[str], bool | None]:
-    told = mapping(manifest.content.get("data"))
+    data = mapping(manifest.content.get("data"))
 
     def state(key: str) -> bool | None:
-        return True if told.get(key) in _TRUE else False if told.get(key) in _FALSE else None
+        return True if data.get(key) in _TRUE else False if data.get(key) in _FALSE else None
 
     return state
 

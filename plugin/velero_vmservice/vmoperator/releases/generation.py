@@ -57,7 +57,7 @@ _FIRST: Final = {Generation.VSPHERE_8_U3: "v1alpha2", Generation.VCF_9: "v1alpha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """The generation, and what tells it in words."""
+    """The generation, and the evidence for it as a clause."""
 
     generation: Generation
     evidence: str

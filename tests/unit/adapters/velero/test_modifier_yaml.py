@@ -130,16 +130,16 @@ def test_conditions_see_the_object_as_it_was() -> None:
     [
         (
             {"conditions": {"groupResource": RESOURCE}, "strategicPatches": [{"patchData": "{}"}]},
-            "strategicPatches are not for custom resources, in Velero neither: use mergePatches",
+            "strategicPatches do not work on custom resources, in Velero either: use mergePatches",
         ),
-        ({"conditions": {"groupResource": RESOURCE}}, "it has no patches"),
+        ({"conditions": {"groupResource": RESOURCE}}, "the rule has no patches"),
         (rule({"operation": "remove", "path": "/spec/nothing"}), "nothing"),
         (rule({"operation": "grow", "path": "/spec"}), "grow"),
         (rule({"operation": "add", "path": "/spec/new", "value": "{broken"}), "a patch is no JSON"),
         (rule({"operation": "add", "path": "/spec/new", "value": "NaN"}), "a patch is no JSON"),
         (rule(port("8080"), resourceNameRegex="("), "resourceNameRegex"),
         (rule(port("8080"), resourceNameRegex="[[:alpha:]]"), "classes such as"),
-        (rule(port("8080"), groupResource="["), "no pattern of a resource"),
+        (rule(port("8080"), groupResource="["), "is not a valid resource pattern"),
     ],
     ids=str,
 )

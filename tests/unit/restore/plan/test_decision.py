@@ -276,7 +276,7 @@ def test_what_holds_a_group_that_is_being_deleted_and_what_goes_with_it() -> Non
     assert f"being deleted since {AT}" in words
     assert "finalizers vmoperator.vmware.com/virtualmachinegroup, example.com/audit" in words
     assert "kubectl -n shop describe virtualmachinegroup tier" in words
-    assert "its member VMs go with it" in words
+    assert "its member VMs are deleted with it" in words
     assert "remove" not in words
 
 
@@ -284,9 +284,9 @@ def test_what_holds_a_service_that_is_being_deleted() -> None:
     held = {"deletionTimestamp": AT, "finalizers": ["vmoperator.vmware.com/virtualmachineservice"]}
     words = step(FRONT, service("front", WEB, meta=held)).reason
     assert "held by the finalizer vmoperator.vmware.com/virtualmachineservice" in words
-    assert "see that VM Operator runs" in words
+    assert "make sure that VM Operator runs" in words
     nobody = step(FRONT, service("front", WEB, meta={"deletionTimestamp": AT})).reason
-    assert "held by none: Kubernetes takes it away" in nobody
+    assert "held by none: Kubernetes removes it" in nobody
 
 
 @pytest.mark.parametrize(("power", "words"), [("captured", "web-1 was off at backup"), ("leave", ""), ("on", "")])

@@ -232,7 +232,7 @@ def test_what_cannot_be_looked_for_hides_no_error(nightly: World) -> None:
     nightly.store.calls.fail("exists", Unavailable("away"))
     assert "no other backup" in without(nightly)
     nightly.cluster.calls.fail("list", Unavailable("away"))
-    assert "died" in without(nightly)
+    assert "did not finish" in without(nightly)
 
 
 def test_the_number_of_backups_that_are_looked_at_is_bounded(nightly: World) -> None:
