@@ -223,7 +223,7 @@ def _registering(
     vsphere: Vsphere | None,
     engine: RegistrationSource | None,
 ) -> Registering:
-    """Put together whoever the settings name to be asked beside Kubernetes, and to be called."""
+    """Put together the sources that the settings name beside Kubernetes, and the RegisterVM caller."""
     sources: list[RegistrationSource] = []
     trigger = None
     attempts = Attempts(cluster=cluster, velero_namespace=settings.velero_namespace)

@@ -1,4 +1,4 @@
-"""What can go wrong, told to the person on call.
+"""What can go wrong, worded for the person on call.
 
 Every error names what failed, on which object, the likely cause and what to do next. Adapters translate
 their libraries' exceptions into this tree, so that a decision rests on meaning and never on a status number.
@@ -25,13 +25,13 @@ class VmServiceError(Exception):
 
     code: ClassVar[str] = "internal"
     transient: ClassVar[bool] = False
-    """Whether the same call may succeed later without anybody acting."""
+    """Whether the same call may succeed later by itself."""
     mendable: ClassVar[bool] = False
-    """Whether the same call may succeed later if somebody mends what lies outside: rights, settings."""
+    """Whether the same call may succeed later once a person mends what lies outside: rights, settings."""
 
     @property
     def passing(self) -> bool:
-        """Whether the call is worth making again, by whoever waits anyway."""
+        """Whether the call is worth making again while a restore waits anyway."""
         return self.transient or self.mendable
 
     def __init__(self, message: str, *, hint: str = "") -> None:

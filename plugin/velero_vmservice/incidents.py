@@ -1,7 +1,7 @@
-"""Defects of our own: the object that one belongs to is told in words and the others go on.
+"""Defects of our own: the object of a defect gets a description and the others go on.
 
-The traceback stands once in the plugin's own log, under an id; whoever reads a description, an Event or an error
-gets the id, never the traceback.
+The traceback stands once in the plugin's own log, under an id; a description, an Event or an error
+has the id, never the traceback.
 """
 
 from __future__ import annotations

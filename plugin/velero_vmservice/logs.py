@@ -47,7 +47,7 @@ _LISTED: Final = 20
 _KEYS_OF_VELERO: Final = {"error": "cause"}
 """Keys that Velero takes for values of its own, and what a line that it sees has in their place."""
 _DETAILS: Final = ("session",)
-"""Keys bound to every line of a call that only tell something to who looks into the plugin itself."""
+"""Keys bound to every line of a call that matter only to a reader of the plugin itself."""
 
 
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:

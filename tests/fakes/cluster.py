@@ -62,7 +62,7 @@ SERVED: Final[Mapping[Kind, Sequence[str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedEvent:
-    """An Event that somebody asked for."""
+    """A recorded Event."""
 
     about: ObjectRef
     uid: str
@@ -119,7 +119,7 @@ class MemoryCluster:
                 self._objects[ref] = content
 
     def remove(self, ref: ObjectRef) -> None:
-        """Take an object away, as somebody's deletion would; a missing one is success."""
+        """Take an object away, as a deletion by another client would; a missing one is success."""
         with self._lock:
             self._objects.pop(ref, None)
 

@@ -1,6 +1,6 @@
 """A registration source in memory: an implementation of the port, not a mock.
 
-Somebody tells it where each VM stands, as a registration engine would know it, and it answers from nothing else.
+A test sets where each VM stands, as a registration engine would know it, and it answers from nothing else.
 It passes the same contract suite as the real sources.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class MemoryRegistration:
-    """What it was told, by namespace and name; of a VM that nobody told of it knows nothing."""
+    """Registrations by namespace and name; a VM without one is unknown."""
 
     def __init__(self, name: str = "memory") -> None:
         self.calls = Calls()
@@ -37,7 +37,7 @@ class MemoryRegistration:
                 self._known[namespace, registration.name] = replace(registration, source=self._name)
 
     def forget(self, namespace: str, name: str) -> None:
-        """Know nothing of a VM any more; one that was never told of is success."""
+        """Know nothing of a VM any more; one that is unknown is success."""
         with self._lock:
             self._known.pop((namespace, name), None)
 
@@ -49,7 +49,7 @@ class MemoryRegistration:
     def observe(
         self, namespace: str, machines: Collection[ExpectedVm], look: Look | None = None
     ) -> Mapping[str, Registration]:
-        """Return what was told of each VM; see the port."""
+        """Return the registration of each VM; see the port."""
         del look
         if not machines:
             return {}
@@ -58,5 +58,5 @@ class MemoryRegistration:
             return {vm.name: self._known.get((namespace, vm.name)) or self._unknown(vm) for vm in machines}
 
     def _unknown(self, wanted: ExpectedVm) -> Registration:
-        words = "nobody has told of it"
-        return Registration(name=wanted.name, state=State.UNKNOWN, reason=words, source=self._name)
+        reason = "no registration was set for this VM"
+        return Registration(name=wanted.name, state=State.UNKNOWN, reason=reason, source=self._name)

@@ -79,7 +79,7 @@ class MemoryVCenter:
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
     ) -> Sequence[VsphereVm]:
-        """Return the VMs of the folder, and everybody else as lying elsewhere; see the port."""
+        """Return the VMs of the folder, and every other one as lying elsewhere; see the port."""
         del wanted, folders
         self.calls("look", namespace)
         with self._lock:

@@ -18,4 +18,4 @@ class Meaning:
     remedy: str
     """May hold placeholders that the table's owner fills in, such as `{source}`."""
     quoted: bool = False
-    """Whether somebody else's own words tell more than the cause."""
+    """Whether the other system's own text says more than the cause."""

@@ -1,4 +1,4 @@
-"""A TCP connection to see whether somebody listens."""
+"""A TCP connection that shows whether a port is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`velero-vmservice plan`: what a restore would do, object by object, before anybody starts it."""
+"""`velero-vmservice plan`: what a restore would do, object by object, before it starts."""
 
 from __future__ import annotations
 

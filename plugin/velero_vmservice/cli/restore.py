@@ -87,7 +87,7 @@ def _kept(tasks: Sequence[ReplayOperation]) -> str:
 
 
 def _ask(question: str) -> None:
-    """Go on if a person agrees; raises `click.Abort` if not, `NotRestorable` where there is nobody to be asked."""
+    """Go on if a person agrees; raises `click.Abort` if not, `NotRestorable` where the input is no terminal."""
     try:
         agreed = terminal.agreed(question)
     except click.Abort:

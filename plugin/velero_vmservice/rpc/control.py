@@ -1,4 +1,4 @@
-"""The control socket: who is launched, whose launcher has gone.
+"""The control socket: launches, and launchers that have gone.
 
 One thread accepts launchers and watches their connections; calls run on the sessions' own threads, so that no
 call, however slow, keeps a new launch waiting.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _HELLO_SECONDS: Final = 5.0
-"""A launcher speaks at once; whoever stays silent this long is none."""
+"""A launcher speaks at once; a connection that stays silent this long is none."""
 
 
 _PAUSE_SECONDS: Final = 0.1
@@ -156,7 +156,7 @@ class PluginServer:
             log.exception("no session could be prepared")
 
     def _silence(self) -> float | None:
-        """Drop who never spoke; return how long the next one may stay silent."""
+        """Drop connections that never spoke; return how long the next one may stay silent."""
         now = time.monotonic()
         strangers = {peer: known for peer, known in self._connections.items() if isinstance(known, _Stranger)}
         for connection in [peer for peer, known in strangers.items() if known.deadline <= now]:
@@ -181,7 +181,7 @@ class PluginServer:
             log.info("draining", session_count=len(sessions))
         for session in sessions:
             session.refuse()
-        for session in sessions:  # none is stopped before the last call has ended: until then a call is told why
+        for session in sessions:  # none is stopped before the last call has ended: until then it gets the reason
             session.wait_for_calls(max(0.0, end - time.monotonic()))
         for finished in [session.drain(max(0.0, end - time.monotonic())) for session in sessions]:
             finished.wait(max(0.0, end - time.monotonic()))

@@ -106,7 +106,7 @@ class SocketDirectory:
     def refusal(self, connection: socket.socket) -> str:
         """Return why the process at the other end is no launcher of Velero's; '' for one that may be.
 
-        The sockets' modes say the same to the kernel; a mode can be changed by whoever owns the volume.
+        The sockets' modes say the same to the kernel; the volume's owner can change a mode.
         """
         _, user, group = struct.unpack(_CREDENTIALS, connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if user in {os.geteuid(), _ROOT}:

@@ -1,4 +1,4 @@
-"""The calls of one session that run, and what a call is told that comes while the sidecar stops.
+"""The running calls of one session, and the answer to a call that arrives while the sidecar stops.
 
 gRPC's own stop answers a call that arrives in that moment with a bare CANCELLED. So new calls are refused in words
 first, for as long as running ones take, and the server is stopped when none is left.
@@ -29,7 +29,7 @@ _POLLS: Final[Mapping[str, Any]] = MappingProxyType(
         "/v2.RestoreItemAction/Progress": v2.RestoreItemActionProgressResponse(progress=_LATER),
     }
 )
-"""A poll that is refused ends its operation for good; one that is told to come again does not."""
+"""A poll that is refused ends its operation for good; one that is answered with progress does not."""
 _ALWAYS_ANSWERED: Final = ("/grpc.", "/plugin.", "/generated.PluginLister/")
 """Health, the end of the session, and the list without which Velero does not start: none of them begins anything."""
 

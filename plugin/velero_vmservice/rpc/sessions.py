@@ -73,7 +73,7 @@ class SessionLog:
             self._send(self._connection, seconds=0 if stopped else _PATIENCE_SECONDS)
 
     def hang_up(self) -> None:
-        """End the connection: the launcher exits, and whoever waits for the connection's end is told."""
+        """End the connection: the launcher exits, and waiting readers see the end."""
         with self._lock, contextlib.suppress(OSError):
             if self._connection is not None:
                 self._send(self._connection, seconds=_PATIENCE_SECONDS)
@@ -103,7 +103,7 @@ class Session:
     """One launched process, from its handshake to its end.
 
     Made ahead of the launch, for a gRPC server takes longer to make than all the rest of a launch together; until
-    `begin`, nobody knows its socket. Raises `OSError` or `RuntimeError` when the socket cannot be made. Made and
+    `begin`, its socket is unknown outside. Raises `OSError` or `RuntimeError` when the socket cannot be made. Made and
     begun on the control thread.
     """
 
@@ -134,7 +134,7 @@ class Session:
         self._log.write(handshake.handshake_line(directory, self._name))
 
     def refuse(self) -> None:
-        """Begin no call from now on, and say so to whoever makes one."""
+        """Begin no call from now on; a new call gets the reason."""
         self._calls.refuse()
 
     def wait_for_calls(self, seconds: float) -> None:

@@ -38,7 +38,7 @@ Action = TypeVar("Action")
 
 _CODES: Final[dict[type[errors.VmServiceError], StatusCode]] = {
     errors.InvalidItem: StatusCode.INVALID_ARGUMENT,  # the same bytes will never become valid
-    errors.InvalidSettings: StatusCode.FAILED_PRECONDITION,  # somebody must change a setting first
+    errors.InvalidSettings: StatusCode.FAILED_PRECONDITION,  # an administrator must change a setting first
     errors.NotFound: StatusCode.NOT_FOUND,
     errors.AlreadyExists: StatusCode.ALREADY_EXISTS,
     errors.Corrupt: StatusCode.DATA_LOSS,  # do not retry, do not replay
@@ -77,9 +77,9 @@ def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[N
 def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
     """Answer how far an operation is; never raises.
 
-    What may pass is told in the description and asked again, until Velero's own time limit. So is a defect of
+    A fault that may pass is described and asked about again, until Velero's own time limit. So is a defect of
     ours: a repaired sidecar can go on. An error that will stay fails the operation. Velero polls the operations of
-    all its restores one after the other, so nobody may hold the others up: what takes longer goes on by itself, and
+    all its restores one after the other, so none may hold the others up: what takes longer goes on by itself, and
     the next poll finds how it ended.
     """
     try:

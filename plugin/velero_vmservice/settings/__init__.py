@@ -1,1 +1,1 @@
-"""What an administrator can set, where it was written, and how a wrong value is told."""
+"""What an administrator can set, where it was written, and how a wrong value is reported."""

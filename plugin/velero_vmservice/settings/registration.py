@@ -1,4 +1,4 @@
-"""Who is asked whether VMs are registered, and whether RegisterVM is called: `registration:` in the settings."""
+"""Which sources say whether VMs are registered, and whether RegisterVM is called: `registration:` in the settings."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _CONNECTIONS: Final = 32
 def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
     """Log in with KUBECONFIG, else as the pod's service account, else with the user's own kubeconfig.
 
-    Asks nobody yet. Raises `InvalidSettings` if there is no way to log in.
+    Sends no request yet. Raises `InvalidSettings` if there is no way to log in.
     """
     return KubernetesCluster(log_in(), timeout_seconds=timeout_seconds, clock=clock)
 

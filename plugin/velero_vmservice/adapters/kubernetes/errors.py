@@ -105,7 +105,7 @@ def _from_answer(error: ApiException, what: str) -> VmServiceError:
     if code == HTTPStatus.CONFLICT:
         if reason == "AlreadyExists":
             return AlreadyExists(message, hint="an object of that name stands there already")
-        return Conflict(message, hint="somebody changed the object; observe it again")
+        return Conflict(message, hint="another client changed the object; observe it again")
     if code == HTTPStatus.UNAUTHORIZED:
         return Forbidden(message, hint="the token or certificate is not accepted; renew it")
     if code == HTTPStatus.FORBIDDEN and _denied_by_rbac(status, text):

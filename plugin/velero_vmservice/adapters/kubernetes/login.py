@@ -2,7 +2,7 @@
 
 The client reads a kubeconfig without looking: a list, a number or text where a section should be ends in whatever
 Python raises there, and its own errors quote the user's entry, token included. So the file is checked first, in words
-with file and line; what the client still finds is told by its kind alone.
+with file and line; what the client still finds is reported by its kind alone.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _read(file: Path) -> _Kubeconfig:
 
 
 def _check_user(source: str, user: _User, settings: client.Configuration) -> None:
-    """Raise for credentials that the client passes over in silence: it would ask the server as nobody."""
+    """Raise for credentials that the client passes over in silence: its requests would be anonymous."""
     has_token = any(value.partition(" ")[2].strip() for value in settings.api_key.values())
     if user.token_file and not has_token:
         raise _refused(source, f"the token file {user.token_file} is empty", _KUBECONFIG)

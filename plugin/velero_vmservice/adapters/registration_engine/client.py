@@ -1,4 +1,4 @@
-"""Registration as an engine of somebody else's tells it: the RegistrationSource port over `protos/registration/v1`.
+"""Registration as an external engine reports it: the RegistrationSource port over `protos/registration/v1`.
 
 An engine is asked, never commanded. Nothing in its answer is taken on trust: what makes no sense is unknown and says
 so, words are cut to a line, and no answer, however strange, fails a restore. Each look opens a connection of its own:
@@ -48,7 +48,7 @@ _SKEW: Final = timedelta(minutes=1)
 """How far an engine's clock may be ahead of ours before we say so."""
 
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Earlier than any state; what languages give for a time that nobody set lies before it."""
+"""Earlier than any state; the zero time of a language, for an unset time, lies before it."""
 
 _PROBE_SECONDS: Final = 1.0
 
@@ -146,7 +146,7 @@ class RegistrationEngine:
             elif earlier != answer:
                 registrations[answer.name] = _unknown(answer.name, "the engine contradicts itself about this VM")
         if unasked:
-            _log.warning("engine answers for VMs that nobody asked for", namespace=namespace, vm_count=unasked)
+            _log.warning("engine answers for VMs that it was not asked about", namespace=namespace, vm_count=unasked)
         return registrations
 
 

@@ -1,6 +1,6 @@
 """What a failed call to a registration engine means, in one sentence with target, namespace and remedy.
 
-gRPC has one status for an engine that restarts, a port that nobody serves, an unknown authority and a web server:
+gRPC has one status for an engine that restarts, a port without a server, an unknown authority and a web server:
 UNAVAILABLE. Its words tell them apart; where they do not, the worst is not assumed: the plugin goes on asking.
 """
 

@@ -78,7 +78,7 @@ def hung_up(settings: EngineSettings, *, seconds: float) -> HungUp:
         if alert and any(word in error.reason for word in ABOUT_CERTIFICATES):
             return HungUp.CLIENT_CERTIFICATE
     except (OSError, ValueError):
-        pass  # nobody there, or nobody who can be asked
+        pass  # no server there, or none that can be asked
     return HungUp.UNKNOWN
 
 

@@ -40,7 +40,7 @@ _ATTEMPTS: Final = 3
 
 
 def connect(location: S3Location, *, timeout_seconds: float, directory: Path, attempts: int = _ATTEMPTS) -> S3Client:
-    """Return a client for the location; asks nobody yet.
+    """Return a client for the location; sends no request yet.
 
     An answer is whole after `timeout_seconds`, or the request has failed. Certificate authorities are written to
     `directory`, which must be private and live as long as the client: botocore reads them for each new connection.
@@ -58,7 +58,7 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
     verify = _verify(location, directory)
     with opened(location.place):
         client = _client(location, config, verify=verify, seconds=timeout_seconds)
-        proxy_for(client.meta.endpoint_url)  # a proxy that cannot be used is told now
+        proxy_for(client.meta.endpoint_url)  # an unusable proxy is reported now
     if location.customer_key and urlsplit(client.meta.endpoint_url).scheme != "https":
         raise InvalidSettings(
             f"cannot open {location.place}: a customer key is never sent over http",

@@ -1,6 +1,6 @@
 """What a failure of storage means, in one sentence with bucket, key and remedy.
 
-Everything that botocore raises becomes an error of ours here, what nobody foresaw included. Never repeated: what a
+Everything that botocore raises becomes an error of ours here, the unforeseen included. Never repeated: what a
 server echoes of the request (canonical request, access key), and a secret.
 """
 
@@ -34,7 +34,7 @@ _FORESEEN: Final = (boto.ClientError, boto.BotoCoreError, ResponseParserError, H
 _SERVER_ERROR: Final = 500
 _LOGINS: Final = frozenset({401, 403})
 _LONGEST_QUOTE: Final = 200
-"""Characters of somebody else's words that we repeat."""
+"""Characters of another system's text that are repeated."""
 _REGION: Final = re.compile(r"region.*expecting '([a-z0-9-]+)'")
 """How servers without the element `Region` name it."""
 

@@ -1,6 +1,6 @@
 """Where a bucket lies and how to log in: one value.
 
-The value compares by content, so whoever holds two of them knows whether anything changed, a rotated secret or
+The value compares by content, so comparing two of them shows whether anything changed, a rotated secret or
 authority included. What is secret stays out of its representation.
 """
 

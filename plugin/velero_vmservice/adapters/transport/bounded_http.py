@@ -1,7 +1,7 @@
 """HTTP answers with an end: so many seconds for all of one, and so many bytes.
 
-A read timeout starts anew with each byte, so that a server which lets them drip is never given up; and whoever parses
-an answer as it comes never asks how long it is. Both are bounded where the bytes come in, below every client.
+A read timeout starts anew with each byte, so that a server which lets them drip is never given up; and a parser that
+reads an answer as it comes never asks how long it is. Both are bounded where the bytes come in, below every client.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AnswerLate(TimeoutError):
 class BoundedResponse(HTTPResponse):
     """An answer that raises `AnswerLate` and `AnswerTooLong` at its bounds, headers included.
 
-    It is not unpacked either: a packed answer that nobody asked for could unpack to any length. With `packed` it is
+    It is not unpacked either: an unrequested packed answer could unpack to any length. With `packed` it is
     taken as it comes, for clients that unpack nothing.
     """
 
@@ -75,7 +75,7 @@ class _Bounded(io.RawIOBase):
         try:
             count = self._read(buffer)
         except OSError:
-            self._let_go()  # whoever fails in the middle of an answer has no hold of it any more
+            self._let_go()  # a reader that fails in the middle of an answer keeps no hold of it
             raise
         self._left -= count or 0
         if self._left < 0:

@@ -82,7 +82,7 @@ def of_objects(sdk: Sdk, objects: Iterable[Any], kinds: Mapping[Any, Sequence[st
 def retrieve(
     sdk: Sdk, content: Any, query: Any, *, demand_time: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Any, Properties]]:
-    """Yield each object with the properties that it has; those that it lacks, or that nobody may see, are left out.
+    """Yield each object with the properties that it has; those that it lacks or may not show are left out.
 
     `demand_time` is called before each page is asked for and each object yielded, and raises to give up.
     """
@@ -95,7 +95,7 @@ def retrieve(
 
 
 def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]) -> Generator[Any, None, None]:
-    """Yield each page; vCenter keeps nothing for whoever wants no more of them."""
+    """Yield each page; an abandoned query leaves nothing behind in vCenter."""
     options = sdk.vmodl.query.PropertyCollector.RetrieveOptions(maxObjects=PAGE)
     demand_time()
     page = collector.RetrievePropertiesEx([query], options)
@@ -114,7 +114,7 @@ def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]
             f"vCenter has more than {PAGE * MOST_PAGES} objects to tell of", hint="give the account access to less"
         )
     except OSError:
-        kept = None  # whoever does not answer is not waited for once more
+        kept = None  # a vCenter that does not answer is not waited for again
         raise
     finally:
         if kept:
@@ -125,7 +125,7 @@ def _cancel(collector: Any, token: str) -> None:
     try:
         collector.CancelRetrievePropertiesEx(token)
     except Exception as error:  # noqa: BLE001 - vCenter forgets it with the session
-        log.debug("vCenter keeps pages that nobody wants", cause=type(error).__name__)
+        log.debug("unread pages not released in vCenter", cause=type(error).__name__)
 
 
 def _demand_session(sdk: Sdk, content: Any) -> None:

@@ -1,7 +1,7 @@
 """Sessions with vCenter: one for SOAP and one for REST, each kept until it expires and then made anew.
 
 The password is read at login and kept nowhere. A refused login is not repeated for a while, and then less and less
-often: vCenter locks an account after five within three minutes, whoever makes them. Each process counts for itself.
+often: vCenter locks an account after five within three minutes, from any client. Each process counts for itself.
 """
 
 from __future__ import annotations

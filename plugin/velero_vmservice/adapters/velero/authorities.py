@@ -1,7 +1,7 @@
 """Certificate authorities that a storage location brings along, read as Go reads them.
 
 `x509.CertPool.AppendCertsFromPEM` takes the certificates that it understands and leaves out the rest without a word, so
-that a file encoded twice shows up as a certificate that nobody trusts.
+that a file encoded twice shows up as an untrusted certificate.
 """
 
 from __future__ import annotations

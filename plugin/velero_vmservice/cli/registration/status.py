@@ -124,7 +124,7 @@ def select(
 
 
 def look_at(plugin: app.App, namespace: str, vms: Sequence[ExpectedVm], run: RestoreRun) -> Collection[Registration]:
-    """Ask every source, and follow what was called for a restore's sake; nobody is asked about nobody."""
+    """Ask every source, and follow a restore's calls; without VMs no source is asked."""
     return plugin.registering.look(namespace, vms, restore_uid=run.uid).values() if vms else ()
 
 

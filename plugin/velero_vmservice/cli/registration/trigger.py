@@ -70,7 +70,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
             if not _confirmed(namespace, to_call):
                 raise click.Abort
             known = {doubt for vm in to_call for doubt in before[vm.name].doubts}
-            before |= plugin.registering.before_call(namespace, to_call)  # whoever said yes may have taken hours
+            before |= plugin.registering.before_call(namespace, to_call)  # the answer may have taken hours
             to_call = _to_call(namespace, to_call, before)
             _demand_no_doubt(to_call, before, known=known)
     codes = [_code(result.left_alone, _THERE) for result in before.values() if result.left_alone]
@@ -97,7 +97,7 @@ def _to_call(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, Bef
 
 
 def _tell(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
-    """Say where the VMs stand that RegisterVM is to be called for, so that whoever says yes knows."""
+    """Show the state of the VMs that RegisterVM is to be called for, before the question."""
     registrations = [before[vm.name].told for vm in vms]
     for registration in registrations:
         terminal.say(f"{namespace}/{registration.name} is {registration}")

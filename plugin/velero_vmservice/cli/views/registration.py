@@ -33,13 +33,13 @@ class Status:
     sources: tuple[str, ...]
     at: datetime
     machines: Sequence[tuple[str, Registration]]
-    """Each with its namespace, those that need somebody first and those that are ready last."""
+    """Each with its namespace, those that need a person first and those that are ready last."""
     unread: tuple[str, ...]
     watched_from: datetime
     """When the command had looked for the first time: of what it found then it does not know when that began."""
 
     def since(self, registration: Registration) -> str:
-        """Return since when a VM is as it is; '' where nobody tells and this command did not see it begin."""
+        """Return since when a VM is as it is; '' where no source says and this command did not see it begin."""
         known = registration.since is not None and not (
             registration.first_seen and registration.since <= self.watched_from
         )
