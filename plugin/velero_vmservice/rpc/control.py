@@ -40,7 +40,7 @@ class _Stranger:
     """A connection that has not yet said where it comes from."""
 
     deadline: float
-    said: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
 
 
 class PluginServer:
@@ -130,9 +130,9 @@ class PluginServer:
         if not data:
             self._forget(connection)
         elif isinstance(known, _Stranger):
-            known.said += data
-            if b"\n" in known.said or len(known.said) > handshake.MOST_HELLO_BYTES:
-                self._begin(connection, bytes(known.said.partition(b"\n")[0]))
+            known.received += data
+            if b"\n" in known.received or len(known.received) > handshake.MOST_HELLO_BYTES:
+                self._begin(connection, bytes(known.received.partition(b"\n")[0]))
 
     def _begin(self, connection: socket.socket, hello: bytes) -> None:
         try:

@@ -22,7 +22,7 @@ STOPPING: Final = (
     "the plugin's sidecar is stopping and begins no new call: repeat the backup or restore once Velero's pod is ready"
     " again"
 )
-_LATER: Final = pb.OperationProgress(description="the plugin's sidecar is stopping; it is asked again")
+_LATER: Final = pb.OperationProgress(description="the plugin's sidecar is stopping; the next poll asks again")
 _POLLS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "/v2.BackupItemAction/Progress": v2.BackupItemActionProgressResponse(progress=_LATER),

@@ -34,7 +34,7 @@ from velero_vmservice.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LOOK: Final = "look at the API server and the network between"
+_LOOK: Final = "check the API server and the network to it"
 _PROXY: Final = "look for a proxy or a login page before the API server, and at the server of the kubeconfig"
 _RENEW: Final = "look at the mounted token and at the kubeconfig"
 _AWAY: Final = frozenset({408, 410, 429, 500, 502, 503, 504})
@@ -104,7 +104,7 @@ def _from_answer(error: ApiException, what: str) -> VmServiceError:
         return NotFound(message, hint="it was deleted, or never existed")
     if code == HTTPStatus.CONFLICT:
         if reason == "AlreadyExists":
-            return AlreadyExists(message, hint="an object of that name stands there already")
+            return AlreadyExists(message, hint="an object of that name exists already")
         return Conflict(message, hint="another client changed the object; observe it again")
     if code == HTTPStatus.UNAUTHORIZED:
         return Forbidden(message, hint="the token or certificate is not accepted; renew it")

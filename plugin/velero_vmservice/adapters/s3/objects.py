@@ -43,7 +43,7 @@ class S3Objects:
         self.place = location.place
         self.bucket = location.bucket
         self._prefix = prefix
-        self._asked = _asked_of_writers(location)
+        self._write_parameters = _write_parameters(location)
         self._customer_key: dict[str, Any] = (
             {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": location.customer_key} if location.customer_key else {}
         )
@@ -54,7 +54,7 @@ class S3Objects:
 
     def write(self, key: str, body: bytes, sha256: str, dialect: Dialect) -> None:
         """Send the object."""
-        request = self._asked | {
+        request = self._write_parameters | {
             "Bucket": self.bucket,
             "Key": self.name(key),
             "Body": body,
@@ -102,11 +102,11 @@ class S3Objects:
     def _changed(self, key: str, why: str) -> Corrupt:
         return Corrupt(
             f'cannot use "{self.name(key)}" in {self.place}: {why}',
-            hint="somebody or something changed the object; restore an earlier version of it from the bucket",
+            hint="restore an earlier version of the object from the bucket",
         )
 
 
-def _asked_of_writers(location: S3Location) -> dict[str, Any]:
+def _write_parameters(location: S3Location) -> dict[str, Any]:
     """Return the encryption and tags that the location wants on every object."""
     parameters: dict[str, Any] = {"Tagging": location.tagging} if location.tagging else {}
     if location.kms_key_id:

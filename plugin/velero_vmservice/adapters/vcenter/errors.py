@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LONGEST_WORDS: Final = 64 * 1024
 """Characters of vCenter's own words that are kept."""
-_LOOK: Final = "look at vCenter and the network between"
+_LOOK: Final = "check vCenter and the network to it"
 _TRUST: Final = (
     "put the certificate of vCenter's authority into vcenter.ca_file (https://SERVER/certs/download.zip has it), and"
     " name the server as its certificate does"
@@ -152,7 +152,7 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
         return Forbidden(message, hint=_ALLOW)
     if status < HTTPStatus.BAD_REQUEST:
         return Rejected(message, hint=_NO_VCENTER)
-    return Rejected(message, hint="vCenter's words say why; correct it and call RegisterVM again by hand")
+    return Rejected(message, hint="correct what vCenter's message names, then call RegisterVM again by hand")
 
 
 def _from_network(what: str, error: OSError) -> VmServiceError:

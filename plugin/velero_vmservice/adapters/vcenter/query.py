@@ -111,7 +111,7 @@ def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]
             demand_time()
             page = collector.ContinueRetrievePropertiesEx(kept)
         raise Unavailable(
-            f"vCenter has more than {PAGE * MOST_PAGES} objects to tell of", hint="give the account access to less"
+            f"vCenter has more than {PAGE * MOST_PAGES} objects to report", hint="give the account access to less"
         )
     except OSError:
         kept = None  # a vCenter that does not answer is not waited for again

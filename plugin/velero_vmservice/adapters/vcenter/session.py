@@ -61,7 +61,7 @@ class _Refused:
     until: float
     """Monotonic seconds, before which that password is not tried again."""
     pause: float
-    words: str
+    text: str
     """vCenter's own."""
 
 
@@ -249,7 +249,7 @@ class VCenterSession:
         if self._refused is not None:
             refused = self._refused
             if refused.password == _digest(password) and self._clock.monotonic() < refused.until:
-                raise wrong_login(what, refused.words)
+                raise wrong_login(what, refused.text)
         return password
 
     def _was_refused(self, password: str, what: str, text: str = "") -> Forbidden:
@@ -257,7 +257,7 @@ class VCenterSession:
         again = before is not None and before.password == _digest(password)
         pause = min(2 * before.pause, LONGEST_LOGIN_PAUSE_SECONDS) if before and again else LOGIN_PAUSE_SECONDS
         until = self._clock.monotonic() + pause
-        self._refused = _Refused(password=_digest(password), until=until, pause=pause, words=text)
+        self._refused = _Refused(password=_digest(password), until=until, pause=pause, text=text)
         return wrong_login(what, text)
 
     def _count(self, request: Any) -> Any:

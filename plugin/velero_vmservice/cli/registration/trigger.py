@@ -120,7 +120,7 @@ def _demand_no_doubt(
         names = ", ".join(vm.name for vm in vms)
         raise Unavailable(
             f"RegisterVM is not called for {names}, as {'; '.join(doubts)}",
-            hint="repeat the command once that is over, or without --yes, to decide when it is said",
+            hint="repeat the command once that is over, or without --yes, to decide at the prompt",
         )
 
 
