@@ -210,8 +210,8 @@ def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("not base64 at all!", "it is no base64"),
-        ("aGVsbG8=", "it is no gzip"),
+        ("not base64 at all!", "it is not base64"),
+        ("aGVsbG8=", "it is not gzip"),
         (encode("apiVersion: vmoperator.vmware.com/v1alpha3")[:-12], "its gzip is cut off"),
         ("A" * (MAX_PACKED + 1_000_000), f"is longer than {MAX_PACKED} characters"),
         (encode(LAUGHS), "its aliases resolved"),
@@ -250,7 +250,7 @@ def test_vms_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene
         assert source.observe(scene.namespace, wanted)[endless].state is State.RESTORED
     assert found[sound].state is State.RESTORED
     assert (found[broken].state, found[endless].state) == (State.NOT_RESTORABLE, State.NOT_RESTORABLE)
-    assert "it is no gzip" in found[broken].reason
+    assert "it is not gzip" in found[broken].reason
     assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the VM" in found[endless].reason
 
 

@@ -1,4 +1,4 @@
-"""The record of one call of RegisterVM: written before the call, so that nobody ever makes it a second time.
+"""The record of one call of RegisterVM: written before the call, so that it is never made a second time.
 
 A ConfigMap in Velero's namespace whose name follows from restore, VM and attempt: the API server creates it for
 one writer only, however many sidecars race and wherever one dies. It is never deleted by this product.
@@ -138,7 +138,7 @@ def record_name(restore_uid: str, namespace: str, vm: str, number: int) -> str:
 
 
 def read_attempt(config_map: Manifest) -> Attempt | None:
-    """Read a ConfigMap back; None if it is no record of ours, or one that somebody has spoilt, its labels included."""
+    """Read a ConfigMap back; return None if it is not a record of ours, or a damaged one, its labels included."""
     data = mapping(config_map.content.get("data"))
     try:
         attempt = Attempt(

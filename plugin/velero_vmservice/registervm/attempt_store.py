@@ -42,9 +42,9 @@ class Attempts:
         return {name: attempt for (where, name), attempt in self.newest(restore_uid).items() if where == namespace}
 
     def record(self, attempt: Attempt) -> bool:
-        """Create the record durably; False if somebody else has made it.
+        """Create the record durably; return False if it exists already.
 
-        Raises `InvalidItem` if what stands under its name is no record: then nobody knows whether a call was made.
+        Raises `InvalidItem` if the object of its name is not a record: whether a call was made is then unknown.
         """
         try:
             self._cluster.create(attempt.manifest(self._namespace))
@@ -54,7 +54,7 @@ class Attempts:
         return True
 
     def tell(self, attempt: Attempt) -> None:
-        """Add what became of the call; a record that somebody has deleted is not made again."""
+        """Add what became of the call; a record that was deleted is not created again."""
         try:
             self._cluster.patch(attempt.ref(self._namespace), changed(attempt), version="v1")
         except NotFound:
@@ -63,7 +63,7 @@ class Attempts:
     def claim(self, attempt: Attempt, now: datetime) -> bool:
         """Go on with a call that was recorded earlier and not sent; False if the record is no longer as it was read.
 
-        Of whoever goes on with a record and whoever gives it up the API server lets one be first.
+        The API server lets one of `claim` and `give_up` be first.
         """
         try:
             self._cluster.patch(attempt.ref(self._namespace), claimed(attempt, now), version="v1")
@@ -72,7 +72,7 @@ class Attempts:
         return True
 
     def give_up(self, attempt: Attempt, message: str, now: datetime) -> bool:
-        """Make an attempt final, so that its holder never calls; False if somebody has gone on with it instead."""
+        """Make an attempt final, so that its holder never calls; return False if it was claimed first."""
         if attempt.over:
             return True
         ref = attempt.ref(self._namespace)
@@ -89,8 +89,8 @@ class Attempts:
         ref = attempt.ref(self._namespace)
         if read_attempt(self._cluster.get(ref)) is None:
             raise InvalidItem(
-                f"{ref} is no readable record of a RegisterVM call for {attempt.namespace}/{attempt.vm}, or its labels"
-                " were changed",
-                hint="nobody knows whether RegisterVM was called: look at the VM's tasks in vCenter, then delete"
+                f"{ref} is not a readable record of a RegisterVM call for {attempt.namespace}/{attempt.vm}, or its"
+                " labels were changed",
+                hint="whether RegisterVM was called is unknown: check the VM's tasks in vCenter, then delete"
                 " the ConfigMap yourself, or register the VM by hand",
             )

@@ -1,7 +1,7 @@
 """RegisterVM on request: called once for each restored VM, after preflight, and followed to its end.
 
-The call can be neither repeated nor cancelled. So it is recorded by a create before it is made, and whoever finds a
-record that is not its own looks for the task instead of calling: a VM is never registered twice, wherever a
+The call can be neither repeated nor cancelled. So it is recorded by a create before it is made, and a process
+that finds another's record looks for the task instead of calling: a VM is never registered twice, wherever a
 process dies and however many run. A failed attempt is final; only an explicit command makes another.
 """
 
@@ -159,7 +159,7 @@ class Trigger:
     def _adopt(
         self, restore: ForRestore, namespace: str, vms: Collection[ExpectedVm], vcenter_vms: Vms, look: Look
     ) -> dict[str, Registration]:
-        """Follow what somebody else is at as if it were called here.
+        """Follow a task that was begun elsewhere as if it were called here.
 
         So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
         """
@@ -249,8 +249,8 @@ class Trigger:
         )
         if last is not None and not self._attempts.give_up(last, _GIVEN_UP, self._clock.now()):
             raise InvalidItem(
-                f"RegisterVM is not called again for {namespace}/{wanted.name}: attempt {last.number} was gone on with"
-                " just now",
+                f"RegisterVM is not called again for {namespace}/{wanted.name}: attempt {last.number} was resumed just"
+                " now",
                 hint="wait for its end",
             )
         try:
@@ -274,7 +274,7 @@ class Trigger:
         )
 
     def _call(self, attempt: Attempt, *, anew: bool = False) -> Registration:
-        """Make the one call of a record that is this process's own, unless somebody is at that VM.
+        """Make the one call of a record that is this process's own, unless another call for that VM is under way.
 
         `anew` says that the record was read, not made, just now: a command may have given it up meanwhile.
         """
@@ -332,8 +332,8 @@ class Trigger:
         return messages.progress(attempt, self._clock.now(), None, task=task)
 
     def _follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
-        """Tell where an attempt stands, whoever made it; make the call that this process has recorded and not made."""
-        if attempt.over or attempt.task:  # the record itself keeps everybody from calling now
+        """Return where an attempt stands; make the call if this process has recorded it and not made it."""
+        if attempt.over or attempt.task:  # the record itself prevents another call now
             with self._lock:
                 self._called.discard(attempt.name)
         elif attempt.holder == self._holder and attempt.name not in self._called:

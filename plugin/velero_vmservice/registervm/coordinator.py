@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.runs import RestoreRun
 
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
-"""For what Kubernetes and vCenter say so of RegisterVM is called, unless an engine knows the VM; whatever anybody
-registers, has registered or failed to is left alone."""
+"""States for which RegisterVM is called, if every certain answer is one of them and no engine knows the VM; one that is
+being registered, is registered or has failed is left alone."""
 _BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
 """What RegisterVM makes of a VM that it is called for."""
 
@@ -41,7 +41,7 @@ class BeforeCall:
 
     told: Registration
     left_alone: Registration | None
-    """What somebody says for which it is not called, see `preflight.left_alone`."""
+    """The answer because of which it is not called, see `preflight.left_alone`."""
     doubts: Mapping[str, str]
     """What a person has to know before saying yes, see `preflight.doubts`."""
 
@@ -96,7 +96,7 @@ class Registering:
         """Return one answer for each VM, by name.
 
         RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
-        is away is a note of each VM. After `until` nobody else is begun with.
+        is away is a note of each VM. After `until` no other source is asked.
         """
         if self.trigger is None:
             return self._ask(run, observed, vms, None, until=until)
@@ -143,7 +143,7 @@ class Registering:
         registrations = combine([vm.name for vm in vms], answers)
         if caller is None or not calls:
             return self._followed(registrations, answers, recorded, look, until=until)
-        # who cannot be asked may be at work on any of them; a vCenter that is away says so at the call
+        # a source that cannot be asked may be at work on any of them; a vCenter that is away shows at the call
         all_asked = not any(answer.problem for answer in answers if answer.source != Source.VCENTER)
         may_call = {name for name in registrations if all_asked and _may_be_called_for(name, answers)}
         advance = partial(caller, namespace, vms, look, may_call=may_call, until=until)
@@ -172,7 +172,7 @@ class Registering:
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Return what all say, and where the attempts stand that somebody has made for these VMs."""
+        """Return the combined answers, and where the recorded attempts for these VMs stand."""
         attempts = [attempt for attempt in recorded.attempts if attempt.vm in registrations]
         if not attempts:
             return registrations
@@ -256,7 +256,7 @@ def _with_problem(registration: Registration, recorded: Recorded) -> Registratio
 
 
 def _called_anew(registration: Registration, ours: Registration) -> bool:
-    """Say whether somebody registers it, or has, since our own call failed: a person has put it right and called.
+    """Say whether it was registered, or is being, since our own call failed: a person fixed the cause and called.
 
     vCenter's newest task is the last word. Of a VirtualMachine or its disks only what was made later tells: what our
     own call has left behind may have looked unfinished ever since.

@@ -67,7 +67,7 @@ def _refused_state(vm: VsphereVm | None, checked: Preflight) -> State:
 
 
 def unreadable(name: str, error: VmServiceError) -> Registration:
-    """Say that nobody knows whether the call was made."""
+    """Say that it is unknown whether the call was made."""
     return _registration(name=name, state=State.FAILED, reason=f"RegisterVM is not called: {error}", can_wait=False)
 
 
@@ -77,7 +77,7 @@ def another_process(attempt: Attempt) -> Registration:
 
 
 def calling(attempt: Attempt) -> Registration:
-    """Say that another thread is at it."""
+    """Say that another thread is making the call."""
     return _registering(attempt, f"RegisterVM is being called for {attempt.moid}")
 
 
@@ -88,7 +88,7 @@ def not_sent(attempt: Attempt, error: VmServiceError) -> Registration:
 
 
 def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
-    """Say that nobody knows whether vCenter understood the call."""
+    """Say that it is unknown whether vCenter understood the call."""
     return _registering(
         attempt, f"RegisterVM was called for {attempt.moid} without an answer; looking for its task: {error}"
     )
@@ -101,8 +101,8 @@ def progress(attempt: Attempt, now: datetime, seen: RegisterTask | None, *, task
     known = seen is not None and seen.state is not TaskState.UNKNOWN
     if not task and late:
         reason = (
-            f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago, nobody knows whether it"
-            " was, and vCenter has no task of it"
+            f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago; whether it was is"
+            " unknown, and vCenter has no task of it"
         )
         return _lost(attempt, reason)
     if not task:

@@ -30,7 +30,7 @@ _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
 """What Kubernetes says of a VM that is there already, of another one that has its name, and of a node."""
 _AT_IT: Final = frozenset({*_THERE, State.REGISTERING})
 _GIVEN_UP: Final = frozenset({State.FAILED, State.NOT_RESTORABLE})
-"""What an engine says of a VM for which it does nothing more unless somebody acts."""
+"""What an engine says of a VM for which it does nothing more by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Refusal:
     can_wait: bool = False
     """Whether it may go away by itself; then the next round asks again."""
     done: bool = False
-    """Whether somebody else's call has registered the VM already."""
+    """Whether another call has registered the VM already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def check(
         vms: what vCenter has, tasks included.
         supervisor: what the Supervisor has.
         override: subnets to be mapped.
-        vpc: whether the namespace has NSX-VPC networking, None if nobody could tell.
+        vpc: whether the namespace has NSX-VPC networking, None if that is unknown.
         asked: whether a person asks for another call although one has failed, or was of an earlier restore.
     """
     matches = vms.match(wanted)
@@ -117,7 +117,7 @@ def check(
 
 
 def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
-    """Return what somebody says for which RegisterVM is not called even where a person asks for it, or None.
+    """Return the answer because of which RegisterVM is not called even where a person asks for it, or None.
 
     What vCenter says is left to `check`, which looks there anew: a task that has failed is what a person asks for.
     """
@@ -136,7 +136,7 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
 def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
     """Return what a person has to know before a call for a VM that is not `left_alone`, and what is behind it.
 
-    Somebody could not be asked who might have spoken against it; but vCenter is left to `check`, which cannot do
+    A source could not be asked that might speak against the call; but vCenter is left to `check`, which cannot do
     without it. Or an engine knows the VM and has not begun: it may have it in its queue.
     """
     away = {
@@ -154,7 +154,7 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
 
 def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
     """Return what those say of a VM who may register it themselves."""
-    return [one for source, one in _by_source(name, answers).items() if is_engine(source)]
+    return [registration for source, registration in _by_source(name, answers).items() if is_engine(source)]
 
 
 def not_its_own(registration: Registration) -> bool:
@@ -189,7 +189,7 @@ def _what(vm: VsphereVm) -> Iterator[Refusal]:
 
 
 def _task(vm: VsphereVm, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
-    """Yield what a call of a moment ago, whoever made it, says against another one.
+    """Yield what an earlier call, by any caller, says against another one.
 
     Over a VirtualMachine that is newer than the VM a task that has ended may be of an earlier restore, or of this
     one: which it is, only a person can tell. While the VADP restore runs it was an earlier one's.
@@ -230,7 +230,7 @@ def _ended(vm: VsphereVm, event: RegisterEvent) -> Refusal:
 def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iterator[Refusal]:
     """Yield what speaks against it on the Supervisor."""
     if supervisor.machines is None:
-        reason = "the VirtualMachines of the namespace cannot be listed, so nobody knows what RegisterVM would do there"
+        reason = "the VirtualMachines of the namespace cannot be listed, so what RegisterVM would do there is unknown"
         yield Refusal(reason=reason, can_wait=True)
         return
     registered = supervisor.machines.get(wanted.name)
@@ -243,7 +243,7 @@ def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iter
         yield Refusal(reason=decision.words, code=decision.code)
     elif registered is not None and release.supports(Feature.IN_PLACE_RESTORE) is not True:
         reason = (
-            f"VirtualMachine {wanted.name} exists, and nobody knows whether this Supervisor registers over one, as VCF"
+            f"VirtualMachine {wanted.name} exists, and it is unknown whether this Supervisor registers over one, as VCF"
             " 9.0 and later do (guide 7.2.2): its API versions cannot be read just now, or are older than those of"
             " vSphere 8.0 U3"
         )

@@ -1,6 +1,6 @@
-"""Follow what became of RegisterVM's attempts, whoever made them: this process, another one, a person by command.
+"""Follow RegisterVM's attempts, made by this process, by another one or by a person's command.
 
-Nobody is called here. What vCenter says at the end is added to the record, for it forgets a task within minutes.
+Nothing here calls RegisterVM. vCenter's last word is added to the record, because it forgets a task within minutes.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class Following:
         self._without: TTLCache[str, str] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
         """Restores that had no attempt when they were last asked for, and the problem where that was denied."""
         self._last: LRUCache[str, Mapping[tuple[str, str], Attempt]] = LRUCache(REMEMBERED_RESTORES)
-        """What was last read of each restore that has attempts: one LIST that fails makes nobody forget them."""
+        """What was last read of each restore that has attempts: they survive a LIST that fails."""
 
     def attempts(self, restore_uid: str, namespace: str) -> Recorded:
         """Return the newest attempt for each VM of a namespace: one LIST, and none while the last was in vain.
 
-        Never raises: who has called nobody does without the records.
+        Never raises: a restore without calls does without the records.
         """
         with self._lock:
             if restore_uid in self._without:
@@ -105,12 +105,12 @@ class Following:
         return newest
 
     def last(self, restore_uid: str, namespace: str) -> tuple[Attempt, ...]:
-        """Return the attempts for VMs of a namespace that were read last; asks nobody."""
+        """Return the attempts for VMs of a namespace that were read last, without a request."""
         with self._lock:
             return _of(self._last.get(restore_uid, {}), namespace)
 
     def ended(self, attempts: Collection[Attempt], look: Look) -> dict[str, Registration]:
-        """Return how those ended that are over, by VM; asks nobody but for what `look` lacks."""
+        """Return how the attempts that are over ended, by VM; requests only what `look` lacks."""
         return {attempt.vm: self._told(attempt, look) for attempt in attempts if attempt.over}
 
     def advance(
@@ -123,7 +123,7 @@ class Following:
     ) -> dict[str, Registration]:
         """Return where each attempt stands, by VM, those that are over first; after `until` of no other open one.
 
-        `follow` is how one is followed by whoever may call as well. Raises as cluster and vCenter answer.
+        `follow` replaces `Following.follow` for a caller that may also call. Raises as cluster and vCenter answer.
         """
         registrations: dict[str, Registration] = {}
         with self._lock:

@@ -1,4 +1,4 @@
-"""Answer a person who asks what is wrong with a registration: cause, remedy, and the checks with the names filled in.
+"""Explain what is wrong with a registration: cause, remedy, and the checks with the names filled in.
 
 Names that are not given stay placeholders; names that are given are quoted for the shell, since they may come from a
 backup.
@@ -38,7 +38,7 @@ def advise(subject: str, *, namespace: str = "", vm: str = "", moid: str = "") -
 
 
 def _topic(subject: str) -> Advice | None:
-    """Return the topic that is asked for by its name, or by a word that everybody would use for it."""
+    """Return the topic that the subject names, by its own name or by another common word for it."""
     word = re.sub(r"[\s_%-]+", "-", subject.lower()).strip("-")
     return next((advice for name, advice in TOPICS.items() if word == name or word in advice.also), None)
 
@@ -62,9 +62,9 @@ def topic(registration: Registration) -> str:
 def _entry(entry: ErrorEntry) -> Iterator[str]:
     if not entry.known:
         yield entry.code or "nothing was asked"
-        yield f"no code of RegisterVM that is known here; codes are explained, and these topics: {', '.join(Topic)}"
+        yield f"not a known RegisterVM error code; give a known code or one of these topics: {', '.join(Topic)}"
         if entry.code:
-            yield f"remedy: {entry.remedy}, put right what it names, and only then have RegisterVM called again"
+            yield f"remedy: {entry.remedy}, fix what it names, then call RegisterVM again"
         return
     yield f"{entry.code} ({entry.source})"
     yield f"cause: {entry.cause}"

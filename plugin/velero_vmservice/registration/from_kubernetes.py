@@ -1,7 +1,7 @@
 """How far registration is, told from one look at a namespace: all that Kubernetes alone can say.
 
 It sees the VirtualMachine, its disks and RegisterVM's marks. It sees neither vCenter nor RegisterVM's task: where there
-is no VirtualMachine it cannot tell a VM that VADP still restores from one that nobody has registered.
+is no VirtualMachine it cannot tell a VM that VADP still restores from one that waits for registration.
 """
 
 from __future__ import annotations
@@ -157,11 +157,11 @@ def _notes(vm: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
     if state is State.REGISTERING and vm.paused:
         yield vm.paused
     if vm.imported:
-        yield "bears the mark of a VM that was imported from vCenter, not restored"
+        yield "has the mark of a VM that was imported from vCenter, not restored"
     captured, created = _moment(wanted.captured_at), _moment(vm.created_at)
     marked = vm.restored or vm.failed_over or vm.imported
     if captured and created and created > captured and not marked:
-        yield "was created after the backup and bears no mark of RegisterVM: somebody may have made it anew"
+        yield "was created after the backup and has no mark of RegisterVM: it may have been created by hand"
 
 
 def _unseen(vm: ObservedVm, observed: NamespaceState) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A VM's gate, shut or explained by all that is asked: the worst that anybody is certain of counts."""
+"""A VM's gate, shut or explained by every registration source: the worst certain answer counts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _PUT_RIGHT: Final = "put right what is named"
 def registered_gate(kubernetes_gate: Gate, registration: Registration | None) -> Gate:
     """Return the gate that Kubernetes gives, shut or explained by what all sources together say.
 
-    `told` is the combined answer, Kubernetes' own included; None where nobody was asked. A gate that Kubernetes
-    holds shut is opened by nobody. Where registration has failed the gate is blocked and says so, and never gives up
-    by itself: whoever puts the cause right while the restore waits need not repeat the restore.
+    `registration` is the combined answer, Kubernetes' own included; None where no source was asked. A gate that
+    Kubernetes holds shut stays shut. Where registration has failed the gate is blocked, with the reason, and never
+    gives up by itself: once the cause is fixed the same restore goes on.
     """
     if (
         registration is None
@@ -50,7 +50,7 @@ def _reason(kubernetes_gate: Gate, registration: Registration) -> str:
 
 
 def _remedy(registration: Registration) -> str:
-    """Return what to do; beside an engine nobody is told to call RegisterVM."""
+    """Return what to do; beside an engine that is never a call of RegisterVM by hand."""
     if registration.remedy or registration.can_wait:
         return registration.remedy
     of_engine = is_of_engine(registration)

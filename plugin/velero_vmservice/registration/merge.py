@@ -1,4 +1,4 @@
-"""One answer from several registration sources: the worst that anybody is certain of.
+"""One answer from several registration sources: the worst state that any of them is certain of.
 
 Sources see different parts, so "worst" is not only "least far": of two answers that can both be true the one that says
 more counts. Kubernetes has no VirtualMachine while vCenter registers the VM: it is being registered. The order of
@@ -31,7 +31,7 @@ FROM_BEST_TO_WORST: Final = (
 """The last one that a source is certain of counts; UNKNOWN only where there is no other."""
 
 _IMPLIES_ABSENT: Final = frozenset({State.RESTORED, State.REGISTERING, State.FAILED, State.NOT_RESTORABLE})
-"""Whoever says so agrees with a source that sees no VirtualMachine."""
+"""States that agree with a source that sees no VirtualMachine."""
 _IN_HAND: Final = frozenset({State.ABSENT, State.RESTORED, State.REGISTERING})
 """What an engine says of a VM that it is going to register."""
 _DONE: Final = frozenset({State.READY, State.REGISTERED})
@@ -115,7 +115,7 @@ def is_of_engine(registration: Registration) -> bool:
 
 
 def _beside_an_engine(registrations: list[Registration]) -> list[Registration]:
-    """Take what nobody else is going to register for a guess where an engine has it in its queue or is at it."""
+    """Return the answers, without certainty for a VM that waits for a person while an engine queues or registers it."""
     if not any(
         is_of_engine(registration) and registration.certain and registration.can_wait and registration.state in _IN_HAND
         for registration in registrations
@@ -175,7 +175,7 @@ def _answered_for(answer: Answer, name: str) -> Registration:
     registration = (answer.found or {}).get(name)
     if registration is None:  # it breaks the port's contract: a foreign engine may
         return Registration(
-            name=name, state=State.UNKNOWN, reason="it was asked and said nothing", source=answer.source, certain=False
+            name=name, state=State.UNKNOWN, reason="it did not answer for this VM", source=answer.source, certain=False
         )
     return replace(registration, name=name, source=answer.source)
 

@@ -50,7 +50,7 @@ _ROLES: Final[Mapping[Source, Role]] = {
 
 
 class State(StrEnum):
-    """Where one VM stands, from nothing to ready; the last four need somebody or something else."""
+    """Where one VM stands, from nothing to ready; the last four depend on something else."""
 
     UNKNOWN = "unknown"
     """The source cannot tell."""
@@ -110,7 +110,7 @@ class Registration:
 
     @property
     def doing(self) -> str:
-        """What is being done: as it is told, else the last of RegisterVM's stages that its percentage has reached."""
+        """The stage that is named, else the last of RegisterVM's stages that the percentage has reached."""
         return self.stage or stage(self.percent)
 
     @property

@@ -1,4 +1,4 @@
-"""What a round has seen of a namespace so far, so that nobody looks where somebody else has looked already."""
+"""What a round has seen of a namespace so far, so that no source looks twice."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class VsphereLook:
 
 @dataclass(slots=True, kw_only=True)
 class Look:
-    """One round's look at one namespace: whoever looks leaves what is seen to those who are asked next.
+    """One round's look at one namespace: each source leaves what it saw to the next.
 
-    It is let go of with the round: an answer never rests on an earlier one, and thousands of VMs are held once.
+    It is dropped at the end of the round: an answer never rests on an earlier one, and thousands of VMs are held once.
     """
 
     observed: NamespaceState | None = None
@@ -59,9 +59,9 @@ class Look:
     vsphere: VsphereLook | None = None
     """In vCenter."""
     vsphere_problem: VmServiceError | None = None
-    """Why vCenter could not be looked into: who hangs is not waited for twice."""
+    """Why vCenter could not be read: a vCenter that hangs is waited for once."""
 
     def check_vsphere(self) -> None:
-        """Raise `Unavailable` if vCenter has not answered in this round; who only denies a look may tell of a task."""
+        """Raise `Unavailable` if vCenter has not answered in this round; one that denies the look may know a task."""
         if isinstance(self.vsphere_problem, Unavailable):
             raise self.vsphere_problem

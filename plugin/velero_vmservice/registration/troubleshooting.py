@@ -57,7 +57,7 @@ class Advice:
     title: str
     source: str
     also: frozenset[str]
-    """Words under which somebody may ask for it, beside its name."""
+    """Other words by which a user may ask for it."""
     checks: tuple[Check, ...]
 
 
@@ -72,7 +72,7 @@ def _extra_config(key: Key) -> str:
 
 _RECORD: Final = Check(
     words="the VM's ExtraConfig must hold the record of the VirtualMachine, under one of two names; without it the"
-    " VADP job lost it, or the VM is none of VM Service",
+    " VADP job lost it, or the VM is not of VM Service",
     commands=(_extra_config(Key.VM),),
 )
 _DISKS_RECORDED: Final = Check(
@@ -238,7 +238,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
             _PAUSE,
             _PAUSED_BY,
             Check(
-                words="it comes back PoweredOff and stays so until somebody asks; a group powers its members, and waits"
+                words="it comes back PoweredOff and stays off until asked to run; a group powers its members, and waits"
                 " for every one of them",
                 commands=(
                     "kubectl get vm -n {ns} {vm} -o jsonpath='{{.spec.powerState}} {{.spec.groupName}}'",

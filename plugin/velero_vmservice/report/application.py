@@ -41,49 +41,49 @@ def applications(objects: Iterable[Result], vms: Iterable[VmResult]) -> Sequence
     """Split the results of a restore into its applications, each with its parts in the order given."""
     results = {part(item): item for item in objects}
     known = {vm_part(vm): vm for vm in vms}
-    near = neighbours((key, related(one)) for key, one in results.items())
+    near = neighbours((key, related(result)) for key, result in results.items())
     for key in known:
         near.setdefault(key, set())
     return [
         Application(
-            objects=tuple(one for key, one in results.items() if key in parts),
-            machines=tuple(one for key, one in known.items() if key in parts),
+            objects=tuple(result for key, result in results.items() if key in parts),
+            machines=tuple(vm for key, vm in known.items() if key in parts),
         )
         for parts in components(near)
     ]
 
 
-def is_group(one: Result) -> bool:
+def is_group(result: Result) -> bool:
     """Say whether a result is that of a VirtualMachineGroup."""
-    return one.kind == VIRTUAL_MACHINE_GROUP.name
+    return result.kind == VIRTUAL_MACHINE_GROUP.name
 
 
-def part(one: Result) -> Part:
+def part(result: Result) -> Part:
     """Return what a result is of."""
-    return (one.kind, one.namespace, one.name)
+    return (result.kind, result.namespace, result.name)
 
 
-def vm_part(one: VmResult) -> Part:
+def vm_part(vm: VmResult) -> Part:
     """Return which VM a result is of."""
-    return (VIRTUAL_MACHINE.name, one.namespace, one.name)
+    return (VIRTUAL_MACHINE.name, vm.namespace, vm.name)
 
 
-def related(one: Result) -> Iterator[Part]:
+def related(result: Result) -> Iterator[Part]:
     """Yield what a result connects its object to: members, parent, VMs selected and served."""
-    yield from ((member.kind, one.namespace, member.name) for member in one.members)
-    yield from ((VIRTUAL_MACHINE.name, one.namespace, name) for name in (*one.selected, *one.endpoints))
-    if one.parent:
-        yield (VIRTUAL_MACHINE_GROUP.name, one.namespace, one.parent)
+    yield from ((member.kind, result.namespace, member.name) for member in result.members)
+    yield from ((VIRTUAL_MACHINE.name, result.namespace, name) for name in (*result.selected, *result.endpoints))
+    if result.parent:
+        yield (VIRTUAL_MACHINE_GROUP.name, result.namespace, result.parent)
 
 
 def merged(objects: Iterable[Result]) -> tuple[VmResult, ...]:
     """List each VM once, as the object that ended last saw it, with what the others add."""
-    found: dict[Part, VmResult] = {}
+    vms_by_part: dict[Part, VmResult] = {}
     for result in sorted(objects, key=lambda item: item.ended):
         for vm in result.machines:
             key = vm_part(vm)
-            found[key] = _merge(vm, found[key]) if key in found else vm
-    return tuple(found[key] for key in sorted(found))
+            vms_by_part[key] = _merge(vm, vms_by_part[key]) if key in vms_by_part else vm
+    return tuple(vms_by_part[key] for key in sorted(vms_by_part))
 
 
 def _merge(newer: VmResult, older: VmResult) -> VmResult:
@@ -95,33 +95,33 @@ def _merge(newer: VmResult, older: VmResult) -> VmResult:
     }
     if newer.registered:
         open_fields.pop("waiting_for", None)
-    told = {deviation.attribute for deviation in newer.deviations}
+    newer_attributes = {deviation.attribute for deviation in newer.deviations}
     return newer.model_copy(
         update={
             **open_fields,
             "deviations": (
                 *newer.deviations,
-                *(deviation for deviation in older.deviations if deviation.attribute not in told),
+                *(deviation for deviation in older.deviations if deviation.attribute not in newer_attributes),
             ),
             "timeline": tuple(sorted(set(newer.timeline) | set(older.timeline))),
         }
     )
 
 
-def without_courses(one: Result) -> Result:
+def without_courses(result: Result) -> Result:
     """Return a result as a process remembers it: without the timelines of its VMs."""
-    vms = tuple(vm.model_copy(update={"timeline": ()}) for vm in one.machines)
-    return one.model_copy(update={"machines": vms})
+    vms = tuple(vm.model_copy(update={"timeline": ()}) for vm in result.machines)
+    return result.model_copy(update={"machines": vms})
 
 
-def neighbours(given: Iterable[tuple[Part, Iterable[Part]]]) -> dict[Part, set[Part]]:
+def neighbours(edges: Iterable[tuple[Part, Iterable[Part]]]) -> dict[Part, set[Part]]:
     """Return what each part is next to, in both directions."""
     near: dict[Part, set[Part]] = {}
-    for one, others in given:
-        near.setdefault(one, set())
-        for other in others:
-            near[one].add(other)
-            near.setdefault(other, set()).add(one)
+    for start, ends in edges:
+        near.setdefault(start, set())
+        for end in ends:
+            near[start].add(end)
+            near.setdefault(end, set()).add(start)
     return near
 
 
@@ -129,11 +129,11 @@ def components(near: Mapping[Part, Collection[Part]]) -> Iterator[set[Part]]:
     """Yield the parts that hang together, in the order of the first of each."""
     left = dict.fromkeys(near)
     while left:
-        found, ahead = set[Part](), [next(iter(left))]
+        component, ahead = set[Part](), [next(iter(left))]
         while ahead:
             key = ahead.pop()
-            if key not in found:
-                found.add(key)
+            if key not in component:
+                component.add(key)
                 left.pop(key, None)
                 ahead += near[key]
-        yield found
+        yield component

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def unwatched(run: RestoreRun, namespace: str, names: Sequence[str]) -> str:
     """Say that nothing has looked at the VMs without an application of a namespace, and what does."""
     return (
-        f"Nothing of this restore has looked at these VMs without an application of namespace {namespace}:"
+        f"This restore has not looked at these VMs without an application in namespace {namespace}:"
         f" {enumerate_some(list(names))}. Velero asks for them with the namespace's ServiceAccount default, where"
         f" backup and restore include it; {run.again} looks at them without it."
     )
@@ -29,15 +29,15 @@ def sentences(seal: Seal, namespaces: Collection[str]) -> Iterator[str]:
         seal: the seal of the backup.
         namespaces: the namespaces of the backup that are restored; what is left out of others is not mentioned.
     """
-    for one in seal.not_captured:
-        if one.namespace in namespaces:
+    for gap in seal.not_captured:
+        if gap.namespace in namespaces:
             yield (
-                f"{one.kind} {one.namespace}/{one.name} is not captured, and VMs of the backup belong to it:"
-                f" {enumerate_some(list(one.vms))}."
+                f"{gap.kind} {gap.namespace}/{gap.name} is not captured, and VMs of the backup belong to it:"
+                f" {enumerate_some(list(gap.vms))}."
             )
     if seal.not_backed_up:
         counted = (f"{seal.withheld.get(resource, 0)} {resource}" for resource in seal.not_backed_up)
         yield (
             f"Objects of kinds that the backup leaves out on purpose: {enumerate_some(list(counted))}. Nothing"
-            " makes them again: create them from their own manifests where they are needed."
+            " recreates them: create them from their own manifests where they are needed."
         )

@@ -1,6 +1,6 @@
 """Find the reports of restores in the buckets: of a Restore that is gone too, and of one that Velero never had.
 
-Whoever may write into the bucket may store a report under any start time. So a Restore's own start time decides
+A writer to the bucket can store a report under any start time. So a Restore's own start time decides
 where Velero still has the Restore; where it does not, a report is taken unasked only if it is the one there is.
 """
 
@@ -91,19 +91,21 @@ class Reports:
 
     def search(self, restore: str = "", *, location: str = "") -> Search:
         """Return every report, or those of one restore or location; two locations that are one bucket show it once."""
-        found, unread = dict[str, StoredReport](), list[VmServiceError]()
+        reports, unread = dict[str, StoredReport](), list[VmServiceError]()
         for name in self._names(location):
             try:
                 for report in _listed(self._locations.open(name), restore):
-                    found.setdefault(report.where, report)
+                    reports.setdefault(report.where, report)
             except VmServiceError as error:
                 unread.append(error)
-        return Search(reports=sorted(found.values(), key=lambda one: (one.restore, one.started)), unread=unread)
+        return Search(
+            reports=sorted(reports.values(), key=lambda stored: (stored.restore, stored.started)), unread=unread
+        )
 
     def _names(self, location: str) -> Sequence[str]:
         if self._own_bucket or location:
             return (location,)
-        return [one.name for one in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+        return [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
 
 
 def _listed(store: ObjectStore, restore: str) -> Iterator[StoredReport]:

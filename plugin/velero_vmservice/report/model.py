@@ -113,7 +113,7 @@ class Deviation(Document):
 
 
 class Missing(Document):
-    """An object that a VM refers to, that nobody recreates, and that is not there."""
+    """An object that a VM refers to, that no restore recreates, and that is not there."""
 
     kind: str
     name: str
@@ -130,7 +130,7 @@ class VmResult(Document):
     topic: str = ""
     """What `registration explain` knows about where it stands: RegisterVM's code or a topic; '' for neither."""
     by_hand: bool = False
-    """Whether nothing registers it by itself: somebody has to call RegisterVM."""
+    """Whether nothing registers it by itself: RegisterVM has to be called by hand."""
     restore_type: str = ""
     """As `supervisor.restore_type.RestoreType`; '' for one that did not come."""
     backup_version_captured: str = ""
@@ -290,7 +290,7 @@ class Report(Document):
     resumed: str = ""
     """When the run began that went on with the restore; '' for the restore's first run."""
     resumes: tuple[str, ...] = ()
-    """When each run began that went on with the restore and that is told of here; `resumed` is the last."""
+    """When each run began that went on with the restore and that the report covers; `resumed` is the last."""
     ended: str
     plugin: str = __version__
     outcome: Outcome

@@ -39,7 +39,7 @@ _REMEDIES: Final = {
     Stage.INCOMPLETE: f"Put that right, then repeat the restore: {_LEFT_ALONE}.",
 }
 """What to do about an object whose result does not say it."""
-_REGISTER: Final = "See in the VADP product that each is restored, and in vCenter that RegisterVM has run."
+_REGISTER: Final = "Check in the VADP product that each is restored, and in vCenter that RegisterVM has run."
 _NOTHING: Final = "Nothing to do: every object is back and verified, and no VM is powered off that ran at backup."
 _EMPTY: Final = "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
 _UNREAD: Final = "See with velero restore describe --details what became of the objects that are missing here."
@@ -76,22 +76,24 @@ class Ending:
     @cached_property
     def following(self) -> dict[str, Result]:
         """The objects that are not whole for want of another object whose cause has a step."""
-        explained = {one.key for held in self.held_back.values() for one in held}
+        explained = {item.key for held in self.held_back.values() for item in held}
         broken = [item for item in self.objects if Stage(item.stage).broken and item.key not in explained]
-        roots = [one for one in broken if not any(key in {other.key for other in broken} for key in _needs(one))]
+        roots = [
+            result for result in broken if not any(key in {cause.key for cause in broken} for key in _needs(result))
+        ]
         explained |= {root.key for root in roots if not any(key in explained for key in _needs(root))}
-        left = {one.key: one for one in broken if one.key not in explained}
-        found: dict[str, Result] = {}
-        while ready := [one for one in left.values() if any(key in explained for key in _needs(one))]:
-            for one in ready:
-                explained.add(one.key)
-                found[one.key] = left.pop(one.key)
-        return found
+        left = {result.key: result for result in broken if result.key not in explained}
+        followers: dict[str, Result] = {}
+        while ready := [result for result in left.values() if any(key in explained for key in _needs(result))]:
+            for result in ready:
+                explained.add(result.key)
+                followers[result.key] = left.pop(result.key)
+        return followers
 
     @cached_property
     def on_their_own(self) -> list[Result]:
         """The objects that are not whole for a reason of their own."""
-        explained = {one.key for held in self.held_back.values() for one in held} | self.following.keys()
+        explained = {item.key for held in self.held_back.values() for item in held} | self.following.keys()
         return [item for item in self.objects if Stage(item.stage).broken and item.key not in explained]
 
 
@@ -107,7 +109,7 @@ def next_steps(ending: Ending) -> Iterator[NextStep]:
         )
         yield _step(ending, f"Settled with what is named above, by the same command: {reasons}.", followers, again=True)
     if waiting := [item for item in ending.objects if not Stage(item.stage).final]:
-        reasons = enumerate_some([f"{one.label}: {one.reason}" for one in waiting], most=_NAMED)
+        reasons = enumerate_some([f"{item.label}: {item.reason}" for item in waiting], most=_NAMED)
         yield _step(ending, f"Wait, {_count(waiting, 'object')} still under way: {reasons}.", waiting)
     power = [*_power(ending), *_no_power(ending)]
     yield from power
@@ -119,13 +121,13 @@ def next_steps(ending: Ending) -> Iterator[NextStep]:
         yield NextStep(words=_NOTHING)
 
 
-def _needs(one: Result) -> Iterator[str]:
+def _needs(result: Result) -> Iterator[str]:
     """Yield the objects without which one is not whole."""
-    yield from one.held_by
-    if is_group(one) and one.stage == Stage.INCOMPLETE:
-        groups = (member for member in one.members if member.kind == VIRTUAL_MACHINE_GROUP.name)
-        source = f"@{one.source_namespace}" if one.source_namespace else ""
-        yield from (f"{member.kind}/{one.namespace}/{member.name}{source}" for member in groups)
+    yield from result.held_by
+    if is_group(result) and result.stage == Stage.INCOMPLETE:
+        groups = (member for member in result.members if member.kind == VIRTUAL_MACHINE_GROUP.name)
+        source = f"@{result.source_namespace}" if result.source_namespace else ""
+        yield from (f"{member.kind}/{result.namespace}/{member.name}{source}" for member in groups)
 
 
 def _by_hand(ending: Ending) -> Iterator[NextStep]:
@@ -146,11 +148,11 @@ def _by_hand(ending: Ending) -> Iterator[NextStep]:
 def _registrations(ending: Ending) -> Iterator[NextStep]:
     """Yield a step for each thing that VMs lack, however many lack it; those that hold objects back come first."""
     causes: dict[tuple[str, str, str], list[VmResult]] = {}
-    in_order = sorted(ending.unready.values(), key=lambda one: (not _holds(ending, [one]), one.registered))
-    for one in (one for one in in_order if not one.by_hand):
-        remedies = dict.fromkeys(words for held in ending.held_back.get(one.key, ()) for words in held.remedy)
-        remedy = " ".join(remedies) or ("" if one.registered else _REGISTER)
-        causes.setdefault((one.waiting_for or "not registered", one.topic, remedy), []).append(one)
+    in_order = sorted(ending.unready.values(), key=lambda vm: (not _holds(ending, [vm]), vm.registered))
+    for vm in (vm for vm in in_order if not vm.by_hand):
+        remedies = dict.fromkeys(words for held in ending.held_back.get(vm.key, ()) for words in held.remedy)
+        remedy = " ".join(remedies) or ("" if vm.registered else _REGISTER)
+        causes.setdefault((vm.waiting_for or "not registered", vm.topic, remedy), []).append(vm)
     for (lacks, _, remedy), vms in list(causes.items())[:_CAUSES]:
         words = f"{_names(vms)}: {lacks.removesuffix('.')}{_held(ending, vms)}. {remedy}".rstrip()
         check = _check(ending.run, vms[0])
@@ -164,16 +166,16 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
     """Yield a step for each reason, however many objects share it."""
     causes: dict[tuple[str, str, str], list[Result]] = {}
     order = (*LOST, Stage.INCOMPLETE)
-    for one in sorted(ending.on_their_own, key=lambda one: order.index(Stage(one.stage))):
-        remedy = " ".join(one.remedy) or _REMEDIES[Stage(one.stage)]
-        causes.setdefault((one.stage, one.reason, remedy), []).append(one)
+    for result in sorted(ending.on_their_own, key=lambda result: order.index(Stage(result.stage))):
+        remedy = " ".join(result.remedy) or _REMEDIES[Stage(result.stage)]
+        causes.setdefault((result.stage, result.reason, remedy), []).append(result)
     for (stage, reason, remedy), objects in list(causes.items())[:_CAUSES]:
         named = enumerate_some([item.label for item in objects], most=_NAMED)
         why = f": {reason.removesuffix('.')}" if reason else ""
         words = with_remedy(f"{named} {stage}{why}", remedy, joint=". ")
         yield _step(ending, words, objects, again=True)
     if rest := [item for objects in list(causes.values())[_CAUSES:] for item in objects]:
-        named = enumerate_some([f"{one.label} {one.stage}" for one in rest], most=_NAMED)
+        named = enumerate_some([f"{result.label} {result.stage}" for result in rest], most=_NAMED)
         words = f"{_count(rest, 'more object')} not whole, each for the reason that the table of objects has: {named}."
         yield _step(ending, words, rest, again=True)
 
@@ -182,8 +184,8 @@ def _power(ending: Ending) -> Iterator[NextStep]:
     """Yield the step that powers the whole applications on."""
     whole = [application for application in ending.applications if application.ended and not application.broken]
     by_hand = () if ending.powered else whole
-    commands = tuple(dict.fromkeys(line for one in by_hand for line in power_on(one)))
-    off = [vm for one in whole for vm in one.machines if _ran(vm)]
+    commands = tuple(dict.fromkeys(line for application in by_hand for line in power_on(application)))
+    off = [vm for application in whole for vm in application.machines if _ran(vm)]
     if commands or off:
         words = f"When the application may run, power it on: {_count(off, 'VM')} off that ran at backup."
         yield _step(ending, words if off else "Go on from here.", off, commands=commands)
@@ -210,7 +212,7 @@ def _step(
     commands: tuple[str, ...] = (),
     again: bool = False,
 ) -> NextStep:
-    keys = list(dict.fromkeys(one.key for one in about))[:_NAMED]
+    keys = list(dict.fromkeys(item.key for item in about))[:_NAMED]
     return NextStep(words=words, about=tuple(keys), commands=(*commands, ending.run.again) if again else commands)
 
 
@@ -221,8 +223,8 @@ def _holds(ending: Ending, vms: Iterable[VmResult]) -> bool:
 
 def _held(ending: Ending, vms: Iterable[VmResult]) -> str:
     """Say which objects these VMs hold back, as a sentence goes on; '' for none."""
-    held = {one.key: one for vm in vms for one in ending.held_back.get(vm.key, ())}
-    objects = [f"{one.label} ({one.stage})" for one in held.values() if one.kind != VMS_ALONE.name]
+    held = {result.key: result for vm in vms for result in ending.held_back.get(vm.key, ())}
+    objects = [f"{result.label} ({result.stage})" for result in held.values() if result.kind != VMS_ALONE.name]
     return f", which holds back {enumerate_some(objects, most=_NAMED)}" if objects else ""
 
 
@@ -234,8 +236,8 @@ def _check(run: RestoreRun, vm: VmResult) -> str:
 
 
 def _status(run: RestoreRun) -> str:
-    asked = f"--restore {shlex.quote(run.name)}" if run.of_velero else shlex.quote(run.backup)
-    return f"velero-vmservice registration status {asked}"
+    target = f"--restore {shlex.quote(run.name)}" if run.of_velero else shlex.quote(run.backup)
+    return f"velero-vmservice registration status {target}"
 
 
 def _names(vms: Iterable[VmResult]) -> str:

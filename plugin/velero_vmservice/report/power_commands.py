@@ -39,7 +39,7 @@ def power_on(application: Application) -> tuple[str, ...]:
     place = {member: at for at, member in enumerate(_boot_order(groups))}
     off = sorted(
         filter(is_off, application.machines),
-        key=lambda one: (place.get(vm_part(one), len(place)), one.namespace, one.name),
+        key=lambda vm: (place.get(vm_part(vm), len(place)), vm.namespace, vm.name),
     )
     targets: dict[tuple[Kind, str, str], None] = {}
     for vm in off:
@@ -92,7 +92,7 @@ def _boot_order(groups: Sequence[Result]) -> Iterator[Part]:
         seen.add(key)
         yield key
         if key in known:
-            members = sorted(known[key].members, key=lambda one: one.order, reverse=True)
+            members = sorted(known[key].members, key=lambda member: member.order, reverse=True)
             todo += [(member.kind, key[1], member.name) for member in members]
 
 
@@ -114,13 +114,13 @@ def powered_by(vm: ObservedVm, groups: Mapping[str, Manifest]) -> str:
 
     Each group on the way has to list the one below it, as that has to name it.
     """
-    kind, name, above, found = VIRTUAL_MACHINE, vm.name, vm.group_name, ""
+    kind, name, above, outermost = VIRTUAL_MACHINE, vm.name, vm.group_name, ""
     seen = set[str]()
     while above in groups and above not in seen and _lists(groups[above], kind, name):
         seen.add(above)
-        kind, name, found = VIRTUAL_MACHINE_GROUP, above, above
+        kind, name, outermost = VIRTUAL_MACHINE_GROUP, above, above
         above = str(groups[above].spec.get("groupName", ""))
-    return found
+    return outermost
 
 
 def late(vm: ObservedVm, groups: Mapping[str, Manifest]) -> str:

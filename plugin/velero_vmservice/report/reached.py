@@ -43,5 +43,5 @@ def _read(cluster: Cluster, ref: ObjectRef) -> Manifest | None:
 
 def _image(deployment: Manifest) -> str:
     pod = mapping(mapping(deployment.spec.get("template")).get("spec"))
-    containers = [mapping(one) for one in sequence(pod.get("containers"))]
+    containers = [mapping(entry) for entry in sequence(pod.get("containers"))]
     return next((str(container.get("image", "")) for container in containers if container.get("name") == _VELERO), "")

@@ -69,21 +69,21 @@ class Reporting:
         made: Report | None = None
         earlier = _earlier_runs(store, run)
         while True:
-            told = _told(store, run, own, earlier)
-            report = self._composed(run, told, policy, seal, watched)
+            stored = _all_results(store, run, own, earlier)
+            report = self._composed(run, stored, policy, seal, watched)
             if _create(store, f"{prefix(run)}{REPORT}", documents.canonical(report)):
                 self._draw(store, run, report)
                 return report
             try:
                 before = storage.read(store, f"{prefix(run)}{REPORT}", Report)
             except NotFound:
-                continue  # somebody has just removed it
+                continue  # it was removed meanwhile
             known = {_name(item) for item in before.objects}
-            missing = [result for result in told.results if _name(result) not in known]
+            missing = [result for result in stored.results if _name(result) not in known]
             if not missing:
                 self._draw(store, run, before, anew=made is not None and made != before)
                 return made
-            whole = replace(told, results=(*_objects(before), *missing))
+            whole = replace(stored, results=(*_objects(before), *missing))
             made = self._composed(run, whole, before.policy, seal, watched)
             self._draw(store, run, made, anew=True)  # the report says that all is done: it comes last
             _replace(store, f"{prefix(run)}{REPORT}", documents.canonical(made))
@@ -92,28 +92,28 @@ class Reporting:
     def _composed(
         self,
         run: RestoreRun,
-        told: _Told,
+        stored: _StoredResults,
         policy: Mapping[str, str],
         seal: Seal | None,
         watched: Mapping[str, tuple[str, ...]],
     ) -> Report:
         looked_at = {
-            result.source_namespace or result.namespace for result in told.results if result.kind == VMS_ALONE.name
+            result.source_namespace or result.namespace for result in stored.results if result.kind == VMS_ALONE.name
         }
         forgotten = ((namespace, names) for namespace, names in watched.items() if namespace not in looked_at)
-        namespaces = {result.source_namespace or result.namespace for result in told.results}
+        namespaces = {result.source_namespace or result.namespace for result in stored.results}
         left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
-        ended = max((result.ended for result in told.results), default="") or self._clock.now().isoformat()
+        ended = max((result.ended for result in stored.results), default="") or self._clock.now().isoformat()
         return compose(
             run,
-            told.results,
+            stored.results,
             policy=policy,
             ended=ended,
             not_in_backup=left_out,
-            unread=told.unread,
+            unread=stored.unread,
             unwatched=[backup_gaps.unwatched(run, namespace, names) for namespace, names in forgotten],
             cluster=reached(self._cluster, run.namespace),
-            resumes=told.resumes,
+            resumes=stored.resumes,
         )
 
     def _draw(self, store: ObjectStore, run: RestoreRun, report: Report, *, anew: bool = False) -> None:
@@ -132,8 +132,8 @@ class Reporting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """What a report tells of, as it is stored."""
+class _StoredResults:
+    """The stored results that a report is made of."""
 
     results: Sequence[Result]
     unread: Sequence[str]
@@ -166,21 +166,21 @@ def result_keys(store: ObjectStore, run: RestoreRun) -> Iterator[str]:
 
 def _results(store: ObjectStore, run: RestoreRun, own: Mapping[str, Result]) -> tuple[list[Result], list[str]]:
     """Return every result, and of those that cannot be read why: one that is damaged hides none of the others."""
-    found, unread = list[Result](), list[str]()
+    results, unread = list[Result](), list[str]()
     for key in result_keys(store, run):
         try:
-            found.append(own.get(key) or storage.read(store, key, Result))
+            results.append(own.get(key) or storage.read(store, key, Result))
         except (Corrupt, NotFound) as error:
             unread.append(f"the result {key} cannot be read, so that its object is missing here: {error}")
-    return found, unread
+    return results, unread
 
 
-def _told(
+def _all_results(
     store: ObjectStore, run: RestoreRun, own: Mapping[str, Result], earlier: Mapping[str, Sequence[Result]]
-) -> _Told:
-    found, unread = _results(store, run, own)
+) -> _StoredResults:
+    results, unread = _results(store, run, own)
     resumes = [started for started in earlier if started != run.began]
-    return _Told(results=continued(*earlier.values(), found), unread=unread, resumes=resumes)
+    return _StoredResults(results=continued(*earlier.values(), results), unread=unread, resumes=resumes)
 
 
 def _earlier_runs(store: ObjectStore, run: RestoreRun) -> Mapping[str, Sequence[Result]]:
@@ -193,11 +193,11 @@ def _earlier_runs(store: ObjectStore, run: RestoreRun) -> Mapping[str, Sequence[
     starts = {key.split("/")[2] for key in store.list(f"restores/{run.name}/")}
     runs: dict[str, Sequence[Result]] = {}
     for started in sorted(start for start in starts if run.began <= start < run.started):
-        found, _ = _results(store, replace(run, started=started), {})
-        ours = [one for one in found if (one.restore, one.backup) == (run.name, run.backup)]
+        results, _ = _results(store, replace(run, started=started), {})
+        ours = [result for result in results if (result.restore, result.backup) == (run.name, run.backup)]
         resumed = [our for our in ours if our.restore_uid == run.uid]
-        if told := ours if started == run.began else resumed:
-            runs[started] = told
+        if continued_results := ours if started == run.began else resumed:
+            runs[started] = continued_results
     return runs
 
 
@@ -214,8 +214,8 @@ def _replace(store: ObjectStore, key: str, body: bytes) -> None:
     store.replace(key, body, sha256=documents.digest(body))
 
 
-def _name(one: Result) -> tuple[str, str, str, str]:
-    return (one.kind, one.namespace, one.name, one.source_namespace)
+def _name(result: Result) -> tuple[str, str, str, str]:
+    return (result.kind, result.namespace, result.name, result.source_namespace)
 
 
 def _objects(report: Report) -> list[Result]:

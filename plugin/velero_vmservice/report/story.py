@@ -17,12 +17,12 @@ def continued(*runs: Iterable[Result]) -> list[Result]:
 
     The runs are in their order. Done twice it comes to the same.
     """
-    told: dict[str, Result] = {}
+    latest: dict[str, Result] = {}
     for run in runs:
-        after = {one.key: one for one in run}
-        went_on = {key: _continued(told[key], one) if key in told else one for key, one in after.items()}
-        told = went_on | {key: one for key, one in told.items() if key not in after}
-    return list(told.values())
+        after = {result.key: result for result in run}
+        went_on = {key: _continued(latest[key], result) if key in latest else result for key, result in after.items()}
+        latest = went_on | {key: result for key, result in latest.items() if key not in after}
+    return list(latest.values())
 
 
 def _continued(before: Result, after: Result) -> Result:

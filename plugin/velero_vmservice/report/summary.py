@@ -78,7 +78,7 @@ def compose(
         steps=steps,
         next_steps=tuple(step.text for step in steps),
         warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, vms))),
-        notes=tuple(dict.fromkeys(words for item in objects for words in item.restore_notes)),
+        notes=tuple(dict.fromkeys(note for item in objects for note in item.restore_notes)),
         not_in_backup=tuple(not_in_backup),
         objects=tuple(item.model_copy(update={"machines": ()}) for item in objects),
         machines=vms,
@@ -93,7 +93,7 @@ def outcome(objects: Iterable[Result]) -> Outcome:
     if not all(stage.final for stage in stages):
         return Outcome.UNFINISHED
     if stages.isdisjoint(LOST):
-        return next((found for stage, found in _ENDS.items() if stage in stages), Outcome.VERIFIED)
+        return next((end for stage, end in _ENDS.items() if stage in stages), Outcome.VERIFIED)
     if not stages.issubset(LOST):
         return Outcome.MIXED
     return Outcome.FAILED if Stage.FAILED in stages else Outcome.CANCELLED
@@ -104,11 +104,13 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     every = {
         (result.kind, result.namespace, result.name, result.source_namespace): result for result in results
     }.values()
-    parents = {(one.kind, one.namespace, one.name): (one.kind, one.namespace, one.parent) for one in every}
+    parents = {
+        (result.kind, result.namespace, result.name): (result.kind, result.namespace, result.parent) for result in every
+    }
 
-    def place(one: Result) -> tuple[bool, int, str, str]:
-        level = len(nesting.ancestors((one.kind, one.namespace, one.name), parents))
-        return one.kind != VIRTUAL_MACHINE_GROUP.name, level, one.namespace, one.name
+    def place(result: Result) -> tuple[bool, int, str, str]:
+        level = len(nesting.ancestors((result.kind, result.namespace, result.name), parents))
+        return result.kind != VIRTUAL_MACHINE_GROUP.name, level, result.namespace, result.name
 
     return sorted(every, key=place)
 
@@ -117,10 +119,12 @@ def _warnings(objects: Sequence[Result], vms: Sequence[VmResult]) -> Iterator[st
     """Yield what to mind beside the next steps: warnings, left objects, VMs that deviate."""
     sharing: dict[str, list[str]] = {}
     for item in objects:
-        for words in item.warnings:
-            sharing.setdefault(words, []).append(item.label)
-    for words, labels in sharing.items():
-        yield f"{labels[0]}: {words}" if len(labels) == 1 else f"{words} (holds for {enumerate_some(labels, most=3)})"
+        for warning in item.warnings:
+            sharing.setdefault(warning, []).append(item.label)
+    for warning, labels in sharing.items():
+        yield (
+            f"{labels[0]}: {warning}" if len(labels) == 1 else f"{warning} (holds for {enumerate_some(labels, most=3)})"
+        )
     yield from _missing(vms)
     yield from (f"{item.label} retained: {item.reason}" for item in objects if item.stage == Stage.RETAINED)
     yield from _deviations(vms)
@@ -130,8 +134,8 @@ def _missing(vms: Iterable[VmResult]) -> Iterator[str]:
     """Yield one sentence for each object that VMs refer to and that is not there, however many refer to it."""
     users: dict[tuple[str, str, str], list[str]] = {}
     for vm in vms:
-        for one in vm.missing:
-            users.setdefault((vm.namespace, one.kind, one.name), []).append(vm.name)
+        for reference in vm.missing:
+            users.setdefault((vm.namespace, reference.kind, reference.name), []).append(vm.name)
     for (namespace, kind, name), names in sorted(users.items()):
         yield references.message(kind, name, names, namespace)
 
@@ -139,19 +143,19 @@ def _missing(vms: Iterable[VmResult]) -> Iterator[str]:
 def _deviations(vms: Iterable[VmResult]) -> Iterator[str]:
     """Yield one sentence per attribute, however many VMs differ in it; the values where it is one."""
     # A newer version is no oddity: VM Operator records one as soon as the VM is back.
-    if names := [f"{one.namespace}/{one.name}" for one in vms if one.backup_version == "older"]:
+    if names := [f"{vm.namespace}/{vm.name}" for vm in vms if vm.backup_version == "older"]:
         yield f"restored from a point that is older than the capture: {enumerate_some(names)}"
-    found: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
+    deviations_of: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}
     for vm in vms:
         for deviation in vm.deviations:
             name = f"{vm.namespace}/{vm.name}"
-            found.setdefault((deviation.attribute, deviation.note), []).append((name, deviation))
-    for (attribute, note), places in found.items():
-        words = f"{attribute} is not as expected: {enumerate_some([name for name, _ in places])}"
+            deviations_of.setdefault((deviation.attribute, deviation.note), []).append((name, deviation))
+    for (attribute, note), places in deviations_of.items():
+        sentence = f"{attribute} is not as expected: {enumerate_some([name for name, _ in places])}"
         if len(places) == 1:
-            name, one = places[0]
-            words = f"{attribute} of {name} is {one.found or 'missing'}, expected {one.expected}"
-        yield f"{words} ({note})" if note else words
+            name, deviation = places[0]
+            sentence = f"{attribute} of {name} is {deviation.found or 'missing'}, expected {deviation.expected}"
+        yield f"{sentence} ({note})" if note else sentence
 
 
 def _backup_started(objects: Iterable[Result]) -> str:

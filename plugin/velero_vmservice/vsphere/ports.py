@@ -36,7 +36,7 @@ class RegisterVm(Protocol):
         """Call it once, and return the id of its task.
 
         MUST NOT send a second request once a first may have been understood. Raises `NotSent` if the request did not
-        reach vCenter for certain, `Unavailable` if nobody knows whether it did, `AlreadyExists` for
+        reach vCenter for certain, `Unavailable` if that is unknown, `AlreadyExists` for
         AlreadyInDesiredState, and any other error of ours if vCenter refused the call.
         """
 

@@ -120,12 +120,12 @@ def unpack(value: str, *, what: str, limit: int) -> str:
     try:
         packed = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidItem(f"{what} is damaged: it is no base64", hint=_HINT) from None
+        raise InvalidItem(f"{what} is damaged: it is not base64", hint=_HINT) from None
     unpacking = zlib.decompressobj(_GZIP)
     try:
         unpacked = unpacking.decompress(packed, limit + 1)
     except zlib.error:
-        raise InvalidItem(f"{what} is damaged: it is no gzip", hint=_HINT) from None
+        raise InvalidItem(f"{what} is damaged: it is not gzip", hint=_HINT) from None
     if len(unpacked) > limit:
         raise InvalidItem(f"{what} unpacks to more than {limit} bytes, more than a record can be", hint=_HINT)
     if not unpacking.eof or unpacking.unused_data:
@@ -133,13 +133,13 @@ def unpack(value: str, *, what: str, limit: int) -> str:
     try:
         return unpacked.decode()
     except UnicodeDecodeError:
-        raise InvalidItem(f"{what} is damaged: it is no UTF-8 text", hint=_HINT) from None
+        raise InvalidItem(f"{what} is damaged: it is not UTF-8 text", hint=_HINT) from None
 
 
 def _vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
     what = f"the VirtualMachine in the ExtraConfig ({Key.VM})"
     if Key.VM not in packed:
-        raise InvalidItem(f"{what} is missing: the VM is none of VM Service, or its VADP job lost it", hint=_HINT)
+        raise InvalidItem(f"{what} is missing: the VM is not of VM Service, or its VADP job lost it", hint=_HINT)
     text = unpack(packed[Key.VM], what=what, limit=MAX_TEXT)
     try:
         manifest = Manifest.read(parse(text))
@@ -147,9 +147,9 @@ def _vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
         raise InvalidItem(f"{what} cannot be read: {error.message}", hint=_HINT) from None
     if (manifest.group, manifest.kind_name) != (VIRTUAL_MACHINE.group, VIRTUAL_MACHINE.name):
         described = one_line(f"{manifest.content.get('apiVersion')} {manifest.kind_name}")
-        raise InvalidItem(f"{what} is no VirtualMachine but {described}", hint=_HINT)
+        raise InvalidItem(f"{what} is not a VirtualMachine but {described}", hint=_HINT)
     if api_versions.rank(manifest.version)[0] < 0:
-        raise InvalidItem(f"{what} has the API version {one_line(manifest.version)!r}, which is none", hint=_HINT)
+        raise InvalidItem(f"{what} has the API version {one_line(manifest.version)!r}, which is not one", hint=_HINT)
     return manifest
 
 
@@ -166,9 +166,9 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
     try:
         entries: Any = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidItem(f"{what} is damaged: it is no JSON", hint=_HINT) from None
+        raise InvalidItem(f"{what} is damaged: it is not JSON", hint=_HINT) from None
     if entries is not None and not isinstance(entries, list):
-        raise InvalidItem(f"{what} is damaged: it is no list", hint=_HINT)
+        raise InvalidItem(f"{what} is damaged: it is not a list", hint=_HINT)
     named = (mapping(entry).get("PVCName") for entry in sequence(entries))
     return tuple(sorted({name for name in named if isinstance(name, str) and name}))
 

@@ -29,7 +29,7 @@ class ErrorEntry:
     """As the guide spells it; of an unknown error whatever came."""
     cause: str
     put_right: str
-    """What is to be done, whoever registers the VM."""
+    """What to do, however the VM is registered."""
     then: str = ""
     """How it goes on where RegisterVM is called by hand."""
     risk: str = ""

@@ -131,7 +131,7 @@ class SupervisorView:
     folders: tuple[str, ...] = ()
     """Managed object ids of the namespace's folder; empty: found by its name."""
     machines: Mapping[str, Registered] | None = None
-    """The VirtualMachines of the namespace by name; None if nobody could tell."""
+    """The VirtualMachines of the namespace by name; None if they could not be read."""
 
 
 def is_same_task(task_id: str, other_id: str) -> bool:

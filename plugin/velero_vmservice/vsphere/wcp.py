@@ -41,8 +41,8 @@ def stage(percent: int | None) -> str:
 
 
 def progress_words(percent: int | None, stage_name: str = "") -> str:
-    """Say how far a task is: `80 %, register volumes`; a stage that is told beats the one that follows from it."""
-    bounded = None if percent is None else max(0, min(percent, 100))  # whoever reports it may report nonsense
+    """Say how far a task is: `80 %, register volumes`; a stage name that is given beats the percentage's."""
+    bounded = None if percent is None else max(0, min(percent, 100))  # a source may report nonsense
     return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", stage_name or stage(bounded))))
 
 
@@ -66,7 +66,7 @@ class Course(StrEnum):
     IGNORED = "ignored"
     """No VM of VM Service: WCP passes it over."""
     AUTOMATIC_OFF = "automatic registration off"
-    """It waits for somebody to call RegisterVM."""
+    """It waits for a call of RegisterVM."""
     REFUSED = "refused"
     """This generation of Supervisor cannot do that restore."""
     UNKNOWN = "unknown"
@@ -125,7 +125,7 @@ def automatic(generation: Generation, *, enabled: bool | None, disabled: bool | 
 def decide(situation: Situation) -> Decision:
     """Follow the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
     if situation.recorded is False:
-        reason = "no VirtualMachine is recorded in its ExtraConfig: WCP takes it for no VM of VM Service"
+        reason = "no VirtualMachine is recorded in its ExtraConfig: WCP does not take it for a VM of VM Service"
         return Decision(course=Course.IGNORED, words=reason, by_hand=Course.IGNORED)
     called = _called(situation)
     if situation.reverting:
@@ -135,7 +135,7 @@ def decide(situation: Situation) -> Decision:
         )
         return Decision(course=Course.AUTOMATIC_OFF, words=reason, by_hand=called.by_hand, code=called.code)
     if situation.recorded is None:
-        reason = f"without vCenter nobody knows whether WCP registers it by itself; {called.words}"
+        reason = f"without vCenter it is unknown whether WCP registers it by itself; {called.words}"
         return Decision(course=Course.UNKNOWN, words=reason, by_hand=called.by_hand, code=called.code)
     by_itself = automatic(situation.generation, enabled=situation.enabled, disabled=situation.disabled)
     if by_itself is None:

@@ -189,7 +189,7 @@ def test_a_process_killed_between_recording_and_calling_is_not_called_for_again(
 
     assert (waiting.state, waiting.can_wait) == (State.REGISTERING, True)
     assert (lost.state, lost.can_wait) == (State.FAILED, False)
-    assert "nobody knows whether it was, and vCenter has no task of it" in lost.reason
+    assert "whether it was is unknown, and vCenter has no task of it" in lost.reason
     assert "It is not called again by itself" in lost.reason
     assert scene.vcenter.tasks_of(MOID) == ()
 
@@ -276,7 +276,7 @@ def test_a_command_gives_up_no_attempt_that_its_process_goes_on_with(scene: Scen
         scene.round()
 
     scene.cluster.calls.before("patch", race)
-    with pytest.raises(InvalidItem, match="attempt 1 was gone on with just now: wait for its end"):
+    with pytest.raises(InvalidItem, match="attempt 1 was resumed just now: wait for its end"):
         command.again(RESTORE, NAMESPACE, WEB)
     assert len(scene.records()) == 1
     assert scene.vcenter.tasks_of(MOID) == ("task-1",)
@@ -523,7 +523,7 @@ def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene
     told = scene.round()
 
     assert (told.state, told.can_wait, scene.calls) == (State.FAILED, False, 0)
-    assert "look at the VM's tasks in vCenter" in told.reason
+    assert "check the VM's tasks in vCenter" in told.reason
 
 
 @pytest.mark.parametrize("spoilt", [{RECORD_LABEL: None}, {RESTORE_LABEL: "other"}, {RESTORE_LABEL: None}], ids=str)
@@ -540,7 +540,7 @@ def test_a_record_whose_labels_somebody_spoilt_keeps_everybody_from_calling(
     told = [scene.round(), scene.trigger.again(RESTORE, NAMESPACE, WEB), scene.round()]
 
     assert {(one.state, one.can_wait) for one in told} == {(State.FAILED, False)}
-    assert all("or its labels were changed: nobody knows whether" in one.reason for one in told)
+    assert all("or its labels were changed: whether RegisterVM was called is unknown" in one.reason for one in told)
     assert scene.calls == 1
 
 

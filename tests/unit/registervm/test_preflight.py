@@ -74,11 +74,11 @@ def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], words: st
 @pytest.mark.parametrize(
     ("known", "words", "can_wait"),
     [
-        ({"machines": None}, "cannot be listed, so nobody knows", True),
+        ({"machines": None}, "cannot be listed, so what RegisterVM would do there is unknown", True),
         ({"machines": {"web-1": Registered(unique_id="vm-1", reverting=True)}}, "reverted to a snapshot", True),
         (
             {"generation": Generation.UNKNOWN, "machines": {"web-1": Registered(unique_id="vm-1")}},
-            "VirtualMachine web-1 exists, and nobody knows whether this Supervisor registers over one",
+            "VirtualMachine web-1 exists, and it is unknown whether this Supervisor registers over one",
             True,
         ),
         (

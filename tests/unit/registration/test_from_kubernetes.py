@@ -183,7 +183,7 @@ def test_uuids_alone_tell_another_vm() -> None:
     ("given", "note"),
     [
         (vm("web-1", meta=annotated("imported-vm")), "imported from vCenter, not restored"),
-        (vm("web-1", meta={"creationTimestamp": AFTER}), "created after the backup and bears no mark of RegisterVM"),
+        (vm("web-1", meta={"creationTimestamp": AFTER}), "created after the backup and has no mark of RegisterVM"),
         (vm("web-1", meta={"creationTimestamp": AFTER, **annotated("restored-vm")}), ""),
         (vm("web-1", meta={"creationTimestamp": BEFORE}), ""),
         (vm("web-1", meta={"creationTimestamp": "no time"}), ""),

@@ -248,7 +248,7 @@ def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
     found = one(
         says(K, State.READY), Answer(source="engine", found={"another": Registration(name="a", state=State.READY)})
     )
-    assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it was asked and said nothing",))
+    assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it did not answer for this VM",))
 
 
 @pytest.mark.parametrize("state", [State.RESTORED, State.REGISTERING])

@@ -43,7 +43,7 @@ def test_each_cause_of_the_sample_comes_before_what_follows_from_it() -> None:
     ]
     absent, refused, unselected, following, power, no_power = found
     assert absent.words.startswith(
-        f"shop/shop-db-2: not registered yet, which holds back {GROUP} shop/shop-db (cancelled). See in the VADP"
+        f"shop/shop-db-2: not registered yet, which holds back {GROUP} shop/shop-db (cancelled). Check in the VADP"
     )
     assert absent.commands == (
         "velero-vmservice registration explain not-triggered -n shop --vm shop-db-2",
@@ -145,7 +145,7 @@ def test_vms_without_an_application_are_named_themselves() -> None:
         machines=(machine("web-1", **ABSENT),),
     )
     (step,) = steps(alone)
-    assert step.words.startswith("shop/web-1: not registered yet. See in")
+    assert step.words.startswith("shop/web-1: not registered yet. Check in")
     assert step.commands[-1] == RESUME
 
 

@@ -91,7 +91,7 @@ def test_a_record_of_another_vm_is_remarked() -> None:
         ("v1alpha1", TOO_OLD, "recorded at v1alpha1, and RegisterVM restores none older than v1alpha2 (guide 7.1.2)"),
         ("v1alpha2", "", ""),
         ("v1alpha5", "", ""),
-        ("latest", INVALID_RECORD, "has the API version 'latest', which is none"),
+        ("latest", INVALID_RECORD, "has the API version 'latest', which is not one"),
     ],
 )
 def test_the_recorded_api_version_decides_whether_it_can_come_back(version: str, code: str, words: str) -> None:
@@ -115,24 +115,24 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 WHOLE = packed(yaml.safe_dump(vm("web-1")))
 
 HOSTILE = [
-    ("nothing at all", "", "is missing: the VM is none of VM Service, or its VADP job lost it"),
-    ("no base64", "not base64!", "it is no base64"),
-    ("no ASCII", "Ω", "it is no base64"),
-    ("base64 cut off", WHOLE[:-3], "it is no base64"),
-    ("no gzip", base64.b64encode(b"apiVersion: v1").decode(), "it is no gzip"),
+    ("nothing at all", "", "is missing: the VM is not of VM Service, or its VADP job lost it"),
+    ("no base64", "not base64!", "it is not base64"),
+    ("no ASCII", "Ω", "it is not base64"),
+    ("base64 cut off", WHOLE[:-3], "it is not base64"),
+    ("no gzip", base64.b64encode(b"apiVersion: v1").decode(), "it is not gzip"),
     ("gzip cut off", base64.b64encode(base64.b64decode(WHOLE)[:-20]).decode(), "its gzip is cut off"),
     ("something after the gzip", base64.b64encode(base64.b64decode(WHOLE) + b"more").decode(), "or more follows it"),
-    ("a wrong checksum", base64.b64encode(base64.b64decode(WHOLE)[:-8] + b"\0" * 8).decode(), "it is no gzip"),
+    ("a wrong checksum", base64.b64encode(base64.b64decode(WHOLE)[:-8] + b"\0" * 8).decode(), "it is not gzip"),
     ("a decompression bomb", BOMB, f"unpacks to more than {MAX_TEXT} bytes"),
     ("a value without end", "A" * (MAX_PACKED + 1), f"is longer than {MAX_PACKED} characters"),
-    ("no text", packed(b"\xff\xfe"), "it is no UTF-8 text"),
+    ("no text", packed(b"\xff\xfe"), "it is not UTF-8 text"),
     ("an empty text", packed(""), "is not a JSON object"),
     ("no YAML", packed("a: b: c"), "it is no YAML, line 1"),
     ("two documents", packed("a: b\n---\nc: d"), "it is no YAML"),
     ("control characters", packed("a: \x00"), "it is no YAML"),
     ("no object", packed("- a"), "is not a JSON object"),
     ("no name", packed("apiVersion: v1\nkind: VirtualMachine"), "no apiVersion, kind or metadata.name"),
-    ("another kind", packed(yaml.safe_dump({**vm("web-1"), "kind": "Secret"})), "is no VirtualMachine but"),
+    ("another kind", packed(yaml.safe_dump({**vm("web-1"), "kind": "Secret"})), "is not a VirtualMachine but"),
     ("an alias bomb", packed(LAUGHS), "it has more than 20000 values, its aliases resolved"),
     ("many aliases", packed("a: &a b\nc: [" + "*a," * 200 + "]"), "it has more than 100 aliases"),
     ("an alias of itself", packed("&a [*a]"), "stands for nothing, or for what it is part of"),
@@ -160,11 +160,11 @@ def test_each_way_to_be_damaged_has_one_sentence(value: str, words: str) -> None
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("x", "it is no base64"),
-        (packed("{"), "it is no JSON"),
-        (packed("[" * 100_000), "it is no JSON"),
-        (packed("9" * 5000), "it is no JSON"),
-        (packed("{}"), "it is no list"),
+        ("x", "it is not base64"),
+        (packed("{"), "it is not JSON"),
+        (packed("[" * 100_000), "it is not JSON"),
+        (packed("9" * 5000), "it is not JSON"),
+        (packed("{}"), "it is not a list"),
         (packed(b"a" * (MAX_DISKS_TEXT + 1)), f"unpacks to more than {MAX_DISKS_TEXT} bytes"),
     ],
 )

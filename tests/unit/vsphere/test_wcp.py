@@ -83,7 +83,9 @@ class Case:
 
 
 CASES = [
-    Case("no YAML in the ExtraConfig", Course.IGNORED, "no VM of VM Service", {**SEEN, "recorded": False}),
+    Case(
+        "no YAML in the ExtraConfig", Course.IGNORED, "not take it for a VM of VM Service", {**SEEN, "recorded": False}
+    ),
     Case("no VirtualMachine", Course.NEW, "RegisterVM makes one", SEEN),
     Case("an older record", Course.EXISTING, "older than the VirtualMachine", {**ALIVE, "recorded_version": "1699"}),
     Case("the same record", Course.DISK_ONLY, "as new as the VirtualMachine", {**ALIVE, "recorded_version": "1700"}),
@@ -151,7 +153,7 @@ CASES = [
     Case(
         "without vCenter, no VirtualMachine",
         Course.UNKNOWN,
-        "without vCenter nobody knows whether WCP registers it by itself;"
+        "without vCenter it is unknown whether WCP registers it by itself;"
         " the restore type is unknown without knowing from which vCenter it comes: restore to new or failover",
         {"exists": False},
     ),
@@ -165,7 +167,7 @@ CASES = [
     Case(
         "without vCenter before VCF 9.0 the type is known all the same",
         Course.UNKNOWN,
-        "without vCenter nobody knows",
+        "without vCenter it is unknown",
         {"exists": False},
         generation=EIGHT,
         by_hand=Course.NEW,

@@ -35,7 +35,7 @@ REMEMBERED_SECONDS: Final = 24 * 3600.0
 class KubernetesRegistration:
     """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many VMs.
 
-    Where the round has looked already it asks nobody. What it remembers is when it first saw a state, for the states
+    Where the round has looked already it asks nothing. What it remembers is when it first saw a state, for the states
     whose beginning no object tells; a new process begins anew with that.
     """
 
@@ -46,7 +46,7 @@ class KubernetesRegistration:
         self._first_seen: TTLCache[tuple[str, str], tuple[State, datetime]] = TTLCache(
             REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic
         )
-        self._told: TTLCache[tuple[str, Kind], bool] = TTLCache(
+        self._logged: TTLCache[tuple[str, Kind], bool] = TTLCache(
             REMEMBERED_NAMESPACES, REMEMBERED_SECONDS, timer=clock.monotonic
         )
 
@@ -60,7 +60,7 @@ class KubernetesRegistration:
     ) -> Mapping[str, Registration]:
         """Return what one look at the namespace says of each VM; see the port.
 
-        What the cluster lacks or forbids is told in the notes of the VMs it matters to, and logged once.
+        What the cluster lacks or forbids is a note of the VMs that it matters to, and is logged once.
         """
         if not vms:
             return {}
@@ -72,8 +72,8 @@ class KubernetesRegistration:
         registrations = from_kubernetes.registrations(observed, vms)
         with self._lock:
             for kind, reason in observed.unseen.items():
-                if (namespace, kind) not in self._told:
-                    self._told[namespace, kind] = True
+                if (namespace, kind) not in self._logged:
+                    self._logged[namespace, kind] = True
                     _log.warning("registration seen in part", namespace=namespace, cause=reason)
             now = self._clock.now()
             begun = {state: (state, now) for state in State}  # one for all that begin together: there may be thousands

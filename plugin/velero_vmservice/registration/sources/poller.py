@@ -38,10 +38,10 @@ class RegistrationSources:
         *,
         until: float = float("inf"),
     ) -> list[Answer]:
-        """Return what each source says, or why it could not be asked; nobody is asked about nobody.
+        """Return what each source says, or why it could not be asked; without VMs no source is asked.
 
-        `look` is what this round has seen already, as for one source; a vCenter that is left alone is noted there, so
-        that nobody else waits for it either. After `until` no other source is begun with.
+        `look` is what this round has seen already, as for one source; a vCenter that is not asked is noted there, so
+        that no other source waits for it either. After `until` no other source is begun with.
         """
         if not vms:
             return []

@@ -1,4 +1,4 @@
-"""Who is asked in a round and who has to wait, so that whoever hangs costs the others one round and not the restore."""
+"""Which source is asked in a round, and which has to wait: one that hangs costs a round and not the restore."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ log = structlog.get_logger()
 SLOW_SECONDS: Final = 1.0
 """A failure that comes faster costs nothing and is tried again at once."""
 AWAY_SECONDS: Final = 30.0
-"""Who failed slowly is not asked again for this long, by no restore."""
+"""A source that failed slowly is not asked again for this long, by any restore."""
 NO_TIME: Final = "the others took too long; it is asked in the next round"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Away:
-    """Who is left alone for a while."""
+    """A source that is not asked for a while."""
 
     until: float
     reason: str
@@ -38,7 +38,7 @@ class _Away:
 
 
 class Turns:
-    """Keeps the rounds of several threads short; whoever is passed over once has its turn in the next round."""
+    """Keeps the rounds of several threads short; a source that is passed over has its turn in the next round."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -49,7 +49,7 @@ class Turns:
     def ask(
         self, name: str, namespace: str, question: Callable[[], Mapping[str, Registration]], *, until: float
     ) -> Answer:
-        """Ask somebody about a namespace if it is their turn; `until` is when the round's time is over."""
+        """Ask a source about a namespace if it is its turn; `until` is when the round's time is over."""
         if reason := self._kept_from(name, namespace, until=until):
             return Answer(source=name, problem=reason)
         began = self._clock.monotonic()
@@ -66,13 +66,13 @@ class Turns:
             return Answer(source=name, problem=reason)
 
     def away(self, name: str) -> VmServiceError | None:
-        """Return the error for which somebody is left alone; None for who is asked, or was only passed over."""
+        """Return the error for which a source is not asked; None if it is asked, or was only passed over."""
         with self._lock:
             away = self._away.get(name)
         return copy(away.error) if away is not None and self._clock.monotonic() < away.until else None
 
     def _kept_from(self, name: str, namespace: str, *, until: float) -> str:
-        """Say why somebody is not asked about a namespace now, or ''."""
+        """Return why a source is not asked about a namespace now, or ''."""
         now = self._clock.monotonic()
         with self._lock:
             away = self._away.get(name)

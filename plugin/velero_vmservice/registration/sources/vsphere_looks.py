@@ -26,10 +26,10 @@ class VsphereLooks:
         self._supervisor = supervisor
 
     def look(self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None) -> VsphereLook:
-        """Return what this round's look has seen in vCenter, and look there if nobody has yet.
+        """Return what this round has seen in vCenter; the first call looks there.
 
-        Whoever looks first asks for all VMs that the round is about. Raises as the inventory does, and what it
-        raised again to whoever asks in the same round.
+        The first call asks for all VMs of the round. Raises as the inventory does; a later call in the round raises
+        the same error again.
         """
         seen = look or Look()
         if seen.vsphere_problem is not None:

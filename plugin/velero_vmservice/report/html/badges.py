@@ -68,21 +68,23 @@ def stage(name: str) -> Look:
     return STAGES[Stage(name)]
 
 
-def vm(one: VmResult | None) -> Look:
+def vm(result: VmResult | None) -> Look:
     """Return the look of a VM; None for one that the report does not know."""
-    if one is None:
+    if result is None:
         return UNKNOWN
-    if not one.registered:
+    if not result.registered:
         return ABSENT
-    if one.waiting_for:
+    if result.waiting_for:
         return UNREADY
-    deviates = one.deviations or one.backup_version == "older"
+    deviates = result.deviations or result.backup_version == "older"
     return DEVIATING if deviates else READY
 
 
-def power(one: VmResult | None) -> str:
+def power(result: VmResult | None) -> str:
     """Return a VM's power in a word, '' where it is not known."""
-    return {"PoweredOn": "on", "PoweredOff": "off", "Suspended": "suspended"}.get(one.power_after if one else "", "")
+    return {"PoweredOn": "on", "PoweredOff": "off", "Suspended": "suspended"}.get(
+        result.power_after if result else "", ""
+    )
 
 
 def worst(looks: Iterable[Look]) -> Look:

@@ -100,7 +100,7 @@ def _place_services(picture: Picture, services: Sequence[Result]) -> int:
     for box in picture.machines:
         rows.setdefault(box.node.name, box)
     bottom = 0
-    for service in sorted(services, key=lambda one: (_middle(one, rows), one.name)):
+    for service in sorted(services, key=lambda service: (_middle(service, rows), service.name)):
         top = max(bottom, round(_middle(service, rows) - _SERVICE_HEIGHT / 2), 0)
         label = _fitted(service.name, _SERVICE_WIDTH - 50)
         box = Box(node=service, x=0, y=top, width=_SERVICE_WIDTH, height=_SERVICE_HEIGHT, label=label)

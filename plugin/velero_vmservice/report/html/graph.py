@@ -117,14 +117,14 @@ class Application:
 def applications(report: Report) -> Sequence[Application]:
     """Split a report into its applications, the most urgent first; VMs without one come together in each namespace."""
     parts = _Parts(report)
-    found, alone = list[Application](), dict[str, set[Key]]()
+    connected, alone = list[Application](), dict[str, set[Key]]()
     for keys in parts.components():
         if all(key in parts.alone for key in keys):
             alone.setdefault(min(keys)[1], set()).update(keys)
         else:
-            found.append(_application(parts, keys))
-    found += [replace(_application(parts, keys), name=WITHOUT_APPLICATION) for keys in alone.values()]
-    return sorted(found, key=lambda one: (one.worst.rank, one.namespace, one.name))
+            connected.append(_application(parts, keys))
+    connected += [replace(_application(parts, keys), name=WITHOUT_APPLICATION) for keys in alone.values()]
+    return sorted(connected, key=lambda application: (application.worst.rank, application.namespace, application.name))
 
 
 @dataclass(slots=True)
@@ -163,29 +163,29 @@ class _Parts:
     def components(self) -> Iterator[set[Key]]:
         left = dict.fromkeys(self.beside)
         while left:
-            found, ahead = set[Key](), [next(iter(left))]
+            component, ahead = set[Key](), [next(iter(left))]
             while ahead:
                 key = ahead.pop()
-                if key not in found:
-                    found.add(key)
+                if key not in component:
+                    component.add(key)
                     left.pop(key, None)
                     ahead += self.beside[key]
-            yield found
+            yield component
 
 
-def _key(one: Result) -> Key:
-    return (_GROUP if one.kind == VIRTUAL_MACHINE_GROUP.name else _SERVICE, one.namespace, one.name)
+def _key(result: Result) -> Key:
+    return (_GROUP if result.kind == VIRTUAL_MACHINE_GROUP.name else _SERVICE, result.namespace, result.name)
 
 
 def _member_key(group: Result, kind: str, name: str) -> Key:
     return (_GROUP if kind == VIRTUAL_MACHINE_GROUP.name else _VM, group.namespace, name)
 
 
-def _related(one: Result) -> Iterator[Key]:
-    yield from (_member_key(one, member.kind, member.name) for member in one.members)
-    yield from ((_VM, one.namespace, name) for name in (*one.selected, *one.endpoints))
-    if one.parent:
-        yield (_GROUP, one.namespace, one.parent)
+def _related(result: Result) -> Iterator[Key]:
+    yield from (_member_key(result, member.kind, member.name) for member in result.members)
+    yield from ((_VM, result.namespace, name) for name in (*result.selected, *result.endpoints))
+    if result.parent:
+        yield (_GROUP, result.namespace, result.parent)
 
 
 def _application(parts: _Parts, keys: set[Key]) -> Application:
@@ -226,7 +226,7 @@ def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS
     drawn.add(key)
     result = parts.objects.get(key)
     children: list[GroupNode | VmNode] = []
-    for member in sorted(result.members if result else (), key=lambda one: one.order):
+    for member in sorted(result.members if result else (), key=lambda member: member.order):
         child = (_GROUP if member.kind == VIRTUAL_MACHINE_GROUP.name else _VM, key[1], member.name)
         if child[0] == _VM:
             drawn.add(child)

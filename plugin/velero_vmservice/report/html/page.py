@@ -40,7 +40,10 @@ _PICTURES: Final = 6
 def render(report: Report) -> str:
     """Return the page."""
     environment = _environment()
-    apps = [(one, draw(one) if at < _PICTURES else None) for at, one in enumerate(applications(report))]
+    apps = [
+        (application, draw(application) if at < _PICTURES else None)
+        for at, application in enumerate(applications(report))
+    ]
     style = Markup(environment.get_template("style.css").render().strip())  # noqa: S704 - our own file, no value in it
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -76,7 +79,7 @@ def _environment() -> Environment:
         "before_resumed": before_resumed,
         "version": _version,
         "anchor": _anchor,
-        "field_values": lambda one, *names: [getattr(one, name) for name in names],
+        "field_values": lambda row, *names: [getattr(row, name) for name in names],
         "only": lambda value: [value],
     }
     environment.globals |= {
@@ -120,8 +123,8 @@ def _visible(value: Any) -> Any:
 def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence[Result | VmResult]]]:
     """Group by state, the most urgent first."""
     grouped: dict[Look, list[Any]] = {}
-    for look, one in pairs:
-        grouped.setdefault(look, []).append(one)
+    for look, item in pairs:
+        grouped.setdefault(look, []).append(item)
     return sorted(grouped.items(), key=lambda pair: pair[0].rank)
 
 

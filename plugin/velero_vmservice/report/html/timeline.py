@@ -1,4 +1,4 @@
-"""Who waited for what, and how long: each object's and VM's timeline as stretches of one bar."""
+"""What each object and VM waited for, and how long: its timeline as stretches of one bar."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Timeline:
 
 def timeline(report: Report) -> Timeline:
     """Make the timeline of a report."""
-    told = [*(item.timeline for item in report.objects), *(vm.timeline for vm in report.machines)]
-    times = [at for entries in told for at, _ in entries if moment(at) is not None]
+    timelines = [*(item.timeline for item in report.objects), *(vm.timeline for vm in report.machines)]
+    times = [at for entries in timelines for at, _ in entries if moment(at) is not None]
     start, end = report.started or min(times, default=""), report.ended or max(times, default="")
     axis = _Axis(moment(start) or 0.0, moment(end) or 0.0)
     objects = [
@@ -114,21 +114,21 @@ class _Axis:
         return round(min(max((second - self.start) / length, 0), 1) * SCALE) if length > 0 else 0
 
 
-def _row(axis: _Axis, one: Result | VmResult, kind: str, look: Look, ended: str) -> Row:
-    parts = list(_parts(axis, one.timeline, ended))
+def _row(axis: _Axis, item: Result | VmResult, kind: str, look: Look, ended: str) -> Row:
+    parts = list(_parts(axis, item.timeline, ended))
     waits = [(end - begin, words) for begin, end, tone, words in parts if tone == "warn"]
     waited, words = max(waits, default=(0.0, ""))
     stretches = tuple(_stretch(axis.at(begin), axis.at(end), tone) for begin, end, tone, _ in parts)
     return Row(
         kind=kind,
-        namespace=one.namespace,
-        name=one.name or "VMs without an application",
+        namespace=item.namespace,
+        name=item.name or "VMs without an application",
         look=look,
         waited=sum(length for length, _ in waits),
         longest=duration(waited) if waited >= 1 else "",
         words=_without_stage(words),
         stretches=stretches,
-        entries=one.timeline,
+        entries=item.timeline,
     )
 
 

@@ -78,7 +78,7 @@ def test_the_mark_of_an_imported_vm_is_told(world: World, operation: str) -> Non
     world.cluster.seed(again(created=False, meta={"annotations": {"vmoperator.vmware.com/imported-vm": ""}}))
     told = one(world, operation).description
     assert told.startswith("waiting: web-1: registered, but VM Operator has not reconciled it yet")
-    assert "bears the mark of a VM that was imported from vCenter, not restored" in told
+    assert "has the mark of a VM that was imported from vCenter, not restored" in told
 
 
 def test_what_is_said_of_a_vm_by_name_is_not_said_again(world: World) -> None:
@@ -101,7 +101,7 @@ def test_what_does_not_concern_every_vm_is_said_by_name(world: World) -> None:
     imported = {"annotations": {"vmoperator.vmware.com/imported-vm": ""}}
     world.cluster.seed(again(created=False, meta=imported), NO_DATASTORE)
     told = one(world, operation).description
-    assert "web-1: bears the mark of a VM that was imported from vCenter, not restored" in told
+    assert "web-1: has the mark of a VM that was imported from vCenter, not restored" in told
     assert "web-2: disks are being registered for VMs that do not name them yet" in told
 
 

@@ -328,7 +328,7 @@ def test_a_vm_that_somebody_made_anew_since_the_backup_is_told(
     says(engine_world, State.REGISTERING, "task-7")
     engine_world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta={"creationTimestamp": created_at}))
     told = one(engine_world, operation).description
-    assert ("was created after the backup and bears no mark of RegisterVM" in told) is noted
+    assert ("was created after the backup and has no mark of RegisterVM" in told) is noted
 
 
 def test_a_vm_that_the_engine_was_not_given_is_not_held_up(engine_world: World) -> None:

@@ -196,7 +196,7 @@ def test_a_report_says_which_vms_nothing_has_looked_at(world: World, spec: dict[
     operations = world.replay_all(items, **spec)
     world.finish(operations, **spec)
     warnings = world.document(f"{PREFIX}report.json")["warnings"]
-    said = "Nothing of this restore has looked at these VMs without an application of namespace bank: teller. "
+    said = "This restore has not looked at these VMs without an application in namespace bank: teller. "
     assert [one.startswith(said) for one in warnings] == [True] * is_said
     assert all("velero-vmservice restore --resume again looks at them" in one for one in warnings)
 
