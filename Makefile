@@ -67,11 +67,12 @@ bench: setup ## speed and memory, against named peers in the same run
 journeys: setup ## how far a reader travels through the code: rooms, circles, files of a poll
 	$(BIN)/python -m tests.tools.journeys
 
-check: setup ## linter, formatter, types, layers, generated code
+check: setup ## linter, formatter, types, layers, words, generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.tools.vocabulary
 	$(MAKE) --no-print-directory proto PB_OUT=.build/proto
 	diff -r -x __init__.py -x __pycache__ .build/proto/velero_vmservice/pb $(PB)
 

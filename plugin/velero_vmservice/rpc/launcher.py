@@ -33,10 +33,10 @@ class InstallOutcome(enum.StrEnum):
 
 
 def install_launcher(directory: Path) -> InstallOutcome:
-    """Install this machine's launcher into Velero's plugins directory.
+    """Install the launcher for this processor into Velero's plugins directory.
 
     Repeatable, and safe beside other installers and a running Velero. Raises `InvalidSettings` when the directory
-    cannot be written or this machine has no launcher, `Unavailable` when the volume is full.
+    cannot be written or there is no launcher for this processor, `Unavailable` when the volume is full.
     """
     wanted = _built_for(platform.machine())
     target = directory / PLUGIN_NAME

@@ -1,7 +1,7 @@
 """Which bucket belongs to a backup: its BackupStorageLocation, read as Velero and its AWS plugin read it.
 
-Captures lie beside the backup they belong to, with the same credentials and the same authority, so that nobody
-sets up a second bucket. A location is looked at again every few seconds, and a client is made anew only when
+Captures lie beside the backup they belong to, with the same credentials and the same authority, so that no
+second bucket has to be set up. A location is looked at again every few seconds, and a client is made anew only when
 something in it changed. A location is never written, and an outage of the Kubernetes API does not take away a
 store that was open before.
 """

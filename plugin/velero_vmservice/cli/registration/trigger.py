@@ -46,7 +46,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
 
     Needs a vCenter in the settings; registration.mode may be observe. A VM that is registered already or that
-    somebody else registers is left alone, and nothing is called while an earlier call is open. If a VM is neither
+    another party registers is left alone, and nothing is called while an earlier call is open. If a VM is neither
     registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
     waiting may help, and with 5 where RegisterVM failed.
     """
