@@ -92,7 +92,7 @@ def test_a_write_is_sent_once(api: EmulatedApi, cluster: KubernetesCluster) -> N
 def test_a_failure_that_lasts_is_told_in_the_servers_words(api: EmulatedApi, cluster: KubernetesCluster) -> None:
     with (
         api.fails(503, resource="secrets", message="etcd has no leader"),
-        pytest.raises(Unavailable, match="cannot read Secret shop/a: etcd has no leader: look at the API server"),
+        pytest.raises(Unavailable, match="cannot read Secret shop/a: etcd has no leader: check the API server"),
     ):
         cluster.get(_A)
 
