@@ -153,7 +153,7 @@ class _Loose:
 
 def _notes(vm: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
     if wanted.expected is not None:
-        yield from (remark.removeprefix(f"{vm.name} ") for remark in remarks(vm, wanted.expected))
+        yield from remarks(vm, wanted.expected)
     if state is State.REGISTERING and vm.paused:
         yield vm.paused
     if vm.imported:

@@ -83,12 +83,12 @@ def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> G
 
 
 def remarks(vm: ObservedVm, expected: VmFacts) -> Iterator[str]:
-    """Yield what is odd about a VM and no reason to wait (vm-service 4.6)."""
+    """Yield what is odd about a VM and no reason to wait (vm-service 4.6), as clauses that follow its name."""
     if vm.failed_over and (difference := _difference(vm, expected)):
-        yield f"{vm.name} was failed over and has another identity ({difference})"
+        yield f"was failed over and has another identity ({difference})"
     current, captured = vm.backup_version, expected.backup_version
     if compare_versions(current, captured) is VersionAge.OLDER and _is_reregistered(vm, expected):
-        yield f"{vm.name} comes from an older restore point (backup version {current}, the capture has {captured})"
+        yield f"comes from an older restore point (backup version {current}, the capture has {captured})"
 
 
 def _is_reregistered(vm: ObservedVm, expected: VmFacts) -> bool:

@@ -252,7 +252,7 @@ def _warnings(subject: Subject, observed: NamespaceState) -> Iterator[str]:
             continue
         yield from (f"{name} {warning}" for warning in _lost_owner(name, observed))
         if name in expected:
-            yield from readiness.remarks(vm, expected[name])
+            yield from (f"{name} {remark}" for remark in readiness.remarks(vm, expected[name]))
             if vm.failed_over:  # guide 8.1.6: a person has to choose an image
                 yield from consequences(vm, expected[name])
 

@@ -95,8 +95,8 @@ class NamespaceRound:
         """Yield what is said of a VM, but for what the decision's own warnings say of it by name."""
         notes = self.registrations[name].notes if name in self.registrations else ()
         vm = observed.machines.get(name) if notes else None
-        by_name = tuple(remarks(vm, expected)) if vm and expected else ()
-        yield from (note for note in notes if f"{name} {note}" not in by_name)
+        warned = tuple(remarks(vm, expected)) if vm and expected else ()
+        yield from (note for note in notes if note not in warned)
 
     def _remember(self, name: str, reason: str) -> None:
         """Keep a change of what a VM waits for in its timeline."""

@@ -69,8 +69,9 @@ class TransitionLog:
         self._log_registered(run, tasks, looks)
         for task in tasks:
             self._log_object(run, task)
-        waiting = [task for task in tasks if not task.stage.final or task.not_stored]
-        if waiting and now - self._waits_logged_at >= QUIET_SECONDS:
+        if now - self._waits_logged_at < QUIET_SECONDS:
+            return
+        if waiting := [task for task in tasks if not task.stage.final or task.not_stored]:
             self._waits_logged_at = now
             self._log_waiting(run, waiting)
 
