@@ -10,7 +10,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.e2e.scene import GROUPS, RESTORES, SERVICES, VMS, Scene, on_newest_velero
+from tests.e2e.saved import saved
+from tests.e2e.scene import BACKUPS, GROUPS, RESTORES, SERVICES, VMS, Scene, on_newest_velero, specs
 from tests.emulator import machines
 from tests.waiting import wait_until
 
@@ -96,6 +97,21 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
     assert run(scene, *command, "-o", "html").startswith("<!doctype html>")
     again = run(scene, "restore", "--resume", space)
     assert "was there already, as captured" in again
+
+
+def test_restore_that_velero_ended_without_its_backup_object_is_resumed(scene: Scene, space: str) -> None:
+    shop = saved(scene, machines.two_tier("shop", namespace=space))
+    shop.lose()
+    scene.start_restore(space)
+    scene.wait_described(space, "not registered yet")
+    scene.cluster.kubectl("delete", BACKUPS, space, f"--namespace={scene.server.namespace}")
+    scene.wait_restored(space, "PartiallyFailed")
+    shop.register()
+
+    run(scene, "restore", "--resume", space, "--yes")
+
+    assert specs(scene.all(SERVICES, space)) == specs(shop.services)
+    assert specs(scene.all(GROUPS, space)) == specs(shop.groups, "powerState")
 
 
 @on_newest_velero
