@@ -36,19 +36,16 @@ from velero_vmservice.restore.actions.leave import LeaveAction
 from velero_vmservice.restore.actions.pods import PodsAction
 from velero_vmservice.restore.actions.replay import ReplayAction
 from velero_vmservice.restore.actions.vms import VmsAloneAction
+from velero_vmservice.restore.dry_run import Planning
 from velero_vmservice.restore.replay.controller import Replays
 from velero_vmservice.restore.replay.course import Course
-from velero_vmservice.restore.replay.deleted import Deletions
-from velero_vmservice.restore.replay.dry_run import Planning
-from velero_vmservice.restore.replay.loading.fit import Target
-from velero_vmservice.restore.replay.loading.load import Subjects
-from velero_vmservice.restore.replay.loading.modifiers import Modifiers
-from velero_vmservice.restore.replay.loading.vms_alone import VmsAlone
-from velero_vmservice.restore.replay.looking import Looking
-from velero_vmservice.restore.replay.results.store import Results
-from velero_vmservice.restore.replay.steps.execute import Steps
-from velero_vmservice.restore.replay.steps.probe import Probing
-from velero_vmservice.restore.replay.strict import Strict
+from velero_vmservice.restore.replay.execute import Probing, Steps
+from velero_vmservice.restore.replay.guards import Deletions, Strict
+from velero_vmservice.restore.replay.look import Looking
+from velero_vmservice.restore.replay.results import Results
+from velero_vmservice.restore.source.fit import Modifiers, Target
+from velero_vmservice.restore.source.load import Subjects
+from velero_vmservice.restore.source.vms_alone import VmsAlone
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.supervisor.capability_reader import TargetCapabilities
 from velero_vmservice.supervisor.detect import Supervisor
@@ -60,7 +57,7 @@ if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.registration.port import RegistrationSource
-    from velero_vmservice.restore.replay.steps.port import TcpProbe
+    from velero_vmservice.restore.port import TcpProbe
     from velero_vmservice.settings.reading import Settings
     from velero_vmservice.vsphere.ports import RegisterVm, VsphereInventory
 

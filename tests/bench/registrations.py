@@ -31,7 +31,7 @@ from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
 from velero_vmservice.registration.sources.vcenter import VCenterRegistration
 from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
-from velero_vmservice.restore.replay.state.absence import ROUND_SECONDS
+from velero_vmservice.restore.replay.session import ROUND_SECONDS
 from velero_vmservice.settings.reading import Settings
 from velero_vmservice.settings.registration import RegistrationSettings
 from velero_vmservice.vsphere.vm import SupervisorView

@@ -16,8 +16,8 @@ from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.report.stage import Stage
+from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
-from velero_vmservice.restore.replay.dry_run import run_of
 from velero_vmservice.velero.operation import replay_id
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from tests.unit.builders import Json
     from velero_vmservice.kube.manifest import Manifest
+    from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.model import Step
-    from velero_vmservice.restore.replay.dry_run import Planned
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.operation import ReplayOperation
 
 ROUNDS = 4
 VM_STATES = ("lost", "kept", "registered", "paused", "another", "unreconciled", "deleted", "unlabelled")

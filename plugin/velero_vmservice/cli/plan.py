@@ -14,8 +14,8 @@ from velero_vmservice.cli.restore_target import beyond_words, demand_known
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.once import said_once
 from velero_vmservice.errors import with_remedy
+from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
-from velero_vmservice.restore.replay.dry_run import run_of
 from velero_vmservice.settings import reading
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.releases.generation import Feature
@@ -23,8 +23,8 @@ from velero_vmservice.vmoperator.releases.generation import Feature
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.restore.replay.dry_run import Planned
     from velero_vmservice.vmoperator.releases.generation import Told
 
 REFUSED: Final = (Action.CONFLICT, Action.BLOCKED)
@@ -89,7 +89,8 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, le
             "warnings": _warnings(entry),
             "machines": {"ready": entry.step.ready, "total": entry.step.total},
             "differences": [
-                {"path": it.path, "captured": it.wanted, "live": it.found} for it in entry.step.differences
+                {"path": difference.path, "captured": difference.wanted, "live": difference.live}
+                for difference in entry.step.differences
             ],
             "dropped": [
                 {"path": it.path, "reason": it.reason} for it in (entry.source.dropped if entry.source else ())

@@ -22,7 +22,7 @@ from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
-from velero_vmservice.restore.replay.dry_run import resumed
+from velero_vmservice.restore.dry_run import resumed
 from velero_vmservice.velero.operation import replay_id
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice import app
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.operation import ReplayOperation
 
 
 @click.command()

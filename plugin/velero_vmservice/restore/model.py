@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
@@ -12,8 +12,9 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, Obje
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from velero_vmservice.archive.schema import SavedStatus
     from velero_vmservice.archive.topology import Topology
-    from velero_vmservice.restore.diff import Difference
+    from velero_vmservice.documents import Dropped
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.supervisor.readiness import Gate
@@ -55,6 +56,23 @@ class Subject:
         return self.ref.kind == VIRTUAL_MACHINE_GROUP
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was read of one object."""
+
+    subject: Subject
+    before: SavedStatus
+    """What the object was like at backup."""
+    captured_without: tuple[Dropped, ...]
+    """What sanitising took off at backup."""
+    dropped: tuple[Dropped, ...]
+    """Fields of the captured object that the target does not take."""
+    remarks: tuple[str, ...]
+    """What to mind about it, in words."""
+    restore_notes: tuple[str, ...] = ()
+    """What holds for every object like it, in words."""
+
+
 def expected_vms(subjects: Iterable[Subject]) -> list[ExpectedVm]:
     """Return the VMs that the objects need, each once, with what the capture knows of them."""
     known = {
@@ -68,6 +86,15 @@ def expected_vms(subjects: Iterable[Subject]) -> list[ExpectedVm]:
         else ExpectedVm(name=name, captured_at=at)
         for name, (facts, at) in sorted(known.items())
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field at which a live object is not as wanted; None stands for a field that is absent."""
+
+    path: str
+    wanted: Any
+    live: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import durationpy
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
+from velero_vmservice.archive import schema
 from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.report.stage import Stage
 from velero_vmservice.settings_faults import closest, did_you_mean, faults_in
 from velero_vmservice.settings_section import Section
 from velero_vmservice.vmoperator import marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from velero_vmservice.velero.runs import RestoreRun
 
 NO_LIMIT: Final = "none"
 _DURATION: Final = f"a duration such as 90s or 12h, or {NO_LIMIT}"
@@ -150,3 +155,30 @@ def overridden(defaults: RestorePolicy, overrides: Mapping[str, str], *, where: 
 
 def _key(name: str) -> str:
     return name.replace("_", "-")
+
+
+def passed_deadline(stage: Stage, since: datetime, run: RestoreRun, policy: RestorePolicy, *, now: datetime) -> str:
+    """Say which deadline of the policy has passed for an object in this stage, or ''.
+
+    Registration counts from the restore's start, so that a restart of this process gives no more time; the later
+    stages count from when they began, as far as this process has seen.
+    """
+    key, began, within = _rule(stage, since, run, policy)
+    if within is None or now - began <= within:
+        return ""
+    return f"the policy's {key}={policy.printed()[key]} is over"
+
+
+def _rule(
+    stage: Stage, since: datetime, run: RestoreRun, policy: RestorePolicy
+) -> tuple[str, datetime, timedelta | None]:
+    match stage:
+        case Stage.WAITING:
+            began = schema.moment(run.started) if run.started else since
+            return "registered-within", began, policy.registered_within
+        case Stage.REPLAYED:
+            return "verified-within", since, policy.verified_within
+        case Stage.POWERING:
+            return "powered-within", since, policy.powered_within
+        case _:
+            return "", since, None

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.store import MemoryStore
 from tests.unit.builders import claim, obj, restore, service, vm
 from tests.unit.restore.actions.test_leave import leave, volume
-from tests.unit.restore.replay.test_vms_alone import PREFIX, anchored, back_up
+from tests.unit.restore.source.test_vms_alone import PREFIX, anchored, back_up
 from tests.unit.world import CAPTURES, World
 from velero_vmservice import documents
 from velero_vmservice.errors import Forbidden, ForeignStorage, MissingBackup, Unavailable, VmServiceError

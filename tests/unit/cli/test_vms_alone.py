@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.builders import restore, service, vm
-from tests.unit.restore.replay.test_vms_alone import back_up
+from tests.unit.restore.source.test_vms_alone import back_up
 from tests.unit.world import World
 from velero_vmservice.cli.exit_codes import ExitCode
 

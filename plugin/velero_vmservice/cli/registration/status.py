@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.registration.model import Registration
-    from velero_vmservice.restore.replay.dry_run import Needed
+    from velero_vmservice.restore.dry_run import Needed
 
 
 @click.command()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from velero_vmservice.clock import Clock
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.operation import ReplayOperation
 
 POLL_SECONDS: Final = 5.0
 

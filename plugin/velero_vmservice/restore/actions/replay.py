@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.controller import Replays
-    from velero_vmservice.restore.replay.loading.modifiers import Modifiers
+    from velero_vmservice.restore.source.fit import Modifiers
 
 log = structlog.get_logger()
 

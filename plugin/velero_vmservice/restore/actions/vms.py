@@ -8,7 +8,7 @@ import structlog
 
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import DEFAULT_SERVICE_ACCOUNT, SERVICE_ACCOUNT, Manifest
-from velero_vmservice.restore.replay.loading.vms_alone import replay_of
+from velero_vmservice.restore.source.vms_alone import replay_of
 from velero_vmservice.velero import operation
 from velero_vmservice.velero.actions import Progress, ResourceSelector, RestoreOutcome
 from velero_vmservice.velero.runs import RestoreRun
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.restore.replay.controller import Replays
-    from velero_vmservice.restore.replay.loading.vms_alone import VmsAlone
+    from velero_vmservice.restore.source.vms_alone import VmsAlone
 
 log = structlog.get_logger()
 

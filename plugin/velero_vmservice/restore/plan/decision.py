@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
-from velero_vmservice.restore import diff, order
+from velero_vmservice.restore import order
 from velero_vmservice.restore.model import Action, Step
-from velero_vmservice.restore.plan import bios_uuid, desired
+from velero_vmservice.restore.plan import desired
 from velero_vmservice.restore.verify.vm import consequences
 from velero_vmservice.supervisor import readiness
 from velero_vmservice.supervisor.lost_owner import dead_owner
@@ -21,17 +21,20 @@ from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator.references import missing_references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from velero_vmservice.restore.diff import Difference
-    from velero_vmservice.restore.model import Subject, View
+    from velero_vmservice.archive.facts import VmFacts
+    from velero_vmservice.restore.model import Difference, Subject, View
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.supervisor.readiness import Gate
-
 
 _OTHER_VM: Final = (
     "Restore the right VM; the one that has its name is in the way, and its owner decides about it. Then repeat"
     " the restore."
+)
+_BIOS_UUID: Final = (
+    "Decide which of the two VMs with one BIOS UUID is wanted: RegisterVM cannot register the restored one while the"
+    " other is in the namespace."
 )
 _MISMATCH: Final = (
     "Correct the named fields of the VMs, or choose the policy label-mismatch=warn; then repeat the restore."
@@ -68,11 +71,11 @@ def decide(subject: Subject, view: View) -> Step:
             total=total,
         )
     if closed:
-        holders = bios_uuid.holders(closed, subject.topology.machines, view.observed)
+        holders = _holders(closed, subject.topology.machines, view.observed)
         blocked = bool(holders) or any(gate.blocked for gate in closed.values())
         remedies = dict.fromkeys(gate.remedy or (_OTHER_VM if gate.blocked else "") for gate in closed.values())
         if holders:
-            remedies[bios_uuid.REMEDY] = None
+            remedies[_BIOS_UUID] = None
         return Step(
             action=Action.BLOCKED if blocked else Action.WAIT,
             reason=_waiting(closed, view.observed, holders),
@@ -127,7 +130,7 @@ def _reasons(name: str, gate: Gate, observed: NamespaceState, holder: str) -> It
     yield gate.reason
     yield from _lost_owner(name, observed)
     if holder:
-        yield bios_uuid.reason(holder)
+        yield _has_bios_uuid(holder)
 
 
 def _with_all_vms(subject: Subject, view: View) -> Step:
@@ -157,7 +160,7 @@ def _against_live(subject: Subject, view: View) -> Step:
         return _if_name_is_free(subject, view.observed)
     if live.deleting:
         return Step(action=Action.WAIT, reason=f"is there and {_on_its_way_out(subject.ref, live)}")
-    different = diff.differences(subject.wanted, live)
+    different = desired.differences(subject.wanted, live)
     paths = enumerate_some([difference.path for difference in different])
     if is_replayed(subject, view):
         changed = f"changed since: {paths}" if different else ""
@@ -186,7 +189,7 @@ def _on_its_way_out(ref: ObjectRef, live: Manifest) -> str:
 
 
 def _update(subject: Subject, different: tuple[Difference, ...], paths: str) -> Step:
-    if fixed := diff.immutable(subject.wanted.kind_name, different):
+    if fixed := desired.immutable(subject.wanted.kind_name, different):
         reason = (
             f"exists and cannot be updated: {', '.join(fixed)} cannot be changed; remove the object yourself if the"
             " captured one is wanted, then repeat the restore"
@@ -261,3 +264,15 @@ def _lost_owner(name: str, observed: NamespaceState) -> tuple[str, ...]:
     vm = observed.machines.get(name)
     reason = vm and dead_owner(vm, observed.group_uids())
     return (reason,) if reason else ()
+
+
+def _holders(names: Iterable[str], vms: Iterable[VmFacts], observed: NamespaceState) -> dict[str, str]:
+    """Return, for each VM that is waited for, the other VM of the namespace that has its BIOS UUID (guide 7.1.1)."""
+    expected = {vm.name: vm.bios_uuid.lower() for vm in vms if vm.bios_uuid}
+    absent = (name for name in names if name in expected and name not in observed.machines)
+    return {name: holder for name in absent if (holder := observed.bios_uuids.get(expected[name]))}
+
+
+def _has_bios_uuid(holder: str) -> str:
+    """Return why such a VM is waited for in vain."""
+    return f"{holder} has its BIOS UUID, and RegisterVM refuses a second VM with it in a namespace (guide 7.1.1)"

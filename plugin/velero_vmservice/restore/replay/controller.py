@@ -15,14 +15,10 @@ from velero_vmservice.errors import InvalidSettings, VmServiceError, advised
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import policy as restore_policy
 from velero_vmservice.restore.plan import decision
-from velero_vmservice.restore.replay.reading import Reading
-from velero_vmservice.restore.replay.results.conclusion import conclude
-from velero_vmservice.restore.replay.results.earlier import Earlier
-from velero_vmservice.restore.replay.results.keeping import Keeping
-from velero_vmservice.restore.replay.state.absence import ROUND_SECONDS
-from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
-from velero_vmservice.restore.replay.state.operation import ReplayOperation
-from velero_vmservice.restore.replay.state.session import Rounds
+from velero_vmservice.restore.replay.ending import Keeping, conclude
+from velero_vmservice.restore.replay.look import NamespaceRound
+from velero_vmservice.restore.replay.operation import ReplayOperation
+from velero_vmservice.restore.replay.session import ROUND_SECONDS, Rounds
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.velero import operation
 from velero_vmservice.velero.runs import RestoreRun
@@ -34,10 +30,10 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.course import Course
-    from velero_vmservice.restore.replay.loading.load import Subjects
-    from velero_vmservice.restore.replay.looking import Looking
-    from velero_vmservice.restore.replay.results.store import Results
-    from velero_vmservice.restore.replay.steps.execute import Steps
+    from velero_vmservice.restore.replay.execute import Steps
+    from velero_vmservice.restore.replay.look import Looking
+    from velero_vmservice.restore.replay.results import Results
+    from velero_vmservice.restore.source.load import Subjects
     from velero_vmservice.velero.actions import Progress
     from velero_vmservice.velero.operation import Replay
 
@@ -260,3 +256,74 @@ class Replays:
                 task.tell(why, self._clock.now())
             elif not self._steps.wait_undecided(task, why, run, rounds.policy):
                 return
+
+
+class Reading:
+    """Reads the captures of a restore's objects, each until it could be read."""
+
+    def __init__(self, *, clock: Clock, subjects: Subjects, steps: Steps) -> None:
+        self._clock = clock
+        self._subjects = subjects
+        self._steps = steps
+
+    def read(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+        """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""
+        unread = [task for task in rounds.open_tasks() if task.subject is None]
+        for task in sorted(unread, key=lambda task: task.tried_at):  # one that stays denied does not keep the others
+            now = self._clock.monotonic()
+            if not rounds.captures.lasts(now):
+                if now > until:
+                    return
+                task.tried_at = now
+                if self._read(task, rounds, run):
+                    continue
+            why = task.unread or rounds.captures.reason
+            if not self._steps.wait_undecided(task, why, run, rounds.policy):
+                return
+
+    def _read(self, task: ReplayOperation, rounds: Rounds, run: RestoreRun) -> bool:
+        """Read one object; say whether that is settled, else it is waited for."""
+        try:
+            replay = operation.read_replay_id(task.operation_id)
+            task.read(self._subjects.read(replay, run, rounds.policy))
+        except VmServiceError as error:
+            if not error.passing:
+                task.trouble(error, self._clock.now(), stage=Stage.FAILED)
+                return True
+            task.trouble(error, self._clock.now())
+            task.unread = str(error)
+            rounds.captures.begin(task.unread, self._clock.monotonic())
+            return False
+        except Exception as error:  # noqa: BLE001 - logged; it is this object's own and the others are read
+            rounds.broke_down(task, error, self._clock)
+            return True
+        rounds.incidents.over(task.operation_id)
+        return True
+
+
+class Earlier:
+    """Recalls stored results, so that a group is not judged without the members that ended before a restart."""
+
+    def __init__(self, *, clock: Clock, results: Results) -> None:
+        self._clock = clock
+        self._results = results
+
+    def recall(self, rounds: Rounds, run: RestoreRun) -> None:
+        """Learn what has ended before this process; a store that is away is asked again in the next round."""
+        if rounds.earlier is None:
+            self._read(rounds, run)
+        if rounds.earlier:
+            for task in rounds.open_tasks():
+                rounds.adopt(task, self._clock.now())
+
+    def _read(self, rounds: Rounds, run: RestoreRun) -> None:
+        if all(task.announced for task in rounds.tasks.values()):
+            rounds.earlier = {}  # this process was there from the beginning
+            return
+        now = self._clock.monotonic()
+        if rounds.results.lasts(now):
+            return
+        try:
+            rounds.earlier = self._results.earlier(run)
+        except VmServiceError as error:
+            rounds.results.begin(error.message, now)

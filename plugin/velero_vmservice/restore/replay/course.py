@@ -13,11 +13,10 @@ from velero_vmservice.restore.plan import decision
 if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.restore.model import Step, Subject, View
-    from velero_vmservice.restore.replay.deleted import Deletions
-    from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
-    from velero_vmservice.restore.replay.state.session import Rounds
-    from velero_vmservice.restore.replay.strict import Strict
+    from velero_vmservice.restore.replay.guards import Deletions, Strict
+    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.operation import ReplayOperation
+    from velero_vmservice.restore.replay.session import Rounds
     from velero_vmservice.velero.runs import RestoreRun
 
 

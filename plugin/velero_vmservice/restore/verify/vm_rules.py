@@ -30,20 +30,20 @@ class Expectation:
     holds: Callable[[str, str | None], bool]
 
 
-SAME: Final = Expectation(text="{captured}", holds=lambda captured, found: found == captured)
-SAME_ONCE_KNOWN: Final = Expectation(text="{captured}", holds=lambda captured, found: found in (captured, None))
-THERE: Final = Expectation(text="there", holds=lambda _, found: found is not None)
-GONE: Final = Expectation(text="removed", holds=lambda _, found: found is None)
-RENEWED: Final = Expectation(text="another than {captured}", holds=lambda captured, found: found != captured)
-POWERED_OFF: Final = Expectation(text="PoweredOff", holds=lambda _, found: found in ("PoweredOff", None))
+SAME: Final = Expectation(text="{captured}", holds=lambda captured, restored: restored == captured)
+SAME_ONCE_KNOWN: Final = Expectation(text="{captured}", holds=lambda captured, restored: restored in (captured, None))
+THERE: Final = Expectation(text="there", holds=lambda _, restored: restored is not None)
+GONE: Final = Expectation(text="removed", holds=lambda _, restored: restored is None)
+RENEWED: Final = Expectation(text="another than {captured}", holds=lambda captured, restored: restored != captured)
+POWERED_OFF: Final = Expectation(text="PoweredOff", holds=lambda _, restored: restored in ("PoweredOff", None))
 NEW_CLAIM: Final = Expectation(
     text="restored-<6 hexadecimal digits>",
-    holds=lambda _, found: found is None or bool(RESTORED_CLAIM.fullmatch(found)),
+    holds=lambda _, restored: restored is None or bool(RESTORED_CLAIM.fullmatch(restored)),
 )
 """A volume that is not there at all has a row of its own."""
 SAME_OR_NEW_CLAIM: Final = Expectation(
     text="{captured} or restored-<6 hexadecimal digits>",
-    holds=lambda captured, found: found in (captured, None) or bool(RESTORED_CLAIM.fullmatch(found or "")),
+    holds=lambda captured, restored: restored in (captured, None) or bool(RESTORED_CLAIM.fullmatch(restored or "")),
 )
 
 
@@ -68,7 +68,7 @@ class Row:
     attribute: str
     source: str
     captured: Callable[[VmFacts], Mapping[str, str]]
-    found: Callable[[ObservedVm], Mapping[str, str]]
+    restored: Callable[[ObservedVm], Mapping[str, str]]
     expectation: Mapping[RestoreType, Expectation]
     note: str
     """What a deviation means, or what to do about it."""
@@ -104,7 +104,7 @@ TABLE: Final = (
         attribute="BIOS UUID",
         source="guide 8.2",
         captured=lambda facts: _single(facts.bios_uuid),
-        found=lambda vm: _single(vm.bios_uuid),
+        restored=lambda vm: _single(vm.bios_uuid),
         expectation=dict.fromkeys(_SAME_VCENTER, SAME_ONCE_KNOWN),
         note="part of the identity changed: compare it with the VADP restore point before it is powered on",
     ),
@@ -112,7 +112,7 @@ TABLE: Final = (
         attribute="instance UUID",
         source="guide 8.2",
         captured=lambda facts: _single(facts.instance_uuid),
-        found=lambda vm: _single(vm.instance_uuid),
+        restored=lambda vm: _single(vm.instance_uuid),
         expectation=dict.fromkeys(_SAME_VCENTER, SAME_ONCE_KNOWN),
         note="part of the identity changed: compare it with the VADP restore point before it is powered on",
     ),
@@ -120,7 +120,7 @@ TABLE: Final = (
         attribute=f"annotation {marks.RESTORED_ANNOTATION}",
         source="guide 8.1.3",
         captured=lambda _: {"": ""},
-        found=lambda vm: {"": ""} if vm.restored else {},
+        restored=lambda vm: {"": ""} if vm.restored else {},
         expectation={_NEW: THERE, _EXISTING: THERE},
         note="nothing shows that RegisterVM wrote the VM: look at its task in vCenter",
     ),
@@ -128,7 +128,7 @@ TABLE: Final = (
         attribute=f"annotation {marks.FAILED_OVER_ANNOTATION}",
         source="guide 8.1.3",
         captured=lambda _: {"": ""},
-        found=lambda vm: {"": ""} if vm.failed_over else {},
+        restored=lambda vm: {"": ""} if vm.failed_over else {},
         expectation={_FAILOVER: THERE},
         note="VM Operator validates a VM without it as strictly as any other",
     ),
@@ -136,7 +136,7 @@ TABLE: Final = (
         attribute="volume",
         source="guide 8.1.1",
         captured=lambda facts: facts.volumes,
-        found=lambda vm: vm.volumes,
+        restored=lambda vm: vm.volumes,
         expectation=dict.fromkeys((*_REGISTERED, _DISK_ONLY), THERE),
         note="a disk is missing: look for it in the VADP restore point and in the RegisterVM task",
         recorded=True,
@@ -145,7 +145,7 @@ TABLE: Final = (
         attribute="claim of volume",
         source="guide 8.1.1, 6.3, 6.4",
         captured=lambda facts: facts.volumes,
-        found=lambda vm: vm.volumes,
+        restored=lambda vm: vm.volumes,
         expectation={
             _NEW: NEW_CLAIM,
             _EXISTING: NEW_CLAIM,
@@ -158,7 +158,7 @@ TABLE: Final = (
         attribute="label",
         source="guide 8.1.2",
         captured=lambda facts: _user_labels(facts.labels),
-        found=lambda vm: vm.labels,
+        restored=lambda vm: vm.labels,
         expectation=dict.fromkeys(_REGISTERED, SAME),
         note="a label of the user's is not restored: services may not select the VM; set it again",
         recorded=True,
@@ -167,7 +167,7 @@ TABLE: Final = (
         attribute="zone label",
         source="guide 8.1.2",
         captured=lambda facts: _single(facts.labels.get(marks.ZONE_LABEL, "")),
-        found=lambda vm: _single(vm.labels.get(marks.ZONE_LABEL, "")),
+        restored=lambda vm: _single(vm.labels.get(marks.ZONE_LABEL, "")),
         expectation={_EXISTING: SAME},
         note="a restore in place leaves the VM in its zone",
     ),
@@ -175,7 +175,7 @@ TABLE: Final = (
         attribute="zone label",
         source="guide 8.1.2",
         captured=lambda facts: _single(facts.labels.get(marks.ZONE_LABEL, "")),
-        found=lambda vm: _single(vm.labels.get(marks.ZONE_LABEL, "")),
+        restored=lambda vm: _single(vm.labels.get(marks.ZONE_LABEL, "")),
         expectation={_NEW: GONE},
         note="a new VM is held in the old zone, where it may not fit",
         until=Until.RECONCILED,
@@ -184,7 +184,7 @@ TABLE: Final = (
         attribute="infrastructure label",
         source="guide 8.1.2",
         captured=lambda facts: _infrastructure_labels(facts.labels),
-        found=lambda vm: vm.labels,
+        restored=lambda vm: vm.labels,
         expectation={_EXISTING: THERE},
         note="a restore in place keeps the platform's labels",
     ),
@@ -192,7 +192,7 @@ TABLE: Final = (
         attribute="infrastructure label",
         source="guide 8.1.2",
         captured=lambda facts: _infrastructure_labels(facts.labels),
-        found=lambda vm: vm.labels,
+        restored=lambda vm: vm.labels,
         expectation={_NEW: GONE},
         note="a new VM carries a label that the platform gave to the old one",
         until=Until.RECONCILED,
@@ -201,7 +201,7 @@ TABLE: Final = (
         attribute="annotation",
         source="guide 8.1.3",
         captured=lambda facts: _chosen(facts.lifecycle_annotations, marks.CREATED_AT_ANNOTATIONS),
-        found=lambda vm: vm.lifecycle_annotations,
+        restored=lambda vm: vm.lifecycle_annotations,
         expectation={_EXISTING: SAME},
         note="a restore in place keeps what the VM was created at; VM Operator decides upgrades by it",
     ),
@@ -210,7 +210,7 @@ TABLE: Final = (
         attribute="annotation",
         source="guide 8.1.3",
         captured=lambda facts: _chosen(facts.lifecycle_annotations, marks.UPGRADED_TO_ANNOTATIONS),
-        found=lambda vm: vm.lifecycle_annotations,
+        restored=lambda vm: vm.lifecycle_annotations,
         expectation={_EXISTING: THERE},
         note="a restore in place keeps what the VM was upgraded to; VM Operator decides upgrades by it",
     ),
@@ -220,7 +220,7 @@ TABLE: Final = (
         captured=lambda facts: dict.fromkeys(
             filter(is_users, facts.user_annotations), ""
         ),  # an older plugin captured more
-        found=lambda vm: dict.fromkeys(vm.user_annotations, ""),
+        restored=lambda vm: dict.fromkeys(vm.user_annotations, ""),
         expectation=dict.fromkeys(_REGISTERED, THERE),
         note="an annotation of the user's is not restored, and the backup has only its name: set it again",
         recorded=True,
@@ -229,7 +229,7 @@ TABLE: Final = (
         attribute="cloud-init instance id",
         source="guide 8.1.5",
         captured=lambda facts: _single(facts.instance_id),
-        found=lambda vm: _single(vm.instance_id),
+        restored=lambda vm: _single(vm.instance_id),
         expectation={_NEW: RENEWED},
         note="cloud-init will not run again, so the network settings of the lost VM stay",
     ),
@@ -237,7 +237,7 @@ TABLE: Final = (
         attribute="cloud-init instance id",
         source="guide 8.2",
         captured=lambda facts: _single(facts.instance_id),
-        found=lambda vm: _single(vm.instance_id),
+        restored=lambda vm: _single(vm.instance_id),
         expectation={_EXISTING: SAME},
         note="cloud-init will run again at the next power-on",
         recorded=True,
@@ -246,7 +246,7 @@ TABLE: Final = (
         attribute="power state",
         source="guide 8.1.4",
         captured=lambda facts: {"": facts.power_state},
-        found=lambda vm: {} if vm.paused else _single(vm.power_state),  # the status stands still then
+        restored=lambda vm: {} if vm.paused else _single(vm.power_state),  # the status stands still then
         expectation=dict.fromkeys(_REGISTERED, POWERED_OFF),
         note="it runs before it was validated",
         until=Until.TOUCHED,
@@ -255,7 +255,7 @@ TABLE: Final = (
         attribute="image",
         source="guide 8.1.6",
         captured=lambda facts: _single(facts.image),
-        found=lambda vm: _single(vm.image),
+        restored=lambda vm: _single(vm.image),
         expectation={_FAILOVER: GONE},
         note="the image may not exist at this site",
         until=Until.TOUCHED,

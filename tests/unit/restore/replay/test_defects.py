@@ -10,8 +10,8 @@ from tests.unit.builders import restore, service, subject, vm, vsphere_namespace
 from velero_vmservice.incidents import PATIENCE_SECONDS
 from velero_vmservice.restore import order
 from velero_vmservice.restore.plan import decision
-from velero_vmservice.restore.replay.loading.load import Subjects
-from velero_vmservice.restore.replay.results import builder
+from velero_vmservice.restore.replay import result_builder
+from velero_vmservice.restore.source.load import Subjects
 from velero_vmservice.supervisor import observe
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def of_bad(*given: Any, **_: Any) -> bool:
 BREAKS = {
     "read": (Subjects, "read", of_bad),
     "decided": (decision, "decide", of_bad),
-    "summed up": (builder, "result", lambda task, *_: task.replay.name == "bad"),
+    "summed up": (result_builder, "result", lambda task, *_: task.replay.name == "bad"),
 }
 EARLY = ("read", "decided")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.builders import restore, service, vm
 from velero_vmservice.errors import Forbidden, InvalidSettings, ReadOnlyStorage, Unavailable, VmServiceError
-from velero_vmservice.restore.replay.results.keeping import LASTING_SECONDS, OFFER_SECONDS, OUTAGE_SECONDS
+from velero_vmservice.restore.replay.ending import LASTING_SECONDS, OFFER_SECONDS, OUTAGE_SECONDS
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture

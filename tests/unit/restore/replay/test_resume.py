@@ -14,7 +14,7 @@ from velero_vmservice.archive.schema import moment
 from velero_vmservice.kube.manifest import CONFIG_MAP, compact_time
 from velero_vmservice.report.html.timeline import date
 from velero_vmservice.report.model import Report
-from velero_vmservice.restore.replay.dry_run import resumed
+from velero_vmservice.restore.dry_run import resumed
 from velero_vmservice.velero.operation import replay_id
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState
@@ -22,7 +22,7 @@ from velero_vmservice.vsphere.vm import TaskState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.operation import ReplayOperation
 
 WEB = {"app": "web"}
 VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)

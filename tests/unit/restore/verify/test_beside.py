@@ -7,7 +7,7 @@ import pytest
 from tests.unit.builders import m, vm
 from velero_vmservice.archive.facts import vm_facts
 from velero_vmservice.kube.manifest import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
-from velero_vmservice.restore.verify.beside import deviations, kinds
+from velero_vmservice.restore.verify.vm import deviations_beside, kinds_beside
 from velero_vmservice.vmoperator.observed_vm import read_vm
 
 BOOTSTRAP = {"cloudInit": {"rawCloudConfig": {"name": "web-1-init", "key": "data"}}}
@@ -29,7 +29,7 @@ LISTED = {SECRET: {"other"}, CONFIG_MAP: {"web-1-init"}, PERSISTENT_VOLUME_CLAIM
 def test_only_what_the_way_of_the_restore_promises_is_listed(
     why: str, after: dict[str, Any], want: tuple[Kind, ...]
 ) -> None:
-    assert kinds(read_vm(m(vm("web-1", **after))), BEFORE) == want, why
+    assert kinds_beside(read_vm(m(vm("web-1", **after))), BEFORE) == want, why
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_only_what_the_way_of_the_restore_promises_is_listed(
 def test_what_is_missing_or_left_over(
     why: str, after: dict[str, Any], changed: dict[Kind, set[str]], in_use: tuple[str, ...], want: list[str]
 ) -> None:
-    found = deviations(read_vm(m(vm("web-1", **after))), BEFORE, {**LISTED, **changed}, in_use=in_use)
-    assert [one.attribute for one in found] == want, why
+    deviations = deviations_beside(read_vm(m(vm("web-1", **after))), BEFORE, {**LISTED, **changed}, in_use=in_use)
+    assert [deviation.attribute for deviation in deviations] == want, why
 
 
 @pytest.mark.parametrize("lacking", [SECRET, CONFIG_MAP])
 def test_what_could_not_be_listed_is_not_compared(lacking: Kind) -> None:
     listed = {kind: set[str]() for kind in (SECRET, CONFIG_MAP) if kind != lacking}
-    assert not list(deviations(read_vm(m(vm("web-1", **ANEW))), BEFORE, listed, in_use=()))
+    assert not list(deviations_beside(read_vm(m(vm("web-1", **ANEW))), BEFORE, listed, in_use=()))

@@ -108,7 +108,7 @@ class Case:
     change: Callable[[Json], object]
     attribute: str
     expected: str
-    found: str = "missing"
+    actual: str = "missing"
 
 
 def both(*changes: Callable[[Json], object]) -> Callable[[Json], object]:
@@ -127,7 +127,7 @@ CASES = [
             change=lambda given: given["status"].update(biosUUID="x"),
             attribute="BIOS UUID",
             expected="bios-of-web-1",
-            found="x",
+            actual="x",
         )
         for kind in (NEW, EXISTING, DISK_ONLY, NEVER_LOST)
     ],
@@ -138,7 +138,7 @@ CASES = [
             change=lambda given: given["spec"].update(instanceUUID="x"),
             attribute="instance UUID",
             expected="instance-of-web-1",
-            found="x",
+            actual="x",
         )
         for kind in (NEW, EXISTING, DISK_ONLY, NEVER_LOST)
     ],
@@ -166,7 +166,7 @@ CASES = [
             change=lambda given: given["spec"].update(volumes=volumes(data="mine", log="restored-f4e5d6")),
             attribute="claim of volume data",
             expected=words,
-            found="mine",
+            actual="mine",
         )
         for kind, words in (
             (NEW, "restored-<6 hexadecimal digits>"),
@@ -181,7 +181,7 @@ CASES = [
         change=lambda given: given["spec"].update(volumes=volumes(data="web-1-data", log="restored-f4e5d6")),
         attribute="claim of volume data",
         expected="restored-<6 hexadecimal digits>",
-        found="web-1-data",
+        actual="web-1-data",
     ),
     *[
         Case(
@@ -199,7 +199,7 @@ CASES = [
         change=lambda given: label(given, "app", "shop-2"),
         attribute="label app",
         expected="shop",
-        found="shop-2",
+        actual="shop-2",
     ),
     Case(
         why="the zone label lost in place",
@@ -214,7 +214,7 @@ CASES = [
         change=both(unreconciled, lambda given: label(given, marks.ZONE_LABEL, "zone-a")),
         attribute="zone label",
         expected="removed",
-        found="zone-a",
+        actual="zone-a",
     ),
     Case(
         why="an infrastructure label lost in place",
@@ -229,7 +229,7 @@ CASES = [
         change=both(unreconciled, lambda given: label(given, INFRASTRUCTURE, "drs")),
         attribute=f"infrastructure label {INFRASTRUCTURE}",
         expected="removed",
-        found="drs",
+        actual="drs",
     ),
     Case(
         why="created at another build",
@@ -237,7 +237,7 @@ CASES = [
         change=lambda given: annotation(given, BUILD, "9.9"),
         attribute=f"annotation {BUILD}",
         expected="1.0",
-        found="9.9",
+        actual="9.9",
     ),
     Case(
         why="the build it was upgraded to is lost",
@@ -262,7 +262,7 @@ CASES = [
         change=lambda given: given["spec"]["bootstrap"]["cloudInit"].update(instanceID="i-1"),
         attribute="cloud-init instance id",
         expected="another than i-1",
-        found="i-1",
+        actual="i-1",
     ),
     Case(
         why="cloud-init will run again in place",
@@ -270,7 +270,7 @@ CASES = [
         change=lambda given: given["spec"]["bootstrap"]["cloudInit"].update(instanceID="i-2"),
         attribute="cloud-init instance id",
         expected="i-1",
-        found="i-2",
+        actual="i-2",
     ),
     *[
         Case(
@@ -279,7 +279,7 @@ CASES = [
             change=lambda given: given["status"].update(powerState="PoweredOn"),
             attribute="power state",
             expected="PoweredOff",
-            found="PoweredOn",
+            actual="PoweredOn",
         )
         for kind in (NEW, EXISTING, FAILOVER)
     ],
@@ -289,7 +289,7 @@ CASES = [
         change=lambda given: given["spec"].update(image={"name": "vmi-1"}),
         attribute="image",
         expected="removed",
-        found="vmi-1",
+        actual="vmi-1",
     ),
 ]
 
@@ -298,10 +298,10 @@ CASES = [
 def test_what_differs_from_the_tables_is_found(case: Case) -> None:
     given = came_back(case.kind)
     case.change(given)
-    (found,) = compared(given)
-    assert (found.attribute, found.expected, found.found) == (case.attribute, case.expected, case.found)
-    assert found.note
-    assert str(found).startswith(f"{case.attribute} should be {case.expected} and is {case.found} (guide ")
+    (deviation,) = compared(given)
+    assert (deviation.attribute, deviation.expected, deviation.actual) == (case.attribute, case.expected, case.actual)
+    assert deviation.note
+    assert str(deviation).startswith(f"{case.attribute} should be {case.expected} and is {case.actual} (guide ")
 
 
 def test_every_row_for_every_type_that_it_names_is_broken_here() -> None:

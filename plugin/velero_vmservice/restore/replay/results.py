@@ -9,14 +9,15 @@ import structlog
 from velero_vmservice import documents
 from velero_vmservice.archive.store import storage
 from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
-from velero_vmservice.incidents import reported
+from velero_vmservice.incidents import as_ours, reported
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
 from velero_vmservice.report.application import part, without_courses
 from velero_vmservice.report.model import IN_WORDS, Result
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.report.store import PAGE, prefix, result_key, result_keys, where_reported
-from velero_vmservice.restore.replay.results import beside, builder
-from velero_vmservice.restore.replay.state.session import LEARNING
+from velero_vmservice.restore.replay import result_builder
+from velero_vmservice.restore.replay.session import LEARNING
+from velero_vmservice.restore.verify.vm import kinds_beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.restore_point import RestorePoints
     from velero_vmservice.archive.store.port import ObjectStore
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.report.application import Part
     from velero_vmservice.report.store import Reporting
-    from velero_vmservice.restore.replay.loading.vms_alone import VmsAlone
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
-    from velero_vmservice.restore.replay.state.session import Rounds
+    from velero_vmservice.restore.model import Subject
+    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.operation import ReplayOperation
+    from velero_vmservice.restore.replay.session import Rounds
+    from velero_vmservice.restore.source.vms_alone import VmsAlone
     from velero_vmservice.velero.runs import RestoreRun
 
 log = structlog.get_logger()
@@ -55,7 +59,7 @@ class Results:
         if not task.published:
             view = rounds.namespaces.get(task.replay.target)
             if view is not None and task.subject is not None:
-                beside.look(self._cluster, task.subject, view)
+                _list_beside(self._cluster, task.subject, view)
             self._put(store, task, key, _result(task, run, rounds))
             self._tell(task, run, key)
         if task.asked_again and not rounds.known():
@@ -165,10 +169,10 @@ def _key(task: ReplayOperation, run: RestoreRun) -> str:
 def _result(task: ReplayOperation, run: RestoreRun, rounds: Rounds) -> Result:
     """Return how an operation stands; where that breaks down, what can be said without its details."""
     try:
-        return builder.result(task, run, rounds.namespaces.get(task.replay.target))
+        return result_builder.result(task, run, rounds.namespaces.get(task.replay.target))
     except Exception as error:  # noqa: BLE001 - logged; no operation is kept from ending, nor the report from all others
         defect = reported(error, f"the result of {task.replay.destination}")
-        return builder.bare(task, run, f"its details are missing here: {defect}")
+        return result_builder.bare(task, run, f"its details are missing here: {defect}")
 
 
 def _where(store: ObjectStore, run: RestoreRun) -> str:
@@ -186,3 +190,31 @@ def _readable(store: ObjectStore, key: str) -> Result | None:
 
 def _bad(task: ReplayOperation) -> bool:
     return task.stage is not Stage.VERIFIED or bool(task.mind)
+
+
+def _list_beside(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
+    """List what belongs to restored VMs beside them, once an object that needs them has ended.
+
+    One LIST of names for each kind and look, of metadata only: no content of a Secret is read. A kind that cannot be
+    listed is a note of the result, never a failure.
+    """
+    if view.observed is None:
+        return
+    if view.beside_at != view.at:
+        view.beside_at, view.beside, view.unlisted = view.at, {}, {}
+    expected = {vm.name: vm for vm in subject.topology.machines}
+    vms = view.observed.machines
+    compared = {kind for name, facts in expected.items() if name in vms for kind in kinds_beside(vms[name], facts)}
+    for kind in sorted(compared - view.beside.keys() - view.unlisted.keys()):
+        try:
+            names = cluster.read_all(kind, view.observed.namespace, _name, metadata_only=True)
+            view.beside[kind] = frozenset(filter(None, names))
+        except Exception as raised:  # noqa: BLE001 - logged; the result is stored without it
+            error = as_ours(raised, f"the list of {kind.resource} in namespace {view.observed.namespace}")
+            view.unlisted[kind] = (
+                f"whether the {kind.plural} of VMs are as they should be is not known: {error.message}"
+            )
+
+
+def _name(manifest: Manifest) -> str:
+    return "" if manifest.deleting else manifest.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.incidents import Incidents
@@ -14,8 +15,8 @@ from velero_vmservice.restore.model import Action, View
 from velero_vmservice.restore.plan.decision import decide
 from velero_vmservice.restore.plan.power import Powering
 from velero_vmservice.restore.policy import RestorePolicy
-from velero_vmservice.restore.replay.state.absence import Absence
-from velero_vmservice.restore.replay.state.transition_log import TransitionLog
+from velero_vmservice.restore.replay.transition_log import TransitionLog
+from velero_vmservice.supervisor.readiness import STABLE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from velero_vmservice.report.application import Part
     from velero_vmservice.report.model import Result
     from velero_vmservice.restore.model import Subject
-    from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.velero.runs import RestoreRun
 
@@ -298,3 +299,21 @@ class Rounds:
         earlier = (result for result in (self.earlier or {}).values() if result.kind != VMS_ALONE.name)
         before = next((result for result in earlier if result.stage in over and result.action not in _GATE_OPEN), None)
         return f"{before.label} {before.stage}: {before.reason}" if before else ""
+
+
+ROUND_SECONDS: Final = STABLE_SECONDS
+"""An observation, and a failure to observe, serves every operation polled within this time."""
+
+
+@dataclass(slots=True)
+class Absence:
+    """A store that was away: not asked again in this round, so that it costs one timeout and not one per object."""
+
+    until: float = float("-inf")
+    reason: str = ""
+
+    def lasts(self, now: float) -> bool:
+        return now < self.until
+
+    def begin(self, reason: str, now: float) -> None:
+        self.until, self.reason = now + ROUND_SECONDS, reason

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from velero_vmservice.errors import Rejected
-from velero_vmservice.restore import diff
+from velero_vmservice.restore.plan.desired import change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +51,8 @@ class Writer:
         if live is None:
             self._cluster.create(subject.wanted, dry_run=dry_run)
         else:
-            version, change = subject.wanted.version, diff.change(subject.wanted, live)
-            self._cluster.patch(subject.ref, change, version=version, dry_run=dry_run)
+            version, patch = subject.wanted.version, change(subject.wanted, live)
+            self._cluster.patch(subject.ref, patch, version=version, dry_run=dry_run)
 
 
 def _described(change: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the replay needs of the network beside the Kubernetes API."""
+"""What a restore needs of the network beside the Kubernetes API."""
 
 from __future__ import annotations
 

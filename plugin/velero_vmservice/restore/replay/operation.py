@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.manifest import ObjectRef
     from velero_vmservice.report.model import Result
-    from velero_vmservice.restore.diff import Difference
-    from velero_vmservice.restore.model import Step, Subject
-    from velero_vmservice.restore.replay.state.source import Source
+    from velero_vmservice.restore.model import Difference, Source, Step, Subject
     from velero_vmservice.restore.verify.application import Verification
     from velero_vmservice.velero.operation import Replay
     from velero_vmservice.vmoperator.references import MissingReference

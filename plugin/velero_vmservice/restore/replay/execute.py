@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.archive import schema
 from velero_vmservice.errors import AlreadyExists, NotFound, Rejected, VmServiceError
-from velero_vmservice.kube.manifest import VMS_ALONE
+from velero_vmservice.kube.manifest import VMS_ALONE, mapping, sequence
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.model import Action
-from velero_vmservice.restore.plan import deadlines, desired, power
-from velero_vmservice.restore.replay.state.session import RECALLING
-from velero_vmservice.restore.replay.steps.apply import Writer
+from velero_vmservice.restore.plan import desired, power
+from velero_vmservice.restore.policy import passed_deadline
+from velero_vmservice.restore.replay.session import RECALLING
+from velero_vmservice.restore.replay.writer import Writer
 from velero_vmservice.restore.verify import application
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator.releases import api_versions
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.model import Step, Subject
     from velero_vmservice.restore.plan.power import PowerStep
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
-    from velero_vmservice.restore.replay.state.session import Rounds
-    from velero_vmservice.restore.replay.steps.probe import Probing
+    from velero_vmservice.restore.port import TcpProbe
+    from velero_vmservice.restore.replay.operation import ReplayOperation
+    from velero_vmservice.restore.replay.session import Rounds
     from velero_vmservice.restore.verify.application import Verification
+    from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.velero.runs import RestoreRun
 
 
@@ -97,7 +100,7 @@ class Steps:
             return False
 
     def _late(self, task: ReplayOperation, run: RestoreRun, policy: RestorePolicy) -> str:
-        return deadlines.passed(task.stage, task.since or task.started, run, policy, now=self._clock.now())
+        return passed_deadline(task.stage, task.since or task.started, run, policy, now=self._clock.now())
 
     def _write(self, task: ReplayOperation, subject: Subject, step: Step, live: Manifest | None) -> None:
         """Create or update the object; what the API server refuses is final, rights may be granted meanwhile."""
@@ -183,3 +186,38 @@ def _conclude(task: ReplayOperation, verification: Verification, step: Step, now
         task.tell(enumerate_some(list(verification.lacking)), now, stage=Stage.INCOMPLETE)
     else:
         task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
+
+
+SECONDS: Final = 1.0
+"""How long one connection may take; the next poll tries again."""
+MOST: Final = 3
+"""Connections per poll, so that a poll stays short; the ports that answered are not asked again."""
+
+
+class Probing:
+    """Connects to load balancers."""
+
+    def __init__(self, tcp: TcpProbe) -> None:
+        self._tcp = tcp
+
+    def probe(self, task: ReplayOperation, subject: Subject, observed: NamespaceState) -> list[str]:
+        """Return what does not answer yet, in words; what does is kept with the task."""
+        live = observed.services.get(subject.ref.name)
+        if live is None or live.spec.get("type") != "LoadBalancer":
+            return []
+        addresses = schema.observed(live).load_balancer
+        if not addresses:
+            return ["the load balancer has no address yet"]
+        ports = [
+            int(mapping(port)["port"])
+            for port in sequence(live.spec.get("ports"))
+            if mapping(port).get("protocol", "TCP") == "TCP" and isinstance(mapping(port).get("port"), int)
+        ]
+        silent = [(host, port) for host in addresses for port in ports if task.probes.get((host, port)) != ""]
+        for host, port in silent[:MOST]:
+            task.probes[host, port] = self._tcp.connect(host, port, seconds=SECONDS)
+        return [
+            f"{host}:{port} {task.probes.get((host, port)) or 'is still to be probed'}"
+            for host, port in silent
+            if task.probes.get((host, port)) != ""
+        ]

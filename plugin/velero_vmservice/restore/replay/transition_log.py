@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.restore.replay.state.namespace_round import READY
+from velero_vmservice.restore.replay.look import READY
 from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.velero.runs import RestoreRun
 
 log = structlog.get_logger()

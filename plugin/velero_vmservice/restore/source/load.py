@@ -11,10 +11,9 @@ from velero_vmservice.archive.schema import Capture, SavedStatus
 from velero_vmservice.archive.store import storage
 from velero_vmservice.errors import Corrupt, InvalidItem, MissingBackup, NotFound, VmServiceError
 from velero_vmservice.kube.manifest import VMS_ALONE
-from velero_vmservice.restore.model import Subject
+from velero_vmservice.restore.model import Source, Subject
 from velero_vmservice.restore.plan import desired
 from velero_vmservice.restore.plan.power import ON
-from velero_vmservice.restore.replay.state.source import Source
 from velero_vmservice.vmoperator.admission import group
 
 if TYPE_CHECKING:
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     from velero_vmservice.documents import Dropped
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.restore.replay.loading.fit import Target
-    from velero_vmservice.restore.replay.loading.modifiers import Modifiers
-    from velero_vmservice.restore.replay.loading.vms_alone import VmsAlone
+    from velero_vmservice.restore.source.fit import Modifiers, Target
+    from velero_vmservice.restore.source.vms_alone import VmsAlone
     from velero_vmservice.velero.operation import Replay
     from velero_vmservice.velero.runs import RestoreRun
 

@@ -11,8 +11,7 @@ from velero_vmservice.registration.explain import topic
 from velero_vmservice.report import model as report
 from velero_vmservice.report.power_commands import is_late, powered_by
 from velero_vmservice.report.stage import Stage
-from velero_vmservice.restore.verify import beside
-from velero_vmservice.restore.verify.vm import consequences, deviations
+from velero_vmservice.restore.verify.vm import consequences, deviations, deviations_beside
 from velero_vmservice.supervisor.group_tree import linked_members
 from velero_vmservice.supervisor.restore_type import restore_type
 from velero_vmservice.vmoperator.backup_version import compare_versions
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.model import Subject
-    from velero_vmservice.restore.replay.state.namespace_round import NamespaceRound
-    from velero_vmservice.restore.replay.state.operation import ReplayOperation
+    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.verify.vm import Deviation
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.velero.runs import RestoreRun
@@ -56,7 +55,7 @@ def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) 
         warnings=task.warnings,
         trimmed=tuple(dropped.path for dropped in task.dropped),
         changes=tuple(
-            report.Change(path=difference.path, captured=_value(difference.wanted), live=_value(difference.found))
+            report.Change(path=difference.path, captured=_value(difference.wanted), live=_value(difference.live))
             for difference in task.differences
         ),
         dropped=(*task.captured_without, *task.dropped),
@@ -154,7 +153,7 @@ def _vms(
         )
         vm, expected = observed.machines.get(name), facts.get(name)
         if gate.ready and vm is not None and expected is not None:
-            left = beside.deviations(vm, expected, look.beside, in_use=in_use)
+            left = deviations_beside(vm, expected, look.beside, in_use=in_use)
             vm_result = vm_result.model_copy(update={"deviations": (*vm_result.deviations, *map(_reported, left))})
         absent = [
             report.Missing(kind=reference.kind.name, name=reference.name)
@@ -218,7 +217,7 @@ def _deviations(vm: ObservedVm, expected: VmFacts) -> Iterator[report.Deviation]
 
 def _reported(deviation: Deviation) -> report.Deviation:
     return report.Deviation(
-        attribute=deviation.attribute, expected=deviation.expected, found=deviation.found, note=deviation.note
+        attribute=deviation.attribute, expected=deviation.expected, found=deviation.actual, note=deviation.note
     )
 
 

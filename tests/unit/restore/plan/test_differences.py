@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import group, m, service
-from velero_vmservice.restore.diff import Difference, change, differences, immutable
+from velero_vmservice.restore.model import Difference
+from velero_vmservice.restore.plan.desired import change, differences, immutable
 from velero_vmservice.velero.resource_modifier import merged
 
 
@@ -114,6 +115,6 @@ def test_a_power_state_is_never_emptied_nor_set() -> None:
 
 def test_what_cannot_be_changed() -> None:
     names = ("spec.type", "spec.clusterIp", "spec.ports", "metadata.labels.a")
-    paths = [Difference(path=name, wanted=1, found=2) for name in names]
+    paths = [Difference(path=name, wanted=1, live=2) for name in names]
     assert immutable("VirtualMachineService", paths) == ("spec.type", "spec.clusterIp")
     assert immutable("VirtualMachineGroup", paths) == ()

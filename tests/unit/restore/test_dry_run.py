@@ -11,8 +11,8 @@ from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
-from velero_vmservice.restore.replay.dry_run import run_of
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState
@@ -20,7 +20,7 @@ from velero_vmservice.vsphere.vm import TaskState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from velero_vmservice.restore.replay.dry_run import Planned
+    from velero_vmservice.restore.dry_run import Planned
 
 WEB = {"app": "web"}
 WANTING = "would be incomplete, for want of a whole VirtualMachineGroup"

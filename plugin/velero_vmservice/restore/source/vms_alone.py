@@ -19,9 +19,8 @@ from velero_vmservice.archive.schema import SavedStatus
 from velero_vmservice.archive.topology import Topology
 from velero_vmservice.errors import ForeignStorage, InvalidItem, MissingBackup, NotFound, NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
-from velero_vmservice.restore.model import Subject
-from velero_vmservice.restore.replay.loading import sealed_objects
-from velero_vmservice.restore.replay.state.source import Source
+from velero_vmservice.restore.model import Source, Subject
+from velero_vmservice.restore.source import sealed_objects
 from velero_vmservice.velero import selection
 from velero_vmservice.velero.operation import Replay
 

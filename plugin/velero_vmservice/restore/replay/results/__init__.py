@@ -1,1 +1,0 @@
-"""What a restore leaves behind: results, kept until the store takes them, and Events."""

@@ -1,1 +1,0 @@
-"""What a process remembers of a restore between two polls; all of it can be lost."""

@@ -1,1 +1,0 @@
-"""Doing what was decided for one object: create, update, probe, or only try."""
