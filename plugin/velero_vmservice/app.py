@@ -25,10 +25,9 @@ from velero_vmservice.registervm.caller import Trigger
 from velero_vmservice.registervm.coordinator import Registering
 from velero_vmservice.registervm.tracker import Following
 from velero_vmservice.registration.model import Source
-from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
-from velero_vmservice.registration.sources.poller import RegistrationSources
-from velero_vmservice.registration.sources.vcenter import VCenterRegistration
-from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.registration.poller import SourcePoller
+from velero_vmservice.registration.round_cache import VsphereLooks
+from velero_vmservice.registration.sources import KubernetesRegistration, VCenterRegistration
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.report.html import page
 from velero_vmservice.report.store import Reporting
@@ -244,10 +243,9 @@ def _registering(
         )
     if engine and Source.ENGINE in settings.registration.sources:
         sources.append(engine)
+    kubernetes = KubernetesRegistration(cluster=cluster, clock=clock)
     return Registering(
-        kubernetes=KubernetesRegistration(cluster=cluster, clock=clock),
-        clock=clock,
-        others=RegistrationSources(sources, clock=clock),
+        poller=SourcePoller(kubernetes=kubernetes, others=sources, clock=clock),
         following=following,
         trigger=trigger,
     )

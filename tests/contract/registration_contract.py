@@ -74,8 +74,7 @@ class RegistrationContract:
         found = self.look(scene)
 
         assert (found.name, found.state, found.can_wait) == ("web-1", scene.settled, True)
-        assert found.source == scene.source.name
-        assert scene.source.name == scene.source.name.strip().lower() != ""
+        assert found.sources == (scene.source.name,)
 
     def test_whoever_is_asked_for_is_answered_for_and_nobody_else(self, scene: Scene) -> None:
         for name in ("web-1", "web-2"):

@@ -29,7 +29,7 @@ from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+from velero_vmservice.registration.sources import KubernetesRegistration
 from velero_vmservice.settings.engine import EngineSettings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tests.registration_engine.scripted import Answering
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
-from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.settings.engine import EngineSettings
 from velero_vmservice.vsphere.registervm_errors import TABLE, ErrorEntry, explain
 
@@ -79,7 +79,7 @@ def test_everything_an_engine_says_of_a_vm_is_told(engine: ReferenceEngine, targ
             percent=80,
             stage="Register volumes",
             since=began,
-            source="engine",
+            sources=(Source.ENGINE,),
         )
     }
 

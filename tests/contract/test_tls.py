@@ -281,4 +281,4 @@ def test_a_registration_engine_s_is_accepted_alike(tmp_path: Path, case: Callabl
     with serving(ReferenceEngine(), tls=credentials) as target:
         settings = EngineSettings(target=target, ca_file=tmp_path / "ca.pem")
         found = RegistrationEngine(settings, SettableClock()).observe("shop", [ExpectedVm(name="web-1")])
-    assert found["web-1"].source == "engine"
+    assert found["web-1"].sources == ("engine",)

@@ -21,7 +21,7 @@ from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.registration.model import State
-from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
+from velero_vmservice.registration.sources import KubernetesRegistration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

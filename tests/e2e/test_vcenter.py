@@ -27,8 +27,8 @@ from velero_vmservice.registervm.caller import ForRestore, Trigger
 from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registervm.tracker import Following
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.sources.vcenter import VCenterRegistration
-from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.registration.round_cache import VsphereLooks
+from velero_vmservice.registration.sources import VCenterRegistration
 from velero_vmservice.settings.vcenter import VCenterSettings
 from velero_vmservice.supervisor.vcenter_view import SupervisorViews
 from velero_vmservice.vmoperator.networks import Subnet

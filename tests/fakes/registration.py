@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.fakes.store import Calls
-from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.model import Registration, Source, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class MemoryRegistration:
     """Registrations by namespace and name; a VM without one is unknown."""
 
-    def __init__(self, name: str = "memory") -> None:
+    def __init__(self, name: Source = Source.ENGINE) -> None:
         self.calls = Calls()
         """A subject is the namespace."""
         self._name = name
@@ -34,7 +34,7 @@ class MemoryRegistration:
         """Take over where these VMs stand now."""
         with self._lock:
             for registration in registrations:
-                self._known[namespace, registration.name] = replace(registration, source=self._name)
+                self._known[namespace, registration.name] = replace(registration, sources=(self._name,))
 
     def forget(self, namespace: str, name: str) -> None:
         """Know nothing of a VM any more; one that is unknown is success."""
@@ -42,7 +42,7 @@ class MemoryRegistration:
             self._known.pop((namespace, name), None)
 
     @property
-    def name(self) -> str:
+    def name(self) -> Source:
         """Return the name that it was made with."""
         return self._name
 
@@ -59,4 +59,4 @@ class MemoryRegistration:
 
     def _unknown(self, wanted: ExpectedVm) -> Registration:
         reason = "no registration was set for this VM"
-        return Registration(name=wanted.name, state=State.UNKNOWN, reason=reason, source=self._name)
+        return Registration(name=wanted.name, state=State.UNKNOWN, reason=reason, sources=(self._name,))

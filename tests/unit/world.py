@@ -19,6 +19,7 @@ from velero_vmservice.app import App, assemble
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube import manifest as kinds
 from velero_vmservice.kube.manifest import Manifest, ObjectRef
+from velero_vmservice.registration.model import Source
 from velero_vmservice.restore.policy import RestorePolicy
 from velero_vmservice.settings.engine import EngineSettings
 from velero_vmservice.settings.reading import RestrictedSettings, Settings
@@ -81,7 +82,7 @@ class World:
     ) -> None:
         self.clock = SettableClock()
         self.vsphere = MemoryVsphere(MemoryVCenter(clock=self.clock))
-        self.engine = MemoryRegistration("engine")
+        self.engine = MemoryRegistration(Source.ENGINE)
         self.cluster = MemoryCluster(clock=self.clock)
         self.cluster.seed(vsphere_namespace(), backup())
         self.store = MemoryStore()

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from velero_vmservice.registervm.policy import TriggerPolicy
     from velero_vmservice.registervm.preflight import Preflight
     from velero_vmservice.registervm.tracker import Following
-    from velero_vmservice.registration.round_cache import Look
-    from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+    from velero_vmservice.registration.round_cache import Look, VsphereLooks
     from velero_vmservice.supervisor.vcenter_view import SupervisorViews
     from velero_vmservice.vsphere.ports import RegisterVm
     from velero_vmservice.vsphere.vm import RegisterTask, SupervisorView, VsphereVm

@@ -6,25 +6,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from velero_vmservice.errors import VmServiceError
 from velero_vmservice.registervm import messages, preflight
 from velero_vmservice.registervm.caller import ForRestore
 from velero_vmservice.registervm.tracker import Recorded
-from velero_vmservice.registration.merge import Answer, combine
-from velero_vmservice.registration.model import Source, State
+from velero_vmservice.registration.merge import combine
+from velero_vmservice.registration.model import Answer, Source, State, by_source
 from velero_vmservice.registration.round_cache import Look
-from velero_vmservice.registration.sources.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.clock import Clock
     from velero_vmservice.registervm.caller import Trigger
     from velero_vmservice.registervm.tracker import Following
     from velero_vmservice.registration.model import Registration
-    from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
-    from velero_vmservice.registration.sources.poller import RegistrationSources
+    from velero_vmservice.registration.poller import SourcePoller
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.velero.runs import RestoreRun
 
@@ -39,7 +35,7 @@ _BEGUN: Final = frozenset({State.REGISTERING, State.REGISTERED})
 class BeforeCall:
     """Where a VM stands before a person has RegisterVM called for it."""
 
-    told: Registration
+    registration: Registration
     left_alone: Registration | None
     """The answer because of which it is not called, see `preflight.left_alone`."""
     doubts: Mapping[str, str]
@@ -64,26 +60,16 @@ class Caller(Protocol):
 class Registering:
     """One look's answer for each VM, from Kubernetes, the other sources and RegisterVM's own course."""
 
-    def __init__(
-        self,
-        *,
-        kubernetes: KubernetesRegistration,
-        clock: Clock,
-        others: RegistrationSources,
-        following: Following,
-        trigger: Trigger | None = None,
-    ) -> None:
+    def __init__(self, *, poller: SourcePoller, following: Following, trigger: Trigger | None = None) -> None:
         """Put together; `trigger` is None where RegisterVM cannot be called."""
-        self._kubernetes = kubernetes
-        self._others = others
+        self._poller = poller
         self._following = following
-        self._turns = Turns(clock)
         self.trigger = trigger
 
     @property
-    def sources(self) -> tuple[str, ...]:
+    def sources(self) -> tuple[Source, ...]:
         """Return the names of all that are asked."""
-        return (self._kubernetes.name, *self._others.names)
+        return self._poller.names
 
     def ask(
         self,
@@ -133,13 +119,7 @@ class Registering:
             return {}
         recorded = self._following.attempts(run.uid, namespace) if run.uid and not calls else Recorded()
         look = Look(observed=observed)
-        own = self._kubernetes.observe(namespace, vms, look)
-        if not (recorded.attempts or calls or self._others.names):
-            return own
-        answers = [
-            Answer(source=self._kubernetes.name, found=own),
-            *self._others.answers(namespace, vms, look, until=until),
-        ]
+        answers = self._poller.poll(namespace, vms, look, until=until)
         registrations = combine([vm.name for vm in vms], answers)
         if caller is None or not calls:
             return self._followed(registrations, answers, recorded, look, until=until)
@@ -147,7 +127,7 @@ class Registering:
         all_asked = not any(answer.problem for answer in answers if answer.source != Source.VCENTER)
         may_call = {name for name in registrations if all_asked and _may_be_called_for(name, answers)}
         advance = partial(caller, namespace, vms, look, may_call=may_call, until=until)
-        called = self._turns.ask(Source.TRIGGER, namespace, advance, until=until)
+        called = self._poller.ask(Source.TRIGGER, namespace, advance, until=until)
         ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
         return registrations | _with_calls(registrations, answers, called, ended)
 
@@ -157,7 +137,7 @@ class Registering:
         Where they belong to a restore, the calls that were made for its sake are followed.
         """
         look = Look()
-        answers = self._look(namespace, vms, look)
+        answers = self._poller.poll(namespace, vms, look)
         registrations = combine([vm.name for vm in vms], answers)
         recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
         followed = self._followed(registrations, answers, recorded, look)
@@ -177,42 +157,32 @@ class Registering:
         if not attempts:
             return registrations
         advance = partial(self._following.advance, attempts, look, until=until)
-        called = self._turns.ask(Source.TRIGGER, attempts[0].namespace, advance, until=until)
+        called = self._poller.ask(Source.TRIGGER, attempts[0].namespace, advance, until=until)
         ended = self._following.ended(attempts, look) if called.problem else {}
         combined = _with_calls({attempt.vm: registrations[attempt.vm] for attempt in attempts}, answers, called, ended)
         return registrations | {name: _with_problem(registration, recorded) for name, registration in combined.items()}
 
     def before_call(self, namespace: str, vms: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these VMs; by name."""
-        answers = self._look(namespace, vms, Look())
+        answers = self._poller.poll(namespace, vms, Look())
         registrations = combine([vm.name for vm in vms], answers)
         return {
             name: BeforeCall(
-                told=registration,
+                registration=registration,
                 left_alone=preflight.left_alone(name, answers),
                 doubts=preflight.doubts(name, answers),
             )
             for name, registration in registrations.items()
         }
 
-    def _look(self, namespace: str, vms: Collection[ExpectedVm], look: Look) -> list[Answer]:
-        try:
-            own = Answer(source=self._kubernetes.name, found=self._kubernetes.observe(namespace, vms, look))
-        except VmServiceError as error:
-            own = Answer(source=self._kubernetes.name, problem=str(error))
-        return [own, *self._others.answers(namespace, vms, look)]
-
 
 def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
     if not all(map(preflight.not_its_own, preflight.engines_say(name, answers))):
         return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
-    by_source = {
-        answer.source: answer.found[name] for answer in answers if answer.found is not None and name in answer.found
-    }
     certain = {
         source: registration.state
-        for source, registration in by_source.items()
+        for source, registration in by_source(name, answers).items()
         if registration.certain and registration.state is not State.UNKNOWN
     }
     if certain.get(Source.VCENTER) is State.RESTORED and certain.get(Source.KUBERNETES) is State.READY:
@@ -230,7 +200,7 @@ def _with_calls(
 
     Where these cannot be followed now that is a note, and what is `ended` is known all the same.
     """
-    ours = called.found
+    ours = called.registrations
     if ours is None:
         answers = [*answers, called]
         registrations, ours = combine(registrations, answers), ended
@@ -245,7 +215,7 @@ def _with_call(name: str, registration: Registration, answers: Collection[Answer
     if registration.state is State.READY or _called_anew(registration, ours):
         return replace(registration, notes=tuple(dict.fromkeys((*registration.notes, *ours.notes))))
     others = [_overruled(answer, name, ours.state) if answer.source == Source.VCENTER else answer for answer in answers]
-    return combine([name], [*others, Answer(source=Source.TRIGGER, found={name: ours})])[name]
+    return combine([name], [*others, Answer(source=Source.TRIGGER, registrations={name: ours})])[name]
 
 
 def _with_problem(registration: Registration, recorded: Recorded) -> Registration:
@@ -263,19 +233,18 @@ def _called_anew(registration: Registration, ours: Registration) -> bool:
     """
     if ours.state is not State.FAILED:
         return False
-    sources = registration.source.split(", ")
-    if registration.state is State.REGISTERING and Source.VCENTER in sources:
+    if registration.state is State.REGISTERING and Source.VCENTER in registration.sources:
         return True
-    if registration.state not in _BEGUN or Source.KUBERNETES not in sources or registration.first_seen:
+    if registration.state not in _BEGUN or Source.KUBERNETES not in registration.sources or registration.first_seen:
         return False
     return ours.since is not None and registration.since is not None and registration.since > ours.since
 
 
 def _overruled(vcenter: Answer, name: str, called: State) -> Answer:
     """Take vCenter's answer for a guess where the call's own words rest on the same look and say more."""
-    if vcenter.found is None or name not in vcenter.found:
+    if vcenter.registrations is None or name not in vcenter.registrations:
         return vcenter
-    registration = vcenter.found[name]
+    registration = vcenter.registrations[name]
     if registration.state is not called and registration.state not in _TO_CALL_FOR:
         return vcenter
-    return replace(vcenter, found={name: replace(registration, certain=False, can_wait=True, reason="")})
+    return replace(vcenter, registrations={name: replace(registration, certain=False, can_wait=True, reason="")})

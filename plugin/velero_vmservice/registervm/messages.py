@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_KEPT: Final = 4 * 1024
 """Characters of a failure that are kept in the record."""
 
-_registration = partial(Registration, source=Source.TRIGGER)
+_registration = partial(Registration, sources=(Source.TRIGGER,))
 
 
 def refused(name: str, checked: Preflight) -> Registration:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.registervm.attempt import COMMAND
 from velero_vmservice.registration.from_vcenter import elsewhere, event_of_this_restore, is_older, situation
-from velero_vmservice.registration.merge import is_engine
-from velero_vmservice.registration.model import Source, State
+from velero_vmservice.registration.model import Role, Source, State, by_source
 from velero_vmservice.text import one_line
 from velero_vmservice.vmoperator.releases.generation import Feature, Told
 from velero_vmservice.vsphere import network_override
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.registration.merge import Answer
-    from velero_vmservice.registration.model import Registration
+    from velero_vmservice.registration.model import Answer, Registration
     from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, Vms, VsphereVm
 
@@ -122,7 +120,7 @@ def left_alone(name: str, answers: Iterable[Answer]) -> Registration | None:
     What vCenter says is left to `check`, which looks there anew: a task that has failed is what a person asks for.
     """
     certain = {
-        source: registration for source, registration in _by_source(name, answers).items() if registration.certain
+        source: registration for source, registration in by_source(name, answers).items() if registration.certain
     }
     engines = [registration for registration in engines_say(name, answers) if registration.certain]
     vcenter = certain.get(Source.VCENTER)
@@ -142,10 +140,10 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
     away = {
         f"{answer.source} cannot be asked": answer.problem
         for answer in answers
-        if answer.found is None and answer.source != Source.VCENTER
+        if answer.registrations is None and answer.source != Source.VCENTER
     }
     queued = {
-        f"{registration.source} may be about to register {name}": f"it says {registration}"
+        f"{registration.told_by} may be about to register {name}": f"it says {registration}"
         for registration in engines_say(name, answers)
         if registration.state not in _GIVEN_UP and not not_its_own(registration)
     }
@@ -153,19 +151,13 @@ def doubts(name: str, answers: Iterable[Answer]) -> dict[str, str]:
 
 
 def engines_say(name: str, answers: Iterable[Answer]) -> list[Registration]:
-    """Return what those say of a VM who may register it themselves."""
-    return [registration for source, registration in _by_source(name, answers).items() if is_engine(source)]
+    """Return what the sources say of a VM that may register it themselves."""
+    return [registration for source, registration in by_source(name, answers).items() if source.role is Role.ENGINE]
 
 
 def not_its_own(registration: Registration) -> bool:
     """Say whether an engine certainly has nothing to do with a VM; what makes no sense is not certain."""
     return registration.state is State.UNKNOWN and registration.certain
-
-
-def _by_source(name: str, answers: Iterable[Answer]) -> dict[str, Registration]:
-    return {
-        answer.source: answer.found[name] for answer in answers if answer.found is not None and name in answer.found
-    }
 
 
 def _where(namespace: str, matches: Sequence[VsphereVm]) -> Iterator[Refusal]:

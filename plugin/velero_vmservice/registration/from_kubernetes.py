@@ -65,7 +65,7 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
         stage=VOLUMES if state is State.REGISTERING else "",
         can_wait=state not in NEEDS_SOMEBODY,
         since=_since(vm, wanted, state, observed),
-        source=Source.KUBERNETES,
+        sources=(Source.KUBERNETES,),
         notes=tuple(notes),
     )
 
@@ -108,7 +108,8 @@ def _absent(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Regi
         reason = f"{observed.namespace} {lack}, so nothing can be registered into it: create it in vCenter"
         remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
         return _say(wanted, State.ABSENT, reason, can_wait=False, remedy=remedy)
-    return _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)
+    nothing = _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)
+    return replace(nothing, nothing_there=True)
 
 
 def _say(
@@ -126,7 +127,7 @@ def _say(
         reason=reason,
         can_wait=can_wait,
         remedy=remedy,
-        source=Source.KUBERNETES,
+        sources=(Source.KUBERNETES,),
         notes=notes,
     )
 

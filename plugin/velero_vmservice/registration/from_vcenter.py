@@ -29,7 +29,7 @@ LONG_RESTORE_SECONDS: Final = 15 * 60.0
 """After which automatic registration may come before the restore has ended (guide 7.3.3)."""
 
 
-_registration = partial(Registration, source=Source.VCENTER)
+_registration = partial(Registration, sources=(Source.VCENTER,))
 
 
 def registrations(

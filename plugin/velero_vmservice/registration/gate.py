@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.errors import advised
-from velero_vmservice.registration.merge import is_of_engine
 from velero_vmservice.registration.model import Source, State
 from velero_vmservice.vsphere.registervm_errors import explain
 
@@ -45,7 +44,7 @@ def registered_gate(kubernetes_gate: Gate, registration: Registration | None) ->
 
 def _reason(kubernetes_gate: Gate, registration: Registration) -> str:
     """Say where it stands; Kubernetes' own reasons name the state themselves, but for the two that are concluded."""
-    alone = registration.source == Source.KUBERNETES
+    alone = registration.sources == (Source.KUBERNETES,)
     return kubernetes_gate.reason if alone and registration.state not in _TO_BE_NAMED else str(registration)
 
 
@@ -53,11 +52,10 @@ def _remedy(registration: Registration) -> str:
     """Return what to do; beside an engine that is never a call of RegisterVM by hand."""
     if registration.remedy or registration.can_wait:
         return registration.remedy
-    of_engine = is_of_engine(registration)
     if registration.state is State.SNAPSHOT_REVERT:  # before any code: a VM that was never lost is to be left alone
-        return f"{_AFTER_REVERT} {_BY_ENGINE if of_engine else _BY_HAND}"
+        return f"{_AFTER_REVERT} {_BY_ENGINE if registration.of_engine else _BY_HAND}"
     entry, by_hand = explain(registration.code), registration.state is State.RESTORED
-    if of_engine:
+    if registration.of_engine:
         put_right = f"{entry.put_right}{entry.risk}" if entry.known else _PUT_RIGHT
         once_more = f", and {_BY_ENGINE} once more" if entry.again else ""
         return _BY_ENGINE if by_hand else f"{put_right}{once_more}"

@@ -7,14 +7,15 @@ the sources never matters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.registration.model import Registration, Role, Source, State
-from velero_vmservice.supervisor.readiness import NOT_YET
+from velero_vmservice.registration.model import Registration, Source, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
+
+    from velero_vmservice.registration.model import Answer
 
 FROM_BEST_TO_WORST: Final = (
     State.UNKNOWN,
@@ -39,19 +40,6 @@ _NONE_THERE: Final = (
     "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
     " deleted since, as Kubernetes does where its saved YAML names a lost group as owner"
 )
-_NO_ENGINES: Final = frozenset(source for source in Source if source.role is not Role.ENGINE)
-"""Any other name is a registration engine's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What one source said of the VMs of a namespace, or why it could not be asked."""
-
-    source: str
-    found: Mapping[str, Registration] | None = None
-    """None if it could not be asked."""
-    problem: str = ""
-    """Why not, remedy included."""
 
 
 def combine(vms: Collection[str], answers: Collection[Answer]) -> dict[str, Registration]:
@@ -59,9 +47,16 @@ def combine(vms: Collection[str], answers: Collection[Answer]) -> dict[str, Regi
 
     A source that could not be asked is a note; where none could, every VM waits, with the reasons.
     """
-    in_order = sorted(answers, key=lambda answer: answer.source)
-    away = tuple(f"{answer.source} cannot be asked: {answer.problem}" for answer in in_order if answer.found is None)
-    answered = [answer for answer in in_order if answer.found is not None]
+    answered = sorted(
+        (answer for answer in answers if answer.registrations is not None), key=lambda answer: answer.source
+    )
+    if len(answers) == len(answered) == 1:  # thousands of VMs, in most installations
+        return {name: _answered_for(answered[0], name) for name in vms}
+    away = tuple(
+        f"{answer.source} cannot be asked: {answer.problem}"
+        for answer in sorted(answers, key=lambda answer: answer.source)
+        if answer.registrations is None
+    )
     return {name: _merged(name, answered, away) for name in vms}
 
 
@@ -86,7 +81,7 @@ def _merged(name: str, answered: Collection[Answer], away: tuple[str, ...]) -> R
         best,
         reason="; ".join(_reasons(agreeing)),  # each knows another part: vCenter in which folder it is instead
         remedy=next((registration.remedy for registration in agreeing if registration.remedy), ""),
-        source=_sources(agreeing),
+        sources=_sources(agreeing),
         can_wait=all(registration.can_wait for registration in agreeing),
         since=since,
         first_seen=first_seen,
@@ -104,20 +99,10 @@ def _merged(name: str, answered: Collection[Answer], away: tuple[str, ...]) -> R
     )
 
 
-def is_engine(source: str) -> bool:
-    """Say whether a source is a registration engine, which registers VMs itself."""
-    return source not in _NO_ENGINES
-
-
-def is_of_engine(registration: Registration) -> bool:
-    """Say whether a registration engine says so, itself or beside others."""
-    return any(map(is_engine, registration.source.split(", ")))
-
-
 def _beside_an_engine(registrations: list[Registration]) -> list[Registration]:
     """Return the answers, without certainty for a VM that waits for a person while an engine queues or registers it."""
     if not any(
-        is_of_engine(registration) and registration.certain and registration.can_wait and registration.state in _IN_HAND
+        registration.of_engine and registration.certain and registration.can_wait and registration.state in _IN_HAND
         for registration in registrations
     ):
         return registrations
@@ -130,16 +115,10 @@ def _beside_an_engine(registrations: list[Registration]) -> list[Registration]:
 
 
 def _done_for_nothing(best: Registration, registrations: Collection[Registration]) -> list[Registration]:
-    """Return those who say that it is registered where Kubernetes has nothing."""
-    if not any(
-        registration.source == Source.KUBERNETES and registration.reason == NOT_YET for registration in registrations
-    ):
+    """Return the answers that it is registered, where Kubernetes has nothing."""
+    if best.state is not State.ABSENT or not any(registration.nothing_there for registration in registrations):
         return []
-    return (
-        [registration for registration in registrations if registration.state in _DONE]
-        if best.state is State.ABSENT
-        else []
-    )
+    return [registration for registration in registrations if registration.state in _DONE]
 
 
 def _none_there(merged: Registration, agreeing: Iterable[Registration], done: Collection[Registration]) -> Registration:
@@ -150,7 +129,7 @@ def _none_there(merged: Registration, agreeing: Iterable[Registration], done: Co
         reason=f"{claims}, and no VirtualMachine is there yet: if none comes, {_NONE_THERE}",
         code=next((registration.code for registration in done if registration.code), ""),
         remedy=_NONE_THERE,
-        source=_sources([*agreeing, *done]),
+        sources=_sources([*agreeing, *done]),
     )
 
 
@@ -161,26 +140,32 @@ def _reasons(registrations: Iterable[Registration]) -> Iterable[str]:
 def _claims(done: Iterable[Registration]) -> Iterable[str]:
     """Return what RegisterVM says, or who says so in its stead."""
     claims = (
-        f"{registration.source} says {registration}" if is_of_engine(registration) else registration.reason
+        f"{registration.told_by} says {registration}" if registration.of_engine else registration.reason
         for registration in done
     )
     return dict.fromkeys(filter(None, claims))
 
 
-def _sources(registrations: Iterable[Registration]) -> str:
-    return ", ".join(sorted(registration.source for registration in registrations))
+def _sources(registrations: Iterable[Registration]) -> tuple[Source, ...]:
+    return tuple(sorted({source for registration in registrations for source in registration.sources}))
 
 
 def _answered_for(answer: Answer, name: str) -> Registration:
-    registration = (answer.found or {}).get(name)
+    registration = (answer.registrations or {}).get(name)
     if registration is None:  # it breaks the port's contract: a foreign engine may
         return Registration(
-            name=name, state=State.UNKNOWN, reason="it did not answer for this VM", source=answer.source, certain=False
+            name=name,
+            state=State.UNKNOWN,
+            reason="it did not answer for this VM",
+            sources=(answer.source,),
+            certain=False,
         )
-    return replace(registration, name=name, source=answer.source)
+    if registration.name == name and registration.sources == (answer.source,):
+        return registration
+    return replace(registration, name=name, sources=(answer.source,))
 
 
-def _weight(registration: Registration) -> tuple[bool, bool, int, bool, bool, int, bool, str]:
+def _weight(registration: Registration) -> tuple[bool, bool, int, bool, bool, int, bool, tuple[Source, ...]]:
     """Order answers: known before unknown, certain before not, then by state.
 
     Among equals comes first what cannot be waited for, then what says more, Kubernetes last.
@@ -192,8 +177,8 @@ def _weight(registration: Registration) -> tuple[bool, bool, int, bool, bool, in
         not registration.can_wait,
         bool(registration.code),
         -1 if registration.percent is None else registration.percent,
-        registration.source != Source.KUBERNETES,
-        registration.source,
+        Source.KUBERNETES not in registration.sources,
+        registration.sources,
     )
 
 
@@ -207,6 +192,6 @@ def _others(overruled: Iterable[Registration], best: Registration) -> Iterator[s
             continue
         if registration.state is State.UNKNOWN:
             if registration.reason:
-                yield f"{registration.source} cannot tell: {registration.reason}"
+                yield f"{registration.told_by} cannot tell: {registration.reason}"
         elif registration.certain or (registration.reason and (not best.certain or best.state is State.ABSENT)):
-            yield f"{registration.source} says {registration}"
+            yield f"{registration.told_by} says {registration}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from velero_vmservice.vsphere.wcp import progress_words, stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 
@@ -29,24 +29,20 @@ class Role(Enum):
 class Source(StrEnum):
     """Who tells of a registration, as the settings and the answers spell it."""
 
-    KUBERNETES = "kubernetes"
-    VCENTER = "vcenter"
-    ENGINE = "engine"
-    TRIGGER = "trigger"
+    role: Role
+
+    def __new__(cls, name: str, role: Role) -> Self:
+        """Make a source of its name and its role."""
+        source = str.__new__(cls, name)
+        source._value_ = name
+        source.role = role
+        return source
+
+    KUBERNETES = "kubernetes", Role.OBSERVER
+    VCENTER = "vcenter", Role.OBSERVER
+    ENGINE = "engine", Role.ENGINE
+    TRIGGER = "trigger", Role.CALLER
     """The attempts that this product has made; no setting names it."""
-
-    @property
-    def role(self) -> Role:
-        """What it has to do with registrations."""
-        return _ROLES[self]
-
-
-_ROLES: Final[Mapping[Source, Role]] = {
-    Source.KUBERNETES: Role.OBSERVER,
-    Source.VCENTER: Role.OBSERVER,
-    Source.ENGINE: Role.ENGINE,
-    Source.TRIGGER: Role.CALLER,
-}
 
 
 class State(StrEnum):
@@ -98,15 +94,27 @@ class Registration:
     """When the source saw the state begin, if it can tell."""
     first_seen: bool = False
     """Whether `since` is only when this process first saw it so: it may have begun before."""
-    source: str = ""
-    """The `Source` by its value; several, joined by commas, where they agree."""
+    sources: tuple[Source, ...] = ()
+    """Who says so, by name; several where they agree."""
     owners: tuple[tuple[str, str], ...] = ()
     """Name and UID of each VirtualMachineGroup that the VM's record names as owner, where the source reads records."""
     notes: tuple[str, ...] = ()
     """What to mind that changes nothing about the state; no VM's name, so that equal ones can be said once."""
+    nothing_there: bool = False
+    """Whether the source has looked and seen no VirtualMachine, where one can still come; only Kubernetes sees that."""
     certain: bool = True
     """False where the source concludes what it cannot see, such as vCenter that no VirtualMachine is there; then any
     source that is certain has the word."""
+
+    @property
+    def of_engine(self) -> bool:
+        """Whether a registration engine says so, itself or beside others."""
+        return any(source.role is Role.ENGINE for source in self.sources)
+
+    @property
+    def told_by(self) -> str:
+        """Who says so, as it is shown: `engine, kubernetes`."""
+        return ", ".join(self.sources)
 
     @property
     def doing(self) -> str:
@@ -122,3 +130,23 @@ class Registration:
         """Say all but the notes, as progress and tables show it: `registering (80 %, register volumes): …`."""
         progress = f" ({self.progress})" if self.progress else ""
         return f"{self.state}{progress}: {self.reason}" if self.reason else f"{self.state}{progress}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one source said of the VMs of a namespace, or why it could not be asked."""
+
+    source: Source
+    registrations: Mapping[str, Registration] | None = None
+    """By name; None if it could not be asked."""
+    problem: str = ""
+    """Why not, remedy included."""
+
+
+def by_source(name: str, answers: Iterable[Answer]) -> dict[Source, Registration]:
+    """Return what each source that was asked says of one VM."""
+    return {
+        answer.source: answer.registrations[name]
+        for answer in answers
+        if answer.registrations is not None and name in answer.registrations
+    }

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.registration.model import Registration
+    from velero_vmservice.registration.model import Registration, Source
     from velero_vmservice.registration.round_cache import Look
 
 
@@ -19,8 +19,8 @@ class RegistrationSource(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """Return the source's name as the settings spell it."""
+    def name(self) -> Source:
+        """Return which source it is."""
 
     def observe(
         self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from velero_vmservice.errors import Unavailable
+from velero_vmservice.errors import Unavailable, VmServiceError
 from velero_vmservice.vsphere.vm import TaskState, is_same_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from velero_vmservice.errors import VmServiceError
+    from velero_vmservice.archive.expected_vm import ExpectedVm
     from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.vsphere.ports import VsphereInventory
     from velero_vmservice.vsphere.vm import RegisterEvent, RegisterTask, SupervisorView, VsphereVm
 
 
@@ -65,3 +66,33 @@ class Look:
         """Raise `Unavailable` if vCenter has not answered in this round; one that denies the look may know a task."""
         if isinstance(self.vsphere_problem, Unavailable):
             raise self.vsphere_problem
+
+
+class VsphereLooks:
+    """Looks into vCenter for the sake of a namespace's VMs: once in a round, however many ask."""
+
+    def __init__(
+        self, *, inventory: VsphereInventory, supervisor: Callable[[str, NamespaceState | None], SupervisorView]
+    ) -> None:
+        """Put together; `supervisor` returns what the inventory's answers are read against."""
+        self._inventory = inventory
+        self._supervisor = supervisor
+
+    def look(self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None) -> VsphereLook:
+        """Return what this round has seen in vCenter; the first call looks there.
+
+        The first call asks for all VMs of the round. Raises as the inventory does; a later call in the round raises
+        the same error again.
+        """
+        seen = look or Look()
+        if seen.vsphere_problem is not None:
+            raise seen.vsphere_problem
+        if seen.vsphere is None:
+            supervisor = self._supervisor(namespace, seen.observed)
+            try:
+                vsphere_vms = self._inventory.look(namespace, vms, folders=supervisor.folders)
+            except VmServiceError as error:
+                seen.vsphere_problem = error
+                raise
+            seen.vsphere = VsphereLook(supervisor=supervisor, machines=tuple(vsphere_vms))
+        return seen.vsphere

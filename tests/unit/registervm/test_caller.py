@@ -24,8 +24,7 @@ from velero_vmservice.registervm.caller import ForRestore, Trigger
 from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registervm.tracker import Following
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.round_cache import Look, VsphereLook
-from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
 from velero_vmservice.supervisor import observe
 from velero_vmservice.supervisor.vcenter_view import SupervisorViews
 from velero_vmservice.vmoperator import networks

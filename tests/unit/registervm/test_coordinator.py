@@ -20,8 +20,8 @@ def test_looking_asks_every_source_once_and_calls_nobody() -> None:
     found = world.app.registering.look(NAMESPACE, WEB)
 
     assert world.app.registering.sources == ("kubernetes", "vcenter", "engine")
-    assert (found["web-1"].state, found["web-1"].source) == (State.RESTORED, "vcenter")
-    assert (found["web-2"].state, found["web-2"].source) == (State.READY, "engine, kubernetes")
+    assert (found["web-1"].state, found["web-1"].told_by) == (State.RESTORED, "vcenter")
+    assert (found["web-2"].state, found["web-2"].told_by) == (State.READY, "engine, kubernetes")
     assert world.engine.calls.counts["observe"] == 1
     assert world.vsphere.vcenter.calls.counts["call"] == 0
 

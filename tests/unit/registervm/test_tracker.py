@@ -289,6 +289,6 @@ def test_whoever_looks_for_a_restore_sees_its_calls_and_others_do_not() -> None:
     scene.vcenter.set_task(scene.command(), TaskState.RUNNING, percent=80)
     look = scene.world.app.registering.look
     (ours,) = look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
-    assert (ours.state, ours.percent, ours.source) == (State.REGISTERING, 80, "trigger")
+    assert (ours.state, ours.percent, ours.told_by) == (State.REGISTERING, 80, "trigger")
     (alone,) = look(NAMESPACE, [WANTED]).values()
     assert alone.state is State.ABSENT

@@ -169,7 +169,7 @@ def test_states(case: Case) -> None:
     assert found.state is case.state
     assert case.words in found.reason
     assert found.can_wait is case.can_wait
-    assert (found.source, found.code, found.percent) == ("kubernetes", "", None)
+    assert (found.sources, found.code, found.percent) == (("kubernetes",), "", None)
 
 
 def test_uuids_alone_tell_another_vm() -> None:

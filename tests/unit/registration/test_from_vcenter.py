@@ -252,7 +252,7 @@ def test_a_vm_is_told(case: Case) -> None:
     assert (found.state, found.can_wait, found.code) == (case.state, case.can_wait, case.code)
     assert case.words in found.reason
     assert found.reason.isprintable()
-    assert found.source == "vcenter"
+    assert found.sources == ("vcenter",)
 
 
 def test_a_vm_that_vcenter_lacks_is_absent_as_far_as_it_can_tell() -> None:

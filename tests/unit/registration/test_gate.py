@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from velero_vmservice.registration.gate import registered_gate
-from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.supervisor.readiness import Gate
 from velero_vmservice.vsphere.registervm_errors import PREFIX
 
+K, V, E = Source.KUBERNETES, Source.VCENTER, Source.ENGINE
 OPEN = Gate(ready=True, never_lost=True, registered=True)
 ABSENT = Gate(ready=False, reason="not registered yet")
 ANOTHER = Gate(ready=False, reason="is another VM of that name", blocked=True)
 
 
 def told(state: State, reason: str = "", **known: Any) -> Registration:
-    return Registration(name="web-1", state=state, reason=reason, **{"source": "engine", **known})
+    return Registration(name="web-1", state=state, reason=reason, **{"sources": (E,), **known})
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,13 @@ class Case:
 
 CASES = [
     Case("nobody else is asked", OPEN, None, OPEN),
-    Case("Kubernetes has the word, in its own words", ABSENT, told(State.ABSENT, "x", source="kubernetes"), ABSENT),
-    Case("all say ready", OPEN, told(State.READY, source="engine, kubernetes"), OPEN),
+    Case(
+        "Kubernetes has the word, in its own words",
+        ABSENT,
+        told(State.ABSENT, "x", sources=(K,)),
+        ABSENT,
+    ),
+    Case("all say ready", OPEN, told(State.READY, sources=(E, K)), OPEN),
     Case("nobody can tell", OPEN, told(State.UNKNOWN, "away"), OPEN),
     Case(
         "what Kubernetes holds shut is opened by nobody",
@@ -72,7 +78,7 @@ CASES = [
             "no disk",
             code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder",
             can_wait=False,
-            source="kubernetes, vcenter",
+            sources=(K, V),
         ),
         Gate(
             ready=False,
@@ -85,7 +91,12 @@ CASES = [
     Case(
         "what to do if it stays so is told, and it is waited for",
         ABSENT,
-        told(State.ABSENT, "nothing came", remedy="look at what came instead", source="kubernetes, vcenter"),
+        told(
+            State.ABSENT,
+            "nothing came",
+            remedy="look at what came instead",
+            sources=(K, V),
+        ),
         Gate(
             ready=False,
             reason="absent: nothing came",
@@ -95,13 +106,13 @@ CASES = [
     Case(
         "Kubernetes names the state where its words do not",
         replace(ABSENT, reason="waits for PVC data"),
-        told(State.REGISTERING, "waits for PVC data", source="kubernetes"),
+        told(State.REGISTERING, "waits for PVC data", sources=(K,)),
         Gate(ready=False, reason="registering: waits for PVC data"),
     ),
     Case(
         "an unknown code is put right as it says",
         ABSENT,
-        told(State.FAILED, "boom", code="boom", can_wait=False, source="vcenter"),
+        told(State.FAILED, "boom", code="boom", can_wait=False, sources=(V,)),
         Gate(
             ready=False,
             blocked=True,
@@ -135,7 +146,7 @@ CASES = [
     Case(
         "what nobody registers by itself is called for",
         ABSENT,
-        told(State.RESTORED, "automatic registration is off", can_wait=False, source="vcenter"),
+        told(State.RESTORED, "automatic registration is off", can_wait=False, sources=(V,)),
         Gate(
             ready=False,
             blocked=True,
@@ -152,7 +163,7 @@ CASES = [
     Case(
         "after a revert RegisterVM is called only for a VM that was also restored",
         ABSENT,
-        told(State.SNAPSHOT_REVERT, "reverting", can_wait=False, source="kubernetes, vcenter"),
+        told(State.SNAPSHOT_REVERT, "reverting", can_wait=False, sources=(K, V)),
         Gate(
             ready=False,
             by_hand=True,
@@ -183,7 +194,7 @@ CASES = [
     Case(
         "another VM of that name keeps its own remedy",
         ANOTHER,
-        told(State.FAILED, "boom", can_wait=False, source="engine, kubernetes"),
+        told(State.FAILED, "boom", can_wait=False, sources=(E, K)),
         Gate(ready=False, blocked=True, reason="failed: boom"),
     ),
 ]

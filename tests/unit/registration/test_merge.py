@@ -10,18 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.registration.merge import FROM_BEST_TO_WORST, Answer, combine, distinct_notes, is_engine
-from velero_vmservice.registration.model import Registration, Source, State
+from velero_vmservice.registration.merge import FROM_BEST_TO_WORST, combine, distinct_notes
+from velero_vmservice.registration.model import Answer, Registration, Role, Source, State, by_source
 
 NOON, LATER = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
 
 
-def says(source: str, state: State, reason: str = "", **known: Any) -> Answer:
-    one = Registration(name="web-1", state=state, reason=reason, source=source, **known)
-    return Answer(source=source, found={"web-1": one})
+def says(source: Source, state: State, reason: str = "", **known: Any) -> Answer:
+    registration = Registration(name="web-1", state=state, reason=reason, sources=(source,), **known)
+    return Answer(source=source, registrations={"web-1": registration})
 
 
-def away(source: str, problem: str = "is away") -> Answer:
+def nothing(reason: str = "not registered yet", **known: Any) -> Answer:
+    """What Kubernetes says where it has no VirtualMachine, and one can come."""
+    return says(K, State.ABSENT, reason, nothing_there=True, **known)
+
+
+def away(source: Source, problem: str = "is away") -> Answer:
     return Answer(source=source, problem=problem)
 
 
@@ -41,7 +46,7 @@ class Case:
     more: dict[str, Any] = field(default_factory=dict)
 
 
-K, V = "kubernetes", "vcenter"
+K, V, E = Source.KUBERNETES, Source.VCENTER, Source.ENGINE
 SEE = (
     "see in vCenter under which name and in which namespace it was registered, and whether the VirtualMachine was"
     " deleted since, as Kubernetes does where its saved YAML names a lost group as owner"
@@ -60,7 +65,7 @@ CASES = [
     ),
     Case(
         "what registers is more than what is absent",
-        says(K, State.ABSENT, "not registered yet"),
+        nothing(),
         says(V, State.REGISTERING, percent=40),
         State.REGISTERING,
         more={"percent": 40},
@@ -74,7 +79,7 @@ CASES = [
     ),
     Case(
         "an engine that is done before the VirtualMachine shows",
-        says(K, State.ABSENT, "not registered yet"),
+        nothing(),
         says(V, State.READY),
         State.ABSENT,
         source="kubernetes, vcenter",
@@ -149,7 +154,7 @@ CASES = [
     ),
     Case(
         "nobody has it, and one knows where it is instead",
-        says(K, State.ABSENT, "not registered yet"),
+        nothing(),
         says(V, State.ABSENT, "it is in another folder", certain=False),
         State.ABSENT,
         source="kubernetes, vcenter",
@@ -157,7 +162,7 @@ CASES = [
     ),
     Case(
         "RegisterVM has succeeded, and no VirtualMachine is there",
-        says(K, State.ABSENT, "not registered yet"),
+        nothing(),
         says(V, State.REGISTERED, "the task succeeded", certain=False),
         State.ABSENT,
         source="kubernetes, vcenter",
@@ -166,7 +171,7 @@ CASES = [
     ),
     Case(
         "RegisterVM has nothing to do, and no VirtualMachine is there",
-        says(K, State.ABSENT, "not registered yet"),
+        nothing(),
         says(V, State.REGISTERED, "it is in its desired state", code="AlreadyInDesiredState", certain=False),
         State.ABSENT,
         source="kubernetes, vcenter",
@@ -221,15 +226,21 @@ CASES = [
 
 def test_what_a_record_says_of_owners_is_kept_whoever_has_the_word() -> None:
     owners = (("tier", "u-1"),)
-    told = one(says(K, State.ABSENT, "not registered yet"), says(V, State.REGISTERED, owners=owners, certain=False))
+    told = one(nothing(), says(V, State.REGISTERED, owners=owners, certain=False))
     assert (told.state, told.owners) == (State.ABSENT, owners)
+
+
+def test_only_a_source_that_has_looked_for_it_says_that_nothing_is_there() -> None:
+    registered = says(V, State.REGISTERED, "RegisterVM task task-1 succeeded", certain=False)
+    assert NONE_THERE in one(nothing(), registered).reason
+    assert one(says(K, State.ABSENT, "not registered yet"), registered).reason == "not registered yet"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_the_worst_certain_answer_counts(case: Case) -> None:
     found = one(case.kubernetes, case.vcenter)
 
-    assert (found.state, found.source, found.reason, found.notes) == (case.state, case.source, case.reason, case.notes)
+    assert (found.state, found.told_by, found.reason, found.notes) == (case.state, case.source, case.reason, case.notes)
     assert {key: getattr(found, key) for key in case.more} == case.more
 
 
@@ -246,7 +257,8 @@ def test_no_source_at_all_is_said() -> None:
 
 def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
     found = one(
-        says(K, State.READY), Answer(source="engine", found={"another": Registration(name="a", state=State.READY)})
+        says(K, State.READY),
+        Answer(source=E, registrations={"another": Registration(name="a", state=State.READY)}),
     )
     assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it did not answer for this VM",))
 
@@ -254,9 +266,9 @@ def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
 @pytest.mark.parametrize("state", [State.RESTORED, State.REGISTERING])
 def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
     found = one(
-        says(K, State.ABSENT, "not registered yet"),
+        nothing(),
         says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
-        says("engine", state, "queued behind 12 others"),
+        says(E, state, "queued behind 12 others"),
     )
     assert (found.state, found.reason, found.can_wait, found.notes) == (state, "queued behind 12 others", True, ())
 
@@ -264,7 +276,7 @@ def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
 def test_a_vm_that_an_engine_looks_out_for_is_waited_for() -> None:
     found = one(
         says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
-        says("engine", State.ABSENT, "its restore has not begun"),
+        says(E, State.ABSENT, "its restore has not begun"),
     )
     assert (found.state, found.reason, found.can_wait) == (State.ABSENT, "its restore has not begun", True)
 
@@ -274,7 +286,7 @@ def test_an_engine_that_does_nothing_about_it_is_not_waited_for(more: dict[str, 
     off = "automatic registration is off: call RegisterVM for it"
     found = one(
         says(V, State.RESTORED, off, can_wait=False),
-        says("engine", State.RESTORED, "queued", **more),
+        says(E, State.RESTORED, "queued", **more),
     )
     assert (found.reason, found.can_wait) == (f"{off}; queued", False)
 
@@ -303,8 +315,8 @@ REGISTRATIONS = st.builds(
     notes=st.lists(WORDS, max_size=2).map(tuple),
 )
 FOUND = st.none() | st.dictionaries(st.sampled_from(["web-1", "web-2"]), REGISTRATIONS)
-ANSWERS = st.dictionaries(st.sampled_from([K, V, "engine", "other"]), FOUND).map(
-    lambda given: [Answer(source=source, found=found, problem="away") for source, found in given.items()]
+ANSWERS = st.dictionaries(st.sampled_from(list(Source)), FOUND).map(
+    lambda given: [Answer(source=source, registrations=found, problem="away") for source, found in given.items()]
 )
 
 
@@ -318,11 +330,11 @@ def test_the_order_of_the_sources_does_not_matter(answers: list[Answer], random:
 @given(ANSWERS)
 def test_ready_means_that_nobody_who_is_certain_says_otherwise(answers: list[Answer]) -> None:
     found = one(*answers)
-    said = [given for answer in answers if answer.found for given in [answer.found.get("web-1")] if given]
-    certain = {given.state for given in said if given.certain and given.state is not State.UNKNOWN}
+    known = by_source("web-1", answers).values()
+    certain = {answer.state for answer in known if answer.certain and answer.state is not State.UNKNOWN}
     if found.state is State.READY:
         assert certain <= {State.READY}
-        assert any(given.state is State.READY for given in said)
+        assert any(answer.state is State.READY for answer in known)
     if certain:
         assert found.state is max(certain, key=FROM_BEST_TO_WORST.index)
 
@@ -332,5 +344,4 @@ def test_sources_are_spelled_as_settings_and_answers_have_them() -> None:
 
 
 def test_only_an_engine_registers_vms_itself() -> None:
-    assert [source for source in Source if is_engine(source)] == [Source.ENGINE]
-    assert is_engine("acme")
+    assert [source for source in Source if source.role is Role.ENGINE] == [Source.ENGINE]

@@ -78,7 +78,7 @@ class RegistrationEngine:
         self._clock = clock
 
     @property
-    def name(self) -> str:
+    def name(self) -> Source:
         return Source.ENGINE
 
     def observe(
@@ -162,7 +162,7 @@ def _questions(namespace: str, wanted: Sequence[ExpectedVm]) -> Iterator[pb.GetR
 
 
 def _unknown(name: str, reason: str) -> Registration:
-    return Registration(name=name, state=State.UNKNOWN, reason=reason, source=Source.ENGINE, certain=False)
+    return Registration(name=name, state=State.UNKNOWN, reason=reason, sources=(Source.ENGINE,), certain=False)
 
 
 def _registration(answer: pb.Registration, now: datetime) -> Registration:
@@ -180,7 +180,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
         certain=state is not State.UNKNOWN or answer.state == pb.STATE_UNSPECIFIED,
         can_wait=state not in NEEDS_SOMEBODY,
         since=since,
-        source=Source.ENGINE,
+        sources=(Source.ENGINE,),
         notes=tuple(_complaints(answer, percent, since)),
     )
 

@@ -91,14 +91,14 @@ def _to_call(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, Bef
     """Return the VMs for which RegisterVM may be called, and say of each other one why it is not."""
     for vm in vms:
         if alone := before[vm.name].left_alone:
-            reason = f"RegisterVM is not called for it, as {alone.source} says {alone}"
+            reason = f"RegisterVM is not called for it, as {alone.told_by} says {alone}"
             terminal.say(f"{namespace}/{vm.name}: {reason}")
     return [vm for vm in vms if before[vm.name].left_alone is None]
 
 
 def _tell(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> None:
     """Show the state of the VMs that RegisterVM is to be called for, before the question."""
-    registrations = [before[vm.name].told for vm in vms]
+    registrations = [before[vm.name].registration for vm in vms]
     for registration in registrations:
         terminal.say(f"{namespace}/{registration.name} is {registration}")
     for note in dict.fromkeys((*distinct_notes(registrations), *_doubts(vms, before))):

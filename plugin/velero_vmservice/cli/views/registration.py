@@ -90,7 +90,7 @@ def document(status: Status) -> dict[str, Any]:
                 "percent": registration.percent,
                 "stage": registration.doing,
                 "since": status.since(registration) or None,
-                "source": registration.source,
+                "source": registration.told_by,
                 "reason": registration.reason,
                 "code": registration.code,
                 "can_wait": registration.can_wait,
@@ -138,7 +138,7 @@ def _cells(status: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
             str(registration.state),
             registration.progress,
             status.since(registration),
-            registration.source,
+            registration.told_by,
             why,
         )
         for (namespace, registration), why in zip(status.machines, shared.rows, strict=True)

@@ -1,4 +1,8 @@
-"""The registration source that asks Kubernetes, and nothing else."""
+"""The registration sources that look for themselves: Kubernetes, and vCenter, which alone sees a VM before that.
+
+Each looks once in a round, has its pure rules say what that means, and remembers when it first saw a state that no
+object dates. A new process begins anew with that.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.registration import from_kubernetes
+from velero_vmservice.registration import from_kubernetes, from_vcenter
 from velero_vmservice.registration.model import Source, State
 from velero_vmservice.supervisor import observe
+from velero_vmservice.vsphere.vm import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,7 +27,8 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.registration.model import Registration
-    from velero_vmservice.registration.round_cache import Look
+    from velero_vmservice.registration.round_cache import Look, VsphereLooks
+    from velero_vmservice.vsphere.vm import VsphereVm
 
 _log = structlog.get_logger()
 
@@ -35,8 +41,7 @@ REMEMBERED_SECONDS: Final = 24 * 3600.0
 class KubernetesRegistration:
     """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many VMs.
 
-    Where the round has looked already it asks nothing. What it remembers is when it first saw a state, for the states
-    whose beginning no object tells; a new process begins anew with that.
+    Where the round has looked already it asks nothing.
     """
 
     def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
@@ -51,7 +56,7 @@ class KubernetesRegistration:
         )
 
     @property
-    def name(self) -> str:
+    def name(self) -> Source:
         """Return `kubernetes`."""
         return Source.KUBERNETES
 
@@ -89,3 +94,52 @@ class KubernetesRegistration:
         self._first_seen[key] = seen
         dated = registration if registration.since else replace(registration, since=seen[1], first_seen=True)
         return from_kubernetes.overlong(dated, self._clock.now())
+
+
+class VCenterRegistration:
+    """A `RegistrationSource` on vCenter's inventory.
+
+    It remembers since when it has seen a VM in its folder, a restore running and a task at work: no property tells
+    the former, and vCenter's clock may be another.
+    """
+
+    def __init__(self, *, looks: VsphereLooks, clock: Clock) -> None:
+        self._looks = looks
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._began: TTLCache[tuple[str, bool], tuple[float, datetime]] = TTLCache(
+            REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
+        self._tasks: TTLCache[str, float] = TTLCache(REMEMBERED_VMS, REMEMBERED_SECONDS, timer=clock.monotonic)
+
+    @property
+    def name(self) -> Source:
+        """Return `vcenter`."""
+        return Source.VCENTER
+
+    def observe(
+        self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None
+    ) -> Mapping[str, Registration]:
+        """Return what one look at the namespace's folder says of each VM; see the port."""
+        if not vms:
+            return {}
+        vsphere = self._looks.look(namespace, vms, look)
+        seen = [self._dated(vm) for vm in vsphere.machines]
+        return from_vcenter.registrations(namespace, vms, seen, vsphere.supervisor)
+
+    def _dated(self, vm: VsphereVm) -> VsphereVm:
+        if not vm.in_folder:
+            return vm
+        now = self._clock.monotonic()
+        at_work = vm.task.id if vm.task is not None and not vm.task.over else ""
+        with self._lock:
+            self._began.pop((vm.moid, not vm.restoring), None)
+            began, since = self._began.get((vm.moid, vm.restoring), (now, self._clock.now()))
+            self._began[vm.moid, vm.restoring] = began, since  # remembered for as long as it is seen
+            task = self._tasks.get(at_work, now)
+            if at_work:
+                self._tasks[at_work] = task
+        seen = Seen(task=now - task, since=since)
+        if vm.restoring:
+            return replace(vm, seen=replace(seen, restoring=now - began))
+        return replace(vm, seen=replace(seen, in_folder=now - began))

@@ -1,4 +1,4 @@
-"""The registration contract on a vCenter in memory, and what only time tells."""
+"""vCenter as a source: the registration contract on one in memory, and what only time tells."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.kube.manifest import SUBNET_SET
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.sources.vcenter import VCenterRegistration
-from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.registration.round_cache import VsphereLooks
+from velero_vmservice.registration.sources import VCenterRegistration
 from velero_vmservice.supervisor.observe import look_at_vms
 from velero_vmservice.supervisor.vcenter_view import SupervisorViews
 from velero_vmservice.vmoperator.releases.generation import Generation, Told

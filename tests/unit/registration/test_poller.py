@@ -10,17 +10,17 @@ from tests.unit.builders import vm, vsphere_namespace
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.registration.merge import combine
-from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.registration.model import Registration, Source, State
+from velero_vmservice.registration.poller import SourcePoller
 from velero_vmservice.registration.round_cache import Look
-from velero_vmservice.registration.sources.kubernetes import KubernetesRegistration
-from velero_vmservice.registration.sources.poller import RegistrationSources
+from velero_vmservice.registration.sources import KubernetesRegistration
 
 WEB = [ExpectedVm(name="web-1"), ExpectedVm(name="web-2")]
 
 
 @pytest.fixture(name="engine")
 def _engine() -> MemoryRegistration:
-    engine = MemoryRegistration("engine")
+    engine = MemoryRegistration(Source.ENGINE)
     engine.tell(
         "shop",
         Registration(name="web-1", state=State.READY),
@@ -36,33 +36,37 @@ def _cluster() -> MemoryCluster:
     return cluster
 
 
+def poller(*others: MemoryRegistration, cluster: MemoryCluster, clock: SettableClock | None = None) -> SourcePoller:
+    clock = clock or SettableClock()
+    return SourcePoller(kubernetes=KubernetesRegistration(cluster=cluster, clock=clock), others=others, clock=clock)
+
+
 @pytest.fixture(name="sources")
-def _sources(cluster: MemoryCluster, engine: MemoryRegistration) -> RegistrationSources:
-    clock = SettableClock()
-    return RegistrationSources([engine, KubernetesRegistration(cluster=cluster, clock=clock)], clock=clock)
+def _sources(cluster: MemoryCluster, engine: MemoryRegistration) -> SourcePoller:
+    return poller(engine, cluster=cluster)
 
 
-def combined(sources: RegistrationSources) -> dict[str, Registration]:
-    return combine([one.name for one in WEB], sources.answers("shop", WEB))
+def combined(sources: SourcePoller) -> dict[str, Registration]:
+    return combine([vm.name for vm in WEB], sources.poll("shop", WEB, Look()))
 
 
 def test_each_source_is_asked_once_and_one_answer_comes_of_it(
-    sources: RegistrationSources, engine: MemoryRegistration
+    sources: SourcePoller, engine: MemoryRegistration
 ) -> None:
     found = combined(sources)
 
-    assert sources.names == ("engine", "kubernetes")
+    assert sources.names == ("kubernetes", "engine")
     assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.REGISTERING}
-    assert (found["web-1"].source, found["web-2"].percent) == ("engine, kubernetes", 40)
+    assert (found["web-1"].told_by, found["web-2"].percent) == ("engine, kubernetes", 40)
     assert engine.calls.counts["observe"] == 1
 
 
-def test_asking_for_nobody_asks_no_source(sources: RegistrationSources, engine: MemoryRegistration) -> None:
-    assert sources.answers("shop", []) == []
+def test_asking_for_nobody_asks_no_source(sources: SourcePoller, engine: MemoryRegistration) -> None:
+    assert sources.poll("shop", [], Look()) == []
     assert not engine.calls.made
 
 
-def test_a_source_that_is_away_is_a_note(sources: RegistrationSources, engine: MemoryRegistration) -> None:
+def test_a_source_that_is_away_is_a_note(sources: SourcePoller, engine: MemoryRegistration) -> None:
     engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
     found = combined(sources)
 
@@ -71,7 +75,7 @@ def test_a_source_that_is_away_is_a_note(sources: RegistrationSources, engine: M
 
 
 def test_where_all_are_away_every_vm_waits(
-    sources: RegistrationSources, engine: MemoryRegistration, cluster: MemoryCluster
+    sources: SourcePoller, engine: MemoryRegistration, cluster: MemoryCluster
 ) -> None:
     engine.calls.fail("observe", Unavailable("away"), times=1)
     cluster.calls.fail("list", Forbidden("denied"), on="VirtualMachine shop", times=1)
@@ -94,10 +98,10 @@ def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
     assert "claims are denied" in entry["cause"]
 
 
-def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up() -> None:
+def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up(cluster: MemoryCluster) -> None:
     clock = SettableClock()
-    slow, other = MemoryRegistration("engine"), MemoryRegistration("other")
-    sources = RegistrationSources([slow, other], clock=clock)
+    slow, other = MemoryRegistration(Source.ENGINE), MemoryRegistration(Source.VCENTER)
+    sources = poller(slow, other, cluster=cluster, clock=clock)
 
     def hang(_: str) -> None:
         clock.advance(15)
@@ -106,21 +110,27 @@ def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up() -
     slow.calls.before("observe", hang)
 
     def round_() -> dict[str, str]:
-        return {one.source: one.problem for one in sources.answers("shop", WEB, until=clock.monotonic() + 4)}
+        return {one.source: one.problem for one in sources.poll("shop", WEB, Look(), until=clock.monotonic() + 4)}
 
-    assert round_() == {"engine": "timed out", "other": "the others took too long; it is asked in the next round"}
+    assert round_() == {
+        "kubernetes": "",
+        "engine": "timed out",
+        "vcenter": "the others took too long; it is asked in the next round",
+    }
     clock.advance(5)
-    assert round_() == {"engine": "timed out", "other": ""}
+    assert round_() == {"kubernetes": "", "engine": "timed out", "vcenter": ""}
     assert slow.calls.counts["observe"] == 1
     clock.advance(30)
     assert round_()["engine"] == "timed out"
     assert slow.calls.counts["observe"] == 2
 
 
-def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_over_is_not() -> None:
+def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_over_is_not(
+    cluster: MemoryCluster,
+) -> None:
     clock = SettableClock()
-    slow, vcenter = MemoryRegistration("engine"), MemoryRegistration("vcenter")
-    sources = RegistrationSources([slow, vcenter], clock=clock)
+    slow, vcenter = MemoryRegistration(Source.ENGINE), MemoryRegistration(Source.VCENTER)
+    sources = poller(slow, vcenter, cluster=cluster, clock=clock)
 
     def hang(_: str) -> None:
         clock.advance(6)
@@ -128,7 +138,7 @@ def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_o
 
     def noted() -> str:
         look = Look()
-        sources.answers("shop", WEB, look, until=clock.monotonic() + 4)
+        sources.poll("shop", WEB, look, until=clock.monotonic() + 4)
         return repr(look.vsphere_problem)
 
     slow.calls.before("observe", lambda _: clock.advance(6))
@@ -142,27 +152,28 @@ def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_o
     assert noted() == "None"
 
 
-def test_who_is_slow_and_answers_holds_another_up_for_one_round_only() -> None:
+def test_who_is_slow_and_answers_holds_another_up_for_one_round_only(cluster: MemoryCluster) -> None:
     clock = SettableClock()
-    slow, other = MemoryRegistration("engine"), MemoryRegistration("other")
-    sources = RegistrationSources([slow, other], clock=clock)
+    slow, other = MemoryRegistration(Source.ENGINE), MemoryRegistration(Source.VCENTER)
+    sources = poller(slow, other, cluster=cluster, clock=clock)
     slow.calls.before("observe", lambda _: clock.advance(6))
     for _ in range(6):
-        sources.answers("shop", WEB, until=clock.monotonic() + 4)
+        sources.poll("shop", WEB, Look(), until=clock.monotonic() + 4)
     assert (slow.calls.counts["observe"], other.calls.counts["observe"]) == (6, 3)
 
 
-def test_a_source_that_breaks_down_at_once_is_left_alone_for_a_while_too() -> None:
+def test_a_source_that_breaks_down_at_once_is_left_alone_for_a_while_too(cluster: MemoryCluster) -> None:
     clock = SettableClock()
-    broken = MemoryRegistration("engine")
-    sources = RegistrationSources([broken], clock=clock)
+    broken = MemoryRegistration(Source.ENGINE)
+    sources = poller(broken, cluster=cluster, clock=clock)
     broken.calls.fail("observe", ZeroDivisionError("by a strange answer"))
     with capture_logs() as logged:
-        told = {one.problem for _ in range(5) for one in sources.answers("shop", WEB)}
+        told = {one.problem for _ in range(5) for one in sources.poll("shop", WEB, Look())}
     assert told == {
+        "",
         "it broke down (ZeroDivisionError): see the log and report it",
     }
     assert len(logged) == broken.calls.counts["observe"] == 1
     clock.advance(30)
     broken.calls.heal()
-    assert [one.problem for one in sources.answers("shop", WEB)] == [""]
+    assert [one.problem for one in sources.poll("shop", WEB, Look())] == ["", ""]

@@ -9,8 +9,7 @@ from tests.unit.builders import NAMESPACE
 from tests.unit.restored_vms import restored
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Unavailable
-from velero_vmservice.registration.round_cache import Look
-from velero_vmservice.registration.sources.vsphere_looks import VsphereLooks
+from velero_vmservice.registration.round_cache import Look, VsphereLooks
 from velero_vmservice.vsphere.vm import RegisterTask, SupervisorView, TaskState
 
 WEB = [ExpectedVm(name="web-1")]
