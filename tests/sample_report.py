@@ -10,10 +10,10 @@ from velero_vmservice.report.model import (
     Dropped,
     MemberResult,
     Port,
-    ReachedCluster,
     Result,
     VmResult,
 )
+from velero_vmservice.report.reached import ReachedCluster
 from velero_vmservice.report.summary import compose
 from velero_vmservice.velero.runs import RestoreRun
 

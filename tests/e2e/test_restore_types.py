@@ -12,7 +12,8 @@ from tests.emulator import machines, vadp
 from tests.emulator.vm_operator.records import BACKUP_VERSION
 from tests.emulator.wcp.register_steps import State
 from tests.waiting import wait_until
-from velero_vmservice.report.model import Outcome, Report
+from velero_vmservice.report.model import Report
+from velero_vmservice.report.stage import Outcome
 from velero_vmservice.supervisor.restore_type import RestoreType
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 

@@ -12,7 +12,8 @@ import pytest
 from tests.e2e.saved import saved
 from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, on_newest_velero, specs, states
 from tests.emulator import machines, nested
-from velero_vmservice.report.model import Outcome, Report
+from velero_vmservice.report.model import Report
+from velero_vmservice.report.stage import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

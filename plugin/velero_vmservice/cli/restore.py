@@ -113,8 +113,7 @@ def _say_next_steps(plugin: app.App, run: RestoreRun) -> None:
         report = storage.read(plugin.restore_points.store(run), f"{prefix(run)}{REPORT}", Report)
     except VmServiceError:
         return  # it is not stored, which the report's own line tells
-    for step in report.next_steps:
-        first, *commands = step.split("\n")
-        terminal.say(f"next step: {first}")
-        for command in commands:
+    for step in report.to_do:
+        terminal.say(f"next step: {step.words}")
+        for command in step.commands:
             terminal.say(f"  {command}")

@@ -103,14 +103,15 @@ def _merge(newer: VmResult, older: VmResult) -> VmResult:
                 *newer.deviations,
                 *(deviation for deviation in older.deviations if deviation.attribute not in newer_attributes),
             ),
-            "timeline": tuple(sorted(set(newer.timeline) | set(older.timeline))),
+            "timeline": tuple(sorted({*newer.timeline, *older.timeline})),
+            "ready_at": tuple(sorted({*newer.ready_at, *older.ready_at})),
         }
     )
 
 
 def without_courses(result: Result) -> Result:
     """Return a result as a process remembers it: without the timelines of its VMs."""
-    vms = tuple(vm.model_copy(update={"timeline": ()}) for vm in result.machines)
+    vms = tuple(vm.model_copy(update={"timeline": (), "ready_at": ()}) for vm in result.machines)
     return result.model_copy(update={"machines": vms})
 
 

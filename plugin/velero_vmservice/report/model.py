@@ -7,70 +7,18 @@ every field.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.documents import Document, Dropped
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
+from velero_vmservice.report.stage import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from velero_vmservice.kube.manifest import ObjectRef
     from velero_vmservice.velero.runs import RestoreRun
 
 VersionOrder = Literal["older", "equal", "newer", "unknown"]
-
-
-class Outcome(StrEnum):
-    """How a restore ended as a whole."""
-
-    VERIFIED = "verified"
-    """Every object was replayed, or was there as captured, and is as expected."""
-    INCOMPLETE = "incomplete"
-    """Nothing failed; a group lacks a member that it had at backup, or a service a VM that it selected."""
-    RETAINED = "retained"
-    """Nothing failed; some objects exist, differ, and were left as they are."""
-    FAILED = "failed"
-    """No object is verified, and at least one failed."""
-    CANCELLED = "cancelled"
-    """No object is verified or failed, and at least one ran out of time."""
-    MIXED = "mixed"
-    """Some objects are verified or retained, others failed or were cancelled."""
-    UNFINISHED = "unfinished"
-    """Some objects were still under way when the report was made."""
-    EMPTY = "empty"
-    """The restore had no object of ours."""
-
-
-IN_WORDS: Final[Mapping[Outcome, str]] = {
-    Outcome.VERIFIED: "Restored and verified",
-    Outcome.INCOMPLETE: "Restored, some objects incomplete",
-    Outcome.RETAINED: "Restored, some objects retained",
-    Outcome.FAILED: "Failed",
-    Outcome.CANCELLED: "Cancelled",
-    Outcome.MIXED: "Partly restored",
-    Outcome.UNFINISHED: "Still under way",
-    Outcome.EMPTY: "Nothing to restore",
-}
-"""What people read of an outcome, of a restore and of an application alike, wherever it is shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReachedCluster:
-    """The cluster that a restore goes to; each '' where it is not known."""
-
-    address: str = ""
-    """Of its API server, as the client's configuration names it."""
-    uid: str = ""
-    """Of its namespace kube-system."""
-    velero: str = ""
-    """Image of Velero's server there."""
-
-
-NOWHERE: Final = ReachedCluster()
 
 
 class Change(Document):
@@ -157,6 +105,13 @@ class VmResult(Document):
     """What follows from the way it came back, though everything is as expected."""
     timeline: tuple[tuple[str, str], ...] = ()
     """Time and words of each change."""
+    ready_at: tuple[str, ...] = ()
+    """Times of the changes with which it became ready; a release without this field has stored none."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is there and lacks nothing."""
+        return self.registered and not self.waiting_for
 
     @property
     def key(self) -> str:
@@ -271,6 +226,12 @@ class NextStep(Document):
         """The step as `Report.next_steps` has it."""
         return "\n".join((self.words, *self.commands))
 
+    @classmethod
+    def read(cls, text: str) -> NextStep:
+        """Read a step of a report that was stored before reports had them in parts."""
+        words, *commands = text.split("\n")
+        return cls(words=words, commands=tuple(commands))
+
 
 class Report(Document):
     """The whole restore. A VM that several objects need is listed once, in `vms`."""
@@ -309,3 +270,8 @@ class Report(Document):
     objects: tuple[Result, ...] = ()
     """In plan order: groups, parents first, then services. Their own `vms` are empty here."""
     machines: tuple[VmResult, ...] = ()
+
+    @property
+    def to_do(self) -> tuple[NextStep, ...]:
+        """What to do now, in parts whichever release has stored it."""
+        return self.steps or tuple(map(NextStep.read, self.next_steps))

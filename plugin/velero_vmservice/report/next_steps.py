@@ -61,7 +61,7 @@ class Ending:
     @cached_property
     def unready(self) -> dict[str, VmResult]:
         """The VMs that are not there, or not ready."""
-        return {vm.key: vm for vm in self.machines if not vm.registered or vm.waiting_for}
+        return {vm.key: vm for vm in self.machines if not vm.ready}
 
     @cached_property
     def held_back(self) -> dict[str, list[Result]]:

@@ -58,8 +58,7 @@ def is_off(vm: VmResult) -> bool:
 
     One that is not ready may be another VM of the same name.
     """
-    there = vm.registered and not vm.deleting and not vm.waiting_for
-    return there and vm.power_before in ("", _ON) and _ON not in (vm.power_after, vm.power_asked)
+    return vm.ready and not vm.deleting and vm.power_before in ("", _ON) and _ON not in (vm.power_after, vm.power_asked)
 
 
 def _holders(groups: Iterable[Result]) -> Iterator[tuple[tuple[str, str], str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import DEPLOYMENT, NAMESPACE, ObjectRef, mapping, sequence
-from velero_vmservice.report.model import ReachedCluster
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
@@ -20,6 +20,21 @@ _OF_CLUSTER: Final = ObjectRef(NAMESPACE, "", "kube-system")
 """Its UID lives as long as the cluster, and no two clusters have the same."""
 _VELERO: Final = "velero"
 """Name of Velero's Deployment and of the container in it, as `velero install`, the chart and OADP write them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachedCluster:
+    """The cluster that a restore goes to; each '' where it is not known."""
+
+    address: str = ""
+    """Of its API server, as the client's configuration names it."""
+    uid: str = ""
+    """Of its namespace kube-system."""
+    velero: str = ""
+    """Image of Velero's server there."""
+
+
+NOWHERE: Final = ReachedCluster()
 
 
 def reached(cluster: Cluster, velero_namespace: str) -> ReachedCluster:

@@ -14,12 +14,9 @@ import structlog
 from velero_vmservice import documents
 from velero_vmservice.archive.store import storage
 from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound
-from velero_vmservice.kube.manifest import VMS_ALONE
-from velero_vmservice.report import backup_gaps
 from velero_vmservice.report.model import Report, Result
 from velero_vmservice.report.reached import reached
-from velero_vmservice.report.story import continued
-from velero_vmservice.report.summary import compose
+from velero_vmservice.report.summary import compose, continued
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,21 +94,15 @@ class Reporting:
         seal: Seal | None,
         watched: Mapping[str, tuple[str, ...]],
     ) -> Report:
-        looked_at = {
-            result.source_namespace or result.namespace for result in stored.results if result.kind == VMS_ALONE.name
-        }
-        forgotten = ((namespace, names) for namespace, names in watched.items() if namespace not in looked_at)
-        namespaces = {result.source_namespace or result.namespace for result in stored.results}
-        left_out = backup_gaps.sentences(seal, namespaces) if seal else ()
         ended = max((result.ended for result in stored.results), default="") or self._clock.now().isoformat()
         return compose(
             run,
             stored.results,
             policy=policy,
             ended=ended,
-            not_in_backup=left_out,
+            seal=seal,
+            watched=watched,
             unread=stored.unread,
-            unwatched=[backup_gaps.unwatched(run, namespace, names) for namespace, names in forgotten],
             cluster=reached(self._cluster, run.namespace),
             resumes=stored.resumes,
         )

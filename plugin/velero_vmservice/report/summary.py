@@ -1,22 +1,25 @@
-"""Make the report of a restore from the results of its objects: pure, so that every reader gets the same report."""
+"""Make the report of a restore from the results of its runs: pure, so that every reader gets the same report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive import schema
-from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.report.application import applications, merged
-from velero_vmservice.report.model import NOWHERE, Outcome, Report
+from velero_vmservice.report.model import EarlierEnd, Report
 from velero_vmservice.report.next_steps import LOST, Ending, next_steps
-from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.reached import NOWHERE
+from velero_vmservice.report.stage import Outcome, Stage
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator import nesting, references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from velero_vmservice.report.model import Deviation, ReachedCluster, Result, VmResult
+    from velero_vmservice.archive.schema import Seal
+    from velero_vmservice.report.model import Deviation, Result, VmResult
+    from velero_vmservice.report.reached import ReachedCluster
     from velero_vmservice.velero.runs import RestoreRun
 
 _ENDS: Final = {Stage.INCOMPLETE: Outcome.INCOMPLETE, Stage.RETAINED: Outcome.RETAINED}
@@ -30,9 +33,9 @@ def compose(
     *,
     policy: Mapping[str, str],
     ended: str,
-    not_in_backup: Iterable[str] = (),
+    seal: Seal | None = None,
+    watched: Mapping[str, Sequence[str]] | None = None,
     unread: Sequence[str] = (),
-    unwatched: Sequence[str] = (),
     cluster: ReachedCluster = NOWHERE,
     resumes: Sequence[str] = (),
 ) -> Report:
@@ -43,9 +46,9 @@ def compose(
         results: one per object, ended or not, in any order.
         policy: the effective policy, setting to value.
         ended: ISO time at which the last object ended.
-        not_in_backup: what the backup left out, in sentences.
+        seal: the seal of the backup, which lists what the backup left out.
+        watched: the VMs without an application that the restore should have looked at, by namespace of the backup.
         unread: why results could not be read, whose objects are therefore missing: nothing is called well then.
-        unwatched: of which VMs the restore should have waited for and did not, in sentences.
         cluster: what it was restored to.
         resumes: start times of the runs between Velero's own and this one, as keys spell them.
     """
@@ -61,6 +64,11 @@ def compose(
     )
     steps = tuple(next_steps(ending))
     came_out = outcome(objects)
+    namespaces = {item.source_namespace or item.namespace for item in objects}
+    looked_at = {item.source_namespace or item.namespace for item in objects if item.kind == VMS_ALONE.name}
+    unwatched = (
+        _unwatched(run, namespace, names) for namespace, names in (watched or {}).items() if namespace not in looked_at
+    )
     return Report(
         restore=run.name,
         restore_uid=run.uid if run.of_velero else "",
@@ -79,7 +87,7 @@ def compose(
         next_steps=tuple(step.text for step in steps),
         warnings=(*unread, *unwatched, *dict.fromkeys(_warnings(objects, vms))),
         notes=tuple(dict.fromkeys(note for item in objects for note in item.restore_notes)),
-        not_in_backup=tuple(not_in_backup),
+        not_in_backup=tuple(left_out(seal, namespaces)) if seal else (),
         objects=tuple(item.model_copy(update={"machines": ()}) for item in objects),
         machines=vms,
     )
@@ -172,3 +180,75 @@ def _iso(compact: str) -> str:
         return schema.moment(compact).isoformat()
     except ValueError:
         return ""
+
+
+def _unwatched(run: RestoreRun, namespace: str, names: Sequence[str]) -> str:
+    """Say that nothing has looked at the VMs without an application of a namespace, and what does."""
+    return (
+        f"This restore has not looked at these VMs without an application in namespace {namespace}:"
+        f" {enumerate_some(list(names))}. Velero asks for them with the namespace's ServiceAccount default, where"
+        f" backup and restore include it; {run.again} looks at them without it."
+    )
+
+
+def left_out(seal: Seal, namespaces: Collection[str]) -> Iterator[str]:
+    """Yield what the backup lacks, in sentences.
+
+    Args:
+        seal: the seal of the backup.
+        namespaces: the namespaces of the backup that are restored; what is left out of others is not mentioned.
+    """
+    for gap in seal.not_captured:
+        if gap.namespace in namespaces:
+            yield (
+                f"{gap.kind} {gap.namespace}/{gap.name} is not captured, and VMs of the backup belong to it:"
+                f" {enumerate_some(list(gap.vms))}."
+            )
+    if seal.not_backed_up:
+        counted = (f"{seal.withheld.get(resource, 0)} {resource}" for resource in seal.not_backed_up)
+        yield (
+            f"Objects of kinds that the backup leaves out on purpose: {enumerate_some(list(counted))}. Nothing"
+            " recreates them: create them from their own manifests where they are needed."
+        )
+
+
+def continued(*runs: Iterable[Result]) -> list[Result]:
+    """Return the results of a resumed restore, each object once: as its last run left it, with its course in all runs.
+
+    The runs are in their order. Done twice it comes to the same.
+    """
+    latest: dict[str, Result] = {}
+    for run in runs:
+        after = {result.key: result for result in run}
+        went_on = {key: _continued(latest[key], result) if key in latest else result for key, result in after.items()}
+        latest = went_on | {key: result for key, result in latest.items() if key not in after}
+    return list(latest.values())
+
+
+def _continued(before: Result, after: Result) -> Result:
+    vms = {vm.key: vm for vm in before.machines}
+    ended = EarlierEnd(stage=before.stage, reason=before.reason, ended=before.ended)
+    ends = after.earlier_ends or (*before.earlier_ends, ended)
+    return after.model_copy(
+        update={
+            "earlier": ends[-1],
+            "earlier_ends": ends,
+            "started": min(filter(None, (before.started, after.started)), default=""),
+            "replayed": before.replayed or after.replayed,
+            "timeline": _course(before.timeline, after.timeline),
+            "machines": tuple(_with_course(vm, vms) for vm in after.machines),
+        }
+    )
+
+
+def _with_course(vm: VmResult, before: dict[str, VmResult]) -> VmResult:
+    if vm.key not in before:
+        return vm
+    earlier = before[vm.key]
+    ready_at = tuple(sorted({*earlier.ready_at, *vm.ready_at}))
+    return vm.model_copy(update={"timeline": _course(earlier.timeline, vm.timeline), "ready_at": ready_at})
+
+
+def _course(before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return both courses as one, in the order of time; what is said twice at one time is said once."""
+    return tuple(sorted({*before, *after}, key=lambda entry: entry[0]))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.errors import AlreadyExists, NotFound, NotRestorable, VmServiceError, advised
 from velero_vmservice.kube.manifest import BACKUP, Manifest, ObjectRef, compact_time
-from velero_vmservice.report import backup_gaps
 from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.summary import left_out
 from velero_vmservice.restore import order
 from velero_vmservice.restore.model import Action, Step, expected_vms
 from velero_vmservice.restore.replay.course import Course
@@ -125,7 +125,7 @@ class Planning:
     def not_in_backup(self, replays: Sequence[Replay], run: RestoreRun) -> Sequence[str]:
         """Return what the backup left out of the namespaces of these objects, in sentences."""
         seal = self._vms.seal(run)
-        return tuple(backup_gaps.sentences(seal, {replay.namespace for replay in replays})) if seal else ()
+        return tuple(left_out(seal, {replay.namespace for replay in replays})) if seal else ()
 
     def needed(self, replays: Sequence[Replay], run: RestoreRun, policy: RestorePolicy) -> Needed:
         """Return the VMs that these objects wait for; raises what passes by itself."""

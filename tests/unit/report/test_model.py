@@ -9,8 +9,8 @@ import pytest
 
 from velero_vmservice.documents import Document
 from velero_vmservice.report import model as report
-from velero_vmservice.report.html import badges as states
-from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.html import badges
+from velero_vmservice.report.stage import IN_WORDS, Outcome, Stage
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _TEXT = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
 _SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", _TEXT, flags=re.MULTILINE)[1:]}
 _MODELS = [
-    one for one in vars(report).values() if isinstance(one, type) and issubclass(one, Document) and one is not Document
+    model
+    for model in vars(report).values()
+    if isinstance(model, type) and issubclass(model, Document) and model is not Document
 ]
 
 
@@ -31,14 +33,14 @@ def test_every_field_is_documented_in_the_order_of_the_model(model: type[Documen
     assert _first_column(model.__name__) == list(model.model_fields)
 
 
-@pytest.mark.parametrize("states", [report.Outcome, Stage], ids=lambda states: states.__name__)
+@pytest.mark.parametrize("states", [Outcome, Stage], ids=lambda states: states.__name__)
 def test_every_state_is_documented(states: type[StrEnum]) -> None:
     assert _first_column(states.__name__) == list(states)
 
 
 def test_the_documented_words_of_an_outcome_are_those_that_are_shown() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", _SECTIONS["Outcome"], flags=re.MULTILINE)
-    assert dict(rows) == report.IN_WORDS == {outcome: look.word for outcome, look in states.OUTCOMES.items()}
+    assert dict(rows) == IN_WORDS == {outcome: look.word for outcome, look in badges.OUTCOMES.items()}
 
 
 def test_nothing_is_documented_that_is_not_there() -> None:
@@ -52,7 +54,7 @@ def test_every_order_of_versions_is_documented() -> None:
 
 
 def test_every_state_has_a_look_of_its_own() -> None:
-    assert set(states.STAGES) == set(Stage)
-    assert set(states.OUTCOMES) == set(report.Outcome)
-    words = [look.word for look in (*states.STAGES.values(), *states.OUTCOMES.values())]
+    assert set(badges.STAGES) == set(Stage)
+    assert set(badges.OUTCOMES) == set(Outcome)
+    words = [look.word for look in (*badges.STAGES.values(), *badges.OUTCOMES.values())]
     assert len(words) == len(set(words))

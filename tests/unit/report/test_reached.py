@@ -9,8 +9,7 @@ import pytest
 from tests.unit.world import World
 from velero_vmservice.errors import Forbidden
 from velero_vmservice.kube.manifest import DEPLOYMENT
-from velero_vmservice.report.model import ReachedCluster
-from velero_vmservice.report.reached import reached
+from velero_vmservice.report.reached import ReachedCluster, reached
 
 if TYPE_CHECKING:
     from tests.fakes.cluster import MemoryCluster

@@ -8,11 +8,30 @@ import pytest
 from tests import sample_report
 from tests.sample_report import ENDED, GROUP, POLICY, RUN, SERVICE, at, machine, result
 from velero_vmservice import documents
-from velero_vmservice.report.model import Deviation, Report, Result
-from velero_vmservice.report.summary import compose, outcome
+from velero_vmservice.report.model import Deviation, EarlierEnd, Report, Result
+from velero_vmservice.report.summary import compose, continued, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_CANCELLED = result(
+    SERVICE,
+    "web",
+    "cancelled",
+    "out of time",
+    timeline=((at("20:00:10"), "waiting: web-1"), (at("21:00:00"), "cancelled: out of time")),
+    machines=(machine("web-1", registered=False, timeline=((at("20:00:10"), "not registered yet"),)),),
+)
+_VERIFIED = result(
+    SERVICE,
+    "web",
+    "verified",
+    "as expected",
+    started=at("22:00:00"),
+    timeline=((at("22:00:10"), "replayed: created"), (at("22:01:00"), "verified: as expected")),
+    machines=(machine("web-1", timeline=((at("22:00:05"), "ready"),)),),
+)
 
 
 def _report(*results: Result) -> Report:
@@ -139,3 +158,58 @@ def test_a_resumed_run_tells_when_the_restore_began_and_when_it_was_resumed() ->
 def test_a_restore_that_velero_does_not_have_has_no_uid() -> None:
     run = dataclasses.replace(RUN, uid="20261124T100000Z", of_velero=False)
     assert compose(run, (), policy={}, ended="").restore_uid == ""
+
+
+def test_an_object_is_as_the_later_run_left_it_with_the_course_of_both() -> None:
+    (merged,) = continued([_CANCELLED], [_VERIFIED])
+    assert (merged.stage, merged.reason, merged.started) == ("verified", "as expected", _CANCELLED.started)
+    assert merged.earlier == EarlierEnd(stage="cancelled", reason="out of time", ended=at("21:00:00"))
+    assert [words.partition(":")[0] for _, words in merged.timeline] == ["waiting", "cancelled", "replayed", "verified"]
+    (vm,) = merged.machines
+    assert (vm.registered, [words for _, words in vm.timeline]) == (True, ["not registered yet", "ready"])
+
+
+def test_an_object_that_was_resumed_twice_has_the_ends_and_the_course_of_every_run() -> None:
+    last = result(
+        SERVICE,
+        "web",
+        "retained",
+        "exists and differs",
+        timeline=((at("23:00:00"), "retained: exists and differs"),),
+        machines=(machine("web-1", timeline=((at("23:00:00"), "ready"),)),),
+    )
+    (merged,) = continued([_CANCELLED], [_VERIFIED], [last])
+    assert (merged.stage, merged.reason, merged.started) == ("retained", "exists and differs", _CANCELLED.started)
+    assert [(end.stage, end.ended) for end in merged.earlier_ends] == [
+        ("cancelled", at("21:00:00")),
+        ("verified", at("22:01:00")),
+    ]
+    assert merged.earlier == merged.earlier_ends[-1]
+    stages = [words.partition(":")[0] for _, words in merged.timeline]
+    assert stages == ["waiting", "cancelled", "replayed", "verified", "retained"]
+    assert [at for at, _ in merged.machines[0].timeline] == [at("20:00:10"), at("22:00:05"), at("23:00:00")]
+
+
+def test_an_object_that_a_run_left_out_goes_on_from_the_run_before() -> None:
+    other = result(GROUP, "app", "verified", "as expected", ended=ENDED)
+    (merged, _) = continued([_CANCELLED], [other], [_VERIFIED])
+    assert [end.stage for end in merged.earlier_ends] == ["cancelled"]
+
+
+def test_an_object_that_the_later_run_left_out_is_as_it_was() -> None:
+    kept = result(GROUP, "app", "verified", "as expected", ended=ENDED)
+    assert continued([_CANCELLED, kept], [_VERIFIED])[1:] == [kept]
+
+
+def test_continuing_twice_changes_nothing() -> None:
+    once = continued([_CANCELLED], [_VERIFIED])
+    assert continued([_CANCELLED], once) == once
+
+
+def test_the_times_at_which_a_vm_was_ready_are_those_of_every_run() -> None:
+    def run(time: str, *ready_at: str) -> Result:
+        vm = machine("web-1", timeline=((time, "changed"),), ready_at=ready_at)
+        return result(SERVICE, "web", "verified", "", machines=(vm,))
+
+    (merged,) = continued([run(at("20:00:00"), at("20:00:00"))], [run(at("22:00:00"), at("22:00:00"))])
+    assert merged.machines[0].ready_at == (at("20:00:00"), at("22:00:00"))

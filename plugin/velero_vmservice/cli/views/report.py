@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from velero_vmservice.report.html.badges import Look
-    from velero_vmservice.report.model import Report, Result, VmResult
+    from velero_vmservice.report.model import NextStep, Report, Result, VmResult
 
 _COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
 
@@ -36,7 +36,7 @@ def render_terminal(report: Report, console: Console) -> None:
     _say(console, f"Restore {report.restore} of backup {report.backup}: ", (outcome.word, _COLOURS[outcome.tone]))
     for name, value in _facts(report):
         _say(console, f"{name}: {value}")
-    _steps(console, report.next_steps)
+    _steps(console, report.to_do)
     _list(console, f"Warnings ({len(report.warnings)})", report.warnings, mark=("! ", "yellow"))
     _list(console, "Notes", report.notes)
     _list(console, "Not in the backup", report.not_in_backup, mark="- ")
@@ -61,12 +61,11 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     return ((name, value) for name, value in facts.items() if value)
 
 
-def _steps(console: Console, steps: Iterable[str]) -> None:
+def _steps(console: Console, steps: Iterable[NextStep]) -> None:
     _title(console, "Next step")
     for number, step in enumerate(steps, start=1):
-        first, *commands = step.split("\n")
-        _say(console, f"{number}. {first}")
-        for command in commands:
+        _say(console, f"{number}. {step.words}")
+        for command in step.commands:
             _say(console, f"   {command}")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.report.model import IN_WORDS, Outcome
-from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.stage import IN_WORDS, Outcome, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE
+from velero_vmservice.report.application import Part, components, is_group, neighbours, part, related, vm_part
 from velero_vmservice.report.html import badges
 from velero_vmservice.report.summary import outcome
 
@@ -13,17 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from velero_vmservice.report.html.badges import Look
-    from velero_vmservice.report.model import Outcome, Report, Result, VmResult
-
-Key = tuple[str, str, str]
-"""What it is, its namespace, its name."""
+    from velero_vmservice.report.model import Report, Result, VmResult
+    from velero_vmservice.report.stage import Outcome
 
 MOST_LEVELS: Final = 16
 """Groups drawn within each other; more do not fit a screen, and VM Operator bounds their nesting nowhere."""
 
-_GROUP: Final = "group"
-_SERVICE: Final = "service"
-_VM: Final = "machine"
 WITHOUT_APPLICATION: Final = "VMs without an application"
 
 
@@ -117,8 +113,8 @@ class Application:
 def applications(report: Report) -> Sequence[Application]:
     """Split a report into its applications, the most urgent first; VMs without one come together in each namespace."""
     parts = _Parts(report)
-    connected, alone = list[Application](), dict[str, set[Key]]()
-    for keys in parts.components():
+    connected, alone = list[Application](), dict[str, set[Part]]()
+    for keys in components(parts.near):
         if all(key in parts.alone for key in keys):
             alone.setdefault(min(keys)[1], set()).update(keys)
         else:
@@ -127,79 +123,45 @@ def applications(report: Report) -> Sequence[Application]:
     return sorted(connected, key=lambda application: (application.worst.rank, application.namespace, application.name))
 
 
-@dataclass(slots=True)
 class _Parts:
     """The report's objects and VMs, and what each is next to."""
 
-    report: Report
-    objects: dict[Key, Result] = field(default_factory=dict)
-    machines: dict[Key, VmResult] = field(default_factory=dict)
-    beside: dict[Key, set[Key]] = field(default_factory=dict)
-    selected_by: dict[Key, list[str]] = field(default_factory=dict)
-    nested: set[Key] = field(default_factory=set)
-    alone: dict[Key, Result] = field(default_factory=dict)
-    """VMs that an operation of their own waited for, and its result."""
-
-    def __post_init__(self) -> None:
-        for vm in self.report.machines:
-            key = (_VM, vm.namespace, vm.name)
-            self.machines[key] = vm
-            self.beside.setdefault(key, set())
-        for item in self.report.objects:
-            if item.kind == VMS_ALONE.name:
-                self.alone |= {(_VM, item.namespace, name): item for name in item.selected}
-                continue
-            key = _key(item)
-            self.objects[key] = item
-            self.beside.setdefault(key, set())
-            for other in _related(item):
-                self.beside[key].add(other)
-                self.beside.setdefault(other, set()).add(key)
+    def __init__(self, report: Report) -> None:
+        self.vms = {vm_part(vm): vm for vm in report.machines}
+        self.objects = {part(item): item for item in report.objects if item.kind != VMS_ALONE.name}
+        self.near = neighbours(
+            (*((key, ()) for key in self.vms), *((key, related(item)) for key, item in self.objects.items()))
+        )
+        self.nested = {
+            (member.kind, group.namespace, member.name)
+            for group in filter(is_group, self.objects.values())
+            for member in group.members
+        }
+        self.alone = {
+            (VIRTUAL_MACHINE.name, item.namespace, name): item
+            for item in report.objects
+            if item.kind == VMS_ALONE.name
+            for name in item.selected
+        }
+        """VMs that an operation of their own waited for, and its result."""
+        self.selected_by: dict[Part, list[str]] = {}
+        for item in self.objects.values():
             for name in item.selected:
-                self.selected_by.setdefault((_VM, item.namespace, name), []).append(item.name)
-            if key[0] == _GROUP:
-                self.nested |= {(_member_key(item, member.kind, member.name)) for member in item.members}
-
-    def components(self) -> Iterator[set[Key]]:
-        left = dict.fromkeys(self.beside)
-        while left:
-            component, ahead = set[Key](), [next(iter(left))]
-            while ahead:
-                key = ahead.pop()
-                if key not in component:
-                    component.add(key)
-                    left.pop(key, None)
-                    ahead += self.beside[key]
-            yield component
+                self.selected_by.setdefault((VIRTUAL_MACHINE.name, item.namespace, name), []).append(item.name)
 
 
-def _key(result: Result) -> Key:
-    return (_GROUP if result.kind == VIRTUAL_MACHINE_GROUP.name else _SERVICE, result.namespace, result.name)
-
-
-def _member_key(group: Result, kind: str, name: str) -> Key:
-    return (_GROUP if kind == VIRTUAL_MACHINE_GROUP.name else _VM, group.namespace, name)
-
-
-def _related(result: Result) -> Iterator[Key]:
-    yield from (_member_key(result, member.kind, member.name) for member in result.members)
-    yield from ((_VM, result.namespace, name) for name in (*result.selected, *result.endpoints))
-    if result.parent:
-        yield (_GROUP, result.namespace, result.parent)
-
-
-def _application(parts: _Parts, keys: set[Key]) -> Application:
+def _application(parts: _Parts, keys: set[Part]) -> Application:
     objects = [parts.objects[key] for key in keys if key in parts.objects]
-    drawn = set[Key]()
-    groups = sorted(key for key in keys if key[0] == _GROUP)
+    drawn = set[Part]()
+    groups = sorted(key for key in keys if key[0] == VIRTUAL_MACHINE_GROUP.name)
     roots = [key for key in groups if key not in parts.nested] or groups[:1]  # a cycle is entered somewhere
     trees = tuple(_tree(parts, key, drawn) for key in roots)
     trees += tuple(_tree(parts, key, drawn) for key in groups if key not in drawn)
-    loose = tuple(_vm(parts, key) for key in sorted(keys) if key[0] == _VM and key not in drawn)
+    loose = tuple(_vm(parts, key) for key in sorted(keys) if key[0] == VIRTUAL_MACHINE.name and key not in drawn)
     results = objects or [parts.alone[key] for key in sorted(keys) if key in parts.alone]
     looks = [badges.stage(result.stage) for result in results]
-    looks += [badges.vm(parts.machines[key]) for key in keys if key in parts.machines]
-    services = tuple(sorted((item for item in objects if _key(item)[0] == _SERVICE), key=lambda item: item.name))
+    looks += [badges.vm(parts.vms[key]) for key in keys if key in parts.vms]
+    services = tuple(sorted((item for item in objects if not is_group(item)), key=lambda item: item.name))
     return Application(
         namespace=min(keys)[1],
         name=_name(
@@ -218,7 +180,7 @@ def _name(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS) -> GroupNode:
+def _tree(parts: _Parts, key: Part, drawn: set[Part], *, levels: int = MOST_LEVELS) -> GroupNode:
     """Draw a group and what is in it; what was drawn before is not drawn again, so that a cycle ends.
 
     A group below the deepest level is left to be drawn as a tree of its own.
@@ -227,8 +189,8 @@ def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS
     result = parts.objects.get(key)
     children: list[GroupNode | VmNode] = []
     for member in sorted(result.members if result else (), key=lambda member: member.order):
-        child = (_GROUP if member.kind == VIRTUAL_MACHINE_GROUP.name else _VM, key[1], member.name)
-        if child[0] == _VM:
+        child = (member.kind, key[1], member.name)
+        if member.kind == VIRTUAL_MACHINE.name:
             drawn.add(child)
             children.append(_vm(parts, child, linked=member.linked))
         elif child not in drawn and levels > 1:
@@ -236,9 +198,9 @@ def _tree(parts: _Parts, key: Key, drawn: set[Key], *, levels: int = MOST_LEVELS
     return GroupNode(name=key[2], result=result, children=tuple(children))
 
 
-def _vm(parts: _Parts, key: Key, *, linked: bool | None = None) -> VmNode:
+def _vm(parts: _Parts, key: Part, *, linked: bool | None = None) -> VmNode:
     services = tuple(parts.selected_by.get(key, ()))
-    return VmNode(name=key[2], vm=parts.machines.get(key), services=services, linked=linked)
+    return VmNode(name=key[2], vm=parts.vms.get(key), services=services, linked=linked)
 
 
 def vm_nodes(nodes: Iterable[GroupNode | VmNode]) -> Iterator[VmNode]:

@@ -23,7 +23,6 @@ from velero_vmservice.report.html import badges
 from velero_vmservice.report.html.diagram import WIDTH, draw
 from velero_vmservice.report.html.graph import applications
 from velero_vmservice.report.html.timeline import SCALE, before_resumed, date, duration, moment, timeline
-from velero_vmservice.report.model import NextStep
 from velero_vmservice.text import spelled_out
 from velero_vmservice.vmoperator.backup_version import recorded_at
 
@@ -56,7 +55,6 @@ def render(report: Report) -> str:
         timeline=timeline(report),
         elapsed=_elapsed(report),
         labels=_labels(report),
-        steps=report.steps or [_read_step(text) for text in report.next_steps],
         calm=all(app.calm for app, _ in apps),
         embedded=_embedded(report),
     )
@@ -100,12 +98,6 @@ def _labels(report: Report) -> Mapping[str, str]:
     """Return what each row is called that a next step may lead to, by its key."""
     vms = {vm.key: f"{VIRTUAL_MACHINE.name} {vm.namespace}/{vm.name}" for vm in report.machines}
     return vms | {item.key: item.label for item in report.objects}
-
-
-def _read_step(text: str) -> NextStep:
-    """Read a step of a report that was stored before reports had them in parts."""
-    words, *commands = text.split("\n")
-    return NextStep(words=words, commands=tuple(commands))
 
 
 def _anchor(key: str) -> str:

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.report.html import badges
 from velero_vmservice.report.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from velero_vmservice.report.html.badges import Look
     from velero_vmservice.report.model import EarlierEnd, Report, Result, VmResult
 
 SCALE: Final = 1000
 """Length of the bar, in the units of its viewBox."""
-_STAGES: Final = frozenset(Stage)
 _SHORTEST: Final = 3
 """What is shorter would not be seen."""
+_WAITING: Final = badges.UNREADY.tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Row:
     """Seconds until the end, or until it was ready."""
     longest: str
     """Its longest wait; '' if it never waited."""
-    words: str
+    waited_for: str
     """What that was for."""
     stretches: tuple[Stretch, ...]
     entries: tuple[tuple[str, str], ...]
@@ -70,9 +71,13 @@ def timeline(report: Report) -> Timeline:
     start, end = report.started or min(times, default=""), report.ended or max(times, default="")
     axis = _Axis(moment(start) or 0.0, moment(end) or 0.0)
     objects = [
-        _row(axis, item, item.kind, badges.stage(item.stage), item.ended) for item in report.objects if item.timeline
+        _row(axis, item, item.kind, badges.stage(item.stage), _Ends.of_object(item))
+        for item in report.objects
+        if item.timeline
     ]
-    vms = [_row(axis, vm, "VirtualMachine", badges.vm(vm), "") for vm in report.machines if vm.timeline]
+    vms = [
+        _row(axis, vm, VIRTUAL_MACHINE.name, badges.vm(vm), _Ends.of_vm(vm)) for vm in report.machines if vm.timeline
+    ]
     return Timeline(objects=_longest_first(objects), machines=_longest_first(vms), start=start, end=end)
 
 
@@ -114,51 +119,79 @@ class _Axis:
         return round(min(max((second - self.start) / length, 0), 1) * SCALE) if length > 0 else 0
 
 
-def _row(axis: _Axis, item: Result | VmResult, kind: str, look: Look, ended: str) -> Row:
-    parts = list(_parts(axis, item.timeline, ended))
-    waits = [(end - begin, words) for begin, end, tone, words in parts if tone == "warn"]
-    waited, words = max(waits, default=(0.0, ""))
-    stretches = tuple(_stretch(axis.at(begin), axis.at(end), tone) for begin, end, tone, _ in parts)
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """With which of its entries the waiting of an object or VM was over."""
+
+    tones: Mapping[str, str]
+    """Times of those entries, and how each looks."""
+    last: str = ""
+    """When an entry that is no such end is over; '' for the end of the restore."""
+
+    @classmethod
+    def of_object(cls, item: Result) -> _Ends:
+        """An object ends in a final stage, once in each run of its restore."""
+        tones = {end.ended: badges.stage(end.stage).tone for end in item.ends_before}
+        if Stage(item.stage).final:
+            tones[item.ended] = badges.stage(item.stage).tone
+        return cls(tones, last=item.ended)
+
+    @classmethod
+    def of_vm(cls, vm: VmResult) -> _Ends:
+        """A VM may have been ready more than once."""
+        times = vm.ready_at or (vm.timeline[-1][:1] if vm.ready else ())
+        return cls(dict.fromkeys(times, badges.READY.tone))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """One entry as a part of the bar."""
+
+    begin: float
+    end: float
+    tone: str
+    text: str
+
+    @property
+    def length(self) -> float:
+        return self.end - self.begin
+
+
+def _row(axis: _Axis, item: Result | VmResult, kind: str, look: Look, ends: _Ends) -> Row:
+    spans = list(_spans(axis, item.timeline, ends))
+    waits = [span for span in spans if span.tone == _WAITING]
+    longest = max(waits, key=lambda span: span.length, default=_Span(0, 0, "", ""))
     return Row(
         kind=kind,
         namespace=item.namespace,
         name=item.name or "VMs without an application",
         look=look,
-        waited=sum(length for length, _ in waits),
-        longest=duration(waited) if waited >= 1 else "",
-        words=_without_stage(words),
-        stretches=stretches,
+        waited=sum(span.length for span in waits),
+        longest=duration(longest.length) if longest.length >= 1 else "",
+        waited_for=longest.text,
+        stretches=tuple(_stretch(axis, span) for span in spans),
         entries=item.timeline,
     )
 
 
-def _stretch(begin: int, end: int, tone: str) -> Stretch:
-    return Stretch(x=min(begin, SCALE - _SHORTEST), width=max(end - begin, _SHORTEST), tone=tone)
+def _stretch(axis: _Axis, span: _Span) -> Stretch:
+    begin, end = axis.at(span.begin), axis.at(span.end)
+    return Stretch(x=min(begin, SCALE - _SHORTEST), width=max(end - begin, _SHORTEST), tone=span.tone)
 
 
-def _without_stage(words: str) -> str:
-    name, _, rest = words.partition(": ")
-    return rest if name in _STAGES else words
-
-
-def _parts(axis: _Axis, entries: Sequence[tuple[str, str]], ended: str) -> Iterator[tuple[float, float, str, str]]:
-    """Yield begin, end, tone and words of each entry; the last one goes on until the end."""
+def _spans(axis: _Axis, entries: Sequence[tuple[str, str]], ends: _Ends) -> Iterator[_Span]:
+    """Yield each entry with its part of the bar; one that ends the waiting has no length."""
     times = [moment(at) for at, _ in entries]
-    last = moment(ended) or axis.end
-    for index, (begin, (_, words)) in enumerate(zip(times, entries, strict=True)):
+    last = moment(ends.last) or axis.end
+    for index, (begin, (at, text)) in enumerate(zip(times, entries, strict=True)):
         if begin is None:
             continue
-        tone, final = _tone(words)
-        following = next((at for at in times[index + 1 :] if at is not None), last)
-        yield begin, begin if final else max(following, begin), tone, words
-
-
-def _tone(words: str) -> tuple[str, bool]:
-    """Return the tone of an entry, and whether it ends the row; an object's entries begin with its stage."""
-    name = words.partition(":")[0]
-    if name in _STAGES:
-        return badges.stage(name).tone, Stage(name).final
-    return ("good", True) if words == badges.READY.word else ("warn", False)
+        is_newest = at not in {later for later, _ in entries[index + 1 :]}
+        if is_newest and at in ends.tones:
+            yield _Span(begin, begin, ends.tones[at], text)
+            continue
+        following = next((time for time in times[index + 1 :] if time is not None), last)
+        yield _Span(begin, max(following, begin), _WAITING, text)
 
 
 def _longest_first(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -63,6 +63,10 @@ class NamespaceRound:
     beside_at: float = float("-inf")
     timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """What each VM waited for, and since when."""
+    ready_at: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """When each VM became ready, as its timeline has it."""
+    ready: set[str] = field(default_factory=set)
+    """The VMs that were ready when their gates were asked for the last time."""
 
     def gates(self, subject: Subject) -> dict[str, Gate]:
         """Return the gate of each VM that the object needs."""
@@ -84,7 +88,7 @@ class NamespaceRound:
                 sighting=Sighting.of(vm, facts, groups) if vm else None,
             )
         for name, vm_gate in gates.items():
-            self._remember(name, READY if vm_gate.ready else vm_gate.reason)
+            self._remember(name, vm_gate)
         return gates
 
     def mind(self, subject: Subject) -> tuple[str, ...]:
@@ -108,11 +112,14 @@ class NamespaceRound:
         warned = tuple(remarks(vm, expected)) if vm and expected else ()
         yield from (note for note in notes if note not in warned)
 
-    def _remember(self, name: str, reason: str) -> None:
+    def _remember(self, name: str, vm_gate: Gate) -> None:
         """Keep a change of what a VM waits for in its timeline."""
-        timeline = self.timelines.get(name, ())
-        if len(timeline) < TIMELINE_LENGTH and (not timeline or timeline[-1][1] != reason):
-            self.timelines[name] = shared((*timeline, (self.looked_at, reason)))
+        (self.ready.add if vm_gate.ready else self.ready.discard)(name)
+        timeline, text = self.timelines.get(name, ()), READY if vm_gate.ready else vm_gate.reason
+        if len(timeline) < TIMELINE_LENGTH and (not timeline or timeline[-1][1] != text):
+            self.timelines[name] = shared((*timeline, (self.looked_at, text)))
+            if vm_gate.ready:
+                self.ready_at[name] = shared((*self.ready_at.get(name, ()), self.looked_at))
 
 
 REFERENCES_SECONDS: Final = 300.0

@@ -160,14 +160,14 @@ def _vms(
             for reference in task.missing
             if name in reference.machines
         ]
-        timeline = look.timelines.get(name, ())
         registration = None if gate.ready else look.registrations.get(name)
         yield vm_result.model_copy(
             update={
                 "topic": topic(registration) if registration else "",
                 "by_hand": gate.by_hand,
                 "missing": tuple(absent),
-                "timeline": timeline,
+                "timeline": look.timelines.get(name, ()),
+                "ready_at": look.ready_at.get(name, ()),
             }
         )
 

@@ -12,8 +12,8 @@ from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound, VmServiceE
 from velero_vmservice.incidents import as_ours, reported
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
 from velero_vmservice.report.application import part, without_courses
-from velero_vmservice.report.model import IN_WORDS, Result
-from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.model import Result
+from velero_vmservice.report.stage import IN_WORDS, Stage
 from velero_vmservice.report.store import PAGE, prefix, result_key, result_keys, where_reported
 from velero_vmservice.restore.replay import result_builder
 from velero_vmservice.restore.replay.session import LEARNING

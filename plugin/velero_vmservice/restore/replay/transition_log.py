@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.restore.replay.look import READY
 from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
@@ -134,5 +133,4 @@ def _object(task: ReplayOperation) -> str:
 
 def _is_ready(vm: _Vm, looks: Mapping[str, NamespaceRound]) -> bool:
     namespace, name = vm
-    course = looks[namespace].timelines.get(name, ()) if namespace in looks else ()
-    return bool(course) and course[-1][1] == READY
+    return namespace in looks and name in looks[namespace].ready

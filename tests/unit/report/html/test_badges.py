@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from velero_vmservice.report.html import badges
-from velero_vmservice.report.model import Outcome
-from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.stage import Outcome, Stage
 
 
 def test_every_stage_and_every_outcome_has_a_look() -> None:
