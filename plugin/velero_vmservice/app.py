@@ -21,9 +21,9 @@ from velero_vmservice.backup.purge import PurgeAction
 from velero_vmservice.backup.sealing import Sealing
 from velero_vmservice.backup.withhold import WithholdAction
 from velero_vmservice.registervm.attempt_store import Attempts
-from velero_vmservice.registervm.caller import Trigger
 from velero_vmservice.registervm.coordinator import Registering
-from velero_vmservice.registervm.tracker import Following
+from velero_vmservice.registervm.tracker import AttemptTracker
+from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Source
 from velero_vmservice.registration.poller import SourcePoller
 from velero_vmservice.registration.round_cache import VsphereLooks
@@ -222,9 +222,14 @@ def _registering(
     """Put together the sources that the settings name beside Kubernetes, and the RegisterVM caller."""
     sources: list[RegistrationSource] = []
     trigger = None
-    attempts = Attempts(cluster=cluster, velero_namespace=settings.velero_namespace)
-    following = Following(
-        cluster=cluster, clock=clock, attempts=attempts, register=vsphere.register_vm if vsphere else None
+    attempts = Attempts(cluster=cluster, clock=clock, velero_namespace=settings.velero_namespace)
+    tracker = AttemptTracker(
+        cluster=cluster,
+        clock=clock,
+        attempts=attempts,
+        register=vsphere.register_vm if vsphere else None,
+        override=settings.registration.subnet_mappings,
+        holder=uuid4().hex,
     )
     if vsphere:
         views = SupervisorViews(cluster=cluster, generation=target.generation)
@@ -233,19 +238,18 @@ def _registering(
             sources.append(VCenterRegistration(looks=looks, clock=clock))
         trigger = Trigger(
             clock=clock,
-            following=following,
+            tracker=tracker,
             attempts=attempts,
             looks=looks,
-            register=vsphere.register_vm,
             supervisor=views,
             policy=settings.registration,
-            holder=uuid4().hex,
         )
     if engine and Source.ENGINE in settings.registration.sources:
         sources.append(engine)
     kubernetes = KubernetesRegistration(cluster=cluster, clock=clock)
     return Registering(
         poller=SourcePoller(kubernetes=kubernetes, others=sources, clock=clock),
-        following=following,
+        attempts=attempts,
+        tracker=tracker,
         trigger=trigger,
     )

@@ -22,10 +22,11 @@ from velero_vmservice.adapters.vcenter import inventory as adapter
 from velero_vmservice.adapters.vcenter.record_yaml import parse_record
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registervm.attempt_store import Attempts
-from velero_vmservice.registervm.caller import ForRestore, Trigger
 from velero_vmservice.registervm.policy import TriggerPolicy
-from velero_vmservice.registervm.tracker import Following
+from velero_vmservice.registervm.tracker import AttemptTracker
+from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.round_cache import VsphereLooks
 from velero_vmservice.registration.sources import VCenterRegistration
@@ -473,16 +474,16 @@ def test_a_vm_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
     def process(holder: str) -> Trigger:
         told = Told(generation=Generation.VCF_9, evidence="")
         views = SupervisorViews(cluster=cluster, generation=lambda: told)
-        attempts = Attempts(cluster=cluster, velero_namespace="velero")
+        attempts = Attempts(cluster=cluster, clock=scene.clock, velero_namespace="velero")
         return Trigger(
             clock=scene.clock,
-            following=Following(cluster=cluster, clock=scene.clock, attempts=attempts, register=scene.calls),
+            tracker=AttemptTracker(
+                cluster=cluster, clock=scene.clock, attempts=attempts, register=scene.calls, holder=holder
+            ),
             attempts=attempts,
             looks=VsphereLooks(inventory=scene.inventory, supervisor=views.look),
-            register=scene.calls,
             supervisor=views,
             policy=TriggerPolicy(mode="trigger"),
-            holder=holder,
         )
 
     restore = ForRestore(uid="uid", name="again")

@@ -36,6 +36,14 @@ FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForRestore:
+    """The restore on whose behalf RegisterVM is called."""
+
+    uid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call that was, or is about to be, made."""
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.registervm import messages, preflight
-from velero_vmservice.registervm.caller import ForRestore
-from velero_vmservice.registervm.tracker import Recorded
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.merge import combine
 from velero_vmservice.registration.model import Answer, Source, State, by_source
 from velero_vmservice.registration.round_cache import Look
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.registervm.caller import Trigger
-    from velero_vmservice.registervm.tracker import Following
+    from velero_vmservice.registervm.attempt import Attempt
+    from velero_vmservice.registervm.attempt_store import Attempts, Recorded
+    from velero_vmservice.registervm.tracker import AttemptTracker
+    from velero_vmservice.registervm.trigger import Trigger
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.registration.poller import SourcePoller
     from velero_vmservice.supervisor.namespace_state import NamespaceState
@@ -42,28 +43,27 @@ class BeforeCall:
     """What a person has to know before saying yes, see `preflight.doubts`."""
 
 
-class Caller(Protocol):
-    """Calls RegisterVM for VMs that it may be called for, or says what a restore would do."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Polled:
+    """What the sources of one round say of the VMs of a namespace."""
 
-    def __call__(
-        self,
-        namespace: str,
-        vms: Collection[ExpectedVm],
-        look: Look | None = None,
-        *,
-        may_call: Collection[str] | None = None,
-        until: float = float("inf"),
-    ) -> Mapping[str, Registration]:
-        """Return where each VM stands that something is to be said of, by name."""
+    namespace: str
+    answers: Collection[Answer]
+    registrations: Mapping[str, Registration]
+    """The answers combined, by VM."""
+    look: Look
 
 
 class Registering:
     """One look's answer for each VM, from Kubernetes, the other sources and RegisterVM's own course."""
 
-    def __init__(self, *, poller: SourcePoller, following: Following, trigger: Trigger | None = None) -> None:
+    def __init__(
+        self, *, poller: SourcePoller, attempts: Attempts, tracker: AttemptTracker, trigger: Trigger | None = None
+    ) -> None:
         """Put together; `trigger` is None where RegisterVM cannot be called."""
         self._poller = poller
-        self._following = following
+        self._attempts = attempts
+        self._tracker = tracker
         self.trigger = trigger
 
     @property
@@ -84,10 +84,24 @@ class Registering:
         RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
         is away is a note of each VM. After `until` no other source is asked.
         """
-        if self.trigger is None:
-            return self._ask(run, observed, vms, None, until=until)
+        if not vms:
+            return {}
+        if self.trigger is None or not self.trigger.enabled:
+            recorded = self._attempts.recorded(run.uid, observed.namespace)
+            polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
+            return self._followed(polled, recorded, until=until)
+        polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
-        return self._ask(run, observed, vms, partial(self.trigger.advance, restore), until=until)
+        advance = partial(
+            self.trigger.advance,
+            restore,
+            polled.namespace,
+            vms,
+            polled.look,
+            may_call=_may_be_called_for(polled),
+            until=until,
+        )
+        return self._with_calls(polled, advance, lambda: self._attempts.last(run.uid, polled.namespace), until=until)
 
     def foresee(
         self,
@@ -97,86 +111,96 @@ class Registering:
         *,
         until: float = float("inf"),
     ) -> Mapping[str, Registration]:
-        """Return the same before a restore, which has no attempts; RegisterVM is not called, and nothing is recorded.
+        """Return the same before a restore; RegisterVM is not called, and nothing is recorded.
 
         Where a restore would call it, or would not and why, is said.
         """
-        caller = self.trigger.foresee if self.trigger is not None else None
-        return self._ask(replace(run, uid=""), observed, vms, caller, until=until)
-
-    def _ask(
-        self,
-        run: RestoreRun,
-        observed: NamespaceState,
-        vms: Collection[ExpectedVm],
-        caller: Caller | None,
-        *,
-        until: float,
-    ) -> Mapping[str, Registration]:
-        namespace = observed.namespace
-        calls = self.trigger is not None and self.trigger.enabled
+        del run  # before it begins it has no attempts
         if not vms:
             return {}
-        recorded = self._following.attempts(run.uid, namespace) if run.uid and not calls else Recorded()
-        look = Look(observed=observed)
-        answers = self._poller.poll(namespace, vms, look, until=until)
-        registrations = combine([vm.name for vm in vms], answers)
-        if caller is None or not calls:
-            return self._followed(registrations, answers, recorded, look, until=until)
-        # a source that cannot be asked may be at work on any of them; a vCenter that is away shows at the call
-        all_asked = not any(answer.problem for answer in answers if answer.source != Source.VCENTER)
-        may_call = {name for name in registrations if all_asked and _may_be_called_for(name, answers)}
-        advance = partial(caller, namespace, vms, look, may_call=may_call, until=until)
-        called = self._poller.ask(Source.TRIGGER, namespace, advance, until=until)
-        ended = self._following.ended(self._following.last(run.uid, namespace), look) if called.problem else {}
-        return registrations | _with_calls(registrations, answers, called, ended)
+        polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
+        if self.trigger is None or not self.trigger.enabled:
+            return polled.registrations
+        foresee = partial(self.trigger.foresee, polled.namespace, vms, polled.look, may_call=_may_be_called_for(polled))
+        return self._with_calls(polled, foresee, tuple, until=until)
 
     def look(self, namespace: str, vms: Collection[ExpectedVm], *, restore_uid: str = "") -> Mapping[str, Registration]:
         """Look at a namespace for the sake of these VMs, and ask every source; RegisterVM is not called.
 
         Where they belong to a restore, the calls that were made for its sake are followed.
         """
-        look = Look()
-        answers = self._poller.poll(namespace, vms, look)
-        registrations = combine([vm.name for vm in vms], answers)
-        recorded = self._following.attempts(restore_uid, namespace) if restore_uid else Recorded()
-        followed = self._followed(registrations, answers, recorded, look)
+        polled = self._poll(namespace, vms, Look())
+        if not restore_uid:
+            return polled.registrations
+        recorded = self._attempts.recorded(restore_uid, namespace)
+        followed = self._followed(polled, recorded)
         return {name: _with_problem(registration, recorded) for name, registration in followed.items()}
-
-    def _followed(
-        self,
-        registrations: dict[str, Registration],
-        answers: Collection[Answer],
-        recorded: Recorded,
-        look: Look,
-        *,
-        until: float = float("inf"),
-    ) -> Mapping[str, Registration]:
-        """Return the combined answers, and where the recorded attempts for these VMs stand."""
-        attempts = [attempt for attempt in recorded.attempts if attempt.vm in registrations]
-        if not attempts:
-            return registrations
-        advance = partial(self._following.advance, attempts, look, until=until)
-        called = self._poller.ask(Source.TRIGGER, attempts[0].namespace, advance, until=until)
-        ended = self._following.ended(attempts, look) if called.problem else {}
-        combined = _with_calls({attempt.vm: registrations[attempt.vm] for attempt in attempts}, answers, called, ended)
-        return registrations | {name: _with_problem(registration, recorded) for name, registration in combined.items()}
 
     def before_call(self, namespace: str, vms: Collection[ExpectedVm]) -> Mapping[str, BeforeCall]:
         """Look before a person has RegisterVM called for these VMs; by name."""
-        answers = self._poller.poll(namespace, vms, Look())
-        registrations = combine([vm.name for vm in vms], answers)
+        polled = self._poll(namespace, vms, Look())
         return {
             name: BeforeCall(
                 registration=registration,
-                left_alone=preflight.left_alone(name, answers),
-                doubts=preflight.doubts(name, answers),
+                left_alone=preflight.left_alone(name, polled.answers),
+                doubts=preflight.doubts(name, polled.answers),
             )
-            for name, registration in registrations.items()
+            for name, registration in polled.registrations.items()
+        }
+
+    def _poll(self, namespace: str, vms: Collection[ExpectedVm], look: Look, *, until: float = float("inf")) -> _Polled:
+        answers = self._poller.poll(namespace, vms, look, until=until)
+        registrations = combine([vm.name for vm in vms], answers)
+        return _Polled(namespace=namespace, answers=answers, registrations=registrations, look=look)
+
+    def _followed(
+        self, polled: _Polled, recorded: Recorded, *, until: float = float("inf")
+    ) -> Mapping[str, Registration]:
+        """Return what the sources say, and where the recorded attempts for these VMs stand."""
+        attempts = {attempt.vm: attempt for attempt in recorded.attempts if attempt.vm in polled.registrations}
+        if not attempts:
+            return polled.registrations
+        called_for = replace(polled, registrations={name: polled.registrations[name] for name in attempts})
+        advance = partial(self._tracker.advance, attempts.values(), polled.look, until=until)
+        followed = self._with_calls(called_for, advance, attempts.values, until=until)
+        noted = {name: _with_problem(registration, recorded) for name, registration in followed.items()}
+        return {**polled.registrations, **noted}
+
+    def _with_calls(
+        self,
+        polled: _Polled,
+        advance: Callable[[], Mapping[str, Registration]],
+        known: Callable[[], Collection[Attempt]],
+        *,
+        until: float,
+    ) -> Mapping[str, Registration]:
+        """Return what the sources say, our own calls included.
+
+        Where these cannot be followed now that is a note, and the ends of the `known` attempts count all the same.
+        """
+        called = self._poller.ask(Source.TRIGGER, polled.namespace, advance, until=until)
+        ours = called.registrations
+        if ours is None:
+            answers = [*polled.answers, called]
+            polled = replace(polled, answers=answers, registrations=combine(polled.registrations, answers))
+            ours = self._tracker.ended(known(), polled.look)
+        return {
+            name: _with_call(name, registration, polled.answers, ours[name]) if name in ours else registration
+            for name, registration in polled.registrations.items()
         }
 
 
-def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
+def _may_be_called_for(polled: _Polled) -> frozenset[str]:
+    """Return the VMs for which nothing but RegisterVM is missing, as far as the sources say.
+
+    A source that cannot be asked may be at work on any of them; a vCenter that is away shows at the call.
+    """
+    if any(answer.problem for answer in polled.answers if answer.source is not Source.VCENTER):
+        return frozenset()
+    return frozenset(name for name in polled.registrations if _is_left_to_us(name, polled.answers))
+
+
+def _is_left_to_us(name: str, answers: Collection[Answer]) -> bool:
     """Say whether nothing but RegisterVM is missing; the preflight checks what else speaks against it."""
     if not all(map(preflight.not_its_own, preflight.engines_say(name, answers))):
         return False  # an engine registers it sooner or later, has failed to, or talks nonsense: a person decides
@@ -190,31 +214,11 @@ def _may_be_called_for(name: str, answers: Collection[Answer]) -> bool:
     return bool(certain) and _TO_CALL_FOR.issuperset(certain.values())
 
 
-def _with_calls(
-    registrations: Mapping[str, Registration],
-    answers: Collection[Answer],
-    called: Answer,
-    ended: Mapping[str, Registration],
-) -> dict[str, Registration]:
-    """Return what all say of these VMs, our own calls included.
-
-    Where these cannot be followed now that is a note, and what is `ended` is known all the same.
-    """
-    ours = called.registrations
-    if ours is None:
-        answers = [*answers, called]
-        registrations, ours = combine(registrations, answers), ended
-    return {
-        name: _with_call(name, registration, answers, ours[name]) if name in ours else registration
-        for name, registration in registrations.items()
-    }
-
-
 def _with_call(name: str, registration: Registration, answers: Collection[Answer], ours: Registration) -> Registration:
     """Return what all say of a VM, our own call included."""
     if registration.state is State.READY or _called_anew(registration, ours):
         return replace(registration, notes=tuple(dict.fromkeys((*registration.notes, *ours.notes))))
-    others = [_overruled(answer, name, ours.state) if answer.source == Source.VCENTER else answer for answer in answers]
+    others = [_overruled(answer, name, ours.state) if answer.source is Source.VCENTER else answer for answer in answers]
     return combine([name], [*others, Answer(source=Source.TRIGGER, registrations={name: ours})])[name]
 
 

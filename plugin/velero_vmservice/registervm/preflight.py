@@ -82,7 +82,7 @@ def check(
     *,
     override: NetworkOverride = (),
     vpc: bool | None = None,
-    asked: bool = False,
+    by_command: bool = False,
 ) -> Preflight:
     """Check one VM.
 
@@ -93,7 +93,7 @@ def check(
         supervisor: what the Supervisor has.
         override: subnets to be mapped.
         vpc: whether the namespace has NSX-VPC networking, None if that is unknown.
-        asked: whether a person asks for another call although one has failed, or was of an earlier restore.
+        by_command: whether a person asks for another call although one has failed, or was of an earlier restore.
     """
     matches = vms.match(wanted)
     if not matches and (namesake := vms.namesake(wanted)):
@@ -106,7 +106,7 @@ def check(
     refusals = [
         *_where(namespace, matches),
         *_what(vm),
-        *_task(vm, (supervisor.machines or {}).get(wanted.name), asked=asked),
+        *_task(vm, (supervisor.machines or {}).get(wanted.name), by_command=by_command),
         *_onto(wanted, vm, supervisor),
         *(Refusal(reason=network) for network in networks),
     ]
@@ -180,7 +180,7 @@ def _what(vm: VsphereVm) -> Iterator[Refusal]:
         yield Refusal(reason=f"VM {vm.moid}: {vm.record.problem}", code=vm.record.code)
 
 
-def _task(vm: VsphereVm, registered: Registered | None, *, asked: bool) -> Iterator[Refusal]:
+def _task(vm: VsphereVm, registered: Registered | None, *, by_command: bool) -> Iterator[Refusal]:
     """Yield what an earlier call, by any caller, says against another one.
 
     Over a VirtualMachine that is newer than the VM a task that has ended may be of an earlier restore, or of this
@@ -188,7 +188,7 @@ def _task(vm: VsphereVm, registered: Registered | None, *, asked: bool) -> Itera
     """
     task = vm.task
     if task is None:
-        if not asked and (event := event_of_this_restore(vm, registered)) is not None:
+        if not by_command and (event := event_of_this_restore(vm, registered)) is not None:
             yield _ended(vm, event)
         return
     named = f"RegisterVM task {one_line(task.id)} of {vm.moid}"
@@ -196,7 +196,7 @@ def _task(vm: VsphereVm, registered: Registered | None, *, asked: bool) -> Itera
         yield Refusal(reason=f"{named} is at work already", can_wait=True)
         return
     in_place = registered is not None and is_older(vm, registered)
-    if vm.restoring or (asked and (in_place or task.state is not TaskState.SUCCEEDED)):
+    if vm.restoring or (by_command and (in_place or task.state is not TaskState.SUCCEEDED)):
         return
     earlier = f"; if that was of an earlier restore, `{COMMAND}` calls it for this one" if in_place else ""
     if task.state is TaskState.SUCCEEDED:

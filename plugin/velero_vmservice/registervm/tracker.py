@@ -1,27 +1,29 @@
-"""Follow RegisterVM's attempts, made by this process, by another one or by a person's command.
+"""The life of a recorded attempt to call RegisterVM: the one call, where it may be made, and what became of it.
 
-Nothing here calls RegisterVM. vCenter's last word is added to the record, because it forgets a task within minutes.
+The call can be neither repeated nor cancelled. So it is recorded by a create before it is made, and a process that
+finds another's record looks for the task instead of calling: a VM is never registered twice, wherever a process dies
+and however many run. vCenter's last word is added to the record, because it forgets a task within minutes.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from cachetools import LRUCache, TTLCache
 
-from velero_vmservice.errors import Forbidden, VmServiceError
+from velero_vmservice.errors import AlreadyExists, NotSent, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.registervm import messages
 from velero_vmservice.registervm.attempt import FAILED, SUCCEEDED
 from velero_vmservice.vmoperator import networks
 from velero_vmservice.vsphere import network_override
-from velero_vmservice.vsphere.vm import TaskState
+from velero_vmservice.vsphere.vm import TaskState, is_same_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
@@ -29,89 +31,54 @@ if TYPE_CHECKING:
     from velero_vmservice.registervm.attempt_store import Attempts
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.registration.round_cache import Look
+    from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.ports import RegisterVm
     from velero_vmservice.vsphere.vm import RegisterTask
 
 log = structlog.get_logger()
 
-NONE_SECONDS: Final = 30.0
-"""A restore without any attempt is asked for its attempts again after this long: a person may call at any time."""
-REMEMBERED_RESTORES: Final = 64
-REMEMBERED_TASKS: Final = 10_000
-"""As many as there are VMs on a Supervisor: of one that is forgotten vCenter is asked for the newest."""
+_LOOKED_AT_WITHIN: Final = timedelta(hours=1)
+"""Longer than any look is old when a record is made: a task that the look has not seen was queued after that."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """The newest attempt for each VM of a namespace, as far as the records could be read."""
+class AttemptTracker:
+    """Brings attempts to their end and tells where they stand; serves every restore of a process, in several threads.
 
-    attempts: tuple[Attempt, ...] = ()
-    problem: str = ""
-    """Why they could not be read just now; then `attempts` are those that were read last."""
+    Attempts are those of this process, of another one and of a person's command. A call is made only where `may_call`
+    says so, and only for a record that this process has made itself.
+    """
 
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        attempts: Attempts,
+        register: RegisterVm | None,
+        override: NetworkOverride = (),
+        holder: str,
+    ) -> None:
+        """Put together.
 
-class Following:
-    """Tells where attempts stand; one object serves every restore of a process, from several threads."""
-
-    def __init__(self, *, cluster: Cluster, clock: Clock, attempts: Attempts, register: RegisterVm | None) -> None:
-        """Put together; without `register`, where no vCenter is set up, only what is recorded can be told."""
+        Without `register`, where no vCenter is set up, only what is recorded can be told. `override` is what each call
+        asks for; `holder` MUST differ from process to process, restarts included.
+        """
+        self.holder = holder
         self._cluster = cluster
         self._clock = clock
         self._attempts = attempts
         self._register = register
+        self._override = override
         self._lock = threading.Lock()
-        self._tasks: LRUCache[str, str] = LRUCache(REMEMBERED_TASKS)
-        """Tasks that a call answered with, for a record that could not be written to since."""
-        self._without: TTLCache[str, str] = TTLCache(REMEMBERED_RESTORES, NONE_SECONDS, timer=clock.monotonic)
-        """Restores that had no attempt when they were last asked for, and the problem where that was denied."""
-        self._last: LRUCache[str, Mapping[tuple[str, str], Attempt]] = LRUCache(REMEMBERED_RESTORES)
-        """What was last read of each restore that has attempts: they survive a LIST that fails."""
+        self._begun: dict[str, str] = {}
+        """Records for which this process has begun a call, before the call, and the task once that is known; until the
+        record says so itself."""
+        self._at_work: set[str] = set()
+        """VMs that a thread of this process is calling for, by managed object id, whatever the restore."""
 
-    def attempts(self, restore_uid: str, namespace: str) -> Recorded:
-        """Return the newest attempt for each VM of a namespace: one LIST, and none while the last was in vain.
-
-        Never raises: a restore without calls does without the records.
-        """
-        with self._lock:
-            if restore_uid in self._without:
-                return Recorded(problem=self._without[restore_uid])
-        problem = ""
-        try:
-            newest = self.newest(restore_uid)
-        except VmServiceError as error:
-            log.info("RegisterVM attempts not read", cause=error.message)
-            problem = str(error)
-            with self._lock:
-                newest = self._last.get(restore_uid, {})
-                if not newest and isinstance(error, Forbidden):
-                    self._without[restore_uid] = problem
-        else:
-            if not newest:
-                with self._lock:
-                    self._without[restore_uid] = ""
-        return Recorded(attempts=_of(newest, namespace), problem=problem)
-
-    def newest(self, restore_uid: str) -> Mapping[tuple[str, str], Attempt]:
-        """Read the newest attempt for each VM of a restore, by namespace and name; one LIST, and it is remembered.
-
-        Raises what the cluster raises.
-        """
-        newest = self._attempts.newest(restore_uid)
-        with self._lock:
-            if newest:
-                self._last[restore_uid] = newest
-            else:
-                self._last.pop(restore_uid, None)
-        return newest
-
-    def last(self, restore_uid: str, namespace: str) -> tuple[Attempt, ...]:
-        """Return the attempts for VMs of a namespace that were read last, without a request."""
-        with self._lock:
-            return _of(self._last.get(restore_uid, {}), namespace)
-
-    def ended(self, attempts: Collection[Attempt], look: Look) -> dict[str, Registration]:
-        """Return how the attempts that are over ended, by VM; requests only what `look` lacks."""
-        return {attempt.vm: self._told(attempt, look) for attempt in attempts if attempt.over}
+    def ended(self, attempts: Collection[Attempt], look: Look | None = None) -> Mapping[str, Registration]:
+        """Return where the attempts stand whose end is recorded, by VM; no request but for the VM's networks."""
+        return {attempt.vm: self._end(attempt, look) for attempt in attempts if attempt.over}
 
     def advance(
         self,
@@ -119,90 +86,142 @@ class Following:
         look: Look | None = None,
         *,
         until: float = float("inf"),
-        follow: Callable[[Attempt, Look | None], Registration] | None = None,
-    ) -> dict[str, Registration]:
-        """Return where each attempt stands, by VM, those that are over first; after `until` of no other open one.
+        may_call: bool = False,
+    ) -> Mapping[str, Registration]:
+        """Return where the attempts stand, by VM, those whose end is recorded first.
 
-        `follow` replaces `Following.follow` for a caller that may also call. Raises as cluster and vCenter answer.
+        `look` is what this round has seen already. After `until` at most one more is looked for. Raises as vCenter
+        answers: the next round goes on.
         """
         registrations: dict[str, Registration] = {}
         with self._lock:
             for name in [attempt.name for attempt in attempts if attempt.over or attempt.task]:
-                self._tasks.pop(name, None)  # the record tells it now
+                self._begun.pop(name, None)  # the record tells it now, and prevents another call
         for attempt in sorted(attempts, key=lambda attempt: not attempt.over):
             if registrations and not attempt.over and self._clock.monotonic() > until:
                 break
-            registrations[attempt.vm] = (follow or self.follow)(attempt, look)
+            registrations[attempt.vm] = self.follow(attempt, look, may_call=may_call)
         return registrations
 
-    def follow(self, attempt: Attempt, look: Look | None = None) -> Registration:
-        """Tell where an attempt stands; `look` is what this round has seen in vCenter."""
+    def follow(self, attempt: Attempt, look: Look | None = None, *, may_call: bool = False) -> Registration:
+        """Tell where an attempt stands; make its call if it may be made, and certainly was not."""
         if attempt.over:
-            return self._told(attempt, look)
+            return self._end(attempt, look)
         if self._register is None:
             return messages.unseen(attempt, self._clock.now())
         if look is not None:
             look.check_vsphere()
         with self._lock:
-            task = attempt.task or self._tasks.get(attempt.name, "")
-        if task:
-            seen = look.vsphere.task(attempt.moid, task) if look and look.vsphere else None
-            register_task: RegisterTask | None = seen or self._register.task(task)
+            task_id = attempt.task or self._begun.get(attempt.name, "")
+            uncalled = not task_id and attempt.holder == self.holder and attempt.name not in self._begun
+        if may_call and uncalled:
+            return self._call(attempt, self._register)
+        return self._watched(attempt, self._register, task_id, look)
+
+    def _watched(self, attempt: Attempt, register: RegisterVm, task_id: str, look: Look | None) -> Registration:
+        """Look for the task of an attempt, and tell how far it is."""
+        seen = look.vsphere if look is not None else None
+        task: RegisterTask | None
+        if task_id:
+            task = (seen.task(attempt.moid, task_id) if seen else None) or register.task(task_id)
         else:
-            register_task = self._register.latest(attempt.moid, attempt.recorded_at)
-            task = register_task.id if register_task is not None else ""
-        if task and not attempt.task:
-            self._remember(replace(attempt, task=task))
-        if register_task is not None and register_task.over:
-            outcome = SUCCEEDED if register_task.state is TaskState.SUCCEEDED else FAILED
-            return self.over(replace(attempt, task=task), outcome, register_task.message)
-        unknown = register_task is None or register_task.state is TaskState.UNKNOWN
-        if unknown and look and look.vsphere and (event := look.vsphere.event(attempt.moid, attempt.recorded_at)):
+            task = register.latest(attempt.moid, attempt.recorded_at)
+            task_id = task.id if task is not None else ""
+        if task_id and not attempt.task:
+            self._attempts.update(replace(attempt, task=task_id))
+        if task is not None and task.over:
+            outcome = SUCCEEDED if task.state is TaskState.SUCCEEDED else FAILED
+            return self._over(replace(attempt, task=task_id), outcome, task.message)
+        unknown = task is None or task.state is TaskState.UNKNOWN
+        if unknown and seen and (event := seen.event(attempt.moid, attempt.recorded_at)):
             # vCenter keeps it for days, and a task for minutes
-            ended = SUCCEEDED if event.succeeded else FAILED
-            return self.over(replace(attempt, task=task), ended, "" if event.succeeded else event.message)
-        return messages.progress(attempt, self._clock.now(), register_task, task=task)
+            outcome = SUCCEEDED if event.succeeded else FAILED
+            return self._over(replace(attempt, task=task_id), outcome, "" if event.succeeded else event.message)
+        return messages.progress(attempt, self._clock.now(), task, task=task_id)
 
-    def begun(self, attempt: Attempt, task: str) -> None:
-        """Take over the task that a call has answered with."""
+    def _call(self, attempt: Attempt, register: RegisterVm) -> Registration:
+        """Make the one call of a record that is this process's own, unless another call for that VM is under way."""
         with self._lock:
-            self._tasks[attempt.name] = task
-        self._remember(replace(attempt, task=task))
+            if attempt.name in self._begun or attempt.moid in self._at_work:
+                return messages.calling(attempt)
+            self._at_work.add(attempt.moid)
+        try:
+            return self._call_alone(attempt, register)
+        finally:
+            with self._lock:
+                self._at_work.discard(attempt.moid)
 
-    def over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
-        """Record the end of an attempt; should that fail, the next round comes to the same end."""
+    def _call_alone(self, attempt: Attempt, register: RegisterVm) -> Registration:
+        """Look once more and call; the checks rest on a look that may be a while ago, and on no record but our own.
+
+        A record that was read, not made just now, is claimed first: a command may have given it up meanwhile.
+        """
+        try:
+            newest = register.latest(attempt.moid, attempt.recorded_at - _LOOKED_AT_WITHIN)
+            begun = newest is not None and not (newest.over and is_same_task(newest.id, attempt.task_before))
+            if not begun and attempt.revision and not self._attempts.claim(attempt, self._clock.now()):
+                return messages.another_process(attempt)
+        except VmServiceError as error:
+            return messages.not_sent(attempt, error)
+        if newest is not None and begun:  # by a person, WCP or another restore since the VM was checked
+            self._take_over(attempt, newest.id)
+            return self._watched(replace(attempt, task=newest.id), register, newest.id, None)
+        with self._lock:
+            self._begun[attempt.name] = ""
+        return self._send(attempt, register)
+
+    def _send(self, attempt: Attempt, register: RegisterVm) -> Registration:
+        bound = log.bind(namespace=attempt.namespace, vm=attempt.vm, moid=attempt.moid, attempt=attempt.name)
+        bound.info("calling RegisterVM")
+        try:
+            task = register.call(attempt.namespace, attempt.moid, self._override)
+        except NotSent as error:
+            with self._lock:
+                self._begun.pop(attempt.name, None)
+            return messages.not_sent(attempt, error)
+        except Unavailable as error:
+            bound.warning("RegisterVM did not answer", cause=error.message)
+            return messages.no_answer(attempt, error)
+        except AlreadyExists as error:
+            return self._over(attempt, SUCCEEDED, error.message)
+        except VmServiceError as error:
+            bound.error("RegisterVM refused", cause=error.message)
+            return self._over(attempt, FAILED, str(error))
+        bound.info("RegisterVM called", task=task)
+        self._take_over(attempt, task)
+        return messages.progress(attempt, self._clock.now(), None, task=task)
+
+    def _take_over(self, attempt: Attempt, task: str) -> None:
+        """Remember the task of an attempt, in the record and for as long as that cannot be written."""
+        with self._lock:
+            self._begun[attempt.name] = task
+        self._attempts.update(replace(attempt, task=task))
+
+    def _over(self, attempt: Attempt, outcome: str, message: str) -> Registration:
+        """Record the end of an attempt."""
         kept = messages.kept(message)
         ended = replace(attempt, outcome=outcome, message=kept, ended_at=self._clock.now())
-        self._remember(ended)
-        return self._told(ended)
+        self._attempts.update(ended)
+        return self._end(ended)
 
-    def _told(self, attempt: Attempt, look: Look | None = None) -> Registration:
+    def _end(self, attempt: Attempt, look: Look | None = None) -> Registration:
         if attempt.outcome == FAILED:
             return messages.failed(attempt)
-        return messages.succeeded(attempt, notes=self._networks(attempt, look))
+        return messages.succeeded(attempt, notes=tuple(self._unmoved(attempt, look)))
 
-    def _networks(self, attempt: Attempt, look: Look | None) -> tuple[str, ...]:
+    def _unmoved(self, attempt: Attempt, look: Look | None) -> Iterator[str]:
         """Check `spec.network` against the plan; a VM that cannot be read is checked in a later round.
 
         In the round in which an attempt ends, the VM is read by itself: the look is from before. Later it is not.
         """
         if not attempt.network:
-            return ()
+            return
         if look is not None and look.observed is not None:
-            seen = look.observed.machines.get(attempt.vm)
-            return network_override.unmoved(attempt.network, seen.interfaces) if seen else ()
+            if vm := look.observed.machines.get(attempt.vm):
+                yield from network_override.unmoved(attempt.network, vm.interfaces)
+            return
         try:
-            vm = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
+            manifest = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
         except VmServiceError:
-            return ()
-        return network_override.unmoved(attempt.network, networks.interfaces(vm))
-
-    def _remember(self, attempt: Attempt) -> None:
-        try:
-            self._attempts.tell(attempt)
-        except VmServiceError as error:
-            log.warning("RegisterVM attempt not updated", attempt=attempt.name, cause=error.message)
-
-
-def _of(newest: Mapping[tuple[str, str], Attempt], namespace: str) -> tuple[Attempt, ...]:
-    return tuple(attempt for (where, _), attempt in newest.items() if where == namespace)
+            return
+        yield from network_override.unmoved(attempt.network, networks.interfaces(manifest))

@@ -16,7 +16,7 @@ from tests.unit.world import CAPTURES, World
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.cli.views.registration import Status
 from velero_vmservice.errors import Corrupt, Forbidden, Unavailable
-from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState

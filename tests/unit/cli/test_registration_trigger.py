@@ -12,7 +12,7 @@ from tests.unit.world import World
 from velero_vmservice.app import assemble
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import NotSent, Rejected, Unavailable
-from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.vsphere.vm import TaskState
 

@@ -121,7 +121,7 @@ def test_over_a_newer_vm_only_a_person_can_say_that_a_task_was_of_an_earlier_res
         "if that was of an earlier restore, `velero-vmservice registration trigger` calls it for this one"
     )
     assert (checked.passed, checked.can_wait, checked.done) == (False, can_wait, False)
-    assert check("shop", WEB, restored, IN_PLACE, asked=True).passed
+    assert check("shop", WEB, restored, IN_PLACE, by_command=True).passed
 
 
 def test_a_vm_that_is_failed_over_may_have_other_uuids() -> None:
@@ -146,7 +146,7 @@ def test_a_task_or_event_from_before_the_vadp_restore_says_nothing_of_it() -> No
 
 
 def test_a_person_may_have_it_called_over_an_event() -> None:
-    assert check("shop", WEB, Vms([machine(event=RegisterEvent(succeeded=True))]), VCF_9, asked=True).passed
+    assert check("shop", WEB, Vms([machine(event=RegisterEvent(succeeded=True))]), VCF_9, by_command=True).passed
 
 
 def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call() -> None:
@@ -163,8 +163,8 @@ def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call
 
 def test_a_person_may_ask_for_another_call_after_a_failure() -> None:
     failed = machine(task=replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM))
-    assert check("shop", WEB, Vms([failed]), VCF_9, asked=True).passed
-    assert not check("shop", WEB, Vms([machine(task=TASK)]), VCF_9, asked=True).passed
+    assert check("shop", WEB, Vms([failed]), VCF_9, by_command=True).passed
+    assert not check("shop", WEB, Vms([machine(task=TASK)]), VCF_9, by_command=True).passed
 
 
 def test_all_reasons_are_told_at_once_and_nothing_can_be_waited_for_if_one_cannot() -> None:

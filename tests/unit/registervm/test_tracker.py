@@ -11,7 +11,7 @@ from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
-from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import State
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import RegisterEvent, TaskState

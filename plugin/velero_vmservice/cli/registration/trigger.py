@@ -18,7 +18,7 @@ from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.registration import exit_code
 from velero_vmservice.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
-from velero_vmservice.registervm.caller import ForRestore
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.explain import advise
 from velero_vmservice.registration.merge import distinct_notes
 from velero_vmservice.registration.model import Registration, State
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.registervm.caller import Trigger
     from velero_vmservice.registervm.coordinator import BeforeCall
+    from velero_vmservice.registervm.trigger import Trigger
 
 _ON_ITS_WAY: Final = frozenset({State.REGISTERING, State.REGISTERED})
 _THERE: Final = frozenset({State.REGISTERED, State.READY})

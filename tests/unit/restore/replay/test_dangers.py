@@ -128,7 +128,7 @@ def test_4_registervm_is_called_by_one_module_alone() -> None:
         for file in package.rglob("*.py")
         if file.relative_to(package).parts[0] not in ("adapters", "pb") and ".call(" in file.read_text(encoding="utf-8")
     ]
-    assert callers == ["registervm/caller.py"]
+    assert callers == ["registervm/tracker.py"]
 
 
 def test_4_nobody_is_registered_unasked(world: World) -> None:

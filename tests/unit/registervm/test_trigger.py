@@ -18,11 +18,11 @@ from tests.unit.restored_vms import restored as machine
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef
-from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, record_name
+from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, ForRestore, record_name
 from velero_vmservice.registervm.attempt_store import Attempts
-from velero_vmservice.registervm.caller import ForRestore, Trigger
 from velero_vmservice.registervm.policy import TriggerPolicy
-from velero_vmservice.registervm.tracker import Following
+from velero_vmservice.registervm.tracker import AttemptTracker
+from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
 from velero_vmservice.supervisor import observe
@@ -67,17 +67,22 @@ class Scene:
         self._processes += 1
         told = Told(generation=self.generation, evidence="")
         views = SupervisorViews(cluster=self.cluster, generation=lambda: told)
-        attempts = Attempts(cluster=self.cluster, velero_namespace="velero")
-        self.following = Following(cluster=self.cluster, clock=self.clock, attempts=attempts, register=self.vcenter)
+        attempts = Attempts(cluster=self.cluster, clock=self.clock, velero_namespace="velero")
+        self.tracker = AttemptTracker(
+            cluster=self.cluster,
+            clock=self.clock,
+            attempts=attempts,
+            register=self.vcenter,
+            override=self.policy.subnet_mappings,
+            holder=f"process-{self._processes}",
+        )
         return Trigger(
             clock=self.clock,
-            following=self.following,
+            tracker=self.tracker,
             attempts=attempts,
             looks=VsphereLooks(inventory=self.vcenter, supervisor=views.look),
-            register=self.vcenter,
             supervisor=views,
             policy=self.policy,
-            holder=f"process-{self._processes}",
         )
 
     def restart(self) -> None:
@@ -222,6 +227,16 @@ def test_a_call_without_an_answer_is_looked_for_and_never_repeated(scene: Scene)
     assert first.reason.startswith("RegisterVM was called for vm-1 without an answer; looking for its task")
     assert second.reason == "RegisterVM task task-1 of vm-1 runs"
     assert scene.calls == 1
+
+
+def test_a_call_without_an_answer_is_not_repeated_while_vcenter_shows_no_task_of_it(scene: Scene) -> None:
+    """vCenter may have understood the call and may still queue it."""
+    scene.vcenter.calls.fail("call", Unavailable("vCenter did not answer in time"))
+    states = [scene.round().state for _ in range(3)]
+    scene.clock.advance(301)
+
+    assert states == [State.REGISTERING] * 3
+    assert (scene.round().state, scene.calls) == (State.FAILED, 1)
 
 
 def test_a_call_that_never_reached_vcenter_is_made_once_it_is_back(scene: Scene) -> None:
@@ -600,7 +615,7 @@ def test_a_process_keeps_nothing_of_calls_that_their_records_tell_of(scene: Scen
 
     assert scene.calls == 20
     calls = {*(one.name for one in scene.records()), *(f"vm-{100 + n}" for n in range(20))}
-    of_both = [*vars(scene.trigger).values(), *vars(scene.following).values()]
+    of_both = [*vars(scene.trigger).values(), *vars(scene.tracker).values()]
     kept = [one for many in of_both if isinstance(many, set | list | MutableMapping) for one in many if one in calls]
     assert (len(calls), kept) == (40, [])
 

@@ -1,0 +1,239 @@
+"""RegisterVM on request: for each restored VM that passes the preflight an attempt is recorded once, then called.
+
+A failed attempt is final; only an explicit command makes another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.errors import InvalidItem
+from velero_vmservice.registervm import messages, preflight
+from velero_vmservice.registervm.attempt import Attempt, ForRestore
+from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.vsphere import network_override
+from velero_vmservice.vsphere.vm import Vms
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.registervm.attempt_store import Attempts
+    from velero_vmservice.registervm.policy import TriggerPolicy
+    from velero_vmservice.registervm.preflight import Preflight
+    from velero_vmservice.registervm.tracker import AttemptTracker
+    from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
+    from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+    from velero_vmservice.vsphere.vm import VsphereVm
+
+_REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
+_GIVEN_UP: Final = "it was given up for another attempt that a person asked for"
+
+
+class Trigger:
+    """Makes attempts and has them followed; one object serves every restore of a process, from several threads."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        tracker: AttemptTracker,
+        attempts: Attempts,
+        looks: VsphereLooks,
+        supervisor: SupervisorViews,
+        policy: TriggerPolicy,
+    ) -> None:
+        self._clock = clock
+        self._tracker = tracker
+        self._attempts = attempts
+        self._looks = looks
+        self._supervisor = supervisor
+        self._policy = policy
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the settings ask for calls at all."""
+        return self._policy.mode == "trigger"
+
+    def advance(
+        self,
+        restore: ForRestore,
+        namespace: str,
+        vms: Collection[ExpectedVm],
+        look: Look | None = None,
+        *,
+        may_call: Collection[str] | None = None,
+        until: float = float("inf"),
+    ) -> Mapping[str, Registration]:
+        """Call RegisterVM for the VMs that may be called for and were not yet, follow the others; by name.
+
+        `look` is what this round has seen already; vCenter is not looked into twice. `may_call` names the VMs that it
+        may be called for, None for all: whatever is registered is left alone and only followed. After `until` no more
+        than one call is begun; a VM without an answer is for the next round. Raises `Unavailable` and `Forbidden` as
+        cluster and vCenter answer: the next round goes on.
+        """
+        if not self.enabled or not vms:
+            return {}
+        newest = self._attempts.newest(restore.uid)
+        known = [attempt for vm in vms if (attempt := newest.get((namespace, vm.name)))]
+        registrations = dict(self._tracker.advance(known, look, until=until, may_call=True))
+        if len(registrations) < len(known):
+            return registrations  # the time is over
+        unknown = [vm for vm in vms if (namespace, vm.name) not in newest]
+        new = unknown if may_call is None else [vm for vm in unknown if vm.name in may_call]
+        vsphere = self._vsphere(namespace, new, look)
+        if not unknown or vsphere is None:
+            return registrations
+        vcenter_vms = Vms(vsphere.machines)
+        if look is not None:
+            registrations |= self._adopt(restore, namespace, unknown, vcenter_vms, look)
+        checked = self._checked(namespace, [vm for vm in new if vm.name not in registrations], vcenter_vms, vsphere)
+        return registrations | self._begin(restore, namespace, checked, until=until)
+
+    def foresee(
+        self,
+        namespace: str,
+        vms: Collection[ExpectedVm],
+        look: Look | None = None,
+        *,
+        may_call: Collection[str] | None = None,
+    ) -> Mapping[str, Registration]:
+        """Say what a restore that begins now would do for the VMs that may be called for, and call or record nothing.
+
+        Raises as `advance` does.
+        """
+        new = vms if may_call is None else [wanted for wanted in vms if wanted.name in may_call]
+        vsphere = self._vsphere(namespace, new, look)
+        if vsphere is None:
+            return {}
+        vcenter_vms, now = Vms(vsphere.machines), self._clock.now()
+        registrations: dict[str, Registration] = {}
+        for wanted in vms:
+            vm = next(iter(vcenter_vms.match(wanted)), None)
+            if vm is not None and vm.task is not None and not vm.task.over:
+                attempt = self._attempt(ForRestore(uid="", name=""), namespace, wanted, vm)
+                registrations[wanted.name] = messages.progress(attempt, now, vm.task, task=vm.task.id)
+        left = [wanted for wanted in new if wanted.name not in registrations]
+        for wanted, checked in self._checked(namespace, left, vcenter_vms, vsphere):
+            registrations[wanted.name] = messages.foreseen(wanted.name, checked)
+        return registrations
+
+    def again(self, restore: ForRestore, namespace: str, vm: ExpectedVm) -> Registration:
+        """Make a new attempt because a person asked for it.
+
+        Raises `InvalidItem` while the last one is open: two at once are what must never be.
+        """
+        last = self._attempts.newest(restore.uid).get((namespace, vm.name))
+        if last is not None:
+            now = self._tracker.follow(last, may_call=True)
+            if now.state is not State.FAILED or now.can_wait:
+                raise InvalidItem(
+                    f"RegisterVM is not called again for {namespace}/{vm.name}: attempt {last.number} is {now}",
+                    hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
+                )
+        vsphere = self._looks.look(namespace, [vm])
+        checked = self._checked(namespace, [vm], Vms(vsphere.machines), vsphere, by_command=True)
+        return self._begin(restore, namespace, checked, last=last)[vm.name]
+
+    def _vsphere(self, namespace: str, new: Collection[ExpectedVm], look: Look | None) -> VsphereLook | None:
+        """Look into vCenter if there are new VMs; else return what this round has seen there, if anything."""
+        if new:
+            return self._looks.look(namespace, new, look)
+        return look.vsphere if look is not None else None
+
+    def _adopt(
+        self, restore: ForRestore, namespace: str, vms: Collection[ExpectedVm], vcenter_vms: Vms, look: Look
+    ) -> dict[str, Registration]:
+        """Follow a task that was begun elsewhere as if it were called here.
+
+        So its end counts also once vCenter has forgotten it, and after a failure only a command calls.
+        """
+        registrations: dict[str, Registration] = {}
+        for wanted in vms:
+            vm = next(iter(vcenter_vms.match(wanted)), None)
+            if vm is None or vm.task is None or vm.task.over:
+                continue
+            attempt = replace(self._attempt(restore, namespace, wanted, vm), task=vm.task.id)
+            try:
+                self._attempts.record(attempt)
+            except InvalidItem as error:
+                registrations[wanted.name] = messages.unreadable(wanted.name, error)
+            else:
+                registrations[wanted.name] = self._tracker.follow(attempt, look)
+        return registrations
+
+    def _checked(
+        self,
+        namespace: str,
+        vms: Collection[ExpectedVm],
+        vcenter_vms: Vms,
+        vsphere: VsphereLook,
+        *,
+        by_command: bool = False,
+    ) -> Iterator[tuple[ExpectedVm, Preflight]]:
+        """Yield each VM with what speaks against a call; without VMs nothing is looked at."""
+        override = self._policy.subnet_mappings
+        vpc = self._supervisor.vpc(namespace) if override and vms else None
+        for vm in vms:
+            checked = preflight.check(
+                namespace, vm, vcenter_vms, vsphere.supervisor, override=override, vpc=vpc, by_command=by_command
+            )
+            yield vm, checked
+
+    def _begin(
+        self,
+        restore: ForRestore,
+        namespace: str,
+        checked_vms: Iterator[tuple[ExpectedVm, Preflight]],
+        *,
+        last: Attempt | None = None,
+        until: float = float("inf"),
+    ) -> dict[str, Registration]:
+        """Call for the VMs that passed their checks; after `until` for no more than one."""
+        registrations: dict[str, Registration] = {}
+        called = False
+        for wanted, checked in checked_vms:
+            if not checked.passed:
+                registrations[wanted.name] = messages.refused(wanted.name, checked)
+            elif not called or self._clock.monotonic() <= until:
+                called = True
+                called_for = self._record_and_call(restore, namespace, wanted, checked, last)
+                registrations[wanted.name] = replace(called_for, notes=(*called_for.notes, *checked.notes))
+        return registrations
+
+    def _record_and_call(
+        self, restore: ForRestore, namespace: str, wanted: ExpectedVm, checked: Preflight, last: Attempt | None
+    ) -> Registration:
+        vm = checked.vm
+        if vm is None:
+            raise ValueError("a VM that passed the preflight was found")
+        attempt = replace(
+            self._attempt(restore, namespace, wanted, vm),
+            number=last.number + 1 if last is not None else 1,
+            network=network_override.planned(vm.record.interfaces, self._policy.subnet_mappings),
+        )
+        if last is not None and not self._attempts.give_up(last, _GIVEN_UP, self._clock.now()):
+            raise InvalidItem(
+                f"RegisterVM is not called again for {namespace}/{wanted.name}: attempt {last.number} was resumed just"
+                " now",
+                hint="wait for its end",
+            )
+        try:
+            ours = self._attempts.record(attempt)
+        except InvalidItem as error:
+            return messages.unreadable(wanted.name, error)
+        return self._tracker.follow(attempt, may_call=True) if ours else messages.another_process(attempt)
+
+    def _attempt(self, restore: ForRestore, namespace: str, wanted: ExpectedVm, vm: VsphereVm) -> Attempt:
+        return Attempt(
+            restore_uid=restore.uid,
+            restore=restore.name,
+            namespace=namespace,
+            vm=wanted.name,
+            moid=vm.moid,
+            holder=self._tracker.holder,
+            recorded_at=self._clock.now(),
+            task_before=vm.task.id if vm.task is not None else "",
+        )
