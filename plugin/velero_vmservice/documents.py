@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from sys import intern
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
@@ -41,28 +41,27 @@ def canonical(document: Document) -> bytes:
     """Return the document's bytes: equal documents have equal bytes."""
     written = io.BytesIO()
     for piece in _pieces(document):
-        written.write(piece.encode())
+        written.write(piece)
     return written.getvalue()
 
 
-def _pieces(document: Document) -> Iterator[str]:
+def _pieces(document: Document) -> Iterator[bytes]:
     """Write a document's lists one entry after the other: the facts of 10,000 VMs at once are 50 MiB."""
     for number, name in enumerate(sorted(type(document).model_fields)):
         value = getattr(document, name)
-        yield f"{',' if number else '{'}{_text(name)}:"
+        yield (b',"%b":' if number else b'{"%b":') % name.encode()
         if isinstance(value, tuple):
-            yield "["
+            yield b"["
             for position, entry in enumerate(value):
-                yield f"{',' if position else ''}{_text(entry)}"
-            yield "]"
+                yield b",%b" % _json(entry) if position else _json(entry)
+            yield b"]"
         else:
-            yield _text(value)
-    yield "}"
+            yield _json(value)
+    yield b"}"
 
 
-def _text(value: object) -> str:
-    content = to_jsonable_python(value, by_alias=False, inf_nan_mode="null")
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def _json(value: object) -> bytes:
+    return orjson.dumps(to_jsonable_python(value, by_alias=False, inf_nan_mode="null"), option=orjson.OPT_SORT_KEYS)
 
 
 def digest(body: bytes) -> str:

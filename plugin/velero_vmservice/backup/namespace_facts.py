@@ -6,6 +6,7 @@ VMs are never captured (RegisterVM brings them back), but facts about them are: 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,10 +21,12 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROU
 from velero_vmservice.vmoperator import groups, load_balancer
 
 if TYPE_CHECKING:
+    from velero_vmservice.archive.facts import ServiceFacts
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.archive.store.port import StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.vmoperator.groups import GroupFacts
 
 log = structlog.get_logger()
 
@@ -93,7 +96,10 @@ class NamespaceFactsOnce:
 
     def _write(self, run: BackupRun, namespace: str) -> tuple[NamespaceFacts, str]:
         store = self._locations.open(run.location, namespace=run.namespace)
-        vms = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.vm_facts)
+        with ThreadPoolExecutor(2, thread_name_prefix="facts") as lists:  # beside the VMs, of which there are most
+            groups_of = lists.submit(self._groups, namespace)
+            services_of = lists.submit(self._services, namespace)
+            vms = self._cluster.read_all(VIRTUAL_MACHINE, namespace, facts.vm_facts)
         # Facts are written once, so none are better than empty ones. Groups are not served everywhere.
         if not vms and not self._cluster.served_versions(VIRTUAL_MACHINE):
             raise Unavailable(
@@ -108,22 +114,8 @@ class NamespaceFactsOnce:
             backup_uid=run.uid,
             observed_at=self._clock.now().isoformat(),
             machines=tuple(sorted(vms, key=lambda vm: vm.name)),
-            groups=tuple(
-                sorted(
-                    (groups.group_facts(group) for group in self._cluster.list(VIRTUAL_MACHINE_GROUP, namespace)),
-                    key=lambda group: group.name,
-                )
-            ),
-            services=tuple(
-                sorted(
-                    (
-                        facts.service_facts(service)
-                        for service in self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
-                        if not service.deleting
-                    ),
-                    key=lambda service: service.name,
-                )
-            ),
+            groups=groups_of.result(),
+            services=services_of.result(),
             provider=load_balancer.provider(self._cluster.serves_group),
         )
         stored, sha256 = storage.write_once(store, run.namespace_key(namespace), observed)
@@ -140,6 +132,15 @@ class NamespaceFactsOnce:
             log.warning("restorability", namespace=namespace, finding=finding.code, reason=finding.message)
         _warn_of_not_captured(run, stored)
         return stored, sha256
+
+    def _groups(self, namespace: str) -> tuple[GroupFacts, ...]:
+        read = self._cluster.read_all(VIRTUAL_MACHINE_GROUP, namespace, groups.group_facts)
+        return tuple(sorted(read, key=lambda group: group.name))
+
+    def _services(self, namespace: str) -> tuple[ServiceFacts, ...]:
+        services = self._cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
+        read = (facts.service_facts(service) for service in services if not service.deleting)
+        return tuple(sorted(read, key=lambda service: service.name))
 
 
 def _warn_of_not_captured(run: BackupRun, observed: NamespaceFacts) -> None:

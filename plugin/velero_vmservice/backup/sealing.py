@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice import __version__, documents
-from velero_vmservice.archive import backup_scope, identity, schema
+from velero_vmservice import __version__
+from velero_vmservice.archive import backup_scope, schema
 from velero_vmservice.archive.facts import NamespaceFacts
-from velero_vmservice.archive.schema import BackupRun, Capture, Seal, SealedObject, Vadp
+from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Vadp
 from velero_vmservice.archive.store import storage
-from velero_vmservice.errors import Corrupt, InvalidItem, NotFound
+from velero_vmservice.backup.read_back import ReadBack, read_back
+from velero_vmservice.errors import InvalidItem
 from velero_vmservice.incidents import as_ours
 from velero_vmservice.velero import operation
 from velero_vmservice.velero.actions import CALLER, Progress
@@ -31,12 +34,14 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
-    from velero_vmservice.kube.manifest import Manifest, ObjectRef
+    from velero_vmservice.kube.manifest import Manifest
 
 log = structlog.get_logger()
 
 BUDGET_SECONDS = 4.0
 """One Progress call reads for this long; the next continues where it stopped."""
+READERS = 8
+"""Documents read side by side: more than half of a read is waiting for the store."""
 REMEMBERED_BACKUPS = 64
 REMEMBERED_SECONDS = 24 * 3600.0
 
@@ -160,27 +165,19 @@ class Sealing:
         """Read documents until all were read or the budget is used up; say whether all were."""
         store = self._locations.open(run.location, namespace=run.namespace)
         until = self._clock.monotonic() + BUDGET_SECONDS
-        unread = (
+        unread = [
             key
-            for key in _documents(store, run, unsealed.captured)
+            for key in dict.fromkeys(_documents(store, run, unsealed.captured))
             if key not in unsealed.objects and key not in unsealed.namespaces
-        )
-        for count, key in enumerate(unread):
-            if count and self._clock.monotonic() > until:  # at least one, however slow the store is
-                return False
-            body = _written(store, key, unsealed.captured.get(key, ""))
-            if key.startswith(f"{run.prefix}namespaces/"):
-                facts = documents.parse(NamespaceFacts, body, key=key)
-                storage.check_writer(run, facts.backup_uid, key=key)
-                identity.check_facts(facts, run.namespace_of(key), run)
-                unsealed.namespaces[key] = documents.digest(body)
-                unsealed.facts[facts.namespace] = backup_scope.reduced(facts)
-            else:
-                capture = documents.parse(Capture, body, key=key)
-                storage.check_writer(run, capture.provenance.backup_uid, key=key)
-                identity.check_capture(capture, _captured_object(key), run)
-                unsealed.objects[key] = documents.digest(body)
-                _remember_vms(unsealed, capture)
+        ]
+        with ThreadPoolExecutor(READERS, thread_name_prefix="seal") as readers:
+            for first in range(0, len(unread), READERS):
+                if first and self._clock.monotonic() > until:  # some at least, however slow the store is
+                    return False
+                keys = unread[first : first + READERS]
+                digests = [unsealed.captured.get(key, "") for key in keys]
+                for whole in readers.map(read_back, repeat(store), repeat(run), keys, digests):
+                    _remember(unsealed, whole)
         return True
 
     def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
@@ -238,35 +235,8 @@ def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> I
     yield from captured
 
 
-def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
-    """Read a document back; raises `Corrupt` if it is gone or, its digest being known, another one."""
-    try:
-        body = store.get(key)
-    except NotFound as error:
-        raise Corrupt(
-            f"{key} was captured and is gone",
-            hint="check the bucket's lifecycle rules and who can delete from it, then repeat the backup",
-        ) from error
-    if sha256 and documents.digest(body) != sha256:
-        raise Corrupt(
-            f"{key} is not what was captured (its SHA-256 differs)",
-            hint="it was replaced while the backup ran; find out by whom, then repeat the backup",
-        )
-    return body
-
-
 def _sealed(digests: dict[str, str]) -> tuple[SealedObject, ...]:
     return tuple(SealedObject(key=key, sha256=sha256) for key, sha256 in sorted(digests.items()))
-
-
-def _captured_object(key: str) -> ObjectRef:
-    ref = schema.captured_object(key)
-    if ref is None:
-        raise Corrupt(
-            f"{key} lies among the captured objects but is not the key of one",
-            hint="it was stored while the backup ran; find out by whom, remove it, then repeat the backup",
-        )
-    return ref
 
 
 def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts]) -> set[str]:
@@ -278,7 +248,13 @@ def _chosen_by_filters(run: BackupRun, namespaces: Mapping[str, NamespaceFacts])
     }
 
 
-def _remember_vms(unsealed: Unsealed, capture: Capture) -> None:
+def _remember(unsealed: Unsealed, whole: ReadBack) -> None:
+    if isinstance(whole.document, NamespaceFacts):
+        unsealed.namespaces[whole.key] = whole.sha256
+        unsealed.facts[whole.document.namespace] = whole.document
+        return
+    capture = whole.document
+    unsealed.objects[whole.key] = whole.sha256
     unsealed.kinds.add((capture.kind, capture.namespace, capture.name))
     connected = capture.topology
     versions = {vm.name: vm.backup_version for vm in connected.machines}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -97,3 +98,16 @@ def test_facts_of_an_unsealed_backup_give_way_to_those_of_large_namespaces(
     assert world.cluster.calls.counts["list"] == lists
     world.capture(obj("VirtualMachineService", "back", spec={"type": "ClusterIP"}))
     assert world.cluster.calls.counts["list"] > lists
+
+
+def test_the_lists_of_a_namespace_are_read_side_by_side(world: World) -> None:
+    world.cluster.seed(vm("web-1"), group("tier", ["web-1"]), service("front"))
+    vms_groups_services = threading.Barrier(3)
+    world.cluster.calls.before("list", lambda _: vms_groups_services.wait(timeout=10) and None)
+    world.capture(service("front"))
+    facts = world.document(f"{CAPTURES}namespaces/shop.json")
+    assert [[entry["name"] for entry in facts[kind]] for kind in ("machines", "groups", "services")] == [
+        ["web-1"],
+        ["tier"],
+        ["front"],
+    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,7 +154,7 @@ def test_a_restarted_sidecar_finds_the_seal(world: World) -> None:
 
 
 def test_a_slow_store_is_read_over_several_polls_and_nothing_twice(world: World) -> None:
-    captured(world, 9)
+    captured(world, 19)
     before = world.store.calls.counts["get"]
     world.store.calls.before("get", lambda _: world.clock.advance(2))
     polls = [world.seal(OPERATION)]
@@ -161,8 +162,15 @@ def test_a_slow_store_is_read_over_several_polls_and_nothing_twice(world: World)
         polls.append(world.seal(OPERATION))
     assert len(polls) > 2
     assert [one.done for one in polls] == sorted(one.done for one in polls)
-    assert polls[0].done < 9
-    assert world.store.calls.counts["get"] - before == 10
+    assert polls[0].done < 19
+    assert world.store.calls.counts["get"] - before == 20
+
+
+def test_documents_are_read_back_side_by_side(world: World) -> None:
+    captured(world, 3)
+    all_four = threading.Barrier(4)
+    world.store.calls.before("get", lambda _: all_four.wait(timeout=10) and None)
+    assert world.seal(OPERATION).completed
 
 
 def test_a_store_that_is_slower_than_the_budget_still_gets_on(world: World) -> None:

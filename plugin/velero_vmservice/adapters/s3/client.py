@@ -16,6 +16,7 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from botocore.httpsession import where as public_authorities
 
+from velero_vmservice import __version__
 from velero_vmservice.adapters.s3 import credentials
 from velero_vmservice.adapters.s3 import error_meanings as meanings
 from velero_vmservice.adapters.s3 import http as s3_http
@@ -23,6 +24,7 @@ from velero_vmservice.adapters.s3.endpoints import LeanLoader
 from velero_vmservice.adapters.s3.errors import opened, told
 from velero_vmservice.adapters.transport.proxies import proxy_for
 from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -54,6 +56,9 @@ def connect(location: S3Location, *, timeout_seconds: float, directory: Path, at
         # or store into the object.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        # botocore works its own user agent out for each request, and checks parameters that are typed here already.
+        user_agent=f"{PLUGIN_NAME}/{__version__}",
+        parameter_validation=False,
     )
     verify = _verify(location, directory)
     with opened(location.place):

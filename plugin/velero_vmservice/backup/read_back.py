@@ -1,0 +1,71 @@
+"""A stored document as the seal reads it back: it must be there, be what was written, and say what its key says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velero_vmservice import documents
+from velero_vmservice.archive import backup_scope, identity, schema
+from velero_vmservice.archive.facts import NamespaceFacts
+from velero_vmservice.archive.schema import Capture
+from velero_vmservice.archive.store import storage
+from velero_vmservice.errors import Corrupt, NotFound
+
+if TYPE_CHECKING:
+    from velero_vmservice.archive.schema import BackupRun
+    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.kube.manifest import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """A document that is whole: a capture, or the facts of a namespace as far as the seal needs them."""
+
+    key: str
+    sha256: str
+    document: Capture | NamespaceFacts
+
+
+def read_back(store: ObjectStore, run: BackupRun, key: str, sha256: str) -> ReadBack:
+    """Read one document of the run; raises `Corrupt` if it is gone or not what was captured.
+
+    `sha256` is what it was written with, '' if another process wrote it.
+    """
+    body = _written(store, key, sha256)
+    digest = documents.digest(body)
+    if key.startswith(f"{run.prefix}namespaces/"):
+        facts = documents.parse(NamespaceFacts, body, key=key)
+        storage.check_writer(run, facts.backup_uid, key=key)
+        identity.check_facts(facts, run.namespace_of(key), run)
+        return ReadBack(key, digest, backup_scope.reduced(facts))
+    capture = documents.parse(Capture, body, key=key)
+    storage.check_writer(run, capture.provenance.backup_uid, key=key)
+    identity.check_capture(capture, _captured_object(key), run)
+    return ReadBack(key, digest, capture)
+
+
+def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
+    try:
+        body = store.get(key)
+    except NotFound as error:
+        raise Corrupt(
+            f"{key} was captured and is gone",
+            hint="check the bucket's lifecycle rules and who can delete from it, then repeat the backup",
+        ) from error
+    if sha256 and documents.digest(body) != sha256:
+        raise Corrupt(
+            f"{key} is not what was captured (its SHA-256 differs)",
+            hint="it was replaced while the backup ran; find out by whom, then repeat the backup",
+        )
+    return body
+
+
+def _captured_object(key: str) -> ObjectRef:
+    ref = schema.captured_object(key)
+    if ref is None:
+        raise Corrupt(
+            f"{key} lies among the captured objects but is not the key of one",
+            hint="it was stored while the backup ran; find out by whom, remove it, then repeat the backup",
+        )
+    return ref
