@@ -6,13 +6,40 @@ their libraries' exceptions into this tree, so that a decision rests on meaning 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Final
 
 from velero_vmservice.text import spelled_out
 
 _THEN: Final = "; then repeat the restore"
-_WHICH_RESTORE: Final = ("repeat the restore", "restore from")
-"""A hint with one of these says already what to restore."""
+
+
+class Said(StrEnum):
+    """How much of a remedy the reason beside it says, so that a reader of both reads nothing twice."""
+
+    NOTHING = ""
+    ACTION = "action"
+    """What to do, and not that the restore is to be repeated then."""
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a person should do about what keeps an object from coming back."""
+
+    sentence: str = ""
+    """'' where nothing is known."""
+    said: Said = Said.NOTHING
+
+    def after(self, reason: str, *, joint: str = " | to do: ") -> str:
+        """Return a reason, and what of the remedy it does not say."""
+        if not self.sentence or self.said is Said.ALL:
+            return reason
+        return f"{reason}{_THEN}" if self.said is Said.ACTION else f"{reason}{joint}{self.sentence}"
+
+
+NO_REMEDY: Final = Remedy()
 
 
 class VmServiceError(Exception):
@@ -20,7 +47,8 @@ class VmServiceError(Exception):
 
     Args:
         message: what failed, on which object, with the cause.
-        hint: what the reader can do next; a full sentence.
+        hint: what the reader can do next, in the imperative.
+        goes_on: whether the hint says itself which restore to make then.
     """
 
     code: ClassVar[str] = "internal"
@@ -34,13 +62,23 @@ class VmServiceError(Exception):
         """Whether the call is worth making again while a restore waits anyway."""
         return self.transient or self.mendable
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", goes_on: bool = False) -> None:
         self.message = spelled_out(message)
         self.hint = spelled_out(hint)
+        self._goes_on = goes_on
         super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}: {self.hint}" if self.hint else self.message
+
+    @property
+    def remedy(self) -> Remedy:
+        """What to do about an object that this has kept from coming back; the text of the error says the hint."""
+        if not self.hint:
+            return NO_REMEDY
+        if self._goes_on:
+            return Remedy(f"{_capitalised(self.hint)}.", Said.ALL)
+        return Remedy(advised(self.hint), Said.ACTION)
 
 
 class InvalidItem(VmServiceError):
@@ -112,6 +150,10 @@ class Rejected(VmServiceError):
     code = "rejected"
 
 
+class DryRunUnsupported(Rejected):
+    """A dry run was refused because an admission webhook cannot be asked without consequences."""
+
+
 class Defect(VmServiceError):
     """Something that the code was not written for: its own log has the details under an id, a reader has the id."""
 
@@ -139,15 +181,8 @@ class NotSent(Unavailable):
 
 def advised(hint: str) -> str:
     """Return a hint as the sentence that a report tells what to do with; '' for none."""
-    if not hint:
-        return ""
-    sentence = f"{hint[0].upper()}{hint[1:]}".rstrip(".")
-    return f"{sentence}." if any(phrase in hint for phrase in _WHICH_RESTORE) else f"{sentence}{_THEN}."
+    return f"{_capitalised(hint)}{_THEN}." if hint else ""
 
 
-def with_remedy(text: str, remedy: str, *, joint: str = " | to do: ") -> str:
-    """Return what went wrong and what to do about it, where the words do not say that themselves."""
-    action = remedy.removesuffix(".").removesuffix(_THEN)
-    if not action or action.lower() not in text.lower():
-        return f"{text}{joint}{remedy}" if action else text
-    return f"{text}{_THEN}" if remedy == f"{action}{_THEN}." else text
+def _capitalised(hint: str) -> str:
+    return f"{hint[0].upper()}{hint[1:]}".rstrip(".")

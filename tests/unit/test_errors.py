@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.errors import advised, with_remedy
+from velero_vmservice.errors import NotFound, Remedy, Said, advised
 from velero_vmservice.vsphere.registervm_errors import TABLE
 
 if TYPE_CHECKING:
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("hint", "sentence"),
+    ("hint", "goes_on", "remedy"),
     [
-        ("", ""),
-        ("grant it.", "Grant it; then repeat the restore."),
-        ("check that the VADP restore has ended", "Check that the VADP restore has ended; then repeat the restore."),
-        ("use another restore point", "Use another restore point; then repeat the restore."),
-        ("it was removed; repeat the restore to go on", "It was removed; repeat the restore to go on."),
-        ("restore from another backup", "Restore from another backup."),
+        ("", False, Remedy()),
+        ("grant it.", False, Remedy("Grant it; then repeat the restore.", Said.ACTION)),
+        (
+            "see why the VADP product could not restore from it",
+            False,
+            Remedy("See why the VADP product could not restore from it; then repeat the restore.", Said.ACTION),
+        ),
+        ("mend it, or repeat the restore", True, Remedy("Mend it, or repeat the restore.", Said.ALL)),
+        ("restore from another backup", True, Remedy("Restore from another backup.", Said.ALL)),
     ],
 )
-def test_a_hint_becomes_a_sentence_that_ends_with_the_restore(hint: str, sentence: str) -> None:
-    assert advised(hint) == sentence
+def test_a_hint_becomes_a_sentence_that_ends_with_the_restore(hint: str, remedy: Remedy, *, goes_on: bool) -> None:
+    assert NotFound("it is gone", hint=hint, goes_on=goes_on).remedy == remedy
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.code)
@@ -34,13 +37,16 @@ def test_whatever_code_ended_it_the_restore_is_to_be_repeated(entry: ErrorEntry)
 
 
 @pytest.mark.parametrize(
-    ("words", "remedy", "said"),
+    ("reason", "remedy", "text"),
     [
-        ("it failed", "", "it failed"),
-        ("it failed", "Mend it; then repeat the restore.", "it failed | to do: Mend it; then repeat the restore."),
-        ("it failed: mend it", "Mend it; then repeat the restore.", "it failed: mend it; then repeat the restore"),
-        ("it failed: repeat the restore", "Repeat the restore.", "it failed: repeat the restore"),
+        ("it failed", Remedy(), "it failed"),
+        ("it failed", Remedy("Mend it."), "it failed | to do: Mend it."),
+        ("mend it: it failed", Remedy("Mend it."), "mend it: it failed | to do: Mend it."),
+        ("it failed: mend it", Remedy("Mend it; …", Said.ACTION), "it failed: mend it; then repeat the restore"),
+        ("it failed: repeat the restore", Remedy("Repeat the restore.", Said.ALL), "it failed: repeat the restore"),
     ],
 )
-def test_an_error_says_what_to_do_once(words: str, remedy: str, said: str) -> None:
-    assert with_remedy(words, remedy) == said
+def test_a_remedy_is_said_once_by_what_is_known_of_the_reason_and_not_by_its_words(
+    reason: str, remedy: Remedy, text: str
+) -> None:
+    assert remedy.after(reason) == text

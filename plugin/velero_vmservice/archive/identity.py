@@ -23,7 +23,7 @@ def check_manifest(content: object, ref: ObjectRef, *, where: str) -> Manifest:
     try:
         manifest = Manifest.read(content)
     except InvalidItem as error:
-        raise Corrupt(f"{where}: {error.message}", hint=_REPLACED) from error
+        raise Corrupt(f"{where}: {error.message}", hint=_REPLACED, goes_on=True) from error
     _check(
         where,
         ("manifest's API group", manifest.group, ref.kind.group),
@@ -69,7 +69,9 @@ def check_seal(seal: Seal, backup: BackupRun) -> None:
 
 def _check(where: str, *pairs: tuple[str, str, str]) -> None:
     if differs := list(_different(pairs)):
-        raise Corrupt(f"{where} is about another object or backup: {' and '.join(differs)}", hint=_REPLACED)
+        raise Corrupt(
+            f"{where} is about another object or backup: {' and '.join(differs)}", hint=_REPLACED, goes_on=True
+        )
 
 
 def _different(pairs: Iterable[tuple[str, str, str]]) -> Iterable[str]:

@@ -61,6 +61,7 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
         raise MissingBackup(
             f"{_gone(run)}, and where its capture lies is not known: {reason}",
             hint="let Velero make the Backup again from its location, as its backup sync does; then repeat the restore",
+            goes_on=True,
         )
     ((where, backup),) = runs.items()
     log.info("backup known by its capture", backup=run.backup, key=where, location=backup.location)

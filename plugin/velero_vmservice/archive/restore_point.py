@@ -139,6 +139,7 @@ class RestorePoints:
             raise NotFound(
                 f"{key} is gone: which claims of namespace {namespace} are disks of VMs is not known",
                 hint="it was removed after the backup; restore from another backup",
+                goes_on=True,
             ) from error
         if sealed is None or sha256:
             return KnownFacts(facts=facts)

@@ -13,7 +13,6 @@ from velero_vmservice.cli.options import namespace_mapping, output, policy_optio
 from velero_vmservice.cli.restore_target import beyond_words, demand_known
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.once import said_once
-from velero_vmservice.errors import with_remedy
 from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
 from velero_vmservice.settings import reading
@@ -85,7 +84,7 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, le
             "name": entry.ref.name,
             "action": entry.step.action,
             "reason": entry.step.reason,
-            "remedy": entry.step.remedy,
+            "remedy": entry.step.remedy.sentence,
             "warnings": _warnings(entry),
             "machines": {"ready": entry.step.ready, "total": entry.step.total},
             "differences": [
@@ -114,7 +113,7 @@ def _vms(planned: Planned) -> str:
 
 def _sentences(planned: Planned) -> tuple[str, ...]:
     refused = planned.step.action in REFUSED
-    why = with_remedy(planned.step.reason, planned.step.remedy) if refused else planned.step.reason
+    why = planned.step.remedy.after(planned.step.reason) if refused else planned.step.reason
     return (why, *(f"mind: {warning}" for warning in _warnings(planned)))
 
 

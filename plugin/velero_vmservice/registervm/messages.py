@@ -153,6 +153,7 @@ def failed(attempt: Attempt) -> Registration:
         state=registration.state,
         reason=reason,
         code=registration.code,
+        remedy_said=registration.remedy_said,
         can_wait=registration.can_wait,
         since=registration.since,
         certain=registration.certain,

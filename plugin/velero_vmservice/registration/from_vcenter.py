@@ -143,7 +143,15 @@ def failed(name: str, what: str, message: str, *, since: datetime | None = None)
     else:
         cause = f": {entry.code}" if entry.code else " without saying why"
         reason = f"{what} failed{cause}; see the task in vCenter, put the cause right, then call RegisterVM by hand"
-    return _registration(name=name, state=State.FAILED, reason=reason, code=entry.code, can_wait=False, since=since)
+    return _registration(
+        name=name,
+        state=State.FAILED,
+        reason=reason,
+        code=entry.code,
+        remedy_said=entry.known,
+        can_wait=False,
+        since=since,
+    )
 
 
 def _registered(name: str, reason: str, *, since: datetime | None = None, code: str = "") -> Registration:

@@ -81,6 +81,7 @@ def _merged(name: str, answered: Collection[Answer], away: tuple[str, ...]) -> R
         best,
         reason="; ".join(_reasons(agreeing)),  # each knows another part: vCenter in which folder it is instead
         remedy=next((registration.remedy for registration in agreeing if registration.remedy), ""),
+        remedy_said=any(registration.remedy_said for registration in agreeing),
         sources=_sources(agreeing),
         can_wait=all(registration.can_wait for registration in agreeing),
         since=since,
@@ -107,7 +108,7 @@ def _beside_an_engine(registrations: list[Registration]) -> list[Registration]:
     ):
         return registrations
     return [
-        replace(registration, certain=False, can_wait=True, reason="", remedy="")
+        replace(registration, certain=False, can_wait=True, reason="", remedy="", remedy_said=False)
         if registration.state is State.RESTORED and not registration.can_wait
         else registration
         for registration in registrations
@@ -129,6 +130,7 @@ def _none_there(merged: Registration, agreeing: Iterable[Registration], done: Co
         reason=f"{claims}, and no VirtualMachine is there yet: if none comes, {_NONE_THERE}",
         code=next((registration.code for registration in done if registration.code), ""),
         remedy=_NONE_THERE,
+        remedy_said=True,
         sources=_sources([*agreeing, *done]),
     )
 

@@ -88,6 +88,8 @@ class Registration:
     """RegisterVM's error code as it came, or ''."""
     remedy: str = ""
     """What a person should do if it stays so, as a hint; '' where the code tells, or nothing does."""
+    remedy_said: bool = False
+    """Whether the reason says what to do."""
     can_wait: bool = True
     """Whether waiting can help; if not, a person has to act."""
     since: datetime | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.documents import Document, Dropped
+from velero_vmservice.errors import Said
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.report.stage import Outcome
 
@@ -177,6 +178,8 @@ class Result(Document):
     """For a group: `spec.powerState` at backup."""
     remedy: tuple[str, ...] = ()
     """What a person should do about it, in sentences."""
+    remedy_said: Said = Said.NOTHING
+    """How much of that the reason says."""
     next_commands: tuple[str, ...] = ()
     """Commands that power its application on, where it was the last object of that to end."""
     capture: str = ""

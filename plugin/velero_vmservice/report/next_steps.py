@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.errors import with_remedy
+from velero_vmservice.errors import Remedy
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, VMS_ALONE
 from velero_vmservice.registration.troubleshooting import Topic
 from velero_vmservice.report.application import is_group
@@ -164,15 +164,16 @@ def _registrations(ending: Ending) -> Iterator[NextStep]:
 
 def _refusals(ending: Ending) -> Iterator[NextStep]:
     """Yield a step for each reason, however many objects share it."""
-    causes: dict[tuple[str, str, str], list[Result]] = {}
+    causes: dict[tuple[str, str, Remedy], list[Result]] = {}
     order = (*LOST, Stage.INCOMPLETE)
     for result in sorted(ending.on_their_own, key=lambda result: order.index(Stage(result.stage))):
-        remedy = " ".join(result.remedy) or _REMEDIES[Stage(result.stage)]
+        known = Remedy(" ".join(result.remedy), result.remedy_said)
+        remedy = known if known.sentence else Remedy(_REMEDIES[Stage(result.stage)])
         causes.setdefault((result.stage, result.reason, remedy), []).append(result)
     for (stage, reason, remedy), objects in list(causes.items())[:_CAUSES]:
         named = enumerate_some([item.label for item in objects], most=_NAMED)
         why = f": {reason.removesuffix('.')}" if reason else ""
-        words = with_remedy(f"{named} {stage}{why}", remedy, joint=". ")
+        words = remedy.after(f"{named} {stage}{why}", joint=". ")
         yield _step(ending, words, objects, again=True)
     if rest := [item for objects in list(causes.values())[_CAUSES:] for item in objects]:
         named = enumerate_some([f"{result.label} {result.stage}" for result in rest], most=_NAMED)

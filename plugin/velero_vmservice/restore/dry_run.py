@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.errors import AlreadyExists, NotFound, NotRestorable, VmServiceError, advised
+from velero_vmservice.errors import AlreadyExists, NotFound, NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, Manifest, ObjectRef, compact_time
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.report.summary import left_out
@@ -305,7 +305,7 @@ class Rehearsal:
             if error.transient:
                 raise
             action = Action.WAIT if error.mendable else Action.BLOCKED
-            return replace(step, action=action, reason=str(error), remedy=advised(error.hint), final=not error.mendable)
+            return replace(step, action=action, reason=str(error), remedy=error.remedy, final=not error.mendable)
         return step
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.errors import NO_REMEDY, Remedy
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ class Step:
 
     action: Action
     reason: str = ""
-    remedy: str = ""
-    """What a person should do about a refusal, as a sentence; '' where the reason says it."""
+    remedy: Remedy = NO_REMEDY
+    """What a person should do about a refusal."""
     warnings: tuple[str, ...] = ()
     missing: tuple[MissingReference, ...] = ()
     """Objects that its VMs refer to, that are absent, and that nothing recreates."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.facts import difference
+from velero_vmservice.errors import Said
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.lost_owner import Sighting
@@ -55,6 +56,8 @@ class Gate:
     """Waiting does not help: another VM has the name, or registration failed, and a person has to act."""
     remedy: str = ""
     """What to do if it stays so, as a sentence; '' if the reason is enough, or another VM has the name."""
+    remedy_said: Said = Said.NOTHING
+    """How much of it the reason says."""
     settling: bool = False
     """Nothing is missing but another look."""
     by_hand: bool = False
@@ -62,7 +65,9 @@ class Gate:
 
     def advising(self, advice: str) -> Gate:
         """Return the same gate with one more sentence on what to do if it stays so."""
-        return replace(self, remedy=" ".join(filter(None, (self.remedy, advice))))
+        if not advice:
+            return self
+        return replace(self, remedy=" ".join(filter(None, (self.remedy, advice))), remedy_said=Said.NOTHING)
 
 
 def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> Gate:

@@ -119,4 +119,5 @@ def _not_ours(operation_id: str) -> InvalidItem:
     return InvalidItem(
         f"the operation id {operation_id[:40]!r} cannot be read",
         hint="it was made by another release of this plugin; repeat the restore",
+        goes_on=True,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from velero_vmservice.errors import Said
 from velero_vmservice.registration.gate import registered_gate
 from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.supervisor.readiness import Gate
@@ -86,6 +87,26 @@ CASES = [
             reason="failed: no disk",
             remedy="Move it into the folder that bears the namespace's name, then call RegisterVM; then repeat the"
             " restore.",
+        ),
+    ),
+    Case(
+        "a reason that says the remedy is not followed by it",
+        ABSENT,
+        told(
+            State.FAILED,
+            "its own words",
+            code="",
+            can_wait=False,
+            remedy="look there",
+            remedy_said=True,
+            sources=(K, V),
+        ),
+        Gate(
+            ready=False,
+            blocked=True,
+            reason="failed: its own words",
+            remedy="Look there; then repeat the restore.",
+            remedy_said=Said.ACTION,
         ),
     ),
     Case(

@@ -53,5 +53,6 @@ def read(store: ObjectStore, key: str, model: type[DocumentT], *, sha256: str = 
         raise Corrupt(
             f"{key} is not the document that the backup refers to (its SHA-256 differs)",
             hint="it was replaced after the backup; restore from another backup",
+            goes_on=True,
         )
     return documents.parse(model, body, key=key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from velero_vmservice.errors import Remedy, Said
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.restore import order
@@ -62,24 +63,20 @@ def decide(subject: Subject, view: View) -> Step:
     if view.observed.live(subject.ref) is None and (problems := tuple(_problems(subject, view))):
         return Step(action=Action.BLOCKED, reason=enumerate_some(list(problems)), final=True, ready=ready, total=total)
     if nowhere := _nowhere(subject, view.observed):
-        remedies = dict.fromkeys(gate.remedy for gate in closed.values())
         return Step(
             action=Action.BLOCKED,
             reason=nowhere,
-            remedy=" ".join(filter(None, remedies)) or _NO_NAMESPACE.format(view.observed.namespace),
+            remedy=Remedy(_remedy(closed.values()).sentence or _NO_NAMESPACE.format(view.observed.namespace)),
             ready=ready,
             total=total,
         )
     if closed:
         holders = _holders(closed, subject.topology.machines, view.observed)
         blocked = bool(holders) or any(gate.blocked for gate in closed.values())
-        remedies = dict.fromkeys(gate.remedy or (_OTHER_VM if gate.blocked else "") for gate in closed.values())
-        if holders:
-            remedies[_BIOS_UUID] = None
         return Step(
             action=Action.BLOCKED if blocked else Action.WAIT,
             reason=_waiting(closed, view.observed, holders),
-            remedy=" ".join(filter(None, remedies)),
+            remedy=_remedy(closed.values(), another=_OTHER_VM, held=_BIOS_UUID if holders else ""),
             held_by=tuple(ObjectRef(VIRTUAL_MACHINE, subject.ref.namespace, name) for name in closed),
             settling=all(gate.settling for gate in closed.values()),
             ready=ready,
@@ -92,7 +89,7 @@ def decide(subject: Subject, view: View) -> Step:
         return Step(
             action=Action.BLOCKED,
             reason=enumerate_some(list(mismatches)),
-            remedy=_MISMATCH,
+            remedy=Remedy(_MISMATCH),
             final=True,
             ready=ready,
             total=total,
@@ -108,6 +105,16 @@ def _problems(subject: Subject, view: View) -> Iterator[str]:
     yield from subject.problems
     if subject.is_group and (chain := view.cycles.get(subject.ref.name)):
         yield f"the group contains itself ({chain}), which VM Operator never settles: take one of them out"
+
+
+def _remedy(gates: Iterable[Gate], *, another: str = "", held: str = "") -> Remedy:
+    """Return what to do about shut gates, each thing once.
+
+    `another` is what to do where another VM has the name, `held` where another VM has the identity.
+    """
+    said = {gate.remedy or (another if gate.blocked else ""): gate.remedy_said for gate in gates} | {held: Said.NOTHING}
+    said.pop("", None)
+    return Remedy(" ".join(said), next(iter(said.values())) if len(said) == 1 else Said.NOTHING)
 
 
 def _waiting(closed: Mapping[str, Gate], observed: NamespaceState, holders: Mapping[str, str]) -> str:
@@ -172,7 +179,9 @@ def _against_live(subject: Subject, view: View) -> Step:
             return _update(subject, different, paths)
         case "fail":
             reason = f"exists and differs from the backup in {paths}, and the policy is conflict=fail"
-            return Step(action=Action.CONFLICT, reason=reason, remedy=_DIFFERS, differences=different, final=True)
+            return Step(
+                action=Action.CONFLICT, reason=reason, remedy=Remedy(_DIFFERS), differences=different, final=True
+            )
         case _:
             return Step(
                 action=Action.RETAIN,
@@ -190,11 +199,8 @@ def _on_its_way_out(ref: ObjectRef, live: Manifest) -> str:
 
 def _update(subject: Subject, different: tuple[Difference, ...], paths: str) -> Step:
     if fixed := desired.immutable(subject.wanted.kind_name, different):
-        reason = (
-            f"exists and cannot be updated: {', '.join(fixed)} cannot be changed; remove the object yourself if the"
-            " captured one is wanted, then repeat the restore"
-        )
-        return Step(action=Action.CONFLICT, reason=reason, remedy=_FIXED, differences=different, final=True)
+        reason = f"exists and cannot be updated: {', '.join(fixed)} cannot be changed"
+        return Step(action=Action.CONFLICT, reason=reason, remedy=Remedy(_FIXED), differences=different, final=True)
     return Step(action=Action.UPDATE, reason=f"differs in {paths}", differences=different, gate_open=True)
 
 
@@ -215,9 +221,8 @@ def _if_name_is_free(subject: Subject, observed: NamespaceState) -> Step:
     obstacle = f"a Service {subject.ref.name} is there that is not VM Operator's, which would overwrite it"
     if owners:
         obstacle = f"a Service {subject.ref.name} is there that VM Operator made of VirtualMachineService {owners[0]}"
-    reason = f"{obstacle}; rename or remove it, then repeat the restore"
     remedy = f"Rename or remove the Service {subject.ref.name}, then repeat the restore."
-    return Step(action=Action.CONFLICT, reason=reason, remedy=remedy, final=True)
+    return Step(action=Action.CONFLICT, reason=obstacle, remedy=Remedy(remedy), final=True)
 
 
 def _mismatches(subject: Subject, observed: NamespaceState) -> Iterator[str]:

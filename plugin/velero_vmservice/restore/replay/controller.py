@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cachetools import TTLCache
 
-from velero_vmservice.errors import InvalidSettings, VmServiceError, advised
+from velero_vmservice.errors import InvalidSettings, VmServiceError
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import policy as restore_policy
 from velero_vmservice.restore.plan import decision
@@ -249,7 +249,7 @@ class Replays:
             if task.subject is None or view is None or view.problem is None:
                 continue
             why = f"{task.replay.target} cannot be observed: {view.problem}"
-            task.remedy, task.held_by = advised(view.problem.hint), ()
+            task.remedy, task.held_by = view.problem.remedy, ()
             if rounds.incidents.last(task.replay.target, now=now):
                 task.tell(why, self._clock.now(), stage=Stage.FAILED)
             elif view.problem.transient or now > until:

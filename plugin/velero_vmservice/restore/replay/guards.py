@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from velero_vmservice.errors import NotFound, VmServiceError
+from velero_vmservice.errors import NotFound, Remedy, VmServiceError
 from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.report.stage import Stage
 
@@ -93,5 +93,5 @@ class Deletions:
     def _fail(self, task: ReplayOperation, run: RestoreRun) -> None:
         reason = "it was deleted after this restore had replayed it, and is not made a second time"
         remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {shlex.quote(run.backup)}"
-        task.tell(f"{reason}. {remedy}", self._clock.now(), stage=Stage.FAILED)
-        task.remedy = remedy
+        task.tell(reason, self._clock.now(), stage=Stage.FAILED)
+        task.remedy = Remedy(remedy)

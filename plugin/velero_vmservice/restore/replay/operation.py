@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from velero_vmservice.errors import advised, with_remedy
+from velero_vmservice.errors import NO_REMEDY, Remedy
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.model import Action
 from velero_vmservice.text import enumerate_some
@@ -71,8 +71,8 @@ class ReplayOperation:
     """When the present stage began."""
     stage: Stage = Stage.WAITING
     reason: str = "looking for the VMs"
-    remedy: str = ""
-    """What a person should do if it ends so, as a sentence; '' where nothing more than its reason is known."""
+    remedy: Remedy = NO_REMEDY
+    """What a person should do if it ends so."""
     held_by: tuple[ObjectRef, ...] = ()
     """The VMs and objects that it waits for, as the last decision says."""
     warnings: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class ReplayOperation:
         self.action, self.replayed, self.ended_elsewhere = before.action, before.replayed, True
         self.notes, self.warnings, self.commands = before.notes, before.warnings, before.next_commands
         self.tell(before.reason, now, stage=Stage(before.stage))
-        self.remedy = " ".join(before.remedy)
+        self.remedy = Remedy(" ".join(before.remedy), before.remedy_said)
 
     def give_time(self, now: datetime) -> None:
         """Let the stage's deadline count from now: what it waits for is this restore's own to do."""
@@ -158,7 +158,7 @@ class ReplayOperation:
     def trouble(self, error: VmServiceError, now: datetime, *, stage: Stage | None = None) -> None:
         """Remember an error of ours, and what its hint says to do."""
         self.tell(str(error), now, stage=stage)
-        self.remedy, self.held_by = advised(error.hint), ()
+        self.remedy, self.held_by = error.remedy, ()
 
     @property
     def over(self) -> bool:
@@ -188,7 +188,7 @@ class ReplayOperation:
 
     def _error(self) -> str:
         """Return why it failed, with what to do and to mind: a reader of the error may see nothing else."""
-        why = with_remedy(f"{self.replay.destination}: {self.reason}", self.remedy)
+        why = self.remedy.after(f"{self.replay.destination}: {self.reason}")
         parts = [why]
         if self.mind:
             parts.append(f"mind: {enumerate_some(list(self.mind))}")

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.archive import schema
+from velero_vmservice.errors import NO_REMEDY
 from velero_vmservice.kube.manifest import VMS_ALONE, mapping, sequence
 from velero_vmservice.registration.explain import topic
 from velero_vmservice.report import model as report
@@ -46,6 +47,7 @@ def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) 
             details |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
         if look and observed:  # without a look it is unknown whether they are there
             details["machines"] = tuple(_vms(task, subject, look, observed))
+    remedy = task.remedy if task.stage in (Stage.FAILED, Stage.CANCELLED) else NO_REMEDY
     return report.Result(
         **_standing(task, run),
         action=task.action,
@@ -60,7 +62,8 @@ def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) 
         ),
         dropped=(*task.captured_without, *task.dropped),
         power_before=task.before.power_state if task.before else "",
-        remedy=(task.remedy,) if task.remedy and task.stage in (Stage.FAILED, Stage.CANCELLED) else (),
+        remedy=(remedy.sentence,) if remedy.sentence else (),
+        remedy_said=remedy.said,
         next_commands=task.commands,
         timeline=tuple(task.timeline),
         **details,

@@ -75,6 +75,7 @@ class Target:
             raise InvalidItem(
                 f"the capture of {manifest.namespace}/{manifest.name} holds a {manifest.kind_name or 'nameless kind'}",
                 hint="it was replaced after the backup, or written by another release; restore from another backup",
+                goes_on=True,
             )
         served, able = self._cluster.served_versions(kind), self._capabilities.now()
         if kind == VIRTUAL_MACHINE_GROUP and (blocked := capabilities.groups_blocked(served, able)):
@@ -153,7 +154,9 @@ class Modifiers:
             data = mapping(self._cluster.get(ref).content.get("data"))
         except NotFound as error:
             raise InvalidSettings(
-                f"{where} is gone", hint="create it again, as it was when the restore began, or repeat the restore"
+                f"{where} is gone",
+                hint="create it again, as it was when the restore began, or repeat the restore",
+                goes_on=True,
             ) from error
         if len(data) != 1:
             raise InvalidSettings(f"{where} has {len(data)} entries", hint="a resource modifier has exactly one")

@@ -64,6 +64,7 @@ class Subjects:
                 f"the operation restores {replay.source} into namespace {replay.target}, while Restore {run.name}"
                 f" restores that namespace into {run.target(replay.namespace)}",
                 hint="the list of operations was changed in the bucket; repeat the restore",
+                goes_on=True,
             )
         if replay.kind == VMS_ALONE:
             return self._vms.source(replay, run)
@@ -133,6 +134,7 @@ class Subjects:
             raise NotFound(
                 f"{replay.destination} has no capture, and the policy is capture=require",
                 hint="restore from a backup that was taken with this plugin, or with capture=prefer",
+                goes_on=True,
             )
         manifest = identity.check_manifest(replay.item, replay.source, where="the item in the operation id")
         names = topology.listed_vms(manifest) if names is None else names

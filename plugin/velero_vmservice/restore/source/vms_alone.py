@@ -115,7 +115,7 @@ class VmsAlone:
         """
         try:
             if self.seal(run) is None and not replay.unread:
-                raise NotFound(f"the seal of Backup {run.backup} is gone", hint=_LOOK)
+                raise NotFound(f"the seal of Backup {run.backup} is gone", hint=_LOOK, goes_on=True)
             watched = self.watched(replay.namespace, run)
         except VmServiceError as error:
             if error.transient or (error.mendable and not replay.unread):
@@ -167,7 +167,7 @@ class VmsAlone:
         """Return no VMs where the backup has nothing of the namespace; a backup that died may have had some."""
         known = self._restore_points.facts(run, namespace)
         if known is not None and backup_scope.vms_of_no_object(known.facts):
-            raise NotFound(f"which they are is not known, as {known.doubt}", hint=_LOOK)
+            raise NotFound(f"which they are is not known, as {known.doubt}", hint=_LOOK, goes_on=True)
         return Watched()
 
 

@@ -138,7 +138,7 @@ def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
     assert found.action is Action.BLOCKED
     assert not found.final
     assert found.reason == "the namespace shop is no vSphere Namespace, so nothing can be registered into it"
-    assert found.remedy == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
+    assert found.remedy.sentence == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
 
 
 def test_a_namespace_that_does_not_exist_blocks_also_what_needs_no_vm() -> None:
