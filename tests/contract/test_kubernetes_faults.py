@@ -21,6 +21,7 @@ from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 from velero_vmservice.errors import (
     AlreadyExists,
     Conflict,
+    DryRunUnsupported,
     Forbidden,
     InvalidItem,
     InvalidSettings,
@@ -117,6 +118,14 @@ def test_missing_rights_name_the_remedy_and_are_not_tried_again(api: EmulatedApi
 def test_a_refusal_of_admission_is_no_missing_right(api: EmulatedApi, cluster: KubernetesCluster, words: str) -> None:
     with api.fails(403, verb="create", message=words), pytest.raises(Rejected, match=re.escape(words)):
         cluster.create(secret("shop", "b"))
+
+
+def test_a_webhook_that_cannot_be_dry_run_is_told_from_one_that_refuses(
+    api: EmulatedApi, cluster: KubernetesCluster
+) -> None:
+    text = 'admission webhook "x.example.com" does not support dry run'
+    with api.fails(400, verb="create", message=text), pytest.raises(DryRunUnsupported, match=re.escape(text)):
+        cluster.create(secret("shop", "b"), dry_run=True)
 
 
 @pytest.mark.parametrize(

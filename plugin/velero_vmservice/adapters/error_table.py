@@ -1,21 +1,33 @@
-"""What one way to fail means, as the tables of S3 and of registration engines hold it."""
+"""What one way to fail means: the form of all tables of errors, of Kubernetes, S3, vCenter and registration engines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.text import one_line
 
 if TYPE_CHECKING:
     from velero_vmservice.errors import VmServiceError
 
+LONGEST_QUOTE: Final = 200
+"""Characters of another system's text that are repeated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The error to raise, and its words."""
+    """The error to raise, and its words; placeholders such as `{source}` are filled in by the table's owner."""
 
     kind: type[VmServiceError]
     cause: str
+    """'' where the other system's own text is all that is known."""
     remedy: str
-    """May hold placeholders that the table's owner fills in, such as `{source}`."""
     quoted: bool = False
     """Whether the other system's own text says more than the cause."""
+
+    def error(self, what: str, quote: str = "", *, longest: int = LONGEST_QUOTE, **placeholders: str) -> VmServiceError:
+        """Return the error for what was tried, e.g. `cannot read Pod a/b`; `quote` is the other system's text."""
+        cause = self.cause.format(**placeholders)
+        quote = one_line(quote, longest) if self.quoted else ""
+        reason = f"{cause} ({quote})" if cause and quote else cause or quote
+        return self.kind(f"{what}: {reason}", hint=self.remedy.format(**placeholders))

@@ -1,4 +1,4 @@
-"""Kubernetes' own rules for names and labels, as its API machinery words them (apimachinery, validation.go)."""
+"""How Kubernetes spells names, labels and switches: as its API machinery (apimachinery, validation.go) and Go do."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ _LABEL_1123: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(rf"{_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
 _PATH_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[^/%?#\s]+")
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_BOOLEANS: Final = {
+    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
+}
+"""The spellings of Go's strconv.ParseBool."""
+
+
+def boolean(value: object) -> bool | None:
+    """Return what a text means to a program in Go, e.g. in a ConfigMap; None for what it refuses."""
+    return _BOOLEANS.get(value) if isinstance(value, str) else None
 
 
 def is_dns_1035_label(text: str) -> bool:

@@ -18,10 +18,12 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
+from velero_vmservice.adapters.error_table import Meaning
 from velero_vmservice.adapters.transport import bounded_http
 from velero_vmservice.errors import (
     AlreadyExists,
     Conflict,
+    DryRunUnsupported,
     Forbidden,
     InvalidSettings,
     NotFound,
@@ -29,7 +31,7 @@ from velero_vmservice.errors import (
     Unavailable,
     VmServiceError,
 )
-from velero_vmservice.text import one_line
+from velero_vmservice.text import LONGEST_QUOTE, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,8 +39,50 @@ if TYPE_CHECKING:
 _LOOK: Final = "check the API server and the network to it"
 _PROXY: Final = "look for a proxy or a login page before the API server, and at the server of the kubeconfig"
 _RENEW: Final = "look at the mounted token and at the kubeconfig"
-_AWAY: Final = frozenset({408, 410, 429, 500, 502, 503, 504})
-"""410 is a list whose pages expired while we read them; 500 is also a webhook that cannot be reached."""
+_NO_API_SERVER: Final = "what answers there is no API server, it"
+
+_SLOW: Final = Meaning(Unavailable, "the API server did not answer in time", _LOOK)
+_UNREACHABLE: Final = Meaning(Unavailable, "the API server cannot be reached", _LOOK, quoted=True)
+_NO_JSON: Final = Meaning(Unavailable, "the answer is not JSON", _PROXY)
+_NO_LOGIN: Final = Meaning(Unavailable, "the login cannot be renewed", _RENEW, quoted=True)
+_NO_REQUEST: Final = Meaning(
+    InvalidSettings,
+    "no request can be made of it: an address, a name or a token has characters that HTTP refuses",
+    "correct the server and the user in the kubeconfig",
+)
+_CLIENT_FAILS: Final = Meaning(Unavailable, "the Kubernetes client fails", _LOOK, quoted=True)
+_REDIRECTED: Final = Meaning(Unavailable, f"{_NO_API_SERVER} redirects{{elsewhere}}", _PROXY)
+_PAGE: Final = Meaning(Unavailable, f"{_NO_API_SERVER} sends a page", _PROXY, quoted=True)
+_LOGIN_PAGE: Final = Meaning(Forbidden, f"{_NO_API_SERVER} sends a page", _PROXY, quoted=True)
+_NO_TLS: Final = Meaning(
+    Unavailable, "", "correct the certificate authority in the kubeconfig or service account", quoted=True
+)
+_AWAY: Final = Meaning(Unavailable, "", _LOOK, quoted=True)
+_EXISTS: Final = Meaning(AlreadyExists, "", "use the object that is there, or remove it", quoted=True)
+_CHANGED: Final = Meaning(Conflict, "", "read the object again: another client has changed it", quoted=True)
+_ABSENT: Final = Meaning(NotFound, "", "create it if it is wanted: it was deleted, or never existed", quoted=True)
+_UNKNOWN_USER: Final = Meaning(
+    Forbidden, "", "renew the token or the certificate: the API server does not accept it", quoted=True
+)
+_DENIED: Final = Meaning(Forbidden, "", "grant that verb to the service account", quoted=True)
+_NO_DRY_RUN: Final = Meaning(DryRunUnsupported, "", "give the webhook sideEffects None or NoneOnDryRun", quoted=True)
+_REFUSED: Final = Meaning(
+    Rejected, "", "correct what the API server or the admission webhook says of the object", quoted=True
+)
+
+_BY_STATUS: Final[Mapping[int, Meaning]] = {
+    0: _NO_TLS,  # how the client reports a failed TLS handshake
+    **dict.fromkeys((408, 429, 500, 502, 503, 504), _AWAY),  # 500 is also a webhook that cannot be reached
+    410: _AWAY,  # a list whose pages expired while they were read
+    401: _UNKNOWN_USER,
+    404: _ABSENT,
+    409: _CHANGED,
+}
+"""By the status of an answer; what it does not have is refused."""
+_EXISTS_ALREADY: Final = "AlreadyExists"
+"""A Status' reason (apimachinery, StatusReasonAlreadyExists)."""
+_DRY_RUN: Final = "does not support dry run"
+"""How the API server's refusal ends (apiserver, admission/plugin/webhook: NewDryRunUnsupportedErr)."""
 
 
 class NoJson(Exception):
@@ -60,21 +104,16 @@ def translated(what: str) -> Iterator[None]:
         raise _from_answer(error, what) from None  # the library's text repeats headers and its own traceback
     except HTTPError as error:
         # A refused connection is a timeout as well to urllib3, a name that does not resolve a refused connection.
-        if isinstance(error, Urllib3Timeout) and not isinstance(error, NewConnectionError):
-            raise Unavailable(f"{what}: the API server did not answer in time", hint=_LOOK) from error
-        raise Unavailable(f"{what}: the API server cannot be reached ({_reason(error)})", hint=_LOOK) from error
+        is_slow = isinstance(error, Urllib3Timeout) and not isinstance(error, NewConnectionError)
+        raise (_SLOW if is_slow else _UNREACHABLE).error(what, _reason(error)) from error
     except NoJson:
-        raise Unavailable(f"{what}: the answer is not JSON", hint=_PROXY) from None
+        raise _NO_JSON.error(what) from None
     except (ConfigException, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise Unavailable(f"{what}: the login cannot be renewed ({one_line(str(why))})", hint=_RENEW) from None
+        raise _NO_LOGIN.error(what, str(error.strerror if isinstance(error, OSError) else error)) from None
     except ValueError:
-        sentence = (
-            f"{what}: no request can be made of it: an address, a name or a token has characters that HTTP refuses"
-        )
-        raise InvalidSettings(sentence, hint="correct the server and the user in the kubeconfig") from None
+        raise _NO_REQUEST.error(what) from None
     except Exception as error:
-        raise Unavailable(f"{what}: the Kubernetes client fails ({type(error).__name__})", hint=_LOOK) from error
+        raise _CLIENT_FAILS.error(what, type(error).__name__) from error
 
 
 def _status_of(error: ApiException) -> Mapping[str, Any]:
@@ -88,29 +127,23 @@ def _status_of(error: ApiException) -> Mapping[str, Any]:
 
 def _from_answer(error: ApiException, what: str) -> VmServiceError:
     status = _status_of(error)
-    code, reason = int(error.status or 0), status.get("reason")
-    text = one_line(str(status.get("message") or error.reason or f"status {code}"))
-    message = f"{what}: {text}"
+    text = str(status.get("message") or error.reason or f"status {int(error.status or 0)}")
+    return _meaning(error, status, text).error(what, text, longest=LONGEST_QUOTE, elsewhere=_elsewhere(error))
+
+
+def _meaning(error: ApiException, status: Mapping[str, Any], text: str) -> Meaning:
+    code = int(error.status or 0)
     if HTTPStatus.MULTIPLE_CHOICES <= code < HTTPStatus.BAD_REQUEST:
-        return Unavailable(f"{what}: what answers there is no API server, it redirects{_elsewhere(error)}", hint=_PROXY)
+        return _REDIRECTED
     if not status and _is_page(error):
-        kind = Forbidden if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} else Unavailable
-        return kind(f"{what}: what answers there is no API server, it sends a page ({text})", hint=_PROXY)
-    if code == 0:  # how the client reports a failed TLS handshake
-        return Unavailable(message, hint="correct the certificate authority in the kubeconfig or service account")
-    if code in _AWAY:
-        return Unavailable(message, hint=_LOOK)
-    if code == HTTPStatus.NOT_FOUND:
-        return NotFound(message, hint="it was deleted, or never existed")
-    if code == HTTPStatus.CONFLICT:
-        if reason == "AlreadyExists":
-            return AlreadyExists(message, hint="an object of that name exists already")
-        return Conflict(message, hint="another client changed the object; observe it again")
-    if code == HTTPStatus.UNAUTHORIZED:
-        return Forbidden(message, hint="the token or certificate is not accepted; renew it")
+        return _LOGIN_PAGE if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} else _PAGE
+    if code == HTTPStatus.CONFLICT and status.get("reason") == _EXISTS_ALREADY:
+        return _EXISTS
     if code == HTTPStatus.FORBIDDEN and _denied_by_rbac(status, text):
-        return Forbidden(message, hint="grant that verb to the service account")
-    return Rejected(message, hint="the API server or an admission webhook refuses the object as it is")
+        return _DENIED
+    if code == HTTPStatus.BAD_REQUEST and _DRY_RUN in text:
+        return _NO_DRY_RUN
+    return _BY_STATUS.get(code, _REFUSED)
 
 
 def _elsewhere(error: ApiException) -> str:

@@ -19,8 +19,6 @@ from velero_vmservice.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_LONGEST_QUOTE: Final = 200
-
 _OPENING: Final = re.compile(r"failed to connect|errors? resolving|DNS resolution failed", re.IGNORECASE)
 """How gRPC begins when there is no connection; anything else was said by the engine or by what is before it."""
 
@@ -160,12 +158,8 @@ def translate(
         hung_up: finds out why the other side hangs up; called only where gRPC does not know.
     """
     meaning = _meaning(code, details, hung_up)
-    quote = one_line(_NOISE.sub("", details), _LONGEST_QUOTE) if meaning.quoted else ""
-    return meaning.kind(
-        f'cannot ask the registration engine at {target} about namespace "{namespace}": '
-        f"{meaning.cause}{f' ({quote})' if quote else ''}",
-        hint=meaning.remedy,
-    )
+    what = f'cannot ask the registration engine at {target} about namespace "{namespace}"'
+    return meaning.error(what, _NOISE.sub("", details))
 
 
 def no_question(error: Exception, *, target: str, namespace: str) -> VmServiceError:

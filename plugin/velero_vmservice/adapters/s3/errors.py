@@ -20,7 +20,6 @@ from urllib3.exceptions import HTTPError
 from velero_vmservice.adapters.s3 import error_meanings as meanings
 from velero_vmservice.adapters.transport import bounded_http
 from velero_vmservice.errors import VmServiceError
-from velero_vmservice.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +32,6 @@ _FORESEEN: Final = (boto.ClientError, boto.BotoCoreError, ResponseParserError, H
 """What a call of boto3 is known to raise; the last comes when a body breaks off."""
 _SERVER_ERROR: Final = 500
 _LOGINS: Final = frozenset({401, 403})
-_LONGEST_QUOTE: Final = 200
-"""Characters of another system's text that are repeated."""
 _REGION: Final = re.compile(r"region.*expecting '([a-z0-9-]+)'")
 """How servers without the element `Region` name it."""
 
@@ -100,15 +97,10 @@ def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceE
     return told(meaning, text, verb, key, place, asked=settings)
 
 
-def told(meaning: Meaning, words: str, verb: str, key: str, place: Place, *, asked: str = "") -> VmServiceError:
-    """Return the error for a meaning; `words` are the other side's own."""
+def told(meaning: Meaning, quote: str, verb: str, key: str, place: Place, *, asked: str = "") -> VmServiceError:
+    """Return the error for a meaning; `quote` is the other side's own text."""
     where = f'"{key}" in {place}' if key else str(place)
-    quote = one_line(words, _LONGEST_QUOTE) if meaning.quoted else ""
-    given = {"source": place.source, "way": place.way, "asked": asked}
-    return meaning.kind(
-        f"cannot {verb} {where}: {meaning.cause.format(**given)}{f' ({quote})' if quote else ''}",
-        hint=meaning.remedy.format(**given),
-    )
+    return meaning.error(f"cannot {verb} {where}", quote, source=place.source, way=place.way, asked=asked)
 
 
 def code(error: boto.ClientError) -> str:

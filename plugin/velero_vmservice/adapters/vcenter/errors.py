@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 
+from velero_vmservice.adapters.error_table import Meaning
 from velero_vmservice.adapters.transport.bounded_http import AnswerLate, cause
 from velero_vmservice.errors import (
     AlreadyExists,
@@ -29,10 +30,10 @@ from velero_vmservice.errors import (
     VmServiceError,
 )
 from velero_vmservice.kube.manifest import mapping, sequence
-from velero_vmservice.text import one_line
+from velero_vmservice.text import LONGEST_QUOTE, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from velero_vmservice.adapters.vcenter.sdk import Sdk
 
@@ -49,8 +50,37 @@ _LOGIN: Final = (
 _ALLOW: Final = "give the account read access to the namespace's folder, and Namespaces.Configure for RegisterVM"
 _NO_VCENTER: Final = "correct vcenter.server, or look for a proxy in between: what answers there is no vCenter"
 _NO_JSON: Final = "look for a proxy or a login page in between, at vcenter.server, and at the release of vCenter"
-_AWAY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT)
-_IN_DESIRED_STATE: Final = "ALREADYINDESIREDSTATE"
+
+_WRONG_LOGIN: Final = Meaning(Forbidden, "vCenter refuses user and password", _LOGIN, quoted=True)
+_NO_PERMISSION: Final = Meaning(Forbidden, "vCenter denies it", _ALLOW, quoted=True)
+_GONE: Final = Meaning(NotFound, "vCenter has no such object", "look again: it was deleted in the meantime")
+_FAILS: Final = Meaning(Unavailable, "vCenter fails", _LOOK, quoted=True)
+_NO_SOAP: Final = Meaning(Unavailable, "the answer is no SOAP", _NO_VCENTER, quoted=True)
+_UNREACHABLE: Final = Meaning(Unavailable, "vCenter cannot be reached", _LOOK, quoted=True)
+_NOT_SENT: Final = Meaning(NotSent, "vCenter cannot be reached", _LOOK, quoted=True)
+_SLOW: Final = Meaning(Unavailable, "vCenter did not answer in time", _LOOK)
+_LATE: Final = Meaning(TimedOut, "vCenter did not answer in time", _LOOK)
+_BROKE_OFF: Final = Meaning(Unavailable, "the answer broke off", _LOOK, quoted=True)
+_NO_REQUEST: Final = Meaning(Unavailable, "the request fails", _LOOK, quoted=True)
+_NO_TLS: Final = Meaning(InvalidSettings, "what answers there does not speak TLS", _NO_VCENTER)
+_UNTRUSTED: Final = Meaning(InvalidSettings, "vCenter's TLS certificate is not trusted", _TRUST, quoted=True)
+_TLS_BROKE_OFF: Final = Meaning(Unavailable, "the TLS connection broke off", _LOOK, quoted=True)
+
+_IN_DESIRED_STATE: Final = Meaning(AlreadyExists, "", "nothing is to be done", quoted=True)
+_AWAY: Final = Meaning(Unavailable, "", _LOOK, quoted=True)
+_PAGE: Final = Meaning(Rejected, "the answer is without the JSON that vCenter sends", _NO_JSON, quoted=True)
+_LOGIN_PAGE: Final = Meaning(Forbidden, "the answer is without the JSON that vCenter sends", _NO_JSON, quoted=True)
+_ABSENT: Final = Meaning(
+    NotFound, "", "see whether the namespace and the VM are there, and whether the account may see them", quoted=True
+)
+_DENIED: Final = Meaning(Forbidden, "", _ALLOW, quoted=True)
+_REDIRECTED: Final = Meaning(Rejected, "", _NO_VCENTER, quoted=True)
+_REFUSED: Final = Meaning(
+    Rejected, "", "correct what vCenter's message names, then call RegisterVM again by hand", quoted=True
+)
+_BY_STATUS: Final[Mapping[int, Meaning]] = {401: _DENIED, 403: _DENIED, 404: _ABSENT, 408: _AWAY, 429: _AWAY}
+"""By the status of an answer of the REST API; what it does not have is refused."""
+_DESIRED_STATE: Final = "ALREADYINDESIREDSTATE"
 
 
 @contextlib.contextmanager
@@ -66,19 +96,17 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
     except vim.fault.InvalidLogin as fault:
         raise wrong_login(what, fault_words(fault)) from None
     except vim.fault.NoPermission as fault:
-        privilege = one_line(str(getattr(fault, "privilegeId", "") or ""))
-        raise Forbidden(f"{what}: vCenter denies it ({privilege or 'no permission'})", hint=_ALLOW) from None
+        raise _NO_PERMISSION.error(what, str(getattr(fault, "privilegeId", "") or "no permission")) from None
     except vmodl.fault.ManagedObjectNotFound:
-        raise NotFound(f"{what}: vCenter has no such object", hint="it was deleted in the meantime") from None
+        raise _GONE.error(what) from None
     except vmodl.MethodFault as fault:
-        raise Unavailable(f"{what}: vCenter fails ({fault_words(fault)})", hint=_LOOK) from None
+        raise _FAILS.error(what, fault_words(fault)) from None
     except OSError as error:
         raise _from_network(what, error) from None
     except HTTPException as error:
-        raise Unavailable(f"{what}: vCenter fails ({one_line(str(error))})", hint=_LOOK) from None
+        raise _FAILS.error(what, str(error)) from None
     except Exception as error:  # noqa: BLE001 - pyvmomi lets out whatever its parser meets in what is not SOAP
-        kind = type(error).__name__
-        raise Unavailable(f"{what}: the answer is no SOAP ({kind}: {one_line(str(error))})", hint=_NO_VCENTER) from None
+        raise _NO_SOAP.error(what, f"{type(error).__name__}: {error}") from None
 
 
 def fault_words(fault: Any) -> str:
@@ -91,10 +119,9 @@ def fault_words(fault: Any) -> str:
     return (f"{name}: {'; '.join(distinct)}" if distinct else name)[:LONGEST_WORDS]
 
 
-def wrong_login(what: str, text: str = "") -> Forbidden:
+def wrong_login(what: str, text: str = "") -> VmServiceError:
     """Return the error for a login that vCenter refuses."""
-    quote = f" ({one_line(text)})" if text else ""
-    return Forbidden(f"{what}: vCenter refuses user and password{quote}", hint=_LOGIN)
+    return _WRONG_LOGIN.error(what, text)
 
 
 @contextlib.contextmanager
@@ -108,14 +135,13 @@ def rest_translated(what: str) -> Iterator[None]:
     except requests.exceptions.SSLError as error:
         raise _from_tls(what, str(error), _reason(error)) from None
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError) as error:
-        raise NotSent(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK) from None
+        raise _NOT_SENT.error(what, _reason(error)) from None
     except requests.exceptions.ConnectionError as error:
-        kind = NotSent if _never_connected(error) else Unavailable
-        raise kind(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK) from None
+        raise (_NOT_SENT if _never_connected(error) else _UNREACHABLE).error(what, _reason(error)) from None
     except (requests.exceptions.Timeout, ReadTimeoutError):  # past the headers `requests` translates nothing
-        raise Unavailable(f"{what}: vCenter did not answer in time", hint=_LOOK) from None
+        raise _SLOW.error(what) from None
     except HTTPError as error:
-        raise Unavailable(f"{what}: the answer broke off ({_reason(error)})", hint=_LOOK) from None
+        raise _BROKE_OFF.error(what, _reason(error)) from None
     except AnswerTooLong as error:
         raise AnswerTooLong(f"{what}: {error.message}", hint=error.hint) from None
     except VmServiceError:
@@ -123,7 +149,7 @@ def rest_translated(what: str) -> Iterator[None]:
     except OSError as error:  # RequestException is one; the CA file is read here too
         raise _from_network(what, error) from None
     except Exception as error:  # noqa: BLE001 - the last place that knows what was asked
-        raise Unavailable(f"{what}: the request fails ({type(error).__name__})", hint=_LOOK) from None
+        raise _NO_REQUEST.error(what, type(error).__name__) from None
 
 
 def from_answer(what: str, status: int, body: Any) -> VmServiceError:
@@ -137,40 +163,37 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
             str(text) for entry in messages for text in (entry.get("id"), entry.get("default_message")) if text
         )
     )
-    quote = one_line(": ".join(part for part in (kind.rpartition(".")[2], details) if part)) or f"status {status}"
-    message = f"{what}: {quote}"
-    if re.sub("[^A-Z]", "", kind.rpartition(".")[2].upper()) == _IN_DESIRED_STATE:
-        return AlreadyExists(message, hint="nothing is to be done")
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _AWAY:
-        return Unavailable(message, hint=_LOOK)
-    if body is None and status >= HTTPStatus.BAD_REQUEST:
-        denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-        return (Forbidden if denied else Rejected)(f"{message}, without the JSON that vCenter sends", hint=_NO_JSON)
-    if status == HTTPStatus.NOT_FOUND:
-        return NotFound(message, hint="the namespace or the VM is not there, or the account may not see it")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Forbidden(message, hint=_ALLOW)
-    if status < HTTPStatus.BAD_REQUEST:
-        return Rejected(message, hint=_NO_VCENTER)
-    return Rejected(message, hint="correct what vCenter's message names, then call RegisterVM again by hand")
+    name = kind.rpartition(".")[2]
+    quote = one_line(": ".join(part for part in (name, details) if part)) or f"status {status}"
+    return _meaning(status, name, has_json=body is not None).error(what, quote, longest=LONGEST_QUOTE)
+
+
+def _meaning(status: int, name: str, *, has_json: bool) -> Meaning:
+    if re.sub("[^A-Z]", "", name.upper()) == _DESIRED_STATE:
+        return _IN_DESIRED_STATE
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _AWAY
+    meaning = _BY_STATUS.get(status, _REDIRECTED if status < HTTPStatus.BAD_REQUEST else _REFUSED)
+    if has_json or meaning in (_AWAY, _REDIRECTED):
+        return meaning
+    return _LOGIN_PAGE if meaning is _DENIED else _PAGE
 
 
 def _from_network(what: str, error: OSError) -> VmServiceError:
     if isinstance(error, ssl.SSLError):
         return _from_tls(what, str(error), str(getattr(error, "verify_message", "") or error.reason or "TLS fails"))
     if isinstance(error, TimeoutError):
-        kind = TimedOut if isinstance(error, AnswerLate) else Unavailable  # to connect may take too long as well
-        return kind(f"{what}: vCenter did not answer in time", hint=_LOOK)
-    return Unavailable(f"{what}: vCenter cannot be reached ({_reason(error)})", hint=_LOOK)
+        return (_LATE if isinstance(error, AnswerLate) else _SLOW).error(what)  # to connect may take too long as well
+    return _UNREACHABLE.error(what, _reason(error))
 
 
 def _from_tls(what: str, text: str, why: str) -> VmServiceError:
     """Return `InvalidSettings` for a failed handshake; what breaks later may have been understood."""
     if "WRONG_VERSION_NUMBER" in text:
-        return InvalidSettings(f"{what}: what answers there does not speak TLS", hint=_NO_VCENTER)
+        return _NO_TLS.error(what)
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return InvalidSettings(f"{what}: vCenter's TLS certificate is not trusted ({one_line(why)})", hint=_TRUST)
-    return Unavailable(f"{what}: the TLS connection broke off ({one_line(why)})", hint=_LOOK)
+        return _UNTRUSTED.error(what, why)
+    return _TLS_BROKE_OFF.error(what, why)
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:

@@ -24,7 +24,7 @@ from velero_vmservice.adapters.transport import bounded_http, tls
 from velero_vmservice.adapters.transport.bounded_http import BoundedAdapter
 from velero_vmservice.adapters.vcenter import sdk
 from velero_vmservice.adapters.vcenter.errors import from_answer, rest_translated, translated, wrong_login
-from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable, VmServiceError
+from velero_vmservice.errors import InvalidSettings, NotSent, Unavailable, VmServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,7 +252,7 @@ class VCenterSession:
                 raise wrong_login(what, refused.text)
         return password
 
-    def _was_refused(self, password: str, what: str, text: str = "") -> Forbidden:
+    def _was_refused(self, password: str, what: str, text: str = "") -> VmServiceError:
         before = self._refused
         again = before is not None and before.password == _digest(password)
         pause = min(2 * before.pause, LONGEST_LOGIN_PAUSE_SECONDS) if before and again else LOGIN_PAUSE_SECONDS

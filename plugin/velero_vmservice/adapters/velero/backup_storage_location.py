@@ -10,6 +10,7 @@ from velero_vmservice.adapters.s3.location import S3Location
 from velero_vmservice.adapters.velero import authorities, location_secrets
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.kube.manifest import mapping
+from velero_vmservice.kube.names import boolean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,8 +157,7 @@ class _Secrets:
 def _flag(config: Mapping[str, Any], key: str, source: str) -> bool:
     """Read a flag as Go's ParseBool does."""
     value = str(config.get(key, ""))
-    if value in {"", "0", "f", "F", "false", "False", "FALSE"}:
-        return False
-    if value in {"1", "t", "T", "true", "True", "TRUE"}:
-        return True
-    raise InvalidSettings(f'config.{key} of {source} is "{value}"', hint='write "true" or "false"')
+    flag = boolean(value) if value else False
+    if flag is None:
+        raise InvalidSettings(f'config.{key} of {source} is "{value}"', hint='write "true" or "false"')
+    return flag

@@ -22,6 +22,7 @@ from velero_vmservice.kube.manifest import (
     ObjectRef,
     mapping,
 )
+from velero_vmservice.kube.names import boolean
 from velero_vmservice.vmoperator.releases import api_versions
 
 if TYPE_CHECKING:
@@ -40,10 +41,6 @@ _GATED: Final = {
     (VIRTUAL_MACHINE_SERVICE.name, "ipFamilyPolicy"): IPV6,
 }
 """Fields that a webhook forbids while the capability is off (validatePowerOffDelay; validateSpec of services)."""
-
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-"""The spellings of Go's strconv.ParseBool, with which VM Operator reads the ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +92,9 @@ def _of_object(manifest: Manifest) -> Callable[[str], bool | None]:
 
 
 def _of_config_map(manifest: Manifest) -> Callable[[str], bool | None]:
+    """VM Operator reads the ConfigMap with Go's ParseBool."""
     data = mapping(manifest.content.get("data"))
-
-    def state(key: str) -> bool | None:
-        return True if data.get(key) in _TRUE else False if data.get(key) in _FALSE else None
-
-    return state
+    return lambda key: boolean(data.get(key))
 
 
 def groups_blocked(served: Sequence[str], capabilities: Capabilities) -> str:

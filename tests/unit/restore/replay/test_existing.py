@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import NAMESPACE, group, obj, service, vm, vsphere_namespace
-from velero_vmservice.errors import Rejected
+from velero_vmservice.errors import DryRunUnsupported
 from velero_vmservice.kube import manifest as kinds
 from velero_vmservice.kube.manifest import ObjectRef
 
@@ -198,7 +198,7 @@ def test_one_name_from_two_namespaces_mapped_into_one_is_said(world: World) -> N
 def test_a_webhook_that_cannot_be_dry_run_does_not_hold_the_replay(world: World) -> None:
     items = world.back_up(VM, service("front", {"app": "web"}))
     world.lose(service("front"))
-    refusal = Rejected('admission webhook "x.example.com" does not support dry run')
+    refusal = DryRunUnsupported('admission webhook "x.example.com" does not support dry run')
     world.cluster.calls.fail("dry-run create", refusal)
     (told,) = world.finish(world.replay_all(items)).values()
     assert told.description.startswith("verified")
