@@ -136,7 +136,7 @@ def assemble(
         deletions=deletions,
         vms=vms,
     )
-    neighbour = Neighbour(cluster=cluster, clock=clock)
+    neighbour = Neighbour(cluster=cluster, clock=clock, supervisor=supervisor, policy=settings.vsphere_plugin)
     capture = CaptureAction(
         cluster=cluster,
         locations=locations,

@@ -95,9 +95,10 @@ def supervisor(stack: Stack) -> Iterator[Supervisor]:
 
 @pytest.fixture(scope="session", params=["1.18.2", OLDER_VELERO])
 def scene(stack: Stack, supervisor: Supervisor, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """One Velero server with our sidecar, beside a plugin that raises errors for restricted kinds."""
+    """One Velero server with our sidecar, beside velero-plugin-for-vsphere and its list of blocked resources."""
     server = stack.velero(request.param)
     server.add_plugin(VSPHERE_PLUGIN)
+    server.reset_blocked_resources()
     sidecar = Sidecar(server)
     sidecar.start()
     try:

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e import crds
 from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.processes import CommandFailedError
-from tests.e2e.velero import AWS_PLUGIN, VSPHERE_PLUGIN, VeleroServer
+from tests.e2e.velero import AWS_PLUGIN, BLOCKED_RESOURCES, VSPHERE_PLUGIN, VeleroServer
 from tests.emulator.machines import group, virtual_machine
 from tests.emulator.wcp.registered_vm import RESTORED
 from tests.waiting import wait_until
@@ -111,7 +111,7 @@ def test_vsphere_neighbour_blocks_restricted_kinds(beside_vsphere: VeleroServer)
     assert unblocked["status"]["phase"] == "Completed"
 
     blocked = {kind.resource: "true" for kind in crds.restricted_kinds()}
-    cluster.create(config_map("velero-vsphere-plugin-blocked-resources-list", velero.namespace, **blocked))
+    cluster.create(config_map(BLOCKED_RESOURCES, velero.namespace, **blocked))
     refused = velero.backup("b2", *wide)
     assert (refused["status"]["phase"], refused["status"]["errors"]) == ("PartiallyFailed", len(objects))
     without_snapshots = velero.backup("b3", *wide, "--snapshot-volumes=false")
@@ -119,4 +119,6 @@ def test_vsphere_neighbour_blocks_restricted_kinds(beside_vsphere: VeleroServer)
 
     restore = velero.restore("r1", "--from-backup=b1", f"--namespace-mappings={namespace}:restricted-anew")
     assert (restore["status"]["phase"], restore["status"]["errors"]) == ("PartiallyFailed", len(objects))
-    assert "virtualmachines.vmoperator.vmware.com is blocked" in velero.cli("restore", "describe", "r1")
+    assert "Resource CRD virtualmachines.vmoperator.vmware.com is blocked in restore" in velero.cli(
+        "restore", "describe", "r1"
+    )

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.e2e.build import binary
-from tests.e2e.crds import RESTRICTED_KINDS
 from tests.e2e.processes import Process, free_ports, kill_process, processes_running, run_command
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.object_store import ObjectStore
@@ -26,6 +25,8 @@ FINAL_PHASES = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValid
 
 AWS_PLUGIN = "velero-plugin-for-aws"
 VSPHERE_PLUGIN = "velero-plugin-for-vsphere"
+BLOCKED_RESOURCES = "velero-vsphere-plugin-blocked-resources-list"
+_DEFAULT_LIST = Path(__file__).parents[1] / "unit/vmoperator/data/blocked-resources-1.7.0.txt"
 
 # plugins make their sockets in TMPDIR, and a socket's path may have 107 bytes
 _LONGEST_TMPDIR = 80
@@ -93,6 +94,21 @@ class VeleroServer:
             shutil.copy2(binary(name), target)
         return target
 
+    def reset_blocked_resources(self) -> None:
+        """Fill the list of velero-plugin-for-vsphere with its defaults, as it is when Velero's pod has restarted."""
+        names = [line for line in _DEFAULT_LIST.read_text().splitlines() if not line.startswith("#")]
+        self.cluster.kubectl(
+            "delete", "configmap", BLOCKED_RESOURCES, f"--namespace={self.namespace}", "--ignore-not-found"
+        )
+        self.cluster.create(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": self._metadata(BLOCKED_RESOURCES),
+                "data": dict.fromkeys(names, "true"),
+            }
+        )
+
     def start(self, *, until_available: bool = True) -> None:
         """Start the server and wait until its backup location is validated."""
         metrics, profiler = free_ports(2)
@@ -115,7 +131,6 @@ class VeleroServer:
             "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials),
             "HOME": str(self.directory),
             "TMPDIR": str(self._temporary),
-            "VSPHERE_STANDIN_KINDS": str(RESTRICTED_KINDS),
         }
         log = self.directory / "velero.log"
         self._process = Process(argv, log=log, environment=environment | self.environment)

@@ -78,6 +78,7 @@ class World:
         restore: RestorePolicy | None = None,
         sources: Iterable[str] = (),
         mode: str = "observe",
+        vsphere_plugin: str = "detect",
         **settings: Any,
     ) -> None:
         self.clock = SettableClock()
@@ -89,6 +90,7 @@ class World:
         self.locations = MemoryLocations({"default": self.store})
         self.settings = Settings(
             restricted=RestrictedSettings(supervisor=supervisor, **settings),
+            vsphere_plugin=vsphere_plugin,
             restore=restore or RestorePolicy(),
             registration=RegistrationSettings.model_validate({"sources": ["kubernetes", *sources], "mode": mode}),
             vcenter=VCenterSettings(server="vc.example.com", user="velero", password=SecretStr("-")),

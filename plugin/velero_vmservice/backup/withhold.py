@@ -48,9 +48,14 @@ class WithholdAction(StartsNoOperation):
         self._sealing = sealing
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for everything that may be restricted; the cluster decides at each item."""
+        """Ask to be called for everything that may be restricted; the cluster decides at each item.
+
+        A backup begins with this call, before velero-plugin-for-vsphere reads what it refuses.
+        """
         blocked = self._neighbour.blocked(self._velero_namespace, afresh=True)
-        return restricted.selected(self._supervisor.ever_restricted(blocked))
+        withheld = self._supervisor.ever_restricted(blocked)
+        self._neighbour.take_over(self._velero_namespace, withheld)
+        return restricted.selected(withheld)
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Mark the item to be left out; write its namespace's facts if they are not written yet."""

@@ -102,6 +102,12 @@ class Settings(Section):
     )
     bucket: BucketSettings | None = None
     restricted: RestrictedSettings = RestrictedSettings()
+    vsphere_plugin: Literal["detect", "take-over", "leave"] = Field(
+        default="detect",
+        description="What becomes of the keys with which velero-plugin-for-vsphere refuses what this plugin captures, "
+        "withholds or leaves: `take-over` removes them when a backup or restore begins, `detect` does so on a "
+        "Supervisor ([how](compatibility.md#beside-velero-plugin-for-vsphere)).",
+    )
     restore: RestorePolicy = RestorePolicy()
     registration: RegistrationSettings = RegistrationSettings()
     vcenter: VCenterSettings | None = None

@@ -2,31 +2,47 @@
 
 Its actions run after ours and raise an error for every key of a ConfigMap in Velero's namespace, whatever the value: a
 key that says "false" passes the block and is then read as a PVC, which fails the item all the same. A backup without
-volume snapshots is exempt. What is on the list is withheld, so that the backup does not end as PartiallyFailed; for the
-kinds that are captured nothing can prevent that, so a warning says so once per backup and kind. Nothing here raises.
+volume snapshots is exempt. Its `AppliesTo` reads the ConfigMap anew for every backup and restore, after ours was
+called: the keys of what our own actions capture, withhold or leave are removed there and then (`take_over`). Whatever
+was refused stays withheld, for an annotation keeps the keys. Where they are not removed, a warning says once per backup
+and kind what will be refused. Nothing here raises.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 from cachetools import TTLCache
+from pydantic import BaseModel, ValidationError
 
-from velero_vmservice.errors import NotFound
+from velero_vmservice.errors import Conflict, NotFound
 from velero_vmservice.incidents import as_ours
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, CONFIG_MAP, Manifest, ObjectRef, mapping
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Kind
+    from velero_vmservice.supervisor.detect import Supervisor
 
 log = structlog.get_logger()
 
 BLOCKED_RESOURCES: Final = "velero-vsphere-plugin-blocked-resources-list"
 """The ConfigMap, `resource.group` → any value (velero-plugin-for-vsphere, IsResourceBlocked)."""
+TAKEN_OVER_ANNOTATION: Final = f"{PLUGIN_NAME}/taken-over"
+"""On that ConfigMap: the keys that were removed from it, who removed them, why, and how to undo it."""
+
+_UNDO: Final = (
+    "set vsphere_plugin: leave in the settings of velero-plugin-for-vmservice, then put the keys back into data or"
+    " restart Velero's pod, for which velero-plugin-for-vsphere writes its default list again"
+)
+_WHY: Final = "velero-plugin-for-vmservice captures these resources or leaves them to the Supervisor"
 
 _REMEMBERED_BACKUPS: Final = 256
 _REMEMBERED_SECONDS: Final = 24 * 3600.0
@@ -34,40 +50,145 @@ _FRESH_SECONDS: Final = 15.0
 """One read serves all items for this long; the last one serves while the API server does not answer."""
 
 
-class Neighbour:
-    """Looks for the other plugin's list of blocked resources."""
+class TakenOver(BaseModel):
+    """What the annotation keeps."""
 
-    def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
+    by: str
+    why: str
+    undo: str
+    at: str
+    keys: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The ConfigMap as it was last read; without an object where there is none."""
+
+    read_at: float = float("-inf")
+    refused: frozenset[str] = frozenset()
+    taken_over: frozenset[str] = frozenset()
+    found: Manifest | None = None
+
+
+class Neighbour:
+    """The other plugin's list of blocked resources."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        supervisor: Supervisor,
+        policy: Literal["detect", "take-over", "leave"],
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
+        self._supervisor = supervisor
+        self._policy = policy
         self._warned: TTLCache[tuple[str, str], bool] = TTLCache(
             _REMEMBERED_BACKUPS, _REMEMBERED_SECONDS, timer=clock.monotonic
         )
-        self._read: dict[str, tuple[float, frozenset[str]]] = {}
+        self._lists: dict[str, _List] = {}
         self._unread: dict[str, str] = {}
         """Why the list of a namespace could not be read, as it was last logged."""
         self._lock = threading.Lock()
 
     def blocked(self, namespace: str, *, afresh: bool = False) -> frozenset[str]:
-        """Return what the other plugin blocks, as `resource.group` names; Velero's namespace holds its list.
+        """Return what the other plugin blocks, or did before its keys were taken over, as `resource.group` names.
 
-        `afresh` reads it from the cluster again, as that plugin does when a backup or restore begins.
+        Velero's namespace holds its list. `afresh` reads it from the cluster again, as that plugin does when a backup
+        or restore begins.
         """
+        listed = self._list(namespace, afresh=afresh)
+        return listed.refused | listed.taken_over
+
+    def take_over(self, namespace: str, handled: Collection[str]) -> None:
+        """Remove the keys of `handled`, and of what is captured, from the list that was just read.
+
+        To be called when a backup or restore begins, before the other plugin reads the list. Never raises: where the
+        keys cannot be removed, a warning says why and what follows.
+        """
+        ref = ObjectRef(CONFIG_MAP, namespace, BLOCKED_RESOURCES)
+        try:
+            if not self._takes_over():
+                return
+            try:
+                self._remove(ref, handled, self._list(namespace))
+            except Conflict:  # its owner or another process changed it since
+                self._remove(ref, handled, self._list(namespace, afresh=True))
+        except Exception as raised:  # noqa: BLE001 - logged; a backup must not fail for a list
+            error = as_ours(raised, str(ref))
+            log.warning(
+                "blocked resources not taken over",
+                object=str(ref),
+                cause=error.message,
+                hint=error.hint or "grant get and patch of this ConfigMap, or set vsphere_plugin: leave",
+                consequence="velero-plugin-for-vsphere may refuse what this plugin captures or withholds",
+            )
+
+    def _takes_over(self) -> bool:
+        return self._supervisor.present() if self._policy == "detect" else self._policy == "take-over"
+
+    def _remove(self, ref: ObjectRef, handled: Collection[str], listed: _List) -> None:
+        ours = listed.refused & {*handled, *(kind.resource for kind in CAPTURED_KINDS)}
+        if listed.found is None or not ours:
+            return
+        values = mapping(listed.found.content.get("data"))
+        removed = {key: str(values[key]) for key in sorted(ours)}
+        before = _taken_over(listed.found)
+        kept = TakenOver(
+            by=PLUGIN_NAME,
+            why=_WHY,
+            undo=_UNDO,
+            at=self._clock.now().isoformat(),
+            keys={**(before.keys if before else {}), **removed},
+        )
+        change = {
+            "metadata": {
+                "resourceVersion": listed.found.metadata["resourceVersion"],
+                "annotations": {TAKEN_OVER_ANNOTATION: kept.model_dump_json()},
+            },
+            "data": dict.fromkeys(removed),
+        }
+        changed = self._cluster.patch(ref, change, version="v1")
         with self._lock:
-            read_at, names = self._read.get(namespace, (float("-inf"), frozenset[str]()))
-            if not afresh and self._clock.monotonic() - read_at < _FRESH_SECONDS:
-                return names
+            self._lists[ref.namespace] = self._as_read(changed)
+        log.info("blocked resources taken over", object=str(ref), blocked_count=len(removed), reason=_WHY, hint=_UNDO)
+        log.debug("keys removed from the blocked resources", object=str(ref), kinds=list(removed))
+        self._cluster.event(
+            ref,
+            uid=changed.uid,
+            reason="TakenOver",
+            message=f"{len(removed)} keys are removed: {_WHY}. To undo it, {_UNDO}. "
+            f"The annotation {TAKEN_OVER_ANNOTATION} keeps the keys.",
+        )
+
+    def _list(self, namespace: str, *, afresh: bool = False) -> _List:
+        with self._lock:
+            listed = self._lists.get(namespace, _List())
+            if not afresh and self._clock.monotonic() - listed.read_at < _FRESH_SECONDS:
+                return listed
             ref = ObjectRef(CONFIG_MAP, namespace, BLOCKED_RESOURCES)
             try:
-                names = frozenset(mapping(self._cluster.get(ref).content.get("data")))
+                listed = self._as_read(self._cluster.get(ref))
                 self._unread.pop(namespace, None)
             except NotFound:
-                names = frozenset()
+                listed = _List(read_at=self._clock.monotonic())
                 self._unread.pop(namespace, None)
             except Exception as raised:  # noqa: BLE001 - logged; a backup must not fail for a list
                 self._log_unread(ref, as_ours(raised, str(ref)).message, again=afresh)
-            self._read[namespace] = (self._clock.monotonic(), names)
-            return names
+                listed = replace(listed, read_at=self._clock.monotonic())
+            self._lists[namespace] = listed
+            return listed
+
+    def _as_read(self, config_map: Manifest) -> _List:
+        kept = _taken_over(config_map) if self._policy != "leave" else None
+        return _List(
+            read_at=self._clock.monotonic(),
+            refused=frozenset(mapping(config_map.content.get("data"))),
+            taken_over=frozenset(kept.keys if kept else ()),
+            found=config_map,
+        )
 
     def _log_unread(self, ref: ObjectRef, cause: str, *, again: bool) -> None:
         """Log why the list is not known, once per backup or restore, as each line counts as one of its warnings."""
@@ -81,8 +202,8 @@ class Neighbour:
             )
 
     def blocked_at(self, backup: Manifest) -> frozenset[str]:
-        """Return what the other plugin refuses in this backup: nothing where no volume snapshots are taken."""
-        return frozenset() if backup.spec.get("snapshotVolumes") is False else self.blocked(backup.namespace)
+        """Return what the other plugin blocks in this backup: nothing where no volume snapshots are taken."""
+        return self.blocked(backup.namespace) if _is_minded(backup) else frozenset()
 
     def warn(self, kind: Kind, backup: Manifest) -> None:
         """Warn, at the first object of the kind in this backup, if the other plugin will refuse it."""
@@ -90,12 +211,26 @@ class Neighbour:
             if (backup.uid, kind.plural) in self._warned:
                 return
             self._warned[backup.uid, kind.plural] = True
-        if kind.resource in self.blocked_at(backup):
+        if _is_minded(backup) and kind.resource in self._list(backup.namespace).refused:
             ours = " and ".join(captured.resource for captured in CAPTURED_KINDS)
             listed = ObjectRef(CONFIG_MAP, backup.namespace, BLOCKED_RESOURCES)
             log.warning(
                 "velero-plugin-for-vsphere will refuse what is captured",
                 kind=kind.resource,
                 reason=f"{listed} lists it, so its items fail and the backup ends as PartiallyFailed",
-                hint=f"remove the keys {ours} from the ConfigMap, or back up with --snapshot-volumes=false",
+                hint=f"set vsphere_plugin: take-over, which removes the keys {ours} from the ConfigMap, or back up with"
+                " --snapshot-volumes=false",
             )
+
+
+def _is_minded(backup: Manifest) -> bool:
+    """Say whether the other plugin looks at its list in this backup."""
+    return backup.spec.get("snapshotVolumes") is not False
+
+
+def _taken_over(config_map: Manifest) -> TakenOver | None:
+    """Return what the annotation keeps; None where there is none, or another hand has made it unreadable."""
+    try:
+        return TakenOver.model_validate_json(config_map.annotations.get(TAKEN_OVER_ANNOTATION, ""))
+    except ValidationError:
+        return None

@@ -60,8 +60,12 @@ class LeaveAction(StartsNoOperation):
         self._restore_points = restore_points
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for everything that may have to be skipped; each item is decided by itself."""
+        """Ask to be called for everything that may have to be skipped; each item is decided by itself.
+
+        A restore begins with this call, before velero-plugin-for-vsphere reads what it refuses.
+        """
         left = self._supervisor.ever_restricted(self._neighbour.blocked(self._velero_namespace, afresh=True))
+        self._neighbour.take_over(self._velero_namespace, left)
         return restricted.selected({restricted.IMAGE_RESOURCE, *left, *(kind.resource for kind in _OTHER_KINDS)})
 
     def execute(

@@ -1,21 +1,21 @@
 // Stands in for velero-plugin-for-vsphere, which is not published as a Go module, in tests of how another plugin lives
-// beside it. It does one thing of the original's: it raises an error for every restricted kind, at backup while its
-// ConfigMap says so, and at restore for every item that no earlier action has skipped. It moves no data.
+// beside it. It selects, refuses, skips and strips as version 1.7.0 of the original does (pkg/plugin: the backup and
+// restore actions of PVCs, and util.IsObjectBlocked). It moves no data.
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/sirupsen/logrus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -25,79 +25,25 @@ import (
 )
 
 const (
-	// kindsVariable names the file with one "resource.group Kind scope" a line.
-	kindsVariable = "VSPHERE_STANDIN_KINDS"
-	// blockedConfigMap lists, in Velero's namespace, what is blocked at backup: every key, whatever its value.
+	// blockedConfigMap lists, in Velero's namespace, the resources that the actions are called for, and which of them
+	// they refuse. An absent one blocks nothing.
 	blockedConfigMap = "velero-vsphere-plugin-blocked-resources-list"
+	claims           = "persistentvolumeclaims"
+	pods             = "pods"
+	vmUUID           = "vmware-system-vm-uuid"
 )
 
-// restrictedKinds knows the resource name of every restricted kind.
-type restrictedKinds map[schema.GroupKind]string
+// skippedAtRestore are fetched or made again by the Supervisor.
+var skippedAtRestore = map[string]bool{"images.imagecontroller.vmware.com": true, "nsxlbmonitors.vmware.com": true}
 
-func readRestrictedKinds(path string) (restrictedKinds, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s must name the list of restricted kinds: %w", kindsVariable, err)
-	}
-	defer file.Close()
-
-	kinds := restrictedKinds{}
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 3 || strings.HasPrefix(fields[0], "#") {
-			continue
-		}
-		group := schema.ParseGroupResource(fields[0]).Group
-		kinds[schema.GroupKind{Group: group, Kind: fields[1]}] = fields[0]
-	}
-	return kinds, lines.Err()
+// podAnnotations tie a pod to the VM that it ran on.
+var podAnnotations = []string{
+	"kubernetes.io/psp", "mac", "vlan", "vmware-system-ephemeral-disk-uuid", "vmware-system-image-references",
+	"vmware-system-vm-moid", vmUUID, "vmware-system-network", "nsx.vmware.com/attachment", "nsx.vmware.com/mac",
 }
 
-func (kinds restrictedKinds) selector() velero.ResourceSelector {
-	selector := velero.ResourceSelector{}
-	for _, resource := range kinds {
-		selector.IncludedResources = append(selector.IncludedResources, resource)
-	}
-	return selector
-}
-
-func (kinds restrictedKinds) resourceOf(item runtime.Unstructured) (string, bool) {
-	resource, restricted := kinds[item.GetObjectKind().GroupVersionKind().GroupKind()]
-	return resource, restricted
-}
-
-// backupAction raises an error for what the ConfigMap blocks, unless volume snapshots are switched off for the backup.
-type backupAction struct {
-	kinds restrictedKinds
-	log   logrus.FieldLogger
-}
-
-func (action *backupAction) AppliesTo() (velero.ResourceSelector, error) {
-	return action.kinds.selector(), nil
-}
-
-func (action *backupAction) Execute(
-	item runtime.Unstructured, backup *velerov1.Backup,
-) (runtime.Unstructured, []velero.ResourceIdentifier, error) {
-	resource, restricted := action.kinds.resourceOf(item)
-	snapshots := backup.Spec.SnapshotVolumes
-	if !restricted || (snapshots != nil && !*snapshots) {
-		return item, nil, nil
-	}
-	blocked, err := readBlocked(backup.Namespace)
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, listed := blocked.Data[resource]; listed {
-		action.log.Infof("blocking %s at backup", resource)
-		return nil, nil, fmt.Errorf("resource %s is blocked and cannot be backed up", resource)
-	}
-	return item, nil, nil
-}
-
-// readBlocked reads the ConfigMap; one that is absent blocks nothing.
-func readBlocked(namespace string) (*corev1.ConfigMap, error) {
+// readList reads the ConfigMap anew; the original does so for each selection and for each item.
+func readList() (map[string]string, error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {
@@ -107,45 +53,140 @@ func readBlocked(namespace string) (*corev1.ConfigMap, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := client.CoreV1().ConfigMaps(namespace).Get(context.Background(), blockedConfigMap, metav1.GetOptions{})
+	namespace := os.Getenv("VELERO_NAMESPACE")
+	list, err := client.CoreV1().ConfigMaps(namespace).Get(context.Background(), blockedConfigMap, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return &corev1.ConfigMap{}, nil
+		return map[string]string{}, nil
 	}
-	return found, err
+	return list.Data, err
 }
 
-// restoreAction raises an error for every restricted kind that reaches it.
-type restoreAction struct {
-	kinds restrictedKinds
-	log   logrus.FieldLogger
+// selected returns what an action is called for: some resources, and every key of the list whatever its value.
+func selected(log logrus.FieldLogger, resources ...string) (velero.ResourceSelector, error) {
+	list, err := readList()
+	if err != nil {
+		return velero.ResourceSelector{}, err
+	}
+	for resource := range list {
+		resources = append(resources, resource)
+	}
+	log.Infof("velero-plugin-for-vsphere has read a list of %d blocked resources", len(list))
+	return velero.ResourceSelector{IncludedResources: resources}, nil
 }
+
+// resourceOf names an item's resource by the plural that most kinds have, and says whether the list refuses it.
+func resourceOf(item runtime.Unstructured) (resource string, blocked bool, err error) {
+	kind := item.GetObjectKind().GroupVersionKind()
+	resource = strings.ToLower(kind.Kind) + "s"
+	if singular, ends := strings.CutSuffix(strings.ToLower(kind.Kind), "y"); ends {
+		resource = singular + "ies"
+	}
+	if kind.Group != "" {
+		resource += "." + kind.Group
+	}
+	list, err := readList()
+	if err != nil {
+		return resource, false, err
+	}
+	blocked, _ = strconv.ParseBool(list[resource])
+	return resource, blocked, nil
+}
+
+// asClaim reads an item as a PVC: one of another kind, too, that the list names without refusing it.
+func asClaim(item runtime.Unstructured) (*corev1.PersistentVolumeClaim, error) {
+	var claim corev1.PersistentVolumeClaim
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.UnstructuredContent(), &claim)
+	return &claim, err
+}
+
+type backupAction struct{ log logrus.FieldLogger }
+
+func (action *backupAction) AppliesTo() (velero.ResourceSelector, error) {
+	return selected(action.log, claims)
+}
+
+func (action *backupAction) Execute(
+	item runtime.Unstructured, backup *velerov1.Backup,
+) (runtime.Unstructured, []velero.ResourceIdentifier, error) {
+	if snapshots := backup.Spec.SnapshotVolumes; snapshots != nil && !*snapshots {
+		return item, nil, nil
+	}
+	resource, blocked, err := resourceOf(item)
+	if err != nil {
+		return nil, nil, err
+	}
+	if blocked {
+		return nil, nil, fmt.Errorf("Resource CRD %s is blocked in backup, skipping", resource)
+	}
+	if resource == claims {
+		return item, nil, nil
+	}
+	claim, err := asClaim(item)
+	if err == nil {
+		err = fmt.Errorf("PVC %s/%s has no volume backing this claim", claim.Namespace, claim.Name)
+	}
+	return nil, nil, err
+}
+
+type restoreAction struct{ log logrus.FieldLogger }
 
 func (action *restoreAction) AppliesTo() (velero.ResourceSelector, error) {
-	return action.kinds.selector(), nil
+	resources := []string{claims, pods}
+	for resource := range skippedAtRestore {
+		resources = append(resources, resource)
+	}
+	return selected(action.log, resources...)
 }
 
 func (action *restoreAction) Execute(
 	input *velero.RestoreItemActionExecuteInput,
 ) (*velero.RestoreItemActionExecuteOutput, error) {
-	if resource, restricted := action.kinds.resourceOf(input.Item); restricted {
-		action.log.Infof("blocking %s at restore", resource)
-		return nil, fmt.Errorf("resource %s is blocked and cannot be restored", resource)
+	resource, blocked, err := resourceOf(input.ItemFromBackup)
+	switch {
+	case err != nil:
+		return nil, err
+	case blocked:
+		return nil, fmt.Errorf("Resource CRD %s is blocked in restore, skipping", resource)
+	case resource == pods:
+		return withoutVM(input.Item)
+	case skippedAtRestore[resource]:
+		return &velero.RestoreItemActionExecuteOutput{SkipRestore: true}, nil
 	}
-	return velero.NewRestoreItemActionExecuteOutput(input.Item), nil
+	claim, err := asClaim(input.Item)
+	if err != nil {
+		return nil, err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(claim)
+	return velero.NewRestoreItemActionExecuteOutput(&unstructured.Unstructured{Object: content}), err
+}
+
+// withoutVM leaves of a pod's metadata its name, namespace, labels and the annotations that do not name its lost VM; a pod
+// that names none is returned as it is.
+func withoutVM(item runtime.Unstructured) (*velero.RestoreItemActionExecuteOutput, error) {
+	pod := &unstructured.Unstructured{Object: item.UnstructuredContent()}
+	annotations := pod.GetAnnotations()
+	if _, tied := annotations[vmUUID]; !tied {
+		return &velero.RestoreItemActionExecuteOutput{}, nil
+	}
+	for _, key := range podAnnotations {
+		delete(annotations, key)
+	}
+	name, namespace, labels := pod.GetName(), pod.GetNamespace(), pod.GetLabels()
+	delete(pod.Object, "metadata")
+	pod.SetName(name)
+	pod.SetNamespace(namespace)
+	pod.SetLabels(labels)
+	pod.SetAnnotations(annotations)
+	return velero.NewRestoreItemActionExecuteOutput(pod), nil
 }
 
 func main() {
-	kinds, err := readRestrictedKinds(os.Getenv(kindsVariable))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	framework.NewServer().
-		RegisterBackupItemAction("velero.io/vsphere-backupitemaction", func(log logrus.FieldLogger) (any, error) {
-			return &backupAction{kinds: kinds, log: log}, nil
+		RegisterBackupItemAction("velero.io/vsphere-pvc-backupper", func(log logrus.FieldLogger) (any, error) {
+			return &backupAction{log: log}, nil
 		}).
-		RegisterRestoreItemAction("velero.io/vsphere-restoreitemaction", func(log logrus.FieldLogger) (any, error) {
-			return &restoreAction{kinds: kinds, log: log}, nil
+		RegisterRestoreItemAction("velero.io/vsphere-pvc-restorer", func(log logrus.FieldLogger) (any, error) {
+			return &restoreAction{log: log}, nil
 		}).
 		Serve()
 }
