@@ -220,7 +220,7 @@ def _registering(
     engine: RegistrationSource | None,
 ) -> Registering:
     """Put together the sources that the settings name beside Kubernetes, and the RegisterVM caller."""
-    sources: list[RegistrationSource] = []
+    others: dict[Source, RegistrationSource | None] = {Source.VCENTER: None, Source.ENGINE: engine}
     trigger = None
     attempts = Attempts(cluster=cluster, clock=clock, velero_namespace=settings.velero_namespace)
     tracker = AttemptTracker(
@@ -234,8 +234,7 @@ def _registering(
     if vsphere:
         views = SupervisorViews(cluster=cluster, generation=target.generation)
         looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
-        if Source.VCENTER in settings.registration.sources:
-            sources.append(VCenterRegistration(looks=looks, clock=clock))
+        others[Source.VCENTER] = VCenterRegistration(looks=looks, clock=clock)
         trigger = Trigger(
             clock=clock,
             tracker=tracker,
@@ -244,11 +243,10 @@ def _registering(
             supervisor=views,
             policy=settings.registration,
         )
-    if engine and Source.ENGINE in settings.registration.sources:
-        sources.append(engine)
+    asked = [source for name, source in others.items() if source and name in settings.registration.sources]
     kubernetes = KubernetesRegistration(cluster=cluster, clock=clock)
     return Registering(
-        poller=SourcePoller(kubernetes=kubernetes, others=sources, clock=clock),
+        poller=SourcePoller(kubernetes=kubernetes, others=asked, clock=clock),
         attempts=attempts,
         tracker=tracker,
         trigger=trigger,

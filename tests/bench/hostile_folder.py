@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.bench.registration_site import Site
-    from velero_vmservice.settings.vcenter import VCenterSettings
+    from velero_vmservice.settings.registration import VCenterSettings
 
 _EMPTY: Final = "empty"
 _HOSTILE: Final = "hostile"

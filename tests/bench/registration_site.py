@@ -22,8 +22,7 @@ from tests.emulator.vm_operator import records
 from tests.registration_engine.engine import ReferenceEngine, serving
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registervm.attempt import Attempt
-from velero_vmservice.settings.engine import EngineSettings
-from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings.registration import EngineSettings, VCenterSettings
 from velero_vmservice.supervisor.namespace_state import FOLDER_ANNOTATION
 from velero_vmservice.vsphere.vm import RELOCATE
 

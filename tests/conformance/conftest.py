@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tests.conformance.examined import Examined
 from tests.registration_engine.engine import ReferenceEngine, serving
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
-from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 if TYPE_CHECKING:
-    from velero_vmservice.settings.engine import EngineSettings
+    from velero_vmservice.settings.registration import EngineSettings
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from velero_vmservice.adapters.vcenter import inventory
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import SECRET, ObjectRef
-from velero_vmservice.settings.engine import EngineSettings
-from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings.registration import EngineSettings, VCenterSettings
 
 if TYPE_CHECKING:
     import ssl

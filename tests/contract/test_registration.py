@@ -30,7 +30,7 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.sources import KubernetesRegistration
-from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from velero_vmservice.adapters.registration_engine.client import RegistrationEng
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registration.model import Registration, Source, State
-from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import EngineSettings
 from velero_vmservice.vsphere.registervm_errors import TABLE, ErrorEntry, explain
 
 if TYPE_CHECKING:

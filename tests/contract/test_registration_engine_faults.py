@@ -20,7 +20,7 @@ from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registration.model import State
-from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import EngineSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -32,8 +32,7 @@ from velero_vmservice.adapters.s3.store import S3Store
 from velero_vmservice.adapters.vcenter import inventory
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Unavailable, VmServiceError
-from velero_vmservice.settings.engine import EngineSettings
-from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings.registration import EngineSettings, VCenterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

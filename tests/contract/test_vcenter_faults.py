@@ -29,7 +29,7 @@ from velero_vmservice.errors import (
     Unavailable,
     VmServiceError,
 )
-from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings.registration import VCenterSettings
 from velero_vmservice.vmoperator.networks import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
 

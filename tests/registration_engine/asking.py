@@ -13,7 +13,7 @@ from tests.clock import SettableClock
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import VmServiceError
-from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

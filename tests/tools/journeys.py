@@ -9,6 +9,8 @@ Only the package's own Python modules count: no generated code (`pb`), no templa
   registered yet, as Kubernetes, vCenter and an engine say. The first polls do what is done once, and are left out.
 - **the last poll to the stored report**: the same in the round of polls after which the report is stored.
 - **"is this VM registered?"**: the same while the three sources are asked about two VMs, for the second time.
+- **a registration source**: modules that name the engine, by its member of `Source`, its settings or its section of
+  them: what another source from outside would have to be named in. A source's own package counts as one.
 - **lines**: all lines of all modules, comments and docstrings included.
 
 What runs is seen by `coverage`, imports by `grimp`, which import-linter is made of.
@@ -16,6 +18,7 @@ What runs is seen by `coverage`, imports by `grimp`, which import-linter is made
 
 from __future__ import annotations
 
+import ast
 import logging
 from collections import Counter
 from pathlib import Path
@@ -30,6 +33,9 @@ from tests.unit.builders import NAMESPACE, group, service, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.registration.model import Source
+from velero_vmservice.settings.registration import SourceSections
+from velero_vmservice.settings_faults import section_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -139,6 +145,32 @@ def is_registered() -> list[str]:
     return files_of(lambda: world.app.registering.look(NAMESPACE, asked_for))
 
 
+def naming(source: Source) -> list[str]:
+    """Return the product's files that name a source: its member of `Source`, its settings, or its section of them."""
+    section = section_of(SourceSections.model_fields[source].annotation)
+    settings = section.__name__ if section is not None else ""
+    files = set[str]()
+    for module in modules():
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        if any(_names(node, source, settings) for node in ast.walk(tree)):
+            within = module.relative_to(PRODUCT)
+            own = within.parts[0] == "adapters" and str(source) in within.parent.name
+            files.add((within.parent if own else within).as_posix())
+    return sorted(files)
+
+
+def _names(node: ast.AST, source: Source, settings: str) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="Source"), attr=member):
+            return member == source.name
+        case ast.Attribute(attr=section):
+            return section == source.value
+        case ast.Name(id=name) | ast.alias(name=name) | ast.ClassDef(name=name):
+            return name in (settings, source.name)
+        case _:
+            return False
+
+
 def lost() -> tuple[World, list[str]]:
     """Return a world whose application was backed up and lost, and the operations of its restore."""
     world = World(sources=OTHER_SOURCES)
@@ -157,6 +189,7 @@ def table() -> Iterator[tuple[str, int, str]]:
     yield "files of a waiting poll", len(waiting_poll()), "25"
     yield "files of the last poll to the stored report", len(last_poll()), "30"
     yield 'files of "is this VM registered?", three sources', len(is_registered()), "12"
+    yield "files that name a registration source (the engine)", len(naming(Source.ENGINE)), "4"
     yield "lines", lines(), "18500"
     for room, size in sizes.items():
         yield f"modules of {room}", size, "12"

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.tools.journeys import naming
+from velero_vmservice.registration.model import Source
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -15,3 +18,12 @@ def test_the_table_is_printed() -> None:
     assert (heading.split(), ran.stderr) == (["measured", "now", "aim"], "")
     assert all(value.isdecimal() and aim.isdecimal() for *_, value, aim in map(str.split, rows))
     assert {"lines", "files of a waiting poll"} < {row[:60].strip() for row in rows}
+
+
+def test_a_registration_source_is_named_in_four_places() -> None:
+    assert naming(Source.ENGINE) == [
+        "adapters/registration_engine",
+        "app.py",
+        "registration/model.py",
+        "settings/registration.py",
+    ]

@@ -21,10 +21,8 @@ from velero_vmservice.kube import manifest as kinds
 from velero_vmservice.kube.manifest import Manifest, ObjectRef
 from velero_vmservice.registration.model import Source
 from velero_vmservice.restore.policy import RestorePolicy
-from velero_vmservice.settings.engine import EngineSettings
 from velero_vmservice.settings.reading import RestrictedSettings, Settings
-from velero_vmservice.settings.registration import RegistrationSettings
-from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings.registration import EngineSettings, RegistrationSettings, VCenterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

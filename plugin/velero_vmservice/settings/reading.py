@@ -18,10 +18,8 @@ from pydantic_core import PydanticCustomError
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.restore.policy import RestorePolicy
 from velero_vmservice.settings import sources
-from velero_vmservice.settings.engine import EngineSettings
-from velero_vmservice.settings.registration import RegistrationSettings
+from velero_vmservice.settings.registration import RegistrationSettings, SourceSections
 from velero_vmservice.settings.restricted_names import checked_addition, checked_removal
-from velero_vmservice.settings.vcenter import VCenterSettings
 from velero_vmservice.settings_faults import FAULT_OF_KEY, faults_in
 from velero_vmservice.settings_section import Section
 
@@ -94,8 +92,8 @@ class RestrictedSettings(Section):
     )
 
 
-class Settings(Section):
-    """Settings of the plugin as a whole."""
+class WorkSettings(Section):
+    """What is left to the Supervisor, kept, replayed and asked for, and where."""
 
     velero_namespace: str = Field(
         default="velero", description="Namespace of Velero's own objects.", examples=["openshift-adp"]
@@ -110,8 +108,18 @@ class Settings(Section):
     )
     restore: RestorePolicy = RestorePolicy()
     registration: RegistrationSettings = RegistrationSettings()
-    vcenter: VCenterSettings | None = None
-    engine: EngineSettings | None = None
+
+    @field_validator("velero_namespace")
+    @classmethod
+    def _is_namespace(cls, value: str) -> str:
+        if not _NAMESPACE.fullmatch(value):
+            raise ValueError("has to be the name of a namespace: lower-case letters, digits and hyphens")
+        return value
+
+
+class Settings(SourceSections, WorkSettings):
+    """Settings of the plugin as a whole."""
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe level that the sidecar logs."
     )
@@ -136,19 +144,11 @@ class Settings(Section):
         "see [below](#two-users).",
     )
 
-    @field_validator("velero_namespace")
-    @classmethod
-    def _is_namespace(cls, value: str) -> str:
-        if not _NAMESPACE.fullmatch(value):
-            raise ValueError("has to be the name of a namespace: lower-case letters, digits and hyphens")
-        return value
-
     @model_validator(mode="after")
     def _says_where(self) -> Self:
-        for name, section in (("vcenter", self.vcenter), ("engine", self.engine)):
-            if name in self.registration.sources and section is None:
-                sentence = f"names {name}, and {name} does not say where that is"
-                raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.sources"})
+        if name := self.lacking(self.registration.sources):
+            sentence = f"names {name}, and {name} does not say where that is"
+            raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.sources"})
         if self.registration.mode == "trigger" and self.vcenter is None:
             sentence = "is trigger, and vcenter does not say whom to call"
             raise PydanticCustomError(FAULT_OF_KEY, sentence, {"at": "registration.mode"})

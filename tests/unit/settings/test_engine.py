@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from velero_vmservice.settings.engine import EngineSettings
+from velero_vmservice.settings.registration import EngineSettings
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,12 @@ def test_every_source_and_the_call_may_be_asked_for(file: Path) -> None:
     assert found.subnet_mappings[0].new.type == "SUBNETSET"
 
 
+def test_only_what_can_be_asked_is_a_source(file: Path) -> None:
+    file.write_text("registration: {sources: [kubernetes, trigger]}\n")
+    with pytest.raises(InvalidSettings, match=r"has to be 'kubernetes', 'vcenter' or 'engine'"):
+        reading.load()
+
+
 def test_the_page_that_explains_it_shows_all_settings_and_they_are_valid(file: Path) -> None:
     file.write_text(shown())
     found = reading.load()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from velero_vmservice.adapters.vcenter import inventory, sdk
 from velero_vmservice.errors import InvalidSettings
-from velero_vmservice.settings.vcenter import VCenterSettings
+from velero_vmservice.settings.registration import VCenterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

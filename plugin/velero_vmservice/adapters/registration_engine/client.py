@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.expected_vm import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.registration.round_cache import Look
-    from velero_vmservice.settings.engine import EngineSettings
+    from velero_vmservice.settings.registration import EngineSettings
 
 VMS_PER_CALL: Final = 1000
 """What the API allows; the longest answer to that many fits into the next limit."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from velero_vmservice.settings.engine import EngineSettings
+    from velero_vmservice.settings.registration import EngineSettings
 
 ABOUT_CERTIFICATES: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
 """What a TLS alert speaks of when it is the client's certificate that is not accepted."""

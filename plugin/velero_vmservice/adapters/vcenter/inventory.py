@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from velero_vmservice.adapters.vcenter.query import Properties
     from velero_vmservice.archive.expected_vm import ExpectedVm
     from velero_vmservice.clock import Clock
-    from velero_vmservice.settings.vcenter import VCenterSettings
+    from velero_vmservice.settings.registration import VCenterSettings
     from velero_vmservice.vsphere.record import Judged
 
 log = structlog.get_logger()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.adapters.vcenter.sdk import Sdk
     from velero_vmservice.clock import Clock
-    from velero_vmservice.settings.vcenter import VCenterSettings
+    from velero_vmservice.settings.registration import VCenterSettings
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
