@@ -48,7 +48,7 @@ from velero_vmservice.restore.source.vms_alone import VmsAlone
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.supervisor.capability_reader import TargetCapabilities
 from velero_vmservice.supervisor.detect import Supervisor
-from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+from velero_vmservice.supervisor.observe import SupervisorViews
 from velero_vmservice.supervisor.vsphere_plugin import Neighbour
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class App:
     supervisor: Supervisor
     locations: StorageLocations
     restore_points: RestorePoints
-    target: Target
+    capabilities: TargetCapabilities
     planning: Planning
     reports: Reports
     replays: Replays
@@ -107,11 +107,14 @@ def assemble(
     sealing = Sealing(locations=locations, clock=clock)
     own_bucket = settings.bucket is not None
     restore_points = RestorePoints(cluster=cluster, locations=locations, clock=clock, own_bucket=own_bucket)
-    target = Target(cluster=cluster, capabilities=TargetCapabilities(cluster=cluster, clock=clock))
+    capabilities = TargetCapabilities(cluster=cluster, clock=clock)
+    target = Target(cluster=cluster, capabilities=capabilities)
     vms = VmsAlone(cluster=cluster, restore_points=restore_points, clock=clock)
     modifiers = Modifiers(cluster=cluster, clock=clock, read=read_rules)
     subjects = Subjects(restore_points=restore_points, target=target, modifiers=modifiers, vms=vms)
-    registering = _registering(settings, cluster=cluster, clock=clock, target=target, vsphere=vsphere, engine=engine)
+    registering = _registering(
+        settings, cluster=cluster, clock=clock, capabilities=capabilities, vsphere=vsphere, engine=engine
+    )
     reporting = Reporting(cluster=cluster, clock=clock, page=page.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
     steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
@@ -175,7 +178,7 @@ def assemble(
         supervisor=supervisor,
         locations=locations,
         restore_points=restore_points,
-        target=target,
+        capabilities=capabilities,
         planning=planning,
         reports=Reports(
             cluster=cluster,
@@ -215,7 +218,7 @@ def _registering(
     *,
     cluster: Cluster,
     clock: Clock,
-    target: Target,
+    capabilities: TargetCapabilities,
     vsphere: Vsphere | None,
     engine: RegistrationSource | None,
 ) -> Registering:
@@ -232,7 +235,7 @@ def _registering(
         holder=uuid4().hex,
     )
     if vsphere:
-        views = SupervisorViews(cluster=cluster, generation=target.generation)
+        views = SupervisorViews(cluster=cluster, generation=capabilities.generation)
         looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
         others[Source.VCENTER] = VCenterRegistration(looks=looks, clock=clock)
         trigger = Trigger(

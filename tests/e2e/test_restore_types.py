@@ -14,7 +14,7 @@ from tests.emulator.wcp.register_steps import State
 from tests.waiting import wait_until
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.stage import Outcome
-from velero_vmservice.supervisor.restore_type import RestoreType
+from velero_vmservice.supervisor.readiness import RestoreType
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:

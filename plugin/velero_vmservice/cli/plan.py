@@ -50,7 +50,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     demand_known(mapping, replays)
     if beyond := plugin.planning.beyond(run, replays):
         terminal.remark(beyond_words(plugin.restore_points.backup(run), beyond))
-    planned, target = plugin.planning.plan(replays, run, effective), plugin.target.generation()
+    planned, target = plugin.planning.plan(replays, run, effective), plugin.capabilities.generation()
     left_out = plugin.planning.not_in_backup(replays, run)
     (_as_json if form == "json" else _as_table)(planned, effective, target, left_out)
     if any(entry.step.action in REFUSED for entry in planned):

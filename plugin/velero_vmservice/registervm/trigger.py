@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from velero_vmservice.registervm.preflight import Preflight
     from velero_vmservice.registervm.tracker import AttemptTracker
     from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
-    from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+    from velero_vmservice.supervisor.observe import SupervisorViews
     from velero_vmservice.vsphere.vm import VsphereVm
 
 _REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"

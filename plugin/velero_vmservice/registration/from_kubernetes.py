@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
 from velero_vmservice.registration.model import NEEDS_SOMEBODY, NODE, Registration, Source, State
-from velero_vmservice.supervisor.readiness import NOT_YET, gate, remarks
-from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
+from velero_vmservice.supervisor.readiness import NOT_YET, RestoreType, Standing, gate, remarks, restore_type, standing
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, VOLUMES, WHILE_VOLUMES, Course
 
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.supervisor.disk_registration import DiskRegistration
-    from velero_vmservice.supervisor.namespace_state import NamespaceState
-    from velero_vmservice.supervisor.readiness import Gate
+    from velero_vmservice.supervisor.namespace_state import DiskRegistration, NamespaceState
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 
 
@@ -35,6 +32,13 @@ _CAME_BACK: Final = {
     RestoreType.NEVER_LOST: "the VM that was backed up, never lost",
     RestoreType.UNKNOWN: "registered; by which restore is unknown: nothing on it tells",
 }
+_STATES: Final = {
+    Standing.ANOTHER: State.FAILED,
+    Standing.DELETING: State.ABSENT,
+    Standing.REVERTING: State.SNAPSHOT_REVERT,
+    Standing.RESTORED: State.RESTORED,
+}
+"""What the way of a VM's disks does not change."""
 _NODE_AGAIN: Final = "have the guest cluster make its node anew"
 _FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
 
@@ -53,7 +57,8 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
     if vm is None:
         return _absent(observed, wanted, loose)
     vm_gate = gate(vm, wanted.expected, observed.volumes)
-    state = _state(vm, vm_gate, observed)
+    at = standing(vm, wanted.expected)
+    state = State.READY if vm_gate.ready else _state(vm, at, observed)
     kind = restore_type(vm, wanted.expected)
     notes = [*_notes(vm, wanted, state), *_unseen(vm, observed)]
     if state in (State.PAUSED, State.RESTORED):
@@ -82,22 +87,13 @@ def overlong(registration: Registration, now: datetime) -> Registration:
     return replace(registration, notes=(*registration.notes, note))
 
 
-def _state(vm: ObservedVm, vm_gate: Gate, observed: NamespaceState) -> State:
-    """Name the state whose reason the gate gives; the order is the gate's own."""
-    if vm_gate.blocked:
-        return State.FAILED
-    if vm.deleting:
-        return State.ABSENT
-    if vm_gate.ready:
-        return State.READY
-    registering = any(claim in observed.disks for claim in vm.claims)
-    if vm.paused:
-        return State.REGISTERING if registering else State.PAUSED
-    if vm.reverting:
-        return State.SNAPSHOT_REVERT
-    if vm.unique_id and vm.created and vm.backup_paused:
-        return State.RESTORED
-    return State.REGISTERING if registering else State.REGISTERED
+def _state(vm: ObservedVm, at: Standing, observed: NamespaceState) -> State:
+    """Name the state of a VM that is not ready, whose reason the gate gives."""
+    if at in _STATES:
+        return _STATES[at]
+    if any(claim in observed.disks for claim in vm.claims):
+        return State.REGISTERING
+    return State.PAUSED if at is Standing.PAUSED else State.REGISTERED
 
 
 def _absent(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Registration:

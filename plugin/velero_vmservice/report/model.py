@@ -81,7 +81,7 @@ class VmResult(Document):
     by_hand: bool = False
     """Whether nothing registers it by itself: RegisterVM has to be called by hand."""
     restore_type: str = ""
-    """As `supervisor.restore_type.RestoreType`; '' for one that did not come."""
+    """As `supervisor.readiness.RestoreType`; '' for one that did not come."""
     backup_version_captured: str = ""
     backup_version_found: str = ""
     backup_version: VersionOrder = "unknown"

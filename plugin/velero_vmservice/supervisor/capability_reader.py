@@ -1,4 +1,4 @@
-"""Ask the target Supervisor what it can do, at most once a minute; never a reason to fail."""
+"""Ask the target Supervisor what it is and can do, at most once a minute."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.errors import Forbidden, NotFound, VmServiceError
-from velero_vmservice.vmoperator.releases import capabilities
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
+from velero_vmservice.vmoperator.releases import capabilities, generation
 
 if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.vmoperator.releases.capabilities import Capabilities
+    from velero_vmservice.vmoperator.releases.generation import Told
 
 log = structlog.get_logger()
 
@@ -44,6 +46,11 @@ class TargetCapabilities:
                 self._known["target"] = self._look()
                 self._log(self._known["target"])
             return self._known["target"]
+
+    def generation(self) -> Told:
+        """Return the generation of vSphere that this Supervisor is of (guide 1.3); raises as discovery does."""
+        served = self._cluster.served_versions
+        return generation.tell(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
 
     def _look(self) -> Capabilities:
         try:

@@ -17,8 +17,8 @@ from velero_vmservice.kube.manifest import (
     mapping,
     sequence,
 )
-from velero_vmservice.supervisor.disk_registration import DiskRegistration, read_disk_registration
 from velero_vmservice.supervisor.readiness import Volumes
+from velero_vmservice.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -37,6 +37,49 @@ OBSERVED_KINDS = (
     ENDPOINTS,
 )
 """Beside VMs and claims: one bounded LIST of each per namespace and round, however many objects are replayed."""
+
+_TROUBLES: Final = (
+    (
+        ("not found", "no such file", "does not exist", "could not find"),
+        "the disk file: it is missing or named otherwise",
+    ),
+    (("datastore",), "its datastore: it is not accessible"),
+    (
+        ("cns", "unavailable", "connection", "timeout", "timed out", "deadline"),
+        "CNS and vCenter: one of them does not answer",
+    ),
+)
+"""What an error is about, the most specific first: the error of a missing file names its datastore too."""
+_ANY_TROUBLE: Final = "its datastore, its disk file or CNS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskRegistration:
+    """A disk whose registration has not ended: what a CnsRegisterVolume says (guide 11.3).
+
+    RegisterVM stands at 80 % while CNS makes the disks first class disks and CSI their claims. CNS tries again by
+    itself, so an error is a reason to look and not an end.
+    """
+
+    name: str
+    """Of the CnsRegisterVolume."""
+    claim: str
+    error: str
+    """As CNS says it, one bounded line; '' while nothing is wrong."""
+    since: str
+    """When the registration was asked for, RFC 3339."""
+
+    def __str__(self) -> str:
+        if not self.error:
+            return f"its disk is being registered, CnsRegisterVolume {self.name}"
+        return f"its disk cannot be registered: {self.error}, CnsRegisterVolume {self.name}; look at {self.trouble}"
+
+    @property
+    def trouble(self) -> str:
+        """What to look at, of the guide's three (11.3); all of them where the error does not say."""
+        error = self.error.lower()
+        causes = (cause for signs, cause in _TROUBLES if any(sign in error for sign in signs))
+        return next(causes, _ANY_TROUBLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,3 +196,16 @@ def _owning(namespace: Manifest, marks: Iterable[str]) -> Iterable[Mapping[str, 
         owned = {*mapping(fields.get("f:annotations")), *mapping(fields.get("f:labels"))}
         if not owned.isdisjoint(marks):
             yield entry
+
+
+def read_disk_registration(registration: Manifest) -> DiskRegistration | None:
+    """Read a CnsRegisterVolume; None if it is done, or for no claim."""
+    claim = registration.spec.get("pvcName")
+    if not claim or registration.status.get("registered"):
+        return None
+    return DiskRegistration(
+        name=registration.name,
+        claim=str(claim),
+        error=one_line(str(registration.status.get("error") or "")),
+        since=str(registration.metadata.get("creationTimestamp", "")),
+    )

@@ -1,4 +1,4 @@
-"""When may a captured object be put back? Once its VMs are registered (vm-service 4.6).
+"""Whether a VM is back, and how it came: a captured object is put back once its VMs are registered (vm-service 4.6).
 
 A group created before its members have a `status.uniqueID` makes VM Operator place them again, so replay waits.
 The wait is a question asked afresh on every poll, never a stored callback: the sidecar may have been restarted
@@ -7,7 +7,9 @@ between two polls.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.facts import difference
@@ -15,7 +17,6 @@ from velero_vmservice.errors import Said
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.lost_owner import Sighting
-from velero_vmservice.supervisor.restore_type import renewed_claims
 from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 
 if TYPE_CHECKING:
@@ -28,6 +29,51 @@ STABLE_SECONDS: Final = 5.0
 """RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""
 NOT_YET: Final = "not registered yet"
 """The reason for a VM that is not there."""
+RESTORED_CLAIM: Final = re.compile(r"restored-[0-9a-f]{6}")
+"""How RegisterVM names the claim of a disk that it registers anew (guide 8.1.1)."""
+
+
+class RestoreType(StrEnum):
+    """The guide's four ways, a VM that was never lost, and unknown."""
+
+    NEW = "new"
+    EXISTING = "existing"
+    DISK_ONLY = "disk-only"
+    FAILOVER = "failover"
+    NEVER_LOST = "never-lost"
+    UNKNOWN = "unknown"
+
+
+class Standing(Enum):
+    """How far a VM is, in the order in which it is looked at: the first that holds."""
+
+    ANOTHER = auto()
+    """Another VM has its name."""
+    DELETING = auto()
+    PAUSED = auto()
+    REVERTING = auto()
+    """To a snapshot."""
+    NOT_FOUND = auto()
+    """VM Operator has not found its vSphere VM."""
+    NOT_RECONCILED = auto()
+    RESTORED = auto()
+    """In vCenter, and not registered since."""
+    REGISTERED = auto()
+    """Nothing is missing but, maybe, its disks."""
+
+
+_REASONS: Final = {
+    Standing.REVERTING: "is being reverted to a snapshot; afterwards nothing registers it by itself:"
+    " call RegisterVM for it if it was also restored",
+    Standing.NOT_FOUND: "registered, but VM Operator has not found its vSphere VM yet",
+    Standing.NOT_RECONCILED: "registered, but VM Operator has not reconciled it yet"
+    " (VirtualMachineCreated is not True)",
+    Standing.RESTORED: "restored in vCenter, but not registered again yet (VirtualMachineBackupPaused)",
+}
+_REVERTED: Final = (
+    "restored in vCenter, or reverted to a snapshot, and not registered since (VirtualMachineBackupPaused):"
+    " after a revert nothing registers it by itself, so call RegisterVM for it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +123,31 @@ def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> G
     """
     if vm is None:
         return Gate(ready=False, reason=NOT_YET)
-    if reason := _another(vm, expected):
+    at = standing(vm, expected)
+    if at is Standing.ANOTHER and expected is not None:
+        reason = f"is another VM of that name ({_difference(vm, expected)})"
         return Gate(ready=False, reason=reason, blocked=True)
-    reason = _unregistered(vm)
-    if not reason and expected and not _is_reregistered(vm, expected):
+    registered = at is Standing.REGISTERED
+    if registered and expected and not _is_reregistered(vm, expected):
         return Gate(ready=True, never_lost=True, registered=True)
-    reason = reason or _missing_volume(vm, volumes)
+    reason = _missing_volume(vm, volumes) if registered else _reason(vm, at)
     by_hand = bool(reason) and (vm.reverting or (vm.backup_paused and vm.reverted))
     return Gate(ready=not reason, reason=reason, registered=not vm.deleting, by_hand=by_hand)
+
+
+def standing(vm: ObservedVm, expected: VmFacts | None) -> Standing:
+    """Say how far a VM is, its disks apart; after a failover its UUIDs may differ from those of the backup."""
+    if expected is not None and not vm.failed_over and _difference(vm, expected):
+        return Standing.ANOTHER
+    lacks = (
+        (vm.deleting, Standing.DELETING),
+        (vm.paused, Standing.PAUSED),
+        (vm.reverting, Standing.REVERTING),
+        (not vm.unique_id, Standing.NOT_FOUND),
+        (not vm.created, Standing.NOT_RECONCILED),
+        (vm.backup_paused, Standing.RESTORED),
+    )
+    return next((at for holds, at in lacks if holds), Standing.REGISTERED)
 
 
 def remarks(vm: ObservedVm, expected: VmFacts) -> Iterator[str]:
@@ -102,41 +165,17 @@ def _is_reregistered(vm: ObservedVm, expected: VmFacts) -> bool:
     return vm.uid != expected.uid or marked or bool(renewed_claims(vm, expected))
 
 
-def _another(vm: ObservedVm, expected: VmFacts | None) -> str:
-    """Say that another VM answers to the name; after a failover the UUIDs may differ."""
-    if expected is None or vm.failed_over:
-        return ""
-    difference = _difference(vm, expected)
-    return f"is another VM of that name ({difference})" if difference else ""
-
-
 def _difference(vm: ObservedVm, expected: VmFacts) -> str:
     return difference(expected, instance_uuid=vm.instance_uuid, bios_uuid=vm.bios_uuid)
 
 
-def _unregistered(vm: ObservedVm) -> str:
-    if vm.deleting:
+def _reason(vm: ObservedVm, at: Standing) -> str:
+    if at is Standing.DELETING:
         since, held_by = vm.deleting_since, vm.held_by
         return f"is {terminating.words(VIRTUAL_MACHINE.name, '', vm.name, since=since, held_by=held_by)}"
-    if vm.paused:
+    if at is Standing.PAUSED:
         return vm.paused
-    if vm.reverting:
-        return (
-            "is being reverted to a snapshot; afterwards nothing registers it by itself:"
-            " call RegisterVM for it if it was also restored"
-        )
-    if not vm.unique_id:
-        return "registered, but VM Operator has not found its vSphere VM yet"
-    if not vm.created:
-        return "registered, but VM Operator has not reconciled it yet (VirtualMachineCreated is not True)"
-    if vm.backup_paused and vm.reverted:
-        return (
-            "restored in vCenter, or reverted to a snapshot, and not registered since (VirtualMachineBackupPaused):"
-            " after a revert nothing registers it by itself, so call RegisterVM for it"
-        )
-    if vm.backup_paused:
-        return "restored in vCenter, but not registered again yet (VirtualMachineBackupPaused)"
-    return ""
+    return _REVERTED if at is Standing.RESTORED and vm.reverted else _REASONS[at]
 
 
 def _missing_volume(vm: ObservedVm, volumes: Volumes) -> str:
@@ -147,6 +186,43 @@ def _missing_volume(vm: ObservedVm, volumes: Volumes) -> str:
         if phase != "Bound" and volumes.known:
             return f"waits for PVC {claim}" + (f" ({phase})" if phase else " (not there yet)")
     return ""
+
+
+def restore_type(vm: ObservedVm, expected: VmFacts | None) -> RestoreType:
+    """Tell how a VM came back.
+
+    RegisterVM's marks stay for good and are part of the record, so a mark that was there at the backup says nothing
+    of this restore: then the UID and the claims decide. Without facts only a failover shows.
+    """
+    if expected is None or not expected.uid:
+        return RestoreType.FAILOVER if vm.failed_over else RestoreType.UNKNOWN
+    return _of_the_same(vm, expected) if vm.uid == expected.uid else _of_a_new(vm, expected)
+
+
+def renewed_claims(vm: ObservedVm, expected: VmFacts) -> list[str]:
+    """Return the claims of disks that RegisterVM has registered since the backup."""
+    return [claim for claim in vm.claims if RESTORED_CLAIM.fullmatch(claim) and claim not in expected.claims]
+
+
+def _of_a_new(vm: ObservedVm, expected: VmFacts) -> RestoreType:
+    """Judge a VirtualMachine under a new UID; one that no mark explains is new only if one of its UUIDs matches."""
+    if vm.failed_over and not (expected.failed_over and vm.restored):
+        return RestoreType.FAILOVER
+    pairs = ((vm.instance_uuid, expected.instance_uuid), (vm.bios_uuid, expected.bios_uuid))
+    same = any(current and current == captured for current, captured in pairs)
+    return RestoreType.NEW if vm.restored or same else RestoreType.UNKNOWN
+
+
+def _of_the_same(vm: ObservedVm, expected: VmFacts) -> RestoreType:
+    if vm.failed_over and not expected.failed_over:
+        return RestoreType.FAILOVER
+    if vm.restored and not expected.restored:
+        return RestoreType.EXISTING
+    if renewed := renewed_claims(vm, expected):
+        whole = vm.restored and len(renewed) == len(vm.claims)
+        return RestoreType.EXISTING if whole else RestoreType.DISK_ONLY
+    alive = bool(vm.unique_id) and not vm.deleting and not vm.backup_paused
+    return RestoreType.NEVER_LOST if alive else RestoreType.UNKNOWN
 
 
 @dataclass(slots=True)

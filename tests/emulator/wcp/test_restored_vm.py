@@ -17,7 +17,7 @@ from tests.emulator.wcp.registered_vm import KEPT_IN_PLACE, RESTORED
 from velero_vmservice.archive.facts import vm_facts
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.restore.verify.vm import consequences, deviations
-from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
+from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
 from velero_vmservice.vmoperator.observed_vm import read_vm
 

@@ -26,7 +26,7 @@ from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
 from velero_vmservice.supervisor import observe
-from velero_vmservice.supervisor.vcenter_view import SupervisorViews
+from velero_vmservice.supervisor.observe import SupervisorViews
 from velero_vmservice.vmoperator import networks
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.vmoperator.networks import Subnet

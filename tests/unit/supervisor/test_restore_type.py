@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import condition, m, machine, vm
-from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
+from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator.observed_vm import read_vm
 
 VMOP = "vmoperator.vmware.com"

@@ -14,7 +14,7 @@ from velero_vmservice.report.power_commands import is_late, powered_by
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.verify.vm import consequences, deviations, deviations_beside
 from velero_vmservice.supervisor.group_tree import linked_members
-from velero_vmservice.supervisor.restore_type import restore_type
+from velero_vmservice.supervisor.readiness import restore_type
 from velero_vmservice.vmoperator.backup_version import compare_versions
 from velero_vmservice.vmoperator.groups import boot_order_members
 

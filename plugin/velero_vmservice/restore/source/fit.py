@@ -13,7 +13,6 @@ from velero_vmservice.errors import InvalidItem, InvalidSettings, NotFound, Unav
 from velero_vmservice.kube.manifest import (
     CAPTURED_KINDS,
     CONFIG_MAP,
-    VIRTUAL_MACHINE,
     VIRTUAL_MACHINE_GROUP,
     VM_OPERATOR_GROUP,
     Manifest,
@@ -22,7 +21,7 @@ from velero_vmservice.kube.manifest import (
 )
 from velero_vmservice.velero.resource_modifier import Modified, modify
 from velero_vmservice.vmoperator import load_balancer
-from velero_vmservice.vmoperator.releases import api_versions, capabilities, generation
+from velero_vmservice.vmoperator.releases import api_versions, capabilities
 
 if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from velero_vmservice.supervisor.capability_reader import TargetCapabilities
     from velero_vmservice.velero.resource_modifier import Rule
     from velero_vmservice.velero.runs import RestoreRun
-    from velero_vmservice.vmoperator.releases.generation import Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +53,6 @@ class Target:
     def __init__(self, *, cluster: Cluster, capabilities: TargetCapabilities) -> None:
         self._cluster = cluster
         self._capabilities = capabilities
-
-    def generation(self) -> Told:
-        """Return the generation of vSphere that this Supervisor is of (guide 1.3)."""
-        return generation.tell(
-            self._cluster.served_versions(VIRTUAL_MACHINE),
-            self._cluster.served_versions(VIRTUAL_MACHINE_GROUP),
-            self._capabilities.now(),
-        )
 
     def fit(self, manifest: Manifest, *, came_from: str, policy: RestorePolicy) -> Fitted:
         """Return the object at a version that the target serves, without what it would refuse.

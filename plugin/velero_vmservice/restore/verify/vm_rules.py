@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.supervisor.restore_type import RESTORED_CLAIM, RestoreType
+from velero_vmservice.supervisor.readiness import RESTORED_CLAIM, RestoreType
 from velero_vmservice.vmoperator import marks
 from velero_vmservice.vmoperator.virtual_machine import is_users
 

@@ -11,7 +11,7 @@ from tests.unit.builders import m, machine, vm
 from velero_vmservice.archive.facts import VmFacts, vm_facts
 from velero_vmservice.restore.verify.vm import Deviation, consequences, deviations
 from velero_vmservice.restore.verify.vm_rules import TABLE
-from velero_vmservice.supervisor.restore_type import RestoreType, restore_type
+from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
 from velero_vmservice.vmoperator.observed_vm import read_vm
 
