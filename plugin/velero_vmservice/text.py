@@ -62,7 +62,12 @@ def _escape(sign: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-def enumerate_some(words: list[str], *, most: int = 8) -> str:
+def enumerate_some(entries: list[str], *, most: int = 8) -> str:
     """Join with semicolons; a long list is cut and says by how much."""
-    shown = "; ".join(words[:most])
-    return f"{shown}; and {len(words) - most} more" if len(words) > most else shown
+    shown = "; ".join(entries[:most])
+    return f"{shown}; and {len(entries) - most} more" if len(entries) > most else shown
+
+
+def unended(sentence: str) -> str:
+    """Return a sentence without its full stop, so that it can go on."""
+    return sentence.removesuffix(".")

@@ -11,6 +11,7 @@ Only the package's own Python modules count: no generated code (`pb`), no templa
 - **"is this VM registered?"**: the same while the three sources are asked about two VMs, for the second time.
 - **a registration source**: modules that name the engine, by its member of `Source`, its settings or its section of
   them: what another source from outside would have to be named in. A source's own package counts as one.
+- **decisions that read a sentence back**: see `tests.tools.sentences`; `--sentences` lists them.
 - **lines**: all lines of all modules, comments and docstrings included.
 
 What runs is seen by `coverage`, imports by `grimp`, which import-linter is made of.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +31,7 @@ import grimp
 import structlog
 
 import velero_vmservice
+from tests.tools import sentences
 from tests.unit.builders import NAMESPACE, group, service, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
@@ -73,6 +76,12 @@ def rooms() -> Mapping[str, int]:
 
 def lines() -> int:
     return sum(len(module.read_text(encoding="utf-8").splitlines()) for module in modules())
+
+
+def sentences_read_back() -> list[sentences.Look]:
+    """Return where the product decides by what a sentence says."""
+    sources = {module.relative_to(PRODUCT).as_posix(): module.read_text(encoding="utf-8") for module in modules()}
+    return [look for module, source in sources.items() for look in sentences.read_back(source, module)]
 
 
 def circles(nodes: Collection[str], imports_of: Callable[[str], Collection[str]]) -> list[list[str]]:
@@ -190,13 +199,17 @@ def table() -> Iterator[tuple[str, int, str]]:
     yield "files of the last poll to the stored report", len(last_poll()), "30"
     yield 'files of "is this VM registered?", three sources', len(is_registered()), "12"
     yield "files that name a registration source (the engine)", len(naming(Source.ENGINE)), "4"
+    yield "decisions that read a sentence back", len(sentences_read_back()), "0"
     yield "lines", lines(), "18500"
     for room, size in sizes.items():
         yield f"modules of {room}", size, "12"
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, or with `--sentences` where a sentence is read back."""
+    if "--sentences" in sys.argv:
+        print(*sentences_read_back(), sep="\n")  # noqa: T201
+        return
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     print(f"{'measured':<60}{'now':>8}{'aim':>8}")  # noqa: T201 - the purpose of the script
     for what, value, aim in table():

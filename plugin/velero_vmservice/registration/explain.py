@@ -14,7 +14,7 @@ from velero_vmservice.registration.model import State
 from velero_vmservice.registration.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Advice, Check, Topic
 from velero_vmservice.text import one_line
 from velero_vmservice.vsphere.registervm_errors import ErrorEntry, explain
-from velero_vmservice.vsphere.wcp import VOLUMES
+from velero_vmservice.vsphere.wcp import TaskStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ def topic(registration: Registration) -> str:
     match registration.state:
         case State.RESTORED:
             return Topic.NOT_TRIGGERED
-        case State.REGISTERING if registration.doing.lower() == VOLUMES:
+        case State.REGISTERING if registration.at is TaskStage.VOLUMES:
             return Topic.STUCK
         case State.PAUSED:
             return Topic.POWER_ON

@@ -14,7 +14,7 @@ from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUM
 from velero_vmservice.registration.model import NEEDS_SOMEBODY, NODE, Registration, Source, State
 from velero_vmservice.supervisor.readiness import NOT_YET, RestoreType, Standing, gate, remarks, restore_type, standing
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, VOLUMES, WHILE_VOLUMES, Course
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, WHILE_VOLUMES, Course, TaskStage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -67,7 +67,7 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
         name=wanted.name,
         state=state,
         reason=_CAME_BACK[kind] if state is State.READY else vm_gate.reason,
-        stage=VOLUMES if state is State.REGISTERING else "",
+        stage=TaskStage.VOLUMES if state is State.REGISTERING else "",
         can_wait=state not in NEEDS_SOMEBODY,
         since=_since(vm, wanted, state, observed),
         sources=(Source.KUBERNETES,),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from velero_vmservice.vsphere.wcp import progress_words, stage
+from velero_vmservice.vsphere.wcp import TaskStage, progress_words, stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,7 +121,12 @@ class Registration:
     @property
     def doing(self) -> str:
         """The stage that is named, else the last of RegisterVM's stages that the percentage has reached."""
-        return self.stage or stage(self.percent)
+        return self.stage or stage(self.percent) or ""
+
+    @property
+    def at(self) -> TaskStage | None:
+        """Which of RegisterVM's stages that is, if it is one."""
+        return TaskStage.named(self.stage) if self.stage else stage(self.percent)
 
     @property
     def progress(self) -> str:

@@ -18,7 +18,7 @@ from velero_vmservice.report.application import is_group
 from velero_vmservice.report.model import NextStep
 from velero_vmservice.report.power_commands import power_on
 from velero_vmservice.report.stage import Stage
-from velero_vmservice.text import enumerate_some
+from velero_vmservice.text import enumerate_some, unended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -154,7 +154,7 @@ def _registrations(ending: Ending) -> Iterator[NextStep]:
         remedy = " ".join(remedies) or ("" if vm.registered else _REGISTER)
         causes.setdefault((vm.waiting_for or "not registered", vm.topic, remedy), []).append(vm)
     for (lacks, _, remedy), vms in list(causes.items())[:_CAUSES]:
-        words = f"{_names(vms)}: {lacks.removesuffix('.')}{_held(ending, vms)}. {remedy}".rstrip()
+        words = f"{_names(vms)}: {unended(lacks)}{_held(ending, vms)}. {remedy}".rstrip()
         check = _check(ending.run, vms[0])
         yield _step(ending, words, vms, commands=(check,), again=_holds(ending, vms))
     if rest := [vm for vms in list(causes.values())[_CAUSES:] for vm in vms]:
@@ -172,7 +172,7 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
         causes.setdefault((result.stage, result.reason, remedy), []).append(result)
     for (stage, reason, remedy), objects in list(causes.items())[:_CAUSES]:
         named = enumerate_some([item.label for item in objects], most=_NAMED)
-        why = f": {reason.removesuffix('.')}" if reason else ""
+        why = f": {unended(reason)}" if reason else ""
         words = remedy.after(f"{named} {stage}{why}", joint=". ")
         yield _step(ending, words, objects, again=True)
     if rest := [item for objects in list(causes.values())[_CAUSES:] for item in objects]:

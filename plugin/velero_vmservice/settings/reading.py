@@ -164,7 +164,7 @@ def load() -> Settings:
         return Settings.model_validate(written.values)
     except ValidationError as error:
         faults = list(faults_in(error, Settings, written.values))
-    sentences = [f"{written.place(fault.path)}: {fault.sentence}".removeprefix(": ") for fault in faults]
+    sentences = [": ".join(filter(None, (written.place(fault.path), fault.sentence))) for fault in faults]
     hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
     raise InvalidSettings(
         "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"

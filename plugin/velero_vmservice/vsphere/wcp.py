@@ -17,39 +17,55 @@ from velero_vmservice.vsphere.registervm_errors import EXISTS
 TIMEOUT_SECONDS: Final = 300.0
 """What the guide gives a RegisterVM task (12.2)."""
 
-VOLUMES: Final = "register volumes"
+
+class TaskStage(StrEnum):
+    """What RegisterVM's task is doing (guide 12.3)."""
+
+    SETUP = "client setup"
+    PROPERTIES = "retrieve VM properties"
+    VALIDATION = "validate VM"
+    RESOURCES = "restore additional resources"
+    VOLUMES = "register volumes"
+    COMPLETE = "complete"
+
+    @classmethod
+    def named(cls, name: str) -> TaskStage | None:
+        """Return the stage that another program calls so, in whichever case; None for one of its own."""
+        return next((known for known in cls if known == name.lower()), None)
+
+
 WHILE_VOLUMES: Final = (
     "look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide 11.3)"
 )
 """What a person has to look at where a task stays at that stage."""
 
 STAGES: Final = (
-    (5, "client setup"),
-    (10, "retrieve VM properties"),
-    (20, "validate VM"),
-    (40, "restore additional resources"),
-    (80, VOLUMES),
-    (100, "complete"),
+    (5, TaskStage.SETUP),
+    (10, TaskStage.PROPERTIES),
+    (20, TaskStage.VALIDATION),
+    (40, TaskStage.RESOURCES),
+    (80, TaskStage.VOLUMES),
+    (100, TaskStage.COMPLETE),
 )
 """Percent of the task and the stage that is reached with it (guide 12.3)."""
 
 
-def stage(percent: int | None) -> str:
-    """Return the last stage that a task has reached, '' before the first or if no percentage is known."""
+def stage(percent: int | None) -> TaskStage | None:
+    """Return the last stage that a task has reached, None before the first or if no percentage is known."""
     reached = [name for at, name in STAGES if percent is not None and at <= percent]
-    return reached[-1] if reached else ""
+    return reached[-1] if reached else None
 
 
 def progress_words(percent: int | None, stage_name: str = "") -> str:
     """Say how far a task is: `80 %, register volumes`; a stage name that is given beats the percentage's."""
     bounded = None if percent is None else max(0, min(percent, 100))  # a source may report nonsense
-    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", stage_name or stage(bounded))))
+    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", stage_name or stage(bounded) or "")))
 
 
 def overlong(what: str, percent: int | None) -> str:
     """Say of a task that runs for longer than it gets where it stands, and what to look at; it is waited for."""
     at = f", at {percent} % ({stage(percent)})" if stage(percent) else ""
-    checks = f": {WHILE_VOLUMES}" if stage(percent) == VOLUMES else ""
+    checks = f": {WHILE_VOLUMES}" if stage(percent) is TaskStage.VOLUMES else ""
     return (
         f"{what} runs for more than the {TIMEOUT_SECONDS / 60:.0f} minutes that it gets (guide 12.2){at}{checks}; it"
         " cannot be cancelled: see it in vCenter"

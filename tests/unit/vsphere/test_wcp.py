@@ -21,10 +21,10 @@ ALIVE = {**SEEN, "exists": True, "annotated_version": "1700"}
 @pytest.mark.parametrize(
     ("percent", "name"),
     [
-        (None, ""),
-        (-1, ""),
-        (0, ""),
-        (4, ""),
+        (None, None),
+        (-1, None),
+        (0, None),
+        (4, None),
         (5, "client setup"),
         (9, "client setup"),
         (10, "retrieve VM properties"),
@@ -38,7 +38,7 @@ ALIVE = {**SEEN, "exists": True, "annotated_version": "1700"}
         (1000, "complete"),
     ],
 )
-def test_between_two_stages_the_last_one_reached_is_told(percent: int | None, name: str) -> None:
+def test_between_two_stages_the_last_one_reached_is_told(percent: int | None, name: str | None) -> None:
     assert stage(percent) == name
 
 
