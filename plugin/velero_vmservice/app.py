@@ -38,10 +38,11 @@ from velero_vmservice.restore.actions.vms import VmsAloneAction
 from velero_vmservice.restore.dry_run import Planning
 from velero_vmservice.restore.replay.controller import Replays
 from velero_vmservice.restore.replay.course import Course
-from velero_vmservice.restore.replay.execute import Probing, Steps
-from velero_vmservice.restore.replay.guards import Deletions, Strict
+from velero_vmservice.restore.replay.execute import Steps
+from velero_vmservice.restore.replay.guards import Deletions
 from velero_vmservice.restore.replay.look import Looking
 from velero_vmservice.restore.replay.results import Results
+from velero_vmservice.restore.source.backup_objects import BackupObjects
 from velero_vmservice.restore.source.fit import Modifiers, Target
 from velero_vmservice.restore.source.load import Subjects
 from velero_vmservice.restore.source.vms_alone import VmsAlone
@@ -83,6 +84,7 @@ class App:
     locations: StorageLocations
     restore_points: RestorePoints
     capabilities: TargetCapabilities
+    backup_objects: BackupObjects
     planning: Planning
     reports: Reports
     replays: Replays
@@ -117,9 +119,8 @@ def assemble(
     )
     reporting = Reporting(cluster=cluster, clock=clock, page=page.render)
     results = Results(cluster=cluster, restore_points=restore_points, reporting=reporting, vms=vms)
-    steps = Steps(cluster=cluster, clock=clock, probing=Probing(probe or SocketProbe()))
-    strict = Strict(clock=clock)
-    deletions = Deletions(cluster=cluster, clock=clock, results=results)
+    steps = Steps(cluster=cluster, probe=probe or SocketProbe())
+    deletions = Deletions(cluster=cluster, results=results)
     replays = Replays(
         clock=clock,
         policy=settings.restore,
@@ -127,17 +128,14 @@ def assemble(
         steps=steps,
         results=results,
         looking=Looking(cluster=cluster, clock=clock, ask=registering.ask),
-        course=Course(clock=clock, hand=steps, strict=strict, deletions=deletions),
+        course=Course(hand=steps, deletions=deletions),
     )
     planning = Planning(
         cluster=cluster,
         clock=clock,
-        restore_points=restore_points,
         subjects=subjects,
         looking=Looking(cluster=cluster, clock=clock, ask=registering.foresee),
-        strict=strict,
         deletions=deletions,
-        vms=vms,
     )
     neighbour = Neighbour(cluster=cluster, clock=clock, supervisor=supervisor, policy=settings.vsphere_plugin)
     capture = CaptureAction(
@@ -179,6 +177,7 @@ def assemble(
         locations=locations,
         restore_points=restore_points,
         capabilities=capabilities,
+        backup_objects=BackupObjects(cluster=cluster, restore_points=restore_points, vms=vms),
         planning=planning,
         reports=Reports(
             cluster=cluster,

@@ -16,8 +16,8 @@ from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.report.stage import Stage
-from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.operation import replay_id
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState
@@ -132,7 +132,7 @@ def planned(world: World, site: Site) -> Sequence[Planned]:
     made = run_of("nightly", namespace="velero", mapping={}, annotations=site.application.spec["annotations"])
     run = RestoreRun.read(made)
     app = world.app
-    return app.planning.plan(app.planning.captured(run, made.spec), run, app.replays.policy(run))
+    return app.planning.plan(app.backup_objects.captured(run, made.spec), run, app.replays.policy(run))
 
 
 def begun(world: World, site: Site) -> Sequence[ReplayOperation]:
@@ -140,7 +140,7 @@ def begun(world: World, site: Site) -> Sequence[ReplayOperation]:
     world.restart()
     wanted = m(restore(started=world.clock.now().isoformat(), **site.application.spec))
     run = RestoreRun.read(wanted)
-    for one in world.app.planning.captured(run, wanted.spec):
+    for one in world.app.backup_objects.captured(run, wanted.spec):
         world.app.replays.announce(replay_id(one), one, run)
     tasks: Sequence[ReplayOperation] = ()
     for _ in range(ROUNDS):
@@ -153,15 +153,15 @@ def agrees(step: Step, task: ReplayOperation) -> bool:
     """Say whether what was foreseen of an object is what became of it."""
     match step.action:
         case Action.CREATE | Action.UPDATE:
-            return task.written and task.action == step.action
+            return task.made.written and task.decision.action == step.action
         case Action.SKIP:
-            return not task.written and task.action == step.action
+            return not task.made.written and task.decision.action == step.action
         case Action.RETAIN:
             return task.stage is Stage.RETAINED
         case Action.WAIT | Action.BLOCKED if not step.final:
-            return task.stage is Stage.WAITING and not task.written
+            return task.stage is Stage.WAITING and not task.made.written
         case _:
-            return task.stage is Stage.FAILED and step.reason in task.reason
+            return task.stage is Stage.FAILED and step.reason in task.standing.reason
 
 
 @settings(max_examples=60)

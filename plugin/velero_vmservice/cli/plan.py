@@ -13,8 +13,8 @@ from velero_vmservice.cli.options import namespace_mapping, output, policy_optio
 from velero_vmservice.cli.restore_target import beyond_words, demand_known
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.once import said_once
-from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.settings import reading
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.releases.generation import Feature
@@ -46,12 +46,12 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
     run = RestoreRun.read(restore)
     effective = plugin.replays.policy(run)
-    replays = plugin.planning.captured(run, restore.spec)
+    replays = plugin.backup_objects.captured(run, restore.spec)
     demand_known(mapping, replays)
-    if beyond := plugin.planning.beyond(run, replays):
+    if beyond := plugin.backup_objects.beyond(run, replays):
         terminal.remark(beyond_words(plugin.restore_points.backup(run), beyond))
     planned, target = plugin.planning.plan(replays, run, effective), plugin.capabilities.generation()
-    left_out = plugin.planning.not_in_backup(replays, run)
+    left_out = plugin.backup_objects.not_in_backup(replays, run)
     (_as_json if form == "json" else _as_table)(planned, effective, target, left_out)
     if any(entry.step.action in REFUSED for entry in planned):
         sys.exit(ExitCode.BLOCKED)

@@ -22,7 +22,7 @@ from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
-from velero_vmservice.restore.dry_run import resumed
+from velero_vmservice.restore.source.backup_objects import resumed
 from velero_vmservice.velero.operation import replay_id
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -60,9 +60,9 @@ def restore(
     run = replace(run, annotations={**run.annotations, **policy})
     effective = plugin.replays.policy(run)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in effective.printed().items())}")
-    replays = plugin.planning.replayed(run, wanted.spec)
+    replays = plugin.backup_objects.replayed(run, wanted.spec)
     restore_target.demand_known(mapping, replays)
-    if beyond := plugin.planning.beyond(run, replays):
+    if beyond := plugin.backup_objects.beyond(run, replays):
         terminal.remark(restore_target.beyond_words(plugin.restore_points.backup(run), beyond))
         if not yes:
             _ask(f"Restore {', '.join(beyond)} too?")
@@ -83,7 +83,7 @@ def restore(
 
 def _kept(tasks: Sequence[ReplayOperation]) -> str:
     """Say where the report is, or which result or report is not stored and why."""
-    return next((task.kept() for task in tasks if not task.stored), tasks[-1].kept())
+    return str(next((task.kept for task in tasks if not task.kept.whole), tasks[-1].kept))
 
 
 def _ask(question: str) -> None:

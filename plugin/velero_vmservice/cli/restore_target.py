@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice import app
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.kube.manifest import RESTORE, Manifest, ObjectRef
-from velero_vmservice.restore.dry_run import run_of
+from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:

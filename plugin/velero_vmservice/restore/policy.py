@@ -163,22 +163,16 @@ def passed_deadline(stage: Stage, since: datetime, run: RestoreRun, policy: Rest
     Registration counts from the restore's start, so that a restart of this process gives no more time; the later
     stages count from when they began, as far as this process has seen.
     """
-    key, began, within = _rule(stage, since, run, policy)
-    if within is None or now - began <= within:
-        return ""
-    return f"the policy's {key}={policy.printed()[key]} is over"
-
-
-def _rule(
-    stage: Stage, since: datetime, run: RestoreRun, policy: RestorePolicy
-) -> tuple[str, datetime, timedelta | None]:
     match stage:
         case Stage.WAITING:
-            began = schema.moment(run.started) if run.started else since
-            return "registered-within", began, policy.registered_within
+            key, within = "registered-within", policy.registered_within
         case Stage.REPLAYED:
-            return "verified-within", since, policy.verified_within
+            key, within = "verified-within", policy.verified_within
         case Stage.POWERING:
-            return "powered-within", since, policy.powered_within
+            key, within = "powered-within", policy.powered_within
         case _:
-            return "", since, None
+            return ""
+    if within is None:
+        return ""
+    began = schema.moment(run.started) if stage is Stage.WAITING and run.started else since
+    return f"the policy's {key}={policy.printed()[key]} is over" if now - began > within else ""

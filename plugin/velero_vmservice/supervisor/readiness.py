@@ -232,27 +232,27 @@ class Stability:
     since: dict[str, float] = field(default_factory=dict)
     seen: dict[str, Sighting] = field(default_factory=dict)
 
-    def settle(
-        self, name: str, latest: Gate, *, present: bool, observed_at: float, sighting: Sighting | None = None
-    ) -> Gate:
-        """Turn one observation into a gate that has held for `STABLE_SECONDS`.
+    def note(self, name: str, latest: Gate, *, observed_at: float, sighting: Sighting | None = None) -> None:
+        """Note one observation of a VM; the same observation may come twice.
 
         Args:
             name: the VM.
             latest: its gate by this observation.
-            present: whether a VM of that name is there.
-            observed_at: monotonic time of the observation; the same observation may come twice.
+            observed_at: monotonic time of the observation.
             sighting: what to remember of it in case it is gone at the next one.
         """
         if latest.registered or (sighting and not latest.blocked):
             self.seen[name] = sighting or Sighting()
         if not latest.ready:
             self.since.pop(name, None)
-            if not present and name in self.seen:
-                return Gate(ready=False, reason=self.seen[name].gone())
+        elif not latest.never_lost:
+            self.since.setdefault(name, observed_at)
+
+    def settled(self, name: str, latest: Gate, *, present: bool, observed_at: float) -> Gate:
+        """Return a VM's gate as the observations noted so far have it: open once it has held for `STABLE_SECONDS`."""
+        if not latest.ready:
+            vanished = not present and name in self.seen
+            return Gate(ready=False, reason=self.seen[name].gone()) if vanished else latest
+        if latest.never_lost or observed_at - self.since.get(name, observed_at) >= STABLE_SECONDS:
             return latest
-        if latest.never_lost:
-            return latest
-        if observed_at - self.since.setdefault(name, observed_at) < STABLE_SECONDS:
-            return Gate(ready=False, reason="registered; looking once more whether it stays so", settling=True)
-        return latest
+        return Gate(ready=False, reason="registered; looking once more whether it stays so", settling=True)

@@ -80,7 +80,7 @@ def test_nothing_in_the_cluster_says_any_more_which_namespaces_it_included(
 ) -> None:
     assert items
     run = RestoreRun.read(Manifest(restore()))
-    assert world.app.planning.beyond(run, world.app.planning.captured(run, {})) == ["shop"]
+    assert world.app.backup_objects.beyond(run, world.app.backup_objects.captured(run, {})) == ["shop"]
 
 
 def test_of_two_runs_of_the_name_the_one_that_the_restore_can_have_read_is_taken(

@@ -11,8 +11,8 @@ from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
-from velero_vmservice.restore.dry_run import run_of
 from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState
@@ -33,7 +33,7 @@ def plan(world: World, *, mapping: dict[str, str] | None = None, **policy: str) 
     run = RestoreRun.read(made)
     app = world.app
     world.cluster.calls.made.clear()
-    found = app.planning.plan(app.planning.captured(run, made.spec), run, app.replays.policy(run))
+    found = app.planning.plan(app.backup_objects.captured(run, made.spec), run, app.replays.policy(run))
     assert not world.writes()
     assert not world.vsphere.vcenter.calls.counts["call"]
     return found

@@ -187,29 +187,44 @@ def test_without_facts_identity_is_not_compared() -> None:
     assert look(vm("web-1"), expected=machine()).ready
 
 
-def test_stable_means_twice_and_five_seconds_apart() -> None:
-    stability, ready = Stability(), look(vm("web-1"))
+def observed(stability: Stability, content: dict[str, Any] | None, at: float, sighting: Sighting | None = None) -> Gate:
+    """Note one observation of the VM, and return the gate that it has by then."""
+    latest = look(content)
+    stability.note("web-1", latest, observed_at=at, sighting=sighting)
+    return stability.settled("web-1", latest, present=content is not None, observed_at=at)
 
-    def settled(at: float, found: Gate = ready) -> bool:
-        return stability.settle("web-1", found, present=True, observed_at=at).ready
+
+def test_stable_means_twice_and_five_seconds_apart() -> None:
+    stability = Stability()
+
+    def settled(at: float, *, created: bool = True) -> bool:
+        return observed(stability, vm("web-1", created=created), at).ready
 
     assert STABLE_SECONDS == 5.0
     assert [settled(0), settled(0), settled(4.9), settled(5.0)] == [False, False, False, True]
-    assert not settled(6, look(vm("web-1", created=False)))
+    assert not settled(6, created=False)
     assert [settled(7), settled(11.9), settled(12)] == [False, False, True]
 
 
 def test_a_vm_that_was_never_lost_has_nothing_to_settle() -> None:
-    found = look(vm("web-1", uid="old"))
-    assert Stability().settle("web-1", found, present=True, observed_at=0).ready
+    assert observed(Stability(), vm("web-1", uid="old"), 0).ready
+
+
+def test_reading_a_gate_is_no_observation() -> None:
+    stability, latest = Stability(), look(vm("web-1"))
+    for at in (0, 10, 20):
+        assert stability.settled("web-1", latest, present=True, observed_at=at).settling
+    stability.note("web-1", latest, observed_at=20)
+    assert stability.settled("web-1", latest, present=True, observed_at=20).settling
+    assert stability.settled("web-1", latest, present=True, observed_at=20 + STABLE_SECONDS).ready
 
 
 @pytest.mark.parametrize("seen", [vm("web-1"), vm("web-1", created=False), vm("web-1", meta=annotated("paused"))])
 def test_a_vm_that_was_registered_and_vanished_is_explained(seen: dict[str, Any]) -> None:
     stability = Stability()
-    stability.settle("web-1", look(seen), present=True, observed_at=0)
-    found = stability.settle("web-1", look(None), present=False, observed_at=10)
-    assert (found.ready, found.reason) == (False, VANISHED)
+    observed(stability, seen, 0)
+    gone = observed(stability, None, 10)
+    assert (gone.ready, gone.reason) == (False, VANISHED)
     assert "group as owner" in VANISHED
 
 
@@ -224,8 +239,8 @@ def test_a_vm_that_was_registered_and_vanished_is_explained(seen: dict[str, Any]
 )
 def test_what_was_not_registered_has_not_vanished(seen: dict[str, Any] | None) -> None:
     stability = Stability()
-    stability.settle("web-1", look(seen), present=seen is not None, observed_at=0)
-    assert stability.settle("web-1", look(None), present=False, observed_at=10).reason == "not registered yet"
+    observed(stability, seen, 0)
+    assert observed(stability, None, 10).reason == "not registered yet"
 
 
 def owner(uid: str) -> dict[str, Any]:
@@ -270,11 +285,11 @@ DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 def test_the_cause_of_a_vm_that_is_gone_is_kept_from_what_was_seen(why: str, meta: dict[str, Any], words: str) -> None:
     stability, seen = Stability(), vm("web-1", uid="new", meta=meta)
     sighting = Sighting.of(read_vm(m(seen)), CAPTURED, {})
-    stability.settle("web-1", look(seen), present=True, observed_at=0, sighting=sighting)
+    observed(stability, seen, 0, sighting)
     for at in (5, 10):
-        found = stability.settle("web-1", look(None), present=False, observed_at=at)
-        assert found.reason.startswith("was registered and "), why
-        assert words in found.reason, why
+        gone = observed(stability, None, at)
+        assert gone.reason.startswith("was registered and "), why
+        assert words in gone.reason, why
 
 
 def test_the_vm_that_was_backed_up_and_is_on_its_way_out_was_not_registered() -> None:
@@ -287,8 +302,8 @@ def test_a_vm_that_is_registered_once_more_is_remembered_as_it_is_now() -> None:
     for at, meta in ((0, owner("old")), (20, {})):
         seen = vm("web-1", uid=f"new-{at}", meta=meta)
         sighting = Sighting.of(read_vm(m(seen)), CAPTURED, {})
-        stability.settle("web-1", look(seen), present=True, observed_at=at, sighting=sighting)
-    assert stability.settle("web-1", look(None), present=False, observed_at=30).reason == VANISHED
+        observed(stability, seen, at, sighting)
+    assert observed(stability, None, 30).reason == VANISHED
 
 
 MEMBER = replace(CAPTURED, group_name="tier")

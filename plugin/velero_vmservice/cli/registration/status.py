@@ -103,7 +103,7 @@ def status(
 def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str]) -> Needed:
     """Return the VMs that what a restore replays waits for; `mapping` is that of the command line."""
     run = RestoreRun.read(restore)
-    replays = plugin.planning.replayed(run, restore.spec)
+    replays = plugin.backup_objects.replayed(run, restore.spec)
     restore_target.demand_known(mapping, replays)
     return plugin.planning.needed(replays, run, plugin.replays.policy(run))
 

@@ -86,7 +86,7 @@ class _Table:
 
     def _rows(self, width: int) -> RenderableType:
         rows = [
-            (str(task.replay.destination), f"{task.ready}/{task.total}" if task.total else "-", str(task.stage), text)
+            (str(task.replay.destination), _ready(task), str(task.stage), text)
             for task, text in zip(self._tasks, self._shared.rows, strict=True)
         ]
         return terminal.table(("object", "VMs", "stage", "why"), rows, width=width)
@@ -136,16 +136,21 @@ class _News:
         return sentence if first == name else f"as said of {first}"
 
 
+def _ready(task: ReplayOperation) -> str:
+    """Return how many of the VMs that an object needs are ready."""
+    return f"{task.decision.ready}/{task.decision.total}" if task.decision.total else "-"
+
+
 def _sentences(task: ReplayOperation) -> tuple[str, ...]:
     """Return what is to say of an operation; commands are given once, when all has ended."""
-    unstored = task.kept() if task.stage.final and not task.stored else ""
+    unstored = str(task.kept) if task.stage.final and not task.kept.whole else ""
     return tuple(
         filter(
             None,
             (
-                task.reason,
-                *task.notes,
-                *(f"mind: {warning}" for warning in task.warnings),
+                task.standing.reason,
+                *task.verified.notes,
+                *(f"mind: {warning}" for warning in task.decision.warnings),
                 unstored,
             ),
         )

@@ -7,6 +7,7 @@ after a crash. One round observes each target namespace once; the polls of the o
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cachetools import TTLCache
@@ -16,11 +17,12 @@ from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import policy as restore_policy
 from velero_vmservice.restore.plan import decision
 from velero_vmservice.restore.replay.ending import Keeping, conclude
-from velero_vmservice.restore.replay.look import NamespaceRound
-from velero_vmservice.restore.replay.operation import ReplayOperation
-from velero_vmservice.restore.replay.session import ROUND_SECONDS, Rounds
+from velero_vmservice.restore.replay.look import TargetNamespace
+from velero_vmservice.restore.replay.operation import Reading
+from velero_vmservice.restore.replay.session import ROUND_SECONDS, Session
+from velero_vmservice.restore.replay.turn import Turn
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.velero import operation
+from velero_vmservice.velero.operation import read_replay_id
 from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.course import Course
     from velero_vmservice.restore.replay.execute import Steps
     from velero_vmservice.restore.replay.look import Looking
+    from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.results import Results
     from velero_vmservice.restore.source.load import Subjects
     from velero_vmservice.velero.actions import Progress
@@ -62,14 +65,15 @@ class Replays:
     ) -> None:
         self._clock = clock
         self._policy = policy
+        self._subjects = subjects
         self._results = results
         self._steps = steps
-        self._reading = Reading(clock=clock, subjects=subjects, steps=steps)
-        self._keeping = Keeping(clock=clock, results=results)
+        self._keeping = Keeping(results)
         self._looking = looking
         self._course = course
-        self._earlier = Earlier(clock=clock, results=results)
-        self._restores: TTLCache[str, Rounds] = TTLCache(REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._sessions: TTLCache[str, Session] = TTLCache(
+            REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic
+        )
         self._lock = threading.Lock()
 
     def policy(self, run: RestoreRun) -> RestorePolicy:
@@ -78,15 +82,15 @@ class Replays:
 
     def announce(self, operation_id: str, replay: Replay, run: RestoreRun) -> None:
         """Make an operation known before Velero polls it, so that the first round can keep the order."""
-        rounds = self._of(run)
-        with rounds.lock:
-            self._known(rounds, operation_id, replay).announced = True
-            if not rounds.logged.begun:
-                self._log_beginning(rounds, run)
+        session = self._session(run)
+        with session.lock:
+            session.operation(operation_id, replay).announced = True
+            if not session.logged.begun:
+                self._log_beginning(session)
 
-    def _log_beginning(self, rounds: Rounds, run: RestoreRun) -> None:
+    def _log_beginning(self, session: Session) -> None:
         try:
-            rounds.logged.begins(run, self.policy(run), executed=not run.resumed)
+            session.logged.begins(session.run, self.policy(session.run), executed=not session.run.resumed)
         except InvalidSettings:  # each poll says so until the annotation is mended, and the policy is logged then
             return
 
@@ -95,70 +99,45 @@ class Replays:
 
         A transient fault is a description, never an error; only an id that is not ours raises `InvalidItem`.
         """
-        run = RestoreRun.read(restore)
-        rounds = self._of(run)
-        with rounds.lock:
-            task = self._task(rounds, operation_id)
-            task.polls += 1
-            self._advance(rounds, run)
-            self._keeping.keep(rounds, task, run)
-            return task.progress()
+        session = self._session(RestoreRun.read(restore))
+        with session.lock:
+            operation = session.operation(operation_id)
+            operation.polls += 1
+            self._advance(session)
+            self._keeping.keep(session, operation)
+            return operation.progress()
 
     def advance(self, run: RestoreRun) -> Sequence[ReplayOperation]:
         """Do what one round of polls does, without Velero; return every operation as it is now."""
-        rounds = self._of(run)
-        with rounds.lock:
-            for task in rounds.tasks.values():
-                task.polls += 1
-            self._advance(rounds, run)
-            for task in tuple(rounds.tasks.values()):
-                self._keeping.keep(rounds, task, run)
-            return tuple(rounds.tasks.values())
+        session = self._session(run)
+        with session.lock:
+            for operation in session.operations.values():
+                operation.polls += 1
+            self._advance(session)
+            for operation in tuple(session.operations.values()):
+                self._keeping.keep(session, operation)
+            return tuple(session.operations.values())
 
     def cancel(self, operation_id: str, restore: Manifest) -> None:
         """Stop an operation and keep what it was waiting for as its result.
 
         Velero does not poll it again. After a restart, Cancel may be the first call about it that this process gets.
         """
-        run = RestoreRun.read(restore)
-        rounds = self._of(run)
-        with rounds.lock:
-            task = self._task(rounds, operation_id)
-            if not task.stage.final:
+        session = self._session(RestoreRun.read(restore))
+        with session.lock:
+            operation = session.operation(operation_id)
+            if not operation.stage.final:
                 try:
-                    self._learn(rounds, task, run)
+                    self._learn(session, operation)
                 except Exception as error:  # noqa: BLE001 - logged; whatever is known of it, it ends here
-                    rounds.broke_down(task, error, self._clock)
-            if not task.stage.final:
-                reason = f"Velero's time for the operation is over (itemOperationTimeout); it was {task.description()}"
-                task.tell(f"{reason}. Repeat the restore to go on", self._clock.now(), stage=Stage.CANCELLED)
-            self._log_transitions(rounds, run)
-            task.asked_again = False
-            self._keeping.keep_owed(rounds, run)
-
-    def _learn(self, rounds: Rounds, task: ReplayOperation, run: RestoreRun) -> None:
-        """Find out where an object stands that this process has not decided yet; nothing is written."""
-        if task.action:
-            return
-        try:
-            if (before := self._results.stored(task, run)) is not None:
-                task.tell(before.reason, self._clock.now(), stage=Stage(before.stage))
-                return
-            rounds.follow(self.policy(run))
-        except VmServiceError as error:
-            task.tell(str(error), self._clock.now())
-            return
-        until = self._clock.monotonic() + BUDGET_SECONDS
-        self._reading.read(rounds, run, until)
-        self._observe(rounds, run, until)
-        subject, view = task.subject, rounds.namespaces.get(task.replay.target)
-        if subject is None or task.stage.final or view is None or view.observed is None:
-            return
-        known = rounds.view(task, subject, run, view)
-        step, task.replayed = decision.decide(subject, known), decision.is_replayed(subject, known)
-        task.take(step)
-        made = "replayed, and not verified yet" if task.replayed else "every VM is ready"
-        task.tell(step.reason or made, self._clock.now())
+                    session.broke_down(operation, error)
+            if not operation.stage.final:
+                over = "Velero's time for the operation is over (itemOperationTimeout)"
+                reason = f"{over}; it was {operation.description()}. Repeat the restore to go on"
+                operation.tell(reason, stage=Stage.CANCELLED)
+            session.log_news()
+            operation.asked_again = False
+            self._keeping.keep_owed(session)
 
     def settle(self) -> None:
         """Store what is still owed for restores that Velero no longer polls; never raises.
@@ -167,163 +146,157 @@ class Replays:
         each restore: outside of any call, so that a store that hangs delays none.
         """
         with self._lock:
-            known = [self._restores.get(key) for key in list(self._restores)]
-            owing = [(rounds.run, rounds) for rounds in known if rounds and rounds.run and rounds.owed()]
-        for run, rounds in owing:
-            if not rounds.lock.acquire(blocking=False):
+            known = [self._sessions.get(key) for key in list(self._sessions)]
+        for session in known:
+            if session is None or not session.lock.acquire(blocking=False):
                 continue  # it is being polled, and the poll does the same
-            self._of(run)  # what owes something is not forgotten
             try:
-                self._keeping.keep_owed_at_leisure(rounds, run)
+                if session.owed():
+                    self._session(session.run)  # what owes something is not forgotten
+                    self._keeping.keep_owed_at_leisure(session)
             finally:
-                rounds.lock.release()
+                session.lock.release()
 
-    def _of(self, run: RestoreRun) -> Rounds:
+    def _session(self, run: RestoreRun) -> Session:
         """Return what is remembered of a restore; the time for which it is counts from here anew."""
         with self._lock:
-            rounds = self._restores.get(run.key) or Rounds()
-            rounds.run = run
-            self._restores[run.key] = rounds
-            return rounds
+            session = self._sessions.get(run.key) or Session(run, self._clock)
+            session.run = run
+            self._sessions[run.key] = session
+            return session
 
-    def _task(self, rounds: Rounds, operation_id: str) -> ReplayOperation:
-        known = rounds.tasks.get(operation_id)
-        return known or self._known(rounds, operation_id, operation.read_replay_id(operation_id))
+    def _learn(self, session: Session, operation: ReplayOperation) -> None:
+        """Find out where an object stands that this process has not decided yet; nothing is written."""
+        if operation.decision.action:
+            return
+        try:
+            if (result := self._results.stored(session, operation)) is not None:
+                operation.tell(result.reason, stage=Stage(result.stage))
+                return
+            session.follow(self.policy(session.run))
+        except VmServiceError as error:
+            operation.tell(str(error))
+            return
+        until = self._clock.monotonic() + BUDGET_SECONDS
+        self._read(session, until)
+        self._look(session, until)
+        turn = Turn.of(session, operation)
+        if turn is None or operation.stage.final:
+            return
+        turn.namespace.note(turn.subject)
+        view = turn.view()
+        step, replayed = decision.decide(turn.subject, view), decision.is_replayed(turn.subject, view)
+        operation.made = replace(operation.made, replayed=replayed)
+        operation.take(step)
+        operation.tell(step.reason or ("replayed, and not verified yet" if replayed else "every VM is ready"))
 
-    def _known(self, rounds: Rounds, operation_id: str, replay: Replay) -> ReplayOperation:
-        task = ReplayOperation(operation_id=operation_id, replay=replay.without_item(), started=self._clock.now())
-        return rounds.tasks.setdefault(operation_id, task)
-
-    def _advance(self, rounds: Rounds, run: RestoreRun) -> None:
+    def _advance(self, session: Session) -> None:
+        """Take the steps of one round; each goes as far as it can until the call's time is over."""
         until = self._clock.monotonic() + BUDGET_SECONDS
         try:
-            rounds.follow(self.policy(run))
+            session.follow(self.policy(session.run))
         except InvalidSettings as error:  # the annotations were changed while it waits, and may be mended again
-            for task in rounds.open_tasks():
-                task.tell(str(error), self._clock.now())
-            self._log_transitions(rounds, run)
+            for operation in session.open():
+                operation.tell(str(error))
+            session.log_news()
             return
-        rounds.logged.begins(run, rounds.policy, executed=False)
-        self._earlier.recall(rounds, run)
-        for step in (self._reading.read, self._observe, self._wait_blind, self._course.decide):
-            step(rounds, run, until)
-        conclude(rounds, run)
-        self._log_transitions(rounds, run)
-        if not rounds.waiting_announced and (waiting := [task for task in rounds.open_tasks() if task.reason]):
-            rounds.waiting_announced = True
-            reasons = enumerate_some([f"{task.replay.destination}: {task.reason}" for task in waiting], most=3)
-            self._results.event(run, "Waiting", reasons)
+        session.logged.begins(session.run, session.policy, executed=False)
+        self._recall(session)
+        for step in (self._read, self._look, self._wait_blind, self._course.decide):
+            step(session, until)
+        conclude(session)
+        session.log_news()
+        if not session.waiting_announced and (waiting := [each for each in session.open() if each.standing.reason]):
+            session.waiting_announced = True
+            reasons = [f"{operation.replay.destination}: {operation.standing.reason}" for operation in waiting]
+            self._results.event(session.run, "Waiting", enumerate_some(reasons, most=3))
 
-    def _log_transitions(self, rounds: Rounds, run: RestoreRun) -> None:
-        rounds.logged.follow(run, tuple(rounds.tasks.values()), rounds.namespaces, now=self._clock.monotonic())
+    def _recall(self, session: Session) -> None:
+        """Learn what has ended before this process, of which Velero asks for nothing again.
 
-    def _observe(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        tasks = rounds.open_tasks()
-        waiting = sorted({task.replay.target for task in tasks if task.subject is not None})
-        views = {name: rounds.namespaces.setdefault(name, NamespaceRound(at=float("-inf"))) for name in waiting}
-        for namespace, view in sorted(views.items(), key=lambda item: item[1].at):  # none starves another
+        Without it a group would be judged without the members that ended before a restart. A store that is away is
+        asked again in the next round.
+        """
+        absence, now = session.results.absence, self._clock.monotonic()
+        if session.earlier is None and all(operation.announced for operation in session.operations.values()):
+            session.earlier = {}  # this process was there from the beginning
+        elif session.earlier is None and not absence.lasts(now):
+            try:
+                session.earlier = self._results.earlier(session.run)
+            except VmServiceError as error:
+                absence.begin(error.message, now)
+        for operation in session.open() if session.earlier else ():
+            session.adopt(operation)
+
+    def _read(self, session: Session, until: float) -> None:
+        """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""
+        unread = [operation for operation in session.open() if operation.subject is None]
+        for operation in sorted(unread, key=lambda each: each.reading.tried_at):  # one that is denied keeps no other
             now = self._clock.monotonic()
-            if now - view.at < ROUND_SECONDS:
+            if not session.captures.lasts(now):
+                if now > until:
+                    return
+                operation.reading = replace(operation.reading, tried_at=now)
+                if self._read_one(session, operation):
+                    continue
+            why = operation.reading.failure or session.captures.reason
+            if not self._steps.wait_undecided(session, operation, why):
+                return
+
+    def _read_one(self, session: Session, operation: ReplayOperation) -> bool:
+        """Read one object; say whether that is settled, else it is waited for."""
+        try:
+            replay = read_replay_id(operation.operation_id)
+            source = self._subjects.read(replay, session.run, session.policy)
+        except VmServiceError as error:
+            if not error.passing:
+                operation.trouble(error, stage=Stage.FAILED)
+                return True
+            operation.trouble(error)
+            operation.reading = replace(operation.reading, failure=str(error))
+            session.captures.begin(str(error), self._clock.monotonic())
+            return False
+        except Exception as error:  # noqa: BLE001 - logged; it is this object's own and the others are read
+            session.broke_down(operation, error)
+            return True
+        operation.reading = Reading(source=source, current=True)
+        session.incidents.over(operation.operation_id)
+        return True
+
+    def _look(self, session: Session, until: float) -> None:
+        """Look at each namespace that the last look at is older than a round."""
+        targets = [session.namespaces.setdefault(name, TargetNamespace(name)) for name in session.targets()]
+        for namespace in sorted(targets, key=lambda target: target.looked_at):  # none starves another
+            now = self._clock.monotonic()
+            if now - namespace.looked_at < ROUND_SECONDS:
                 continue
             if now >= until:
                 return
-            in_namespace = [task for task in tasks if task.replay.target == namespace]
+            name = namespace.name
             try:
-                self._looking.look(view, namespace, in_namespace, run, until=until)
-                rounds.incidents.over(namespace)
+                self._looking.look(namespace, session.open_in(name), session.run, until=until)
+                session.incidents.over(name)
             except VmServiceError as error:
-                view.observed, view.problem = None, error
-                rounds.incidents.over(namespace)
+                namespace.hide(error, self._clock.monotonic())
+                session.incidents.over(name)
             except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at
-                defect = rounds.incidents.met(namespace, f"namespace {namespace}", error, now=now)
-                view.observed, view.problem = None, defect
-            view.at = self._clock.monotonic()  # when the look ended: one that took long is not repeated at once
+                defect = session.incidents.met(name, f"namespace {name}", error, now=now)
+                namespace.hide(defect, self._clock.monotonic())
 
-    def _wait_blind(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
+    def _wait_blind(self, session: Session, until: float) -> None:
         """Record why namespaces cannot be observed: what lasts, or is not put right by the deadline, ends the object.
 
         A cluster that is away is asked again without end: nothing is known meanwhile of what became of the VMs.
         """
-        for task in rounds.open_tasks():
-            view, now = rounds.namespaces.get(task.replay.target), self._clock.monotonic()
-            if task.subject is None or view is None or view.problem is None:
+        for operation in session.open():
+            namespace, now = session.namespace(operation), self._clock.monotonic()
+            if operation.subject is None or namespace is None or namespace.problem is None:
                 continue
-            why = f"{task.replay.target} cannot be observed: {view.problem}"
-            task.remedy, task.held_by = view.problem.remedy, ()
-            if rounds.incidents.last(task.replay.target, now=now):
-                task.tell(why, self._clock.now(), stage=Stage.FAILED)
-            elif view.problem.transient or now > until:
-                task.tell(why, self._clock.now())
-            elif not self._steps.wait_undecided(task, why, run, rounds.policy):
+            why = f"{namespace.name} cannot be observed: {namespace.problem}"
+            operation.standing = replace(operation.standing, remedy=namespace.problem.remedy, held_by=())
+            if session.incidents.last(namespace.name, now=now):
+                operation.fail(why)
+            elif namespace.problem.transient or now > until:
+                operation.tell(why)
+            elif not self._steps.wait_undecided(session, operation, why):
                 return
-
-
-class Reading:
-    """Reads the captures of a restore's objects, each until it could be read."""
-
-    def __init__(self, *, clock: Clock, subjects: Subjects, steps: Steps) -> None:
-        self._clock = clock
-        self._subjects = subjects
-        self._steps = steps
-
-    def read(self, rounds: Rounds, run: RestoreRun, until: float) -> None:
-        """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""
-        unread = [task for task in rounds.open_tasks() if task.subject is None]
-        for task in sorted(unread, key=lambda task: task.tried_at):  # one that stays denied does not keep the others
-            now = self._clock.monotonic()
-            if not rounds.captures.lasts(now):
-                if now > until:
-                    return
-                task.tried_at = now
-                if self._read(task, rounds, run):
-                    continue
-            why = task.unread or rounds.captures.reason
-            if not self._steps.wait_undecided(task, why, run, rounds.policy):
-                return
-
-    def _read(self, task: ReplayOperation, rounds: Rounds, run: RestoreRun) -> bool:
-        """Read one object; say whether that is settled, else it is waited for."""
-        try:
-            replay = operation.read_replay_id(task.operation_id)
-            task.read(self._subjects.read(replay, run, rounds.policy))
-        except VmServiceError as error:
-            if not error.passing:
-                task.trouble(error, self._clock.now(), stage=Stage.FAILED)
-                return True
-            task.trouble(error, self._clock.now())
-            task.unread = str(error)
-            rounds.captures.begin(task.unread, self._clock.monotonic())
-            return False
-        except Exception as error:  # noqa: BLE001 - logged; it is this object's own and the others are read
-            rounds.broke_down(task, error, self._clock)
-            return True
-        rounds.incidents.over(task.operation_id)
-        return True
-
-
-class Earlier:
-    """Recalls stored results, so that a group is not judged without the members that ended before a restart."""
-
-    def __init__(self, *, clock: Clock, results: Results) -> None:
-        self._clock = clock
-        self._results = results
-
-    def recall(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Learn what has ended before this process; a store that is away is asked again in the next round."""
-        if rounds.earlier is None:
-            self._read(rounds, run)
-        if rounds.earlier:
-            for task in rounds.open_tasks():
-                rounds.adopt(task, self._clock.now())
-
-    def _read(self, rounds: Rounds, run: RestoreRun) -> None:
-        if all(task.announced for task in rounds.tasks.values()):
-            rounds.earlier = {}  # this process was there from the beginning
-            return
-        now = self._clock.monotonic()
-        if rounds.results.lasts(now):
-            return
-        try:
-            rounds.earlier = self._results.earlier(run)
-        except VmServiceError as error:
-            rounds.results.begin(error.message, now)

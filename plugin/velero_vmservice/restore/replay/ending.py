@@ -1,4 +1,4 @@
-"""Have the store keep what has ended: now, or whenever it takes it.
+"""What is done once operations have ended: say how an application is powered on, and have the store keep the results.
 
 An operation that has ended is held open for Velero while the store refuses its result, so that a restart of this
 process costs nothing; but not for ever. After a while it ends and says what is not stored. What is owed stays in
@@ -7,6 +7,7 @@ memory and is offered again by every later poll, and whenever a process that Vel
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,13 +23,11 @@ from velero_vmservice.restore.replay import result_builder
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from velero_vmservice.clock import Clock
     from velero_vmservice.report.application import Part
     from velero_vmservice.restore.model import Subject
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.results import Results
-    from velero_vmservice.restore.replay.session import Rounds
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.restore.replay.session import Session
 
 log = structlog.get_logger()
 
@@ -47,78 +46,83 @@ RESULTS: Final = "results"
 class Keeping:
     """Stores results and the report, and decides for how long Velero waits for that."""
 
-    def __init__(self, *, clock: Clock, results: Results) -> None:
-        self._clock = clock
+    def __init__(self, results: Results) -> None:
         self._results = results
 
-    def keep(self, rounds: Rounds, task: ReplayOperation, run: RestoreRun) -> None:
+    def keep(self, session: Session, operation: ReplayOperation) -> None:
         """Store what is owed, then what the operation that is asked about has come to, if it has ended."""
-        if not rounds.results.lasts(self._clock.monotonic()):
-            self.keep_owed(rounds, run)
-        if not task.stage.final or task.stored:
+        absence, clock = session.results.absence, session.clock
+        if not absence.lasts(clock.monotonic()):
+            self.keep_owed(session)
+        if not operation.stage.final or operation.kept.whole:
             return
-        if rounds.results.lasts(self._clock.monotonic()):
-            task.not_stored = rounds.results.reason
-        elif self._store(rounds, task, run):
+        if absence.lasts(clock.monotonic()):
+            operation.kept = replace(operation.kept, refusal=absence.reason)
+        elif self._store(session, operation):
             return
-        if task.asked_again and self._has_waited(rounds):
-            self._let_go(rounds, task, run)
+        if operation.asked_again and _has_waited(session):
+            self._let_go(session, operation)
 
-    def keep_owed(self, rounds: Rounds, run: RestoreRun) -> None:
+    def keep_owed(self, session: Session) -> None:
         """Store what Velero no longer asks about; a store that refuses one refuses the others and is asked once."""
-        for task in rounds.owed():
-            if not self._store(rounds, task, run):
+        for operation in session.owed():
+            if not self._store(session, operation):
                 return
 
-    def keep_owed_at_leisure(self, rounds: Rounds, run: RestoreRun) -> None:
+    def keep_owed_at_leisure(self, session: Session) -> None:
         """Do the same outside of a poll, and not every time."""
-        now = self._clock.monotonic()
-        if rounds.owed() and now - rounds.offered_at >= OFFER_SECONDS:
-            rounds.offered_at = now
-            self.keep_owed(rounds, run)
+        now = session.clock.monotonic()
+        if session.owed() and now - session.results.offered_at >= OFFER_SECONDS:
+            session.results.offered_at = now
+            self.keep_owed(session)
 
-    def _store(self, rounds: Rounds, task: ReplayOperation, run: RestoreRun) -> bool:
+    def _store(self, session: Session, operation: ReplayOperation) -> bool:
         """Store what one operation has come to; say whether the store took it."""
         try:
-            self._results.keep(task, run, rounds)
+            self._results.keep(session, operation)
         except VmServiceError as error:
-            self._refused(rounds, task, error)
+            _refused(session, operation, error)
         except Exception as error:  # noqa: BLE001 - logged; a report that cannot be made keeps no operation open
-            now = self._clock.monotonic()
-            task.not_stored = str(rounds.incidents.met(RESULTS, f"the results of restore {run.name}", error, now=now))
+            subject, now = f"the results of restore {session.run.name}", session.clock.monotonic()
+            defect = session.incidents.met(RESULTS, subject, error, now=now)
+            operation.kept = replace(operation.kept, refusal=str(defect))
         else:
-            rounds.refused_since = None
-            rounds.incidents.over(RESULTS)
+            session.results.refused_since = None
+            session.incidents.over(RESULTS)
             return True
         return False
 
-    def _refused(self, rounds: Rounds, task: ReplayOperation, error: VmServiceError) -> None:
-        now = self._clock.monotonic()
-        if rounds.refused_since is None:
-            rounds.refused_since = now
-            log.warning(
-                "result not stored",
-                object=str(task.replay.destination),
-                cause=error.message,
-                hint=error.hint,
-                consequence="it is kept in memory and offered to the store again",
-            )
-        rounds.patience = _patience(error)
-        task.not_stored = str(error)
-        rounds.results.begin(task.not_stored, now)
-
-    def _has_waited(self, rounds: Rounds) -> bool:
-        now, since = self._clock.monotonic(), rounds.refused_since
-        refused = since is not None and now - since >= rounds.patience
-        return refused or rounds.incidents.last(RESULTS, now=now)
-
-    def _let_go(self, rounds: Rounds, task: ReplayOperation, run: RestoreRun) -> None:
+    def _let_go(self, session: Session, operation: ReplayOperation) -> None:
         """End an operation for Velero though its result is not stored."""
-        task.asked_again, task.go_on, task.shown_by = False, run.again, run.describe_command
-        if not rounds.refusal_announced:
-            rounds.refusal_announced = True
-            message = f"{task.replay.destination} has ended and {task.kept()}"
+        run = session.run
+        operation.asked_again = False
+        operation.kept = replace(operation.kept, go_on=run.again, shown_by=run.describe_command)
+        if not session.results.refusal_announced:
+            session.results.refusal_announced = True
+            message = f"{operation.replay.destination} has ended and {operation.kept}"
             self._results.event(run, "NotStored", message, warning=True)
+
+
+def _refused(session: Session, operation: ReplayOperation, error: VmServiceError) -> None:
+    store, now = session.results, session.clock.monotonic()
+    if store.refused_since is None:
+        store.refused_since = now
+        log.warning(
+            "result not stored",
+            object=str(operation.replay.destination),
+            cause=error.message,
+            hint=error.hint,
+            consequence="it is kept in memory and offered to the store again",
+        )
+    store.patience = _patience(error)
+    operation.kept = replace(operation.kept, refusal=str(error))
+    store.absence.begin(str(error), now)
+
+
+def _has_waited(session: Session) -> bool:
+    now, since = session.clock.monotonic(), session.results.refused_since
+    refused = since is not None and now - since >= session.results.patience
+    return refused or session.incidents.last(RESULTS, now=now)
 
 
 def _patience(error: VmServiceError) -> float:
@@ -128,53 +132,56 @@ def _patience(error: VmServiceError) -> float:
     return OUTAGE_SECONDS if error.transient else LASTING_SECONDS
 
 
-def conclude(rounds: Rounds, run: RestoreRun) -> None:
+def conclude(session: Session) -> None:
     """Give the last object of each application that has ended the commands that power the application on.
 
     None where the restore powers VMs on itself. What is not known yet may belong to any of them.
     """
-    ending = frozenset(key for key, task in rounds.tasks.items() if task.stage.final and not task.published)
-    if rounds.policy.power != "leave" or ending <= rounds.concluded or not rounds.known() or rounds.earlier is None:
+    operations = session.operations
+    ending = frozenset(key for key, each in operations.items() if each.stage.final and not each.kept.published)
+    if session.policy.power != "leave" or ending <= session.concluded:
         return
-    rounds.concluded |= ending
-    for parts in components(neighbours(_connections(rounds))):
-        inside = [task for task in rounds.tasks.values() if _part(task) in parts]
-        last = [task for task in inside if task.operation_id in ending]
-        if not last or not all(task.stage.final for task in inside):
+    if not session.known() or session.earlier is None:
+        return
+    session.concluded |= ending
+    for parts in components(neighbours(_connections(session))):
+        inside = [operation for operation in operations.values() if _part(operation) in parts]
+        last = [operation for operation in inside if operation.operation_id in ending]
+        if not last or not all(operation.stage.final for operation in inside):
             continue
         try:
-            _give(last, _application(inside, parts, rounds, run))
+            _give(last, _application(session, inside, parts))
         except Exception as error:  # noqa: BLE001 - logged; the operations end all the same, and the report has its own
             reported(error, f"the power commands of {last[0].replay.destination}")
 
 
 def _give(last: Iterable[ReplayOperation], application: Application) -> None:
     """Give the commands to the outermost of the groups that end now, or to a service where there is none."""
-    by_ref = {task.subject.ref: task for task in last if task.subject is not None and not task.stage.broken}
-    in_order = order.in_order(task.subject for task in by_ref.values() if task.subject is not None)
-    if in_order:
-        by_ref[in_order[0].ref].commands = power_on(application)
+    whole = ((operation.subject, operation) for operation in last if not operation.stage.broken)
+    by_ref = {subject.ref: (subject, operation) for subject, operation in whole if subject is not None}
+    if in_order := order.in_order(subject for subject, _ in by_ref.values()):
+        _, outermost = by_ref[in_order[0].ref]
+        outermost.verified = replace(outermost.verified, commands=power_on(application))
 
 
-def _application(
-    inside: Iterable[ReplayOperation], parts: Collection[Part], rounds: Rounds, run: RestoreRun
-) -> Application:
+def _application(session: Session, inside: Iterable[ReplayOperation], parts: Collection[Part]) -> Application:
     current = {
-        _part(task): result_builder.result(task, run, rounds.namespaces.get(task.replay.target)) for task in inside
+        _part(operation): result_builder.result(operation, session.run, session.namespace(operation))
+        for operation in inside
     }
-    before = {key: result for key, result in (rounds.earlier or {}).items() if key in parts}
+    before = {key: result for key, result in (session.earlier or {}).items() if key in parts}
     objects = tuple((before | current).values())
     return Application(objects=objects, machines=merged(objects))
 
 
-def _connections(rounds: Rounds) -> Iterator[tuple[Part, Iterable[Part]]]:
-    yield from ((part(result), related(result)) for result in (rounds.earlier or {}).values())
-    for task in rounds.tasks.values():
-        yield _part(task), _related(task.subject) if task.subject else ()
+def _connections(session: Session) -> Iterator[tuple[Part, Iterable[Part]]]:
+    yield from ((part(result), related(result)) for result in (session.earlier or {}).values())
+    for operation in session.operations.values():
+        yield _part(operation), _related(operation.subject) if operation.subject else ()
 
 
-def _part(task: ReplayOperation) -> Part:
-    return (task.replay.kind.name, task.replay.target, task.replay.name)
+def _part(operation: ReplayOperation) -> Part:
+    return (operation.replay.kind.name, operation.replay.target, operation.replay.name)
 
 
 def _related(subject: Subject) -> Iterator[Part]:

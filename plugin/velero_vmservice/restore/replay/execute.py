@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive import schema
@@ -12,197 +13,166 @@ from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.plan import desired, power
 from velero_vmservice.restore.policy import passed_deadline
 from velero_vmservice.restore.replay.session import RECALLING
-from velero_vmservice.restore.replay.writer import Writer
 from velero_vmservice.restore.verify import application
+from velero_vmservice.restore.writer import Writer
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator.releases import api_versions
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.kube.manifest import Manifest
-    from velero_vmservice.restore.model import Step, Subject
+    from velero_vmservice.restore.model import Step
     from velero_vmservice.restore.plan.power import PowerStep
-    from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.port import TcpProbe
     from velero_vmservice.restore.replay.operation import ReplayOperation
-    from velero_vmservice.restore.replay.session import Rounds
+    from velero_vmservice.restore.replay.session import Session
+    from velero_vmservice.restore.replay.turn import Turn
     from velero_vmservice.restore.verify.application import Verification
-    from velero_vmservice.supervisor.namespace_state import NamespaceState
-    from velero_vmservice.velero.runs import RestoreRun
+
+PROBE_SECONDS: Final = 1.0
+"""How long one connection may take; the next poll tries again."""
+PROBES: Final = 3
+"""Connections per poll, so that a poll stays short; the ports that answered are not asked again."""
 
 
 class Steps:
     """Carries out decisions; what is left undone by a fault is decided again at the next look."""
 
-    def __init__(self, *, cluster: Cluster, clock: Clock, probing: Probing) -> None:
+    def __init__(self, *, cluster: Cluster, probe: TcpProbe) -> None:
         self._cluster = cluster
-        self._clock = clock
         self._writer = Writer(cluster)
-        self._probing = probing
+        self._probe = probe
 
-    def take(
-        self, task: ReplayOperation, subject: Subject, step: Step, *, replayed: bool, rounds: Rounds, run: RestoreRun
-    ) -> None:
+    def take(self, turn: Turn, step: Step, *, replayed: bool) -> None:
         """Carry out one decision and give up on what its stage's deadline has passed for.
 
         `replayed` says that the object is there through this restore, which an earlier process may have done.
         """
-        task.take(step)
-        now = self._clock.now()
+        operation = turn.operation
+        operation.take(step)
         match step.action:
             case Action.WAIT | Action.BLOCKED if not step.final:
                 reason = f"blocked: {step.reason}" if step.action is Action.BLOCKED else step.reason
-                task.tell(reason, now, stage=Stage.REPLAYED if replayed and task.stage is Stage.WAITING else None)
+                there = replayed and operation.stage is Stage.WAITING
+                operation.tell(reason, stage=Stage.REPLAYED if there else None)
             case Action.CREATE | Action.UPDATE:
-                observed = rounds.namespaces[subject.ref.namespace].observed
-                self._write(task, subject, step, observed.live(subject.ref) if observed else None)
+                self._write(turn, step)
             case Action.SKIP:
-                self._verify(task, subject, step, rounds=rounds, run=run)
+                self._verify(turn, step)
             case Action.RETAIN:
-                task.tell(step.reason, now, stage=Stage.RETAINED)
+                operation.tell(step.reason, stage=Stage.RETAINED)
             case _:
-                task.tell(f"{step.action}: {step.reason}", now, stage=Stage.FAILED)
-        reason = self._late(task, run, rounds.policy)
-        if reason and not step.settling:  # a process that has just begun has to look twice
-            task.tell(f"{reason}: {task.reason}", now, stage=Stage.FAILED)
+                operation.fail(f"{step.action}: {step.reason}")
+        late = _late(turn.session, operation)
+        if late and not step.settling:  # a process that has just begun has to look twice
+            operation.fail(f"{late}: {operation.standing.reason}")
 
-    def wait_undecided(self, task: ReplayOperation, why: str, run: RestoreRun, policy: RestorePolicy) -> bool:
+    def wait_undecided(self, session: Session, operation: ReplayOperation, why: str) -> bool:
         """Wait until the object can be read and its namespace observed, at most as long as its stage may take.
 
         An earlier process may have replayed it before it could not be read any more: its VMs are then not late.
         Return False where the cluster is away, so that this is judged in a later round.
         """
-        task.tell(why, self._clock.now())
-        if not (late := self._late(task, run, policy)):
+        operation.tell(why)
+        if not (late := _late(session, operation)):
             return True
         try:
-            replayed = task.stage is Stage.WAITING and self._is_there(task, run)
+            replayed = operation.stage is Stage.WAITING and self._is_there(session, operation)
         except VmServiceError:
             return False
         if replayed:
-            task.tell(why, self._clock.now(), stage=Stage.REPLAYED)
+            operation.tell(why, stage=Stage.REPLAYED)
         else:
-            task.tell(f"{late}: {why}", self._clock.now(), stage=Stage.FAILED)
+            operation.fail(f"{late}: {why}")
         return True
 
-    def _is_there(self, task: ReplayOperation, run: RestoreRun) -> bool:
+    def _is_there(self, session: Session, operation: ReplayOperation) -> bool:
         """Say whether this restore has replayed the object, as far as it may be looked at; raises what passes."""
-        if task.replay.kind == VMS_ALONE:
+        if operation.replay.kind == VMS_ALONE:
             return False
         try:
-            return desired.made_by(run, self._cluster.get(task.replay.destination))
+            return desired.made_by(session.run, self._cluster.get(operation.replay.destination))
         except VmServiceError as error:
             if error.transient:
                 raise
             return False
 
-    def _late(self, task: ReplayOperation, run: RestoreRun, policy: RestorePolicy) -> str:
-        return passed_deadline(task.stage, task.since or task.started, run, policy, now=self._clock.now())
-
-    def _write(self, task: ReplayOperation, subject: Subject, step: Step, live: Manifest | None) -> None:
+    def _write(self, turn: Turn, step: Step) -> None:
         """Create or update the object; what the API server refuses is final, rights may be granted meanwhile."""
-        now = self._clock.now()
+        operation = turn.operation
         try:
-            self._writer.replay(subject, live)
+            self._writer.replay(turn.subject, turn.live)
         except (AlreadyExists, NotFound) as error:
-            task.tell(f"observed again: {error.message}", now)
+            operation.tell(f"observed again: {error.message}")
         except VmServiceError as error:
-            task.trouble(error, now, stage=None if error.passing else Stage.FAILED)
+            operation.trouble(error, stage=None if error.passing else Stage.FAILED)
         else:
-            done = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
-            task.written = task.replayed = True
-            task.tell(f"{done}; waiting for VM Operator to take it up", now, stage=Stage.REPLAYED)
+            operation.made = replace(operation.made, written=True, replayed=True)
+            change = "created" if step.action is Action.CREATE else f"updated, as it {step.reason}"
+            operation.tell(f"{change}; waiting for VM Operator to take it up", stage=Stage.REPLAYED)
 
-    def _verify(self, task: ReplayOperation, subject: Subject, step: Step, *, rounds: Rounds, run: RestoreRun) -> None:
-        observed = rounds.namespaces[subject.ref.namespace].observed
-        if observed is None or task.before is None:
-            return
-        now = self._clock.now()
-        later = rounds.policy.power != "leave"
-        if subject.ref.kind == VMS_ALONE and not later:  # whatever else there is makes no difference to them
-            task.verification = application.verify(subject, observed, task.before)
-            task.notes = task.verification.notes
-            _conclude(task, task.verification, step, now, powers=False)
-            return
-        if reason := rounds.unknown(task) or ("" if rounds.earlier is not None else RECALLING):
-            replayed = task.stage is not Stage.POWERING and subject.ref.kind != VMS_ALONE
-            task.tell(reason, now, stage=Stage.REPLAYED if replayed else Stage.POWERING)
-            task.give_time(now)
-            return
-        powering = rounds.powering(task, run, observed)
-        groups = rounds.groups(subject.ref.namespace)
-        verification = application.verify(subject, observed, task.before, groups=groups, powered_later=later)
-        task.notes, task.verification = verification.notes, verification
+    def _verify(self, turn: Turn, step: Step) -> None:
+        """Compare the object with what was captured, then power on what the policy asks for, or end."""
+        operation, later = turn.operation, turn.policy.power != "leave"
+        if turn.subject.ref.kind == VMS_ALONE and not later:  # whatever else there is makes no difference to them
+            _conclude(turn, _compare(turn), step)
+        elif reason := turn.unknown() or ("" if turn.session.earlier is not None else RECALLING):
+            there = operation.stage is not Stage.POWERING and turn.subject.ref.kind != VMS_ALONE
+            operation.tell(reason, stage=Stage.REPLAYED if there else Stage.POWERING)
+            operation.give_time()
+        else:
+            self._verify_whole(turn, step, later=later)
+
+    def _verify_whole(self, turn: Turn, step: Step, *, later: bool) -> None:
+        """Do so knowing all that the restore replays; `later` says that this restore powers VMs on."""
+        operation, verification = turn.operation, _compare(turn)
         # A restore that powers VMs on waits for their addresses after that.
         open_yet = verification.missing if later else (*verification.missing, *verification.waiting)
-        if open_yet and task.stage is not Stage.POWERING:
-            task.tell(enumerate_some(list(open_yet)), now, stage=Stage.REPLAYED)
+        if open_yet and operation.stage is not Stage.POWERING:
+            operation.tell(enumerate_some(list(open_yet)), stage=Stage.REPLAYED)
             if verification.replay_pending:
-                task.give_time(now)
-            return
-        if later and subject.is_group and verification.lacking:  # its members wait for its power, and it gets none
-            task.tell(enumerate_some(list(verification.lacking)), now, stage=Stage.INCOMPLETE)
-            return
-        decided = power.decide(subject, powering)
-        problems = self._power(task, decided, subject.wanted.version, rounds)
-        waiting = list(dict.fromkeys((*problems, *decided.waiting, *verification.missing, *verification.waiting)))
-        if not waiting and rounds.policy.probe == "tcp" and verification.endpoints:
-            waiting = self._probing.probe(task, subject, observed)
-        task.notes = (*task.notes, *decided.notes)
-        if waiting:
-            task.tell(enumerate_some(waiting), now, stage=Stage.POWERING)
-            if decided.to_come or verification.replay_pending:
-                task.give_time(now)
+                operation.give_time()
+        elif later and turn.subject.is_group and verification.lacking:
+            # its members wait for its power, and it gets none
+            operation.tell(enumerate_some(list(verification.lacking)), stage=Stage.INCOMPLETE)
         else:
-            _conclude(task, verification, step, now, powers=later)
+            self._power_on(turn, step, verification)
 
-    def _power(self, task: ReplayOperation, decided: PowerStep, version: str, rounds: Rounds) -> list[str]:
-        """Ask for power, at the object's own API version if it has one; say what is to be asked again."""
+    def _power_on(self, turn: Turn, step: Step, verification: Verification) -> None:
+        """Ask for the power that the policy wants, and end once nothing is waited for."""
+        operation, decided = turn.operation, power.decide(turn.subject, turn.powering())
+        problems = self._ask_for_power(turn, decided)
+        waiting = list(dict.fromkeys((*problems, *decided.waiting, *verification.missing, *verification.waiting)))
+        if not waiting and turn.policy.probe == "tcp" and verification.endpoints:
+            waiting = self._probe_ports(turn)
+        operation.verified = replace(operation.verified, notes=(*operation.verified.notes, *decided.notes))
+        if waiting:
+            operation.tell(enumerate_some(waiting), stage=Stage.POWERING)
+            if decided.to_come or verification.replay_pending:
+                operation.give_time()
+        else:
+            _conclude(turn, verification, step)
+
+    def _ask_for_power(self, turn: Turn, decided: PowerStep) -> list[str]:
+        """Ask for power, at the object's own API version if it has one; return what is to be asked again."""
         problems = []
         for wish in decided.wishes:
             try:
-                newest = version or api_versions.newest(self._cluster.served_versions(wish.ref.kind)) or ""
-                self._writer.ask_for_power(wish, newest)
+                served = turn.subject.wanted.version or api_versions.newest(
+                    self._cluster.served_versions(wish.ref.kind)
+                )
+                self._writer.ask_for_power(wish, served or "")
             except Rejected as error:
                 problems.append(f"{wish.ref} cannot be powered on: {error}")
             except VmServiceError as error:
                 problems.append(str(error))
             else:
-                rounds.powered.setdefault(wish.ref, self._clock.monotonic())
-                task.tell(f"power asked for through {wish.ref}", self._clock.now(), stage=Stage.POWERING)
+                turn.session.powered.setdefault(wish.ref, turn.session.clock.monotonic())
+                turn.operation.tell(f"power asked for through {wish.ref}", stage=Stage.POWERING)
         return problems
 
-
-def _conclude(task: ReplayOperation, verification: Verification, step: Step, now: datetime, *, powers: bool) -> None:
-    """Judge an object that nothing of its own is waited for any more."""
-    if verification.below:
-        powering = powers or task.stage is Stage.POWERING
-        task.tell(enumerate_some(list(verification.below)), now, stage=Stage.POWERING if powering else Stage.REPLAYED)
-        task.give_time(now)
-    elif verification.lacking:
-        task.tell(enumerate_some(list(verification.lacking)), now, stage=Stage.INCOMPLETE)
-    else:
-        task.tell(step.reason or "as expected", now, stage=Stage.VERIFIED)
-
-
-SECONDS: Final = 1.0
-"""How long one connection may take; the next poll tries again."""
-MOST: Final = 3
-"""Connections per poll, so that a poll stays short; the ports that answered are not asked again."""
-
-
-class Probing:
-    """Connects to load balancers."""
-
-    def __init__(self, tcp: TcpProbe) -> None:
-        self._tcp = tcp
-
-    def probe(self, task: ReplayOperation, subject: Subject, observed: NamespaceState) -> list[str]:
-        """Return what does not answer yet, in words; what does is kept with the task."""
-        live = observed.services.get(subject.ref.name)
+    def _probe_ports(self, turn: Turn) -> list[str]:
+        """Connect to the load balancer from where the plugin runs; return what does not answer yet, in words."""
+        live, answers = turn.observed.services.get(turn.subject.ref.name), turn.operation.probes
         if live is None or live.spec.get("type") != "LoadBalancer":
             return []
         addresses = schema.observed(live).load_balancer
@@ -213,11 +183,43 @@ class Probing:
             for port in sequence(live.spec.get("ports"))
             if mapping(port).get("protocol", "TCP") == "TCP" and isinstance(mapping(port).get("port"), int)
         ]
-        silent = [(host, port) for host in addresses for port in ports if task.probes.get((host, port)) != ""]
-        for host, port in silent[:MOST]:
-            task.probes[host, port] = self._tcp.connect(host, port, seconds=SECONDS)
+        silent = [(host, port) for host in addresses for port in ports if answers.get((host, port)) != ""]
+        for host, port in silent[:PROBES]:
+            answers[host, port] = self._probe.connect(host, port, seconds=PROBE_SECONDS)
         return [
-            f"{host}:{port} {task.probes.get((host, port)) or 'is still to be probed'}"
+            f"{host}:{port} {answers.get((host, port)) or 'is still to be probed'}"
             for host, port in silent
-            if task.probes.get((host, port)) != ""
+            if answers.get((host, port)) != ""
         ]
+
+
+def _late(session: Session, operation: ReplayOperation) -> str:
+    """Say which deadline of the policy an operation has passed, or ''."""
+    since = operation.standing.since or operation.started
+    return passed_deadline(operation.stage, since, session.run, session.policy, now=session.clock.now())
+
+
+def _compare(turn: Turn) -> Verification:
+    """Compare the object with what VM Operator has made of it, and remember the outcome."""
+    verification = application.verify(
+        turn.subject,
+        turn.observed,
+        turn.source.before,
+        groups=turn.group_stages(),
+        powered_later=turn.policy.power != "leave",
+    )
+    turn.operation.verified = replace(turn.operation.verified, notes=verification.notes, verification=verification)
+    return verification
+
+
+def _conclude(turn: Turn, verification: Verification, step: Step) -> None:
+    """Judge an object that nothing of its own is waited for any more."""
+    operation = turn.operation
+    if verification.below:
+        powering = turn.policy.power != "leave" or operation.stage is Stage.POWERING
+        operation.tell(enumerate_some(list(verification.below)), stage=Stage.POWERING if powering else Stage.REPLAYED)
+        operation.give_time()
+    elif verification.lacking:
+        operation.tell(enumerate_some(list(verification.lacking)), stage=Stage.INCOMPLETE)
+    else:
+        operation.tell(step.reason or "as expected", stage=Stage.VERIFIED)

@@ -1,97 +1,159 @@
-"""What keeps an object from being made: a strict restore that gave up, and a person who has deleted it meanwhile."""
+"""What keeps an object from being made: a strict restore that cannot become whole, and a person who has deleted it."""
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.errors import NotFound, Remedy, VmServiceError
 from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.report.stage import Stage
+from velero_vmservice.restore.model import Action
+from velero_vmservice.restore.plan.decision import decide
+from velero_vmservice.restore.replay.operation import Cause
+from velero_vmservice.restore.replay.session import RECALLING
+from velero_vmservice.restore.replay.turn import Turn
 
 if TYPE_CHECKING:
-    from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.restore.model import Subject
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.results import Results
-    from velero_vmservice.restore.replay.session import Rounds
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.restore.replay.session import Session
+
+_GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
+"""What was decided for an object once all that it needs was there."""
+_NOT_MADE: Final = (Stage.FAILED, Stage.CANCELLED)
 
 
-class Strict:
-    """Judges a restore that replays every object or none; does nothing under another mode."""
+def judge_gates(session: Session) -> None:
+    """Note which gates are open at the last looks: a strict restore creates nothing on an earlier one."""
+    if session.policy.mode != "strict":
+        return
+    for operation in session.open():
+        turn = Turn.of(session, operation)
+        if turn is None:
+            operation.decision = replace(operation.decision, gate_open=False)
+            operation.looks = replace(operation.looks, judged=float("-inf"))
+        elif operation.looks.judged != turn.look.at:
+            operation.decision = replace(operation.decision, gate_open=_gate_is_open(turn))
+            operation.looks = replace(operation.looks, judged=turn.look.at)
 
-    def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
 
-    def judge(self, rounds: Rounds, run: RestoreRun) -> None:
-        """Note which gates are open, under mode=strict."""
-        if rounds.policy.mode == "strict":
-            rounds.judge_gates(run)
+def _gate_is_open(turn: Turn) -> bool:
+    if turn.session.incidents.holds(turn.operation.operation_id):
+        return False
+    try:
+        return decide(turn.subject, turn.view()).gate_open
+    except Exception:  # noqa: BLE001 - met, told and logged where the object is decided
+        return False
 
-    def gives_up(self, rounds: Rounds, task: ReplayOperation) -> bool:
-        """Fail an object of a strict restore that cannot become whole any more; say whether it was."""
-        lost = rounds.given_up()
-        if not lost or task.stage is not Stage.WAITING or task.replay.kind == VMS_ALONE:
-            return False
-        reason = f"not replayed: the policy is mode=strict, and {lost}"
-        task.given_up = True
-        task.tell(reason, self._clock.now(), stage=Stage.FAILED)
-        return True
+
+def holds_back(turn: Turn) -> str:
+    """Say what is still unknown, or in strict mode shut, that has to be settled before an object is written; or ''."""
+    return turn.unknown() or (_shut(turn) if turn.policy.mode == "strict" else "")
+
+
+def still_holds_back(turn: Turn) -> bool:
+    """Say whether what was held back is still only waited for, and not given up."""
+    return not given_up(turn.session) and bool(holds_back(turn))
+
+
+def _shut(turn: Turn) -> str:
+    """Say which other object keeps a strict restore from creating anything."""
+    if turn.session.earlier is None:
+        return RECALLING
+    for other in _objects(turn.session):
+        may_be_shut = other.stage is Stage.WAITING or other.stage in _NOT_MADE
+        if other is not turn.operation and may_be_shut and not other.decision.gate_open:
+            why = f"{other.stage}: {other.standing.reason}"
+            return f"the policy is mode=strict, and {other.replay.destination} is not ready ({why})"
+    return ""
+
+
+def given_up(session: Session) -> str:
+    """Say for the sake of which object a strict restore creates nothing any more, or ''."""
+    if session.policy.mode != "strict":
+        return ""
+    for lost in _objects(session):
+        if lost.stage in _NOT_MADE and not lost.decision.gate_open and lost.standing.cause is not Cause.STRICT:
+            return f"{lost.replay.destination} {lost.stage}: {lost.standing.reason}"
+    for result in (session.earlier or {}).values():
+        if result.kind != VMS_ALONE.name and result.stage in _NOT_MADE and result.action not in _GATE_OPEN:
+            return f"{result.label} {result.stage}: {result.reason}"
+    return ""
+
+
+def _objects(session: Session) -> list[ReplayOperation]:
+    """Return the operations that stand for an object, and not for VMs without an application."""
+    return [operation for operation in session.operations.values() if operation.replay.kind != VMS_ALONE]
+
+
+def gives_up(turn: Turn) -> bool:
+    """Fail an object of a strict restore that cannot become whole any more; say whether it was."""
+    operation, lost = turn.operation, given_up(turn.session)
+    if not lost or operation.stage is not Stage.WAITING or operation.replay.kind == VMS_ALONE:
+        return False
+    operation.fail(f"not replayed: the policy is mode=strict, and {lost}", Cause.STRICT)
+    return True
 
 
 class Deletions:
-    """Recognises what was deleted since this restore replayed it."""
+    """Recognises what was deleted since this restore replayed it: it is not made again, and the result says so.
 
-    def __init__(self, *, cluster: Cluster, clock: Clock, results: Results) -> None:
+    This process knows what it has written or seen, and what an earlier process has stored a result of. An
+    object that an earlier process made, that was deleted before the next one looked for the first time, and whose
+    operation had not ended cannot be told from one that was never made: it is made again.
+    """
+
+    def __init__(self, *, cluster: Cluster, results: Results) -> None:
         self._cluster = cluster
-        self._clock = clock
         self._results = results
 
-    def noticed(self, task: ReplayOperation, subject: Subject, run: RestoreRun) -> bool:
+    def noticed(self, turn: Turn) -> bool:
         """Fail an object that was replayed and that the last look did not find; say whether that decides it.
 
         The object is read by itself: a look finds nothing either while VM Operator's definitions are away.
         """
-        if not task.replayed:
+        operation, ref = turn.operation, turn.subject.ref
+        if not operation.made.replayed:
             return False
-        now = self._clock.now()
         try:
-            self._cluster.get(subject.ref)
+            self._cluster.get(ref)
         except NotFound:
-            if self._cluster.served_versions(subject.ref.kind):
-                self._fail(task, run)
+            if self._cluster.served_versions(ref.kind):
+                _fail_deleted(turn)
             else:
-                task.tell(f"{subject.ref.kind.resource} is not served any more: VM Operator may be upgraded", now)
+                operation.tell(f"{ref.kind.resource} is not served any more: VM Operator may be upgraded")
         except VmServiceError as error:
-            task.tell(f"whether it is still there is not known: {error}", now)
+            operation.tell(f"whether it is still there is not known: {error}")
         return True
 
-    def noticed_by_result(self, task: ReplayOperation, run: RestoreRun, rounds: Rounds) -> bool:
+    def noticed_by_result(self, turn: Turn) -> bool:
         """Fail an object that is about to be made, and that an earlier process has made already; say the same.
 
         While the store is away nothing is made.
         """
-        if task.announced or task.never_ended:
+        operation, session = turn.operation, turn.session
+        if operation.announced or operation.kept.never_before:
             return False
-        now = self._clock.monotonic()
-        if not rounds.results.lasts(now):
+        absence, now = session.results.absence, session.clock.monotonic()
+        if not absence.lasts(now):
             try:
-                before = self._results.stored(task, run)
+                result = self._results.stored(session, operation)
             except VmServiceError as error:
-                rounds.results.begin(error.message, now)
+                absence.begin(error.message, now)
             else:
-                task.never_ended = before is None
-                if before is None or not before.replayed:
+                operation.kept = replace(operation.kept, never_before=result is None)
+                if result is None or not result.replayed:
                     return False
-                self._fail(task, run)
+                _fail_deleted(turn)
                 return True
-        task.tell(f"looking for an earlier process's results: {rounds.results.reason}", self._clock.now())
+        operation.tell(f"looking for an earlier process's results: {absence.reason}")
         return True
 
-    def _fail(self, task: ReplayOperation, run: RestoreRun) -> None:
-        reason = "it was deleted after this restore had replayed it, and is not made a second time"
-        remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {shlex.quote(run.backup)}"
-        task.tell(reason, self._clock.now(), stage=Stage.FAILED)
-        task.remedy = Remedy(remedy)
+
+def _fail_deleted(turn: Turn) -> None:
+    remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {shlex.quote(turn.run.backup)}"
+    turn.operation.fail("it was deleted after this restore had replayed it, and is not made a second time")
+    turn.operation.advise(Remedy(remedy))

@@ -1,4 +1,4 @@
-"""The last look at a target namespace, and what each VM waited for over all looks."""
+"""A namespace that is restored into: the last look at it, and what each VM there waited for over all looks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from velero_vmservice.restore.model import expected_vms
 from velero_vmservice.restore.replay.operation import TIMELINE_LENGTH
 from velero_vmservice.supervisor import observe
 from velero_vmservice.supervisor.lost_owner import Sighting, never_seen
-from velero_vmservice.supervisor.readiness import Gate, Stability, gate, remarks
+from velero_vmservice.supervisor.readiness import Stability, gate, remarks
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator.references import referred_kinds
 
@@ -30,74 +30,47 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.model import Subject
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.supervisor.namespace_state import NamespaceState
+    from velero_vmservice.supervisor.readiness import Gate
     from velero_vmservice.velero.runs import RestoreRun
 
 READY: Final = "ready"
 """What a VM's timeline ends with (docs/report.md)."""
+REFERENCES_SECONDS: Final = 300.0
+"""Objects that VMs refer to and nothing recreates are listed again after this long: a person may have made them."""
 
 
-@dataclass(slots=True)
-class NamespaceRound:
-    """The last look at a target namespace, or why there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceLook:
+    """One look at a target namespace."""
 
     at: float
-    observed: NamespaceState | None = None
-    problem: VmServiceError | None = None
-    """Why there is no observation; None while nothing went wrong."""
-    names: frozenset[str] = frozenset()
+    """Monotonic seconds of its end."""
+    made: str
+    """The same in ISO 8601."""
+    observed: NamespaceState
+    names: frozenset[str]
     """Of core Services and Endpoints, those that the look kept."""
-    cycles: Mapping[str, str] = field(default_factory=dict)
+    cycles: Mapping[str, str]
     """Groups that contain themselves, with the chain in words."""
-    present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
-    """Names of the objects that VMs refer to and nothing recreates."""
-    referred_at: float = float("-inf")
-    stability: Stability = field(default_factory=Stability)
-    looked_at: str = ""
-    """ISO time of the look."""
-    registrations: Mapping[str, Registration] = field(default_factory=dict)
-    """What all registration sources said of each VM that is waited for."""
-    beside: dict[Kind, frozenset[str]] = field(default_factory=dict)
-    """Names of what belongs to restored VMs beside them, by kind, as of the look of `beside_at`."""
-    unlisted: dict[Kind, str] = field(default_factory=dict)
-    """Kinds of those that could not be listed, and why."""
-    beside_at: float = float("-inf")
-    timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """What each VM waited for, and since when."""
-    ready_at: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """When each VM became ready, as its timeline has it."""
-    ready: set[str] = field(default_factory=set)
-    """The VMs that were ready when their gates were asked for the last time."""
+    registrations: Mapping[str, Registration]
+    """What all registration sources together answer about each VM that is waited for."""
 
-    def gates(self, subject: Subject) -> dict[str, Gate]:
-        """Return the gate of each VM that the object needs."""
-        if self.observed is None:
-            return {}
+    def gates(self, subject: Subject) -> Iterator[tuple[str, Gate]]:
+        """Yield, for each VM that an object needs, its gate by this look alone."""
         vms, volumes = self.observed.machines, self.observed.volumes
-        expected, groups = {facts.name: facts for facts in subject.topology.machines}, self.observed.group_uids()
-        gates = {}
+        expected, groups = _expected(subject), self.observed.group_uids()
         for name in subject.topology.needs:
             vm, facts, registration = vms.get(name), expected.get(name), self.registrations.get(name)
             vm_gate = registered_gate(gate(vm, facts, volumes), registration)
             if vm is None:
                 vm_gate = vm_gate.advising(never_seen(facts, registration.owners if registration else (), groups))
-            gates[name] = self.stability.settle(
-                name,
-                vm_gate,
-                present=vm is not None,
-                observed_at=self.observed.at,
-                sighting=Sighting.of(vm, facts, groups) if vm else None,
-            )
-        for name, vm_gate in gates.items():
-            self._remember(name, vm_gate)
-        return gates
+            yield name, vm_gate
 
-    def mind(self, subject: Subject) -> tuple[str, ...]:
-        """Return what could not be looked at, and what is said beside the state of the VMs of an object."""
-        if self.observed is None:
-            return ()
-        expected, noted = {vm.name: vm for vm in subject.topology.machines}, dict[str, list[str]]()
+    def notes(self, subject: Subject) -> tuple[str, ...]:
+        """Return what could not be looked at, and what the sources remark on the VMs of an object."""
+        expected, noted = _expected(subject), dict[str, list[str]]()
         for name in subject.topology.needs:
-            for note in self._notes(self.observed, name, expected.get(name)):
+            for note in self._notes(name, expected.get(name)):
                 noted.setdefault(note, []).append(name)
         total = len(subject.topology.needs)
         notes = (
@@ -105,25 +78,93 @@ class NamespaceRound:
         )
         return tuple(dict.fromkeys((*self.observed.unseen.values(), *notes)))
 
-    def _notes(self, observed: NamespaceState, name: str, expected: VmFacts | None) -> Iterator[str]:
-        """Yield what is said of a VM, but for what the decision's own warnings say of it by name."""
+    def _notes(self, name: str, expected: VmFacts | None) -> Iterator[str]:
+        """Yield the remarks on a VM, but for those that the decision's own warnings make by its name."""
         notes = self.registrations[name].notes if name in self.registrations else ()
-        vm = observed.machines.get(name) if notes else None
+        vm = self.observed.machines.get(name) if notes else None
         warned = tuple(remarks(vm, expected)) if vm and expected else ()
         yield from (note for note in notes if note not in warned)
 
-    def _remember(self, name: str, vm_gate: Gate) -> None:
+
+@dataclass(slots=True)
+class Beside:
+    """What belongs to restored VMs beside them, as of one look."""
+
+    at: float = float("-inf")
+    """The time of that look."""
+    names: dict[Kind, frozenset[str]] = field(default_factory=dict)
+    unlisted: dict[Kind, str] = field(default_factory=dict)
+    """Kinds that could not be listed, and why."""
+
+
+@dataclass(slots=True)
+class TargetNamespace:
+    """A namespace that is restored into."""
+
+    name: str
+    looked_at: float = float("-inf")
+    """When it was last looked at, in vain or not."""
+    look: NamespaceLook | None = None
+    """The last look; None where that failed, or there is none yet."""
+    problem: VmServiceError | None = None
+    """Why it could not be looked at."""
+    present: Mapping[Kind, Collection[str]] = field(default_factory=dict)
+    """Names of the objects that VMs refer to and nothing recreates."""
+    referred_at: float = float("-inf")
+    """When those were listed."""
+    stability: Stability = field(default_factory=Stability)
+    timelines: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """What each VM waited for, and since when."""
+    ready_at: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """When each VM became ready, as its timeline has it."""
+    ready: set[str] = field(default_factory=set)
+    """The VMs that were ready by the last look that was noted."""
+    beside: Beside = field(default_factory=Beside)
+
+    @property
+    def observed(self) -> NamespaceState | None:
+        return self.look.observed if self.look else None
+
+    def show(self, look: NamespaceLook) -> None:
+        """Take over a new look."""
+        self.look, self.problem, self.looked_at = look, None, look.at
+
+    def hide(self, problem: VmServiceError, now: float) -> None:
+        """Take over that it could not be looked at."""
+        self.look, self.problem, self.looked_at = None, problem, now
+
+    def gates(self, subject: Subject) -> dict[str, Gate]:
+        """Return the gate of each VM that an object needs: open once it has held over two looks."""
+        if (look := self.look) is None:
+            return {}
+        return {name: self._settled(look, name, latest) for name, latest in look.gates(subject)}
+
+    def note(self, subject: Subject) -> None:
+        """Note what the last look shows of each VM that an object needs: since when its gate holds, what it waits for.
+
+        Noting one look twice changes nothing.
+        """
+        if (look := self.look) is None:
+            return
+        expected, groups = _expected(subject), look.observed.group_uids()
+        for name, latest in look.gates(subject):
+            vm = look.observed.machines.get(name)
+            sighting = Sighting.of(vm, expected.get(name), groups) if vm else None
+            self.stability.note(name, latest, observed_at=look.observed.at, sighting=sighting)
+            self._note_course(name, self._settled(look, name, latest), look.made)
+
+    def _settled(self, look: NamespaceLook, name: str, latest: Gate) -> Gate:
+        present = name in look.observed.machines
+        return self.stability.settled(name, latest, present=present, observed_at=look.observed.at)
+
+    def _note_course(self, name: str, settled: Gate, made: str) -> None:
         """Keep a change of what a VM waits for in its timeline."""
-        (self.ready.add if vm_gate.ready else self.ready.discard)(name)
-        timeline, text = self.timelines.get(name, ()), READY if vm_gate.ready else vm_gate.reason
-        if len(timeline) < TIMELINE_LENGTH and (not timeline or timeline[-1][1] != text):
-            self.timelines[name] = shared((*timeline, (self.looked_at, text)))
-            if vm_gate.ready:
-                self.ready_at[name] = shared((*self.ready_at.get(name, ()), self.looked_at))
-
-
-REFERENCES_SECONDS: Final = 300.0
-"""Objects that VMs refer to and nothing recreates are listed again after this long: a person may have made them."""
+        (self.ready.add if settled.ready else self.ready.discard)(name)
+        timeline, reason = self.timelines.get(name, ()), READY if settled.ready else settled.reason
+        if len(timeline) < TIMELINE_LENGTH and (not timeline or timeline[-1][1] != reason):
+            self.timelines[name] = shared((*timeline, (made, reason)))
+            if settled.ready:
+                self.ready_at[name] = shared((*self.ready_at.get(name, ()), made))
 
 
 class Ask(Protocol):
@@ -145,18 +186,34 @@ class Looking:
         self._ask = ask
 
     def look(
-        self, view: NamespaceRound, namespace: str, tasks: Sequence[ReplayOperation], run: RestoreRun, *, until: float
+        self, namespace: TargetNamespace, operations: Sequence[ReplayOperation], run: RestoreRun, *, until: float
     ) -> None:
-        """Look anew; raises what the cluster raises, and there is no observation then."""
-        subjects = [task.subject for task in tasks if task.subject is not None]
-        if self._clock.monotonic() - view.referred_at > REFERENCES_SECONDS:
+        """Look anew; raises what the cluster raises, and there is no look then."""
+        subjects = [operation.subject for operation in operations if operation.subject is not None]
+        if self._clock.monotonic() - namespace.referred_at > REFERENCES_SECONDS:
             named = {kind for subject in subjects for kind in referred_kinds(subject.topology.machines)}
-            view.present = observe.referred(self._cluster, namespace, sorted(named))
-            view.referred_at = self._clock.monotonic()
-        view.observed, view.registrations = None, {}  # before there is the next: thousands of VMs are not held twice
-        view.names = frozenset(task.replay.name for task in tasks)
-        view.observed = observe.look(self._cluster, self._clock, namespace, services=view.names, present=view.present)
-        waiting = [task.subject for task in tasks if task.subject is not None and task.stage is Stage.WAITING]
-        view.registrations = self._ask(run, view.observed, expected_vms(waiting), until=until)
-        view.looked_at = self._clock.now().isoformat()
-        view.cycles, view.problem = order.cycles(subjects, view.observed), None
+            namespace.present = observe.referred(self._cluster, namespace.name, sorted(named))
+            namespace.referred_at = self._clock.monotonic()
+        namespace.look = None  # before there is the next: thousands of VMs are not held twice
+        names = frozenset(operation.replay.name for operation in operations)
+        observed = observe.look(self._cluster, self._clock, namespace.name, services=names, present=namespace.present)
+        waiting = [
+            operation.subject
+            for operation in operations
+            if operation.subject is not None and operation.stage is Stage.WAITING
+        ]
+        registrations = self._ask(run, observed, expected_vms(waiting), until=until)
+        namespace.show(
+            NamespaceLook(
+                made=self._clock.now().isoformat(),
+                observed=observed,
+                names=names,
+                cycles=order.cycles(subjects, observed),
+                registrations=registrations,
+                at=self._clock.monotonic(),  # when it ended: one that took long is not repeated at once
+            )
+        )
+
+
+def _expected(subject: Subject) -> Mapping[str, VmFacts]:
+    return {vm.name: vm for vm in subject.topology.machines}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.errors import NO_REMEDY, Remedy
 from velero_vmservice.report.stage import Stage
@@ -14,8 +15,7 @@ from velero_vmservice.velero.actions import Progress
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from velero_vmservice.archive.schema import SavedStatus
-    from velero_vmservice.documents import Dropped
+    from velero_vmservice.clock import Clock
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.manifest import ObjectRef
     from velero_vmservice.report.model import Result
@@ -24,201 +24,268 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.operation import Replay
     from velero_vmservice.vmoperator.references import MissingReference
 
-TIMELINE_LENGTH = 50
+TIMELINE_LENGTH: Final = 50
+_NEVER: Final = float("-inf")
 
 
-@dataclass(slots=True)
+class Cause(Enum):
+    """For what an operation failed."""
+
+    OWN = auto()
+    TWIN = auto()
+    """Another object of the restore has its name, from a namespace that is mapped into the same one."""
+    STRICT = auto()
+    """Another object failed, and a strict restore is replayed whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read of the object, and the last try to read it."""
+
+    source: Source | None = None
+    current: bool = False
+    """Whether it was read under the restore's policy as it is now."""
+    tried_at: float = _NEVER
+    failure: str = ""
+    """Why the last try failed: its own reason, which does not change with the next object that is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was last decided for the object."""
+
+    action: str = ""
+    """'' until this process has decided."""
+    gate_open: bool = False
+    ready: int = 0
+    total: int = 0
+    warnings: tuple[str, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
+    """What its VMs refer to and is not there."""
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def to_mind(self) -> tuple[str, ...]:
+        """All that a person has to mind, as sentences."""
+        return (*self.warnings, *(reference.message for reference in self.missing))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LooksUsed:
+    """The looks at the target namespace, by their time, that each step has been taken on."""
+
+    noted: float = _NEVER
+    """What the look shows of the VMs is noted."""
+    decided: float = _NEVER
+    held: float = _NEVER
+    """Others were seen to hold the object back."""
+    judged: float = _NEVER
+    """A strict restore has judged the object's gate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What became of the object in the cluster."""
+
+    written: bool = False
+    """Whether this process has created or updated it."""
+    replayed: bool = False
+    """Whether this restore has, as far as this process has done or seen it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where the object stands, as Velero is told."""
+
+    stage: Stage = Stage.WAITING
+    since: datetime | None = None
+    """When the stage began; None for the first."""
+    reason: str = "looking for the VMs"
+    remedy: Remedy = NO_REMEDY
+    """What a person should do if it ends so."""
+    held_by: tuple[ObjectRef, ...] = ()
+    """The VMs and objects that it waits for, as the last decision says."""
+    updated: datetime | None = None
+    cause: Cause = Cause.OWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What the last comparison with the live object showed, and what follows from it."""
+
+    verification: Verification | None = None
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    """What powers its application on, where it was the last object of that to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is stored of how the operation ended, and what is owed."""
+
+    published: bool = False
+    """Whether the result is stored and its Event recorded."""
+    elsewhere: bool = False
+    """Whether another process has stored the result, before this one or beside it."""
+    whole: bool = False
+    """Whether nothing is left to store: the result, and with the last one the report."""
+    never_before: bool = False
+    """Whether no earlier process has stored a result, as far as this one has looked."""
+    report: str = ""
+    """Where the report of the whole restore lies; '' until it is stored."""
+    report_command: str = ""
+    """The command that shows the report once it is stored."""
+    refusal: str = ""
+    """Why the store did not take the result, or the report, when it was last asked."""
+    go_on: str = ""
+    """The command that makes result and report again, where Velero waits for them no more; else ''."""
+    shown_by: str = ""
+    """The command that shows what became of it without them; '' where the command that runs shows it itself."""
+
+    def __str__(self) -> str:
+        """Say what is stored and where, what is not and why; '' where that is not known yet."""
+        if self.whole and self.report:
+            return f"report: {self.report} ({self.report_command})"
+        if self.whole:
+            return f"the report is made when the restore's last object has ended: {self.report_command}"
+        if not self.refusal:
+            return ""
+        if not self.go_on:
+            return f"the {'report' if self.published else 'result'} is not stored yet: {self.refusal}"
+        what = "the report is" if self.published else "its result and the report are"
+        shown = f"; {self.shown_by} shows how each object has ended" if self.shown_by else ""
+        return f"{what} not stored: {self.refusal}{shown}; when that is put right: {self.go_on}"
+
+
+@dataclass(slots=True, kw_only=True)
 class ReplayOperation:
-    """One operation of a restore."""
+    """One operation of a restore: what is known of it, each part replaced as a whole by the step that learns more."""
 
     operation_id: str
     replay: Replay
     """Without the item, which is read from the id when it is asked for."""
+    clock: Clock
     started: datetime
     announced: bool = False
     """Whether Execute announced it in this process; else the first poll did."""
     polls: int = 0
     asked_again: bool = True
     """Whether Velero will ask about it again, which it does not after Cancel."""
-    tried_at: float = float("-inf")
-    """When its subject was last asked for."""
-    unread: str = ""
-    """Why it could not be read then: its own reason, which does not change with the next object that is read."""
-    source: Source | None = None
-    """What was read of the object."""
-    subject: Subject | None = None
-    before: SavedStatus | None = None
-    """What the object was like at backup."""
-    captured_without: tuple[Dropped, ...] = ()
-    """What sanitising took off at backup."""
-    dropped: tuple[Dropped, ...] = ()
-    """Fields of the captured object that the target does not take."""
-    remarks: tuple[str, ...] = ()
-    """What to mind about where the object was read from, whatever is decided."""
-    written: bool = False
-    """Whether this process has created or updated the object."""
-    replayed: bool = False
-    """Whether this restore has, as far as this process has done or seen it."""
-    never_ended: bool = False
-    """Whether no earlier process has stored a result, as far as this one has looked."""
-    action: str = ""
-    """What the last plan said of it."""
-    differences: tuple[Difference, ...] = ()
-    gate_open: bool = False
-    judged_at: float | None = None
-    """Time of the observation that a strict restore has judged its gate by."""
-    since: datetime | None = None
-    """When the present stage began."""
-    stage: Stage = Stage.WAITING
-    reason: str = "looking for the VMs"
-    remedy: Remedy = NO_REMEDY
-    """What a person should do if it ends so."""
-    held_by: tuple[ObjectRef, ...] = ()
-    """The VMs and objects that it waits for, as the last decision says."""
-    warnings: tuple[str, ...] = ()
-    missing: tuple[MissingReference, ...] = ()
-    """What its VMs refer to and is not there."""
-    restore_notes: tuple[str, ...] = ()
-    """What holds for every object like it, and is said once for the restore."""
-    notes: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    """What powers its application on, where it was the last object of that to end."""
-    verification: Verification | None = None
-    """What the last comparison with the live object found."""
+    reading: Reading = field(default_factory=Reading)
+    looks: LooksUsed = field(default_factory=LooksUsed)
+    decision: Decision = field(default_factory=Decision)
+    made: Made = field(default_factory=Made)
+    standing: Standing = field(default_factory=Standing)
+    timeline: tuple[tuple[str, str], ...] = ()
+    """When it came to stand otherwise, and how it stood then."""
+    verified: Verified = field(default_factory=Verified)
     probes: dict[tuple[str, int], str] = field(default_factory=dict)
     """Load balancer address and port, and why it does not answer; '' once it has."""
-    ready: int = 0
-    total: int = 0
-    decided_at: float | None = None
-    """Time of the observation that the last decision rests on."""
-    held_at: float | None = None
-    """Time of the observation on which others were seen to hold it back."""
-    given_up: bool = False
-    """Whether it failed for another object's sake alone, as a strict restore is replayed whole or not at all."""
-    twin: bool = False
-    """Whether another object of the restore has its name, from a namespace that is mapped into the same one."""
-    updated: datetime | None = None
-    published: bool = False
-    """Whether the result is stored and its Event recorded."""
-    ended_elsewhere: bool = False
-    """Whether another process has stored the result, before this one or beside it."""
-    stored: bool = False
-    """Whether nothing is left to store: the result, and with the last one the report."""
-    report: str = ""
-    """Where the report of the whole restore lies; '' until it is stored."""
-    report_command: str = ""
-    """The command that shows the report once it is stored."""
-    not_stored: str = ""
-    """Why the store did not take the result, or the report, when it was last asked."""
-    go_on: str = ""
-    """The command that makes result and report again, where Velero waits for them no more; else ''."""
-    shown_by: str = ""
-    """The command that shows what became of it without them; '' where the command that runs shows it itself."""
-    timeline: list[tuple[str, str]] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
 
-    def read(self, source: Source) -> None:
-        """Remember what was read of the object."""
-        self.source = source
-        self.subject, self.before = source.subject, source.before
-        self.dropped, self.remarks = source.dropped, source.remarks
-        self.captured_without, self.restore_notes = source.captured_without, source.restore_notes
+    @property
+    def subject(self) -> Subject | None:
+        """The object to replay; None until it is read under the present policy."""
+        return self.reading.source.subject if self.reading.source and self.reading.current else None
 
-    def take(self, step: Step) -> None:
-        """Remember a decision, its counts and warnings."""
-        self.gate_open, self.remedy, self.held_by = step.gate_open, step.remedy, step.held_by
-        if not (self.written and step.action is Action.SKIP):
-            self.action = step.action
-        self.ready, self.total, self.warnings = step.ready, step.total, (*self.remarks, *step.warnings)
-        self.missing = step.missing
-        if step.differences or step.action != Action.SKIP:
-            self.differences = step.differences
-
-    def adopt(self, before: Result, now: datetime) -> None:
-        """End as an earlier process has ended with the operation."""
-        self.action, self.replayed, self.ended_elsewhere = before.action, before.replayed, True
-        self.notes, self.warnings, self.commands = before.notes, before.warnings, before.next_commands
-        self.tell(before.reason, now, stage=Stage(before.stage))
-        self.remedy = Remedy(" ".join(before.remedy), before.remedy_said)
-
-    def give_time(self, now: datetime) -> None:
-        """Let the stage's deadline count from now: what it waits for is this restore's own to do."""
-        self.since = now
-
-    def tell(self, reason: str, now: datetime, *, stage: Stage | None = None) -> None:
-        """Remember where the object stands, in words; a change is kept in the timeline."""
-        changed = reason != self.reason or (stage is not None and stage != self.stage)
-        if not changed:
-            return  # the same time again, so that Velero need not store its list of operations at every poll
-        if stage is not None and stage != self.stage:
-            self.since = now
-        self.stage, self.reason, self.updated = stage or self.stage, reason, now
-        if len(self.timeline) < TIMELINE_LENGTH:
-            self.timeline.append((now.isoformat(), f"{self.stage}: {reason}"))
-
-    def trouble(self, error: VmServiceError, now: datetime, *, stage: Stage | None = None) -> None:
-        """Remember an error of ours, and what its hint says to do."""
-        self.tell(str(error), now, stage=stage)
-        self.remedy, self.held_by = error.remedy, ()
+    @property
+    def stage(self) -> Stage:
+        return self.standing.stage
 
     @property
     def over(self) -> bool:
         """Whether the operation has ended for Velero: stored, or not waited for any more."""
-        return self.stage.final and (self.stored or not self.asked_again)
+        return self.stage.final and (self.kept.whole or not self.asked_again)
 
-    @property
-    def mind(self) -> tuple[str, ...]:
-        """All that a person has to mind, in words."""
-        return (*self.warnings, *(reference.message for reference in self.missing))
+    def take(self, step: Step) -> None:
+        """Remember a decision; that nothing is left to do takes nothing from what was decided before."""
+        last, remarks = self.decision, self.reading.source.remarks if self.reading.source else ()
+        idle = step.action is Action.SKIP
+        self.decision = Decision(
+            action=last.action if idle and self.made.written else step.action,
+            gate_open=step.gate_open,
+            ready=step.ready,
+            total=step.total,
+            warnings=(*remarks, *step.warnings),
+            missing=step.missing,
+            differences=last.differences if idle and not step.differences else step.differences,
+        )
+        self.standing = replace(self.standing, remedy=step.remedy, held_by=step.held_by)
+
+    def adopt(self, result: Result) -> None:
+        """End as an earlier process has ended with the operation."""
+        self.decision = replace(self.decision, action=result.action, warnings=result.warnings)
+        self.made = replace(self.made, replayed=result.replayed)
+        self.kept = replace(self.kept, elsewhere=True)
+        self.verified = replace(self.verified, notes=result.notes, commands=result.next_commands)
+        self.tell(result.reason, stage=Stage(result.stage))
+        self.advise(Remedy(" ".join(result.remedy), result.remedy_said))
+
+    def give_time(self) -> None:
+        """Let the stage's deadline count from now: what it waits for is this restore's own to do."""
+        self.standing = replace(self.standing, since=self.clock.now())
+
+    def tell(self, reason: str, *, stage: Stage | None = None) -> None:
+        """Remember where the object stands, in words; a change is kept in the timeline.
+
+        Without a change the time stays too, so that Velero need not store its list of operations at every poll.
+        """
+        last, now = self.standing, self.clock.now()
+        stage = stage or last.stage
+        if (stage, reason) == (last.stage, last.reason):
+            return
+        since = last.since if stage == last.stage else now
+        self.standing = replace(last, stage=stage, since=since, reason=reason, updated=now)
+        if len(self.timeline) < TIMELINE_LENGTH:
+            self.timeline = (*self.timeline, (now.isoformat(), f"{stage}: {reason}"))
+
+    def fail(self, reason: str, cause: Cause = Cause.OWN) -> None:
+        """End the operation as failed."""
+        self.tell(reason, stage=Stage.FAILED)
+        self.standing = replace(self.standing, cause=cause)
+
+    def advise(self, remedy: Remedy) -> None:
+        """Remember what a person should do if it ends so."""
+        self.standing = replace(self.standing, remedy=remedy)
+
+    def trouble(self, error: VmServiceError, *, stage: Stage | None = None) -> None:
+        """Remember an error of ours, and what its hint says to do."""
+        self.tell(str(error), stage=stage)
+        self.standing = replace(self.standing, remedy=error.remedy, held_by=())
 
     def progress(self) -> Progress:
         """Return what `velero restore describe --details` shows."""
-        over = self.over
         failed = self.stage in (Stage.FAILED, Stage.CANCELLED)
-        replayed = int(self.stage not in (Stage.WAITING, Stage.FAILED, Stage.CANCELLED))
+        total, replayed = self.decision.total, not failed and self.stage is not Stage.WAITING
         return Progress(
-            completed=over,
-            error=self._error() if over and failed else "",
-            done=self.ready if self.total else replayed,
-            total=self.total or 1,
-            units="VMs" if self.total else "object",
+            completed=self.over,
+            error=self._error() if self.over and failed else "",
+            done=self.decision.ready if total else int(replayed),
+            total=total or 1,
+            units="VMs" if total else "object",
             description=self.description(),
             started=self.started,
-            updated=self.updated,
+            updated=self.standing.updated,
         )
 
     def _error(self) -> str:
         """Return why it failed, with what to do and to mind: a reader of the error may see nothing else."""
-        why = self.remedy.after(f"{self.replay.destination}: {self.reason}")
-        parts = [why]
-        if self.mind:
-            parts.append(f"mind: {enumerate_some(list(self.mind))}")
-        if not self.stored:
-            parts.append(self.kept())
+        parts = [self.standing.remedy.after(f"{self.replay.destination}: {self.standing.reason}"), self._mind()]
+        if not self.kept.whole:
+            parts.append(str(self.kept))
         return " | ".join(filter(None, parts))
 
     def description(self) -> str:
         """Return the stage, its reason, and what to mind, as one line."""
-        parts = [f"{self.stage}: {self.reason}" if self.reason else str(self.stage)]
-        if self.notes:
-            parts.append(enumerate_some(list(self.notes)))
-        if self.commands:
-            parts.append(f"to go on: {enumerate_some(list(self.commands), most=2)}")
-        if self.mind:
-            parts.append(f"mind: {enumerate_some(list(self.mind))}")
-        if self.stage.final and (kept := self.kept()):
-            parts.append(kept)
-        return " | ".join(parts)
+        reason = self.standing.reason
+        parts = [
+            f"{self.stage}: {reason}" if reason else str(self.stage),
+            enumerate_some(list(self.verified.notes)),
+            f"to go on: {enumerate_some(list(self.verified.commands), most=2)}" if self.verified.commands else "",
+            self._mind(),
+            str(self.kept) if self.stage.final else "",
+        ]
+        return " | ".join(filter(None, parts))
 
-    def kept(self) -> str:
-        """Say what is stored of how it ended and where, what is not and why; '' where that is not known yet."""
-        if self.stored and self.report:
-            return f"report: {self.report} ({self.report_command})"
-        if self.stored:
-            return f"the report is made when the restore's last object has ended: {self.report_command}"
-        if not self.not_stored:
-            return ""
-        if not self.go_on:
-            return f"the {'report' if self.published else 'result'} is not stored yet: {self.not_stored}"
-        what = "the report is" if self.published else "its result and the report are"
-        shown = f"; {self.shown_by} shows how each object has ended" if self.shown_by else ""
-        return f"{what} not stored: {self.not_stored}{shown}; when that is put right: {self.go_on}"
+    def _mind(self) -> str:
+        return f"mind: {enumerate_some(list(self.decision.to_mind))}" if self.decision.to_mind else ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.model import Subject
-    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.look import NamespaceLook, TargetNamespace
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.verify.vm import Deviation
     from velero_vmservice.supervisor.namespace_state import NamespaceState
@@ -34,50 +34,51 @@ if TYPE_CHECKING:
 _LONGEST_VALUE: Final = 500
 
 
-def result(task: ReplayOperation, run: RestoreRun, look: NamespaceRound | None) -> report.Result:
+def result(operation: ReplayOperation, run: RestoreRun, namespace: TargetNamespace | None) -> report.Result:
     """Return how an operation stands, with what the last look at its namespace showed."""
-    replay, subject = task.replay, task.subject
+    source, subject, look = operation.reading.source, operation.subject, namespace.look if namespace else None
     details: dict[str, Any] = {}
     if subject is not None:
         observed = look.observed if look else None
         live = observed.live(subject.ref) if observed else None
-        if replay.kind == VMS_ALONE:
+        if operation.replay.kind == VMS_ALONE:
             details["selected"] = subject.topology.needs
         else:
-            details |= _group(subject, observed) if subject.is_group else _service(task, subject, live)
-        if look and observed:  # without a look it is unknown whether they are there
-            details["machines"] = tuple(_vms(task, subject, look, observed))
-    remedy = task.remedy if task.stage in (Stage.FAILED, Stage.CANCELLED) else NO_REMEDY
+            details |= _group(subject, observed) if subject.is_group else _service(operation, subject, live)
+        if namespace and look:  # without a look it is unknown whether they are there
+            details["machines"] = tuple(_vms(operation, subject, namespace, look))
+    standing, decision, verified = operation.standing, operation.decision, operation.verified
+    remedy = standing.remedy if standing.stage in (Stage.FAILED, Stage.CANCELLED) else NO_REMEDY
     return report.Result(
-        **_standing(task, run),
-        action=task.action,
-        held_by=tuple(f"{ref.kind.name}/{ref.namespace}/{ref.name}" for ref in task.held_by),
-        notes=(*task.notes, *(look.unlisted.values() if look else ())),
-        restore_notes=task.restore_notes,
-        warnings=task.warnings,
-        trimmed=tuple(dropped.path for dropped in task.dropped),
+        **_standing(operation, run),
+        action=decision.action,
+        held_by=tuple(f"{ref.kind.name}/{ref.namespace}/{ref.name}" for ref in standing.held_by),
+        notes=(*verified.notes, *(namespace.beside.unlisted.values() if namespace else ())),
+        restore_notes=source.restore_notes if source else (),
+        warnings=decision.warnings,
+        trimmed=tuple(dropped.path for dropped in source.dropped) if source else (),
         changes=tuple(
             report.Change(path=difference.path, captured=_value(difference.wanted), live=_value(difference.live))
-            for difference in task.differences
+            for difference in decision.differences
         ),
-        dropped=(*task.captured_without, *task.dropped),
-        power_before=task.before.power_state if task.before else "",
+        dropped=(*source.captured_without, *source.dropped) if source else (),
+        power_before=source.before.power_state if source else "",
         remedy=(remedy.sentence,) if remedy.sentence else (),
         remedy_said=remedy.said,
-        next_commands=task.commands,
-        timeline=tuple(task.timeline),
+        next_commands=verified.commands,
+        timeline=operation.timeline,
         **details,
     )
 
 
-def bare(task: ReplayOperation, run: RestoreRun, warning: str) -> report.Result:
+def bare(operation: ReplayOperation, run: RestoreRun, warning: str) -> report.Result:
     """Return how an operation ended and nothing else, with a warning that says why."""
-    return report.Result(**_standing(task, run), warnings=(*task.warnings, warning))
+    return report.Result(**_standing(operation, run), warnings=(*operation.decision.warnings, warning))
 
 
-def _standing(task: ReplayOperation, run: RestoreRun) -> dict[str, Any]:
+def _standing(operation: ReplayOperation, run: RestoreRun) -> dict[str, Any]:
     """Return what an operation is of and how it stands."""
-    replay = task.replay
+    replay, standing = operation.replay, operation.standing
     return {
         "restore": run.name,
         "restore_uid": run.uid if run.of_velero else "",
@@ -86,12 +87,12 @@ def _standing(task: ReplayOperation, run: RestoreRun) -> dict[str, Any]:
         "namespace": replay.target,
         "name": replay.name,
         "source_namespace": replay.namespace if replay.namespace != replay.target else "",
-        "stage": task.stage,
-        "reason": task.reason,
-        "replayed": task.replayed,
+        "stage": standing.stage,
+        "reason": standing.reason,
+        "replayed": operation.made.replayed,
         "capture": replay.key,
-        "started": task.started.isoformat(),
-        "ended": task.updated.isoformat() if task.updated and task.stage.final else "",
+        "started": operation.started.isoformat(),
+        "ended": standing.updated.isoformat() if standing.updated and standing.stage.final else "",
     }
 
 
@@ -109,23 +110,24 @@ def _group(subject: Subject, observed: NamespaceState | None) -> dict[str, Any]:
     }
 
 
-def _service(task: ReplayOperation, subject: Subject, live: Manifest | None) -> dict[str, Any]:
-    before = task.before or schema.SavedStatus()
+def _service(operation: ReplayOperation, subject: Subject, live: Manifest | None) -> dict[str, Any]:
+    source, verification = operation.reading.source, operation.verified.verification
+    before = source.before if source else schema.SavedStatus()
     return {
         "selected": subject.topology.needs,
-        "ports": tuple(_ports(task, subject)),
+        "ports": tuple(_ports(operation, subject)),
         "addresses_before": before.load_balancer,
         "addresses_after": schema.observed(live).load_balancer if live else (),
-        "endpoints": task.verification.endpoints if task.verification else (),
+        "endpoints": verification.endpoints if verification else (),
     }
 
 
-def _ports(task: ReplayOperation, subject: Subject) -> Iterator[report.Port]:
+def _ports(operation: ReplayOperation, subject: Subject) -> Iterator[report.Port]:
     for entry in map(mapping, sequence(subject.wanted.spec.get("ports"))):
         if isinstance(entry.get("port"), int):
             answers = [
                 f"{host}: {failure or 'answers'}"
-                for (host, port), failure in task.probes.items()
+                for (host, port), failure in operation.probes.items()
                 if port == entry["port"]
             ]
             target = entry.get("targetPort")
@@ -139,15 +141,15 @@ def _ports(task: ReplayOperation, subject: Subject) -> Iterator[report.Port]:
 
 
 def _vms(
-    task: ReplayOperation, subject: Subject, look: NamespaceRound, observed: NamespaceState
+    operation: ReplayOperation, subject: Subject, namespace: TargetNamespace, look: NamespaceLook
 ) -> Iterator[report.VmResult]:
-    facts = {vm.name: vm for vm in subject.topology.machines}
-    gates = look.gates(subject)
-    in_use = {claim for vm in observed.machines.values() for claim in vm.claims} if look.beside else set()
+    facts, observed = {vm.name: vm for vm in subject.topology.machines}, look.observed
+    gates, names_beside = namespace.gates(subject), namespace.beside.names
+    in_use = {claim for vm in observed.machines.values() for claim in vm.claims} if names_beside else set()
     for name in subject.topology.needs:
         gate = gates[name]
         vm_result = _vm(
-            task.replay.target,
+            operation.replay.target,
             name,
             observed.machines.get(name),
             facts.get(name),
@@ -156,11 +158,11 @@ def _vms(
         )
         vm, expected = observed.machines.get(name), facts.get(name)
         if gate.ready and vm is not None and expected is not None:
-            left = deviations_beside(vm, expected, look.beside, in_use=in_use)
+            left = deviations_beside(vm, expected, names_beside, in_use=in_use)
             vm_result = vm_result.model_copy(update={"deviations": (*vm_result.deviations, *map(_reported, left))})
         absent = [
             report.Missing(kind=reference.kind.name, name=reference.name)
-            for reference in task.missing
+            for reference in operation.decision.missing
             if name in reference.machines
         ]
         registration = None if gate.ready else look.registrations.get(name)
@@ -169,8 +171,8 @@ def _vms(
                 "topic": topic(registration) if registration else "",
                 "by_hand": gate.by_hand,
                 "missing": tuple(absent),
-                "timeline": look.timelines.get(name, ()),
-                "ready_at": look.ready_at.get(name, ()),
+                "timeline": namespace.timelines.get(name, ()),
+                "ready_at": namespace.ready_at.get(name, ()),
             }
         )
 

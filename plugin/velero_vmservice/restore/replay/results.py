@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +17,8 @@ from velero_vmservice.report.model import Result
 from velero_vmservice.report.stage import IN_WORDS, Stage
 from velero_vmservice.report.store import PAGE, prefix, result_key, result_keys, where_reported
 from velero_vmservice.restore.replay import result_builder
+from velero_vmservice.restore.replay.look import Beside
+from velero_vmservice.restore.replay.operation import Cause
 from velero_vmservice.restore.replay.session import LEARNING
 from velero_vmservice.restore.verify.vm import kinds_beside
 
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     from velero_vmservice.report.application import Part
     from velero_vmservice.report.store import Reporting
     from velero_vmservice.restore.model import Subject
-    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.look import TargetNamespace
     from velero_vmservice.restore.replay.operation import ReplayOperation
-    from velero_vmservice.restore.replay.session import Rounds
+    from velero_vmservice.restore.replay.session import Session
     from velero_vmservice.restore.source.vms_alone import VmsAlone
     from velero_vmservice.velero.runs import RestoreRun
 
@@ -49,27 +52,23 @@ class Results:
         self._reporting = reporting
         self._vms = vms
 
-    def keep(self, task: ReplayOperation, run: RestoreRun, rounds: Rounds) -> None:
-        """Make a finished task's result durable, and after the last one the report.
+    def keep(self, session: Session, operation: ReplayOperation) -> None:
+        """Make a finished operation's result durable, and after the last one the report.
 
-        While others of the restore may be unknown the task is not over, if Velero will ask again: the last one to end
-        makes the report. Raises `VmServiceError` where the store does not take them.
+        While others of the restore may be unknown the operation is not over, if Velero will ask again: the last one to
+        end makes the report. Raises `VmServiceError` where the store does not take them.
         """
-        key, store = _key(task, run), self._restore_points.store(run)
-        if not task.published:
-            view = rounds.namespaces.get(task.replay.target)
-            if view is not None and task.subject is not None:
-                _list_beside(self._cluster, task.subject, view)
-            self._put(store, task, key, _result(task, run, rounds))
-            self._tell(task, run, key)
-        if task.asked_again and not rounds.known():
-            task.not_stored = LEARNING
+        store = self._restore_points.store(session.run)
+        if not operation.kept.published:
+            self._publish(store, session, operation)
+        if operation.asked_again and not session.known():
+            operation.kept = replace(operation.kept, refusal=LEARNING)
             return
-        if all(self._has_ended(store, operation, run) for operation in rounds.tasks.values()):
-            self._report(store, run, rounds)
-            for operation in rounds.tasks.values():
-                operation.report = where_reported(store, run)
-        task.stored, task.report_command = True, run.report_command
+        if all(self._has_ended(store, session, each) for each in session.operations.values()):
+            self._report(store, session)
+            for each in session.operations.values():
+                each.kept = replace(each.kept, report=where_reported(store, session.run))
+        operation.kept = replace(operation.kept, whole=True, report_command=session.run.report_command)
 
     def earlier(self, run: RestoreRun) -> Mapping[Part, Result]:
         """Return what earlier processes have ended with, without the courses of the VMs.
@@ -87,71 +86,77 @@ class Results:
         ours = (result for result in ended if (result.restore, result.backup) == (run.name, run.backup))
         return {part(result): without_courses(result) for result in ours if result.stage in _STAGES}
 
-    def stored(self, task: ReplayOperation, run: RestoreRun) -> Result | None:
+    def stored(self, session: Session, operation: ReplayOperation) -> Result | None:
         """Return the result that an earlier process has stored of an operation; None if none of its own is to be read.
 
         Raises `VmServiceError` while the store is away.
         """
+        run = session.run
         try:
-            result = storage.read(self._restore_points.store(run), _key(task, run), Result)
+            result = storage.read(self._restore_points.store(run), _key(operation, run), Result)
         except VmServiceError as error:
             if error.transient:
                 raise
             return None
-        return result if result.is_of(task.replay.destination, run) else None
+        return result if result.is_of(operation.replay.destination, run) else None
 
     def event(self, run: RestoreRun, reason: str, message: str, *, warning: bool = False) -> None:
         """Record an Event on the Restore."""
         about = ObjectRef(RESTORE, run.namespace, run.name)
         self._cluster.event(about, uid=run.uid, reason=reason, message=message, warning=warning)
 
-    def _tell(self, task: ReplayOperation, run: RestoreRun, key: str) -> None:
-        task.published = True
-        where = str(task.replay.destination)
-        log.debug("result stored", object=where, key=key)
-        self.event(run, task.stage.title(), f"{where}: {task.description()}", warning=_bad(task))
-
-    def _put(self, store: ObjectStore, task: ReplayOperation, key: str, result: Result) -> None:
-        body = documents.canonical(result)
+    def _publish(self, store: ObjectStore, session: Session, operation: ReplayOperation) -> None:
+        """Store one result, and record an Event about it."""
+        namespace, key = session.namespace(operation), _key(operation, session.run)
+        if namespace is not None and operation.subject is not None:
+            _list_beside(self._cluster, operation.subject, namespace)
+        body = documents.canonical(_result(session, operation))
         try:
             store.put(key, body, sha256=documents.digest(body))
         except AlreadyExists:
-            task.ended_elsewhere = True
+            operation.kept = replace(operation.kept, elsewhere=True)
             log.info("result stored before", key=key)
+        operation.kept = replace(operation.kept, published=True)
+        where, stage = str(operation.replay.destination), operation.stage
+        log.debug("result stored", object=where, key=key)
+        warning = stage is not Stage.VERIFIED or bool(operation.decision.to_mind)
+        self.event(session.run, stage.title(), f"{where}: {operation.description()}", warning=warning)
 
-    def _has_ended(self, store: ObjectStore, task: ReplayOperation, run: RestoreRun) -> bool:
+    def _has_ended(self, store: ObjectStore, session: Session, operation: ReplayOperation) -> bool:
         """Say whether an operation has a stored result, whichever process has ended it.
 
         Velero may ask another process for the end of an operation that is known here, and never ask here again.
         """
-        if not task.published and not task.ended_elsewhere:
-            task.ended_elsewhere = store.exists(_key(task, run))
-        return task.published or task.ended_elsewhere
+        kept = operation.kept
+        if not kept.published and not kept.elsewhere:
+            kept = operation.kept = replace(kept, elsewhere=store.exists(_key(operation, session.run)))
+        return kept.published or kept.elsewhere
 
-    def _report(self, store: ObjectStore, run: RestoreRun, rounds: Rounds) -> None:
+    def _report(self, store: ObjectStore, session: Session) -> None:
         """Make the report of what is stored; what this process has ended it knows as it is now."""
-        if rounds.reported.issuperset(rounds.tasks):
+        run, operations = session.run, session.operations
+        if session.reported.issuperset(operations):
             return
-        ended_here = [task for task in rounds.tasks.values() if task.published and not task.ended_elsewhere]
-        own = {_key(task, run): _result(task, run, rounds) for task in ended_here}
+        own = {
+            _key(operation, run): _result(session, operation)
+            for operation in operations.values()
+            if operation.kept.published and not operation.kept.elsewhere
+        }
         try:
             seal = self._vms.seal(run)
         except VmServiceError as error:
             seal = None
             log.warning("what the backup left out is not known", cause=error.message)
         watched = self._watched(run)
-        report = self._reporting.report(store, run, own, rounds.policy.printed(), seal=seal, watched=watched)
-        rounds.reported = frozenset(rounds.tasks)
-        if rounds.known():
-            rounds.namespaces.clear()  # no poll follows, and it may be thousands of VMs
+        report = self._reporting.report(store, run, own, session.policy.printed(), seal=seal, watched=watched)
+        session.reported = frozenset(operations)
+        if session.known():
+            session.namespaces.clear()  # no poll follows, and it may be thousands of VMs
         if report is not None:
-            log.info(
-                "restore ended",
-                restore=f"{run.namespace}/{run.name}",
-                outcome=report.outcome,
-                key=f"{prefix(run)}{PAGE}",
-            )
-            self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {_where(store, run)}")
+            restore = f"{run.namespace}/{run.name}"
+            log.info("restore ended", restore=restore, outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
+            where = f"report: {where_reported(store, run)} ({run.report_command})"
+            self.event(run, "Reported", f"{IN_WORDS[report.outcome]}; {where}")
 
     def _watched(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
         """Return the VMs without an application that this restore should have looked at, by namespace."""
@@ -162,21 +167,20 @@ class Results:
             return {}
 
 
-def _key(task: ReplayOperation, run: RestoreRun) -> str:
-    return result_key(run, task.replay, twin=task.twin)
+def _key(operation: ReplayOperation, run: RestoreRun) -> str:
+    return result_key(run, operation.replay, twin=operation.standing.cause is Cause.TWIN)
 
 
-def _result(task: ReplayOperation, run: RestoreRun, rounds: Rounds) -> Result:
-    """Return how an operation stands; where that breaks down, what can be said without its details."""
+def _result(session: Session, operation: ReplayOperation) -> Result:
+    """Return how an operation stands by the last look; where that breaks down, what can be said without its details."""
+    namespace = session.namespace(operation)
     try:
-        return result_builder.result(task, run, rounds.namespaces.get(task.replay.target))
+        if namespace is not None and operation.subject is not None:
+            namespace.note(operation.subject)
+        return result_builder.result(operation, session.run, namespace)
     except Exception as error:  # noqa: BLE001 - logged; no operation is kept from ending, nor the report from all others
-        defect = reported(error, f"the result of {task.replay.destination}")
-        return result_builder.bare(task, run, f"its details are missing here: {defect}")
-
-
-def _where(store: ObjectStore, run: RestoreRun) -> str:
-    return f"report: {where_reported(store, run)} ({run.report_command})"
+        defect = reported(error, f"the result of {operation.replay.destination}")
+        return result_builder.bare(operation, session.run, f"its details are missing here: {defect}")
 
 
 def _readable(store: ObjectStore, key: str) -> Result | None:
@@ -188,30 +192,26 @@ def _readable(store: ObjectStore, key: str) -> Result | None:
         return None
 
 
-def _bad(task: ReplayOperation) -> bool:
-    return task.stage is not Stage.VERIFIED or bool(task.mind)
-
-
-def _list_beside(cluster: Cluster, subject: Subject, view: NamespaceRound) -> None:
+def _list_beside(cluster: Cluster, subject: Subject, namespace: TargetNamespace) -> None:
     """List what belongs to restored VMs beside them, once an object that needs them has ended.
 
     One LIST of names for each kind and look, of metadata only: no content of a Secret is read. A kind that cannot be
     listed is a note of the result, never a failure.
     """
-    if view.observed is None:
+    if namespace.look is None:
         return
-    if view.beside_at != view.at:
-        view.beside_at, view.beside, view.unlisted = view.at, {}, {}
+    if namespace.beside.at != namespace.look.at:
+        namespace.beside = Beside(at=namespace.look.at)
+    beside, vms = namespace.beside, namespace.look.observed.machines
     expected = {vm.name: vm for vm in subject.topology.machines}
-    vms = view.observed.machines
     compared = {kind for name, facts in expected.items() if name in vms for kind in kinds_beside(vms[name], facts)}
-    for kind in sorted(compared - view.beside.keys() - view.unlisted.keys()):
+    for kind in sorted(compared - beside.names.keys() - beside.unlisted.keys()):
         try:
-            names = cluster.read_all(kind, view.observed.namespace, _name, metadata_only=True)
-            view.beside[kind] = frozenset(filter(None, names))
+            names = cluster.read_all(kind, namespace.name, _name, metadata_only=True)
+            beside.names[kind] = frozenset(filter(None, names))
         except Exception as raised:  # noqa: BLE001 - logged; the result is stored without it
-            error = as_ours(raised, f"the list of {kind.resource} in namespace {view.observed.namespace}")
-            view.unlisted[kind] = (
+            error = as_ours(raised, f"the list of {kind.resource} in namespace {namespace.name}")
+            beside.unlisted[kind] = (
                 f"whether the {kind.plural} of VMs are as they should be is not known: {error.message}"
             )
 

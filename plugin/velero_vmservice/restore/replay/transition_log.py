@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.restore.replay.look import NamespaceRound
+    from velero_vmservice.restore.replay.look import TargetNamespace
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.velero.runs import RestoreRun
 
@@ -62,48 +62,67 @@ class TransitionLog:
         log.info(message, restore=_label(run), backup=f"{run.namespace}/{run.backup}", policy=printed)
 
     def follow(
-        self, run: RestoreRun, tasks: Collection[ReplayOperation], looks: Mapping[str, NamespaceRound], *, now: float
+        self,
+        run: RestoreRun,
+        operations: Collection[ReplayOperation],
+        namespaces: Mapping[str, TargetNamespace],
+        *,
+        now: float,
     ) -> None:
-        """Log what is new since the last call; `looks` are the last ones at each target namespace."""
-        self._log_registered(run, tasks, looks)
-        for task in tasks:
-            self._log_object(run, task)
+        """Log what is new since the last call."""
+        self._log_registered(run, operations, namespaces)
+        for operation in operations:
+            self._log_object(run, operation)
         if now - self._waits_logged_at < QUIET_SECONDS:
             return
-        if waiting := [task for task in tasks if not task.stage.final or task.not_stored]:
+        if waiting := [operation for operation in operations if not operation.stage.final or operation.kept.refusal]:
             self._waits_logged_at = now
             self._log_waiting(run, waiting)
 
-    def _log_object(self, run: RestoreRun, task: ReplayOperation) -> None:
+    def _log_object(self, run: RestoreRun, operation: ReplayOperation) -> None:
         """Log what is new of one object; no text is built for the hundreds without news."""
-        key = task.operation_id
-        if task.gate_open and key not in self._open_gates:
+        key = operation.operation_id
+        if operation.decision.gate_open and key not in self._open_gates:
             self._open_gates.add(key)
-            vms = task.subject.topology.needs if task.subject else ()
-            log.info("gate open", restore=_label(run), object=_object(task), vms=vms)
-        if task.written and key not in self._replayed:
+            vms = operation.subject.topology.needs if operation.subject else ()
+            log.info("gate open", restore=_label(run), object=_object(operation), vms=vms)
+        if operation.made.written and key not in self._replayed:
             self._replayed.add(key)
-            warnings = "; ".join(task.mind)
-            log.info("replayed", restore=_label(run), object=_object(task), change=task.action, warnings=warnings)
-        if task.stage.final and key not in self._ended:
+            warnings = "; ".join(operation.decision.to_mind)
+            log.info(
+                "replayed",
+                restore=_label(run),
+                object=_object(operation),
+                change=operation.decision.action,
+                warnings=warnings,
+            )
+        if operation.stage.final and key not in self._ended:
             self._ended.add(key)
-            level = logging.WARNING if task.stage.broken else logging.INFO
+            level = logging.WARNING if operation.stage.broken else logging.INFO
             log.log(
-                level, "replay ended", restore=_label(run), object=_object(task), stage=task.stage, reason=task.reason
+                level,
+                "replay ended",
+                restore=_label(run),
+                object=_object(operation),
+                stage=operation.stage,
+                reason=operation.standing.reason,
             )
 
     def _log_registered(
-        self, run: RestoreRun, tasks: Collection[ReplayOperation], looks: Mapping[str, NamespaceRound]
+        self, run: RestoreRun, operations: Collection[ReplayOperation], namespaces: Mapping[str, TargetNamespace]
     ) -> None:
         """Log how many VMs are registered, where that has changed with a look."""
-        looked_at = max((look.at for look in looks.values()), default=self._looked_at)
+        looked_at = max((namespace.looked_at for namespace in namespaces.values()), default=self._looked_at)
         if looked_at == self._looked_at:
             return
         self._looked_at = looked_at
         expected = frozenset(
-            (task.replay.target, name) for task in tasks if task.subject for name in task.subject.topology.needs
+            (operation.replay.target, name)
+            for operation in operations
+            if operation.subject
+            for name in operation.subject.topology.needs
         )
-        registered = frozenset(vm for vm in expected if _is_ready(vm, looks))
+        registered = frozenset(vm for vm in expected if _is_ready(vm, namespaces))
         if (expected, registered) == (self._expected, self._registered):
             return
         news = sorted(f"{namespace}/{name}" for namespace, name in registered - self._registered)
@@ -111,7 +130,10 @@ class TransitionLog:
         log.info("VMs registered", restore=_label(run), registered=len(registered), expected=len(expected), vms=news)
 
     def _log_waiting(self, run: RestoreRun, waiting: Collection[ReplayOperation]) -> None:
-        reasons = [f"{task.replay.destination}: {task.not_stored or task.reason}" for task in waiting]
+        reasons = [
+            f"{operation.replay.destination}: {operation.kept.refusal or operation.standing.reason}"
+            for operation in waiting
+        ]
         log.info(
             "restore waits",
             restore=_label(run),
@@ -127,10 +149,10 @@ def _label(run: RestoreRun) -> str:
     return f"{run.namespace}/{run.name}"
 
 
-def _object(task: ReplayOperation) -> str:
-    return str(task.replay.destination)
+def _object(operation: ReplayOperation) -> str:
+    return str(operation.replay.destination)
 
 
-def _is_ready(vm: _Vm, looks: Mapping[str, NamespaceRound]) -> bool:
+def _is_ready(vm: _Vm, namespaces: Mapping[str, TargetNamespace]) -> bool:
     namespace, name = vm
-    return namespace in looks and name in looks[namespace].ready
+    return namespace in namespaces and name in namespaces[namespace].ready

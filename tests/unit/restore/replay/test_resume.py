@@ -14,7 +14,7 @@ from velero_vmservice.archive.schema import moment
 from velero_vmservice.kube.manifest import CONFIG_MAP, compact_time
 from velero_vmservice.report.html.timeline import date
 from velero_vmservice.report.model import Report
-from velero_vmservice.restore.dry_run import resumed
+from velero_vmservice.restore.source.backup_objects import resumed
 from velero_vmservice.velero.operation import replay_id
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.vm import TaskState
@@ -51,7 +51,7 @@ def resume(world: World, **spec: Any) -> RestoreRun:
 
 def begin(world: World, run: RestoreRun) -> RestoreRun:
     """Announce all that a run replays, as the command line does."""
-    for one in world.app.planning.replayed(run, run.spec):
+    for one in world.app.backup_objects.replayed(run, run.spec):
         world.app.replays.announce(replay_id(one), one, run)
     return run
 
@@ -76,7 +76,7 @@ def test_a_call_of_the_restore_is_followed_and_not_repeated(world: World, operat
     run = resume(world)
     (task,) = advance(world, run, 3)
 
-    assert task.reason == "web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    assert task.standing.reason == "web-1: registering: RegisterVM task task-1 of vm-1 runs"
     assert calls(world) == 1
 
 
@@ -88,7 +88,7 @@ def test_a_call_that_failed_stays_failed(world: World, operation: str) -> None:
 
     (task,) = advance(world, resume(world), 3)
 
-    assert "RegisterVM (attempt 1, task task-1) failed: no disk" in task.reason
+    assert "RegisterVM (attempt 1, task task-1) failed: no disk" in task.standing.reason
     assert calls(world) == 1
 
 
@@ -118,7 +118,7 @@ def test_results_lie_apart_under_the_restores_own_uid(world: World, operation: s
 
     (task,) = advance(world, run, 6)
 
-    assert task.stored
+    assert task.kept.whole
     prefix = f"restores/again/{run.started}/"
     assert {one for one in world.store.list("restores/again/") if one.startswith(prefix)} == (
         set(world.store.list("restores/again/")) - first
@@ -170,7 +170,7 @@ def test_two_resumes_of_one_process_are_two_runs(world: World, operation: str) -
     first = resumed(RestoreRun.read(m(restore())), now="20261124T100000Z")
     second = resumed(RestoreRun.read(m(restore())), now="20261124T110000Z")
     for run in (first, second):
-        for one in world.app.planning.replayed(run, {}):
+        for one in world.app.backup_objects.replayed(run, {}):
             world.app.replays.announce(replay_id(one), one, run)
 
     advance(world, first, 3)

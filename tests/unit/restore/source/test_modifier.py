@@ -112,7 +112,7 @@ def test_what_cannot_be_applied_is_said_at_execute_in_the_plan_and_in_the_report
     wanted = m(restore(**NAMED))
     run = RestoreRun.read(wanted)
     app = world.app
-    planned = app.planning.plan(app.planning.captured(run, wanted.spec), run, app.replays.policy(run))
+    planned = app.planning.plan(app.backup_objects.captured(run, wanted.spec), run, app.replays.policy(run))
     assert all(words in " ".join(one.source.remarks) for one in planned if one.source)
 
     told = world.finish(operations, **NAMED)

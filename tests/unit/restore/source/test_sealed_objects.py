@@ -34,9 +34,8 @@ def run(**spec: Any) -> RestoreRun:
 
 def planned(world: World, **spec: Any) -> dict[str, tuple[Action, str]]:
     this = run(**spec)
-    planning = world.app.planning
-    replays = planning.captured(this, m(restore(**spec)).spec)
-    steps = planning.plan(replays, this, world.app.replays.policy(this))
+    replays = world.app.backup_objects.captured(this, m(restore(**spec)).spec)
+    steps = world.app.planning.plan(replays, this, world.app.replays.policy(this))
     return {one.ref.name: (one.step.action, one.step.reason) for one in steps}
 
 
@@ -90,7 +89,7 @@ def test_one_damaged_capture_is_blocked_and_the_others_are_planned(five: World, 
 def test_a_restore_without_velero_replays_the_others_and_fails_the_damaged_one(five: World) -> None:
     five.store.delete(key("c"))
     this = run()
-    for replay in five.app.planning.captured(this, {}):
+    for replay in five.app.backup_objects.captured(this, {}):
         five.app.replays.announce(replay_id(replay), replay, this)
     for _ in range(5):
         five.clock.advance(10)
@@ -109,7 +108,7 @@ def test_a_capture_that_cannot_be_read_may_be_selected_whatever_the_labels(five:
 def test_labels_are_read_only_where_they_are_asked_for(five: World) -> None:
     five.restart()
     before = five.store.calls.counts["get"]
-    five.app.planning.captured(run(), {})
+    five.app.backup_objects.captured(run(), {})
     assert five.store.calls.counts["get"] == before + 1
 
 
@@ -264,7 +263,7 @@ def test_a_damaged_seal_says_what_else_there_is(five: World, damage: str) -> Non
 def test_namespaces_that_the_backup_does_not_include_are_known(world: World) -> None:
     world.cluster.seed({**backup(), "spec": {"storageLocation": "default", **SHOP}})
     world.back_up(vm("web-1"), group("tier", ["web-1"]), service("ledger", meta={"namespace": "bank"}))
-    replays = world.app.planning.captured(run(), {})
-    assert world.app.planning.beyond(run(), replays) == ["bank"]
+    replays = world.app.backup_objects.captured(run(), {})
+    assert world.app.backup_objects.beyond(run(), replays) == ["bank"]
     world.cluster.seed(backup())
-    assert world.app.planning.beyond(run(), replays) == []
+    assert world.app.backup_objects.beyond(run(), replays) == []

@@ -229,7 +229,7 @@ def test_vms_of_objects_that_the_restore_leaves_out_are_watched(
     operation = anchored(world, **spec).operation_id
     assert bool(operation) is (watched is not None)
     run = RestoreRun.read(Manifest(restore(**spec)))
-    planned = [one for one in world.app.planning.captured(run, spec) if one.plural == "virtualmachines"]
+    planned = [one for one in world.app.backup_objects.captured(run, spec) if one.plural == "virtualmachines"]
     assert bool(planned) is (watched is not None)
     if watched:
         world.finish([operation], **spec)
@@ -386,7 +386,7 @@ def test_registration_and_plan_know_them(world: World) -> None:
     back_up(world, ALONE, OTHER)
     world.lose(OTHER)
     run, policy = RestoreRun.read(Manifest(restore())), world.app.replays.policy(RestoreRun.read(Manifest(restore())))
-    replays = world.app.planning.replayed(run, {})
+    replays = world.app.backup_objects.replayed(run, {})
     (planned,) = world.app.planning.plan(replays, run, policy)
     assert (str(planned.ref), planned.step.action, planned.step.ready) == ("VirtualMachines of shop", "wait", 1)
     needed = world.app.planning.needed(replays, run, policy)
