@@ -104,7 +104,9 @@ def assemble(
 ) -> App:
     """Put the plugin together on whichever adapters are given."""
     restricted = settings.restricted
-    supervisor = Supervisor(cluster=cluster, told=restricted.supervisor, add=restricted.add, remove=restricted.remove)
+    supervisor = Supervisor(
+        cluster=cluster, setting=restricted.supervisor, add=restricted.add, remove=restricted.remove
+    )
     namespaces = NamespaceFactsOnce(cluster=cluster, locations=locations, clock=clock)
     sealing = Sealing(locations=locations, clock=clock)
     own_bucket = settings.bucket is not None

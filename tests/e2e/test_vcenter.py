@@ -19,6 +19,7 @@ from tests.unit.builders import vm
 from tests.waiting import wait_until
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.vcenter import inventory as adapter
+from velero_vmservice.adapters.vcenter.elsewhere import ELSEWHERE_SECONDS
 from velero_vmservice.adapters.vcenter.record_yaml import parse_record
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable
@@ -327,7 +328,7 @@ def test_a_slow_search_costs_nothing_that_the_folder_has_and_is_not_repeated_at_
     assert session.count(SEARCH) == 1
 
     session.slow = ""
-    clock.advance(adapter.ELSEWHERE_SECONDS)
+    clock.advance(ELSEWHERE_SECONDS)
     assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == [here, elsewhere]
 
 

@@ -12,7 +12,7 @@ from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.text import one_line
 from velero_vmservice.vsphere.registervm_errors import explain
 from velero_vmservice.vsphere.vm import TaskState
-from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, overlong
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, bounded, overlong
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +31,7 @@ _registration = partial(Registration, sources=(Source.TRIGGER,))
 def refused(name: str, checked: Preflight) -> Registration:
     """Say why RegisterVM is not called."""
     vm = checked.vm
-    reason = f"RegisterVM is not called: {checked.words}"
+    reason = f"RegisterVM is not called: {checked.reason}"
     if checked.done:  # whether it is ready only Kubernetes can be certain of
         return _registration(name=name, state=State.REGISTERED, reason=reason, notes=checked.notes, certain=False)
     state = _refused_state(vm, checked)
@@ -112,8 +112,7 @@ def progress(attempt: Attempt, now: datetime, seen: RegisterTask | None, *, task
         # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
         reason = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
         return replace(_lost(attempt, reason), certain=False)
-    percent = seen.percent if seen is not None else None
-    percent = None if percent is None else max(0, min(percent, 100))
+    percent = bounded(seen.percent) if seen is not None else None
     reason = f"RegisterVM task {one_line(task)} of {attempt.moid} runs"
     if late:
         reason = overlong(f"RegisterVM task {one_line(task)} of {attempt.moid}", percent)
@@ -169,8 +168,8 @@ def _late(attempt: Attempt, now: datetime) -> bool:
     return (now - attempt.begun_at).total_seconds() > TIMEOUT_SECONDS
 
 
-def _lost(attempt: Attempt, words: str) -> Registration:
-    reason = f"{words}: see in vCenter whether the VM was registered. {_another()}"
+def _lost(attempt: Attempt, cause: str) -> Registration:
+    reason = f"{cause}: see in vCenter whether the VM was registered. {_another()}"
     return _registration(name=attempt.vm, state=State.FAILED, reason=reason, can_wait=False)
 
 

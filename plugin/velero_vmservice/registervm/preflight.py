@@ -69,7 +69,7 @@ class Preflight:
         return any(refusal.done for refusal in self.refusals)
 
     @property
-    def words(self) -> str:
+    def reason(self) -> str:
         """All reasons in one line."""
         return "; ".join(refusal.reason for refusal in self.refusals)
 
@@ -232,7 +232,7 @@ def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iter
         yield Refusal(reason=reason, can_wait=True)
     release = Told(generation=supervisor.generation, evidence="")
     if decision.by_hand is Course.REFUSED:
-        yield Refusal(reason=decision.words, code=decision.code)
+        yield Refusal(reason=decision.reason, code=decision.code)
     elif registered is not None and release.supports(Feature.IN_PLACE_RESTORE) is not True:
         reason = (
             f"VirtualMachine {wanted.name} exists, and it is unknown whether this Supervisor registers over one, as VCF"

@@ -11,7 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.registration.model import State
-from velero_vmservice.registration.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Advice, Check, Topic
+from velero_vmservice.registration.troubleshooting import FOR_CODE, FOR_UNKNOWN, TOPICS, Advice, Topic
 from velero_vmservice.text import one_line
 from velero_vmservice.vsphere.registervm_errors import ErrorEntry, explain
 from velero_vmservice.vsphere.wcp import TaskStage
@@ -19,6 +19,7 @@ from velero_vmservice.vsphere.wcp import TaskStage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from velero_vmservice.registration.checks import Check
     from velero_vmservice.registration.model import Registration
 
 _PLACEHOLDERS: Final = {"ns": "<namespace>", "vm": "<vm>", "moid": "<moid>"}
@@ -75,7 +76,7 @@ def _entry(entry: ErrorEntry) -> Iterator[str]:
 def _checks(checks: tuple[Check, ...], filled: Mapping[str, str]) -> Iterator[str]:
     for number, check in enumerate(checks, start=1):
         yield ""
-        yield f"{number}. {check.words.format_map(filled)}"
+        yield f"{number}. {check.text.format_map(filled)}"
         yield from (f"   {command.format_map(filled)}" for command in check.commands)
 
 

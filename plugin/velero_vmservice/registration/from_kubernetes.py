@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
-from velero_vmservice.registration.model import NEEDS_SOMEBODY, NODE, Registration, Source, State
+from velero_vmservice.registration.model import NEEDS_A_PERSON, NODE, Registration, Source, State
 from velero_vmservice.supervisor.readiness import NOT_YET, RestoreType, Standing, gate, remarks, restore_type, standing
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, WHILE_VOLUMES, Course, TaskStage
@@ -68,7 +68,7 @@ def _registration(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -
         state=state,
         reason=_CAME_BACK[kind] if state is State.READY else vm_gate.reason,
         stage=TaskStage.VOLUMES if state is State.REGISTERING else "",
-        can_wait=state not in NEEDS_SOMEBODY,
+        can_wait=state not in NEEDS_A_PERSON,
         since=_since(vm, wanted, state, observed),
         sources=(Source.KUBERNETES,),
         notes=tuple(notes),

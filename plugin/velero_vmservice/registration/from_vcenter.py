@@ -11,7 +11,7 @@ from velero_vmservice.text import one_line
 from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
 from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, explain
 from velero_vmservice.vsphere.vm import RELOCATE, TaskState, Vms, taken
-from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, Course, Situation, automatic, decide, overlong, stage
+from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, Course, Situation, automatic, bounded, decide, overlong, stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -96,7 +96,7 @@ def _by_task(wanted: ExpectedVm, vm: VsphereVm) -> Registration | None:
     what = f"RegisterVM task {one_line(task.id)}"
     match task.state:
         case TaskState.WAITING | TaskState.RUNNING:
-            percent = _percent(task.percent)
+            percent = bounded(task.percent)
             reason = f"{what} of {vm.moid} {_doing(percent)}"
             if vm.seen.task > TIMEOUT_SECONDS:
                 reason = overlong(f"{what} of {vm.moid}", percent)
@@ -196,11 +196,11 @@ def _expected(vm: VsphereVm, decision: Decision, generation: Generation) -> tupl
     """Say whether WCP will register the VM by itself, and whether that is late."""
     where = f"VM {vm.moid} is restored"
     if decision.course in (Course.AUTOMATIC_OFF, Course.IGNORED, Course.REFUSED):
-        return f"{where}: {decision.words}", False
+        return f"{where}: {decision.reason}", False
     late = vm.seen.in_folder >= OVERDUE_SECONDS
     if not automatic(generation, enabled=vm.extra.enabled, disabled=vm.extra.disabled):
-        begun = f", and nothing has begun to register it: {decision.words}. {_checks(vm)}"
-        return (where + begun if late else f"{where}: {decision.words}"), True
+        begun = f", and nothing has begun to register it: {decision.reason}. {_checks(vm)}"
+        return (where + begun if late else f"{where}: {decision.reason}"), True
     if late:
         minutes = int(vm.seen.in_folder // 60)
         return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(vm)}", True
@@ -237,10 +237,6 @@ def _long(vm: VsphereVm) -> Iterator[str]:
 def is_older(vm: VsphereVm, registered: Registered) -> bool:
     """Say whether the VM was restored under a VirtualMachine that had gone on since (guide 4.3)."""
     return compare_versions(vm.extra.backup_version, registered.backup_version) is VersionAge.OLDER
-
-
-def _percent(percent: int | None) -> int | None:
-    return None if percent is None else max(0, min(percent, 100))
 
 
 def _doing(percent: int | None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from velero_vmservice.vsphere.wcp import TaskStage, progress_words, stage
+from velero_vmservice.vsphere.wcp import TaskStage, progress_text, stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +66,7 @@ class State(StrEnum):
     """No ExtraConfig record, an API version that is too old, or a guest cluster's node."""
 
 
-NEEDS_SOMEBODY: Final = frozenset({State.SNAPSHOT_REVERT, State.FAILED, State.NOT_RESTORABLE})
+NEEDS_A_PERSON: Final = frozenset({State.SNAPSHOT_REVERT, State.FAILED, State.NOT_RESTORABLE})
 """Waiting helps none of these, whichever source sees them; of the other states the source knows whether it does."""
 
 NODE: Final = "a guest cluster's node, which VM Operator does not record: RegisterVM cannot bring it back"
@@ -131,7 +131,7 @@ class Registration:
     @property
     def progress(self) -> str:
         """How far it is, as it is shown: `80 %, register volumes`; '' if that is not known."""
-        return progress_words(self.percent, self.stage)
+        return progress_text(self.percent, self.stage)
 
     def __str__(self) -> str:
         """Say all but the notes, as progress and tables show it: `registering (80 %, register volumes): …`."""

@@ -22,7 +22,7 @@ class Supervisor:
     """What is restricted, by the administrator's settings and by the cluster."""
 
     cluster: Cluster
-    told: Literal["detect", "yes", "no"] = "detect"
+    setting: Literal["detect", "yes", "no"] = "detect"
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
 
@@ -31,8 +31,8 @@ class Supervisor:
 
         A cluster may become one while the plugin runs, so call this once per item.
         """
-        if self.told != "detect":
-            return self.told == "yes"
+        if self.setting != "detect":
+            return self.setting == "yes"
         serves = self.cluster.serves_group
         return serves(VM_OPERATOR_GROUP) and any(serves(group) for group in marks.SUPERVISOR_MARKERS)
 

@@ -67,7 +67,7 @@ class _List:
     read_at: float = float("-inf")
     refused: frozenset[str] = frozenset()
     taken_over: frozenset[str] = frozenset()
-    found: Manifest | None = None
+    config_map: Manifest | None = None
 
 
 class Neighbour:
@@ -131,11 +131,11 @@ class Neighbour:
 
     def _remove(self, ref: ObjectRef, handled: Collection[str], listed: _List) -> None:
         ours = listed.refused & {*handled, *(kind.resource for kind in CAPTURED_KINDS)}
-        if listed.found is None or not ours:
+        if listed.config_map is None or not ours:
             return
-        values = mapping(listed.found.content.get("data"))
+        values = mapping(listed.config_map.content.get("data"))
         removed = {key: str(values[key]) for key in sorted(ours)}
-        before = _taken_over(listed.found)
+        before = _taken_over(listed.config_map)
         kept = TakenOver(
             by=PLUGIN_NAME,
             why=_WHY,
@@ -145,7 +145,7 @@ class Neighbour:
         )
         change = {
             "metadata": {
-                "resourceVersion": listed.found.metadata["resourceVersion"],
+                "resourceVersion": listed.config_map.metadata["resourceVersion"],
                 "annotations": {TAKEN_OVER_ANNOTATION: kept.model_dump_json()},
             },
             "data": dict.fromkeys(removed),
@@ -187,7 +187,7 @@ class Neighbour:
             read_at=self._clock.monotonic(),
             refused=frozenset(mapping(config_map.content.get("data"))),
             taken_over=frozenset(kept.keys if kept else ()),
-            found=config_map,
+            config_map=config_map,
         )
 
     def _log_unread(self, ref: ObjectRef, cause: str, *, again: bool) -> None:

@@ -47,7 +47,7 @@ STAGES: Final = (
     (80, TaskStage.VOLUMES),
     (100, TaskStage.COMPLETE),
 )
-"""Percent of the task and the stage that is reached with it (guide 12.3)."""
+"""Percent of the task and the stage that is reached with it."""
 
 
 def stage(percent: int | None) -> TaskStage | None:
@@ -56,10 +56,15 @@ def stage(percent: int | None) -> TaskStage | None:
     return reached[-1] if reached else None
 
 
-def progress_words(percent: int | None, stage_name: str = "") -> str:
+def bounded(percent: int | None) -> int | None:
+    """Return a percentage that is one: a source may report nonsense."""
+    return None if percent is None else max(0, min(percent, 100))
+
+
+def progress_text(percent: int | None, stage_name: str = "") -> str:
     """Say how far a task is: `80 %, register volumes`; a stage name that is given beats the percentage's."""
-    bounded = None if percent is None else max(0, min(percent, 100))  # a source may report nonsense
-    return ", ".join(filter(None, ("" if bounded is None else f"{bounded} %", stage_name or stage(bounded) or "")))
+    within = bounded(percent)
+    return ", ".join(filter(None, ("" if within is None else f"{within} %", stage_name or stage(within) or "")))
 
 
 def overlong(what: str, percent: int | None) -> str:
@@ -116,7 +121,7 @@ class Decision:
     """What WCP does, and what it would do if RegisterVM were called by hand now."""
 
     course: Course
-    words: str
+    reason: str
     by_hand: Course
     """Like `course`, but where automatic registration is off it is the restore that a call makes."""
     code: str = ""
@@ -142,27 +147,27 @@ def decide(situation: Situation) -> Decision:
     """Follow the guide's tree (4.3), with its failover (6.4) and its limits (1.3, 7.2.1, 7.2.2)."""
     if situation.recorded is False:
         reason = "no VirtualMachine is recorded in its ExtraConfig: WCP does not take it for a VM of VM Service"
-        return Decision(course=Course.IGNORED, words=reason, by_hand=Course.IGNORED)
+        return Decision(course=Course.IGNORED, reason=reason, by_hand=Course.IGNORED)
     called = _called(situation)
     if situation.reverting:
         reason = (
             "it is being reverted to a snapshot, after which WCP registers nothing by itself (guide 7.2.1): call"
-            f" RegisterVM then if it was also restored; {called.words}"
+            f" RegisterVM then if it was also restored; {called.reason}"
         )
-        return Decision(course=Course.AUTOMATIC_OFF, words=reason, by_hand=called.by_hand, code=called.code)
+        return Decision(course=Course.AUTOMATIC_OFF, reason=reason, by_hand=called.by_hand, code=called.code)
     if situation.recorded is None:
-        reason = f"without vCenter it is unknown whether WCP registers it by itself; {called.words}"
-        return Decision(course=Course.UNKNOWN, words=reason, by_hand=called.by_hand, code=called.code)
+        reason = f"without vCenter it is unknown whether WCP registers it by itself; {called.reason}"
+        return Decision(course=Course.UNKNOWN, reason=reason, by_hand=called.by_hand, code=called.code)
     by_itself = automatic(situation.generation, enabled=situation.enabled, disabled=situation.disabled)
     if by_itself is None:
         reason = (
             "whether WCP registers it by itself depends on the Supervisor's generation, which is not known; set"
-            f" enableAutomaticRegistration in its ExtraConfig, or call RegisterVM; {called.words}"
+            f" enableAutomaticRegistration in its ExtraConfig, or call RegisterVM; {called.reason}"
         )
-        return Decision(course=Course.UNKNOWN, words=reason, by_hand=called.by_hand, code=called.code)
+        return Decision(course=Course.UNKNOWN, reason=reason, by_hand=called.by_hand, code=called.code)
     if not by_itself:
-        reason = f"{_off(situation.generation)}: call RegisterVM for it; {called.words}"
-        return Decision(course=Course.AUTOMATIC_OFF, words=reason, by_hand=called.by_hand, code=called.code)
+        reason = f"{_off(situation.generation)}: call RegisterVM for it; {called.reason}"
+        return Decision(course=Course.AUTOMATIC_OFF, reason=reason, by_hand=called.by_hand, code=called.code)
     return called
 
 
@@ -192,7 +197,7 @@ def _called(situation: Situation) -> Decision:
         reason = (
             f"the VirtualMachine exists, and {situation.generation} cannot register over it ({EXISTS}; guide 7.2.2)"
         )
-        return Decision(course=Course.REFUSED, words=reason, by_hand=Course.REFUSED, code=EXISTS)
+        return Decision(course=Course.REFUSED, reason=reason, by_hand=Course.REFUSED, code=EXISTS)
     if situation.other_vcenter is None:
         return _left(situation, "knowing from which vCenter it comes", _in_place(situation))
     return _over(situation)
@@ -233,4 +238,4 @@ def _left(situation: Situation, missing: str, courses: tuple[Course, ...]) -> De
 
 
 def _plain(course: Course, reason: str) -> Decision:
-    return Decision(course=course, words=reason, by_hand=course)
+    return Decision(course=course, reason=reason, by_hand=course)

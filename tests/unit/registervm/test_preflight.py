@@ -34,7 +34,7 @@ OTHER = machine(instance_uuid="x", bios_uuid="y")
 def test_a_restored_vm_passes() -> None:
     checked = check("shop", WEB, Vms([machine()]), VCF_9)
     assert checked.passed
-    assert (checked.vm and checked.vm.moid, checked.words) == ("vm-1", "")
+    assert (checked.vm and checked.vm.moid, checked.reason) == ("vm-1", "")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_restored_vm_passes() -> None:
 def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], words: str, can_wait: bool) -> None:  # noqa: FBT001
     checked = check("shop", WEB, Vms(machines), VCF_9)
     assert not checked.passed
-    assert words in checked.words
+    assert words in checked.reason
     assert checked.can_wait is can_wait
 
 
@@ -90,7 +90,7 @@ def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], words: st
 )
 def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], words: str, can_wait: bool) -> None:  # noqa: FBT001
     checked = check("shop", WEB, Vms([machine()]), replace(VCF_9, **known))
-    assert words in checked.words
+    assert words in checked.reason
     assert checked.can_wait is can_wait
 
 
@@ -116,8 +116,8 @@ def test_over_a_newer_vm_only_a_person_can_say_that_a_task_was_of_an_earlier_res
 ) -> None:
     restored = Vms([machine(task=replace(TASK, state=ended, message=FAILED_CLAIM))])
     checked = check("shop", WEB, restored, IN_PLACE)
-    assert words in checked.words
-    assert checked.words.endswith(
+    assert words in checked.reason
+    assert checked.reason.endswith(
         "if that was of an earlier restore, `velero-vmservice registration trigger` calls it for this one"
     )
     assert (checked.passed, checked.can_wait, checked.done) == (False, can_wait, False)

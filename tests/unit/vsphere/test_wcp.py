@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velero_vmservice.vmoperator.releases.generation import Generation
-from velero_vmservice.vsphere.wcp import Course, Decision, Situation, automatic, decide, overlong, progress_words, stage
+from velero_vmservice.vsphere.wcp import Course, Decision, Situation, automatic, decide, overlong, progress_text, stage
 
 NINE, EIGHT, UNKNOWN = Generation.VCF_9, Generation.VSPHERE_8_U3, Generation.UNKNOWN
 SEEN = {"recorded": True, "enabled": True, "exists": False, "other_vcenter": False}
@@ -44,7 +44,7 @@ def test_between_two_stages_the_last_one_reached_is_told(percent: int | None, na
 
 def test_progress_in_words_is_never_out_of_range() -> None:
     given = (None, -5, 3, 80, 900)
-    assert [progress_words(one) for one in given] == ["", "0 %", "3 %", "80 %, register volumes", "100 %, complete"]
+    assert [progress_text(one) for one in given] == ["", "0 %", "3 %", "80 %, register volumes", "100 %, complete"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_guides_tree(case: Case) -> None:
     found = decide(Situation(generation=case.generation, **case.known))
 
     assert found.course is case.course
-    assert case.words in found.words
+    assert case.words in found.reason
     assert found.by_hand is (case.by_hand or case.course)
     assert found.code == case.code
 
@@ -209,7 +209,7 @@ def test_nothing_is_promised_of_a_vm_that_vcenter_was_not_asked_about(situation:
 @given(SITUATIONS)
 def test_every_answer_has_its_words_and_a_call_is_never_refused_for_the_switch(situation: Situation) -> None:
     found: Decision = decide(situation)
-    assert found.words
+    assert found.reason
     assert found.by_hand is not Course.AUTOMATIC_OFF
     if found.course in RESTORES:
         assert situation.recorded

@@ -18,7 +18,7 @@ from velero_vmservice.adapters.registration_engine import errors, tls
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
-from velero_vmservice.registration.model import NEEDS_SOMEBODY, Registration, Source, State
+from velero_vmservice.registration.model import NEEDS_A_PERSON, Registration, Source, State
 from velero_vmservice.text import one_line
 from velero_vmservice.vsphere.registervm_errors import IN_DESIRED_STATE, explain
 
@@ -178,7 +178,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
         stage=one_line(answer.stage, _LONGEST_WORD),
         code=one_line(answer.error_code, _LONGEST_WORD),
         certain=state is not State.UNKNOWN or answer.state == pb.STATE_UNSPECIFIED,
-        can_wait=state not in NEEDS_SOMEBODY,
+        can_wait=state not in NEEDS_A_PERSON,
         since=since,
         sources=(Source.ENGINE,),
         notes=tuple(_complaints(answer, percent, since)),

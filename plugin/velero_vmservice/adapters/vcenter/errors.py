@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.adapters.vcenter.sdk import Sdk
 
-LONGEST_WORDS: Final = 64 * 1024
+LONGEST_FAULT: Final = 64 * 1024
 """Characters of vCenter's own words that are kept."""
 _LOOK: Final = "check vCenter and the network to it"
 _TRUST: Final = (
@@ -94,13 +94,13 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
     except VmServiceError:
         raise
     except vim.fault.InvalidLogin as fault:
-        raise wrong_login(what, fault_words(fault)) from None
+        raise wrong_login(what, fault_text(fault)) from None
     except vim.fault.NoPermission as fault:
         raise _NO_PERMISSION.error(what, str(getattr(fault, "privilegeId", "") or "no permission")) from None
     except vmodl.fault.ManagedObjectNotFound:
         raise _GONE.error(what) from None
     except vmodl.MethodFault as fault:
-        raise _FAILS.error(what, fault_words(fault)) from None
+        raise _FAILS.error(what, fault_text(fault)) from None
     except OSError as error:
         raise _from_network(what, error) from None
     except HTTPException as error:
@@ -109,14 +109,14 @@ def translated(what: str, sdk: Sdk) -> Iterator[None]:
         raise _NO_SOAP.error(what, f"{type(error).__name__}: {error}") from None
 
 
-def fault_words(fault: Any) -> str:
+def fault_text(fault: Any) -> str:
     """Return what a fault says: its class, message and reason; not made fit to be shown."""
     name = type(fault).__name__.rpartition(".")[2]
     texts = (getattr(fault, "msg", ""), getattr(fault, "reason", ""))
     messages = [str(getattr(entry, "message", "") or "") for entry in getattr(fault, "faultMessage", None) or ()]
     keys = [str(getattr(entry, "key", "") or "") for entry in getattr(fault, "faultMessage", None) or ()]
     distinct = dict.fromkeys(str(text) for text in (*texts, *keys, *messages) if text)
-    return (f"{name}: {'; '.join(distinct)}" if distinct else name)[:LONGEST_WORDS]
+    return (f"{name}: {'; '.join(distinct)}" if distinct else name)[:LONGEST_FAULT]
 
 
 def wrong_login(what: str, text: str = "") -> VmServiceError:

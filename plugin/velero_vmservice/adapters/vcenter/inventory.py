@@ -1,7 +1,7 @@
 """The VMs of a vSphere Namespace as vCenter has them: two requests a look, however many VMs.
 
 One property collector call brings the VMs of the folder, their ExtraConfig and their recent tasks, page by page;
-one more the events. Only for a VM that is not in its folder the whole inventory is searched, once a minute.
+one more the events. Only for a VM that is not in its folder the whole inventory is searched (`elsewhere`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import structlog
 from cachetools import LRUCache, TTLCache, cached
 
 from velero_vmservice.adapters.vcenter import query as vcenter_query
-from velero_vmservice.adapters.vcenter.folder import EXTRA_CONFIG, IDENTITY, VM, Folder, forget_answers, parent_of
+from velero_vmservice.adapters.vcenter.elsewhere import Elsewhere
+from velero_vmservice.adapters.vcenter.folder import EXTRA_CONFIG, VM, Folder, forget_answers
 from velero_vmservice.adapters.vcenter.query import Budget, OutOfTime, moid_of
 from velero_vmservice.adapters.vcenter.record_yaml import parse_record
 from velero_vmservice.adapters.vcenter.register_vm import TASK_PROPERTIES, VCenterRegisterVm, read_events
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ELSEWHERE_SECONDS: Final = 60.0
-"""Between two searches of the whole inventory for VMs that are not in their folder."""
 FOLDER_SECONDS: Final = 600.0
 """How long a folder that was found by its name is remembered, and what was too long in it."""
 REMEMBERED_NAMESPACES: Final = 1000
@@ -46,8 +45,6 @@ REMEMBERED_VMS: Final = 20_000
 """Twice the VMs that a Supervisor is asked to hold."""
 LOOK_SECONDS: Final = 60.0
 """After which a look asks for and unpacks no more of a folder; the next one goes on from what was unpacked."""
-SEARCH_SECONDS: Final = 60.0
-"""The same for a search of the whole inventory, which begins when the folder is known."""
 APART: Final = 32
 """VMs in one question for ExtraConfig where a page with all of it is too long."""
 
@@ -78,7 +75,7 @@ class VCenterInventory:
             REMEMBERED_VMS, FOLDER_SECONDS, timer=clock.monotonic
         )
         """What was fetched apart, by managed object id and version of the VM's configuration."""
-        self._elsewhere: TTLCache[str, dict[str, Properties]] = TTLCache(1, ELSEWHERE_SECONDS, timer=clock.monotonic)
+        self._elsewhere = Elsewhere(session, clock=clock)
 
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
@@ -92,7 +89,7 @@ class VCenterInventory:
         in_folders = Vms(vms)
         missing = [vm for vm in wanted if not in_folders.match(vm)]
         known = {known_vm.moid for known_vm in vms}
-        return [*vms, *(known_vm for known_vm in self._found_elsewhere(missing) if known_vm.moid not in known)]
+        return [*vms, *(known_vm for known_vm in self._elsewhere.matching(missing) if known_vm.moid not in known)]
 
     def _roots(self, namespace: str, folders: Collection[str], budget: Budget) -> tuple[str, ...]:
         """Return the ids of the namespace's folder: as the Supervisor says, else those that bear its name."""
@@ -213,53 +210,6 @@ class VCenterInventory:
     def _retrieve(self, content: Any, query: Any, budget: Budget) -> Iterator[tuple[Any, Properties]]:
         return vcenter_query.retrieve(self._session.sdk, content, query, demand_time=budget.demand)
 
-    def _found_elsewhere(self, missing: Collection[ExpectedVm]) -> list[VsphereVm]:
-        """Return wanted VMs that lie in another folder; those without UUIDs cannot be told from others.
-
-        A search that fails finds none, and the next one is no sooner for it: what the folder has is known all the same.
-        """
-        if not any(_has_uuid(vm) for vm in missing):
-            return []
-        with self._lock:
-            everywhere = self._elsewhere.get("all")
-        if everywhere is None:
-            try:
-                everywhere = self._search(Budget.of(self._clock, SEARCH_SECONDS))
-            except Unavailable as error:
-                log.warning("VMs that are not in their folder are not found elsewhere", cause=str(error))
-                everywhere = {}
-            with self._lock:
-                self._elsewhere["all"] = everywhere
-        candidates = Vms(
-            VsphereVm(
-                moid=moid,
-                name=str(properties.get("name", "")),
-                folder=str(properties["parent"]),
-                in_folder=False,
-                instance_uuid=str(properties.get("config.instanceUuid", "")),
-                bios_uuid=str(properties.get("config.uuid", "")),
-            )
-            for moid, properties in everywhere.items()
-        )
-        vms = {vm.moid: vm for wanted in missing for vm in candidates.match(wanted)}
-        return list(vms.values())
-
-    def _search(self, budget: Budget) -> dict[str, Properties]:
-        sdk = self._session.sdk
-        kinds = {sdk.vim.VirtualMachine: IDENTITY, sdk.vim.Folder: ("name",)}
-        objects = self._session.soap(
-            "search the inventory",
-            lambda content: list(
-                self._retrieve(content, vcenter_query.below_folders(sdk, [content.rootFolder], kinds), budget)
-            ),
-        )
-        names = {moid_of(managed_object): str(properties.get("name", "")) for managed_object, properties in objects}
-        return {
-            moid_of(managed_object): {**properties, "parent": names.get(parent_of(properties), "")}
-            for managed_object, properties in objects
-            if isinstance(managed_object, sdk.vim.VirtualMachine)
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VCenter:
@@ -290,11 +240,6 @@ def connect(settings: VCenterSettings, *, clock: Clock) -> VCenter:
 def _other(manager_id: str, vcenter: str) -> bool | None:
     """Say whether a record names another vCenter than this one; None if either has no id."""
     return manager_id.lower() != vcenter.lower() if manager_id and vcenter else None
-
-
-def _has_uuid(wanted: ExpectedVm) -> bool:
-    expected = wanted.expected
-    return bool(expected and (expected.instance_uuid or expected.bios_uuid))
 
 
 def _digest(entries: Mapping[str, str]) -> bytes:

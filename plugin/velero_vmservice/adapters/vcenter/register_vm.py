@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from velero_vmservice.adapters.vcenter import query as vcenter_query
-from velero_vmservice.adapters.vcenter.errors import LONGEST_WORDS, fault_words
+from velero_vmservice.adapters.vcenter.errors import LONGEST_FAULT, fault_text
 from velero_vmservice.adapters.vcenter.query import moid_of
 from velero_vmservice.errors import Forbidden, NotFound, Unavailable
 from velero_vmservice.text import one_line
@@ -115,7 +115,7 @@ def read_task(task_id: str, properties: Properties) -> RegisterTask:
         id=task_id,
         state=next((state for state in TaskState if state == name), TaskState.UNKNOWN),
         percent=percent if isinstance(percent, int) else None,
-        message=fault_words(fault) if fault is not None else "",
+        message=fault_text(fault) if fault is not None else "",
         queued_at=_utc(properties.get("info.queueTime")),
         ended_at=_utc(properties.get("info.completeTime")),
     )
@@ -147,7 +147,7 @@ def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
     texts = (getattr(event, "message", None), getattr(event, "fullFormattedMessage", None))
     read = RegisterEvent(
         succeeded=kind == SUCCESS_EVENT,
-        message=" ".join(str(text) for text in texts if text)[:LONGEST_WORDS],
+        message=" ".join(str(text) for text in texts if text)[:LONGEST_FAULT],
         at=_utc(getattr(event, "createdTime", None)),
     )
     return _vm_of(event), read
