@@ -79,6 +79,7 @@ def _environment() -> Environment:
         "anchor": _anchor,
         "field_values": lambda row, *names: [getattr(row, name) for name in names],
         "only": lambda value: [value],
+        "shared_notes": _shared_notes,
     }
     environment.globals |= {
         "look_of_stage": badges.stage,
@@ -118,6 +119,12 @@ def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence
     for look, item in pairs:
         grouped.setdefault(look, []).append(item)
     return sorted(grouped.items(), key=lambda pair: pair[0].rank)
+
+
+def _shared_notes(rows: Sequence[Result | VmResult]) -> Sequence[str]:
+    """Return the notes that every row has: above a long table they stand once."""
+    first, *others = rows
+    return [note for note in first.notes if others and all(note in row.notes for row in others)]
 
 
 def _elapsed(report: Report) -> str:

@@ -180,6 +180,12 @@ def test_an_id_has_no_blank_whatever_the_name() -> None:
     assert not [attrs["id"] for _, attrs in page.elements if re.search(r"\s", str(attrs.get("id", "")))]
 
 
+def test_a_note_that_every_vm_of_a_long_table_has_stands_above_it_once() -> None:
+    vms = tuple(machine(f"web-{number}", notes=("said of all", f"said of {number}")) for number in range(30))
+    html = render(compose(RUN, (result(GROUP, "web", "verified", "", machines=vms),), policy={}, ended=ENDED))
+    assert (html.count("said of all"), html.count("said of 7")) == (1, 1)
+
+
 @pytest.mark.parametrize("trouble_at", [pytest.param(10, id="one of ten in trouble"), pytest.param(1, id="all")])
 @pytest.mark.parametrize(("applications", "machines"), [(1, 1000), (100, 10), (250, 4)])
 def test_the_page_of_a_thousand_vms_is_smaller_than_a_megabyte(
