@@ -7,6 +7,7 @@ memory of one of 10,000; (f) a round of a restore that waits for the registratio
 and all of them, against bare reads of the same and against one of 50 VMs; (g) a real Velero's backup of a whole
 namespace, with our plugin and without. Absolute figures depend on the VM and on who else uses it; the ratios of
 one run are what counts, and what the targets are about.
+A run writes its figures into docs/benchmarks.md, --quick apart.
 Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
 """
 
@@ -16,8 +17,10 @@ import argparse
 import dataclasses
 import os
 import platform
+import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tests.bench import (
@@ -25,6 +28,7 @@ from tests.bench import (
     captures,
     launches,
     namespaces,
+    page,
     registration_rows,
     registrations,
     wait_rows,
@@ -35,6 +39,7 @@ from tests.bench.crowds import Crowd
 from tests.bench.table import markdown
 from tests.e2e.build import TOOLS
 from tests.e2e.velero import AWS_PLUGIN
+from tests.tools.markdown import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,6 +99,9 @@ def main(arguments: Sequence[str]) -> int:
     header = _header(arguments)
     rows = sorted(_measured(size, asked.only), key=lambda row: row.part)
     sys.stdout.write(f"{header}\n\n{markdown(rows)}\n")
+    if not asked.quick:
+        run = f"{_today()}, commit {_commit()}; {header}"
+        page.PAGE.write_text(page.written(page.PAGE.read_text(), rows, parts=asked.only, run=run))
     return 0 if all(row.met for row in rows) else 1
 
 
@@ -140,6 +148,15 @@ def _header(arguments: Sequence[str]) -> str:
         f"{AWS_PLUGIN} {pinned.split()[0]}",
     )
     return f"`{' '.join(('python -m tests.bench', *arguments))}`: {', '.join(facts)}."
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _progress(words: str) -> None:

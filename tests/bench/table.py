@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COLUMNS = ("measured", "ours", "peer", "ratio", "target", "met")
+COLUMNS = ("measured", "ours", "peer", "ratio", "target", "met")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +53,10 @@ class Row:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Write the table."""
-    lines = [_COLUMNS, tuple("---" for _ in _COLUMNS), *(row.cells for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    lines = [COLUMNS, tuple("---" for _ in COLUMNS), *(row.cells for row in rows)]
+    return "\n".join(map(markdown_row, lines))
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """Write one row."""
+    return f"| {' | '.join(cells)} |"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.box import SIMPLE_HEAD
@@ -148,11 +148,16 @@ class PlainWatch(Watch):
 
 
 class LiveWatch(Watch):
-    """Draws two tables again and again; the last state stays on the screen."""
+    """Draws two tables again and again; the last state stays on the screen, each row of it.
+
+    Where the terminal has too few lines for all rows, those that stand alike share one while it goes on.
+    """
 
     def __init__(self, console: Console, screen: Screen) -> None:
         self._screen = screen
+        self._console = console
         self._began = screen.elapsed
+        self._last: Group | None = None
         self._live = Live(console=console, auto_refresh=False)
 
     def __enter__(self) -> Self:
@@ -160,11 +165,36 @@ class LiveWatch(Watch):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._last is not None:
+            self._live.update(self._last)
         self._live.stop()
 
     def show(self, vms: Sequence[VmRow], objects: Sequence[ObjectRow]) -> None:
         clock = Text(f"{self._screen.elapsed - self._began:.0f} s since the restore began", style="dim")
-        self._live.update(Group(_vm_table(vms), _object_table(objects), clock), refresh=True)
+        self._last = Group(_vm_table(vms), _object_table(objects), clock)
+        fitting = self._last if self._fits(self._last) else Group(*_tables_of_alike(vms, objects), clock)
+        self._live.update(fitting, refresh=True)
+
+    def _fits(self, drawing: Group) -> bool:
+        return len(self._console.render_lines(drawing, pad=False)) < self._console.height
+
+
+def _tables_of_alike(vms: Sequence[VmRow], objects: Sequence[ObjectRow]) -> tuple[Table, Table]:
+    """Draw the rows that stand alike as one, under the names of all."""
+    vms_alike: dict[VmRow, list[str]] = {}
+    for vm in vms:
+        vms_alike.setdefault(replace(vm, name=""), []).append(vm.name)
+    objects_alike: dict[ObjectRow, list[str]] = {}
+    for row in objects:
+        objects_alike.setdefault(replace(row, name=""), []).append(row.name)
+    return (
+        _vm_table([replace(vm, name=", ".join(names)) for vm, names in vms_alike.items()]),
+        _object_table([replace(row, name=_short(names)) for row, names in objects_alike.items()]),
+    )
+
+
+def _short(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}"
 
 
 def _folded(line: str, columns: int, hang: int) -> Sequence[str]:

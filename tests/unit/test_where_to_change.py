@@ -72,10 +72,31 @@ def test_a_module_that_the_page_names_is_there() -> None:
     assert [name for name in gone if not (ROOT / name).exists()] == []
 
 
-def test_the_picture_shows_the_layers_that_are_checked() -> None:
+def layers() -> list[list[str]]:
+    """Return the rooms of each floor, the top first."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
-    layers = next(each["layers"] for each in contracts if each["name"] == "data flows one way")
-    rooms = {room.strip().removeprefix("velero_vmservice.") for layer in layers for room in re.split("[|:]", layer)}
+    floors = next(each["layers"] for each in contracts if each["name"] == "data flows one way")
+    return [[room.strip().removeprefix("velero_vmservice.") for room in re.split("[|:]", floor)] for floor in floors]
+
+
+def test_the_picture_shows_the_layers_that_are_checked() -> None:
     picture = next(token.content for token in PAGE.tokens if token.type == "fence" and token.info == "mermaid")
-    assert set(re.findall(r"(\w+)\[", picture)) == rooms
+    assert set(re.findall(r"(\w+)\[", picture)) == {room for floor in layers() for room in floor}
+
+
+def test_each_room_has_a_paragraph_in_the_order_of_the_floors_and_a_module_to_read_first() -> None:
+    *floors, _everywhere = layers()
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, section = text.split("\n## Rooms\n")
+    paragraphs = dict(
+        re.findall(r"^\*\*([a-z]+)\.\*\* (.*?)(?:\n\n|\Z)", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    )
+    places = {room: at for at, floor in enumerate(floors) for room in floor}
+    assert sorted(paragraphs) == sorted(places)
+    assert [places[room] for room in paragraphs] == sorted(places.values())
+    package = ROOT / "plugin" / "velero_vmservice"
+    for room, paragraph in paragraphs.items():
+        first = quoted(" ".join(paragraph.split()).rpartition("Read first: ")[2])
+        assert first, room
+        assert all((package / module).is_file() and module.startswith(room) for module in first), room
