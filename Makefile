@@ -7,11 +7,12 @@ UV := $(BIN)/uv
 PB := plugin/velero_vmservice/pb
 LAUNCHERS := plugin/velero_vmservice/launcher_bin
 HIGHEST_PYTHON := 3.13
+BUNDLE := .build/bundle
 HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bench journeys check format docs proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle bubblewrap bench journeys check format docs proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -24,7 +25,7 @@ setup: .venv/.ready $(LAUNCHERS)/.ready ## private environment and launchers
 	$(UV) sync --frozen --quiet
 	@touch $@
 
-$(LAUNCHERS)/.ready: plugin/launcher/launcher.c plugin/launcher/build.py .venv/.ready
+$(LAUNCHERS)/.ready: $(wildcard plugin/launcher/*) .venv/.ready
 	$(BIN)/python plugin/launcher/build.py
 	@touch $@
 
@@ -44,11 +45,11 @@ test-highest: setup ## unit, contract and golden tests on the image's Python, th
 conformance: setup ## the registration engine in REGISTRATION_ENGINE, see docs/registration-api.md
 	$(BIN)/pytest tests/conformance
 
-e2e: browser ## the real Velero, Kubernetes API and S3 server, and the report in a browser
+e2e: browser bundle bubblewrap ## the real Velero, Kubernetes API and S3 server, and the report in a browser
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
 
-e2e-full: browser ## the same, every test on every version of Velero
+e2e-full: browser bundle bubblewrap ## the same, every test on every version of Velero
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e --full
 
@@ -59,6 +60,16 @@ browser: setup chromium ## the HTML report in a headless Chromium
 chromium:
 	@test -n "$$CHROMIUM" || command -v chromium || command -v chromium-browser || command -v google-chrome \
 	  || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends chromium; }
+
+# On the image's Python, where this machine has it.
+bundle: setup ## the self-contained plugin, as it lies in Velero's plugins volume: .build/bundle/plugins
+	UV_PROJECT_ENVIRONMENT=$(BUNDLE)/environment $(UV) sync --frozen --quiet --no-default-groups --extra vcenter \
+	  --no-editable --reinstall-package velero-plugin-for-vmservice \
+	  --python "$$(.ci/find-python $(HIGHEST_PYTHON) || command -v $(PYTHON))"
+	$(BUNDLE)/environment/bin/python plugin/bundle/build.py --into $(BUNDLE)/plugins
+
+bubblewrap: # runs programs in a root file system of their own
+	@command -v bwrap || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends bubblewrap; }
 
 bench: setup ## speed and memory, against named peers in the same run
 	$(BIN)/python -m tests.e2e.build

@@ -1,33 +1,27 @@
 /*
- * What Velero executes: a relay between Velero's pipes and the sidecar's control socket.
+ * What Velero executes: a relay between Velero's pipes and the control socket of the sidecar or the daemon.
  *
- * Velero starts plugin processes all day, and one that fails to start stops Velero itself. So this file holds no
- * logic that could change: it names its own directory to the sidecar, hands the first line of the answer to
- * Velero (standard output, the handshake) and every later line to Velero's log (standard error), until either
- * side goes away. It uses no C library, no environment, no arguments and no memory but what is declared here.
+ * Velero starts plugin processes all day, and one that fails to start stops Velero itself. So this program holds no
+ * logic that could change: it names its own directory to the process that serves, hands the first line of the answer
+ * to Velero (standard output, the handshake) and every later line to Velero's log (standard error), until either side
+ * goes away. Where nothing serves and a runtime lies beside it, it starts the daemon first (keeper.h), and where that
+ * fails, it tells Velero so in Velero's own protocol (stand_in.h). It uses no C library, and no memory but what is
+ * declared here.
  *
- * Built with -DWAIT_SECONDS=n: how long to wait for the sidecar. Velero itself gives up after 60 seconds.
+ * As `velero-vmservice`, or with the first argument `run`, it is the command line: it becomes the bundled Python. Only
+ * `probe`, which Kubernetes asks every second, it answers itself.
+ *
+ * Built with -DWAIT_SECONDS=n: how long to wait for an answer. Velero itself gives up after 60 seconds.
  */
-#include <asm/unistd.h>
-#include <linux/errno.h>
-#include <linux/fcntl.h>
-#include <linux/poll.h>
-#include <linux/stat.h>
-#include <linux/time.h>
-#include <linux/un.h>
+#include "kernel.h"
 
 #ifndef WAIT_SECONDS
 #define WAIT_SECONDS 50
 #endif
 
-/* Constants of the kernel's interface that its exported headers leave to C libraries. */
-enum { STDOUT = 1, STDERR = 2 };
-enum { SOL_SOCKET = 1, SO_PEERCRED = 17, ROOT = 0 };
-enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_NONBLOCK = 04000, SOCK_CLOEXEC = 02000000, MSG_NOSIGNAL = 0x4000 };
-
 /* Exit codes. Velero logs any but 0 as an error of the backup or restore in progress. */
 enum outcome {
-    SESSION_OVER = 0,     /* the sidecar ended a session that had begun */
+    SESSION_OVER = 0,     /* a session had begun, and is over */
     LOCATION_UNKNOWN = 2, /* our own directory cannot be read, or its name is too long for a socket */
     SOCKET_ABSENT = 3,    /* the other codes: why no session began within WAIT_SECONDS */
     SIDECAR_DEAD = 4,
@@ -43,44 +37,20 @@ static char buffer[64 * 1024];
 static struct sockaddr_un control = {.sun_family = AF_UNIX};
 static long directory_length;
 
-/* --- the kernel -------------------------------------------------------------------------------------------- */
+/* The log of the daemon that we start, until our session begins; and the process that keeps it, our child till then. */
+static int daemon_log = -1;
+static int keeper;
 
-static long call(long number, long a, long b, long c, long d, long e, long f) {
-#if defined(__x86_64__)
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "+a"(number)
-                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return number;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c,
-                  x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-#else
-#error "amd64 and arm64 only"
-#endif
-}
-
-static _Noreturn void leave(enum outcome outcome) {
-    for (;;) call(__NR_exit_group, outcome, 0, 0, 0, 0, 0);
-}
-
-static long milliseconds(void) {
-    struct __kernel_timespec now = {0};
-    call(__NR_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static void pass_daemon_log_on(void);
 
 /* Wait until `fd` can be read (or written, for POLLOUT) or `patience` milliseconds passed; -1 is no descriptor and
  * no end. Leaves at once when Velero has gone: the ends of our pipes that it held are closed with it. (Being told
  * by PR_SET_PDEATHSIG is no alternative: that signal comes when the thread ends that started us, not Velero.) */
 static int wait_for(int fd, short events, long patience) {
-    struct pollfd polled[3] = {{fd, events, 0}, {STDOUT, 0, 0}, {STDERR, 0, 0}};
-    struct __kernel_timespec limit = {patience / 1000, patience % 1000 * 1000000};
-    long ready = call(__NR_ppoll, (long)polled, 3, patience < 0 ? 0 : (long)&limit, 0, 0, 0);
+    struct pollfd polled[4] = {{fd, events, 0}, {STDOUT, 0, 0}, {STDERR, 0, 0}, {daemon_log, POLLIN, 0}};
+    const long ready = poll_for(polled, events & POLLOUT ? 3 : 4, patience);
     if (ready > 0 && ((polled[1].revents | polled[2].revents) & (POLLERR | POLLHUP | POLLNVAL))) leave(VELERO_GONE);
+    if (ready > 0 && polled[3].revents) pass_daemon_log_on();
     return ready > 0 && polled[0].revents;
 }
 
@@ -105,9 +75,57 @@ static long read_some(int fd, char *into, long room, long patience) {
         const long left = patience < 0 ? -1 : end - milliseconds();
         if (patience >= 0 && left <= 0) return 0;
         if (!wait_for(fd, POLLIN, left)) continue;
-        const long count = call(__NR_read, fd, (long)into, room, 0, 0, 0);
+        const long count = read_fd(fd, into, room);
         if (count != -EAGAIN && count != -EINTR) return count > 0 ? count : 0;
     }
+}
+
+#include "runtime.h"
+#include "keeper.h"
+#include "stand_in.h"
+
+/* --- the daemon -------------------------------------------------------------------------------------------- */
+
+/* Pass the daemon's whole lines on to Velero's log; closes the descriptor once the keeper has ended. */
+static void pass_daemon_log_on(void) {
+    static char lines[64 * 1024];
+    static long held;
+    const long count = read_fd(daemon_log, lines + held, sizeof lines - held);
+    if (count == -EAGAIN || count == -EINTR) return;
+    long whole = held += count > 0 ? count : 0;
+    while (whole > 0 && lines[whole - 1] != '\n') whole--;
+    if (whole == 0 && held == sizeof lines) whole = held; /* longer than any line that Velero takes in one piece */
+    write_all(STDERR, lines, whole);
+    for (long i = whole; i < held; i++) lines[i - whole] = lines[i];
+    held -= whole;
+    if (count > 0) return;
+    close_fd(daemon_log);
+    daemon_log = -1;
+}
+
+/* Start the daemon, unless something holds the claim: a daemon, its keeper, a sidecar, or a launch that starts one. */
+static void start_daemon(char **environment) {
+    const int claim = open_file(directory, O_RDONLY | O_DIRECTORY, 0);
+    int ends[2];
+    if (claim >= 0 && call(__NR_flock, claim, LOCK_EX | LOCK_NB, 0, 0, 0, 0) == 0 &&
+        call(__NR_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (long)ends, 0, 0) == 0) {
+        keeper = fork();
+        if (keeper == 0) keep_daemon(claim, ends[1], environment);
+        close_fd(ends[1]);
+        daemon_log = ends[0];
+    }
+    close_fd(claim);
+}
+
+/* Let the keeper know that the daemon serves: from now on it stays, whatever becomes of us. It closes its end once it
+ * has passed on what the daemon wrote until now. */
+static void release_keeper(void) {
+    if (daemon_log < 0) return;
+    call(__NR_sendto, daemon_log, (long)"+", 1, MSG_NOSIGNAL, 0, 0);
+    const long end = milliseconds() + 1000;
+    for (long left; daemon_log >= 0 && (left = end - milliseconds()) > 0;) wait_for(-1, 0, left);
+    close_fd(daemon_log);
+    daemon_log = -1;
 }
 
 /* --- telling the person on call ---------------------------------------------------------------------------- */
@@ -126,49 +144,55 @@ static const char *const reasons[] = {
     [CONNECT_FAILED] = "connecting failed; check that the plugins volume is an emptyDir which both containers mount",
 };
 
-static char *append(char *to, const char *text) {
-    while (*text) *to++ = *text++;
-    return to;
-}
-
-/* A path may hold any byte but 0 and JSON may not; what is not plain ASCII is shown by its number. */
-static char *append_escaped(char *to, const char *text) {
-    static const char digits[] = "0123456789abcdef";
-    for (; *text; text++) {
-        const unsigned char byte = *text;
-        if (byte == '"' || byte == '\\') *to++ = '\\';
-        if (byte >= ' ' && byte < 0x7f) {
-            *to++ = byte;
-        } else {
-            to = append(to, "\\u00");
-            *to++ = digits[byte >> 4];
-            *to++ = digits[byte & 15];
-        }
+/* Why the daemon does not run, by the exit code of the keeper that tried. */
+static const char *why_no_daemon(int code) {
+    switch (code) {
+    case MEMORY_FILE_DENIED:
+        return "the daemon cannot start: this container may make no executable file in memory; allow memfd_create in "
+               "its seccomp profile, and set the node's sysctl vm.memfd_noexec to 0 or 1, or run the sidecar instead";
+    case EXECUTION_DENIED:
+        return "the daemon cannot start: this container may execute no file in memory; allow execveat in its seccomp "
+               "profile, or run the sidecar instead";
+    case RUNTIME_UNREADABLE:
+        return "the daemon cannot start: the plugin's files cannot be read; delete Velero's pod, so that the plugin's "
+               "init container copies them anew";
+    default:
+        return "the daemon ended before it served; its log is in " LAUNCHER ".log beside the plugin, and in this log "
+               "where this launch started it";
     }
-    return to;
 }
 
 /* One line in the form that Velero takes over into its log. */
-static _Noreturn void fail(enum outcome outcome) {
-    char *end = append(buffer, "{\"@level\":\"error\",\"@message\":");
-    end = append(end, "\"velero-plugin-for-vmservice cannot reach its sidecar");
-    if (control.sun_path[0]) end = append_escaped(append(end, " at "), control.sun_path);
-    end = append(append(append(end, ": "), reasons[outcome]), "\",\"@module\":\"launcher\"}\n");
+static void report(const char *level, const char *what, const char *where, const char *why) {
+    char *end = append(append(append(buffer, "{\"@level\":\""), level), "\",\"@message\":\"" LAUNCHER " ");
+    end = append(end, what);
+    if (*where) end = append_escaped(append(end, " at "), where);
+    end = append(append(append(end, ": "), why), "\",\"@module\":\"launcher\"}\n");
     write_all(STDERR, buffer, end - buffer);
-    leave(outcome);
+}
+
+static _Noreturn void fail(enum outcome outcome, const char *why) {
+    if (!why && !*home) {
+        report("error", "cannot reach its sidecar", control.sun_path, reasons[outcome]);
+        leave(outcome);
+    }
+    if (!why) why = "the daemon does not answer; its log is in " LAUNCHER ".log beside the plugin";
+    report("error", "cannot work", "", why);
+    stand_in(why, outcome);
 }
 
 /* --- the session ------------------------------------------------------------------------------------------- */
 
 /* Find our own directory, and in it the control socket. */
 static void locate(void) {
-    long length = call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)buffer, sizeof buffer, 0, 0);
-    while (length > 0 && buffer[length - 1] != '/') length--;
+    long count = call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)buffer, sizeof buffer, 0, 0);
+    while (count > 0 && buffer[count - 1] != '/') count--;
     const long room = sizeof control.sun_path - sizeof "control.sock";
-    if (length <= 0 || length > room) fail(LOCATION_UNKNOWN);
-    for (long i = 0; i < length; i++) control.sun_path[i] = buffer[i];
-    append(control.sun_path + length, "control.sock");
-    directory_length = length > 1 ? length - 1 : 1; /* without the last slash */
+    if (count <= 0 || count > room) fail(LOCATION_UNKNOWN, 0);
+    for (long i = 0; i < count; i++) control.sun_path[i] = directory[i] = buffer[i];
+    append(control.sun_path + count, "control.sock");
+    directory_length = count > 1 ? count - 1 : 1; /* without the last slash */
+    find_runtime();
 }
 
 static enum outcome reason(long error) {
@@ -190,8 +214,10 @@ static int is_trusted(int fd) {
            peer.uid == file.stx_uid;
 }
 
-/* Pass the handshake on, when it has come whole, and then the log until the sidecar closes. */
+/* Pass the handshake on, when it has come whole, and then the log until the other side closes. It takes its leave with
+ * a last byte; without it, it was killed, and what Velero says of a call that ran then is no more than "EOF". */
 static enum outcome relay(int fd, long patience) {
+    enum { FAREWELL = 4 };
     long count = 0, line = 0;
     while (line == 0) {
         const long more = read_some(fd, buffer + count, sizeof buffer - count, patience);
@@ -200,13 +226,24 @@ static enum outcome relay(int fd, long patience) {
             if (buffer[i] == '\n') line = i + 1;
         count += more;
     }
+    release_keeper();
     write_all(STDOUT, buffer, line);
-    write_all(STDERR, buffer + line, count - line);
-    while ((count = read_some(fd, buffer, sizeof buffer, -1)) > 0) write_all(STDERR, buffer, count);
+    int farewell = 0;
+    const char *log = buffer + line;
+    count -= line;
+    do {
+        if (count > 0) farewell = log[count - 1] == FAREWELL;
+        write_all(STDERR, log, farewell ? count - 1 : count);
+        log = buffer;
+    } while ((count = read_some(fd, buffer, sizeof buffer, -1)) > 0);
+    if (!farewell)
+        report("warn", "lost the process that serves it", "",
+               "it ended while Velero was connected to it; a call that ran then has failed, the next one starts it again "
+               "or waits for it");
     return SESSION_OVER;
 }
 
-/* One attempt; the name of our directory tells the sidecar where Velero will see its sockets. */
+/* One attempt; the name of our directory tells the other side where Velero will see its sockets. */
 static enum outcome attempt(long patience) {
     const int fd = call(__NR_socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0, 0, 0);
     if (fd < 0) return CONNECT_FAILED;
@@ -223,21 +260,63 @@ static enum outcome attempt(long patience) {
         const long sent = call(__NR_sendto, fd, (long)hello, directory_length + 1, MSG_NOSIGNAL, 0, 0);
         if (sent == directory_length + 1) outcome = relay(fd, patience);
     }
-    call(__NR_close, fd, 0, 0, 0, 0, 0);
+    close_fd(fd);
     return outcome;
 }
 
-#if defined(__x86_64__)
-__attribute__((force_align_arg_pointer)) /* the kernel enters without the return address that C expects */
-#endif
-_Noreturn void _start(void) {
-    locate();
+static _Noreturn void launch(char **environment) {
     const long end = milliseconds() + WAIT_SECONDS * 1000L;
+    int started = 0;
     for (long pause = 10;; pause = pause < 100 ? pause * 2 : 200) {
-        const long left = end - milliseconds();
-        const enum outcome outcome = attempt(left);
+        const enum outcome outcome = attempt(end - milliseconds());
         if (outcome == SESSION_OVER) leave(SESSION_OVER);
-        if (end - milliseconds() <= pause) fail(outcome);
+        if (*home && !started && (outcome == SOCKET_ABSENT || outcome == SIDECAR_DEAD)) {
+            start_daemon(environment);
+            started = daemon_log >= 0;
+        } else if (started && daemon_log < 0) { /* the keeper ended, as it does for a daemon that never served */
+            int status = 0;
+            call(__NR_wait4, keeper, (long)&status, 0, 0, 0, 0);
+            fail(outcome, why_no_daemon(status >> 8 & 0xff));
+        }
+        if (end - milliseconds() <= pause) fail(outcome, 0);
         wait_for(-1, 0, pause);
     }
 }
+
+/* Say whether the plugin is served in a directory, `/plugins` if none is given: as an exit code, for Kubernetes. */
+static _Noreturn void probe(const char *plugins) {
+    if (!plugins) plugins = "/plugins";
+    if (length(plugins) > (long)(sizeof control.sun_path - sizeof "/control.sock")) leave(LOCATION_UNKNOWN);
+    *append(append(control.sun_path, plugins), "/control.sock") = 0;
+    const int fd = call(__NR_socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, 0, 0, 0);
+    const long error = call(__NR_connect, fd, (long)&control, sizeof control, 0, 0, 0);
+    leave(error < 0 ? reason(error) : SESSION_OVER);
+}
+
+/* Become the command line; its arguments are all after our own. */
+static _Noreturn void run(char **arguments, char **environment) {
+    if (*arguments && is_equal(*arguments, "probe", sizeof "probe")) probe(arguments[1]);
+    const char *why = *home ? why_no_daemon(become_python((const char *const *)arguments, environment))
+                            : "there is no runtime beside it; in the sidecar, use the command velero-vmservice";
+    report("error", "cannot run a command", "", why);
+    leave(CONNECT_FAILED);
+}
+
+__attribute__((used)) static _Noreturn void begin(long *stack) {
+    char **argv = (char **)(stack + 1), **environment = argv + *stack + 1;
+    static const char command[] = "velero-vmservice";
+    locate();
+    if (*stack > 0) {
+        const long name = length(argv[0]), tail = name - (sizeof command - 1);
+        if (tail >= 0 && is_equal(argv[0] + tail, command, sizeof command)) run(argv + 1, environment);
+    }
+    if (*stack > 1 && is_equal(argv[1], "run", sizeof "run")) run(argv + 2, environment);
+    launch(environment);
+}
+
+/* The kernel enters with the arguments on the stack and no return address. */
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n xor %ebp, %ebp\n mov %rsp, %rdi\n and $-16, %rsp\n call begin\n hlt\n");
+#else
+__asm__(".globl _start\n_start:\n mov x29, xzr\n mov x0, sp\n bl begin\n brk #1\n");
+#endif

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ AWS_PLUGIN = "velero-plugin-for-aws"
 VSPHERE_PLUGIN = "velero-plugin-for-vsphere"
 BLOCKED_RESOURCES = "velero-vsphere-plugin-blocked-resources-list"
 _DEFAULT_LIST = Path(__file__).parents[1] / "unit/vmoperator/data/blocked-resources-1.7.0.txt"
+
+Container = Callable[["list[str | Path]", "Mapping[str, str]"], "list[str | Path]"]
+"""Gives the command that runs a command, with its environment, inside something."""
 
 # plugins make their sockets in TMPDIR, and a socket's path may have 107 bytes
 _LONGEST_TMPDIR = 80
@@ -62,6 +66,7 @@ class VeleroServer:
         # just then finds no credentials in it, and what it was started for ends Failed.
         self.credentials = directory / "credentials"
         self.kubeconfig = cluster.kubeconfig
+        self.container: Container = lambda argv, _environment: argv
         self._temporary = directory / "tmp"
         self._process: Process | None = None
 
@@ -132,8 +137,9 @@ class VeleroServer:
             "HOME": str(self.directory),
             "TMPDIR": str(self._temporary),
         }
+        environment |= self.environment
         log = self.directory / "velero.log"
-        self._process = Process(argv, log=log, environment=environment | self.environment)
+        self._process = Process(self.container(argv, environment), log=log, environment=environment)
         validated = self._location_status().get("lastValidationTime")
         self._process.start()
         if until_available:

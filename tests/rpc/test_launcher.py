@@ -17,6 +17,7 @@ import pytest
 
 from tests.rpc.velero_host import PluginProcess, StartError
 from tests.waiting import wait_until
+from velero_vmservice.rpc.handshake import FAREWELL
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
@@ -75,10 +76,22 @@ def test_lines_come_through_in_whatever_pieces(plugins: Path, control: socket.so
         connection.sendall(b"hand")
         connection.sendall(b"shake\nfirst ")
         assert launcher.stdout.readline() == b"handshake\n"
-        with _sending(connection, b"line\n" + b"x" * 500_000 + b"\n"):
+        with _sending(connection, b"line\n" + b"x" * 500_000 + b"\n" + FAREWELL):
             out, log = launcher.communicate(timeout=10)
     assert (out, launcher.returncode) == (b"", 0)
     assert log == b"first line\n" + b"x" * 500_000 + b"\n"
+
+
+def test_a_session_cut_by_the_death_of_the_other_side_is_a_warning(plugins: Path, control: socket.socket) -> None:
+    with start(plugins / PLUGIN_NAME) as launcher:
+        with accept(control) as connection:
+            assert connection.recv(4096) == f"{plugins}\n".encode()
+            connection.sendall(b"handshake\n")
+        _, lines = launcher.communicate(timeout=10)
+    assert launcher.returncode == 0
+    log = _as_velero_reads(lines)
+    assert log["@level"] == "warn"
+    assert "lost the process that serves it" in log["@message"]
 
 
 def test_pipes_that_do_not_block_are_waited_for(plugins: Path, control: socket.socket) -> None:
@@ -86,7 +99,7 @@ def test_pipes_that_do_not_block_are_waited_for(plugins: Path, control: socket.s
     os.set_blocking(writing, False)
     with start(plugins / PLUGIN_NAME, stderr=writing) as launcher, accept(control) as connection:
         os.close(writing)
-        with _sending(connection, b"handshake\n" + b"y" * 500_000 + b"\n"), os.fdopen(reading, "rb") as log:
+        with _sending(connection, b"handshake\n" + b"y" * 500_000 + b"\n" + FAREWELL), os.fdopen(reading, "rb") as log:
             assert log.read() == b"y" * 500_000 + b"\n"
         assert launcher.wait(5) == 0
 
@@ -209,3 +222,13 @@ def _as_velero_reads(line: bytes) -> dict[str, str]:
     entry = json.loads(line)
     assert all(isinstance(value, str) for value in entry.values())
     return entry
+
+
+def test_a_probe_answers_whether_the_plugin_is_served(plugins: Path, serving: Callable[..., object]) -> None:
+    probe = [plugins / PLUGIN_NAME, "run", "probe", plugins]
+    assert subprocess.run(probe, check=False).returncode == SOCKET_ABSENT
+    with serving():
+        assert subprocess.run(probe, check=False).returncode == 0
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(str(plugins / "control.sock"))
+        assert subprocess.run(probe, check=False).returncode == SIDECAR_DEAD

@@ -84,6 +84,7 @@ class PluginProcess:
             thread.start()
         self.handshake = ""
         self._channel: grpc.Channel | None = None
+        self._done = threading.Event()
         try:
             self.handshake = self._read_handshake(start_seconds)
             self._connect()
@@ -205,8 +206,9 @@ class PluginProcess:
         return line.decode().strip()
 
     def _connect(self) -> None:
+        address = str(self.address)
         self._channel = grpc.insecure_channel(
-            f"unix:{self.address}",
+            f"unix-abstract:{address[1:]}" if address.startswith("@") else f"unix:{address}",
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
         )
         health = health_pb2_grpc.HealthStub(self._channel).Check(
@@ -214,7 +216,6 @@ class PluginProcess:
         )
         if health.status != health_pb2.HealthCheckResponse.SERVING:
             raise StartError("the plugin does not serve")
-        self._done = threading.Event()
         self.broker = go_plugin_pb2_grpc.GRPCBrokerStub(self._channel).StartStream(self._silent())
         self.stdio = go_plugin_pb2_grpc.GRPCStdioStub(self._channel).StreamStdio(Empty())
 

@@ -37,10 +37,13 @@ def quoted(cell: str) -> list[str]:
 
 
 def names(file: Path) -> Iterator[str]:
-    """What a module binds at its top, or a proto file declares."""
+    """What a module binds at its top, a proto file declares, or a C file defines."""
     source = file.read_text(encoding="utf-8")
     if file.suffix == ".proto":
         yield from re.findall(r"^(?:message|enum|service) (\w+)", source, re.MULTILINE)
+        return
+    if file.suffix == ".h":
+        yield from re.findall(r"^static .*?(\w+)\([^;]*\) \{$", source, re.MULTILINE)
         return
     for node in ast.parse(source).body:
         match node:

@@ -10,6 +10,7 @@ import structlog
 
 from velero_vmservice import __version__, logs
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
+from velero_vmservice.cli.install import install
 from velero_vmservice.cli.install_launcher import install_launcher_command
 from velero_vmservice.cli.plan import plan
 from velero_vmservice.cli.registration.commands import registration
@@ -38,6 +39,7 @@ def commands(*, verbose: int) -> None:
 
 
 commands.add_command(serve)
+commands.add_command(install)
 commands.add_command(install_launcher_command)
 commands.add_command(plan)
 commands.add_command(restore)

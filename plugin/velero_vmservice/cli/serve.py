@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import structlog
 
 from velero_vmservice import __version__, app, logs
 from velero_vmservice.adapters import heap
+from velero_vmservice.cli.exit_codes import of_error
+from velero_vmservice.errors import VmServiceError
 from velero_vmservice.rpc.control import PluginServer
 from velero_vmservice.rpc.launcher import install_launcher
 from velero_vmservice.settings import reading
@@ -26,9 +29,22 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
     "--plugins-dir", type=_DIRECTORY, default=Path("/plugins"), show_default=True, help="The volume shared with Velero."
 )
 @click.option("--install/--no-install", default=True, show_default=True, help="Install the launcher there first.")
-def serve(plugins_dir: Path, *, install: bool) -> None:
+@click.option("--claim", type=int, hidden=True, help="The plugins directory's descriptor that the launcher locked.")
+def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
     """Serve Velero from the plugins volume until SIGTERM."""
     heap.keep_few_arenas()
+    if claim is None:
+        _serve(plugins_dir, install=install)
+        return
+    logs.configure()
+    try:
+        _serve(plugins_dir, install=install, claim=claim)
+    except VmServiceError as error:  # whose reader is Velero's log
+        log.error("cannot serve", cause=error.message, hint=error.hint, code=error.code)
+        sys.exit(of_error(error))
+
+
+def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> None:
     chosen = reading.load()
     logs.configure(chosen.log_level)
     plugin = app.connect(chosen)
@@ -37,6 +53,7 @@ def serve(plugins_dir: Path, *, install: bool) -> None:
         plugin.actions,
         group_access=chosen.socket_group_access,
         drain_seconds=chosen.drain_seconds,
+        claim=claim,
     ) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())

@@ -54,12 +54,19 @@ class PluginServer:
         actions: what is listed and served.
         group_access: let the directory's group use the sockets too, not only our own user.
         drain_seconds: how long running calls may take when the server ends.
+        claim: a descriptor of the directory that is locked for us already.
     """
 
     def __init__(
-        self, directory: Path, actions: ActionTable, *, group_access: bool = False, drain_seconds: float = 20.0
+        self,
+        directory: Path,
+        actions: ActionTable,
+        *,
+        group_access: bool = False,
+        drain_seconds: float = 20.0,
+        claim: int | None = None,
     ) -> None:
-        self._sockets = handshake.SocketDirectory(directory, group_access=group_access)
+        self._sockets = handshake.SocketDirectory(directory, group_access=group_access, claim=claim)
         self._actions = actions
         self._drain_seconds = drain_seconds
         self._stop, self._stopped = socket.socketpair()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONTROL: Final = "control.sock"
+FAREWELL: Final = b"\x04"
+"""Ends what a launcher is sent; a connection that ends without it was cut by the death of this process."""
 MOST_HELLO_BYTES: Final = 4096
 _SESSIONS: Final = "s-?????.sock"
 """As long as the control socket's name: a directory whose control socket can be reached has room for these too."""
@@ -49,9 +51,11 @@ class SocketDirectory:
     Sockets are for our own user (0600), or with `group_access` for the directory's group as well (0660).
     Making one raises `AlreadyExists` while another server lives there, and `InvalidSettings` when this is no
     directory we can write to, or one whose name is too long for a socket.
+
+    `claim` is a descriptor of the directory that the launcher locked before it started us.
     """
 
-    def __init__(self, path: Path, *, group_access: bool = False) -> None:
+    def __init__(self, path: Path, *, group_access: bool = False, claim: int | None = None) -> None:
         self.path = path.absolute()
         self._group_access = group_access
         self._umask = 0o117 if group_access else 0o177
@@ -62,7 +66,7 @@ class SocketDirectory:
             )
         with contextlib.ExitStack() as undo:
             try:
-                self._claim = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                self._claim = _opened(self.path, claim)
                 undo.callback(os.close, self._claim)
                 fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel ends it with this process
                 for left_by_a_predecessor in (self.path / CONTROL, *self.path.glob(_SESSIONS)):
@@ -126,6 +130,13 @@ class SocketDirectory:
         """Give the directory up; repeatable."""
         self.stop_listening()
         self._release.close()
+
+
+def _opened(path: Path, claim: int | None) -> int:
+    if claim is None:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.set_inheritable(claim, False)  # noqa: FBT003 - a credential helper of ours must not hold it when we have died
+    return claim
 
 
 def _other_groups(connection: socket.socket) -> tuple[int, ...]:

@@ -12,13 +12,17 @@ import errno
 import os
 import platform
 import tempfile
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.errors import InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
-_BUILT: Final = Path(__file__).parents[1] / "launcher_bin"
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+_BUILT: Traversable = resources.files("velero_vmservice") / "launcher_bin"
 """One binary per architecture, put there by `make launcher` and into the wheel."""
 
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

@@ -76,15 +76,20 @@ class SessionLog:
         """End the connection: the launcher exits, and waiting readers see the end."""
         with self._lock, contextlib.suppress(OSError):
             if self._connection is not None:
-                self._send(self._connection, seconds=_PATIENCE_SECONDS)
+                self._take_leave(self._connection)
                 self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; later lines vanish."""
         with self._lock:
             if self._connection is not None:
+                self._take_leave(self._connection)
                 self._connection.close()
                 self._connection = None
+
+    def _take_leave(self, connection: socket.socket) -> None:
+        self._unsent += handshake.FAREWELL
+        self._send(connection, seconds=_PATIENCE_SECONDS)
 
     def _send(self, connection: socket.socket, *, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -1,0 +1,117 @@
+# ruff: noqa: INP001 - a script beside its like, not a package
+"""What of a Python environment goes into the bundle, and what is left out because the plugin never uses it."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNUSED_STANDARD_LIBRARY: Final = frozenset(
+    {
+        *("__phello__", "config", "curses", "dbm", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3"),
+        *("test", "this", "tkinter", "turtle", "turtledemo", "unittest", "venv", "wsgiref"),
+    }
+)
+"""Modules of the standard library: tests, editors, windows, databases, and what installs other packages."""
+
+UNUSED_EXTENSIONS: Final = frozenset(
+    {
+        *("_curses", "_curses_panel", "_dbm", "_gdbm", "_lsprof", "_sqlite3", "_tkinter", "_xxtestfuzz"),
+        *("_interpchannels", "_interpqueues", "_interpreters", "readline", "xxlimited", "xxlimited_35", "xxsubtype"),
+        "multidict._testcapi",
+    }
+)
+UNUSED_EXTENSION_PREFIXES: Final = ("_test", "_ctypes_test")
+
+UNUSED_PACKAGES: Final = frozenset(
+    {
+        *("pip", "setuptools", "wheel", "uv"),
+        # The asynchronous half of the Kubernetes client, and what it alone needs.
+        *("kubernetes/aio", "aiohttp", "aiohttp_retry", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict"),
+        *("propcache", "yarl"),
+        # Of the Kubernetes client only the dynamic half is used: neither an API nor a model of a kind.
+        "kubernetes/client/api",
+        *("boto3/examples", "websocket/tests", "pydantic/v1", "pydantic/mypy.py"),
+    }
+)
+"""Below site-packages. Other code of the same distributions asks for none of them when it is imported."""
+
+SERVICES: Final = frozenset({"s3", "sts", "sso", "sso-oidc"})
+"""Whose descriptions botocore needs here: the object store, and the ways to credentials for it."""
+
+REAL_FILES: Final = frozenset({"certifi"})
+"""Packages that ask for the path of a file of theirs, which an archive cannot give without a place to unpack it."""
+
+_SOURCES_FOR_BUILDS: Final = frozenset({".c", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".typed"})
+_METADATA: Final = frozenset({"METADATA", "entry_points.txt"})
+"""What is read of a distribution's own description: its version, and its entry points."""
+
+
+def standard_library(folder: Path) -> Iterator[PurePosixPath]:
+    """Yield the modules of the standard library, relative to its folder, in one order on every machine."""
+    for file in sorted(folder.rglob("*.py")):
+        path = PurePosixPath(file.relative_to(folder).as_posix())
+        first = path.parts[0]
+        left_out = first.removesuffix(".py") in UNUSED_STANDARD_LIBRARY or first.startswith("config-")
+        if not left_out and first not in {"site-packages", "dist-packages", "lib-dynload", "__pycache__"}:
+            yield path
+
+
+def packages(folder: Path) -> Iterator[PurePosixPath]:
+    """Yield the files of site-packages that an archive takes, extensions and the real files apart."""
+    for file in sorted(folder.rglob("*")):
+        path = PurePosixPath(file.relative_to(folder).as_posix())
+        if file.is_file() and not _is_left_out(path) and path.parts[0] not in REAL_FILES and ".so" not in path.suffixes:
+            yield path
+
+
+def real_files(folder: Path) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
+    """Yield what has to lie in the file system: a path below site-packages, and its path below `python3.X`."""
+    for name in sorted(REAL_FILES):
+        for file in sorted((folder / name).rglob("*")):
+            path = PurePosixPath(file.relative_to(folder).as_posix())
+            if file.is_file() and not _is_left_out(path):
+                yield path, path
+    data = folder / "botocore" / "data"
+    for file in sorted(data.rglob("*")):
+        path = PurePosixPath(file.relative_to(data).as_posix())
+        if file.is_file() and (len(path.parts) == 1 or path.parts[0] in SERVICES) and "examples" not in path.name:
+            yield PurePosixPath("botocore/data", path), PurePosixPath("botocore-data", path)
+
+
+def extensions(environment: Path, shared: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each extension module's full name and its file, of site-packages and of `lib-dynload`."""
+    for folder in (shared, environment):
+        for file in sorted(folder.rglob("*.so")):
+            path = PurePosixPath(file.relative_to(folder).as_posix())
+            name = ".".join([*path.parts[:-1], path.name.partition(".")[0]])
+            unused = name in UNUSED_EXTENSIONS or name.startswith(UNUSED_EXTENSION_PREFIXES)
+            if not unused and not _is_left_out(path):
+                yield name, file
+
+
+def paths_of_this_python() -> tuple[Path, Path, Path]:
+    """Return the folders of the standard library, its extensions, and site-packages."""
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    return (
+        stdlib,
+        Path(sysconfig.get_config_var("DESTSHARED") or stdlib / "lib-dynload"),
+        Path(sysconfig.get_path("purelib")),
+    )
+
+
+def _is_left_out(path: PurePosixPath) -> bool:
+    prefixes = {"/".join(path.parts[:count]) for count in range(1, len(path.parts) + 1)}
+    if prefixes & UNUSED_PACKAGES or "__pycache__" in path.parts or path.suffix in _SOURCES_FOR_BUILDS:
+        return True
+    if path.parts[:3] == ("kubernetes", "client", "models"):
+        return path.name != "__init__.py"
+    if path.parts[0].endswith((".dist-info", "-stubs")):
+        return path.name not in _METADATA
+    if path.parts[0].startswith(("_virtualenv", "distutils-precedence")) or path.suffix == ".pth":
+        return True
+    return path.parts[:2] == ("botocore", "data")
