@@ -42,7 +42,7 @@ def install(target: Path, scratch: Path) -> str:
 @contextlib.contextmanager
 def alone(stack: Stack, supervisor: Supervisor, version: str, name: str, **options: Any) -> Iterator[Scene]:
     """Run a Velero server in a container of its own, with our plugin installed and no sidecar."""
-    server = stack.velero(version, name=name, environment={"VMSERVICE_VELERO_NAMESPACE": name})
+    server = stack.velero(version, name=name)
     install(server.plugins, server.directory / "init")
 
     def container(argv: list[str | Path], environment: Mapping[str, str]) -> list[str | Path]:

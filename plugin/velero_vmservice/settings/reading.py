@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
@@ -22,6 +22,9 @@ from velero_vmservice.settings.registration import RegistrationSettings, SourceS
 from velero_vmservice.settings.restricted_names import checked_addition, checked_removal
 from velero_vmservice.settings_faults import FAULT_OF_KEY, faults_in
 from velero_vmservice.settings_section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_FILE = Path("/etc/velero-vmservice/settings.yaml")
 FILE_VARIABLE: Final = "VMSERVICE_SETTINGS"
@@ -96,7 +99,9 @@ class WorkSettings(Section):
     """What is left to the Supervisor, kept, replayed and asked for, and where."""
 
     velero_namespace: str = Field(
-        default="velero", description="Namespace of Velero's own objects.", examples=["openshift-adp"]
+        default="velero",
+        description="Namespace of Velero's own objects; without it, `VELERO_NAMESPACE` of Velero's container.",
+        examples=["openshift-adp"],
     )
     bucket: BucketSettings | None = None
     restricted: RestrictedSettings = RestrictedSettings()
@@ -161,7 +166,7 @@ def load() -> Settings:
     variables = sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE)
     written = variables.over(sources.from_file(file))
     try:
-        return Settings.model_validate(written.values)
+        return Settings.model_validate(_of_velero(os.environ) | written.values)
     except ValidationError as error:
         faults = list(faults_in(error, Settings, written.values))
     sentences = [": ".join(filter(None, (written.place(fault.path), fault.sentence))) for fault in faults]
@@ -169,6 +174,12 @@ def load() -> Settings:
     raise InvalidSettings(
         "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"
     )
+
+
+def _of_velero(environment: Mapping[str, str]) -> dict[str, object]:
+    """Return what Velero's own environment says, which a daemon in its container has."""
+    namespace = environment.get("VELERO_NAMESPACE", "")
+    return {"velero_namespace": namespace} if _NAMESPACE.fullmatch(namespace) else {}
 
 
 def _file() -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """An environment without settings, and no file of the VM's own."""
     for name in os.environ:
-        if name.startswith("VMSERVICE_"):
+        if name.startswith("VMSERVICE_") or name == "VELERO_NAMESPACE":
             monkeypatch.delenv(name)
     monkeypatch.setattr(reading, "DEFAULT_FILE", tmp_path / "nothing.yaml")
     return monkeypatch
@@ -25,6 +25,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monk
 def test_without_file_and_variables_the_defaults_hold() -> None:
     found = reading.load()
     assert (found.velero_namespace, found.bucket, found.restricted.supervisor) == ("velero", None, "detect")
+
+
+def test_velero_s_own_variable_names_its_namespace(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("VELERO_NAMESPACE", "backup-of-the-supervisor")
+    assert reading.load().velero_namespace == "backup-of-the-supervisor"
+    environment.setenv("VMSERVICE_VELERO_NAMESPACE", "openshift-adp")
+    assert reading.load().velero_namespace == "openshift-adp"
 
 
 def test_variables_come_before_the_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
