@@ -100,7 +100,7 @@ def provider(serves: Callable[[str], bool]) -> Provider:
 
 
 def cross_site(
-    manifest: Manifest, *, source: Provider, target: Provider, told: Literal["detect", "same", "cross"] = "detect"
+    manifest: Manifest, *, source: Provider, target: Provider, site: Literal["detect", "same", "cross"] = "detect"
 ) -> SiteChange:
     """Take off what the source site's load balancer left on a service, and tell what names that site.
 
@@ -108,14 +108,14 @@ def cross_site(
         manifest: the object to create; only a VirtualMachineService is ever changed.
         source: the provider where it was captured.
         target: the provider where it is replayed.
-        told: the administrator's setting. `detect` takes another provider for another site; `cross` says that it is
+        site: the administrator's setting. `detect` takes another provider for another site; `cross` says that it is
             another site: what only one provider understands then stays only if both are known to have that provider.
     """
     alike = source is target and source is not Provider.UNKNOWN
     known = Provider.UNKNOWN not in {source, target}
-    if manifest.kind_name != VIRTUAL_MACHINE_SERVICE.name or told == "same":
+    if manifest.kind_name != VIRTUAL_MACHINE_SERVICE.name or site == "same":
         return SiteChange(manifest=manifest)
-    if told == "detect" and (alike or not known):
+    if site == "detect" and (alike or not known):
         return SiteChange(manifest=manifest)
     content = manifest.editable()
     dropped = () if alike else tuple(_drop(content["metadata"]))

@@ -93,7 +93,7 @@ def test_residue_goes_with_the_provider_and_host_names_are_told_at_another_site(
     notes: bool,  # noqa: FBT001 - a table
 ) -> None:
     before = m(front())
-    change = cross_site(before, source=source, target=target, told=told)
+    change = cross_site(before, source=source, target=target, site=told)
     assert [one.path for one in change.dropped] == (DROPPED if drops else [])
     assert all(one.reason for one in change.dropped)
     assert bool(change.notes) is notes
@@ -133,4 +133,4 @@ def test_nothing_empty_is_left_behind() -> None:
 
 def test_a_group_is_never_changed() -> None:
     given = m(group("tier", meta={"annotations": {"ncp/x": "y"}}))
-    assert cross_site(given, source=NSX, target=OTHER, told="cross").manifest is given
+    assert cross_site(given, source=NSX, target=OTHER, site="cross").manifest is given

@@ -84,7 +84,7 @@ class Target:
                 load_balancer.Provider.UNKNOWN,
             ),
             target=load_balancer.provider(self._cluster.serves_group),
-            told=policy.site,
+            site=policy.site,
         )
         return Fitted(
             manifest=moved.manifest,

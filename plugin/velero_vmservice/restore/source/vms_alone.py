@@ -84,19 +84,23 @@ class VmsAlone:
 
     def replays(self, run: RestoreRun) -> Sequence[Replay]:
         """Return one replay for each namespace of the backup that has such VMs and that the restore restores."""
+        return [replay for replay in self._candidates(run) if self._has_vms(replay, run)]
+
+    def by_namespace(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of all such VMs, by their namespace in the backup; raises what `watched` raises."""
+        namespaces = [replay.namespace for replay in self._candidates(run)]
+        names = {namespace: self.watched(namespace, run).names for namespace in namespaces}
+        return {namespace: vms for namespace, vms in names.items() if vms}
+
+    def _candidates(self, run: RestoreRun) -> Sequence[Replay]:
+        """Return one replay for each namespace of the backup that may have such VMs."""
         if (seal := self.seal(run)) is None:
             return ()
         namespaces = dict.fromkeys(name.partition("/")[0] for name in seal.without_application)
         if _filters_objects(run.spec):
             objects = (sealed_objects.sealed_object(item, run) for item in seal.objects)
             namespaces |= dict.fromkeys(sorted({ref.namespace for ref in objects}))
-        return [
-            replay for replay in (replay_of(namespace, run) for namespace in namespaces) if self._has_vms(replay, run)
-        ]
-
-    def by_namespace(self, run: RestoreRun) -> Mapping[str, tuple[str, ...]]:
-        """Return the names of all such VMs, by their namespace in the backup; raises what `watched` raises."""
-        return {replay.namespace: self.watched(replay.namespace, run).names for replay in self.replays(run)}
+        return [replay_of(namespace, run) for namespace in namespaces]
 
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
         """Say whether the restore's filters leave VMs in; a fault that lasts counts as yes: the replay reports it."""

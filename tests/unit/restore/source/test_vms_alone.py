@@ -10,6 +10,7 @@ from tests.unit.builders import asked, group, obj, restore, service, vm, vsphere
 from velero_vmservice import documents
 from velero_vmservice.errors import Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.kube.manifest import Manifest
+from velero_vmservice.restore.source.vms_alone import VmsAlone
 from velero_vmservice.velero.actions import CALLER
 from velero_vmservice.velero.operation import read_replay_id, replay_id
 from velero_vmservice.velero.runs import RestoreRun
@@ -406,3 +407,13 @@ def test_what_the_backup_left_out_is_in_the_report(world: World) -> None:
     assert "web-1" in left_out[0]
     assert "1 certificates.cert-manager.io" in left_out[1]
     assert "Not in the backup" in world.store.get(f"{PREFIX}report.html").decode()
+
+
+def test_each_namespace_is_worked_out_once_for_the_report(world: World) -> None:
+    spec = {"excludedResources": ["vmservice"]}
+    back_up(world, SERVED, MEMBER, BOTH, TIER, FRONT)
+    run = RestoreRun.read(Manifest(restore(**spec)))
+    vms = VmsAlone(cluster=world.cluster, restore_points=world.app.restore_points, clock=world.clock)
+    world.cluster.calls.made.clear()
+    assert vms.by_namespace(run) == {"shop": ("web-1",)}
+    assert world.cluster.calls.counts["resources"] == 1
