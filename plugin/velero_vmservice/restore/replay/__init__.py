@@ -1,1 +1,1 @@
-"""The replay of a restore, poll by poll: the rounds, their course, and the same as a dry run."""
+"""The replay of a restore, poll by poll: sessions of operations, and the steps of a round."""

@@ -165,6 +165,13 @@ class Replays:
             self._sessions[run.key] = session
             return session
 
+    def _follow(self, session: Session) -> None:
+        """Take over the policy where the Restore asks for another than at the last poll; raises `InvalidSettings`."""
+        asked = session.run.annotations, session.run.existing_resource_policy
+        if session.policy_asked != asked:
+            session.follow(self.policy(session.run))
+            session.policy_asked = asked
+
     def _learn(self, session: Session, operation: ReplayOperation) -> None:
         """Find out where an object stands that this process has not decided yet; nothing is written."""
         if operation.decision.action:
@@ -173,7 +180,7 @@ class Replays:
             if (result := self._results.stored(session, operation)) is not None:
                 operation.tell(result.reason, stage=Stage(result.stage))
                 return
-            session.follow(self.policy(session.run))
+            self._follow(session)
         except VmServiceError as error:
             operation.tell(str(error))
             return
@@ -194,7 +201,7 @@ class Replays:
         """Take the steps of one round; each goes as far as it can until the call's time is over."""
         until = self._clock.monotonic() + BUDGET_SECONDS
         try:
-            session.follow(self.policy(session.run))
+            self._follow(session)
         except InvalidSettings as error:  # the annotations were changed while it waits, and may be mended again
             for operation in session.open():
                 operation.tell(str(error))
@@ -202,7 +209,7 @@ class Replays:
             return
         session.logged.begins(session.run, session.policy, executed=False)
         self._recall(session)
-        for step in (self._read, self._look, self._wait_blind, self._course.decide):
+        for step in (self._read, self._look, self._steps.wait_blind, self._course.decide):
             step(session, until)
         conclude(session)
         session.log_news()
@@ -282,21 +289,3 @@ class Replays:
             except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at
                 defect = session.incidents.met(name, f"namespace {name}", error, now=now)
                 namespace.hide(defect, self._clock.monotonic())
-
-    def _wait_blind(self, session: Session, until: float) -> None:
-        """Record why namespaces cannot be observed: what lasts, or is not put right by the deadline, ends the object.
-
-        A cluster that is away is asked again without end: nothing is known meanwhile of what became of the VMs.
-        """
-        for operation in session.open():
-            namespace, now = session.namespace(operation), self._clock.monotonic()
-            if operation.subject is None or namespace is None or namespace.problem is None:
-                continue
-            why = f"{namespace.name} cannot be observed: {namespace.problem}"
-            operation.standing = replace(operation.standing, remedy=namespace.problem.remedy, held_by=())
-            if session.incidents.last(namespace.name, now=now):
-                operation.fail(why)
-            elif namespace.problem.transient or now > until:
-                operation.tell(why)
-            elif not self._steps.wait_undecided(session, operation, why):
-                return

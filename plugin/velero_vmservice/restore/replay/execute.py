@@ -85,6 +85,24 @@ class Steps:
             operation.fail(f"{late}: {why}")
         return True
 
+    def wait_blind(self, session: Session, until: float) -> None:
+        """Record why namespaces cannot be observed: what lasts, or is not put right by the deadline, ends the object.
+
+        A cluster that is away is asked again without end: nothing is known meanwhile of what became of the VMs.
+        """
+        for operation in session.open():
+            namespace, now = session.namespace(operation), session.clock.monotonic()
+            if operation.subject is None or namespace is None or namespace.problem is None:
+                continue
+            why = f"{namespace.name} cannot be observed: {namespace.problem}"
+            operation.standing = replace(operation.standing, remedy=namespace.problem.remedy, held_by=())
+            if session.incidents.last(namespace.name, now=now):
+                operation.fail(why)
+            elif namespace.problem.transient or now > until:
+                operation.tell(why)
+            elif not self.wait_undecided(session, operation, why):
+                return
+
     def _is_there(self, session: Session, operation: ReplayOperation) -> bool:
         """Say whether this restore has replayed the object, as far as it may be looked at; raises what passes."""
         if operation.replay.kind == VMS_ALONE:

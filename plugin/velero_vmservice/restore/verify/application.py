@@ -49,10 +49,6 @@ class Verification:
     replay_pending: bool = False
     """Whether something is missing only because this restore has still to replay it."""
 
-    @property
-    def done(self) -> bool:
-        return not (self.missing or self.lacking or self.below or self.waiting)
-
 
 def verify(
     subject: Subject,

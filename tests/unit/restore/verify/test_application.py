@@ -43,6 +43,11 @@ def check(
 FRONT = service("front", WEB)
 
 
+def is_whole(verification: Verification) -> bool:
+    """Say whether nothing is missing, lacking or waited for."""
+    return not (verification.missing or verification.lacking or verification.below or verification.waiting)
+
+
 @dataclass(frozen=True)
 class Case:
     why: str
@@ -187,7 +192,7 @@ SERVICES = [
 @pytest.mark.parametrize("case", SERVICES, ids=lambda c: c.why)
 def test_service(case: Case) -> None:
     found = check(case.given or FRONT, *case.live)
-    assert found.done is not bool(case.missing or case.waiting)
+    assert (bool(found.missing), bool(found.waiting)) == (bool(case.missing), bool(case.waiting))
     assert case.missing in " ".join(found.missing)
     assert case.waiting in " ".join(found.waiting)
     assert case.notes in " ".join(found.notes)
@@ -262,7 +267,7 @@ GROUPS = [
 @pytest.mark.parametrize("case", GROUPS, ids=lambda c: c.why)
 def test_group(case: Case) -> None:
     found = check(case.given or TIER, *case.live, known=KNOWN)
-    assert found.done is not bool(case.missing or case.lacking)
+    assert (bool(found.missing), bool(found.lacking)) == (bool(case.missing), bool(case.lacking))
     assert case.missing in " ".join(found.missing)
     assert case.lacking in " ".join(found.lacking)
     assert case.notes in " ".join(found.notes)
@@ -283,7 +288,8 @@ def test_a_condition_that_is_false_links_nobody() -> None:
     status = linked("web-1", "/inner")
     status["members"][0]["conditions"] = [condition("GroupLinked", "False", "NotFound")]
     live = group("tier", ["web-1"], ["/inner"], more={"status": status})
-    assert not check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN).done
+    found = check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN)
+    assert found.missing == ("VirtualMachine web-1 is not linked yet (GroupLinked)",)
 
 
 INNER = group("inner", parent="tier")
@@ -311,7 +317,7 @@ def test_a_group_is_as_whole_as_the_member_groups_of_the_same_restore(
     found = verify(
         subject(TIER, *KNOWN), look(tier(*members), vm("web-1", **ON), *live), SavedStatus(), groups={"inner": stage}
     )
-    assert not found.done
+    assert not is_whole(found)
     assert getattr(found, where) == (f"VirtualMachineGroup inner {words}",)
     assert found.replay_pending is (stage is Stage.WAITING)
 
@@ -320,7 +326,7 @@ def test_a_group_is_as_whole_as_the_member_groups_of_the_same_restore(
 def test_a_group_whose_member_groups_are_linked_and_ended_is_whole(stage: Stage | None) -> None:
     groups = {"inner": stage} if stage else {}
     observed = look(tier("web-1", "/inner"), vm("web-1", **ON), INNER)
-    assert verify(subject(TIER, *KNOWN), observed, SavedStatus(), groups=groups).done
+    assert is_whole(verify(subject(TIER, *KNOWN), observed, SavedStatus(), groups=groups))
 
 
 REGISTERED = {"uid": "group-now", "generation": 3}
@@ -374,7 +380,7 @@ def test_a_member_counts_as_linked_only_as_it_is_now(why: str, live: tuple[dict[
     given = group("tier", ["web-1"])
     found = check(given, *live, known=(vm("web-1", group="tier"), given))
     assert " ".join(found.missing).startswith(missing), why
-    assert found.done is not bool(missing), why
+    assert is_whole(found) is not bool(missing), why
 
 
 SETTLED = {"lastUpdatedPowerStateTime": "2026-03-01T12:01:00Z"}
