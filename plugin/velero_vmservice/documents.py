@@ -76,7 +76,7 @@ def parse(model: type[DocumentT], body: bytes, *, key: str) -> DocumentT:
     except ValidationError as error:
         raise Corrupt(
             f"the stored document {key} cannot be read as {model.__name__}",
-            hint="it was changed after the backup, or written by a newer release of this plugin",
+            hint="use another backup, or the release that wrote it: it was changed, or is of a newer release",
         ) from error
 
 

@@ -96,7 +96,7 @@ def demand_path(ref: ObjectRef) -> None:
         if not names.is_path_segment(name):
             raise InvalidItem(
                 f'"{name}" is no name of a Kubernetes object, asked for as {ref.kind.name}',
-                hint="the backup or the call holds a damaged name",
+                hint="correct the name in the backup or in the call: it is damaged",
             )
 
 

@@ -87,16 +87,16 @@ def sentences_read_back() -> list[sentences.Look]:
 def circles(nodes: Collection[str], imports_of: Callable[[str], Collection[str]]) -> list[list[str]]:
     """Return the groups of which every node leads to every other, by whatever way through these nodes."""
     reached = {node: _reached(node, nodes, imports_of) for node in nodes}
-    groups = {frozenset(other for other in reached[node] if node in reached[other]) for node in nodes}
+    groups = {frozenset(far for far in reached[node] if node in reached[far]) for node in nodes}
     return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
 def _reached(node: str, nodes: Collection[str], imports_of: Callable[[str], Collection[str]]) -> set[str]:
-    found, ahead = set[str](), [node]
+    reached, ahead = set[str](), [node]
     while ahead:
-        ahead += [other for other in imports_of(ahead.pop()) if other in nodes and other not in found]
-        found.update(ahead)
-    return found
+        ahead += [near for near in imports_of(ahead.pop()) if near in nodes and near not in reached]
+        reached.update(ahead)
+    return reached
 
 
 def circles_of_modules(graph: grimp.ImportGraph) -> list[list[str]]:
@@ -105,16 +105,16 @@ def circles_of_modules(graph: grimp.ImportGraph) -> list[list[str]]:
 
 def circles_of_siblings(graph: grimp.ImportGraph) -> list[list[str]]:
     """Return the circles among the children of each package, each child taken with all that is below it."""
-    found: list[list[str]] = []
+    circles_found: list[list[str]] = []
     for package in sorted(graph.modules):
         children = graph.find_children(package)
         child_of = {module: child for child in children for module in (child, *graph.find_descendants(child))}
         imports: dict[str, set[str]] = {child: set() for child in children}
         for module, child in child_of.items():
             imported = graph.find_modules_directly_imported_by(module)
-            imports[child] |= {child_of[other] for other in imported if other in child_of}
-        found += circles(children, imports.__getitem__)
-    return found
+            imports[child] |= {child_of[module_imported] for module_imported in imported if module_imported in child_of}
+        circles_found += circles(children, imports.__getitem__)
+    return circles_found
 
 
 def files_of(act: Callable[[], object]) -> list[str]:

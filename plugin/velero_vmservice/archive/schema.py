@@ -128,7 +128,7 @@ def start_time(started: Manifest) -> str:
     text = compact_time(started.status.get("startTimestamp"))
     if not text:
         raise InvalidItem(
-            f"{started.kind_name} {started.name} has no start time", hint="it has not been started by Velero"
+            f"{started.kind_name} {started.name} has no start time", hint="wait until Velero has started it"
         )
     return text
 

@@ -92,7 +92,8 @@ def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, le
                 for difference in entry.step.differences
             ],
             "dropped": [
-                {"path": it.path, "reason": it.reason} for it in (entry.source.dropped if entry.source else ())
+                {"path": change.path, "reason": change.reason}
+                for change in (entry.source.dropped if entry.source else ())
             ],
         }
         for entry in planned

@@ -83,7 +83,7 @@ def list_(restore: str, form: str) -> None:
     if not rows:
         raise NotFound(
             f"no report of {restore} is stored" if restore else "no report is stored",
-            hint="a report is stored when the last object of a restore has ended",
+            hint="wait until the last object of a restore has ended: the report is stored then",
         )
     for row in rows:
         terminal.say(f"{row['started']}  {row['restore']}  {row['where']}")

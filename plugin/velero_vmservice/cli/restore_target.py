@@ -52,5 +52,7 @@ def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:
     if unknown := sorted(mapping.keys() - set(captured)):
         raise WrongUsage(
             f"the backup holds no captured object of namespace {', '.join(unknown)}",
-            hint=f"it has {', '.join(captured)}" if captured else "it has none of any namespace",
+            hint=f"name one of: {', '.join(captured)}"
+            if captured
+            else "look at the backup: it has none of any namespace",
         )

@@ -101,7 +101,7 @@ def _absent(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Regi
         return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False, remedy=_NODE_AGAIN)
     if not observed.vsphere_namespace:
         lack = "is no vSphere Namespace" if observed.exists else "does not exist"
-        reason = f"{observed.namespace} {lack}, so nothing can be registered into it: create it in vCenter"
+        reason = f"{observed.namespace} {lack}, so nothing can be registered into it"
         remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
         return _say(wanted, State.ABSENT, reason, can_wait=False, remedy=remedy)
     nothing = _say(wanted, State.ABSENT, NOT_YET, notes=loose.notes, remedy=loose.remedy)

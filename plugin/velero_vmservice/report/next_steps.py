@@ -136,13 +136,13 @@ def _by_hand(ending: Ending) -> Iterator[NextStep]:
     if not vms:
         return
     held = _held(ending, vms)
-    words = f"{_count(vms, 'VM')} reverted to a snapshot, and nothing registers that by itself{held}"
+    text = f"{_count(vms, 'VM')} reverted to a snapshot, and nothing registers that by itself{held}"
     commands = tuple(
         f"dcli com vmware vcenter namespaces instances register-VM --namespace {shlex.quote(name)} --vm <moid>"
         for name in sorted({vm.namespace for vm in vms})
     )
-    words = f"{words}. Call RegisterVM once for each that was also restored: {_names(vms)}."
-    yield _step(ending, words, vms, commands=commands, again=_holds(ending, vms))
+    text = f"{text}. Call RegisterVM once for each that was also restored: {_names(vms)}."
+    yield _step(ending, text, vms, commands=commands, again=_holds(ending, vms))
 
 
 def _registrations(ending: Ending) -> Iterator[NextStep]:
@@ -150,16 +150,16 @@ def _registrations(ending: Ending) -> Iterator[NextStep]:
     causes: dict[tuple[str, str, str], list[VmResult]] = {}
     in_order = sorted(ending.unready.values(), key=lambda vm: (not _holds(ending, [vm]), vm.registered))
     for vm in (vm for vm in in_order if not vm.by_hand):
-        remedies = dict.fromkeys(words for held in ending.held_back.get(vm.key, ()) for words in held.remedy)
+        remedies = dict.fromkeys(text for held in ending.held_back.get(vm.key, ()) for text in held.remedy)
         remedy = " ".join(remedies) or ("" if vm.registered else _REGISTER)
         causes.setdefault((vm.waiting_for or "not registered", vm.topic, remedy), []).append(vm)
     for (lacks, _, remedy), vms in list(causes.items())[:_CAUSES]:
-        words = f"{_names(vms)}: {unended(lacks)}{_held(ending, vms)}. {remedy}".rstrip()
+        text = f"{_names(vms)}: {unended(lacks)}{_held(ending, vms)}. {remedy}".rstrip()
         check = _check(ending.run, vms[0])
-        yield _step(ending, words, vms, commands=(check,), again=_holds(ending, vms))
+        yield _step(ending, text, vms, commands=(check,), again=_holds(ending, vms))
     if rest := [vm for vms in list(causes.values())[_CAUSES:] for vm in vms]:
-        words = f"{_count(rest, 'more VM')} not ready, each for a reason of its own: {_names(rest)}."
-        yield _step(ending, words, rest, commands=(_status(ending.run),), again=_holds(ending, rest))
+        text = f"{_count(rest, 'more VM')} not ready, each for a reason of its own: {_names(rest)}."
+        yield _step(ending, text, rest, commands=(_status(ending.run),), again=_holds(ending, rest))
 
 
 def _refusals(ending: Ending) -> Iterator[NextStep]:
@@ -173,12 +173,12 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
     for (stage, reason, remedy), objects in list(causes.items())[:_CAUSES]:
         named = enumerate_some([item.label for item in objects], most=_NAMED)
         why = f": {unended(reason)}" if reason else ""
-        words = remedy.after(f"{named} {stage}{why}", joint=". ")
-        yield _step(ending, words, objects, again=True)
+        text = remedy.after(f"{named} {stage}{why}", joint=". ")
+        yield _step(ending, text, objects, again=True)
     if rest := [item for objects in list(causes.values())[_CAUSES:] for item in objects]:
         named = enumerate_some([f"{result.label} {result.stage}" for result in rest], most=_NAMED)
-        words = f"{_count(rest, 'more object')} not whole, each for the reason that the table of objects has: {named}."
-        yield _step(ending, words, rest, again=True)
+        text = f"{_count(rest, 'more object')} not whole, each for the reason that the table of objects has: {named}."
+        yield _step(ending, text, rest, again=True)
 
 
 def _power(ending: Ending) -> Iterator[NextStep]:
@@ -188,8 +188,8 @@ def _power(ending: Ending) -> Iterator[NextStep]:
     commands = tuple(dict.fromkeys(line for application in by_hand for line in power_on(application)))
     off = [vm for application in whole for vm in application.machines if _ran(vm)]
     if commands or off:
-        words = f"When the application may run, power it on: {_count(off, 'VM')} off that ran at backup."
-        yield _step(ending, words if off else "Go on from here.", off, commands=commands)
+        text = f"When the application may run, power it on: {_count(off, 'VM')} off that ran at backup."
+        yield _step(ending, text if off else "Go on from here.", off, commands=commands)
 
 
 def _no_power(ending: Ending) -> Iterator[NextStep]:
@@ -198,11 +198,11 @@ def _no_power(ending: Ending) -> Iterator[NextStep]:
         off = [vm for vm in application.machines if _ran(vm)]
         if application.ended and application.broken and off:
             groups = enumerate_some([f"{group.label} {group.stage}" for group in application.broken])
-            words = (
+            text = (
                 f"{_count(off, 'VM')} off that ran at backup: {_names(off)}. Power on no group before it is whole, as"
                 f" it would start without what is missing: {groups}."
             )
-            yield _step(ending, words, off)
+            yield _step(ending, text, off)
 
 
 def _step(

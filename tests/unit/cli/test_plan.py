@@ -35,7 +35,7 @@ def test_an_object_that_cannot_be_read_is_blocked_and_the_others_are_planned(com
     world = lost(command)
     world.store.calls.fail("get", Corrupt("it is not what was written"), on=f"{CAPTURES}namespaces/bill.json")
     ran = command("plan", "nightly", "-o", "json")
-    planned = {one["name"]: (one["action"], one["reason"]) for one in json.loads(ran.out)["objects"]}
+    planned = {item["name"]: (item["action"], item["reason"]) for item in json.loads(ran.out)["objects"]}
     assert planned == {"db": ("blocked", "it is not what was written"), "front": ("wait", "web-1: not registered yet")}
     assert ran.code == 3
 
@@ -53,15 +53,15 @@ def test_a_mapping_into_a_namespace_that_does_not_exist_is_blocked_and_said_once
     world.back_up(vm("web-1", labels=labels), service("front", labels), service("side", labels), service("alone"))
     command.connects_to(world.start)
     ran = command("plan", "nightly", "--namespace-mapping", "shop:shop2")
-    words = "the namespace shop2 does not exist, so nothing can be registered into it"
+    sentence = "the namespace shop2 does not exist, so nothing can be registered into it"
     assert ran.code == 3
-    assert ran.out.count(words) == 1
+    assert ran.out.count(sentence) == 1
     remedy = "Create shop2 as a vSphere Namespace in vCenter; then repeat the restore."
-    assert f"(1) {words} | to do: {remedy}" in ran.lines
+    assert f"(1) {sentence} | to do: {remedy}" in ran.lines
     assert "blocked         VirtualMachineService shop2/side  0/1  (1)" in ran.lines
     planned = json.loads(command("plan", "nightly", "--namespace-mapping", "shop:shop2", "-o", "json").out)["objects"]
-    said = {(one["action"], one["reason"], one["remedy"]) for one in planned if one["namespace"] == "shop2"}
-    assert said == {("blocked", words, remedy)}
+    refused = {(item["action"], item["reason"], item["remedy"]) for item in planned if item["namespace"] == "shop2"}
+    assert refused == {("blocked", sentence, remedy)}
 
 
 def test_a_plain_namespace_blocks_what_waits_for_a_vm(command: CommandLine) -> None:
@@ -80,7 +80,7 @@ def test_a_mapped_namespace_that_the_backup_does_not_have_is_an_error_that_names
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines() == [
         "velero-vmservice: the backup holds no captured object of namespace shp",
-        "hint: it has bill, shop",
+        "hint: name one of: bill, shop",
     ]
 
 

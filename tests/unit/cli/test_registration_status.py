@@ -134,7 +134,7 @@ def test_a_call_for_the_restore_is_followed_though_vcenter_is_no_source(scene: S
 def test_the_documented_keys_are_those_that_are_printed(scene: Scene) -> None:
     found = scene.document("nightly")
     page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
-    keys = {*found, *(key for one in found["machines"] for key in one)}
+    keys = {*found, *(key for vm in found["machines"] for key in vm)}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 
@@ -212,7 +212,7 @@ def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
     scene.come_back("web-1", namespace="dr")
     found = scene.document("--restore", "again")
     assert (found["backup"], found["restore"]) == ("nightly", "again")
-    assert [(one["namespace"], one["name"], one["state"]) for one in found["machines"]] == [
+    assert [(vm["namespace"], vm["name"], vm["state"]) for vm in found["machines"]] == [
         ("dr", "web-2", "absent"),
         ("dr", "web-1", "ready"),
     ]
@@ -225,7 +225,7 @@ def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
     scene.come_back("web-1")
     assert scene.status("nightly", "--vm", "web-1").code == 0
     found = scene.document("nightly", "-n", NAMESPACE, "--vm", "web-2", "--vm", "web-1")
-    assert [one["name"] for one in found["machines"]] == ["web-2", "web-1"]
+    assert [vm["name"] for vm in found["machines"]] == ["web-2", "web-1"]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("nightly", "--interval", "0"), 2, "--interval"),
         (("nightly", "--timeout", "5m"), 2, "hint: give --watch as well"),
         (("nightly", "--watch", "--timeout", "soon"), 2, '"soon" is no duration'),
-        (("nightly", "--namespace-mapping", "shp:dr"), 2, "namespace shp\nhint: it has shop"),
+        (("nightly", "--namespace-mapping", "shp:dr"), 2, "namespace shp\nhint: name one of: shop"),
         (("--restore", "gone"), 1, "gone"),
         (("gone",), 1, "gone"),
         (("nightly", "--vm", "db-1"), 1, "waits for a VM db-1\nhint: known: web-1; web-2"),
@@ -280,7 +280,7 @@ def test_watching_ends_when_all_are_ready_and_says_only_news(scene: Scene) -> No
 def test_watching_tells_since_when_a_vm_is_as_it_is_if_it_saw_that_begin(scene: Scene) -> None:
     scene.passing(lambda: None, partial(scene.come_back, "web-2"))
     ran = scene.status("nightly", "--watch", "-o", "json", "--interval", "30")
-    looks = [{one["name"]: one["since"] for one in json.loads(line)["machines"]} for line in ran.lines]
+    looks = [{vm["name"]: vm["since"] for vm in json.loads(line)["machines"]} for line in ran.lines]
     assert looks == [
         {"web-1": None, "web-2": None},
         {"web-1": None, "web-2": "2026-03-01T12:01:00Z"},
@@ -323,11 +323,11 @@ def test_a_watch_ends_when_its_time_is_over(scene: Scene, form: str) -> None:
     ],
 )
 def test_the_exit_code_tells_whether_waiting_can_help(state: State, code: int, *, can_wait: bool) -> None:
-    one = ("shop", Registration(name="web-1", state=state, can_wait=can_wait))
+    vm = ("shop", Registration(name="web-1", state=state, can_wait=can_wait))
     ready = ("shop", Registration(name="web-2", state=State.READY))
     now = datetime(2026, 3, 1, tzinfo=UTC)
     look = partial(Status, backup="nightly", restore="", sources=(), at=now, watched_from=now)
-    assert look(machines=[ready, one], unread=()).exit_code == code
+    assert look(machines=[ready, vm], unread=()).exit_code == code
     assert look(machines=[ready], unread=()).exit_code == 0
     assert look(machines=[ready], unread=("it cannot be read",)).exit_code == 3
 

@@ -58,7 +58,7 @@ def test_every_object_is_one_line_where_the_output_is_piped_the_worst_first() ->
     lines = _printed(report).splitlines()
     states = ("failed ", "cancelled ", "incomplete ", "retained ", "verified ")
     rows = [line for line in lines if line.startswith(states)]
-    assert {line.split(maxsplit=1)[1].split(":")[0] for line in rows} == {one.label for one in report.objects}
+    assert {line.split(maxsplit=1)[1].split(":")[0] for line in rows} == {item.label for item in report.objects}
     assert [line.split()[0] for line in rows] == [
         *("failed", "cancelled", "incomplete", "incomplete", "retained"),
         *["verified"] * 4,
@@ -82,9 +82,9 @@ def test_a_terminal_shows_a_table_in_colour() -> None:
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_hostile_words_neither_move_the_cursor_nor_are_markup(*, terminal: bool) -> None:
-    words = "[red]x[/red]\x1b[2J\u202e\r"
+    sentence = "[red]x[/red]\x1b[2J\u202e\r"
     text = _printed(
-        compose(RUN, (result(GROUP, "web", "failed", words),), policy={}, ended=ENDED), terminal=terminal, width=300
+        compose(RUN, (result(GROUP, "web", "failed", sentence),), policy={}, ended=ENDED), terminal=terminal, width=300
     )
     assert r"[red]x[/red]\u001b[2J\u202e\u000d" in text
     assert "\x1b[2J" not in text
@@ -162,7 +162,7 @@ def test_a_restore_on_the_command_line_prints_the_command_that_shows_its_report(
 ) -> None:
     ran = command("restore", "nightly")
     assert (ran.code, place.exists("VirtualMachineService", "front")) == (0, True)
-    (line,) = [one for one in ran.lines if one.startswith("report: ")]
+    (line,) = [item for item in ran.lines if item.startswith("report: ")]
     shows = line.partition("(")[2].rstrip(")").split()
     assert shows[:3] == ["velero-vmservice", "report", "nightly"]
     shown = command(*shows[1:])
@@ -180,7 +180,7 @@ def test_the_reports_are_listed(place: World, command: CommandLine) -> None:
         f"2026-03-01T12:00:00Z  again  memory://plugins/vmservice/{OWN}",
         "2025-01-01T00:00:00Z  before  memory://plugins/vmservice/restores/before/20250101T000000Z/report.json",
     ]
-    assert [one["restore"] for one in json.loads(command("report", "list", "before", "-o", "json").out)] == ["before"]
+    assert [item["restore"] for item in json.loads(command("report", "list", "before", "-o", "json").out)] == ["before"]
     assert command("report", "list", "never").code == 1
 
 
@@ -225,8 +225,8 @@ def test_a_restore_whose_report_the_bucket_refuses_ends_and_says_how_to_go_on(
     arguments = ("--resume", "again") if resumed else ("nightly",)
     ran = command("restore", *arguments)
     again = f"velero-vmservice restore {' '.join(arguments)}"
-    words = "its result and the report are not stored: access denied: allow s3:PutObject; when that is put right"
-    assert ran.lines[-1] == f"{words}: {again}"
+    sentence = "its result and the report are not stored: access denied: allow s3:PutObject; when that is put right"
+    assert ran.lines[-1] == f"{sentence}: {again}"
     assert not any(line.startswith("report: ") for line in ran.lines)
     place.store.calls.heal()
     assert command("restore", *arguments).lines[-1].startswith("report: ")

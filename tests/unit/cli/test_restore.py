@@ -40,8 +40,8 @@ class Scene:
         self.passing()
 
     def come_back(self, namespace: str = NAMESPACE) -> None:
-        here = [vm(name, labels=WEB, group="tier", uid="new", namespace=namespace) for name in ("web-1", "web-2")]
-        self.world.cluster.seed(*here)
+        vms = [vm(name, labels=WEB, group="tier", uid="new", namespace=namespace) for name in ("web-1", "web-2")]
+        self.world.cluster.seed(*vms)
 
     def passing(self, *steps: Callable[[], object], interrupted: bool = False) -> None:
         """Let these happen, one in each wait; then nothing more, or Ctrl-C."""
@@ -131,17 +131,17 @@ def test_a_restore_that_velero_completed_without_its_operations_is_resumed(scene
     (key,) = (key for key in scene.world.store.list("restores/again/") if key.endswith("/report.json"))
     report = Report.model_validate(scene.world.document(key))
     assert (report.outcome, report.started < report.resumed) == ("verified", True)
-    assert {one.stage for one in report.objects} == {"verified"}
-    assert all(one.replayed and not one.earlier_ends for one in report.objects)
+    assert {item.stage for item in report.objects} == {"verified"}
+    assert all(item.replayed and not item.earlier_ends for item in report.objects)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "sentence"),
     [
         ((), 2, "name a BACKUP, or a restore with --resume"),
         (("nightly", "--resume", "again"), 2, "name a BACKUP, or a restore with --resume"),
         (("--resume", "again", "--namespace-mapping", "a:b"), 2, "hint: leave --namespace-mapping out"),
-        (("nightly", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp\nhint: it has shop"),
+        (("nightly", "--namespace-mapping", "shp:dr"), 2, "captured object of namespace shp\nhint: name one of: shop"),
         (("nightly", "--timeout", "-5m"), 2, '"-5m" is no duration such as 90s, 10m or 12h'),
         (("gone",), 1, "gone"),
         (("--resume", "gone"), 1, "gone"),
@@ -149,12 +149,12 @@ def test_a_restore_that_velero_completed_without_its_operations_is_resumed(scene
     ],
 )
 def test_what_cannot_be_done_is_said_in_two_lines_at_most(
-    scene: Scene, arguments: tuple[str, ...], code: int, words: str
+    scene: Scene, arguments: tuple[str, ...], code: int, sentence: str
 ) -> None:
     scene.world.cluster.seed(restore(), restore("empty", includedNamespaces=["other"]))
     ran = scene.restore(*arguments)
     assert ran.code == code
-    assert words in ran.err
+    assert sentence in ran.err
     assert len(ran.err.splitlines()) <= 2
     assert scene.world.created() == []
 

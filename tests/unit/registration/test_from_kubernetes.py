@@ -57,7 +57,7 @@ CASES = [
     Case(
         "a namespace that vCenter did not make",
         State.ABSENT,
-        "shop is no vSphere Namespace, so nothing can be registered into it: create it in vCenter",
+        "shop is no vSphere Namespace, so nothing can be registered into it",
         can_wait=False,
         known={"namespace": PLAIN},
     ),

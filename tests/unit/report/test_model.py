@@ -56,5 +56,5 @@ def test_every_order_of_versions_is_documented() -> None:
 def test_every_state_has_a_look_of_its_own() -> None:
     assert set(badges.STAGES) == set(Stage)
     assert set(badges.OUTCOMES) == set(Outcome)
-    words = [look.word for look in (*badges.STAGES.values(), *badges.OUTCOMES.values())]
-    assert len(words) == len(set(words))
+    texts = [look.word for look in (*badges.STAGES.values(), *badges.OUTCOMES.values())]
+    assert len(texts) == len(set(texts))

@@ -26,14 +26,14 @@ def steps(*results: Result, run: RestoreRun = RUN) -> Sequence[NextStep]:
 
 
 def held(name: str, *vms: str, **rest: Any) -> Result:
-    waited_for = tuple(f"VirtualMachine/shop/{one}" for one in vms)
-    machines = tuple(machine(one, **{**ABSENT, **rest}) for one in vms)
+    waited_for = tuple(f"VirtualMachine/shop/{vm}" for vm in vms)
+    machines = tuple(machine(vm, **{**ABSENT, **rest}) for vm in vms)
     return result(SERVICE, name, "cancelled", "out of time", action="wait", held_by=waited_for, machines=machines)
 
 
 def test_each_cause_of_the_sample_comes_before_what_follows_from_it() -> None:
-    found = sample_report.sample().steps
-    assert [one.about[:1] for one in found] == [
+    in_order = sample_report.sample().steps
+    assert [step.about[:1] for step in in_order] == [
         ("VirtualMachine/shop/shop-db-2",),
         (f"{SERVICE}/shop/shop-cache",),
         (f"{SERVICE}/shop/shop-web",),
@@ -41,7 +41,7 @@ def test_each_cause_of_the_sample_comes_before_what_follows_from_it() -> None:
         ("VirtualMachine/billing/billing-1",),
         ("VirtualMachine/shop/shop-db-1",),
     ]
-    absent, refused, unselected, following, power, no_power = found
+    absent, refused, unselected, following, power, no_power = in_order
     assert absent.words.startswith(
         f"shop/shop-db-2: not registered yet, which holds back {GROUP} shop/shop-db (cancelled). Check in the VADP"
     )
@@ -53,7 +53,7 @@ def test_each_cause_of_the_sample_comes_before_what_follows_from_it() -> None:
     assert refused.words.endswith("Rename or remove that Service, then repeat the restore.")
     assert "shop-web-3 is not selected: its label tier is wbe" in unselected.words
     assert "VirtualMachineGroup shop-db was cancelled" in following.words
-    assert {one.commands[-1] for one in (refused, unselected, following)} == {RESUME}
+    assert {step.commands[-1] for step in (refused, unselected, following)} == {RESUME}
     assert (power.commands, no_power.commands) == ((power_on("billing", "billing"),), ())
 
 
@@ -83,18 +83,18 @@ def test_a_vm_that_is_there_and_not_ready_is_looked_at() -> None:
 
 def test_objects_that_failed_for_one_reason_share_a_step_and_others_do_not() -> None:
     remedy = ("Free the address.",)
-    one, other = steps(
+    shared, alone = steps(
         *(result(SERVICE, name, "failed", "the address is taken", remedy=remedy) for name in ("a", "b")),
         result(SERVICE, "c", "failed", "the port is taken", remedy=remedy),
     )
-    assert one.words == f"{SERVICE} shop/a; {SERVICE} shop/b failed: the address is taken. Free the address."
-    assert other.about == (f"{SERVICE}/shop/c",)
+    assert shared.words == f"{SERVICE} shop/a; {SERVICE} shop/b failed: the address is taken. Free the address."
+    assert alone.about == (f"{SERVICE}/shop/c",)
 
 
 def test_many_reasons_do_not_hide_what_comes_after_them() -> None:
-    found = steps(*(result(SERVICE, f"s{number:02}", "failed", f"reason {number}") for number in range(40)))
-    assert len(found) == 13
-    assert found[-1].words.startswith("28 more objects are not whole")
+    in_order = steps(*(result(SERVICE, f"s{number:02}", "failed", f"reason {number}") for number in range(40)))
+    assert len(in_order) == 13
+    assert in_order[-1].words.startswith("28 more objects are not whole")
 
 
 def test_what_waits_for_an_object_that_failed_follows_from_its_cause() -> None:
@@ -108,11 +108,11 @@ def test_what_waits_for_an_object_that_failed_follows_from_its_cause() -> None:
 
 
 def test_objects_that_wait_for_each_other_have_steps_of_their_own() -> None:
-    found = steps(
+    in_order = steps(
         result(GROUP, "a", "cancelled", "waits for b", held_by=(f"{GROUP}/shop/b",)),
         result(GROUP, "b", "cancelled", "waits for a", held_by=(f"{GROUP}/shop/a",)),
     )
-    assert [one.about for one in found] == [(f"{GROUP}/shop/a",), (f"{GROUP}/shop/b",)]
+    assert [step.about for step in in_order] == [(f"{GROUP}/shop/a",), (f"{GROUP}/shop/b",)]
 
 
 def test_an_incomplete_group_without_a_broken_member_group_has_a_cause_of_its_own() -> None:
@@ -151,15 +151,15 @@ def test_vms_without_an_application_are_named_themselves() -> None:
 
 @pytest.mark.parametrize("unread", [(), ("the result x cannot be read",)])
 def test_nothing_is_called_well_where_results_are_missing(unread: tuple[str, ...]) -> None:
-    found = compose(RUN, (result(SERVICE, "a", "verified", ""),), policy=POLICY, ended=ENDED, unread=unread)
-    assert found.outcome == ("unfinished" if unread else "verified")
-    assert found.warnings == unread
-    assert found.steps[0].words.startswith("See with velero" if unread else "Nothing to do")
-    assert len(found.steps) == 1
+    report = compose(RUN, (result(SERVICE, "a", "verified", ""),), policy=POLICY, ended=ENDED, unread=unread)
+    assert report.outcome == ("unfinished" if unread else "verified")
+    assert report.warnings == unread
+    assert report.steps[0].words.startswith("See with velero" if unread else "Nothing to do")
+    assert len(report.steps) == 1
 
 
 def test_a_warning_repeats_no_next_step() -> None:
     report = sample_report.sample()
     broken = {one.reason for one in report.objects if one.stage in ("failed", "cancelled", "incomplete")}
     lacking = {one.waiting_for for one in report.machines if one.waiting_for}
-    assert not [words for words in report.warnings if any(one in words for one in broken | lacking)]
+    assert not [warning for warning in report.warnings if any(one in warning for one in broken | lacking)]

@@ -30,9 +30,9 @@ def tree(**stages: str) -> tuple[Result, ...]:
     )
 
 
-def given(*objects: Result, machines: tuple[VmResult, ...] | None = None) -> tuple[str, ...]:
-    (found,) = applications(objects, merged(objects) if machines is None else machines)
-    return commands_of(found)
+def commands(*objects: Result, machines: tuple[VmResult, ...] | None = None) -> tuple[str, ...]:
+    (application,) = applications(objects, merged(objects) if machines is None else machines)
+    return commands_of(application)
 
 
 def start(name: str) -> str:
@@ -41,7 +41,7 @@ def start(name: str) -> str:
 
 
 def test_a_tree_is_powered_on_by_one_command_to_its_root() -> None:
-    assert given(*tree()) == (power_on("shop", "app"),)
+    assert commands(*tree()) == (power_on("shop", "app"),)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -51,24 +51,24 @@ def test_a_service_whose_look_came_before_the_groups_names_no_vm_alone(order: in
     front = result(
         SERVICE, "front", "verified", "", selected=("web-1",), machines=(early,), ended="2026-11-22T20:00:10"
     )
-    assert given(*(*tree()[:3], front)[::order]) == (power_on("shop", "app"),)
+    assert commands(*(*tree()[:3], front)[::order]) == (power_on("shop", "app"),)
 
 
 @pytest.mark.parametrize("part", ["app", "db", "web", "front"])
 @pytest.mark.parametrize("stage", ["waiting", "replayed", "powering"])
 def test_nothing_is_given_before_all_of_the_application_has_ended(part: str, stage: str) -> None:
-    assert given(*tree(**{part: stage})) == ()
+    assert commands(*tree(**{part: stage})) == ()
 
 
 @pytest.mark.parametrize("part", ["app", "db", "web"])
 @pytest.mark.parametrize("stage", ["failed", "cancelled", "incomplete"])
 def test_nothing_is_given_for_an_application_with_a_broken_group(part: str, stage: str) -> None:
-    assert given(*tree(**{part: stage})) == ()
+    assert commands(*tree(**{part: stage})) == ()
 
 
 @pytest.mark.parametrize("stage", ["failed", "cancelled", "incomplete", "retained"])
 def test_a_service_that_came_to_nothing_breaks_no_boot_order(stage: str) -> None:
-    assert given(*tree(front=stage)) == (power_on("shop", "app"),)
+    assert commands(*tree(front=stage)) == (power_on("shop", "app"),)
 
 
 @pytest.mark.parametrize(
@@ -86,27 +86,27 @@ def test_a_service_that_came_to_nothing_breaks_no_boot_order(stage: str) -> None
 def test_a_vm_that_is_not_to_be_started_is_never_named(left_out: dict[str, Any]) -> None:
     alone = machine("batch", **left_out)
     front = result(SERVICE, "front", "verified", "", selected=("batch", "web-9"), machines=(alone, machine("web-9")))
-    assert given(front) == (start("web-9"),)
+    assert commands(front) == (start("web-9"),)
 
 
 def test_late_vms_and_roots_stand_in_boot_order() -> None:
     """The group of the database has started already: its VM comes before the root, which starts the others."""
     late = machine("db-1", powered_by="app", late=True)
-    assert given(*tree(), machines=(late, WEB)) == (start("db-1"), power_on("shop", "app"))
+    assert commands(*tree(), machines=(late, WEB)) == (start("db-1"), power_on("shop", "app"))
     late = machine("web-1", powered_by="app", late=True)
-    assert given(*tree(), machines=(DB, late)) == (power_on("shop", "app"), start("web-1"))
+    assert commands(*tree(), machines=(DB, late)) == (power_on("shop", "app"), start("web-1"))
 
 
 def test_a_result_of_an_earlier_version_is_powered_through_the_groups_of_the_report() -> None:
     """It does not say what the VM is powered by."""
-    assert given(*tree(), machines=(machine("db-1"), machine("web-1"))) == (power_on("shop", "app"),)
+    assert commands(*tree(), machines=(machine("db-1"), machine("web-1"))) == (power_on("shop", "app"),)
 
 
 def test_the_roots_of_two_applications_are_kept_apart() -> None:
-    other = result(GROUP, "batch", "failed", "", members=members("batch-1"), machines=(machine("batch-1"),))
-    objects = (*tree(), other)
-    found = [commands_of(one) for one in applications(objects, merged(objects))]
-    assert found == [(power_on("shop", "app"),), ()]
+    batch = result(GROUP, "batch", "failed", "", members=members("batch-1"), machines=(machine("batch-1"),))
+    objects = (*tree(), batch)
+    commands_of_each = [commands_of(application) for application in applications(objects, merged(objects))]
+    assert commands_of_each == [(power_on("shop", "app"),), ()]
 
 
 ROOT = group("app", ["/db"])
@@ -132,5 +132,5 @@ TIER = group("db", ["db-1"], parent="app")
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
 def test_a_vm_is_powered_by(why: str, groups: tuple[dict[str, Any], ...], of: str, want: str) -> None:
-    live = {one["metadata"]["name"]: m(one) for one in groups}
+    live = {manifest["metadata"]["name"]: m(manifest) for manifest in groups}
     assert powered_by(read_vm(m(vm("db-1", group=of))), live) == want, why

@@ -82,15 +82,15 @@ def test_a_vm_that_several_objects_need_is_listed_once_as_last_seen() -> None:
         timeline=((at("20:30:00"), "ready"),),
         deviations=(Deviation(attribute="label tier", expected="web", found="wbe"),),
     )
-    found = _report(
+    report = _report(
         result(SERVICE, "web", "verified", "", machines=(late,), ended=at("20:31:00")),
         result(GROUP, "web", "failed", "", machines=(early,), ended=at("20:01:00")),
     )
-    (one,) = found.machines
-    assert (one.registered, one.waiting_for, one.group_name) == (True, "", "web")
-    assert [words for _, words in one.timeline] == ["not registered yet", "ready"]
-    assert [deviation.attribute for deviation in one.deviations] == ["label tier", "zone"]
-    assert all(not item.machines for item in found.objects)
+    (vm,) = report.machines
+    assert (vm.registered, vm.waiting_for, vm.group_name) == (True, "", "web")
+    assert [text for _, text in vm.timeline] == ["not registered yet", "ready"]
+    assert [deviation.attribute for deviation in vm.deviations] == ["label tier", "zone"]
+    assert all(not item.machines for item in report.objects)
 
 
 def test_vms_of_one_name_in_two_namespaces_are_two() -> None:
@@ -99,11 +99,11 @@ def test_vms_of_one_name_in_two_namespaces_are_two() -> None:
 
 
 def test_warnings_come_worst_first_and_once() -> None:
-    words = sample_report.sample().warnings
+    warnings = sample_report.sample().warnings
     marks = ("retained:", "restored from", "label topology")
-    positions = [next(at for at, line in enumerate(words) if mark in line) for mark in marks]
+    positions = [next(at for at, line in enumerate(warnings) if mark in line) for mark in marks]
     assert positions == sorted(positions)
-    assert len(words) == len(set(words))
+    assert len(warnings) == len(set(warnings))
 
 
 def test_a_deviation_of_many_vms_is_one_warning() -> None:
@@ -116,7 +116,7 @@ def test_a_deviation_of_many_vms_is_one_warning() -> None:
 
 def test_groups_come_before_services_and_parents_before_children() -> None:
     objects = sample_report.sample().objects
-    assert [one.name for one in objects if one.namespace == "shop"] == [
+    assert [item.name for item in objects if item.namespace == "shop"] == [
         *("shop", "shop-db", "shop-web", "shop-cache"),
         *("shop-admin", "shop-cache", "shop-web"),
     ]
@@ -124,7 +124,7 @@ def test_groups_come_before_services_and_parents_before_children() -> None:
 
 def test_groups_that_are_each_others_parents_are_listed_all_the_same() -> None:
     cycle = (result(GROUP, "a", "failed", "", parent="b"), result(GROUP, "b", "failed", "", parent="a"))
-    assert {one.name for one in _report(*cycle).objects} == {"a", "b"}
+    assert {item.name for item in _report(*cycle).objects} == {"a", "b"}
 
 
 def test_the_order_of_the_results_does_not_matter() -> None:
@@ -145,14 +145,14 @@ def test_a_result_of_an_earlier_release_is_read() -> None:
 
 def test_a_restore_without_a_start_time_is_reported() -> None:
     run = dataclasses.replace(RUN, started="")
-    found = compose(run, (), policy={}, ended="")
-    assert (found.started, found.outcome, len(found.next_steps)) == ("", "empty", 1)
+    report = compose(run, (), policy={}, ended="")
+    assert (report.started, report.outcome, len(report.next_steps)) == ("", "empty", 1)
 
 
 def test_a_resumed_run_tells_when_the_restore_began_and_when_it_was_resumed() -> None:
     run = dataclasses.replace(RUN, started="20261123T080000Z", began=RUN.started, resumed=True)
-    found = compose(run, (), policy={}, ended="")
-    assert (found.started, found.resumed) == ("2026-11-22T20:00:00+00:00", "2026-11-23T08:00:00+00:00")
+    report = compose(run, (), policy={}, ended="")
+    assert (report.started, report.resumed) == ("2026-11-22T20:00:00+00:00", "2026-11-23T08:00:00+00:00")
 
 
 def test_a_restore_that_velero_does_not_have_has_no_uid() -> None:
@@ -164,9 +164,9 @@ def test_an_object_is_as_the_later_run_left_it_with_the_course_of_both() -> None
     (merged,) = continued([_CANCELLED], [_VERIFIED])
     assert (merged.stage, merged.reason, merged.started) == ("verified", "as expected", _CANCELLED.started)
     assert merged.earlier == EarlierEnd(stage="cancelled", reason="out of time", ended=at("21:00:00"))
-    assert [words.partition(":")[0] for _, words in merged.timeline] == ["waiting", "cancelled", "replayed", "verified"]
+    assert [text.partition(":")[0] for _, text in merged.timeline] == ["waiting", "cancelled", "replayed", "verified"]
     (vm,) = merged.machines
-    assert (vm.registered, [words for _, words in vm.timeline]) == (True, ["not registered yet", "ready"])
+    assert (vm.registered, [text for _, text in vm.timeline]) == (True, ["not registered yet", "ready"])
 
 
 def test_an_object_that_was_resumed_twice_has_the_ends_and_the_course_of_every_run() -> None:
@@ -185,7 +185,7 @@ def test_an_object_that_was_resumed_twice_has_the_ends_and_the_course_of_every_r
         ("verified", at("22:01:00")),
     ]
     assert merged.earlier == merged.earlier_ends[-1]
-    stages = [words.partition(":")[0] for _, words in merged.timeline]
+    stages = [text.partition(":")[0] for _, text in merged.timeline]
     assert stages == ["waiting", "cancelled", "replayed", "verified", "retained"]
     assert [at for at, _ in merged.machines[0].timeline] == [at("20:00:10"), at("22:00:05"), at("23:00:00")]
 

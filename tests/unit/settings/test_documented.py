@@ -65,12 +65,12 @@ def expected(key: str, value: str) -> Any:
     return value if as_it_stands else yaml.safe_load(value)
 
 
-def reached(found: reading.Settings, key: str) -> Any:
-    value: Any = found
+def reached(settings: reading.Settings, key: str) -> Any:
+    value: Any = settings
     for part in key.split("."):
         value = getattr(value, part)
     if key.startswith("restore."):
-        return found.restore.printed()[key.removeprefix("restore.").replace("_", "-")]
+        return settings.restore.printed()[key.removeprefix("restore.").replace("_", "-")]
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):

@@ -47,7 +47,7 @@ def test_anything_else_is_refused(target: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "sentence"),
     [
         ({"insecure": True, "ca_file": "/ca.crt"}, "insecure does without TLS"),
         ({"insecure": True, "certificate_file": "/a", "key_file": "/b"}, "insecure does without TLS"),
@@ -58,8 +58,8 @@ def test_anything_else_is_refused(target: str, why: str) -> None:
         ({"tls": True}, "not permitted"),
     ],
 )
-def test_settings_that_contradict_themselves_are_refused(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
+def test_settings_that_contradict_themselves_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
         EngineSettings(target="engine:8443", **settings)
 
 

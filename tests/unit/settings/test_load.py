@@ -23,8 +23,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monk
 
 
 def test_without_file_and_variables_the_defaults_hold() -> None:
-    found = reading.load()
-    assert (found.velero_namespace, found.bucket, found.restricted.supervisor) == ("velero", None, "detect")
+    settings = reading.load()
+    assert (settings.velero_namespace, settings.bucket, settings.restricted.supervisor) == ("velero", None, "detect")
 
 
 def test_velero_s_own_variable_names_its_namespace(environment: pytest.MonkeyPatch) -> None:
@@ -40,11 +40,11 @@ def test_variables_come_before_the_file(environment: pytest.MonkeyPatch, tmp_pat
     environment.setenv("VMSERVICE_SETTINGS", str(file))
     environment.setenv("VMSERVICE_BUCKET__REGION", "eu-2")
     environment.setenv("VMSERVICE_RESTRICTED__ADD", '["things.example.com"]')
-    found = reading.load()
-    assert found.log_level == "debug"
-    assert found.bucket is not None
-    assert (found.bucket.name, found.bucket.region) == ("captures", "eu-2")
-    assert found.restricted.add == ("things.example.com",)
+    settings = reading.load()
+    assert settings.log_level == "debug"
+    assert settings.bucket is not None
+    assert (settings.bucket.name, settings.bucket.region) == ("captures", "eu-2")
+    assert settings.restricted.add == ("things.example.com",)
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "", ".", "~nobody-of-that-name/settings.yaml"])

@@ -40,11 +40,11 @@ def pasted() -> dict[str, dict[str, str]]:
     """The ConfigMap and Secrets that it makes: of each the file behind each key."""
     created = {}
     for line in example().splitlines():
-        words = shlex.split(line, comments=True)
-        if "create" not in words:
+        arguments = shlex.split(line, comments=True)
+        if "create" not in arguments:
             continue
-        files = [word.removeprefix("--from-file=") for word in words if word.startswith("--from-file=")]
-        name = next(word for word in words[words.index("create") + 2 :] if word != "generic")
+        files = [word.removeprefix("--from-file=") for word in arguments if word.startswith("--from-file=")]
+        name = next(word for word in arguments[arguments.index("create") + 2 :] if word != "generic")
         created[name] = {key: file or key for key, _, file in (one.partition("=") for one in files)}
     return created
 
@@ -71,8 +71,8 @@ def _file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_by_default_only_kubernetes_is_asked_and_nothing_is_called(file: Path) -> None:
     file.write_text(VCENTER + ENGINE)
-    found = reading.load().registration
-    assert (found.sources, found.mode, found.subnet_mappings) == (("kubernetes",), "observe", ())
+    settings = reading.load().registration
+    assert (settings.sources, settings.mode, settings.subnet_mappings) == (("kubernetes",), "observe", ())
 
 
 def test_every_source_and_the_call_may_be_asked_for(file: Path) -> None:
@@ -81,9 +81,9 @@ def test_every_source_and_the_call_may_be_asked_for(file: Path) -> None:
         f"{VCENTER}{ENGINE}registration:\n  sources: [kubernetes, vcenter, engine]\n  mode: trigger\n"
         f"  subnet_mappings: [{mapping}]\n"
     )
-    found = reading.load().registration
-    assert (found.sources, found.mode) == (("kubernetes", "vcenter", "engine"), "trigger")
-    assert found.subnet_mappings[0].new.type == "SUBNETSET"
+    settings = reading.load().registration
+    assert (settings.sources, settings.mode) == (("kubernetes", "vcenter", "engine"), "trigger")
+    assert settings.subnet_mappings[0].new.type == "SUBNETSET"
 
 
 def test_only_what_can_be_asked_is_a_source(file: Path) -> None:
@@ -94,11 +94,14 @@ def test_only_what_can_be_asked_is_a_source(file: Path) -> None:
 
 def test_the_page_that_explains_it_shows_all_settings_and_they_are_valid(file: Path) -> None:
     file.write_text(shown())
-    found = reading.load()
-    assert (found.registration.sources, found.registration.mode) == (("kubernetes", "vcenter", "engine"), "trigger")
-    mapped = [str(one.current) for one in found.registration.subnet_mappings]
+    settings = reading.load()
+    assert (settings.registration.sources, settings.registration.mode) == (
+        ("kubernetes", "vcenter", "engine"),
+        "trigger",
+    )
+    mapped = [str(one.current) for one in settings.registration.subnet_mappings]
     assert mapped == ["Subnet subnet-prod-a", "the default SubnetSet"]
-    assert set(found.registration.model_fields_set) == set(RegistrationSettings.model_fields)
+    assert set(settings.registration.model_fields_set) == set(RegistrationSettings.model_fields)
 
 
 def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
@@ -109,11 +112,11 @@ def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
     assert place == str(reading.DEFAULT_FILE.parent)
     mounted = {f"{place}/{item['path']}" for one in projected() for item in one.get("secret", {}).get("items", ())}
     file.write_text(shown())
-    found = reading.load()
-    assert found.vcenter is not None
-    assert found.engine is not None
-    named = [found.vcenter.password_file, found.vcenter.ca_file]
-    named += [found.engine.ca_file, found.engine.certificate_file, found.engine.key_file]
+    settings = reading.load()
+    assert settings.vcenter is not None
+    assert settings.engine is not None
+    named = [settings.vcenter.password_file, settings.vcenter.ca_file]
+    named += [settings.engine.ca_file, settings.engine.certificate_file, settings.engine.key_file]
     assert {str(one) for one in named} == mounted
 
 
@@ -139,12 +142,12 @@ def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
         "VCENTER__PASSWORD_FILE": "/etc/vcenter/password",
     }.items():
         monkeypatch.setenv(f"VMSERVICE_{name}", value)
-    found = reading.load()
-    assert (found.registration.sources, found.registration.mode) == (("kubernetes", "engine"), "trigger")
+    settings = reading.load()
+    assert (settings.registration.sources, settings.registration.mode) == (("kubernetes", "engine"), "trigger")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "sentence"),
     [
         ("registration: {sources: [kubernetes, vcenter]}", "sources names vcenter, and vcenter does not say where"),
         ("registration: {sources: [engine, kubernetes]}", "sources names engine, and engine does not say where"),
@@ -158,10 +161,10 @@ def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
         (f"{VCENTER}registration: {{sources: [vcenter]}}", "needs kubernetes"),
     ],
 )
-def test_what_cannot_work_is_refused_at_the_start(file: Path, text: str, words: str) -> None:
+def test_what_cannot_work_is_refused_at_the_start(file: Path, text: str, sentence: str) -> None:
     file.write_text(text)
     with pytest.raises(InvalidSettings) as caught:
         reading.load()
-    assert words in str(caught.value)
+    assert sentence in str(caught.value)
     assert "registration" in str(caught.value)
     assert "s3cret-word" not in str(caught.value)

@@ -41,7 +41,7 @@ def test_another_spelling_of_a_known_resource_suggests_it(check: object, name: s
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "sentence"),
     [
         ("widgets.example.com/v1", "names a version: write plural.group alone"),
         ("widgets.v1beta1.example.com", "names a version: write plural.group alone"),
@@ -54,8 +54,8 @@ def test_another_spelling_of_a_known_resource_suggests_it(check: object, name: s
         ("widgets..com", "has to be written as plural.group in lower case"),
     ],
 )
-def test_what_is_no_name_is_refused_without_a_suggestion(name: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words) as refused:
+def test_what_is_no_name_is_refused_without_a_suggestion(name: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as refused:
         checked_addition(name)
     assert "did you mean" not in str(refused.value)
 

@@ -63,7 +63,7 @@ class Served:
         if not is_path_segment(name):
             raise InvalidItem(
                 f'"{name}" is no name of a Kubernetes object, asked for as {self.kind}',
-                hint="the backup or the call holds a damaged name",
+                hint="correct the name in the backup or in the call: it is damaged",
             )
         return name
 

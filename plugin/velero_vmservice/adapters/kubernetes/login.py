@@ -142,13 +142,17 @@ def _checked(files: Sequence[Path]) -> _User:
         raise _refused(f"kubeconfig {os.pathsep.join(map(str, files))}", "there is no such file", _ELSEWHERE)
     read = {file: _read(file) for file in existing}
     source = f"kubeconfig {os.pathsep.join(map(str, existing))}"
-    current = next((each.current_context for each in read.values() if each.current_context), None)
+    current = next((entry.current_context for entry in read.values() if entry.current_context), None)
     if current is None:
         raise _refused(source, "current-context is missing", _KUBECONFIG)
-    contexts = _named((each.name, file, each.context) for file, whole in read.items() for each in whole.contexts or ())
-    clusters = _named((each.name, file, each.cluster) for file, whole in read.items() for each in whole.clusters or ())
+    contexts = _named(
+        (entry.name, file, entry.context) for file, whole in read.items() for entry in whole.contexts or ()
+    )
+    clusters = _named(
+        (entry.name, file, entry.cluster) for file, whole in read.items() for entry in whole.clusters or ()
+    )
     users = _named(
-        (each.name, file, each.user or _User()) for file, whole in read.items() for each in whole.users or ()
+        (entry.name, file, entry.user or _User()) for file, whole in read.items() for entry in whole.users or ()
     )
     if current not in contexts:
         raise _refused(source, "current-context names no context of the file", _KUBECONFIG)

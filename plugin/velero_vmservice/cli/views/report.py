@@ -78,7 +78,8 @@ def _list(console: Console, title: str, sentences: Sequence[str], *, mark: str |
 
 def _object(result: Result) -> Row:
     changes = [
-        f"{it.path}: {it.captured or 'absent'} in the backup, {it.live or 'absent'} live" for it in result.changes
+        f"{change.path}: {change.captured or 'absent'} in the backup, {change.live or 'absent'} live"
+        for change in result.changes
     ]
     earlier = map(before_resumed, result.ends_before)
     return (

@@ -149,7 +149,7 @@ class Modifiers:
                 goes_on=True,
             ) from error
         if len(data) != 1:
-            raise InvalidSettings(f"{where} has {len(data)} entries", hint="a resource modifier has exactly one")
+            raise InvalidSettings(f"{where} has {len(data)} entries", hint="leave one of them, as Velero reads one")
         rules = self._read(str(next(iter(data.values()))), where=where)
         with self._lock:
             self._known[ref] = rules

@@ -61,7 +61,7 @@ def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:
         return ref
     raise NotRestorable(
         f"the seal of Backup {run.backup} lists {sealed.key!r}, which is no captured object",
-        hint="it was changed after the backup, or written by a newer release of this plugin",
+        hint="use another backup, or the release that wrote it: it was changed, or is of a newer release",
     )
 
 

@@ -24,8 +24,8 @@ def _names(node: GroupNode) -> list[object]:
 
 
 def test_objects_that_share_vms_or_groups_are_one_application_the_worst_first() -> None:
-    found = applications(sample_report.sample())
-    assert [(one.name, one.look.word, one.count, one.objects) for one in found] == [
+    apps = applications(sample_report.sample())
+    assert [(app.name, app.look.word, app.count, app.objects) for app in apps] == [
         ("shop", "Partly restored", 6, 7),
         ("billing", "Restored and verified", 2, 2),
     ]
@@ -45,30 +45,30 @@ def test_a_vm_names_the_services_in_front_of_it() -> None:
 
 
 def test_objects_of_two_namespaces_are_never_one_application() -> None:
-    found = _applications(
+    apps = _applications(
         result(GROUP, "web", "verified", "", members=members("web-1")),
         result(GROUP, "web", "verified", "", namespace="other", members=members("web-1")),
     )
-    assert [one.namespace for one in found] == ["other", "shop"]
+    assert [app.namespace for app in apps] == ["other", "shop"]
 
 
 def test_a_group_outside_the_restore_is_drawn_as_such() -> None:
-    (one,) = _applications(result(GROUP, "web", "verified", "", parent="site", members=members("web-1")))
-    assert {group.name: group.look.word for group in one.groups} == {"site": "not in this restore", "web": "verified"}
+    (app,) = _applications(result(GROUP, "web", "verified", "", parent="site", members=members("web-1")))
+    assert {group.name: group.look.word for group in app.groups} == {"site": "not in this restore", "web": "verified"}
 
 
 def test_groups_that_hold_each_other_are_drawn_once() -> None:
-    (one,) = _applications(
+    (app,) = _applications(
         result(GROUP, "a", "failed", "", parent="b", members=members(groups=("b",))),
         result(GROUP, "b", "failed", "", parent="a", members=members(groups=("a",))),
     )
-    assert [(group.name, _names(group)) for group in one.groups] == [("a", [[]])]
+    assert [(group.name, _names(group)) for group in app.groups] == [("a", [[]])]
 
 
 def test_a_service_of_vms_without_groups_is_an_application() -> None:
     web = machine("web-1")
-    (one,) = _applications(result(SERVICE, "web", "verified", "", selected=("web-1",), machines=(web,)))
-    assert (one.name, [node.name for node in one.loose]) == ("web", ["web-1"])
+    (app,) = _applications(result(SERVICE, "web", "verified", "", selected=("web-1",), machines=(web,)))
+    assert (app.name, [node.name for node in app.loose]) == ("web", ["web-1"])
 
 
 def test_everything_drawn_lies_inside_the_picture_and_no_two_vms_overlap() -> None:
@@ -100,11 +100,11 @@ def test_a_line_leads_from_each_service_to_each_of_its_vms() -> None:
 )
 def test_an_application_too_large_for_a_screen_is_not_drawn(count: int, *, drawn: bool) -> None:
     names = [f"web-{number}" for number in range(count)]
-    (one,) = _applications(result(GROUP, "web", "verified", "", members=members(*names)))
-    assert (draw(one) is not None) is drawn
+    (app,) = _applications(result(GROUP, "web", "verified", "", members=members(*names)))
+    assert (draw(app) is not None) is drawn
 
 
 def test_an_application_that_came_out_well_and_has_a_vm_that_deviates_is_no_problem_less() -> None:
     odd = machine("web-1", backup_version="older")
-    (one,) = _applications(result(GROUP, "web", "verified", "", members=members("web-1"), machines=(odd,)))
-    assert (one.look.word, one.calm) == ("Restored and verified", False)
+    (app,) = _applications(result(GROUP, "web", "verified", "", members=members("web-1"), machines=(odd,)))
+    assert (app.look.word, app.calm) == ("Restored and verified", False)

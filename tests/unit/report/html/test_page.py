@@ -153,7 +153,7 @@ def test_every_object_and_vm_has_an_id_of_its_own() -> None:
     for report in (sample_report.sample(), sample_report.large()):
         ids = [str(attrs["id"]) for _, attrs in Page(render(report)).elements if "id" in attrs]
         assert len(ids) == len(set(ids))
-        assert {one.key for one in (*report.objects, *report.machines)} <= set(ids)
+        assert {item.key for item in (*report.objects, *report.machines)} <= set(ids)
 
 
 def test_each_next_step_leads_to_the_rows_that_it_is_about() -> None:
@@ -170,7 +170,7 @@ def test_what_is_drawn_and_listed_of_an_application_leads_to_its_rows() -> None:
     section = render(report).partition('<section id="applications">')[2].partition("</section>")[0]
     drawings = "".join(re.findall("<figure.*?</figure>", section, flags=re.DOTALL))
     lists = re.sub("<figure.*?</figure>", "", section, flags=re.DOTALL)
-    keys = {one.key for one in (*report.objects, *report.machines)}
+    keys = {item.key for item in (*report.objects, *report.machines)}
     for shown in (drawings, lists):
         assert set(re.findall('<a href="#([^"]+)"', shown)) == keys
 
@@ -196,7 +196,7 @@ def test_the_page_of_a_thousand_vms_is_smaller_than_a_megabyte(
     ids = {attrs.get("id") for _, attrs in Page(html).elements}
     assert len(report.machines) == 1000
     assert len(html.encode()) < MOST_BYTES
-    assert {one.key for one in (*report.objects, *report.machines)} <= ids
+    assert {item.key for item in (*report.objects, *report.machines)} <= ids
 
 
 def test_a_backup_version_is_shown_as_the_time_that_it_is() -> None:
@@ -228,15 +228,17 @@ def test_the_steps_of_a_report_that_has_them_as_text_alone_are_shown() -> None:
 def test_how_an_object_ended_before_it_was_resumed_is_shown() -> None:
     first = EarlierEnd(stage="cancelled", reason="out of time", ended=at("21:00:00"))
     second = EarlierEnd(stage="failed", reason="refused", ended=at("22:00:00"))
-    one = result(SERVICE, "web", "verified", "as expected", earlier=second, earlier_ends=(first, second))
-    text = Page(render(compose(RUN, (one,), policy={}, ended=ENDED))).text
+    item = result(SERVICE, "web", "verified", "as expected", earlier=second, earlier_ends=(first, second))
+    text = Page(render(compose(RUN, (item,), policy={}, ended=ENDED))).text
     assert "before it was resumed (2026-11-22 21:00:00 UTC): cancelled: out of time" in text
     assert "before it was resumed (2026-11-22 22:00:00 UTC): failed: refused" in text
 
 
 def test_a_report_of_before_that_knows_one_earlier_end_is_shown_too() -> None:
-    one = result(SERVICE, "web", "verified", "as expected", earlier=EarlierEnd(stage="cancelled", reason="out of time"))
-    text = Page(render(compose(RUN, (one,), policy={}, ended=ENDED))).text
+    item = result(
+        SERVICE, "web", "verified", "as expected", earlier=EarlierEnd(stage="cancelled", reason="out of time")
+    )
+    text = Page(render(compose(RUN, (item,), policy={}, ended=ENDED))).text
     assert "before it was resumed: cancelled: out of time" in text
 
 
@@ -245,7 +247,7 @@ def test_what_is_as_expected_is_hidden_where_only_problems_are_asked_for() -> No
     calm = [
         attrs.get("class", "") for tag, attrs in page.elements if tag == "details" and "app" in str(attrs.get("class"))
     ]
-    assert ["calm" in str(one).split() for one in calm] == [False, True]
+    assert ["calm" in str(item).split() for item in calm] == [False, True]
     assert [attrs["type"] for tag, attrs in page.elements if tag == "input"] == ["checkbox"]
 
 

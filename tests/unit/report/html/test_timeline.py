@@ -114,7 +114,7 @@ def test_odd_entries_stay_inside_the_bar(entries: tuple[tuple[str, str], ...]) -
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (3599, "59 min"), (12060, "3 h 21 min")]
+    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (3599, "59 min"), (12060, "3 h 21 min")]
 )
-def test_durations_read_as_a_person_would_say_them(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_durations_read_as_a_person_would_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
