@@ -42,6 +42,7 @@ from velero_vmservice.restore.replay.execute import Steps
 from velero_vmservice.restore.replay.guards import Deletions
 from velero_vmservice.restore.replay.look import Looking
 from velero_vmservice.restore.replay.results import Results
+from velero_vmservice.restore.replay.trial import Trial
 from velero_vmservice.restore.source.backup_objects import BackupObjects
 from velero_vmservice.restore.source.fit import Modifiers, Target
 from velero_vmservice.restore.source.load import Subjects
@@ -130,7 +131,7 @@ def assemble(
         steps=steps,
         results=results,
         looking=Looking(cluster=cluster, clock=clock, ask=registering.ask),
-        course=Course(hand=steps, deletions=deletions),
+        course=Course(hand=steps, trial=Trial(cluster), deletions=deletions),
     )
     planning = Planning(
         cluster=cluster,

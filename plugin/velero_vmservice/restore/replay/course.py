@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.guards import Deletions
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.session import Session
+    from velero_vmservice.restore.replay.trial import Trial
 
 
 class Hand(Protocol):
@@ -31,8 +32,9 @@ class Hand(Protocol):
 class Course:
     """Decides every open object of a restore in its turn."""
 
-    def __init__(self, *, hand: Hand, deletions: Deletions) -> None:
+    def __init__(self, *, hand: Hand, trial: Trial, deletions: Deletions) -> None:
         self._hand = hand
+        self._trial = trial
         self._deletions = deletions
 
     def decide(self, session: Session, until: float) -> None:
@@ -64,7 +66,7 @@ class Course:
         if not replayed and self._is_over(turn):
             return False
         operation.made = replace(operation.made, replayed=operation.made.replayed or replayed)
-        step = decision.decide(subject, view).minding(turn.look.notes(subject))
+        step = self._trial.judged(turn, decision.decide(subject, view)).minding(turn.look.notes(subject))
         if step.action in (Action.CREATE, Action.UPDATE) and self._is_held(turn, step):
             return False
         _decided(turn)

@@ -48,6 +48,8 @@ class Reading:
     tried_at: float = _NEVER
     failure: str = ""
     """Why the last try failed: its own reason, which does not change with the next object that is read."""
+    acceptable: bool = False
+    """Whether a dry run found nothing against the object while its VMs were waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.restore.model import Source, Subject
 from velero_vmservice.restore.plan import desired
 from velero_vmservice.restore.plan.power import ON
-from velero_vmservice.vmoperator.admission import group
 
 if TYPE_CHECKING:
     from velero_vmservice.archive.facts import NamespaceFacts
@@ -90,14 +89,13 @@ class Subjects:
         if fitted.dropped:
             paths = ", ".join(dropped.path for dropped in fitted.dropped)
             remarks = (*remarks, f"left out, as the target does not take it: {paths}")
-        problems = (*fitted.problems, *group.problems(wanted))
         return Source(
             subject=Subject(
                 ref=replay.destination,
                 wanted=wanted,
                 topology=_shared(connected, facts),
                 captured_at=facts.observed_at if facts else taken.captured_at,
-                problems=problems,
+                problems=fitted.problems,
                 started_anyway=_started_anyway(connected, taken.before, facts),
             ),
             before=taken.before,

@@ -1,1 +1,0 @@
-"""What VM Operator's webhooks would refuse."""
