@@ -14,6 +14,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.fakes import kubernetes_names
 from velero_vmservice.errors import InvalidItem, Rejected
 from velero_vmservice.kube import names
 
@@ -42,14 +43,14 @@ def refusals(content: Mapping[str, Any]) -> Iterator[str]:
     kind, metadata = str(content.get("kind", "")), content.get("metadata") or {}
     yield from _name_refusals(kind, str(metadata.get("name", "")))
     namespace = metadata.get("namespace", "")
-    if namespace and not names.is_dns_1123_label(str(namespace)):
+    if namespace and not kubernetes_names.is_dns_1123_label(str(namespace)):
         yield f'metadata.namespace: Invalid value: "{namespace}": a lowercase RFC 1123 label is required'
     yield from _label_refusals(metadata.get("labels"))
     yield from _annotation_refusals(metadata.get("annotations"))
     for owner in metadata.get("ownerReferences") or ():
         yield from (f"metadata.ownerReferences: {key} must not be empty" for key in _OWNER_FIELDS if not owner.get(key))
     for finalizer in metadata.get("finalizers") or ():
-        if not names.is_label_key(str(finalizer)):
+        if not kubernetes_names.is_label_key(str(finalizer)):
             yield f'metadata.finalizers: Invalid value: "{finalizer}": a qualified name is required'
     if kind in {"ConfigMap", "Secret"}:
         yield from _data_refusals(kind, content)
@@ -78,7 +79,7 @@ def update_refusals(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[
 def selector_refusals(wanted: Mapping[str, str]) -> Iterator[str]:
     """Yield why an API server cannot read a selector of these labels."""
     for key, value in wanted.items():
-        if not names.is_label_key(key):
+        if not kubernetes_names.is_label_key(key):
             yield f'unable to parse requirement: key: Invalid value: "{key}"'
         if not names.is_label_value(value):
             yield f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}"'
@@ -107,18 +108,18 @@ def _name_refusals(kind: str, name: str) -> Iterator[str]:
         if not names.is_path_segment(name):
             yield f'metadata.name: Invalid value: "{name}": may not be a path'
     elif kind in _SERVICE_NAMED:
-        if not names.is_dns_1035_label(name):
+        if not kubernetes_names.is_dns_1035_label(name):
             yield f'metadata.name: Invalid value: "{name}": a DNS-1035 label is required'
     elif kind in _LABEL_NAMED:
-        if not names.is_dns_1123_label(name):
+        if not kubernetes_names.is_dns_1123_label(name):
             yield f'metadata.name: Invalid value: "{name}": a lowercase RFC 1123 label is required'
-    elif not names.is_dns_1123_subdomain(name):
+    elif not kubernetes_names.is_dns_1123_subdomain(name):
         yield f'metadata.name: Invalid value: "{name}": a lowercase RFC 1123 subdomain is required'
 
 
 def _label_refusals(labels: Any) -> Iterator[str]:
     for key, value in (labels or {}).items():
-        if not names.is_label_key(str(key)):
+        if not kubernetes_names.is_label_key(str(key)):
             yield f'metadata.labels: Invalid value: "{key}": a qualified name is required'
         if not isinstance(value, str):
             yield f"metadata.labels: {key} is no string"
@@ -129,7 +130,7 @@ def _label_refusals(labels: Any) -> Iterator[str]:
 def _annotation_refusals(annotations: Any) -> Iterator[str]:
     pairs = (annotations or {}).items()
     for key, value in pairs:
-        if not names.is_label_key(str(key).lower()):
+        if not kubernetes_names.is_label_key(str(key).lower()):
             yield f'metadata.annotations: Invalid value: "{key}": a qualified name is required'
         if not isinstance(value, str):
             yield f"metadata.annotations: {key} is no string"
@@ -141,7 +142,7 @@ def _data_refusals(kind: str, content: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the data of a ConfigMap or a Secret."""
     data, binary = content.get("data") or {}, content.get("binaryData") or {}
     for key, value in chain(data.items(), binary.items()):
-        if not _DATA_KEY.fullmatch(str(key)) or len(str(key)) > names.SUBDOMAIN_LENGTH or key in {".", ".."}:
+        if not _DATA_KEY.fullmatch(str(key)) or len(str(key)) > kubernetes_names.SUBDOMAIN_LENGTH or key in {".", ".."}:
             yield f'data[{key}]: Invalid value: "{key}": a valid config key must consist of alphanumeric characters'
         if not isinstance(value, str):
             yield f"data[{key}]: is no string"

@@ -123,7 +123,6 @@ class Story:
                 {
                     "item": outcome.item,
                     "operation_id": outcome.operation_id,
-                    "additional_items": [str(one) for one in outcome.additional_items],
                 }
             )
         for content in VMS:

@@ -14,7 +14,6 @@ from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.velero.actions import (
     BackupOutcome,
     Progress,
-    ResourceIdentifier,
     ResourceSelector,
     RestoreOutcome,
 )
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-CONFIG_MAPS = ResourceSelector(included_resources=("configmaps",), label_selector="app=shop")
+CONFIG_MAPS = ResourceSelector(included_resources=("configmaps",))
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -47,10 +46,6 @@ class Obliging:
         return BackupOutcome(
             item=done,
             operation_id="op-1",
-            additional_items=(ResourceIdentifier(group="", resource="secrets", namespace="shop", name="a"),),
-            post_operation_items=(
-                ResourceIdentifier(group="apps", resource="deployments", namespace="shop", name="b"),
-            ),
         )
 
     def progress(self, operation_id: str, owner: Mapping[str, Any]) -> Progress:  # noqa: ARG002 - Velero's signature

@@ -99,7 +99,6 @@ class Owner:
     kind: str
     name: str
     uid: str
-    controller: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,6 @@ class Manifest:
                 kind=str(entry.get("kind", "")),
                 name=str(entry.get("name", "")),
                 uid=str(entry.get("uid", "")),
-                controller=bool(entry.get("controller")),
             )
             for entry in sequence(self.metadata.get("ownerReferences"))
             if isinstance(entry, dict)

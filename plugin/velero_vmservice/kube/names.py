@@ -6,11 +6,7 @@ import re
 from typing import Final
 
 LABEL_LENGTH: Final = 63
-SUBDOMAIN_LENGTH: Final = 253
 
-_LABEL_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_LABEL_1123: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN: Final = re.compile(rf"{_LABEL_1123.pattern}(\.{_LABEL_1123.pattern})*")
 _PATH_SEGMENT: Final = re.compile(r"(?!\.{1,2}$)[^/%?#\s]+")
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _BOOLEANS: Final = {
@@ -25,30 +21,9 @@ def boolean(value: object) -> bool | None:
     return _BOOLEANS.get(value) if isinstance(value, str) else None
 
 
-def is_dns_1035_label(text: str) -> bool:
-    """Say whether a Service may have this name: lower case, digits and dashes, a letter first."""
-    return len(text) <= LABEL_LENGTH and _LABEL_1035.fullmatch(text) is not None
-
-
-def is_dns_1123_label(text: str) -> bool:
-    """Say whether a port may have this name: as DNS-1035, but a digit may come first."""
-    return len(text) <= LABEL_LENGTH and _LABEL_1123.fullmatch(text) is not None
-
-
-def is_dns_1123_subdomain(text: str) -> bool:
-    """Say whether the text is a host name of lower-case labels and dots."""
-    return len(text) <= SUBDOMAIN_LENGTH and _SUBDOMAIN.fullmatch(text) is not None
-
-
 def is_path_segment(text: str) -> bool:
     """Say whether the text can stand for one object in a request's path, and cannot lead it elsewhere."""
     return _PATH_SEGMENT.fullmatch(text) is not None
-
-
-def is_label_key(text: str) -> bool:
-    """Say whether a label may have this key: a name of up to 63 characters, maybe behind `subdomain/`."""
-    prefix, slash, name = text.rpartition("/")
-    return is_qualified_name(name) and (not slash or is_dns_1123_subdomain(prefix))
 
 
 def is_label_value(text: str) -> bool:

@@ -14,12 +14,11 @@ from velero_vmservice.documents import Document, Dropped
 from velero_vmservice.errors import Said
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.report.stage import Outcome
+from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import ObjectRef
     from velero_vmservice.velero.runs import RestoreRun
-
-VersionOrder = Literal["older", "equal", "newer", "unknown"]
 
 
 class Change(Document):
@@ -84,7 +83,7 @@ class VmResult(Document):
     """As `supervisor.readiness.RestoreType`; '' for one that did not come."""
     backup_version_captured: str = ""
     backup_version_found: str = ""
-    backup_version: VersionOrder = "unknown"
+    backup_version: VersionAge = VersionAge.UNKNOWN
     """The found version against the captured one."""
     addresses_before: tuple[str, ...] = ()
     addresses_after: tuple[str, ...] = ()

@@ -37,9 +37,7 @@ class BackupItemActions(services.BackupItemActionServicer):
             outcome = wire.named(self._actions, request.plugin).execute(item, backup)
             return pb.ExecuteResponse(
                 item=request.item if outcome.item is item else wire.written(outcome.item),
-                additionalItems=wire.identifiers(outcome.additional_items),
                 operationID=outcome.operation_id,
-                postOperationItems=wire.identifiers(outcome.post_operation_items),
             )
 
     def Progress(

@@ -40,7 +40,6 @@ class RestoreItemActions(services.RestoreItemActionServicer):
             outcome = wire.named(self._actions, request.plugin).execute(item, stored, restore)
             return pb.RestoreItemActionExecuteResponse(
                 item=wire.written(outcome.item),
-                additionalItems=wire.identifiers(outcome.additional_items),
                 skipRestore=outcome.skip,
                 operationID=outcome.operation_id,
             )

@@ -28,7 +28,7 @@ from velero_vmservice.text import on_one_line
 from velero_vmservice.velero import actions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from grpc import ServicerContext
 
@@ -148,22 +148,9 @@ def named(table: Mapping[str, Action], plugin: str) -> Action:
 def selector(selected: actions.ResourceSelector) -> pb.ResourceSelector:
     """Write which items an action is called for."""
     return pb.ResourceSelector(
-        includedNamespaces=selected.included_namespaces,
-        excludedNamespaces=selected.excluded_namespaces,
         includedResources=selected.included_resources,
         excludedResources=selected.excluded_resources,
-        selector=selected.label_selector,
     )
-
-
-def identifiers(items: Iterable[actions.ResourceIdentifier]) -> list[pb.ResourceIdentifier]:
-    """Write a list of objects' names."""
-    return [
-        pb.ResourceIdentifier(
-            group=identifier.group, resource=identifier.resource, namespace=identifier.namespace, name=identifier.name
-        )
-        for identifier in items
-    ]
 
 
 def explain(error: errors.VmServiceError) -> str:

@@ -26,21 +26,8 @@ class ResourceSelector:
     Resources are written `resource.group`; one that the cluster does not serve matches nothing.
     """
 
-    included_namespaces: tuple[str, ...] = ()
-    excluded_namespaces: tuple[str, ...] = ()
     included_resources: tuple[str, ...] = ()
     excluded_resources: tuple[str, ...] = ()
-    label_selector: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceIdentifier:
-    """Names an object to Velero; `resource` is the plural name."""
-
-    group: str
-    resource: str
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +36,6 @@ class BackupOutcome:
 
     item: Mapping[str, Any]
     operation_id: str = ""
-    additional_items: tuple[ResourceIdentifier, ...] = ()
-    post_operation_items: tuple[ResourceIdentifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +45,6 @@ class RestoreOutcome:
     item: Mapping[str, Any]
     skip: bool = False
     operation_id: str = ""
-    additional_items: tuple[ResourceIdentifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

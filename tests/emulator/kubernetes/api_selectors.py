@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from velero_vmservice.kube.names import is_label_key, is_label_value
+from tests.fakes.kubernetes_names import is_label_key
+from velero_vmservice.kube.names import is_label_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

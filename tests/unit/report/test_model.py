@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import typing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from velero_vmservice.documents import Document
 from velero_vmservice.report import model as report
 from velero_vmservice.report.html import badges
 from velero_vmservice.report.stage import IN_WORDS, Outcome, Stage
+from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -50,7 +50,7 @@ def test_nothing_is_documented_that_is_not_there() -> None:
 
 def test_every_order_of_versions_is_documented() -> None:
     line = next(line for line in _SECTIONS["VmResult"].splitlines() if line.startswith("| `backup_version` |"))
-    assert all(f"`{word}`" in line for word in typing.get_args(report.VersionOrder))
+    assert all(f"`{word}`" in line for word in VersionAge)
 
 
 def test_every_state_has_a_look_of_its_own() -> None:

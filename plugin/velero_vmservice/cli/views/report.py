@@ -14,7 +14,7 @@ from rich.text import Text
 from velero_vmservice.report.html import badges
 from velero_vmservice.report.html.timeline import before_resumed
 from velero_vmservice.text import spelled_out
-from velero_vmservice.vmoperator.backup_version import recorded_at
+from velero_vmservice.vmoperator.backup_version import VersionAge, recorded_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -96,7 +96,7 @@ def _vm(vm: VmResult) -> Row:
 def _oddities(vm: VmResult) -> Iterator[str]:
     if vm.waiting_for:
         yield vm.waiting_for
-    if vm.backup_version == "older":
+    if vm.backup_version is VersionAge.OLDER:
         restored, captured = recorded_at(vm.backup_version_found), recorded_at(vm.backup_version_captured)
         yield f"restore point is older than the capture ({restored}, captured {captured})"
     for deviation in vm.deviations:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.report.stage import IN_WORDS, Outcome, Stage
+from velero_vmservice.vmoperator.backup_version import VersionAge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,7 +76,7 @@ def vm(result: VmResult | None) -> Look:
         return ABSENT
     if result.waiting_for:
         return UNREADY
-    deviates = result.deviations or result.backup_version == "older"
+    deviates = result.deviations or result.backup_version is VersionAge.OLDER
     return DEVIATING if deviates else READY
 
 
