@@ -116,8 +116,8 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
         yield from withholding.measure(size.objects)
     if parts & {"b", "d"}:
         _progress(f"(b), (d) {size.backups} backups of {size.config_maps:,} ConfigMaps by each server")
-        found = backups.measure(backups=size.backups, config_maps=size.config_maps)
-        yield from (row for row in found if row.part in parts)
+        rows = backups.measure(backups=size.backups, config_maps=size.config_maps)
+        yield from (row for row in rows if row.part in parts)
     if "g" in parts:
         _progress(f"(g) {size.mixed} backups of {size.waits.large} by each server")
         yield from namespaces.measure(crowd=size.waits.large, config_maps=size.config_maps, backups=size.mixed)
@@ -159,8 +159,8 @@ def _today() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def _progress(words: str) -> None:
-    sys.stderr.write(words + "\n")
+def _progress(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 if __name__ == "__main__":

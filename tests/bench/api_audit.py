@@ -38,9 +38,9 @@ def requests(cluster: Cluster, user: str) -> Sequence[Request]:
     if cluster.audit is None:
         raise AssertionError("the API server keeps no audit log")
     events = map(json.loads, cluster.audit.read_text().splitlines())
-    found = [
-        Request(received=one["requestReceivedTimestamp"], uri=one["requestURI"])
-        for one in events
-        if one["user"]["username"] == user and one["stage"] == "ResponseComplete"
+    answered = [
+        Request(received=event["requestReceivedTimestamp"], uri=event["requestURI"])
+        for event in events
+        if event["user"]["username"] == user and event["stage"] == "ResponseComplete"
     ]
-    return sorted(found, key=lambda one: one.received)
+    return sorted(answered, key=lambda request: request.received)

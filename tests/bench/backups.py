@@ -64,8 +64,8 @@ def measure(*, backups: int, config_maps: int) -> list[Row]:
         launched = (launches.count - before) / backups
         if not launched:
             raise AssertionError("a backup without a single launch of our plugin: it was not installed")
-        words = f"Velero {VELERO}: backup of {config_maps:,} ConfigMaps, median of {backups}"
-        backup = Row(part="b", measured=words, ours=ours, theirs=theirs, unit="s", peer="Velero without our plugin")
+        measured = f"Velero {VELERO}: backup of {config_maps:,} ConfigMaps, median of {backups}"
+        backup = Row(part="b", measured=measured, ours=ours, theirs=theirs, unit="s", peer="Velero without our plugin")
         return [backup, *_call_rows(both, launched), *_memory_rows(both)]
 
 
@@ -172,9 +172,9 @@ def _memory_rows(stage: Stage) -> list[Row]:
     server = resident_mebibytes(stage.with_ours.process.pid)
     after = resident_mebibytes(stage.sidecar.pid)
 
-    def row(words: str, ours: float, peer: str, theirs: float) -> Row:
+    def row(moment: str, ours: float, peer: str, theirs: float) -> Row:
         return Row(
-            part="d", measured=f"memory of the sidecar, {words}", ours=ours, theirs=theirs, unit="MiB", peer=peer
+            part="d", measured=f"memory of the sidecar, {moment}", ours=ours, theirs=theirs, unit="MiB", peer=peer
         )
 
     return [

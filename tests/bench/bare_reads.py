@@ -60,7 +60,7 @@ class Engine:
 
     def __init__(self, settings: EngineSettings, namespace: str, wanted: Sequence[ExpectedVm]) -> None:
         self._stub = services.RegistrationEngineStub(grpc.insecure_channel(settings.target))  # type: ignore[no-untyped-call]
-        asked = [pb.Machine(name=one.name, instance_uuid=one.instance_uuid) for one in wanted]
+        asked = [pb.Machine(name=vm.name, instance_uuid=vm.instance_uuid) for vm in wanted]
         self._question = pb.GetRegistrationsRequest(namespace=namespace, machines=asked)
 
     def __call__(self) -> None:

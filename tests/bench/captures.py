@@ -149,10 +149,10 @@ def client(url: str) -> Any:
 
 
 def _rows(ours: Sequence[float], theirs: Sequence[float]) -> list[Row]:
-    def row(words: str, our_seconds: float, their_seconds: float, target: float | None = None) -> Row:
+    def row(statistic: str, our_seconds: float, their_seconds: float, target: float | None = None) -> Row:
         return Row(
             part="c",
-            measured=f"Execute of capture, {words} of {len(ours)}",
+            measured=f"Execute of capture, {statistic} of {len(ours)}",
             ours=our_seconds * 1000,
             theirs=their_seconds * 1000,
             unit="ms",

@@ -117,11 +117,11 @@ class Crowd:
 
 def restored(vm: Object, number: int, namespace: str, *, paused: bool) -> Object:
     """Return a VM as RegisterVM brings it into a namespace, with its pause or without."""
-    claims = {one["name"]: f"restored-{number:06x}" for one in vm["spec"]["volumes"]}
-    found = registered_vm.created(vm, namespace=namespace, kind=RestoreKind.NEW, claims=claims, keep_owners=False)
+    claims = {volume["name"]: f"restored-{number:06x}" for volume in vm["spec"]["volumes"]}
+    back = registered_vm.created(vm, namespace=namespace, kind=RestoreKind.NEW, claims=claims, keep_owners=False)
     if not paused:
-        del found["metadata"]["annotations"][PAUSED]
-    return _with_status(found, number)
+        del back["metadata"]["annotations"][PAUSED]
+    return _with_status(back, number)
 
 
 class RefusedError(AssertionError):
@@ -159,11 +159,11 @@ class Writer:
             puts = [
                 {
                     "requestPut": {
-                        "key": _encoded(f"/registry/{group}{plural}/{namespace}/{_name(one)}".encode()),
-                        "value": _encoded(json.dumps(_stored(one, first)).encode()),
+                        "key": _encoded(f"/registry/{group}{plural}/{namespace}/{_name(item)}".encode()),
+                        "value": _encoded(json.dumps(_stored(item, first)).encode()),
                     }
                 }
-                for one in some
+                for item in some
             ]
             self._send("POST", f"{self._etcd_url}/v3/kv/txn", {"success": puts})
 
@@ -203,14 +203,14 @@ class Writer:
         answer = self._pool.request(method, url, **given)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise RefusedError(f"{method} {url}: {answer.status} {answer.data[:1000]!r}")
-        found: Object = json.loads(answer.data)
-        return found
+        decoded: Object = json.loads(answer.data)
+        return decoded
 
 
-def _stored(one: Object, first: Object) -> Object:
+def _stored(item: Object, first: Object) -> Object:
     """Return an object as the API server would store it, after what it made of another of its shape."""
-    metadata = {**first["metadata"], "uid": str(uuid.uuid4()), **one["metadata"]}
-    return {**first, **one, "metadata": metadata, "spec": {**first["spec"], **one["spec"]}}
+    metadata = {**first["metadata"], "uid": str(uuid.uuid4()), **item["metadata"]}
+    return {**first, **item, "metadata": metadata, "spec": {**first["spec"], **item["spec"]}}
 
 
 def _encoded(data: bytes) -> str:
@@ -246,7 +246,7 @@ def _with_status(vm: Object, number: int) -> Object:
     """Add what VM Operator says of a VM that it has reconciled."""
     spec, on = vm["spec"], vm["spec"]["powerState"] == "PoweredOn"
     address = {"primaryIP4": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"} if on else {}
-    volumes = [{"name": one["name"], "type": "Managed", "attached": True} for one in spec["volumes"]]
+    volumes = [{"name": volume["name"], "type": "Managed", "attached": True} for volume in spec["volumes"]]
     conditions = [
         {"type": kind, "status": "True", "reason": "True", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z"}
         for kind in _CONDITIONS

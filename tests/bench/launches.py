@@ -110,19 +110,19 @@ def _rows(ours: Sequence[Cycle], theirs: Sequence[Cycle], *, sidecar_cpu: float)
     return [
         row(
             f"exec → handshake, median of {rounds}",
-            median(one.handshake for one in ours),
-            median(one.handshake for one in theirs),
+            median(launch.handshake for launch in ours),
+            median(launch.handshake for launch in theirs),
             HANDSHAKE_TARGET,
         ),
         row(
             f"launch, health, list, shutdown, exit, median of {rounds}",
-            median(one.whole for one in ours),
-            median(one.whole for one in theirs),
+            median(launch.whole for launch in ours),
+            median(launch.whole for launch in theirs),
             CYCLE_TARGET,
         ),
         row(
             "processor time of one such cycle, mean (ours: launcher and sidecar)",
-            statistics.fmean(one.cpu for one in ours) + sidecar_cpu,
-            statistics.fmean(one.cpu for one in theirs),
+            statistics.fmean(launch.cpu for launch in ours) + sidecar_cpu,
+            statistics.fmean(launch.cpu for launch in theirs),
         ),
     ]

@@ -41,8 +41,8 @@ def rows(waits: Waits) -> Iterator[Row]:
 
 def _requests(case: Case, small: Wait, large: Wait) -> Row:
     """Compare the requests; the target is what the further pages of longer answers explain."""
-    few, many = (statistics.median(one.requests for one in wait.rounds[case]) for wait in (small, large))
-    pages = [statistics.median(one.further_pages for one in wait.rounds[case]) for wait in (small, large)]
+    few, many = (statistics.median(waited.requests for waited in wait.rounds[case]) for wait in (small, large))
+    pages = [statistics.median(waited.further_pages for waited in wait.rounds[case]) for wait in (small, large)]
     explained = (few + pages[1] - pages[0]) / few
     return Row(
         part="f",
@@ -67,32 +67,32 @@ def _twice(large: Wait) -> Iterator[Row]:
     yield Row(
         part="f",
         measured=f"of these, requests to vCenter, {Case.REFUSED}, while VADP restores run",
-        ours=statistics.median(one.vcenter for one in large.rounds[Case.REFUSED]),
-        theirs=statistics.median(one.vcenter for one in large.rounds[Case.RESTORING]),
+        ours=statistics.median(waited.vcenter for waited in large.rounds[Case.REFUSED]),
+        theirs=statistics.median(waited.vcenter for waited in large.rounds[Case.RESTORING]),
         peer="trigger off",
         target=1,
     )
 
 
-def _vm_lists(one: Round) -> int:
-    paths = (urlsplit(each.uri).path for each in one.kubernetes if not each.is_further_page)
+def _vm_lists(waited: Round) -> int:
+    paths = (urlsplit(each.uri).path for each in waited.kubernetes if not each.is_further_page)
     return sum(path.endswith(f"/{crowds.VM}") for path in paths)
 
 
 def _times(case: Case, peer: str, wait: Wait) -> Iterator[Row]:
-    ours, bare = [one.seconds for one in wait.rounds[case]], wait.bare[case]
-    words = f"a waiting round of {wait.machines} VMs, {case}"
-    yield _milliseconds(f"{words}, median of {len(ours)}", statistics.median(ours), peer, bare)
+    ours, bare = [waited.seconds for waited in wait.rounds[case]], wait.bare[case]
+    label = f"a waiting round of {wait.machines} VMs, {case}"
+    yield _milliseconds(f"{label}, median of {len(ours)}", statistics.median(ours), peer, bare)
     if case is Case.ALL:
-        yield Row(part="f", measured=f"{words}, slowest", ours=max(ours), unit="s", target=CALL_SECONDS)
+        yield Row(part="f", measured=f"{label}, slowest", ours=max(ours), unit="s", target=CALL_SECONDS)
     else:
-        yield _milliseconds(f"{words}, slowest", max(ours), peer, bare)
+        yield _milliseconds(f"{label}, slowest", max(ours), peer, bare)
 
 
 def _with_trigger(wait: Wait) -> Iterator[Row]:
-    off = [one.seconds for one in wait.rounds[Case.RESTORING]]
+    off = [waited.seconds for waited in wait.rounds[Case.RESTORING]]
     for case in (Case.REFUSED, Case.FOLLOWED):
-        seconds = statistics.median(one.seconds for one in wait.rounds[case])
+        seconds = statistics.median(waited.seconds for waited in wait.rounds[case])
         yield _milliseconds(f"a waiting round of {wait.machines} VMs, {case}, median", seconds, "trigger off", off)
 
 
@@ -108,6 +108,6 @@ def _memory(look: Memory) -> Row:
     )
 
 
-def _milliseconds(words: str, ours: float, peer: str, theirs: Sequence[float]) -> Row:
+def _milliseconds(label: str, ours: float, peer: str, theirs: Sequence[float]) -> Row:
     median = statistics.median(theirs)
-    return Row(part="f", measured=words, ours=ours * 1000, theirs=median * 1000, unit="ms", peer=peer)
+    return Row(part="f", measured=label, ours=ours * 1000, theirs=median * 1000, unit="ms", peer=peer)

@@ -101,8 +101,10 @@ class Site:
         )
         for vm in vms:
             for namespace in (registered, restoring):
-                said = pb.Registration(name=vm["metadata"]["name"], state=pb.STATE_REGISTERING, percent=_PERCENT)
-                self.engine.put(namespace, said, instance_uuid=vm["spec"]["instanceUUID"])
+                registration = pb.Registration(
+                    name=vm["metadata"]["name"], state=pb.STATE_REGISTERING, percent=_PERCENT
+                )
+                self.engine.put(namespace, registration, instance_uuid=vm["spec"]["instanceUUID"])
         return Place(folder=folder, virtual_machines=vms, moids=moids, registered=registered, restoring=restoring)
 
     def restores_run(self, place: Place) -> None:

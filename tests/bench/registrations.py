@@ -88,7 +88,7 @@ class Round:
 
     @property
     def further_pages(self) -> int:
-        return self.vcenter_pages + sum(one.is_further_page for one in self.kubernetes)
+        return self.vcenter_pages + sum(request.is_further_page for request in self.kubernetes)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class _Bench:
         self._vcenter = vcenter.connect(site.vcenter_settings, clock=self._clock)
         self._engine = RegistrationEngine(site.engine_settings, self._clock)
         self._wanted = [
-            ExpectedVm(name=one["metadata"]["name"], **_identity(one["spec"])) for one in place.virtual_machines
+            ExpectedVm(name=vm["metadata"]["name"], **_identity(vm["spec"])) for vm in place.virtual_machines
         ]
         self._found = Wait(machines=len(place.virtual_machines))
 
@@ -187,9 +187,9 @@ class _Bench:
         ask()
         seconds = time.perf_counter() - began
         simulated_then, pages_then = site.simulator.requests()
-        found = Round(
+        finished = Round(
             seconds=seconds,
-            kubernetes=[one for one in self._audited()[seen:] if not one.is_discovery],
+            kubernetes=[request for request in self._audited()[seen:] if not request.is_discovery],
             vcenter=simulated_then - simulated,
             vcenter_pages=pages_then - pages,
             engine=len(site.engine.questions) - engine,
@@ -199,7 +199,7 @@ class _Bench:
             read()
             self._found.bare.setdefault(case, []).append(time.perf_counter() - began)
         self._clock.pass_round()
-        return found
+        return finished
 
     def _audited(self) -> Sequence[Request]:
         return api_audit.requests(self._site.cluster, USER)
@@ -221,7 +221,7 @@ class _Bench:
             engine=self._engine,
         )
         restore = _restore(namespace, mode=mode)
-        item = _group(namespace, [one.name for one in self._wanted])
+        item = _group(namespace, [vm.name for vm in self._wanted])
         action = app.actions.restore["replay"]
         operation = action.execute(item, item, restore).operation_id
 

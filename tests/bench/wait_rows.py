@@ -65,9 +65,9 @@ def _times(wait: Wait) -> Iterator[Row]:
     calls = [seconds for one in wait.calls for seconds in one]
     replaying = [seconds for one in wait.replaying for seconds in one]
 
-    def row(words: str, ours: float, peer: str, theirs: Sequence[float]) -> Row:
+    def row(label: str, ours: float, peer: str, theirs: Sequence[float]) -> Row:
         median = statistics.median(theirs)
-        return Row(part="e", measured=words, ours=ours * 1000, theirs=median * 1000, unit="ms", peer=peer)
+        return Row(part="e", measured=label, ours=ours * 1000, theirs=median * 1000, unit="ms", peer=peer)
 
     yield row(f"Progress in these rounds, p50 of {len(calls):,}", statistics.median(calls), _GET, wait.gets)
     p99 = statistics.quantiles(calls, n=100, method="inclusive")[98]
@@ -84,8 +84,8 @@ def _times(wait: Wait) -> Iterator[Row]:
 
 
 def _memory(wait: Wait, velero: float) -> Iterator[Row]:
-    def row(words: str, ours: float, target: float | None = None) -> Row:
-        return Row(part="e", measured=f"memory of the sidecar, {words}", ours=ours, unit="MiB", target=target)
+    def row(moment: str, ours: float, target: float | None = None) -> Row:
+        return Row(part="e", measured=f"memory of the sidecar, {moment}", ours=ours, unit="MiB", target=target)
 
     yield row(f"restore of {wait.crowd}: most in a waiting round", wait.while_waiting, MEMORY_MEBIBYTES)
     yield row("most in the round before, which reads the captures", wait.while_reading)
