@@ -6,7 +6,8 @@ from tests.unit.builders import NAMESPACE, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.expected_vm import ExpectedVm
-from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.errors import Forbidden, NotSent, Unavailable
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import Registration, State
 
 WEB = [ExpectedVm(name="web-1", instance_uuid="instance-of-web-1"), ExpectedVm(name="web-2")]
@@ -24,6 +25,23 @@ def test_looking_asks_every_source_once_and_calls_nobody() -> None:
     assert (found["web-2"].state, found["web-2"].told_by) == (State.READY, "engine, kubernetes")
     assert world.engine.calls.counts["observe"] == 1
     assert world.vsphere.vcenter.calls.counts["call"] == 0
+
+
+def test_looking_does_not_make_a_call_that_did_not_reach_vcenter() -> None:
+    world = World(sources=["vcenter"], mode="trigger")
+    calls = world.vsphere.vcenter.calls
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    restore, trigger = ForRestore(uid="uid-of-again", name="again"), world.app.registering.trigger
+    assert trigger is not None
+    calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+    assert trigger.advance(restore, NAMESPACE, WEB[:1])["web-1"].state is State.RESTORED
+    assert world.vsphere.vcenter.tasks_of("vm-1") == ()
+
+    looked = world.app.registering.look(NAMESPACE, WEB, restore_uid=restore.uid)["web-1"]
+    assert "was to be called" in looked.reason
+    assert world.vsphere.vcenter.tasks_of("vm-1") == ()
+    assert trigger.advance(restore, NAMESPACE, WEB[:1])["web-1"].state is State.REGISTERING
+    assert len(world.vsphere.vcenter.tasks_of("vm-1")) == 1
 
 
 def test_looking_asks_kubernetes_once_for_all_sources() -> None:
