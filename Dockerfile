@@ -6,8 +6,9 @@
 ARG PYTHON=python:3.13-slim
 FROM ${PYTHON} AS build
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/vmservice
-RUN pip install --no-cache-dir uv
 WORKDIR /src
+COPY plugin/bundle/uv.txt plugin/bundle/uv.txt
+RUN pip install --no-cache-dir --require-hashes --requirement plugin/bundle/uv.txt
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN uv sync --frozen --no-default-groups --extra vcenter --group launcher --no-install-project
 COPY plugin plugin
@@ -22,6 +23,9 @@ RUN /opt/vmservice/bin/python plugin/launcher/build.py \
 FROM scratch
 COPY --from=build /image /
 COPY LICENSE /LICENSE
+LABEL org.opencontainers.image.title="velero-plugin-for-vmservice" \
+      org.opencontainers.image.description="Backs up and restores the application around the VMs of vSphere VM Service" \
+      org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/usr/local/bin HOME=/tmp
 USER 65532:65532
 ENTRYPOINT ["velero-vmservice"]
