@@ -69,8 +69,8 @@ def test_a_token_logs_in(file: Path) -> None:
     ("content", "sentence"),
     [
         (b"{[", "config:1:3: the YAML cannot be read from here on"),
-        (b"- a\n", "config:1: the file is no mapping"),
-        (b"text", "config:1: the file is no mapping"),
+        (b"- a\n", "config:1: the text is no mapping"),
+        (b"text", "config:1: the text is no mapping"),
         (b"", "cannot log in to Kubernetes with kubeconfig config: current-context is missing"),
         (b"a: \xff\n", "config:1: the text is not UTF-8"),
         (b"a: !!python/object:os.system x", "config:1:4: a value begins with ! and stands in no quotes"),

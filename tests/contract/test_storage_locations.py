@@ -30,6 +30,10 @@ _DEFAULT = ObjectRef(BACKUP_STORAGE_LOCATION, "velero", "default")
 _CREDENTIAL = ObjectRef(SECRET, "velero", "cloud-credentials")
 
 
+def settings_with(bucket: BucketSettings | None = None) -> Settings:
+    return Settings(velero_namespace="velero", bucket=bucket)
+
+
 @pytest.fixture(name="cluster")
 def _cluster() -> MemoryCluster:
     """Return a cluster with Velero's namespace and a credential in it."""
@@ -45,7 +49,7 @@ def _clock() -> SettableClock:
 
 @pytest.fixture(name="locations")
 def _locations(cluster: MemoryCluster, clock: SettableClock) -> Iterator[BackupStorageLocations]:
-    locations = BackupStorageLocations(cluster, Settings(), clock=clock)
+    locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
     yield locations
     locations.close()
 
@@ -157,7 +161,7 @@ def test_a_rotated_credential_is_noticed(cluster: MemoryCluster, clock: Settable
     seen: list[str] = []
 
     with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
-        locations = BackupStorageLocations(cluster, Settings(), clock=clock)
+        locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
         cluster.seed(_location(url, s3_servers.new_bucket(url)))
         locations.open("default").exists("a.json")
         cluster.seed(_secret("cloud-credentials", cloud=s3_servers.CREDENTIALS.replace("AKIDEXAMPLE", "AKIDROTATED")))
@@ -293,7 +297,7 @@ def test_without_a_credential_velero_s_own_file_is_used(
     file = tmp_path / "cloud"
     file.write_text(s3_servers.CREDENTIALS.replace("AKIDEXAMPLE", "AKIDMOUNTED"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    locations = BackupStorageLocations(cluster, Settings(), clock=clock)
+    locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
     with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
         cluster.seed(_location(url, s3_servers.new_bucket(url), credential=None))
         locations.open("default").exists("a.json")
@@ -326,7 +330,9 @@ def test_the_settings_own_bucket_serves_every_location(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     bucket = s3_servers.new_bucket(moto)
     cluster = MemoryCluster()
-    settings = Settings(bucket=BucketSettings(name=bucket, prefix="/supervisor-1/", url=moto))
+    settings = Settings(
+        velero_namespace="velero", bucket=BucketSettings(name=bucket, prefix="/supervisor-1/", url=moto)
+    )
     locations = BackupStorageLocations(cluster, settings, clock=clock)
 
     assert _where(moto, bucket, locations.open("")) == "supervisor-1/plugins/vmservice/probe.json"
@@ -443,7 +449,7 @@ def test_an_authority_that_is_none_is_told(
     }
     cluster.seed(_location("https://127.0.0.1:9", "b", objectStorage=storage.get(where, {})))
     bucket = BucketSettings(name="b", ca_file=file)
-    locations = BackupStorageLocations(cluster, Settings(bucket=bucket if where == "ca_file" else None), clock=clock)
+    locations = BackupStorageLocations(cluster, settings_with(bucket if where == "ca_file" else None), clock=clock)
 
     with pytest.raises(InvalidSettings, match=rf"{where}.*holds no PEM certificate: {re.escape(guess)}"):
         locations.open("default")
@@ -508,7 +514,7 @@ def test_nothing_is_left_on_disk(
     moto: str, cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    locations = BackupStorageLocations(cluster, Settings(), clock=clock)
+    locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
     cluster.seed(_location(moto, s3_servers.new_bucket(moto)))
 
     assert not locations.open("default").exists("a.json")
@@ -523,4 +529,4 @@ def test_no_writable_directory_is_told(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
 
     with pytest.raises(InvalidSettings, match=r"emptyDir.*TMPDIR"):
-        BackupStorageLocations(cluster, Settings(), clock=clock)
+        BackupStorageLocations(cluster, settings_with(), clock=clock)

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from tests.rpc.test_calls import BACKUP, CAPTURE, REPLAY, RESTORE, config_map
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import io
@@ -84,8 +85,13 @@ def test_a_reader_that_stops_delays_no_call_for_long_and_no_other_session(launch
     other.back_up(CAPTURE, config_map("log"), BACKUP)
     assert other.log.wait_for("seen")
     os.kill(stuck.pid, signal.SIGCONT)
-    stuck.back_up(CAPTURE, config_map("log"), BACKUP)
-    stuck.log.wait_for("seen")
+
+    def is_read_again() -> bool:
+        """Write one more line; the lines before it go out as the reader takes them."""
+        stuck.back_up(CAPTURE, config_map("log"), BACKUP)
+        return any(line["@message"] == "seen" for line in stuck.log.lines)
+
+    wait_until(is_read_again, 30, "the reader goes on")
     kept = [line for line in stuck.log.lines if line["@message"] == "chatting"]
     assert [line["number"] for line in kept] == [str(number) for number in range(len(kept))]
     lost = stuck.log.wait_for("log lines lost")["lines"]

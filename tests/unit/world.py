@@ -87,6 +87,7 @@ class World:
         self.store = MemoryStore()
         self.locations = MemoryLocations({"default": self.store})
         self.settings = Settings(
+            velero_namespace="velero",
             restricted=RestrictedSettings(supervisor=supervisor, **settings),
             vsphere_plugin=vsphere_plugin,
             restore=restore or RestorePolicy(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from velero_vmservice import app
+from velero_vmservice import app, configured
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import namespace_mapping, output, policy_option
 from velero_vmservice.cli.restore_target import beyond_words, demand_known
@@ -15,7 +15,6 @@ from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.once import said_once
 from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.source.backup_objects import run_of
-from velero_vmservice.settings import reading
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.releases.generation import Feature
 
@@ -41,7 +40,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
     would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
     in conflict or blocked.
     """
-    chosen = reading.load()
+    chosen = configured.load()
     plugin = app.connect(chosen)
     restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
     run = RestoreRun.read(restore)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from velero_vmservice import app, documents
+from velero_vmservice import app, configured, documents
 from velero_vmservice.archive import schema
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import output
@@ -16,7 +16,6 @@ from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import PAGE, REPORT
-from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +52,7 @@ def show(restore: str, started: str, form: str) -> None:
 
     A run of `restore BACKUP` has the backup's name, one of `restore --resume RESTORE` that restore's.
     """
-    reports = app.connect(reading.load()).reports
+    reports = app.connect(configured.load()).reports
     own = reports.run(restore)
     search = reports.search(restore, location=own.location)
     chosen = _chosen(search, restore, started=started or own.started)
@@ -71,7 +70,7 @@ def show(restore: str, started: str, form: str) -> None:
 @output("text", "json")
 def list_(restore: str, form: str) -> None:
     """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
-    search = app.connect(reading.load()).reports.search(restore)
+    search = app.connect(configured.load()).reports.search(restore)
     for error in search.unread:
         terminal.remark(f"not searched: {error.message}")
     rows = [_row(stored) for stored in search.reports]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velero_vmservice import app
+from velero_vmservice import app, configured
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.kube.manifest import RESTORE, Manifest, ObjectRef
 from velero_vmservice.restore.source.backup_objects import run_of
-from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ def connect(
         raise WrongUsage(f"name a BACKUP, or a restore with {option}")
     if restore and mapping:
         raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
-    chosen = reading.load()
+    chosen = configured.load()
     plugin = app.connect(chosen)
     if restore:
         return plugin, plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))

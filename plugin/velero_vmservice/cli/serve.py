@@ -6,18 +6,21 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 
-from velero_vmservice import __version__, app, logs
+from velero_vmservice import __version__, app, configured, logs
 from velero_vmservice.adapters import heap
 from velero_vmservice.cli.exit_codes import of_error
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.rpc.control import PluginServer
 from velero_vmservice.rpc.launcher import install_launcher
-from velero_vmservice.settings import reading
 from velero_vmservice.supervisor import startup_checks
+
+if TYPE_CHECKING:
+    from velero_vmservice.settings import reading
 
 log = structlog.get_logger()
 
@@ -45,12 +48,12 @@ def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
 
 
 def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> None:
-    chosen = reading.load()
+    chosen = configured.first_settings()
     logs.configure(chosen.log_level)
-    plugin = app.connect(chosen)
+    live = configured.LiveActions(configured.load, app.connect, chosen)
     with PluginServer(
         plugins_dir,
-        plugin.actions,
+        live.table(),
         group_access=chosen.socket_group_access,
         drain_seconds=chosen.drain_seconds,
         claim=claim,
@@ -60,7 +63,7 @@ def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> Non
         if install:
             install_launcher(plugins_dir)
         log.info("serving", plugin_version=__version__, directory=str(plugins_dir))
-        threading.Thread(target=_preflight, args=(plugin, chosen), name="preflight", daemon=True).start()
+        threading.Thread(target=_preflight, args=(live.app, chosen), name="preflight", daemon=True).start()
         server.serve()
         log.info("stopping")
 

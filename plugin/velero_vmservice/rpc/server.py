@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from velero_vmservice.velero.actions import BackupAction, DeleteAction, RestoreAction
-
-Action = TypeVar("Action")
 
 LAUNCHER: Final = PLUGIN_NAME
 """The launcher's file name. Velero runs actions in the order of these names, ours before velero-plugin-for-vsphere."""
@@ -69,14 +67,10 @@ def new_server(
     """Return a server, not yet started, that lists and serves the actions; `command` gives the launcher's path."""
     server = grpc.server(pool, interceptors=list(interceptors), options=_UNLIMITED)
     generated_services.add_PluginListerServicer_to_server(_Lister(actions, command), server)
-    v2_services.add_BackupItemActionServicer_to_server(BackupItemActions(_by_full_name(actions.backup)), server)
-    v2_services.add_RestoreItemActionServicer_to_server(RestoreItemActions(_by_full_name(actions.restore)), server)
-    generated_services.add_DeleteItemActionServicer_to_server(DeleteItemActions(_by_full_name(actions.delete)), server)
+    v2_services.add_BackupItemActionServicer_to_server(BackupItemActions(actions.backup), server)
+    v2_services.add_RestoreItemActionServicer_to_server(RestoreItemActions(actions.restore), server)
+    generated_services.add_DeleteItemActionServicer_to_server(DeleteItemActions(actions.delete), server)
     return server
-
-
-def _by_full_name(actions: Mapping[str, Action]) -> dict[str, Action]:
-    return {full_name(name): action for name, action in actions.items()}
 
 
 class _Lister(generated_services.PluginListerServicer):

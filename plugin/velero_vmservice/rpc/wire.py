@@ -26,6 +26,7 @@ from velero_vmservice.pb import velero_generated_pb2 as pb
 from velero_vmservice.rpc import depth
 from velero_vmservice.text import on_one_line
 from velero_vmservice.velero import actions
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -136,13 +137,14 @@ def written(content: Mapping[str, Any]) -> bytes:
 
 
 def named(table: Mapping[str, Action], plugin: str) -> Action:
-    """Return the action a request means; raises `NotFound`."""
-    if plugin not in table:
+    """Return the action a request means by its full name; raises `NotFound`."""
+    prefix, _, name = plugin.rpartition("/")
+    if prefix != PLUGIN_NAME or name not in table:
         raise errors.NotFound(
             f"this release of the plugin has no action {plugin!r}",
             hint="restart Velero, so that it asks the plugin for its actions again",
         )
-    return table[plugin]
+    return table[name]
 
 
 def selector(selected: actions.ResourceSelector) -> pb.ResourceSelector:

@@ -24,7 +24,7 @@ from velero_vmservice.settings_faults import FAULT_OF_KEY, faults_in
 from velero_vmservice.settings_section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from velero_vmservice.settings.sources import Given
 
 DEFAULT_FILE = Path("/etc/velero-vmservice/settings.yaml")
 FILE_VARIABLE: Final = "VMSERVICE_SETTINGS"
@@ -99,8 +99,8 @@ class WorkSettings(Section):
     """What is left to the Supervisor, kept, replayed and asked for, and where."""
 
     velero_namespace: str = Field(
-        default="velero",
-        description="Namespace of Velero's own objects; without it, `VELERO_NAMESPACE` of Velero's container.",
+        default="",
+        description="Namespace of Velero's own objects; without it, [it is found](#veleros-namespace).",
         examples=["openshift-adp"],
     )
     bucket: BucketSettings | None = None
@@ -161,25 +161,26 @@ class Settings(SourceSections, WorkSettings):
 
 
 def load() -> Settings:
-    """Read the settings; raises `InvalidSettings` that names each wrong key and what is accepted, never a value."""
-    file = _file()
-    variables = sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE)
-    written = variables.over(sources.from_file(file))
+    """Read the settings of this process alone, as `configured.load` does with those of the cluster; see `checked`."""
+    return checked(written())
+
+
+def written() -> Given:
+    """Return what the environment and, below it, the file says; raises `InvalidSettings` where it cannot be read."""
+    return sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE).over(sources.from_file(_file()))
+
+
+def checked(given: Given) -> Settings:
+    """Return the settings; raises `InvalidSettings` that names each wrong key and what is accepted, never a value."""
     try:
-        return Settings.model_validate(_of_velero(os.environ) | written.values)
+        return Settings.model_validate(given.values)
     except ValidationError as error:
-        faults = list(faults_in(error, Settings, written.values))
-    sentences = [": ".join(filter(None, (written.place(fault.path), fault.sentence))) for fault in faults]
+        faults = list(faults_in(error, Settings, given.values))
+    sentences = [": ".join(filter(None, (given.place(fault.path), fault.sentence))) for fault in faults]
     hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
     raise InvalidSettings(
         "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"
     )
-
-
-def _of_velero(environment: Mapping[str, str]) -> dict[str, object]:
-    """Return what Velero's own environment says, which a daemon in its container has."""
-    namespace = environment.get("VELERO_NAMESPACE", "")
-    return {"velero_namespace": namespace} if _NAMESPACE.fullmatch(namespace) else {}
 
 
 def _file() -> Path:

@@ -86,12 +86,17 @@ def from_file(file: File, *, purpose: str = "settings file", unique: bool = True
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InvalidSettings(f"{file}:{line}: the text is not UTF-8", hint=_MAPPING) from None
-    written = _Written(str(file), text, unique=unique)
+    return from_text(text, name=str(file), unique=unique)
+
+
+def from_text(text: str, *, name: str, unique: bool = True) -> Given:
+    """Return what a YAML text holds; raises `InvalidSettings` with the line of `name` that cannot be read."""
+    written = _Written(name, text, unique=unique)
     root = written.root()
     if root is None or root.tag == _NULL:
         return Given()
     if not isinstance(root, yaml.MappingNode):
-        raise InvalidSettings(f"{file}:{root.start_mark.line + 1}: the file is no mapping", hint=_MAPPING)
+        raise InvalidSettings(f"{name}:{root.start_mark.line + 1}: the text is no mapping", hint=_MAPPING)
     values = written.value(root, ())
     return Given(values, written.places)
 

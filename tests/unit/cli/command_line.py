@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from velero_vmservice import app, cli
+from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.settings import reading
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class CommandLine:
     def connects_to(self, starts: Callable[[], App]) -> None:
         """Let every later run be a new process made by `starts`."""
         self.patch.setattr(app, "connect", lambda _: starts())
+        self.patch.setattr(kubernetes, "connect", lambda **_: starts().cluster)
+        self.patch.setenv("VELERO_NAMESPACE", "velero")
 
     def __call__(self, *arguments: str, typed: str = "") -> Ran:
         """Run a command; `typed` is all that its input holds."""

@@ -23,15 +23,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monk
 
 
 def test_without_file_and_variables_the_defaults_hold() -> None:
-    settings = reading.load()
-    assert (settings.velero_namespace, settings.bucket, settings.restricted.supervisor) == ("velero", None, "detect")
-
-
-def test_velero_s_own_variable_names_its_namespace(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("VELERO_NAMESPACE", "backup-of-the-supervisor")
-    assert reading.load().velero_namespace == "backup-of-the-supervisor"
-    environment.setenv("VMSERVICE_VELERO_NAMESPACE", "openshift-adp")
-    assert reading.load().velero_namespace == "openshift-adp"
+    found = reading.load()
+    assert (found.velero_namespace, found.bucket, found.restricted.supervisor) == ("", None, "detect")
 
 
 def test_variables_come_before_the_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -175,7 +168,7 @@ def test_a_variable_that_holds_no_list_or_section_is_named(
         ("[" * 3000, "1:1: lists or mappings are nested too deep"),
         ("a: &a [*a]\n", "1:1: lists or mappings are nested too deep, or too many"),
         ("restore: {<<: strict}\n", "1:15: the YAML cannot be read from here on"),
-        ("- a\n- b\n", "1: the file is no mapping"),
+        ("- a\n- b\n", "1: the text is no mapping"),
         ("velero_namespace: a\n--- \nb: c\n", "2:1: the YAML cannot be read from here on"),
     ],
 )

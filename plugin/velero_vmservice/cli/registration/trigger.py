@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from velero_vmservice import app
+from velero_vmservice import app, configured
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.registration.status import read_needed, select
 from velero_vmservice.cli.views import terminal
@@ -22,7 +22,6 @@ from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.explain import advise
 from velero_vmservice.registration.merge import distinct_notes
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.settings import reading
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
 
@@ -50,7 +49,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
     waiting may help, and with 5 where RegisterVM failed.
     """
-    chosen = reading.load()
+    chosen = configured.load()
     plugin = app.connect(chosen)
     caller = plugin.registering.trigger
     if caller is None:
