@@ -28,7 +28,9 @@ _log_sizes = pytest.StashKey[dict[str, int]]()
 
 
 OLDER_VELERO: Final = "1.15.2"
-ABOUT_VELERO: Final = frozenset({"test_application", "test_bundle", "test_restricted", "test_stack", "test_vms_alone"})
+ABOUT_VELERO: Final = frozenset(
+    {"test_application", "test_beside_vsphere", "test_bundle", "test_restricted", "test_stack", "test_vms_alone"}
+)
 """Modules whose tests depend on Velero's version: they run on the older one every time, all others with `--full`."""
 
 

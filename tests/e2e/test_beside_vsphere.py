@@ -67,18 +67,27 @@ def test_whole_application_without_any_flag(scene: Scene, space: str) -> None:
 
 
 @on_each_velero
-def test_list_that_is_left_alone_makes_the_backup_partial_and_the_log_says_what_to_do(scene: Scene, space: str) -> None:
+def test_list_that_is_left_alone_makes_the_backup_partial_and_a_restore_of_it_whole(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     scene.deploy(application)
+    point, services = scene.supervisor.back_up(space), scene.all(SERVICES, space)
     scene.server.reset_blocked_resources()
     with sidecar_that_leaves_the_list(scene):
-        refused = scene.server.backup(f"{space}-refused", f"--include-namespaces={space}")
+        refused = scene.server.backup(space, f"--include-namespaces={space}")
         silent = scene.server.backup(f"{space}-silent", f"--include-namespaces={space}", "--snapshot-volumes=false")
-        logs = scene.server.cli("backup", "logs", f"{space}-refused")
+        logs = scene.server.cli("backup", "logs", space)
         assert blocked_resources(scene)["data"][NAMED_BY_LIST] == "true"
+
+        scene.supervisor.lose(space)
+        scene.start_restore(space)
+        scene.wait_described(space, f"VirtualMachineService {space}/shop-web")
+        scene.register(point, *application.vm_names, into=space)
+        scene.wait_restored(space)
 
     assert refused["status"]["phase"] == "PartiallyFailed"
     assert f"Resource CRD {NAMED_BY_LIST} is blocked in backup" in logs
     assert "velero-plugin-for-vsphere will refuse what is captured" in logs
     assert "set vsphere_plugin: take-over" in logs
     assert silent["status"]["phase"] == "Completed"
+    assert specs(scene.all(SERVICES, space)) == specs(services)
+    assert {stage for stage, _ in scene.stages(space).values()} == {"verified"}

@@ -54,6 +54,7 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
                 location=location,
                 annotations={},
                 object_gone=True,
+                lacks_items=True,
             )
             runs.setdefault(store.where(backup.seal_key), backup)
     if len(runs) != 1:

@@ -40,6 +40,8 @@ class BackupRun:
     spec: Mapping[str, Any] = field(default_factory=dict)
     object_gone: bool = False
     """Whether the cluster no longer has the Backup, so that UID, annotations and spec are not known."""
+    lacks_items: bool = False
+    """Whether Velero's archive lacks items, as an action has refused some, or may: nothing tells once it is gone."""
 
     @classmethod
     def read(cls, backup: Manifest) -> BackupRun:
@@ -52,6 +54,7 @@ class BackupRun:
             location=str(backup.spec.get("storageLocation", "")),
             annotations=backup.annotations,
             spec=backup.spec,
+            lacks_items=bool(mapping(backup.content.get("status")).get("errors")),
         )
 
     @property

@@ -47,6 +47,8 @@ class Replay(Document):
     """Names of the needed VMs, as the item's annotation or its boot order tells them; they go with the item."""
     item: dict[str, Any] | None = None
     """The backup's own item, sanitised: what is replayed if the capture is gone; not carried where it is required."""
+    lacking: bool = False
+    """Whether Velero's archive may lack captured objects of the namespace, which this operation then stands for."""
     unread: bool = False
     """Whether the capture could not be read when the restore began: a store that still denies it is not waited for."""
 

@@ -1,4 +1,8 @@
-"""Wait for VMs that no object of a restore needs: Velero asks about them with the ServiceAccount `default`."""
+"""Wait for VMs that no object of a restore needs, and stand for objects that Velero's archive lacks.
+
+Velero asks about both with the ServiceAccount `default`. What another plugin refused at backup is not in the archive,
+so that Velero calls no action for it; its capture is there.
+"""
 
 from __future__ import annotations
 
@@ -36,20 +40,23 @@ class VmsAloneAction:
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
     ) -> RestoreOutcome:
-        """Return the item untouched, with an operation if its namespace has VMs without an application."""
+        """Return the item untouched, with an operation if its namespace has VMs or objects that it has to stand for."""
         manifest, run = Manifest.read(dict(item_from_backup)), RestoreRun.read(Manifest.read(dict(restore)))
         if manifest.name != DEFAULT_SERVICE_ACCOUNT:
             return RestoreOutcome(item=item)
         replay = replay_of(manifest.namespace, run)
         try:
             names = self._vms.watched(manifest.namespace, run).names
+            lacking = self._vms.may_lack(manifest.namespace, run)
         except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
             log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
             replay = replay.model_copy(update={"unread": True})
         else:
-            if not names:
+            if not names and not lacking:
                 return RestoreOutcome(item=item)
-            log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
+            replay = replay.model_copy(update={"lacking": lacking})
+            if names:
+                log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
         operation_id = operation.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
         return RestoreOutcome(item=item, operation_id=operation_id)

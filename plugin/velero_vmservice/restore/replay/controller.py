@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.errors import InvalidSettings, VmServiceError
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
     from velero_vmservice.velero.operation import Replay
 
+log = structlog.get_logger()
+
 BUDGET_SECONDS: Final = 4.0
 """One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
 
 What it has begun is bounded by the timeouts of the adapters.
 """
+NOT_IN_ARCHIVE: Final = "Velero's archive does not hold it, as another plugin's action has refused it at backup"
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
@@ -105,7 +109,7 @@ class Replays:
             operation.polls += 1
             self._advance(session)
             self._keeping.keep(session, operation)
-            return operation.progress()
+            return session.progress(operation)
 
     def advance(self, run: RestoreRun) -> Sequence[ReplayOperation]:
         """Do what one round of polls does, without Velero; return every operation as it is now."""
@@ -135,6 +139,9 @@ class Replays:
                 over = "Velero's time for the operation is over (itemOperationTimeout)"
                 reason = f"{over}; it was {operation.description()}. Repeat the restore to go on"
                 operation.tell(reason, stage=Stage.CANCELLED)
+            for each in (operation, *session.asked_with(operation)):
+                if not each.stage.final:
+                    each.tell(operation.standing.reason, stage=Stage.CANCELLED)
             session.log_news()
             operation.asked_again = False
             self._keeping.keep_owed(session)
@@ -208,7 +215,8 @@ class Replays:
             session.log_news()
             return
         session.logged.begins(session.run, session.policy, executed=False)
-        self._recall(session)
+        self._results.recall(session)
+        self._stand_in(session)
         for step in (self._read, self._look, self._steps.wait_blind, self._course.decide):
             step(session, until)
         conclude(session)
@@ -218,22 +226,23 @@ class Replays:
             reasons = [f"{operation.replay.destination}: {operation.standing.reason}" for operation in waiting]
             self._results.event(session.run, "Waiting", enumerate_some(reasons, most=3))
 
-    def _recall(self, session: Session) -> None:
-        """Learn what has ended before this process, of which Velero asks for nothing again.
-
-        Without it a group would be judged without the members that ended before a restart. A store that is away is
-        asked again in the next round.
-        """
-        absence, now = session.results.absence, self._clock.monotonic()
-        if session.earlier is None and all(operation.announced for operation in session.operations.values()):
-            session.earlier = {}  # this process was there from the beginning
-        elif session.earlier is None and not absence.lasts(now):
+    def _stand_in(self, session: Session) -> None:
+        """Learn which captured objects Velero asks nothing about, once all that it asks about is known."""
+        if not session.known() or session.earlier is None or session.captures.lasts(self._clock.monotonic()):
+            return
+        for operation in session.to_stand_in():
             try:
-                session.earlier = self._results.earlier(session.run)
+                captured = self._subjects.captured(operation.replay.namespace, session.run)
             except VmServiceError as error:
-                absence.begin(error.message, now)
-        for operation in session.open() if session.earlier else ():
-            session.adopt(operation)
+                if error.passing:
+                    operation.tell(f"which captured objects Velero's archive lacks is not known: {error}")
+                    return
+                operation.trouble(error, stage=Stage.FAILED)
+                captured = ()
+            for each in session.stand_in(operation, captured):
+                log.warning(
+                    "replayed from its capture alone", object=str(each.replay.destination), reason=NOT_IN_ARCHIVE
+                )
 
     def _read(self, session: Session, until: float) -> None:
         """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""

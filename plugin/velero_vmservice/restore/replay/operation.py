@@ -173,6 +173,8 @@ class ReplayOperation:
     polls: int = 0
     asked_again: bool = True
     """Whether Velero will ask about it again, which it does not after Cancel."""
+    asked_with: str = ""
+    """The operation with which Velero asks about it: its object is not in Velero's archive."""
     reading: Reading = field(default_factory=Reading)
     looks: LooksUsed = field(default_factory=LooksUsed)
     decision: Decision = field(default_factory=Decision)

@@ -70,6 +70,23 @@ class Results:
                 each.kept = replace(each.kept, report=where_reported(store, session.run))
         operation.kept = replace(operation.kept, whole=True, report_command=session.run.report_command)
 
+    def recall(self, session: Session) -> None:
+        """Learn what has ended before this process, of which Velero asks for nothing again.
+
+        Without it a group would be judged without the members that ended before a restart. A store that is away is
+        asked again in the next round.
+        """
+        absence, now = session.results.absence, session.clock.monotonic()
+        if session.earlier is None and all(operation.announced for operation in session.operations.values()):
+            session.earlier = {}  # this process was there from the beginning
+        elif session.earlier is None and not absence.lasts(now):
+            try:
+                session.earlier = self.earlier(session.run)
+            except VmServiceError as error:
+                absence.begin(error.message, now)
+        for operation in session.open() if session.earlier else ():
+            session.adopt(operation)
+
     def earlier(self, run: RestoreRun) -> Mapping[Part, Result]:
         """Return what earlier processes have ended with, without the courses of the VMs.
 

@@ -15,16 +15,18 @@ from velero_vmservice.restore.policy import RestorePolicy
 from velero_vmservice.restore.replay.operation import ReplayOperation
 from velero_vmservice.restore.replay.transition_log import TransitionLog
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
-from velero_vmservice.velero.operation import read_replay_id
+from velero_vmservice.text import enumerate_some
+from velero_vmservice.velero.operation import read_replay_id, replay_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import ObjectRef
     from velero_vmservice.report.application import Part
     from velero_vmservice.report.model import Result
     from velero_vmservice.restore.replay.look import TargetNamespace
+    from velero_vmservice.velero.actions import Progress
     from velero_vmservice.velero.operation import Replay
     from velero_vmservice.velero.runs import RestoreRun
 
@@ -88,6 +90,8 @@ class Session:
         """The operations whose end this process has drawn conclusions from, but for those of others under way."""
         self.reported = frozenset[str]()
         """The operations that were known when this process last saw a report of all of them."""
+        self.stood_in: dict[str, tuple[str, ...]] = {}
+        """The operations of which it is known what else they stand for, with what of that came to nothing before."""
         self.waiting_announced = False
         self.logged = TransitionLog()
 
@@ -108,6 +112,58 @@ class Session:
             for operation in self.open():
                 operation.reading = replace(operation.reading, current=False)
 
+    def to_stand_in(self) -> list[ReplayOperation]:
+        """Return the operations of which it is not known yet what else they stand for."""
+        return [
+            operation
+            for operation in self.operations.values()
+            if operation.replay.lacking and operation.operation_id not in self.stood_in
+        ]
+
+    def stand_in(self, operation: ReplayOperation, captured: Iterable[Replay]) -> list[ReplayOperation]:
+        """Let an operation stand for those captured objects that Velero asks nothing about, and return them.
+
+        Of what has ended before this process Velero does not ask again either.
+        """
+        known = {each.replay.destination for each in self.operations.values()}
+        lacking = [replay for replay in captured if replay.destination not in known]
+        ended = [(self.earlier or {}).get((replay.kind.name, replay.target, replay.name)) for replay in lacking]
+        self.stood_in[operation.operation_id] = tuple(
+            f"{result.label} {result.stage}: {result.reason}"
+            for result in ended
+            if result and Stage(result.stage).broken
+        )
+        begun = [
+            self.operation(replay_id(replay), replay) for replay, end in zip(lacking, ended, strict=True) if not end
+        ]
+        for each in begun:
+            each.announced, each.asked_again, each.asked_with = True, False, operation.operation_id
+        return begun
+
+    def asked_with(self, operation: ReplayOperation) -> list[ReplayOperation]:
+        """Return the operations that Velero asks about with this one alone."""
+        return [each for each in self.operations.values() if each.asked_with == operation.operation_id]
+
+    def progress(self, operation: ReplayOperation) -> Progress:
+        """Return what Velero is told of an operation, and of those that it stands for."""
+        own = operation.progress()
+        if not operation.replay.lacking:
+            return own
+        if operation.operation_id not in self.stood_in:
+            return replace(own, completed=False, error="")
+        others = self.asked_with(operation)
+        waiting = [each for each in others if not each.over]
+        broken = [f"{each.replay.destination}: {each.description()}" for each in others if each.stage.broken]
+        failures = enumerate_some([*self.stood_in[operation.operation_id], *broken], most=3)
+        waits = enumerate_some([f"{each.replay.destination}: {each.description()}" for each in waiting], most=3)
+        over = own.completed and not waiting
+        return replace(
+            own,
+            completed=over,
+            error=" | ".join(filter(None, (own.error, failures))) if over else "",
+            description=" | ".join(filter(None, (own.description, waits, failures))),
+        )
+
     def open(self) -> list[ReplayOperation]:
         """Return the operations that something is still to be done for."""
         return [operation for operation in self.operations.values() if not operation.stage.final]
@@ -117,7 +173,7 @@ class Session:
         return [
             operation
             for operation in self.operations.values()
-            if not operation.asked_again and not operation.kept.whole
+            if operation.stage.final and not operation.asked_again and not operation.kept.whole
         ]
 
     def known(self) -> bool:

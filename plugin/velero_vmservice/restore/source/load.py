@@ -16,6 +16,8 @@ from velero_vmservice.restore.plan import desired
 from velero_vmservice.restore.plan.power import ON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from velero_vmservice.archive.facts import NamespaceFacts
     from velero_vmservice.archive.restore_point import KnownFacts, RestorePoints
     from velero_vmservice.archive.topology import Topology
@@ -104,6 +106,10 @@ class Subjects:
             remarks=remarks,
             restore_notes=fitted.notes,
         )
+
+    def captured(self, namespace: str, run: RestoreRun) -> Sequence[Replay]:
+        """Return the captured objects of a namespace that the restore's filters leave in; see `VmsAlone.captured`."""
+        return self._vms.captured(namespace, run)
 
     def _captured(self, replay: Replay, run: RestoreRun, policy: RestorePolicy, facts: NamespaceFacts | None) -> _Taken:
         remark, names = "the item has no link to a capture, and is taken as it is", replay.vms

@@ -102,6 +102,24 @@ class VmsAlone:
             namespaces |= dict.fromkeys(sorted({ref.namespace for ref in objects}))
         return [replay_of(namespace, run) for namespace in namespaces]
 
+    def may_lack(self, namespace: str, run: RestoreRun) -> bool:
+        """Say whether Velero's archive may lack captured objects of a namespace; raises what the store raises."""
+        if not self._restore_points.backup(run).lacks_items or (seal := self.seal(run)) is None:
+            return False
+        return any(sealed_objects.sealed_object(item, run).namespace == namespace for item in seal.objects)
+
+    def captured(self, namespace: str, run: RestoreRun) -> Sequence[Replay]:
+        """Return what the restore's filters leave in of a namespace's captured objects; raises what the store raises.
+
+        Raises `NotRestorable` when the seal lists what is no captured object.
+        """
+        if (seal := self.seal(run)) is None:
+            return ()
+        served = sealed_objects.served_resources(self._cluster, run.spec)
+        store = self._restore_points.store(run)
+        replays = sealed_objects.replays(seal, store, run, run.spec, served=served)
+        return [replay for replay in replays if replay.namespace == namespace]
+
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
         """Say whether the restore's filters leave VMs in; a fault that lasts counts as yes: the replay reports it."""
         try:

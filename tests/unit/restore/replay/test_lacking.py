@@ -1,0 +1,137 @@
+"""What was captured and then refused by another plugin is not in Velero's archive, and is replayed all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, asked, backup, group, obj, restore, service, vm
+from velero_vmservice.errors import Unavailable
+
+if TYPE_CHECKING:
+    from structlog.testing import LogCapture
+
+    from tests.unit.world import World
+
+WEB = {"app": "web"}
+VM, FRONT = vm("web-1", labels=WEB, group="shop"), service("front", WEB)
+SHOP = group("shop", ["web-1"])
+ACCOUNT = obj("ServiceAccount", "default", api="v1")
+RESULTS = "restores/again/20260301T120000Z/"
+
+
+def back_up(world: World, *, errors: int = 1) -> list[dict[str, Any]]:
+    """Back up an application and lose it; return the items that Velero's archive has: the service was refused."""
+    items = world.back_up(VM, FRONT, SHOP)
+    ended = backup()
+    ended["status"] = {**ended["status"], "phase": "PartiallyFailed" if errors else "Completed", "errors": errors}
+    world.cluster.seed(ended)
+    world.lose(FRONT, SHOP)
+    return [item for item in items if item["kind"] != "VirtualMachineService"]
+
+
+def begin(world: World, items: list[dict[str, Any]], **spec: Any) -> list[str]:
+    """Have Velero call for the account, then for what its archive has; return the operations that it asks about."""
+    outcome = world.app.actions.restore["vms"].execute(ACCOUNT, ACCOUNT, restore(**spec))
+    assert (outcome.skip, outcome.item) == (False, ACCOUNT)
+    return [id_ for id_ in (outcome.operation_id, *world.replay_all(items, **spec)) if id_]
+
+
+def test_a_service_that_the_archive_lacks_comes_back_with_its_group(world: World, log: LogCapture) -> None:
+    operations = begin(world, back_up(world))
+    assert len(operations) == 2
+
+    ended = world.finish(operations)
+
+    assert [progress.error for progress in ended.values()] == ["", ""]
+    assert world.exists("VirtualMachineService", "front")
+    assert world.exists("VirtualMachineGroup", "shop")
+    result = world.document(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json")
+    assert result["stage"] == "verified"
+    assert {item["name"] for item in world.document(f"{RESULTS}report.json")["objects"]} >= {"front", "shop"}
+    (line,) = [line for line in log.entries if line["event"] == "replayed from its capture alone"]
+    assert line["object"] == f"VirtualMachineService {NAMESPACE}/front"
+
+
+def test_velero_sees_what_is_waited_for(world: World) -> None:
+    items = back_up(world)
+    world.lose(VM)
+    account, shop = begin(world, items)
+    world.round([account, shop])
+    progress = world.round([account, shop])[account]
+    assert not progress.completed
+    assert f"VirtualMachineService {NAMESPACE}/front: " in progress.description
+
+
+def test_a_service_that_cannot_come_back_is_an_error_of_the_restore(world: World) -> None:
+    items = back_up(world)
+    world.lose(VM)
+    asks = asked(**{"registered-within": "1m"})
+    ended = world.finish(begin(world, items, **asks), **asks)
+    account, _ = ended.values()
+    assert (
+        f"VirtualMachineService {NAMESPACE}/front: failed: the policy's registered-within=1m is over" in account.error
+    )
+    assert not world.exists("VirtualMachineService", "front")
+
+
+def test_a_backup_without_errors_lacks_nothing_and_needs_no_operation_more(world: World) -> None:
+    items = back_up(world, errors=0)
+    outcome = world.app.actions.restore["vms"].execute(ACCOUNT, ACCOUNT, restore())
+    assert outcome.operation_id == ""
+    world.finish(world.replay_all(items))
+    assert not world.exists("VirtualMachineService", "front")
+
+
+def test_the_filters_of_the_restore_hold(world: World) -> None:
+    spec = {"excludedResources": ["virtualmachineservices.vmoperator.vmware.com"]}
+    world.finish(begin(world, back_up(world), **spec), **spec)
+    assert not world.exists("VirtualMachineService", "front")
+    assert world.exists("VirtualMachineGroup", "shop")
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2, 3])
+def test_a_process_that_is_killed_leaves_it_to_the_next(world: World, rounds: int) -> None:
+    operations = begin(world, back_up(world))
+    for _ in range(rounds):
+        world.round(operations)
+    world.restart()
+    ended = world.finish(operations)
+    assert [progress.error for progress in ended.values()] == ["", ""]
+    assert world.exists("VirtualMachineService", "front")
+    assert world.created().count(f"VirtualMachineService {NAMESPACE}/front") == 1
+
+
+def test_what_came_to_nothing_before_a_restart_is_still_an_error(world: World) -> None:
+    items = back_up(world)
+    world.lose(VM)
+    asks = asked(**{"registered-within": "1m"})
+    operations = begin(world, items, **asks)
+    while not world.store.exists(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json"):
+        world.round(operations[:1], **asks)
+        world.clock.advance(10)
+    world.restart()
+    account = world.finish(operations[:1], **asks)[operations[0]]
+    assert f"VirtualMachineService {NAMESPACE}/front failed" in account.error
+
+
+def test_a_seal_that_cannot_be_read_yet_is_waited_for(world: World) -> None:
+    operations = begin(world, back_up(world))
+    world.restart()
+    world.store.calls.fail("get", Unavailable("away"))
+    assert not any(progress.completed for progress in world.round(operations).values())
+    world.store.calls.heal()
+    world.clock.advance(60)
+    assert [progress.error for progress in world.finish(operations).values()] == ["", ""]
+    assert world.exists("VirtualMachineService", "front")
+
+
+def test_a_restore_that_velero_gives_up_gives_up_on_it_too(world: World) -> None:
+    items = back_up(world)
+    world.lose(VM)
+    account, _ = begin(world, items)
+    world.round([account])
+    world.app.actions.restore["vms"].cancel(account, restore())
+    result = world.document(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json")
+    assert result["stage"] == "cancelled"
