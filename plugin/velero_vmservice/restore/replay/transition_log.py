@@ -36,7 +36,7 @@ class TransitionLog:
     """What was logged of one restore by this process."""
 
     def __init__(self) -> None:
-        self._policy: Mapping[str, str] | None = None
+        self._policy: RestorePolicy | None = None
         self._open_gates: set[str] = set()
         self._replayed: set[str] = set()
         self._ended: set[str] = set()
@@ -52,14 +52,13 @@ class TransitionLog:
 
     def begins(self, run: RestoreRun, policy: RestorePolicy, *, executed: bool) -> None:
         """Log the effective policy once, and again where it changes; `executed` says that Velero has just begun."""
-        printed = policy.printed()
-        if printed == self._policy:
+        if policy == self._policy:
             return
         message = "restore begins" if executed else "restore continued"
         if self._policy is not None:
             message = "policy changed"
-        self._policy = printed
-        log.info(message, restore=_label(run), backup=f"{run.namespace}/{run.backup}", policy=printed)
+        self._policy = policy
+        log.info(message, restore=_label(run), backup=f"{run.namespace}/{run.backup}", policy=policy.printed())
 
     def follow(
         self,
