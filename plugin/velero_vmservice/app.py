@@ -39,10 +39,9 @@ from velero_vmservice.restore.dry_run import Planning
 from velero_vmservice.restore.replay.controller import Replays
 from velero_vmservice.restore.replay.course import Course
 from velero_vmservice.restore.replay.execute import Steps
-from velero_vmservice.restore.replay.guards import Deletions
+from velero_vmservice.restore.replay.guards import Deletions, Trial
 from velero_vmservice.restore.replay.look import Looking
 from velero_vmservice.restore.replay.results import Results
-from velero_vmservice.restore.replay.trial import Trial
 from velero_vmservice.restore.source.backup_objects import BackupObjects
 from velero_vmservice.restore.source.fit import Modifiers, Target
 from velero_vmservice.restore.source.load import Subjects

@@ -17,7 +17,7 @@ from velero_vmservice.report.html import page as html
 from velero_vmservice.report.html.graph import MOST_LEVELS, applications
 from velero_vmservice.report.summary import compose
 from velero_vmservice.restore import order
-from velero_vmservice.rpc import depth, wire
+from velero_vmservice.rpc import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def nested(levels: int) -> Any:
 
 
 @pytest.mark.parametrize("read", [wire.item, wire.backup, wire.restore], ids=lambda read: read.__name__)
-@pytest.mark.parametrize("levels", [depth.MOST_LEVELS + 1, 200, 300, 500, 900, 1_100, 100_000])
+@pytest.mark.parametrize("levels", [wire.MOST_LEVELS + 1, 200, 300, 500, 900, 1_100, 100_000])
 @pytest.mark.parametrize("bracket", ["[", '{"a":'], ids=["arrays", "objects"])
 def test_an_item_that_is_nested_too_deep_is_invalid(read: Callable[[bytes], Any], levels: int, bracket: str) -> None:
     closing = {"[": "]", '{"a":': "}"}[bracket]
@@ -55,7 +55,7 @@ def test_an_item_that_is_nested_too_deep_is_invalid(read: Callable[[bytes], Any]
 
 
 def test_what_is_as_deep_as_allowed_is_captured_and_replayed(world: World) -> None:
-    item = service("front", {"app": "web"}, deep=nested(depth.MOST_LEVELS - 2))
+    item = service("front", {"app": "web"}, deep=nested(wire.MOST_LEVELS - 2))
     raw = json.dumps(item).encode()
     assert wire.item(raw) == item
     (kept,) = world.back_up(vm("web-1", labels={"app": "web"}), item)

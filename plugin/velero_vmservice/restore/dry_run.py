@@ -15,10 +15,10 @@ from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
 from velero_vmservice.restore.model import Action, Step, expected_vms
 from velero_vmservice.restore.replay.course import Course
+from velero_vmservice.restore.replay.guards import Trial
 from velero_vmservice.restore.replay.look import TargetNamespace
 from velero_vmservice.restore.replay.operation import Cause, LooksUsed, Reading
 from velero_vmservice.restore.replay.session import Session
-from velero_vmservice.restore.replay.trial import Trial
 from velero_vmservice.restore.verify.application import would_lack
 from velero_vmservice.restore.writer import Writer
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS

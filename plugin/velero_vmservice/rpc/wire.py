@@ -23,7 +23,6 @@ from grpc import StatusCode
 
 from velero_vmservice import errors
 from velero_vmservice.pb import velero_generated_pb2 as pb
-from velero_vmservice.rpc import depth
 from velero_vmservice.text import on_one_line
 from velero_vmservice.velero import actions
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
@@ -36,6 +35,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Action = TypeVar("Action")
+
+MOST_LEVELS: Final = 128
+"""Kubernetes' deepest objects, CustomResourceDefinitions, stay well below. What follows takes more: the JSON parser of
+stored documents ends at 200 levels, the writer of items at 254, and a copy takes two frames of the stack a level.
+"""
 
 _CODES: Final[dict[type[errors.VmServiceError], StatusCode]] = {
     errors.InvalidItem: StatusCode.INVALID_ARGUMENT,  # the same bytes will never become valid
@@ -202,8 +206,8 @@ def _object(raw: bytes, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint=_DAMAGED)
     # Counting is cheap, and hardly an object has as many brackets as it would need.
-    if raw.count(b"{") + raw.count(b"[") > depth.MOST_LEVELS and depth.is_too_deep(content):
-        levels = depth.MOST_LEVELS
+    if raw.count(b"{") + raw.count(b"[") > MOST_LEVELS and is_too_deep(content):
+        levels = MOST_LEVELS
         raise errors.InvalidItem(f"{what} that Velero sent is nested deeper than {levels} levels", hint=_DAMAGED)
     return content
 
@@ -261,3 +265,18 @@ def _timestamp(moment: datetime | None) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(moment.astimezone(UTC))
     return stamp
+
+
+def is_too_deep(content: Any) -> bool:
+    """Say whether a value of JSON has more than `MOST_LEVELS` objects and arrays within each other."""
+    level = [content] if isinstance(content, (dict, list)) else []
+    for _ in range(MOST_LEVELS):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return bool(level)

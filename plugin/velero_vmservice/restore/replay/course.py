@@ -16,10 +16,9 @@ from velero_vmservice.restore.replay.turn import Turn
 
 if TYPE_CHECKING:
     from velero_vmservice.restore.model import Step
-    from velero_vmservice.restore.replay.guards import Deletions
+    from velero_vmservice.restore.replay.guards import Deletions, Trial
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.session import Session
-    from velero_vmservice.restore.replay.trial import Trial
 
 
 class Hand(Protocol):

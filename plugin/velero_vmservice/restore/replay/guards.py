@@ -1,4 +1,4 @@
-"""What keeps an object from being made: a strict restore that cannot become whole, and a person who has deleted it."""
+"""What keeps an object from being made: a strict restore, a person who has deleted it, a refusal that is foreseen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.errors import NotFound, Remedy, VmServiceError
+from velero_vmservice.errors import NotFound, Rejected, Remedy, VmServiceError
 from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.model import Action
@@ -14,9 +14,11 @@ from velero_vmservice.restore.plan.decision import decide
 from velero_vmservice.restore.replay.operation import Cause
 from velero_vmservice.restore.replay.session import RECALLING
 from velero_vmservice.restore.replay.turn import Turn
+from velero_vmservice.restore.writer import Writer
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.restore.model import Step
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.results import Results
     from velero_vmservice.restore.replay.session import Session
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _GATE_OPEN: Final = (Action.CREATE, Action.UPDATE, Action.SKIP)
 """What was decided for an object once all that it needs was there."""
 _NOT_MADE: Final = (Stage.FAILED, Stage.CANCELLED)
+PAUSE_SECONDS: Final = 60.0
+"""After a fault of the API server or of a webhook that does not answer: each try may take as long as its time-out."""
 
 
 def judge_gates(session: Session) -> None:
@@ -157,3 +161,39 @@ def _fail_deleted(turn: Turn) -> None:
     remedy = f"If it is wanted, repeat the restore: velero restore create --from-backup {shlex.quote(turn.run.backup)}"
     turn.operation.fail("it was deleted after this restore had replayed it, and is not made a second time")
     turn.operation.advise(Remedy(remedy))
+
+
+class Trial:
+    """Tries the objects that wait.
+
+    VM Operator's webhooks judge a service or group by the object alone, so a dry run says before the VMs are there what
+    it would say after (docs/adr/0007-no-admission-rules-of-our-own.md).
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._writer = Writer(cluster)
+        self._not_before = float("-inf")
+
+    def judged(self, turn: Turn, step: Step) -> Step:
+        """Return the decision to wait, with what the API server has against the object.
+
+        An object that is accepted is asked about once, one that is refused at each look: the refusal may be a policy
+        that changes until the VMs are there. It is final only in a strict restore, which creates nothing without it.
+        """
+        reading, now = turn.operation.reading, turn.session.clock.monotonic()
+        waits = step.action in (Action.WAIT, Action.BLOCKED) and not step.final
+        nowhere = turn.live is not None or not turn.observed.exists or turn.subject.ref.kind == VMS_ALONE
+        if not waits or nowhere or reading.acceptable or now < self._not_before:
+            return step
+        try:
+            self._writer.rehearse(turn.subject, None)
+        except Rejected as error:
+            reason = f"{error}; {step.reason}"
+            final = turn.policy.mode == "strict"
+            return replace(step, action=Action.BLOCKED, reason=reason, remedy=error.remedy, final=final)
+        except VmServiceError as error:
+            if error.transient:
+                self._not_before = now + PAUSE_SECONDS
+                return step
+        turn.operation.reading = replace(reading, acceptable=True)
+        return step
