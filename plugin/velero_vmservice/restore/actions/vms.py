@@ -50,7 +50,7 @@ class VmsAloneAction:
             lacking = self._vms.may_lack(manifest.namespace, run)
         except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
             log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
-            replay = replay.model_copy(update={"unread": True})
+            replay = replay.model_copy(update={"unread": True, "lacking": True})
         else:
             if not names and not lacking:
                 return RestoreOutcome(item=item)

@@ -48,7 +48,8 @@ BUDGET_SECONDS: Final = 4.0
 
 What it has begun is bounded by the timeouts of the adapters.
 """
-NOT_IN_ARCHIVE: Final = "Velero's archive does not hold it, as another plugin's action has refused it at backup"
+NOT_IN_ARCHIVE: Final = "Velero's archive does not hold it: another plugin's action may have refused it at backup"
+LACKING_UNKNOWN: Final = "which captured objects Velero's archive lacks is not known"
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 
@@ -108,7 +109,8 @@ class Replays:
             operation = session.operation(operation_id)
             operation.polls += 1
             self._advance(session)
-            self._keeping.keep(session, operation)
+            for each in (operation, *session.asked_with(operation)):
+                self._keeping.keep(session, each)
             return session.progress(operation)
 
     def advance(self, run: RestoreRun) -> Sequence[ReplayOperation]:
@@ -135,15 +137,15 @@ class Replays:
                     self._learn(session, operation)
                 except Exception as error:  # noqa: BLE001 - logged; whatever is known of it, it ends here
                     session.broke_down(operation, error)
-            if not operation.stage.final:
-                over = "Velero's time for the operation is over (itemOperationTimeout)"
-                reason = f"{over}; it was {operation.description()}. Repeat the restore to go on"
-                operation.tell(reason, stage=Stage.CANCELLED)
-            for each in (operation, *session.asked_with(operation)):
+            cancelled = (operation, *session.asked_with(operation))
+            for each in cancelled:
                 if not each.stage.final:
-                    each.tell(operation.standing.reason, stage=Stage.CANCELLED)
+                    over = "Velero's time for the operation is over (itemOperationTimeout)"
+                    reason = f"{over}; it was {each.description()}. Repeat the restore to go on"
+                    each.tell(reason, stage=Stage.CANCELLED)
             session.log_news()
-            operation.asked_again = False
+            for each in cancelled:
+                each.asked_again = False
             self._keeping.keep_owed(session)
 
     def settle(self) -> None:
@@ -228,17 +230,23 @@ class Replays:
 
     def _stand_in(self, session: Session) -> None:
         """Learn which captured objects Velero asks nothing about, once all that it asks about is known."""
-        if not session.known() or session.earlier is None or session.captures.lasts(self._clock.monotonic()):
+        if not session.all_asked() or session.earlier is None or session.captures.lasts(self._clock.monotonic()):
             return
         for operation in session.to_stand_in():
             try:
                 captured = self._subjects.captured(operation.replay.namespace, session.run)
             except VmServiceError as error:
-                if error.passing:
-                    operation.tell(f"which captured objects Velero's archive lacks is not known: {error}")
+                if error.transient:
+                    session.captures.begin(str(error), self._clock.monotonic())
                     return
-                operation.trouble(error, stage=Stage.FAILED)
-                captured = ()
+                if not error.mendable or operation.replay.unread:
+                    session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {error}",)
+                continue
+            except Exception as error:  # noqa: BLE001 - logged; the objects that Velero asks about go on
+                session.broke_down(operation, error)
+                if session.incidents.last(operation.operation_id, now=self._clock.monotonic()):
+                    session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {error}",)
+                continue
             for each in session.stand_in(operation, captured):
                 log.warning(
                     "replayed from its capture alone", object=str(each.replay.destination), reason=NOT_IN_ARCHIVE

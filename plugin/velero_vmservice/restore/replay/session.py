@@ -35,6 +35,9 @@ RECALLING: Final = "looking for an earlier process's results"
 ROUND_SECONDS: Final = STABLE_SECONDS
 """An observation, and a failure to observe, serves every operation polled within this time."""
 
+_FAILURES: Final = (Stage.FAILED, Stage.CANCELLED)
+"""What Velero is told as an error."""
+
 
 @dataclass(slots=True)
 class Absence:
@@ -96,13 +99,21 @@ class Session:
         self.logged = TransitionLog()
 
     def operation(self, operation_id: str, replay: Replay | None = None) -> ReplayOperation:
-        """Return an operation, known from here on; raises `InvalidItem` for an id that is not ours."""
+        """Return an operation, known from here on; raises `InvalidItem` for an id that is not ours.
+
+        An object that another operation stands for, and that Velero asks about after all, goes on as it stands.
+        """
         if (known := self.operations.get(operation_id)) is not None:
             return known
         replay = (replay or read_replay_id(operation_id)).without_item()
         operation = ReplayOperation(
             operation_id=operation_id, replay=replay, clock=self.clock, started=self.clock.now()
         )
+        for each in self.operations.values():
+            if each.asked_with and _object(each.replay) == _object(replay):
+                del self.operations[each.operation_id]
+                operation = replace(each, operation_id=operation_id, replay=replay, asked_with="")
+                break
         return self.operations.setdefault(operation_id, operation)
 
     def follow(self, policy: RestorePolicy) -> None:
@@ -117,7 +128,7 @@ class Session:
         return [
             operation
             for operation in self.operations.values()
-            if operation.replay.lacking and operation.operation_id not in self.stood_in
+            if operation.replay.lacking and operation.asked_again and operation.operation_id not in self.stood_in
         ]
 
     def stand_in(self, operation: ReplayOperation, captured: Iterable[Replay]) -> list[ReplayOperation]:
@@ -125,20 +136,21 @@ class Session:
 
         Of what has ended before this process Velero does not ask again either.
         """
-        known = {each.replay.destination for each in self.operations.values()}
-        lacking = [replay for replay in captured if replay.destination not in known]
-        ended = [(self.earlier or {}).get((replay.kind.name, replay.target, replay.name)) for replay in lacking]
+        known = {_object(each.replay) for each in self.operations.values()}
+        lacking = [replay for replay in captured if _object(replay) not in known]
+        ended = [(replay, self._ended_before(replay)) for replay in lacking]
         self.stood_in[operation.operation_id] = tuple(
-            f"{result.label} {result.stage}: {result.reason}"
-            for result in ended
-            if result and Stage(result.stage).broken
+            f"{end.label} {end.stage}: {end.reason}" for _, end in ended if end and end.stage in _FAILURES
         )
-        begun = [
-            self.operation(replay_id(replay), replay) for replay, end in zip(lacking, ended, strict=True) if not end
-        ]
+        begun = [self.operation(replay_id(replay), replay) for replay, end in ended if end is None]
         for each in begun:
-            each.announced, each.asked_again, each.asked_with = True, False, operation.operation_id
+            each.announced, each.asked_with = True, operation.operation_id
         return begun
+
+    def _ended_before(self, replay: Replay) -> Result | None:
+        """Return what an earlier process has ended with for an object of the backup."""
+        result = (self.earlier or {}).get((replay.kind.name, replay.target, replay.name))
+        return result if result and (result.source_namespace or result.namespace) == replay.namespace else None
 
     def asked_with(self, operation: ReplayOperation) -> list[ReplayOperation]:
         """Return the operations that Velero asks about with this one alone."""
@@ -152,16 +164,15 @@ class Session:
         if operation.operation_id not in self.stood_in:
             return replace(own, completed=False, error="")
         others = self.asked_with(operation)
-        waiting = [each for each in others if not each.over]
-        broken = [f"{each.replay.destination}: {each.description()}" for each in others if each.stage.broken]
-        failures = enumerate_some([*self.stood_in[operation.operation_id], *broken], most=3)
-        waits = enumerate_some([f"{each.replay.destination}: {each.description()}" for each in waiting], most=3)
+        waiting = [f"{each.replay.destination}: {each.description()}" for each in others if not each.over]
+        failed = [f"{each.replay.destination}: {each.description()}" for each in others if each.stage in _FAILURES]
+        failures = enumerate_some([*self.stood_in[operation.operation_id], *failed], most=3)
         over = own.completed and not waiting
         return replace(
             own,
             completed=over,
             error=" | ".join(filter(None, (own.error, failures))) if over else "",
-            description=" | ".join(filter(None, (own.description, waits, failures))),
+            description=" | ".join(filter(None, (own.description, enumerate_some(waiting, most=3), failures))),
         )
 
     def open(self) -> list[ReplayOperation]:
@@ -173,11 +184,15 @@ class Session:
         return [
             operation
             for operation in self.operations.values()
-            if operation.stage.final and not operation.asked_again and not operation.kept.whole
+            if not operation.asked_again and not operation.kept.whole
         ]
 
     def known(self) -> bool:
-        """Say whether every operation of the restore is known.
+        """Say whether every operation of the restore is known, and every object that is to be replayed."""
+        return self.all_asked() and not self.to_stand_in()
+
+    def all_asked(self) -> bool:
+        """Say whether Velero has asked about every operation of the restore.
 
         After a restart operations become known as Velero polls them, one after the other: once one is polled again,
         all the others have been.
@@ -282,3 +297,8 @@ class Session:
         """Log what has changed since the last call."""
         operations, now = tuple(self.operations.values()), self.clock.monotonic()
         self.logged.follow(self.run, operations, self.namespaces, now=now)
+
+
+def _object(replay: Replay) -> tuple[ObjectRef, str]:
+    """Return what identifies an object of a restore: two namespaces may be mapped into one."""
+    return replay.source, replay.target

@@ -113,7 +113,7 @@ class VmsAlone:
 
         Raises `NotRestorable` when the seal lists what is no captured object.
         """
-        if (seal := self.seal(run)) is None:
+        if not self._restore_points.backup(run).lacks_items or (seal := self.seal(run)) is None:
             return ()
         served = sealed_objects.served_resources(self._cluster, run.spec)
         store = self._restore_points.store(run)

@@ -135,3 +135,76 @@ def test_a_restore_that_velero_gives_up_gives_up_on_it_too(world: World) -> None
     world.app.actions.restore["vms"].cancel(account, restore())
     result = world.document(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json")
     assert result["stage"] == "cancelled"
+
+
+@pytest.mark.parametrize("method", ["get", "list"])
+def test_a_store_that_fails_as_the_restore_begins_loses_nothing(world: World, method: str) -> None:
+    items = back_up(world)
+    world.restart()
+    world.store.calls.fail(method, Unavailable("away"))
+    outcome = world.app.actions.restore["vms"].execute(ACCOUNT, ACCOUNT, restore())
+    world.store.calls.heal()
+    world.clock.advance(60)
+    operations = [id_ for id_ in (outcome.operation_id, *world.replay_all(items)) if id_]
+    assert [progress.error for progress in world.finish(operations).values()] == [""] * len(operations)
+    assert world.exists("VirtualMachineService", "front")
+
+
+def test_an_object_that_velero_asks_about_after_all_goes_on_as_its_own(world: World) -> None:
+    items = world.back_up(VM, FRONT, SHOP)
+    ended = backup()
+    ended["status"] = {**ended["status"], "phase": "PartiallyFailed", "errors": 1}
+    world.cluster.seed(ended)
+    world.lose(FRONT, SHOP)
+    operations = begin(world, items)
+    world.restart()
+    account, *others = operations
+    world.poll(account)
+    world.clock.advance(10)
+    world.poll(account)  # Velero began its first round anew: the others are asked about later
+
+    ended_well = world.finish([account, *others])
+
+    assert [progress.error for progress in ended_well.values()] == [""] * len(operations)
+    assert world.created().count(f"VirtualMachineService {NAMESPACE}/front") == 1
+
+
+def test_a_store_that_refuses_its_result_holds_the_operation_open(world: World) -> None:
+    operations = begin(world, back_up(world))
+    world.store.calls.fail("put", Unavailable("away"))
+    for _ in range(10):
+        progress = world.round(operations)[operations[0]]
+        world.clock.advance(10)
+    assert world.exists("VirtualMachineService", "front")
+    assert not progress.completed
+    world.store.calls.heal()
+    assert [ended.error for ended in world.finish(operations).values()] == ["", ""]
+    assert world.document(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json")["stage"] == "verified"
+
+
+def test_a_cancelled_operation_begins_nothing_after_a_restart(world: World) -> None:
+    account, shop = begin(world, back_up(world))
+    world.restart()
+    world.app.actions.restore["vms"].cancel(account, restore())
+    world.finish([shop])
+    assert not world.exists("VirtualMachineService", "front")
+
+
+def test_what_is_cancelled_says_what_it_waited_for(world: World) -> None:
+    items = back_up(world)
+    world.lose(VM)
+    account, _ = begin(world, items)
+    world.round([account])
+    world.app.actions.restore["vms"].cancel(account, restore())
+    reason = world.document(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json")["reason"]
+    assert "itemOperationTimeout" in reason
+    assert "web-1: not registered yet" in reason
+
+
+def test_a_strict_restore_creates_nothing_before_it_knows_what_the_archive_lacks(world: World) -> None:
+    items = back_up(world)
+    world.lose(VM)
+    asks = asked(mode="strict", **{"registered-within": "1m"})
+    ended = world.finish(begin(world, items, **asks), **asks)
+    assert all(progress.error for progress in ended.values())
+    assert world.created() == []
