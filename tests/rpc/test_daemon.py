@@ -16,9 +16,10 @@ import pytest
 
 from tests.rpc.runtimes import daemons, keepers, put_runtime, state
 from tests.rpc.small_actions import table
-from tests.rpc.test_calls import BACKUP, CAPTURE, config_map
+from tests.rpc.test_calls import BACKUP, CAPTURE, RESTORE, config_map
 from tests.rpc.velero_host import Listed, PluginProcess
 from tests.waiting import wait_until
+from velero_vmservice.pb import velero_generated_pb2 as generated
 from velero_vmservice.pb import velero_v2_pb2 as v2
 from velero_vmservice.rpc.launcher import install_launcher
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LAUNCHES = 200
 LOG = f"{PLUGIN_NAME}.log"
+LEAVE = f"{PLUGIN_NAME}/leave"
 
 
 @pytest.fixture(name="plugins")
@@ -161,11 +163,22 @@ def test_velero_starts_without_the_daemon_and_is_told_why(broken: PluginProcess,
 
 
 def test_without_the_daemon_its_items_fail_and_operations_go_on(broken: PluginProcess) -> None:
-    selector = broken.backup_items.AppliesTo(v2.BackupItemActionAppliesToRequest(plugin=CAPTURE)).ResourceSelector
-    assert set(selector.includedResources) == {
-        "virtualmachinegroups.vmoperator.vmware.com",
-        "virtualmachineservices.vmoperator.vmware.com",
+    asked = {
+        "BackupItemActionV2": (broken.backup_items, v2.BackupItemActionAppliesToRequest),
+        "RestoreItemActionV2": (broken.restore_items, v2.RestoreItemActionAppliesToRequest),
+        "DeleteItemAction": (broken.delete_items, generated.DeleteItemActionAppliesToRequest),
     }
+    ours = generated.ResourceSelector(
+        includedResources=[
+            "virtualmachinegroups.vmoperator.vmware.com",
+            "virtualmachineservices.vmoperator.vmware.com",
+        ]
+    )
+    everything = generated.ResourceSelector()
+    for listed in broken.list_plugins():
+        stub, request = asked[listed.kind]
+        selector = stub.AppliesTo(request(plugin=listed.name)).ResourceSelector
+        assert selector == (everything if listed.name == LEAVE else ours), listed.name
     large = {**config_map(""), "data": {"text": "x" * 200_000}}
     for _ in range(3):
         with pytest.raises(grpc.RpcError) as failed:
@@ -176,6 +189,20 @@ def test_without_the_daemon_its_items_fail_and_operations_go_on(broken: PluginPr
         progress = broken.backup_progress(CAPTURE, operation, BACKUP)
         assert (progress.completed, progress.err) == (False, "")
         assert "the daemon ended before it served" in progress.description
+
+
+def test_without_the_daemon_a_restore_creates_no_item(broken: PluginProcess) -> None:
+    machine = {
+        "apiVersion": "vmoperator.vmware.com/v1alpha3",
+        "kind": "VirtualMachine",
+        "metadata": {"namespace": "shop", "name": "db-0"},
+    }
+    large = {**config_map(""), "data": {"text": "x" * 200_000}}
+    for item in [machine, large, config_map("")] * 200:  # more than the stand-in remembers calls
+        with pytest.raises(grpc.RpcError) as failed:
+            broken.restore(LEAVE, item, item, RESTORE)
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "the daemon ended before it served" in failed.value.details()
 
 
 def test_a_daemon_that_is_mended_serves_the_next_launch(
