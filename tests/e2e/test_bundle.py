@@ -75,7 +75,7 @@ def only_daemon(server: VeleroServer) -> int:
 def test_application_is_saved_and_restored_without_a_sidecar(
     stack: Stack, supervisor: Supervisor, version: str
 ) -> None:
-    name = f"alone-{version.replace('.', '-')}"
+    name = f"contained-{version.replace('.', '-')}"
     with alone(stack, supervisor, version, name) as scene, scene.space_of(f"{name}-app") as space:
         first = only_daemon(scene.server)
         point = scene.lose_and_restore(machines.two_tier("shop", namespace=space))

@@ -98,7 +98,7 @@ def test_parallel_item_workers_capture_everything_once(stack: Stack, supervisor:
 
 
 def test_velero_of_vsphere_8_starts_and_backs_up(stack: Stack, supervisor: Supervisor) -> None:
-    with at_work(stack.velero("1.13.2"), supervisor) as scene, scene.space_of("oldest") as space:
+    with at_work(stack.velero("1.13.2", name="oldest"), supervisor) as scene, scene.space_of("oldest") as space:
         scene.back_up(machines.two_tier("shop", namespace=space))
 
         assert [key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json")]
