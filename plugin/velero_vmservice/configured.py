@@ -1,12 +1,17 @@
 """The settings as they are now, and the plugin as they make it.
 
 Settings come from the environment, the file below it, and the ConfigMap in Velero's namespace below both. The ConfigMap
-is read again for each process that Velero launches: a backup or restore that begins after a change has the new
-settings, one that runs keeps those it began with. No restart is needed, and settings that cannot be used stop nothing.
+is read again for each process that Velero launches, so that no restart is needed. A backup is one process and keeps the
+settings that it began with. A restore that waits is polled by other processes, one for each round of polls, and each
+poll goes by the settings as they are then.
+
+Settings of the cluster that cannot be used stop nothing: those of before hold, at the start those of the process, and
+the log of each backup and restore has a warning. Those of the process itself have to be right without the cluster's.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import threading
@@ -21,7 +26,8 @@ from velero_vmservice import app, logs
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.velero.installation import PluginConfig, find_namespace
-from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.incidents import as_ours
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.settings import reading
 from velero_vmservice.velero.actions import CALLER
@@ -29,6 +35,8 @@ from velero_vmservice.velero.actions import CALLER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from velero_vmservice.app import App
+    from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.settings.reading import Settings
 
@@ -36,6 +44,7 @@ log = structlog.get_logger()
 
 _TIMEOUT_SECONDS: Final = 5.0
 _REMEMBERED_CALLERS: Final = 256
+_SUBJECT: Final = "the settings of the cluster"
 
 Action = TypeVar("Action")
 
@@ -49,13 +58,13 @@ def load(cluster: Cluster | None = None) -> Settings:
     reading.checked(written)
     reached = cluster or kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
     namespace = str(written.values.get("velero_namespace") or "") or find_namespace(reached, os.environ)
-    config = PluginConfig(reached, namespace, directory=_private_directory())
+    config = PluginConfig(reached, namespace, directory=_private_directory)
     return reading.checked(written.over(config.read())).model_copy(update={"velero_namespace": namespace})
 
 
 @cache
 def _private_directory() -> Path:
-    """Return the directory for what Secrets hold; it lives as long as the process does."""
+    """Return the directory for what Secrets hold, made when the first is kept and removed when the process exits."""
     try:
         directory = tempfile.TemporaryDirectory(prefix="vmservice-", ignore_cleanup_errors=True)
     except OSError as error:
@@ -63,107 +72,130 @@ def _private_directory() -> Path:
             "there is no directory for temporary files that can be written",
             hint="mount an emptyDir volume at /tmp, or set TMPDIR",
         ) from error
-    _directories.append(directory)
+    atexit.register(directory.cleanup)
     return Path(directory.name)
-
-
-_directories: Final[list[tempfile.TemporaryDirectory[str]]] = []
 
 
 class LiveActions:
     """The actions of the settings as they were when the process that calls them began; safe for many threads."""
 
     def __init__(
-        self, load: Callable[[Cluster], Settings], connect: Callable[[Settings], app.App], settings: Settings
+        self, load: Callable[[Cluster], Settings], connect: Callable[[Settings], App], settings: Settings
     ) -> None:
         self._load = load
         self._connect = connect
         self._settings = settings
         self._app = connect(settings)
-        self._replaced: app.App | None = None
+        self._replaced: App | None = None
         """What the settings of before made: it may still owe results of restores."""
-        self._of_caller: dict[str, app.App] = {}
+        self._of_caller: dict[str, App] = {}
         self._lock = threading.Lock()
+        """Held for a moment by every call, and never while anything is asked for."""
+        self._renewal = threading.Lock()
+        """Held while settings are loaded, which may take seconds; only calls of new callers wait for it."""
 
     @property
-    def app(self) -> app.App:
+    def app(self) -> App:
         """The plugin as the newest settings that could be used make it."""
         return self._app
+
+    @property
+    def settings(self) -> Settings:
+        """The newest settings that could be used."""
+        return self._settings
 
     def table(self) -> ActionTable:
         """Return actions that stand for whichever belong to the process that calls them."""
         return ActionTable(
-            backup=_Live(lambda: self._actions().backup),
-            restore=_Live(lambda: self._actions().restore),
-            delete=_Live(lambda: self._actions().delete),
+            backup=_Live(lambda: self._app.actions.backup, lambda: self._actions().backup),
+            restore=_Live(lambda: self._app.actions.restore, lambda: self._actions().restore),
+            delete=_Live(lambda: self._app.actions.delete, lambda: self._actions().delete),
             ended=self._ended,
         )
 
     def _actions(self) -> ActionTable:
         caller = CALLER.get()
         with self._lock:
-            if caller not in self._of_caller:
-                self._renew()
+            bound = self._of_caller.get(caller)
+        return (bound or self._bound_anew(caller)).actions
+
+    def _bound_anew(self, caller: str) -> App:
+        """Return what a new caller belongs to from now on: the plugin of the settings as they are."""
+        with self._renewal:
+            with self._lock:
+                bound = self._of_caller.get(caller)
+            if bound is not None:  # by another call of the same process, which this one waited for
+                return bound
+            self._renew()
+            with self._lock:
                 if len(self._of_caller) >= _REMEMBERED_CALLERS:
                     del self._of_caller[next(iter(self._of_caller))]
-                self._of_caller[caller] = self._app
-            return self._of_caller[caller].actions
+                return self._of_caller.setdefault(caller, self._app)
 
     def _renew(self) -> None:
-        """Take the settings over where they have changed; keep those of before where they cannot be used."""
+        """Take the settings over where they have changed; whatever keeps them from being used, those of before hold."""
         try:
             settings = self._load(self._app.cluster)
             if settings == self._settings:
                 return
-            self._app, self._replaced, self._settings = self._connect(settings), self._app, settings
+            plugin = self._connect(settings)
         except (Unavailable, Forbidden) as error:
-            log.info("settings of the cluster not read", cause=error.message)
-        except VmServiceError as error:
-            log.error(
-                "settings not taken over",
-                cause=error.message,
-                hint=error.hint,
-                consequence="the settings of before, or the defaults, hold",
-            )
+            _log_unused("settings of the cluster not read", error)
+        except Exception as raised:  # noqa: BLE001 - logged; a backup goes on, whatever lies in the cluster
+            _log_unused("settings not taken over", as_ours(raised, _SUBJECT))
         else:
+            with self._lock:
+                self._app, self._replaced, self._settings = plugin, self._app, settings
             logs.configure(settings.log_level)
             log.info("settings taken over")
 
     def _ended(self, caller: str) -> None:
+        """Tell each plugin that is still in use once: what served the caller, and what may owe results."""
         with self._lock:
-            self._of_caller.pop(caller, None)
-            plugins = [self._app, *([self._replaced] if self._replaced else [])]
-        for plugin in plugins:
+            served = self._of_caller.pop(caller, None)
+            used = [self._app, self._replaced, served, *self._of_caller.values()]
+        for plugin in {id(plugin): plugin for plugin in used if plugin is not None}.values():
             plugin.actions.ended(caller)
 
 
 class _Live(Mapping[str, Action]):
-    """A table that is looked up anew at each call."""
+    """A table whose actions are looked up anew at each call; the names are the same whatever the settings are."""
 
-    def __init__(self, current: Callable[[], Mapping[str, Action]]) -> None:
-        self._current = current
+    def __init__(
+        self, newest: Callable[[], Mapping[str, Action]], of_caller: Callable[[], Mapping[str, Action]]
+    ) -> None:
+        self._newest = newest
+        self._of_caller = of_caller
 
     def __getitem__(self, name: str) -> Action:
-        return self._current()[name]
+        return self._of_caller()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._current())
+        return iter(self._newest())
 
     def __len__(self) -> int:
-        return len(self._current())
+        return len(self._newest())
 
 
-def first_settings() -> Settings:
-    """Return what a server begins with: those of this process alone where the cluster's cannot be read or used.
+def first_actions() -> LiveActions:
+    """Return what a server begins with: of this process's settings alone where the cluster's cannot be read or used.
 
-    Raises `InvalidSettings` where this process's own are wrong, or Velero's namespace is not known.
+    Raises `InvalidSettings` where this process's own are wrong or cannot be used, or Velero's namespace is not known.
     """
     own = reading.load()
     try:
-        return load()
-    except VmServiceError as error:
-        log.warning("settings of the cluster not used", cause=error.message, hint=error.hint)
-    if own.velero_namespace:
-        return own
-    cluster = kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
-    return own.model_copy(update={"velero_namespace": find_namespace(cluster, os.environ)})
+        return LiveActions(load, app.connect, load())
+    except Exception as raised:  # noqa: BLE001 - logged; whatever lies in the cluster, the plugin serves
+        _log_unused("settings of the cluster not used", as_ours(raised, _SUBJECT))
+    if not own.velero_namespace:
+        cluster = kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
+        own = own.model_copy(update={"velero_namespace": find_namespace(cluster, os.environ)})
+    return LiveActions(load, app.connect, own)
+
+
+def _log_unused(event: str, error: VmServiceError) -> None:
+    """Log what keeps settings from being used: never as an error, which would make each backup PartiallyFailed."""
+    write = log.info if isinstance(error, Unavailable) else log.warning
+    write(
+        event, cause=error.message, hint=error.hint, consequence="the settings of before, or those of the process, hold"
+    )

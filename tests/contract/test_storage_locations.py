@@ -523,10 +523,18 @@ def test_nothing_is_left_on_disk(
     assert not list(tmp_path.iterdir())
 
 
-def test_no_writable_directory_is_told(
-    cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_writable_directory_is_told_where_a_location_has_authorities_and_only_there(
+    moto: str, cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
+    bucket = s3_servers.new_bucket(moto)
+    cluster.seed(_location(moto, bucket))
+    assert not locations.open("default").exists("a.json")
 
+    clock.advance(10)
+    _, authority = self_signed(tmp_path)
+    trusted = {"caCert": base64.b64encode(authority.encode()).decode()}
+    cluster.seed(_location(moto, bucket, objectStorage=trusted))
     with pytest.raises(InvalidSettings, match=r"emptyDir.*TMPDIR"):
-        BackupStorageLocations(cluster, settings_with(), clock=clock)
+        locations.open("default")

@@ -247,7 +247,7 @@ def s3(url: str, ca_file: Path) -> None:
         authorities=ca_file.read_text(),
         credentials="[default]\naws_access_key_id=a\naws_secret_access_key=b\n",
     )
-    made = s3_client.connect(location, timeout_seconds=5, directory=ca_file.parent, attempts=1)
+    made = s3_client.connect(location, timeout_seconds=5, directory=lambda: ca_file.parent, attempts=1)
     with pytest.raises(VmServiceError, match="is not S3"):
         S3Store(made, location).put("key", b"{}", sha256=hashlib.sha256(b"{}").hexdigest())
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +21,8 @@ from tests.fakes.cluster import MemoryCluster
 from tests.fakes.store import MemoryLocations, MemoryStore
 from tests.unit.builders import NAMESPACE, backup, obj, vsphere_namespace
 from velero_vmservice import app, configured
+from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.adapters.velero.installation import PluginConfig, find_namespace
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
 from velero_vmservice.kube.manifest import CONFIG_MAP, ObjectRef
@@ -174,12 +183,24 @@ class Server:
     def __init__(self, cluster: MemoryCluster) -> None:
         self._cluster = cluster
         self.connected: list[Settings] = []
+        self.fails_to_connect: Exception | None = None
+        self.ends: dict[int, list[str]] = {}
+        """Which callers' ends each plugin was called for, by the number of its connection."""
         self.live = configured.LiveActions(configured.load, self._connect, configured.load(cluster))
 
     def _connect(self, settings: Settings) -> app.App:
+        if self.fails_to_connect:
+            raise self.fails_to_connect
+        number = len(self.connected)
         self.connected.append(settings)
         locations = MemoryLocations({"default": MemoryStore()})
-        return app.assemble(settings, cluster=self._cluster, locations=locations, clock=SettableClock())
+        plugin = app.assemble(settings, cluster=self._cluster, locations=locations, clock=SettableClock())
+
+        def ended(caller: str) -> None:
+            self.ends.setdefault(number, []).append(caller)
+            plugin.actions.ended(caller)
+
+        return replace(plugin, actions=replace(plugin.actions, ended=ended))
 
     def withholds(self, item: dict[str, Any], *, caller: str) -> bool:
         """Say whether the action leaves an item out that a process launched by Velero hands it."""
@@ -210,7 +231,7 @@ def test_a_change_holds_for_the_next_process_and_not_for_one_that_runs(cluster: 
 
 
 @pytest.mark.parametrize("settings", ["restricted: {ad: []}", "- a"])
-def test_settings_that_became_wrong_are_an_error_in_the_log_and_those_of_before_hold(
+def test_settings_that_became_wrong_are_a_warning_in_the_log_and_those_of_before_hold(
     cluster: MemoryCluster, log: LogCapture, settings: str
 ) -> None:
     cluster.seed(config_map(WITHHELD))
@@ -220,20 +241,194 @@ def test_settings_that_became_wrong_are_an_error_in_the_log_and_those_of_before_
     assert server.withholds(WIDGET, caller="next")
 
     (line,) = [line for line in log.entries if line["event"] == "settings not taken over"]
-    assert line["log_level"] == "error"
+    assert line["log_level"] == "warning", "an error makes each backup PartiallyFailed"
     assert line["cause"].startswith("ConfigMap svc-velero/settings settings.yaml:1")
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("denied")], ids=lambda error: error.code)
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(Unavailable("away"), "info"), (Forbidden("denied"), "warning")],
+    ids=["unavailable", "forbidden"],
+)
 def test_a_cluster_that_does_not_answer_leaves_the_settings_as_they_are(
-    cluster: MemoryCluster, log: LogCapture, error: Exception
+    cluster: MemoryCluster, log: LogCapture, error: Exception, level: str
 ) -> None:
     cluster.seed(config_map(WITHHELD))
     server = Server(cluster)
     cluster.calls.fail("list", error)
     assert server.withholds(WIDGET, caller="next")
     assert "settings not taken over" not in [line["event"] for line in log.entries]
+    (line,) = [line for line in log.entries if line["event"] == "settings of the cluster not read"]
+    assert line["log_level"] == level
+
+
+@pytest.mark.parametrize("fault", ["load", "connect"])
+def test_an_unexpected_fault_keeps_the_settings_of_before(cluster: MemoryCluster, log: LogCapture, fault: str) -> None:
+    cluster.seed(config_map(WITHHELD))
+    server = Server(cluster)
+    cluster.seed(config_map({}))
+    full = OSError(errno.ENOSPC, "No space left on device")
+    if fault == "load":
+        cluster.calls.fail("list", full, on="ConfigMap")
+    else:
+        server.fails_to_connect = full
+
+    assert server.withholds(WIDGET, caller="next")
+
+    (line,) = [line for line in log.entries if line["event"] == "settings not taken over"]
+    assert (line["log_level"], line["cause"].startswith("internal error")) == ("warning", True)
+    assert all(line.get("private") for line in log.entries if line["log_level"] == "error")
+
+
+def test_the_list_of_the_actions_asks_the_cluster_for_nothing(cluster: MemoryCluster) -> None:
+    server = Server(cluster)
+    before = cluster.calls.counts
+    token = CALLER.set("lists")
+    try:
+        table = server.live.table()
+        assert len(table.listed("/plugins/launcher")) == len(table.backup) + len(table.restore) + len(table.delete)
+    finally:
+        CALLER.reset(token)
+    assert cluster.calls.counts == before
+
+    cluster.seed(config_map(WITHHELD))
+    assert server.withholds(WIDGET, caller="lists"), "a list binds its caller to nothing"
+
+
+def test_a_renewal_that_hangs_delays_new_callers_alone(cluster: MemoryCluster) -> None:
+    server = Server(cluster)
+    assert not server.withholds(WIDGET, caller="known")
+    cluster.seed(config_map(WITHHELD))
+    begun, answered = threading.Event(), threading.Event()
+
+    def hang(_: str) -> None:
+        begun.set()
+        assert answered.wait(30)
+
+    cluster.calls.before("list", hang)
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            new = [pool.submit(server.withholds, WIDGET, caller="new")]
+            assert begun.wait(30)
+            new += [pool.submit(server.withholds, WIDGET, caller=caller) for caller in ("new", "newer")]
+            served = threading.Thread(target=server.withholds, args=(WIDGET,), kwargs={"caller": "known"}, daemon=True)
+            served.start()
+            served.join(10)
+            assert not served.is_alive(), "a known caller does not wait"
+            assert not any(call.done() for call in new)
+        finally:
+            answered.set()
+        assert [call.result(30) for call in new] == [True, True, True]
+
+
+def test_whatever_serves_a_caller_is_kept_for_it_and_learns_of_its_end_once(cluster: MemoryCluster) -> None:
+    server = Server(cluster)
+    assert not server.withholds(WIDGET, caller="long")
+    for number in range(4):
+        cluster.seed(config_map({"restricted": {"add": [f"kind{number}.example.com"]}}))
+        server.withholds(WIDGET, caller=f"caller-{number}")
+    assert len(server.connected) == 5
+
+    for number in (0, 1):
+        server.live.table().ended(f"caller-{number}")
+    server.ends.clear()
+    server.live.table().ended("long")
+    assert server.ends == {0: ["long"], 3: ["long"], 4: ["long"]}, "its own, the one of before and the newest"
+
+    server.ends.clear()
+    server.live.table().ended("caller-3")
+    assert server.ends == {3: ["caller-3"], 4: ["caller-3"]}, "the others are forgotten"
+
+
+class Start:
+    """What `serve` begins with, in Velero's container and around a cluster in memory."""
+
+    def __init__(self, cluster: MemoryCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._cluster = cluster
+        monkeypatch.setattr(kubernetes, "connect", lambda **_: cluster)
+        monkeypatch.setattr(app, "connect", self._connect)
+
+    def _connect(self, settings: Settings) -> app.App:
+        vsphere = vcenter.connect(settings.vcenter, clock=SettableClock()) if settings.vcenter else None
+        locations = MemoryLocations({"default": MemoryStore()})
+        return app.assemble(
+            settings, cluster=self._cluster, locations=locations, clock=SettableClock(), vsphere=vsphere
+        )
+
+
+@pytest.fixture(name="start")
+def _start(cluster: MemoryCluster, environment: pytest.MonkeyPatch) -> Start:
+    return Start(cluster, environment)
+
+
+@pytest.mark.usefixtures("start")
+def test_a_server_begins_although_the_plugin_of_the_clusters_settings_cannot_be_made(
+    cluster: MemoryCluster, environment: pytest.MonkeyPatch, log: LogCapture
+) -> None:
+    environment.setenv("VMSERVICE_RESTORE__MODE", "strict")
+    wrong = {"vcenter": {**VCENTER["vcenter"], "ca_file": "secret:vcenter/ca.crt"}, "drain_seconds": 3}
+    cluster.seed(config_map(wrong), secret("vcenter", **{"password": "first", "ca.crt": "no PEM"}))
+
+    live = configured.first_actions()
+
+    assert (live.settings.vcenter, live.settings.drain_seconds) == (None, 20)
+    assert (live.settings.restore.mode, live.settings.velero_namespace) == ("strict", "svc-velero")
+    (line,) = [line for line in log.entries if line["event"] == "settings of the cluster not used"]
+    assert line["log_level"] == "warning"
+    assert "vcenter.ca_file" in line["cause"]
+
+
+@pytest.mark.usefixtures("start")
+def test_a_server_begins_although_reading_the_clusters_settings_meets_a_fault_nobody_expects(
+    cluster: MemoryCluster, log: LogCapture
+) -> None:
+    cluster.calls.fail("list", OSError(errno.ENOSPC, "No space left on device"))
+    assert configured.first_actions().settings.velero_namespace == "svc-velero"
+    assert "settings of the cluster not used" in [line["event"] for line in log.entries]
+
+
+@pytest.mark.usefixtures("start")
+def test_settings_of_the_process_that_cannot_be_used_stop_the_start(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "ca.crt"
+    wrong.write_text("no PEM")
+    for key, value in {**VCENTER["vcenter"], "password_file": str(wrong), "ca_file": str(wrong)}.items():
+        environment.setenv(f"VMSERVICE_VCENTER__{key.upper()}", value)
+    with pytest.raises(InvalidSettings, match=r"vcenter\.ca_file"):
+        configured.first_actions()
+
+
+def test_a_directory_is_needed_only_for_what_a_secret_holds(
+    cluster: MemoryCluster, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    configured._private_directory.cache_clear()
+    environment.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert configured.load(cluster).velero_namespace == "svc-velero"
+    cluster.seed(config_map(WITHHELD))
+    assert configured.load(cluster).restricted.add == ("widgets.example.com",)
+    cluster.seed(config_map(VCENTER), secret("vcenter", password="first"))
+    with pytest.raises(InvalidSettings, match="no directory for temporary files"):
+        configured.load(cluster)
+
+
+KEEPS_A_SECRET = """
+from tests.unit import test_configured as it
+from velero_vmservice import configured
+cluster = it.MemoryCluster(namespaces=["svc-velero"])
+cluster.seed(it.config_map(it.VCENTER), it.secret("vcenter", password="first"))
+print(configured.load(cluster).vcenter.password_file)
+"""
+
+
+def test_what_secrets_hold_is_gone_when_the_process_has_ended(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", KEEPS_A_SECRET], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_settings_in_the_cluster_are_no_settings(cluster: MemoryCluster, tmp_path: Path) -> None:
-    assert PluginConfig(cluster, "svc-velero", directory=tmp_path).read().values == {}
+    assert PluginConfig(cluster, "svc-velero", directory=lambda: tmp_path).read().values == {}

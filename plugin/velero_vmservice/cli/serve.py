@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from velero_vmservice import __version__, app, configured, logs
+from velero_vmservice import __version__, configured, logs
 from velero_vmservice.adapters import heap
 from velero_vmservice.cli.exit_codes import of_error
 from velero_vmservice.errors import VmServiceError
@@ -20,6 +20,7 @@ from velero_vmservice.rpc.launcher import install_launcher
 from velero_vmservice.supervisor import startup_checks
 
 if TYPE_CHECKING:
+    from velero_vmservice import app
     from velero_vmservice.settings import reading
 
 log = structlog.get_logger()
@@ -48,9 +49,9 @@ def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
 
 
 def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> None:
-    chosen = configured.first_settings()
+    live = configured.first_actions()
+    chosen = live.settings
     logs.configure(chosen.log_level)
-    live = configured.LiveActions(configured.load, app.connect, chosen)
     with PluginServer(
         plugins_dir,
         live.table(),

@@ -27,6 +27,8 @@ from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from types_boto3_s3 import S3Client
 
     from velero_vmservice.adapters.s3.location import S3Location
@@ -41,11 +43,14 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _ATTEMPTS: Final = 3
 
 
-def connect(location: S3Location, *, timeout_seconds: float, directory: Path, attempts: int = _ATTEMPTS) -> S3Client:
+def connect(
+    location: S3Location, *, timeout_seconds: float, directory: Callable[[], Path], attempts: int = _ATTEMPTS
+) -> S3Client:
     """Return a client for the location; sends no request yet.
 
     An answer is whole after `timeout_seconds`, or the request has failed. Certificate authorities are written to
-    `directory`, which must be private and live as long as the client: botocore reads them for each new connection.
+    what `directory` returns, which must be private and live as long as the client: botocore reads them for each new
+    connection. It is called where the location has any.
     Raises `InvalidSettings` for credentials, URL, region or proxy that cannot be used.
     """
     config = Config(
@@ -118,7 +123,7 @@ def _give_up_redirects(response: Any, operation: Any, **_: object) -> None:
         raise boto.ClientError(parsed, operation.name)
 
 
-def _verify(location: S3Location, directory: Path) -> bool | str | None:
+def _verify(location: S3Location, directory: Callable[[], Path]) -> bool | str | None:
     if not location.verify_tls:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one for each request; ours is enough
         _log.warning("storage certificate not verified", endpoint=location.url, location=location.source)
@@ -127,7 +132,7 @@ def _verify(location: S3Location, directory: Path) -> bool | str | None:
         return None
     # Added to the public ones, not in their place, as velero-plugin-for-aws does.
     bundle = f"{Path(public_authorities()).read_text('utf-8')}\n{location.authorities}\n"
-    file = directory / f"authorities-{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
+    file = directory() / f"authorities-{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
     try:
         if not file.exists():
             file.write_text(bundle, "utf-8")

@@ -21,7 +21,7 @@ from velero_vmservice.settings.sources import Given
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
@@ -59,9 +59,12 @@ def find_namespace(cluster: Cluster, environment: Mapping[str, str], *, pod: Pat
 
 
 class PluginConfig:
-    """The settings in Velero's namespace; `directory` is private to this process and keeps what Secrets hold."""
+    """The settings in Velero's namespace.
 
-    def __init__(self, cluster: Cluster, namespace: str, *, directory: Path) -> None:
+    `directory` gives a directory that is private to this process, for what Secrets hold; called once there is any.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, *, directory: Callable[[], Path]) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._directory = directory
@@ -103,7 +106,7 @@ class PluginConfig:
 
     def _file(self, content: bytes) -> Path:
         """Keep a Secret's content in a file that is named after it, so that other content is another setting."""
-        file = self._directory / hashlib.sha256(content).hexdigest()
+        file = self._directory() / hashlib.sha256(content).hexdigest()
         if not file.exists():
             unfinished = file.with_suffix(f".{os.getpid()}")
             with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:

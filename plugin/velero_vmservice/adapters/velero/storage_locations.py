@@ -44,7 +44,7 @@ class BackupStorageLocations:
         self._namespace = settings.velero_namespace
         self._bucket = settings.bucket
         self._timeout_seconds = settings.s3_timeout_seconds
-        self._directory = _private_directory()
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._fresh: TTLCache[str, S3Store] = TTLCache(64, _LOOK_AGAIN_SECONDS, timer=clock.monotonic)
         self._known: dict[str, tuple[S3Location, S3Store]] = {}
         self._lock = threading.Lock()
@@ -67,7 +67,8 @@ class BackupStorageLocations:
 
     def close(self) -> None:
         """Remove the certificate files; the stores must no longer be used."""
-        self._directory.cleanup()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def _look(self, location: str) -> S3Store:
         known = self._known.get(location)
@@ -81,12 +82,19 @@ class BackupStorageLocations:
         if known is not None and known[0] == resolved:
             return known[1]
         client = s3_client.connect(
-            resolved, timeout_seconds=self._timeout_seconds, directory=Path(self._directory.name)
+            resolved, timeout_seconds=self._timeout_seconds, directory=self._certificate_directory
         )
         store = S3Store(client, resolved, prefix=f"{resolved.prefix}/{schema.SUBDIRECTORY}")
         self._known[location] = (resolved, store)
         _log.info("storage location opened", location=location, bucket=resolved.bucket, changed=known is not None)
         return store
+
+    def _certificate_directory(self) -> Path:
+        """Return the directory for certificate authorities, made for the first: most locations need none."""
+        with self._lock:
+            if self._directory is None:
+                self._directory = _private_directory()
+            return Path(self._directory.name)
 
     def _resolve(self, location: str) -> S3Location:
         if self._bucket is not None:
@@ -108,7 +116,7 @@ class BackupStorageLocations:
 
 
 def _private_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make the directory for certificate authorities and, for a moment each, credentials."""
+    """Make a directory that only this process can read; raises `InvalidSettings` where none can be written."""
     try:
         return tempfile.TemporaryDirectory(prefix="vmservice-", ignore_cleanup_errors=True)
     except OSError as error:
