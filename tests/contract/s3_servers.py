@@ -114,7 +114,7 @@ def location(url: str, bucket: str, **changes: Any) -> S3Location:
 
 def client(found: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> Any:
     """Make a client as the product does; one attempt, so that a fault is quick."""
-    return connect(found, timeout_seconds=timeout_seconds, directory=directory, attempts=1)
+    return connect(found, timeout_seconds=timeout_seconds, directory=lambda: directory, attempts=1)
 
 
 def open_store(found: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> S3Store:
@@ -138,7 +138,9 @@ def new_bucket(url: str, **options: Any) -> str:
 @functools.cache
 def bare_client(url: str) -> Any:
     """Return a client for any bucket of a server, to look behind a store's back too."""
-    return connect(location(url, "any", profile="default"), timeout_seconds=10.0, directory=Path(tempfile.gettempdir()))
+    return connect(
+        location(url, "any", profile="default"), timeout_seconds=10.0, directory=lambda: Path(tempfile.gettempdir())
+    )
 
 
 def _header(name: str) -> str:

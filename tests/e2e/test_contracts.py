@@ -33,7 +33,7 @@ def open_store(stack: Stack, directory: Path, bucket: str, *, secret: str = "") 
         path_style=True,
         credentials=store.credentials.replace(store.secret_key, secret or store.secret_key),
     )
-    made = connect(location, timeout_seconds=10.0, directory=directory)
+    made = connect(location, timeout_seconds=10.0, directory=lambda: directory)
     return S3Store(made, location, prefix="plugins/vmservice")
 
 
