@@ -179,8 +179,11 @@ class PluginProcess:
         return Ended(by_itself=by_itself, returncode=self._process.returncode)
 
     def wait(self, seconds: float) -> int:
-        """Return the exit code; raises `TimeoutExpired` if the process lives on."""
-        return self._process.wait(seconds)
+        """Return the exit code, with all read that it wrote; raises `TimeoutExpired` if the process lives on."""
+        returncode = self._process.wait(seconds)
+        for thread in self._threads:
+            thread.join(seconds)
+        return returncode
 
     def kill(self) -> None:
         """SIGKILL the process if it lives, and free everything; repeatable."""
