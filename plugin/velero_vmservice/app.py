@@ -139,7 +139,13 @@ def assemble(
         looking=Looking(cluster=cluster, clock=clock, ask=registering.foresee),
         deletions=deletions,
     )
-    neighbour = Neighbour(cluster=cluster, clock=clock, supervisor=supervisor, policy=settings.vsphere_plugin)
+    neighbour = Neighbour(
+        cluster=cluster,
+        clock=clock,
+        supervisor=supervisor,
+        velero_namespace=settings.velero_namespace,
+        policy=settings.vsphere_plugin,
+    )
     capture = CaptureAction(
         cluster=cluster,
         locations=locations,
@@ -153,13 +159,11 @@ def assemble(
         neighbour=neighbour,
         namespaces=namespaces,
         sealing=sealing,
-        velero_namespace=settings.velero_namespace,
     )
     leave = LeaveAction(
         supervisor=supervisor,
         neighbour=neighbour,
         restore_points=restore_points,
-        velero_namespace=settings.velero_namespace,
     )
     actions = ActionTable(
         backup={"capture": capture, "withhold": withhold},

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -25,8 +24,9 @@ import structlog
 from velero_vmservice import app, logs
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.adapters.private_directory import private_directory
 from velero_vmservice.adapters.velero.installation import PluginConfig, find_namespace
-from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
+from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.incidents import as_ours
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.settings import reading
@@ -65,13 +65,7 @@ def load(cluster: Cluster | None = None) -> Settings:
 @cache
 def _private_directory() -> Path:
     """Return the directory for what Secrets hold, made when the first is kept and removed when the process exits."""
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="vmservice-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise InvalidSettings(
-            "there is no directory for temporary files that can be written",
-            hint="mount an emptyDir volume at /tmp, or set TMPDIR",
-        ) from error
+    directory = private_directory()
     atexit.register(directory.cleanup)
     return Path(directory.name)
 

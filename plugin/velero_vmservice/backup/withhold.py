@@ -39,11 +39,9 @@ class WithholdAction(StartsNoOperation):
         neighbour: Neighbour,
         namespaces: NamespaceFactsOnce,
         sealing: Sealing,
-        velero_namespace: str,
     ) -> None:
         self._supervisor = supervisor
         self._neighbour = neighbour
-        self._velero_namespace = velero_namespace
         self._namespaces = namespaces
         self._sealing = sealing
 
@@ -52,10 +50,7 @@ class WithholdAction(StartsNoOperation):
 
         A backup begins with this call, before velero-plugin-for-vsphere reads what it refuses.
         """
-        blocked = self._neighbour.blocked(self._velero_namespace, afresh=True)
-        withheld = self._supervisor.ever_restricted(blocked)
-        self._neighbour.take_over(self._velero_namespace, withheld)
-        return restricted.selected(withheld)
+        return restricted.selected(self._neighbour.begin())
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Mark the item to be left out; write its namespace's facts if they are not written yet."""

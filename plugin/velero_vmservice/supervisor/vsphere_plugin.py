@@ -3,7 +3,7 @@
 Its actions run after ours and raise an error for every key of a ConfigMap in Velero's namespace, whatever the value: a
 key that says "false" passes the block and is then read as a PVC, which fails the item all the same. A backup without
 volume snapshots is exempt. Its `AppliesTo` reads the ConfigMap anew for every backup and restore, after ours was
-called: the keys of what our own actions capture, withhold or leave are removed there and then (`take_over`). Whatever
+called: the keys of what our own actions capture, withhold or leave are removed there and then (`begin`). Whatever
 was refused stays withheld, for an annotation keeps the keys. Where they are not removed, a warning says once per backup
 and kind what will be refused. Nothing here raises.
 """
@@ -79,11 +79,13 @@ class Neighbour:
         cluster: Cluster,
         clock: Clock,
         supervisor: Supervisor,
+        velero_namespace: str,
         policy: Literal["detect", "take-over", "leave"],
     ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._supervisor = supervisor
+        self._velero_namespace = velero_namespace
         self._policy = policy
         self._warned: TTLCache[tuple[str, str], bool] = TTLCache(
             _REMEMBERED_BACKUPS, _REMEMBERED_SECONDS, timer=clock.monotonic
@@ -102,20 +104,17 @@ class Neighbour:
         listed = self._list(namespace, afresh=afresh)
         return listed.refused | listed.taken_over
 
-    def take_over(self, namespace: str, handled: Collection[str]) -> None:
-        """Remove the keys of `handled`, and of what is captured, from the list that was just read.
+    def begin(self) -> frozenset[str]:
+        """Take over what is ours as a backup or restore begins; return the names of all that may be restricted then.
 
-        To be called when a backup or restore begins, before the other plugin reads the list. Never raises: where the
-        keys cannot be removed, a warning says why and what follows.
+        To be called before the other plugin reads its list. Never raises: where the keys cannot be removed, a warning
+        says why and what follows.
         """
-        ref = ObjectRef(CONFIG_MAP, namespace, BLOCKED_RESOURCES)
+        handled = self._supervisor.ever_restricted(self.blocked(self._velero_namespace, afresh=True))
+        ref = ObjectRef(CONFIG_MAP, self._velero_namespace, BLOCKED_RESOURCES)
         try:
-            if not self._takes_over():
-                return
-            try:
-                self._remove(ref, handled, self._list(namespace))
-            except Conflict:  # its owner or another process changed it since
-                self._remove(ref, handled, self._list(namespace, afresh=True))
+            if self._takes_over():
+                self._take_over(ref, handled)
         except Exception as raised:  # noqa: BLE001 - logged; a backup must not fail for a list
             error = as_ours(raised, str(ref))
             log.warning(
@@ -125,6 +124,14 @@ class Neighbour:
                 hint=error.hint or "grant get and patch of this ConfigMap, or set vsphere_plugin: leave",
                 consequence="velero-plugin-for-vsphere may refuse what this plugin captures or withholds",
             )
+        return handled
+
+    def _take_over(self, ref: ObjectRef, handled: Collection[str]) -> None:
+        """Remove the keys of `handled`, and of what is captured, from the list that was just read."""
+        try:
+            self._remove(ref, handled, self._list(ref.namespace))
+        except Conflict:  # its owner or another process changed it since
+            self._remove(ref, handled, self._list(ref.namespace, afresh=True))
 
     def _takes_over(self) -> bool:
         return self._supervisor.present() if self._policy == "detect" else self._policy == "take-over"

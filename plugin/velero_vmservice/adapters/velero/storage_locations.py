@@ -8,7 +8,6 @@ store that was open before.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import TTLCache
 
+from velero_vmservice.adapters.private_directory import private_directory
 from velero_vmservice.adapters.s3 import client as s3_client
 from velero_vmservice.adapters.s3.store import S3Store
 from velero_vmservice.adapters.velero import backup_storage_location
@@ -24,6 +24,8 @@ from velero_vmservice.errors import ForeignStorage, InvalidSettings, NotFound, U
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
 
 if TYPE_CHECKING:
+    import tempfile
+
     from velero_vmservice.adapters.s3.location import S3Location
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
@@ -93,7 +95,7 @@ class BackupStorageLocations:
         """Return the directory for certificate authorities, made for the first: most locations need none."""
         with self._lock:
             if self._directory is None:
-                self._directory = _private_directory()
+                self._directory = private_directory()
             return Path(self._directory.name)
 
     def _resolve(self, location: str) -> S3Location:
@@ -113,14 +115,3 @@ class BackupStorageLocations:
                 hint=f"use a location with provider velero.io/aws, {_HINT_OWN_BUCKET}",
             )
         return backup_storage_location.of_location(manifest, source, self._cluster)
-
-
-def _private_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make a directory that only this process can read; raises `InvalidSettings` where none can be written."""
-    try:
-        return tempfile.TemporaryDirectory(prefix="vmservice-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise InvalidSettings(
-            "there is no directory for temporary files that can be written",
-            hint="mount an emptyDir volume at /tmp, or set TMPDIR",
-        ) from error

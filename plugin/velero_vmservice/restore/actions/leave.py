@@ -51,12 +51,9 @@ _MIRRORED: Final = "endpointslicemirroring-controller.k8s.io"
 class LeaveAction(StartsNoOperation):
     """Velero's restore action `leave`."""
 
-    def __init__(
-        self, *, supervisor: Supervisor, neighbour: Neighbour, restore_points: RestorePoints, velero_namespace: str
-    ) -> None:
+    def __init__(self, *, supervisor: Supervisor, neighbour: Neighbour, restore_points: RestorePoints) -> None:
         self._supervisor = supervisor
         self._neighbour = neighbour
-        self._velero_namespace = velero_namespace
         self._restore_points = restore_points
 
     def applies_to(self) -> ResourceSelector:
@@ -64,8 +61,7 @@ class LeaveAction(StartsNoOperation):
 
         A restore begins with this call, before velero-plugin-for-vsphere reads what it refuses.
         """
-        left = self._supervisor.ever_restricted(self._neighbour.blocked(self._velero_namespace, afresh=True))
-        self._neighbour.take_over(self._velero_namespace, left)
+        left = self._neighbour.begin()
         return restricted.selected({restricted.IMAGE_RESOURCE, *left, *(kind.resource for kind in _OTHER_KINDS)})
 
     def execute(

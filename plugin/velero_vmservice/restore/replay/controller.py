@@ -239,18 +239,18 @@ class Replays:
                 if error.transient:
                     session.captures.begin(str(error), self._clock.monotonic())
                     return
-                if not error.mendable or operation.replay.unread:
-                    session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {error}",)
-                continue
+                why, waits = str(error), error.mendable and not operation.replay.unread
             except Exception as error:  # noqa: BLE001 - logged; the objects that Velero asks about go on
                 session.broke_down(operation, error)
-                if session.incidents.last(operation.operation_id, now=self._clock.monotonic()):
-                    session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {error}",)
+                lasting = session.incidents.last(operation.operation_id, now=self._clock.monotonic())
+                why, waits = operation.standing.reason, not lasting
+            else:
+                for each in session.stand_in(operation, captured):
+                    about = str(each.replay.destination)
+                    log.warning("replayed from its capture alone", object=about, reason=NOT_IN_ARCHIVE)
                 continue
-            for each in session.stand_in(operation, captured):
-                log.warning(
-                    "replayed from its capture alone", object=str(each.replay.destination), reason=NOT_IN_ARCHIVE
-                )
+            if not waits:
+                session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {why}",)
 
     def _read(self, session: Session, until: float) -> None:
         """Read what is not read yet; a store that is away, or denies, is asked once a round and not for each object."""

@@ -106,15 +106,16 @@ class Session:
         if (known := self.operations.get(operation_id)) is not None:
             return known
         replay = (replay or read_replay_id(operation_id)).without_item()
-        operation = ReplayOperation(
-            operation_id=operation_id, replay=replay, clock=self.clock, started=self.clock.now()
-        )
-        for each in self.operations.values():
-            if each.asked_with and _object(each.replay) == _object(replay):
-                del self.operations[each.operation_id]
-                operation = replace(each, operation_id=operation_id, replay=replay, asked_with="")
-                break
-        return self.operations.setdefault(operation_id, operation)
+        stand_ins = (each for each in self.operations.values() if each.asked_with)
+        if begun := next((each for each in stand_ins if _object(each.replay) == _object(replay)), None):
+            del self.operations[begun.operation_id]
+            operation = replace(begun, operation_id=operation_id, replay=replay, asked_with="")
+        else:
+            operation = ReplayOperation(
+                operation_id=operation_id, replay=replay, clock=self.clock, started=self.clock.now()
+            )
+        self.operations[operation_id] = operation
+        return operation
 
     def follow(self, policy: RestorePolicy) -> None:
         """Take over the policy; what was read under another is read again."""
@@ -164,8 +165,8 @@ class Session:
         if operation.operation_id not in self.stood_in:
             return replace(own, completed=False, error="")
         others = self.asked_with(operation)
-        waiting = [f"{each.replay.destination}: {each.description()}" for each in others if not each.over]
-        failed = [f"{each.replay.destination}: {each.description()}" for each in others if each.stage in _FAILURES]
+        waiting = _described(each for each in others if not each.over)
+        failed = _described(each for each in others if each.stage in _FAILURES)
         failures = enumerate_some([*self.stood_in[operation.operation_id], *failed], most=3)
         over = own.completed and not waiting
         return replace(
@@ -278,12 +279,8 @@ class Session:
 
         A result is written once, and one that says that all is well is worth another look.
         """
-        replay = operation.replay
-        result = (self.earlier or {}).get((replay.kind.name, replay.target, replay.name))
-        source = replay.namespace if replay.namespace != replay.target else ""
-        if result is None or operation.announced or result.source_namespace != source:
-            return
-        if Stage(result.stage).broken:
+        result = self._ended_before(operation.replay)
+        if result is not None and not operation.announced and Stage(result.stage).broken:
             operation.adopt(result)
 
     def broke_down(self, operation: ReplayOperation, error: Exception) -> None:
@@ -297,6 +294,10 @@ class Session:
         """Log what has changed since the last call."""
         operations, now = tuple(self.operations.values()), self.clock.monotonic()
         self.logged.follow(self.run, operations, self.namespaces, now=now)
+
+
+def _described(operations: Iterable[ReplayOperation]) -> list[str]:
+    return [f"{operation.replay.destination}: {operation.description()}" for operation in operations]
 
 
 def _object(replay: Replay) -> tuple[ObjectRef, str]:
