@@ -26,7 +26,7 @@ from velero_vmservice.kube.manifest import (
     ObjectRef,
 )
 from velero_vmservice.kube.resource_names import full_name
-from velero_vmservice.vmoperator.releases.api_versions import newest
+from velero_vmservice.vmoperator.releases import newest
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster

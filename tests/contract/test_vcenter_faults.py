@@ -30,7 +30,7 @@ from velero_vmservice.errors import (
     VmServiceError,
 )
 from velero_vmservice.settings.registration import VCenterSettings
-from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
 
 if TYPE_CHECKING:

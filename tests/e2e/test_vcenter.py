@@ -33,8 +33,8 @@ from velero_vmservice.registration.round_cache import VsphereLooks
 from velero_vmservice.registration.sources import VCenterRegistration
 from velero_vmservice.settings.registration import VCenterSettings
 from velero_vmservice.supervisor.observe import SupervisorViews
-from velero_vmservice.vmoperator.networks import Subnet
-from velero_vmservice.vmoperator.releases.generation import Generation, Told
+from velero_vmservice.vmoperator.releases import Generation, Told
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.record import MAX_PACKED, Judged, judge
 from velero_vmservice.vsphere.vm import SupervisorView, TaskState
 

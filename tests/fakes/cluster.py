@@ -24,7 +24,7 @@ from velero_vmservice.kube import manifest as kinds
 from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef
 from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES, NamedResource
 from velero_vmservice.velero.resource_modifier import merged
-from velero_vmservice.vmoperator.releases.api_versions import newest
+from velero_vmservice.vmoperator.releases import newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

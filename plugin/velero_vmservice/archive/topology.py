@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass
 from velero_vmservice.archive.facts import NamespaceFacts, VmFacts
 from velero_vmservice.documents import Document, Name
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, mapping
-from velero_vmservice.vmoperator import marks, nesting
-from velero_vmservice.vmoperator.groups import Member, boot_order_members
+from velero_vmservice.vmoperator import marks
+from velero_vmservice.vmoperator.groups import Member, boot_order_members, by_boot_order, cycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -116,7 +116,7 @@ def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
     """Return the chain of boot orders that leads from a group back to itself, or nothing."""
-    return nesting.cycle(start, nesting.by_boot_order(facts.groups))
+    return cycle(start, by_boot_order(facts.groups))
 
 
 def guest_cluster_reason(manifest: Manifest, chosen: Iterable[VmFacts]) -> str:

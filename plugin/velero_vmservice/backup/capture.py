@@ -20,8 +20,7 @@ from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.velero import operation
 from velero_vmservice.velero.actions import BackupOutcome, Progress, ResourceSelector
-from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.releases import api_versions
+from velero_vmservice.vmoperator import marks, releases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +104,7 @@ class CaptureAction:
 
     def _at_newest_version(self, manifest: Manifest, ref: ObjectRef) -> Manifest:
         """Return the object at the newest served version, where it still exists."""
-        newest = api_versions.newest(self._cluster.served_versions(ref.kind))
+        newest = releases.newest(self._cluster.served_versions(ref.kind))
         if newest in (None, manifest.version):
             return manifest
         try:

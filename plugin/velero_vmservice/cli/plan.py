@@ -16,14 +16,14 @@ from velero_vmservice.cli.views.once import said_once
 from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.runs import RestoreRun
-from velero_vmservice.vmoperator.releases.generation import Feature
+from velero_vmservice.vmoperator.releases import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.vmoperator.releases.generation import Told
+    from velero_vmservice.vmoperator.releases import Told
 
 REFUSED: Final = (Action.CONFLICT, Action.BLOCKED)
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from velero_vmservice.kube.manifest import CONFIG_MAP, Manifest, ObjectRef, mapping
 from velero_vmservice.kube.names import LABEL_LENGTH, is_label_value
 from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

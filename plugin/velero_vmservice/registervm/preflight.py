@@ -9,7 +9,7 @@ from velero_vmservice.registervm.attempt import COMMAND
 from velero_vmservice.registration.from_vcenter import elsewhere, event_of_this_restore, is_older, situation
 from velero_vmservice.registration.model import Role, Source, State, by_source
 from velero_vmservice.text import one_line
-from velero_vmservice.vmoperator.releases.generation import Feature, Told
+from velero_vmservice.vmoperator.releases import Feature, Told
 from velero_vmservice.vsphere import network_override
 from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain
 from velero_vmservice.vsphere.vm import RELOCATE, TaskState, taken

@@ -18,7 +18,7 @@ from velero_vmservice.errors import AlreadyExists, NotSent, Unavailable, VmServi
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.registervm import messages
 from velero_vmservice.registervm.attempt import FAILED, SUCCEEDED
-from velero_vmservice.vmoperator import networks
+from velero_vmservice.vmoperator import virtual_machine
 from velero_vmservice.vsphere import network_override
 from velero_vmservice.vsphere.vm import TaskState, is_same_task
 
@@ -224,4 +224,4 @@ class AttemptTracker:
             manifest = self._cluster.get(ObjectRef(VIRTUAL_MACHINE, attempt.namespace, attempt.vm))
         except VmServiceError:
             return
-        yield from network_override.unmoved(attempt.network, networks.interfaces(manifest))
+        yield from network_override.unmoved(attempt.network, virtual_machine.interfaces(manifest))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP
-from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.releases import api_versions
+from velero_vmservice.vmoperator import marks, releases
 from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 from velero_vmservice.vsphere.vm import RELOCATE
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
@@ -48,7 +47,7 @@ DISKS_RECORDED: Final = Check(
 )
 UNPACKED: Final = Check(
     text="unpacked, the record says at which API version it was made, which must be"
-    f" {api_versions.SUPPORTED[0]} or newer; one that cannot be unpacked is damaged",
+    f" {releases.SUPPORTED[0]} or newer; one that cannot be unpacked is damaged",
     commands=(
         (
             "[IO.StreamReader]::new([IO.Compression.GZipStream]::new([IO.MemoryStream]::new("

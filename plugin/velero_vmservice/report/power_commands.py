@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, compact_time
 from velero_vmservice.report.application import Part, is_group, part, vm_part
-from velero_vmservice.vmoperator import nesting
-from velero_vmservice.vmoperator.groups import boot_order_members
+from velero_vmservice.vmoperator.groups import ancestors, boot_order_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,7 +47,7 @@ def power_on(application: Application) -> tuple[str, ...]:
         if vm.late or not group:
             targets[own] = None
             continue
-        above = nesting.ancestors((vm.namespace, group), parents)
+        above = ancestors((vm.namespace, group), parents)
         targets[VIRTUAL_MACHINE_GROUP, vm.namespace, above[-1][1] if above else group] = None
     return tuple(_patch(*target) for target in targets)
 

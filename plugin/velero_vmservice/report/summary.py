@@ -12,8 +12,9 @@ from velero_vmservice.report.next_steps import LOST, Ending, next_steps
 from velero_vmservice.report.reached import NOWHERE
 from velero_vmservice.report.stage import Outcome, Stage
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.vmoperator import nesting, references
-from velero_vmservice.vmoperator.backup_version import VersionAge
+from velero_vmservice.vmoperator import references
+from velero_vmservice.vmoperator.groups import ancestors
+from velero_vmservice.vmoperator.observed_vm import VersionAge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -118,7 +119,7 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
     }
 
     def place(result: Result) -> tuple[bool, int, str, str]:
-        level = len(nesting.ancestors((result.kind, result.namespace, result.name), parents))
+        level = len(ancestors((result.kind, result.namespace, result.name), parents))
         return result.kind != VIRTUAL_MACHINE_GROUP.name, level, result.namespace, result.name
 
     return sorted(every, key=place)

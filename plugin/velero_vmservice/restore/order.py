@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, ObjectRef
 from velero_vmservice.supervisor.group_tree import groups_below
-from velero_vmservice.vmoperator import nesting
-from velero_vmservice.vmoperator.groups import GroupFacts, boot_order_members, group_facts
+from velero_vmservice.vmoperator.groups import (
+    GroupFacts,
+    all_cycles,
+    ancestors,
+    boot_order_members,
+    containment,
+    group_facts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +32,7 @@ def in_order(subjects: Iterable[Subject]) -> Sequence[Subject]:
     parents = {ref: ObjectRef(ref.kind, ref.namespace, subject.topology.parent) for ref, subject in known.items()}
     return sorted(
         known.values(),
-        key=lambda subject: (not subject.is_group, len(nesting.ancestors(subject.ref, parents)), subject.ref),
+        key=lambda subject: (not subject.is_group, len(ancestors(subject.ref, parents)), subject.ref),
     )
 
 
@@ -70,7 +76,7 @@ def cycles(subjects: Iterable[Subject], observed: NamespaceState) -> Mapping[str
     groups: dict[str, GroupFacts] = {name: group_facts(live) for name, live in observed.groups.items()}
     replayed = [subject for subject in subjects if subject.is_group and subject.ref.namespace == observed.namespace]
     groups |= {group.ref.name: group_facts(group.wanted) for group in replayed}
-    return {name: " → ".join(chain) for chain in nesting.cycles(nesting.containment(groups.values())) for name in chain}
+    return {name: " → ".join(chain) for chain in all_cycles(containment(groups.values())) for name in chain}
 
 
 def unplaced(subject: Subject, observed: NamespaceState) -> set[str]:

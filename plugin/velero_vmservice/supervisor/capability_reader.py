@@ -10,14 +10,13 @@ from cachetools import TTLCache
 
 from velero_vmservice.errors import Forbidden, NotFound, VmServiceError
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
-from velero_vmservice.vmoperator.releases import capabilities, generation
+from velero_vmservice.vmoperator import releases
 
 if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
-    from velero_vmservice.vmoperator.releases.capabilities import Capabilities
-    from velero_vmservice.vmoperator.releases.generation import Told
+    from velero_vmservice.vmoperator.releases import Capabilities, Told
 
 log = structlog.get_logger()
 
@@ -50,19 +49,19 @@ class TargetCapabilities:
     def generation(self) -> Told:
         """Return the generation of vSphere that this Supervisor is of (guide 1.3); raises as discovery does."""
         served = self._cluster.served_versions
-        return generation.tell(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
+        return releases.tell_generation(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
 
     def _look(self) -> Capabilities:
         try:
-            self._read = capabilities.read(self._object())
+            self._read = releases.read_capabilities(self._object())
         except NotFound:
-            return capabilities.unknown(
-                f"the Supervisor has neither {capabilities.OBJECT} nor {capabilities.OLDER_OBJECT}"
+            return releases.unknown_capabilities(
+                f"the Supervisor has neither {releases.CAPABILITIES_OBJECT} nor {releases.OLDER_CAPABILITIES_OBJECT}"
             )
         except VmServiceError as error:
             if error.transient and self._read is not None:
                 return self._read
-            return capabilities.unknown(f"the capabilities of the Supervisor cannot be read ({_cause(error)})")
+            return releases.unknown_capabilities(f"the capabilities of the Supervisor cannot be read ({_cause(error)})")
         return self._read
 
     def _log(self, current: Capabilities) -> None:
@@ -80,12 +79,12 @@ class TargetCapabilities:
 
     def _object(self) -> Manifest:
         try:
-            return self._cluster.get(capabilities.OBJECT)
+            return self._cluster.get(releases.CAPABILITIES_OBJECT)
         except NotFound:
-            return self._cluster.get(capabilities.OLDER_OBJECT)
+            return self._cluster.get(releases.OLDER_CAPABILITIES_OBJECT)
 
 
 def _cause(error: VmServiceError) -> str:
     if isinstance(error, Forbidden):
-        return f"{error.message}: allow Velero's service account to get {capabilities.OBJECT.kind.resource}"
+        return f"{error.message}: allow Velero's service account to get {releases.CAPABILITIES_OBJECT.kind.resource}"
     return str(error)

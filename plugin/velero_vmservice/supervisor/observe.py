@@ -24,7 +24,7 @@ from velero_vmservice.kube.manifest import (
 )
 from velero_vmservice.supervisor import namespace_state
 from velero_vmservice.vmoperator.observed_vm import read_vm
-from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vsphere.vm import Registered, SupervisorView
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Kind, Manifest
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
-    from velero_vmservice.vmoperator.releases.generation import Told
+    from velero_vmservice.vmoperator.releases import Told
 
 log = structlog.get_logger()
 

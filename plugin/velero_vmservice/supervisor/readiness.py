@@ -17,7 +17,7 @@ from velero_vmservice.errors import Said
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.lost_owner import Sighting
-from velero_vmservice.vmoperator.backup_version import VersionAge, compare_versions
+from velero_vmservice.vmoperator.observed_vm import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

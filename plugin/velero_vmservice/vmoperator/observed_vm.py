@@ -7,18 +7,20 @@ VM is kept once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.interning import shared, shared_names, shared_pairs
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import Manifest, is_true, mapping
-from velero_vmservice.vmoperator import marks, networks, virtual_machine
+from velero_vmservice.vmoperator import marks, virtual_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.vmoperator.networks import Subnet
+    from velero_vmservice.vmoperator.virtual_machine import Subnet
 
 _PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
 """A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
@@ -127,7 +129,7 @@ def read_vm(vm: Manifest) -> ObservedVm:
         instance_id=virtual_machine.instance_id(vm),
         image=intern(virtual_machine.image(vm)),
         volumes={intern(name): claim for name, claim in virtual_machine.volumes(vm).items()},
-        interfaces=shared_pairs(networks.interfaces(vm)),
+        interfaces=shared_pairs(virtual_machine.interfaces(vm)),
         owner_groups=shared(vm.owner_groups),
     )
 
@@ -143,3 +145,37 @@ def _paused(vm: Manifest) -> str:
     if by := vm.labels.get(marks.PAUSED_LABEL):
         return f"paused by {by} (label {marks.PAUSED_LABEL})"
     return ""
+
+
+class VersionAge(StrEnum):
+    """How a VM's restore point, its backup version, compares with the captured one; shown, never waited for.
+
+    VM Operator counts in Unix milliseconds, and goes on recording newer versions of a VM that is alive; 8.0 U3
+    records none (vm-service 4.5, 4.6).
+    """
+
+    OLDER = "older"
+    EQUAL = "equal"
+    NEWER = "newer"
+    UNKNOWN = "unknown"
+
+
+def compare_versions(current: str, captured: str) -> VersionAge:
+    """Compare two backup versions; what is absent or no number cannot be compared."""
+    if not (_is_version(current) and _is_version(captured)):
+        return VersionAge.UNKNOWN
+    if int(current) == int(captured):
+        return VersionAge.EQUAL
+    return VersionAge.OLDER if int(current) < int(captured) else VersionAge.NEWER
+
+
+def recorded_at(version: str) -> str:
+    """Return when a backup version was recorded, as ISO time in UTC; '' for what is no time."""
+    try:
+        return datetime.fromtimestamp(int(version) // 1000, UTC).isoformat() if _is_version(version) else ""
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def _is_version(text: str) -> bool:
+    return text.isascii() and text.isdecimal()

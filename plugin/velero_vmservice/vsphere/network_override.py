@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.settings_section import Section
 from velero_vmservice.text import enumerate_some, one_line
-from velero_vmservice.vmoperator.networks import Subnet
-from velero_vmservice.vmoperator.releases.generation import Feature, Told
+from velero_vmservice.vmoperator.releases import Feature, Told
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from velero_vmservice.vmoperator.releases.generation import Generation
+    from velero_vmservice.vmoperator.releases import Generation
 
 
 class SubnetMapping(Section):

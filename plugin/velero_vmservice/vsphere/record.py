@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest, mapping, sequence
 from velero_vmservice.text import one_line
-from velero_vmservice.vmoperator import networks, virtual_machine
+from velero_vmservice.vmoperator import releases, virtual_machine
 from velero_vmservice.vmoperator.marks import MANAGER_ID_ANNOTATION
-from velero_vmservice.vmoperator.releases import api_versions
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.extra_config import ExtraConfig, Key
 from velero_vmservice.vsphere.registervm_errors import INVALID_RECORD, TOO_OLD
@@ -26,7 +25,7 @@ from velero_vmservice.vsphere.registervm_errors import INVALID_RECORD, TOO_OLD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from velero_vmservice.vmoperator.networks import Subnet
+    from velero_vmservice.vmoperator.virtual_machine import Subnet
 
 MAX_TEXT: Final = 2 * 1024 * 1024
 """Bytes of an unpacked YAML: etcd takes objects of 1.5 MiB, and YAML is a little longer than what etcd stores."""
@@ -52,7 +51,7 @@ class Record:
     code: str = ""
     """What RegisterVM answers then."""
     interfaces: Mapping[str, Subnet | None] = field(default_factory=dict)
-    """The subnet of each network interface by its name, as `networks.interfaces` has them."""
+    """The subnet of each network interface by its name, as `virtual_machine.interfaces` has them."""
     manager_id: str = ""
     """The vCenter that it was recorded in (guide 6.4)."""
     owners: tuple[tuple[str, str], ...] = ()
@@ -91,10 +90,10 @@ def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str]
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
     version = vm.version
-    if api_versions.rank(version) < api_versions.rank(api_versions.SUPPORTED[0]):
+    if releases.rank(version) < releases.rank(releases.SUPPORTED[0]):
         problem = (
             f"the VM was recorded at {one_line(version)}, and RegisterVM restores none older than"
-            f" {api_versions.SUPPORTED[0]} (guide 7.1.2): use a restore point that VM Operator recorded later"
+            f" {releases.SUPPORTED[0]} (guide 7.1.2): use a restore point that VM Operator recorded later"
         )
         return Record(problem=problem, code=TOO_OLD)
     claims = tuple(sorted(set(virtual_machine.volumes(vm).values())))
@@ -103,7 +102,7 @@ def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str]
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
     return Record(
-        interfaces=networks.interfaces(vm),
+        interfaces=virtual_machine.interfaces(vm),
         manager_id=str(vm.annotations.get(MANAGER_ID_ANNOTATION, ""))[:_LONGEST_ID],
         owners=vm.owner_groups[:_MOST_OWNERS],
         remarks=tuple(_remarks(extra, vm, claims, disks)),
@@ -148,7 +147,7 @@ def _vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
     if (manifest.group, manifest.kind_name) != (VIRTUAL_MACHINE.group, VIRTUAL_MACHINE.name):
         described = one_line(f"{manifest.content.get('apiVersion')} {manifest.kind_name}")
         raise InvalidItem(f"{what} is not a VirtualMachine but {described}", hint=_HINT)
-    if api_versions.rank(manifest.version)[0] < 0:
+    if releases.rank(manifest.version)[0] < 0:
         raise InvalidItem(f"{what} has the API version {one_line(manifest.version)!r}, which is not one", hint=_HINT)
     return manifest
 
@@ -174,8 +173,8 @@ def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...
 
 
 def _remarks(extra: ExtraConfig, vm: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:
-    newest = api_versions.SUPPORTED[-1]
-    if api_versions.rank(vm.version) > api_versions.rank(newest):
+    newest = releases.SUPPORTED[-1]
+    if releases.rank(vm.version) > releases.rank(newest):
         version = one_line(vm.version)
         yield f"the VM was recorded at {version}, and the guide says nothing of versions after {newest}"
     lacking = [claim for claim in claims if claim not in disks]

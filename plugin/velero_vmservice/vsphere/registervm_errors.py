@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.text import one_line
-from velero_vmservice.vmoperator.releases import api_versions
+from velero_vmservice.vmoperator import releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ NOT_IN_FOLDER: Final = f"{PREFIX}NotFoundInNamespaceFolder"
 INVALID_RECORD: Final = f"{PREFIX}ValidateVMResourceFailed"
 EXISTS: Final = f"{PREFIX}AlreadyExistsOnSupervisor"
 CLAIM_FAILED: Final = f"{PREFIX}RegisterPVCFailed"
-TOO_OLD: Final = api_versions.TOO_OLD
+TOO_OLD: Final = releases.TOO_OLD
 IN_DESIRED_STATE: Final = "AlreadyInDesiredState"
 
 TABLE: Final = (
@@ -112,9 +112,8 @@ TABLE: Final = (
     ),
     ErrorEntry(
         code=TOO_OLD,
-        cause=f"the VM was recorded at an API version older than {api_versions.SUPPORTED[0]}, which RegisterVM"
-        " cannot read",
-        put_right=f"use a restore point taken since VM Operator served {api_versions.SUPPORTED[0]}; this one cannot be"
+        cause=f"the VM was recorded at an API version older than {releases.SUPPORTED[0]}, which RegisterVM cannot read",
+        put_right=f"use a restore point taken since VM Operator served {releases.SUPPORTED[0]}; this one cannot be"
         " registered",
         again=False,
         source="guide 7.1.2",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.facts import difference
 from velero_vmservice.text import one_line
-from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vsphere.extra_config import ExtraConfig
 from velero_vmservice.vsphere.record import Record
 

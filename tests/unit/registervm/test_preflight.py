@@ -10,8 +10,8 @@ import pytest
 from tests.unit.registration.test_from_vcenter import FAILED_CLAIM, WEB, machine
 from velero_vmservice.archive.facts import VmFacts
 from velero_vmservice.registervm.preflight import check
-from velero_vmservice.vmoperator.networks import Subnet
-from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vmoperator.releases import Generation
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.extra_config import ExtraConfig
 from velero_vmservice.vsphere.network_override import SubnetMapping
 from velero_vmservice.vsphere.record import Record

@@ -27,10 +27,10 @@ from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
 from velero_vmservice.supervisor import observe
 from velero_vmservice.supervisor.observe import SupervisorViews
-from velero_vmservice.vmoperator import networks
+from velero_vmservice.vmoperator import virtual_machine
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
-from velero_vmservice.vmoperator.networks import Subnet
-from velero_vmservice.vmoperator.releases.generation import Generation, Told
+from velero_vmservice.vmoperator.releases import Generation, Told
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import SupervisorView, TaskState
@@ -645,7 +645,7 @@ def on(*interfaces: Json) -> Json:
 
 
 def recorded_on(*interfaces: Json) -> Record:
-    return Record(interfaces=networks.interfaces(m(on(*interfaces))))
+    return Record(interfaces=virtual_machine.interfaces(m(on(*interfaces))))
 
 
 def vpc_scene() -> Scene:

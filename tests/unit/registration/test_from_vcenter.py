@@ -11,7 +11,7 @@ from tests.unit.builders import machine as facts
 from velero_vmservice.archive.expected_vm import ExpectedVm
 from velero_vmservice.registration.from_vcenter import registrations
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import (

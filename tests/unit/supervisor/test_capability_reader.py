@@ -10,7 +10,7 @@ from tests.unit.builders import Json, obj
 from velero_vmservice.errors import Forbidden, Rejected, Unavailable
 from velero_vmservice.kube.manifest import CAPABILITIES
 from velero_vmservice.supervisor.capability_reader import TargetCapabilities
-from velero_vmservice.vmoperator.releases.capabilities import GROUPS, OBJECT
+from velero_vmservice.vmoperator.releases import CAPABILITIES_OBJECT, GROUPS
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -33,7 +33,7 @@ def _target(cluster: MemoryCluster, clock: SettableClock) -> TargetCapabilities:
 
 def told(*, groups: bool) -> Json:
     status = {"supervisor": {GROUPS: {"activated": groups}}}
-    return obj("Capabilities", OBJECT.name, api="iaas.vmware.com/v1alpha1", namespace="", status=status)
+    return obj("Capabilities", CAPABILITIES_OBJECT.name, api="iaas.vmware.com/v1alpha1", namespace="", status=status)
 
 
 def older(*, groups: str) -> Json:

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from tests.unit.builders import m, vm
 from velero_vmservice.registervm.policy import TriggerPolicy
-from velero_vmservice.vmoperator.networks import LONGEST_NAME, MOST_INTERFACES, Subnet, interfaces
-from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vmoperator.releases import Generation
+from velero_vmservice.vmoperator.virtual_machine import LONGEST_NAME, MOST_INTERFACES, Subnet, interfaces
 from velero_vmservice.vsphere.network_override import SubnetMapping, body, planned, refusals, unfit
 
 PROD = SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a"))

@@ -15,7 +15,7 @@ from tests.emulator.vm_operator import records
 from tests.emulator.wcp.vcenter import Disk
 from tests.unit.builders import vm
 from velero_vmservice.adapters.vcenter.record_yaml import MAX_ALIASES, MAX_DEPTH, MAX_NODES, parse_record
-from velero_vmservice.vmoperator.networks import Subnet
+from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere import record
 from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 from velero_vmservice.vsphere.record import MAX_DISKS_TEXT, MAX_PACKED, MAX_TEXT, Record, judge

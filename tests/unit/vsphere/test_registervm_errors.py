@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from velero_vmservice.text import LONGEST_QUOTE
-from velero_vmservice.vmoperator.releases import api_versions
+from velero_vmservice.vmoperator import releases
 from velero_vmservice.vsphere.registervm_errors import PREFIX, TABLE, explain
 
 CODES = {
@@ -35,7 +35,7 @@ def test_every_code_of_the_guide_has_its_cause_and_its_remedy(code: str) -> None
 
 def test_the_table_holds_those_codes_and_no_other() -> None:
     assert {entry.code for entry in TABLE} == set(CODES)
-    assert api_versions.TOO_OLD in CODES
+    assert releases.TOO_OLD in CODES
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.code.removeprefix(PREFIX))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velero_vmservice.vmoperator.releases.generation import Generation
+from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vsphere.wcp import Course, Decision, Situation, automatic, decide, overlong, progress_text, stage
 
 NINE, EIGHT, UNKNOWN = Generation.VCF_9, Generation.VSPHERE_8_U3, Generation.UNKNOWN

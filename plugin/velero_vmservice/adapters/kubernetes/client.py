@@ -27,7 +27,7 @@ from velero_vmservice.adapters.transport import tls
 from velero_vmservice.adapters.transport.proxies import speaks_socks, through_socks
 from velero_vmservice.errors import NotFound, Rejected, Unavailable
 from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef, mapping, sequence
-from velero_vmservice.vmoperator.releases.api_versions import rank
+from velero_vmservice.vmoperator.releases import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

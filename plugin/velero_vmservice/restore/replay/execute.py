@@ -16,7 +16,7 @@ from velero_vmservice.restore.replay.session import RECALLING
 from velero_vmservice.restore.verify import application
 from velero_vmservice.restore.writer import Writer
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.vmoperator.releases import api_versions
+from velero_vmservice.vmoperator import releases
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
@@ -175,9 +175,7 @@ class Steps:
         problems = []
         for wish in decided.wishes:
             try:
-                served = turn.subject.wanted.version or api_versions.newest(
-                    self._cluster.served_versions(wish.ref.kind)
-                )
+                served = turn.subject.wanted.version or releases.newest(self._cluster.served_versions(wish.ref.kind))
                 self._writer.ask_for_power(wish, served or "")
             except Rejected as error:
                 problems.append(f"{wish.ref} cannot be powered on: {error}")

@@ -20,8 +20,7 @@ from velero_vmservice.kube.manifest import (
     mapping,
 )
 from velero_vmservice.velero.resource_modifier import Modified, modify
-from velero_vmservice.vmoperator import load_balancer
-from velero_vmservice.vmoperator.releases import api_versions, capabilities
+from velero_vmservice.vmoperator import load_balancer, releases
 
 if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
@@ -68,15 +67,15 @@ class Target:
                 goes_on=True,
             )
         served, able = self._cluster.served_versions(kind), self._capabilities.now()
-        if kind == VIRTUAL_MACHINE_GROUP and (blocked := capabilities.groups_blocked(served, able)):
+        if kind == VIRTUAL_MACHINE_GROUP and (blocked := releases.groups_blocked(served, able)):
             return Fitted(manifest=manifest, problems=(blocked,))
-        choice = api_versions.choose(kind.name, manifest.version, served)
+        choice = releases.choose(kind.name, manifest.version, served)
         if not served:
             raise Unavailable(choice.refused)
         if choice.refused:
             return Fitted(manifest=manifest, problems=(choice.refused,))
         at_version = manifest.editable() | {"apiVersion": f"{VM_OPERATOR_GROUP}/{choice.version}"}
-        fitting, trimmed = capabilities.fit(Manifest(at_version), able)
+        fitting, trimmed = releases.fit(Manifest(at_version), able)
         moved = load_balancer.cross_site(
             fitting,
             source=next(

@@ -15,7 +15,7 @@ from velero_vmservice.kube.manifest import (
     VIRTUAL_MACHINE_SERVICE,
     Kind,
 )
-from velero_vmservice.vmoperator.releases.capabilities import GROUPS
+from velero_vmservice.vmoperator.releases import GROUPS
 
 if TYPE_CHECKING:
     from tests.unit.world import World

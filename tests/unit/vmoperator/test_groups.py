@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.unit.builders import facts, group, vm
-from velero_vmservice.vmoperator import nesting
+from velero_vmservice.vmoperator import groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,13 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_every_group_that_contains_itself_is_told(case: Case) -> None:
-    assert nesting.cycles(case.inside) == case.want
+    assert groups.all_cycles(case.inside) == case.want
 
 
 def test_a_chain_of_thousands_is_no_problem() -> None:
     inside = {str(n): (str(n + 1),) for n in range(5000)}
-    assert nesting.cycle("0", {**inside, "5000": ("0",)})[-2:] == ("5000", "0")
-    assert nesting.cycle("0", inside) == ()
+    assert groups.cycle("0", {**inside, "5000": ("0",)})[-2:] == ("5000", "0")
+    assert groups.cycle("0", inside) == ()
 
 
 def test_either_side_makes_a_group_contain_another() -> None:
@@ -54,12 +54,12 @@ def test_either_side_makes_a_group_contain_another() -> None:
         group("named", parent="outer"),
         group("orphan", parent="gone"),
     )
-    assert nesting.by_boot_order(known.groups) == {"outer": ("listed",), "listed": (), "named": (), "orphan": ()}
-    assert nesting.containment(known.groups)["outer"] == ("listed", "named")
-    assert "gone" not in nesting.containment(known.groups)
+    assert groups.by_boot_order(known.groups) == {"outer": ("listed",), "listed": (), "named": (), "orphan": ()}
+    assert groups.containment(known.groups)["outer"] == ("listed", "named")
+    assert "gone" not in groups.containment(known.groups)
 
 
 def test_groups_that_name_each_other_as_parents_are_a_cycle() -> None:
     known = facts(group("a", parent="b"), group("b", parent="a"))
-    assert nesting.cycles(nesting.by_boot_order(known.groups)) == ()
-    assert nesting.cycles(nesting.containment(known.groups)) == (("a", "b", "a"),)
+    assert groups.all_cycles(groups.by_boot_order(known.groups)) == ()
+    assert groups.all_cycles(groups.containment(known.groups)) == (("a", "b", "a"),)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from velero_vmservice.vmoperator.releases.capabilities import Capabilities
-from velero_vmservice.vmoperator.releases.generation import MATRIX, Feature, Generation, tell
+from velero_vmservice.vmoperator.releases import MATRIX, Capabilities, Feature, Generation, tell_generation
 
 U3, VCF9, UNKNOWN = Generation.VSPHERE_8_U3, Generation.VCF_9, Generation.UNKNOWN
 ASKED = Capabilities(source="Capabilities supervisor-capabilities")
@@ -24,13 +23,13 @@ ASKED = Capabilities(source="Capabilities supervisor-capabilities")
 def test_a_release_is_told_by_the_versions_it_serves(
     release: str, machines: tuple[str, ...], groups: tuple[str, ...], want: Generation, words: str
 ) -> None:
-    found = tell(machines, groups, Capabilities())
+    found = tell_generation(machines, groups, Capabilities())
     assert (release, found.generation) == (release, want)
     assert words in found.evidence
 
 
 def test_capabilities_of_a_newer_vcenter_do_not_make_an_old_vm_operator_new() -> None:
-    found = tell(("v1alpha1", "v1alpha2"), (), ASKED)
+    found = tell_generation(("v1alpha1", "v1alpha2"), (), ASKED)
     assert found.generation is U3
     assert "though it has Capabilities supervisor-capabilities" in found.evidence
 
@@ -38,6 +37,8 @@ def test_capabilities_of_a_newer_vcenter_do_not_make_an_old_vm_operator_new() ->
 @pytest.mark.parametrize("feature", Feature)
 def test_the_matrix_has_every_feature_on_vcf_9_and_only_new_vms_before(feature: Feature) -> None:
     assert MATRIX[feature] == ({U3, VCF9} if feature is Feature.RESTORE_TO_NEW_VM else {VCF9})
-    assert tell(("v1alpha3",), (), Capabilities()).supports(feature) is True
-    assert tell(("v1alpha2",), (), Capabilities()).supports(feature) is (feature is Feature.RESTORE_TO_NEW_VM)
-    assert tell((), (), Capabilities()).supports(feature) is None
+    assert tell_generation(("v1alpha3",), (), Capabilities()).supports(feature) is True
+    assert tell_generation(("v1alpha2",), (), Capabilities()).supports(feature) is (
+        feature is Feature.RESTORE_TO_NEW_VM
+    )
+    assert tell_generation((), (), Capabilities()).supports(feature) is None

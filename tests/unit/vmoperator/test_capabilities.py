@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import Json, group, m, obj, service
-from velero_vmservice.vmoperator.releases import capabilities
-from velero_vmservice.vmoperator.releases.capabilities import GROUPS, IPV6, TELCO, Capabilities
+from velero_vmservice.vmoperator import releases
+from velero_vmservice.vmoperator.releases import GROUPS, IPV6, TELCO, Capabilities
 
 OFF = Capabilities(groups=False, telco=False, ipv6=False, source="Capabilities supervisor-capabilities")
 ON = Capabilities(groups=True, telco=True, ipv6=True, source="Capabilities supervisor-capabilities")
@@ -43,18 +43,18 @@ def older(**data: str) -> Json:
 def test_both_shapes_are_read_and_what_is_not_told_is_unknown(
     given: Json, want: tuple[bool | None, bool | None, bool | None]
 ) -> None:
-    found = capabilities.read(m(given))
+    found = releases.read_capabilities(m(given))
     assert (found.groups, found.telco, found.ipv6) == want
     assert (found.note == "") is (None not in want)
 
 
 def test_the_note_names_what_is_missing_and_where() -> None:
-    found = capabilities.read(m(told(**{GROUPS: True})))
+    found = releases.read_capabilities(m(told(**{GROUPS: True})))
     assert found.note == (
         "Capabilities supervisor-capabilities says nothing of supports_telco_vm_service_api, supports_workload_ipv6;"
         " what the target can do is judged by the API versions it serves"
     )
-    assert capabilities.read(m(older())).source == "ConfigMap kube-system/wcp-cluster-capabilities"
+    assert releases.read_capabilities(m(older())).source == "ConfigMap kube-system/wcp-cluster-capabilities"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_note_names_what_is_missing_and_where() -> None:
     ],
 )
 def test_groups_are_blocked_only_by_what_is_known(served: tuple[str, ...], known: Capabilities, words: str) -> None:
-    reason = capabilities.groups_blocked(served, known)
+    reason = releases.groups_blocked(served, known)
     assert words in reason
     assert ("services are restored without it" in reason) is bool(words)
 
@@ -109,7 +109,7 @@ def test_fields_that_the_target_does_not_take_are_dropped_with_the_reason(
     given: Json, known: Capabilities, paths: list[str], reason: str
 ) -> None:
     before = m(given)
-    after, dropped = capabilities.fit(before, known)
+    after, dropped = releases.fit(before, known)
     assert [one.path for one in dropped] == paths
     assert all(reason in one.reason for one in dropped)
     assert (after.content == before.content) is (not paths)

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.builders import m
-from velero_vmservice.vmoperator.releases import api_versions
+from velero_vmservice.vmoperator import releases
 
 
 def test_kubernetes_order() -> None:
     ordered = ["weird", "v1alpha1", "v1alpha2", "v1alpha10", "v2alpha1", "v1beta1", "v1", "v2"]
-    assert sorted(ordered, key=api_versions.rank) == ordered
+    assert sorted(ordered, key=releases.rank) == ordered
 
 
 @pytest.mark.parametrize(
@@ -16,20 +16,7 @@ def test_kubernetes_order() -> None:
     [((), None), (("v1alpha5",), "v1alpha5"), (("v1alpha1", "v1alpha6", "v1alpha2"), "v1alpha6")],
 )
 def test_newest(served: tuple[str, ...], want: str | None) -> None:
-    assert api_versions.newest(served) == want
-
-
-@pytest.mark.parametrize(
-    ("captured", "served", "want"),
-    [
-        ("v1alpha5", ("v1alpha4", "v1alpha5", "v1alpha6"), "v1alpha5"),
-        ("v1alpha6", ("v1alpha4",), "v1alpha4"),
-        ("v1alpha2", ("v1alpha4", "v1alpha5"), "v1alpha5"),
-        ("v1alpha5", (), None),
-    ],
-)
-def test_replay_at_the_captured_version_else_at_the_newest(captured: str, served: tuple[str, ...], want: str) -> None:
-    assert api_versions.replay_version(captured, served) == want
+    assert releases.newest(served) == want
 
 
 @pytest.mark.parametrize(
@@ -39,10 +26,13 @@ def test_replay_at_the_captured_version_else_at_the_newest(captured: str, served
         ("v1alpha4", ("v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5"), "v1alpha4"),
         ("v1alpha6", ("v1alpha1", "v1alpha2", "v1alpha3"), "v1alpha3"),
         ("v1", ("v1alpha4", "v1alpha5"), "v1alpha5"),
+        ("v1alpha5", ("v1alpha4", "v1alpha5", "v1alpha6"), "v1alpha5"),
+        ("v1alpha6", ("v1alpha4",), "v1alpha4"),
+        ("v1alpha2", ("v1alpha4", "v1alpha5"), "v1alpha5"),
     ],
 )
 def test_a_supported_version_is_chosen_without_a_word(captured: str, served: tuple[str, ...], want: str) -> None:
-    choice = api_versions.choose("VirtualMachineService", captured, served)
+    choice = releases.choose("VirtualMachineService", captured, served)
     assert (choice.version, choice.refused, choice.notes) == (want, "", ())
 
 
@@ -57,7 +47,7 @@ def test_a_supported_version_is_chosen_without_a_word(captured: str, served: tup
 def test_a_version_the_guide_is_silent_about_is_replayed_with_a_note(
     captured: str, served: tuple[str, ...], want: str
 ) -> None:
-    choice = api_versions.choose("VirtualMachineGroup", captured, served)
+    choice = releases.choose("VirtualMachineGroup", captured, served)
     assert (choice.version, choice.refused) == (want, "")
     (note,) = choice.notes
     assert f"replayed at {want}" in note
@@ -75,7 +65,7 @@ def test_a_version_the_guide_is_silent_about_is_replayed_with_a_note(
 def test_older_than_v1alpha2_is_refused_with_the_guides_words(
     captured: str, served: tuple[str, ...], words: str
 ) -> None:
-    choice = api_versions.choose("VirtualMachineService", captured, served)
+    choice = releases.choose("VirtualMachineService", captured, served)
     assert choice.version == ""
     assert words in choice.refused
     assert "supported are v1alpha2, v1alpha3, v1alpha4, v1alpha5" in choice.refused
@@ -83,7 +73,7 @@ def test_older_than_v1alpha2_is_refused_with_the_guides_words(
 
 
 def test_a_kind_that_is_not_served_is_said_as_such() -> None:
-    choice = api_versions.choose("VirtualMachineGroup", "v1alpha5", ())
+    choice = releases.choose("VirtualMachineGroup", "v1alpha5", ())
     assert choice.version == ""
     assert "serves no version of VirtualMachineGroup" in choice.refused
     assert "older than" not in choice.refused
@@ -100,12 +90,12 @@ def test_a_kind_that_is_not_served_is_said_as_such() -> None:
     ],
 )
 def test_fields_that_came_with_v1alpha6(kind: str, version: str, want: set[str]) -> None:
-    assert api_versions.unknown_fields(kind, version) == want
+    assert releases.unknown_fields(kind, version) == want
 
 
 def test_trim_says_what_it_took() -> None:
     spec = {"bootOrder": [{"powerOnDelay": "1s"}, {"powerOffDelay": "2s", "members": []}], "powerOffDelay": "3s"}
-    taken = list(api_versions.trim(spec, frozenset({"powerOffDelay"}), "spec"))
+    taken = list(releases.trim(spec, frozenset({"powerOffDelay"}), "spec"))
     assert sorted(taken) == ["spec.bootOrder[1].powerOffDelay", "spec.powerOffDelay"]
     assert spec == {"bootOrder": [{"powerOnDelay": "1s"}, {"members": []}]}
 
