@@ -251,10 +251,10 @@ def _registering(
             supervisor=views,
             policy=settings.registration,
         )
-    asked = [source for name, source in others.items() if source and name in settings.registration.sources]
+    sources = [source for name, source in others.items() if source and name in settings.registration.sources]
     kubernetes = KubernetesRegistration(cluster=cluster, clock=clock)
     return Registering(
-        poller=SourcePoller(kubernetes=kubernetes, others=asked, clock=clock),
+        poller=SourcePoller(kubernetes=kubernetes, others=sources, clock=clock),
         attempts=attempts,
         tracker=tracker,
         trigger=trigger,

@@ -15,8 +15,8 @@ from velero_vmservice.text import spelled_out
 _THEN: Final = "; then repeat the restore"
 
 
-class Said(StrEnum):
-    """How much of a remedy the reason beside it says, so that a reader of both reads nothing twice."""
+class InReason(StrEnum):
+    """How much of a remedy the reason beside it states, so that a reader of both reads nothing twice."""
 
     NOTHING = ""
     ACTION = "action"
@@ -30,13 +30,13 @@ class Remedy:
 
     sentence: str = ""
     """'' where nothing is known."""
-    said: Said = Said.NOTHING
+    in_reason: InReason = InReason.NOTHING
 
     def after(self, reason: str, *, joint: str = " | to do: ") -> str:
         """Return a reason, and what of the remedy it does not say."""
-        if not self.sentence or self.said is Said.ALL:
+        if not self.sentence or self.in_reason is InReason.ALL:
             return reason
-        return f"{reason}{_THEN}" if self.said is Said.ACTION else f"{reason}{joint}{self.sentence}"
+        return f"{reason}{_THEN}" if self.in_reason is InReason.ACTION else f"{reason}{joint}{self.sentence}"
 
 
 NO_REMEDY: Final = Remedy()
@@ -77,8 +77,8 @@ class VmServiceError(Exception):
         if not self.hint:
             return NO_REMEDY
         if self._goes_on:
-            return Remedy(f"{_capitalised(self.hint)}.", Said.ALL)
-        return Remedy(advised(self.hint), Said.ACTION)
+            return Remedy(f"{_capitalised(self.hint)}.", InReason.ALL)
+        return Remedy(advised(self.hint), InReason.ACTION)
 
 
 class InvalidItem(VmServiceError):

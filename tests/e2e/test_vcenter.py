@@ -33,7 +33,7 @@ from velero_vmservice.registration.round_cache import VsphereLooks
 from velero_vmservice.registration.sources import VCenterRegistration
 from velero_vmservice.settings.registration import VCenterSettings
 from velero_vmservice.supervisor.observe import SupervisorViews
-from velero_vmservice.vmoperator.releases import Generation, Told
+from velero_vmservice.vmoperator.releases import Generation, SupervisorRelease
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.record import MAX_PACKED, Judged, judge
 from velero_vmservice.vsphere.vm import SupervisorView, TaskState
@@ -473,7 +473,7 @@ def test_a_vm_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
     cluster.seed(vm("other", namespace=scene.namespace))
 
     def process(holder: str) -> Trigger:
-        told = Told(generation=Generation.VCF_9, evidence="")
+        told = SupervisorRelease(generation=Generation.VCF_9, evidence="")
         views = SupervisorViews(cluster=cluster, generation=lambda: told)
         attempts = Attempts(cluster=cluster, clock=scene.clock, velero_namespace="velero")
         return Trigger(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_vmservice.errors import NotFound, Remedy, Said, advised
+from velero_vmservice.errors import InReason, NotFound, Remedy, advised
 from velero_vmservice.vsphere.registervm_errors import TABLE
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     ("hint", "goes_on", "remedy"),
     [
         ("", False, Remedy()),
-        ("grant it.", False, Remedy("Grant it; then repeat the restore.", Said.ACTION)),
+        ("grant it.", False, Remedy("Grant it; then repeat the restore.", InReason.ACTION)),
         (
             "see why the VADP product could not restore from it",
             False,
-            Remedy("See why the VADP product could not restore from it; then repeat the restore.", Said.ACTION),
+            Remedy("See why the VADP product could not restore from it; then repeat the restore.", InReason.ACTION),
         ),
-        ("mend it, or repeat the restore", True, Remedy("Mend it, or repeat the restore.", Said.ALL)),
-        ("restore from another backup", True, Remedy("Restore from another backup.", Said.ALL)),
+        ("mend it, or repeat the restore", True, Remedy("Mend it, or repeat the restore.", InReason.ALL)),
+        ("restore from another backup", True, Remedy("Restore from another backup.", InReason.ALL)),
     ],
 )
 def test_a_hint_becomes_a_sentence_that_ends_with_the_restore(hint: str, remedy: Remedy, *, goes_on: bool) -> None:
@@ -42,8 +42,8 @@ def test_whatever_code_ended_it_the_restore_is_to_be_repeated(entry: ErrorEntry)
         ("it failed", Remedy(), "it failed"),
         ("it failed", Remedy("Mend it."), "it failed | to do: Mend it."),
         ("mend it: it failed", Remedy("Mend it."), "mend it: it failed | to do: Mend it."),
-        ("it failed: mend it", Remedy("Mend it; …", Said.ACTION), "it failed: mend it; then repeat the restore"),
-        ("it failed: repeat the restore", Remedy("Repeat the restore.", Said.ALL), "it failed: repeat the restore"),
+        ("it failed: mend it", Remedy("Mend it; …", InReason.ACTION), "it failed: mend it; then repeat the restore"),
+        ("it failed: repeat the restore", Remedy("Repeat the restore.", InReason.ALL), "it failed: repeat the restore"),
     ],
 )
 def test_a_remedy_is_said_once_by_what_is_known_of_the_reason_and_not_by_its_words(

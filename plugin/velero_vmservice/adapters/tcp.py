@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MOST_LOOKUPS: Final = 4
 """Lookups under way at once: the C library bounds none of them, and each holds a thread until it returns."""
 
-_Found = list[str] | Exception
+_Lookup = list[str] | Exception
 
 
 class SocketProbe:
@@ -41,7 +41,7 @@ class SocketProbe:
         """Resolve in a thread that is left behind if it takes too long; a daemon, so that it holds up no exit."""
         if not self._lookups.acquire(blocking=False):
             raise TimeoutError  # earlier lookups still hang: another one would as well
-        answers: SimpleQueue[_Found] = SimpleQueue()
+        answers: SimpleQueue[_Lookup] = SimpleQueue()
 
         def look() -> None:
             try:

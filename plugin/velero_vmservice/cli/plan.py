@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.vmoperator.releases import Told
+    from velero_vmservice.vmoperator.releases import SupervisorRelease
 
 REFUSED: Final = (Action.CONFLICT, Action.BLOCKED)
 
@@ -56,7 +56,9 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
         sys.exit(ExitCode.BLOCKED)
 
 
-def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told, left_out: Sequence[str]) -> None:
+def _as_table(
+    planned: Sequence[Planned], policy: RestorePolicy, target: SupervisorRelease, left_out: Sequence[str]
+) -> None:
     console = terminal.console()
     terminal.say(f"target: {target.generation} ({target.evidence})", to=console)
     terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}", to=console)
@@ -74,7 +76,9 @@ def _as_table(planned: Sequence[Planned], policy: RestorePolicy, target: Told, l
         terminal.say(line, to=console)
 
 
-def _as_json(planned: Iterable[Planned], policy: RestorePolicy, target: Told, left_out: Sequence[str]) -> None:
+def _as_json(
+    planned: Iterable[Planned], policy: RestorePolicy, target: SupervisorRelease, left_out: Sequence[str]
+) -> None:
     features = {str(feature): target.supports(feature) for feature in Feature}
     objects = [
         {

@@ -24,8 +24,8 @@ def finalizers(manifest: Manifest) -> tuple[str, ...]:
     return tuple(str(finalizer) for finalizer in sequence(manifest.metadata.get("finalizers")))
 
 
-def words(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence[str]) -> str:
-    """Say since when an object is being deleted, what holds it, and what to do about that.
+def explanation(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence[str]) -> str:
+    """Return since when an object is being deleted, what holds it, and what to do about that.
 
     A finalizer of VM Operator is never to be taken off by hand; of a VM, that would lose data.
     """

@@ -94,11 +94,11 @@ def no_answer(attempt: Attempt, error: VmServiceError) -> Registration:
     )
 
 
-def progress(attempt: Attempt, now: datetime, seen: RegisterTask | None, *, task: str) -> Registration:
+def progress(attempt: Attempt, now: datetime, answer: RegisterTask | None, *, task: str) -> Registration:
     """Say how far an attempt is whose outcome is open."""
     late = _late(attempt, now)
     minutes = int(TIMEOUT_SECONDS // 60)
-    known = seen is not None and seen.state is not TaskState.UNKNOWN
+    known = answer is not None and answer.state is not TaskState.UNKNOWN
     if not task and late:
         reason = (
             f"RegisterVM was to be called for {attempt.moid} more than {minutes} minutes ago; whether it was is"
@@ -108,11 +108,11 @@ def progress(attempt: Attempt, now: datetime, seen: RegisterTask | None, *, task
     if not task:
         reason = f"RegisterVM was to be called for {attempt.moid} and has not answered; looking for its task"
         return _registering(attempt, reason)
-    if seen is not None and not known and late:
+    if answer is not None and not known and late:
         # It may have succeeded: vCenter forgets a task within minutes, whatever came of it.
         reason = f"vCenter does not know RegisterVM task {one_line(task)} of {attempt.moid} any more"
         return replace(_lost(attempt, reason), certain=False)
-    percent = bounded(seen.percent) if seen is not None else None
+    percent = bounded(answer.percent) if answer is not None else None
     reason = f"RegisterVM task {one_line(task)} of {attempt.moid} runs"
     if late:
         reason = overlong(f"RegisterVM task {one_line(task)} of {attempt.moid}", percent)

@@ -9,7 +9,7 @@ from velero_vmservice.registervm.attempt import COMMAND
 from velero_vmservice.registration.from_vcenter import elsewhere, event_of_this_restore, is_older, situation
 from velero_vmservice.registration.model import Role, Source, State, by_source
 from velero_vmservice.text import one_line
-from velero_vmservice.vmoperator.releases import Feature, Told
+from velero_vmservice.vmoperator.releases import Feature, SupervisorRelease
 from velero_vmservice.vsphere import network_override
 from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain
 from velero_vmservice.vsphere.vm import RELOCATE, TaskState, taken
@@ -230,7 +230,7 @@ def _onto(wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView) -> Iter
     if registered is not None and registered.reverting:
         reason = f"VirtualMachine {wanted.name} is being reverted to a snapshot: that has to end first (guide 7.2.1)"
         yield Refusal(reason=reason, can_wait=True)
-    release = Told(generation=supervisor.generation, evidence="")
+    release = SupervisorRelease(generation=supervisor.generation, evidence="")
     if decision.by_hand is Course.REFUSED:
         yield Refusal(reason=decision.reason, code=decision.code)
     elif registered is not None and release.supports(Feature.IN_PLACE_RESTORE) is not True:

@@ -120,10 +120,10 @@ class AttemptTracker:
 
     def _watched(self, attempt: Attempt, register: RegisterVm, task_id: str, look: Look | None) -> Registration:
         """Look for the task of an attempt, and tell how far it is."""
-        seen = look.vsphere if look is not None else None
+        vsphere = look.vsphere if look is not None else None
         task: RegisterTask | None
         if task_id:
-            task = (seen.task(attempt.moid, task_id) if seen else None) or register.task(task_id)
+            task = (vsphere.task(attempt.moid, task_id) if vsphere else None) or register.task(task_id)
         else:
             task = register.latest(attempt.moid, attempt.recorded_at)
             task_id = task.id if task is not None else ""
@@ -133,7 +133,7 @@ class AttemptTracker:
             outcome = SUCCEEDED if task.state is TaskState.SUCCEEDED else FAILED
             return self._over(replace(attempt, task=task_id), outcome, task.message)
         unknown = task is None or task.state is TaskState.UNKNOWN
-        if unknown and seen and (event := seen.event(attempt.moid, attempt.recorded_at)):
+        if unknown and vsphere and (event := vsphere.event(attempt.moid, attempt.recorded_at)):
             # vCenter keeps it for days, and a task for minutes
             outcome = SUCCEEDED if event.succeeded else FAILED
             return self._over(replace(attempt, task=task_id), outcome, "" if event.succeeded else event.message)

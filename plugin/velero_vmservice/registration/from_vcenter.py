@@ -98,7 +98,7 @@ def _by_task(wanted: ExpectedVm, vm: VsphereVm) -> Registration | None:
         case TaskState.WAITING | TaskState.RUNNING:
             percent = bounded(task.percent)
             reason = f"{what} of {vm.moid} {_doing(percent)}"
-            if vm.seen.task > TIMEOUT_SECONDS:
+            if vm.durations.task > TIMEOUT_SECONDS:
                 reason = overlong(f"{what} of {vm.moid}", percent)
             return _registration(
                 name=wanted.name,
@@ -163,7 +163,9 @@ def _standing(
     wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView, registered: Registered | None
 ) -> Registration:
     """Tell of a VM that nothing has begun to register, or that was never lost."""
-    standing = partial(_registration, name=wanted.name, since=vm.seen.since, first_seen=vm.seen.since is not None)
+    standing = partial(
+        _registration, name=wanted.name, since=vm.durations.since, first_seen=vm.durations.since is not None
+    )
     if vm.restoring:
         reason = f"the VADP restore of {vm.moid} still runs ({RELOCATE} is disabled): registration waits for it"
         return standing(state=State.RESTORED, reason=reason, notes=tuple(_long(vm)))
@@ -197,12 +199,12 @@ def _expected(vm: VsphereVm, decision: Decision, generation: Generation) -> tupl
     where = f"VM {vm.moid} is restored"
     if decision.course in (Course.AUTOMATIC_OFF, Course.IGNORED, Course.REFUSED):
         return f"{where}: {decision.reason}", False
-    late = vm.seen.in_folder >= OVERDUE_SECONDS
+    late = vm.durations.in_folder >= OVERDUE_SECONDS
     if not automatic(generation, enabled=vm.extra.enabled, disabled=vm.extra.disabled):
         begun = f", and nothing has begun to register it: {decision.reason}. {_checks(vm)}"
         return (where + begun if late else f"{where}: {decision.reason}"), True
     if late:
-        minutes = int(vm.seen.in_folder // 60)
+        minutes = int(vm.durations.in_folder // 60)
         return f"{where}, and automatic registration is overdue ({minutes} minutes). {_checks(vm)}", True
     course = "" if decision.course is Course.UNKNOWN else f" ({decision.course})"
     return f"{where}, and WCP is to register it by itself{course}", True
@@ -227,7 +229,7 @@ def _beside_vadp(vm: VsphereVm) -> Iterator[str]:
 
 
 def _long(vm: VsphereVm) -> Iterator[str]:
-    if vm.seen.restoring >= LONG_RESTORE_SECONDS:
+    if vm.durations.restoring >= LONG_RESTORE_SECONDS:
         yield (
             "the VADP restore takes longer than 15 minutes: automatic registration may come too early (guide 7.3.3);"
             " see that every disk is there before powering on"

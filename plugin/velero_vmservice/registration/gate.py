@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.errors import Said, advised
+from velero_vmservice.errors import InReason, advised
 from velero_vmservice.registration.model import Source, State
 from velero_vmservice.vsphere.registervm_errors import explain
 
@@ -40,8 +40,8 @@ def registered_gate(kubernetes_gate: Gate, registration: Registration | None) ->
     if kubernetes_gate.blocked:
         return shut
     remedy = _remedy(registration)
-    said = Said.ACTION if remedy and registration.remedy_said else Said.NOTHING
-    return replace(shut, blocked=not registration.can_wait, remedy=advised(remedy), remedy_said=said)
+    in_reason = InReason.ACTION if remedy and registration.remedy_said else InReason.NOTHING
+    return replace(shut, blocked=not registration.can_wait, remedy=advised(remedy), remedy_said=in_reason)
 
 
 def _reason(kubernetes_gate: Gate, registration: Registration) -> str:

@@ -84,15 +84,15 @@ class VsphereLooks:
         The first call asks for all VMs of the round. Raises as the inventory does; a later call in the round raises
         the same error again.
         """
-        seen = look or Look()
-        if seen.vsphere_problem is not None:
-            raise seen.vsphere_problem
-        if seen.vsphere is None:
-            supervisor = self._supervisor(namespace, seen.observed)
+        this_round = look or Look()
+        if this_round.vsphere_problem is not None:
+            raise this_round.vsphere_problem
+        if this_round.vsphere is None:
+            supervisor = self._supervisor(namespace, this_round.observed)
             try:
                 vsphere_vms = self._inventory.look(namespace, vms, folders=supervisor.folders)
             except VmServiceError as error:
-                seen.vsphere_problem = error
+                this_round.vsphere_problem = error
                 raise
-            seen.vsphere = VsphereLook(supervisor=supervisor, machines=tuple(vsphere_vms))
-        return seen.vsphere
+            this_round.vsphere = VsphereLook(supervisor=supervisor, machines=tuple(vsphere_vms))
+        return this_round.vsphere

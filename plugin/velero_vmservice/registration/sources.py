@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from velero_vmservice.registration import from_kubernetes, from_vcenter
 from velero_vmservice.registration.model import Source, State
 from velero_vmservice.supervisor import observe
-from velero_vmservice.vsphere.vm import Seen
+from velero_vmservice.vsphere.vm import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -88,11 +88,11 @@ class KubernetesRegistration:
         self, namespace: str, registration: Registration, begun: Mapping[State, tuple[State, datetime]]
     ) -> Registration:
         key = namespace, registration.name
-        seen = self._first_seen.get(key)
-        if seen is None or seen[0] is not registration.state:
-            seen = begun[registration.state]
-        self._first_seen[key] = seen
-        dated = registration if registration.since else replace(registration, since=seen[1], first_seen=True)
+        first_seen = self._first_seen.get(key)
+        if first_seen is None or first_seen[0] is not registration.state:
+            first_seen = begun[registration.state]
+        self._first_seen[key] = first_seen
+        dated = registration if registration.since else replace(registration, since=first_seen[1], first_seen=True)
         return from_kubernetes.overlong(dated, self._clock.now())
 
 
@@ -124,8 +124,8 @@ class VCenterRegistration:
         if not vms:
             return {}
         vsphere = self._looks.look(namespace, vms, look)
-        seen = [self._dated(vm) for vm in vsphere.machines]
-        return from_vcenter.registrations(namespace, vms, seen, vsphere.supervisor)
+        dated_vms = [self._dated(vm) for vm in vsphere.machines]
+        return from_vcenter.registrations(namespace, vms, dated_vms, vsphere.supervisor)
 
     def _dated(self, vm: VsphereVm) -> VsphereVm:
         if not vm.in_folder:
@@ -139,7 +139,7 @@ class VCenterRegistration:
             task = self._tasks.get(at_work, now)
             if at_work:
                 self._tasks[at_work] = task
-        seen = Seen(task=now - task, since=since)
+        durations = Durations(task=now - task, since=since)
         if vm.restoring:
-            return replace(vm, seen=replace(seen, restoring=now - began))
-        return replace(vm, seen=replace(seen, in_folder=now - began))
+            return replace(vm, durations=replace(durations, restoring=now - began))
+        return replace(vm, durations=replace(durations, in_folder=now - began))

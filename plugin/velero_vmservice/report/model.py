@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.documents import Document, Dropped
-from velero_vmservice.errors import Said
+from velero_vmservice.errors import InReason
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.report.stage import Outcome
 from velero_vmservice.vmoperator.observed_vm import VersionAge
@@ -177,7 +177,7 @@ class Result(Document):
     """For a group: `spec.powerState` at backup."""
     remedy: tuple[str, ...] = ()
     """What a person should do about it, in sentences."""
-    remedy_said: Said = Said.NOTHING
+    remedy_said: InReason = InReason.NOTHING
     """How much of that the reason says."""
     next_commands: tuple[str, ...] = ()
     """Commands that power its application on, where it was the last object of that to end."""
@@ -231,8 +231,8 @@ class NextStep(Document):
     @classmethod
     def read(cls, text: str) -> NextStep:
         """Read a step of a report that was stored before reports had them in parts."""
-        words, *commands = text.split("\n")
-        return cls(words=words, commands=tuple(commands))
+        advice, *commands = text.split("\n")
+        return cls(words=advice, commands=tuple(commands))
 
 
 class Report(Document):

@@ -207,14 +207,14 @@ def _no_power(ending: Ending) -> Iterator[NextStep]:
 
 def _step(
     ending: Ending,
-    words: str,
+    advice: str,
     about: Iterable[Result | VmResult],
     *,
     commands: tuple[str, ...] = (),
     again: bool = False,
 ) -> NextStep:
     keys = list(dict.fromkeys(item.key for item in about))[:_NAMED]
-    return NextStep(words=words, about=tuple(keys), commands=(*commands, ending.run.again) if again else commands)
+    return NextStep(words=advice, about=tuple(keys), commands=(*commands, ending.run.again) if again else commands)
 
 
 def _holds(ending: Ending, vms: Iterable[VmResult]) -> bool:

@@ -16,18 +16,18 @@ from velero_vmservice.settings_section import Section
 
 _TARGET: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
-_ASKED: Final = tuple(source for source in Source if source.role is not Role.CALLER)
+_NAMEABLE: Final = tuple(source for source in Source if source.role is not Role.CALLER)
 """The sources that settings can name; what this product calls itself is always followed."""
 
 
 def _named(value: object) -> Source:
-    if source := next((source for source in _ASKED if source == value), None):
+    if source := next((source for source in _NAMEABLE if source == value), None):
         return source
-    *first, last = (f"'{source}'" for source in _ASKED)
+    *first, last = (f"'{source}'" for source in _NAMEABLE)
     raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
 
 
-AskedSource = Annotated[Source, BeforeValidator(_named), WithJsonSchema({"enum": list(_ASKED), "type": "string"})]
+AskedSource = Annotated[Source, BeforeValidator(_named), WithJsonSchema({"enum": list(_NAMEABLE), "type": "string"})]
 
 
 class RegistrationSettings(TriggerPolicy):

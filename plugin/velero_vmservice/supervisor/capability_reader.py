@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
-    from velero_vmservice.vmoperator.releases import Capabilities, Told
+    from velero_vmservice.vmoperator.releases import Capabilities, SupervisorRelease
 
 log = structlog.get_logger()
 
@@ -46,10 +46,10 @@ class TargetCapabilities:
                 self._log(self._known["target"])
             return self._known["target"]
 
-    def generation(self) -> Told:
+    def generation(self) -> SupervisorRelease:
         """Return the generation of vSphere that this Supervisor is of (guide 1.3); raises as discovery does."""
         served = self._cluster.served_versions
-        return releases.tell_generation(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
+        return releases.inferred_release(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
 
     def _look(self) -> Capabilities:
         try:

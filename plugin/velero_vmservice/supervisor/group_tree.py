@@ -57,8 +57,8 @@ def linked_members(observed: NamespaceState, group: Manifest) -> frozenset[tuple
 def _is_linked(entry: Mapping[str, Any], group: Manifest) -> bool:
     """Say whether the condition is True and, if it says so, of the group's present generation."""
     linked = condition(entry, "GroupLinked")
-    seen = (linked or {}).get("observedGeneration")
-    return is_true(linked) and not (seen and seen < group.metadata.get("generation", 0))
+    generation = (linked or {}).get("observedGeneration")
+    return is_true(linked) and not (generation and generation < group.metadata.get("generation", 0))
 
 
 def _is_of_now(entry: Mapping[str, Any], kind: str, name: str, observed: NamespaceState, group: Manifest) -> bool:

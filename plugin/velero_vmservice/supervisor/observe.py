@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Kind, Manifest
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
-    from velero_vmservice.vmoperator.releases import Told
+    from velero_vmservice.vmoperator.releases import SupervisorRelease
 
 log = structlog.get_logger()
 
@@ -150,7 +150,7 @@ def referred(cluster: Cluster, namespace: str, kinds: Iterable[Kind]) -> dict[Ki
 class SupervisorViews:
     """Looks at a namespace to interpret vCenter's answers: one GET and one LIST, or none where it was observed."""
 
-    def __init__(self, *, cluster: Cluster, generation: Callable[[], Told]) -> None:
+    def __init__(self, *, cluster: Cluster, generation: Callable[[], SupervisorRelease]) -> None:
         self._cluster = cluster
         self._generation = generation
 

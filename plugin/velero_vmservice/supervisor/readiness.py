@@ -13,7 +13,7 @@ from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.facts import difference
-from velero_vmservice.errors import Said
+from velero_vmservice.errors import InReason
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.lost_owner import Sighting
@@ -102,7 +102,7 @@ class Gate:
     """Waiting does not help: another VM has the name, or registration failed, and a person has to act."""
     remedy: str = ""
     """What to do if it stays so, as a sentence; '' if the reason is enough, or another VM has the name."""
-    remedy_said: Said = Said.NOTHING
+    remedy_said: InReason = InReason.NOTHING
     """How much of it the reason says."""
     settling: bool = False
     """Nothing is missing but another look."""
@@ -113,7 +113,7 @@ class Gate:
         """Return the same gate with one more sentence on what to do if it stays so."""
         if not advice:
             return self
-        return replace(self, remedy=" ".join(filter(None, (self.remedy, advice))), remedy_said=Said.NOTHING)
+        return replace(self, remedy=" ".join(filter(None, (self.remedy, advice))), remedy_said=InReason.NOTHING)
 
 
 def gate(vm: ObservedVm | None, expected: VmFacts | None, volumes: Volumes) -> Gate:
@@ -172,7 +172,7 @@ def _difference(vm: ObservedVm, expected: VmFacts) -> str:
 def _reason(vm: ObservedVm, at: Standing) -> str:
     if at is Standing.DELETING:
         since, held_by = vm.deleting_since, vm.held_by
-        return f"is {terminating.words(VIRTUAL_MACHINE.name, '', vm.name, since=since, held_by=held_by)}"
+        return f"is {terminating.explanation(VIRTUAL_MACHINE.name, '', vm.name, since=since, held_by=held_by)}"
     if at is Standing.PAUSED:
         return vm.paused
     return _REVERTED if at is Standing.RESTORED and vm.reverted else _REASONS[at]
@@ -230,7 +230,7 @@ class Stability:
     """How long each VM's gate has held, over the observations of one namespace."""
 
     since: dict[str, float] = field(default_factory=dict)
-    seen: dict[str, Sighting] = field(default_factory=dict)
+    sightings: dict[str, Sighting] = field(default_factory=dict)
 
     def note(self, name: str, latest: Gate, *, observed_at: float, sighting: Sighting | None = None) -> None:
         """Note one observation of a VM; the same observation may come twice.
@@ -242,7 +242,7 @@ class Stability:
             sighting: what to remember of it in case it is gone at the next one.
         """
         if latest.registered or (sighting and not latest.blocked):
-            self.seen[name] = sighting or Sighting()
+            self.sightings[name] = sighting or Sighting()
         if not latest.ready:
             self.since.pop(name, None)
         elif not latest.never_lost:
@@ -251,8 +251,8 @@ class Stability:
     def settled(self, name: str, latest: Gate, *, present: bool, observed_at: float) -> Gate:
         """Return a VM's gate as the observations noted so far have it: open once it has held for `STABLE_SECONDS`."""
         if not latest.ready:
-            vanished = not present and name in self.seen
-            return Gate(ready=False, reason=self.seen[name].gone()) if vanished else latest
+            vanished = not present and name in self.sightings
+            return Gate(ready=False, reason=self.sightings[name].gone()) if vanished else latest
         if latest.never_lost or observed_at - self.since.get(name, observed_at) >= STABLE_SECONDS:
             return latest
         return Gate(ready=False, reason="registered; looking once more whether it stays so", settling=True)

@@ -163,8 +163,8 @@ vc-9.0.1 to v1alpha4, v1alpha4; vc-9.1.0 to v1alpha5, v1alpha2 to v1alpha5; main
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """The generation, and the evidence for it as a clause."""
+class SupervisorRelease:
+    """The generation of a Supervisor, and the evidence for it as a clause."""
 
     generation: Generation
     evidence: str
@@ -174,28 +174,28 @@ class Told:
         return None if self.generation is Generation.UNKNOWN else self.generation in MATRIX[feature]
 
 
-def tell_generation(vms: Sequence[str], groups: Sequence[str], capabilities: Capabilities) -> Told:
-    """Tell the generation from the served versions of VirtualMachine and VirtualMachineGroup, and the capabilities.
+def inferred_release(vms: Sequence[str], groups: Sequence[str], capabilities: Capabilities) -> SupervisorRelease:
+    """Infer the generation from the served versions of VirtualMachine and VirtualMachineGroup, and the capabilities.
 
     The Supervisor counts, not its vCenter: an older Supervisor under a newer vCenter restores as the older.
     """
     version = newest(vms)
     if groups:
         served = f"serves VirtualMachineGroup at {', '.join(groups)}, as VCF 9.0.1 and later do"
-        return Told(generation=Generation.VCF_9, evidence=served)
+        return SupervisorRelease(generation=Generation.VCF_9, evidence=served)
     if version is None:
-        return Told(generation=Generation.UNKNOWN, evidence="serves no version of VirtualMachine just now")
+        return SupervisorRelease(generation=Generation.UNKNOWN, evidence="serves no version of VirtualMachine just now")
     served = f"serves VirtualMachine up to {version}"
     if rank(version) >= rank(_FIRST[Generation.VCF_9]):
-        return Told(generation=Generation.VCF_9, evidence=f"{served}, which came with VCF 9.0")
+        return SupervisorRelease(generation=Generation.VCF_9, evidence=f"{served}, which came with VCF 9.0")
     if rank(version) < rank(_FIRST[Generation.VSPHERE_8_U3]):
-        return Told(
+        return SupervisorRelease(
             generation=Generation.UNKNOWN,
             evidence=f"{served}: older than vSphere 8.0 U3, the first that the guide restores to (1.3)",
         )
     has_object = capabilities.source == str(CAPABILITIES_OBJECT)
     upgraded = f", though it has {CAPABILITIES_OBJECT} as VCF 9.0 does" if has_object else ""
-    return Told(generation=Generation.VSPHERE_8_U3, evidence=f"{served}, as vSphere 8.0 U3 does{upgraded}")
+    return SupervisorRelease(generation=Generation.VSPHERE_8_U3, evidence=f"{served}, as vSphere 8.0 U3 does{upgraded}")
 
 
 CAPABILITIES_OBJECT: Final = ObjectRef(CAPABILITIES, "", "supervisor-capabilities")

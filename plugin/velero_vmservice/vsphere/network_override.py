@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.settings_section import Section
 from velero_vmservice.text import enumerate_some, one_line
-from velero_vmservice.vmoperator.releases import Feature, Told
+from velero_vmservice.vmoperator.releases import Feature, SupervisorRelease
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def refusals(override: NetworkOverride, *, generation: Generation, vpc: bool | N
     """Yield why the target cannot be asked for the override; nothing if there is none, or it can."""
     if not override:
         return
-    if Told(generation=generation, evidence="").supports(Feature.NETWORK_OVERRIDE) is not True:
+    if SupervisorRelease(generation=generation, evidence="").supports(Feature.NETWORK_OVERRIDE) is not True:
         yield (
             f"the settings map subnets, and RegisterVM does so from VCF 9.0 on; this Supervisor is {generation}: take"
             " registration.subnet_mappings out of the settings (guide 7.3.2)"

@@ -66,7 +66,7 @@ class RegisterEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Durations:
     """How long this process has seen a VM so; a new process begins anew."""
 
     in_folder: float = 0.0
@@ -103,7 +103,7 @@ class VsphereVm:
     """The newest."""
     event: RegisterEvent | None = None
     """The newest."""
-    seen: Seen = field(default_factory=Seen)
+    durations: Durations = field(default_factory=Durations)
 
     @property
     def has_failed(self) -> bool:

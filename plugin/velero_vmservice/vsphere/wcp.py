@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from velero_vmservice.vmoperator.observed_vm import VersionAge, compare_versions
-from velero_vmservice.vmoperator.releases import Feature, Generation, Told
+from velero_vmservice.vmoperator.releases import Feature, Generation, SupervisorRelease
 from velero_vmservice.vsphere.registervm_errors import EXISTS
 
 TIMEOUT_SECONDS: Final = 300.0
@@ -179,7 +179,7 @@ def _off(generation: Generation) -> str:
 
 def _called(situation: Situation) -> Decision:
     """Decide what a call of RegisterVM makes of the VM."""
-    release = Told(generation=situation.generation, evidence="")
+    release = SupervisorRelease(generation=situation.generation, evidence="")
     if situation.other_vcenter:
         if release.supports(Feature.CROSS_VCENTER_FAILOVER) is False:
             reason = f"it comes from another vCenter, and {situation.generation} cannot fail VMs over (guide 1.3)"

@@ -29,7 +29,7 @@ from velero_vmservice.supervisor import observe
 from velero_vmservice.supervisor.observe import SupervisorViews
 from velero_vmservice.vmoperator import virtual_machine
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
-from velero_vmservice.vmoperator.releases import Generation, Told
+from velero_vmservice.vmoperator.releases import Generation, SupervisorRelease
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
 from velero_vmservice.vsphere.record import Record
@@ -65,7 +65,7 @@ class Scene:
     def process(self) -> Trigger:
         """Start a process that remembers nothing."""
         self._processes += 1
-        told = Told(generation=self.generation, evidence="")
+        told = SupervisorRelease(generation=self.generation, evidence="")
         views = SupervisorViews(cluster=self.cluster, generation=lambda: told)
         attempts = Attempts(cluster=self.cluster, clock=self.clock, velero_namespace="velero")
         self.tracker = AttemptTracker(

@@ -15,10 +15,10 @@ from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import (
+    Durations,
     Registered,
     RegisterEvent,
     RegisterTask,
-    Seen,
     SupervisorView,
     TaskState,
     Vms,
@@ -74,7 +74,7 @@ class Case:
     supervisor: Mapping[str, Registered] | None = field(default_factory=dict)
 
 
-LATE = Seen(in_folder=125.0)
+LATE = Durations(in_folder=125.0)
 ON, OFF = {ENABLE: "true"}, {DISABLE: "true"}
 FAILED_CLAIM = "SystemError: VCenterWcpWorkloadRegisterVMRegisterPVCFailed: x"
 CASES = [
@@ -101,12 +101,12 @@ CASES = [
     Case("opted in", machine(ON), State.RESTORED, "WCP is to register it by itself"),
     Case("opted in, from this vCenter", machine(ON, other_vcenter=False), State.RESTORED, "itself (restore to new)"),
     Case("opted in, from another vCenter", machine(ON, other_vcenter=True), State.RESTORED, "itself (failover)"),
-    Case("opted in, early", machine(ON, seen=Seen(in_folder=100.0)), State.RESTORED, "restored"),
+    Case("opted in, early", machine(ON, durations=Durations(in_folder=100.0)), State.RESTORED, "restored"),
     Case("not opted in", machine(), State.RESTORED, "automatic registration is off unless", can_wait=False),
     Case("before 9.0", machine(), State.RESTORED, "WCP is to register it by itself", on=Generation.VSPHERE_8_U3),
     Case(
         "before 9.0, late",
-        machine(seen=LATE),
+        machine(durations=LATE),
         State.RESTORED,
         "automatic registration is overdue (2 minutes)",
         on=Generation.VSPHERE_8_U3,
@@ -206,7 +206,7 @@ CASES = [
     ),
     Case(
         "restored in place",
-        machine(ON, seen=LATE),
+        machine(ON, durations=LATE),
         State.RESTORED,
         "overdue",
         supervisor={"web-1": Registered(unique_id="vm-1", backup_version="2000")},
@@ -276,7 +276,7 @@ def test_the_owners_that_the_record_names_are_handed_on(task: RegisterTask | Non
 
 
 def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
-    assert told(machine(ON, seen=LATE)).reason.endswith(
+    assert told(machine(ON, durations=LATE)).reason.endswith(
         'Checked: its ExtraConfig has the record, it is in folder "shop", enableAutomaticRegistration is on,'
         " disableAutomaticRegistration not set, no VADP restore runs. Look for auto-vm-register in"
         " /var/log/vmware/wcp/wcpsvc.log on vCenter, or call RegisterVM"
@@ -284,8 +284,8 @@ def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
 
 
 def test_a_restore_of_more_than_fifteen_minutes_is_warned_about() -> None:
-    assert told(machine(restoring=True, seen=Seen(restoring=899.0))).notes == ()
-    (note,) = told(machine(restoring=True, seen=Seen(restoring=900.0))).notes
+    assert told(machine(restoring=True, durations=Durations(restoring=899.0))).notes == ()
+    (note,) = told(machine(restoring=True, durations=Durations(restoring=900.0))).notes
     assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in note
 
 
@@ -293,11 +293,11 @@ def test_what_registers_before_the_vadp_restore_has_ended_is_minded() -> None:
     task = RegisterTask(id="task-1", state=TaskState.RUNNING, percent=40)
     (early,) = told(machine(restoring=True, task=task)).notes
     assert early.startswith("the VADP restore still runs while RegisterVM works (RelocateVM_Task is disabled)")
-    found = told(machine(restoring=True, seen=Seen(restoring=20 * 60.0), task=task))
+    found = told(machine(restoring=True, durations=Durations(restoring=20 * 60.0), task=task))
     assert (found.state, found.percent) == (State.REGISTERING, 40)
     assert found.notes[0] == early
     assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in found.notes[1]
-    assert told(machine(seen=Seen(restoring=20 * 60.0), task=task)).notes == ()
+    assert told(machine(durations=Durations(restoring=20 * 60.0), task=task)).notes == ()
 
 
 def test_nothing_to_do_is_told_with_its_code() -> None:

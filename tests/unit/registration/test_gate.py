@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from velero_vmservice.errors import Said
+from velero_vmservice.errors import InReason
 from velero_vmservice.registration.gate import registered_gate
 from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.supervisor.readiness import Gate
@@ -106,7 +106,7 @@ CASES = [
             blocked=True,
             reason="failed: its own words",
             remedy="Look there; then repeat the restore.",
-            remedy_said=Said.ACTION,
+            remedy_said=InReason.ACTION,
         ),
     ),
     Case(

@@ -19,7 +19,7 @@ from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.registration.round_cache import VsphereLooks
 from velero_vmservice.registration.sources import VCenterRegistration
 from velero_vmservice.supervisor.observe import SupervisorViews, look_at_vms
-from velero_vmservice.vmoperator.releases import Generation, Told
+from velero_vmservice.vmoperator.releases import Generation, SupervisorRelease
 from velero_vmservice.vsphere import extra_config
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import Registered, SupervisorView, TaskState, VsphereVm
@@ -174,7 +174,9 @@ def _cluster() -> MemoryCluster:
 
 
 def views(cluster: MemoryCluster) -> SupervisorViews:
-    return SupervisorViews(cluster=cluster, generation=lambda: Told(generation=Generation.VCF_9, evidence=""))
+    return SupervisorViews(
+        cluster=cluster, generation=lambda: SupervisorRelease(generation=Generation.VCF_9, evidence="")
+    )
 
 
 def test_the_supervisor_tells_folder_and_vms(cluster: MemoryCluster) -> None:

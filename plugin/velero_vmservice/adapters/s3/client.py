@@ -21,7 +21,7 @@ from velero_vmservice.adapters.s3 import credentials
 from velero_vmservice.adapters.s3 import error_meanings as meanings
 from velero_vmservice.adapters.s3 import http as s3_http
 from velero_vmservice.adapters.s3.endpoints import LeanLoader
-from velero_vmservice.adapters.s3.errors import opened, told
+from velero_vmservice.adapters.s3.errors import failure, opened
 from velero_vmservice.adapters.transport.proxies import proxy_for
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
@@ -94,7 +94,7 @@ def _client(location: S3Location, config: Config, *, verify: bool | str | None, 
     s3_http.send_bounded(session, verify=verify, seconds=seconds)
     region = location.region or credentials.region(location)
     if region and not _REGION.fullmatch(region):  # botocore's own check passes over a line feed at the end
-        raise told(meanings.NO_REGION, region, "open", "", location.place)
+        raise failure(meanings.NO_REGION, region, "open", "", location.place)
     if region:
         # For the token service too: its clients ask the session, and botocore does not know AWS_REGION.
         session.set_config_variable("region", region)

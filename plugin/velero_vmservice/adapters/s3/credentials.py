@@ -42,7 +42,7 @@ _ENVIRONMENT_HINT: Final = (
 )
 _ROLE_HINT: Final = "put the account's keys beside role_arn, or name their profile in source_profile"
 
-_WORDS: Final = {
+_EXPLANATIONS: Final = {
     Fault.NO_PROFILE: ("has no profile {profile}", _KEYS_HINT),
     Fault.NO_KEYS: ("holds no credentials for profile {profile}", _KEYS_HINT),
     Fault.HALF_A_KEY: ("holds one of the two keys alone for profile {profile}", _KEYS_HINT),
@@ -56,7 +56,7 @@ _WORDS: Final = {
     ),
     Fault.UNKNOWN_SOURCE: (
         "has an unknown credential_source for profile {profile}",
-        f"write one of {', '.join(one.value for one in Surroundings)}",
+        f"write one of {', '.join(source.value for source in Surroundings)}",
     ),
     Fault.PROGRAM: (
         "wants to start a program for profile {profile} (credential_process), which a Secret may not",
@@ -95,7 +95,7 @@ def log_in(session: botocore.session.Session, location: S3Location, **client: An
     try:
         login = aws_profile.login(aws_ini.profiles(location.credentials), profile, environment=os.environ)
     except UnusableProfile as error:
-        why, hint = _WORDS[error.fault]
+        why, hint = _EXPLANATIONS[error.fault]
         named = one_line(error.profile)
         raise unusable(location, why.format(profile=named), hint.format(profile=named)) from None
     resolver = session.get_component("credential_provider")

@@ -129,7 +129,7 @@ HEADERS_CHANGED: Final = Meaning(
 )
 UNKNOWN_SETTING: Final = Meaning(
     InvalidSettings,
-    "the server does not know what {source} asks of it: {asked}",
+    "the server does not know what {source} asks of it: {settings}",
     "remove that setting, or set the server up for it",
     quoted=True,
 )

@@ -44,7 +44,7 @@ class Place:
     endpoint: str
     source: str
     proxy: str = ""
-    asked: tuple[tuple[str, str], ...] = ()
+    header_settings: tuple[tuple[str, str], ...] = ()
     """What the location asks of the server: how the headers begin, and the setting's name."""
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ def opened(place: Place) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - as in `translated`
         if isinstance(error, ValueError) and not isinstance(error, boto.BotoCoreError):
-            raise told(meanings.BAD_URL, "", "open", "", place) from None  # botocore's word for an endpoint
+            raise failure(meanings.BAD_URL, "", "open", "", place) from None  # how botocore refuses an endpoint
         raise translate(error, "open", "", place) from None
 
 
@@ -93,14 +93,14 @@ def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceE
         frame = traceback.extract_tb(error.__traceback__)[-1]
         _log.error("storage failed in an unforeseen way", cause=type(error).__name__, at=f"{frame.name}:{frame.lineno}")
         meaning, text = meanings.UNEXPECTED, type(error).__name__
-    settings = _asked(error, place) if isinstance(error, boto.ClientError) else ""
-    return told(meaning, text, verb, key, place, asked=settings)
+    settings = _unknown_settings(error, place) if isinstance(error, boto.ClientError) else ""
+    return failure(meaning, text, verb, key, place, settings=settings)
 
 
-def told(meaning: Meaning, quote: str, verb: str, key: str, place: Place, *, asked: str = "") -> VmServiceError:
+def failure(meaning: Meaning, quote: str, verb: str, key: str, place: Place, *, settings: str = "") -> VmServiceError:
     """Return the error for a meaning; `quote` is the other side's own text."""
     where = f'"{key}" in {place}' if key else str(place)
-    return meaning.error(f"cannot {verb} {where}", quote, source=place.source, way=place.way, asked=asked)
+    return meaning.error(f"cannot {verb} {where}", quote, source=place.source, way=place.way, settings=settings)
 
 
 def code(error: boto.ClientError) -> str:
@@ -127,7 +127,7 @@ def _from_answer(error: boto.ClientError, place: Place) -> tuple[Meaning, str]:
     meaning = meanings.BY_CODE.get(name)
     if meaning is meanings.MALFORMED_KEY and (region := _region_named(error)):
         return meanings.WRONG_REGION, region
-    if meaning is meanings.UNKNOWN_CALL and place.asked:
+    if meaning is meanings.UNKNOWN_CALL and place.header_settings:
         return meanings.UNKNOWN_SETTING, text
     if meaning:
         return meaning, text
@@ -148,11 +148,11 @@ def _without_code(error: boto.ClientError, text: str) -> tuple[Meaning, str]:
     return meanings.NOT_S3, f"{number} {headers.get('content-type', '')}"
 
 
-def _asked(error: boto.ClientError, place: Place) -> str:
+def _unknown_settings(error: boto.ClientError, place: Place) -> str:
     """Name the settings whose headers a server did not know: those it names, else all."""
     header = str(error.response.get("Error", {}).get("Header", "")).lower()
-    named = [setting for begin, setting in place.asked if header.startswith(begin)]
-    return ", ".join(named or (setting for _, setting in place.asked))
+    named = [setting for begin, setting in place.header_settings if header.startswith(begin)]
+    return ", ".join(named or (setting for _, setting in place.header_settings))
 
 
 def _region_named(error: boto.ClientError) -> str:

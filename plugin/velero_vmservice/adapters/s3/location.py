@@ -13,7 +13,7 @@ from velero_vmservice.adapters.s3.errors import Place
 from velero_vmservice.adapters.transport.proxies import proxy_shown
 
 _AMAZON: Final = "s3.amazonaws.com"
-_ASKED: Final = (
+_HEADER_SETTINGS: Final = (
     ("tagging", "x-amz-tagging", ("config.tagging", "")),
     ("kms_key_id", "x-amz-server-side-encryption", ("config.kmsKeyId", "bucket.kms_key_id")),
     (
@@ -63,5 +63,7 @@ class S3Location:
             endpoint=self.url or "Amazon S3",
             source=self.source,
             proxy=proxy_shown(self.url or f"https://{self.bucket}.{_AMAZON}"),
-            asked=tuple((header, names[self.of_settings]) for field, header, names in _ASKED if getattr(self, field)),
+            header_settings=tuple(
+                (header, names[self.of_settings]) for field, header, names in _HEADER_SETTINGS if getattr(self, field)
+            ),
         )

@@ -101,7 +101,7 @@ class S3Store:
             )
             for number, page in enumerate(pages):
                 if number >= self._most_pages:
-                    raise errors.told(meanings.ENDLESS, "", "list", self._names(prefix), self.place)
+                    raise errors.failure(meanings.ENDLESS, "", "list", self._names(prefix), self.place)
                 yield from self._keys(page)
 
     def delete(self, key: str) -> None:

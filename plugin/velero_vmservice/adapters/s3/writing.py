@@ -54,7 +54,7 @@ _DIALECTS: Final = (
 """The first that a server understands is kept."""
 
 
-class _Seen(Enum):
+class _UnderKey(Enum):
     """What a read finds under a key."""
 
     OBJECT = auto()
@@ -134,21 +134,21 @@ class Writing:
         """
         if dialect.conditional and errors.status(error) in _CONDITION_FAILED:
             return True
-        return not errors.transient(error, self._objects.place) and self._look(key) is _Seen.OBJECT
+        return not errors.transient(error, self._objects.place) and self._look(key) is _UnderKey.OBJECT
 
     def _blamed(self, error: ClientError, key: str) -> Exception:
         """Return what to raise for a refused write: reads tell whether keys or the way are to blame for a signature."""
-        if errors.code(error) == _SIGNATURE and self._look(key) is not _Seen.NOTHING:
-            return errors.told(meanings.HEADERS_CHANGED, "", "store", self._objects.name(key), self._objects.place)
+        if errors.code(error) == _SIGNATURE and self._look(key) is not _UnderKey.NOTHING:
+            return errors.failure(meanings.HEADERS_CHANGED, "", "store", self._objects.name(key), self._objects.place)
         return error
 
-    def _look(self, key: str) -> _Seen:
+    def _look(self, key: str) -> _UnderKey:
         try:
-            return _Seen.FREE if self._objects.read(key) is None else _Seen.OBJECT
+            return _UnderKey.FREE if self._objects.read(key) is None else _UnderKey.OBJECT
         except Corrupt:
-            return _Seen.OBJECT
+            return _UnderKey.OBJECT
         except ClientError:
-            return _Seen.NOTHING
+            return _UnderKey.NOTHING
 
     def _held(self, key: str, body: bytes, sha256: str, dialect: Dialect) -> bool:
         """Say whether the object just written stays ours, and learn whether the condition can be trusted."""

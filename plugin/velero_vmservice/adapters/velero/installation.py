@@ -75,7 +75,7 @@ class PluginConfig:
         Raises `InvalidSettings` where several bear the labels, the text cannot be read, or a Secret or its key is not
         there, and what the cluster raises.
         """
-        config_maps = self._cluster.read_all(CONFIG_MAP, self._namespace, lambda found: found, labels=LABELS)
+        config_maps = self._cluster.read_all(CONFIG_MAP, self._namespace, lambda config_map: config_map, labels=LABELS)
         if not config_maps:
             return Given()
         config_map = _only(config_maps)

@@ -59,8 +59,8 @@ def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
     tasks: Sequence[ReplayOperation] = ()
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            for seen, problem in rounds:
-                tasks = seen or tasks
+            for operations, problem in rounds:
+                tasks = operations or tasks
                 live.update(_Table(tasks, problem).drawn(console.width), refresh=True)
     finally:
         _Table(tasks).print(console)
@@ -96,9 +96,9 @@ def _as_news(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
     """Print one line where an object's state has changed: a pipe is read later, or by a program."""
     tasks: tuple[ReplayOperation, ...] = ()
     news = _News()
-    for seen, problem in rounds:
-        tasks = tuple(seen) or tasks
-        for line in (*news.of_problem(problem), *(line for task in seen for line in news.of(task))):
+    for operations, problem in rounds:
+        tasks = tuple(operations) or tasks
+        for line in (*news.of_problem(problem), *(line for task in operations for line in news.of(task))):
             terminal.say(line, to=console)
     return tasks
 

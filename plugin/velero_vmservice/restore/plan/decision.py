@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.errors import Remedy, Said
+from velero_vmservice.errors import InReason, Remedy
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.restore import order
@@ -112,9 +112,11 @@ def _remedy(gates: Iterable[Gate], *, another: str = "", held: str = "") -> Reme
 
     `another` is what to do where another VM has the name, `held` where another VM has the identity.
     """
-    said = {gate.remedy or (another if gate.blocked else ""): gate.remedy_said for gate in gates} | {held: Said.NOTHING}
-    said.pop("", None)
-    return Remedy(" ".join(said), next(iter(said.values())) if len(said) == 1 else Said.NOTHING)
+    remedies = {gate.remedy or (another if gate.blocked else ""): gate.remedy_said for gate in gates} | {
+        held: InReason.NOTHING
+    }
+    remedies.pop("", None)
+    return Remedy(" ".join(remedies), next(iter(remedies.values())) if len(remedies) == 1 else InReason.NOTHING)
 
 
 def _waiting(closed: Mapping[str, Gate], observed: NamespaceState, holders: Mapping[str, str]) -> str:
@@ -146,7 +148,7 @@ def _with_all_vms(subject: Subject, view: View) -> Step:
         reason = "every VM is registered" if subject.topology.needs else "there is no VM to wait for"
         return Step(action=Action.SKIP, reason=reason, gate_open=True)
     step = _against_live(subject, view)
-    if step.final:  # whatever comes before it: said at once, and before a strict restore creates anything
+    if step.final:  # whatever comes before it: remedies at once, and before a strict restore creates anything
         return step
     if blocker := order.first(subject, view.pending, stuck=view.stuck):
         return Step(
@@ -166,7 +168,7 @@ def _against_live(subject: Subject, view: View) -> Step:
     if live is None:
         return _if_name_is_free(subject, view.observed)
     if live.deleting:
-        return Step(action=Action.WAIT, reason=f"is there and {_on_its_way_out(subject.ref, live)}")
+        return Step(action=Action.WAIT, reason=f"is there and {_being_deleted(subject.ref, live)}")
     different = desired.differences(subject.wanted, live)
     paths = enumerate_some([difference.path for difference in different])
     if is_replayed(subject, view):
@@ -192,9 +194,9 @@ def _against_live(subject: Subject, view: View) -> Step:
             )
 
 
-def _on_its_way_out(ref: ObjectRef, live: Manifest) -> str:
+def _being_deleted(ref: ObjectRef, live: Manifest) -> str:
     since, held_by = str(live.metadata.get("deletionTimestamp", "")), terminating.finalizers(live)
-    return terminating.words(ref.kind.name, ref.namespace, ref.name, since=since, held_by=held_by)
+    return terminating.explanation(ref.kind.name, ref.namespace, ref.name, since=since, held_by=held_by)
 
 
 def _update(subject: Subject, different: tuple[Difference, ...], paths: str) -> Step:

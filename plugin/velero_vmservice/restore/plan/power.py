@@ -67,7 +67,7 @@ class Powering:
     """Groups of the namespace that this restore has not ended with."""
     lost: Mapping[str, str] = field(default_factory=dict)
     """Groups of the namespace that this restore does not make whole, and why, in words that go on from the name."""
-    asked: Collection[ObjectRef] = ()
+    power_requested: Collection[ObjectRef] = ()
     """What this process had asked to run before the look: if it is off again, a person wants it so."""
     absent: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Members that were not there at backup either, by group."""
@@ -89,7 +89,7 @@ class Powering:
             return ""
         if reason := self.lost.get(group):
             return reason
-        was_asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.asked
+        was_asked = ObjectRef(VIRTUAL_MACHINE_GROUP, self.observed.namespace, group) in self.power_requested
         return "which was powered on and has been switched off since" if was_asked else ""
 
     def through(self, group: str) -> str:
@@ -148,7 +148,7 @@ def _group(subject: Subject, powering: Powering) -> PowerStep:
     if unlinked := [*_unlinked(subject, tree, powering), *(_before(child) for child in to_come)]:
         return PowerStep(waiting=tuple(unlinked), to_come=bool(to_come))
     followed = _follow(vms_of(powering.observed, tree), powering)
-    wishes = tuple(wish for wish in _tree_wish(subject, tree, powering) if wish.ref not in powering.asked)
+    wishes = tuple(wish for wish in _tree_wish(subject, tree, powering) if wish.ref not in powering.power_requested)
     return PowerStep(wishes=wishes, waiting=followed.waiting, notes=followed.notes)
 
 
@@ -191,7 +191,7 @@ def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -
             notes.append(f"{vm.name} is left to its group {vm.group_name}, which this restore does not replay")
             if is_late(vm, powering.observed.groups):
                 notes.append(_late(vm, powering.observed))
-        elif _ref(vm, subject) in powering.asked and vm.asked_power != ON:
+        elif _ref(vm, subject) in powering.power_requested and vm.asked_power != ON:
             notes.append(f"{vm.name} is left off: it was powered on and has been switched off since")
         else:
             wanted.append(vm)

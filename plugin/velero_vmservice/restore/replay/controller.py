@@ -176,10 +176,10 @@ class Replays:
 
     def _follow(self, session: Session) -> None:
         """Take over the policy where the Restore asks for another than at the last poll; raises `InvalidSettings`."""
-        asked = session.run.annotations, session.run.existing_resource_policy
-        if session.policy_asked != asked:
+        inputs = session.run.annotations, session.run.existing_resource_policy
+        if session.policy_inputs != inputs:
             session.follow(self.policy(session.run))
-            session.policy_asked = asked
+            session.policy_inputs = inputs
 
     def _learn(self, session: Session, operation: ReplayOperation) -> None:
         """Find out where an object stands that this process has not decided yet; nothing is written."""

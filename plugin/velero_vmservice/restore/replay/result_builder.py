@@ -64,7 +64,7 @@ def result(operation: ReplayOperation, run: RestoreRun, namespace: TargetNamespa
         dropped=(*source.captured_without, *source.dropped) if source else (),
         power_before=source.before.power_state if source else "",
         remedy=(remedy.sentence,) if remedy.sentence else (),
-        remedy_said=remedy.said,
+        remedy_said=remedy.in_reason,
         next_commands=verified.commands,
         timeline=operation.timeline,
         **details,

@@ -78,7 +78,7 @@ class Session:
         self.clock = clock
         self.policy = RestorePolicy()
         """As the Restore said at the last poll."""
-        self.policy_asked: tuple[Mapping[str, str], str] | None = None
+        self.policy_inputs: tuple[Mapping[str, str], str] | None = None
         """The annotations and the existingResourcePolicy that it was made of."""
         self.operations: dict[str, ReplayOperation] = {}
         self.namespaces: dict[str, TargetNamespace] = {}

@@ -129,7 +129,7 @@ class Turn:
             under_way={group for group, operation in groups.items() if not operation.stage.final},
             lost=lost_before
             | {group: _LOST[operation.stage] for group, operation in groups.items() if operation.stage in _LOST},
-            asked={ref for ref, at in self.session.powered.items() if at < self.observed.at},
+            power_requested={ref for ref, at in self.session.powered.items() if at < self.observed.at},
             absent={
                 group: {member.name for member in operation.subject.topology.members if not member.found}
                 for group, operation in groups.items()

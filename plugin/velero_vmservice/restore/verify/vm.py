@@ -109,8 +109,8 @@ def deviations_beside(
         names: the names in the namespace, of each kind that could be listed; one that is missing is not compared.
         in_use: claims that a VM of the namespace mounts.
     """
-    asked = kinds_beside(vm, expected)
-    if set(_BOOTSTRAP_KINDS) <= set(asked) & set(names):
+    kinds = kinds_beside(vm, expected)
+    if set(_BOOTSTRAP_KINDS) <= set(kinds) & set(names):
         present = {name for kind in _BOOTSTRAP_KINDS for name in names[kind]}
         for name in sorted(set(expected.bootstrap) - present):
             yield Deviation(
@@ -121,7 +121,7 @@ def deviations_beside(
                 " cannot be reconciled",
                 source="guide 8.3",
             )
-    if PERSISTENT_VOLUME_CLAIM in asked and PERSISTENT_VOLUME_CLAIM in names:
+    if PERSISTENT_VOLUME_CLAIM in kinds and PERSISTENT_VOLUME_CLAIM in names:
         left = set(expected.claims) & set(names[PERSISTENT_VOLUME_CLAIM])
         for name in sorted(left - set(vm.claims) - set(in_use)):
             yield Deviation(
