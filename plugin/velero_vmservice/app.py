@@ -26,8 +26,7 @@ from velero_vmservice.registervm.tracker import AttemptTracker
 from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Source
 from velero_vmservice.registration.poller import SourcePoller
-from velero_vmservice.registration.round_cache import VsphereLooks
-from velero_vmservice.registration.sources import KubernetesRegistration, VCenterRegistration
+from velero_vmservice.registration.sources import KubernetesRegistration, VCenterRegistration, VsphereLooks
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.report.html import page
 from velero_vmservice.report.store import Reporting
@@ -53,11 +52,11 @@ from velero_vmservice.supervisor.observe import SupervisorViews
 from velero_vmservice.supervisor.vsphere_plugin import Neighbour
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.registration.port import RegistrationSource
-    from velero_vmservice.restore.port import TcpProbe
+    from velero_vmservice.registration.poller import RegistrationSource
+    from velero_vmservice.restore.replay.execute import TcpProbe
     from velero_vmservice.settings.reading import Settings
     from velero_vmservice.vsphere.ports import RegisterVm, VsphereInventory
 

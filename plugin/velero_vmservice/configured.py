@@ -26,8 +26,7 @@ from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.private_directory import private_directory
 from velero_vmservice.adapters.velero.installation import PluginConfig, find_namespace
-from velero_vmservice.errors import Forbidden, Unavailable
-from velero_vmservice.incidents import as_ours
+from velero_vmservice.errors import Forbidden, Unavailable, as_ours
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.settings import reading
 from velero_vmservice.velero.actions import CALLER

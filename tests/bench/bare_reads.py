@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.bench.crowds import Writer
     from tests.e2e.vcenter import VCenterSimulator
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.settings.registration import EngineSettings
 
 _KINDS: Final = (crowds.VM, crowds.CLAIM, "cnsregistervolumes")

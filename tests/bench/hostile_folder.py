@@ -17,7 +17,7 @@ from pyVmomi import vim
 from tests.bench import bare_reads, processes
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.vcenter import inventory
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.vsphere.extra_config import SPELLINGS, Key
 

@@ -27,9 +27,8 @@ from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.app import assemble
-from velero_vmservice.archive.expected_vm import ExpectedVm
-from velero_vmservice.registration.round_cache import VsphereLooks
-from velero_vmservice.registration.sources import KubernetesRegistration, VCenterRegistration
+from velero_vmservice.archive.facts import ExpectedVm
+from velero_vmservice.registration.sources import KubernetesRegistration, VCenterRegistration, VsphereLooks
 from velero_vmservice.restore.replay.session import ROUND_SECONDS
 from velero_vmservice.settings.reading import Settings
 from velero_vmservice.settings.registration import RegistrationSettings

@@ -11,7 +11,7 @@ import pytest
 
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.pb.registration.v1 import registration_pb2_grpc as services
 from velero_vmservice.vsphere.registervm_errors import IN_DESIRED_STATE

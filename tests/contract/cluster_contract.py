@@ -25,7 +25,7 @@ from velero_vmservice.kube.manifest import (
     Manifest,
     ObjectRef,
 )
-from velero_vmservice.kube.resource_names import full_name
+from velero_vmservice.kube.names import full_name
 from velero_vmservice.vmoperator.releases import newest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidItem, NotFound
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.archive.store import ObjectStore
 
 
 def digest(body: bytes) -> str:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.registration.model import State
-from velero_vmservice.registration.round_cache import Look
+from velero_vmservice.registration.sources import Look
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from velero_vmservice.registration.model import Registration
-    from velero_vmservice.registration.port import RegistrationSource
+    from velero_vmservice.registration.poller import RegistrationSource
 
 
 class Scene(Protocol):

@@ -13,7 +13,7 @@ from velero_vmservice.adapters.s3.store import S3Store
 from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidSettings
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.archive.store import ObjectStore
 
 
 class TestMemory(RacingObjectStoreContract):

@@ -19,7 +19,7 @@ from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.adapters.vcenter import inventory
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import SECRET, ObjectRef
 from velero_vmservice.settings.registration import EngineSettings, VCenterSettings

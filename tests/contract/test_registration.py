@@ -23,8 +23,7 @@ from tests.registration_engine.scripted import Refusing
 from tests.unit.builders import claim, registration, vm, vsphere_namespace
 from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
-from velero_vmservice.archive.expected_vm import ExpectedVm
-from velero_vmservice.archive.facts import vm_facts
+from velero_vmservice.archive.facts import ExpectedVm, vm_facts
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest, ObjectRef
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb

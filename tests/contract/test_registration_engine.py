@@ -13,7 +13,7 @@ from tests.clock import SettableClock
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.scripted import Answering
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.settings.registration import EngineSettings

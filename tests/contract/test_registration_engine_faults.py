@@ -16,7 +16,7 @@ from tests.registration_engine.asking import hanging_up, refused, source_at, sta
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.scripted import Hanging, Refusing, raw
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.pb.registration.v1 import registration_pb2 as pb
 from velero_vmservice.registration.model import State

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from tests.registration_engine.asking import hanging_up, refusal, refused, source_at, state_of
 from tests.registration_engine.engine import ReferenceEngine, serving
 from tests.registration_engine.tls import Identity, identity
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
 from velero_vmservice.registration.model import State
 

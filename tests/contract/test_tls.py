@@ -30,7 +30,7 @@ from velero_vmservice.adapters.s3 import client as s3_client
 from velero_vmservice.adapters.s3.location import S3Location
 from velero_vmservice.adapters.s3.store import S3Store
 from velero_vmservice.adapters.vcenter import inventory
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Unavailable, VmServiceError
 from velero_vmservice.settings.registration import EngineSettings, VCenterSettings
 

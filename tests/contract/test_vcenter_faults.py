@@ -16,7 +16,7 @@ from tests.contract import servers
 from tests.contract.certificates import self_signed
 from velero_vmservice.adapters.vcenter import inventory
 from velero_vmservice.adapters.vcenter.session import LOGIN_PAUSE_SECONDS
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import (
     AlreadyExists,
     AnswerTooLong,

@@ -19,7 +19,7 @@ from tests.emulator.vm_operator.vm_controller import PAUSED
 from tests.waiting import wait_until
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes.client import KubernetesCluster
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.registration.model import State
 from velero_vmservice.registration.sources import KubernetesRegistration
 

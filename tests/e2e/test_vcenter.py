@@ -21,7 +21,7 @@ from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.vcenter import inventory as adapter
 from velero_vmservice.adapters.vcenter.elsewhere import ELSEWHERE_SECONDS
 from velero_vmservice.adapters.vcenter.record_yaml import parse_record
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registervm.attempt_store import Attempts
@@ -29,8 +29,7 @@ from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registervm.tracker import AttemptTracker
 from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.round_cache import VsphereLooks
-from velero_vmservice.registration.sources import VCenterRegistration
+from velero_vmservice.registration.sources import VCenterRegistration, VsphereLooks
 from velero_vmservice.settings.registration import VCenterSettings
 from velero_vmservice.supervisor.observe import SupervisorViews
 from velero_vmservice.vmoperator.releases import Generation, SupervisorRelease

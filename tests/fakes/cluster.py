@@ -22,7 +22,7 @@ from velero_vmservice.adapters.kubernetes.event import kubernetes_event
 from velero_vmservice.errors import AlreadyExists, Conflict, InvalidItem, NotFound, Rejected, VmServiceError
 from velero_vmservice.kube import manifest as kinds
 from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef
-from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES, NamedResource
+from velero_vmservice.kube.names import VM_OPERATOR_RESOURCES, NamedResource
 from velero_vmservice.velero.resource_modifier import merged
 from velero_vmservice.vmoperator.releases import newest
 

@@ -16,8 +16,8 @@ from velero_vmservice.registration.model import Registration, Source, State
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.registration.round_cache import Look
+    from velero_vmservice.archive.facts import ExpectedVm
+    from velero_vmservice.registration.sources import Look
 
 
 class MemoryRegistration:

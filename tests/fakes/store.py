@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from velero_vmservice.archive import schema
-from velero_vmservice.archive.store.keys import check_key, check_prefix
+from velero_vmservice.archive.store import check_key, check_prefix
 from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound
 
 if TYPE_CHECKING:

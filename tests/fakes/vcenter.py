@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.vm import RegisterEvent

@@ -11,7 +11,7 @@ import pytest
 
 from tests.clock import SettableClock
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.settings.registration import EngineSettings
 

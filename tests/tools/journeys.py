@@ -35,7 +35,7 @@ from tests.tools import sentences
 from tests.unit.builders import NAMESPACE, group, service, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.registration.model import Source
 from velero_vmservice.settings.registration import SourceSections
 from velero_vmservice.settings_faults import section_of

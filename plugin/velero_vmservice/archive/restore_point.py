@@ -9,10 +9,9 @@ import structlog
 
 from velero_vmservice.archive import identity
 from velero_vmservice.archive.facts import NamespaceFacts
-from velero_vmservice.archive.missing_backup import captured_run
-from velero_vmservice.archive.other_backups import described, other_backups
+from velero_vmservice.archive.other_backups import captured_run, described, other_backups
 from velero_vmservice.archive.schema import BackupRun, Seal
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import read_document
 from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable
 from velero_vmservice.kube.manifest import BACKUP, ObjectRef
 from velero_vmservice.remembered import Remembered
@@ -20,7 +19,7 @@ from velero_vmservice.remembered import Remembered
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.velero.runs import RestoreRun
@@ -127,7 +126,7 @@ class RestorePoints:
         sha256 = linked if sealed is None else sealed.by_key.get(key, "")
 
         def read() -> NamespaceFacts:
-            facts = storage.read(store, key, NamespaceFacts, sha256=sha256)
+            facts = read_document(store, key, NamespaceFacts, sha256=sha256)
             identity.check_facts(facts, namespace, backup)
             return facts
 
@@ -148,7 +147,7 @@ class RestorePoints:
 
 def read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
     """Return the seal of a backup; raises `NotFound`, or `Corrupt` for one that is damaged or of another backup."""
-    seal = storage.read(store, backup.seal_key, Seal)
+    seal = read_document(store, backup.seal_key, Seal)
     identity.check_seal(seal, backup)
     return seal
 

@@ -15,7 +15,7 @@ from velero_vmservice.archive import restorability, schema, topology
 from velero_vmservice.archive.link import Link
 from velero_vmservice.archive.sanitize import sanitize
 from velero_vmservice.archive.schema import BackupRun, Capture, Provenance, captured_kind
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.velero import operation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.archive.facts import NamespaceFacts
-    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.backup.namespace_facts import NamespaceFactsOnce
     from velero_vmservice.backup.sealing import Sealing
     from velero_vmservice.clock import Clock
@@ -80,8 +80,8 @@ class CaptureAction:
         document = self._document(newest, ref, connected, facts, run)
         store = self._locations.open(run.location, namespace=run.namespace)
         key = run.object_key(ref)
-        stored, sha256 = storage.write_once(store, key, document)
-        storage.check_writer(run, stored.provenance.backup_uid, key=key)
+        stored, sha256 = write_once(store, key, document)
+        check_writer(run, stored.provenance.backup_uid, key=key)
         self._sealing.captured(run, key, sha256)
         self._log(stored, ref, sha256)
         self._neighbour.warn(ref.kind, of_backup)

@@ -14,16 +14,15 @@ from cachetools import TTLCache
 
 from velero_vmservice.archive import backup_scope, facts, restorability
 from velero_vmservice.archive.facts import NamespaceFacts
-from velero_vmservice.archive.store import storage
-from velero_vmservice.errors import Unavailable, VmServiceError
-from velero_vmservice.incidents import as_ours
+from velero_vmservice.archive.store import check_writer, write_once
+from velero_vmservice.errors import Unavailable, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE
 from velero_vmservice.vmoperator import groups, load_balancer
 
 if TYPE_CHECKING:
     from velero_vmservice.archive.facts import ServiceFacts
     from velero_vmservice.archive.schema import BackupRun
-    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.vmoperator.groups import GroupFacts
@@ -118,8 +117,8 @@ class NamespaceFactsOnce:
             services=services_of.result(),
             provider=load_balancer.provider(self._cluster.serves_group),
         )
-        stored, sha256 = storage.write_once(store, run.namespace_key(namespace), observed)
-        storage.check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))
+        stored, sha256 = write_once(store, run.namespace_key(namespace), observed)
+        check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))
         log.info(
             "namespace facts stored",
             namespace=namespace,

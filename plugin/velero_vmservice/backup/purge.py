@@ -28,7 +28,7 @@ from velero_vmservice.vmoperator import marks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
 
 log = structlog.get_logger()

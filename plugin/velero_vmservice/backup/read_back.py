@@ -9,12 +9,12 @@ from velero_vmservice import documents
 from velero_vmservice.archive import backup_scope, identity, schema
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import Capture
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import check_writer
 from velero_vmservice.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
     from velero_vmservice.archive.schema import BackupRun
-    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.kube.manifest import ObjectRef
 
 
@@ -36,11 +36,11 @@ def read_back(store: ObjectStore, run: BackupRun, key: str, sha256: str) -> Read
     digest = documents.digest(body)
     if key.startswith(f"{run.prefix}namespaces/"):
         facts = documents.parse(NamespaceFacts, body, key=key)
-        storage.check_writer(run, facts.backup_uid, key=key)
+        check_writer(run, facts.backup_uid, key=key)
         identity.check_facts(facts, run.namespace_of(key), run)
         return ReadBack(key, digest, backup_scope.reduced(facts))
     capture = documents.parse(Capture, body, key=key)
-    storage.check_writer(run, capture.provenance.backup_uid, key=key)
+    check_writer(run, capture.provenance.backup_uid, key=key)
     identity.check_capture(capture, _captured_object(key), run)
     return ReadBack(key, digest, capture)
 

@@ -20,10 +20,9 @@ from velero_vmservice import __version__
 from velero_vmservice.archive import backup_scope, schema
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Vadp
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.backup.read_back import ReadBack, read_back
-from velero_vmservice.errors import InvalidItem
-from velero_vmservice.incidents import as_ours
+from velero_vmservice.errors import InvalidItem, as_ours
 from velero_vmservice.velero import operation
 from velero_vmservice.velero.actions import CALLER, Progress
 from velero_vmservice.vmoperator import marks, restricted
@@ -32,7 +31,7 @@ from velero_vmservice.vmoperator.virtual_machine import is_recorded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import Manifest
 
@@ -209,8 +208,8 @@ class Sealing:
             not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
             withheld_complete=complete,
         )
-        stored, sha256 = storage.write_once(store, run.seal_key, seal)
-        storage.check_writer(run, stored.backup_uid, key=run.seal_key)
+        stored, sha256 = write_once(store, run.seal_key, seal)
+        check_writer(run, stored.backup_uid, key=run.seal_key)
         unsealed.facts.clear()  # thousands of VMs, and the seal has what is asked of them
         log.info(
             "capture sealed",

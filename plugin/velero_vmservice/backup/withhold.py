@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from velero_vmservice.archive.schema import BackupRun
-from velero_vmservice.incidents import as_ours
+from velero_vmservice.errors import as_ours
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, Manifest
 from velero_vmservice.velero.actions import BackupOutcome, StartsNoOperation
 from velero_vmservice.vmoperator import marks, restricted

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import read_document
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import namespace_mapping, policy_option
@@ -110,7 +110,7 @@ def _exit_code(tasks: Sequence[ReplayOperation]) -> ExitCode:
 def _say_next_steps(plugin: app.App, run: RestoreRun) -> None:
     """Print what the report says to do, each command once and on a line of its own."""
     try:
-        report = storage.read(plugin.restore_points.store(run), f"{prefix(run)}{REPORT}", Report)
+        report = read_document(plugin.restore_points.store(run), f"{prefix(run)}{REPORT}", Report)
     except VmServiceError:
         return  # it is not stored, which the report's own line tells
     for step in report.to_do:

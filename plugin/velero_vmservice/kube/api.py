@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef
-    from velero_vmservice.kube.resource_names import NamedResource
+    from velero_vmservice.kube.names import NamedResource
 
 Read = TypeVar("Read")
 

@@ -1,9 +1,22 @@
-"""How Kubernetes spells names, labels and switches: as its API machinery (apimachinery, validation.go) and Go do."""
+"""How Kubernetes spells names, labels and switches, and what they choose, as its API machinery (apimachinery) does."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.kube.manifest import (
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+    Kind,
+    mapping,
+    sequence,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 LABEL_LENGTH: Final = 63
 
@@ -34,3 +47,80 @@ def is_label_value(text: str) -> bool:
 def is_qualified_name(text: str) -> bool:
     """Say whether the text is letters, digits, `-`, `_` and `.`, a letter or digit at both ends."""
     return len(text) <= LABEL_LENGTH and _QUALIFIED.fullmatch(text) is not None
+
+
+def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Say whether labels satisfy a LabelSelector (LabelSelectorAsSelector).
+
+    An empty one chooses all, an operator that does not exist nothing.
+    """
+    wanted = mapping(selector.get("matchLabels"))
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        _holds(mapping(expression), labels) for expression in sequence(selector.get("matchExpressions"))
+    )
+
+
+def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    key, values = str(expression.get("key")), sequence(expression.get("values"))
+    match expression.get("operator"):
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedResource:
+    """One resource with all its names, as the API server lists it."""
+
+    kind: Kind
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Plural and singular; a server that lists no singular has the kind's name in lower case."""
+        return self.kind.plural, self.singular or self.kind.name.lower()
+
+
+VM_OPERATOR_RESOURCES: Final = (
+    NamedResource(kind=VIRTUAL_MACHINE, short_names=("vm",)),
+    NamedResource(kind=VIRTUAL_MACHINE_GROUP, short_names=("vmg",)),
+    NamedResource(kind=VIRTUAL_MACHINE_SERVICE, short_names=("vmservice",)),
+)
+"""Names that VM Operator's definitions give (api/v1alpha5, kubebuilder:resource): for where no discovery is asked."""
+
+
+def full_name(name: str, served: Sequence[NamedResource]) -> str:
+    """Return `plural.group` of the resource that a name stands for; the name itself where it stands for none.
+
+    A name in one of Velero's filters is a plural, singular, kind or short name, with or without a group. Velero has
+    kubectl's shortcut expander (client-go, restmapper/shortcut.go) resolve it before apimachinery's RESTMapper
+    (pkg/api/meta/restmapper.go; Velero's pkg/discovery/helper.go, ResourceFor).
+
+    `served` is in the order in which the API server prefers its groups: of several resources the first is meant.
+    """
+    resource, _, group = name.partition(".")
+    resource, group = _expanded(resource, group, served)
+    for candidate in served:
+        if candidate.kind.group.startswith(group) and resource.lower() in candidate.names:
+            return candidate.kind.resource
+    return name
+
+
+def _expanded(resource: str, group: str, served: Sequence[NamedResource]) -> tuple[str, str]:
+    """Replace a short name by the resource's own; short names are case-sensitive."""
+    of_group = [candidate for candidate in served if group in ("", candidate.kind.group)]
+    if any(resource in candidate.names for candidate in of_group):
+        return resource, group
+    by_prefix = [candidate for candidate in served if group and candidate.kind.group.startswith(group)]
+    for candidate in (*of_group, *by_prefix):
+        if resource in candidate.short_names:
+            return candidate.kind.plural, candidate.kind.group
+    return resource, group

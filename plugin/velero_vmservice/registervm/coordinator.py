@@ -10,12 +10,12 @@ from velero_vmservice.registervm import messages, preflight
 from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.merge import combine
 from velero_vmservice.registration.model import Answer, Source, State, by_source
-from velero_vmservice.registration.round_cache import Look
+from velero_vmservice.registration.sources import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.registervm.attempt import Attempt
     from velero_vmservice.registervm.attempt_store import Attempts, Recorded
     from velero_vmservice.registervm.tracker import AttemptTracker

@@ -18,7 +18,7 @@ from velero_vmservice.vsphere.wcp import Course, decide
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.registration.model import Answer, Registration
     from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, Vms, VsphereVm

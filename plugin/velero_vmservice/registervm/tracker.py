@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from velero_vmservice.registervm.attempt import Attempt
     from velero_vmservice.registervm.attempt_store import Attempts
     from velero_vmservice.registration.model import Registration
-    from velero_vmservice.registration.round_cache import Look
+    from velero_vmservice.registration.sources import Look
     from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.ports import RegisterVm
     from velero_vmservice.vsphere.vm import RegisterTask

@@ -18,13 +18,13 @@ from velero_vmservice.vsphere.vm import Vms
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.registervm.attempt_store import Attempts
     from velero_vmservice.registervm.policy import TriggerPolicy
     from velero_vmservice.registervm.preflight import Preflight
     from velero_vmservice.registervm.tracker import AttemptTracker
-    from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
+    from velero_vmservice.registration.sources import Look, VsphereLook, VsphereLooks
     from velero_vmservice.supervisor.observe import SupervisorViews
     from velero_vmservice.vsphere.vm import VsphereVm
 

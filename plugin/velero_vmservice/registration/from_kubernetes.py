@@ -19,7 +19,7 @@ from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS, WHILE_VOLUMES, Course,
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.supervisor.namespace_state import DiskRegistration, NamespaceState
     from velero_vmservice.vmoperator.observed_vm import ObservedVm
 

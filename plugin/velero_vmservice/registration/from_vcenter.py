@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.vmoperator.releases import Generation
     from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, VsphereVm
     from velero_vmservice.vsphere.wcp import Decision

@@ -1,4 +1,4 @@
-"""Ask every registration source that the settings name, each in its turn: one that hangs costs a round, no restore."""
+"""What a registration source is, and all that the settings name asked in turn: one that hangs costs a round."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -16,11 +16,10 @@ from velero_vmservice.registration.model import Answer, Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.registration.model import Registration
-    from velero_vmservice.registration.port import RegistrationSource
-    from velero_vmservice.registration.round_cache import Look
+    from velero_vmservice.registration.sources import Look
 
 log = structlog.get_logger()
 
@@ -29,6 +28,29 @@ SLOW_SECONDS: Final = 1.0
 AWAY_SECONDS: Final = 30.0
 """A source that failed slowly is not asked again for this long, by any restore."""
 NO_TIME: Final = "the others took too long; it is asked in the next round"
+
+
+class RegistrationSource(Protocol):
+    """Anything that can say how far the registration of restored VMs is.
+
+    The contract suite `tests/contract/registration_contract.py` runs against each implementation.
+    """
+
+    @property
+    def name(self) -> Source:
+        """Return which source it is."""
+
+    def observe(
+        self, namespace: str, vms: Collection[ExpectedVm], look: Look | None = None
+    ) -> Mapping[str, Registration]:
+        """Return what is known of each VM by name, in a bounded number of requests however many are asked for.
+
+        `look` is what this round has seen of the namespace: a source that needs it does not look there again, and one
+        that looks leaves there what others may need.
+
+        MUST answer for every VM, `State.UNKNOWN` included. Raises `Unavailable` while the source is away or
+        slow, `Forbidden` when it denies, `InvalidSettings` when it is set up wrongly; never answers from a stale look.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from velero_vmservice.velero.runs import RestoreRun
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from velero_vmservice.archive.store.port import ObjectStore, StorageLocations
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.kube.api import Cluster
 
 _KEY: Final = re.compile(rf"(restores/([^/]+)/(\d{{8}}T\d{{6}}Z)/){re.escape(REPORT)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice import documents
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import read_document
 from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound
 from velero_vmservice.report.model import Report, Result
 from velero_vmservice.report.reached import reached
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.schema import Seal
-    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.velero.operation import Replay
@@ -72,7 +72,7 @@ class Reporting:
                 self._draw(store, run, report)
                 return report
             try:
-                before = storage.read(store, f"{prefix(run)}{REPORT}", Report)
+                before = read_document(store, f"{prefix(run)}{REPORT}", Report)
             except NotFound:
                 continue  # it was removed meanwhile
             known = {_name(item) for item in before.objects}
@@ -160,7 +160,7 @@ def _results(store: ObjectStore, run: RestoreRun, own: Mapping[str, Result]) -> 
     results, unread = list[Result](), list[str]()
     for key in result_keys(store, run):
         try:
-            results.append(own.get(key) or storage.read(store, key, Result))
+            results.append(own.get(key) or read_document(store, key, Result))
         except (Corrupt, NotFound) as error:
             unread.append(f"the result {key} cannot be read, so that its object is missing here: {error}")
     return results, unread

@@ -28,7 +28,7 @@ from velero_vmservice.velero.operation import replay_id
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.restore.model import Source, Subject

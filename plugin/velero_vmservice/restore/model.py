@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import NO_REMEDY, Remedy
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, Manifest, ObjectRef
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from velero_vmservice.errors import Forbidden, NotFound, VmServiceError
-from velero_vmservice.incidents import as_ours
+from velero_vmservice.errors import Forbidden, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import (
     CNS_REGISTER_VOLUME,
     ENDPOINTS,

@@ -9,7 +9,7 @@ import structlog
 from velero_vmservice.errors import VmServiceError
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.store.port import StorageLocations
+    from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.supervisor.detect import Supervisor
 
 log = structlog.get_logger()

@@ -18,8 +18,7 @@ import structlog
 from cachetools import TTLCache
 from pydantic import BaseModel, ValidationError
 
-from velero_vmservice.errors import Conflict, NotFound
-from velero_vmservice.incidents import as_ours
+from velero_vmservice.errors import Conflict, NotFound, as_ours
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, CONFIG_MAP, Manifest, ObjectRef, mapping
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jsonpatch
 from jsonpointer import JsonPointerException
 
-from velero_vmservice.kube import label_selector
+from velero_vmservice.kube import names
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.velero import glob
 
@@ -99,7 +99,7 @@ def _matches(manifest: Manifest, rule: Rule, resource: str) -> bool:
         raise _NotApplied(f"{rule.group_resource} is not a valid resource pattern")
     if not pattern.fullmatch(resource) or not _is_named(manifest.name, rule.name_pattern):
         return False
-    return label_selector.matches(rule.selector, manifest.labels) and _passes(manifest.content, rule.tests)
+    return names.matches(rule.selector, manifest.labels) and _passes(manifest.content, rule.tests)
 
 
 def _is_named(name: str, pattern: str) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from velero_vmservice.kube.label_selector import matches
 from velero_vmservice.kube.manifest import mapping, sequence
-from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES, NamedResource, full_name
+from velero_vmservice.kube.names import VM_OPERATOR_RESOURCES, NamedResource, full_name, matches
 from velero_vmservice.velero.glob import is_included
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
 
 RELOCATE: Final = "RelocateVM_Task"
 """Disabled while VADP software works on a VM; WCP waits for its return (guide 7.3.3)."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.unit.builders import NAMESPACE, m, registration, restore, service, vm, vsphere_namespace
 from tests.unit.restored_vms import restored
 from tests.unit.world import CAPTURES, World
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.cli.views.registration import Status
 from velero_vmservice.errors import Corrupt, Forbidden, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore

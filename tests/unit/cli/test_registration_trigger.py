@@ -10,7 +10,7 @@ from tests.unit.builders import NAMESPACE, restore, service, vm, vsphere_namespa
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.app import assemble
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import NotSent, Rejected, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import Registration, State

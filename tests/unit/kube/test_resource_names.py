@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from velero_vmservice.kube.manifest import SERVICE, VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE, Kind
-from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES, NamedResource, full_name
+from velero_vmservice.kube.names import VM_OPERATOR_RESOURCES, NamedResource, full_name
 
 OTHERS = (
     NamedResource(kind=SERVICE, singular="service", short_names=("svc",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.unit.builders import NAMESPACE, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, NotSent, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import Registration, State

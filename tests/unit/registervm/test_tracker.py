@@ -9,7 +9,7 @@ import pytest
 from tests.unit.builders import NAMESPACE, asked, m, restore, service, vm
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.model import State

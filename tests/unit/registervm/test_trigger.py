@@ -15,7 +15,7 @@ from tests.fakes.cluster import MemoryCluster
 from tests.fakes.vcenter import MemoryVCenter
 from tests.unit.builders import NAMESPACE, Json, m, obj, vm, vsphere_namespace
 from tests.unit.restored_vms import restored as machine
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef
 from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, ForRestore, record_name
@@ -24,7 +24,7 @@ from velero_vmservice.registervm.policy import TriggerPolicy
 from velero_vmservice.registervm.tracker import AttemptTracker
 from velero_vmservice.registervm.trigger import Trigger
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.round_cache import Look, VsphereLook, VsphereLooks
+from velero_vmservice.registration.sources import Look, VsphereLook, VsphereLooks
 from velero_vmservice.supervisor import observe
 from velero_vmservice.supervisor.observe import SupervisorViews
 from velero_vmservice.vmoperator import virtual_machine

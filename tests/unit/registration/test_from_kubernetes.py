@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.builders import claim, condition, look, m, machine, obj, registration, vm
-from velero_vmservice.archive.expected_vm import ExpectedVm
-from velero_vmservice.archive.facts import VmFacts, vm_facts
+from velero_vmservice.archive.facts import ExpectedVm, VmFacts, vm_facts
 from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
 from velero_vmservice.registration.from_kubernetes import registrations
 from velero_vmservice.registration.model import Registration, State

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import machine as facts
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.registration.from_vcenter import registrations
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.vmoperator.releases import Generation

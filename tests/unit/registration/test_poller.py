@@ -7,13 +7,12 @@ from tests.clock import SettableClock
 from tests.fakes.cluster import MemoryCluster
 from tests.fakes.registration import MemoryRegistration
 from tests.unit.builders import vm, vsphere_namespace
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.registration.merge import combine
 from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.registration.poller import SourcePoller
-from velero_vmservice.registration.round_cache import Look
-from velero_vmservice.registration.sources import KubernetesRegistration
+from velero_vmservice.registration.sources import KubernetesRegistration, Look
 
 WEB = [ExpectedVm(name="web-1"), ExpectedVm(name="web-2")]
 

@@ -12,12 +12,11 @@ from tests.contract.registration_contract import RegistrationContract
 from tests.fakes.cluster import MemoryCluster
 from tests.fakes.vcenter import MemoryVCenter
 from tests.unit.builders import NAMESPACE, obj, vm, vsphere_namespace
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.kube.manifest import SUBNET_SET
 from velero_vmservice.registration.model import Registration, State
-from velero_vmservice.registration.round_cache import VsphereLooks
-from velero_vmservice.registration.sources import VCenterRegistration
+from velero_vmservice.registration.sources import VCenterRegistration, VsphereLooks
 from velero_vmservice.supervisor.observe import SupervisorViews, look_at_vms
 from velero_vmservice.vmoperator.releases import Generation, SupervisorRelease
 from velero_vmservice.vsphere import extra_config

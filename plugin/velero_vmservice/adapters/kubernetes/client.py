@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Read
-    from velero_vmservice.kube.resource_names import NamedResource
+    from velero_vmservice.kube.names import NamedResource
 
 _log = structlog.get_logger()
 

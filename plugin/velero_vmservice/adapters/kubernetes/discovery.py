@@ -15,8 +15,7 @@ from cachetools import TTLCache
 
 from velero_vmservice.errors import InvalidItem, NotFound, Unavailable
 from velero_vmservice.kube.manifest import Kind, mapping, sequence
-from velero_vmservice.kube.names import is_path_segment
-from velero_vmservice.kube.resource_names import NamedResource
+from velero_vmservice.kube.names import NamedResource, is_path_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

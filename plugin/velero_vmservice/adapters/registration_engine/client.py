@@ -25,9 +25,9 @@ from velero_vmservice.vsphere.registervm_errors import IN_DESIRED_STATE, explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
-    from velero_vmservice.registration.round_cache import Look
+    from velero_vmservice.registration.sources import Look
     from velero_vmservice.settings.registration import EngineSettings
 
 VMS_PER_CALL: Final = 1000

@@ -13,7 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from velero_vmservice.adapters.s3 import errors
 from velero_vmservice.adapters.s3.http import LONGEST_ANSWER
-from velero_vmservice.archive.store.keys import check_key
+from velero_vmservice.archive.store import check_key
 from velero_vmservice.errors import AnswerTooLong, Corrupt
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from velero_vmservice.adapters.s3.errors import translated
 from velero_vmservice.adapters.s3.http import LONGEST_ANSWER
 from velero_vmservice.adapters.s3.objects import LONGEST, S3Objects
 from velero_vmservice.adapters.s3.writing import Writing
-from velero_vmservice.archive.store.keys import check_prefix
+from velero_vmservice.archive.store import check_prefix
 from velero_vmservice.errors import Corrupt, InvalidItem, NotFound, ReadOnlyStorage
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.adapters.vcenter.query import Properties
     from velero_vmservice.adapters.vcenter.session import VCenterSession
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
 
 log = structlog.get_logger()

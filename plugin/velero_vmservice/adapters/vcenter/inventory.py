@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from velero_vmservice.adapters.vcenter.query import Properties
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.settings.registration import VCenterSettings
     from velero_vmservice.vsphere.record import Judged

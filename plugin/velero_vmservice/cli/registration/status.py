@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from velero_vmservice import app
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.registration.model import Registration

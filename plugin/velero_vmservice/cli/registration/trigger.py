@@ -28,7 +28,7 @@ from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
+    from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.registervm.coordinator import BeforeCall
     from velero_vmservice.registervm.trigger import Trigger
 

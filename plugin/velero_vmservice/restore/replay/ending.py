@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.errors import ReadOnlyStorage, VmServiceError
-from velero_vmservice.incidents import reported
+from velero_vmservice.errors import ReadOnlyStorage, VmServiceError, reported
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
 from velero_vmservice.report.application import Application, components, merged, neighbours, part, related
 from velero_vmservice.report.power_commands import power_on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.archive import schema
 from velero_vmservice.errors import AlreadyExists, NotFound, Rejected, VmServiceError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.restore.model import Step
     from velero_vmservice.restore.plan.power import PowerStep
-    from velero_vmservice.restore.port import TcpProbe
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.session import Session
     from velero_vmservice.restore.replay.turn import Turn
@@ -32,6 +31,13 @@ PROBE_SECONDS: Final = 1.0
 """How long one connection may take; the next poll tries again."""
 PROBES: Final = 3
 """Connections per poll, so that a poll stays short; the ports that answered are not asked again."""
+
+
+class TcpProbe(Protocol):
+    """Tries whether a load balancer's port is served."""
+
+    def connect(self, host: str, port: int, *, seconds: float) -> str:
+        """Connect within `seconds`; return '' if the port answers, else why not, in words. Never raises."""
 
 
 class Steps:

@@ -20,8 +20,7 @@ from velero_vmservice.vmoperator.references import referred_kinds
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from velero_vmservice.archive.expected_vm import ExpectedVm
-    from velero_vmservice.archive.facts import VmFacts
+    from velero_vmservice.archive.facts import ExpectedVm, VmFacts
     from velero_vmservice.clock import Clock
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.api import Cluster

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice import documents
-from velero_vmservice.archive.store import storage
-from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound, VmServiceError
-from velero_vmservice.incidents import as_ours, reported
+from velero_vmservice.archive.store import read_document
+from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound, VmServiceError, as_ours, reported
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
 from velero_vmservice.report.application import part, without_courses
 from velero_vmservice.report.model import Result
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.archive.restore_point import RestorePoints
-    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.report.application import Part
@@ -110,7 +109,7 @@ class Results:
         """
         run = session.run
         try:
-            result = storage.read(self._restore_points.store(run), _key(operation, run), Result)
+            result = read_document(self._restore_points.store(run), _key(operation, run), Result)
         except VmServiceError as error:
             if error.transient:
                 raise
@@ -203,7 +202,7 @@ def _result(session: Session, operation: ReplayOperation) -> Result:
 def _readable(store: ObjectStore, key: str) -> Result | None:
     """Read one stored result; None for one that is damaged or gone, which hides none of the others."""
     try:
-        return storage.read(store, key, Result)
+        return read_document(store, key, Result)
     except (Corrupt, NotFound) as error:
         log.warning("stored result not read", key=key, cause=error.message, hint=error.hint)
         return None

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.incidents import Incidents
+from velero_vmservice.errors import Incidents
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.report.application import is_group
 from velero_vmservice.report.stage import Stage

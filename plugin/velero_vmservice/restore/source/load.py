@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from velero_vmservice.archive import identity, schema, topology
 from velero_vmservice.archive.link import check_leads_home
 from velero_vmservice.archive.schema import Capture, SavedStatus
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import read_document
 from velero_vmservice.errors import Corrupt, InvalidItem, MissingBackup, NotFound, VmServiceError
 from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.restore.model import Source, Subject
@@ -119,7 +119,7 @@ class Subjects:
             if replay.key:
                 backup, store = self._restore_points.backup(run), self._restore_points.store(run)
                 check_leads_home(replay.key, replay.source, backup)
-                capture = storage.read(store, replay.key, Capture, sha256=replay.sha256)
+                capture = read_document(store, replay.key, Capture, sha256=replay.sha256)
                 return _Taken(
                     manifest=identity.check_capture(capture, replay.source, backup),
                     topology=capture.topology,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.archive import schema
 from velero_vmservice.archive.schema import Capture
-from velero_vmservice.archive.store import storage
+from velero_vmservice.archive.store import read_document
 from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import Manifest
-from velero_vmservice.kube.resource_names import VM_OPERATOR_RESOURCES
+from velero_vmservice.kube.names import VM_OPERATOR_RESOURCES
 from velero_vmservice.velero import selection
 from velero_vmservice.velero.operation import Replay
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice.archive.schema import Seal, SealedObject
-    from velero_vmservice.archive.store.port import ObjectStore
+    from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import ObjectRef
-    from velero_vmservice.kube.resource_names import NamedResource
+    from velero_vmservice.kube.names import NamedResource
     from velero_vmservice.velero.runs import RestoreRun
 
 
@@ -68,7 +68,7 @@ def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:
 def _labels(store: ObjectStore, sealed: SealedObject) -> Mapping[str, str] | None:
     """Return the labels of a captured object, None if it cannot be read; raises what passes by itself."""
     try:
-        return Manifest(storage.read(store, sealed.key, Capture, sha256=sealed.sha256).manifest).labels
+        return Manifest(read_document(store, sealed.key, Capture, sha256=sealed.sha256).manifest).labels
     except VmServiceError as error:
         if error.passing:
             raise

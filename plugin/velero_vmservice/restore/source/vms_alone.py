@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.kube.resource_names import NamedResource
+    from velero_vmservice.kube.names import NamedResource
     from velero_vmservice.velero.runs import RestoreRun
 
 REMEMBERED = 64

@@ -72,22 +72,20 @@ WRITING = {
 """All that can change anything outside; of what a user has nothing can be deleted, for a store holds our documents."""
 
 
-PORTS = {"api", "clock", "port", "ports"}
-"""What modules that declare ports are called."""
+WITHIN = {"Ask", "BackupAction", "DeleteAction", "Hand", "ReadRules", "Referring", "RestoreAction", "Vsphere"}
+"""Protocols that the product itself implements: none of them reaches outside the process."""
 
 
 def every_port() -> dict[str, set[str]]:
-    """Return the methods and properties of each port."""
+    """Return the methods and properties of each port: every protocol that is declared, but for those within."""
     names = [module.name for module in pkgutil.walk_packages(velero_vmservice.__path__, "velero_vmservice.")]
-    declaring = [name for name in names if name.rpartition(".")[2] in PORTS and ".adapters." not in name]
-    modules = [importlib.import_module(name) for name in declaring]
-    classes = [
-        one
-        for module in modules
-        for _, one in inspect.getmembers(module, inspect.isclass)
-        if one.__module__ == module.__name__
-    ]
-    return {one.__name__: {name for name in vars(one) if not name.startswith("_")} for one in classes}
+    ports: dict[str, set[str]] = {}
+    for module in [importlib.import_module(name) for name in names if not name.endswith("__main__")]:
+        for name, declared in inspect.getmembers(module, inspect.isclass):
+            is_protocol = getattr(declared, "_is_protocol", False) and declared.__module__ == module.__name__
+            if is_protocol and name not in WITHIN:
+                ports[name] = {member for member in vars(declared) if not member.startswith("_")}
+    return ports
 
 
 def test_1_nothing_of_a_users_can_be_deleted_for_no_port_can() -> None:

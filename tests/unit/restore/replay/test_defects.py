@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import restore, service, subject, vm, vsphere_namespace
-from velero_vmservice.incidents import PATIENCE_SECONDS
+from velero_vmservice.errors import PATIENCE_SECONDS
 from velero_vmservice.restore import order
 from velero_vmservice.restore.plan import decision
 from velero_vmservice.restore.replay import result_builder

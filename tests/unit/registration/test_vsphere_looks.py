@@ -7,9 +7,9 @@ import pytest
 from tests.fakes.vcenter import MemoryVCenter
 from tests.unit.builders import NAMESPACE
 from tests.unit.restored_vms import restored
-from velero_vmservice.archive.expected_vm import ExpectedVm
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Unavailable
-from velero_vmservice.registration.round_cache import Look, VsphereLooks
+from velero_vmservice.registration.sources import Look, VsphereLooks
 from velero_vmservice.vsphere.vm import RegisterTask, SupervisorView, TaskState
 
 WEB = [ExpectedVm(name="web-1")]

@@ -1,0 +1,139 @@
+"""What the archive needs of storage: documents written once and read back, under keys that name one document.
+
+The first writer wins, and later writers get what it stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from velero_vmservice import documents
+from velero_vmservice.documents import Document
+from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidItem, InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from velero_vmservice.archive.schema import BackupRun
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+class ObjectStore(Protocol):
+    """Storage of small documents: write-once, except for what is derived from them.
+
+    Keys are `/`-separated and relative to the store's own prefix. Every method raises `Unavailable` when the
+    store is down or slow, `Forbidden` when it denies, `InvalidSettings` when it does not exist (no such bucket,
+    not S3, an unknown certificate authority); the message names bucket and key. A key with a segment that is empty, `.`
+    or `..`, or with a character that is not printable, MUST be refused with `InvalidItem` before a server is asked.
+    """
+
+    def put(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` durably before returning.
+
+        Storing the same bytes again is success. MUST raise `AlreadyExists` when the key holds other bytes and
+        leave them untouched, also when several writers race; `Corrupt`, and store nothing, when `sha256` (hex)
+        is not that of `body`.
+        """
+
+    def replace(self, key: str, body: bytes, *, sha256: str) -> None:
+        """Store `body` durably in place of what the key holds; a concurrent reader gets the old or the new document.
+
+        Of several writers the last one wins. Raises `Corrupt` as `put` does. Only for documents that can be made again.
+        """
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes; MUST raise `NotFound`, or `Corrupt` if they differ from the digest stored with them."""
+
+    def exists(self, key: str) -> bool:
+        """Say whether the key is there, without reading it."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield every key that starts with `prefix`, in the order of their UTF-8 bytes, page by page."""
+
+    def delete(self, key: str) -> None:
+        """Remove one document; a missing one is success."""
+
+    def where(self, key: str) -> str:
+        """Return where the document lies, for a person: whole, as other tools take it. Sends no request."""
+
+
+class StorageLocations(Protocol):
+    """Opens the store that belongs to a backup."""
+
+    def open(self, location: str, *, namespace: str = "") -> ObjectStore:
+        """Return the store of the BackupStorageLocation `location` ('' is the settings' own bucket).
+
+        `namespace` is the Backup's, '' if there is none. MUST notice within seconds when the location or its credential
+        changed. Raises `InvalidSettings` with the remedy when the settings name no bucket and the location does not
+        exist or lies in another namespace than they say, and `ForeignStorage` when it is not S3.
+        """
+
+
+def write_once(store: ObjectStore, key: str, document: DocumentT) -> tuple[DocumentT, str]:
+    """Store a document durably; return what is stored under the key and its SHA-256.
+
+    Where another writer was first (Velero calls again, once per API version, or a second sidecar runs), what it
+    stored is returned.
+    """
+    body = documents.canonical(document)
+    sha256 = documents.digest(body)
+    try:
+        store.put(key, body, sha256=sha256)
+    except AlreadyExists:
+        body = store.get(key)
+        return documents.parse(type(document), body, key=key), documents.digest(body)
+    return document, sha256
+
+
+def check_writer(run: BackupRun, backup_uid: str, *, key: str) -> None:
+    """Raise `InvalidSettings` if a document below the backup's own prefix was written for another Backup.
+
+    Schedules fire in the same second everywhere, and a Backup has its UID from one cluster only. Ask while the
+    backup runs, never at restore: a Backup that was synced to another cluster has another UID there.
+    """
+    if backup_uid and backup_uid != run.uid:
+        raise InvalidSettings(
+            f"{key} belongs to another Backup of that name and start time (UID {backup_uid}, not {run.uid}):"
+            " another cluster writes under the same prefix",
+            hint="give each Supervisor a prefix of its own, in its BackupStorageLocation or as bucket.prefix in the"
+            " plugin's settings",
+        )
+
+
+def read_document(store: ObjectStore, key: str, model: type[DocumentT], *, sha256: str = "") -> DocumentT:
+    """Read a document; raises `NotFound`, or `Corrupt` if it is not the one that `sha256` was taken of."""
+    body = store.get(key)
+    if sha256 and documents.digest(body) != sha256:
+        raise Corrupt(
+            f"{key} is not the document that the backup refers to (its SHA-256 differs)",
+            hint="it was replaced after the backup; restore from another backup",
+            goes_on=True,
+        )
+    return documents.parse(model, body, key=key)
+
+
+_NO_NAMES: Final = frozenset({"", ".", ".."})
+"""A server or proxy may resolve them as a file system does, and reach another document."""
+
+
+def check_key(key: str) -> str:
+    """Return the key; raises `InvalidItem` if a segment is empty, `.` or `..`, or a character is not printable."""
+    if not _NO_NAMES.isdisjoint(key.split("/")) or not key.isprintable():
+        raise _refused(key)
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Return the prefix of a list, whose last segment may be empty or cut; raises `InvalidItem` as for a key."""
+    *whole, _ = prefix.split("/")
+    if not _NO_NAMES.isdisjoint(whole) or not prefix.isprintable():
+        raise _refused(prefix)
+    return prefix
+
+
+def _refused(key: str) -> InvalidItem:
+    return InvalidItem(
+        f"{key[:200]!r} is not the key of a document: a segment is empty, '.' or '..', or a character is not printable",
+        hint="a name in the backup, its link or the operation was changed by hand",
+    )
