@@ -46,9 +46,8 @@ from velero_vmservice.restore.source.fit import Modifiers, Target
 from velero_vmservice.restore.source.load import Subjects
 from velero_vmservice.restore.source.vms_alone import VmsAlone
 from velero_vmservice.rpc.server import ActionTable
-from velero_vmservice.supervisor.capability_reader import TargetCapabilities
 from velero_vmservice.supervisor.detect import Supervisor
-from velero_vmservice.supervisor.observe import SupervisorViews
+from velero_vmservice.supervisor.observe import SupervisorViews, TargetCapabilities
 from velero_vmservice.supervisor.vsphere_plugin import Neighbour
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velero_vmservice.errors import InvalidItem
-from velero_vmservice.velero.operation import Replay, read_replay_id, read_seal_id, replay_id, seal_id
+from velero_vmservice.velero.runs import Replay, read_replay_id, read_seal_id, replay_id, seal_id
 
 TEXT = st.text(max_size=64)
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -18,8 +18,7 @@ from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.source.backup_objects import run_of
-from velero_vmservice.velero.operation import replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import RestoreRun, replay_id
 from velero_vmservice.vsphere.vm import TaskState
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from velero_vmservice.restore.policy import RestorePolicy, effective
 from velero_vmservice.supervisor.namespace_state import OBSERVED_KINDS, NamespaceState, claim_phase, observe
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vmoperator.groups import group_facts
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tests.unit.builders import m, vm
 from velero_vmservice import documents
 from velero_vmservice.archive.facts import NamespaceFacts, VmFacts, vm_facts
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest

@@ -26,7 +26,7 @@ from velero_vmservice.kube.manifest import (
 )
 from velero_vmservice.vmoperator import marks, virtual_machine
 from velero_vmservice.vmoperator.groups import GroupFacts
-from velero_vmservice.vmoperator.references import references
+from velero_vmservice.vmoperator.references import bootstrap, references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,7 +150,7 @@ def vm_facts(vm: Manifest) -> VmFacts:
         addresses=virtual_machine.addresses(vm),
         labels={str(key): str(value) for key, value in vm.labels.items()},
         claims=tuple(sorted(set(volumes.values()))),
-        bootstrap=virtual_machine.bootstrap(vm),
+        bootstrap=bootstrap(vm),
         recorded=virtual_machine.is_recorded(vm),
         record=_record(vm),
         volumes=volumes,

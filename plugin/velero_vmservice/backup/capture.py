@@ -18,7 +18,7 @@ from velero_vmservice.archive.schema import BackupRun, Capture, Provenance, capt
 from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Manifest, ObjectRef
-from velero_vmservice.velero import operation
+from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import BackupOutcome, Progress, ResourceSelector
 from velero_vmservice.vmoperator import marks, releases
 
@@ -88,7 +88,7 @@ class CaptureAction:
         link = Link(key=key, sha256=sha256, facts=facts_sha256, vms=stored.topology.needs)
         return BackupOutcome(
             item=manifest.annotated(marks.CAPTURE_ANNOTATION, link.annotation()),
-            operation_id=operation.seal_id(run.prefix),
+            operation_id=runs.seal_id(run.prefix),
         )
 
     def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:

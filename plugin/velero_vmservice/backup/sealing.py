@@ -23,7 +23,7 @@ from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Vadp
 from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.backup.read_back import ReadBack, read_back
 from velero_vmservice.errors import InvalidItem, as_ours
-from velero_vmservice.velero import operation
+from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import CALLER, Progress
 from velero_vmservice.vmoperator import marks, restricted
 from velero_vmservice.vmoperator.virtual_machine import is_recorded
@@ -111,7 +111,7 @@ class Sealing:
 
         After a restart only what the store lists is known.
         """
-        if operation.read_seal_id(operation_id) != run.prefix:
+        if runs.read_seal_id(operation_id) != run.prefix:
             raise InvalidItem(
                 f"the operation belongs to another run than that of Backup {run.name}",
                 hint="the Backup was deleted and created again while it ran; repeat the backup",

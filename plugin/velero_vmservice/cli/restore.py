@@ -23,8 +23,7 @@ from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.store import REPORT, prefix
 from velero_vmservice.restore.source.backup_objects import resumed
-from velero_vmservice.velero.operation import replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import RestoreRun, replay_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from velero_vmservice.archive.schema import BackupRun
-    from velero_vmservice.velero.operation import Replay
+    from velero_vmservice.velero.runs import Replay
 
 
 def connect(

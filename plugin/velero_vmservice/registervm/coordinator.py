@@ -65,6 +65,8 @@ class Registering:
         self._attempts = attempts
         self._tracker = tracker
         self.trigger = trigger
+        self._calling = trigger if trigger is not None and trigger.enabled else None
+        """What calls RegisterVM in the course of a restore."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -86,14 +88,14 @@ class Registering:
         """
         if not vms:
             return {}
-        if self.trigger is None or not self.trigger.enabled:
+        if self._calling is None:
             recorded = self._attempts.recorded(run.uid, observed.namespace)
             polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
             return self._followed(polled, recorded, until=until)
         polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
         restore = ForRestore(uid=run.uid, name=run.name)
         advance = partial(
-            self.trigger.advance,
+            self._calling.advance,
             restore,
             polled.namespace,
             vms,
@@ -119,9 +121,11 @@ class Registering:
         if not vms:
             return {}
         polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
-        if self.trigger is None or not self.trigger.enabled:
+        if self._calling is None:
             return polled.registrations
-        foresee = partial(self.trigger.foresee, polled.namespace, vms, polled.look, may_call=_may_be_called_for(polled))
+        foresee = partial(
+            self._calling.foresee, polled.namespace, vms, polled.look, may_call=_may_be_called_for(polled)
+        )
         return self._with_calls(polled, foresee, tuple, until=until)
 
     def look(self, namespace: str, vms: Collection[ExpectedVm], *, restore_uid: str = "") -> Mapping[str, Registration]:

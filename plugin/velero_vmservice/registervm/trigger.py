@@ -6,13 +6,17 @@ A failed attempt is final; only an explicit command makes another.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
 
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.registervm import messages, preflight
 from velero_vmservice.registervm.attempt import Attempt, ForRestore
 from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.settings_section import Section
 from velero_vmservice.vsphere import network_override
+from velero_vmservice.vsphere.network_override import NetworkOverride
 from velero_vmservice.vsphere.vm import Vms
 
 if TYPE_CHECKING:
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
     from velero_vmservice.registervm.attempt_store import Attempts
-    from velero_vmservice.registervm.policy import TriggerPolicy
     from velero_vmservice.registervm.preflight import Preflight
     from velero_vmservice.registervm.tracker import AttemptTracker
     from velero_vmservice.registration.sources import Look, VsphereLook, VsphereLooks
@@ -30,6 +33,20 @@ if TYPE_CHECKING:
 
 _REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
 _GIVEN_UP: Final = "it was given up for another attempt that a person asked for"
+
+
+class TriggerPolicy(Section):
+    """By default registration is watched and nothing is called."""
+
+    mode: Literal["observe", "trigger"] = Field(
+        default="observe",
+        description="`trigger` calls RegisterVM once for each restored VM that passes the preflight; needs `vcenter`.",
+    )
+    subnet_mappings: NetworkOverride = Field(
+        default=(),
+        description="Network override of each call: VCF 9.0 and later with NSX-VPC networking only.",
+        examples=["[{current: {type: SUBNET, name: a}, new: {type: SUBNETSET, name: b}}]"],
+    )
 
 
 class Trigger:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.supervisor.namespace_state import DiskRegistration, NamespaceState
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 
 _CAME_BACK: Final = {

@@ -1,7 +1,7 @@
 """The registration sources that look for themselves: Kubernetes, and vCenter, which alone sees a VM before that.
 
-A round looks once, whoever asks. Each source has its pure rules say what that means, and remembers when it first saw a
-state that no object dates. A new process begins anew with that.
+A round looks once for all that ask. Each source has its pure rules say what that means, and remembers when it first saw
+a state that no object dates. A new process begins anew with that.
 """
 
 from __future__ import annotations

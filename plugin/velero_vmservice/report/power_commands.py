@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Kind, Manifest
     from velero_vmservice.report.application import Application
     from velero_vmservice.report.model import Result, VmResult
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 _ON: Final = "PoweredOn"
 LAST_SET: Final = "vmoperator.vmware.com.protected/last-updated-power-state-time"

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.velero.operation import Replay
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.velero.runs import Replay, RestoreRun
 
 log = structlog.get_logger()
 

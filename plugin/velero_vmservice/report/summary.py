@@ -14,7 +14,7 @@ from velero_vmservice.report.stage import Outcome, Stage
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.vmoperator import references
 from velero_vmservice.vmoperator.groups import ancestors
-from velero_vmservice.vmoperator.observed_vm import VersionAge
+from velero_vmservice.vmoperator.virtual_machine import VersionAge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -23,7 +23,7 @@ from velero_vmservice.restore.verify.application import would_lack
 from velero_vmservice.restore.writer import Writer
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.velero.operation import replay_id
+from velero_vmservice.velero.runs import replay_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.turn import Turn
     from velero_vmservice.restore.source.load import Subjects
-    from velero_vmservice.velero.operation import Replay
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.velero.runs import Replay, RestoreRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, ObjectRef
-from velero_vmservice.supervisor.group_tree import groups_below
+from velero_vmservice.supervisor.namespace_state import groups_below
 from velero_vmservice.vmoperator.groups import (
     GroupFacts,
     all_cycles,

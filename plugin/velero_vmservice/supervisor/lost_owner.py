@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from velero_vmservice.archive.facts import VmFacts
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 Owners = tuple[tuple[str, str], ...]
 """Name and UID of each VirtualMachineGroup that owns a VM."""

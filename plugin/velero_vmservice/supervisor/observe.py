@@ -1,13 +1,15 @@
-"""Look at a target namespace: one bounded LIST per kind, however many objects are replayed, no GET per VM.
+"""Look at the target Supervisor, what it can do, and a namespace there: one bounded LIST per kind, no GET per VM.
 
 A whole look serves a restore, one at the VMs a registration source, and a view what vCenter's answers are read against.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Final
 
 import structlog
+from cachetools import TTLCache
 
 from velero_vmservice.errors import Forbidden, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import (
@@ -19,11 +21,13 @@ from velero_vmservice.kube.manifest import (
     STORAGE_CLASS,
     SUBNET_SET,
     VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
     ObjectRef,
 )
 from velero_vmservice.supervisor import namespace_state
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator import releases
 from velero_vmservice.vmoperator.releases import Generation
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 from velero_vmservice.vsphere.vm import Registered, SupervisorView
 
 if TYPE_CHECKING:
@@ -33,11 +37,13 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Kind, Manifest
     from velero_vmservice.supervisor.namespace_state import NamespaceState
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
-    from velero_vmservice.vmoperator.releases import SupervisorRelease
+    from velero_vmservice.vmoperator.releases import Capabilities, SupervisorRelease
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 log = structlog.get_logger()
 
+REMEMBERED_SECONDS: Final = 60.0
+"""A capability is switched by an upgrade of the Supervisor, which takes longer."""
 _NO_DISKS = "how far disks are registered is not known"
 _GENERATED = frozenset({SERVICE.name, ENDPOINTS.name})
 
@@ -204,3 +210,69 @@ def _named(vm: Manifest) -> tuple[str, Registered]:
 
 def _registered(vm: ObservedVm) -> Registered:
     return Registered(unique_id=vm.unique_id, backup_version=vm.backup_version, reverting=vm.reverting)
+
+
+class TargetCapabilities:
+    """Reads the capabilities of the cluster that is restored to, at most once a minute."""
+
+    def __init__(self, *, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._known: TTLCache[str, Capabilities] = TTLCache(1, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._read: Capabilities | None = None
+        self._logged: Capabilities | None = None
+        self._lock = threading.Lock()
+
+    def now(self) -> Capabilities:
+        """Return what is known, without raising.
+
+        What cannot be read is unknown, with a note; a change is logged. While the API server does not answer, the last
+        answer stands.
+        """
+        with self._lock:
+            if "target" not in self._known:
+                self._known["target"] = self._look()
+                self._log(self._known["target"])
+            return self._known["target"]
+
+    def generation(self) -> SupervisorRelease:
+        """Return the generation of vSphere that this Supervisor is of (guide 1.3); raises as discovery does."""
+        served = self._cluster.served_versions
+        return releases.inferred_release(served(VIRTUAL_MACHINE), served(VIRTUAL_MACHINE_GROUP), self.now())
+
+    def _look(self) -> Capabilities:
+        try:
+            self._read = releases.read_capabilities(self._object())
+        except NotFound:
+            return releases.unknown_capabilities(
+                f"the Supervisor has neither {releases.CAPABILITIES_OBJECT} nor {releases.OLDER_CAPABILITIES_OBJECT}"
+            )
+        except VmServiceError as error:
+            if error.transient and self._read is not None:
+                return self._read
+            return releases.unknown_capabilities(f"the capabilities of the Supervisor cannot be read ({_cause(error)})")
+        return self._read
+
+    def _log(self, current: Capabilities) -> None:
+        if current == self._logged:
+            return
+        self._logged = current
+        log.info(
+            "capabilities read",
+            group_api=current.groups,
+            telco=current.telco,
+            ipv6=current.ipv6,
+            read_from=current.source,
+            reason=current.note,
+        )
+
+    def _object(self) -> Manifest:
+        try:
+            return self._cluster.get(releases.CAPABILITIES_OBJECT)
+        except NotFound:
+            return self._cluster.get(releases.OLDER_CAPABILITIES_OBJECT)
+
+
+def _cause(error: VmServiceError) -> str:
+    if isinstance(error, Forbidden):
+        return f"{error.message}: allow Velero's service account to get {releases.CAPABILITIES_OBJECT.kind.resource}"
+    return str(error)

@@ -17,13 +17,13 @@ from velero_vmservice.errors import InReason
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE
 from velero_vmservice.supervisor.lost_owner import Sighting
-from velero_vmservice.vmoperator.observed_vm import VersionAge, compare_versions
+from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from velero_vmservice.archive.facts import VmFacts
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 STABLE_SECONDS: Final = 5.0
 """RegisterVM takes its pause away before the status is fresh: the gate must hold twice, this far apart."""

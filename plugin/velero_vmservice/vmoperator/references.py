@@ -1,7 +1,7 @@
-"""What a VM refers to and a restore does not recreate: its class, storage policy, resource policy and networks.
+"""What a VM refers to: what it is bootstrapped from, and what a restore does not recreate.
 
-RegisterVM brings back the VM, its bootstrap objects and its disks, no more (guide 10.2): what is not in the
-target namespace is named, not waited for.
+The latter are its class, storage policy, resource policy and networks. RegisterVM brings back the VM, its bootstrap
+objects and its disks, no more (guide 10.2): what is not in the target namespace is named, not waited for.
 """
 
 from __future__ import annotations
@@ -137,3 +137,32 @@ def message(kind: str, name: str, vms: Sequence[str], namespace: str) -> str:
     )
     what_follows = next((text for known, text in CONSEQUENCES.items() if known.name == kind), "the VM may not work")
     return f"{who} {verb} to {kind} {name}, {where}: the restore does not recreate it, {what_follows}"
+
+
+def bootstrap(vm: Manifest) -> tuple[str, ...]:
+    """Return the names of the Secrets and ConfigMaps that the VM is bootstrapped from."""
+    return tuple(sorted({*_bootstrap_references(vm.spec.get("bootstrap")), *_legacy_bootstrap(vm)}))
+
+
+def _bootstrap_references(value: object) -> Iterator[str]:
+    """Yield every `{name, key}` selector below `spec.bootstrap` (vmprovider_utils.go)."""
+    ahead = [value]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, list):
+            ahead += node
+        if not isinstance(node, dict):
+            continue
+        if isinstance(node.get("name"), str) and isinstance(node.get("key"), str):
+            yield node["name"]
+        if isinstance(node.get("rawProperties"), str):
+            yield node["rawProperties"]
+        ahead += node.values()
+
+
+def _legacy_bootstrap(vm: Manifest) -> Iterator[str]:
+    """Yield v1alpha1's `spec.vmMetadata` references."""
+    metadata = mapping(vm.spec.get("vmMetadata"))
+    for key in ("secretName", "configMapName"):
+        if metadata.get(key):
+            yield str(metadata[key])

@@ -19,7 +19,7 @@ from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.restore.verify.vm import consequences, deviations
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.emulator.vadp import RestorePoint
     from tests.emulator.wcp.register_vm import Registration
     from velero_vmservice.archive.facts import VmFacts
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 NAMESPACE, DATABASE = "shop", "shop-db-1"
 

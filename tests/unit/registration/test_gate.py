@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from velero_vmservice.errors import InReason
-from velero_vmservice.registration.gate import registered_gate
+from velero_vmservice.registration.merge import registered_gate
 from velero_vmservice.registration.model import Registration, Source, State
 from velero_vmservice.supervisor.readiness import Gate
 from velero_vmservice.vsphere.registervm_errors import PREFIX

@@ -11,7 +11,7 @@ from tests.unit.builders import group, m, vm
 from velero_vmservice.report.application import applications, merged
 from velero_vmservice.report.power_commands import power_on as commands_of
 from velero_vmservice.report.power_commands import powered_by
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 if TYPE_CHECKING:
     from velero_vmservice.report.model import Result, VmResult

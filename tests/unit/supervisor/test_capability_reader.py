@@ -9,7 +9,7 @@ from tests.fakes.cluster import MemoryCluster
 from tests.unit.builders import Json, obj
 from velero_vmservice.errors import Forbidden, Rejected, Unavailable
 from velero_vmservice.kube.manifest import CAPABILITIES
-from velero_vmservice.supervisor.capability_reader import TargetCapabilities
+from velero_vmservice.supervisor.observe import TargetCapabilities
 from velero_vmservice.vmoperator.releases import CAPABILITIES_OBJECT, GROUPS
 
 if TYPE_CHECKING:

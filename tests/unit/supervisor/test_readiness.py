@@ -10,7 +10,7 @@ import pytest
 from tests.unit.builders import condition, m, machine, vm
 from velero_vmservice.supervisor.lost_owner import VANISHED, Sighting, dead_owner, never_seen
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS, Gate, Stability, Volumes, gate, remarks
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 if TYPE_CHECKING:
     from velero_vmservice.archive.facts import VmFacts

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.builders import condition, m, machine, vm
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 VMOP = "vmoperator.vmware.com"
 CREATED = condition("VirtualMachineCreated")

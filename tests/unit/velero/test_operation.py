@@ -9,9 +9,8 @@ import pytest
 from tests.unit.builders import m, restore
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.velero import operation
-from velero_vmservice.velero.operation import Replay, read_replay_id, replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero import runs
+from velero_vmservice.velero.runs import Replay, RestoreRun, read_replay_id, replay_id
 
 REPLAY = Replay(
     plural="virtualmachinegroups", namespace="shop", target="shop-dr", name="tier", key="k", sha256="0" * 64
@@ -69,9 +68,9 @@ def test_an_id_carries_all_that_is_needed() -> None:
 
 def test_seal_id() -> None:
     prefix = "captures/nightly/20260301T120000Z/"
-    assert operation.read_seal_id(operation.seal_id(prefix)) == prefix
+    assert runs.read_seal_id(runs.seal_id(prefix)) == prefix
     with pytest.raises(InvalidItem):
-        operation.read_seal_id(replay_id(REPLAY))
+        runs.read_seal_id(replay_id(REPLAY))
 
 
 def test_a_restore_says_where_to_and_whether_to_update() -> None:

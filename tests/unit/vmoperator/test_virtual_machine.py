@@ -6,8 +6,7 @@ import pytest
 
 from tests.unit.builders import m, machine, vm
 from velero_vmservice.restore.verify.vm import deviations
-from velero_vmservice.vmoperator.observed_vm import read_vm
-from velero_vmservice.vmoperator.virtual_machine import is_users
+from velero_vmservice.vmoperator.virtual_machine import is_users, read_vm
 
 PLATFORMS = [
     "vmoperator.vmware.com/backup-version",

@@ -15,10 +15,9 @@ from velero_vmservice.archive.sanitize import sanitize
 from velero_vmservice.archive.schema import captured_kind
 from velero_vmservice.errors import Corrupt, InvalidItem, VmServiceError
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Manifest, ObjectRef
-from velero_vmservice.velero import operation
+from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import Progress, ResourceSelector, RestoreOutcome
-from velero_vmservice.velero.operation import Replay
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import Replay, RestoreRun
 from velero_vmservice.vmoperator import marks
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class ReplayAction:
             log.warning("skipped", object=where, reason=reason)
             return RestoreOutcome(item=item, skip=True)
         replay = self._replay(manifest, run, chosen)
-        operation_id = operation.replay_id(replay)
+        operation_id = runs.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
         self._log_modifier(manifest, replay, run)
         log.info(

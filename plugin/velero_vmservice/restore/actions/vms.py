@@ -13,7 +13,7 @@ import structlog
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import DEFAULT_SERVICE_ACCOUNT, SERVICE_ACCOUNT, Manifest
 from velero_vmservice.restore.source.vms_alone import replay_of
-from velero_vmservice.velero import operation
+from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import Progress, ResourceSelector, RestoreOutcome
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -57,7 +57,7 @@ class VmsAloneAction:
             replay = replay.model_copy(update={"lacking": lacking})
             if names:
                 log.info("waiting for VMs without an application", namespace=replay.target, vms=names)
-        operation_id = operation.replay_id(replay)
+        operation_id = runs.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
         return RestoreOutcome(item=item, operation_id=operation_id)
 

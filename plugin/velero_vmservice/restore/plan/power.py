@@ -15,7 +15,7 @@ from velero_vmservice.archive import topology
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VMS_ALONE, ObjectRef, compact_time
 from velero_vmservice.report.power_commands import LAST_SET, is_late, late, start
 from velero_vmservice.restore.plan.desired import made_by
-from velero_vmservice.supervisor.group_tree import children, groups_below, linked_members, vms_of
+from velero_vmservice.supervisor.namespace_state import children, groups_below, linked_members, vms_of
 from velero_vmservice.vmoperator.groups import boot_order_members
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.velero.runs import RestoreRun
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 ON: Final = "PoweredOn"
 _NOW: Final = "now"

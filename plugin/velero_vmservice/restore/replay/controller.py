@@ -23,8 +23,7 @@ from velero_vmservice.restore.replay.operation import Reading
 from velero_vmservice.restore.replay.session import ROUND_SECONDS, Session
 from velero_vmservice.restore.replay.turn import Turn
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.velero.operation import read_replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import RestoreRun, read_replay_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.results import Results
     from velero_vmservice.restore.source.load import Subjects
     from velero_vmservice.velero.actions import Progress
-    from velero_vmservice.velero.operation import Replay
+    from velero_vmservice.velero.runs import Replay
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.interning import shared
-from velero_vmservice.registration.gate import registered_gate
+from velero_vmservice.registration.merge import registered_gate
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
 from velero_vmservice.restore.model import expected_vms

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from velero_vmservice.report.model import Result
     from velero_vmservice.restore.model import Difference, Source, Step, Subject
     from velero_vmservice.restore.verify.application import Verification
-    from velero_vmservice.velero.operation import Replay
+    from velero_vmservice.velero.runs import Replay
     from velero_vmservice.vmoperator.references import MissingReference
 
 TIMELINE_LENGTH: Final = 50

@@ -13,10 +13,10 @@ from velero_vmservice.report import model as report
 from velero_vmservice.report.power_commands import is_late, powered_by
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore.verify.vm import consequences, deviations, deviations_beside
-from velero_vmservice.supervisor.group_tree import linked_members
+from velero_vmservice.supervisor.namespace_state import linked_members
 from velero_vmservice.supervisor.readiness import restore_type
 from velero_vmservice.vmoperator.groups import boot_order_members
-from velero_vmservice.vmoperator.observed_vm import compare_versions
+from velero_vmservice.vmoperator.virtual_machine import compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.verify.vm import Deviation
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.velero.runs import RestoreRun
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 _LONGEST_VALUE: Final = 500
 

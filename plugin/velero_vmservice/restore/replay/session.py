@@ -16,7 +16,7 @@ from velero_vmservice.restore.replay.operation import ReplayOperation
 from velero_vmservice.restore.replay.transition_log import TransitionLog
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
 from velero_vmservice.text import enumerate_some
-from velero_vmservice.velero.operation import read_replay_id, replay_id
+from velero_vmservice.velero.runs import read_replay_id, replay_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from velero_vmservice.report.model import Result
     from velero_vmservice.restore.replay.look import TargetNamespace
     from velero_vmservice.velero.actions import Progress
-    from velero_vmservice.velero.operation import Replay
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.velero.runs import Replay, RestoreRun
 
 LEARNING: Final = "learning what else this restore replays"
 RECALLING: Final = "looking for an earlier process's results"

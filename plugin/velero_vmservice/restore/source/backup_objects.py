@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.restore_point import RestorePoints
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.restore.source.vms_alone import VmsAlone
-    from velero_vmservice.velero.operation import Replay
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.velero.runs import Replay, RestoreRun
 
 
 class BackupObjects:

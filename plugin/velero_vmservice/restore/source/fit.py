@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.supervisor.capability_reader import TargetCapabilities
+    from velero_vmservice.supervisor.observe import TargetCapabilities
     from velero_vmservice.velero.resource_modifier import Rule
     from velero_vmservice.velero.runs import RestoreRun
 

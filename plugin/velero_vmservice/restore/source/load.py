@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.source.fit import Modifiers, Target
     from velero_vmservice.restore.source.vms_alone import VmsAlone
-    from velero_vmservice.velero.operation import Replay
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.velero.runs import Replay, RestoreRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

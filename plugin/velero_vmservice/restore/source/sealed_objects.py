@@ -11,7 +11,7 @@ from velero_vmservice.errors import NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.kube.names import VM_OPERATOR_RESOURCES
 from velero_vmservice.velero import selection
-from velero_vmservice.velero.operation import Replay
+from velero_vmservice.velero.runs import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

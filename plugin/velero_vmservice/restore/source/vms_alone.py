@@ -22,7 +22,7 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest,
 from velero_vmservice.restore.model import Source, Subject
 from velero_vmservice.restore.source import sealed_objects
 from velero_vmservice.velero import selection
-from velero_vmservice.velero.operation import Replay
+from velero_vmservice.velero.runs import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

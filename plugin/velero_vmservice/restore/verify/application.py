@@ -19,7 +19,7 @@ from velero_vmservice.kube.manifest import (
 from velero_vmservice.report.power_commands import is_late, late
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
-from velero_vmservice.supervisor.group_tree import linked_members
+from velero_vmservice.supervisor.namespace_state import linked_members
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.model import Subject
     from velero_vmservice.supervisor.namespace_state import NamespaceState
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 _BROKEN: Final = {
     Stage.FAILED: "failed",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from velero_vmservice.kube.manifest import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET
 from velero_vmservice.restore.verify.vm_rules import CONSEQUENCES, TABLE, Until
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
-from velero_vmservice.vmoperator.observed_vm import VersionAge, compare_versions
+from velero_vmservice.vmoperator.virtual_machine import VersionAge, compare_versions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.facts import VmFacts
     from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.restore.verify.vm_rules import Expectation, Row
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 _BOOTSTRAP_KINDS: Final = (SECRET, CONFIG_MAP)
 _IN_PLACE: Final = frozenset({RestoreType.EXISTING, RestoreType.DISK_ONLY})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from velero_vmservice.archive.facts import VmFacts
-    from velero_vmservice.vmoperator.observed_vm import ObservedVm
+    from velero_vmservice.vmoperator.virtual_machine import ObservedVm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.builders import asked, group, service, vm
 from velero_vmservice.errors import Corrupt, Forbidden, InvalidItem, InvalidSettings, Unavailable
-from velero_vmservice.velero.operation import Replay, read_replay_id
+from velero_vmservice.velero.runs import Replay, read_replay_id
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture

@@ -15,8 +15,7 @@ from velero_vmservice.kube.manifest import CONFIG_MAP, compact_time
 from velero_vmservice.report.html.timeline import date
 from velero_vmservice.report.model import Report
 from velero_vmservice.restore.source.backup_objects import resumed
-from velero_vmservice.velero.operation import replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import RestoreRun, replay_id
 from velero_vmservice.vsphere.vm import TaskState
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from velero_vmservice.restore.replay.look import NamespaceLook, TargetNamespace
 from velero_vmservice.restore.replay.operation import Cause, Reading
 from velero_vmservice.restore.replay.session import Session
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
-from velero_vmservice.velero.operation import Replay, replay_id
+from velero_vmservice.velero.runs import Replay, replay_id
 
 if TYPE_CHECKING:
     from velero_vmservice.restore.model import Subject

@@ -16,7 +16,7 @@ from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import Capture, Seal
 from velero_vmservice.errors import Corrupt
 from velero_vmservice.report.model import Result
-from velero_vmservice.velero.operation import read_replay_id, replay_id
+from velero_vmservice.velero.runs import read_replay_id, replay_id
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture

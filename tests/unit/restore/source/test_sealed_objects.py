@@ -13,8 +13,7 @@ from velero_vmservice.archive import schema
 from velero_vmservice.archive.schema import Seal
 from velero_vmservice.errors import NotFound, NotRestorable, Unavailable, VmServiceError
 from velero_vmservice.restore.model import Action
-from velero_vmservice.velero.operation import replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import RestoreRun, replay_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

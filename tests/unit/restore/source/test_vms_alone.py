@@ -12,8 +12,7 @@ from velero_vmservice.errors import Forbidden, InvalidItem, InvalidSettings, Una
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.restore.source.vms_alone import VmsAlone
 from velero_vmservice.velero.actions import CALLER
-from velero_vmservice.velero.operation import read_replay_id, replay_id
-from velero_vmservice.velero.runs import RestoreRun
+from velero_vmservice.velero.runs import RestoreRun, read_replay_id, replay_id
 
 if TYPE_CHECKING:
     from tests.unit.world import World

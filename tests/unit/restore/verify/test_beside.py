@@ -8,7 +8,7 @@ from tests.unit.builders import m, vm
 from velero_vmservice.archive.facts import vm_facts
 from velero_vmservice.kube.manifest import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
 from velero_vmservice.restore.verify.vm import deviations_beside, kinds_beside
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 BOOTSTRAP = {"cloudInit": {"rawCloudConfig": {"name": "web-1-init", "key": "data"}}}
 BEFORE = vm_facts(m(vm("web-1", uid="old", claims=["data", "logs"], spec={"bootstrap": BOOTSTRAP})))

@@ -13,7 +13,7 @@ from velero_vmservice.restore.verify.vm import Deviation, consequences, deviatio
 from velero_vmservice.restore.verify.vm_rules import TABLE
 from velero_vmservice.supervisor.readiness import RestoreType, restore_type
 from velero_vmservice.vmoperator import marks
-from velero_vmservice.vmoperator.observed_vm import read_vm
+from velero_vmservice.vmoperator.virtual_machine import read_vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
