@@ -59,7 +59,7 @@ def result(kind: str, name: str, stage: str, reason: str, **rest: Any) -> Result
     namespace = rest.pop("namespace", "shop")
     plural, source = f"{kind.lower()}s", rest.get("source_namespace") or namespace
     timeline = rest.get("timeline") or ((at("20:41:30"), ""),)
-    rest.setdefault("replayed", any(words.startswith("replayed: ") for _, words in timeline))
+    rest.setdefault("replayed", any(text.startswith("replayed: ") for _, text in timeline))
     return Result(
         restore=RUN.name,
         backup=RUN.backup,
@@ -107,11 +107,11 @@ def power_on(namespace: str, group: str) -> str:
     return f"kubectl -n {namespace} patch virtualmachinegroup {group} --type merge -p '{patch}'"
 
 
-def _waited(end: str, words: str, *, stage: str = "verified", waited_for: str) -> tuple[tuple[str, str], ...]:
+def _waited(end: str, text: str, *, stage: str = "verified", waited_for: str) -> tuple[tuple[str, str], ...]:
     return (
         (at("20:00:10"), f"waiting: {waited_for}"),
         (at("20:39:00"), "replayed: created; waiting for VM Operator to take it up"),
-        (at(end), f"{stage}: {words}"),
+        (at(end), f"{stage}: {text}"),
     )
 
 
@@ -160,8 +160,8 @@ WEB3 = machine(
     ),
 )
 BILLING = tuple(
-    machine(f"billing-{one}", namespace="billing", last=30 + one, group_name="billing", power_after="PoweredOff")
-    for one in (1, 2)
+    machine(f"billing-{number}", namespace="billing", last=30 + number, group_name="billing", power_after="PoweredOff")
+    for number in (1, 2)
 )
 
 
@@ -287,7 +287,7 @@ def _shop_services() -> tuple[Result, ...]:
 
 
 def _billing() -> tuple[Result, ...]:
-    names = tuple(one.name for one in BILLING)
+    names = tuple(vm.name for vm in BILLING)
     return (
         result(
             GROUP,
@@ -325,36 +325,36 @@ def sample() -> Report:
 
 def large(*, applications: int = 100, machines: int = 10, trouble_at: int = 10) -> Report:
     """Return a report with three objects and some VMs for each application; every tenth of them has trouble."""
-    found: list[Result] = []
+    rows: list[Result] = []
     for number in range(applications):
         app, bad = f"app-{number:03}", number % trouble_at == 0
         members_of = tuple(
             machine(
-                f"{app}-vm-{one}",
+                f"{app}-vm-{number}",
                 namespace=app,
-                last=one % 250 + 1,
+                last=number % 250 + 1,
                 group_name=app,
-                notes=() if bad and not one else ("cloud-init runs again at the first power-on (guide 8.1.5)",),
-                **(_ABSENT if bad and not one else {}),
+                notes=() if bad and not number else ("cloud-init runs again at the first power-on (guide 8.1.5)",),
+                **(_ABSENT if bad and not number else {}),
             )
-            for one in range(machines)
+            for number in range(machines)
         )
-        names = tuple(one.name for one in members_of)
+        names = tuple(vm.name for vm in members_of)
         absent = f"{names[0]}: not registered yet"
-        told: dict[str, Any] = {"timeline": _waited("20:41:30", "as expected", waited_for=absent), "action": "create"}
+        fields: dict[str, Any] = {"timeline": _waited("20:41:30", "as expected", waited_for=absent), "action": "create"}
         stage, reason = "verified", "as expected"
         if bad:
             stage, reason = "cancelled", f"{_OUT_OF_TIME}; it was waiting: {absent}"
-            told = {
+            fields = {
                 "timeline": ((at("20:00:10"), f"waiting: {absent}"), (ENDED, f"cancelled: {_OUT_OF_TIME}")),
                 "action": "wait",
                 "held_by": (f"VirtualMachine/{app}/{names[0]}",),
             }
-        told |= {"namespace": app, "machines": members_of}
+        fields |= {"namespace": app, "machines": members_of}
         linked = members(*names, missing=names if bad else ())
-        found += [
-            result(GROUP, app, stage, reason, members=linked, **told),
-            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **_SERVED, **told),
-            result(SERVICE, f"{app}-api", stage, reason, selected=names, ports=(Port(port=8443),), **_SERVED, **told),
+        rows += [
+            result(GROUP, app, stage, reason, members=linked, **fields),
+            result(SERVICE, f"{app}-web", stage, reason, selected=names, ports=(Port(port=443),), **_SERVED, **fields),
+            result(SERVICE, f"{app}-api", stage, reason, selected=names, ports=(Port(port=8443),), **_SERVED, **fields),
         ]
-    return compose(RUN, found, policy=POLICY, ended=ENDED)
+    return compose(RUN, rows, policy=POLICY, ended=ENDED)

@@ -92,16 +92,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, help=f"launches of each in (a); {Size().rounds} unless told")
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PARTS", help="such as a,c; all unless told")
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
-    asked = parser.parse_args(arguments)
-    size = QUICK if asked.quick else Size()
-    if asked.rounds:
-        size = dataclasses.replace(size, rounds=asked.rounds)
+    options = parser.parse_args(arguments)
+    size = QUICK if options.quick else Size()
+    if options.rounds:
+        size = dataclasses.replace(size, rounds=options.rounds)
     header = _header(arguments)
-    rows = sorted(_measured(size, asked.only), key=lambda row: row.part)
+    rows = sorted(_measured(size, options.only), key=lambda row: row.part)
     sys.stdout.write(f"{header}\n\n{markdown(rows)}\n")
-    if not asked.quick:
+    if not options.quick:
         run = f"{_today()}, commit {_commit()}; {header}"
-        page.PAGE.write_text(page.written(page.PAGE.read_text(), rows, parts=asked.only, run=run))
+        page.PAGE.write_text(page.written(page.PAGE.read_text(), rows, parts=options.only, run=run))
     return 0 if all(row.met for row in rows) else 1
 
 

@@ -60,8 +60,8 @@ class Engine:
 
     def __init__(self, settings: EngineSettings, namespace: str, wanted: Sequence[ExpectedVm]) -> None:
         self._stub = services.RegistrationEngineStub(grpc.insecure_channel(settings.target))  # type: ignore[no-untyped-call]
-        asked = [pb.Machine(name=vm.name, instance_uuid=vm.instance_uuid) for vm in wanted]
-        self._question = pb.GetRegistrationsRequest(namespace=namespace, machines=asked)
+        questions = [pb.Machine(name=vm.name, instance_uuid=vm.instance_uuid) for vm in wanted]
+        self._question = pb.GetRegistrationsRequest(namespace=namespace, machines=questions)
 
     def __call__(self) -> None:
         self._stub.GetRegistrations(self._question)

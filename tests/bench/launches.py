@@ -72,13 +72,13 @@ def _host(directory: Path) -> Iterator[Callable[[Path], Cycle]]:
     command = [binary(_HOST.name), *SERVER_ARGUMENTS]
     environment = {"TMPDIR": str(directory)}  # where plugins make their sockets
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as host:
-        asked, answers = host.stdin, host.stdout
-        assert asked is not None
+        requests, answers = host.stdin, host.stdout
+        assert requests is not None
         assert answers is not None
 
         def launch(program: Path) -> Cycle:
-            asked.write(f"{program}\n")
-            asked.flush()
+            requests.write(f"{program}\n")
+            requests.flush()
             answer = answers.readline()
             if not answer:
                 raise AssertionError(f"{program.name} was not launched; the reason stands above")

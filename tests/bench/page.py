@@ -34,8 +34,10 @@ def written(text: str, rows: Sequence[Row], *, parts: Collection[str], run: str)
     kept_runs = [row for row in _ROW.finditer(runs) if row["part"] not in parts]
     kept = [row for row in _ROW.finditer(figures) if row["part"] not in parts]
     by_part = [(row["part"], row[0]) for row in kept] + [(row.part, markdown_row(row.cells)) for row in rows]
-    told = [(row["part"], row[0]) for row in kept_runs] + [(part, markdown_row((f"({part})", run))) for part in parts]
-    return f"{before}{BEGIN}\n\n{_table(_RUN, told)}\n\n{_table(COLUMNS, by_part)}\n\n{END}{after}"
+    labelled_rows = [(row["part"], row[0]) for row in kept_runs] + [
+        (part, markdown_row((f"({part})", run))) for part in parts
+    ]
+    return f"{before}{BEGIN}\n\n{_table(_RUN, labelled_rows)}\n\n{_table(COLUMNS, by_part)}\n\n{END}{after}"
 
 
 def _table(heading: Sequence[str], by_part: Iterable[tuple[str, str]]) -> str:

@@ -147,7 +147,7 @@ class _Bench:
         self._wanted = [
             ExpectedVm(name=vm["metadata"]["name"], **_identity(vm["spec"])) for vm in place.virtual_machines
         ]
-        self._found = Wait(machines=len(place.virtual_machines))
+        self._wait = Wait(machines=len(place.virtual_machines))
 
     def wait(self) -> Wait:
         """Measure each case, in the order in which a restore comes through the states."""
@@ -171,16 +171,16 @@ class _Bench:
         site.restores_end(place, restore["metadata"]["uid"])
         self._measure(Case.FOLLOWED, self._restore(place.restoring, mode="trigger"))
         self._vcenter.close()
-        return self._found
+        return self._wait
 
     def _measure(self, case: Case, ask: Callable[[], Any], read: Callable[[], Any] | None = None) -> None:
         """Let rounds pass; the first, which logs in and looks for what is served, is not kept."""
         rounds = [self._round(ask, read, case) for _ in range(self._rounds + 1)]
-        self._found.rounds[case] = rounds[1:]
+        self._wait.rounds[case] = rounds[1:]
 
     def _round(self, ask: Callable[[], Any], read: Callable[[], Any] | None, case: Case) -> Round:
         site = self._site
-        seen, engine = len(self._audited()), len(site.engine.questions)
+        requests_before, engine = len(self._audited()), len(site.engine.questions)
         simulated, pages = site.simulator.requests()
         began = time.perf_counter()
         ask()
@@ -188,7 +188,7 @@ class _Bench:
         simulated_then, pages_then = site.simulator.requests()
         finished = Round(
             seconds=seconds,
-            kubernetes=[request for request in self._audited()[seen:] if not request.is_discovery],
+            kubernetes=[request for request in self._audited()[requests_before:] if not request.is_discovery],
             vcenter=simulated_then - simulated,
             vcenter_pages=pages_then - pages,
             engine=len(site.engine.questions) - engine,
@@ -196,7 +196,7 @@ class _Bench:
         if read is not None:
             began = time.perf_counter()
             read()
-            self._found.bare.setdefault(case, []).append(time.perf_counter() - began)
+            self._wait.bare.setdefault(case, []).append(time.perf_counter() - began)
         self._clock.pass_round()
         return finished
 

@@ -40,14 +40,14 @@ def _requests(small: Wait, large: Wait) -> Iterator[Row]:
     yield Row(
         part="e",
         measured="most in one of these rounds, discovery included",
-        ours=max(sum(not one.is_further_page for one in requests) for requests in large.rounds),
-        theirs=max(sum(not one.is_further_page for one in requests) for requests in small.rounds),
+        ours=max(sum(not request.is_further_page for request in requests) for requests in large.rounds),
+        theirs=max(sum(not request.is_further_page for request in requests) for requests in small.rounds),
         peer="with as few",
     )
     yield Row(
         part="e",
         measured=f"further pages of a list in one of these rounds, of {PAGE} objects each",
-        ours=statistics.median(sum(one.is_further_page for one in requests) for requests in large.rounds),
+        ours=statistics.median(sum(request.is_further_page for request in requests) for requests in large.rounds),
     )
     yield Row(
         part="e",
@@ -58,12 +58,12 @@ def _requests(small: Wait, large: Wait) -> Iterator[Row]:
 
 
 def _first_pages(requests: Sequence[Request]) -> int:
-    return sum(not (one.is_further_page or one.is_discovery) for one in requests)
+    return sum(not (request.is_further_page or request.is_discovery) for request in requests)
 
 
 def _times(wait: Wait) -> Iterator[Row]:
-    calls = [seconds for one in wait.calls for seconds in one]
-    replaying = [seconds for one in wait.replaying for seconds in one]
+    calls = [seconds for poll in wait.calls for seconds in poll]
+    replaying = [seconds for poll in wait.replaying for seconds in poll]
 
     def row(label: str, ours: float, peer: str, theirs: Sequence[float]) -> Row:
         median = statistics.median(theirs)
@@ -72,7 +72,7 @@ def _times(wait: Wait) -> Iterator[Row]:
     yield row(f"Progress in these rounds, p50 of {len(calls):,}", statistics.median(calls), _GET, wait.gets)
     p99 = statistics.quantiles(calls, n=100, method="inclusive")[98]
     yield row("Progress in these rounds, p99", p99, _GET, wait.gets)
-    looks = statistics.median(max(one) for one in wait.calls)
+    looks = statistics.median(max(poll) for poll in wait.calls)
     yield row("the call of a round that looks, median", looks, "bare LISTs of the same", wait.lists)
     yield Row(
         part="e",

@@ -144,35 +144,37 @@ class _Bench:
     def __init__(self, stage: Stage, crowd: Crowd) -> None:
         self._stage = stage
         self._writer = stage.writer
-        self._found = Wait(crowd=crowd)
+        self._measured = Wait(crowd=crowd)
         self._source = f"crowd-{crowd.machines}"
         self._target = f"{self._source}-b"
 
     def wait(self, rounds: int, *, replay: bool = True) -> Wait:
         """Back up, bring the VMs back but for the last, wait for so many rounds, and let the restore end."""
-        vms = self._found.crowd.vms(self._source)
+        vms = self._measured.crowd.vms(self._source)
         self._writer.create("/api/v1/namespaces", map(machines.namespace, (self._source, self._target)))
         crowds.populate(self._writer, self._source, vms)
-        late = set(self._found.crowd.late)
+        late = set(self._measured.crowd.late)
         back = [crowds.restored(vm, n, self._target, paused=n in late) for n, vm in enumerate(vms)]
         crowds.populate(self._writer, self._target, back)
         for namespace in (self._source, self._target):
             self._writer.settle(collection(crowds.VM, namespace), len(vms))
         with self._sidecar() as (process, plugin):
             items = self._back_up(plugin)
-            self._found.while_backed_up = peak_mebibytes(process.pid)
+            self._measured.while_backed_up = peak_mebibytes(process.pid)
         # another process: a restore is rarely asked about where its backup was made
         with self._sidecar() as (process, plugin):
-            operations = [plugin.restore(_REPLAY, _bare(one), one, self._restore).operationID for one in items]
+            operations = [
+                plugin.restore(_REPLAY, _bare(manifest), manifest, self._restore).operationID for manifest in items
+            ]
             self._round(plugin, operations)
-            self._found.while_reading = peak_mebibytes(process.pid)
+            self._measured.while_reading = peak_mebibytes(process.pid)
             reset_peak(process.pid)
             self._waiting(plugin, operations, rounds, compare=replay)
-            self._found.while_waiting = peak_mebibytes(process.pid)
-            self._found.at_rest = resident_mebibytes(process.pid)
+            self._measured.while_waiting = peak_mebibytes(process.pid)
+            self._measured.at_rest = resident_mebibytes(process.pid)
             if replay:
                 self._replaying(plugin, operations)
-        return self._found
+        return self._measured
 
     @contextmanager
     def _sidecar(self) -> Iterator[tuple[Process, PluginProcess]]:
@@ -208,12 +210,12 @@ class _Bench:
     def _back_up(self, plugin: PluginProcess) -> list[Object]:
         """Back every object up; return the items as they are in the backup."""
         (backup,) = self._writer.create(collection("backups", USER), [self._backup])
-        by_kind = list(self._found.crowd.objects(self._source))
+        by_kind = list(self._measured.crowd.objects(self._source))
         items = [
             item
             for plural in (crowds.GROUP, crowds.SERVICE)
             for item in self._writer.create(
-                collection(plural, self._source), (one for kind, one in by_kind if kind == plural)
+                collection(plural, self._source), (backed_up for kind, backed_up in by_kind if kind == plural)
             )
         ]
         return [plugin.back_up(_CAPTURE, item, backup)[0] for item in items]
@@ -222,20 +224,21 @@ class _Bench:
         bounds: list[str] = []
         for _ in range(rounds):
             bounds.append(_now())
-            self._found.calls.append(self._round(plugin, operations, compare=compare))
+            self._measured.calls.append(self._round(plugin, operations, compare=compare))
         bounds.append(_now())
         requests = api_audit.requests(self._stage.cluster, USER)
-        self._found.rounds = [
-            [one for one in requests if first <= one.received < last] for first, last in itertools.pairwise(bounds)
+        self._measured.rounds = [
+            [request for request in requests if first <= request.received < last]
+            for first, last in itertools.pairwise(bounds)
         ]
-        if not all(self._found.rounds):
+        if not all(self._measured.rounds):
             raise AssertionError("a waiting round without a request: the restore did not wait, or was not audited")
 
     def _replaying(self, plugin: PluginProcess, operations: Sequence[str]) -> None:
         """Bring the last VMs back and ask until every object is replayed."""
-        crowds.release(self._writer, self._target, self._found.crowd.late)
+        crowds.release(self._writer, self._target, self._measured.crowd.late)
         for _ in range(_GIVEN_UP):
-            self._found.replaying.append(self._round(plugin, operations))
+            self._measured.replaying.append(self._round(plugin, operations))
             if self._replayed() == len(operations):
                 return
         raise AssertionError(f"{self._replayed()} of {len(operations)} objects replayed after {_GIVEN_UP} rounds")
@@ -262,8 +265,8 @@ class _Bench:
             self._writer.list(collection(plural, self._target))
         listed = time.perf_counter()
         self._writer.get(f"{collection(crowds.VM, self._target)}/machine-00001")
-        self._found.lists.append(listed - began)
-        self._found.gets.append(time.perf_counter() - listed)
+        self._measured.lists.append(listed - began)
+        self._measured.gets.append(time.perf_counter() - listed)
 
 
 def _bare(item: Object) -> Object:

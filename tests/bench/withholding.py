@@ -41,8 +41,8 @@ def measure(items: int) -> list[Row]:
         seed(sidecar, url)
         ours, theirs = list[float](), list[float]()
         for _ in range(_ROUNDS):
-            ours += _asked(sidecar.launcher, _OURS, vms)
-            theirs += _asked(binary(_CALLS.name), _PEER, vms)
+            ours += _seconds_each(sidecar.launcher, _OURS, vms)
+            theirs += _seconds_each(binary(_CALLS.name), _PEER, vms)
     return [
         Row(
             part="c",
@@ -56,7 +56,7 @@ def measure(items: int) -> list[Row]:
     ]
 
 
-def _asked(program: Path, action: str, items: Sequence[Object]) -> list[float]:
+def _seconds_each(program: Path, action: str, items: Sequence[Object]) -> list[float]:
     """Launch a plugin and ask its action about each item; return the seconds of each call."""
     given = "\n".join(json.dumps(value) for value in (action, BACKUP, *items))
     command = [binary(_CALLS.name), program, *SERVER_ARGUMENTS]

@@ -57,35 +57,35 @@ _CONTRAST = """() => {
 @pytest.fixture(name="show")
 def _show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Load a report's page from a file, and afterwards insist on silence: no error, no request for anything else."""
-    said: list[str] = []
-    asked: list[str] = []
+    logged: list[str] = []
+    requests: list[str] = []
     pages: list[Page] = []
 
     def show(report: Report, *, width: int = DESKTOP, scheme: Any = "light") -> Page:
         file = tmp_path / f"{len(pages)}.html"
         file.write_text(render(report), encoding="utf-8")
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: logged.append(message.text))
+        page.on("pageerror", lambda error: logged.append(str(error)))
+        page.on("dialog", lambda dialog: logged.append(dialog.message))
+        page.on("request", lambda request: requests.append(request.url))
         pages.append(page)
         page.goto(file.as_uri())
         return page
 
     yield show
-    assert said == []
-    assert asked == [(tmp_path / f"{number}.html").as_uri() for number in range(len(pages))]
+    assert logged == []
+    assert requests == [(tmp_path / f"{number}.html").as_uri() for number in range(len(pages))]
     for page in pages:
         page.close()
 
 
 def _data(page: Page) -> Json:
-    found: Json = json.loads(gzip.decompress(base64.b64decode(page.locator("#report").text_content() or "")))
-    return found
+    content: Json = json.loads(gzip.decompress(base64.b64decode(page.locator("#report").text_content() or "")))
+    return content
 
 
-def _words(locator: Locator) -> list[str]:
+def _texts(locator: Locator) -> list[str]:
     return [_squeezed(text) for text in locator.all_inner_texts()]
 
 
@@ -105,60 +105,70 @@ def test_the_page_shows_what_its_data_say(show: Callable[..., Page], width: int,
     assert Report.model_validate(data) == sample_report.sample()
     assert page.locator("#outcome").get_attribute("data-outcome") == data["outcome"]
     assert page.locator("h1").inner_text() == data["restore"]
-    assert _words(page.locator("#next-steps li p:first-child")) == [_squeezed(one["words"]) for one in data["steps"]]
-    told = [line for one in data["steps"] for line in one["commands"]]
-    assert "\n".join(page.locator("#next-steps pre").all_text_contents()).split("\n") == told
-    assert _words(page.locator("#warnings li")) == [_squeezed(words) for words in data["warnings"]]
-    keys, values = (_words(page.locator(f"#policy {tag}")) for tag in ("dt", "dd"))
+    assert _texts(page.locator("#next-steps li p:first-child")) == [_squeezed(step["words"]) for step in data["steps"]]
+    commands = [line for step in data["steps"] for line in step["commands"]]
+    assert "\n".join(page.locator("#next-steps pre").all_text_contents()).split("\n") == commands
+    assert _texts(page.locator("#warnings li")) == [_squeezed(warning) for warning in data["warnings"]]
+    keys, values = (_texts(page.locator(f"#policy {tag}")) for tag in ("dt", "dd"))
     assert dict(zip(keys, values, strict=True)) == data["policy"]
-    for one in data["objects"]:
-        _assert_object(page, one)
-    for one in data["machines"]:
-        _assert_vm(page, one)
-    timelines = [one["timeline"] for one in (*data["objects"], *data["machines"])]
+    for shown in data["objects"]:
+        _assert_object(page, shown)
+    for vm in data["machines"]:
+        _assert_vm(page, vm)
+    timelines = [row["timeline"] for row in (*data["objects"], *data["machines"])]
     assert page.locator("#waits details.wait").count() == len(timelines)
-    told = Counter(_squeezed(words) for entries in timelines for _, words in entries)
-    assert Counter(_words(page.locator("#waits .steps li span"))) == told
+    steps = Counter(_squeezed(text) for entries in timelines for _, text in entries)
+    assert Counter(_texts(page.locator("#waits .steps li span"))) == steps
 
 
-def _assert_object(page: Page, one: Json) -> None:
-    label = f"{one['kind']} {one['namespace']}/{one['name']}"
-    key = Result.model_validate(one).key
-    row = page.locator(f'tr[id="{key}"][data-stage="{one["stage"]}"]')
+def _assert_object(page: Page, result: Json) -> None:
+    label = f"{result['kind']} {result['namespace']}/{result['name']}"
+    key = Result.model_validate(result).key
+    row = page.locator(f'tr[id="{key}"][data-stage="{result["stage"]}"]')
     assert row.is_visible(), label
     block = page.locator("#objects .block", has=row)
-    assert badges.stage(one["stage"]).word in block.locator("h3").inner_text()
+    assert badges.stage(result["stage"]).word in block.locator("h3").inner_text()
     shown = _squeezed(row.inner_text())
-    said = (one["name"], one["kind"], one["reason"], one["action"], *one["warnings"], *one["notes"], *one["remedy"])
-    assert [words for words in said if words not in shown] == []
+    texts = (
+        result["name"],
+        result["kind"],
+        result["reason"],
+        result["action"],
+        *result["warnings"],
+        *result["notes"],
+        *result["remedy"],
+    )
+    assert [text for text in texts if text not in shown] == []
     fields = page.locator(f'tr[id="{key}"] + tr.of-fields')
-    assert _words(fields.locator("tr.change > *")) == [
-        words or "absent" for change in one["changes"] for words in (change["path"], change["captured"], change["live"])
+    assert _texts(fields.locator("tr.change > *")) == [
+        text or "absent"
+        for change in result["changes"]
+        for text in (change["path"], change["captured"], change["live"])
     ]
-    assert _words(fields.locator("tr.dropped > *")) == [
-        words for field in one["dropped"] for words in (field["path"], field["reason"])
+    assert _texts(fields.locator("tr.dropped > *")) == [
+        text for field in result["dropped"] for text in (field["path"], field["reason"])
     ]
-    assert _words(fields.locator("tr.trimmed th")) == one["trimmed"]
+    assert _texts(fields.locator("tr.trimmed th")) == result["trimmed"]
 
 
-def _assert_vm(page: Page, one: Json) -> None:
-    label = f"VirtualMachine/{one['namespace']}/{one['name']}"
+def _assert_vm(page: Page, vm: Json) -> None:
+    label = f"VirtualMachine/{vm['namespace']}/{vm['name']}"
     row = page.locator(f'tr[id="{label}"]')
     assert row.is_visible(), label
     shown = _squeezed(row.inner_text())
-    addresses = (*one["addresses_before"], *one["addresses_after"])
-    said = (
-        one["name"],
-        one["backup_version"],
-        one["waiting_for"],
-        one["restore_type"],
-        one["power_after"],
+    addresses = (*vm["addresses_before"], *vm["addresses_after"])
+    texts = (
+        vm["name"],
+        vm["backup_version"],
+        vm["waiting_for"],
+        vm["restore_type"],
+        vm["power_after"],
         *addresses,
-        *one["notes"],
+        *vm["notes"],
     )
-    assert [words for words in said if words not in shown] == []
-    found = page.locator(f'tr[id="{label}"] + tr.of-fields tr.deviation > *')
-    assert _words(found) == [words for deviation in one["deviations"] for words in deviation.values()]
+    assert [text for text in texts if text not in shown] == []
+    cells = page.locator(f'tr[id="{label}"] + tr.of-fields tr.deviation > *')
+    assert _texts(cells) == [text for deviation in vm["deviations"] for text in deviation.values()]
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
@@ -168,9 +178,9 @@ def test_the_application_is_drawn_with_every_state(show: Callable[..., Page], wi
     drawing = page.locator(".outline:visible" if width == PHONE else ".picture:visible")
     assert drawing.count() == 2
     drawn = _squeezed(" ".join(drawing.all_text_contents()))
-    for one in (*data["objects"], *data["machines"]):
-        assert one["name"] in drawn
-    counts = Counter(badges.stage(one["stage"]).word for one in data["objects"])
+    for row in (*data["objects"], *data["machines"]):
+        assert row["name"] in drawn
+    counts = Counter(badges.stage(result["stage"]).word for result in data["objects"])
     assert all(drawn.count(word) >= count for word, count in counts.items())
     assert "not registered" in drawn
 
@@ -210,7 +220,7 @@ def test_a_large_restore_stays_usable(show: Callable[..., Page], width: int) -> 
     assert page.locator('tr[id^="VirtualMachine/"]').count() == len(data["machines"]) == 1000
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     visible = "[...document.querySelectorAll('tr[data-stage]')].filter(one => one.checkVisibility()).length"
-    assert page.evaluate(visible) == sum(one["stage"] != "verified" for one in data["objects"])
+    assert page.evaluate(visible) == sum(result["stage"] != "verified" for result in data["objects"])
     page.locator("#objects summary", has_text="270 verified").click()
     assert page.locator('tr[id="VirtualMachineGroup/app-001/app-001"]').is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -220,8 +230,10 @@ def test_a_large_restore_stays_usable(show: Callable[..., Page], width: int) -> 
 def test_hostile_and_endless_words_do_no_harm(show: Callable[..., Page], width: int) -> None:
     attack = "</script><img src=https://attacker.example/x onerror=alert(1)><!--\u202e\x00\"'" + "x" * 900
     change = Change(path=attack, captured=attack, live=attack)
-    one = result(SERVICE, attack, "failed", attack, changes=(change,), warnings=(attack,), selected=(attack,))
-    report = compose(RUN, (one,), policy={attack: attack}, ended=ENDED)
+    hostile_result = result(
+        SERVICE, attack, "failed", attack, changes=(change,), warnings=(attack,), selected=(attack,)
+    )
+    report = compose(RUN, (hostile_result,), policy={attack: attack}, ended=ENDED)
     page = show(report, width=width)
     _open_all(page)
     assert Report.model_validate(_data(page)) == report
@@ -240,7 +252,7 @@ def test_problems_only_hides_what_is_as_expected(show: Callable[..., Page], widt
     page = show(sample_report.sample(), width=width)
     page.get_by_label("Show problems only").check()
     shown = "[...document.querySelectorAll('tr[data-stage]')].filter(one => one.checkVisibility()).length"
-    assert page.evaluate(shown) == sum(one["stage"] != "verified" for one in _data(page)["objects"])
+    assert page.evaluate(shown) == sum(result["stage"] != "verified" for result in _data(page)["objects"])
     assert not page.locator('tr[id="VirtualMachine/billing/billing-1"]').is_visible()
     assert page.locator('tr[id="VirtualMachine/shop/shop-db-2"]').is_visible()
     page.get_by_label("Show problems only").uncheck()
@@ -249,10 +261,10 @@ def test_problems_only_hides_what_is_as_expected(show: Callable[..., Page], widt
 
 def test_problems_only_says_where_there_is_none(show: Callable[..., Page]) -> None:
     page = show(compose(RUN, (result(SERVICE, "web", "verified", "as expected"),), policy={}, ended=ENDED))
-    words = page.get_by_text("No object and no VM has a problem.")
-    assert not words.is_visible()
+    notice = page.get_by_text("No object and no VM has a problem.")
+    assert not notice.is_visible()
     page.get_by_label("Show problems only").check()
-    assert words.is_visible()
+    assert notice.is_visible()
 
 
 def test_a_next_step_leads_to_its_row(show: Callable[..., Page]) -> None:

@@ -40,7 +40,7 @@ def _examined() -> Iterator[Examined]:
         name = registration.name
         engine.put("shop", registration, instance_uuid=f"instance-{name}", bios_uuid=f"bios-{name}")
     with serving(engine) as target:
-        yield Examined(EngineSettings(target=target, insecure=True), "shop", tuple(one.name for one in _VMS))
+        yield Examined(EngineSettings(target=target, insecure=True), "shop", tuple(vm.name for vm in _VMS))
 
 
 def _named() -> Examined:

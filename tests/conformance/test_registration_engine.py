@@ -41,10 +41,12 @@ def _ask(channel: grpc.Channel, namespace: str, machines: Iterable[pb.Machine]) 
     """Ask, and check what holds for every answer."""
     question = pb.GetRegistrationsRequest(namespace=namespace, machines=machines)
     answer = services.RegistrationEngineStub(channel).GetRegistrations(question, timeout=_DEADLINE)
-    asked = sorted(machine.name for machine in question.machines)
-    assert sorted(one.name for one in answer.registrations) == asked, "one answer for each VM, none besides"
-    for one in answer.registrations:
-        _keeps_the_rules(one)
+    names = sorted(machine.name for machine in question.machines)
+    assert sorted(registration.name for registration in answer.registrations) == names, (
+        "one answer for each VM, none besides"
+    )
+    for registration in answer.registrations:
+        _keeps_the_rules(registration)
     return answer.registrations
 
 
@@ -76,8 +78,8 @@ def test_each_vm_is_answered_for_once_and_none_besides(examined: Examined, chann
 
 
 def test_each_vm_that_is_there_can_be_told(examined: Examined, channel: grpc.Channel) -> None:
-    for one in _ask(channel, examined.namespace, _vms(*examined.machines)):
-        assert one.state not in _NOWHERE, one.name
+    for registration in _ask(channel, examined.namespace, _vms(*examined.machines)):
+        assert registration.state not in _NOWHERE, registration.name
 
 
 def test_one_vm_alone_is_answered_as_among_others(examined: Examined, channel: grpc.Channel) -> None:
@@ -97,16 +99,16 @@ def test_a_vm_that_is_not_there_is_nowhere(examined: Examined, channel: grpc.Cha
 
 
 def test_a_namespace_that_is_not_there_is_no_error(examined: Examined, channel: grpc.Channel) -> None:
-    for one in _ask(channel, _NO_NAMESPACE, _vms(*examined.machines)):
-        assert one.state in _NOWHERE
+    for registration in _ask(channel, _NO_NAMESPACE, _vms(*examined.machines)):
+        assert registration.state in _NOWHERE
 
 
 def test_a_vm_with_other_uuids_is_another_one(examined: Examined, channel: grpc.Channel) -> None:
     nobodys = "00000000-0000-4000-8000-000000000000"
     machines = [pb.Machine(name=name, instance_uuid=nobodys, bios_uuid=nobodys) for name in examined.machines]
 
-    for one in _ask(channel, examined.namespace, machines):
-        assert one.state in _NOWHERE
+    for registration in _ask(channel, examined.namespace, machines):
+        assert registration.state in _NOWHERE
 
 
 def test_a_thousand_vms_are_answered_within_the_deadline(examined: Examined, channel: grpc.Channel) -> None:
@@ -169,6 +171,6 @@ def test_the_plugin_reads_every_answer_without_a_complaint(examined: Examined) -
     source = RegistrationEngine(examined.settings, SystemClock())
     wanted = [ExpectedVm(name=name) for name in (*examined.machines, _NEVER)]
 
-    found = source.observe(examined.namespace, wanted)
+    registrations = source.observe(examined.namespace, wanted)
 
-    assert {name: one.notes for name, one in found.items()} == {one.name: () for one in wanted}
+    assert {name: registration.notes for name, registration in registrations.items()} == {vm.name: () for vm in wanted}

@@ -50,9 +50,9 @@ class ClusterContract(MetadataContract):
     @pytest.fixture(name="version")
     def _version(self, cluster: Cluster) -> str:
         """Return the newest served version of VirtualMachineService."""
-        found = newest(cluster.served_versions(VIRTUAL_MACHINE_SERVICE))
-        assert found
-        return found
+        version = newest(cluster.served_versions(VIRTUAL_MACHINE_SERVICE))
+        assert version
+        return version
 
     @pytest.fixture(name="web")
     def _web(self, namespace: str) -> ObjectRef:
@@ -80,28 +80,28 @@ class ClusterContract(MetadataContract):
 
     def test_resources_are_listed_with_all_their_names(self, cluster: Cluster) -> None:
         served = cluster.resources()
-        found = {one.kind.resource: one for one in served}
+        resources = {resource.kind.resource: resource for resource in served}
 
-        assert found["secrets"].names == ("secrets", "secret")
-        assert found[VIRTUAL_MACHINE_SERVICE.resource].kind == VIRTUAL_MACHINE_SERVICE
+        assert resources["secrets"].names == ("secrets", "secret")
+        assert resources[VIRTUAL_MACHINE_SERVICE.resource].kind == VIRTUAL_MACHINE_SERVICE
         assert full_name("vmg", served) == VIRTUAL_MACHINE_GROUP.resource
         assert full_name("vmservice", served) == VIRTUAL_MACHINE_SERVICE.resource
         assert full_name("virtualmachineservice", served) == VIRTUAL_MACHINE_SERVICE.resource
-        assert len(found) == len(served)
+        assert len(resources) == len(served)
 
     def test_what_was_created_is_read_back(
         self, cluster: Cluster, namespace: str, version: str, web: ObjectRef
     ) -> None:
         created = cluster.create(vm_service(namespace, "web", version))
-        found = cluster.get(web)
+        manifest = cluster.get(web)
 
-        assert found.uid
-        assert found.uid == created.uid
-        assert found.metadata["resourceVersion"] == created.metadata["resourceVersion"]
-        assert found.metadata["creationTimestamp"]
-        assert found.spec["selector"] == {"app": "web", "tier": "front"}
-        assert found.annotations["note"] == "kept"
-        assert (found.group, found.kind_name) == (VM_OPERATOR_GROUP, "VirtualMachineService")
+        assert manifest.uid
+        assert manifest.uid == created.uid
+        assert manifest.metadata["resourceVersion"] == created.metadata["resourceVersion"]
+        assert manifest.metadata["creationTimestamp"]
+        assert manifest.spec["selector"] == {"app": "web", "tier": "front"}
+        assert manifest.annotations["note"] == "kept"
+        assert (manifest.group, manifest.kind_name) == (VM_OPERATOR_GROUP, "VirtualMachineService")
 
     def test_a_status_is_never_created(self, cluster: Cluster, namespace: str, version: str, web: ObjectRef) -> None:
         cluster.create(vm_service(namespace, "web", version))
@@ -121,7 +121,7 @@ class ClusterContract(MetadataContract):
 
         with pytest.raises(Rejected, match=r"resourceVersion"):
             cluster.create(Manifest(taken))
-        assert [one.name for one in cluster.list(SECRET, namespace)] == ["a"]
+        assert [manifest.name for manifest in cluster.list(SECRET, namespace)] == ["a"]
 
     def test_a_dry_run_creates_nothing(self, cluster: Cluster, namespace: str, version: str, web: ObjectRef) -> None:
         shown = cluster.create(vm_service(namespace, "web", version), dry_run=True)
@@ -189,21 +189,21 @@ class ClusterContract(MetadataContract):
         for name in ("c", "a", "e", "b", "d"):
             cluster.create(secret(namespace, name, key="dg=="))
 
-        found = cluster.list(SECRET, namespace)
+        secrets = cluster.list(SECRET, namespace)
 
-        assert [one.name for one in found] == ["a", "b", "c", "d", "e"]
-        for one in found:
-            assert (one.content["apiVersion"], one.kind_name) == ("v1", "Secret")
-            assert one.labels["tier"] == "web"
-            assert one.content["data"] == {"key": "dg=="}
-            assert one.uid
-            assert "managedFields" not in one.metadata
+        assert [secret.name for secret in secrets] == ["a", "b", "c", "d", "e"]
+        for stored in secrets:
+            assert (stored.content["apiVersion"], stored.kind_name) == ("v1", "Secret")
+            assert stored.labels["tier"] == "web"
+            assert stored.content["data"] == {"key": "dg=="}
+            assert stored.uid
+            assert "managedFields" not in stored.metadata
 
     def test_objects_can_be_read_as_they_come_in_the_order_of_a_list(self, cluster: Cluster, namespace: str) -> None:
         for name in ("c", "a", "b"):
             cluster.create(secret(namespace, name, key="dg=="))
 
-        assert cluster.read_all(SECRET, namespace, lambda one: (one.name, one.content["apiVersion"])) == [
+        assert cluster.read_all(SECRET, namespace, lambda secret: (secret.name, secret.content["apiVersion"])) == [
             ("a", "v1"),
             ("b", "v1"),
             ("c", "v1"),
@@ -215,9 +215,9 @@ class ClusterContract(MetadataContract):
             cluster.create(secret(namespace, f"db-{number}", tier="db"))
         read: list[str] = []
 
-        def name(one: Manifest) -> str:
-            read.append(one.name)
-            return one.name
+        def name(manifest: Manifest) -> str:
+            read.append(manifest.name)
+            return manifest.name
 
         chosen = {"made-by": "contract", "tier": "db"}
         assert cluster.read_all(SECRET, namespace, name, labels=chosen) == [f"db-{number}" for number in range(6)]
@@ -227,23 +227,28 @@ class ClusterContract(MetadataContract):
     def test_metadata_is_all_that_is_read_where_that_is_asked_for(self, cluster: Cluster, namespace: str) -> None:
         cluster.create(secret(namespace, "a"))
 
-        def seen(one: Manifest) -> tuple[str, str, str, bool]:
-            return one.name, one.kind_name, one.content["apiVersion"], bool({"data", "stringData"} & one.content.keys())
+        def read(manifest: Manifest) -> tuple[str, str, str, bool]:
+            return (
+                manifest.name,
+                manifest.kind_name,
+                manifest.content["apiVersion"],
+                bool({"data", "stringData"} & manifest.content.keys()),
+            )
 
-        assert cluster.read_all(SECRET, namespace, seen, metadata_only=True) == [("a", "Secret", "v1", False)]
+        assert cluster.read_all(SECRET, namespace, read, metadata_only=True) == [("a", "Secret", "v1", False)]
 
     def test_a_list_answers_at_the_newest_version(self, cluster: Cluster, namespace: str, version: str) -> None:
         cluster.create(vm_service(namespace, "web", version))
 
-        (found,) = cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
-        assert found.content["apiVersion"] == f"{VM_OPERATOR_GROUP}/{version}"
-        assert found.kind_name == "VirtualMachineService"
+        (service,) = cluster.list(VIRTUAL_MACHINE_SERVICE, namespace)
+        assert service.content["apiVersion"] == f"{VM_OPERATOR_GROUP}/{version}"
+        assert service.kind_name == "VirtualMachineService"
 
     def test_a_list_without_namespace_holds_all(self, cluster: Cluster, namespace: str) -> None:
         cluster.create(secret(namespace, "a"))
 
-        assert namespace in {one.name for one in cluster.list(NAMESPACE, "")}
-        assert (namespace, "a") in {(one.namespace, one.name) for one in cluster.list(SECRET, "")}
+        assert namespace in {listed.name for listed in cluster.list(NAMESPACE, "")}
+        assert (namespace, "a") in {(secret.namespace, secret.name) for secret in cluster.list(SECRET, "")}
 
     def test_a_list_of_nothing_is_empty(self, cluster: Cluster, namespace: str) -> None:
         assert not cluster.list(VIRTUAL_MACHINE_GROUP, namespace)
@@ -313,6 +318,6 @@ class ClusterContract(MetadataContract):
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda name: cluster.create(secret(namespace, name)), names))
-            found = list(pool.map(lambda name: cluster.get(ObjectRef(SECRET, namespace, name)).name, names))
+            names_read = list(pool.map(lambda name: cluster.get(ObjectRef(SECRET, namespace, name)).name, names))
 
-        assert found == names
+        assert names_read == names

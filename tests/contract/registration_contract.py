@@ -71,40 +71,42 @@ class RegistrationContract:
 
     def test_a_registered_vm_is_told_with_the_source_that_tells(self, scene: Scene) -> None:
         scene.register("web-1")
-        found = self.look(scene)
+        registration = self.look(scene)
 
-        assert (found.name, found.state, found.can_wait) == ("web-1", scene.settled, True)
-        assert found.sources == (scene.source.name,)
+        assert (registration.name, registration.state, registration.can_wait) == ("web-1", scene.settled, True)
+        assert registration.sources == (scene.source.name,)
 
     def test_whoever_is_asked_for_is_answered_for_and_nobody_else(self, scene: Scene) -> None:
         for name in ("web-1", "web-2"):
             scene.register(name)
-        found = scene.source.observe(
+        registrations = scene.source.observe(
             scene.namespace, [self.wanted("web-2"), self.wanted("nowhere"), self.wanted("web-1")]
         )
 
-        assert sorted(found) == ["nowhere", "web-1", "web-2"]
-        assert {name: one.name for name, one in found.items()} == {name: name for name in found}
+        assert sorted(registrations) == ["nowhere", "web-1", "web-2"]
+        assert {name: registration.name for name, registration in registrations.items()} == {
+            name: name for name in registrations
+        }
 
     def test_a_vm_that_is_nowhere_is_not_told_to_be_anywhere(self, scene: Scene) -> None:
         scene.register("web-1")
-        found = self.look(scene, "nowhere")
+        registration = self.look(scene, "nowhere")
 
-        assert found.state in (State.ABSENT, State.UNKNOWN)
-        assert found.state is State.ABSENT or found.reason
+        assert registration.state in (State.ABSENT, State.UNKNOWN)
+        assert registration.state is State.ABSENT or registration.reason
 
     def test_another_namespace_is_another_world(self, scene: Scene) -> None:
         scene.register("web-1")
-        found = scene.source.observe("no-such-namespace", [self.wanted("web-1")])
-        assert found["web-1"].state in (State.ABSENT, State.UNKNOWN)
+        registrations = scene.source.observe("no-such-namespace", [self.wanted("web-1")])
+        assert registrations["web-1"].state in (State.ABSENT, State.UNKNOWN)
 
     def test_a_vm_is_not_ready_before_its_registration_ends(self, scene: Scene) -> None:
         scene.begin("web-1")
-        found = self.look(scene)
+        registration = self.look(scene)
 
-        assert found.state not in (State.READY, State.UNKNOWN)
-        assert found.reason
-        assert "\n" not in str(found)
+        assert registration.state not in (State.READY, State.UNKNOWN)
+        assert registration.reason
+        assert "\n" not in str(registration)
 
     def test_no_answer_is_stale(self, scene: Scene) -> None:
         scene.begin("web-1")
@@ -125,9 +127,9 @@ class RegistrationContract:
         counts = []
         for many in ([self.wanted("web-0")], [self.wanted(f"web-{number}") for number in range(30)]):
             before = scene.requests()
-            found = scene.source.observe(scene.namespace, many)
+            registrations = scene.source.observe(scene.namespace, many)
             counts.append(scene.requests() - before)
-            assert {one.state for one in found.values()} == {scene.settled}
+            assert {registration.state for registration in registrations.values()} == {scene.settled}
 
         assert counts[0] == counts[1] > 0
 

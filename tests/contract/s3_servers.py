@@ -112,20 +112,20 @@ def location(url: str, bucket: str, **changes: Any) -> S3Location:
     return S3Location(**(described | changes))
 
 
-def client(found: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> Any:
+def client(s3_location: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> Any:
     """Make a client as the product does; one attempt, so that a fault is quick."""
-    return connect(found, timeout_seconds=timeout_seconds, directory=lambda: directory, attempts=1)
+    return connect(s3_location, timeout_seconds=timeout_seconds, directory=lambda: directory, attempts=1)
 
 
-def open_store(found: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> S3Store:
+def open_store(s3_location: S3Location, directory: Path, *, timeout_seconds: float = 10.0) -> S3Store:
     """Open the store of a location as the product does, with a client of its own."""
-    return S3Store(client(found, directory, timeout_seconds=timeout_seconds), found)
+    return S3Store(client(s3_location, directory, timeout_seconds=timeout_seconds), s3_location)
 
 
 def new_store(url: str, **changes: Any) -> S3Store:
     """Return a store on a bucket of its own; stores on one server share a client, which is slow to make."""
-    found = location(url, new_bucket(url))
-    return S3Store(bare_client(url), dataclasses.replace(found, **changes))
+    s3_location = location(url, new_bucket(url))
+    return S3Store(bare_client(url), dataclasses.replace(s3_location, **changes))
 
 
 def new_bucket(url: str, **options: Any) -> str:

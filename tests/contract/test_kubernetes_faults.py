@@ -99,24 +99,27 @@ def test_a_failure_that_lasts_is_told_in_the_servers_words(api: EmulatedApi, clu
 
 
 def test_missing_rights_name_the_remedy_and_are_not_tried_again(api: EmulatedApi, cluster: KubernetesCluster) -> None:
-    words = 'secrets is forbidden: User "system:serviceaccount:velero:velero" cannot list resource "secrets"'
-    with api.fails(403, resource="secrets", message=words), pytest.raises(Forbidden, match="grant that verb") as caught:
+    sentence = 'secrets is forbidden: User "system:serviceaccount:velero:velero" cannot list resource "secrets"'
+    with (
+        api.fails(403, resource="secrets", message=sentence),
+        pytest.raises(Forbidden, match="grant that verb") as caught,
+    ):
         cluster.list(SECRET, "shop")
 
-    assert words in str(caught.value)
+    assert sentence in str(caught.value)
     assert api.count("list", "secrets") == 1
 
 
 @pytest.mark.parametrize(
-    "words",
+    "excerpt",
     [
         'admission webhook "default.validating.virtualmachineservice" denied the request: spec.ports: required',
         'services "web" is forbidden: exceeded quota: objects, requested: count/services=1',
         'secrets "b" is forbidden: unable to create new content in namespace shop because it is being terminated',
     ],
 )
-def test_a_refusal_of_admission_is_no_missing_right(api: EmulatedApi, cluster: KubernetesCluster, words: str) -> None:
-    with api.fails(403, verb="create", message=words), pytest.raises(Rejected, match=re.escape(words)):
+def test_a_refusal_of_admission_is_no_missing_right(api: EmulatedApi, cluster: KubernetesCluster, excerpt: str) -> None:
+    with api.fails(403, verb="create", message=excerpt), pytest.raises(Rejected, match=re.escape(excerpt)):
         cluster.create(secret("shop", "b"))
 
 
@@ -185,12 +188,12 @@ def test_a_kind_installed_later_is_found_and_an_absent_one_is_not_asked_for_all_
         cluster = _client(url, clock=clock)
         for _ in range(50):
             assert not cluster.list(later, "shop")
-        assert script.asked == ["/apis"]
+        assert script.paths == ["/apis"]
 
         clock.advance(5)
-        (found,) = cluster.list(later, "shop")
+        (manifest,) = cluster.list(later, "shop")
 
-    assert (found.content["apiVersion"], found.kind_name) == ("later.example.com/v1", "Later")
+    assert (manifest.content["apiVersion"], manifest.kind_name) == ("later.example.com/v1", "Later")
 
 
 def test_a_version_that_appears_later_is_used(clock: SettableClock) -> None:
@@ -220,7 +223,7 @@ def test_a_kind_that_was_removed_is_no_longer_listed(clock: SettableClock) -> No
     with servers.served(script) as url:
         assert not _client(url, clock=clock).list(Kind("g.example.com", "things", "Thing"), "shop")
 
-    assert script.asked.count("/apis") == 2
+    assert script.paths.count("/apis") == 2
 
 
 def test_a_list_whose_pages_expired_is_read_again_from_the_start() -> None:
@@ -233,7 +236,7 @@ def test_a_list_whose_pages_expired_is_read_again_from_the_start() -> None:
         }
     )
     with servers.served(script) as url:
-        assert [one.name for one in _client(url).list(SECRET, "shop")] == ["a", "b"]
+        assert [manifest.name for manifest in _client(url).list(SECRET, "shop")] == ["a", "b"]
 
 
 def test_a_list_whose_pages_keep_expiring_is_unavailable() -> None:
@@ -421,13 +424,13 @@ class _Script:
     """An API server that answers each path with its answers in turn, the last one for ever; a number is an error."""
 
     def __init__(self, answers: Mapping[str, Sequence[Any]]) -> None:
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.queries: list[str] = []
         self._answers = {path: list(given) for path, given in answers.items()}
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        self.asked.append(path)
+        self.paths.append(path)
         self.queries.append(environ["QUERY_STRING"])
         left = self._answers.get(path, [404])
         answer = left.pop(0) if len(left) > 1 else left[0]

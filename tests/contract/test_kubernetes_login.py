@@ -61,8 +61,8 @@ def refused(file: Path, content: bytes | dict[str, Any]) -> str:
 
 def test_a_token_logs_in(file: Path) -> None:
     file.write_text(yaml.safe_dump(kubeconfig()))
-    found = log_in()
-    assert (found.host, found.api_key) == ("https://api.example.test:6443", {"BearerToken": f"Bearer {TOKEN}"})
+    login = log_in()
+    assert (login.host, login.api_key) == ("https://api.example.test:6443", {"BearerToken": f"Bearer {TOKEN}"})
 
 
 @pytest.mark.parametrize(
@@ -209,13 +209,13 @@ def test_anything_anywhere_in_a_kubeconfig_ends_in_an_error_of_ours(
         at = at[key]
     at[place[-1]] = odd
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-    told = ""
+    message = ""
     try:
         kubernetes.connect(timeout_seconds=1, clock=SystemClock())
     except VmServiceError as error:
-        told = str(error)
-    assert TOKEN not in told
-    assert "\n" not in told
+        message = str(error)
+    assert TOKEN not in message
+    assert "\n" not in message
 
 
 # In a pod.
@@ -236,15 +236,15 @@ def _pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_pod_s_token_may_end_in_a_line_feed_as_for_velero(pod: Path) -> None:
-    found = log_in()
-    assert found.api_key == {"BearerToken": f"bearer {TOKEN}"}
-    assert found.ssl_ca_cert == str(pod / "ca.crt")
-    found.refresh_api_key_hook(found)  # type: ignore[misc] # it is set in a pod
-    assert found.api_key == {"BearerToken": f"bearer {TOKEN}"}
+    login = log_in()
+    assert login.api_key == {"BearerToken": f"bearer {TOKEN}"}
+    assert login.ssl_ca_cert == str(pod / "ca.crt")
+    login.refresh_api_key_hook(login)  # type: ignore[misc] # it is set in a pod
+    assert login.api_key == {"BearerToken": f"bearer {TOKEN}"}
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "excerpt"),
     [
         ("token", b"", "Token file exists but empty"),
         ("token", None, "Service token file does not exist"),
@@ -254,13 +254,15 @@ def test_a_pod_s_token_may_end_in_a_line_feed_as_for_velero(pod: Path) -> None:
         ("ca.crt", b"junk", "the certificate authority is no PEM certificate"),
     ],
 )
-def test_a_service_account_that_cannot_be_used_is_told(pod: Path, name: str, content: bytes | None, words: str) -> None:
+def test_a_service_account_that_cannot_be_used_is_told(
+    pod: Path, name: str, content: bytes | None, excerpt: str
+) -> None:
     (pod / name).unlink()
     if content is not None:
         (pod / name).write_bytes(content)
     with pytest.raises(InvalidSettings, match="with the pod's service account") as caught:
         log_in()
-    assert words in caught.value.message
+    assert excerpt in caught.value.message
 
 
 def test_a_token_that_cannot_be_renewed_is_waited_for(pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:

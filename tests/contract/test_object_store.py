@@ -62,44 +62,46 @@ class TestS3ThatRefusesBoth(ObjectStoreContract):
 
 def test_documents_lie_under_the_prefix_and_nothing_else_is_seen(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
-    found = s3_servers.location(moto, s3_servers.new_bucket(moto))
-    behind.put_object(Bucket=found.bucket, Key="backups/velero.json", Body=b"{}")
-    store = S3Store(behind, found, prefix="/some/prefix/plugins/vmservice/")
+    location = s3_servers.location(moto, s3_servers.new_bucket(moto))
+    behind.put_object(Bucket=location.bucket, Key="backups/velero.json", Body=b"{}")
+    store = S3Store(behind, location, prefix="/some/prefix/plugins/vmservice/")
 
     put(store, "captures/a.json", b"{}")
 
-    assert _keys(found.bucket, behind) == ["backups/velero.json", "some/prefix/plugins/vmservice/captures/a.json"]
+    assert _keys(location.bucket, behind) == ["backups/velero.json", "some/prefix/plugins/vmservice/captures/a.json"]
     assert list(store.list("")) == ["captures/a.json"]
 
 
 def test_checksum_headers_are_left_out_where_the_location_says_so() -> None:
-    seen: list[str] = []
+    headers: list[str] = []
 
-    with s3_servers.altered(seen.extend) as url:
+    with s3_servers.altered(headers.extend) as url:
         put(s3_servers.new_store(url, checksums=False), "a.json", b"{}")
 
-    assert "HTTP_CONTENT_MD5" in seen, "a bucket with object lock demands it"
-    assert not [name for name in seen if name.startswith(("HTTP_X_AMZ_CHECKSUM", "HTTP_X_AMZ_SDK", "HTTP_X_AMZ_TRAIL"))]
+    assert "HTTP_CONTENT_MD5" in headers, "a bucket with object lock demands it"
+    assert not [
+        name for name in headers if name.startswith(("HTTP_X_AMZ_CHECKSUM", "HTTP_X_AMZ_SDK", "HTTP_X_AMZ_TRAIL"))
+    ]
 
 
 def test_a_change_behind_our_back_is_corrupt(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
-    found = s3_servers.location(moto, s3_servers.new_bucket(moto))
-    store = S3Store(behind, found)
+    location = s3_servers.location(moto, s3_servers.new_bucket(moto))
+    store = S3Store(behind, location)
     put(store, "a.json", b"before")
-    metadata = behind.head_object(Bucket=found.bucket, Key="a.json")["Metadata"]
-    behind.put_object(Bucket=found.bucket, Key="a.json", Body=b"after", Metadata=metadata)
+    metadata = behind.head_object(Bucket=location.bucket, Key="a.json")["Metadata"]
+    behind.put_object(Bucket=location.bucket, Key="a.json", Body=b"after", Metadata=metadata)
 
-    with pytest.raises(Corrupt, match=rf'"a\.json" in bucket "{found.bucket}"'):
+    with pytest.raises(Corrupt, match=rf'"a\.json" in bucket "{location.bucket}"'):
         store.get("a.json")
 
 
 def test_a_document_copied_without_its_metadata_is_read(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
-    found = s3_servers.location(moto, s3_servers.new_bucket(moto))
-    behind.put_object(Bucket=found.bucket, Key="a.json", Body=b"copied")
+    location = s3_servers.location(moto, s3_servers.new_bucket(moto))
+    behind.put_object(Bucket=location.bucket, Key="a.json", Body=b"copied")
 
-    assert S3Store(behind, found).get("a.json") == b"copied"
+    assert S3Store(behind, location).get("a.json") == b"copied"
 
 
 def test_a_long_list_comes_page_by_page() -> None:
@@ -110,8 +112,8 @@ def test_a_long_list_comes_page_by_page() -> None:
             pages.append(str(environ["QUERY_STRING"]))
 
     with s3_servers.altered(look) as url:
-        found = s3_servers.location(url, s3_servers.new_bucket(url))
-        store = S3Store(s3_servers.bare_client(url), found, page_size=3)
+        location = s3_servers.location(url, s3_servers.new_bucket(url))
+        store = S3Store(s3_servers.bare_client(url), location, page_size=3)
         for number in range(7):
             put(store, f"{number}.json", b"")
 
@@ -121,8 +123,8 @@ def test_a_long_list_comes_page_by_page() -> None:
 
 def test_a_bucket_with_object_lock_and_versions_takes_and_hides_documents(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
-    found = s3_servers.location(moto, s3_servers.new_bucket(moto, ObjectLockEnabledForBucket=True))
-    store = S3Store(behind, found)
+    location = s3_servers.location(moto, s3_servers.new_bucket(moto, ObjectLockEnabledForBucket=True))
+    store = S3Store(behind, location)
 
     put(store, "a.json", b"kept")
     with pytest.raises(AlreadyExists):
@@ -130,44 +132,44 @@ def test_a_bucket_with_object_lock_and_versions_takes_and_hides_documents(moto: 
     store.delete("a.json")
 
     assert not store.exists("a.json")
-    assert len(behind.list_object_versions(Bucket=found.bucket)["Versions"]) == 1
+    assert len(behind.list_object_versions(Bucket=location.bucket)["Versions"]) == 1
 
 
 def test_once_the_server_is_known_a_document_costs_one_request() -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
-    with s3_servers.altered(lambda environ: asked.append(environ["REQUEST_METHOD"])) as url:
+    with s3_servers.altered(lambda environ: requests.append(environ["REQUEST_METHOD"])) as url:
         store = s3_servers.new_store(url)
         put(store, "first.json", b"1")  # finds out whether the condition is honoured
-        asked.clear()
+        requests.clear()
         put(store, "second.json", b"2")
         put(store, "third.json", b"3")
 
-    assert asked == ["PUT", "PUT"]
+    assert requests == ["PUT", "PUT"]
 
 
 def test_a_server_that_ignores_the_condition_is_looked_at_before_and_after_each_write() -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def ignore(environ: dict[str, Any]) -> None:
-        asked.append(environ["REQUEST_METHOD"])
+        requests.append(environ["REQUEST_METHOD"])
         s3_servers.ignores(s3_servers.CONDITION)(environ)
 
     with s3_servers.altered(ignore) as url:
         store = s3_servers.new_store(url)
         put(store, "first.json", b"1")
-        asked.clear()
+        requests.clear()
         put(store, "second.json", b"2")
 
-    assert asked == ["GET", "PUT", "GET"]
+    assert requests == ["GET", "PUT", "GET"]
 
 
 def test_encryption_and_tags_reach_the_object(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
     bucket = s3_servers.new_bucket(moto)
-    found = s3_servers.location(moto, bucket, server_side_encryption="AES256", tagging="team=backup")
+    location = s3_servers.location(moto, bucket, server_side_encryption="AES256", tagging="team=backup")
 
-    put(S3Store(behind, found), "a.json", b"{}")
+    put(S3Store(behind, location), "a.json", b"{}")
 
     assert behind.head_object(Bucket=bucket, Key="a.json")["ServerSideEncryption"] == "AES256"
     assert behind.get_object_tagging(Bucket=bucket, Key="a.json")["TagSet"] == [{"Key": "team", "Value": "backup"}]
@@ -175,19 +177,19 @@ def test_encryption_and_tags_reach_the_object(moto: str) -> None:
 
 def test_a_kms_key_is_named(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
-    found = s3_servers.location(moto, s3_servers.new_bucket(moto), kms_key_id="alias/velero")
+    location = s3_servers.location(moto, s3_servers.new_bucket(moto), kms_key_id="alias/velero")
 
-    put(S3Store(behind, found), "a.json", b"{}")
+    put(S3Store(behind, location), "a.json", b"{}")
 
-    head = behind.head_object(Bucket=found.bucket, Key="a.json")
+    head = behind.head_object(Bucket=location.bucket, Key="a.json")
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/velero")
 
 
 def test_a_read_only_location_is_read_and_never_written(moto: str) -> None:
     behind = s3_servers.bare_client(moto)
-    found = s3_servers.location(moto, s3_servers.new_bucket(moto), read_only=True)
-    behind.put_object(Bucket=found.bucket, Key="a.json", Body=b"{}")
-    store = S3Store(behind, found)
+    location = s3_servers.location(moto, s3_servers.new_bucket(moto), read_only=True)
+    behind.put_object(Bucket=location.bucket, Key="a.json", Body=b"{}")
+    store = S3Store(behind, location)
 
     assert store.get("a.json") == b"{}"
     with pytest.raises(InvalidSettings, match=r"ReadOnly.*ReadWrite"):
@@ -196,7 +198,7 @@ def test_a_read_only_location_is_read_and_never_written(moto: str) -> None:
         store.delete("a.json")
     with pytest.raises(InvalidSettings, match=r"ReadOnly.*ReadWrite"):
         store.replace("a.json", b"{}", sha256=digest(b"{}"))
-    assert _keys(found.bucket, behind) == ["a.json"]
+    assert _keys(location.bucket, behind) == ["a.json"]
 
 
 def _keys(bucket: str, client: Any) -> list[str]:

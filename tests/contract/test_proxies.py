@@ -186,8 +186,8 @@ def test_storage_is_asked_through_the_proxy(
     with s3_servers.altered(lambda environ: hosts.append(environ["HTTP_HOST"])) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
-        found = s3_servers.location("http://s3.amazonaws.com", bucket, path_style=path_style)
-        store = s3_servers.open_store(found, tmp_path)
+        location = s3_servers.location("http://s3.amazonaws.com", bucket, path_style=path_style)
+        store = s3_servers.open_store(location, tmp_path)
         put(store, "a.json", b"{}")
 
         assert store.get("a.json") == b"{}"
@@ -201,8 +201,8 @@ def test_storage_behind_tls_is_asked_through_a_tunnel(tmp_path: Path, monkeypatc
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with servers.served(s3_servers.moto_application()) as plain:
             bucket = s3_servers.new_bucket(plain)
-        found = s3_servers.location("https://s3.amazonaws.com", bucket, verify_tls=False)
-        store = s3_servers.open_store(found, tmp_path)
+        location = s3_servers.location("https://s3.amazonaws.com", bucket, verify_tls=False)
+        store = s3_servers.open_store(location, tmp_path)
         put(store, "a.json", b"{}")
 
         assert store.get("a.json") == b"{}"

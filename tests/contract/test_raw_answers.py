@@ -133,8 +133,8 @@ def list_storage(address: str, ca_file: Path) -> None:
 
 
 def _storage(address: str, ca_file: Path) -> S3Store:
-    found = s3_servers.location(f"https://{address}", "b", authorities=ca_file.read_text())
-    return s3_servers.open_store(found, ca_file.parent, timeout_seconds=1.0)
+    location = s3_servers.location(f"https://{address}", "b", authorities=ca_file.read_text())
+    return s3_servers.open_store(location, ca_file.parent, timeout_seconds=1.0)
 
 
 _ASK = [

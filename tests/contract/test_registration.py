@@ -74,8 +74,8 @@ class TestMemory(RegistrationContract):
 
     def test_it_says_what_it_was_told(self, scene: MemoryScene) -> None:
         scene.begin("web-1")
-        found = self.look(scene)
-        assert str(found) == "registering (40 %, restore additional resources): restores its Secrets"
+        registration = self.look(scene)
+        assert str(registration) == "registering (40 %, restore additional resources): restores its Secrets"
 
 
 class EngineScene:
@@ -151,9 +151,9 @@ class KubernetesScene:
         self.api.seed([vm(name, namespace=self.namespace, meta=paused)])
 
     def lose(self, name: str) -> None:
-        found = self._player.get("VirtualMachine", name, self.namespace)
-        if found is not None:
-            self._player.delete(found)
+        manifest = self._player.get("VirtualMachine", name, self.namespace)
+        if manifest is not None:
+            self._player.delete(manifest)
 
     def away(self) -> Any:
         return self.api.outage()
@@ -192,17 +192,21 @@ class TestKubernetes(RegistrationContract):
     ) -> None:
         scene.register("web-1")
         with scene.forbidding(resource):
-            found = self.look(scene)
+            registration = self.look(scene)
 
-        assert found.state is State.READY
-        assert len(found.notes) == 1
-        assert found.notes[0].startswith(note)
+        assert registration.state is State.READY
+        assert len(registration.notes) == 1
+        assert registration.notes[0].startswith(note)
         assert self.look(scene).notes == ()
 
     def test_a_namespace_that_may_not_be_read_is_taken_for_one_of_vcenters(self, scene: KubernetesScene) -> None:
         with scene.forbidding("namespaces"):
-            found = self.look(scene)
-        assert (found.state, found.reason, found.can_wait) == (State.ABSENT, "not registered yet", True)
+            registration = self.look(scene)
+        assert (registration.state, registration.reason, registration.can_wait) == (
+            State.ABSENT,
+            "not registered yet",
+            True,
+        )
 
     def test_a_state_lasts_since_it_was_first_seen(self, scene: KubernetesScene) -> None:
         began = scene.clock.now()
@@ -224,16 +228,16 @@ def test_kinds_that_a_cluster_lacks_are_told() -> None:
     with emulated_api(resources(without=["cnsregistervolumes"])) as api:
         scene = KubernetesScene(api)
         scene.register("web-1")
-        (found,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
-        assert (found.state, found.notes) == (
+        (registration,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
+        assert (registration.state, registration.notes) == (
             State.READY,
             ("how far disks are registered is not known: no CnsRegisterVolume is served",),
         )
     with emulated_api(resources(versions=())) as api:
         scene = KubernetesScene(api)
-        (found,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
-        assert found.state is State.UNKNOWN
-        assert found.reason.startswith("the cluster serves no VirtualMachine: ")
+        (registration,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
+        assert registration.state is State.UNKNOWN
+        assert registration.reason.startswith("the cluster serves no VirtualMachine: ")
 
 
 def test_every_step_of_a_real_registration_is_told() -> None:
@@ -296,8 +300,8 @@ def test_a_vm_is_told_from_its_disks(api: EmulatedApi) -> None:
     disk["metadata"]["namespace"] = scene.namespace
     scene.register("web-1")
     api.seed([disk])
-    found = scene.source.observe(scene.namespace, [wanted("web-1")])["web-1"]
+    observed = scene.source.observe(scene.namespace, [wanted("web-1")])["web-1"]
 
-    assert found.state is State.REGISTERING
-    assert "look at its datastore: it is not accessible" in found.reason
+    assert observed.state is State.REGISTERING
+    assert "look at its datastore: it is not accessible" in observed.reason
     assert isinstance(scene.cluster.get(ObjectRef(VIRTUAL_MACHINE, scene.namespace, "web-1")), Manifest)

@@ -52,9 +52,9 @@ def _target(engine: ReferenceEngine) -> Iterator[str]:
 def answered(*answers: pb.Registration) -> Registration:
     """Return what becomes of answers to a question for `db-0`."""
     with serving(Answering(*answers)) as target:
-        found = source(target).observe("shop", [ExpectedVm(name="db-0")])
-    assert list(found) == ["db-0"]
-    return found["db-0"]
+        registrations = source(target).observe("shop", [ExpectedVm(name="db-0")])
+    assert list(registrations) == ["db-0"]
+    return registrations["db-0"]
 
 
 def test_everything_an_engine_says_of_a_vm_is_told(engine: ReferenceEngine, target: str) -> None:
@@ -88,10 +88,10 @@ def test_a_failure_keeps_its_code_and_is_not_waited_out(engine: ReferenceEngine,
     code = "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
     engine.put("shop", pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code=code, message="a copy exists"))
 
-    found = source(target).observe("shop", [ExpectedVm(name="db-0")])["db-0"]
+    registration = source(target).observe("shop", [ExpectedVm(name="db-0")])["db-0"]
 
-    assert (found.state, found.code, found.can_wait) == (State.FAILED, code, False)
-    assert found.reason == f"a copy exists; {explain(code)}"
+    assert (registration.state, registration.code, registration.can_wait) == (State.FAILED, code, False)
+    assert registration.reason == f"a copy exists; {explain(code)}"
 
 
 @pytest.mark.parametrize(
@@ -104,34 +104,36 @@ def test_a_failure_keeps_its_code_and_is_not_waited_out(engine: ReferenceEngine,
     ],
 )
 def test_a_code_of_the_engines_own_is_shown_as_it_came(code: str, message: str, shown: str) -> None:
-    found = answered(pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code=code, message=message))
+    registration = answered(pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code=code, message=message))
 
-    assert (found.code, found.reason) == (code, shown)
+    assert (registration.code, registration.reason) == (code, shown)
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.code)
 def test_a_code_of_register_vm_is_explained_where_the_engine_says_nothing_else(entry: ErrorEntry) -> None:
-    found = answered(pb.Registration(name="db-0", state=pb.STATE_NOT_RESTORABLE, error_code=entry.code))
+    registration = answered(pb.Registration(name="db-0", state=pb.STATE_NOT_RESTORABLE, error_code=entry.code))
 
-    assert found.reason == str(entry)
+    assert registration.reason == str(entry)
 
 
 @pytest.mark.parametrize("state", [pb.STATE_ABSENT, pb.STATE_REGISTERED, pb.STATE_READY])
 @pytest.mark.parametrize("code", ["E-17", "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"])
 def test_a_state_without_trouble_that_comes_with_an_error_is_not_believed(state: pb.State, code: str) -> None:
-    found = answered(pb.Registration(name="db-0", state=state, error_code=code, message="no room"))
+    registration = answered(pb.Registration(name="db-0", state=state, error_code=code, message="no room"))
 
-    assert (found.state, found.code, found.can_wait) == (State.UNKNOWN, code, True)
-    assert found.reason.endswith(f'" with error code {code}, and both cannot be; no room')
-    assert not found.certain
-    assert found.reason.startswith('the engine says "')
+    assert (registration.state, registration.code, registration.can_wait) == (State.UNKNOWN, code, True)
+    assert registration.reason.endswith(f'" with error code {code}, and both cannot be; no room')
+    assert not registration.certain
+    assert registration.reason.startswith('the engine says "')
 
 
 def test_to_be_registered_already_is_an_error_only_of_a_vm_that_is_not_there() -> None:
     states = [pb.STATE_ABSENT, pb.STATE_REGISTERED, pb.STATE_READY]
-    said = [answered(pb.Registration(name="db-0", state=one, error_code="AlreadyInDesiredState")) for one in states]
+    registrations = [
+        answered(pb.Registration(name="db-0", state=state, error_code="AlreadyInDesiredState")) for state in states
+    ]
 
-    assert [one.state for one in said] == [State.UNKNOWN, State.REGISTERED, State.READY]
+    assert [registration.state for registration in registrations] == [State.UNKNOWN, State.REGISTERED, State.READY]
 
 
 @pytest.mark.parametrize(
@@ -144,15 +146,15 @@ def test_to_be_registered_already_is_an_error_only_of_a_vm_that_is_not_there() -
     ],
 )
 def test_the_stage_that_an_engine_tells_is_shown_and_no_other(percent: int | None, stage: str, shown: str) -> None:
-    told = pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent, stage=stage, message="2 of 4")
+    answer = pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent, stage=stage, message="2 of 4")
 
-    assert str(answered(told)) == shown
+    assert str(answered(answer)) == shown
 
 
 def test_every_state_of_the_model_can_be_said_and_no_two_are_one() -> None:
-    said = {answered(pb.Registration(name="db-0", state=state)).state for state in pb.State.values()}
+    states = {answered(pb.Registration(name="db-0", state=state)).state for state in pb.State.values()}
 
-    assert said == set(State)
+    assert states == set(State)
 
 
 def test_only_what_needs_somebody_cannot_be_waited_out() -> None:
@@ -185,9 +187,9 @@ def test_another_vm_of_that_name_is_not_the_one_asked_for(engine: ReferenceEngin
 
 
 def test_a_vm_asked_for_twice_is_one_question(engine: ReferenceEngine, target: str) -> None:
-    found = source(target).observe("shop", [ExpectedVm(name="db-0"), ExpectedVm(name="db-0")])
+    registrations = source(target).observe("shop", [ExpectedVm(name="db-0"), ExpectedVm(name="db-0")])
 
-    assert list(found) == ["db-0"]
+    assert list(registrations) == ["db-0"]
     assert [len(question.machines) for question in engine.questions] == [1]
 
 
@@ -200,10 +202,10 @@ def test_ten_thousand_vms_are_ten_calls(engine: ReferenceEngine, target: str) ->
     for name in names:
         engine.put("shop", pb.Registration(name=name, state=pb.STATE_READY))
 
-    found = source(target).observe("shop", [ExpectedVm(name=name) for name in names])
+    registrations = source(target).observe("shop", [ExpectedVm(name=name) for name in names])
 
-    assert list(found) == names
-    assert {one.state for one in found.values()} == {State.READY}
+    assert list(registrations) == names
+    assert {registration.state for registration in registrations.values()} == {State.READY}
     assert [len(question.machines) for question in engine.questions] == [1000] * 10
 
 
@@ -222,25 +224,25 @@ def test_the_longest_answer_that_the_api_allows_is_read(engine: ReferenceEngine,
             ),
         )
 
-    found = source(target).observe("shop", [ExpectedVm(name=name) for name in names])
+    registrations = source(target).observe("shop", [ExpectedVm(name=name) for name in names])
 
-    assert {len(one.stage) + len(one.reason) for one in found.values()} == {600}
+    assert {len(registration.stage) + len(registration.reason) for registration in registrations.values()} == {600}
 
 
 def test_a_vm_that_the_engine_leaves_out_is_unknown() -> None:
-    found = answered()
+    registration = answered()
 
-    assert (found.state, found.reason) == (State.UNKNOWN, "the engine says nothing of this VM")
-    assert (found.can_wait, found.certain) == (True, False)
+    assert (registration.state, registration.reason) == (State.UNKNOWN, "the engine says nothing of this VM")
+    assert (registration.can_wait, registration.certain) == (True, False)
 
 
 def test_a_vm_that_nobody_asked_for_is_left_out_and_logged() -> None:
     with capture_logs() as logged:
-        found = answered(
+        registration = answered(
             pb.Registration(name="db-0", state=pb.STATE_READY), pb.Registration(name="x" * 10_000, state=pb.STATE_READY)
         )
 
-    assert found.state is State.READY
+    assert registration.state is State.READY
     assert [(line["log_level"], line["namespace"], line["vm_count"]) for line in logged] == [("warning", "shop", 1)]
 
 
@@ -248,38 +250,38 @@ def test_an_engine_that_contradicts_itself_is_not_believed() -> None:
     ready = pb.Registration(name="db-0", state=pb.STATE_READY)
     failed = pb.Registration(name="db-0", state=pb.STATE_FAILED)
 
-    found = answered(ready, failed)
+    registration = answered(ready, failed)
 
-    assert (found.state, found.reason) == (State.UNKNOWN, "the engine contradicts itself about this VM")
-    assert not found.certain
+    assert (registration.state, registration.reason) == (State.UNKNOWN, "the engine contradicts itself about this VM")
+    assert not registration.certain
     assert answered(ready, ready).state is State.READY
 
 
 def test_a_state_of_a_later_version_is_unknown_and_named() -> None:
-    found = answered(pb.Registration(name="db-0", state=41, message="from the future"))
+    registration = answered(pb.Registration(name="db-0", state=41, message="from the future"))
 
-    assert (found.state, found.certain) == (State.UNKNOWN, False)
-    assert "state 41" in found.reason
+    assert (registration.state, registration.certain) == (State.UNKNOWN, False)
+    assert "state 41" in registration.reason
 
 
 def test_an_engine_that_cannot_tell_is_quoted() -> None:
-    told = answered(pb.Registration(name="db-0", message="vCenter is away"))
-    assert (told.reason, told.certain) == ("vCenter is away", True)
+    registration = answered(pb.Registration(name="db-0", message="vCenter is away"))
+    assert (registration.reason, registration.certain) == ("vCenter is away", True)
     assert answered(pb.Registration(name="db-0")).reason == "the engine cannot tell"
 
 
 @pytest.mark.parametrize(("percent", "shown"), [(0, 0), (100, 100), (101, None), (300, None), (2**32 - 1, None)])
 def test_a_percentage_lies_between_0_and_100(percent: int, shown: int | None) -> None:
-    found = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent))
+    registration = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING, percent=percent))
 
-    assert (found.state, found.percent) == (State.REGISTERING, shown)
-    assert bool(found.notes) is (shown is None)
+    assert (registration.state, registration.percent) == (State.REGISTERING, shown)
+    assert bool(registration.notes) is (shown is None)
 
 
 def test_a_percentage_that_nobody_gave_is_none() -> None:
-    found = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING))
+    registration = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING))
 
-    assert (found.percent, found.since, found.notes) == (None, None, ())
+    assert (registration.percent, registration.since, registration.notes) == (None, None, ())
 
 
 @pytest.mark.parametrize(
@@ -297,11 +299,11 @@ def test_a_percentage_that_nobody_gave_is_none() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_time_that_cannot_be_is_left_out(since: Timestamp, shown: datetime | None, why: str) -> None:
-    found = answered(pb.Registration(name="db-0", state=pb.STATE_READY, since=since))
+    registration = answered(pb.Registration(name="db-0", state=pb.STATE_READY, since=since))
 
-    assert (found.state, found.since) == (State.READY, shown), why
-    assert [note for note in found.notes if "clock" in note] == list(found.notes)
-    assert bool(found.notes) is (shown is None)
+    assert (registration.state, registration.since) == (State.READY, shown), why
+    assert [note for note in registration.notes if "clock" in note] == list(registration.notes)
+    assert bool(registration.notes) is (shown is None)
 
 
 @pytest.mark.parametrize(
@@ -318,16 +320,16 @@ def test_a_time_that_cannot_be_is_left_out(since: Timestamp, shown: datetime | N
     ],
 )
 def test_words_become_one_line_of_bounded_length(message: str, shown: str, why: str) -> None:
-    found = answered(pb.Registration(name="db-0", state=pb.STATE_PAUSED, message=message))
+    registration = answered(pb.Registration(name="db-0", state=pb.STATE_PAUSED, message=message))
 
-    assert found.reason == shown, why
+    assert registration.reason == shown, why
 
 
 def test_codes_and_stages_are_bounded_as_well() -> None:
-    found = answered(
+    registration = answered(
         pb.Registration(name="db-0", state=pb.STATE_FAILED, error_code="E\n" * 1000, stage="s" * 1000, message="m")
     )
 
-    assert len(found.code) == 100
-    assert "\n" not in found.code
-    assert (found.stage, found.reason) == (f"{'s' * 99}…", f"{found.code}: m")
+    assert len(registration.code) == 100
+    assert "\n" not in registration.code
+    assert (registration.stage, registration.reason) == (f"{'s' * 99}…", f"{registration.code}: m")

@@ -106,7 +106,7 @@ def test_an_engine_that_stops_in_the_middle_of_a_call_is_unavailable() -> None:
         target = running.enter_context(serving(engine))
 
         def stop() -> None:
-            engine.asked.wait()
+            engine.called.wait()
             running.close()
 
         stopping = threading.Thread(target=stop)
@@ -168,7 +168,7 @@ def test_an_answer_beyond_four_mebibytes_is_not_taken_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "words"),
+    ("code", "kind", "excerpt"),
     [
         (grpc.StatusCode.UNAVAILABLE, Unavailable, "not available (its own words)"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, Unavailable, "in time"),
@@ -187,9 +187,9 @@ def test_an_answer_beyond_four_mebibytes_is_not_taken_in() -> None:
         (grpc.StatusCode.OUT_OF_RANGE, InvalidSettings, "refuses the question (its own words)"),
     ],
 )
-def test_a_status_of_the_engine_is_explained(code: grpc.StatusCode, kind: type[VmServiceError], words: str) -> None:
+def test_a_status_of_the_engine_is_explained(code: grpc.StatusCode, kind: type[VmServiceError], excerpt: str) -> None:
     with serving(Refusing(code, "its own words")) as target:
-        assert type(refused(target, words, insecure=True)) is kind
+        assert type(refused(target, excerpt, insecure=True)) is kind
 
 
 def test_an_engines_words_are_bounded_and_printable() -> None:

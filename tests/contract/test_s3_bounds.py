@@ -113,8 +113,8 @@ def test_a_list_of_pages_without_an_end_is_given_up(tmp_path: Path) -> None:
         return servers.answering("200 OK", "application/xml", body.encode())(environ, start)
 
     with servers.served(application) as url:
-        found = s3_servers.location(url, "the-bucket")
-        store = S3Store(s3_servers.client(found, tmp_path), found, most_pages=5)
+        location = s3_servers.location(url, "the-bucket")
+        store = S3Store(s3_servers.client(location, tmp_path), location, most_pages=5)
         with pytest.raises(InvalidSettings, match="the list does not end"):
             list(store.list(""))
     assert len(pages) == 6

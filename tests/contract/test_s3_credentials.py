@@ -34,12 +34,12 @@ def _no_credentials_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @contextmanager
-def _token_service(monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, list[str]]]) -> Iterator[None]:
+def _token_service(monkeypatch: pytest.MonkeyPatch, requests: list[dict[str, list[str]]]) -> Iterator[None]:
     """Play AWS's token service, where the environment says that it is; notes what it is asked."""
 
     def application(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         form = parse_qs(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode())
-        asked.append(form | {"Authorization": [environ.get("HTTP_AUTHORIZATION", "")]})
+        requests.append(form | {"Authorization": [environ.get("HTTP_AUTHORIZATION", "")]})
         start("200 OK", [("Content-Type", "text/xml")])
         return [_TAKEN.format(form["Action"][0]).encode()]
 
@@ -50,43 +50,43 @@ def _token_service(monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, list[s
 
 def _key_used(directory: Path, credentials: str, **changes: Any) -> str:
     """Return the access key that a request to storage is signed with."""
-    seen: list[str] = []
-    with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
-        found = s3_servers.location(url, s3_servers.new_bucket(url), credentials=credentials, **changes)
-        s3_servers.open_store(found, directory).delete("a.json")
-    return seen[-1].partition("Credential=")[2].partition("/")[0]
+    headers: list[str] = []
+    with s3_servers.altered(lambda environ: headers.append(environ["HTTP_AUTHORIZATION"])) as url:
+        location = s3_servers.location(url, s3_servers.new_bucket(url), credentials=credentials, **changes)
+        s3_servers.open_store(location, directory).delete("a.json")
+    return headers[-1].partition("Credential=")[2].partition("/")[0]
 
 
 def test_a_role_is_taken_with_the_keys_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, list[str]]] = []
+    requests: list[dict[str, list[str]]] = []
     credentials = f"[default]\n{_KEYS}role_arn = {_ROLE} # Velero's\nexternal_id = abc\n"
-    with _token_service(monkeypatch, asked):
+    with _token_service(monkeypatch, requests):
         assert _key_used(tmp_path, credentials) == "AKIDROLE"
 
-    assert (asked[0]["RoleArn"], asked[0]["ExternalId"]) == ([_ROLE], ["abc"])
-    assert "Credential=AKIDBASE/" in asked[0]["Authorization"][0]
+    assert (requests[0]["RoleArn"], requests[0]["ExternalId"]) == ([_ROLE], ["abc"])
+    assert "Credential=AKIDBASE/" in requests[0]["Authorization"][0]
 
 
 def test_the_environments_web_identity_is_used_where_the_secret_names_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[dict[str, list[str]]] = []
+    requests: list[dict[str, list[str]]] = []
     token = tmp_path / "token"
     token.write_text("of-the-service-account")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
     monkeypatch.setenv("AWS_ROLE_ARN", _ROLE)
-    with _token_service(monkeypatch, asked):
+    with _token_service(monkeypatch, requests):
         credentials = f"[default]\nrole_arn = {_ROLE}\nweb_identity_token_file = {token}\n"
         assert _key_used(tmp_path, credentials) == "AKIDROLE"
 
-    assert asked[0]["WebIdentityToken"] == ["of-the-service-account"]
+    assert requests[0]["WebIdentityToken"] == ["of-the-service-account"]
 
 
 @pytest.mark.parametrize("variable", ["", "AWS_REGION"])
 def test_a_web_identity_is_taken_to_the_token_service_of_the_locations_region(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     token = tmp_path / "token"
     token.write_text("of-the-service-account")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_STS"):
@@ -96,44 +96,44 @@ def test_a_web_identity_is_taken_to_the_token_service_of_the_locations_region(
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
     monkeypatch.setenv("AWS_ROLE_ARN", _ROLE)
     credentials = f"[default]\nrole_arn = {_ROLE}\nweb_identity_token_file = {token}\n"
-    found = s3_servers.location("", "b", credentials=credentials, region="" if variable else "cn-north-1")
+    location = s3_servers.location("", "b", credentials=credentials, region="" if variable else "cn-north-1")
 
     def send(_: object, request: Any) -> None:
-        asked.append(request.url)
+        requests.append(request.url)
         raise EndpointConnectionError(endpoint_url=request.url)
 
     monkeypatch.setattr(URLLib3Session, "send", send)
     with pytest.raises(EndpointConnectionError):
-        s3_servers.client(found, tmp_path).list_objects_v2(Bucket="b")
-    assert set(asked) == {"https://sts.cn-north-1.amazonaws.com.cn/"}
+        s3_servers.client(location, tmp_path).list_objects_v2(Bucket="b")
+    assert set(requests) == {"https://sts.cn-north-1.amazonaws.com.cn/"}
 
 
 def test_a_secret_sends_no_file_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, list[str]]] = []
+    requests: list[dict[str, list[str]]] = []
     token = tmp_path / "token"
     token.write_text("of-the-service-account")
-    with _token_service(monkeypatch, asked):
+    with _token_service(monkeypatch, requests):
         elsewhere = os.environ["AWS_ENDPOINT_URL_STS"]
         services = f"services = x\nendpoint_url = {elsewhere}\n[services x]\nsts =\n  endpoint_url = {elsewhere}\n"
         credentials = f"[default]\nrole_arn = {_ROLE}\nweb_identity_token_file = {token}\n{services}"
         with pytest.raises(InvalidSettings, match=r"web identity.*environment") as caught:
             _key_used(tmp_path, credentials)
-    assert asked == []
+    assert requests == []
     assert "AWS_WEB_IDENTITY_TOKEN_FILE" in caught.value.hint
 
 
 def test_endpoints_of_a_secret_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS", raising=False)
 
     def elsewhere(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        asked.append(environ["PATH_INFO"])
+        requests.append(environ["PATH_INFO"])
         return servers.answering("500 Internal Server Error", "text/xml", b"")(environ, start)
 
     with servers.served(elsewhere) as url:
         services = f"services = x\nendpoint_url = {url}\n[services x]\ns3 =\n  endpoint_url = {url}\n"
         assert _key_used(tmp_path, f"[default]\n{_KEYS}{services}") == "AKIDBASE"
-    assert asked == []
+    assert requests == []
 
 
 def test_the_hosts_own_files_say_nothing_beside_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +167,6 @@ def test_the_region_comes_from_the_environment_then_from_the_profile(
 ) -> None:
     monkeypatch.setenv("AWS_REGION", variable)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    found = s3_servers.location("http://127.0.0.1:9", "b", credentials=f"[default]\n{_KEYS}{text}\n")
+    location = s3_servers.location("http://127.0.0.1:9", "b", credentials=f"[default]\n{_KEYS}{text}\n")
 
-    assert s3_servers.client(found, tmp_path).meta.region_name == region
+    assert s3_servers.client(location, tmp_path).meta.region_name == region

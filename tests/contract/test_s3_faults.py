@@ -29,16 +29,16 @@ _OPERATIONS: dict[str, Callable[[S3Store], object]] = {
 }
 
 
-def _refusal(store: S3Store, verb: str, *words: str) -> VmServiceError:
+def _refusal(store: S3Store, verb: str, *excerpts: str) -> VmServiceError:
     """Make the call fail and check what every message must hold."""
     with pytest.raises(VmServiceError) as caught:
         _OPERATIONS[verb](store)
-    told = str(caught.value)
-    assert told.startswith(f'cannot {verb} "{_KEY}" in bucket "the-bucket" at http'), told
-    assert caught.value.hint, told
-    assert "\n" not in told
-    for word in words:
-        assert word in told, f"{word!r} is missing in: {told}"
+    message = str(caught.value)
+    assert message.startswith(f'cannot {verb} "{_KEY}" in bucket "the-bucket" at http'), message
+    assert caught.value.hint, message
+    assert "\n" not in message
+    for word in excerpts:
+        assert word in message, f"{word!r} is missing in: {message}"
     shown = "".join(traceback.format_exception(caught.value))
     assert s3_servers.SECRET not in shown
     return caught.value
@@ -46,8 +46,8 @@ def _refusal(store: S3Store, verb: str, *words: str) -> VmServiceError:
 
 def _store(url: str, directory: Path, *, timeout_seconds: float = 10.0, **changes: Any) -> S3Store:
     """Return a store with a client of its own."""
-    found = s3_servers.location(url, "the-bucket", **changes)
-    return s3_servers.open_store(found, directory, timeout_seconds=timeout_seconds)
+    location = s3_servers.location(url, "the-bucket", **changes)
+    return s3_servers.open_store(location, directory, timeout_seconds=timeout_seconds)
 
 
 @pytest.fixture(name="scripted", scope="module")
@@ -65,7 +65,7 @@ def test_a_missing_bucket_is_told_by_every_call(verb: str, moto: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "words"),
+    ("answer", "kind", "excerpts"),
     [
         (("403 Forbidden", "AccessDenied"), Forbidden, ("access denied", "s3:PutObject", "as the server says it")),
         (("403 Forbidden", "InvalidAccessKeyId"), Forbidden, ("access key", "aws_access_key_id")),
@@ -89,11 +89,11 @@ def test_a_refusal_of_the_server_is_explained(
     verb: str,
     answer: tuple[str, str],
     kind: type[VmServiceError],
-    words: tuple[str, ...],
+    excerpts: tuple[str, ...],
 ) -> None:
     scripted.answer = s3_servers.s3_error(*answer)
 
-    assert isinstance(_refusal(scripted.store, verb, *words), kind)
+    assert isinstance(_refusal(scripted.store, verb, *excerpts), kind)
 
 
 @pytest.mark.parametrize("verb", ["store", "read", "list"])
@@ -150,8 +150,8 @@ def test_a_full_temporary_directory_is_told(tmp_path: Path) -> None:
 def test_verification_is_switched_off_only_where_the_location_says_so(tmp_path: Path) -> None:
     context, authority = self_signed(tmp_path)
     with servers.served(s3_servers.moto_application(), tls=context) as url:
-        found = s3_servers.location(url, _bucket(url, tmp_path, authority), verify_tls=False)
-        store = s3_servers.open_store(found, tmp_path)
+        location = s3_servers.location(url, _bucket(url, tmp_path, authority), verify_tls=False)
+        store = s3_servers.open_store(location, tmp_path)
         put(store, "a.json", b"{}")
 
         assert store.exists("a.json")
@@ -268,18 +268,18 @@ def test_a_proxy_that_denies_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "words"),
+    ("status", "kind", "excerpts"),
     [
         ("403 Forbidden", Unavailable, ("the proxy lets nothing through", "NO_PROXY")),
         ("502 Bad Gateway", Unavailable, ("the proxy lets nothing through", "NO_PROXY")),
     ],
 )
 def test_a_proxy_that_refuses_a_tunnel_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, kind: type[VmServiceError], words: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, kind: type[VmServiceError], excerpts: tuple[str, ...]
 ) -> None:
     with servers.served(servers.answering(status, "text/html", b"<html></html>")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
-        error = _refusal(_store("https://s3.example.test", tmp_path), "read", *words, proxy)
+        error = _refusal(_store("https://s3.example.test", tmp_path), "read", *excerpts, proxy)
 
     assert isinstance(error, kind)
 
@@ -311,7 +311,7 @@ def test_an_answer_that_breaks_the_library_is_told(scripted: s3_servers.Scripted
 
 
 @pytest.mark.parametrize(
-    ("asked", "settings"),
+    ("requested", "settings"),
     [
         ({"server_side_encryption": "AES256"}, ["config.serverSideEncryption"]),
         ({"kms_key_id": "alias/velero", "tagging": "a=b&c=d"}, ["config.kmsKeyId", "config.tagging"]),
@@ -319,12 +319,12 @@ def test_an_answer_that_breaks_the_library_is_told(scripted: s3_servers.Scripted
     ],
 )
 def test_a_setting_that_the_server_does_not_know_is_named(
-    asked: dict[str, Any], settings: list[str], moto: str, tmp_path: Path
+    requested: dict[str, Any], settings: list[str], moto: str, tmp_path: Path
 ) -> None:
     headers = ("x-amz-server-side-encryption", "x-amz-tagging")
     with s3_servers.altered(s3_servers.refuses(*headers)) as url:
         bucket = s3_servers.new_bucket(moto)
-        store = s3_servers.open_store(s3_servers.location(url, bucket, **asked), tmp_path)
+        store = s3_servers.open_store(s3_servers.location(url, bucket, **requested), tmp_path)
         with pytest.raises(InvalidSettings, match="does not know what") as caught:
             put(store, "a.json", b"{}")
     assert not caught.value.transient
@@ -358,7 +358,7 @@ def test_a_missing_object_is_not_found_with_the_place_where_it_was_looked_for(mo
 
 
 @pytest.mark.parametrize(
-    ("credentials", "words"),
+    ("credentials", "excerpt"),
     [
         (f"aws_secret_access_key = {s3_servers.SECRET}\n", "spec.credential"),
         (f"[other]\naws_access_key_id = AKID\naws_secret_access_key = {s3_servers.SECRET}\n", "spec.credential"),
@@ -369,11 +369,11 @@ def test_a_missing_object_is_not_found_with_the_place_where_it_was_looked_for(mo
     ],
     ids=["no section", "other profile", "no keys", "no id", "no secret", "a program"],
 )
-def test_unusable_credentials_are_told_before_anything_is_asked(credentials: str, words: str, tmp_path: Path) -> None:
-    found = s3_servers.location("http://127.0.0.1:9", "the-bucket", credentials=credentials)
+def test_unusable_credentials_are_told_before_anything_is_asked(credentials: str, excerpt: str, tmp_path: Path) -> None:
+    location = s3_servers.location("http://127.0.0.1:9", "the-bucket", credentials=credentials)
 
-    with pytest.raises(InvalidSettings, match=re.escape(words)) as caught:
-        s3_servers.open_store(found, tmp_path)
+    with pytest.raises(InvalidSettings, match=re.escape(excerpt)) as caught:
+        s3_servers.open_store(location, tmp_path)
     assert 'bucket "the-bucket"' in str(caught.value)
     assert "velero/default" in str(caught.value)
     assert s3_servers.SECRET not in "".join(traceback.format_exception(caught.value))
@@ -391,9 +391,9 @@ def test_no_credentials_at_all_are_told(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_location_never_shows_its_secrets() -> None:
-    found = s3_servers.location("http://127.0.0.1:9", "b", customer_key=s3_servers.SECRET.encode())
+    location = s3_servers.location("http://127.0.0.1:9", "b", customer_key=s3_servers.SECRET.encode())
 
-    assert s3_servers.SECRET not in repr(found)
+    assert s3_servers.SECRET not in repr(location)
 
 
 def _bucket(url: str, directory: Path, authority: str) -> str:

@@ -69,9 +69,9 @@ def test_a_document_is_sent_without_waiting_for_leave_to_send_it(tmp_path: Path)
     assert set(expected) == {""}
 
 
-@pytest.mark.parametrize("words", _TAKEN)
-def test_a_taken_key_is_taken_whatever_the_server_says(words: str) -> None:
-    with s3_servers.altered(_KeyTaken(_answer(*_TAKEN[words]))) as url:
+@pytest.mark.parametrize("excerpt", _TAKEN)
+def test_a_taken_key_is_taken_whatever_the_server_says(excerpt: str) -> None:
+    with s3_servers.altered(_KeyTaken(_answer(*_TAKEN[excerpt]))) as url:
         store = s3_servers.new_store(url)
         put(store, "a.json", b"first")
         put(store, "a.json", b"first")
@@ -81,9 +81,9 @@ def test_a_taken_key_is_taken_whatever_the_server_says(words: str) -> None:
         assert store.get("a.json") == b"first"
 
 
-@pytest.mark.parametrize("words", _TAKEN)
-def test_a_taken_key_of_another_writer_is_taken_at_the_first_look(words: str) -> None:
-    status, code = _TAKEN[words]
+@pytest.mark.parametrize("excerpt", _TAKEN)
+def test_a_taken_key_of_another_writer_is_taken_at_the_first_look(excerpt: str) -> None:
+    status, code = _TAKEN[excerpt]
     with s3_servers.altered(lambda environ: _answer(status, code) if _CONDITION in environ else None) as url:
         store = s3_servers.new_store(url)
         s3_servers.bare_client(url).put_object(Bucket=_bucket(store), Key="a.json", Body=b"first")
@@ -114,20 +114,20 @@ def test_a_write_that_is_denied_is_denied_where_no_object_is() -> None:
 
 
 def test_a_server_that_is_overloaded_is_not_asked_what_it_holds() -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     busy = _answer("503 Slow Down", "SlowDown")
 
     def alter(environ: dict[str, Any]) -> Application | None:
-        asked.append(environ["REQUEST_METHOD"])
+        requests.append(environ["REQUEST_METHOD"])
         return busy if _is_document(environ) else None
 
     with s3_servers.altered(alter) as url:
         store = s3_servers.new_store(url)
-        put_methods = len(asked)
+        put_methods = len(requests)
         with pytest.raises(Unavailable, match="overloaded"):
             put(store, "a.json", b"{}")
-    assert asked[put_methods] == "GET"
-    assert set(asked[put_methods + 1 :]) == {"PUT"}
+    assert requests[put_methods] == "GET"
+    assert set(requests[put_methods + 1 :]) == {"PUT"}
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,8 @@ def _location(url: str, bucket: str, *, config: dict[str, str] | None = None, **
 def _where(url: str, bucket: str, store: S3Store) -> str:
     """Say under which full key the store writes."""
     put(store, "probe.json", b"{}")
-    (found,) = s3_servers.bare_client(url).list_objects_v2(Bucket=bucket)["Contents"]
-    return str(found["Key"])
+    (stored,) = s3_servers.bare_client(url).list_objects_v2(Bucket=bucket)["Contents"]
+    return str(stored["Key"])
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_the_provider_may_be_spelt_with_its_group(
 def test_a_store_is_kept_while_nothing_but_the_status_changes(
     moto: str, cluster: MemoryCluster, clock: SettableClock, locations: BackupStorageLocations
 ) -> None:
-    found = _location(moto, s3_servers.new_bucket(moto))
-    cluster.seed(found)
+    location = _location(moto, s3_servers.new_bucket(moto))
+    cluster.seed(location)
     first = locations.open("default")
 
     clock.advance(60)
-    cluster.seed(found | {"status": {"phase": "Available", "lastValidationTime": "2026-03-01T12:01:00Z"}})
+    cluster.seed(location | {"status": {"phase": "Available", "lastValidationTime": "2026-03-01T12:01:00Z"}})
 
     assert locations.open("default") is first
 
@@ -158,9 +158,9 @@ def test_another_bucket_is_noticed(
 
 
 def test_a_rotated_credential_is_noticed(cluster: MemoryCluster, clock: SettableClock) -> None:
-    seen: list[str] = []
+    headers: list[str] = []
 
-    with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
+    with s3_servers.altered(lambda environ: headers.append(environ["HTTP_AUTHORIZATION"])) as url:
         locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
         cluster.seed(_location(url, s3_servers.new_bucket(url)))
         locations.open("default").exists("a.json")
@@ -169,7 +169,7 @@ def test_a_rotated_credential_is_noticed(cluster: MemoryCluster, clock: Settable
         locations.open("default").exists("a.json")
         locations.close()
 
-    assert "Credential=AKIDROTATED/" in seen[-1]
+    assert "Credential=AKIDROTATED/" in headers[-1]
 
 
 def test_an_outage_of_kubernetes_does_not_take_away_an_open_store(
@@ -222,12 +222,12 @@ def test_an_authority_of_the_location_is_trusted(
 def test_checksum_headers_are_left_out_where_the_algorithm_is_empty(
     cluster: MemoryCluster, locations: BackupStorageLocations
 ) -> None:
-    seen: list[str] = []
-    with s3_servers.altered(seen.extend) as url:
+    headers: list[str] = []
+    with s3_servers.altered(headers.extend) as url:
         cluster.seed(_location(url, s3_servers.new_bucket(url), config={"checksumAlgorithm": ""}))
         put(locations.open("default"), "a.json", b"{}")
 
-    assert "HTTP_X_AMZ_CHECKSUM_SHA256" not in seen
+    assert "HTTP_X_AMZ_CHECKSUM_SHA256" not in headers
 
 
 _KEYS = {
@@ -243,14 +243,14 @@ _KEYS = {
 def test_the_first_32_bytes_of_a_customer_key_encrypt(
     cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path, where: str, key: bytes
 ) -> None:
-    seen: list[str] = []
+    headers: list[str] = []
     context, authority = self_signed(tmp_path)
     file = tmp_path / "sse"
     file.write_bytes(key)
     cluster.seed(_secret("sse", key=key))
     with servers.served(s3_servers.moto_application()) as plain:
         bucket = s3_servers.new_bucket(plain)
-    noting = s3_servers.altering(lambda environ: seen.append(environ.get(_CUSTOMER_KEY, "")))
+    noting = s3_servers.altering(lambda environ: headers.append(environ.get(_CUSTOMER_KEY, "")))
     with servers.served(noting, tls=context) as url:
         trusted = {"caCert": base64.b64encode(authority.encode()).decode()}
         config = {where: {"customerKeyEncryptionSecret": "sse/key", "customerKeyEncryptionFile": str(file)}[where]}
@@ -259,7 +259,7 @@ def test_the_first_32_bytes_of_a_customer_key_encrypt(
         put(store, "a.json", b"{}")
 
         assert store.get("a.json") == b"{}"
-    assert {base64.b64decode(value) for value in seen} == {key[:32]}
+    assert {base64.b64decode(value) for value in headers} == {key[:32]}
 
 
 _CUSTOMER_KEY = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY"
@@ -280,35 +280,35 @@ def test_a_customer_key_never_goes_over_http(
 
 
 def test_a_profile_of_the_credential_is_used(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
-    seen: list[str] = []
+    headers: list[str] = []
     text = s3_servers.CREDENTIALS + "[other]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = x\n"
     cluster.seed(_secret("cloud-credentials", cloud=text))
-    with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
+    with s3_servers.altered(lambda environ: headers.append(environ["HTTP_AUTHORIZATION"])) as url:
         cluster.seed(_location(url, s3_servers.new_bucket(url), config={"profile": "other"}))
         locations.open("default").exists("a.json")
 
-    assert "Credential=AKIDOTHER/" in seen[-1]
+    assert "Credential=AKIDOTHER/" in headers[-1]
 
 
 def test_without_a_credential_velero_s_own_file_is_used(
     cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[str] = []
+    headers: list[str] = []
     file = tmp_path / "cloud"
     file.write_text(s3_servers.CREDENTIALS.replace("AKIDEXAMPLE", "AKIDMOUNTED"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     locations = BackupStorageLocations(cluster, settings_with(), clock=clock)
-    with s3_servers.altered(lambda environ: seen.append(environ["HTTP_AUTHORIZATION"])) as url:
+    with s3_servers.altered(lambda environ: headers.append(environ["HTTP_AUTHORIZATION"])) as url:
         cluster.seed(_location(url, s3_servers.new_bucket(url), credential=None))
         locations.open("default").exists("a.json")
-        mounted = seen[-1]
+        mounted = headers[-1]
         file.write_text(s3_servers.CREDENTIALS.replace("AKIDEXAMPLE", "AKIDREMOUNTED"))
         clock.advance(10)
         locations.open("default").exists("a.json")
     locations.close()
 
     assert "Credential=AKIDMOUNTED/" in mounted
-    assert "Credential=AKIDREMOUNTED/" in seen[-1]
+    assert "Credential=AKIDREMOUNTED/" in headers[-1]
 
 
 def test_a_read_only_location_opens_for_restores(
@@ -345,7 +345,7 @@ _HINT_OWN = "bucket.name in the plugin's settings"
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "excerpts"),
     [
         ({"provider": "azure"}, ('its provider is "azure"', _HINT_OWN)),
         ({"objectStorage": {"bucket": ""}}, ("no usable bucket", "objectStorage.bucket")),
@@ -378,16 +378,16 @@ def test_an_unusable_location_is_told_with_its_remedy(
     cluster: MemoryCluster,
     locations: BackupStorageLocations,
     changes: dict[str, Any],
-    words: tuple[str, ...],
+    excerpts: tuple[str, ...],
 ) -> None:
     cluster.seed(_secret("keys", short="short", empty="", blank=" \n"))
     cluster.seed(_location(moto, "b", **changes))
 
     with pytest.raises(InvalidSettings, match="BackupStorageLocation velero/default") as caught:
         locations.open("default")
-    told = str(caught.value)
+    message = str(caught.value)
     assert caught.value.hint
-    assert [word for word in words if word not in told] == [], told
+    assert [word for word in excerpts if word not in message] == [], message
     assert s3_servers.SECRET not in "".join(traceback.format_exception(caught.value))
 
 

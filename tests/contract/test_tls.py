@@ -199,7 +199,7 @@ def _serve(tmp_path: Path) -> Callable[[Case], contextlib.AbstractContextManager
     @contextlib.contextmanager
     def serve(case: Case) -> Iterator[tuple[str, Path]]:
         (tmp_path / "server.pem").write_bytes(
-            case.server.key_pem + case.server.pem + b"".join(one.pem for one in case.chain)
+            case.server.key_pem + case.server.pem + b"".join(certificate.pem for certificate in case.chain)
         )
         (tmp_path / "ca.pem").write_bytes(case.trusted.pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -279,5 +279,5 @@ def test_a_registration_engine_s_is_accepted_alike(tmp_path: Path, case: Callabl
     credentials = grpc.ssl_server_credentials([(made.server.key_pem, shown)])
     with serving(ReferenceEngine(), tls=credentials) as target:
         settings = EngineSettings(target=target, ca_file=tmp_path / "ca.pem")
-        found = RegistrationEngine(settings, SettableClock()).observe("shop", [ExpectedVm(name="web-1")])
-    assert found["web-1"].sources == ("engine",)
+        registrations = RegistrationEngine(settings, SettableClock()).observe("shop", [ExpectedVm(name="web-1")])
+    assert registrations["web-1"].sources == ("engine",)

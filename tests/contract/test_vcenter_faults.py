@@ -54,7 +54,7 @@ class Impostor:
     answers: list[tuple[str, str, bytes]] = field(default_factory=list)
     """The last one is repeated."""
     login: tuple[str, bytes] = ("200 OK", b'{"value": "a-session"}')
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     hang_up: bool = False
     """Close the connection instead of answering RegisterVM."""
@@ -64,7 +64,7 @@ class Impostor:
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        self.asked.append(path)
+        self.requests.append(path)
         status, kind, answer = self.login[0], JSON, self.login[1]
         if path == REGISTER:
             self.bodies.append(json.loads(body))
@@ -81,7 +81,7 @@ class Impostor:
 
     @property
     def calls(self) -> int:
-        return self.asked.count(REGISTER)
+        return self.requests.count(REGISTER)
 
 
 class Place:
@@ -118,7 +118,7 @@ def _place(tmp_path: Path) -> Iterator[Place]:
         yield Place(url, ca_file, impostor, tls)
 
 
-def said(kind: str, message_id: str = "com.vmware.wcp.x", text: str = "it is so") -> bytes:
+def vapi_error(kind: str, message_id: str = "com.vmware.wcp.x", text: str = "it is so") -> bytes:
     return json.dumps({"error_type": kind, "messages": [{"id": message_id, "default_message": text}]}).encode()
 
 
@@ -144,7 +144,7 @@ def test_a_call_answers_with_its_task(place: Place, answer: bytes, task: str) ->
     register = place.register()
     assert register.call("shop", "vm-1", ()) == task
     assert register.call("shop", "vm-2", (mapping,)) == task
-    assert place.impostor.asked == [SESSION, REGISTER, REGISTER]
+    assert place.impostor.requests == [SESSION, REGISTER, REGISTER]
     assert place.impostor.bodies[0] == {"vm": "vm-1"}
     assert place.impostor.bodies[1]["network_config_override"]["subnet_mappings"] == [
         {"current_subnet": {"type": "SUBNETSET", "name": ""}, "new_subnet": {"type": "SUBNETSET", "name": "dr"}}
@@ -157,12 +157,12 @@ class Case:
     status: str
     body: bytes
     error: type[VmServiceError]
-    words: str
+    excerpt: str
     kind: str = JSON
 
 
 CASES = [
-    Case("registered already", "400 Bad Request", said("ALREADY_IN_DESIRED_STATE"), AlreadyExists, "it is so"),
+    Case("registered already", "400 Bad Request", vapi_error("ALREADY_IN_DESIRED_STATE"), AlreadyExists, "it is so"),
     Case(
         "registered already, as older releases say it",
         "400 Bad Request",
@@ -170,10 +170,10 @@ CASES = [
         AlreadyExists,
         "already_in_desired_state",
     ),
-    Case("no such VM", "404 Not Found", said("NOT_FOUND"), NotFound, "NOT_FOUND: com.vmware.wcp.x; it is so"),
-    Case("no privilege", "403 Forbidden", said("UNAUTHORIZED"), Forbidden, "Namespaces.Configure"),
-    Case("a request that is wrong", "400 Bad Request", said("INVALID_ARGUMENT"), Rejected, "INVALID_ARGUMENT"),
-    Case("an inner failure", "500 Internal Server Error", said("ERROR"), Unavailable, "it is so"),
+    Case("no such VM", "404 Not Found", vapi_error("NOT_FOUND"), NotFound, "NOT_FOUND: com.vmware.wcp.x; it is so"),
+    Case("no privilege", "403 Forbidden", vapi_error("UNAUTHORIZED"), Forbidden, "Namespaces.Configure"),
+    Case("a request that is wrong", "400 Bad Request", vapi_error("INVALID_ARGUMENT"), Rejected, "INVALID_ARGUMENT"),
+    Case("an inner failure", "500 Internal Server Error", vapi_error("ERROR"), Unavailable, "it is so"),
     Case("an overloaded proxy", "503 Service Unavailable", b"<html>", Unavailable, "status 503", kind="text/html"),
     Case("somebody's login page", "200 OK", b"<html>login</html>", Unavailable, "without a task", kind="text/html"),
     Case("a proxy's page", "403 Forbidden", b"<html>", Forbidden, "look for a proxy or a login page", kind="text/html"),
@@ -188,23 +188,23 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda one: one.why)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_an_answer_is_explained_and_the_call_not_repeated(place: Place, case: Case) -> None:
     place.impostor.answers = [(case.status, case.kind, case.body)]
     with pytest.raises(case.error) as error:
         place.register().call("shop", "vm-1", ())
     assert type(error.value) is case.error
-    assert case.words in str(error.value).replace("what answers there is no", "there is no")
+    assert case.excerpt in str(error.value).replace("what answers there is no", "there is no")
     check(error.value)
     assert place.impostor.calls == 1
 
 
 def test_an_expired_session_is_renewed_and_the_call_made_once_more(place: Place) -> None:
-    expired = ("401 Unauthorized", JSON, said("UNAUTHENTICATED"))
+    expired = ("401 Unauthorized", JSON, vapi_error("UNAUTHENTICATED"))
     place.impostor.answers = [expired, ("200 OK", JSON, b'"task-7"')]
     register = place.register()
     assert register.call("shop", "vm-1", ()) == "task-7"
-    assert place.impostor.asked == [SESSION, REGISTER, SESSION, REGISTER]
+    assert place.impostor.requests == [SESSION, REGISTER, SESSION, REGISTER]
 
     place.impostor.answers = [expired]
     with pytest.raises(Forbidden) as error:
@@ -219,11 +219,11 @@ def test_a_wrong_password_is_told_and_not_tried_until_the_account_locks(place: P
         with pytest.raises(NotSent, match=r"vCenter refuses user and password: correct vcenter\.user") as error:
             register.call("shop", "vm-1", ())
         check(error.value)
-    assert place.impostor.asked == [SESSION]
+    assert place.impostor.requests == [SESSION]
     place.clock.advance(LOGIN_PAUSE_SECONDS)
     with pytest.raises(NotSent):
         register.call("shop", "vm-1", ())
-    assert place.impostor.asked == [SESSION, SESSION]
+    assert place.impostor.requests == [SESSION, SESSION]
 
 
 def test_a_wrong_password_is_tried_ever_less_often_and_a_right_one_at_once(place: Place, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_wrong_password_is_tried_ever_less_often_and_a_right_one_at_once(place
     for second in range(0, 1800, 10):  # the rounds of half an hour
         with pytest.raises(NotSent):
             register.call("shop", "vm-1", ())
-        if len(place.impostor.asked) > len(tries):
+        if len(place.impostor.requests) > len(tries):
             tries.append(second)
         place.clock.advance(10)
     assert tries == [0, 90, 270, 630, 990, 1350, 1710]
@@ -265,7 +265,7 @@ def test_an_unknown_authority_is_told_with_the_remedy(place: Place) -> None:
         with pytest.raises((InvalidSettings, NotSent), match=r"certificate is not trusted .*vcenter\.ca_file") as error:
             ask()
         check(error.value)
-    assert place.impostor.asked == []
+    assert place.impostor.requests == []
 
 
 def test_an_authority_that_is_corrected_is_taken_without_a_restart(place: Place, tmp_path: Path) -> None:

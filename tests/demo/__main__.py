@@ -32,8 +32,8 @@ def main() -> int:
     screen = Screen()
     screen.title("Velero Plugin for VM Service: an application is backed up, lost and restored")
     try:
-        with place() as found:
-            return 0 if tell(screen, found) else 1
+        with place() as demo:
+            return 0 if tell(screen, demo) else 1
     except grpc.RpcError as error:
         screen.say(f"The plugin answered with an error: {error}", style="red")
     except (ProcessEndedError, NotYetError, StartError) as error:

@@ -71,23 +71,25 @@ def deploy(supervisor: Supervisor) -> Snapshot:
     application.deploy(supervisor.cluster)
 
     def up() -> Snapshot | None:
-        found = look(supervisor.cluster)
-        return found if _runs(found, len(application.machines), len(application.services)) else None
+        snapshot = look(supervisor.cluster)
+        return snapshot if _runs(snapshot, len(application.machines), len(application.services)) else None
 
-    found = wait_until(up, _COMING_UP_SECONDS, "the application runs")
-    assert found is not None
-    return found
+    snapshot = wait_until(up, _COMING_UP_SECONDS, "the application runs")
+    assert snapshot is not None
+    return snapshot
 
 
 def status(item: Json) -> Json:
     """What the controllers say of an object; empty before they have."""
-    found: Json = item.get("status") or {}
-    return found
+    content: Json = item.get("status") or {}
+    return content
 
 
 def is_true(about: Json, kind: str) -> bool:
     """Say whether a condition holds; of an object's status, or of a group's member."""
-    return any(one["type"] == kind and one["status"] == "True" for one in about.get("conditions") or ())
+    return any(
+        condition["type"] == kind and condition["status"] == "True" for condition in about.get("conditions") or ()
+    )
 
 
 def addresses(endpoints: Json) -> Sequence[str]:
@@ -96,13 +98,13 @@ def addresses(endpoints: Json) -> Sequence[str]:
     return [entry["targetRef"]["name"] for subset in subsets for entry in subset.get("addresses") or ()]
 
 
-def _runs(found: Snapshot, vm_count: int, service_count: int) -> bool:
-    served = [len(addresses(found.endpoints.get(name, {}))) for name in found.services]
-    recorded = [one for one in found.machines.values() if is_true(status(one), "VirtualMachineBackupUpToDate")]
+def _runs(snapshot: Snapshot, vm_count: int, service_count: int) -> bool:
+    served = [len(addresses(snapshot.endpoints.get(name, {}))) for name in snapshot.services]
+    recorded = [vm for vm in snapshot.machines.values() if is_true(status(vm), "VirtualMachineBackupUpToDate")]
     return (
         len(recorded) == vm_count
         and sum(served) == vm_count
         and len(served) == service_count
-        and all(is_true(status(group), "Ready") for group in found.groups.values())
-        and bool(found.address("shop-web"))
+        and all(is_true(status(group), "Ready") for group in snapshot.groups.values())
+        and bool(snapshot.address("shop-web"))
     )

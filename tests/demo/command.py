@@ -15,13 +15,13 @@ _COMMAND: Final = "  "
 """How the product indents a command that is to be copied, which must stay on one line."""
 
 
-def run(screen: Screen, place: Place, *words: str) -> int:
+def run(screen: Screen, place: Place, *arguments: str) -> int:
     """Run `velero-vmservice WORDS` and print its lines as they come, folded but for commands; return its exit code."""
-    screen.say_as_it_is(f"$ velero-vmservice {' '.join(words)}", style="bold")
+    screen.say_as_it_is(f"$ velero-vmservice {' '.join(arguments)}", style="bold")
     inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     shown = {"COLUMNS": str(screen.columns), "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
-        [sys.executable, "-m", "velero_vmservice.cli", *words],
+        [sys.executable, "-m", "velero_vmservice.cli", *arguments],
         env=inherited | place.environment | shown,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -35,9 +35,9 @@ _NEVER: Final = "9999"
 class Fact:
     """One thing that has to be so."""
 
-    words: str
+    statement: str
     holds: bool
-    found: str = ""
+    actual: str = ""
 
 
 def look(
@@ -59,20 +59,20 @@ def _operations(before: Snapshot, states: Sequence[State], resumed: int | None) 
     wanted = len(before.replayable)
     errors = [state.error for state in states if state.error]
     ended = [state for state in states if state.completed]
-    words = f"{wanted} operations ended, one with an error: what the webhook refused"
+    statement = f"{wanted} operations ended, one with an error: what the webhook refused"
     holds = len(ended) == len(states) == wanted and len(errors) == 1 and ChangeFreeze.REFUSAL in errors[0]
-    yield Fact(words=words, holds=holds, found="; ".join(errors) or f"{len(ended)} ended, none with an error")
-    yield Fact(words="the resumed restore ended with exit code 0", holds=resumed == 0, found=str(resumed or ""))
+    yield Fact(statement=statement, holds=holds, actual="; ".join(errors) or f"{len(ended)} ended, none with an error")
+    yield Fact(statement="the resumed restore ended with exit code 0", holds=resumed == 0, actual=str(resumed or ""))
 
 
 def _objects(before: Snapshot, after: Snapshot, restore: Run) -> Iterator[Fact]:
-    old = {(one["kind"], one["metadata"]["name"]): one for one in before.replayable}
-    new = {(one["kind"], one["metadata"]["name"]): one for one in after.replayable}
-    words = f"{len(before.groups)} groups and {len(before.services)} services are there"
-    yield Fact(words=words, holds=old.keys() == new.keys(), found=", ".join(name for _, name in new) or "none")
+    old = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in before.replayable}
+    new = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in after.replayable}
+    statement = f"{len(before.groups)} groups and {len(before.services)} services are there"
+    yield Fact(statement=statement, holds=old.keys() == new.keys(), actual=", ".join(name for _, name in new) or "none")
     both = old.keys() & new.keys()
     different = [name for kind, name in both if _wanted(old[kind, name]) != _wanted(new[kind, name])]
-    yield Fact(words="each is as it was backed up", holds=bool(both) and not different, found=", ".join(different))
+    yield Fact(statement="each is as it was backed up", holds=bool(both) and not different, actual=", ".join(different))
     name = restore.record["metadata"]["name"]
     fresh = [
         key
@@ -80,8 +80,8 @@ def _objects(before: Snapshot, after: Snapshot, restore: Run) -> Iterator[Fact]:
         if new[key]["metadata"]["uid"] != old[key]["metadata"]["uid"]
         and (new[key]["metadata"].get("labels") or {}).get("velero.io/restore-name") == name
     ]
-    words = f"each is a new object, labelled as restored by {name}"
-    yield Fact(words=words, holds=bool(both) and len(fresh) == len(both), found=f"{len(fresh)} of {len(both)}")
+    statement = f"each is a new object, labelled as restored by {name}"
+    yield Fact(statement=statement, holds=bool(both) and len(fresh) == len(both), actual=f"{len(fresh)} of {len(both)}")
 
 
 def _wanted(item: Json) -> Json:
@@ -90,38 +90,38 @@ def _wanted(item: Json) -> Json:
 
 
 def _order(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
-    made = {one["metadata"]["name"]: one["metadata"]["creationTimestamp"] for one in after.machines.values()}
+    made = {vm["metadata"]["name"]: vm["metadata"]["creationTimestamp"] for vm in after.machines.values()}
     early = [
-        one["metadata"]["name"]
-        for one in after.replayable
-        if any(made.get(name, _NEVER) > one["metadata"]["creationTimestamp"] for name in before.needed(one))
+        manifest["metadata"]["name"]
+        for manifest in after.replayable
+        if any(made.get(name, _NEVER) > manifest["metadata"]["creationTimestamp"] for name in before.needed(manifest))
     ]
     holds = bool(after.replayable) and not early
-    yield Fact(words="none came before the VMs it needs", holds=holds, found=", ".join(early))
+    yield Fact(statement="none came before the VMs it needs", holds=holds, actual=", ".join(early))
     kinds = ("virtualmachinegroups", "virtualmachineservices")
     creates = [call for call in place.api.calls if call.verb == "create" and call.resource in kinds]
     tries = Counter(call.dry_run for call in creates)
-    words = "each was tried as a dry run first, and created once"
+    statement = "each was tried as a dry run first, and created once"
     count = len(before.replayable)
     tried = f"{tries[True]} dry runs, {tries[False]} creations"
-    yield Fact(words=words, holds=tries[True] >= count == tries[False], found=tried)
+    yield Fact(statement=statement, holds=tries[True] >= count == tries[False], actual=tried)
 
 
 def _vms(place: Place, before: Snapshot, after: Snapshot) -> Iterator[Fact]:
     names = sorted(before.machines)
-    words = f"{', '.join(names)} are registered again"
-    alive = [name for name, one in after.machines.items() if _is_back(one, before.machines.get(name))]
-    yield Fact(words=words, holds=sorted(alive) == names, found=", ".join(alive))
-    powers = {application.status(one).get("powerState", "no status") for one in after.machines.values()}
-    powers |= {"PoweredOn" for one in place.supervisor.vcenter.machines() if one.powered_on}
-    words = "every VM is powered off, in vCenter too"
-    yield Fact(words=words, holds=powers == {"PoweredOff"}, found=", ".join(sorted(powers)))
-    claims = {name: application.status(one).get("phase", "Pending") for name, one in after.claims.items()}
+    statement = f"{', '.join(names)} are registered again"
+    alive = [name for name, vm in after.machines.items() if _is_back(vm, before.machines.get(name))]
+    yield Fact(statement=statement, holds=sorted(alive) == names, actual=", ".join(alive))
+    powers = {application.status(vm).get("powerState", "no status") for vm in after.machines.values()}
+    powers |= {"PoweredOn" for vsphere_vm in place.supervisor.vcenter.machines() if vsphere_vm.powered_on}
+    statement = "every VM is powered off, in vCenter too"
+    yield Fact(statement=statement, holds=powers == {"PoweredOff"}, actual=", ".join(sorted(powers)))
+    claims = {name: application.status(claim).get("phase", "Pending") for name, claim in after.claims.items()}
     right = len(claims) == len(before.claims) and all(
         name.startswith("restored-") and phase == "Bound" for name, phase in claims.items()
     )
-    words = "the only disks are those that RegisterVM brought"
-    yield Fact(words=words, holds=right, found=", ".join(f"{name} {phase}" for name, phase in claims.items()))
+    statement = "the only disks are those that RegisterVM brought"
+    yield Fact(statement=statement, holds=right, actual=", ".join(f"{name} {phase}" for name, phase in claims.items()))
 
 
 def _is_back(machine: Json, old: Json | None) -> bool:
@@ -134,12 +134,14 @@ def _is_back(machine: Json, old: Json | None) -> bool:
 def _connections(before: Snapshot, after: Snapshot) -> Iterator[Fact]:
     members = [member for group in after.groups.values() for member in application.status(group).get("members") or ()]
     linked = [member for member in members if application.is_true(member, "GroupLinked")]
-    wanted = len(before.machines) + len([one for one in before.groups.values() if one["spec"].get("groupName")])
-    words = f"{wanted} members are linked to their groups, nested ones too"
-    yield Fact(words=words, holds=len(linked) == len(members) == wanted, found=f"{len(linked)} of {len(members)}")
+    wanted = len(before.machines) + len([vm for vm in before.groups.values() if vm["spec"].get("groupName")])
+    statement = f"{wanted} members are linked to their groups, nested ones too"
+    yield Fact(
+        statement=statement, holds=len(linked) == len(members) == wanted, actual=f"{len(linked)} of {len(members)}"
+    )
     old, new = before.address("shop-web"), after.address("shop-web")
-    words = f"the load balancer has an address: {old} → {new}"
-    yield Fact(words=words, holds=bool(old and new), found=new or "none")
+    statement = f"the load balancer has an address: {old} → {new}"
+    yield Fact(statement=statement, holds=bool(old and new), actual=new or "none")
 
 
 def _archive(bucket: Bucket, before: Snapshot, restore: Run) -> Iterator[Fact]:
@@ -148,18 +150,20 @@ def _archive(bucket: Bucket, before: Snapshot, restore: Run) -> Iterator[Fact]:
     sealed = [entry for key in seals for entry in _sealed(json.loads(bucket.read(key)))]
     broken = [key for key, sha256 in sealed if hashlib.sha256(bucket.read(OURS + key)).hexdigest() != sha256]
     wanted = len(before.replayable) + 1
-    words = f"the sealed capture holds {wanted} documents, and each has the digest that was sealed"
+    statement = f"the sealed capture holds {wanted} documents, and each has the digest that was sealed"
     holds = len(seals) == 1 and len(sealed) == wanted and not broken
-    yield Fact(words=words, holds=holds, found=", ".join(broken) or f"{len(sealed)} documents, {len(seals)} seals")
-    ends = Counter("; ".join((one["stage"], *one["warnings"])) for one in results(bucket, name))
-    words = f"the bucket holds the results of {wanted - 1} objects, in the end all verified and without a warning"
-    found = ", ".join(f"{count} {end}" for end, count in ends.items())
-    yield Fact(words=words, holds=ends == {"verified": wanted - 1}, found=found)
+    yield Fact(
+        statement=statement, holds=holds, actual=", ".join(broken) or f"{len(sealed)} documents, {len(seals)} seals"
+    )
+    ends = Counter("; ".join((result["stage"], *result["warnings"])) for result in results(bucket, name))
+    statement = f"the bucket holds the results of {wanted - 1} objects, in the end all verified and without a warning"
+    actual = ", ".join(f"{count} {end}" for end, count in ends.items())
+    yield Fact(statement=statement, holds=ends == {"verified": wanted - 1}, actual=actual)
     kept = [json.loads(bucket.read(key)) for key in reports(bucket, name, "report.json")]
     outcomes = [report["outcome"] for report in kept]
-    words = "the last report of the restore says verified, and how to power the VMs on"
+    statement = "the last report of the restore says verified, and how to power the VMs on"
     holds = outcomes[1:] == ["verified"] and "powerState" in str(kept[-1]["next_steps"])
-    yield Fact(words=words, holds=holds, found=", ".join(outcomes))
+    yield Fact(statement=statement, holds=holds, actual=", ".join(outcomes))
 
 
 def _sealed(seal: Json) -> Iterator[tuple[str, str]]:

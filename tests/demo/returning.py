@@ -56,7 +56,7 @@ class Returning:
         self._supervisor = supervisor
         self._point = point
         self._returns = returns
-        self._words = {one.name: "" for one in returns}
+        self._progress = {arrival.name: "" for arrival in returns}
         self._stop = threading.Event()
         self._heard = ""
         self._news = threading.Condition()
@@ -64,7 +64,7 @@ class Returning:
         self._futures: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        self._futures = [self._pool.submit(self._bring, one) for one in self._returns]
+        self._futures = [self._pool.submit(self._bring, arrival) for arrival in self._returns]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,12 +79,12 @@ class Returning:
             self._heard += f"{description}\n"
             self._news.notify_all()
 
-    def words(self, name: str) -> str:
+    def progress(self, name: str) -> str:
         """Say what vCenter shows for a VM; '' before its restore. Raises what went wrong in the background."""
         for future in self._futures:
             if future.done():
                 future.result()
-        return self._words[name]
+        return self._progress[name]
 
     def _bring(self, back: Return) -> None:
         if not self._told_of(back.missed):
@@ -112,4 +112,4 @@ class Returning:
         if task.state is State.FAILED:
             raise RuntimeError(f"RegisterVM of {back.name} failed: {task.error}")
         done = task.state is State.SUCCEEDED
-        self._words[back.name] = "registered" if done else "RegisterVM is at work"
+        self._progress[back.name] = "registered" if done else "RegisterVM is at work"

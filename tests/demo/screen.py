@@ -97,8 +97,8 @@ class Screen:
     def fact(self, fact: Fact) -> None:
         """Print whether something is so, and what was found where it is not."""
         mark, style = ("ok ", "green") if fact.holds else ("NO ", "bold red")
-        found = "" if fact.holds else f" (found: {fact.found or 'nothing'})"
-        self.say(f"{mark}{fact.words}{found}", style="" if fact.holds else style, hang=len(mark))
+        actual = "" if fact.holds else f" (found: {fact.actual or 'nothing'})"
+        self.say(f"{mark}{fact.statement}{actual}", style="" if fact.holds else style, hang=len(mark))
 
     def watch(self) -> Watch:
         """Show rows until the block ends."""

@@ -66,7 +66,7 @@ def _stage(screen: Screen, place: Place, velero: Velero) -> None:
         hang=0,
     )
     velero.objects.install(place.bucket)
-    actions = ", ".join(sorted(one.name.rpartition("/")[2] for one in velero.start()))
+    actions = ", ".join(sorted(plugin.name.rpartition("/")[2] for plugin in velero.start()))
     screen.say(
         "",
         f"sidecar         velero-vmservice serve, process {place.sidecar.pid}",
@@ -85,18 +85,18 @@ def _deploy(screen: Screen, place: Place) -> Snapshot:
     return before
 
 
-def _tree(seen: Snapshot) -> Tree:
+def _tree(snapshot: Snapshot) -> Tree:
     tree = Tree(f"namespace {NAMESPACE}")
     parents: dict[str, Tree] = {"": tree}
-    for name, group in sorted(seen.groups.items(), key=lambda entry: entry[1]["spec"].get("groupName", "")):
+    for name, group in sorted(snapshot.groups.items(), key=lambda entry: entry[1]["spec"].get("groupName", "")):
         parents[name] = parents[group["spec"].get("groupName", "")].add(f"group {name}")
-    for name, machine in seen.machines.items():
+    for name, machine in snapshot.machines.items():
         volumes = [volume["name"] for volume in machine["spec"].get("volumes") or ()]
         disks = f", disk {', '.join(volumes)}" if volumes else ""
         parents[machine["spec"]["groupName"]].add(f"VM {name}, {machine['status']['powerState']}{disks}")
-    for name, service in seen.services.items():
-        address = seen.address(name)
-        endpoints = ", ".join(application.addresses(seen.endpoints[name]))
+    for name, service in snapshot.services.items():
+        address = snapshot.address(name)
+        endpoints = ", ".join(application.addresses(snapshot.endpoints[name]))
         tree.add(f"service {name}, {service['spec']['type']}{f' {address}' if address else ''} → {endpoints}")
     return tree
 
@@ -150,12 +150,12 @@ def _restore(
 
 
 def _vm_rows(place: Place, returning: Returning) -> Iterator[VmRow]:
-    seen = application.look(place.supervisor.cluster)
+    snapshot = application.look(place.supervisor.cluster)
     for back in RETURNS:
         yield VmRow(
             name=f"VM {back.name}",
-            vcenter=returning.words(back.name) or "not restored",
-            kubernetes=_standing(seen.machines.get(back.name), seen.claims),
+            vcenter=returning.progress(back.name) or "not restored",
+            kubernetes=_standing(snapshot.machines.get(back.name), snapshot.claims),
         )
 
 

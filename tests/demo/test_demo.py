@@ -97,9 +97,9 @@ def test_a_plugin_that_only_says_that_all_is_verified_does_not_pass(monkeypatch:
 
     monkeypatch.setattr(Velero, "poll", claim)
     printed = io.StringIO()
-    with place() as found:
-        assert not tell(Screen(Console(file=printed, width=200)), found)
-    for words in (
+    with place() as demo:
+        assert not tell(Screen(Console(file=printed, width=200)), demo)
+    for sentence in (
         "NO 5 operations ended, one with an error: what the webhook refused (found: 5 ended, none with an error)",
         "NO shop-db-1, shop-web-1, shop-web-2 are registered again (found: nothing)",
         "NO the bucket holds the results of 5 objects, in the end all verified and without a warning (found: nothing)",
@@ -107,4 +107,4 @@ def test_a_plugin_that_only_says_that_all_is_verified_does_not_pass(monkeypatch:
         "NO 3 groups and 2 services are there (found: none)",
         "Not everything is as it must be",
     ):
-        assert words in re.sub(r"\n +", " ", printed.getvalue()), printed.getvalue()
+        assert sentence in re.sub(r"\n +", " ", printed.getvalue()), printed.getvalue()

@@ -68,7 +68,7 @@ class Item:
     content: Json
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The object's kind and name."""
         return f"{self.content['kind']} {self.content['metadata']['name']}"
 
@@ -259,7 +259,7 @@ def _ask(process: PluginProcess, operation: Operation, record: Json, *, late: bo
 def _resources_of(process: PluginProcess, kind: str) -> Mapping[str, frozenset[str]]:
     """Ask each action of a kind what it applies to."""
     wanted: dict[str, frozenset[str]] = {}
-    for name in [one.name for one in process.list_plugins() if one.kind == kind]:
+    for name in [plugin.name for plugin in process.list_plugins() if plugin.kind == kind]:
         if kind == "BackupItemActionV2":
             selector = process.backup_items.AppliesTo(v2.BackupItemActionAppliesToRequest(plugin=name)).ResourceSelector
         else:

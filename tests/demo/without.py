@@ -44,15 +44,15 @@ def show(screen: Screen, place: Place, velero: Velero, backup: Run, point: Resto
     )
     cluster = place.supervisor.cluster
     restore = velero.restore_alone("alone-restored", backup)
-    seen = wait_until(
+    snapshot = wait_until(
         lambda: _judged(application.look(cluster)), _DEADLINE, "VM Operator has looked at groups and services"
     )
-    assert seen is not None
+    assert snapshot is not None
     screen.say(
         "",
-        f"Velero's Restore: {restore.record['status']['phase']}. VMs in the namespace: {len(seen.machines)}.",
-        *_groups(seen),
-        *_services(seen),
+        f"Velero's Restore: {restore.record['status']['phase']}. VMs in the namespace: {len(snapshot.machines)}.",
+        *_groups(snapshot),
+        *_services(snapshot),
         "",
         f"Now the VADP vendor restores {FIRST_BACK}, and RegisterVM brings it back:",
     )
@@ -63,49 +63,49 @@ def show(screen: Screen, place: Place, velero: Velero, backup: Run, point: Resto
         machine = now.machines.get(FIRST_BACK, {})
         return now if application.status(machine).get("powerState") == "PoweredOn" else None
 
-    seen = wait_until(observed, _DEADLINE, f"VM Operator has powered {FIRST_BACK} on")
-    assert seen is not None
-    screen.say(*_unasked(seen), *_claims(seen))
+    snapshot = wait_until(observed, _DEADLINE, f"VM Operator has powered {FIRST_BACK} on")
+    assert snapshot is not None
+    screen.say(*_unasked(snapshot), *_claims(snapshot))
     place.supervisor.lose(NAMESPACE)
     screen.say("", "Everything is removed again. With the plugin:")
 
 
-def _judged(seen: Snapshot) -> Snapshot | None:
+def _judged(snapshot: Snapshot) -> Snapshot | None:
     """Return what is there, once each group has a verdict of VM Operator's and the service an address."""
-    verdicts = [conditions.find(application.status(group), "Ready") for group in seen.groups.values()]
-    return seen if verdicts and all(verdicts) and seen.address("shop-web") else None
+    verdicts = [conditions.find(application.status(group), "Ready") for group in snapshot.groups.values()]
+    return snapshot if verdicts and all(verdicts) and snapshot.address("shop-web") else None
 
 
-def _groups(seen: Snapshot) -> Iterator[str]:
-    for name, group in seen.groups.items():
+def _groups(snapshot: Snapshot) -> Iterator[str]:
+    for name, group in snapshot.groups.items():
         ready = conditions.find(application.status(group), "Ready") or {}
         yield f"- group {name}: Ready={ready.get('status')}: {ready.get('message')}"
 
 
-def _services(seen: Snapshot) -> Iterator[str]:
-    for name in seen.services:
-        behind = ", ".join(application.addresses(seen.endpoints.get(name, {}))) or "none"
-        address = seen.address(name)
+def _services(snapshot: Snapshot) -> Iterator[str]:
+    for name in snapshot.services:
+        behind = ", ".join(application.addresses(snapshot.endpoints.get(name, {}))) or "none"
+        address = snapshot.address(name)
         yield f"- service {name}: {f'address {address}, ' if address else ''}endpoints: {behind}"
 
 
-def _unasked(seen: Snapshot) -> Iterator[str]:
-    (root,) = [group for group in seen.groups.values() if not group["spec"].get("groupName")]
+def _unasked(snapshot: Snapshot) -> Iterator[str]:
+    (root,) = [group for group in snapshot.groups.values() if not group["spec"].get("groupName")]
     first = [member["name"] for member in root["spec"]["bootOrder"][0]["members"]]
-    power = application.status(seen.machines[FIRST_BACK])["powerState"]
-    missing = sorted({"shop-db-1", "shop-web-2"} - seen.machines.keys())
+    power = application.status(snapshot.machines[FIRST_BACK])["powerState"]
+    missing = sorted({"shop-db-1", "shop-web-2"} - snapshot.machines.keys())
     name = root["metadata"]["name"]
     yield f"- VM {FIRST_BACK}: {power}, as group {name} came back with powerState {root['spec'].get('powerState')}"
     yield f"- the boot order of group {name} begins with {', '.join(first)}; not there yet: {', '.join(missing)}"
 
 
-def _claims(seen: Snapshot) -> Iterator[str]:
+def _claims(snapshot: Snapshot) -> Iterator[str]:
     used = {
         volume["persistentVolumeClaim"]["claimName"]
-        for machine in seen.machines.values()
+        for machine in snapshot.machines.values()
         for volume in machine["spec"].get("volumes") or ()
     }
-    for name, claim in seen.claims.items():
+    for name, claim in snapshot.claims.items():
         if name not in used:
             phase = application.status(claim).get("phase")
             yield f"- disk {name}: {phase}, and no VM that is there uses it"

@@ -139,10 +139,10 @@ def copy_crds(source: CrdSource) -> int:
     target = CRDS / source.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    found = [file for folder in source.folders for file in sorted(Path(answer["Dir"], folder).glob("*.yaml"))]
-    for file in found:
+    files = [file for folder in source.folders for file in sorted(Path(answer["Dir"], folder).glob("*.yaml"))]
+    for file in files:
         shutil.copyfile(file, target / file.name)
-    return len(found)
+    return len(files)
 
 
 def main(names: list[str]) -> int:

@@ -109,18 +109,18 @@ class Cluster:
 
     def get(self, resource: str, name: str, *, namespace: str | None = None) -> Manifest:
         """Return one object; `resource` is `plural` or `plural.group`. Raise AbsentError if it is not there."""
-        found = self.find(resource, name, namespace=namespace)
-        if found is None:
+        manifest = self.find(resource, name, namespace=namespace)
+        if manifest is None:
             raise AbsentError(f"{resource} {name} in {namespace or 'the cluster'}")
-        return found
+        return manifest
 
     def find(self, resource: str, name: str, *, namespace: str | None = None) -> Manifest | None:
         """Return one object, or None if it is absent."""
         try:
-            found: Manifest = self._kind(resource).get(name=name, namespace=namespace).to_dict()
+            manifest: Manifest = self._kind(resource).get(name=name, namespace=namespace).to_dict()
         except NotFoundError:
             return None
-        return found
+        return manifest
 
     def exists(self, resource: str, name: str, *, namespace: str | None = None) -> bool:
         """Tell whether an object is there."""
@@ -153,9 +153,13 @@ class Cluster:
 
     def _kind(self, resource: str) -> Resource:
         plural, _, group = resource.partition(".")
-        found = self._client().resources.search(name=plural)
+        matches = self._client().resources.search(name=plural)
         # A kind is served in several versions; kubectl too reads the preferred one.
-        return next(one for one in found if (one.group or "", one.name, one.preferred) == (group, plural, True))
+        return next(
+            candidate
+            for candidate in matches
+            if (candidate.group or "", candidate.name, candidate.preferred) == (group, plural, True)
+        )
 
     def _client(self) -> DynamicClient:
         # Waiting asks several times a second: one connection, not one kubectl for each question.

@@ -123,14 +123,18 @@ def serve_only(cluster: Cluster, version: str) -> None:
         if definition["spec"]["group"] == VM_OPERATOR:
             patch = json.dumps(
                 [
-                    {"op": "replace", "path": f"/spec/versions/{number}/served", "value": one["name"] == version}
-                    for number, one in enumerate(definition["spec"]["versions"])
+                    {"op": "replace", "path": f"/spec/versions/{number}/served", "value": entry["name"] == version}
+                    for number, entry in enumerate(definition["spec"]["versions"])
                 ]
             )
             cluster.kubectl("patch", "crd", definition["metadata"]["name"], "--type=json", f"--patch={patch}")
     wait_until(
         lambda: (
-            [one for one in cluster.kubectl("api-versions").split() if one.startswith(f"{VM_OPERATOR}/")]
+            [
+                api_version
+                for api_version in cluster.kubectl("api-versions").split()
+                if api_version.startswith(f"{VM_OPERATOR}/")
+            ]
             == [f"{VM_OPERATOR}/{version}"]
         ),
         60,

@@ -94,7 +94,7 @@ class Process:
         """Stop it where it is, and wait until each of its threads stands still: the signal alone promises none."""
         os.kill(self.pid, signal.SIGSTOP)
         threads = Path(f"/proc/{self.pid}/task")
-        wait_until(lambda: all(_stands(one) for one in threads.iterdir()), 10, f"{self.name} stands still")
+        wait_until(lambda: all(_stands(thread) for thread in threads.iterdir()), 10, f"{self.name} stands still")
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -112,10 +112,10 @@ class Process:
 
 def run_command(argv: list[str | Path], *, stdin: str | None = None, deadline: float = _COMMAND_DEADLINE) -> str:
     """Run a command to its end and return what it printed; raise CommandFailedError if it failed."""
-    words = [str(word) for word in argv]
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=deadline)
+    command = [str(word) for word in argv]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=deadline)
     if done.returncode != 0:
-        shown = " ".join([Path(words[0]).name, *words[1:]])
+        shown = " ".join([Path(command[0]).name, *command[1:]])
         raise CommandFailedError(f"{shown}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
@@ -135,9 +135,9 @@ def free_ports(count: int) -> list[int]:
     """Return ports that were free on loopback just now, all different."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 def _processes() -> list[int]:

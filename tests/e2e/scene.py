@@ -59,7 +59,7 @@ class Scene:
         """
         name = self.space(test.removeprefix("test_").replace("_", "-")[:30].strip("-"))
         yield name
-        for namespace in (one["metadata"]["name"] for one in self.cluster.all("namespaces")):
+        for namespace in (manifest["metadata"]["name"] for manifest in self.cluster.all("namespaces")):
             if namespace.startswith(name):
                 self.supervisor.lose(namespace)
 
@@ -91,17 +91,17 @@ class Scene:
         up = all(vm.get("status", {}).get("network", {}).get("primaryIP4") for vm in wanted)
         ready = all(_is_ready(group) for group in self.all(GROUPS, where))
         endpoints = self.all("endpoints", where)
-        served = len(endpoints) == len(application.services) and all(one.get("subsets") for one in endpoints)
+        served = len(endpoints) == len(application.services) and all(endpoint.get("subsets") for endpoint in endpoints)
         return up and ready and served
 
     def all(self, resource: str, namespace: str) -> list[Manifest]:
         return self.cluster.all(resource, namespace=namespace)
 
     def names(self, resource: str, namespace: str) -> set[str]:
-        return {one["metadata"]["name"] for one in self.all(resource, namespace)}
+        return {manifest["metadata"]["name"] for manifest in self.all(resource, namespace)}
 
     def uids(self, resource: str, namespace: str) -> dict[str, str]:
-        return {one["metadata"]["name"]: one["metadata"]["uid"] for one in self.all(resource, namespace)}
+        return {manifest["metadata"]["name"]: manifest["metadata"]["uid"] for manifest in self.all(resource, namespace)}
 
     def register(self, point: RestorePoint, *names: str, into: str) -> None:
         """Have the VADP vendor restore VMs and RegisterVM register them."""
@@ -134,10 +134,10 @@ class Scene:
     def describe(self, restore: str) -> str:
         return self.server.cli("restore", "describe", restore, "--details")
 
-    def wait_described(self, restore: str, words: str, *, deadline: float = 60) -> None:
+    def wait_described(self, restore: str, excerpt: str, *, deadline: float = 60) -> None:
         """Wait until `velero restore describe --details` says something."""
         try:
-            wait_until(lambda: words in self.describe(restore), deadline, f"restore {restore} says {words!r}")
+            wait_until(lambda: excerpt in self.describe(restore), deadline, f"restore {restore} says {excerpt!r}")
         except NotYetError as error:
             error.add_note(self.describe(restore))
             raise
@@ -149,39 +149,39 @@ class Scene:
     def stages(self, restore: str) -> dict[str, tuple[str, str]]:
         """Return how each object of a restore ended, by kind and name: the stage and why."""
         results, _ = self.results(restore)
-        return {label: (one["stage"], one["reason"]) for label, one in results.items()}
+        return {label: (result["stage"], result["reason"]) for label, result in results.items()}
 
     def results(self, restore: str) -> tuple[dict[str, Manifest], dict[str, bytes]]:
         """Return what a restore left in the bucket: its results by kind and name, and its reports by key."""
-        found = {
+        keys = {
             key: self.server.store.read(self.server.bucket, key)
             for key in self.stored("restores/")
             if f"/restores/{restore}/" in f"/{key}"
         }
-        reports = {key: body for key, body in found.items() if "/report." in key}
-        results = [json.loads(body) for key, body in found.items() if key not in reports]
-        return {f"{one['kind']} {one['name']}": one for one in results}, reports
+        reports = {key: body for key, body in keys.items() if "/report." in key}
+        results = [json.loads(body) for key, body in keys.items() if key not in reports]
+        return {f"{result['kind']} {result['name']}": result for result in results}, reports
 
 
 def specs(manifests: list[Manifest], *without: str) -> dict[str, Manifest]:
     """Return the specs by name, without fields that are documented to be dropped."""
     return {
-        one["metadata"]["name"]: {key: value for key, value in one["spec"].items() if key not in without}
-        for one in manifests
+        manifest["metadata"]["name"]: {key: value for key, value in manifest["spec"].items() if key not in without}
+        for manifest in manifests
     }
 
 
 def states(manifests: list[Manifest]) -> dict[str, Manifest]:
     """Return what a restore that changes nothing leaves as it is: identity, generation, labels, annotations, spec."""
     return {
-        one["metadata"]["name"]: {
-            "spec": one["spec"],
-            **{key: one["metadata"].get(key) for key in ("uid", "generation", "labels", "annotations")},
+        manifest["metadata"]["name"]: {
+            "spec": manifest["spec"],
+            **{key: manifest["metadata"].get(key) for key in ("uid", "generation", "labels", "annotations")},
         }
-        for one in manifests
+        for manifest in manifests
     }
 
 
 def _is_ready(group: Manifest) -> bool:
     conditions = group.get("status", {}).get("conditions", [])
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -54,9 +54,9 @@ def test_application_comes_back(scene: Scene, space: str, suffix: str) -> None:
     assert restore["status"]["phase"] == "Completed", scene.describe(source)
     assert specs(scene.all(GROUPS, target)) == specs(groups, "powerState")
     assert specs(scene.all(SERVICES, target)) == specs(services, "clusterIp")
-    for one in (*scene.all(GROUPS, target), *scene.all(SERVICES, target)):
-        assert one["metadata"]["labels"]["velero.io/restore-name"] == source
-        assert not any("velero" in key for key in one["metadata"].get("annotations", {}))
+    for manifest in (*scene.all(GROUPS, target), *scene.all(SERVICES, target)):
+        assert manifest["metadata"]["labels"]["velero.io/restore-name"] == source
+        assert not any("velero" in key for key in manifest["metadata"].get("annotations", {}))
     assert {vm["status"]["powerState"] for vm in scene.all(VMS, target)} == {"PoweredOff"}
     assert all(
         claim["metadata"]["name"].startswith("restored-") for claim in scene.all("persistentvolumeclaims", target)
@@ -97,7 +97,7 @@ def test_schedule_fires_and_deletion_removes_the_capture(scene: Scene, space: st
 
     def fired() -> list[str]:
         every = scene.all(BACKUPS, scene.server.namespace)
-        return [one["metadata"]["name"] for one in every if one["metadata"]["name"].startswith(space)]
+        return [backup["metadata"]["name"] for backup in every if backup["metadata"]["name"].startswith(space)]
 
     wait_until(lambda: bool(fired()), 120, "the schedule fires")
     scene.server.cli("schedule", "pause", space)
@@ -132,14 +132,18 @@ def test_same_restore_twice_changes_nothing(scene: Scene, space: str) -> None:
     scene.back_up(machines.two_tier("shop", namespace=space))
     scene.supervisor.lose(space, kinds=["VirtualMachineService"])
     scene.server.restore(f"{space}-1", f"--from-backup={space}")
-    versions = {name: one for kind in (GROUPS, SERVICES) for name, one in specs(scene.all(kind, space)).items()}
+    versions = {
+        name: manifest for kind in (GROUPS, SERVICES) for name, manifest in specs(scene.all(kind, space)).items()
+    }
     uids = scene.uids(GROUPS, space), scene.uids(SERVICES, space)
 
     restore = scene.server.restore(f"{space}-2", f"--from-backup={space}")
 
     assert restore["status"]["phase"] == "Completed"
     assert (scene.uids(GROUPS, space), scene.uids(SERVICES, space)) == uids
-    assert {name: one for kind in (GROUPS, SERVICES) for name, one in specs(scene.all(kind, space)).items()} == versions
+    assert {
+        name: manifest for kind in (GROUPS, SERVICES) for name, manifest in specs(scene.all(kind, space)).items()
+    } == versions
     assert "was there already, as captured" in scene.describe(f"{space}-2")
 
 

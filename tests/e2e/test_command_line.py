@@ -37,8 +37,11 @@ def run(scene: Scene, *arguments: str, exits: Collection[int] = (0,), settings: 
 
 def planned(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> dict[str, tuple[str, str]]:
     """Return the action and reason of each object's plan."""
-    found = json.loads(run(scene, "plan", *arguments, "-o", "json", exits=exits))
-    return {f"{one['kind']} {one['name']}": (one["action"], one["reason"]) for one in found["objects"]}
+    plan = json.loads(run(scene, "plan", *arguments, "-o", "json", exits=exits))
+    return {
+        f"{planned_object['kind']} {planned_object['name']}": (planned_object["action"], planned_object["reason"])
+        for planned_object in plan["objects"]
+    }
 
 
 @on_newest_velero
@@ -84,14 +87,14 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
     scene.register(point, *application.vm_names, into=space)
     uids = scene.uids(VMS, space)
 
-    told = run(scene, "restore", "--resume", space)
+    output = run(scene, "restore", "--resume", space)
 
-    assert "VirtualMachineService " + f"{space}/shop-web: verified" in told
+    assert "VirtualMachineService " + f"{space}/shop-web: verified" in output
     assert scene.names(GROUPS, space) == {"shop", "shop-web", "shop-db"}
     assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
     assert scene.uids(VMS, space) == uids
-    shows_it = re.search(r"\(velero-vmservice (report [^)]+)\)", told)
-    assert shows_it is not None, told
+    shows_it = re.search(r"\(velero-vmservice (report [^)]+)\)", output)
+    assert shows_it is not None, output
     command = shlex.split(shows_it[1])
     assert json.loads(run(scene, *command, "-o", "json"))["outcome"] == "verified"
     assert run(scene, *command, "-o", "html").startswith("<!doctype html>")
@@ -120,7 +123,7 @@ def test_status_shows_each_vm_until_all_are_registered(scene: Scene, space: str)
     point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
 
     lost = json.loads(run(scene, "registration", "status", space, "-o", "json", exits=(4,)))
-    assert {one["name"]: one["state"] for one in lost["machines"]} == dict.fromkeys(application.vm_names, "absent")
+    assert {vm["name"]: vm["state"] for vm in lost["machines"]} == dict.fromkeys(application.vm_names, "absent")
     assert (lost["ready"], lost["sources"]) == (0, ["kubernetes"])
     first, *others = application.vm_names
     scene.register(point, first, into=space)
@@ -137,6 +140,6 @@ def test_status_shows_each_vm_until_all_are_registered(scene: Scene, space: str)
 
 @on_newest_velero
 def test_trigger_without_a_vcenter_says_what_to_set_up(scene: Scene) -> None:
-    told = run(scene, "registration", "trigger", "--restore", "any", "-n", "any", "web-1", exits=(1,))
-    assert "no vCenter is set up\nhint: set vcenter.server" in told
-    assert "Traceback" not in told
+    output = run(scene, "registration", "trigger", "--restore", "any", "-n", "any", "web-1", exits=(1,))
+    assert "no vCenter is set up\nhint: set vcenter.server" in output
+    assert "Traceback" not in output

@@ -122,7 +122,7 @@ def test_what_ends_while_the_bucket_is_renamed_is_stored_once_it_is_back(stack: 
 
         assert_restored(scene, space)
         results, reports = scene.results(space)
-        assert {one["stage"] for one in results.values()} == {"verified"}
+        assert {result["stage"] for result in results.values()} == {"verified"}
         assert len(results) == 5
         assert {key.rpartition("/")[2] for key in reports} == {"report.json", "report.html"}
 

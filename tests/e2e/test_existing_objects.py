@@ -108,15 +108,17 @@ def test_object_that_differs(changed: Saved, suffix: str, case: Case) -> None:
 
     ended = scene.stages(name)
     assert ended["VirtualMachineGroup shop-db"] == ("verified", "was there already, as captured")
-    for label, (stage, words) in {WEB: case.mutable, GROUP: case.mutable, DATABASE: case.immutable}.items():
+    for label, (stage, reason) in {WEB: case.mutable, GROUP: case.mutable, DATABASE: case.immutable}.items():
         assert ended[label][0] == stage, ended[label]
-        assert words in ended[label][1]
+        assert reason in ended[label][1]
     after = {**states(scene.all(SERVICES, where)), "shop (group)": states(scene.all(GROUPS, where))["shop"]}
     assert after["shop-db"] == before["shop-db"]
     if case.mutable[0] == "verified":
         assert specs(scene.all(GROUPS, where)) == specs(changed.groups)
         assert after["shop-web"]["spec"] == specs(changed.services)["shop-web"]
-        assert {key: one["uid"] for key, one in after.items()} == {key: one["uid"] for key, one in before.items()}
+        assert {key: manifest["uid"] for key, manifest in after.items()} == {
+            key: manifest["uid"] for key, manifest in before.items()
+        }
     else:
         assert after == before
 

@@ -36,9 +36,9 @@ def test_nested_groups_come_back_clean_and_every_vm_lives(scene: Scene, space: s
     scene.deploy(application)
     forced = {"spec": {"nextForcePowerStateSyncTime": "now"}}
     scene.cluster.kubectl("patch", GROUPS, "shop", "-n", space, "--type=merge", "-p", json.dumps(forced))
-    before = {one["metadata"]["name"]: one for one in scene.all(GROUPS, space)}
+    before = {group["metadata"]["name"]: group for group in scene.all(GROUPS, space)}
     assert before["shop-web"]["metadata"]["ownerReferences"]
-    assert any("protected" in key for one in before.values() for key in one["metadata"].get("annotations", {}))
+    assert any("protected" in key for group in before.values() for key in group["metadata"].get("annotations", {}))
     point = scene.supervisor.back_up(space)
     assert scene.server.backup(space, f"--include-namespaces={space}")["status"]["phase"] == "Completed"
     scene.supervisor.lose(space)
@@ -58,7 +58,7 @@ def test_nested_groups_come_back_clean_and_every_vm_lives(scene: Scene, space: s
         assert "powerState" not in group["spec"]
         assert "nextForcePowerStateSyncTime" not in group["spec"]
         assert not any("protected" in key for key in group["metadata"].get("annotations", {}))
-        owners = {one["uid"] for one in group["metadata"].get("ownerReferences", [])}
+        owners = {owner["uid"] for owner in group["metadata"].get("ownerReferences", [])}
         assert owners <= set(groups.values())
     assert {vm["status"]["powerState"] for vm in scene.all(VMS, space)} == {"PoweredOff"}
 
@@ -73,7 +73,7 @@ def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space, root="estate", power="PoweredOn")
     scene.deploy(application)
     point = scene.supervisor.back_up(space)
-    dump = [_as_kubectl_applies_it(one) for one in scene.all(GROUPS, space)]
+    dump = [_as_kubectl_applies_it(group) for group in scene.all(GROUPS, space)]
     scene.supervisor.lose(space)
     scene.register(point, *application.vm_names, into=space)
 
@@ -85,7 +85,9 @@ def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
 def _going(scene: Scene, namespace: str) -> set[str]:
     """Return the groups that are gone, or held only by VM Operator's finalizer."""
     staying = {
-        one["metadata"]["name"] for one in scene.all(GROUPS, namespace) if not one["metadata"].get("deletionTimestamp")
+        group["metadata"]["name"]
+        for group in scene.all(GROUPS, namespace)
+        if not group["metadata"].get("deletionTimestamp")
     }
     return {"estate", "shop", "shop-web", "shop-db"} - staying
 

@@ -48,7 +48,7 @@ def test_service_whose_vm_lost_its_label_is_incomplete_and_no_error(shop: Saved)
     results, _ = shop.scene.results(name)
     assert results[WEB]["stage"] == "incomplete"
     assert results[WEB]["endpoints"] == ["shop-web-1"]
-    assert any(f"shop-web-2 {WRONG_LABEL}" in one for one in results[WEB]["warnings"])
+    assert any(f"shop-web-2 {WRONG_LABEL}" in warning for warning in results[WEB]["warnings"])
 
 
 def test_vm_that_lost_its_label_is_waited_for_if_asked(shop: Saved) -> None:
@@ -121,10 +121,10 @@ def test_missing_vm_and_another_vm_of_its_name(scene: Scene, space: str) -> None
     scene.wait_described(another, "shop-web-2: is another VM of that name (instance UUID ")
     scene.wait_restored(another, "PartiallyFailed")
 
-    stage, words = scene.stages(another)[WEB]
+    stage, reason = scene.stages(another)[WEB]
     assert stage == "failed"
-    assert words.startswith("the policy's registered-within=20s is over: blocked: ")
-    assert "shop-web-2: is another VM of that name (instance UUID " in words
+    assert reason.startswith("the policy's registered-within=20s is over: blocked: ")
+    assert "shop-web-2: is another VM of that name (instance UUID " in reason
     assert scene.names(SERVICES, space) == {"shop-db"}
     assert scene.names(GROUPS, space) == {"shop", "shop-db"}
     assert scene.uids(VMS, space) == uids

@@ -77,15 +77,15 @@ def test_restore_onto_a_supervisor_that_serves_only_v1alpha4(apart: Stack) -> No
         server.close()
         sidecar.stop()
 
-    assert {one["apiVersion"] for one in (*lost.groups, *lost.services)} == {f"{crds.VM_OPERATOR}/{NEWER}"}
-    assert {one["apiVersion"] for one in (*groups, *services)} == {f"{crds.VM_OPERATOR}/{OLDER}"}
+    assert {manifest["apiVersion"] for manifest in (*lost.groups, *lost.services)} == {f"{crds.VM_OPERATOR}/{NEWER}"}
+    assert {manifest["apiVersion"] for manifest in (*groups, *services)} == {f"{crds.VM_OPERATOR}/{OLDER}"}
     assert specs(services) == specs(lost.services, "ipFamilies", "ipFamilyPolicy")
     for group in lost.groups:
         for step in group["spec"]["bootOrder"]:
             step.pop("powerOffDelay", None)
     assert specs(groups) == specs(lost.groups, "powerState")
     report = Report.model_validate_json(next(body for key, body in reports.items() if key.endswith(".json")))
-    trimmed = {(one.kind, one.name): set(one.trimmed) for one in report.objects if one.trimmed}
+    trimmed = {(result.kind, result.name): set(result.trimmed) for result in report.objects if result.trimmed}
     assert trimmed == {
         ("VirtualMachineGroup", "shop"): {f"spec.bootOrder[{number}].powerOffDelay" for number in (0, 1)},
         ("VirtualMachineService", "shop-web"): {"spec.ipFamilies", "spec.ipFamilyPolicy"},

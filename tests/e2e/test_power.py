@@ -58,7 +58,9 @@ def _shop(scene: Scene) -> Iterator[Saved]:
 def powered_on_at(of: Saved, name: str) -> datetime:
     """Return when a VM was powered on in vCenter."""
     machine = next(
-        one for one in of.scene.supervisor.vcenter.machines() if (one.folder, one.name) == (of.namespace, name)
+        vsphere_vm
+        for vsphere_vm in of.scene.supervisor.vcenter.machines()
+        if (vsphere_vm.folder, vsphere_vm.name) == (of.namespace, name)
     )
     assert machine.powered_on
     assert machine.boot_time
@@ -66,19 +68,21 @@ def powered_on_at(of: Saved, name: str) -> datetime:
 
 
 def since(status: dict[str, Any], condition: str) -> datetime:
-    found = conditions.find(status, condition)
-    assert found
-    assert found["status"] == "True"
-    return datetime.fromisoformat(found["lastTransitionTime"])
+    entry = conditions.find(status, condition)
+    assert entry
+    assert entry["status"] == "True"
+    return datetime.fromisoformat(entry["lastTransitionTime"])
 
 
 def endpoints(of: Saved) -> dict[str, set[str]]:
     """Return the VMs behind each service."""
-    return {one["metadata"]["name"]: set(behind(one)) for one in of.scene.all("endpoints", of.namespace)}
+    return {
+        endpoints["metadata"]["name"]: set(behind(endpoints)) for endpoints in of.scene.all("endpoints", of.namespace)
+    }
 
 
-def behind(one: Manifest) -> Iterator[str]:
-    for subset in one.get("subsets") or ():
+def behind(endpoints: Manifest) -> Iterator[str]:
+    for subset in endpoints.get("subsets") or ():
         yield from (address["targetRef"]["name"] for address in subset.get("addresses") or ())
 
 
@@ -98,13 +102,13 @@ def test_power_on_keeps_boot_order_and_delays_and_waits_for_the_last_member(shop
 
     for tier in ("web", "db"):
         assert "powered through its group shop" in results[f"VirtualMachineGroup shop-{tier}"]["notes"]
-    groups = {one["metadata"]["name"]: one for one in shop.scene.all(GROUPS, shop.namespace)}
-    asked = datetime.fromisoformat(groups["shop"]["metadata"]["annotations"][LAST_POWER_TIME])
+    groups = {group["metadata"]["name"]: group for group in shop.scene.all(GROUPS, shop.namespace)}
+    requested_at = datetime.fromisoformat(groups["shop"]["metadata"]["annotations"][LAST_POWER_TIME])
     for group in groups.values():
-        assert all(since(member, "GroupLinked") <= asked for member in group["status"]["members"])
+        assert all(since(member, "GroupLinked") <= requested_at for member in group["status"]["members"])
     web = min(powered_on_at(shop, "shop-web-1"), powered_on_at(shop, "shop-web-2"))
-    assert asked <= powered_on_at(shop, "shop-db-1") < web
-    assert web >= asked + SCALED
+    assert requested_at <= powered_on_at(shop, "shop-db-1") < web
+    assert web >= requested_at + SCALED
     assert endpoints(shop) == {
         "shop-web": {"shop-web-1", "shop-web-2"},
         "shop-db": {"shop-db-1"},
@@ -116,7 +120,7 @@ def test_power_on_keeps_boot_order_and_delays_and_waits_for_the_last_member(shop
 def test_power_as_captured_leaves_off_what_was_off(shop: Saved) -> None:
     name = restore(shop, "captured")
 
-    running = {one["metadata"]["name"] for one in shop.scene.all(VMS, shop.namespace) if is_on(one)}
+    running = {vm["metadata"]["name"] for vm in shop.scene.all(VMS, shop.namespace) if is_on(vm)}
     assert running == set(shop.application.vm_names) - {"shop-job-2"}
     assert endpoints(shop)["shop-jobs"] == {"shop-job-1"}
     assert {stage for stage, _ in shop.scene.stages(name).values()} == {"verified"}

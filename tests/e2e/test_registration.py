@@ -70,8 +70,8 @@ class Site:
         listed = self.scene.cluster.kubectl(
             "get", "configmaps", RECORDS, f"--namespace={self.scene.server.namespace}", "-o", "json"
         )
-        every = [one["data"] for one in json.loads(listed)["items"]]
-        return [one for one in every if one["namespace"] == space]
+        every = [config_map["data"] for config_map in json.loads(listed)["items"]]
+        return [record for record in every if record["namespace"] == space]
 
 
 @pytest.fixture(scope="module", name="site", params=["1.18.2", "1.15.2"])
@@ -113,7 +113,7 @@ def _one_service_each(space: str, names: Iterable[str]) -> Application:
     return Application(
         namespace=space,
         secrets=(),
-        claims=tuple(claim for one in vms for claim in machines.claims_of(one)),
+        claims=tuple(claim for vm in vms for claim in machines.claims_of(vm)),
         machines=vms,
         groups=(),
         services=tuple(machines.service(name, namespace=space, selector={"app": name}) for name in names),
@@ -151,7 +151,7 @@ def test_register_vm_is_called_once_and_its_stages_are_shown(site: Site, space: 
 
     assert_restored(shop, space)
     assert site.called_for(space) == sorted(moids.values())
-    assert {one["outcome"] for one in site.records(space)} <= {"succeeded"}
+    assert {record["outcome"] for record in site.records(space)} <= {"succeeded"}
 
 
 def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(site: Site, space: str) -> None:
@@ -168,11 +168,11 @@ def test_every_error_of_the_guide_ends_partially_failed_with_cause_and_remedy(si
     described = site.scene.describe(space)
     for name, failure in failures.items():
         entry = explain(failure)
-        stage, words = stages[f"VirtualMachineService {name}"]
+        stage, reason = stages[f"VirtualMachineService {name}"]
         assert (entry.known, entry.code, stage) == (True, failure, "failed")
-        assert words.startswith(f"the policy's registered-within=20s is over: blocked: {name}: failed: RegisterVM")
-        assert f"{failure}: {entry.cause}; {entry.remedy}. It is not called again by itself" in words
-        assert words in described
+        assert reason.startswith(f"the policy's registered-within=20s is over: blocked: {name}: failed: RegisterVM")
+        assert f"{failure}: {entry.cause}; {entry.remedy}. It is not called again by itself" in reason
+        assert reason in described
     assert len(site.called_for(space)) == len(failures)
     assert site.scene.names(SERVICES, space) == set()
 
@@ -187,7 +187,7 @@ def test_a_vm_that_is_in_its_desired_state_already_ends_completed(site: Site, sp
     assert_restored(shop, space)
     assert site.called_for(space) == sorted(moids.values())
     records = site.records(space)
-    assert [(one["outcome"], explain(one["message"]).code) for one in records] == [
+    assert [(record["outcome"], explain(record["message"]).code) for record in records] == [
         ("succeeded", IN_DESIRED_STATE) for _ in VMS
     ]
 
@@ -273,8 +273,8 @@ def test_an_engine_is_shown_and_waited_for(site: Site, space: str) -> None:
     def stand(state: pb.State.ValueType, percent: int | None = None) -> None:
         for name in VMS:
             known = shop.point.of(name)
-            said = pb.Registration(name=name, state=state, percent=percent)
-            engine.put(space, said, instance_uuid=known.instance_uuid, bios_uuid=known.bios_uuid)
+            registration = pb.Registration(name=name, state=state, percent=percent)
+            engine.put(space, registration, instance_uuid=known.instance_uuid, bios_uuid=known.bios_uuid)
 
     site.scene.sidecar.stop()
     with serving(engine) as target:

@@ -22,7 +22,7 @@ def settings(vcenter: VCenterSimulator, directory: Path) -> Path:
     """Write what an administrator would, and return where; the mode stays observe."""
     password, file = directory / "password", directory / "settings.yaml"
     password.write_text(f"{vcenter.password}\n")
-    told = {
+    outputs = {
         "registration": {"sources": ["kubernetes", "vcenter"]},
         "vcenter": {
             "server": vcenter.server,
@@ -31,7 +31,7 @@ def settings(vcenter: VCenterSimulator, directory: Path) -> Path:
             "ca_file": str(vcenter.ca_file),
         },
     }
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(outputs))
     return file
 
 
@@ -58,8 +58,8 @@ def test_trigger_calls_once_however_often_it_is_run(
     refused = run(scene, *command, other, settings=file, exits=(4,))
     assert f"{space}/{other}: absent: RegisterVM is not called: vCenter has no VM" in refused
     with ThreadPoolExecutor() as both:  # two administrators at the same moment
-        told = list(both.map(lambda _: run(scene, *command, name, settings=file, exits=(0, 4)), range(2)))
-    assert any(f"of {moid} runs" in one for one in told)
+        outputs = list(both.map(lambda _: run(scene, *command, name, settings=file, exits=(0, 4)), range(2)))
+    assert any(f"of {moid} runs" in output for output in outputs)
     assert "attempt 1 is " in run(scene, *command, name, settings=file, exits=(4,))
     assert vcenter.calls(moid) == 1
     vcenter.destroy(moid)

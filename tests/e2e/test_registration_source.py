@@ -116,16 +116,16 @@ class ApiServerScene:
 
     def _is_created(self, name: str) -> bool:
         status = self._there(name).get("status") or {}
-        conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+        conditions = {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
         return bool(status.get("uniqueID")) and conditions.get("VirtualMachineCreated") == "True"
 
     def _find(self, name: str) -> Object | None:
         return self._player.get("VirtualMachine", name, self.namespace)
 
     def _there(self, name: str) -> Object:
-        found = self._find(name)
-        assert found is not None, name
-        return found
+        vm = self._find(name)
+        assert vm is not None, name
+        return vm
 
 
 def instance_uuid(name: str) -> str:

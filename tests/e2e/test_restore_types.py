@@ -43,12 +43,12 @@ def restore_types(report: Report) -> dict[str, str]:
 
 
 def deviations(report: Report) -> dict[str, list[str]]:
-    return {vm.name: [one.attribute for one in vm.deviations] for vm in report.machines if vm.deviations}
+    return {vm.name: [deviation.attribute for deviation in vm.deviations] for vm in report.machines if vm.deviations}
 
 
 def backup_versions(shop: Saved) -> Mapping[str, str]:
-    found = shop.scene.all(VMS, shop.namespace)
-    return {one["metadata"]["name"]: one["metadata"]["annotations"].get(BACKUP_VERSION, "") for one in found}
+    vms = shop.scene.all(VMS, shop.namespace)
+    return {vm["metadata"]["name"]: vm["metadata"]["annotations"].get(BACKUP_VERSION, "") for vm in vms}
 
 
 def live_vm(shop: Saved, name: str) -> VsphereVm:

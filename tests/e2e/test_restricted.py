@@ -55,4 +55,4 @@ def test_backup_of_vms_alone_is_counted_and_sealed(scene: Scene, space: str) -> 
     seal = next(key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json"))
     index = json.loads(scene.server.store.read(scene.server.bucket, seal))
     assert index["withheld"] == {VMS: len(application.vm_names)}
-    assert [one["key"].rpartition("/")[2] for one in index["namespaces"]] == [f"{space}.json"]
+    assert [namespace["key"].rpartition("/")[2] for namespace in index["namespaces"]] == [f"{space}.json"]

@@ -161,9 +161,9 @@ class TestVCenter(RegistrationContract):
 
 def test_a_restored_vm_is_seen_before_any_virtual_machine_exists(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
-    found = scene.look()
-    assert (found.state, found.certain, found.can_wait) == (State.RESTORED, True, True)
-    assert found.reason == f"VM {moid} is restored, and WCP is to register it by itself"
+    registration = scene.look()
+    assert (registration.state, registration.certain, registration.can_wait) == (State.RESTORED, True, True)
+    assert registration.reason == f"VM {moid} is restored, and WCP is to register it by itself"
 
 
 def test_a_look_costs_two_requests(scene: VCenterScene) -> None:
@@ -177,38 +177,46 @@ def test_a_look_costs_two_requests(scene: VCenterScene) -> None:
 def test_the_folder_may_be_told_and_garbage_is_not_believed(scene: VCenterScene) -> None:
     scene.restore("web-1")
     wanted = [ExpectedVm(name="web-1")]
-    told = scene.vcenter.folder(scene.namespace)._GetMoId()
-    assert [one.name for one in scene.inventory.look("another-name", wanted, folders=[told])] == ["web-1"]
-    assert [one.name for one in scene.inventory.look(scene.namespace, wanted, folders=["<x/>"])] == ["web-1"]
+    folder_id = scene.vcenter.folder(scene.namespace)._GetMoId()
+    assert [vsphere_vm.name for vsphere_vm in scene.inventory.look("another-name", wanted, folders=[folder_id])] == [
+        "web-1"
+    ]
+    assert [vsphere_vm.name for vsphere_vm in scene.inventory.look(scene.namespace, wanted, folders=["<x/>"])] == [
+        "web-1"
+    ]
 
 
 def test_a_vm_below_the_folder_is_in_it(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
     scene.vcenter.folder(scene.namespace).CreateFolder("set-policy").MoveIntoFolder_Task([scene.vcenter.vm(moid)])
-    found = wait_until(
+    vsphere_vms = wait_until(
         lambda: list(scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])), 5, "the VM is moved"
     )
-    assert [(one.moid, one.in_folder) for one in found] == [(moid, True)]
+    assert [(vsphere_vm.moid, vsphere_vm.in_folder) for vsphere_vm in vsphere_vms] == [(moid, True)]
 
 
 def test_a_vm_in_another_folder_is_found_there(scene: VCenterScene) -> None:
     moid = scene.restore("web-1", folder="elsewhere")
-    found = scene.look()
-    assert (found.state, found.certain) == (State.ABSENT, False)
-    assert f'{moid} with its UUID is in folder "elsewhere"' in found.reason
+    registration = scene.look()
+    assert (registration.state, registration.certain) == (State.ABSENT, False)
+    assert f'{moid} with its UUID is in folder "elsewhere"' in registration.reason
 
 
 def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
     entries = record("web-1", scene.namespace)
     entries[GUIDES_YAML] = entries.pop(YAML)
     scene.restore("web-1", extra_config=entries)
-    (found,) = scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])
-    assert (found.extra.recorded, found.extra.enabled, found.extra.backup_version) == (True, True, "1000")
-    assert (found.record.problem, found.record.interfaces) == ("", {"eth0": Subnet(type="SUBNETSET")})
+    (vsphere_vm,) = scene.inventory.look(scene.namespace, [ExpectedVm(name="web-1")])
+    assert (vsphere_vm.extra.recorded, vsphere_vm.extra.enabled, vsphere_vm.extra.backup_version) == (
+        True,
+        True,
+        "1000",
+    )
+    assert (vsphere_vm.record.problem, vsphere_vm.record.interfaces) == ("", {"eth0": Subnet(type="SUBNETSET")})
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "excerpt"),
     [
         ("not base64 at all!", "it is not base64"),
         ("aGVsbG8=", "it is not gzip"),
@@ -221,13 +229,13 @@ def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
     ],
     ids=["no base64", "no gzip", "cut off", "endless", "a billion laughs", "an alias", "a bomb", "a tag"],
 )
-def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str, words: str) -> None:
+def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str, excerpt: str) -> None:
     scene.restore("web-1", extra_config=record("web-1", scene.namespace) | {YAML: value})
-    found = scene.look()
-    assert (found.state, found.can_wait) == (State.NOT_RESTORABLE, False)
-    assert any(one in found.reason for one in words.split("|"))
-    assert found.reason.isprintable()
-    assert "restore the VM from another restore point" in found.reason
+    registration = scene.look()
+    assert (registration.state, registration.can_wait) == (State.NOT_RESTORABLE, False)
+    assert any(alternative in registration.reason for alternative in excerpt.split("|"))
+    assert registration.reason.isprintable()
+    assert "restore the VM from another restore point" in registration.reason
 
 
 def test_vms_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene) -> None:
@@ -241,17 +249,17 @@ def test_vms_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene
     with closing(adapter.connect(scene.settings.model_copy(update={"timeout_seconds": 30}), clock=scene.clock)) as own:
         looks = VsphereLooks(inventory=own.inventory, supervisor=lambda *_: SUPERVISOR)
         source = VCenterRegistration(looks=looks, clock=scene.clock)
-        found = source.observe(scene.namespace, wanted)
+        registrations = source.observe(scene.namespace, wanted)
         before = own.session.requests_made
-        assert source.observe(scene.namespace, wanted) == found
+        assert source.observe(scene.namespace, wanted) == registrations
         assert own.session.requests_made - before == 2  # nothing has changed, and nothing is fetched again
 
         scene.vcenter.reconfigure(scene.moid(endless), record(endless, scene.namespace))
         assert source.observe(scene.namespace, wanted)[endless].state is State.RESTORED
-    assert found[sound].state is State.RESTORED
-    assert (found[broken].state, found[endless].state) == (State.NOT_RESTORABLE, State.NOT_RESTORABLE)
-    assert "it is not gzip" in found[broken].reason
-    assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the VM" in found[endless].reason
+    assert registrations[sound].state is State.RESTORED
+    assert (registrations[broken].state, registrations[endless].state) == (State.NOT_RESTORABLE, State.NOT_RESTORABLE)
+    assert "it is not gzip" in registrations[broken].reason
+    assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the VM" in registrations[endless].reason
 
 
 def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterScene) -> None:
@@ -274,8 +282,8 @@ def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterSce
         looks += 1
         with suppress(Unavailable):
             inventory.look(scene.namespace, wanted)
-    found = inventory.look(scene.namespace, wanted)
-    assert sorted(one.name for one in found) == names
+    vsphere_vms = inventory.look(scene.namespace, wanted)
+    assert sorted(vsphere_vm.name for vsphere_vm in vsphere_vms) == names
     assert sorted(judged) == [f"{scene.namespace}/{name}" for name in names]
     assert looks <= len(names)
 
@@ -286,7 +294,7 @@ class SlowSession:
     def __init__(self, session: VCenterSession, clock: SettableClock) -> None:
         self.slow = ""
         """How that begins which is slow; '' for nothing."""
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self._session = session
         self._clock = clock
 
@@ -294,13 +302,13 @@ class SlowSession:
         return getattr(self._session, name)
 
     def soap(self, what: str, ask: Any) -> Any:
-        self.asked.append(what)
+        self.requests.append(what)
         if self.slow and what.startswith(self.slow):
             self._clock.advance(adapter.LOOK_SECONDS + 1)
         return self._session.soap(what, ask)
 
     def count(self, what: str) -> int:
-        return sum(one.startswith(what) for one in self.asked)
+        return sum(request.startswith(what) for request in self.requests)
 
 
 @pytest.fixture(name="slow")
@@ -322,19 +330,19 @@ def test_a_slow_search_costs_nothing_that_the_folder_has_and_is_not_repeated_at_
     here, elsewhere = scene.restore("web-1"), scene.restore("web-2", folder="elsewhere")
     session.slow = SEARCH
     for _ in range(3):
-        assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == [here]
+        assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == [here]
     assert session.count(SEARCH) == 1
 
     session.slow = ""
     clock.advance(ELSEWHERE_SECONDS)
-    assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == [here, elsewhere]
+    assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == [here, elsewhere]
 
 
 def test_a_folder_that_took_its_time_leaves_a_search_its_own(scene: VCenterScene, slow: Slow) -> None:
     session, inventory, _ = slow
     moids = [scene.restore("web-1"), scene.restore("web-2", folder="elsewhere")]
     session.slow = "read events"
-    assert [one.moid for one in inventory.look(scene.namespace, BOTH)] == moids
+    assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == moids
 
 
 def test_a_folder_that_is_too_slow_at_once_is_asked_for_in_parts(scene: VCenterScene, slow: Slow) -> None:
@@ -344,7 +352,7 @@ def test_a_folder_that_is_too_slow_at_once_is_asked_for_in_parts(scene: VCenterS
     with pytest.raises(Unavailable, match="the next look goes on"):
         inventory.look(scene.namespace, BOTH[:1])
     session.slow = ""
-    assert [one.moid for one in inventory.look(scene.namespace, BOTH[:1])] == [moid]
+    assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH[:1])] == [moid]
     assert session.count("read the ExtraConfig of 1 VMs") == 1
 
 
@@ -364,9 +372,9 @@ def test_a_restore_that_still_runs_is_waited_for(scene: VCenterScene) -> None:
 def test_a_duplicate_bios_uuid_is_found(scene: VCenterScene) -> None:
     scene.restore("web-1", bios_uuid="the-same")
     scene.restore("copy-of-web-1", bios_uuid="the-same")
-    found = scene.look()
-    assert found.code == "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
-    assert '"copy-of-web-1"' in found.reason
+    registration = scene.look()
+    assert registration.code == "VCenterWcpWorkloadRegisterVMDuplicateVMBiosUUID"
+    assert '"copy-of-web-1"' in registration.reason
 
 
 def test_a_task_is_told_to_its_end(scene: VCenterScene) -> None:
@@ -374,8 +382,8 @@ def test_a_task_is_told_to_its_end(scene: VCenterScene) -> None:
     task = scene.vcenter.begin_registration(moid, percent=80)
     assert str(scene.look()).startswith("registering (80 %, register volumes): RegisterVM task task-")
     scene.vcenter.end_registration(task, error=f"{CLAIM_FAILED}: boom")
-    found = scene.look()
-    assert (found.state, found.code, found.can_wait) == (State.FAILED, CLAIM_FAILED, False)
+    registration = scene.look()
+    assert (registration.state, registration.code, registration.can_wait) == (State.FAILED, CLAIM_FAILED, False)
     again = scene.vcenter.begin_registration(moid)
     assert scene.look().state is State.REGISTERING
     scene.vcenter.end_registration(again)
@@ -386,9 +394,9 @@ def test_a_task_is_told_to_its_end(scene: VCenterScene) -> None:
 def test_an_event_tells_what_no_task_does_any_more(scene: VCenterScene, outcome: str, state: State) -> None:
     moid = scene.restore("web-1")
     scene.vcenter.tell(moid, outcome, message=CLAIM_FAILED)
-    found = scene.look()
-    assert found.state is state
-    assert found.code == (CLAIM_FAILED if outcome == "failure" else "")
+    registration = scene.look()
+    assert registration.state is state
+    assert registration.code == (CLAIM_FAILED if outcome == "failure" else "")
 
 
 def test_an_expired_session_goes_unnoticed(scene: VCenterScene) -> None:
@@ -458,9 +466,9 @@ def test_the_newest_task_of_a_vm_is_found_by_vcenters_clock(scene: VCenterScene)
     begun = scene.clock.now()
     assert scene.calls.latest(moid, begun) is None
     task = scene.vcenter.begin_registration(moid, percent=20)
-    found = scene.calls.latest(moid, begun)
-    assert found is not None
-    assert (found.id, found.percent) == (task._GetMoId(), 20)
+    newest = scene.calls.latest(moid, begun)
+    assert newest is not None
+    assert (newest.id, newest.percent) == (task._GetMoId(), 20)
     assert scene.calls.latest(moid, begun + timedelta(hours=1)) is None
     assert scene.calls.latest("vm-424242", begun) is None
 
@@ -471,8 +479,8 @@ def test_a_vm_is_triggered_once_on_vcenter(scene: VCenterScene) -> None:
     cluster.seed(vm("other", namespace=scene.namespace))
 
     def process(holder: str) -> Trigger:
-        told = SupervisorRelease(generation=Generation.VCF_9, evidence="")
-        views = SupervisorViews(cluster=cluster, generation=lambda: told)
+        release = SupervisorRelease(generation=Generation.VCF_9, evidence="")
+        views = SupervisorViews(cluster=cluster, generation=lambda: release)
         attempts = Attempts(cluster=cluster, clock=scene.clock, velero_namespace="velero")
         return Trigger(
             clock=scene.clock,

@@ -38,7 +38,7 @@ def test_namespace_with_only_vms_is_waited_for_and_reported_on(scene: Scene, spa
     assert scene.stages(space) == {"VirtualMachines ": ("verified", "every VM is registered")}
     _, reports = scene.results(space)
     report = json.loads(next(body for key, body in reports.items() if key.endswith(".json")))
-    assert [one["name"] for one in report["machines"]] == names
+    assert [vm["name"] for vm in report["machines"]] == names
 
     scene.server.delete_backup(space)
     wait_until(lambda: not scene.stored(f"captures/{space}/"), 30, "facts and seal are gone")

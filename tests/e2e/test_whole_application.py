@@ -55,22 +55,22 @@ def come_back(lost: Saved, restore: str, *, into: str) -> None:
         scene.register(lost.point, *names[start : start + ARRIVALS], into=into)
         absent = set(names[start + ARRIVALS :])
         here = {(kind, name) for kind in (GROUPS, SERVICES) for name in scene.names(kind, into)}
-        assert all(absent.isdisjoint(needs(lost)[one]) for one in here)
+        assert all(absent.isdisjoint(needs(lost)[name]) for name in here)
     scene.wait_restored(restore, deadline=DEADLINE)
 
 
 def needs(of: Saved) -> dict[tuple[str, str], set[str]]:
     """Return the VMs behind each group and service, by resource and name, as their owner wrote them."""
-    found: dict[tuple[str, str], set[str]] = {}
+    selected: dict[tuple[str, str], set[str]] = {}
     for group in of.groups:
-        members = [one for step in group["spec"]["bootOrder"] for one in step["members"]]
-        behind = {one["name"] for one in members if one["kind"] == "VirtualMachine"}
-        found[GROUPS, group["metadata"]["name"]] = behind
+        members = [member for step in group["spec"]["bootOrder"] for member in step["members"]]
+        behind = {member["name"] for member in members if member["kind"] == "VirtualMachine"}
+        selected[GROUPS, group["metadata"]["name"]] = behind
     for service in of.services:
         selector = service["spec"]["selector"].items()
-        chosen = [one for one in of.application.machines if selector <= one["metadata"]["labels"].items()]
-        found[SERVICES, service["metadata"]["name"]] = {one["metadata"]["name"] for one in chosen}
-    return found
+        chosen = [vm for vm in of.application.machines if selector <= vm["metadata"]["labels"].items()]
+        selected[SERVICES, service["metadata"]["name"]] = {vm["metadata"]["name"] for vm in chosen}
+    return selected
 
 
 def created(manifest: Manifest) -> datetime:
@@ -82,16 +82,16 @@ def assert_as_captured(of: Saved, restore: str, namespace: str) -> None:
     groups, services = scene.all(GROUPS, namespace), scene.all(SERVICES, namespace)
     assert specs(groups) == specs(of.groups, "powerState")
     assert specs(services) == specs(of.services)
-    for one in (*groups, *services):
-        assert one["metadata"]["labels"]["velero.io/restore-name"] == restore
-        assert not any("velero" in key for key in one["metadata"].get("annotations", {}))
+    for manifest in (*groups, *services):
+        assert manifest["metadata"]["labels"]["velero.io/restore-name"] == restore
+        assert not any("velero" in key for key in manifest["metadata"].get("annotations", {}))
     assert scene.names(VMS, namespace) == set(of.application.vm_names)
 
 
 @on_newest_velero
 def test_every_object_is_as_captured_after_a_restore_in_place(large: Saved, restored: str) -> None:
     assert_as_captured(large, restored, LARGE)
-    assert {one["status"]["powerState"] for one in large.scene.all(VMS, LARGE)} == {"PoweredOff"}
+    assert {vm["status"]["powerState"] for vm in large.scene.all(VMS, LARGE)} == {"PoweredOff"}
     assert {stage for stage, _ in large.scene.stages(restored).values()} == {"verified"}
 
 
@@ -99,11 +99,11 @@ def test_every_object_is_as_captured_after_a_restore_in_place(large: Saved, rest
 def test_nothing_is_created_before_its_vms_and_no_group_before_its_parent(large: Saved, restored: str) -> None:
     assert restored
     scene = large.scene
-    arrived = {one["metadata"]["name"]: created(one) for one in scene.all(VMS, LARGE)}
+    arrived = {vm["metadata"]["name"]: created(vm) for vm in scene.all(VMS, LARGE)}
     for (kind, name), behind in needs(large).items():
         made = created(scene.cluster.get(kind, name, namespace=LARGE))
         assert all(made > arrived[machine] for machine in behind), name
-    groups = {one["metadata"]["name"]: one for one in scene.all(GROUPS, LARGE)}
+    groups = {group["metadata"]["name"]: group for group in scene.all(GROUPS, LARGE)}
     for name, group in groups.items():
         parent = group["spec"].get("groupName")
         assert not parent or created(groups[parent]) <= created(group), name
@@ -135,7 +135,7 @@ def test_the_same_restore_again_changes_nothing(large: Saved, restored: str) -> 
     assert set(scene.stages(again).values()) == {("verified", "was there already, as captured")}
 
 
-class Words(HTMLParser):
+class VisibleText(HTMLParser):
     """The text of a page."""
 
     def __init__(self, page: str) -> None:
@@ -153,14 +153,14 @@ def test_report_names_every_object_its_outcome_the_policy_and_the_next_step(larg
     _, reports = large.scene.results(restored)
     bodies = {key.rpartition("/")[2]: body for key, body in reports.items()}
     report = Report.model_validate_json(bodies["report.json"])
-    page = Words(bodies["report.html"].decode()).text
+    page = VisibleText(bodies["report.html"].decode()).text
 
     assert report.outcome is Outcome.VERIFIED
-    assert {(one.kind, one.name) for one in report.objects} == {
-        (one["kind"], one["metadata"]["name"]) for one in (*large.groups, *large.services)
+    assert {(result.kind, result.name) for result in report.objects} == {
+        (manifest["kind"], manifest["metadata"]["name"]) for manifest in (*large.groups, *large.services)
     }
-    assert {one.stage for one in report.objects} == {"verified"}
-    assert {one.name for one in report.machines if one.registered} == set(large.application.vm_names)
+    assert {result.stage for result in report.objects} == {"verified"}
+    assert {vm.name for vm in report.machines if vm.registered} == set(large.application.vm_names)
     assert report.policy["power"] == "leave"
     assert report.policy["conflict"] == "retain"
     assert f"kubectl -n {LARGE} patch virtualmachinegroup shop " in "\n".join(report.next_steps)

@@ -102,7 +102,7 @@ class VCenterSimulator:
     def restore_all(self, known: Mapping[str, Mapping[str, Any]], *, folder: str) -> list[str]:
         """Create VMs, at once, and return their managed object ids; by name what `restore` takes of each."""
         target, pool = self.folder(folder), self._datacenter.hostFolder.childEntity[0].resourcePool
-        tasks = [target.CreateVM_Task(config=_vm(name, **one), pool=pool) for name, one in known.items()]
+        tasks = [target.CreateVM_Task(config=_vm(name, **fields), pool=pool) for name, fields in known.items()]
         return [str(self._done(task)._GetMoId()) for task in tasks]
 
     def disable(self, moid: str, *methods: str) -> None:
@@ -133,9 +133,9 @@ class VCenterSimulator:
         view = self.content.viewManager.CreateContainerView(
             container=self.content.rootFolder, type=[vim.VirtualMachine], recursive=True
         )
-        for one in view.view:
-            self.disable(one._GetMoId())
-            self._done(one.Destroy_Task())
+        for entity in view.view:
+            self.disable(entity._GetMoId())
+            self._done(entity.Destroy_Task())
         view.DestroyView()
 
     # WCP.
@@ -194,8 +194,8 @@ class VCenterSimulator:
         return vim.Folder(moid, self._stub)
 
     def _child(self, parent: vim.Folder, name: str) -> vim.Folder:
-        found = next((one for one in parent.childEntity if one.name == name), None)
-        return found or parent.CreateFolder(name)
+        child = next((entity for entity in parent.childEntity if entity.name == name), None)
+        return child or parent.CreateFolder(name)
 
     def _done(self, task: vim.Task) -> Any:
         """Wait for a task; pyVim's own way does not understand the names of the simulator's."""

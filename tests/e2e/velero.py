@@ -192,8 +192,8 @@ class VeleroServer:
 
     def phase(self, resource: str, name: str) -> str:
         """Return the phase of one of Velero's objects; empty until the server has seen it."""
-        found = self.cluster.get(resource, name, namespace=self.namespace)
-        return str(found.get("status", {}).get("phase", ""))
+        manifest = self.cluster.get(resource, name, namespace=self.namespace)
+        return str(manifest.get("status", {}).get("phase", ""))
 
     def wait_phase(self, resource: str, name: str, *phases: str, deadline: float = 90) -> Manifest:
         """Wait until one of Velero's objects is in one of these phases and return it."""
@@ -212,8 +212,8 @@ class VeleroServer:
 
     def _location_status(self) -> Manifest:
         resource = "backupstoragelocations.velero.io"
-        found = self.cluster.get(resource, self.location, namespace=self.namespace)
-        status: Manifest = found.get("status", {})
+        manifest = self.cluster.get(resource, self.location, namespace=self.namespace)
+        status: Manifest = manifest.get("status", {})
         return status
 
     def _metadata(self, name: str) -> Manifest:

@@ -107,15 +107,15 @@ class Wcp:
         """Return status and body of the answer to RegisterVM; None for any other request."""
         if path == LOGIN:
             self.at_login()
-        if not (asked := _REGISTER.fullmatch(path)):
+        if not (match := _REGISTER.fullmatch(path)):
             return None
         moid = json.loads(body)["vm"]
-        self.calls.append((asked[1], moid))
+        self.calls.append((match[1], moid))
         if moid in self.in_desired_state:
-            work = self._supervisor.wcp.register(moid, namespace=asked[1])
+            work = self._supervisor.wcp.register(moid, namespace=match[1])
             threading.Thread(target=work.finish, daemon=True).start()  # the answer does not wait: its caller would not
             return 400, json.dumps({"error_type": "ALREADY_IN_DESIRED_STATE", "messages": []})
-        task = self.register(asked[1], moid)
+        task = self.register(match[1], moid)
         self.before_answer()
         return 200, json.dumps(task)
 
@@ -126,8 +126,8 @@ class Wcp:
         headers = {key: value for key, value in handler.headers.items() if key.lower() not in _KEPT_TO_ONE_HOP}
         try:
             connection.request(handler.command, handler.path, body, headers)
-            found = connection.getresponse()
-            return found.status, found.getheaders(), found.read()
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
         finally:
             connection.close()
 

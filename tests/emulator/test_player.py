@@ -82,7 +82,7 @@ class Lost:
     def restore(self, **options: Any) -> Registration:
         return self.supervisor.restore(self.saved.point, DATABASE, **options)
 
-    def found(self, kind: str) -> Sequence[Object]:
+    def objects(self, kind: str) -> Sequence[Object]:
         return self.supervisor.cluster.list(kind, NAMESPACE)
 
 
@@ -111,15 +111,15 @@ def running(supervisor: Supervisor, time: Time) -> Supervisor:
 
 
 def machine(supervisor: Supervisor, name: str = DATABASE, namespace: str = NAMESPACE) -> Object:
-    found = supervisor.cluster.get("VirtualMachine", name, namespace)
-    assert found is not None
-    return found
+    manifest = supervisor.cluster.get("VirtualMachine", name, namespace)
+    assert manifest is not None
+    return manifest
 
 
 def endpoints(supervisor: Supervisor, name: str) -> list[dict[str, Any]]:
-    found = supervisor.cluster.get("Endpoints", name, NAMESPACE)
-    assert found is not None
-    return found.get("subsets") or []
+    manifest = supervisor.cluster.get("Endpoints", name, NAMESPACE)
+    assert manifest is not None
+    return manifest.get("subsets") or []
 
 
 def claim_of(item: Object) -> str:
@@ -184,7 +184,7 @@ def test_a_new_vm_comes_back_powered_off_step_by_step(lost: Lost):
     task.run_to(Step.RESOURCES)
     assert supervisor.cluster.get("Secret", "shop-bootstrap", NAMESPACE) is not None
     task.run_to(Step.VOLUMES)
-    (claim,) = lost.found("PersistentVolumeClaim")
+    (claim,) = lost.objects("PersistentVolumeClaim")
     assert claim["status"]["phase"] == "Pending"
     task.run_to(Step.VM)
     assert PAUSED in machine(supervisor)["metadata"]["annotations"]
@@ -283,8 +283,8 @@ def test_every_error_of_the_guide_strikes_where_it_belongs(lost: Lost, failure: 
 
     assert (task.finish(), task.error) == (State.FAILED, failure)
     assert task.progress == failure.step.progress
-    assert lost.found("VirtualMachine") == []
-    errors = [bool(volume["status"].get("error")) for volume in lost.found("CnsRegisterVolume")]
+    assert lost.objects("VirtualMachine") == []
+    errors = [bool(volume["status"].get("error")) for volume in lost.objects("CnsRegisterVolume")]
     assert errors == [True] * (failure is Failure.CLAIM)
 
 
@@ -319,9 +319,9 @@ def test_a_lazy_task_is_complete_before_its_claims_are(lost: Lost):
     task = lost.restore(lazy_claims=True)
     assert task.finish() is State.SUCCEEDED
     lost.supervisor.operator.settle()
-    assert [claim["status"]["phase"] for claim in lost.found("PersistentVolumeClaim")] == ["Pending"]
+    assert [claim["status"]["phase"] for claim in lost.objects("PersistentVolumeClaim")] == ["Pending"]
     task.bind_claims()
-    assert [claim["status"]["phase"] for claim in lost.found("PersistentVolumeClaim")] == ["Bound"]
+    assert [claim["status"]["phase"] for claim in lost.objects("PersistentVolumeClaim")] == ["Bound"]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_registration_starts_by_itself_after_a_while(
     time.advance(2)
     for _ in Step:
         wcp.tick()
-    assert len(lost.found("VirtualMachine")) == registered
+    assert len(lost.objects("VirtualMachine")) == registered
 
 
 def test_a_group_that_comes_too_early_sends_its_vm_to_placement(lost: Lost):

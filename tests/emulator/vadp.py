@@ -58,10 +58,10 @@ def restore(vcenter: VCenter, saved: VsphereVm, *, folder: str = "", in_place: b
     """
     disks = tuple(replace(disk, fcd=False) for disk in saved.disks)
     if in_place:
-        found = vcenter.find(instance_uuid=saved.instance_uuid)
-        if found is None:
+        vsphere_vm = vcenter.find(instance_uuid=saved.instance_uuid)
+        if vsphere_vm is None:
             raise LookupError(f"{saved.name} is not there to be restored in place")
-        return vcenter.change(found.moid, powered_on=False, disks=disks, extra_config=saved.extra_config)
+        return vcenter.change(vsphere_vm.moid, powered_on=False, disks=disks, extra_config=saved.extra_config)
     return vcenter.add(
         saved.name,
         folder=folder or saved.folder,
@@ -75,10 +75,10 @@ def restore(vcenter: VCenter, saved: VsphereVm, *, folder: str = "", in_place: b
 
 def restore_disks(vcenter: VCenter, moid: str, *names: str) -> VsphereVm:
     """Overwrite some disks of a VM that is there: they are no first class disks any more."""
-    found = vcenter.vm(moid)
-    if found is None:
+    vsphere_vm = vcenter.vm(moid)
+    if vsphere_vm is None:
         raise LookupError(moid)
-    disks = tuple(replace(disk, fcd=disk.fcd and disk.name not in names) for disk in found.disks)
+    disks = tuple(replace(disk, fcd=disk.fcd and disk.name not in names) for disk in vsphere_vm.disks)
     return vcenter.change(moid, disks=disks)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tests.unit.builders import (
     NAMESPACE,
-    asked,
     backup,
     claim,
     condition,
@@ -21,6 +20,7 @@ from tests.unit.builders import (
     service,
     vm,
     vsphere_namespace,
+    with_policy,
 )
 from tests.unit.restored_vms import restored, succeed
 from tests.unit.world import World
@@ -138,11 +138,11 @@ class Story:
 
     def restore(self, items: Iterable[Json]) -> None:
         """Restore where it was: RegisterVM is called for one VM, one never comes, and some objects are in the way."""
-        self.go_on(self._begun(items, asked(power="captured")))
+        self.go_on(self._begun(items, with_policy(power="captured")))
 
     def go_on(self, operations: list[str]) -> None:
         """Poll the operations of that restore, which this process or an earlier one has begun."""
-        spec = asked(power="captured")
+        spec = with_policy(power="captured")
         self.world.cluster.seed(
             claim("db-1-data"),
             service("admin", {"app": "other"}, meta={"uid": "uid-of-another"}),
@@ -161,7 +161,7 @@ class Story:
         spec = {
             "name": "elsewhere",
             "namespaceMapping": {NAMESPACE: "dr"},
-            **asked(conflict="update", registered_within="2m", vip="request", probe="tcp"),
+            **with_policy(conflict="update", registered_within="2m", vip="request", probe="tcp"),
         }
         operations = self._begun(items, spec)
         different = service("admin", {"app": "other"}, meta={"uid": "uid-of-another", "namespace": "dr"})
@@ -180,7 +180,7 @@ class Story:
 
     def resume(self) -> Ran:
         """Go on with the first restore once the late VM is there and nothing is in the way."""
-        self.world.cluster.seed(restore(**asked(power="captured")))
+        self.world.cluster.seed(restore(**with_policy(power="captured")))
         taken = obj("Service", "taken", api="v1")
         self.world.lose(taken)
         self._register(VMS[4])

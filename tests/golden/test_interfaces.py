@@ -38,8 +38,8 @@ def test_commands(golden: Golden) -> None:
 def test_actions(story: Story, golden: Golden) -> None:
     table = story.world.app.actions
     listed = [
-        {"kind": one.kind, "name": one.name, "applies_to": _selector(table, one.kind, one.name)}
-        for one in table.listed("velero-plugin-for-vmservice")
+        {"kind": plugin.kind, "name": plugin.name, "applies_to": _selector(table, plugin.kind, plugin.name)}
+        for plugin in table.listed("velero-plugin-for-vmservice")
     ]
     golden("actions", {"actions": listed})
 

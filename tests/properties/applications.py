@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import group, service, vm, with_policy
 from tests.unit.power import SET_AT
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Application:
     @property
     def spec(self) -> dict[str, Any]:
         """What a person writes on the Restore."""
-        return asked(**self.policy)
+        return with_policy(**self.policy)
 
     @property
     def strict(self) -> bool:
@@ -91,7 +91,7 @@ class Application:
         return [*groups, *(service(name, {name: ""}) for name in self.selected)]
 
     def vm(self, name: str, *, uid: str, power: str = "PoweredOff", paused: bool = False) -> Json:
-        labels = {one: "" for one, machines in self.selected.items() if name in machines}
+        labels = {label: "" for label, machines in self.selected.items() if name in machines}
         annotations = {"vmoperator.vmware.com/paused": ""} if paused else {}
         ip = "192.0.2.1" if power == ON else ""
         spec = {"powerState": ON} if power == ON else {}
@@ -106,18 +106,18 @@ class Application:
 
     def there_before(self) -> Iterator[Json]:
         """Yield the objects that nobody lost, some of them edited since."""
-        for one in self.objects():
-            name = one["metadata"]["name"]
-            content = {**one, "metadata": {**one["metadata"], "labels": {"edited": "1"}}}
+        for manifest in self.objects():
+            name = manifest["metadata"]["name"]
+            content = {**manifest, "metadata": {**manifest["metadata"], "labels": {"edited": "1"}}}
             if name in self.alike:
-                if one["spec"].get("powerState") == ON:
+                if manifest["spec"].get("powerState") == ON:
                     content["metadata"]["annotations"] = {SET_AT: LONG_AGO}
                     content["status"] = {"lastUpdatedPowerStateTime": LONG_AGO}
                 yield content
             elif name in self.different:
-                spec = {key: value for key, value in one["spec"].items() if key not in ("powerState", "ports")}
+                spec = {key: value for key, value in manifest["spec"].items() if key not in ("powerState", "ports")}
                 ports = [{"name": "other", "protocol": "TCP", "port": 9, "targetPort": 9}]
-                edited = {"ports": ports} if one["kind"] == "VirtualMachineService" else {"bootOrder": []}
+                edited = {"ports": ports} if manifest["kind"] == "VirtualMachineService" else {"bootOrder": []}
                 yield {**content, "spec": {**spec, **edited}}
 
     def runs_at_the_end(self, name: str) -> bool:
@@ -125,7 +125,7 @@ class Application:
         runs = name in self.ran and name in self.kept
         if name not in self.needed() or self.policy.get("power", "leave") == "leave":
             return runs
-        spoken_for = any(self.power.get(one) == ON for one in self.chain(self.grouped[name]))
+        spoken_for = any(self.power.get(group_name) == ON for group_name in self.chain(self.grouped[name]))
         return self.policy["power"] == "on" or spoken_for or name in self.ran
 
 

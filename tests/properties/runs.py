@@ -72,7 +72,7 @@ class Run:
         self.errors: list[str] = []
         machines, objects = application.machines(), application.objects()
         self.items = self.world.back_up(*machines, *objects)
-        lost = [one for one in machines if one["metadata"]["name"] not in application.kept]
+        lost = [vm for vm in machines if vm["metadata"]["name"] not in application.kept]
         self.world.lose(*lost, *objects)
         self.world.cluster.seed(*application.there_before())
         self.world.vm_operator()
@@ -121,7 +121,9 @@ class Run:
     def _is_stuck(self, name: str) -> bool:
         """Say whether a group, or one above it, had a VM whose gate was shut at the last look."""
         now = self.world.clock.monotonic()
-        machines = [machine for one in self.application.chain(name) for machine in self.application.members(one)]
+        machines = [
+            machine for group_name in self.application.chain(name) for machine in self.application.members(group_name)
+        ]
         return any(now - self.ready_since.get(machine, now) < 2 * SETTLED for machine in machines)
 
     def _check_patch(self, kind: str, name: str) -> None:
@@ -132,13 +134,13 @@ class Run:
         if kind == "VirtualMachine":
             assert name in app.needed(), f"{name} is none of this restore's"
             return
-        for one in app.tree(name):
-            live = self.world.live("VirtualMachineGroup", one)
+        for group_name in app.tree(name):
+            live = self.world.live("VirtualMachineGroup", group_name)
             linked = {
                 entry["name"] for entry in live.status.get("members", ()) if is_true(condition(entry, "GroupLinked"))
             }
             listed = {member["name"] for boot in live.spec.get("bootOrder", ()) for member in boot["members"]}
-            assert linked == listed, f"power was asked of {name} before {one} was whole"
+            assert linked == listed, f"power was asked of {name} before {group_name} was whole"
 
     def _is_updated(self, kind: str, name: str) -> bool:
         return "velero.io/restore-name" in self.world.live(kind, name).labels
@@ -175,7 +177,9 @@ class Run:
             self._play()
             if not open_ones:
                 return self
-        raise AssertionError([self.world.poll(one, **self.application.spec).description for one in open_ones])
+        raise AssertionError(
+            [self.world.poll(open_operation, **self.application.spec).description for open_operation in open_ones]
+        )
 
     def _arrive(self) -> None:
         for name in set(self.application.grouped) - self.application.kept:
@@ -197,25 +201,28 @@ class Run:
 
     def objects(self) -> dict[str, Any]:
         self.watching = False
-        found = [one for kind in CAPTURED_KINDS for one in self.world.cluster.list(kind, "shop")]
-        return {one.name: (_timeless(one.spec), one.labels, _timeless(one.annotations)) for one in found}
+        manifests = [manifest for kind in CAPTURED_KINDS for manifest in self.world.cluster.list(kind, "shop")]
+        return {
+            manifest.name: (_timeless(manifest.spec), manifest.labels, _timeless(manifest.annotations))
+            for manifest in manifests
+        }
 
     def running(self) -> set[str]:
         self.watching = False
         machines = self.world.cluster.list(VIRTUAL_MACHINE, "shop")
-        return {one.name for one in machines if one.status.get("powerState") == "PoweredOn"}
+        return {vm.name for vm in machines if vm.status.get("powerState") == "PoweredOn"}
 
     def report(self) -> Json:
         self.watching = False
         return self.world.document("restores/again/20260301T120000Z/report.json")
 
     def stages(self) -> dict[str, str]:
-        return {one["name"]: one["stage"] for one in self.report()["objects"]}
+        return {result["name"]: result["stage"] for result in self.report()["objects"]}
 
     def methods(self) -> set[str]:
         """Return all that was called, from the backup on."""
         calls = (self.world.cluster.calls, self.world.store.calls, self.world.locations.calls)
-        return {method for one in calls for method in one.counts}
+        return {method for call in calls for method in call.counts}
 
 
 def _parted(subject: str) -> tuple[str, str]:

@@ -18,9 +18,9 @@ LABELS = {"velero.io/backup-name": "nightly", "velero.io/restore-name": "again"}
 CALM = Fate()
 
 
-def wanted(one: Json) -> Json:
+def wanted(manifest: Json) -> Json:
     """Return the spec that a fresh object gets."""
-    return {key: value for key, value in one["spec"].items() if key != "powerState"}
+    return {key: value for key, value in manifest["spec"].items() if key != "powerState"}
 
 
 @settings(max_examples=100)
@@ -28,12 +28,12 @@ def wanted(one: Json) -> Json:
 def test_every_run_brings_back_what_was_captured(application: Application, fate: Fate) -> None:
     run = Run(application, fate).finish()
     assert run.errors == []
-    found = run.objects()
-    assert {name: (_unpowered(spec), labels, annotations) for name, (spec, labels, annotations) in found.items()} == {
-        one["metadata"]["name"]: (wanted(one), LABELS, {}) for one in application.objects()
-    }
+    live_objects = run.objects()
+    assert {
+        name: (_unpowered(spec), labels, annotations) for name, (spec, labels, annotations) in live_objects.items()
+    } == {manifest["metadata"]["name"]: (wanted(manifest), LABELS, {}) for manifest in application.objects()}
     assert Counter(run.created) == Counter(
-        f"{one['kind']} shop/{one['metadata']['name']}" for one in application.objects()
+        f"{manifest['kind']} shop/{manifest['metadata']['name']}" for manifest in application.objects()
     )
     assert run.running() == {name for name in application.grouped if application.runs_at_the_end(name)}
     assert run.report()["outcome"] == ("verified" if application.objects() else "empty")
@@ -85,8 +85,8 @@ def test_the_same_restore_again_changes_nothing(application: Application, fate: 
     for number in range(8):
         if number == crash:
             run.world.restart()
-        told = run.world.round(operations, **second)
-    assert all(one.completed and not one.error for one in told.values())
+        polled = run.world.round(operations, **second)
+    assert all(progress.completed and not progress.error for progress in polled.values())
     assert run.objects() == before
     assert run.world.writes()[writes:] == []
 

@@ -120,16 +120,16 @@ class _Aborted(Exception):
 
 
 def _grpc_status(text: str) -> str:
-    told = list[str]()
+    texts = list[str]()
 
     def abort(_code: grpc.StatusCode, details: str) -> None:
-        told.append(details)
+        texts.append(details)
         raise _Aborted
 
     context: Any = SimpleNamespace(abort=abort)
     with suppress(_Aborted), wire.answering(context, call="Execute", action="capture"):
         raise Rejected(text, hint=text)
-    return told[0]
+    return texts[0]
 
 
 def _progress(text: str) -> str:

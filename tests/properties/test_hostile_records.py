@@ -18,12 +18,12 @@ from velero_vmservice.vsphere.record import Record, judge
 ENTRIES = records.recorded(vm("web-1", claims=["data"]), others=(), disks=(), version="1700")
 VM, DISKS = SPELLINGS[Key.VM][0], SPELLINGS[Key.CLAIM_DISKS][0]
 WHOLE = base64.b64decode(ENTRIES[VM])
-WORDS = st.text(alphabet=st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]))
+TEXTS = st.text(alphabet=st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]))
 """JSON escapes what is beyond as a pair of surrogates, which are none of YAML's."""
 NUMBERS = st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | NUMBERS | WORDS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=20,
 )
 
@@ -33,11 +33,11 @@ def packed(content: bytes) -> str:
 
 
 def judged(machine: str, disks: str = "") -> Record:
-    found = judge({VM: machine, DISKS: disks}, parse_record).record
-    assert bool(found.problem) is bool(found.code)
-    assert "\n" not in found.problem
-    assert len(found.problem) < 1000
-    return found
+    record = judge({VM: machine, DISKS: disks}, parse_record).record
+    assert bool(record.problem) is bool(record.code)
+    assert "\n" not in record.problem
+    assert len(record.problem) < 1000
+    return record
 
 
 @given(st.text())

@@ -46,8 +46,8 @@ def test_round_trip(replay: Replay) -> None:
 
 
 @given(REPLAYS, REPLAYS)
-def test_different_objects_have_different_ids(one: Replay, other: Replay) -> None:
-    assert (replay_id(one) == replay_id(other)) is (one == other)
+def test_different_objects_have_different_ids(replay: Replay, other: Replay) -> None:
+    assert (replay_id(replay) == replay_id(other)) is (replay == other)
 
 
 @given(TEXT)

@@ -38,14 +38,14 @@ def subjects(parents: Mapping[str, str | None], services: Mapping[str, str]) -> 
         )
         for name, parent in parents.items()
     ]
-    objects += [service(name, {"app": one}) for name, one in services.items()]
+    objects += [service(name, {"app": app}) for name, app in services.items()]
     machines = [vm(f"vm-{name}", labels={"app": name}, group=name) for name in NAMES]
     known = facts(*machines, *objects)
-    return [_subject(one, known) for one in map(m, objects)]
+    return [_subject(manifest, known) for manifest in map(m, objects)]
 
 
-def _subject(one: object, known: NamespaceFacts) -> Subject:
-    manifest = m(one.content)  # type: ignore[attr-defined] - a manifest
+def _subject(content: object, known: NamespaceFacts) -> Subject:
+    manifest = m(content.content)  # type: ignore[attr-defined] - a manifest
     kind = VIRTUAL_MACHINE_GROUP if manifest.kind_name == "VirtualMachineGroup" else VIRTUAL_MACHINE_SERVICE
     return Subject(ref=ObjectRef(kind, "shop", manifest.name), wanted=manifest, topology=topology(manifest, known))
 
@@ -77,9 +77,9 @@ def test_the_plan_has_groups_first_and_parents_before_children(
     given_ones = subjects(parents, services)
     random.shuffle(given_ones)
     planned = in_order(given_ones)
-    assert sorted(one.ref for one in planned) == sorted(one.ref for one in given_ones)
-    assert [one.is_group for one in planned] == sorted((one.is_group for one in planned), reverse=True)
-    check([one.ref.name for one in planned], parents)
+    assert sorted(subject.ref for subject in planned) == sorted(subject.ref for subject in given_ones)
+    assert [subject.is_group for subject in planned] == sorted((subject.is_group for subject in planned), reverse=True)
+    check([subject.ref.name for subject in planned], parents)
     assert in_order(reversed(planned)) == planned
 
 
@@ -94,16 +94,19 @@ def test_however_they_are_asked_they_come_in_order_and_all_but_the_impossible_co
     while pending:
         random.shuffle(pending)
         decided = [
-            (one, decide(one, view(observed, gates, pending=[o for o in pending if o is not one], cycles=cycles)))
-            for one in pending
+            (
+                subject,
+                decide(subject, view(observed, gates, pending=[o for o in pending if o is not subject], cycles=cycles)),
+            )
+            for subject in pending
         ]
-        over = [(one, step) for one, step in decided if step.action is not Action.WAIT]
+        over = [(subject, step) for subject, step in decided if step.action is not Action.WAIT]
         assert over, [step.reason for _, step in decided]
-        one, step = over[0]
-        (made if step.action is Action.CREATE else blocked).append(one)
-        pending.remove(one)
-    assert {one.ref.name for one in blocked} == {name for name in parents if is_in_a_cycle(name, parents)}
-    names = [one.ref.name for one in made]
+        subject, step = over[0]
+        (made if step.action is Action.CREATE else blocked).append(subject)
+        pending.remove(subject)
+    assert {subject.ref.name for subject in blocked} == {name for name in parents if is_in_a_cycle(name, parents)}
+    names = [subject.ref.name for subject in made]
     for name, parent in parents.items():
         if name in names and parent in names:
             assert names.index(parent) < names.index(name)
@@ -113,8 +116,8 @@ def test_however_they_are_asked_they_come_in_order_and_all_but_the_impossible_co
 
 @given(PARENTS)
 def test_a_cycle_is_found_where_there_is_one(parents: dict[str, str | None]) -> None:
-    known = facts(*[one.wanted.editable() for one in subjects(parents, {})])
+    known = facts(*[subject.wanted.editable() for subject in subjects(parents, {})])
     for name in parents:
-        found = cycle_of(name, known)
-        assert bool(found) is is_in_a_cycle(name, parents)
-        assert not found or (found[0] == found[-1] == name)
+        chain = cycle_of(name, known)
+        assert bool(chain) is is_in_a_cycle(name, parents)
+        assert not chain or (chain[0] == chain[-1] == name)

@@ -77,16 +77,16 @@ def live(site: Site, name: str) -> Json | None:
     if state == "lost":
         return None
     uid = f"uid-of-{name}" if state == "kept" else "new"
-    one = site.application.vm(name, uid=uid, paused=state == "paused")
+    manifest = site.application.vm(name, uid=uid, paused=state == "paused")
     if state == "another":
-        one["spec"]["instanceUUID"] = "other"
+        manifest["spec"]["instanceUUID"] = "other"
     if state == "unreconciled":
-        one["status"]["conditions"] = []
+        manifest["status"]["conditions"] = []
     if state == "deleted":
-        one["metadata"] |= {"deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": ["example.com/hold"]}
+        manifest["metadata"] |= {"deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": ["example.com/hold"]}
     if state == "unlabelled":
-        one["metadata"]["labels"] = {}
-    return one
+        manifest["metadata"]["labels"] = {}
+    return manifest
 
 
 def standing(site: Site) -> World:
@@ -95,21 +95,21 @@ def standing(site: Site) -> World:
     world.back_up(*machines, *objects)
     world.lose(*machines, *objects)
     held = {"deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": ["example.com/hold"]}
-    for one in site.application.there_before():
-        gone = held if one["metadata"]["name"] in site.deleting else {}
-        world.cluster.seed({**one, "metadata": {**one["metadata"], **gone}})
+    for manifest in site.application.there_before():
+        gone = held if manifest["metadata"]["name"] in site.deleting else {}
+        world.cluster.seed({**manifest, "metadata": {**manifest["metadata"], **gone}})
     world.cluster.seed(*filter(None, (live(site, name) for name in site.application.grouped)))
     for number, name in enumerate(site.application.grouped):
         tell(world, site, name, f"vm-{number}")
-    world.cluster.admit = lambda one: refuse(one, site)
+    world.cluster.admit = lambda manifest: refuse(manifest, site)
     world.cluster.calls.made.clear()
     world.clock.advance(60)
     return world
 
 
-def refuse(one: Manifest, site: Site) -> None:
-    if one.name in site.refused and one.group == VM_OPERATOR_GROUP:
-        raise Rejected(f"admission webhook denied {one.name}")
+def refuse(manifest: Manifest, site: Site) -> None:
+    if manifest.name in site.refused and manifest.group == VM_OPERATOR_GROUP:
+        raise Rejected(f"admission webhook denied {manifest.name}")
 
 
 def tell(world: World, site: Site, name: str, moid: str) -> None:
@@ -123,8 +123,8 @@ def tell(world: World, site: Site, name: str, moid: str) -> None:
         world.vsphere.vcenter.calls.made.clear()
         if state == "failed":
             world.vsphere.vcenter.set_task(task, TaskState.FAILED, message="no disk")
-    if (said := site.engine[name]) is not None:
-        world.engine.tell(NAMESPACE, Registration(name=name, state=said))
+    if (engine_state := site.engine[name]) is not None:
+        world.engine.tell(NAMESPACE, Registration(name=name, state=engine_state))
 
 
 def planned(world: World, site: Site) -> Sequence[Planned]:
@@ -139,8 +139,8 @@ def begun(world: World, site: Site) -> Sequence[ReplayOperation]:
     world.restart()
     wanted = m(restore(started=world.clock.now().isoformat(), **site.application.spec))
     run = RestoreRun.read(wanted)
-    for one in world.app.backup_objects.captured(run, wanted.spec):
-        world.app.replays.announce(replay_id(one), one, run)
+    for replay in world.app.backup_objects.captured(run, wanted.spec):
+        world.app.replays.announce(replay_id(replay), replay, run)
     tasks: Sequence[ReplayOperation] = ()
     for _ in range(ROUNDS):
         tasks = world.app.replays.advance(run)
@@ -168,7 +168,7 @@ def agrees(step: Step, task: ReplayOperation) -> bool:
 def test_the_plan_is_what_a_restore_does(site: Site) -> None:
     world = standing(site)
 
-    foreseen = {str(one.ref): one.step for one in planned(world, site)}
+    foreseen = {str(planned_object.ref): planned_object.step for planned_object in planned(world, site)}
     assert not world.writes()
     assert not world.vsphere.vcenter.calls.counts["call"]
     tasks = {str(task.replay.destination): task for task in begun(world, site)}

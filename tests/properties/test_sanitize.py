@@ -67,8 +67,8 @@ def test_idempotent_and_the_given_one_is_left_alone(content: dict[str, Any]) -> 
 def test_nothing_is_added_and_nothing_goes_without_a_reason(content: dict[str, Any]) -> None:
     result = sanitize(Manifest(content))
     assert _leaves(dict(result.manifest.content)) <= _leaves(content)
-    assert all(one.reason for one in result.dropped)
-    assert len({one.path for one in result.dropped}) == len(result.dropped)
+    assert all(field.reason for field in result.dropped)
+    assert len({field.path for field in result.dropped}) == len(result.dropped)
     assert not {"uid", "ownerReferences", "finalizers"} & set(result.manifest.metadata)
 
 
@@ -92,4 +92,4 @@ def _leaves(tree: Any, path: str = "") -> set[str]:
 def _reversed(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _reversed(tree[key]) for key in reversed(list(tree))}
-    return [_reversed(one) for one in tree] if isinstance(tree, list) else tree
+    return [_reversed(branch) for branch in tree] if isinstance(tree, list) else tree

@@ -65,12 +65,12 @@ SPELLINGS = (
 
 
 def keys(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    found = []
+    paths = []
     for name, field in model.model_fields.items():
-        found.append((*above, name))
+        paths.append((*above, name))
         if section := section_of(field.annotation):
-            found += keys(section, (*above, name))
-    return found
+            paths += keys(section, (*above, name))
+    return paths
 
 
 def written(path: tuple[str, ...], value: str) -> str:
@@ -79,7 +79,7 @@ def written(path: tuple[str, ...], value: str) -> str:
     return "\n".join([*lines, f"{'  ' * len(above)}{last}: {value}"])
 
 
-def said(file: Path | None, variables: dict[str, str]) -> str:
+def output(file: Path | None, variables: dict[str, str]) -> str:
     """Everything that settings which are refused say; nothing where they are accepted."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in variables.items():
@@ -101,7 +101,7 @@ def _file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_password_in_any_spelling_is_never_told(file: Path, path: tuple[str, ...], spelling: str) -> None:
     file.write_text(written(path, spelling.format(CANARY)), encoding="utf-8")
-    assert CANARY not in said(file, {})
+    assert CANARY not in output(file, {})
 
 
 @settings(max_examples=400, deadline=None)
@@ -118,7 +118,7 @@ def test_no_fault_of_a_file_tells_a_value(
 ) -> None:
     parts = [written(path, spelling.format(CANARY)), beside]
     file.write_text("\n".join(parts if before else reversed(parts)), encoding="utf-8")
-    shown = said(file, {})
+    shown = output(file, {})
     # Accepted settings may be shown; what is a secret among them hides itself.
     assert CANARY not in shown or (shown.startswith("Settings(") and path[-1] != "password")
 
@@ -129,7 +129,7 @@ def test_no_fault_of_a_file_tells_a_value(
     spelling=st.sampled_from(SPELLINGS),
 )
 def test_no_fault_of_a_variable_tells_a_value(variable: str, spelling: str) -> None:
-    shown = said(None, {variable: spelling.format(CANARY)})
+    shown = output(None, {variable: spelling.format(CANARY)})
     assert CANARY not in shown or (shown.startswith("Settings(") and "PASSWORD" not in variable)
 
 
@@ -138,7 +138,7 @@ def test_no_fault_of_a_variable_tells_a_value(variable: str, spelling: str) -> N
 def test_any_text_is_settings_or_an_error_of_ours(file: Path, text: str) -> None:
     for content in (text, f"restore: {text}", f"vcenter:\n  password: {text}"):
         file.write_text(content, encoding="utf-8", errors="surrogatepass")
-        said(file, {})
+        output(file, {})
 
 
 @settings(max_examples=300, deadline=None)
@@ -147,7 +147,7 @@ def test_any_text_is_settings_or_an_error_of_ours(file: Path, text: str) -> None
     text=st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
 )
 def test_any_variable_is_settings_or_an_error_of_ours(variable: str, text: str) -> None:
-    said(None, {variable: text})
+    output(None, {variable: text})
 
 
 @pytest.mark.parametrize(("name", "spelling"), list(itertools.product(RestorePolicy.model_fields, SPELLINGS)))

@@ -30,22 +30,22 @@ def state_of(target: str, **changes: Any) -> State:
     return source_at(target, **changes).observe("shop", [ExpectedVm(name="db-0")])["db-0"].state
 
 
-def refusal(target: str, *words: str, **changes: Any) -> VmServiceError:
+def refusal(target: str, *excerpts: str, **changes: Any) -> VmServiceError:
     """Let the question fail and check what every message must hold."""
     with pytest.raises(VmServiceError) as caught:
         state_of(target, **changes)
-    told = str(caught.value)
-    assert caught.value.hint, told
-    assert told.isprintable(), told
-    assert len(told) < 600, told
-    for word in words:
-        assert word in told, f"{word!r} is missing in: {told}"
+    message = str(caught.value)
+    assert caught.value.hint, message
+    assert message.isprintable(), message
+    assert len(message) < 600, message
+    for word in excerpts:
+        assert word in message, f"{word!r} is missing in: {message}"
     return caught.value
 
 
-def refused(target: str, *words: str, **changes: Any) -> VmServiceError:
+def refused(target: str, *excerpts: str, **changes: Any) -> VmServiceError:
     """Let the question fail on the way, or at the engine."""
-    return refusal(target, f'at {target} about namespace "shop": ', *words, **changes)
+    return refusal(target, f'at {target} about namespace "shop": ', *excerpts, **changes)
 
 
 @contextmanager

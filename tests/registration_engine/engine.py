@@ -52,21 +52,21 @@ class ReferenceEngine(services.RegistrationEngineServicer):
                 registrations=[self._registration(request.namespace, machine) for machine in request.machines]
             )
 
-    def _registration(self, namespace: str, asked: pb.Machine) -> pb.Registration:
-        known, registration = self._vms.get((namespace, asked.name), (None, None))
+    def _registration(self, namespace: str, machine: pb.Machine) -> pb.Registration:
+        known, registration = self._vms.get((namespace, machine.name), (None, None))
         if known is None or registration is None:
-            return pb.Registration(name=asked.name, message="this engine was not given the VM")
-        if _is_another(asked, known):
+            return pb.Registration(name=machine.name, message="this engine was not given the VM")
+        if _is_another(machine, known):
             return pb.Registration(
-                name=asked.name, state=pb.STATE_ABSENT, message="another VM with other UUIDs has this name"
+                name=machine.name, state=pb.STATE_ABSENT, message="another VM with other UUIDs has this name"
             )
         return registration
 
 
-def _is_another(asked: pb.Machine, known: pb.Machine) -> bool:
+def _is_another(machine: pb.Machine, known: pb.Machine) -> bool:
     """Say whether UUIDs were given and none of them fits."""
-    given = [(asked.instance_uuid, known.instance_uuid), (asked.bios_uuid, known.bios_uuid)]
-    compared = [one == other for one, other in given if one]
+    given = [(machine.instance_uuid, known.instance_uuid), (machine.bios_uuid, known.bios_uuid)]
+    compared = [expected == other for expected, other in given if expected]
     return bool(compared) and not any(compared)
 
 

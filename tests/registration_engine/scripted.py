@@ -32,28 +32,28 @@ class Answering(services.RegistrationEngineServicer):
 class Refusing(services.RegistrationEngineServicer):
     """Ends every call with a status."""
 
-    def __init__(self, code: grpc.StatusCode, words: str) -> None:
-        self._code, self._words = code, words
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        self._code, self._details = code, details
 
     def GetRegistrations(  # noqa: N802 - gRPC's name
         self, request: pb.GetRegistrationsRequest, context: grpc.ServicerContext
     ) -> pb.GetRegistrationsResponse:
         del request
-        context.abort(self._code, self._words)
+        context.abort(self._code, self._details)
 
 
 class Hanging(services.RegistrationEngineServicer):
     """Answers nobody until it is released."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.called = threading.Event()
         self.released = threading.Event()
 
     def GetRegistrations(  # noqa: N802 - gRPC's name
         self, request: pb.GetRegistrationsRequest, context: grpc.ServicerContext
     ) -> pb.GetRegistrationsResponse:
         del request, context
-        self.asked.set()
+        self.called.set()
         self.released.wait()
         return pb.GetRegistrationsResponse()
 

@@ -86,14 +86,14 @@ def _extensions_of_packages() -> list[Path]:
 
 
 def _processes() -> list[tuple[int, list[bytes]]]:
-    found = []
+    processes = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                found.append((int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")))
+                processes.append((int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")))
             except OSError:  # it has ended meanwhile
                 continue
-    return found
+    return processes
 
 
 def _executable(pid: int) -> Path | None:

@@ -139,12 +139,12 @@ def test_a_defect_names_the_item_and_an_id_and_shows_nothing_more(velero: Plugin
     with pytest.raises(grpc.RpcError) as caught:
         velero.back_up(CAPTURE, config_map("break"), BACKUP)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
-    words = caught.value.details()
-    assert "ConfigMap shop/a" in words
-    assert "hunter2" not in words
-    assert "Traceback" not in words
+    sentence = caught.value.details()
+    assert "ConfigMap shop/a" in sentence
+    assert "hunter2" not in sentence
+    assert "Traceback" not in sentence
     entry = next(line for line in map(json.loads, own_log.getvalue().splitlines()) if "incident" in line)
-    assert entry["incident"] in words
+    assert entry["incident"] in sentence
     assert "Traceback" in entry["exception"]
     assert velero.list_plugins()
     assert "hunter2" not in str(velero.log.lines)

@@ -163,7 +163,7 @@ def test_velero_starts_without_the_daemon_and_is_told_why(broken: PluginProcess,
 
 
 def test_without_the_daemon_its_items_fail_and_operations_go_on(broken: PluginProcess) -> None:
-    asked = {
+    calls = {
         "BackupItemActionV2": (broken.backup_items, v2.BackupItemActionAppliesToRequest),
         "RestoreItemActionV2": (broken.restore_items, v2.RestoreItemActionAppliesToRequest),
         "DeleteItemAction": (broken.delete_items, generated.DeleteItemActionAppliesToRequest),
@@ -176,7 +176,7 @@ def test_without_the_daemon_its_items_fail_and_operations_go_on(broken: PluginPr
     )
     everything = generated.ResourceSelector()
     for listed in broken.list_plugins():
-        stub, request = asked[listed.kind]
+        stub, request = calls[listed.kind]
         selector = stub.AppliesTo(request(plugin=listed.name)).ResourceSelector
         assert selector == (everything if listed.name == LEAVE else ours), listed.name
     large = {**config_map(""), "data": {"text": "x" * 200_000}}

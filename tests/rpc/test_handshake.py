@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.usefixtures("server")
 def test_velero_finds_the_launcher_alone_and_lists_every_action(plugins: Path) -> None:
     launcher = str(plugins / "velero-plugin-for-vmservice")
-    assert [(one.kind, one.name, one.command) for one in discover(plugins)] == [
+    assert [(plugin.kind, plugin.name, plugin.command) for plugin in discover(plugins)] == [
         ("BackupItemActionV2", "velero-plugin-for-vmservice/capture", launcher),
         ("BackupItemActionV2", "velero-plugin-for-vmservice/withhold", launcher),
         ("RestoreItemActionV2", "velero-plugin-for-vmservice/replay", launcher),

@@ -105,7 +105,7 @@ def test_pipes_that_do_not_block_are_waited_for(plugins: Path, control: socket.s
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "words"),
+    ("fault", "code", "excerpt"),
     [
         ("absent", SOCKET_ABSENT, "there is no such socket"),
         ("dead", SIDECAR_DEAD, "nobody listens there"),
@@ -114,7 +114,7 @@ def test_pipes_that_do_not_block_are_waited_for(plugins: Path, control: socket.s
     ],
 )
 def test_a_sidecar_that_never_comes_is_explained_in_one_line_of_velero_s_log(
-    plugins: Path, impatient_launcher: Path, fault: str, code: int, words: str
+    plugins: Path, impatient_launcher: Path, fault: str, code: int, excerpt: str
 ) -> None:
     path = plugins / "control.sock"
     with socket.socket(socket.AF_UNIX) as control:
@@ -131,7 +131,7 @@ def test_a_sidecar_that_never_comes_is_explained_in_one_line_of_velero_s_log(
     log = _as_velero_reads(lines)
     assert log["@level"] == "error"
     assert str(path) in log["@message"]
-    assert words in log["@message"]
+    assert excerpt in log["@message"]
 
 
 def test_another_user_is_told_about_users(plugins: Path, impatient_launcher: Path, control: socket.socket) -> None:

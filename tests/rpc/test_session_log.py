@@ -58,14 +58,14 @@ def test_a_long_line_stays_below_the_64_kib_at_which_velero_splits_it(launch: Ca
 
 
 def test_lines_go_to_their_own_session_only(launch: Callable[..., PluginProcess]) -> None:
-    one, other = launch(), launch()
-    one.back_up(CAPTURE, config_map("log"), BACKUP)
+    first, other = launch(), launch()
+    first.back_up(CAPTURE, config_map("log"), BACKUP)
     other.restore(REPLAY, config_map("log"), config_map(), RESTORE)
-    assert one.log.wait_for("seen")["backup"] == "velero/nightly"
+    assert first.log.wait_for("seen")["backup"] == "velero/nightly"
     assert other.log.wait_for("seen")["restore"] == "velero/again"
-    one.shutdown()
+    first.shutdown()
     other.shutdown()
-    assert len(one.log.lines) == len(other.log.lines) == 1
+    assert len(first.log.lines) == len(other.log.lines) == 1
 
 
 def test_a_failed_call_is_left_for_velero_to_log_and_count(

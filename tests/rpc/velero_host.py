@@ -111,7 +111,7 @@ class PluginProcess:
 
     def list_plugins(self) -> list[Listed]:
         answer = generated_services.PluginListerStub(self.channel).ListPlugins(generated.Empty())
-        return [Listed(kind=one.kind, name=one.name, command=one.command) for one in answer.plugins]
+        return [Listed(kind=plugin.kind, name=plugin.name, command=plugin.command) for plugin in answer.plugins]
 
     @property
     def backup_items(self) -> v2_services.BackupItemActionStub:
@@ -259,11 +259,11 @@ class PluginLog:
     def wait_for(self, message: str, *, seconds: float = 30.0) -> Json:
         """Return the first line with this message; raises `TimeoutError`."""
 
-        def found() -> Json | None:
+        def first_line() -> Json | None:
             return next((line for line in self._lines if line.get("@message") == message), None)
 
         with self._changed:
-            line = self._changed.wait_for(found, seconds)
+            line = self._changed.wait_for(first_line, seconds)
             if line is None:
                 raise TimeoutError(f"no line {message!r} within {seconds} s; there are {self._lines}")
             return line
@@ -271,15 +271,15 @@ class PluginLog:
 
 def discover(directory: Path) -> list[Listed]:
     """List the plugins of every executable file in a directory, in name order, as Velero does at its start."""
-    found: list[Listed] = []
+    listed: list[Listed] = []
     for file in sorted(directory.rglob("*")):
         if not file.is_dir() and file.lstat().st_mode & 0o111:
             with PluginProcess(file) as process:
-                found += process.list_plugins()
-    identities = [(one.kind, one.name) for one in found]
+                listed += process.list_plugins()
+    identities = [(plugin.kind, plugin.name) for plugin in listed]
     if len(set(identities)) != len(identities):
         raise StartError(f"a plugin is registered twice: {identities}")
-    return found
+    return listed
 
 
 def _read_lines(stream: Any, take: Callable[[bytes], object]) -> None:

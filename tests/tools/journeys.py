@@ -119,10 +119,10 @@ def circles_of_siblings(graph: grimp.ImportGraph) -> list[list[str]]:
 
 def files_of(act: Callable[[], object]) -> list[str]:
     """Return the product's files of which a line runs, those in memory left out."""
-    seen = coverage.Coverage(data_file=None, config_file=False, include=[f"{PRODUCT}/*"])
-    with seen.collect():
+    traced = coverage.Coverage(data_file=None, config_file=False, include=[f"{PRODUCT}/*"])
+    with traced.collect():
         act()
-    data = seen.get_data()
+    data = traced.get_data()
     ran = [Path(name) for name in data.measured_files() if data.lines(name)]
     return sorted(module.relative_to(PRODUCT).as_posix() for module in ran if is_counted(module))
 

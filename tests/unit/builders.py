@@ -99,8 +99,11 @@ def group(
     order = [
         {
             "members": [
-                {"kind": "VirtualMachineGroup" if one.startswith("/") else "VirtualMachine", "name": one.lstrip("/")}
-                for one in boot
+                {
+                    "kind": "VirtualMachineGroup" if entry.startswith("/") else "VirtualMachine",
+                    "name": entry.lstrip("/"),
+                }
+                for entry in boot
             ]
         }
         for boot in boots
@@ -115,11 +118,11 @@ def linked(*members: str) -> Json:
     return {
         "members": [
             {
-                "kind": "VirtualMachineGroup" if one.startswith("/") else "VirtualMachine",
-                "name": one.lstrip("/"),
+                "kind": "VirtualMachineGroup" if member.startswith("/") else "VirtualMachine",
+                "name": member.lstrip("/"),
                 "conditions": [condition("GroupLinked")],
             }
-            for one in members
+            for member in members
         ]
     }
 
@@ -171,7 +174,7 @@ def restore(
     )
 
 
-def asked(**policy: str) -> dict[str, dict[str, str]]:
+def with_policy(**policy: str) -> dict[str, dict[str, str]]:
     """Return what a restore takes for its policy: `annotations`, as a person writes them."""
     keys = {key.replace("_", "-"): value for key, value in policy.items()}
     return {"annotations": {f"velero-plugin-for-vmservice/{key}": value for key, value in keys.items()}}
@@ -201,7 +204,7 @@ def wanted(
 
 def subject(given: Mapping[str, Any], *around: Mapping[str, Any], problems: tuple[str, ...] = ()) -> Subject:
     """Return one of our two kinds as it is to be replayed, beside what was around it at backup."""
-    kind = next(one for one in CAPTURED_KINDS if one.name == given["kind"])
+    kind = next(captured_kind for captured_kind in CAPTURED_KINDS if captured_kind.name == given["kind"])
     ref = ObjectRef(kind, NAMESPACE, given["metadata"]["name"])
     connected = topology(m(given), facts(*around, given))
     return Subject(ref=ref, wanted=wanted(given), topology=connected, problems=problems)
@@ -216,9 +219,9 @@ def view(observed: NamespaceState, gates: Mapping[str, Gate], *, of: RestoreRun 
 
 def facts(*objects: Mapping[str, Any]) -> NamespaceFacts:
     """Return the facts of a namespace that holds these VMs, groups and services."""
-    machines = [vm_facts(m(one)) for one in objects if one["kind"] == "VirtualMachine"]
-    groups = [group_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineGroup"]
-    services = [service_facts(m(one)) for one in objects if one["kind"] == "VirtualMachineService"]
+    machines = [vm_facts(m(vm)) for vm in objects if vm["kind"] == "VirtualMachine"]
+    groups = [group_facts(m(group)) for group in objects if group["kind"] == "VirtualMachineGroup"]
+    services = [service_facts(m(service)) for service in objects if service["kind"] == "VirtualMachineService"]
     return NamespaceFacts(
         namespace=NAMESPACE,
         observed_at=STARTED,
@@ -239,15 +242,16 @@ def look(
     present: Mapping[Kind, Collection[str]] | None = None,
 ) -> NamespaceState:
     """Return the observation of a vSphere namespace that holds these objects."""
-    found = [m(one) for one in objects]
+    manifests = [m(content) for content in objects]
     lists = {
-        kind: [one for one in found if (one.group, one.kind_name) == (kind.group, kind.name)] for kind in OBSERVED_KINDS
+        kind: [manifest for manifest in manifests if (manifest.group, manifest.kind_name) == (kind.group, kind.name)]
+        for kind in OBSERVED_KINDS
     }
     return observe(
         m(namespace or vsphere_namespace()),
         lists,
-        machines=[read_vm(one) for one in found if one.kind_name == "VirtualMachine"],
-        claims=[claim_phase(one) for one in found if one.kind_name == "PersistentVolumeClaim"],
+        machines=[read_vm(manifest) for manifest in manifests if manifest.kind_name == "VirtualMachine"],
+        claims=[claim_phase(manifest) for manifest in manifests if manifest.kind_name == "PersistentVolumeClaim"],
         name=NAMESPACE,
         at=at,
         present=present or {},

@@ -25,7 +25,7 @@ CHECK = "poweron.check.vmoperator.vmware.com/"
 def play(cluster: MemoryCluster, clock: SettableClock, namespace: str) -> None:
     """Hand down what is due, parents first, and let each VM take what it was asked for."""
     now = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    todo = [one.name for one in cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace)]
+    todo = [group.name for group in cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace)]
     for _ in range(len(todo)):  # a state reaches the leaves of any tree
         for group in cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace):
             _hand_down(cluster, group, now)

@@ -79,13 +79,15 @@ def test_the_bootstrap_of_a_vm_is_read_however_deep_it_is(levels: int) -> None:
 
 def test_the_vms_of_nested_groups_are_found_at_any_depth() -> None:
     groups = chain()
-    found = topology.topology(m(groups[0]), facts(vm("web-1", group=f"g{CHAIN - 1:04}"), *groups))
-    assert found.nested == ("web-1",)
+    connected = topology.topology(m(groups[0]), facts(vm("web-1", group=f"g{CHAIN - 1:04}"), *groups))
+    assert connected.nested == ("web-1",)
 
 
 def test_nested_groups_are_put_in_order_at_any_depth() -> None:
-    subjects = [subject(one) for one in reversed(chain())]
-    assert [one.ref.name for one in order.in_order(subjects)] == [one["metadata"]["name"] for one in chain()]
+    subjects = [subject(manifest) for manifest in reversed(chain())]
+    assert [subject.ref.name for subject in order.in_order(subjects)] == [
+        manifest["metadata"]["name"] for manifest in chain()
+    ]
 
 
 def test_a_report_shows_nested_groups_at_any_depth() -> None:

@@ -22,11 +22,11 @@ def machine(name: str, *, labels: dict[str, str] | None = None) -> Manifest:
 
 
 def test_vms_that_look_alike_share_what_is_alike() -> None:
-    one, other = read_vm(machine("web-1")), read_vm(machine("web-2"))
-    assert one.labels == LABELS
-    assert one.labels is other.labels
-    assert one.lifecycle_annotations is other.lifecycle_annotations
-    assert one.user_annotations is other.user_annotations
+    first, other = read_vm(machine("web-1")), read_vm(machine("web-2"))
+    assert first.labels == LABELS
+    assert first.labels is other.labels
+    assert first.lifecycle_annotations is other.lifecycle_annotations
+    assert first.user_annotations is other.user_annotations
     assert read_vm(machine("web-3", labels={**LABELS, "tier": "db"})).labels == {"app": "shop", "tier": "db"}
 
 
@@ -37,15 +37,15 @@ def test_facts_that_are_read_back_share_with_each_other_and_with_live_vms() -> N
         machines=tuple(vm_facts(machine(name)) for name in ("web-1", "web-2")),
     )
     stored = documents.canonical(written)
-    one, other = documents.parse(NamespaceFacts, stored, key="facts").machines
+    first, other = documents.parse(NamespaceFacts, stored, key="facts").machines
 
-    assert (one, other) == written.machines
-    assert one.labels is other.labels
-    assert one.references is other.references
-    assert one.user_annotations is other.user_annotations
+    assert (first, other) == written.machines
+    assert first.labels is other.labels
+    assert first.references is other.references
+    assert first.user_annotations is other.user_annotations
     live = read_vm(machine("web-1"))
-    assert one.labels is live.labels
-    assert one.name is live.name
+    assert first.labels is live.labels
+    assert first.name is live.name
 
 
 def test_facts_without_anything_stay_empty() -> None:

@@ -72,7 +72,7 @@ def test_the_session_of_velero_reads_the_same_values() -> None:
         line(vms=["web-1", "web-2"])
     finally:
         logs.SESSION.reset(token)
-    (copied,) = (json.loads(one) for one in sent)
+    (copied,) = (json.loads(line) for line in sent)
     assert copied["vms"] == "web-1,web-2"
     assert "session" not in copied
 

@@ -40,11 +40,11 @@ class RecordedProbe:
 
     def __init__(self) -> None:
         self.silent: dict[tuple[str, int], str] = {}
-        self.asked: list[tuple[str, int]] = []
+        self.requests: list[tuple[str, int]] = []
 
     def connect(self, host: str, port: int, *, seconds: float) -> str:
         assert seconds > 0
-        self.asked.append((host, port))
+        self.requests.append((host, port))
         return self.silent.get((host, port), "")
 
 
@@ -128,8 +128,9 @@ class World:
         """Seed the objects, back up our two kinds as Velero does, seal; return the items of the tarball."""
         self.cluster.seed(*objects)
         items, operations = [], set()
-        for one in sorted((one for one in objects if one["kind"] in _OURS), key=lambda o: (o["kind"], _key(o))):
-            outcome = self.capture(self.live(one["kind"], one["metadata"]["name"], _key(one)[0]).content)
+        ours = [manifest for manifest in objects if manifest["kind"] in _OURS]
+        for manifest in sorted(ours, key=lambda o: (o["kind"], _key(o))):
+            outcome = self.capture(self.live(manifest["kind"], manifest["metadata"]["name"], _key(manifest)[0]).content)
             items.append(dict(outcome.item))
             operations.add(outcome.operation_id)
         for operation in operations:
@@ -138,9 +139,9 @@ class World:
 
     def lose(self, *objects: Json) -> None:
         """Delete what the objects name, and what their controllers made of them."""
-        for one in objects:
-            namespace, name = _key(one)
-            for kind in (_KINDS[one["kind"]], kinds.SERVICE, kinds.ENDPOINTS):
+        for manifest in objects:
+            namespace, name = _key(manifest)
+            for kind in (_KINDS[manifest["kind"]], kinds.SERVICE, kinds.ENDPOINTS):
                 self.cluster.remove(ObjectRef(kind, namespace, name))
 
     # Restore.
@@ -162,15 +163,22 @@ class World:
     def round(self, operations: Iterable[str], **spec: Any) -> dict[str, Progress]:
         """Poll each operation as Velero does; ten seconds pass before, VM Operator works after."""
         self.clock.advance(POLL_SECONDS)
-        told = {operation: self.poll(operation, **spec) for operation in operations}
+        polled = {operation: self.poll(operation, **spec) for operation in operations}
         self.vm_operator(*(spec.get("namespaceMapping", {}).values() or [NAMESPACE]))
-        return told
+        return polled
+
+    def polled(self, operation: str, **spec: Any) -> Progress:
+        """Return what a round says of one operation."""
+        return self.round([operation], **spec)[operation]
 
     def finish(self, operations: list[str], **spec: Any) -> dict[str, Progress]:
         """Poll until every operation has completed."""
         last: dict[str, Progress] = {}
         for _ in range(ROUNDS):
-            last |= self.round([one for one in operations if one not in last or not last[one].completed], **spec)
+            last |= self.round(
+                [operation for operation in operations if operation not in last or not last[operation].completed],
+                **spec,
+            )
             if all(progress.completed for progress in last.values()):
                 return last
         raise AssertionError("\n".join(progress.description for progress in last.values()))
@@ -180,25 +188,25 @@ class World:
         for namespace in namespaces or (NAMESPACE,):
             machines = self.cluster.list(kinds.VIRTUAL_MACHINE, namespace)
             groups = self.cluster.list(kinds.VIRTUAL_MACHINE_GROUP, namespace)
-            for one in groups:
-                self._link(one, [*machines, *groups])
+            for group in groups:
+                self._link(group, [*machines, *groups])
             power.play(self.cluster, self.clock, namespace)
             machines = self.cluster.list(kinds.VIRTUAL_MACHINE, namespace)
-            for one in self.cluster.list(kinds.VIRTUAL_MACHINE_SERVICE, namespace):
-                self._generate(one, machines)
+            for service in self.cluster.list(kinds.VIRTUAL_MACHINE_SERVICE, namespace):
+                self._generate(service, machines)
 
     def _link(self, group: Manifest, members: list[Manifest]) -> None:
         """Become the owner of each member that agrees, then call it linked."""
         named = [
             {"kind": kind, "name": name, "conditions": [condition("GroupLinked")]}
             for boot in group.spec.get("bootOrder", [])
-            for kind, name in ((one["kind"], one["name"]) for one in boot["members"])
+            for kind, name in ((member["kind"], member["name"]) for member in boot["members"])
             for member in members
             if (member.kind_name, member.name) == (kind, name) and member.spec.get("groupName") == group.name
         ]
         for member in members:
             if {"kind": member.kind_name, "name": member.name} in [
-                {"kind": one["kind"], "name": one["name"]} for one in named
+                {"kind": member["kind"], "name": member["name"]} for member in named
             ]:
                 self._own(group, member)
         group = self.live("VirtualMachineGroup", group.name, group.namespace)
@@ -206,7 +214,8 @@ class World:
 
     def _own(self, group: Manifest, member: Manifest) -> None:
         live = self.live(member.kind_name, member.name, member.namespace)
-        others = [one for one in live.metadata.get("ownerReferences", ()) if one["name"] != group.name]
+        references = live.metadata.get("ownerReferences", ())
+        others = [reference for reference in references if reference["name"] != group.name]
         api = group.content["apiVersion"]
         owner = {"apiVersion": api, "kind": group.kind_name, "name": group.name, "uid": group.uid}
         content = live.editable()
@@ -265,6 +274,6 @@ _KINDS = {
 _OURS = {kind.name for kind in kinds.CAPTURED_KINDS}
 
 
-def _key(one: Mapping[str, Any]) -> tuple[str, str]:
-    found = m(one)
-    return (found.namespace, found.name)
+def _key(content: Mapping[str, Any]) -> tuple[str, str]:
+    manifest = m(content)
+    return (manifest.namespace, manifest.name)

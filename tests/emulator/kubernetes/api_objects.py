@@ -61,7 +61,7 @@ class Target:
     privileged: bool = False
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         plural = f"{self.resource.plural}.{self.resource.group}".rstrip(".")
         return f'{plural} "{self.name}"'
 
@@ -97,10 +97,10 @@ class Objects:
         return self._keep(target, new)
 
     def get(self, target: Target) -> Content:
-        found = self._of(target.resource).get((target.namespace, target.name))
-        if found is None:
-            raise Problem(404, "NotFound", f"{target.words} not found")
-        return found
+        stored = self._of(target.resource).get((target.namespace, target.name))
+        if stored is None:
+            raise Problem(404, "NotFound", f"{target.label} not found")
+        return stored
 
     def list(
         self, target: Target, *, labels: str = "", fields: str = "", limit: int = 0, token: str = ""
@@ -110,7 +110,7 @@ class Objects:
         try:
             matches_labels(labels, {})  # refused also where there is nothing to choose from
             matches_fields(fields, target.resource.kind, {})
-            found = [
+            matching = [
                 (key, kept)
                 for key, kept in sorted(self._of(target.resource).items())
                 if key > start
@@ -120,10 +120,10 @@ class Objects:
             ]
         except Unreadable as error:
             raise Problem(400, "BadRequest", error.message) from error
-        page = found[:limit] if limit else found
+        page = matching[:limit] if limit else matching
         metadata: dict[str, Any] = {"resourceVersion": str(self._revision)}
-        if len(page) < len(found):
-            metadata |= {"continue": "/".join(page[-1][0]), "remainingItemCount": len(found) - len(page)}
+        if len(page) < len(matching):
+            metadata |= {"continue": "/".join(page[-1][0]), "remainingItemCount": len(matching) - len(page)}
         return [kept for _, kept in page], metadata
 
     def replace(self, target: Target, body: Content) -> Content:
@@ -147,7 +147,7 @@ class Objects:
         kept = self.get(target)
         for field, wanted in (options.get("preconditions") or {}).items():
             if kept["metadata"].get(field) != wanted:
-                raise Problem(409, "Conflict", f"{target.words}: precondition on {field} failed")
+                raise Problem(409, "Conflict", f"{target.label}: precondition on {field} failed")
         if target.dry_run:
             return kept
         if kept["metadata"].get("finalizers"):
@@ -161,12 +161,12 @@ class Objects:
 
     def _update(self, target: Target, wished: Content) -> Content:
         old, new = self.get(target), copy.deepcopy(wished)
-        for key, asked in (("name", target.name), ("namespace", target.namespace)):
-            if new.get("metadata", {}).get(key, asked) != asked:
+        for key, requested in (("name", target.name), ("namespace", target.namespace)):
+            if new.get("metadata", {}).get(key, requested) != requested:
                 raise Problem(400, "BadRequest", f"the {key} of the object does not match the {key} on the URL")
         wanted = new.get("metadata", {}).get("resourceVersion")
         if wanted and wanted != old["metadata"]["resourceVersion"]:
-            raise Problem(409, "Conflict", f"Operation cannot be fulfilled on {target.words}: it was modified")
+            raise Problem(409, "Conflict", f"Operation cannot be fulfilled on {target.label}: it was modified")
         if target.subresource == "status":
             new = {**copy.deepcopy(old), "status": new.get("status", {})}
         else:
@@ -193,10 +193,10 @@ class Objects:
                 raise Problem(400, "BadRequest", "the namespace of the object does not match the request")
             within = self.get(Target(resource=NAMESPACE, name=target.namespace))
             if within["metadata"].get("deletionTimestamp"):
-                words = f"unable to create new content in namespace {target.namespace} because it is being terminated"
-                raise Problem(403, "Forbidden", f"{target.words} is forbidden: {words}")
+                message = f"unable to create new content in namespace {target.namespace} because it is being terminated"
+                raise Problem(403, "Forbidden", f"{target.label} is forbidden: {message}")
         if (target.namespace, target.name) in self._of(target.resource):
-            raise Problem(409, "AlreadyExists", f"{target.words} already exists")
+            raise Problem(409, "AlreadyExists", f"{target.label} already exists")
 
     def _admit(self, verb: str, target: Target, new: Content, old: Content | None) -> None:
         review = Review(
@@ -233,8 +233,8 @@ class Objects:
 
 
 def _demand_valid(target: Target, refused: Iterable[str]) -> None:
-    if words := next(iter(refused), ""):
-        raise Problem(422, "Invalid", f'{target.resource.kind} "{target.name}" is invalid: {words}')
+    if reason := next(iter(refused), ""):
+        raise Problem(422, "Invalid", f'{target.resource.kind} "{target.name}" is invalid: {reason}')
 
 
 def merged(old: Any, change: Any) -> Any:

@@ -95,14 +95,14 @@ def _discovery(request: kmock.Request, served: Sequence[Resource]) -> Content:
         case ["apis"]:
             return group_list(served)
         case ["api", version]:
-            found = resource_list(served, "", version)
+            resources = resource_list(served, "", version)
         case ["apis", group, version]:
-            found = resource_list(served, group, version)
+            resources = resource_list(served, group, version)
         case _:
-            found = None
-    if found is None:
+            resources = None
+    if resources is None:
         raise Problem(404, "NotFound", "the server could not find the requested resource")
-    return found
+    return resources
 
 
 def _resource_answer(
@@ -134,8 +134,8 @@ def _resource_answer(
         if call.verb == "deletecollection":
             for item in items:
                 metadata_of = item["metadata"]
-                one = replace(target, namespace=metadata_of.get("namespace", ""), name=metadata_of["name"])
-                objects.delete(one, {})
+                addressed = replace(target, namespace=metadata_of.get("namespace", ""), name=metadata_of["name"])
+                objects.delete(addressed, {})
         if _METADATA_LIST in request.headers.get("Accept", ""):
             partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
             return 200, {

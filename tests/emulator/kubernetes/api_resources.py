@@ -151,9 +151,9 @@ def _group(name: str, versions: Sequence[str]) -> dict[str, Any]:
 
 def resource_list(served: Iterable[Resource], group: str, version: str) -> dict[str, Any] | None:
     """Write the answer to `/api/v1` or `/apis/<group>/<version>`; None when nothing is served there."""
-    found = [resource for resource in served if resource.group == group and version in resource.versions]
+    matching = [resource for resource in served if resource.group == group and version in resource.versions]
     entries: list[dict[str, Any]] = []
-    for resource in found:
+    for resource in matching:
         entry = {
             "name": resource.plural,
             "singularName": resource.kind.lower(),
@@ -165,7 +165,7 @@ def resource_list(served: Iterable[Resource], group: str, version: str) -> dict[
         entries.append(entry)
         if resource.status:
             entries.append({**entry, "name": f"{resource.plural}/status", "verbs": ["get", "patch", "update"]})
-    if not found:
+    if not matching:
         return None
     group_version = "/".join(part for part in (group, version) if part)
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}

@@ -57,22 +57,22 @@ class Cluster:
     def list(self, kind: str, namespace: str = "", *, labels: Mapping[str, str] | None = None) -> Sequence[Object]:
         """Return all objects of a kind, everywhere or in one namespace."""
         selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
-        found: list[Object] = []
+        items: list[Object] = []
         token = None
         try:
             resource = self._resource(kind)
         except ResourceNotFoundError:  # not served, e.g. groups on 8.0 U3
-            return found
+            return items
         while True:
             page = self._read(
                 resource.get(
                     namespace=namespace or None, label_selector=selector or None, limit=_PAGE, _continue=token, **_CALL
                 )
             )
-            found.extend(page["items"])
+            items.extend(page["items"])
             token = page["metadata"].get("continue")
             if not token:
-                return found
+                return items
 
     def create(self, manifest: Mapping[str, Any]) -> Object:
         """Create an object and, in a second request, its status if it has one."""

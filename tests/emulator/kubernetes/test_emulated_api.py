@@ -40,9 +40,9 @@ def machine(name: str, **fields: Any) -> dict[str, Any]:
 
 def test_discovery_prefers_the_newest_version(api: EmulatedApi, tmp_path: Path):
     client = DynamicClient(api.new_client(), cache_file=str(tmp_path / "discovery.json"))
-    found = client.resources.search(group="vmoperator.vmware.com", kind="VirtualMachine")
-    assert [each.api_version for each in found if each.preferred] == ["v1alpha5"]
-    assert {each.api_version for each in found} == {"v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5"}
+    matches = client.resources.search(group="vmoperator.vmware.com", kind="VirtualMachine")
+    assert [each.api_version for each in matches if each.preferred] == ["v1alpha5"]
+    assert {each.api_version for each in matches} == {"v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5"}
 
 
 def test_every_served_version_shows_the_same_object(api: EmulatedApi, machines: Any, tmp_path: Path):

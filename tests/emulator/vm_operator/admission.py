@@ -140,7 +140,7 @@ def _forget_owner(new: Object, old: Object | None) -> None:
     if not before or before == (new.get("spec") or {}).get("groupName"):
         return
     owners = new["metadata"].get("ownerReferences") or []
-    left = [one for one in owners if (one["kind"], one["name"]) != ("VirtualMachineGroup", before)]
+    left = [owner for owner in owners if (owner["kind"], owner["name"]) != ("VirtualMachineGroup", before)]
     if left != owners:
         new["metadata"]["ownerReferences"] = left
 
@@ -175,9 +175,9 @@ def _service_spec(new: Object) -> Iterator[str]:
     if spec.get("loadBalancerSourceRanges") and kind != "LoadBalancer":
         yield "spec.loadBalancerSourceRanges: Forbidden unless the type is LoadBalancer"
     yield from (
-        f'spec.loadBalancerSourceRanges: Invalid value: "{one}"'
-        for one in spec.get("loadBalancerSourceRanges") or ()
-        if not _is_cidr(one.strip())
+        f'spec.loadBalancerSourceRanges: Invalid value: "{source_range}"'
+        for source_range in spec.get("loadBalancerSourceRanges") or ()
+        if not _is_cidr(source_range.strip())
     )
     yield from (
         f'spec.selector: Invalid value: "{value}"'

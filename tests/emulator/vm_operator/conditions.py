@@ -28,8 +28,8 @@ def find(status: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
     """Return the condition of that type, if there is one."""
     for entry in status.get("conditions") or ():
         if entry["type"] == kind:
-            found: dict[str, Any] = entry
-            return found
+            condition: dict[str, Any] = entry
+            return condition
     return None
 
 
@@ -48,7 +48,9 @@ def mark(status: dict[str, Any], kind: str, now: datetime, *, holds: bool, reaso
     same = old is not None and old["status"] == word
     entry["lastTransitionTime"] = old["lastTransitionTime"] if old is not None and same else timestamp(now)
     others = [other for other in status.get("conditions") or () if other["type"] != kind]
-    status["conditions"] = sorted([*others, entry], key=lambda one: (one["type"] != "Ready", one["type"]))
+    status["conditions"] = sorted(
+        [*others, entry], key=lambda condition: (condition["type"] != "Ready", condition["type"])
+    )
 
 
 def drop(status: dict[str, Any], kind: str) -> None:

@@ -106,8 +106,8 @@ class GroupController:
             raise ReconcileError(f'member "{kind}/{name}" not found')
         theirs = (member.get("spec") or {}).get("groupName", "")
         if theirs != mine:
-            words = f'has different group name: "{theirs}"' if theirs else "has no group name"
-            message = f'member "{kind}/{name}" {words}'
+            reason = f'has different group name: "{theirs}"' if theirs else "has no group name"
+            message = f'member "{kind}/{name}" {reason}'
             conditions.mark(entry, "GroupLinked", now, holds=False, reason="NotMember", message=message)
             raise ReconcileError(message)
         changed = edit(member)
@@ -198,8 +198,8 @@ def _power_due(group: Object) -> tuple[bool, datetime]:
     """Say whether the group's powerState is still to be applied, and the time it counts from."""
     if not group["spec"].get("powerState"):
         return False, _LONG_AGO
-    asked = group["metadata"]["annotations"].get(LAST_POWER_TIME)
-    since = conditions.parse(asked) if asked else _LONG_AGO
+    requested_at = group["metadata"]["annotations"].get(LAST_POWER_TIME)
+    since = conditions.parse(requested_at) if requested_at else _LONG_AGO
     done = group["status"].get("lastUpdatedPowerStateTime")
     return not (done and conditions.parse(done) > since), since
 

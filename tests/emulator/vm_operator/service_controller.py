@@ -60,15 +60,15 @@ class ServiceController:
 
     def _delete_generated(self, item: Object) -> None:
         for kind in ("Endpoints", "Service"):
-            found = self.cluster.get(kind, item["metadata"]["name"], item["metadata"]["namespace"])
-            if found is not None:
-                self.cluster.delete(found)
+            existing = self.cluster.get(kind, item["metadata"]["name"], item["metadata"]["namespace"])
+            if existing is not None:
+                self.cluster.delete(existing)
 
     def _service(self, item: Object) -> Object:
-        found = self.cluster.get("Service", item["metadata"]["name"], item["metadata"]["namespace"])
-        if found is not None and _is_anothers(found, item):
+        existing = self.cluster.get("Service", item["metadata"]["name"], item["metadata"]["namespace"])
+        if existing is not None and _is_anothers(existing, item):
             raise AlreadyOwnedError(item["metadata"]["name"])
-        new = _generated(item, "Service", found)
+        new = _generated(item, "Service", existing)
         spec = new["spec"]
         node_ports = {port["name"]: port.get("nodePort") for port in spec.get("ports") or ()}
         for name in ("type", "externalName", "loadBalancerIP", "loadBalancerSourceRanges"):
@@ -79,11 +79,11 @@ class ServiceController:
         if spec["type"] == "LoadBalancer":
             spec["allocateLoadBalancerNodePorts"] = False
             spec["externalTrafficPolicy"] = new["metadata"]["annotations"].get(TRAFFIC_POLICY, "Cluster")
-        if found is None:
+        if existing is None:
             if item["spec"].get("clusterIp"):
                 spec["clusterIP"] = item["spec"]["clusterIp"]
             return self._with_address(self.cluster.create(new))
-        return self._with_address(self.cluster.update(found, new))
+        return self._with_address(self.cluster.update(existing, new))
 
     def _with_address(self, generated: Object) -> Object:
         """Play the load balancer: it honours `loadBalancerIP`, which not every real one does."""
@@ -97,28 +97,28 @@ class ServiceController:
 
     def _endpoints(self, item: Object, generated: Object) -> None:
         namespace = item["metadata"]["namespace"]
-        found = self.cluster.get("Endpoints", item["metadata"]["name"], namespace)
-        new = _generated(item, "Endpoints", found)
+        existing = self.cluster.get("Endpoints", item["metadata"]["name"], namespace)
+        new = _generated(item, "Endpoints", existing)
         new["metadata"]["labels"] = generated["metadata"].get("labels") or {}
         new["metadata"]["annotations"] = generated["metadata"].get("annotations") or {}
         machines = self.cluster.list("VirtualMachine", namespace, labels=item["spec"]["selector"])
         before = {
             address["targetRef"]["uid"]
-            for subset in (found or {}).get("subsets") or ()
+            for subset in (existing or {}).get("subsets") or ()
             for address in subset.get("addresses") or ()
         }
         new["subsets"] = _subsets(machines, generated["spec"].get("ports") or (), before)
-        if found is None:
+        if existing is None:
             self.cluster.create(new)
         else:
-            self.cluster.update(found, new)
+            self.cluster.update(existing, new)
 
 
-def _generated(item: Object, kind: str, found: Object | None) -> Object:
+def _generated(item: Object, kind: str, existing: Object | None) -> Object:
     """Start a generated object: same name, owned by the VirtualMachineService, its labels and annotations."""
     metadata = item["metadata"]
     names = {"name": metadata["name"], "namespace": metadata["namespace"]}
-    new: Object = edit(found) if found else {"apiVersion": "v1", "kind": kind, "metadata": names}
+    new: Object = edit(existing) if existing else {"apiVersion": "v1", "kind": kind, "metadata": names}
     new["metadata"]["labels"] = {**(new["metadata"].get("labels") or {}), **metadata["labels"]}
     new["metadata"]["annotations"] = {**(new["metadata"].get("annotations") or {}), **metadata["annotations"]}
     new["metadata"]["ownerReferences"] = [
@@ -139,11 +139,11 @@ def _generated(item: Object, kind: str, found: Object | None) -> Object:
     return new
 
 
-def _is_anothers(found: Object, item: Object) -> bool:
+def _is_anothers(existing: Object, item: Object) -> bool:
     """Say whether somebody else controls a Service; one without a controller is taken over."""
     return any(
         owner.get("controller") and (owner["kind"], owner["name"]) != (item["kind"], item["metadata"]["name"])
-        for owner in found["metadata"].get("ownerReferences") or ()
+        for owner in existing["metadata"].get("ownerReferences") or ()
     )
 
 

@@ -20,7 +20,7 @@ DELAYED["spec"]["bootOrder"][0]["powerOffDelay"] = "10s"
 
 
 @pytest.mark.parametrize(
-    ("manifest", "words"),
+    ("manifest", "excerpt"),
     [
         (service("1st", namespace=NAMESPACE, selector={}), "DNS-1035"),
         (service("s", namespace=NAMESPACE, selector={}, kind="NodePort"), "Unsupported value"),
@@ -37,8 +37,8 @@ DELAYED["spec"]["bootOrder"][0]["powerOffDelay"] = "10s"
         (group("g", namespace=NAMESPACE, order=[], parent="g"), "names itself"),
     ],
 )
-def test_webhooks_refuse(manifest: Object, words: str):
-    assert any(words in problem for problem in Rules().apply(manifest["kind"], manifest, None))
+def test_webhooks_refuse(manifest: Object, excerpt: str):
+    assert any(excerpt in problem for problem in Rules().apply(manifest["kind"], manifest, None))
 
 
 def test_webhooks_take_what_the_capabilities_allow():

@@ -50,14 +50,14 @@ def reconcile(
         metadata["finalizers"] = [*metadata.get("finalizers", ()), FINALIZER]
     else:
         annotations[MANAGER_ID] = vcenter.uuid
-        found = _found(new, vcenter)
+        vsphere_vm = _vm_of(new, vcenter)
         linked = _link(new, cluster, now)
-        if found is None and linked:
-            found = _provision(new, vcenter)
-        if found is not None:
-            found = _power(new, found, vcenter, now)
-            _observe(new, found, cluster, now, unready)
-            _record(new, found, cluster, vcenter, now)
+        if vsphere_vm is None and linked:
+            vsphere_vm = _provision(new, vcenter)
+        if vsphere_vm is not None:
+            vsphere_vm = _power(new, vsphere_vm, vcenter, now)
+            _observe(new, vsphere_vm, cluster, now, unready)
+            _record(new, vsphere_vm, cluster, vcenter, now)
     cluster.update(machine, new)
 
 
@@ -66,13 +66,13 @@ def group_linked(member: Object, groups: dict[str, Object]) -> tuple[bool, str] 
     name = (member.get("spec") or {}).get("groupName")
     if not name:
         return None
-    found = groups.get(name)
-    if found is None:
+    group = groups.get(name)
+    if group is None:
         return False, "NotFound"
     wanted = (member["kind"], member["metadata"]["name"])
     listed = any(
         (entry.get("kind", "VirtualMachine"), entry["name"]) == wanted
-        for step in found["spec"].get("bootOrder") or ()
+        for step in group["spec"].get("bootOrder") or ()
         for entry in step.get("members") or ()
     )
     return (True, "True") if listed else (False, "NotMember")
@@ -83,13 +83,13 @@ def _delete(new: Object, vcenter: VCenter) -> None:
     if PAUSED in annotations or any(key.startswith(_DELETE_CHECK) for key in annotations):
         return
     if FINALIZER in finalizers:
-        found = _found(new, vcenter)
-        if found is not None:
-            vcenter.destroy(found.moid)
+        vsphere_vm = _vm_of(new, vcenter)
+        if vsphere_vm is not None:
+            vcenter.destroy(vsphere_vm.moid)
         new["metadata"]["finalizers"] = [other for other in finalizers if other != FINALIZER]
 
 
-def _found(machine: Object, vcenter: VCenter) -> VsphereVm | None:
+def _vm_of(machine: Object, vcenter: VCenter) -> VsphereVm | None:
     return vcenter.find(
         unique_id=machine["status"].get("uniqueID", ""),
         instance_uuid=machine["spec"].get("instanceUUID", ""),
@@ -100,8 +100,8 @@ def _found(machine: Object, vcenter: VCenter) -> VsphereVm | None:
 def _link(new: Object, cluster: Cluster, now: datetime) -> bool:
     """Set GroupLinked; a VM of a group is created only once it is linked."""
     name = new["spec"].get("groupName", "")
-    found = cluster.get("VirtualMachineGroup", name, new["metadata"]["namespace"]) if name else None
-    linked = group_linked(new, {name: found} if found else {})
+    group = cluster.get("VirtualMachineGroup", name, new["metadata"]["namespace"]) if name else None
+    linked = group_linked(new, {name: group} if group else {})
     if linked is None:
         conditions.drop(new["status"], "GroupLinked")
         return True
@@ -127,44 +127,44 @@ def _provision(new: Object, vcenter: VCenter) -> VsphereVm:
     )
 
 
-def _power(new: Object, found: VsphereVm, vcenter: VCenter, now: datetime) -> VsphereVm:
+def _power(new: Object, vsphere_vm: VsphereVm, vcenter: VCenter, now: datetime) -> VsphereVm:
     wanted, annotations = new["spec"].get("powerState") == "PoweredOn", new["metadata"]["annotations"]
     if wanted and APPLY_POWER_TIME in annotations:
         if conditions.parse(annotations[APPLY_POWER_TIME]) > now:
-            return found
+            return vsphere_vm
         del annotations[APPLY_POWER_TIME]
-    if wanted == found.powered_on or not new["spec"].get("powerState"):
-        return found
+    if wanted == vsphere_vm.powered_on or not new["spec"].get("powerState"):
+        return vsphere_vm
     if wanted and any(key.startswith(_POWER_ON_CHECK) for key in annotations):
-        return found
-    return vcenter.change(found.moid, powered_on=wanted, boot_time=now if wanted else found.boot_time)
+        return vsphere_vm
+    return vcenter.change(vsphere_vm.moid, powered_on=wanted, boot_time=now if wanted else vsphere_vm.boot_time)
 
 
-def _observe(new: Object, found: VsphereVm, cluster: Cluster, now: datetime, unready: Collection[str]) -> None:
+def _observe(new: Object, vsphere_vm: VsphereVm, cluster: Cluster, now: datetime, unready: Collection[str]) -> None:
     status, spec, metadata = new["status"], new["spec"], new["metadata"]
-    zone = metadata["labels"].setdefault(records.ZONE_LABEL, found.zone)
-    power = "PoweredOn" if found.powered_on else "PoweredOff"
+    zone = metadata["labels"].setdefault(records.ZONE_LABEL, vsphere_vm.zone)
+    power = "PoweredOn" if vsphere_vm.powered_on else "PoweredOff"
     status |= {
-        "uniqueID": found.moid,
-        "biosUUID": found.bios_uuid,
-        "instanceUUID": found.instance_uuid,
+        "uniqueID": vsphere_vm.moid,
+        "biosUUID": vsphere_vm.bios_uuid,
+        "instanceUUID": vsphere_vm.instance_uuid,
         "powerState": power,
-        "nodeName": found.node,
+        "nodeName": vsphere_vm.node,
         "zone": zone,
         "hardwareVersion": 21,
     }
     if spec.get("className"):
         reference = {"apiVersion": new["apiVersion"], "kind": "VirtualMachineClass", "name": spec["className"]}
         status.setdefault("class", reference)
-    status["network"] = {"primaryIP4": found.ip4} if found.powered_on else {}
-    status["volumes"] = _volumes(new, found, cluster)
+    status["network"] = {"primaryIP4": vsphere_vm.ip4} if vsphere_vm.powered_on else {}
+    status["volumes"] = _volumes(new, vsphere_vm, cluster)
     for kind in ("VirtualMachineCreated", "VirtualMachineReconcileReady", *_STANDING):
         conditions.mark(status, kind, now, holds=True)
     _mark_power(status, spec, now)
     if spec.get("image"):
         conditions.mark(status, "VirtualMachineImageReady", now, holds=True)
     if spec.get("readinessProbe"):
-        ready = found.powered_on and f"{metadata['namespace']}/{metadata['name']}" not in unready
+        ready = vsphere_vm.powered_on and f"{metadata['namespace']}/{metadata['name']}" not in unready
         conditions.mark(status, "Ready", now, holds=ready, reason="" if ready else "NotReady")
 
 
@@ -176,8 +176,8 @@ def _mark_power(status: dict[str, Any], spec: dict[str, Any], now: datetime) -> 
     conditions.mark(status, "VirtualMachinePowerStateSynced", now, holds=has == wanted, reason=reason, message=message)
 
 
-def _volumes(new: Object, found: VsphereVm, cluster: Cluster) -> Sequence[dict[str, Any]]:
-    uuids = {disk.name: disk.uuid for disk in found.disks}
+def _volumes(new: Object, vsphere_vm: VsphereVm, cluster: Cluster) -> Sequence[dict[str, Any]]:
+    uuids = {disk.name: disk.uuid for disk in vsphere_vm.disks}
     entries = []
     for volume in new["spec"].get("volumes") or ():
         claim = cluster.get(
@@ -189,7 +189,7 @@ def _volumes(new: Object, found: VsphereVm, cluster: Cluster) -> Sequence[dict[s
     return sorted(entries, key=lambda entry: str(entry["name"]))
 
 
-def _record(new: Object, found: VsphereVm, cluster: Cluster, vcenter: VCenter, now: datetime) -> None:
+def _record(new: Object, vsphere_vm: VsphereVm, cluster: Cluster, vcenter: VCenter, now: datetime) -> None:
     """Keep the record in ExtraConfig in step, unless it shows that somebody restored the VM."""
     metadata, status = new["metadata"], new["status"]
     if any(role in metadata["labels"] for role in records.CLUSTER_ROLES) and (
@@ -197,7 +197,7 @@ def _record(new: Object, found: VsphereVm, cluster: Cluster, vcenter: VCenter, n
     ):
         return
     mine = metadata["annotations"].get(records.BACKUP_VERSION, "")
-    theirs = found.extra_config.get(records.Key.VERSION, "")
+    theirs = vsphere_vm.extra_config.get(records.Key.VERSION, "")
     if mine and theirs and int(mine) > int(theirs):
         conditions.mark(
             status,
@@ -208,12 +208,12 @@ def _record(new: Object, found: VsphereVm, cluster: Cluster, vcenter: VCenter, n
             message="A restore was detected",
         )
         return
-    if mine and records.in_step(new, found.extra_config):
+    if mine and records.in_step(new, vsphere_vm.extra_config):
         return
     version = str(max(int(now.timestamp() * 1000), int(theirs or 0) + 1))
     metadata["annotations"][records.BACKUP_VERSION] = version
     reference = ((new["spec"].get("bootstrap") or {}).get("cloudInit") or {}).get("rawCloudConfig")
     secret = cluster.get("Secret", reference["name"], metadata["namespace"]) if reference else None
-    entries = records.recorded(new, others=[secret] if secret else [], disks=found.disks, version=version)
-    vcenter.change(found.moid, extra_config={**found.extra_config, **entries})
+    entries = records.recorded(new, others=[secret] if secret else [], disks=vsphere_vm.disks, version=version)
+    vcenter.change(vsphere_vm.moid, extra_config={**vsphere_vm.extra_config, **entries})
     conditions.mark(status, "VirtualMachineBackupUpToDate", now, holds=True, message=f"Backup version: {version}")

@@ -81,9 +81,9 @@ def _handler(rules: Rules, privileged: frozenset[str]) -> type[BaseHTTPRequestHa
 def _answer(request: dict[str, Any], rules: Rules, privileged: frozenset[str]) -> dict[str, Any]:
     user = request["userInfo"]
     who = {user.get("username", ""), *(user.get("groups") or ())}
-    asked = replace(rules, privileged=bool(who & privileged))
+    effective = replace(rules, privileged=bool(who & privileged))
     new = copy.deepcopy(request["object"])
-    problems = asked.apply(request["kind"]["kind"], new, request.get("oldObject"))
+    problems = effective.apply(request["kind"]["kind"], new, request.get("oldObject"))
     answer: dict[str, Any] = {"uid": request["uid"], "allowed": not problems}
     if problems:
         answer["status"] = {"code": 403, "reason": "Forbidden", "message": "; ".join(problems)}

@@ -50,9 +50,9 @@ class Site:
         self.point: RestorePoint = self.supervisor.back_up(NAMESPACE)
 
     def live(self) -> Object:
-        found = self.supervisor.cluster.get("VirtualMachine", DATABASE, NAMESPACE)
-        assert found is not None
-        return found
+        manifest = self.supervisor.cluster.get("VirtualMachine", DATABASE, NAMESPACE)
+        assert manifest is not None
+        return manifest
 
     def look(self) -> ObservedVm:
         return read_vm(Manifest.read(self.live()))
@@ -105,8 +105,8 @@ WAYS = {
 
 @pytest.fixture(params=WAYS, ids=str)
 def kind(request: pytest.FixtureRequest) -> RestoreType:
-    found: RestoreType = request.param
-    return found
+    restore_type: RestoreType = request.param
+    return restore_type
 
 
 def test_a_vm_that_comes_back_as_the_guide_says_deviates_in_nothing(site: Site, kind: RestoreType):
@@ -137,8 +137,8 @@ def test_a_vm_that_was_never_lost_deviates_in_nothing(site: Site):
 
 def test_a_failover_says_what_the_cleared_image_means(site: Site):
     failed_over(site).finish()
-    (words,) = consequences(site.look(), site.expected)
-    assert "day-2" in words
+    (sentence,) = consequences(site.look(), site.expected)
+    assert "day-2" in sentence
 
 
 @pytest.mark.parametrize(
@@ -172,12 +172,12 @@ def test_what_somebody_changed_on_a_new_vm_is_found(
     site.settle()
     tampered(site)
     site.settle()
-    found = deviations(site.look(), site.expected, untouched=True)
-    assert sorted(one.attribute for one in found) == sorted(attributes)
+    deviating = deviations(site.look(), site.expected, untouched=True)
+    assert sorted(deviation.attribute for deviation in deviating) == sorted(attributes)
 
 
 def test_a_restore_in_place_that_forgets_where_the_vm_comes_from_is_found(site: Site):
     in_place(site).finish()
     site.change(metadata={"annotations": dict.fromkeys(KEPT_IN_PLACE), "labels": {marks.ZONE_LABEL: "zone-x"}})
-    found = {one.attribute for one in deviations(site.look(), site.expected)}
-    assert found == {*(f"annotation {key}" for key in KEPT_IN_PLACE), "zone label"}
+    attributes = {deviation.attribute for deviation in deviations(site.look(), site.expected)}
+    assert attributes == {*(f"annotation {key}" for key in KEPT_IN_PLACE), "zone label"}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 )
 def test_no_remedy_promises_that_the_call_is_made_again(module: ModuleType) -> None:
     values = vars(module).values()
-    remedies = [one.remedy for one in values if isinstance(one, error_table.Meaning)]
-    hints = [one for one in values if isinstance(one, str)]
+    remedies = [value.remedy for value in values if isinstance(value, error_table.Meaning)]
+    hints = [value for value in values if isinstance(value, str)]
     promises = ("made again", "asked again", "tried again")
     assert remedies or hints
-    assert [one for one in (*remedies, *hints) if any(promise in one for promise in promises)] == []
+    assert [text for text in (*remedies, *hints) if any(promise in text for promise in promises)] == []

@@ -39,17 +39,17 @@ def test_nor_is_a_port_that_is_none(port: int) -> None:
 
 
 def test_a_name_that_the_dns_does_not_answer_for_costs_no_more_than_the_deadline() -> None:
-    asked, answer = threading.Event(), threading.Event()
+    looked_up, answer = threading.Event(), threading.Event()
 
     def hang(host: str) -> list[str]:
         del host
-        asked.set()
+        looked_up.set()
         answer.wait(60)
         return ["127.0.0.1"]
 
     probe = SocketProbe(resolve=hang)
     assert "is not resolved within 0.05 s" in probe.connect("vip.example.com", 80, seconds=0.05)
-    assert asked.is_set()
+    assert looked_up.is_set()
     assert not answer.is_set()
     answer.set()
 
@@ -63,9 +63,9 @@ def test_lookups_that_hang_do_not_pile_up() -> None:
         return []
 
     probe = SocketProbe(resolve=hang)
-    told = [probe.connect(f"vip-{number}.example.com", 80, seconds=0.02) for number in range(10)]
-    assert all("is not resolved" in words for words in told)
-    assert len(names) < len(told)
+    states = [probe.connect(f"vip-{number}.example.com", 80, seconds=0.02) for number in range(10)]
+    assert all("is not resolved" in state for state in states)
+    assert len(names) < len(states)
     answer.set()
 
 

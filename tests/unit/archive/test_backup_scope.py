@@ -83,7 +83,7 @@ KNOWN = facts(
 def test_objects_that_a_backup_leaves_out_are_named_by_its_vms(
     captured: tuple[tuple[str, str], ...], vms: tuple[str, ...], want: list[tuple[str, str, tuple[str, ...]]]
 ) -> None:
-    assert [(one.kind, one.name, one.vms) for one in not_captured(KNOWN, captured, vms)] == want
+    assert [(left_out.kind, left_out.name, left_out.vms) for left_out in not_captured(KNOWN, captured, vms)] == want
 
 
 def test_groups_that_contain_each_other_and_one_that_is_deleted_come_to_an_end() -> None:
@@ -93,7 +93,7 @@ def test_groups_that_contain_each_other_and_one_that_is_deleted_come_to_an_end()
         group("gone", ["web-1"], meta={"deletionTimestamp": "2026-03-01T11:00:00Z"}),
         vm("web-1"),
     )
-    assert [one.name for one in not_captured(loop, (), ["web-1"])] == ["a", "b"]
+    assert [left_out.name for left_out in not_captured(loop, (), ["web-1"])] == ["a", "b"]
 
 
 def test_the_vms_of_a_backup_are_those_of_its_objects_and_those_that_velero_chose() -> None:
@@ -106,4 +106,4 @@ def test_the_vms_of_a_backup_are_those_of_its_objects_and_those_that_velero_chos
     )
     assert list(held.machines) == ["bank/teller", "shop/alone", "shop/db-1", "shop/web-1"]
     assert held.without_application == ("bank/teller", "shop/alone", "shop/db-1")
-    assert [(one.name, one.vms) for one in held.not_captured] == [("inner", ("db-1",))]
+    assert [(left_out.name, left_out.vms) for left_out in held.not_captured] == [("inner", ("db-1",))]

@@ -153,8 +153,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_vm(case: Case) -> None:
-    found = facts.vm_facts(m(case.given))
-    assert {key: getattr(found, key) for key in case.want} == case.want
+    vm_facts = facts.vm_facts(m(case.given))
+    assert {key: getattr(vm_facts, key) for key in case.want} == case.want
 
 
 BOOTSTRAPS = [
@@ -217,9 +217,9 @@ def test_bootstrap_of_v1alpha1(key: str) -> None:
 def test_group_members_keep_kind_and_boot_order() -> None:
     given = group("tier", ["web-1", "/inner"], ["web-2"], parent="outer")
     del given["spec"]["bootOrder"][1]["members"][0]["kind"]  # the default kind
-    found = groups.group_facts(m(given))
-    assert found.group_name == "outer"
-    assert [(one.kind, one.name, one.order) for one in found.members] == [
+    group_facts = groups.group_facts(m(given))
+    assert group_facts.group_name == "outer"
+    assert [(member.kind, member.name, member.order) for member in group_facts.members] == [
         ("VirtualMachine", "web-1", 0),
         ("VirtualMachineGroup", "inner", 0),
         ("VirtualMachine", "web-2", 1),
@@ -238,9 +238,9 @@ def test_a_document_of_the_older_writer_still_reads() -> None:
         "observed_at": "2026-03-01T12:00:00Z",
         "machines": [{"name": "web-1", "uid": "u", "claims": ["web-1-data"], "labels": {"app": "shop"}}],
     }
-    (found,) = facts.NamespaceFacts.model_validate(older).machines
-    assert (found.name, found.claims) == ("web-1", ("web-1-data",))
-    assert (found.volumes, found.references, found.image, found.restored) == ({}, {}, "", False)
+    (vm,) = facts.NamespaceFacts.model_validate(older).machines
+    assert (vm.name, vm.claims) == ("web-1", ("web-1-data",))
+    assert (vm.volumes, vm.references, vm.image, vm.restored) == ({}, {}, "", False)
 
 
 def test_no_value_of_a_users_annotation_is_stored() -> None:

@@ -106,7 +106,7 @@ def test_a_link_to_the_objects_own_capture_is_taken() -> None:
 
 
 def test_the_key_of_a_captured_object_says_whose_it_is() -> None:
-    found = read_object_key(RUN.object_key(FRONT))
-    assert found is not None
-    assert (found.backup, found.started) == ("nightly", "20260301T120000Z")
-    assert (found.plural, found.namespace, found.name) == ("virtualmachineservices", "shop", "front")
+    object_key = read_object_key(RUN.object_key(FRONT))
+    assert object_key is not None
+    assert (object_key.backup, object_key.started) == ("nightly", "20260301T120000Z")
+    assert (object_key.plural, object_key.namespace, object_key.name) == ("virtualmachineservices", "shop", "front")

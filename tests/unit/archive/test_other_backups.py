@@ -69,10 +69,10 @@ def test_its_objects_and_vms_are_restored_and_reported(world: World, items: list
     world.restart()
     back(world)
     ended = world.finish(operations)
-    assert [one.error for one in ended.values()] == ["", ""]
-    assert not any("without this plugin" in one.description for one in ended.values())
+    assert [progress.error for progress in ended.values()] == ["", ""]
+    assert not any("without this plugin" in progress.description for progress in ended.values())
     report = world.document(f"{PREFIX}report.json")
-    assert (report["outcome"], [one["name"] for one in report["machines"]]) == ("verified", ["alone", "web-1"])
+    assert (report["outcome"], [vm["name"] for vm in report["machines"]]) == ("verified", ["alone", "web-1"])
 
 
 def test_nothing_in_the_cluster_says_any_more_which_namespaces_it_included(
@@ -123,8 +123,8 @@ def test_a_backup_that_nothing_is_found_of_is_not_taken_for_one_without_the_plug
     assert caught.value.message.endswith("where its capture lies is not known: no location has one")
     operations = [*world.replay_all(items), anchored(world).operation_id]
     for _ in range(4):
-        told = world.round(operations)
-    replayed, alone = (told[one] for one in operations)
+        polled = world.round(operations)
+    replayed, alone = (polled[operation] for operation in operations)
     assert "cannot be read (Backup velero/nightly is gone" in replayed.description
     assert "is gone: the backup's own item is taken" not in replayed.description
     assert alone.description.startswith(
@@ -163,5 +163,5 @@ def test_an_item_without_a_link_is_replayed_as_it_is(world: World, items: list[d
     _no_capture(world)
     (operation,) = world.replay_all([FRONT])
     for _ in range(4):
-        told = world.round([operation])[operation]
-    assert "mind: the item has no link to a capture, and is taken as it is" in told.description
+        progress = world.polled(operation)
+    assert "mind: the item has no link to a capture, and is taken as it is" in progress.description

@@ -17,7 +17,7 @@ class Case:
     """The object that is checked."""
     around: tuple[dict[str, Any], ...] = ()
     want: tuple[str, ...] = ()
-    words: str = ""
+    excerpt: str = ""
 
 
 OUTDATED = {"conditions": [condition("VirtualMachineBackupUpToDate", "False")]}
@@ -34,7 +34,7 @@ CASES = [
         given=service("front", {"topology.kubernetes.io/zone": "z1"}),
         around=(vm("web-1", labels={"topology.kubernetes.io/zone": "z1"}),),
         want=("selector-uses-zone",),
-        words="topology.kubernetes.io/zone",
+        excerpt="topology.kubernetes.io/zone",
     ),
     Case(why="no selector is legal", given=service("front"), want=("selector-empty",)),
     Case(why="a sound group", given=group("tier", ["web-1"]), around=(vm("web-1", group="tier"),)),
@@ -43,36 +43,36 @@ CASES = [
         given=group("tier", ["web-1"]),
         around=(vm("web-1"),),
         want=("member-without-group-name",),
-        words="web-1",
+        excerpt="web-1",
     ),
     Case(
         why="a member of another group",
         given=group("tier", ["web-1"]),
         around=(vm("web-1", group="other"),),
         want=("member-of-another-group",),
-        words="other",
+        excerpt="other",
     ),
-    Case(why="a member that does not exist", given=group("tier", ["gone"]), want=("member-missing",), words="gone"),
+    Case(why="a member that does not exist", given=group("tier", ["gone"]), want=("member-missing",), excerpt="gone"),
     Case(
         why="groupName that is not listed back",
         given=group("tier"),
         around=(vm("web-1", group="tier"),),
         want=("group-name-not-listed",),
-        words="web-1",
+        excerpt="web-1",
     ),
     Case(
         why="a child group that is not listed back",
         given=group("tier"),
         around=(group("child", parent="tier"),),
         want=("group-name-not-listed",),
-        words="VirtualMachineGroup child",
+        excerpt="VirtualMachineGroup child",
     ),
     Case(
         why="a group inside itself, over another",
         given=group("a", ["/b"], parent="b"),
         around=(group("b", ["/a"], parent="a"),),
         want=("group-cycle",),
-        words="a → b → a",
+        excerpt="a → b → a",
     ),
     Case(
         why="a group that lists itself",
@@ -83,7 +83,7 @@ CASES = [
         why="a parent that does not exist",
         given=group("a", parent="top"),
         want=("parent-missing",),
-        words="top",
+        excerpt="top",
     ),
     Case(
         why="a parent that does not list it",
@@ -102,14 +102,14 @@ CASES = [
         given=service("front", {"app": "web"}),
         around=(vm("web-1", labels={"app": "web"}, status=OUTDATED),),
         want=("vm-record-outdated",),
-        words="web-1",
+        excerpt="web-1",
     ),
     Case(
         why="a VM that is not recorded",
         given=group("tier", ["node", "web-1"]),
         around=(vm("node", group="tier", labels={"capv.vmware.com/cluster.role": "n"}), vm("web-1", group="tier")),
         want=("vm-not-recorded",),
-        words="node",
+        excerpt="node",
     ),
 ]
 
@@ -120,28 +120,30 @@ def test_findings(case: Case) -> None:
         m(case.given),
         facts(case.given, *case.around) if case.given["kind"] == "VirtualMachineGroup" else facts(*case.around),
     )
-    found = object_findings(manifest, topology(manifest, known), known)
-    assert tuple(one.code for one in found) == case.want
-    assert all(one.message for one in found)
-    assert case.words in " ".join(one.message for one in found)
+    findings = object_findings(manifest, topology(manifest, known), known)
+    assert tuple(finding.code for finding in findings) == case.want
+    assert all(finding.message for finding in findings)
+    assert case.excerpt in " ".join(finding.message for finding in findings)
 
 
 def test_a_note_does_not_alarm() -> None:
     manifest = m(service("front"))
-    (found,) = object_findings(manifest, topology(manifest, facts()), facts())
-    assert found.severity == "note"
+    (finding,) = object_findings(manifest, topology(manifest, facts()), facts())
+    assert finding.severity == "note"
 
 
 def test_a_vm_that_names_a_group_which_does_not_exist() -> None:
-    (found,) = namespace_findings(facts(group("tier"), vm("web-1", group="gone"), vm("web-2", group="tier"), vm("db")))
-    assert found.code == "group-name-without-group"
-    assert "web-1" in found.message
-    assert "gone" in found.message
+    (finding,) = namespace_findings(
+        facts(group("tier"), vm("web-1", group="gone"), vm("web-2", group="tier"), vm("db"))
+    )
+    assert finding.code == "group-name-without-group"
+    assert "web-1" in finding.message
+    assert "gone" in finding.message
 
 
 def test_vms_with_one_bios_uuid_are_named_while_there_is_time() -> None:
     same, node = {"biosUUID": "4210-AA"}, {"capv.vmware.com/cluster.role": "n"}
-    (found,) = namespace_findings(
+    (finding,) = namespace_findings(
         facts(
             vm("web-1", status=same),
             vm("copy", status={"biosUUID": "4210-aa"}),
@@ -149,5 +151,5 @@ def test_vms_with_one_bios_uuid_are_named_while_there_is_time() -> None:
             vm("node", status=same, labels=node),
         )
     )
-    assert found.code == "bios-uuid-shared"
-    assert "web-1, copy have the BIOS UUID 4210-aa" in found.message
+    assert finding.code == "bios-uuid-shared"
+    assert "web-1, copy have the BIOS UUID 4210-aa" in finding.message

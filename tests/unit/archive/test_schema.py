@@ -49,10 +49,10 @@ def test_a_backup_that_has_not_started_has_no_run() -> None:
 
 
 def test_canonical_bytes_do_not_depend_on_the_order_of_keys() -> None:
-    one = Capture(kind="K", namespace="n", name="ä", manifest={"b": 1, "a": {"d": 2, "c": 3}}, provenance=ORIGIN)
+    capture = Capture(kind="K", namespace="n", name="ä", manifest={"b": 1, "a": {"d": 2, "c": 3}}, provenance=ORIGIN)
     two = Capture(kind="K", namespace="n", name="ä", manifest={"a": {"c": 3, "d": 2}, "b": 1}, provenance=ORIGIN)
-    assert documents.canonical(one) == documents.canonical(two)
-    text = documents.canonical(one).decode("utf-8")
+    assert documents.canonical(capture) == documents.canonical(two)
+    text = documents.canonical(capture).decode("utf-8")
     assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False) == text
     assert "ä" in text
 
@@ -104,7 +104,7 @@ def test_fields_of_a_newer_writer_are_left_out() -> None:
 
 def test_what_sanitising_drops_is_kept_beside_the_manifest() -> None:
     ingress = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}, {"hostname": "lb.example.com"}, None]}}
-    found = schema.observed(m(service("front", clusterIp="10.0.0.7", more={"status": ingress})))
-    assert found.cluster_ip == "10.0.0.7"
-    assert found.load_balancer == ("192.0.2.7", "lb.example.com")
+    observed = schema.observed(m(service("front", clusterIp="10.0.0.7", more={"status": ingress})))
+    assert observed.cluster_ip == "10.0.0.7"
+    assert observed.load_balancer == ("192.0.2.7", "lb.example.com")
     assert schema.observed(m(group("tier", powerState="PoweredOn"))).power_state == "PoweredOn"

@@ -26,10 +26,10 @@ def test_every_pair_of_a_selector_must_be_there(selector: dict[str, str], labels
 
 def test_a_service_needs_the_vms_it_selects() -> None:
     known = facts(vm("web-1", labels={"app": "web"}), vm("web-2", labels={"app": "web"}), vm("db-1"))
-    found = topology(m(service("front", {"app": "web"})), known)
-    assert found.needs == ("web-1", "web-2")
-    assert found.selector == {"app": "web"}
-    assert [one.name for one in found.machines] == ["web-1", "web-2"]
+    connected = topology(m(service("front", {"app": "web"})), known)
+    assert connected.needs == ("web-1", "web-2")
+    assert connected.selector == {"app": "web"}
+    assert [vm.name for vm in connected.machines] == ["web-1", "web-2"]
 
 
 @pytest.mark.parametrize("selector", [None, {}])
@@ -41,13 +41,15 @@ def test_a_group_needs_its_direct_members_that_exist_and_names_the_nested_ones()
     outer = group("outer", ["web-1", "gone"], ["/inner"], parent="top")
     inner = group("inner", ["db-1", "gone-too"], ["/innermost"], parent="outer")
     innermost = group("innermost", ["db-2", "gone-as-well"], parent="inner")
-    found = topology(
+    connected = topology(
         m(outer), facts(outer, inner, innermost, vm("web-1", group="outer"), vm("db-1", group="inner"), vm("db-2"))
     )
-    assert found.needs == ("web-1",)
-    assert found.nested == ("db-1", "db-2")
-    assert found.parent == "top"
-    assert [(one.kind, one.name, one.order, one.found, one.group_name) for one in found.members] == [
+    assert connected.needs == ("web-1",)
+    assert connected.nested == ("db-1", "db-2")
+    assert connected.parent == "top"
+    assert [
+        (member.kind, member.name, member.order, member.found, member.group_name) for member in connected.members
+    ] == [
         ("VirtualMachine", "web-1", 0, True, "outer"),
         ("VirtualMachine", "gone", 0, False, ""),
         ("VirtualMachineGroup", "inner", 1, True, "outer"),
@@ -56,9 +58,9 @@ def test_a_group_needs_its_direct_members_that_exist_and_names_the_nested_ones()
 
 def test_a_vm_that_cannot_be_registered_again_is_not_waited_for() -> None:
     tier = group("tier", ["web-1", "node"])
-    found = topology(m(tier), facts(tier, vm("web-1", group="tier"), vm("node", group="tier", labels=NODE)))
-    assert found.needs == ("web-1",)
-    assert [one.name for one in found.machines] == ["web-1", "node"]
+    connected = topology(m(tier), facts(tier, vm("web-1", group="tier"), vm("node", group="tier", labels=NODE)))
+    assert connected.needs == ("web-1",)
+    assert [vm.name for vm in connected.machines] == ["web-1", "node"]
 
 
 def test_groups_that_contain_each_other_come_to_an_end() -> None:
@@ -104,7 +106,7 @@ def owned(kind: str, api: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "excerpt"),
     [
         (service("cp", meta=owned("Cluster", "cluster.x-k8s.io/v1beta1")), "owned by Cluster tkc"),
         (service("cp", meta=owned("WCPCluster", "infrastructure.cluster.vmware.com/v1alpha3")), "WCPCluster"),
@@ -126,10 +128,10 @@ def owned(kind: str, api: str) -> dict[str, Any]:
         (service("mine", meta={"annotations": {"vmoperator.vmware.com/x": "1"}}), ""),
     ],
 )
-def test_a_guest_clusters_object_is_known_by_owner_or_annotation(given: dict[str, Any], words: str) -> None:
-    found = guest_cluster_reason(m(given), ())
-    assert words in found
-    assert bool(found) is bool(words)
+def test_a_guest_clusters_object_is_known_by_owner_or_annotation(given: dict[str, Any], excerpt: str) -> None:
+    reason = guest_cluster_reason(m(given), ())
+    assert excerpt in reason
+    assert bool(reason) is bool(excerpt)
 
 
 BY_CLOUD_PROVIDER = {
@@ -154,9 +156,9 @@ def test_a_service_is_a_guest_clusters_if_every_vm_that_it_selects_is_a_node(
     theirs: bool,  # noqa: FBT001 - a table
 ) -> None:
     given = m(service("lb", {"app": "x"}, meta=meta))
-    found = topology(given, facts(*around))
-    assert bool(guest_cluster_reason(given, found.machines)) is theirs
-    assert found.needs == needs
+    connected = topology(given, facts(*around))
+    assert bool(guest_cluster_reason(given, connected.machines)) is theirs
+    assert connected.needs == needs
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,6 @@ def test_a_node_that_is_recorded_on_purpose_is_a_vm_like_any_other() -> None:
 
 def test_without_a_capture_the_names_and_the_item_tell() -> None:
     assert named(m(service("front", {"app": "web"})), ["web-1"]).selector == {"app": "web"}
-    found = named(m(group("tier", ["web-1", "gone"], parent="top")), ["web-1"])
-    assert (found.needs, found.parent) == (("web-1",), "top")
-    assert [(one.name, one.found) for one in found.members] == [("web-1", True), ("gone", False)]
+    connected = named(m(group("tier", ["web-1", "gone"], parent="top")), ["web-1"])
+    assert (connected.needs, connected.parent) == (("web-1",), "top")
+    assert [(member.name, member.found) for member in connected.members] == [("web-1", True), ("gone", False)]

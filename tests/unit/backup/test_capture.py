@@ -23,21 +23,21 @@ NODE = {"capv.vmware.com/cluster.role": "node"}
 
 
 def link(item: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(item["metadata"]["annotations"][LINK])
-    return found
+    content: dict[str, Any] = json.loads(item["metadata"]["annotations"][LINK])
+    return content
 
 
 def test_the_item_leads_to_a_durable_capture(world: World) -> None:
     world.cluster.seed(vm("web-1", labels=WEB), front := service("front", WEB, clusterIp="10.0.0.7"))
     outcome = world.capture(front)
     assert outcome.operation_id == f"seal-v1:{CAPTURES}"
-    found = link(outcome.item)
-    assert (found["key"], found["vms"]) == (KEY, ["web-1"])
-    assert hashlib.sha256(world.store.get(KEY)).hexdigest() == found["sha256"]
+    stored_link = link(outcome.item)
+    assert (stored_link["key"], stored_link["vms"]) == (KEY, ["web-1"])
+    assert hashlib.sha256(world.store.get(KEY)).hexdigest() == stored_link["sha256"]
     document = world.document(KEY)
     assert document["topology"]["needs"] == ["web-1"]
     assert document["observed"]["cluster_ip"] == "10.0.0.7"
-    assert [one["path"] for one in document["dropped"]] == ["spec.clusterIp"]
+    assert [field["path"] for field in document["dropped"]] == ["spec.clusterIp"]
     assert document["provenance"]["backup"] == "nightly"
 
 
@@ -88,8 +88,8 @@ def test_another_sidecar_that_was_faster_wins(world: World) -> None:
 def test_a_store_that_lets_others_write_between_is_read_again(world: World) -> None:
     other = World()
     world.store.calls.before("put", lambda key: _write_first(other, world, key))
-    found = link(world.capture(service("front", WEB)).item)
-    assert hashlib.sha256(world.store.get(KEY)).hexdigest() == found["sha256"]
+    stored_link = link(world.capture(service("front", WEB)).item)
+    assert hashlib.sha256(world.store.get(KEY)).hexdigest() == stored_link["sha256"]
 
 
 def _write_first(other: World, world: World, key: str) -> None:
@@ -126,7 +126,7 @@ def test_at_the_newest_version_nothing_is_read_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "around", "words"),
+    ("item", "around", "excerpt"),
     [
         (service("front", WEB, meta={"deletionTimestamp": "2026-03-01T11:00:00Z"}), [], "being deleted"),
         (service("lb", {"x": "1"}), [vm("node", labels={"x": "1", **NODE})], "guest cluster"),
@@ -141,16 +141,16 @@ def test_at_the_newest_version_nothing_is_read_again(world: World) -> None:
     ids=["deleting", "selects a node", "owned by a cluster"],
 )
 def test_what_shall_not_come_back_is_left_out_and_said(
-    world: World, log: LogCapture, item: dict[str, Any], around: list[dict[str, Any]], words: str
+    world: World, log: LogCapture, item: dict[str, Any], around: list[dict[str, Any]], excerpt: str
 ) -> None:
     world.cluster.seed(*around)
     outcome = world.capture(item)
     assert outcome.operation_id == ""
     assert outcome.item["metadata"]["annotations"] == {SKIP: "true"}
     assert not list(world.store.list(f"{CAPTURES}objects/"))
-    (told,) = [one for one in log.entries if one["event"] == "not captured"]
-    assert words in told["reason"]
-    assert told["log_level"] == "warning"
+    (line,) = [entry for entry in log.entries if entry["event"] == "not captured"]
+    assert excerpt in line["reason"]
+    assert line["log_level"] == "warning"
 
 
 def test_a_users_service_that_selects_a_node_as_well_is_captured_with_a_finding(world: World) -> None:
@@ -158,7 +158,7 @@ def test_a_users_service_that_selects_a_node_as_well_is_captured_with_a_finding(
     world.cluster.seed(vm("web-1", labels=WEB), vm("node", labels={**WEB, **NODE}))
     outcome = world.capture(service("front", WEB, meta={"annotations": {key: "Local"}}))
     assert link(outcome.item)["vms"] == ["web-1"]
-    assert [one["code"] for one in world.document(KEY)["findings"]] == ["vm-not-recorded"]
+    assert [finding["code"] for finding in world.document(KEY)["findings"]] == ["vm-not-recorded"]
 
 
 def test_a_group_of_nodes_around_a_users_group_is_captured(world: World) -> None:
@@ -169,15 +169,17 @@ def test_a_group_of_nodes_around_a_users_group_is_captured(world: World) -> None
 
 def test_findings_are_told_and_kept(world: World, log: LogCapture) -> None:
     world.capture(service("front", {"app": "nobody"}))
-    assert [one["finding"] for one in log.entries if one["event"] == "restorability"] == ["selector-matches-no-vm"]
-    assert [one["code"] for one in world.document(KEY)["findings"]] == ["selector-matches-no-vm"]
+    assert [entry["finding"] for entry in log.entries if entry["event"] == "restorability"] == [
+        "selector-matches-no-vm"
+    ]
+    assert [finding["code"] for finding in world.document(KEY)["findings"]] == ["selector-matches-no-vm"]
 
 
 def test_what_was_dropped_is_told(world: World, log: LogCapture) -> None:
     world.capture(service("front", clusterIp="10.0.0.1", meta={"uid": "1"}))
-    (told,) = [one for one in log.entries if one["event"] == "captured with digest"]
-    assert told["log_level"] == "debug"
-    assert told["dropped_fields"] == ["metadata.uid", "spec.clusterIp"]
+    (line,) = [entry for entry in log.entries if entry["event"] == "captured with digest"]
+    assert line["log_level"] == "debug"
+    assert line["dropped_fields"] == ["metadata.uid", "spec.clusterIp"]
 
 
 def test_another_kind_is_refused(world: World) -> None:
@@ -260,7 +262,7 @@ def blocked(**resources: str) -> dict[str, Any]:
 
 
 def refusals(log: LogCapture) -> list[Any]:
-    return [one for one in log.entries if one["event"] == REFUSED]
+    return [entry for entry in log.entries if entry["event"] == REFUSED]
 
 
 @pytest.mark.parametrize("value", ["true", "false", ""])
@@ -271,12 +273,12 @@ def test_a_neighbour_that_will_refuse_the_item_is_said_once_per_backup(
     for number in range(3):
         world.capture(group(f"tier-{number}"))
         assert world.capture(service(f"front-{number}")).operation_id
-    (told,) = refusals(log)
-    assert (told["log_level"], told["kind"]) == ("warning", SERVICES)
-    assert f"velero/{BLOCKED}" in told["reason"]
-    assert SERVICES in told["hint"]
-    assert "--snapshot-volumes=false" in told["hint"]
-    assert [one for one in world.cluster.calls.made if BLOCKED in one[1]] == [("get", f"ConfigMap velero/{BLOCKED}")]
+    (line,) = refusals(log)
+    assert (line["log_level"], line["kind"]) == ("warning", SERVICES)
+    assert f"velero/{BLOCKED}" in line["reason"]
+    assert SERVICES in line["hint"]
+    assert "--snapshot-volumes=false" in line["hint"]
+    assert [call for call in world.cluster.calls.made if BLOCKED in call[1]] == [("get", f"ConfigMap velero/{BLOCKED}")]
     world.capture(service("front"), name="hourly")
     assert len(refusals(log)) == 2
 
@@ -302,4 +304,4 @@ def test_a_neighbour_that_cannot_be_asked_about_fails_nothing(world: World, log:
     for number in range(5):
         assert world.capture(service(f"front-{number}")).operation_id
     assert not refusals(log)
-    assert len([one for one in world.cluster.calls.made if BLOCKED in one[1]]) == 1
+    assert len([call for call in world.cluster.calls.made if BLOCKED in call[1]]) == 1

@@ -19,7 +19,7 @@ DEFECT = KeyError("what only the log may say")
 
 
 def defects(log: LogCapture) -> list[str]:
-    return [one["object"] for one in log.entries if one["event"] == "internal error"]
+    return [entry["object"] for entry in log.entries if entry["event"] == "internal error"]
 
 
 @pytest.mark.parametrize("method", ["list", "get"])

@@ -27,7 +27,7 @@ def test_one_list_per_kind_and_one_put_however_many_items(world: World) -> None:
     assert puts.count(FACTS) == 1
     assert len(puts) == 31
     document = world.document(FACTS)
-    assert (len(document["machines"]), [one["name"] for one in document["groups"]]) == (50, ["tier"])
+    assert (len(document["machines"]), [group["name"] for group in document["groups"]]) == (50, ["tier"])
 
 
 def test_parallel_workers_agree_on_one_document(world: World) -> None:
@@ -72,7 +72,9 @@ def test_each_namespace_and_each_backup_has_its_own(world: World) -> None:
 def test_a_group_that_a_vm_names_and_nobody_made_is_said(world: World, log: LogCapture) -> None:
     world.cluster.seed(vm("web-1", group="gone"))
     world.withhold(vm("web-1"))
-    assert [one["finding"] for one in log.entries if one["event"] == "restorability"] == ["group-name-without-group"]
+    assert [entry["finding"] for entry in log.entries if entry["event"] == "restorability"] == [
+        "group-name-without-group"
+    ]
 
 
 def test_facts_of_a_sealed_backup_are_not_kept_until_somebody_comes_again(world: World) -> None:

@@ -33,7 +33,7 @@ def test_the_seal_names_every_document_and_its_digest(world: World) -> None:
     progress = world.seal(OPERATION)
     assert (progress.completed, progress.error, progress.done, progress.total) == (True, "", 3, 3)
     seal = world.document(SEAL)
-    listed = {one["key"]: one["sha256"] for one in seal["objects"] + seal["namespaces"]}
+    listed = {entry["key"]: entry["sha256"] for entry in seal["objects"] + seal["namespaces"]}
     assert listed == {
         key: hashlib.sha256(world.store.get(key)).hexdigest() for key in (*keys, f"{CAPTURES}namespaces/shop.json")
     }
@@ -89,7 +89,7 @@ def test_what_the_list_does_not_show_yet_is_read_all_the_same(world: World, monk
     keys = captured(world)
     monkeypatch.setattr(world.store, "list", lambda _: iter(()))
     assert world.seal(OPERATION).completed
-    assert [one["key"] for one in world.document(SEAL)["objects"]] == keys
+    assert [entry["key"] for entry in world.document(SEAL)["objects"]] == keys
 
 
 def test_after_a_restart_the_seal_goes_by_what_is_stored(world: World) -> None:
@@ -97,7 +97,7 @@ def test_after_a_restart_the_seal_goes_by_what_is_stored(world: World) -> None:
     world.store.delete(keys[0])
     world.restart()
     assert world.seal(OPERATION).completed
-    assert [one["key"] for one in world.document(SEAL)["objects"]] == keys[1:]
+    assert [entry["key"] for entry in world.document(SEAL)["objects"]] == keys[1:]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_slow_store_is_read_over_several_polls_and_nothing_twice(world: World)
     while not polls[-1].completed:
         polls.append(world.seal(OPERATION))
     assert len(polls) > 2
-    assert [one.done for one in polls] == sorted(one.done for one in polls)
+    assert [poll.done for poll in polls] == sorted(poll.done for poll in polls)
     assert polls[0].done < 19
     assert world.store.calls.counts["get"] - before == 20
 
@@ -202,12 +202,12 @@ VADP = {"velero-plugin-for-vmservice/vadp-job": "gold", "velero-plugin-for-vmser
 
 def sealed(world: World, *objects: dict[str, Any], **rest: Any) -> dict[str, Any]:
     world.cluster.seed(*objects)
-    for one in objects:
-        if one["kind"] != "VirtualMachine":
-            world.capture(one, **rest)
+    for manifest in objects:
+        if manifest["kind"] != "VirtualMachine":
+            world.capture(manifest, **rest)
     assert world.seal(OPERATION, **rest).completed
-    found: dict[str, Any] = world.document(SEAL)["vadp"]
-    return found
+    vadp: dict[str, Any] = world.document(SEAL)["vadp"]
+    return vadp
 
 
 def version(number: int) -> dict[str, Any]:
@@ -216,15 +216,15 @@ def version(number: int) -> dict[str, Any]:
 
 def test_the_vadp_job_is_taken_from_the_backup(world: World, log: LogCapture) -> None:
     web = vm("web-1", labels={"app": "web"}, meta=version(7))
-    found = sealed(world, web, service("front", {"app": "web"}), annotations=VADP)
-    assert found == {"job": "gold", "restore_point": "rp-7", "machines": {"shop/web-1": "7"}}
-    (told,) = [one for one in log.entries if one["event"] == "capture sealed"]
-    assert (told["vadp_job"], list(told["vadp_vms"])) == ("gold", ["shop/web-1"])
+    seal = sealed(world, web, service("front", {"app": "web"}), annotations=VADP)
+    assert seal == {"job": "gold", "restore_point": "rp-7", "machines": {"shop/web-1": "7"}}
+    (line,) = [entry for entry in log.entries if entry["event"] == "capture sealed"]
+    assert (line["vadp_job"], list(line["vadp_vms"])) == ("gold", ["shop/web-1"])
 
 
 def test_without_annotations_the_vms_are_listed_all_the_same(world: World) -> None:
-    found = sealed(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
-    assert found == {"job": "", "restore_point": "", "machines": {"shop/web-1": ""}}
+    seal = sealed(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
+    assert seal == {"job": "", "restore_point": "", "machines": {"shop/web-1": ""}}
 
 
 def test_vms_of_nested_groups_belong_in_the_job_with_their_versions(world: World) -> None:
@@ -258,7 +258,7 @@ def test_a_backup_of_vms_alone_is_sealed_when_its_process_is_over(world: World, 
     world.app.actions.ended(launched)
     seal = world.document(SEAL)
     assert seal["withheld"] == {"virtualmachines.vmoperator.vmware.com": 2}
-    assert [one["key"] for one in seal["namespaces"]] == [f"{CAPTURES}namespaces/shop.json"]
+    assert [namespace["key"] for namespace in seal["namespaces"]] == [f"{CAPTURES}namespaces/shop.json"]
     world.app.actions.ended(launched)
 
 
@@ -275,7 +275,7 @@ def test_a_seal_that_cannot_be_written_at_a_process_end_is_said(world: World, la
     world.withhold(vm("web-1"))
     world.store.calls.fail("put", Unavailable("the bucket is away"))
     world.app.actions.ended(launched)
-    assert [one["cause"] for one in log.entries if one["event"] == "not sealed"] == ["the bucket is away"]
+    assert [entry["cause"] for entry in log.entries if entry["event"] == "not sealed"] == ["the bucket is away"]
 
 
 def test_the_seal_lists_vms_without_an_application(world: World) -> None:
@@ -328,14 +328,14 @@ def test_an_object_that_the_filters_leave_out_is_named_in_log_and_seal_by_its_vm
     run = backup()
     run["spec"] |= spec
     world.app.actions.backup["withhold"].execute(machine, run)
-    warned = {one["object"]: list(one["vms"]) for one in log.entries if one["event"] == "not captured"}
+    warned = {entry["object"]: list(entry["vms"]) for entry in log.entries if entry["event"] == "not captured"}
     assert warned == {
         "VirtualMachineGroup shop/tier": ["web-1"],
         "VirtualMachineService shop/front": ["web-1"],
     }
     world.app.actions.ended(launched)
     seal = world.document(SEAL)
-    assert [(one["kind"], one["name"], one["vms"]) for one in seal["not_captured"]] == [
+    assert [(left_out["kind"], left_out["name"], left_out["vms"]) for left_out in seal["not_captured"]] == [
         ("VirtualMachineGroup", "tier", ["web-1"]),
         ("VirtualMachineService", "front", ["web-1"]),
     ]
@@ -346,7 +346,7 @@ def test_a_backup_that_takes_everything_warns_of_nothing(world: World, log: LogC
     world.back_up(
         vm("web-1", labels={"app": "web"}, group="tier"), group("tier", ["web-1"]), service("front", {"app": "web"})
     )
-    assert not [one for one in log.entries if one["event"] == "not captured"]
+    assert not [entry for entry in log.entries if entry["event"] == "not captured"]
     assert world.document(SEAL)["not_captured"] == []
     assert world.document(SEAL)["without_application"] == []
 

@@ -22,11 +22,11 @@ UPLOAD = obj("Upload", "u1", api="datamover.cnsdp.vmware.com/v1alpha1")
 AWAY = Unavailable("away")
 
 
-def told(log: LogCapture, event: str) -> list[Any]:
-    return [one for one in log.entries if one["event"] == event]
+def entries_of(log: LogCapture, event: str) -> list[Any]:
+    return [entry for entry in log.entries if entry["event"] == event]
 
 
-@pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER, UPLOAD], ids=lambda one: one["kind"])
+@pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER, UPLOAD], ids=lambda case: case["kind"])
 def test_on_a_supervisor_the_item_is_marked_and_nothing_else_changes(
     world: World, log: LogCapture, item: dict[str, Any]
 ) -> None:
@@ -35,13 +35,13 @@ def test_on_a_supervisor_the_item_is_marked_and_nothing_else_changes(
     assert annotations == {**item["metadata"].get("annotations", {}), SKIP: "true"}
     assert {**outcome.item, "metadata": item["metadata"]} == item
     assert outcome.operation_id == ""
-    assert len(told(log, "left to the Supervisor")) == 1
+    assert len(entries_of(log, "left to the Supervisor")) == 1
 
 
 def test_the_first_item_of_a_resource_is_logged_and_the_others_only_at_debug(world: World, log: LogCapture) -> None:
     for item in (vm("web-1"), vm("web-2"), CERTIFICATE, vm("web-3")):
         world.withhold(item)
-    lines = [(line["log_level"], line["object"]) for line in told(log, "left to the Supervisor")]
+    lines = [(line["log_level"], line["object"]) for line in entries_of(log, "left to the Supervisor")]
     assert lines == [
         ("info", "VirtualMachine shop/web-1"),
         ("debug", "VirtualMachine shop/web-2"),
@@ -50,7 +50,7 @@ def test_the_first_item_of_a_resource_is_logged_and_the_others_only_at_debug(wor
     ]
 
 
-@pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER], ids=lambda one: one["kind"])
+@pytest.mark.parametrize("item", [vm("web-1"), CERTIFICATE, ISSUER], ids=lambda case: case["kind"])
 def test_elsewhere_it_is_the_users_data(item: dict[str, Any]) -> None:
     world = World(supervisor="no")
     assert world.withhold(item).item == item
@@ -60,7 +60,7 @@ def test_elsewhere_it_is_the_users_data(item: dict[str, Any]) -> None:
 def test_plugin_internal_objects_are_withheld_everywhere_and_a_lost_label_is_said(log: LogCapture) -> None:
     for supervisor in ("yes", "no"):
         assert SKIP in World(supervisor=supervisor).withhold(UPLOAD).item["metadata"]["annotations"]
-    assert [one["label"] for one in told(log, "label missing")] == ["velero.io/exclude-from-backup"] * 2
+    assert [entry["label"] for entry in entries_of(log, "label missing")] == ["velero.io/exclude-from-backup"] * 2
     labelled = obj(
         "Upload",
         "u1",
@@ -68,7 +68,7 @@ def test_plugin_internal_objects_are_withheld_everywhere_and_a_lost_label_is_sai
         meta={"labels": {"velero.io/exclude-from-backup": "true"}},
     )
     World().withhold(labelled)
-    assert len(told(log, "label missing")) == 2
+    assert len(entries_of(log, "label missing")) == 2
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_plugin_internal_objects_are_withheld_everywhere_and_a_lost_label_is_sai
 )
 def test_a_supervisor_is_recognised_by_its_apis(groups: tuple[str, ...], supervisor: bool) -> None:  # noqa: FBT001 - a table
     world = World(supervisor="detect")
-    world.cluster = MemoryCluster(served={**SERVED, **{Kind(one, "things", "Thing"): ("v1",) for one in groups}})
+    world.cluster = MemoryCluster(served={**SERVED, **{Kind(group, "things", "Thing"): ("v1",) for group in groups}})
     world.restart()
     assert (SKIP in world.withhold(CERTIFICATE).item["metadata"].get("annotations", {})) is supervisor
 
@@ -93,7 +93,7 @@ def test_the_first_vm_brings_the_facts_of_its_namespace(world: World) -> None:
     world.cluster.seed(vm("web-1", claims=["data"]), vm("web-2"))
     world.withhold(vm("web-1"))
     world.withhold(vm("web-2"))
-    assert [one["name"] for one in world.document(FACTS)["machines"]] == ["web-1", "web-2"]
+    assert [vm["name"] for vm in world.document(FACTS)["machines"]] == ["web-1", "web-2"]
     assert world.store.calls.counts["put"] == 1
     assert world.cluster.calls.counts["list"] == 3  # VMs, groups and services
 
@@ -112,7 +112,7 @@ def test_nothing_about_the_store_or_the_vms_fails_an_item(
         calls.fail(method, error)
     for number in range(20):
         assert SKIP in world.withhold(vm(f"web-{number}")).item["metadata"]["annotations"]
-    assert len(told(log, "namespace facts not stored")) == 1
+    assert len(entries_of(log, "namespace facts not stored")) == 1
 
 
 def test_a_list_of_blocked_resources_that_may_not_be_read_is_one_warning_of_each_backup(
@@ -124,7 +124,7 @@ def test_a_list_of_blocked_resources_that_may_not_be_read_is_one_warning_of_each
         for _ in range(3):
             world.withhold(vm("web-1"))
             world.clock.advance(60)
-        assert len(told(log, "blocked resources not read")) == number
+        assert len(entries_of(log, "blocked resources not read")) == number
 
 
 def test_a_store_that_is_away_is_asked_once_and_again_after_a_while(world: World) -> None:
@@ -142,7 +142,7 @@ def test_a_cluster_that_cannot_be_asked_leaves_the_item_to_the_restore(log: LogC
     world = World(supervisor="detect")
     world.cluster.calls.fail("serves_group", AWAY)
     assert world.withhold(vm("web-1")).item == vm("web-1")
-    assert len(told(log, "left in the backup")) == 1
+    assert len(entries_of(log, "left in the backup")) == 1
 
 
 def test_the_seal_counts_what_was_withheld(world: World) -> None:
@@ -249,8 +249,8 @@ def test_what_people_declare_is_withheld_where_the_vsphere_plugin_blocks_it_and_
     assert is_withheld(world, SUBNET)
     assert is_withheld(world, SUBNET)
     assert is_withheld(world, PORT)
-    (said,) = told(log, "not backed up")
-    assert (said["log_level"], said["kind"]) == ("warning", "subnets.crd.nsx.vmware.com")
+    (line,) = entries_of(log, "not backed up")
+    assert (line["log_level"], line["kind"]) == ("warning", "subnets.crd.nsx.vmware.com")
     assert world.seal(world.capture(service("front")).operation_id).completed
     seal = world.document(f"{CAPTURES}capture.json")
     assert seal["not_backed_up"] == ["subnets.crd.nsx.vmware.com"]
@@ -262,7 +262,7 @@ def test_what_people_declare_is_named_with_who_has_it_left_out(log: LogCapture) 
     world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
     for item in (obj("Widget", "w", api="example.com/v1"), SUBNET, CERTIFICATE):
         assert is_withheld(world, item)
-    assert [(line["kind"], line["reason"]) for line in told(log, "not backed up")] == [
+    assert [(line["kind"], line["reason"]) for line in entries_of(log, "not backed up")] == [
         ("widgets.example.com", "the setting restricted.add lists it"),
         ("subnets.crd.nsx.vmware.com", "velero-plugin-for-vsphere refuses it in this backup"),
         (
@@ -301,7 +301,7 @@ def test_the_vsphere_plugins_list_is_read_once_for_many_items_and_stands_while_t
     world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
     for _ in range(20):
         assert is_withheld(world, SUBNET)
-    assert len([one for one in world.cluster.calls.made if LIST in one[1]]) == 1
+    assert len([call for call in world.cluster.calls.made if LIST in call[1]]) == 1
     world.clock.advance(60)
     world.cluster.calls.fail("get", AWAY, on=LIST)
     assert is_withheld(world, SUBNET)

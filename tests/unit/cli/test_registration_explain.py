@@ -23,10 +23,10 @@ def test_without_argument_every_code_and_topic_is_listed(command: CommandLine) -
 
 
 @pytest.mark.parametrize(
-    "asked", ["NotFoundInNamespaceFolder", "fault: VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder!"]
+    "code", ["NotFoundInNamespaceFolder", "fault: VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder!"]
 )
-def test_a_code_is_explained_with_the_names_that_were_given(command: CommandLine, asked: str) -> None:
-    lines = explain(command, asked, "-n", "shop", "--vm", "web-1")
+def test_a_code_is_explained_with_the_names_that_were_given(command: CommandLine, code: str) -> None:
+    lines = explain(command, code, "-n", "shop", "--vm", "web-1")
     assert lines[0].startswith("VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder (guide ")
     assert "   Get-VM -Name 'web-1' | Select-Object Id, Folder" in lines
     assert any("(shop)" in line for line in lines)

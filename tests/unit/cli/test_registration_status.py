@@ -97,9 +97,9 @@ def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLi
     vcenter.set_task("task-1", TaskState.RUNNING, percent=80)
     failed = Registration(name="web-2", state=State.FAILED, code=CLAIM_FAILED, reason="no disk", can_wait=False)
     scene.world.engine.tell(NAMESPACE, failed)
-    found = scene.document("nightly")
+    document = scene.document("nightly")
 
-    second, first = found["machines"]
+    second, first = document["machines"]
     assert {key: first[key] for key in ("state", "percent", "stage", "source")} == {
         "state": "registering",
         "percent": 80,
@@ -108,8 +108,8 @@ def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLi
     }
     assert first["since"] == "2026-03-01T12:00:00Z"
     assert (second["state"], second["code"], second["can_wait"]) == ("failed", CLAIM_FAILED, False)
-    assert found["sources"] == ["kubernetes", "vcenter", "engine"]
-    assert (found["ready"], found["total"], found["unread"]) == (0, 2, [])
+    assert document["sources"] == ["kubernetes", "vcenter", "engine"]
+    assert (document["ready"], document["total"], document["unread"]) == (0, 2, [])
     assert vcenter.calls.counts["call"] == 1
     ran = scene.status("nightly")
     assert "shop/web-1  registering  80 %, register volumes  2026-03-01T12:00:00Z  vcenter" in ran.out
@@ -119,12 +119,12 @@ def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLi
 def test_a_call_for_the_restore_is_followed_though_vcenter_is_no_source(scene: Scene) -> None:
     vcenter = scene.world.vsphere.vcenter
     vcenter.restore(NAMESPACE, restored())
-    asked = restore()
-    scene.world.cluster.seed(asked)
+    made = restore()
+    scene.world.cluster.seed(made)
     caller = scene.world.app.registering.trigger
     assert caller is not None
     wanted = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1")
-    caller.again(ForRestore(uid=RestoreRun.read(m(asked)).uid, name="again"), NAMESPACE, wanted)
+    caller.again(ForRestore(uid=RestoreRun.read(m(made)).uid, name="again"), NAMESPACE, wanted)
     vcenter.set_task("task-1", TaskState.RUNNING, percent=80)
     ran = scene.status("--restore", "again", "--vm", "web-1")
     assert ran.lines[0].startswith("shop/web-1  registering  80 %, register volumes  2026-03-01T12:00:00Z  trigger")
@@ -132,9 +132,9 @@ def test_a_call_for_the_restore_is_followed_though_vcenter_is_no_source(scene: S
 
 
 def test_the_documented_keys_are_those_that_are_printed(scene: Scene) -> None:
-    found = scene.document("nightly")
+    document = scene.document("nightly")
     page = (Path(__file__).parents[3] / "docs" / "registration.md").read_text(encoding="utf-8")
-    keys = {*found, *(key for vm in found["machines"] for key in vm)}
+    keys = {*document, *(key for vm in document["machines"] for key in vm)}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 
@@ -143,7 +143,7 @@ def test_the_checks_of_what_vms_stand_at_are_named_once_with_real_names(command:
     code = "VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder"
     failed = {"state": State.FAILED, "code": code, "can_wait": False}
     volumes = {"state": State.REGISTERING, "stage": "Register volumes"}
-    for states, asked in (
+    for states, code_to_explain in (
         ((failed, failed), f"{code} -n shop --vm web-1 (1 more likewise)"),
         (({"state": State.RESTORED}, {"state": State.READY}), "not-triggered -n shop --vm web-1"),
         (({"state": State.READY}, {"state": State.REGISTERING, "percent": 81}), "stuck-at-80 -n shop --vm web-2"),
@@ -153,10 +153,10 @@ def test_the_checks_of_what_vms_stand_at_are_named_once_with_real_names(command:
         ),
         (({"state": State.READY}, {"state": State.PAUSED}), "power-on -n shop --vm web-2"),
     ):
-        told = [Registration(name=f"web-{number}", **known) for number, known in enumerate(states, start=1)]
-        scene.world.engine.tell(NAMESPACE, *told)
+        registrations = [Registration(name=f"web-{number}", **known) for number, known in enumerate(states, start=1)]
+        scene.world.engine.tell(NAMESPACE, *registrations)
         lines = [line for line in scene.status("nightly").lines if line.startswith("to check: ")]
-        assert lines == [f"to check: velero-vmservice registration explain {asked}"]
+        assert lines == [f"to check: velero-vmservice registration explain {code_to_explain}"]
 
 
 def test_what_kubernetes_alone_sees_being_registered_is_a_stage_with_its_checks(scene: Scene) -> None:
@@ -172,8 +172,8 @@ def test_a_stage_that_an_engine_tells_is_told_also_to_programs(command: CommandL
     scene = Scene(command, "engine")
     copying = Registration(name="web-1", state=State.REGISTERING, percent=50, stage="Copying disks", reason="2 of 4")
     scene.world.engine.tell(NAMESPACE, copying)
-    (found,) = scene.document("nightly", "--vm", "web-1")["machines"]
-    assert (found["percent"], found["stage"], found["reason"]) == (50, "Copying disks", "2 of 4")
+    (vm,) = scene.document("nightly", "--vm", "web-1")["machines"]
+    assert (vm["percent"], vm["stage"], vm["reason"]) == (50, "Copying disks", "2 of 4")
 
 
 def test_a_source_that_is_away_is_one_note_for_all(command: CommandLine) -> None:
@@ -210,13 +210,13 @@ def test_a_restore_that_waits_for_no_vm_is_ready(command: CommandLine) -> None:
 def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
     scene.world.cluster.seed(vsphere_namespace("dr"), restore(namespaceMapping={NAMESPACE: "dr"}))
     scene.come_back("web-1", namespace="dr")
-    found = scene.document("--restore", "again")
-    assert (found["backup"], found["restore"]) == ("nightly", "again")
-    assert [(vm["namespace"], vm["name"], vm["state"]) for vm in found["machines"]] == [
+    document = scene.document("--restore", "again")
+    assert (document["backup"], document["restore"]) == ("nightly", "again")
+    assert [(vm["namespace"], vm["name"], vm["state"]) for vm in document["machines"]] == [
         ("dr", "web-2", "absent"),
         ("dr", "web-1", "ready"),
     ]
-    assert scene.document("nightly", "--namespace-mapping", f"{NAMESPACE}:dr")["machines"] == found["machines"]
+    assert scene.document("nightly", "--namespace-mapping", f"{NAMESPACE}:dr")["machines"] == document["machines"]
     scene.world.cluster.seed(restore("other", includedNamespaces=["other"]))
     assert "nothing of backup nightly is to be replayed" in scene.status("--restore", "other").err
 
@@ -224,12 +224,12 @@ def test_a_restore_brings_its_mapping_and_its_selection(scene: Scene) -> None:
 def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
     scene.come_back("web-1")
     assert scene.status("nightly", "--vm", "web-1").code == 0
-    found = scene.document("nightly", "-n", NAMESPACE, "--vm", "web-2", "--vm", "web-1")
-    assert [vm["name"] for vm in found["machines"]] == ["web-2", "web-1"]
+    document = scene.document("nightly", "-n", NAMESPACE, "--vm", "web-2", "--vm", "web-1")
+    assert [vm["name"] for vm in document["machines"]] == ["web-2", "web-1"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "excerpt"),
     [
         ((), 2, "name a BACKUP, or a restore with --restore"),
         (("nightly", "--restore", "again"), 2, "name a BACKUP, or a restore with --restore"),
@@ -244,10 +244,12 @@ def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("nightly", "-n", "else", "--vm", "web-1"), 1, "any VM in namespace else\nhint: known: shop"),
     ],
 )
-def test_what_cannot_be_asked_is_one_sentence(scene: Scene, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_what_cannot_be_asked_is_one_sentence(
+    scene: Scene, arguments: tuple[str, ...], code: int, excerpt: str
+) -> None:
     ran = scene.status(*arguments)
     assert (ran.code, ran.out) == (code, "")
-    assert words in ran.err
+    assert excerpt in ran.err
     assert "Traceback" not in ran.err
 
 

@@ -82,7 +82,7 @@ def test_a_command_that_is_repeated_does_not_call_again(scene: Scene) -> None:
 
 
 def test_two_commands_at_the_same_moment_make_one_call(scene: Scene) -> None:
-    told = list[Registration]()
+    registrations = list[Registration]()
 
     def race(_: str) -> None:
         """Another command goes all the way just before the first one's record is made."""
@@ -90,11 +90,11 @@ def test_two_commands_at_the_same_moment_make_one_call(scene: Scene) -> None:
         other = scene.world.start().registering.trigger
         assert other is not None
         wanted = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
-        told.append(other.again(ForRestore(uid="uid-of-again", name="again"), NAMESPACE, wanted))
+        registrations.append(other.again(ForRestore(uid="uid-of-again", name="again"), NAMESPACE, wanted))
 
     scene.world.cluster.calls.before("create", race)
     ran = scene.trigger("web-1")
-    assert [one.reason for one in told] == ["RegisterVM task task-1 of vm-1 runs"]
+    assert [registration.reason for registration in registrations] == ["RegisterVM task task-1 of vm-1 runs"]
     assert "shop/web-1: registering: another process calls RegisterVM for vm-1" in ran.out
     assert (ran.code, scene.called) == (0, ["vm-1"])
 
@@ -134,8 +134,8 @@ def test_a_failed_attempt_is_repeated_by_the_command_alone_and_explained(command
     scene.world.round(operations)
     scene.end(TaskState.FAILED, f"fault: {CLAIM_FAILED}: no disk")
     scene.world.round(operations)
-    told = next(iter(scene.world.round(operations).values()))
-    assert "`velero-vmservice registration trigger` does" in told.description + told.error
+    progress = next(iter(scene.world.round(operations).values()))
+    assert "`velero-vmservice registration trigger` does" in progress.description + progress.error
     assert scene.called == ["vm-1", "vm-2"]
     ran = scene.trigger("web-1")
     assert "shop/web-1: registering: RegisterVM task task-3 of vm-1 runs" in ran.lines
@@ -266,14 +266,14 @@ def test_what_happens_while_a_person_is_asked_is_seen(
 
     monkeypatch.setattr("click.confirm", think)
     ran = scene.trigger("web-1", "web-2", yes=False)
-    said = {
+    answers = {
         "engine": ("shop/web-1: RegisterVM is not called for it, as engine says registering", 4, ["vm-2"]),
         "kubernetes": ("shop/web-1: RegisterVM is not called for it, as kubernetes says ready", 0, ["vm-2"]),
         "engine has a queue": ("not called for web-1, web-2, as engine may be about to register web-1", 1, []),
         "engine is away": ("RegisterVM is not called for web-1, web-2, as engine cannot be asked", 1, []),
     }
-    words, code, called = said[who]
-    assert words in ran.out + ran.err
+    excerpt, code, called = answers[who]
+    assert excerpt in ran.out + ran.err
     assert (ran.code, scene.called) == (code, called)
 
 
@@ -306,8 +306,8 @@ def test_a_vm_that_somebody_else_has_registered_is_registered_and_that_is_well(s
     scene.vcenter.call(NAMESPACE, "vm-1", ())
     scene.end(TaskState.SUCCEEDED)
     ran = scene.trigger("web-1")
-    words = "RegisterVM is not called: RegisterVM task task-1 of vm-1 has succeeded already"
-    assert f"shop/web-1: registered: {words}" in ran.lines
+    excerpt = "RegisterVM is not called: RegisterVM task task-1 of vm-1 has succeeded already"
+    assert f"shop/web-1: registered: {excerpt}" in ran.lines
     assert (ran.code, scene.called) == (0, ["vm-1"])
 
 
@@ -340,13 +340,13 @@ def test_the_namespace_is_the_one_that_the_restore_maps_to(scene: Scene) -> None
 
 
 @pytest.mark.parametrize(
-    ("vms", "code", "words"),
+    ("vms", "code", "excerpt"),
     [((), 2, "Missing argument 'VM...'"), (("web-1", "db-1"), 1, "waits for a VM db-1 in namespace shop")],
 )
 def test_a_name_that_the_restore_does_not_know_calls_for_nobody(
-    scene: Scene, vms: tuple[str, ...], code: int, words: str
+    scene: Scene, vms: tuple[str, ...], code: int, excerpt: str
 ) -> None:
     ran = scene.trigger(*vms)
     assert (ran.code, ran.out) == (code, "")
-    assert words in ran.err
+    assert excerpt in ran.err
     assert scene.called == []

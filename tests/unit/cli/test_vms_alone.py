@@ -27,10 +27,10 @@ def _world(command: CommandLine) -> World:
     return world
 
 
-@pytest.mark.parametrize("asked", [[], ["--vm", "alone"], ["-n", "shop"]])
-def test_status_shows_it(command: CommandLine, world: World, asked: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [[], ["--vm", "alone"], ["-n", "shop"]])
+def test_status_shows_it(command: CommandLine, world: World, arguments: list[str]) -> None:
     assert world
-    ran = command("registration", "status", "nightly", *asked)
+    ran = command("registration", "status", "nightly", *arguments)
     assert (ran.code, ran.err) == (ExitCode.NOT_READY, "")
     assert any("alone" in line for line in ran.lines)
 

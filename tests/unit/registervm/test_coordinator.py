@@ -18,11 +18,11 @@ def test_looking_asks_every_source_once_and_calls_nobody() -> None:
     world.cluster.seed(vm("web-2"))
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.engine.tell(NAMESPACE, Registration(name="web-2", state=State.READY))
-    found = world.app.registering.look(NAMESPACE, WEB)
+    registrations = world.app.registering.look(NAMESPACE, WEB)
 
     assert world.app.registering.sources == ("kubernetes", "vcenter", "engine")
-    assert (found["web-1"].state, found["web-1"].told_by) == (State.RESTORED, "vcenter")
-    assert (found["web-2"].state, found["web-2"].told_by) == (State.READY, "engine, kubernetes")
+    assert (registrations["web-1"].state, registrations["web-1"].told_by) == (State.RESTORED, "vcenter")
+    assert (registrations["web-2"].state, registrations["web-2"].told_by) == (State.READY, "engine, kubernetes")
     assert world.engine.calls.counts["observe"] == 1
     assert world.vsphere.vcenter.calls.counts["call"] == 0
 
@@ -59,10 +59,10 @@ def test_who_looks_hears_of_a_cluster_that_denies_and_gets_what_the_others_know(
     world = World(sources=["engine"])
     world.cluster.calls.fail("list", Forbidden("VMs are denied"), on="VirtualMachine shop")
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.REGISTERING, percent=40))
-    found = world.app.registering.look(NAMESPACE, WEB)
+    registrations = world.app.registering.look(NAMESPACE, WEB)
 
-    assert (found["web-1"].state, found["web-1"].percent) == (State.REGISTERING, 40)
-    assert "kubernetes cannot be asked: VMs are denied" in found["web-1"].notes
+    assert (registrations["web-1"].state, registrations["web-1"].percent) == (State.REGISTERING, 40)
+    assert "kubernetes cannot be asked: VMs are denied" in registrations["web-1"].notes
 
 
 def test_where_nobody_answers_the_reasons_of_all_are_told() -> None:

@@ -38,7 +38,7 @@ def test_a_restored_vm_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machines", "words", "can_wait"),
+    ("machines", "excerpt", "can_wait"),
     [
         ([], "vCenter has no VM with the UUIDs, record or name of web-1 yet", True),
         (
@@ -64,15 +64,15 @@ def test_a_restored_vm_passes() -> None:
         ([machine(event=RegisterEvent(succeeded=False, message=FAILED_CLAIM))], "has failed already, by WCP's", False),
     ],
 )
-def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], words: str, can_wait: bool) -> None:  # noqa: FBT001
+def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], excerpt: str, can_wait: bool) -> None:  # noqa: FBT001
     checked = check("shop", WEB, Vms(machines), VCF_9)
     assert not checked.passed
-    assert words in checked.reason
+    assert excerpt in checked.reason
     assert checked.can_wait is can_wait
 
 
 @pytest.mark.parametrize(
-    ("known", "words", "can_wait"),
+    ("known", "excerpt", "can_wait"),
     [
         ({"machines": None}, "cannot be listed, so what RegisterVM would do there is unknown", True),
         ({"machines": {"web-1": Registered(unique_id="vm-1", reverting=True)}}, "reverted to a snapshot", True),
@@ -88,9 +88,9 @@ def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], words: st
         ),
     ],
 )
-def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], words: str, can_wait: bool) -> None:  # noqa: FBT001
+def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], excerpt: str, can_wait: bool) -> None:  # noqa: FBT001
     checked = check("shop", WEB, Vms([machine()]), replace(VCF_9, **known))
-    assert words in checked.reason
+    assert excerpt in checked.reason
     assert checked.can_wait is can_wait
 
 
@@ -103,7 +103,7 @@ def test_a_supervisor_of_which_nobody_knows_the_generation_may_register_what_is_
 
 
 @pytest.mark.parametrize(
-    ("ended", "words", "can_wait"),
+    ("ended", "excerpt", "can_wait"),
     [
         (TaskState.SUCCEEDED, "has succeeded already, and its VirtualMachine is to follow", True),
         (TaskState.FAILED, "has failed already: VCenterWcpWorkloadRegisterVMRegisterPVCFailed", False),
@@ -111,12 +111,12 @@ def test_a_supervisor_of_which_nobody_knows_the_generation_may_register_what_is_
 )
 def test_over_a_newer_vm_only_a_person_can_say_that_a_task_was_of_an_earlier_restore(
     ended: TaskState,
-    words: str,
+    excerpt: str,
     can_wait: bool,  # noqa: FBT001
 ) -> None:
     restored = Vms([machine(task=replace(TASK, state=ended, message=FAILED_CLAIM))])
     checked = check("shop", WEB, restored, IN_PLACE)
-    assert words in checked.reason
+    assert excerpt in checked.reason
     assert checked.reason.endswith(
         "if that was of an earlier restore, `velero-vmservice registration trigger` calls it for this one"
     )
@@ -139,8 +139,8 @@ def test_a_vm_that_was_failed_over_before_its_backup_may_have_other_uuids() -> N
 def test_a_task_or_event_from_before_the_vadp_restore_says_nothing_of_it() -> None:
     failed = replace(TASK, state=TaskState.FAILED, message=FAILED_CLAIM)
     event = RegisterEvent(succeeded=False, message=FAILED_CLAIM)
-    for one in (machine(restoring=True, task=failed), machine(restoring=True, event=event)):
-        checked = check("shop", WEB, Vms([one]), VCF_9)
+    for vsphere_vm in (machine(restoring=True, task=failed), machine(restoring=True, event=event)):
+        checked = check("shop", WEB, Vms([vsphere_vm]), VCF_9)
         assert [each.reason.partition(" of ")[0] for each in checked.refusals] == ["the VADP restore"]
         assert checked.can_wait
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, m, restore, service, vm
+from tests.unit.builders import NAMESPACE, m, restore, service, vm, with_policy
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.facts import ExpectedVm
@@ -72,8 +72,10 @@ def test_a_call_by_command_is_shown_with_its_stages_and_followed_to_its_end(scen
     task = scene.command()
     assert "waiting: web-1: registering: RegisterVM task task-1 of vm-1" in scene.later()
     scene.vcenter.set_task(task, TaskState.RUNNING, percent=80)
-    told = scene.round().description
-    assert told.startswith("waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1 runs")
+    description = scene.round().description
+    assert description.startswith(
+        "waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1 runs"
+    )
     scene.vcenter.set_task(task, TaskState.SUCCEEDED)
     assert "RegisterVM (attempt 1, task task-1) succeeded" in scene.round().description
     scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
@@ -95,7 +97,7 @@ def test_a_failure_is_explained_and_outlives_its_task(scene: Scene) -> None:
     scene.world.restart()
     assert scene.round().description == first
     scene.world.clock.advance(HOUR)
-    assert CLAIM_FAILED in scene.round(**asked(registered_within="1h")).error
+    assert CLAIM_FAILED in scene.round(**with_policy(registered_within="1h")).error
     assert scene.calls == 1
 
 
@@ -104,9 +106,11 @@ def test_a_call_that_vcenter_forgot_before_anybody_followed_it_is_no_certain_fai
     scene = Scene()
     scene.vcenter.forget(scene.command())
     scene.world.clock.advance(301)
-    told = scene.later()
-    assert told.startswith("waiting: web-1: not registered yet | mind: trigger says failed: vCenter does not know")
-    assert "see in vCenter whether the VM was registered" in told
+    description = scene.later()
+    assert description.startswith(
+        "waiting: web-1: not registered yet | mind: trigger says failed: vCenter does not know"
+    )
+    assert "see in vCenter whether the VM was registered" in description
     scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
     assert scene.world.finish([scene.operation])[scene.operation].error == ""
 
@@ -118,11 +122,11 @@ def test_the_event_tells_how_a_call_ended_whose_task_vcenter_forgot(message: str
     scene.world.clock.advance(301)
     event = RegisterEvent(succeeded=not message, message=message, at=scene.world.clock.now())
     scene.vcenter.log_event("vm-1", event)
-    words = f"failed: {message}: a restored disk" if message else "succeeded"
-    assert f"RegisterVM (attempt 1, task task-1) {words}" in scene.later()
+    ending = f"failed: {message}: a restored disk" if message else "succeeded"
+    assert f"RegisterVM (attempt 1, task task-1) {ending}" in scene.later()
     without_vcenter = scene.world.start(vcenter=False)
-    (told,) = without_vcenter.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
-    assert words in f"{told} {told.notes}"
+    (registration,) = without_vcenter.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+    assert ending in f"{registration} {registration.notes}"
 
 
 def test_an_event_of_an_earlier_registration_says_nothing_of_a_call() -> None:
@@ -194,8 +198,8 @@ def test_whoever_looks_hears_that_the_records_cannot_be_read(error: Forbidden | 
     scene.command()
     scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
     for _ in range(2):
-        (told,) = scene.world.app.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
-        assert told.notes == (f"whether RegisterVM was called for it by command is not known: {error}",)
+        (registration,) = scene.world.app.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+        assert registration.notes == (f"whether RegisterVM was called for it by command is not known: {error}",)
 
 
 def test_a_vcenter_that_hangs_costs_one_wait_in_half_a_minute_and_is_a_note() -> None:
@@ -210,9 +214,9 @@ def test_a_vcenter_that_hangs_costs_one_wait_in_half_a_minute_and_is_a_note() ->
     waits = []
     for _ in range(6):
         before = scene.world.clock.monotonic()
-        told = scene.round().description
+        description = scene.round().description
         waits.append(scene.world.clock.monotonic() - before - 10)
-        assert told == (
+        assert description == (
             "waiting: web-1: not registered yet | mind: trigger cannot be asked: vCenter did not answer in time"
         )
     assert waits == [15, 0, 0, 15, 0, 0]
@@ -248,9 +252,9 @@ def test_a_folder_that_is_denied_hides_no_task() -> None:
 def test_only_the_vm_that_was_called_for_is_told_of() -> None:
     scene = Scene(beside=[vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})])
     scene.command()
-    told = scene.world.round([scene.operation, *scene.others])
-    assert "registering" in told[scene.operation].description
-    assert [told[one].description for one in scene.others] == ["waiting: db-1: not registered yet"]
+    polled = scene.world.round([scene.operation, *scene.others])
+    assert "registering" in polled[scene.operation].description
+    assert [polled[operation].description for operation in scene.others] == ["waiting: db-1: not registered yet"]
 
 
 def test_a_call_for_one_vm_hides_no_note_of_another() -> None:
@@ -261,9 +265,9 @@ def test_a_call_for_one_vm_hides_no_note_of_another() -> None:
     assert "CnsRegisterVolumes are denied" in before
     scene.command()
     scene.world.clock.advance(30)
-    told = scene.world.round([scene.operation, other])
-    assert "registering" in told[scene.operation].description
-    assert told[other].description == before
+    polled = scene.world.round([scene.operation, other])
+    assert "registering" in polled[scene.operation].description
+    assert polled[other].description == before
 
 
 def test_without_a_vcenter_what_is_recorded_is_told() -> None:

@@ -64,8 +64,8 @@ class Scene:
     def process(self) -> Trigger:
         """Start a process that remembers nothing."""
         self._processes += 1
-        told = SupervisorRelease(generation=self.generation, evidence="")
-        views = SupervisorViews(cluster=self.cluster, generation=lambda: told)
+        release = SupervisorRelease(generation=self.generation, evidence="")
+        views = SupervisorViews(cluster=self.cluster, generation=lambda: release)
         attempts = Attempts(cluster=self.cluster, clock=self.clock, velero_namespace="velero")
         self.tracker = AttemptTracker(
             cluster=self.cluster,
@@ -96,11 +96,13 @@ class Scene:
         return self.vcenter.calls.counts["call"]
 
     def records(self) -> Sequence[Manifest]:
-        return [one for one in self.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+        return [
+            config_map for config_map in self.cluster.list(CONFIG_MAP, "velero") if config_map.labels.get(RECORD_LABEL)
+        ]
 
     def task(self) -> str:
-        (found,) = self.vcenter.tasks_of(MOID)
-        return found
+        (task,) = self.vcenter.tasks_of(MOID)
+        return task
 
 
 @pytest.fixture(name="scene")
@@ -123,17 +125,17 @@ def test_a_vm_is_called_for_once_and_followed_to_its_end(scene: Scene) -> None:
     scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
     ended = [scene.round() for _ in range(3)]
 
-    assert {one.state for one in ended} == {State.REGISTERED}
-    assert not any(one.certain for one in ended)
+    assert {registration.state for registration in ended} == {State.REGISTERED}
+    assert not any(registration.certain for registration in ended)
     assert scene.calls == 1
 
 
 def test_the_record_stands_before_the_call(scene: Scene) -> None:
-    seen: list[int] = []
-    scene.vcenter.calls.before("call", lambda _: seen.append(len(scene.records())))
+    counts: list[int] = []
+    scene.vcenter.calls.before("call", lambda _: counts.append(len(scene.records())))
     scene.round()
 
-    assert seen == [1]
+    assert counts == [1]
     (record,) = scene.records()
     assert record.name == record_name(RESTORE.uid, NAMESPACE, "web-1", 1)
     assert record.content["data"] | {"holder": "", "recordedAt": ""} == {
@@ -198,7 +200,7 @@ def test_a_process_killed_between_recording_and_calling_is_not_called_for_again(
 
     assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
     assert len(scene.vcenter.tasks_of(MOID)) == 1
-    assert [one.content["data"]["attempt"] for one in scene.records()] == ["1", "2"]
+    assert [record.content["data"]["attempt"] for record in scene.records()] == ["1", "2"]
 
 
 def test_a_process_killed_between_calling_and_answering_is_followed_by_the_next(scene: Scene) -> None:
@@ -210,10 +212,10 @@ def test_a_process_killed_between_calling_and_answering_is_followed_by_the_next(
         scene.round()
     scene.vcenter.calls.heal()
     scene.restart()
-    found = scene.round()
+    registration = scene.round()
     scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
 
-    assert found.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert registration.reason == "RegisterVM task task-1 of vm-1 runs"
     assert scene.round().state is State.REGISTERED
     assert scene.calls == 1
 
@@ -255,7 +257,7 @@ def test_a_call_that_never_reached_vcenter_is_made_once_it_is_back(scene: Scene)
 @pytest.mark.parametrize("moment", ["latest", "patch", "call", "answer"])
 def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: Scene, moment: str) -> None:
     """After five minutes a command may give up what did not reach vCenter; whoever is second at that does not call."""
-    command, told = scene.process(), list[Registration | InvalidItem]()
+    command, answers = scene.process(), list[Registration | InvalidItem]()
     scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
     scene.round()
     scene.clock.advance(301)
@@ -264,16 +266,16 @@ def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: S
         scene.vcenter.calls.heal()
         scene.cluster.calls.heal()
         try:
-            told.append(command.again(RESTORE, NAMESPACE, WEB))
+            answers.append(command.again(RESTORE, NAMESPACE, WEB))
         except InvalidItem as error:
-            told.append(error)
+            answers.append(error)
 
     (scene.cluster if moment == "patch" else scene.vcenter).calls.before(moment, race)
     ours = scene.round()
 
     assert ours.state is State.REGISTERING
-    assert len(told) == 1
-    assert isinstance(told[0], InvalidItem) == (moment in {"call", "answer"})
+    assert len(answers) == 1
+    assert isinstance(answers[0], InvalidItem) == (moment in {"call", "answer"})
     assert scene.round().reason == "RegisterVM task task-1 of vm-1 runs"
     assert scene.vcenter.tasks_of(MOID) == ("task-1",)
 
@@ -305,16 +307,16 @@ def test_an_attempt_that_its_process_keeps_trying_is_open(scene: Scene) -> None:
     scene.clock.advance(200)
     scene.vcenter.calls.heal()
     assert scene.process().again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
-    assert [one.content["data"].get("outcome") for one in scene.records()] == ["failed", None]
+    assert [record.content["data"].get("outcome") for record in scene.records()] == ["failed", None]
 
 
 def test_who_registers_it_in_the_meantime_is_followed_and_not_doubled(scene: Scene) -> None:
     scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
     scene.round()
     scene.vcenter.call(NAMESPACE, MOID, ())  # automatic registration
-    found = scene.round()
+    registration = scene.round()
 
-    assert found.reason == "RegisterVM task task-1 of vm-1 runs"
+    assert registration.reason == "RegisterVM task task-1 of vm-1 runs"
     assert len(scene.vcenter.tasks_of(MOID)) == 1
 
 
@@ -338,11 +340,11 @@ def test_a_call_made_after_the_look_that_ours_rests_on_is_followed(
     if ended is not None:
         scene.vcenter.set_task(scene.task(), ended, message=CLAIM_FAILED)
     scene.clock.advance(10)
-    told = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
+    registration = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
 
     states = {None: State.REGISTERING, TaskState.SUCCEEDED: State.REGISTERED, TaskState.FAILED: State.FAILED}
-    assert told.state is states[ended]
-    assert scene.task() in told.reason
+    assert registration.state is states[ended]
+    assert scene.task() in registration.reason
     assert scene.round().state is states[ended]
 
 
@@ -361,15 +363,15 @@ def test_a_call_made_before_ours_could_be_sent_is_followed(scene: Scene) -> None
 
 
 def test_two_restores_of_one_vm_at_once_make_one_call(scene: Scene) -> None:
-    told = list[Registration]()
+    registrations = list[Registration]()
 
     def race(_: str) -> None:
         scene.vcenter.calls.heal()
-        told.append(scene.round(restore=ForRestore(uid="uid-of-other", name="other")))
+        registrations.append(scene.round(restore=ForRestore(uid="uid-of-other", name="other")))
 
     scene.vcenter.calls.before("call", race)
-    told.append(scene.round())
-    assert [one.reason for one in told] == [
+    registrations.append(scene.round())
+    assert [registration.reason for registration in registrations] == [
         "RegisterVM is being called for vm-1",
         "RegisterVM task task-1 of vm-1 runs",
     ]
@@ -385,17 +387,17 @@ def test_two_processes_at_once_make_one_call(scene: Scene) -> None:
     with ThreadPoolExecutor(2) as pool:
         first = list(pool.map(scene.round, both))
     scene.vcenter.calls.heal()
-    later = [scene.round(one) for one in both]
+    later = [scene.round(restore) for restore in both]
 
-    assert {one.state for one in (*first, *later)} == {State.REGISTERING}
-    assert {one.reason for one in later} == {"RegisterVM task task-1 of vm-1 runs"}
+    assert {registration.state for registration in (*first, *later)} == {State.REGISTERING}
+    assert {registration.reason for registration in later} == {"RegisterVM task task-1 of vm-1 runs"}
     assert (scene.calls, len(scene.records())) == (1, 1)
 
 
 def test_threads_of_one_process_make_one_call(scene: Scene) -> None:
     with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda _: scene.round(), range(16)))
-    assert {one.state for one in told} == {State.REGISTERING}
+        registrations = list(pool.map(lambda _: scene.round(), range(16)))
+    assert {registration.state for registration in registrations} == {State.REGISTERING}
     assert (scene.calls, len(scene.records())) == (1, 1)
 
 
@@ -421,8 +423,8 @@ def test_an_automatic_registration_that_failed_is_not_repeated_unasked(scene: Sc
     assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
 
 
-@pytest.mark.parametrize("asked", [False, True], ids=["in a restore", "by command"])
-def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, asked: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("by_hand", [False, True], ids=["in a restore", "by command"])
+def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, by_hand: bool) -> None:  # noqa: FBT001
     """The VirtualMachine has gone on since the backup, as in every restore in place."""
     scene.cluster.seed(
         vm(
@@ -432,51 +434,53 @@ def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, as
         )
     )
     task = scene.vcenter.call(NAMESPACE, MOID, ())
-    told = scene.trigger.again(RESTORE, NAMESPACE, WEB) if asked else scene.round()
+    registration = scene.trigger.again(RESTORE, NAMESPACE, WEB) if by_hand else scene.round()
 
-    assert (told.state, told.can_wait) == (State.REGISTERING, True)
-    assert f"RegisterVM task {task} of vm-1 is at work already" in told.reason
+    assert (registration.state, registration.can_wait) == (State.REGISTERING, True)
+    assert f"RegisterVM task {task} of vm-1 is at work already" in registration.reason
     assert (scene.vcenter.tasks_of(MOID), scene.records()) == ((task,), [])
 
 
 def test_a_vm_that_is_registered_already_is_done(scene: Scene) -> None:
     scene.vcenter.registered.add(MOID)
-    told = [scene.round(), scene.round()]
+    registrations = [scene.round(), scene.round()]
 
-    assert {one.state for one in told} == {State.REGISTERED}
-    assert "AlreadyInDesiredState" in told[0].reason
+    assert {registration.state for registration in registrations} == {State.REGISTERED}
+    assert "AlreadyInDesiredState" in registrations[0].reason
     assert scene.calls == 1
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "excerpt"),
     [
         (Forbidden("vCenter denies it", hint="give the account Namespaces.Configure"), "Namespaces.Configure"),
         (Rejected(f"RegisterVM: {CLAIM_FAILED}"), "CnsRegisterVolumes"),
     ],
-    ids=lambda one: type(one).__name__,
+    ids=lambda error: type(error).__name__,
 )
-def test_a_refused_call_is_final_and_explained(scene: Scene, error: Exception, words: str) -> None:
+def test_a_refused_call_is_final_and_explained(scene: Scene, error: Exception, excerpt: str) -> None:
     scene.vcenter.calls.fail("call", error, times=1)
-    told = [scene.round(), scene.round()]
+    registrations = [scene.round(), scene.round()]
     scene.restart()
-    told.append(scene.round())
+    registrations.append(scene.round())
 
-    assert {(one.state, one.can_wait) for one in told} == {(State.FAILED, False)}
-    assert all(words in one.reason for one in told)
+    assert {(registration.state, registration.can_wait) for registration in registrations} == {(State.FAILED, False)}
+    assert all(excerpt in registration.reason for registration in registrations)
     assert scene.calls == 1
 
 
 def test_a_failed_task_is_final_and_only_a_command_tries_again(scene: Scene) -> None:
     scene.round()
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}: no disk")
-    told = [scene.round(), scene.round()]
+    registrations = [scene.round(), scene.round()]
     scene.vcenter.forget(scene.task())
     scene.restart()
-    told.append(scene.round())
+    registrations.append(scene.round())
 
-    assert {(one.state, one.code, one.can_wait) for one in told} == {(State.FAILED, CLAIM_FAILED, False)}
-    assert "a restored disk could not be registered" in told[0].reason
+    assert {(registration.state, registration.code, registration.can_wait) for registration in registrations} == {
+        (State.FAILED, CLAIM_FAILED, False)
+    }
+    assert "a restored disk could not be registered" in registrations[0].reason
     assert scene.calls == 1
 
     assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
@@ -524,19 +528,19 @@ def test_nonsense_in_a_task_is_shown_within_its_bounds(scene: Scene, percent: in
     scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=percent)
     assert scene.round().percent in (None, 0, 100)
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, message="\x1b[31m" + "boom\n" * 100_000)
-    told = scene.round()
-    assert told.state is State.FAILED
-    assert len(told.reason) < 1000
-    assert told.reason.isprintable()
+    registration = scene.round()
+    assert registration.state is State.FAILED
+    assert len(registration.reason) < 1000
+    assert registration.reason.isprintable()
 
 
 def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene) -> None:
     name = record_name(RESTORE.uid, NAMESPACE, "web-1", 1)
     scene.cluster.seed(obj("ConfigMap", name, api="v1", namespace="velero", data={"moid": "?"}))
-    told = scene.round()
+    registration = scene.round()
 
-    assert (told.state, told.can_wait, scene.calls) == (State.FAILED, False, 0)
-    assert "check the VM's tasks in vCenter" in told.reason
+    assert (registration.state, registration.can_wait, scene.calls) == (State.FAILED, False, 0)
+    assert "check the VM's tasks in vCenter" in registration.reason
 
 
 @pytest.mark.parametrize("spoilt", [{RECORD_LABEL: None}, {RESTORE_LABEL: "other"}, {RESTORE_LABEL: None}], ids=str)
@@ -550,10 +554,13 @@ def test_a_record_whose_labels_somebody_spoilt_keeps_everybody_from_calling(
     (record,) = scene.records()
     scene.cluster.patch(ObjectRef(CONFIG_MAP, "velero", record.name), {"metadata": {"labels": spoilt}}, version="v1")
     scene.restart()
-    told = [scene.round(), scene.trigger.again(RESTORE, NAMESPACE, WEB), scene.round()]
+    registrations = [scene.round(), scene.trigger.again(RESTORE, NAMESPACE, WEB), scene.round()]
 
-    assert {(one.state, one.can_wait) for one in told} == {(State.FAILED, False)}
-    assert all("or its labels were changed: whether RegisterVM was called is unknown" in one.reason for one in told)
+    assert {(registration.state, registration.can_wait) for registration in registrations} == {(State.FAILED, False)}
+    assert all(
+        "or its labels were changed: whether RegisterVM was called is unknown" in registration.reason
+        for registration in registrations
+    )
     assert scene.calls == 1
 
 
@@ -568,11 +575,11 @@ def test_of_all_that_lies_in_veleros_namespace_only_the_restores_own_records_are
     read, read_all = list[str](), scene.cluster.read_all
 
     def watched(kind: Kind, namespace: str, reader: Callable[[Manifest], Any], **chosen: Any) -> Sequence[Any]:
-        def one(found: Manifest) -> Any:
-            read.append(found.name)
-            return reader(found)
+        def noted(manifest: Manifest) -> Any:
+            read.append(manifest.name)
+            return reader(manifest)
 
-        return read_all(kind, namespace, one, **chosen)
+        return read_all(kind, namespace, noted, **chosen)
 
     monkeypatch.setattr(scene.cluster, "read_all", watched)
     scene.round()
@@ -582,10 +589,10 @@ def test_of_all_that_lies_in_veleros_namespace_only_the_restores_own_records_are
 
 def test_a_restore_whose_label_is_anothers_as_well_is_told_its_own(scene: Scene) -> None:
     """A label holds 63 characters of a UID; the record holds all."""
-    one, other = (ForRestore(uid=f"{'u' * 63}{end}", name=end) for end in "ab")
-    scene.round(restore=one)
+    first, other = (ForRestore(uid=f"{'u' * 63}{end}", name=end) for end in "ab")
+    scene.round(restore=first)
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
-    assert scene.round(restore=one).state is State.FAILED
+    assert scene.round(restore=first).state is State.FAILED
     scene.vcenter.forget(scene.task())
     assert scene.round(restore=other).state is State.REGISTERING
 
@@ -613,9 +620,9 @@ def test_a_process_keeps_nothing_of_calls_that_their_records_tell_of(scene: Scen
         scene.trigger.advance(RESTORE, NAMESPACE, many)
 
     assert scene.calls == 20
-    calls = {*(one.name for one in scene.records()), *(f"vm-{100 + n}" for n in range(20))}
+    calls = {*(record.name for record in scene.records()), *(f"vm-{100 + n}" for n in range(20))}
     of_both = [*vars(scene.trigger).values(), *vars(scene.tracker).values()]
-    kept = [one for many in of_both if isinstance(many, set | list | MutableMapping) for one in many if one in calls]
+    kept = [name for many in of_both if isinstance(many, set | list | MutableMapping) for name in many if name in calls]
     assert (len(calls), kept) == (40, [])
 
 
@@ -624,7 +631,7 @@ def test_no_record_is_ever_deleted_or_made_twice_under_one_name(scene: Scene) ->
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
     scene.round()
     scene.trigger.again(RESTORE, NAMESPACE, WEB)
-    assert [one.name[-2:] for one in scene.records()] == ["-1", "-2"]
+    assert [record.name[-2:] for record in scene.records()] == ["-1", "-2"]
 
 
 # Network override.
@@ -683,9 +690,9 @@ def test_a_mapping_that_misses_the_vms_subnet_is_said_before_and_at_the_call() -
     scene.vcenter.restore(NAMESPACE, machine(record=on_others))
     called = scene.round()
 
-    assert [one.state for one in (before, called)] == [State.RESTORED, State.REGISTERING]
-    for one in (before, called):
-        (note,) = one.notes
+    assert [registration.state for registration in (before, called)] == [State.RESTORED, State.REGISTERING]
+    for registration in (before, called):
+        (note,) = registration.notes
         assert note == (
             "registration.subnet_mappings maps Subnet prod-a; the default SubnetSet, and none of its interfaces is"
             " there (it has: eth0 on Subnet subnet-prod-a)"
@@ -704,31 +711,34 @@ def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() 
     assert scene.calls == 20
     look = Look(observed=observe.look_at_vms(scene.cluster, scene.clock, NAMESPACE))
     before = scene.cluster.calls.counts
-    told = scene.trigger.advance(RESTORE, NAMESPACE, many, look)
+    registrations = scene.trigger.advance(RESTORE, NAMESPACE, many, look)
 
     assert scene.cluster.calls.counts - before == {"list": 1}
-    assert len(told) == 20
-    assert all("interface eth0 is on Subnet prod-a, not on Subnet dr-a" in one.notes[0] for one in told.values())
+    assert len(registrations) == 20
+    assert all(
+        "interface eth0 is on Subnet prod-a, not on Subnet dr-a" in registration.notes[0]
+        for registration in registrations.values()
+    )
 
 
 @pytest.mark.parametrize(
-    ("generation", "served", "words"),
+    ("generation", "served", "excerpt"),
     [
         (Generation.VSPHERE_8_U3, True, "from VCF 9.0 on; this Supervisor is vSphere 8.0 U3"),
         (Generation.UNKNOWN, True, "from VCF 9.0 on; this Supervisor is unknown"),
         (Generation.VCF_9, False, "with VDS or pre-VPC NSX networking take registration.subnet_mappings out"),
     ],
 )
-def test_subnets_are_not_mapped_where_that_is_not_supported(generation: Generation, served: bool, words: str) -> None:  # noqa: FBT001
+def test_subnets_are_not_mapped_where_that_is_not_supported(generation: Generation, served: bool, excerpt: str) -> None:  # noqa: FBT001
     scene = vpc_scene()
     scene.generation = generation
     scene.restart()
     if not served:
         scene.cluster.remove(ObjectRef(SUBNET_SET, NAMESPACE, "vm-default"))
-    told = scene.round()
+    registration = scene.round()
 
-    assert words in told.reason
-    assert (told.can_wait, scene.calls, scene.records()) == (False, 0, [])
+    assert excerpt in registration.reason
+    assert (registration.can_wait, scene.calls, scene.records()) == (False, 0, [])
 
 
 def test_one_round_costs_the_same_however_many_vms(scene: Scene) -> None:
@@ -750,8 +760,8 @@ def test_a_vm_that_may_not_be_called_for_is_followed_all_the_same(scene: Scene) 
     assert (scene.calls, scene.records()) == (0, [])
     scene.round()
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
-    (told,) = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()).values()
-    assert (told.state, told.code) == (State.FAILED, CLAIM_FAILED)
+    (registration,) = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()).values()
+    assert (registration.state, registration.code) == (State.FAILED, CLAIM_FAILED)
 
 
 def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
@@ -759,8 +769,8 @@ def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
     for n in range(4):
         scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
     scene.vcenter.calls.before("call", lambda _: scene.clock.advance(15))
-    told = [scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4) for _ in range(4)]
-    assert [sorted(one) for one in told] == [
+    rounds = [scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4) for _ in range(4)]
+    assert [sorted(answered) for answered in rounds] == [
         ["db-0"],
         ["db-0", "db-1"],
         ["db-0", "db-1", "db-2"],
@@ -775,11 +785,11 @@ def test_nobody_is_called_for_while_there_is_no_time_to_follow_those_that_were(s
         scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
     scene.trigger.advance(RESTORE, NAMESPACE, many[:2])
     scene.vcenter.calls.before("task", lambda _: scene.clock.advance(5))
-    told = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
-    assert (list(told), scene.calls) == (["db-0"], 2)
+    registrations = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
+    assert (list(registrations), scene.calls) == (["db-0"], 2)
     scene.vcenter.calls.heal()
-    told = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
-    assert (list(told), scene.calls) == (["db-0", "db-1", "db-2"], 3)
+    registrations = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
+    assert (list(registrations), scene.calls) == (["db-0", "db-1", "db-2"], 3)
 
 
 def test_a_vm_that_is_not_there_yet_is_waited_for(scene: Scene) -> None:

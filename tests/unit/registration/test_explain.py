@@ -17,8 +17,8 @@ from velero_vmservice.vsphere.registervm_errors import PREFIX, TABLE
 CODES = [entry.code for entry in TABLE]
 
 
-def commands(asked: str, **names: str) -> list[str]:
-    return [line.strip() for line in advise(asked, **names) if line.startswith("   ")]
+def commands(topic: str, **names: str) -> list[str]:
+    return [line.strip() for line in advise(topic, **names) if line.startswith("   ")]
 
 
 def test_every_topic_has_its_checks_in_the_guides_order() -> None:
@@ -87,10 +87,10 @@ def test_every_topic_has_its_checks_in_the_guides_order() -> None:
     ],
 )
 def test_a_topics_commands_bear_the_real_names(topic: str, wanted: list[str]) -> None:
-    found = "\n".join(commands(topic, namespace="shop", vm="web-1", moid="vm-12"))
-    assert [one for one in wanted if one not in found] == []
-    assert "<" not in found
-    assert "{ns}" not in found
+    text = "\n".join(commands(topic, namespace="shop", vm="web-1", moid="vm-12"))
+    assert [command for command in wanted if command not in text] == []
+    assert "<" not in text
+    assert "{ns}" not in text
 
 
 @pytest.mark.parametrize("cause", ["DHCP:", "static address:", "DNS and load balancer:"])
@@ -139,15 +139,15 @@ def test_a_code_has_its_cause_its_remedy_and_what_to_check(code: str) -> None:
     ],
 )
 def test_the_checks_of_a_code_can_find_its_cause(code: str, wanted: list[str]) -> None:
-    found = "\n".join(commands(code, namespace="shop", vm="web-1"))
-    assert [one for one in wanted if one not in found] == []
+    text = "\n".join(commands(code, namespace="shop", vm="web-1"))
+    assert [command for command in wanted if command not in text] == []
 
 
 def test_the_tasks_and_events_to_look_for_are_those_that_vcenter_is_asked_for() -> None:
     tasks, events = commands("Boom: no idea")[:2]
     assert f"'{register_vm.TASK_TYPE}'" in tasks
     (pattern,) = re.findall(r"-like '(.*?)'", events)
-    assert all(fnmatch(one, pattern) for one in (register_vm.SUCCESS_EVENT, register_vm.FAILURE_EVENT))
+    assert all(fnmatch(event_type, pattern) for event_type in (register_vm.SUCCESS_EVENT, register_vm.FAILURE_EVENT))
 
 
 def test_a_vm_is_looked_up_by_its_id_or_by_its_name_in_the_namespaces_folder() -> None:
@@ -188,8 +188,8 @@ def test_a_topic_is_found_by_the_word_that_one_has_for_it(word: str, topic: Topi
 
 
 def test_no_word_stands_for_two_topics() -> None:
-    words = [word for name, advice in TOPICS.items() for word in (name, *advice.also)]
-    assert len(words) == len(set(words))
+    terms = [word for name, advice in TOPICS.items() for word in (name, *advice.also)]
+    assert len(terms) == len(set(terms))
 
 
 def test_every_code_that_is_an_error_has_something_to_check() -> None:
@@ -217,7 +217,9 @@ def test_a_hostile_name_stays_one_word(hostile: str) -> None:
     for topic in Topic:
         for line in commands(topic, namespace="shop", vm=hostile):
             assert "\n" not in line
-    (described,) = [one for one in commands(Topic.POWER_ON, namespace="shop", vm=hostile) if " describe " in one]
+    (described,) = [
+        command for command in commands(Topic.POWER_ON, namespace="shop", vm=hostile) if " describe " in command
+    ]
     assert shlex.split(described)[-1] == hostile.replace("\n", " ")
     (folder,) = commands(f"{PREFIX}NotFoundInNamespaceFolder", vm=hostile)
     named = f"Get-VM -Name '{hostile.replace(chr(10), ' ').replace(chr(39), chr(39) * 2)}'"

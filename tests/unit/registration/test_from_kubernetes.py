@@ -32,18 +32,18 @@ def conditions(*entries: dict[str, Any]) -> dict[str, Any]:
     return {"conditions": list(entries)}
 
 
-def seen(*objects: dict[str, Any], facts: VmFacts | None = CAPTURED, **known: Any) -> Registration:
+def registration_of(*objects: dict[str, Any], facts: VmFacts | None = CAPTURED, **known: Any) -> Registration:
     wanted = ExpectedVm(name="web-1", facts=facts, captured_at=CAPTURED_AT.isoformat())
-    found = registrations(look(*objects, **known), [wanted])
-    assert list(found) == ["web-1"]
-    return found["web-1"]
+    answers = registrations(look(*objects, **known), [wanted])
+    assert list(answers) == ["web-1"]
+    return answers["web-1"]
 
 
 @dataclass(frozen=True)
 class Case:
     why: str
     state: State
-    words: str
+    excerpt: str
     given: tuple[dict[str, Any], ...] = ()
     facts: VmFacts | None = CAPTURED
     can_wait: bool = True
@@ -163,18 +163,18 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_states(case: Case) -> None:
-    found = seen(*case.given, facts=case.facts, **case.known)
+    registration = registration_of(*case.given, facts=case.facts, **case.known)
 
-    assert found.state is case.state
-    assert case.words in found.reason
-    assert found.can_wait is case.can_wait
-    assert (found.sources, found.code, found.percent) == (("kubernetes",), "", None)
+    assert registration.state is case.state
+    assert case.excerpt in registration.reason
+    assert registration.can_wait is case.can_wait
+    assert (registration.sources, registration.code, registration.percent) == (("kubernetes",), "", None)
 
 
 def test_uuids_alone_tell_another_vm() -> None:
     other = vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"})
-    found = registrations(look(other), [ExpectedVm(name="web-1", instance_uuid="a", bios_uuid="b")])
-    assert found["web-1"].state is State.FAILED
+    answers = registrations(look(other), [ExpectedVm(name="web-1", instance_uuid="a", bios_uuid="b")])
+    assert answers["web-1"].state is State.FAILED
     assert registrations(look(other), [ExpectedVm(name="web-1", bios_uuid="y")])["web-1"].state is State.READY
 
 
@@ -190,7 +190,7 @@ def test_uuids_alone_tell_another_vm() -> None:
     ids=["imported", "made anew", "restored", "there before", "no time"],
 )
 def test_marks_and_the_time_of_creation_are_told(given: dict[str, Any], note: str) -> None:
-    notes = seen(given).notes
+    notes = registration_of(given).notes
     assert len(notes) == bool(note)
     assert note in " ".join(notes)
 
@@ -198,19 +198,19 @@ def test_marks_and_the_time_of_creation_are_told(given: dict[str, Any], note: st
 def test_an_older_restore_point_is_told_without_the_vms_name() -> None:
     captured = replace(CAPTURED, backup_version="1700")
     older = {"annotations": {f"{VMOP}/restored-vm": "", f"{VMOP}/backup-version": "1699"}}
-    (note,) = seen(vm("web-1", meta=older), facts=captured).notes
+    (note,) = registration_of(vm("web-1", meta=older), facts=captured).notes
     assert note == "comes from an older restore point (backup version 1699, the capture has 1700)"
 
 
 def test_disks_that_no_vm_names_yet_are_told_to_those_that_wait() -> None:
     loose = registration("restored-ffffff", error="CNS is unavailable")
-    (note,) = seen(loose).notes
+    (note,) = registration_of(loose).notes
     assert note == (
         "disks are being registered for VMs that do not name them yet: its disk cannot be registered: CNS is"
         " unavailable, CnsRegisterVolume register-restored-ffffff; look at CNS and vCenter: one of them does not answer"
     )
-    assert seen(vm("web-1", meta=annotated("paused")), loose).notes == (note,)
-    assert seen(vm("web-1"), loose).notes == ()
+    assert registration_of(vm("web-1", meta=annotated("paused")), loose).notes == (note,)
+    assert registration_of(vm("web-1"), loose).notes == ()
 
 
 def test_when_the_state_began_is_told_where_an_object_says_so() -> None:
@@ -219,25 +219,25 @@ def test_when_the_state_began_is_told_where_an_object_says_so() -> None:
     new = vm("web-1", uid="new", created=False, meta={"creationTimestamp": AFTER})
     at = datetime(2026, 3, 2, tzinfo=UTC)
 
-    assert seen(DISK, disk).since == at
-    assert seen(new).since == at
-    assert seen(new, facts=None).since is None
-    assert seen().since is None
+    assert registration_of(DISK, disk).since == at
+    assert registration_of(new).since == at
+    assert registration_of(new, facts=None).since is None
+    assert registration_of().since is None
 
 
 def test_what_could_not_be_looked_at_is_a_note_where_it_matters() -> None:
     unseen = {PERSISTENT_VOLUME_CLAIM: "claims are forbidden", CNS_REGISTER_VOLUME: "no such kind"}
     observed = look(DISK, vm("web-2"))
     blind = replace(observed, unseen=unseen, volumes=replace(observed.volumes, known=False))
-    found = registrations(blind, [ExpectedVm(name="web-1", facts=CAPTURED), ExpectedVm(name="web-2")])
+    answers = registrations(blind, [ExpectedVm(name="web-1", facts=CAPTURED), ExpectedVm(name="web-2")])
 
-    assert (found["web-1"].state, found["web-1"].notes) == (State.READY, ("claims are forbidden", "no such kind"))
-    assert (found["web-2"].state, found["web-2"].notes) == (State.READY, ())
+    assert (answers["web-1"].state, answers["web-1"].notes) == (State.READY, ("claims are forbidden", "no such kind"))
+    assert (answers["web-2"].state, answers["web-2"].notes) == (State.READY, ())
 
 
 def test_where_no_virtual_machine_is_served_nothing_is_known() -> None:
-    found = registrations(replace(look(), unseen={VIRTUAL_MACHINE: "not served"}), [ExpectedVm(name="web-1")])
-    assert (found["web-1"].state, found["web-1"].reason) == (State.UNKNOWN, "not served")
+    answers = registrations(replace(look(), unseen={VIRTUAL_MACHINE: "not served"}), [ExpectedVm(name="web-1")])
+    assert (answers["web-1"].state, answers["web-1"].reason) == (State.UNKNOWN, "not served")
 
 
 @pytest.mark.parametrize(
@@ -251,10 +251,10 @@ def test_where_no_virtual_machine_is_served_nothing_is_known() -> None:
     ],
 )
 def test_an_error_of_a_disk_says_what_to_look_at(error: str, look_at: str) -> None:
-    assert seen(DISK, registration("restored-a1b2c3", error=error)).reason.endswith(f"; look at {look_at})")
+    assert registration_of(DISK, registration("restored-a1b2c3", error=error)).reason.endswith(f"; look at {look_at})")
 
 
 def test_a_state_is_said_with_its_progress_and_its_reason() -> None:
-    found = Registration(name="web-1", state=State.REGISTERING, percent=85, reason="two disks are left")
-    assert str(found) == "registering (85 %, register volumes): two disks are left"
-    assert str(replace(found, percent=None, reason="")) == "registering"
+    registration = Registration(name="web-1", state=State.REGISTERING, percent=85, reason="two disks are left")
+    assert str(registration) == "registering (85 %, register volumes): two disks are left"
+    assert str(replace(registration, percent=None, reason="")) == "registering"

@@ -53,7 +53,7 @@ def machine(extra: Mapping[str, str] | None = None, **known: Any) -> VsphereVm:
     )
 
 
-def told(
+def registration_of(
     *machines: VsphereVm,
     generation: Generation = Generation.VCF_9,
     supervisor: Mapping[str, Registered] | None = NOBODY,
@@ -67,7 +67,7 @@ class Case:
     why: str
     given: VsphereVm
     state: State
-    words: str
+    excerpt: str
     can_wait: bool = True
     code: str = ""
     on: Generation = Generation.VCF_9
@@ -246,37 +246,37 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda one: one.why)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_a_vm_is_told(case: Case) -> None:
-    found = told(case.given, generation=case.on, supervisor=case.supervisor)
-    assert (found.state, found.can_wait, found.code) == (case.state, case.can_wait, case.code)
-    assert case.words in found.reason
-    assert found.reason.isprintable()
-    assert found.sources == ("vcenter",)
+    registration = registration_of(case.given, generation=case.on, supervisor=case.supervisor)
+    assert (registration.state, registration.can_wait, registration.code) == (case.state, case.can_wait, case.code)
+    assert case.excerpt in registration.reason
+    assert registration.reason.isprintable()
+    assert registration.sources == ("vcenter",)
 
 
 def test_a_vm_that_vcenter_lacks_is_absent_as_far_as_it_can_tell() -> None:
-    found = told()
-    assert (found.state, found.certain, found.can_wait) == (State.ABSENT, False, True)
+    registration = registration_of()
+    assert (registration.state, registration.certain, registration.can_wait) == (State.ABSENT, False, True)
 
 
 def test_a_guest_clusters_node_needs_no_other_restore_point() -> None:
     node = ExpectedVm(name="web-1", instance_uuid="INSTANCE-1", facts=facts(recorded=False))
     lost = machine({YAML: ""}, record=Record(problem="it is missing: restore again", code="X"))
     view = SupervisorView(generation=Generation.VCF_9, machines=NOBODY)
-    found = registrations("shop", [node], [lost], view)["web-1"]
-    assert (found.state, found.code, found.can_wait) == (State.NOT_RESTORABLE, "", False)
-    assert "a guest cluster's node, which VM Operator does not record" in found.reason
+    registration = registrations("shop", [node], [lost], view)["web-1"]
+    assert (registration.state, registration.code, registration.can_wait) == (State.NOT_RESTORABLE, "", False)
+    assert "a guest cluster's node, which VM Operator does not record" in registration.reason
 
 
 @pytest.mark.parametrize("task", [None, RegisterTask(id="task-1", state=TaskState.SUCCEEDED)])
 def test_the_owners_that_the_record_names_are_handed_on(task: RegisterTask | None) -> None:
     record = Record(owners=(("tier", "u-1"),))
-    assert told(machine(ON, record=record, task=task)).owners == record.owners
+    assert registration_of(machine(ON, record=record, task=task)).owners == record.owners
 
 
 def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
-    assert told(machine(ON, durations=LATE)).reason.endswith(
+    assert registration_of(machine(ON, durations=LATE)).reason.endswith(
         'Checked: its ExtraConfig has the record, it is in folder "shop", enableAutomaticRegistration is on,'
         " disableAutomaticRegistration not set, no VADP restore runs. Look for auto-vm-register in"
         " /var/log/vmware/wcp/wcpsvc.log on vCenter, or call RegisterVM"
@@ -284,57 +284,61 @@ def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
 
 
 def test_a_restore_of_more_than_fifteen_minutes_is_warned_about() -> None:
-    assert told(machine(restoring=True, durations=Durations(restoring=899.0))).notes == ()
-    (note,) = told(machine(restoring=True, durations=Durations(restoring=900.0))).notes
+    assert registration_of(machine(restoring=True, durations=Durations(restoring=899.0))).notes == ()
+    (note,) = registration_of(machine(restoring=True, durations=Durations(restoring=900.0))).notes
     assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in note
 
 
 def test_what_registers_before_the_vadp_restore_has_ended_is_minded() -> None:
     task = RegisterTask(id="task-1", state=TaskState.RUNNING, percent=40)
-    (early,) = told(machine(restoring=True, task=task)).notes
+    (early,) = registration_of(machine(restoring=True, task=task)).notes
     assert early.startswith("the VADP restore still runs while RegisterVM works (RelocateVM_Task is disabled)")
-    found = told(machine(restoring=True, durations=Durations(restoring=20 * 60.0), task=task))
-    assert (found.state, found.percent) == (State.REGISTERING, 40)
-    assert found.notes[0] == early
-    assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in found.notes[1]
-    assert told(machine(durations=Durations(restoring=20 * 60.0), task=task)).notes == ()
+    registration = registration_of(machine(restoring=True, durations=Durations(restoring=20 * 60.0), task=task))
+    assert (registration.state, registration.percent) == (State.REGISTERING, 40)
+    assert registration.notes[0] == early
+    assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in registration.notes[1]
+    assert registration_of(machine(durations=Durations(restoring=20 * 60.0), task=task)).notes == ()
 
 
 def test_nothing_to_do_is_told_with_its_code() -> None:
     task = RegisterTask(id="task-1", state=TaskState.FAILED, message="AlreadyInDesiredState: x")
-    found = told(machine(task=task))
-    assert (found.state, found.code, found.certain) == (State.REGISTERED, "AlreadyInDesiredState", False)
+    registration = registration_of(machine(task=task))
+    assert (registration.state, registration.code, registration.certain) == (
+        State.REGISTERED,
+        "AlreadyInDesiredState",
+        False,
+    )
 
 
 def test_what_is_in_another_folder_is_moved_only_if_it_is_the_restored_one() -> None:
-    remedy = told(machine(in_folder=False, folder="Discovered")).remedy
+    remedy = registration_of(machine(in_folder=False, folder="Discovered")).remedy
     assert remedy.startswith("see whether vm-1 is the restored VM: if so, move it into the folder of namespace shop;")
     assert "if it is the original" in remedy
 
 
 def test_without_the_supervisor_nothing_is_certain() -> None:
-    found = told(machine(ON), supervisor=None)
-    assert (found.state, found.certain) == (State.RESTORED, False)
-    assert not told(machine(event=RegisterEvent(succeeded=True))).certain
+    registration = registration_of(machine(ON), supervisor=None)
+    assert (registration.state, registration.certain) == (State.RESTORED, False)
+    assert not registration_of(machine(event=RegisterEvent(succeeded=True))).certain
 
 
 def test_a_failure_shows_no_more_of_foreign_words_than_a_line() -> None:
     message = "\x1b[2J" + "zorro\n" * 100_000
-    found = told(machine(task=RegisterTask(id="t\n" * 999, state=TaskState.FAILED, message=message)))
-    assert found.reason.isprintable()
-    assert len(found.reason) < 1500
+    registration = registration_of(machine(task=RegisterTask(id="t\n" * 999, state=TaskState.FAILED, message=message)))
+    assert registration.reason.isprintable()
+    assert len(registration.reason) < 1500
 
 
 @pytest.mark.parametrize(
-    ("why", "others", "found"),
+    ("why", "others", "moids"),
     [
         ("an instance UUID names one VM", [machine(moid="vm-2", instance_uuid="x")], ["vm-1"]),
         ("a restore to new keeps the BIOS UUID", [], ["vm-1"]),
         ("a folder counts more than a number", [machine(moid="vm-0", in_folder=False)], ["vm-1", "vm-0"]),
     ],
 )
-def test_a_vm_is_found_by_the_best_evidence(why: str, others: list[VsphereVm], found: list[str]) -> None:
-    assert [one.moid for one in Vms([*others, machine()]).match(WEB)] == found, why
+def test_a_vm_is_found_by_the_best_evidence(why: str, others: list[VsphereVm], moids: list[str]) -> None:
+    assert [vsphere_vm.moid for vsphere_vm in Vms([*others, machine()]).match(WEB)] == moids, why
 
 
 @pytest.mark.parametrize("wanted", [replace(WEB, instance_uuid="", bios_uuid=""), WEB], ids=["no UUIDs", "UUIDs"])
@@ -343,8 +347,8 @@ def test_a_vm_of_unknown_uuids_or_failed_over_is_found_by_its_record_and_then_by
 ) -> None:
     changed = machine(instance_uuid="new", bios_uuid="new", name="web-1-restored", other_vcenter=wanted is WEB)
     unrecorded = replace(changed, extra=extra_config.read({}), name="web-1")
-    assert [one.moid for one in Vms([changed]).match(wanted)] == ["vm-1"]
-    assert [one.moid for one in Vms([unrecorded]).match(wanted)] == ["vm-1"]
+    assert [vsphere_vm.moid for vsphere_vm in Vms([changed]).match(wanted)] == ["vm-1"]
+    assert [vsphere_vm.moid for vsphere_vm in Vms([unrecorded]).match(wanted)] == ["vm-1"]
     assert Vms([replace(unrecorded, name="web-2")]).match(wanted) == ()
     assert Vms([replace(unrecorded, in_folder=False)]).match(wanted) == ()
 

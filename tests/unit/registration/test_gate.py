@@ -19,15 +19,15 @@ ABSENT = Gate(ready=False, reason="not registered yet")
 ANOTHER = Gate(ready=False, reason="is another VM of that name", blocked=True)
 
 
-def told(state: State, reason: str = "", **known: Any) -> Registration:
+def registration(state: State, reason: str = "", **known: Any) -> Registration:
     return Registration(name="web-1", state=state, reason=reason, **{"sources": (E,), **known})
 
 
 @dataclass(frozen=True)
 class Case:
     why: str
-    found: Gate
-    told: Registration | None
+    kubernetes_gate: Gate
+    registration: Registration | None
     expected: Gate
 
 
@@ -36,33 +36,35 @@ CASES = [
     Case(
         "Kubernetes has the word, in its own words",
         ABSENT,
-        told(State.ABSENT, "x", sources=(K,)),
+        registration(State.ABSENT, "x", sources=(K,)),
         ABSENT,
     ),
-    Case("all say ready", OPEN, told(State.READY, sources=(E, K)), OPEN),
-    Case("nobody can tell", OPEN, told(State.UNKNOWN, "away"), OPEN),
+    Case("all say ready", OPEN, registration(State.READY, sources=(E, K)), OPEN),
+    Case("nobody can tell", OPEN, registration(State.UNKNOWN, "away"), OPEN),
     Case(
         "what Kubernetes holds shut is opened by nobody",
         ABSENT,
-        told(State.READY),
+        registration(State.READY),
         Gate(ready=False, reason="ready"),
     ),
     Case(
         "progress is told",
         ABSENT,
-        told(State.REGISTERING, "task-7", percent=80),
+        registration(State.REGISTERING, "task-7", percent=80),
         Gate(ready=False, reason="registering (80 %, register volumes): task-7"),
     ),
     Case(
         "a VM that is there and restored over is not ready",
         OPEN,
-        told(State.RESTORED, "VADP is at work"),
+        registration(State.RESTORED, "VADP is at work"),
         Gate(ready=False, registered=True, reason="restored, not registered: VADP is at work"),
     ),
     Case(
         "a known code brings its remedy",
         ABSENT,
-        told(State.FAILED, "no disk", code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder", can_wait=False),
+        registration(
+            State.FAILED, "no disk", code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder", can_wait=False
+        ),
         Gate(
             ready=False,
             blocked=True,
@@ -74,7 +76,7 @@ CASES = [
     Case(
         "a known code of RegisterVM's own task as well",
         ABSENT,
-        told(
+        registration(
             State.FAILED,
             "no disk",
             code="VCenterWcpWorkloadRegisterVMNotFoundInNamespaceFolder",
@@ -92,7 +94,7 @@ CASES = [
     Case(
         "a reason that says the remedy is not followed by it",
         ABSENT,
-        told(
+        registration(
             State.FAILED,
             "its own words",
             code="",
@@ -112,7 +114,7 @@ CASES = [
     Case(
         "what to do if it stays so is told, and it is waited for",
         ABSENT,
-        told(
+        registration(
             State.ABSENT,
             "nothing came",
             remedy="look at what came instead",
@@ -127,13 +129,13 @@ CASES = [
     Case(
         "Kubernetes names the state where its words do not",
         replace(ABSENT, reason="waits for PVC data"),
-        told(State.REGISTERING, "waits for PVC data", sources=(K,)),
+        registration(State.REGISTERING, "waits for PVC data", sources=(K,)),
         Gate(ready=False, reason="registering: waits for PVC data"),
     ),
     Case(
         "an unknown code is put right as it says",
         ABSENT,
-        told(State.FAILED, "boom", code="boom", can_wait=False, sources=(V,)),
+        registration(State.FAILED, "boom", code="boom", can_wait=False, sources=(V,)),
         Gate(
             ready=False,
             blocked=True,
@@ -144,7 +146,7 @@ CASES = [
     Case(
         "beside an engine nobody is told to call RegisterVM",
         ABSENT,
-        told(State.FAILED, "disk 3 is locked", code="ENGINE-42", can_wait=False),
+        registration(State.FAILED, "disk 3 is locked", code="ENGINE-42", can_wait=False),
         Gate(
             ready=False,
             blocked=True,
@@ -156,7 +158,7 @@ CASES = [
     Case(
         "nor where it has given up before it began",
         ABSENT,
-        told(State.RESTORED, "switched off", can_wait=False),
+        registration(State.RESTORED, "switched off", can_wait=False),
         Gate(
             ready=False,
             blocked=True,
@@ -167,7 +169,7 @@ CASES = [
     Case(
         "what nobody registers by itself is called for",
         ABSENT,
-        told(State.RESTORED, "automatic registration is off", can_wait=False, sources=(V,)),
+        registration(State.RESTORED, "automatic registration is off", can_wait=False, sources=(V,)),
         Gate(
             ready=False,
             blocked=True,
@@ -178,13 +180,13 @@ CASES = [
     Case(
         "a snapshot revert is for the report's first step",
         ABSENT,
-        told(State.SNAPSHOT_REVERT, "reverting"),
+        registration(State.SNAPSHOT_REVERT, "reverting"),
         Gate(ready=False, by_hand=True, reason="reverting to a snapshot: reverting"),
     ),
     Case(
         "after a revert RegisterVM is called only for a VM that was also restored",
         ABSENT,
-        told(State.SNAPSHOT_REVERT, "reverting", can_wait=False, sources=(K, V)),
+        registration(State.SNAPSHOT_REVERT, "reverting", can_wait=False, sources=(K, V)),
         Gate(
             ready=False,
             by_hand=True,
@@ -197,7 +199,7 @@ CASES = [
     Case(
         "a code of what a call would answer now deletes no VM that is being reverted",
         ABSENT,
-        told(
+        registration(
             State.SNAPSHOT_REVERT,
             "reverting",
             code="VCenterWcpWorkloadRegisterVMAlreadyExistsOnSupervisor",
@@ -215,7 +217,7 @@ CASES = [
     Case(
         "another VM of that name keeps its own remedy",
         ANOTHER,
-        told(State.FAILED, "boom", can_wait=False, sources=(E, K)),
+        registration(State.FAILED, "boom", can_wait=False, sources=(E, K)),
         Gate(ready=False, blocked=True, reason="failed: boom"),
     ),
 ]
@@ -223,12 +225,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_the_worst_that_is_certain_counts(case: Case) -> None:
-    assert registered_gate(case.found, case.told) == case.expected
+    assert registered_gate(case.kubernetes_gate, case.registration) == case.expected
 
 
 @pytest.mark.parametrize("state", State)
 def test_no_answer_opens_a_gate(state: State) -> None:
-    assert not registered_gate(ABSENT, told(state)).ready
+    assert not registered_gate(ABSENT, registration(state)).ready
 
 
 ONCE_MORE = ", and have the registration engine register it once more; then repeat the restore."
@@ -251,6 +253,6 @@ RISK = " (data loss risk: never done by this product)"
 def test_beside_an_engine_a_code_is_put_right_without_a_call_and_registered_once_more_if_it_can_be(
     code: str, remedy: str
 ) -> None:
-    said = registered_gate(ABSENT, told(State.FAILED, "boom", code=code, can_wait=False)).remedy
-    assert said.endswith(remedy)
-    assert "RegisterVM" not in said
+    advice = registered_gate(ABSENT, registration(State.FAILED, "boom", code=code, can_wait=False)).remedy
+    assert advice.endswith(remedy)
+    assert "RegisterVM" not in advice

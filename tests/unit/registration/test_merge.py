@@ -30,7 +30,7 @@ def away(source: Source, problem: str = "is away") -> Answer:
     return Answer(source=source, problem=problem)
 
 
-def one(*answers: Answer) -> Registration:
+def merged(*answers: Answer) -> Registration:
     return combine(["web-1"], answers)["web-1"]
 
 
@@ -226,69 +226,86 @@ CASES = [
 
 def test_what_a_record_says_of_owners_is_kept_whoever_has_the_word() -> None:
     owners = (("tier", "u-1"),)
-    told = one(nothing(), says(V, State.REGISTERED, owners=owners, certain=False))
-    assert (told.state, told.owners) == (State.ABSENT, owners)
+    registration = merged(nothing(), says(V, State.REGISTERED, owners=owners, certain=False))
+    assert (registration.state, registration.owners) == (State.ABSENT, owners)
 
 
 def test_only_a_source_that_has_looked_for_it_says_that_nothing_is_there() -> None:
     registered = says(V, State.REGISTERED, "RegisterVM task task-1 succeeded", certain=False)
-    assert NONE_THERE in one(nothing(), registered).reason
-    assert one(says(K, State.ABSENT, "not registered yet"), registered).reason == "not registered yet"
+    assert NONE_THERE in merged(nothing(), registered).reason
+    assert merged(says(K, State.ABSENT, "not registered yet"), registered).reason == "not registered yet"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_the_worst_certain_answer_counts(case: Case) -> None:
-    found = one(case.kubernetes, case.vcenter)
+    registration = merged(case.kubernetes, case.vcenter)
 
-    assert (found.state, found.told_by, found.reason, found.notes) == (case.state, case.source, case.reason, case.notes)
-    assert {key: getattr(found, key) for key in case.more} == case.more
+    assert (registration.state, registration.told_by, registration.reason, registration.notes) == (
+        case.state,
+        case.source,
+        case.reason,
+        case.notes,
+    )
+    assert {key: getattr(registration, key) for key in case.more} == case.more
 
 
 def test_all_away_is_waiting_with_the_reasons() -> None:
-    found = one(away(V, "timed out"), away(K, "forbidden"))
+    registration = merged(away(V, "timed out"), away(K, "forbidden"))
 
-    assert (found.state, found.can_wait, found.notes) == (State.UNKNOWN, True, ())
-    assert found.reason == "kubernetes cannot be asked: forbidden; vcenter cannot be asked: timed out"
+    assert (registration.state, registration.can_wait, registration.notes) == (State.UNKNOWN, True, ())
+    assert registration.reason == "kubernetes cannot be asked: forbidden; vcenter cannot be asked: timed out"
 
 
 def test_no_source_at_all_is_said() -> None:
-    assert one().reason == "no registration source is set"
+    assert merged().reason == "no registration source is set"
 
 
 def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
-    found = one(
+    registration = merged(
         says(K, State.READY),
         Answer(source=E, registrations={"another": Registration(name="a", state=State.READY)}),
     )
-    assert (found.state, found.notes) == (State.READY, ("engine cannot tell: it did not answer for this VM",))
+    assert (registration.state, registration.notes) == (
+        State.READY,
+        ("engine cannot tell: it did not answer for this VM",),
+    )
 
 
 @pytest.mark.parametrize("state", [State.RESTORED, State.REGISTERING])
 def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
-    found = one(
+    registration = merged(
         nothing(),
         says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
         says(E, state, "queued behind 12 others"),
     )
-    assert (found.state, found.reason, found.can_wait, found.notes) == (state, "queued behind 12 others", True, ())
+    assert (registration.state, registration.reason, registration.can_wait, registration.notes) == (
+        state,
+        "queued behind 12 others",
+        True,
+        (),
+    )
 
 
 def test_a_vm_that_an_engine_looks_out_for_is_waited_for() -> None:
-    found = one(
+    registration = merged(
         says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
         says(E, State.ABSENT, "its restore has not begun"),
     )
-    assert (found.state, found.reason, found.can_wait) == (State.ABSENT, "its restore has not begun", True)
+    assert (registration.state, registration.reason, registration.can_wait) == (
+        State.ABSENT,
+        "its restore has not begun",
+        True,
+    )
 
 
 @pytest.mark.parametrize("more", [{"certain": False}, {"can_wait": False}], ids=["a guess", "a person has to act"])
 def test_an_engine_that_does_nothing_about_it_is_not_waited_for(more: dict[str, bool]) -> None:
     off = "automatic registration is off: call RegisterVM for it"
-    found = one(
+    registration = merged(
         says(V, State.RESTORED, off, can_wait=False),
         says(E, State.RESTORED, "queued", **more),
     )
-    assert (found.reason, found.can_wait) == (f"{off}; queued", False)
+    assert (registration.reason, registration.can_wait) == (f"{off}; queued", False)
 
 
 def test_every_state_has_its_place() -> None:
@@ -300,23 +317,25 @@ def test_a_note_of_many_vms_is_said_once() -> None:
     assert distinct_notes(many) == ("same", "note 0", "note 1")
 
 
-WORDS = st.sampled_from(["", "a", "b"])
+TEXTS = st.sampled_from(["", "a", "b"])
 REGISTRATIONS = st.builds(
     Registration,
     name=st.just("web-1"),
     state=st.sampled_from(State),
-    reason=WORDS,
-    code=WORDS,
+    reason=TEXTS,
+    code=TEXTS,
     percent=st.none() | st.integers(0, 100),
     can_wait=st.booleans(),
     certain=st.booleans(),
     since=st.sampled_from([None, NOON, LATER]),
     first_seen=st.booleans(),
-    notes=st.lists(WORDS, max_size=2).map(tuple),
+    notes=st.lists(TEXTS, max_size=2).map(tuple),
 )
-FOUND = st.none() | st.dictionaries(st.sampled_from(["web-1", "web-2"]), REGISTRATIONS)
-ANSWERS = st.dictionaries(st.sampled_from(list(Source)), FOUND).map(
-    lambda given: [Answer(source=source, registrations=found, problem="away") for source, found in given.items()]
+REGISTRATIONS_BY_VM = st.none() | st.dictionaries(st.sampled_from(["web-1", "web-2"]), REGISTRATIONS)
+ANSWERS = st.dictionaries(st.sampled_from(list(Source)), REGISTRATIONS_BY_VM).map(
+    lambda given: [
+        Answer(source=source, registrations=registrations, problem="away") for source, registrations in given.items()
+    ]
 )
 
 
@@ -329,14 +348,14 @@ def test_the_order_of_the_sources_does_not_matter(answers: list[Answer], random:
 
 @given(ANSWERS)
 def test_ready_means_that_nobody_who_is_certain_says_otherwise(answers: list[Answer]) -> None:
-    found = one(*answers)
+    registration = merged(*answers)
     known = by_source("web-1", answers).values()
     certain = {answer.state for answer in known if answer.certain and answer.state is not State.UNKNOWN}
-    if found.state is State.READY:
+    if registration.state is State.READY:
         assert certain <= {State.READY}
         assert any(answer.state is State.READY for answer in known)
     if certain:
-        assert found.state is max(certain, key=FROM_BEST_TO_WORST.index)
+        assert registration.state is max(certain, key=FROM_BEST_TO_WORST.index)
 
 
 def test_sources_are_spelled_as_settings_and_answers_have_them() -> None:

@@ -52,11 +52,14 @@ def combined(sources: SourcePoller) -> dict[str, Registration]:
 def test_each_source_is_asked_once_and_one_answer_comes_of_it(
     sources: SourcePoller, engine: MemoryRegistration
 ) -> None:
-    found = combined(sources)
+    registrations = combined(sources)
 
     assert sources.names == ("kubernetes", "engine")
-    assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.REGISTERING}
-    assert (found["web-1"].told_by, found["web-2"].percent) == ("engine, kubernetes", 40)
+    assert {name: registration.state for name, registration in registrations.items()} == {
+        "web-1": State.READY,
+        "web-2": State.REGISTERING,
+    }
+    assert (registrations["web-1"].told_by, registrations["web-2"].percent) == ("engine, kubernetes", 40)
     assert engine.calls.counts["observe"] == 1
 
 
@@ -67,10 +70,13 @@ def test_asking_for_nobody_asks_no_source(sources: SourcePoller, engine: MemoryR
 
 def test_a_source_that_is_away_is_a_note(sources: SourcePoller, engine: MemoryRegistration) -> None:
     engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
-    found = combined(sources)
+    registrations = combined(sources)
 
-    assert {name: one.state for name, one in found.items()} == {"web-1": State.READY, "web-2": State.ABSENT}
-    assert found["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
+    assert {name: registration.state for name, registration in registrations.items()} == {
+        "web-1": State.READY,
+        "web-2": State.ABSENT,
+    }
+    assert registrations["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
 
 
 def test_where_all_are_away_every_vm_waits(
@@ -78,10 +84,12 @@ def test_where_all_are_away_every_vm_waits(
 ) -> None:
     engine.calls.fail("observe", Unavailable("away"), times=1)
     cluster.calls.fail("list", Forbidden("denied"), on="VirtualMachine shop", times=1)
-    found = combined(sources)
+    registrations = combined(sources)
 
-    assert {(one.state, one.can_wait) for one in found.values()} == {(State.UNKNOWN, True)}
-    assert found["web-2"].reason == "engine cannot be asked: away; kubernetes cannot be asked: denied"
+    assert {(registration.state, registration.can_wait) for registration in registrations.values()} == {
+        (State.UNKNOWN, True)
+    }
+    assert registrations["web-2"].reason == "engine cannot be asked: away; kubernetes cannot be asked: denied"
     assert combined(sources)["web-1"].state is State.READY
 
 
@@ -109,7 +117,9 @@ def test_a_source_that_hangs_is_left_alone_for_a_while_and_holds_no_other_up(clu
     slow.calls.before("observe", hang)
 
     def round_() -> dict[str, str]:
-        return {one.source: one.problem for one in sources.poll("shop", WEB, Look(), until=clock.monotonic() + 4)}
+        return {
+            answer.source: answer.problem for answer in sources.poll("shop", WEB, Look(), until=clock.monotonic() + 4)
+        }
 
     assert round_() == {
         "kubernetes": "",
@@ -167,12 +177,12 @@ def test_a_source_that_breaks_down_at_once_is_left_alone_for_a_while_too(cluster
     sources = poller(broken, cluster=cluster, clock=clock)
     broken.calls.fail("observe", ZeroDivisionError("by a strange answer"))
     with capture_logs() as logged:
-        told = {one.problem for _ in range(5) for one in sources.poll("shop", WEB, Look())}
-    assert told == {
+        problems = {answer.problem for _ in range(5) for answer in sources.poll("shop", WEB, Look())}
+    assert problems == {
         "",
         "it broke down (ZeroDivisionError): see the log and report it",
     }
     assert len(logged) == broken.calls.counts["observe"] == 1
     clock.advance(30)
     broken.calls.heal()
-    assert [one.problem for one in sources.poll("shop", WEB, Look())] == ["", ""]
+    assert [answer.problem for answer in sources.poll("shop", WEB, Look())] == ["", ""]

@@ -49,7 +49,7 @@ class MemoryScene:
 
     def restore(self, name: str, **known: Any) -> str:
         moid = f"vm-{name}"
-        found = VsphereVm(
+        vsphere_vm = VsphereVm(
             moid=moid,
             name=name,
             instance_uuid=f"instance-of-{name}",
@@ -57,7 +57,7 @@ class MemoryScene:
             record=Record(),
             **known,
         )
-        self.vcenter.restore(self.namespace, found)
+        self.vcenter.restore(self.namespace, vsphere_vm)
         return moid
 
     def begin(self, name: str) -> None:
@@ -190,10 +190,10 @@ def test_the_supervisor_tells_folder_and_vms(cluster: MemoryCluster) -> None:
 
 def test_what_was_observed_is_not_looked_at_again(cluster: MemoryCluster) -> None:
     cluster.seed(vm("web-1", meta={"annotations": {"vmoperator.vmware.com/backup-version": "7"}}))
-    told = views(cluster).look(NAMESPACE)
+    view = views(cluster).look(NAMESPACE)
     observed = look_at_vms(cluster, SettableClock(), NAMESPACE)
     cluster.calls.made.clear()
-    assert views(cluster).look(NAMESPACE, observed) == told
+    assert views(cluster).look(NAMESPACE, observed) == view
     assert cluster.calls.made == []
 
 

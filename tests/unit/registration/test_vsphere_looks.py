@@ -48,10 +48,10 @@ def test_who_is_asked_next_hears_why_nothing_was_seen(looks: VsphereLooks, vcent
 def test_a_look_tells_how_far_a_task_is_by_either_of_its_ids(looks: VsphereLooks, vcenter: MemoryVCenter) -> None:
     task = vcenter.call(NAMESPACE, "vm-1", ())
     vcenter.set_task(task, TaskState.RUNNING, percent=40)
-    seen = looks.look(NAMESPACE, WEB)
-    told = [seen.task("vm-1", task), seen.task("vm-1", f"{task}:of-this-vcenter")]
-    assert [one.percent if one else None for one in told] == [40, 40]
-    assert [seen.task("vm-1", "task-9"), seen.task("vm-2", task)] == [None, None]
+    look = looks.look(NAMESPACE, WEB)
+    tasks = [look.task("vm-1", task), look.task("vm-1", f"{task}:of-this-vcenter")]
+    assert [task.percent if task else None for task in tasks] == [40, 40]
+    assert [look.task("vm-1", "task-9"), look.task("vm-2", task)] == [None, None]
 
 
 def test_a_task_whose_state_is_nonsense_is_left_to_a_closer_look(looks: VsphereLooks, vcenter: MemoryVCenter) -> None:

@@ -160,6 +160,6 @@ def test_nothing_is_called_well_where_results_are_missing(unread: tuple[str, ...
 
 def test_a_warning_repeats_no_next_step() -> None:
     report = sample_report.sample()
-    broken = {one.reason for one in report.objects if one.stage in ("failed", "cancelled", "incomplete")}
-    lacking = {one.waiting_for for one in report.machines if one.waiting_for}
-    assert not [warning for warning in report.warnings if any(one in warning for one in broken | lacking)]
+    broken = {result.reason for result in report.objects if result.stage in ("failed", "cancelled", "incomplete")}
+    lacking = {vm.waiting_for for vm in report.machines if vm.waiting_for}
+    assert not [warning for warning in report.warnings if any(reason in warning for reason in broken | lacking)]

@@ -14,7 +14,7 @@ POLICY = RestorePolicy.model_validate({"registered_within": "1h", "verified_with
 
 
 @pytest.mark.parametrize(
-    ("stage", "since", "limit", "words"),
+    ("stage", "since", "limit", "excerpt"),
     [
         (Stage.WAITING, 0, 60, "the policy's registered-within=1h is over"),
         (Stage.WAITING, 59, 60, "the policy's registered-within=1h is over"),
@@ -24,11 +24,11 @@ POLICY = RestorePolicy.model_validate({"registered_within": "1h", "verified_with
     ],
     ids=["registration", "registration counts from the restore's start", "verification", "since then", "power"],
 )
-def test_a_stage_has_its_own_deadline(stage: Stage, since: int, limit: int, words: str) -> None:
+def test_a_stage_has_its_own_deadline(stage: Stage, since: int, limit: int, excerpt: str) -> None:
     """Minutes after the restore's start: when the stage began, and when its time is over."""
     began, at = STARTED + timedelta(minutes=since), STARTED + timedelta(minutes=limit)
     assert passed_deadline(stage, began, run(), POLICY, now=at) == ""
-    assert passed_deadline(stage, began, run(), POLICY, now=at + timedelta(seconds=1)) == words
+    assert passed_deadline(stage, began, run(), POLICY, now=at + timedelta(seconds=1)) == excerpt
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage.final])

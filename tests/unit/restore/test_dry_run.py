@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, group, m, obj, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, group, m, obj, service, vm, vsphere_namespace, with_policy
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Rejected
@@ -29,14 +29,16 @@ AGAIN = vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"})
 
 
 def plan(world: World, *, mapping: dict[str, str] | None = None, **policy: str) -> Sequence[Planned]:
-    made = run_of("nightly", namespace="velero", mapping=mapping or {}, annotations=asked(**policy)["annotations"])
+    made = run_of(
+        "nightly", namespace="velero", mapping=mapping or {}, annotations=with_policy(**policy)["annotations"]
+    )
     run = RestoreRun.read(made)
     app = world.app
     world.cluster.calls.made.clear()
-    found = app.planning.plan(app.backup_objects.captured(run, made.spec), run, app.replays.policy(run))
+    plan = app.planning.plan(app.backup_objects.captured(run, made.spec), run, app.replays.policy(run))
     assert not world.writes()
     assert not world.vsphere.vcenter.calls.counts["call"]
-    return found
+    return plan
 
 
 def lost(world: World, *there: dict[str, Any]) -> None:
@@ -54,10 +56,10 @@ def test_a_vm_that_kubernetes_shows_ready_and_vcenter_does_not_is_not_planned_fo
     world.vsphere.vcenter.set_task(task, state, message="no disk")
     world.vsphere.vcenter.calls.made.clear()
 
-    (one,) = plan(world)
+    (planned_object,) = plan(world)
 
-    assert one.step.action is (Action.WAIT if state is TaskState.RUNNING else Action.BLOCKED)
-    assert f"RegisterVM task {task}" in one.step.reason
+    assert planned_object.step.action is (Action.WAIT if state is TaskState.RUNNING else Action.BLOCKED)
+    assert f"RegisterVM task {task}" in planned_object.step.reason
 
 
 def test_a_vm_that_a_restore_calls_registervm_for_is_said() -> None:
@@ -65,9 +67,9 @@ def test_a_vm_that_a_restore_calls_registervm_for_is_said() -> None:
     lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
 
-    (one,) = plan(world)
+    (planned_object,) = plan(world)
 
-    assert (one.step.action, one.step.reason) == (
+    assert (planned_object.step.action, planned_object.step.reason) == (
         Action.WAIT,
         "web-1: restored, not registered: a restore calls RegisterVM for vm-1",
     )
@@ -78,9 +80,9 @@ def test_a_vm_that_was_registered_anew_is_looked_at_twice() -> None:
     lost(world, AGAIN)
     began = world.clock.monotonic()
 
-    (one,) = plan(world)
+    (planned_object,) = plan(world)
 
-    assert (one.step.action, one.step.ready) == (Action.CREATE, 1)
+    assert (planned_object.step.action, planned_object.step.ready) == (Action.CREATE, 1)
     assert world.clock.monotonic() - began == STABLE_SECONDS
 
 
@@ -95,10 +97,10 @@ def test_a_vm_that_does_not_stay_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(world.clock, "sleep", vanish)
 
-    (one,) = plan(world)
+    (planned_object,) = plan(world)
 
-    assert one.step.action is Action.WAIT
-    assert "was registered and has vanished" in one.step.reason
+    assert planned_object.step.action is Action.WAIT
+    assert "was registered and has vanished" in planned_object.step.reason
 
 
 def test_a_vm_that_was_never_lost_costs_no_second_look() -> None:
@@ -106,9 +108,9 @@ def test_a_vm_that_was_never_lost_costs_no_second_look() -> None:
     lost(world, VM)
     began = world.clock.monotonic()
 
-    (one,) = plan(world)
+    (planned_object,) = plan(world)
 
-    assert one.step.action is Action.CREATE
+    assert planned_object.step.action is Action.CREATE
     assert world.clock.monotonic() == began
 
 
@@ -119,7 +121,7 @@ def test_a_strict_restore_waits_as_a_whole() -> None:
     world.lose(*items)
     world.cluster.seed(VM)
 
-    back, front = sorted(plan(world, mode="strict"), key=lambda one: one.ref.name)
+    back, front = sorted(plan(world, mode="strict"), key=lambda planned_object: planned_object.ref.name)
 
     assert (back.step.action, back.step.reason) == (Action.WAIT, "db-1: not registered yet")
     assert front.step.action is Action.WAIT
@@ -184,9 +186,9 @@ def test_what_an_earlier_restore_of_the_backups_name_made_is_no_work_of_this_one
     world.cluster.seed(edited)
     world.clock.advance(3600)
 
-    (one,) = plan(world)
+    (planned_object,) = plan(world)
 
-    assert one.step.action is Action.RETAIN
+    assert planned_object.step.action is Action.RETAIN
 
 
 def test_a_group_whose_member_would_be_refused_would_be_incomplete_up_to_the_root() -> None:
@@ -200,8 +202,8 @@ def test_a_group_whose_member_would_be_refused_would_be_incomplete_up_to_the_roo
     world.lose(*objects)
     world.cluster.calls.fail("dry-run create", Rejected("no quota"), on="VirtualMachineGroup shop/web")
 
-    found = {one.ref.name: one.step for one in plan(world)}
+    steps = {planned_object.ref.name: planned_object.step for planned_object in plan(world)}
 
-    assert found["web"].action is Action.BLOCKED
-    assert found["tiers"].warnings == (f"{WANTING} shop/web",)
-    assert found["app"].warnings == (f"{WANTING} shop/tiers",)
+    assert steps["web"].action is Action.BLOCKED
+    assert steps["tiers"].warnings == (f"{WANTING} shop/web",)
+    assert steps["app"].warnings == (f"{WANTING} shop/tiers",)

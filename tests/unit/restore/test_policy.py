@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import asked
+from tests.unit.builders import with_policy
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.restore.policy import RestorePolicy, effective
 
@@ -38,8 +38,8 @@ CHOICES = {
 DEADLINES = ("registered-within", "verified-within", "powered-within")
 
 
-def of(**told: str) -> dict[str, str]:
-    return asked(**told)["annotations"]
+def of(**annotations: str) -> dict[str, str]:
+    return with_policy(**annotations)["annotations"]
 
 
 def test_the_defaults_are_the_careful_ones() -> None:
@@ -52,9 +52,9 @@ def test_a_restore_that_says_nothing_has_the_defaults_with_its_conflict_rule_res
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in CHOICES.items() for value in values])
 def test_every_value_can_be_asked_for_by_annotation(key: str, value: str) -> None:
-    found = effective(RestorePolicy(), {PREFIX + key: value}).printed()
-    assert found[key] == ("retain" if value == "existing-resource-policy" else value)
-    assert {name: found[name] for name in found if name not in (key, "conflict")} == {
+    printed = effective(RestorePolicy(), {PREFIX + key: value}).printed()
+    assert printed[key] == ("retain" if value == "existing-resource-policy" else value)
+    assert {name: printed[name] for name in printed if name not in (key, "conflict")} == {
         name: value for name, value in DEFAULTS.items() if name not in (key, "conflict")
     }
 
@@ -73,13 +73,13 @@ def test_every_value_can_be_asked_for_by_annotation(key: str, value: str) -> Non
 def test_a_deadline_is_a_duration_as_go_writes_it_or_none(
     key: str, value: str, within: timedelta | None, printed: str
 ) -> None:
-    found = effective(RestorePolicy(), {PREFIX + key: value})
-    assert getattr(found, key.replace("-", "_")) == within
-    assert found.printed()[key] == printed
+    policy = effective(RestorePolicy(), {PREFIX + key: value})
+    assert getattr(policy, key.replace("-", "_")) == within
+    assert policy.printed()[key] == printed
 
 
 @pytest.mark.parametrize(
-    ("told", "existing", "want"),
+    ("value", "existing", "want"),
     [
         ("", "", "retain"),
         ("", "none", "retain"),
@@ -93,17 +93,17 @@ def test_a_deadline_is_a_duration_as_go_writes_it_or_none(
     ],
 )
 def test_the_conflict_rule_is_the_restores_own_unless_the_policy_says_otherwise(
-    told: str, existing: str, want: str
+    value: str, existing: str, want: str
 ) -> None:
-    by_annotation = effective(RestorePolicy(), of(conflict=told) if told else {}, existing)
-    by_settings = effective(RestorePolicy.model_validate({"conflict": told} if told else {}), {}, existing)
+    by_annotation = effective(RestorePolicy(), of(conflict=value) if value else {}, existing)
+    by_settings = effective(RestorePolicy.model_validate({"conflict": value} if value else {}), {}, existing)
     assert (by_annotation.conflict, by_settings.conflict) == (want, want)
 
 
 def test_an_annotation_overrides_the_settings_and_leaves_the_other_settings() -> None:
     settings = RestorePolicy(power="on", mode="strict", registered_within=timedelta(hours=2))
-    found = effective(settings, of(power="leave"))
-    assert (found.power, found.mode, found.printed()["registered-within"]) == ("leave", "strict", "2h")
+    policy = effective(settings, of(power="leave"))
+    assert (policy.power, policy.mode, policy.printed()["registered-within"]) == ("leave", "strict", "2h")
     assert effective(settings, of(registered_within="none")).registered_within is None
 
 

@@ -74,7 +74,7 @@ def reached(settings: reading.Settings, key: str) -> Any:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):
-        return [one.model_dump() if isinstance(one, BaseModel) else one for one in value]
+        return [entry.model_dump() if isinstance(entry, BaseModel) else entry for entry in value]
     return str(value) if isinstance(value, Path) else value
 
 
@@ -151,11 +151,11 @@ def test_a_variable_takes_it(environment: pytest.MonkeyPatch, key: str, value: s
     assert reached(reading.load(), key) == expected(key, value)
 
 
-@pytest.mark.parametrize(("key", "value"), [one for one in documented() if one[0].startswith("restore.")])
+@pytest.mark.parametrize(("key", "value"), [example for example in documented() if example[0].startswith("restore.")])
 def test_an_annotation_takes_it(key: str, value: str) -> None:
     name = key.removeprefix("restore.").replace("_", "-")
-    found = effective(RestorePolicy(), {f"velero-plugin-for-vmservice/{name}": value}).printed()
-    assert found[name] == ("retain" if value == "existing-resource-policy" else value)
+    printed = effective(RestorePolicy(), {f"velero-plugin-for-vmservice/{name}": value}).printed()
+    assert printed[name] == ("retain" if value == "existing-resource-policy" else value)
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_a_file_may_spell_a_boolean_as_helm_does(
     file = tmp_path / "settings.yaml"
     file.write_text(written)
     environment.setenv("VMSERVICE_SETTINGS", str(file))
-    found = reading.load().restore.printed()
-    assert {key: found[key] for key in meant} == meant
+    printed = reading.load().restore.printed()
+    assert {key: printed[key] for key in meant} == meant
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monk
 
 
 def test_without_file_and_variables_the_defaults_hold() -> None:
-    found = reading.load()
-    assert (found.velero_namespace, found.bucket, found.restricted.supervisor) == ("", None, "detect")
+    settings = reading.load()
+    assert (settings.velero_namespace, settings.bucket, settings.restricted.supervisor) == ("", None, "detect")
 
 
 def test_variables_come_before_the_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:

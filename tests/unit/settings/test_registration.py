@@ -45,14 +45,14 @@ def pasted() -> dict[str, dict[str, str]]:
             continue
         files = [word.removeprefix("--from-file=") for word in arguments if word.startswith("--from-file=")]
         name = next(word for word in arguments[arguments.index("create") + 2 :] if word != "generic")
-        created[name] = {key: file or key for key, _, file in (one.partition("=") for one in files)}
+        created[name] = {key: file or key for key, _, file in (key_and_file.partition("=") for key_and_file in files)}
     return created
 
 
 def projected() -> list[dict[str, Any]]:
     """What the chart mounts into the sidecar."""
     chart = yaml.safe_load(CHART.read_text(encoding="utf-8"))
-    (volume,) = [one for one in chart["extraVolumes"] if "projected" in one]
+    (volume,) = [entry for entry in chart["extraVolumes"] if "projected" in entry]
     sources: list[dict[str, Any]] = volume["projected"]["sources"]
     return sources
 
@@ -99,36 +99,40 @@ def test_the_page_that_explains_it_shows_all_settings_and_they_are_valid(file: P
         ("kubernetes", "vcenter", "engine"),
         "trigger",
     )
-    mapped = [str(one.current) for one in settings.registration.subnet_mappings]
+    mapped = [str(subnet_mapping.current) for subnet_mapping in settings.registration.subnet_mappings]
     assert mapped == ["Subnet subnet-prod-a", "the default SubnetSet"]
     assert set(settings.registration.model_fields_set) == set(RegistrationSettings.model_fields)
 
 
 def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
     chart = yaml.safe_load(CHART.read_text(encoding="utf-8"))
-    (sidecar,) = [one for one in chart["initContainers"] if one["name"] == "velero-plugin-for-vmservice"]
-    places = {one["name"]: one["mountPath"] for one in sidecar["volumeMounts"]}
+    (sidecar,) = [
+        container for container in chart["initContainers"] if container["name"] == "velero-plugin-for-vmservice"
+    ]
+    places = {mount["name"]: mount["mountPath"] for mount in sidecar["volumeMounts"]}
     place = places["vmservice-settings"]
     assert place == str(reading.DEFAULT_FILE.parent)
-    mounted = {f"{place}/{item['path']}" for one in projected() for item in one.get("secret", {}).get("items", ())}
+    mounted = {
+        f"{place}/{item['path']}" for source in projected() for item in source.get("secret", {}).get("items", ())
+    }
     file.write_text(shown())
     settings = reading.load()
     assert settings.vcenter is not None
     assert settings.engine is not None
     named = [settings.vcenter.password_file, settings.vcenter.ca_file]
     named += [settings.engine.ca_file, settings.engine.certificate_file, settings.engine.key_file]
-    assert {str(one) for one in named} == mounted
+    assert {str(path) for path in named} == mounted
 
 
 def test_what_the_page_tells_to_paste_makes_what_the_chart_mounts() -> None:
     made = pasted()
     assert {name: set(files) for name, files in made.items()} == {
         "vmservice-settings": {reading.DEFAULT_FILE.name},
-        **{one["secret"]["name"]: {item["key"] for item in one["secret"]["items"]} for one in projected()[1:]},
+        **{source["secret"]["name"]: {item["key"] for item in source["secret"]["items"]} for source in projected()[1:]},
     }
     assert projected()[0]["configMap"] == {"name": "vmservice-settings", "optional": True}
-    assert all(one["secret"]["optional"] for one in projected()[1:])
-    files = [one for some in made.values() for one in some.values()]
+    assert all(source["secret"]["optional"] for source in projected()[1:])
+    files = [file for some in made.values() for file in some.values()]
     assert len(set(files)) == len(files)  # vCenter's authority and the engine's are two
 
 

@@ -31,7 +31,7 @@ def _target(cluster: MemoryCluster, clock: SettableClock) -> TargetCapabilities:
     return TargetCapabilities(cluster=cluster, clock=clock)
 
 
-def told(*, groups: bool) -> Json:
+def capabilities(*, groups: bool) -> Json:
     status = {"supervisor": {GROUPS: {"activated": groups}}}
     return obj("Capabilities", CAPABILITIES_OBJECT.name, api="iaas.vmware.com/v1alpha1", namespace="", status=status)
 
@@ -42,7 +42,7 @@ def older(*, groups: str) -> Json:
 
 def test_the_object_is_read_before_the_older_config_map(cluster: MemoryCluster, target: TargetCapabilities) -> None:
     cluster.serve(CAPABILITIES, "v1alpha1")
-    cluster.seed(told(groups=True), older(groups="false"))
+    cluster.seed(capabilities(groups=True), older(groups="false"))
     assert target.now().groups is True
     assert target.now().source == "Capabilities supervisor-capabilities"
 
@@ -70,20 +70,20 @@ def test_many_questions_in_a_minute_are_one_request_and_a_change_is_seen_after_i
     cluster: MemoryCluster, target: TargetCapabilities, clock: SettableClock
 ) -> None:
     cluster.serve(CAPABILITIES, "v1alpha1")
-    cluster.seed(told(groups=False))
+    cluster.seed(capabilities(groups=False))
     for _ in range(50):
         assert target.now().groups is False
     assert cluster.calls.counts["get"] == 1
-    cluster.seed(told(groups=True))
+    cluster.seed(capabilities(groups=True))
     clock.advance(61)
     assert target.now().groups is True
 
 
 def test_a_refusal_is_unknown_and_names_the_missing_right(cluster: MemoryCluster, target: TargetCapabilities) -> None:
     cluster.calls.fail("get", Forbidden("cannot get Capabilities supervisor-capabilities"))
-    found = target.now()
-    assert (found.groups, found.source) == (None, "")
-    assert "allow Velero's service account to get capabilities.iaas.vmware.com" in found.note
+    state = target.now()
+    assert (state.groups, state.source) == (None, "")
+    assert "allow Velero's service account to get capabilities.iaas.vmware.com" in state.note
 
 
 @pytest.mark.parametrize("error", [Unavailable("the API server is away"), Rejected("no")])
@@ -97,12 +97,12 @@ def test_an_api_server_that_is_away_does_not_make_unknown_what_it_said(
     cluster: MemoryCluster, target: TargetCapabilities, clock: SettableClock
 ) -> None:
     cluster.serve(CAPABILITIES, "v1alpha1")
-    cluster.seed(told(groups=False))
+    cluster.seed(capabilities(groups=False))
     assert target.now().groups is False
     cluster.calls.fail("get", Unavailable("the API server is away"))
     clock.advance(61)
     assert target.now().groups is False
     cluster.calls.heal()
-    cluster.seed(told(groups=True))
+    cluster.seed(capabilities(groups=True))
     clock.advance(61)
     assert target.now().groups is True

@@ -10,7 +10,7 @@ from velero_vmservice.supervisor.namespace_state import is_vsphere_namespace, ob
 
 
 def test_one_look_answers_every_question() -> None:
-    found = look(
+    observed = look(
         vm("web-1"),
         claim("a"),
         claim("b", "Pending"),
@@ -20,18 +20,18 @@ def test_one_look_answers_every_question() -> None:
         obj("Endpoints", "front", api="v1"),
         at=7.0,
     )
-    assert (found.namespace, found.at, found.vsphere_namespace) == ("shop", 7.0, True)
-    assert list(found.machines) == ["web-1"]
-    assert found.volumes.phases == {"a": "Bound", "b": "Pending"}
-    assert found.group_uids() == {"tier": "g1"}
-    assert list(found.generated) == list(found.endpoints) == ["front"]
-    assert found.live(ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "tier")) is found.groups["tier"]
-    assert found.live(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "front")) is found.services["front"]
-    assert found.live(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "tier")) is None
+    assert (observed.namespace, observed.at, observed.vsphere_namespace) == ("shop", 7.0, True)
+    assert list(observed.machines) == ["web-1"]
+    assert observed.volumes.phases == {"a": "Bound", "b": "Pending"}
+    assert observed.group_uids() == {"tier": "g1"}
+    assert list(observed.generated) == list(observed.endpoints) == ["front"]
+    assert observed.live(ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "tier")) is observed.groups["tier"]
+    assert observed.live(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "front")) is observed.services["front"]
+    assert observed.live(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "tier")) is None
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "excerpt"),
     [
         ({}, "is being registered"),
         ({"registered": False}, "is being registered"),
@@ -39,10 +39,10 @@ def test_one_look_answers_every_question() -> None:
         ({"registered": True}, ""),
     ],
 )
-def test_a_disk_that_is_being_registered(status: dict[str, Any], words: str) -> None:
-    found = look(registration("restored-a1", **status)).volumes.registering
-    assert words in found.get("restored-a1", "")
-    assert ("restored-a1" in found) is bool(words)
+def test_a_disk_that_is_being_registered(status: dict[str, Any], excerpt: str) -> None:
+    registering = look(registration("restored-a1", **status)).volumes.registering
+    assert excerpt in registering.get("restored-a1", "")
+    assert ("restored-a1" in registering) is bool(excerpt)
 
 
 @pytest.mark.parametrize(

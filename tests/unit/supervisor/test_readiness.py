@@ -28,7 +28,7 @@ class Case:
     why: str
     given: dict[str, Any] | None
     ready: bool = False
-    words: str = ""
+    excerpt: str = ""
     volumes: Volumes = field(default_factory=Volumes)
     blocked: bool = False
     by_hand: bool = False
@@ -39,47 +39,49 @@ def annotated(name: str, value: str = "") -> dict[str, Any]:
 
 
 CASES = [
-    Case(why="not there", given=None, words="not registered yet"),
+    Case(why="not there", given=None, excerpt="not registered yet"),
     Case(why="registered again under a new UID", given=vm("web-1"), ready=True),
-    Case(why="being deleted", given=vm("web-1", meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}), words="deleted"),
+    Case(why="being deleted", given=vm("web-1", meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}), excerpt="deleted"),
     *[
-        Case(why=f"paused by annotation {name}", given=vm("web-1", meta=annotated(name)), words="paused by RegisterVM")
+        Case(
+            why=f"paused by annotation {name}", given=vm("web-1", meta=annotated(name)), excerpt="paused by RegisterVM"
+        )
         for name in ("paused", "pause-reconcile", "pause")
     ],
     *[
-        Case(why=f"paused by label {by}", given=vm("web-1", labels={f"{VMOP}/paused": by}), words=f"paused by {by}")
+        Case(why=f"paused by label {by}", given=vm("web-1", labels={f"{VMOP}/paused": by}), excerpt=f"paused by {by}")
         for by in ("devops", "admin", "both")
     ],
-    Case(why="no unique id", given=vm("web-1", status={"uniqueID": ""}), words="has not found its vSphere VM"),
-    Case(why="not reconciled", given=vm("web-1", created=False), words="VirtualMachineCreated"),
+    Case(why="no unique id", given=vm("web-1", status={"uniqueID": ""}), excerpt="has not found its vSphere VM"),
+    Case(why="not reconciled", given=vm("web-1", created=False), excerpt="VirtualMachineCreated"),
     Case(
         why="reconciling failed",
         given=vm("web-1", status={"conditions": [condition("VirtualMachineCreated", "False")]}),
-        words="VirtualMachineCreated",
+        excerpt="VirtualMachineCreated",
     ),
     Case(why="v1alpha1 says it by phase", given=vm("web-1", created=False, status={"phase": "Created"}), ready=True),
     Case(
         why="restored in vCenter and not registered",
         given=vm("web-1", status={"conditions": [CREATED, BACKUP_PAUSED]}),
-        words="VirtualMachineBackupPaused",
+        excerpt="VirtualMachineBackupPaused",
     ),
     Case(why="records fail", given=vm("web-1", status={"conditions": [CREATED, BACKUP_FAILED]}), ready=True),
     Case(
         why="reverted to a snapshot",
         given=vm("web-1", meta=annotated("snapshot-revert-in-progress")),
-        words="being reverted to a snapshot; afterwards nothing registers it by itself: call RegisterVM",
+        excerpt="being reverted to a snapshot; afterwards nothing registers it by itself: call RegisterVM",
         by_hand=True,
     ),
     Case(
         why="about to be reverted to a snapshot",
         given=vm("web-1", spec={"currentSnapshotName": "before-upgrade"}),
-        words="being reverted to a snapshot",
+        excerpt="being reverted to a snapshot",
         by_hand=True,
     ),
     Case(
         why="reverted to a snapshot, which VM Operator takes for a restore",
         given=vm("web-1", status={"conditions": [CREATED, BACKUP_PAUSED, REVERTED]}),
-        words="after a revert nothing registers it by itself, so call RegisterVM",
+        excerpt="after a revert nothing registers it by itself, so call RegisterVM",
         by_hand=True,
     ),
     Case(
@@ -90,7 +92,7 @@ CASES = [
     Case(
         why="another VM by both UUIDs",
         given=vm("web-1", spec={"instanceUUID": "x"}, status={"biosUUID": "y"}),
-        words="is another VM of that name (instance UUID x, the backup has instance-of-web-1)",
+        excerpt="is another VM of that name (instance UUID x, the backup has instance-of-web-1)",
         blocked=True,
     ),
     Case(why="a VM is told by either UUID", given=vm("web-1", spec={"instanceUUID": "x"}), ready=True),
@@ -107,13 +109,13 @@ CASES = [
     Case(
         why="a claim that is not there",
         given=vm("web-1", claims=["restored-a1b2c3"]),
-        words="waits for PVC restored-a1b2c3",
+        excerpt="waits for PVC restored-a1b2c3",
     ),
     Case(
         why="a claim that is not bound",
         given=vm("web-1", claims=["restored-a1b2c3"]),
         volumes=Volumes(phases={"restored-a1b2c3": "Pending"}),
-        words="waits for PVC restored-a1b2c3 (Pending)",
+        excerpt="waits for PVC restored-a1b2c3 (Pending)",
     ),
     Case(
         why="a bound claim",
@@ -125,7 +127,7 @@ CASES = [
         why="a disk that is still being registered",
         given=vm("web-1", claims=["restored-a1b2c3"]),
         volumes=Volumes(phases={"restored-a1b2c3": "Bound"}, registering={"restored-a1b2c3": "busy"}),
-        words="waits for PVC restored-a1b2c3 (busy)",
+        excerpt="waits for PVC restored-a1b2c3 (busy)",
     ),
 ]
 
@@ -136,12 +138,12 @@ def look(given: dict[str, Any] | None, volumes: Volumes | None = None, expected:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_gate(case: Case) -> None:
-    found = look(case.given, case.volumes)
-    assert found.ready is case.ready
-    assert case.words in found.reason
-    assert bool(found.reason) is not case.ready
-    assert not found.never_lost
-    assert (found.blocked, found.by_hand) == (case.blocked, case.by_hand)
+    observed = look(case.given, case.volumes)
+    assert observed.ready is case.ready
+    assert case.excerpt in observed.reason
+    assert bool(observed.reason) is not case.ready
+    assert not observed.never_lost
+    assert (observed.blocked, observed.by_hand) == (case.blocked, case.by_hand)
 
 
 def test_the_vm_that_was_backed_up_is_ready_whatever_its_version_and_volumes() -> None:
@@ -152,9 +154,9 @@ def test_the_vm_that_was_backed_up_is_ready_whatever_its_version_and_volumes() -
 @pytest.mark.parametrize("mark", ["restored-vm", "failed-over-vm"])
 def test_a_vm_that_was_restored_in_place_has_to_pass_like_a_new_one(mark: str) -> None:
     in_place = vm("web-1", uid="old", claims=["restored-a1b2c3"], meta=annotated(mark))
-    found = look(in_place)
-    assert not found.ready
-    assert "restored-a1b2c3" in found.reason
+    observed = look(in_place)
+    assert not observed.ready
+    assert "restored-a1b2c3" in observed.reason
     assert not look(in_place, Volumes(phases={"restored-a1b2c3": "Bound"})).never_lost
 
 
@@ -219,17 +221,17 @@ def test_reading_a_gate_is_no_observation() -> None:
     assert stability.settled("web-1", latest, present=True, observed_at=20 + STABLE_SECONDS).ready
 
 
-@pytest.mark.parametrize("seen", [vm("web-1"), vm("web-1", created=False), vm("web-1", meta=annotated("paused"))])
-def test_a_vm_that_was_registered_and_vanished_is_explained(seen: dict[str, Any]) -> None:
+@pytest.mark.parametrize("sighted", [vm("web-1"), vm("web-1", created=False), vm("web-1", meta=annotated("paused"))])
+def test_a_vm_that_was_registered_and_vanished_is_explained(sighted: dict[str, Any]) -> None:
     stability = Stability()
-    observed(stability, seen, 0)
+    observed(stability, sighted, 0)
     gone = observed(stability, None, 10)
     assert (gone.ready, gone.reason) == (False, VANISHED)
     assert "group as owner" in VANISHED
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "sighted",
     [
         None,
         vm("web-1", meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
@@ -237,9 +239,9 @@ def test_a_vm_that_was_registered_and_vanished_is_explained(seen: dict[str, Any]
     ],
     ids=["never there", "on its way out", "another VM"],
 )
-def test_what_was_not_registered_has_not_vanished(seen: dict[str, Any] | None) -> None:
+def test_what_was_not_registered_has_not_vanished(sighted: dict[str, Any] | None) -> None:
     stability = Stability()
-    observed(stability, seen, 0)
+    observed(stability, sighted, 0)
     assert observed(stability, None, 10).reason == "not registered yet"
 
 
@@ -255,9 +257,9 @@ def owner(uid: str) -> dict[str, Any]:
     ("groups", "dead"), [({}, True), ({"tier": "new"}, True), ({"tier": "old"}, False), ({"other": "old"}, True)]
 )
 def test_an_owner_that_is_gone_is_recognised_by_uid(groups: dict[str, str], dead: bool) -> None:  # noqa: FBT001 - a table
-    words = dead_owner(read_vm(m(vm("web-1", meta=owner("old")))), groups)
-    assert bool(words) is dead
-    assert not dead or "tier" in words
+    reason = dead_owner(read_vm(m(vm("web-1", meta=owner("old")))), groups)
+    assert bool(reason) is dead
+    assert not dead or "tier" in reason
 
 
 def test_one_live_owner_keeps_a_vm() -> None:
@@ -270,7 +272,7 @@ DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
-    ("why", "meta", "words"),
+    ("why", "meta", "excerpt"),
     [
         ("it was seen with its owner", owner("old"), "its only owner was the lost VirtualMachineGroup tier"),
         (
@@ -282,14 +284,16 @@ DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
         ("nothing more was seen", {}, "may name a lost group as owner"),
     ],
 )
-def test_the_cause_of_a_vm_that_is_gone_is_kept_from_what_was_seen(why: str, meta: dict[str, Any], words: str) -> None:
-    stability, seen = Stability(), vm("web-1", uid="new", meta=meta)
-    sighting = Sighting.of(read_vm(m(seen)), CAPTURED, {})
-    observed(stability, seen, 0, sighting)
+def test_the_cause_of_a_vm_that_is_gone_is_kept_from_what_was_seen(
+    why: str, meta: dict[str, Any], excerpt: str
+) -> None:
+    stability, live = Stability(), vm("web-1", uid="new", meta=meta)
+    sighting = Sighting.of(read_vm(m(live)), CAPTURED, {})
+    observed(stability, live, 0, sighting)
     for at in (5, 10):
         gone = observed(stability, None, at)
         assert gone.reason.startswith("was registered and "), why
-        assert words in gone.reason, why
+        assert excerpt in gone.reason, why
 
 
 def test_the_vm_that_was_backed_up_and_is_on_its_way_out_was_not_registered() -> None:
@@ -300,9 +304,9 @@ def test_the_vm_that_was_backed_up_and_is_on_its_way_out_was_not_registered() ->
 def test_a_vm_that_is_registered_once_more_is_remembered_as_it_is_now() -> None:
     stability = Stability()
     for at, meta in ((0, owner("old")), (20, {})):
-        seen = vm("web-1", uid=f"new-{at}", meta=meta)
-        sighting = Sighting.of(read_vm(m(seen)), CAPTURED, {})
-        observed(stability, seen, at, sighting)
+        live = vm("web-1", uid=f"new-{at}", meta=meta)
+        sighting = Sighting.of(read_vm(m(live)), CAPTURED, {})
+        observed(stability, live, at, sighting)
     assert observed(stability, None, 30).reason == VANISHED
 
 
@@ -310,7 +314,7 @@ MEMBER = replace(CAPTURED, group_name="tier")
 
 
 @pytest.mark.parametrize(
-    ("why", "expected", "recorded", "groups", "words"),
+    ("why", "expected", "recorded", "groups", "excerpt"),
     [
         ("its record names a lost group", MEMBER, (("tier", "old"),), {}, "its record names the lost VirtualMachine"),
         ("the group was made anew", MEMBER, (("tier", "old"),), {"tier": "new"}, "its record names the lost"),
@@ -326,11 +330,11 @@ def test_where_a_vm_never_came_its_record_and_its_capture_say_what_to_look_for(
     expected: VmFacts | None,
     recorded: tuple[tuple[str, str], ...],
     groups: dict[str, str],
-    words: str,
+    excerpt: str,
 ) -> None:
-    found = never_seen(expected, recorded, groups)
-    assert words in found, why
-    assert bool(found) is bool(words), why
+    reason = never_seen(expected, recorded, groups)
+    assert excerpt in reason, why
+    assert bool(reason) is bool(excerpt), why
 
 
 REMARKS = [
@@ -344,19 +348,19 @@ REMARKS = [
 ]
 
 
-@pytest.mark.parametrize(("meta", "spec", "words"), REMARKS)
-def test_remarks(meta: dict[str, Any], spec: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("meta", "spec", "excerpt"), REMARKS)
+def test_remarks(meta: dict[str, Any], spec: dict[str, Any], excerpt: str) -> None:
     expected = machine(uid="old", instance_uuid="instance-of-web-1", backup_version="1700")
-    found = " ".join(remarks(read_vm(m(vm("web-1", meta=meta, spec=spec))), expected))
-    assert words in found
-    assert bool(found) is bool(words)
+    text = " ".join(remarks(read_vm(m(vm("web-1", meta=meta, spec=spec))), expected))
+    assert excerpt in text
+    assert bool(text) is bool(excerpt)
 
 
 @pytest.mark.parametrize("finalizers", [[], ["vmoperator.vmware.com/virtualmachine"]])
 def test_no_vms_finalizer_is_spoken_of_without_the_risk(finalizers: list[str]) -> None:
     meta = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers}
-    words = gate(read_vm(m(vm("web-1", meta=meta))), None, Volumes()).reason
-    assert "is being deleted since 2026-01-01T00:00:00Z" in words
-    assert all(one in words for one in finalizers)
-    assert "data loss risk" in words
-    assert "kubectl describe virtualmachine web-1" in words
+    reason = gate(read_vm(m(vm("web-1", meta=meta))), None, Volumes()).reason
+    assert "is being deleted since 2026-01-01T00:00:00Z" in reason
+    assert all(finalizer in reason for finalizer in finalizers)
+    assert "data loss risk" in reason
+    assert "kubectl describe virtualmachine web-1" in reason

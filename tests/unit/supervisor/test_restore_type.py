@@ -119,13 +119,13 @@ def test_how_a_vm_came_back(case: Case) -> None:
     annotations = {f"{VMOP}/{mark}": "" for mark in case.marks}
     given = dict(case.given)
     meta = {"annotations": annotations, **given.pop("meta", {})}
-    found = vm("web-1", uid=case.uid, claims=case.claims, meta=meta, **given)
-    assert restore_type(read_vm(m(found)), machine(**captured)) is case.want
+    restored_vm = vm("web-1", uid=case.uid, claims=case.claims, meta=meta, **given)
+    assert restore_type(read_vm(m(restored_vm)), machine(**captured)) is case.want
 
 
 @pytest.mark.parametrize(
     ("mark", "want"), [("failed-over-vm", RestoreType.FAILOVER), ("restored-vm", RestoreType.UNKNOWN)]
 )
 def test_without_facts_only_a_failover_shows(mark: str, want: RestoreType) -> None:
-    found = vm("web-1", meta={"annotations": {f"{VMOP}/{mark}": ""}})
-    assert restore_type(read_vm(m(found)), None) is want
+    restored_vm = vm("web-1", meta={"annotations": {f"{VMOP}/{mark}": ""}})
+    assert restore_type(read_vm(m(restored_vm)), None) is want

@@ -37,9 +37,9 @@ from velero_vmservice.velero.glob import compiled, is_included, matches_any
     ],
 )
 def test_a_pattern_matches_as_in_velero(pattern: str, name: str, separators: str, *, want: bool) -> None:
-    found = compiled(pattern, separators)
-    assert found is not None
-    assert bool(found.fullmatch(name)) is want
+    expression = compiled(pattern, separators)
+    assert expression is not None
+    assert bool(expression.fullmatch(name)) is want
 
 
 @pytest.mark.parametrize("pattern", ["[", "[a", "[]", "[!]", "[a-]", "[c-a]", "[a-cx]", "shop[", "{[,a}"])

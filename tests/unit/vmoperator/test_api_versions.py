@@ -55,7 +55,7 @@ def test_a_version_the_guide_is_silent_about_is_replayed_with_a_note(
 
 
 @pytest.mark.parametrize(
-    ("captured", "served", "words"),
+    ("captured", "served", "excerpt"),
     [
         ("v1alpha1", ("v1alpha1", "v1alpha2"), "was captured at v1alpha1"),
         ("v1alpha1", ("v1alpha5",), "was captured at v1alpha1"),
@@ -63,11 +63,11 @@ def test_a_version_the_guide_is_silent_about_is_replayed_with_a_note(
     ],
 )
 def test_older_than_v1alpha2_is_refused_with_the_guides_words(
-    captured: str, served: tuple[str, ...], words: str
+    captured: str, served: tuple[str, ...], excerpt: str
 ) -> None:
     choice = releases.choose("VirtualMachineService", captured, served)
     assert choice.version == ""
-    assert words in choice.refused
+    assert excerpt in choice.refused
     assert "supported are v1alpha2, v1alpha3, v1alpha4, v1alpha5" in choice.refused
     assert "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed" in choice.refused
 

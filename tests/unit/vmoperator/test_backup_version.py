@@ -19,6 +19,6 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("found", "captured", "age"), CASES)
-def test_versions_are_compared_as_numbers(found: str, captured: str, age: VersionAge) -> None:
-    assert compare_versions(found, captured) is age
+@pytest.mark.parametrize(("live", "captured", "age"), CASES)
+def test_versions_are_compared_as_numbers(live: str, captured: str, age: VersionAge) -> None:
+    assert compare_versions(live, captured) is age

@@ -12,7 +12,7 @@ OFF = Capabilities(groups=False, telco=False, ipv6=False, source="Capabilities s
 ON = Capabilities(groups=True, telco=True, ipv6=True, source="Capabilities supervisor-capabilities")
 
 
-def told(**activated: object) -> Json:
+def capabilities_object(**activated: object) -> Json:
     supervisor = {key: {"activated": value} for key, value in activated.items()}
     return obj(
         "Capabilities",
@@ -30,11 +30,11 @@ def older(**data: str) -> Json:
 @pytest.mark.parametrize(
     ("given", "want"),
     [
-        (told(**{GROUPS: True, TELCO: False, IPV6: True}), (True, False, True)),
-        (told(**{GROUPS: False, "supports_something_else": True}), (False, None, None)),
-        (told(**{GROUPS: "yes"}), (None, None, None)),
-        ({**told(), "status": {}}, (None, None, None)),
-        ({**told(), "status": {"supervisor": []}}, (None, None, None)),
+        (capabilities_object(**{GROUPS: True, TELCO: False, IPV6: True}), (True, False, True)),
+        (capabilities_object(**{GROUPS: False, "supports_something_else": True}), (False, None, None)),
+        (capabilities_object(**{GROUPS: "yes"}), (None, None, None)),
+        ({**capabilities_object(), "status": {}}, (None, None, None)),
+        ({**capabilities_object(), "status": {"supervisor": []}}, (None, None, None)),
         (older(**{GROUPS: "true", TELCO: "False", IPV6: "1"}), (True, False, True)),
         (older(**{GROUPS: "0", TELCO: "on", "MultipleCL_For_TKG_Supported": "true"}), (False, None, None)),
         ({**older(), "data": None}, (None, None, None)),
@@ -43,14 +43,14 @@ def older(**data: str) -> Json:
 def test_both_shapes_are_read_and_what_is_not_told_is_unknown(
     given: Json, want: tuple[bool | None, bool | None, bool | None]
 ) -> None:
-    found = releases.read_capabilities(m(given))
-    assert (found.groups, found.telco, found.ipv6) == want
-    assert (found.note == "") is (None not in want)
+    capabilities = releases.read_capabilities(m(given))
+    assert (capabilities.groups, capabilities.telco, capabilities.ipv6) == want
+    assert (capabilities.note == "") is (None not in want)
 
 
 def test_the_note_names_what_is_missing_and_where() -> None:
-    found = releases.read_capabilities(m(told(**{GROUPS: True})))
-    assert found.note == (
+    capabilities = releases.read_capabilities(m(capabilities_object(**{GROUPS: True})))
+    assert capabilities.note == (
         "Capabilities supervisor-capabilities says nothing of supports_telco_vm_service_api, supports_workload_ipv6;"
         " what the target can do is judged by the API versions it serves"
     )
@@ -58,7 +58,7 @@ def test_the_note_names_what_is_missing_and_where() -> None:
 
 
 @pytest.mark.parametrize(
-    ("served", "known", "words"),
+    ("served", "known", "excerpt"),
     [
         (("v1alpha5",), ON, ""),
         (("v1alpha4",), Capabilities(), ""),
@@ -71,10 +71,10 @@ def test_the_note_names_what_is_missing_and_where() -> None:
         ),
     ],
 )
-def test_groups_are_blocked_only_by_what_is_known(served: tuple[str, ...], known: Capabilities, words: str) -> None:
+def test_groups_are_blocked_only_by_what_is_known(served: tuple[str, ...], known: Capabilities, excerpt: str) -> None:
     reason = releases.groups_blocked(served, known)
-    assert words in reason
-    assert ("services are restored without it" in reason) is bool(words)
+    assert excerpt in reason
+    assert ("services are restored without it" in reason) is bool(excerpt)
 
 
 def delayed(**meta: Any) -> Json:
@@ -110,8 +110,8 @@ def test_fields_that_the_target_does_not_take_are_dropped_with_the_reason(
 ) -> None:
     before = m(given)
     after, dropped = releases.fit(before, known)
-    assert [one.path for one in dropped] == paths
-    assert all(reason in one.reason for one in dropped)
+    assert [field.path for field in dropped] == paths
+    assert all(reason in field.reason for field in dropped)
     assert (after.content == before.content) is (not paths)
     assert not any(path.rpartition(".")[2] in str(after.spec) for path in paths)
     assert "powerOnDelay" in str(after.spec) or after.name == "front"

@@ -25,21 +25,21 @@ NSX, OTHER, UNKNOWN = Provider.NSX, Provider.OTHER, Provider.UNKNOWN
     ],
 )
 def test_the_provider_is_told_by_the_api_groups(why: str, groups: set[str], want: Provider, evidence: str) -> None:
-    found = site(groups.__contains__)
-    assert (why, found.provider, provider(groups.__contains__)) == (why, want, want)
-    assert evidence in found.evidence
+    network_provider = site(groups.__contains__)
+    assert (why, network_provider.provider, provider(groups.__contains__)) == (why, want, want)
+    assert evidence in network_provider.evidence
 
 
 @pytest.mark.parametrize(
-    ("told", "want"),
+    ("setting", "want"),
     [("vpc", NSX), ("nsx-tier1", NSX), ("vsphere-distributed", OTHER), ("something-new", NSX), ("", NSX)],
 )
-def test_the_settings_of_a_namespace_come_first_if_they_are_understood(told: str, want: Provider) -> None:
-    settings = m(obj("NetworkSettings", "default", api="netoperator.vmware.com/v1alpha1", provider=told))
-    found = site({"vmware.com", "netoperator.vmware.com"}.__contains__, settings)
-    assert found.provider is want
-    assert ("NetworkSettings shop/default says" in found.evidence) is (
-        told in {"vpc", "nsx-tier1", "vsphere-distributed"}
+def test_the_settings_of_a_namespace_come_first_if_they_are_understood(setting: str, want: Provider) -> None:
+    settings = m(obj("NetworkSettings", "default", api="netoperator.vmware.com/v1alpha1", provider=setting))
+    provider = site({"vmware.com", "netoperator.vmware.com"}.__contains__, settings)
+    assert provider.provider is want
+    assert ("NetworkSettings shop/default says" in provider.evidence) is (
+        setting in {"vpc", "nsx-tier1", "vsphere-distributed"}
     )
 
 
@@ -71,7 +71,7 @@ DROPPED = [
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "told", "drops", "notes"),
+    ("source", "target", "setting", "drops", "notes"),
     [
         (NSX, OTHER, "detect", True, True),
         (OTHER, NSX, "detect", True, True),
@@ -88,14 +88,14 @@ DROPPED = [
 def test_residue_goes_with_the_provider_and_host_names_are_told_at_another_site(
     source: Provider,
     target: Provider,
-    told: Literal["detect", "same", "cross"],
+    setting: Literal["detect", "same", "cross"],
     drops: bool,  # noqa: FBT001 - a table
     notes: bool,  # noqa: FBT001 - a table
 ) -> None:
     before = m(front())
-    change = cross_site(before, source=source, target=target, site=told)
-    assert [one.path for one in change.dropped] == (DROPPED if drops else [])
-    assert all(one.reason for one in change.dropped)
+    change = cross_site(before, source=source, target=target, site=setting)
+    assert [field.path for field in change.dropped] == (DROPPED if drops else [])
+    assert all(field.reason for field in change.dropped)
     assert bool(change.notes) is notes
     assert KEPT.items() <= change.manifest.annotations.items()
     assert change.manifest.spec == before.spec

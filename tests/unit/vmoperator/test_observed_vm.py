@@ -34,7 +34,7 @@ def test_a_probe_decides_whether_a_vm_serves(probe: Any, conditions: list[Any], 
 
 
 def test_what_a_comparison_after_a_restore_asks_for_is_there() -> None:
-    found = read_vm(
+    observed_vm = read_vm(
         m(
             vm(
                 "web-1",
@@ -51,12 +51,12 @@ def test_what_a_comparison_after_a_restore_asks_for_is_there() -> None:
             )
         )
     )
-    assert (found.restored, found.failed_over) == (True, False)
-    assert found.lifecycle_annotations == {f"{VMOP}/created-at-build-version": "1.2"}
-    assert found.user_annotations == ("example.com/owner",)
-    assert (found.image, found.instance_id) == ("vmi-1", "i-1")
-    assert found.volumes == {"restored-a1b2c3": "restored-a1b2c3"}
-    assert found.claims == ("restored-a1b2c3",)
+    assert (observed_vm.restored, observed_vm.failed_over) == (True, False)
+    assert observed_vm.lifecycle_annotations == {f"{VMOP}/created-at-build-version": "1.2"}
+    assert observed_vm.user_annotations == ("example.com/owner",)
+    assert (observed_vm.image, observed_vm.instance_id) == ("vmi-1", "i-1")
+    assert observed_vm.volumes == {"restored-a1b2c3": "restored-a1b2c3"}
+    assert observed_vm.claims == ("restored-a1b2c3",)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ def test_strings_that_repeat_are_kept_once() -> None:
         given = vm(name, labels={"tier": "web front"}, spec={"imageName": "Linux 5"})
         return read_vm(m(json.loads(json.dumps(given))))
 
-    one, other = read("web-1"), read("web-2")
-    assert next(iter(one.labels.values())) is next(iter(other.labels.values()))
-    assert one.image is other.image
+    first, other = read("web-1"), read("web-2")
+    assert next(iter(first.labels.values())) is next(iter(other.labels.values()))
+    assert first.image is other.image

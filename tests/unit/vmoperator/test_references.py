@@ -87,9 +87,13 @@ WEB = machine(name="shop-web-1", references={CLASS: ("best-effort-small",), STOR
 
 
 def test_a_missing_object_is_named_with_the_vm_the_namespace_and_what_follows() -> None:
-    (found,) = missing({VIRTUAL_MACHINE_CLASS: {"best-effort-large"}}, WEB)
-    assert (found.kind, found.name, found.machines) == (VIRTUAL_MACHINE_CLASS, "best-effort-small", ("shop-web-1",))
-    assert found.message == (
+    (reference,) = missing({VIRTUAL_MACHINE_CLASS: {"best-effort-large"}}, WEB)
+    assert (reference.kind, reference.name, reference.machines) == (
+        VIRTUAL_MACHINE_CLASS,
+        "best-effort-small",
+        ("shop-web-1",),
+    )
+    assert reference.message == (
         "shop-web-1 refers to VirtualMachineClass best-effort-small, which is not in namespace shop:"
         " the restore does not recreate it, power-on may fail; assign the VM class to the namespace"
     )
@@ -118,8 +122,8 @@ def test_an_object_that_many_vms_need_is_one_finding() -> None:
 
 @pytest.mark.parametrize("kind", references.CONSEQUENCES, ids=lambda kind: kind.name)
 def test_every_kind_to_be_listed_says_what_follows(kind: Kind) -> None:
-    (found,) = missing({kind: ()}, machine(references={kind.resource: ("x",)}))
-    assert references.CONSEQUENCES[kind] in found.message
+    (reference,) = missing({kind: ()}, machine(references={kind.resource: ("x",)}))
+    assert references.CONSEQUENCES[kind] in reference.message
 
 
 def test_facts_of_an_older_writer_refer_to_nothing() -> None:

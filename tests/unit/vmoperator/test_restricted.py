@@ -288,8 +288,8 @@ def test_nothing_else_is_taken_for_restricted(api: str, kind: str) -> None:
 )
 def test_what_the_api_server_says_comes_before_the_ending(why: str, kind: str, plural: str, name: str) -> None:
     candidates = {"oxen.example.com", "boxes.example.com"}
-    found = m(obj(kind, "one", api="example.com/v1"))
-    assert restricted.resource_name(found, candidates, plural=plural) == name, why
+    manifest = m(obj(kind, "one", api="example.com/v1"))
+    assert restricted.resource_name(manifest, candidates, plural=plural) == name, why
 
 
 def test_the_supervisors_definitions_are_those_of_its_groups() -> None:

@@ -37,7 +37,7 @@ def test_a_key_is_known_in_both_spellings(spelling: str, key: Key) -> None:
 
 
 def test_what_is_there_is_read() -> None:
-    found = read(
+    config = read(
         {
             f"{OPERATORS}.resource.yaml": "…",
             f"{OPERATORS}.backupVersion": " 1700 ",
@@ -45,10 +45,10 @@ def test_what_is_there_is_read() -> None:
         }
     )
 
-    assert found.recorded
-    assert (found.backup_version, found.namespace, found.name) == ("1700", "shop", "web-1")
-    assert (found.enabled, found.disabled) == (None, None)
-    assert found.remarks == ()
+    assert config.recorded
+    assert (config.backup_version, config.namespace, config.name) == ("1700", "shop", "web-1")
+    assert (config.enabled, config.disabled) == (None, None)
+    assert config.remarks == ()
 
 
 @pytest.mark.parametrize("entries", [{}, {f"{OPERATORS}.resource.yaml": ""}, {"vmservice.namespacedName": "shop/web"}])
@@ -59,17 +59,17 @@ def test_without_the_yaml_it_is_no_vm_of_vm_service(entries: dict[str, str]) -> 
 @pytest.mark.parametrize(
     ("value", "enabled", "disabled"),
     [
-        *[(one, True, False) for one in ("1", "on", "t", "y", "yes", "YES", " On ")],
-        *[(one, True, True) for one in ("true", "TRUE", "True")],
-        *[(one, False, False) for one in ("0", "off", "false", "no", "2", "enabled")],
+        *[(value, True, False) for value in ("1", "on", "t", "y", "yes", "YES", " On ")],
+        *[(value, True, True) for value in ("true", "TRUE", "True")],
+        *[(value, False, False) for value in ("0", "off", "false", "no", "2", "enabled")],
         ("", None, None),
     ],
 )
 def test_a_switch_is_on_with_the_values_that_vm_operator_takes(
     *, value: str, enabled: bool | None, disabled: bool | None
 ) -> None:
-    found = read({SPELLINGS[Key.ENABLE][0]: value, SPELLINGS[Key.DISABLE][1]: value})
-    assert (found.enabled, found.disabled) == (enabled, disabled)
+    config = read({SPELLINGS[Key.ENABLE][0]: value, SPELLINGS[Key.DISABLE][1]: value})
+    assert (config.enabled, config.disabled) == (enabled, disabled)
 
 
 def test_an_opt_out_that_is_none_is_remarked() -> None:
@@ -79,10 +79,10 @@ def test_an_opt_out_that_is_none_is_remarked() -> None:
 
 def test_vm_operators_spelling_counts_where_both_are_there() -> None:
     operators, guides = SPELLINGS[Key.BACKUP_VERSION]
-    found = read({guides: "1", operators: "2", SPELLINGS[Key.ENABLE][0]: "true", SPELLINGS[Key.ENABLE][1]: "true"})
+    config = read({guides: "1", operators: "2", SPELLINGS[Key.ENABLE][0]: "true", SPELLINGS[Key.ENABLE][1]: "true"})
 
-    assert found.backup_version == "2"
-    assert found.remarks == (
+    assert config.backup_version == "2"
+    assert config.remarks == (
         f"the ExtraConfig has two values for backup-version: {operators} counts, {guides} does not",
     )
 
@@ -102,6 +102,6 @@ def test_no_entries_are_too_odd_to_be_read(entries: dict[str, str]) -> None:
 
 
 def test_of_endless_plain_values_little_is_kept() -> None:
-    found = read({spelling: "x" * 1_000_000 for key in Key for spelling in SPELLINGS[key]})
-    assert len(found.backup_version) == LONGEST_PLAIN
-    assert sum(map(len, found.remarks)) < 2000
+    config = read({spelling: "x" * 1_000_000 for key in Key for spelling in SPELLINGS[key]})
+    assert len(config.backup_version) == LONGEST_PLAIN
+    assert sum(map(len, config.remarks)) < 2000

@@ -52,10 +52,10 @@ def test_a_vm_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
 
 def test_of_hostile_interfaces_no_more_is_kept_than_a_vm_can_have() -> None:
     network = {"interfaces": [{"name": f"{n}-" + "x" * 9_000, "network": {"name": "y" * 9_000}} for n in range(500)]}
-    found = interfaces(m(vm("web-1", spec={"network": network})))
-    assert len(found) == MOST_INTERFACES
-    assert {len(one) for one in found} == {LONGEST_NAME}
-    assert {len(one.name) for one in found.values() if one} == {LONGEST_NAME}
+    by_interface = interfaces(m(vm("web-1", spec={"network": network})))
+    assert len(by_interface) == MOST_INTERFACES
+    assert {len(name) for name in by_interface} == {LONGEST_NAME}
+    assert {len(override.name) for override in by_interface.values() if override} == {LONGEST_NAME}
 
 
 def test_a_mapping_of_other_vms_is_no_news_of_one_whose_interfaces_are_all_moved() -> None:
@@ -73,8 +73,8 @@ def test_a_mapping_of_other_vms_is_no_news_of_one_whose_interfaces_are_all_moved
 def test_a_subnet_that_is_mapped_twice_is_refused() -> None:
     other = SubnetMapping(current=PROD.current, new=DEFAULT.new)
     assert list(refusals((PROD, DEFAULT), generation=Generation.VCF_9, vpc=True)) == []
-    (told,) = refusals((PROD, other), generation=Generation.VCF_9, vpc=True)
-    assert told.startswith("the settings map Subnet prod-a twice")
+    (refusal,) = refusals((PROD, other), generation=Generation.VCF_9, vpc=True)
+    assert refusal.startswith("the settings map Subnet prod-a twice")
 
 
 def test_no_mapping_needs_no_support() -> None:

@@ -29,7 +29,9 @@ def recorded(**known: Any) -> dict[str, str]:
     """Record a VM as VM Operator does, with a disk behind each claim."""
     machine = vm("web-1", **known)
     volumes = machine["spec"].get("volumes") or []
-    disks = [Disk(name=one["name"], file=f"[ds] web-1/{one['name']}.vmdk", uuid=one["name"]) for one in volumes]
+    disks = [
+        Disk(name=volume["name"], file=f"[ds] web-1/{volume['name']}.vmdk", uuid=volume["name"]) for volume in volumes
+    ]
     return records.recorded(machine, others=(), disks=disks, version="1700")
 
 
@@ -43,12 +45,12 @@ def packed(text: str | bytes) -> str:
 
 
 def test_a_record_of_vm_operator_is_read() -> None:
-    found = judged(
+    record = judged(
         recorded(claims=["data", "logs"], meta={"annotations": {"vmoperator.vmware.com/manager-id": "vc-1"}})
     )
 
-    assert (found.problem, found.code, found.remarks) == ("", "", ())
-    assert found.manager_id == "vc-1"
+    assert (record.problem, record.code, record.remarks) == ("", "", ())
+    assert record.manager_id == "vc-1"
 
 
 def test_the_guides_spelling_is_read_like_vm_operators() -> None:
@@ -67,17 +69,17 @@ def test_a_vm_without_volumes_needs_no_list_of_disks() -> None:
 def test_a_vm_with_volumes_needs_one() -> None:
     entries = recorded(claims=["data"])
     del entries[DISKS]
-    found = judged(entries)
+    record = judged(entries)
 
-    assert found.code == INVALID_RECORD
-    assert "(pvc-disk-data) is missing, and the VM has volumes: data" in found.problem
-    assert RESTORE in found.problem
+    assert record.code == INVALID_RECORD
+    assert "(pvc-disk-data) is missing, and the VM has volumes: data" in record.problem
+    assert RESTORE in record.problem
 
 
 def test_a_volume_whose_disk_is_not_recorded_is_remarked() -> None:
-    found = judged(recorded(claims=["data", "logs"]), CLAIM_DISKS=packed(json.dumps([{"PVCName": "data"}])))
-    assert found.problem == ""
-    assert found.remarks == ("no disk is recorded for PVC logs: RegisterVM will not bring it back",)
+    record = judged(recorded(claims=["data", "logs"]), CLAIM_DISKS=packed(json.dumps([{"PVCName": "data"}])))
+    assert record.problem == ""
+    assert record.remarks == ("no disk is recorded for PVC logs: RegisterVM will not bring it back",)
 
 
 def test_a_record_of_another_vm_is_remarked() -> None:
@@ -86,7 +88,7 @@ def test_a_record_of_another_vm_is_remarked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "code", "words"),
+    ("version", "code", "excerpt"),
     [
         ("v1alpha1", TOO_OLD, "recorded at v1alpha1, and RegisterVM restores none older than v1alpha2 (guide 7.1.2)"),
         ("v1alpha2", "", ""),
@@ -94,18 +96,18 @@ def test_a_record_of_another_vm_is_remarked() -> None:
         ("latest", INVALID_RECORD, "has the API version 'latest', which is not one"),
     ],
 )
-def test_the_recorded_api_version_decides_whether_it_can_come_back(version: str, code: str, words: str) -> None:
+def test_the_recorded_api_version_decides_whether_it_can_come_back(version: str, code: str, excerpt: str) -> None:
     machine = {**vm("web-1"), "apiVersion": f"vmoperator.vmware.com/{version}"}
-    found = judged({VM: packed(yaml.safe_dump(machine))})
-    assert found.code == code
-    assert words in found.problem
+    record = judged({VM: packed(yaml.safe_dump(machine))})
+    assert record.code == code
+    assert excerpt in record.problem
 
 
 def test_a_newer_version_than_the_guide_knows_is_remarked() -> None:
     machine = {**vm("web-1"), "apiVersion": "vmoperator.vmware.com/v1alpha6"}
-    found = judged({VM: packed(yaml.safe_dump(machine))})
-    assert found.problem == ""
-    assert "recorded at v1alpha6, and the guide says nothing of versions after v1alpha5" in found.remarks[0]
+    record = judged({VM: packed(yaml.safe_dump(machine))})
+    assert record.problem == ""
+    assert "recorded at v1alpha6, and the guide says nothing of versions after v1alpha5" in record.remarks[0]
 
 
 BOMB = base64.b64encode(gzip.compress(b"a" * 300_000_000, compresslevel=1)).decode()
@@ -145,20 +147,20 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("value", "words"), [one[1:] for one in HOSTILE], ids=[one[0] for one in HOSTILE])
-def test_each_way_to_be_damaged_has_one_sentence(value: str, words: str) -> None:
-    found = judged(recorded(claims=["data"]), VM=value)
+@pytest.mark.parametrize(("value", "excerpt"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
+def test_each_way_to_be_damaged_has_one_sentence(value: str, excerpt: str) -> None:
+    record = judged(recorded(claims=["data"]), VM=value)
 
-    assert found.code == INVALID_RECORD
-    assert words in found.problem
-    assert found.problem.startswith("the VirtualMachine in the ExtraConfig (vm-resource-yaml) ")
-    assert RESTORE in found.problem
-    assert "\n" not in found.problem
-    assert found.interfaces == {}
+    assert record.code == INVALID_RECORD
+    assert excerpt in record.problem
+    assert record.problem.startswith("the VirtualMachine in the ExtraConfig (vm-resource-yaml) ")
+    assert RESTORE in record.problem
+    assert "\n" not in record.problem
+    assert record.interfaces == {}
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "excerpt"),
     [
         ("x", "it is not base64"),
         (packed("{"), "it is not JSON"),
@@ -168,24 +170,24 @@ def test_each_way_to_be_damaged_has_one_sentence(value: str, words: str) -> None
         (packed(b"a" * (MAX_DISKS_TEXT + 1)), f"unpacks to more than {MAX_DISKS_TEXT} bytes"),
     ],
 )
-def test_each_way_in_which_the_list_of_disks_is_damaged_has_one_sentence(value: str, words: str) -> None:
-    found = judged(recorded(claims=["data"]), CLAIM_DISKS=value)
-    assert found.code == INVALID_RECORD
-    assert words in found.problem
-    assert found.problem.startswith("the list of disks in the ExtraConfig (pvc-disk-data) ")
+def test_each_way_in_which_the_list_of_disks_is_damaged_has_one_sentence(value: str, excerpt: str) -> None:
+    record = judged(recorded(claims=["data"]), CLAIM_DISKS=value)
+    assert record.code == INVALID_RECORD
+    assert excerpt in record.problem
+    assert record.problem.startswith("the list of disks in the ExtraConfig (pvc-disk-data) ")
 
 
 def test_entries_of_the_list_that_are_none_are_passed_over() -> None:
     listed = '[1, {"PVCName": 7}, {"PVCName": "data"}, {}, null]'
-    found = judged(recorded(claims=["data"]), CLAIM_DISKS=packed(listed))
-    assert (found.problem, found.remarks) == ("", ())
+    record = judged(recorded(claims=["data"]), CLAIM_DISKS=packed(listed))
+    assert (record.problem, record.remarks) == ("", ())
 
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
     unpacked: list[str] = []
     judged({VM: packed(b"a: b\n" + b"#" * (MAX_TEXT - 5))})
-    found = judge({VM: BOMB}, unpacked.append).record  # type: ignore[func-returns-value]  # never called
-    assert (found.code, unpacked) == (INVALID_RECORD, [])
+    record = judge({VM: BOMB}, unpacked.append).record  # type: ignore[func-returns-value]  # never called
+    assert (record.code, unpacked) == (INVALID_RECORD, [])
 
 
 def test_the_limits_hold_what_a_cluster_can_hold() -> None:

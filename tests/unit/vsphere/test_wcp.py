@@ -44,7 +44,13 @@ def test_between_two_stages_the_last_one_reached_is_told(percent: int | None, na
 
 def test_progress_in_words_is_never_out_of_range() -> None:
     given = (None, -5, 3, 80, 900)
-    assert [progress_text(one) for one in given] == ["", "0 %", "3 %", "80 %, register volumes", "100 %, complete"]
+    assert [progress_text(progress) for progress in given] == [
+        "",
+        "0 %",
+        "3 %",
+        "80 %, register volumes",
+        "100 %, complete",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,7 @@ def test_automatic_registration_is_opt_in_since_vcf_9_and_opt_out_before(
 class Case:
     why: str
     course: Course
-    words: str
+    excerpt: str
     known: dict[str, Any] = field(default_factory=dict)
     generation: Generation = NINE
     by_hand: Course | None = None
@@ -177,12 +183,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_the_guides_tree(case: Case) -> None:
-    found = decide(Situation(generation=case.generation, **case.known))
+    decision = decide(Situation(generation=case.generation, **case.known))
 
-    assert found.course is case.course
-    assert case.words in found.reason
-    assert found.by_hand is (case.by_hand or case.course)
-    assert found.code == case.code
+    assert decision.course is case.course
+    assert case.excerpt in decision.reason
+    assert decision.by_hand is (case.by_hand or case.course)
+    assert decision.code == case.code
 
 
 SITUATIONS = st.builds(
@@ -202,22 +208,22 @@ RESTORES = {Course.NEW, Course.EXISTING, Course.DISK_ONLY, Course.FAILOVER}
 
 @given(SITUATIONS)
 def test_nothing_is_promised_of_a_vm_that_vcenter_was_not_asked_about(situation: Situation) -> None:
-    found = decide(replace(situation, recorded=None))
-    assert found.course not in RESTORES
+    decision = decide(replace(situation, recorded=None))
+    assert decision.course not in RESTORES
 
 
 @given(SITUATIONS)
 def test_every_answer_has_its_words_and_a_call_is_never_refused_for_the_switch(situation: Situation) -> None:
-    found: Decision = decide(situation)
-    assert found.reason
-    assert found.by_hand is not Course.AUTOMATIC_OFF
-    if found.course in RESTORES:
+    decision: Decision = decide(situation)
+    assert decision.reason
+    assert decision.by_hand is not Course.AUTOMATIC_OFF
+    if decision.course in RESTORES:
         assert situation.recorded
-        assert found.by_hand is found.course
+        assert decision.by_hand is decision.course
 
 
 @pytest.mark.parametrize(
-    ("percent", "words"),
+    ("percent", "excerpt"),
     [
         (None, "runs for more than the 5 minutes that it gets (guide 12.2); it cannot be cancelled"),
         (3, "that it gets (guide 12.2); it cannot be cancelled"),
@@ -225,5 +231,5 @@ def test_every_answer_has_its_words_and_a_call_is_never_refused_for_the_switch(s
         (85, "at 85 % (register volumes): look at the CnsRegisterVolumes of the namespace, the datastore, the disk"),
     ],
 )
-def test_a_task_past_its_time_says_where_it_stands_and_what_to_look_at(percent: int | None, words: str) -> None:
-    assert words in overlong("task-1", percent)
+def test_a_task_past_its_time_says_where_it_stands_and_what_to_look_at(percent: int | None, excerpt: str) -> None:
+    assert excerpt in overlong("task-1", percent)

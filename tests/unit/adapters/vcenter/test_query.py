@@ -53,11 +53,11 @@ def read(collector: Collector, clock: SettableClock, *, seconds_each: float = 0)
         ContinueRetrievePropertiesEx=collector.go_on,
         CancelRetrievePropertiesEx=collector.cancel,
     )
-    budget, content, found = Budget.of(clock, 60), SimpleNamespace(propertyCollector=methods), list[str]()
-    for one, _ in vcenter_query.retrieve(SDK, content, [], demand_time=budget.demand):
-        found.append(one)
+    budget, content, names = Budget.of(clock, 60), SimpleNamespace(propertyCollector=methods), list[str]()
+    for vsphere_object, _ in vcenter_query.retrieve(SDK, content, [], demand_time=budget.demand):
+        names.append(vsphere_object)
         clock.advance(seconds_each)
-    return found
+    return names
 
 
 def test_every_page_is_read_and_none_kept() -> None:

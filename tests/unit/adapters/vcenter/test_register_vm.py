@@ -35,14 +35,14 @@ SUCCESS = "com.vmware.wcp.RegisterVM.success"
 def test_a_garbage_task_is_read_as_far_as_it_makes_sense(
     properties: Mapping[str, Any], state: TaskState, percent: int | None
 ) -> None:
-    found = read_task("task-1", {**properties, "info.queueTime": "yesterday", "info.completeTime": 7})
-    assert (found.state, found.percent, found.queued_at, found.ended_at) == (state, percent, None, None)
+    task = read_task("task-1", {**properties, "info.queueTime": "yesterday", "info.completeTime": 7})
+    assert (task.state, task.percent, task.queued_at, task.ended_at) == (state, percent, None, None)
 
 
 def test_a_fault_of_any_shape_is_told() -> None:
     fault = SimpleNamespace(msg=7, reason=None, faultMessage=[SimpleNamespace(key="K", message="M"), 3, None])
-    found = read_task("task-1", {"info.state": "error", "info.error": fault})
-    assert (found.state, found.message) == (TaskState.FAILED, "SimpleNamespace: 7; K; M")
+    task = read_task("task-1", {"info.state": "error", "info.error": fault})
+    assert (task.state, task.message) == (TaskState.FAILED, "SimpleNamespace: 7; K; M")
     assert read_task("task-1", {"info.state": "error", "info.error": "boom"}).message == "str"
 
 
@@ -51,9 +51,9 @@ def test_of_two_tasks_the_one_without_a_time_is_the_older() -> None:
         "task-1": {"info.state": "error", "info.queueTime": AT},
         "task-2": {"info.state": "running", "info.queueTime": "never"},
     }
-    found = newest_task(read_task(moid, properties) for moid, properties in tasks.items())
-    assert found is not None
-    assert found.id == "task-1"
+    task = newest_task(read_task(moid, properties) for moid, properties in tasks.items())
+    assert task is not None
+    assert task.id == "task-1"
 
 
 @pytest.mark.parametrize(
@@ -71,5 +71,5 @@ def test_of_two_tasks_the_one_without_a_time_is_the_older() -> None:
     ids=["an event", "no time and no VM's reference", "another event", "no type", "nothing"],
 )
 def test_an_event_that_is_none_of_ours_is_passed_over(event: Any, moid: str) -> None:
-    found = read_event(event)
-    assert (found[0] if found else "") == moid
+    read = read_event(event)
+    assert (read[0] if read else "") == moid

@@ -57,11 +57,11 @@ def port(value: Any) -> dict[str, Any]:
     ids=str,
 )
 def test_a_rule_is_for_what_its_conditions_say(conditions: dict[str, Any], want: bool) -> None:  # noqa: FBT001 - a table
-    found = applied(rule(port("8080"), **conditions))
+    modified = applied(rule(port("8080"), **conditions))
 
-    assert not found.problems
-    assert found.rules == int(want)
-    assert found.manifest.spec["ports"][0]["port"] == (8080 if want else 80)
+    assert not modified.problems
+    assert modified.rules == int(want)
+    assert modified.manifest.spec["ports"][0]["port"] == (8080 if want else 80)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_a_rule_is_for_what_its_conditions_say(conditions: dict[str, Any], want:
     ids=repr,
 )
 def test_a_value_is_what_it_looks_like(value: Any, want: Any) -> None:
-    found = applied(rule({"operation": "add", "path": "/spec/new", "value": value}))
-    assert found.manifest.spec["new"] == want
+    modified = applied(rule({"operation": "add", "path": "/spec/new", "value": value}))
+    assert modified.manifest.spec["new"] == want
 
 
 def test_every_operation_is_carried_out_in_turn() -> None:
-    found = applied(
+    modified = applied(
         rule(
             {"operation": "test", "path": "/spec/type", "value": "LoadBalancer"},
             {"operation": "copy", "from": "/spec/type", "path": "/spec/was"},
@@ -99,34 +99,34 @@ def test_every_operation_is_carried_out_in_turn() -> None:
             port("8080"),
         )
     )
-    assert found.manifest.spec["before"] == "LoadBalancer"
-    assert "was" not in found.manifest.spec
-    assert found.manifest.labels == {"tier": "front", "example.com/site": "two"}
-    assert found.manifest.annotations == {}
+    assert modified.manifest.spec["before"] == "LoadBalancer"
+    assert "was" not in modified.manifest.spec
+    assert modified.manifest.labels == {"tier": "front", "example.com/site": "two"}
+    assert modified.manifest.annotations == {}
 
 
 def test_a_test_that_fails_leaves_all_as_it_is_and_is_no_error() -> None:
-    found = applied(rule(port("8080"), {"operation": "test", "path": "/spec/type", "value": "ClusterIP"}))
-    assert found.manifest.content == FRONT.content
-    assert found.problems == ()
+    modified = applied(rule(port("8080"), {"operation": "test", "path": "/spec/type", "value": "ClusterIP"}))
+    assert modified.manifest.content == FRONT.content
+    assert modified.problems == ()
 
 
 def test_merge_patches_are_merged_in_turn() -> None:
     first = {"patchData": "metadata: {annotations: {note: null, added: 'yes'}}"}
     second = {"patchData": '{"spec": {"type": "ClusterIP"}}'}
-    found = applied({"conditions": {"groupResource": RESOURCE}, "mergePatches": [first, second]})
-    assert (found.manifest.annotations, found.manifest.spec["type"]) == ({"added": "yes"}, "ClusterIP")
+    modified = applied({"conditions": {"groupResource": RESOURCE}, "mergePatches": [first, second]})
+    assert (modified.manifest.annotations, modified.manifest.spec["type"]) == ({"added": "yes"}, "ClusterIP")
 
 
 def test_conditions_see_the_object_as_it_was() -> None:
     label = {"operation": "replace", "path": "/metadata/labels/tier", "value": "back"}
     selector = {"matchLabels": {"tier": "front"}}
-    found = applied(rule(label, labelSelector=selector), rule(port("8080"), labelSelector=selector))
-    assert (found.rules, found.manifest.spec["ports"][0]["port"]) == (2, 8080)
+    modified = applied(rule(label, labelSelector=selector), rule(port("8080"), labelSelector=selector))
+    assert (modified.rules, modified.manifest.spec["ports"][0]["port"]) == (2, 8080)
 
 
 @pytest.mark.parametrize(
-    ("broken", "words"),
+    ("broken", "excerpt"),
     [
         (
             {"conditions": {"groupResource": RESOURCE}, "strategicPatches": [{"patchData": "{}"}]},
@@ -143,12 +143,12 @@ def test_conditions_see_the_object_as_it_was() -> None:
     ],
     ids=str,
 )
-def test_a_rule_that_cannot_be_applied_is_said_and_the_others_are(broken: dict[str, Any], words: str) -> None:
-    found = applied(broken, rule(port("8080")))
-    (problem,) = found.problems
+def test_a_rule_that_cannot_be_applied_is_said_and_the_others_are(broken: dict[str, Any], excerpt: str) -> None:
+    modified = applied(broken, rule(port("8080")))
+    (problem,) = modified.problems
     assert problem.startswith("rule 1 of the resource modifier cannot be applied: ")
-    assert words in problem
-    assert found.manifest.spec["ports"][0]["port"] == 8080
+    assert excerpt in problem
+    assert modified.manifest.spec["ports"][0]["port"] == 8080
 
 
 def test_what_an_object_is_stays() -> None:
@@ -156,16 +156,16 @@ def test_what_an_object_is_stays() -> None:
         {"operation": "replace", "path": path, "value": "other"}
         for path in ("/metadata/name", "/metadata/namespace", "/kind", "/apiVersion")
     ]
-    found = applied(rule(*patches, port("8080")))
-    assert found.manifest.spec["ports"][0]["port"] == 8080
-    assert found.manifest.content["metadata"] == FRONT.content["metadata"]
-    assert (found.manifest.kind_name, found.manifest.version) == (FRONT.kind_name, FRONT.version)
-    assert len(found.problems) == 4
+    modified = applied(rule(*patches, port("8080")))
+    assert modified.manifest.spec["ports"][0]["port"] == 8080
+    assert modified.manifest.content["metadata"] == FRONT.content["metadata"]
+    assert (modified.manifest.kind_name, modified.manifest.version) == (FRONT.kind_name, FRONT.version)
+    assert len(modified.problems) == 4
 
 
 def test_another_kind_is_let_alone() -> None:
-    found = modify(m(group("shop", ["web-1"])), read_rules(text(rule(port("1"))), where="here"), resource="groups")
-    assert (found.rules, found.problems) == (0, ())
+    modified = modify(m(group("shop", ["web-1"])), read_rules(text(rule(port("1"))), where="here"), resource="groups")
+    assert (modified.rules, modified.problems) == (0, ())
 
 
 @pytest.mark.parametrize(

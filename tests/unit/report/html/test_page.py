@@ -29,7 +29,7 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self.data = ""
         self._open: list[str] = []
         self.feed(html)
@@ -51,7 +51,7 @@ class Page(HTMLParser):
         if self._open and self._open[-1] == "script":
             self.data += data
         elif self._open and self._open[-1] != "style":
-            self.words.append(data)
+            self.texts.append(data)
 
     @property
     def report(self) -> bytes:
@@ -60,7 +60,7 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return " ".join(self.words)
+        return " ".join(self.texts)
 
     def close(self) -> None:
         super().close()

@@ -130,14 +130,14 @@ def test_skipped_with_its_reason_or_untouched(case: Case, where: str, log: LogCa
     world = World(supervisor="yes" if where == "supervisor" else "no")
     world.cluster.seed(vm("web-1", claims=["data"]), vm("node", claims=["node-data"], labels=NODE))
     back_up(world)
-    words = case.supervisor if where == "supervisor" else case.elsewhere
+    reason = case.supervisor if where == "supervisor" else case.elsewhere
     outcome = leave(world, case.given)
-    assert outcome.skip is bool(words)
+    assert outcome.skip is bool(reason)
     assert outcome.operation_id == ""
     assert outcome.item["kind"] == case.given["kind"]
-    told = [one["reason"] for one in log.entries if one["event"] == "skipped"]
-    assert len(told) == bool(words)
-    assert words in " ".join(told)
+    reasons = [entry["reason"] for entry in log.entries if entry["event"] == "skipped"]
+    assert len(reasons) == bool(reason)
+    assert reason in " ".join(reasons)
 
 
 def test_velero_is_not_even_asked_about_secrets(world: World) -> None:
@@ -269,7 +269,7 @@ def test_restricted_kinds_are_known_also_without_the_api_server(world: World, lo
     world.cluster.calls.fail("plural", Unavailable("away"))
     assert leave(world, obj("Image", "i", api="imagecontroller.vmware.com/v1")).skip
     assert leave(world, obj("ImageDisk", "d", api="imagecontroller.vmware.com/v1")).skip
-    reasons = [one["reason"] for one in log.entries if one["event"] == "skipped"]
+    reasons = [entry["reason"] for entry in log.entries if entry["event"] == "skipped"]
     assert "fetched again" in reasons[0]
     assert "imagedisks" in reasons[1]
 
@@ -284,7 +284,7 @@ def test_what_people_declare_comes_back_unless_the_vsphere_plugin_refuses_it(wor
     assert "widgets.example.com" in world.app.actions.restore["leave"].applies_to().included_resources
     for item in (subnet, obj("Widget", "w", api="example.com/v1")):
         assert leave(world, item).skip
-    reasons = [one["reason"] for one in log.entries if one["event"] == "skipped"]
+    reasons = [entry["reason"] for entry in log.entries if entry["event"] == "skipped"]
     assert reasons[1:] == [
         "velero-plugin-for-vsphere refuses to restore subnets.crd.nsx.vmware.com",
         "velero-plugin-for-vsphere refuses to restore widgets.example.com",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import group, service, vm, with_policy
 from velero_vmservice.errors import Corrupt, Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.velero.runs import Replay, read_replay_id
 
@@ -34,24 +34,24 @@ def replayed(world: World, item: dict[str, Any], **spec: Any) -> Replay:
 
 def test_the_item_is_skipped_and_its_operation_carries_the_link(world: World, items: list[dict[str, Any]]) -> None:
     world.cluster.calls.made.clear()
-    found = replayed(world, items[0], namespaceMapping={"shop": "shop-dr"})
-    assert (found.plural, found.namespace, found.target, found.name) == (
+    outcome = replayed(world, items[0], namespaceMapping={"shop": "shop-dr"})
+    assert (outcome.plural, outcome.namespace, outcome.target, outcome.name) == (
         "virtualmachinegroups",
         "shop",
         "shop-dr",
         "tier",
     )
-    assert found.key.endswith("objects/virtualmachinegroups/shop/tier.json")
-    assert (found.vms, found.unread) == (("web-1",), False)
-    assert found.item is not None, "the capture may go while the restore waits"
+    assert outcome.key.endswith("objects/virtualmachinegroups/shop/tier.json")
+    assert (outcome.vms, outcome.unread) == (("web-1",), False)
+    assert outcome.item is not None, "the capture may go while the restore waits"
     assert world.created() == []
 
 
 def test_where_the_capture_is_required_the_operation_does_not_carry_the_item(
     world: World, items: list[dict[str, Any]]
 ) -> None:
-    found = replayed(world, items[0], **asked(capture="require"))
-    assert (found.vms, found.item) == (None, None)
+    outcome = replayed(world, items[0], **with_policy(capture="require"))
+    assert (outcome.vms, outcome.item) == (None, None)
 
 
 def test_the_same_item_has_the_same_operation(world: World, items: list[dict[str, Any]]) -> None:
@@ -69,14 +69,14 @@ def test_where_the_capture_cannot_be_read_the_operation_carries_the_item(
         world.store.delete(key)
     elif trouble == "away":
         world.store.calls.fail("exists", Unavailable("away"))
-    found = replayed(world, items[0], of="nightly" if trouble != "backup unknown" else "unknown")
-    assert found.key == key
-    assert (found.vms, found.unread) == (("web-1",), True)
-    assert found.item is not None
-    assert "powerState" not in found.item["spec"]
-    assert set(found.item["metadata"]) <= {"name", "namespace", "labels", "annotations"}
-    assert LINK not in str(found.item)
-    assert [one for one in log.entries if one["event"].startswith("capture ")]
+    outcome = replayed(world, items[0], of="nightly" if trouble != "backup unknown" else "unknown")
+    assert outcome.key == key
+    assert (outcome.vms, outcome.unread) == (("web-1",), True)
+    assert outcome.item is not None
+    assert "powerState" not in outcome.item["spec"]
+    assert set(outcome.item["metadata"]) <= {"name", "namespace", "labels", "annotations"}
+    assert LINK not in str(outcome.item)
+    assert [entry for entry in log.entries if entry["event"].startswith("capture ")]
 
 
 @pytest.mark.parametrize("error", [Forbidden, InvalidSettings, InvalidItem], ids=lambda e: e.code)
@@ -84,10 +84,10 @@ def test_a_store_that_denies_or_is_badly_set_up_is_said_and_the_item_carried(
     world: World, log: LogCapture, items: list[dict[str, Any]], error: type[Forbidden]
 ) -> None:
     world.store.calls.fail("exists", error("denied", hint="grant s3:GetObject"))
-    found = replayed(world, items[0])
-    assert (found.item is not None, found.vms, found.unread) == (True, ("web-1",), True)
-    (told,) = [one for one in log.entries if one["event"] == "capture not readable yet"]
-    assert (told["log_level"], told["cause"], told["hint"]) == ("warning", "denied", "grant s3:GetObject")
+    outcome = replayed(world, items[0])
+    assert (outcome.item is not None, outcome.vms, outcome.unread) == (True, ("web-1",), True)
+    (line,) = [entry for entry in log.entries if entry["event"] == "capture not readable yet"]
+    assert (line["log_level"], line["cause"], line["hint"]) == ("warning", "denied", "grant s3:GetObject")
 
 
 def test_damage_fails_the_item(world: World, items: list[dict[str, Any]]) -> None:
@@ -97,13 +97,13 @@ def test_damage_fails_the_item(world: World, items: list[dict[str, Any]]) -> Non
 
 
 def test_a_backup_without_the_plugin_is_replayed_by_its_items(world: World) -> None:
-    found = replayed(world, group("tier", ["web-1", "/inner"], ["web-2"]))
-    assert (found.key, found.vms) == ("", ("web-1", "web-2"))
-    assert found.item is not None
+    outcome = replayed(world, group("tier", ["web-1", "/inner"], ["web-2"]))
+    assert (outcome.key, outcome.vms) == ("", ("web-1", "web-2"))
+    assert outcome.item is not None
 
 
 @pytest.mark.parametrize(
-    ("meta", "words"),
+    ("meta", "excerpt"),
     [
         ({"deletionTimestamp": "2026-03-01T11:00:00Z"}, "being deleted"),
         ({"annotations": {"velero.io/skip-from-backup": "true"}}, "left out of the backup"),
@@ -115,11 +115,11 @@ def test_a_backup_without_the_plugin_is_replayed_by_its_items(world: World) -> N
     ids=["deleting", "left out, and stored by an older Velero", "a guest cluster's"],
 )
 def test_what_should_not_be_in_the_backup_is_skipped_for_good(
-    world: World, log: LogCapture, meta: dict[str, Any], words: str
+    world: World, log: LogCapture, meta: dict[str, Any], excerpt: str
 ) -> None:
     outcome = world.replay(service("front", WEB, meta=meta))
     assert (outcome.skip, outcome.operation_id) == (True, "")
-    assert words in log.entries[-1]["reason"]
+    assert excerpt in log.entries[-1]["reason"]
 
 
 def test_what_was_captured_for_a_users_vm_is_replayed_whatever_its_annotations(world: World) -> None:

@@ -28,7 +28,7 @@ def step(
         subject(given, *VMS),
         view(
             look(*VMS, *live),
-            {**OPEN, **{name.replace("_", "-"): found for name, found in gates.items()}},
+            {**OPEN, **{name.replace("_", "-"): gate for name, gate in gates.items()}},
             of=run(**({"existingResourcePolicy": "update"} if update else {})),
             pending=pending,
         ),
@@ -42,7 +42,7 @@ class Case:
     live: tuple[dict[str, Any], ...] = ()
     update: bool = False
     want: Action = Action.CREATE
-    words: str = ""
+    excerpt: str = ""
 
 
 CASES = [
@@ -54,13 +54,13 @@ CASES = [
         live=(service("front", {"app": "edited"}, meta={"labels": OURS}),),
         want=Action.SKIP,
     ),
-    Case(why="there already, the same", given=FRONT, live=(FRONT,), want=Action.SKIP, words="was there already"),
+    Case(why="there already, the same", given=FRONT, live=(FRONT,), want=Action.SKIP, excerpt="was there already"),
     Case(
         why="there and different: kept by default",
         given=FRONT,
         live=(service("front", {"app": "other"}),),
         want=Action.RETAIN,
-        words="spec.selector",
+        excerpt="spec.selector",
     ),
     Case(
         why="there and different: updated when asked",
@@ -68,7 +68,7 @@ CASES = [
         live=(service("front", {"app": "other"}),),
         update=True,
         want=Action.UPDATE,
-        words="spec.selector",
+        excerpt="spec.selector",
     ),
     Case(why="the same is not updated", given=FRONT, live=(FRONT,), update=True, want=Action.SKIP),
     Case(
@@ -77,7 +77,7 @@ CASES = [
         live=(service("front", WEB, type="ClusterIP"),),
         update=True,
         want=Action.CONFLICT,
-        words="spec.type cannot be changed",
+        excerpt="spec.type cannot be changed",
     ),
     Case(
         why="headless cannot be changed",
@@ -85,7 +85,7 @@ CASES = [
         live=(service("front", WEB, type="ClusterIP", clusterIp="10.0.0.1"),),
         update=True,
         want=Action.CONFLICT,
-        words="spec.clusterIp",
+        excerpt="spec.clusterIp",
     ),
     Case(
         why="being deleted by somebody",
@@ -93,7 +93,7 @@ CASES = [
         live=(service("front", WEB, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),),
         update=True,
         want=Action.WAIT,
-        words="being deleted",
+        excerpt="being deleted",
     ),
     Case(
         why="a group that exists is updated, never made anew",
@@ -107,10 +107,10 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_what_comes_next(case: Case) -> None:
-    found = step(case.given, *case.live, update=case.update)
-    assert found.action is case.want
-    assert case.words in found.reason
-    assert (found.ready, found.total) == (2, 2)
+    decided = step(case.given, *case.live, update=case.update)
+    assert decided.action is case.want
+    assert case.excerpt in decided.reason
+    assert (decided.ready, decided.total) == (2, 2)
 
 
 def test_there_is_no_action_that_deletes() -> None:
@@ -126,25 +126,25 @@ def test_there_is_no_action_that_deletes() -> None:
 
 
 def test_nothing_happens_before_every_vm_is_ready() -> None:
-    found = step(FRONT, web_2=Gate(ready=False, reason="not registered yet"))
-    assert (found.action, found.ready, found.total) == (Action.WAIT, 1, 2)
-    assert found.reason == "web-2: not registered yet"
+    decided = step(FRONT, web_2=Gate(ready=False, reason="not registered yet"))
+    assert (decided.action, decided.ready, decided.total) == (Action.WAIT, 1, 2)
+    assert decided.reason == "web-2: not registered yet"
 
 
 def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
     plain = obj("Namespace", "shop", api="v1", namespace="")
     gates = dict.fromkeys(OPEN, Gate(ready=False, reason="not registered yet"))
-    found = decide(subject(FRONT, *VMS), view(look(namespace=plain), gates))
-    assert found.action is Action.BLOCKED
-    assert not found.final
-    assert found.reason == "the namespace shop is no vSphere Namespace, so nothing can be registered into it"
-    assert found.remedy.sentence == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
+    decided = decide(subject(FRONT, *VMS), view(look(namespace=plain), gates))
+    assert decided.action is Action.BLOCKED
+    assert not decided.final
+    assert decided.reason == "the namespace shop is no vSphere Namespace, so nothing can be registered into it"
+    assert decided.remedy.sentence == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
 
 
 def test_a_namespace_that_does_not_exist_blocks_also_what_needs_no_vm() -> None:
-    found = decide(subject(service("alone")), view(replace(look(), exists=False), {}))
-    assert (found.action, found.final) == (Action.BLOCKED, False)
-    assert found.reason == "the namespace shop does not exist, so nothing can be registered into it"
+    decided = decide(subject(service("alone")), view(replace(look(), exists=False), {}))
+    assert (decided.action, decided.final) == (Action.BLOCKED, False)
+    assert decided.reason == "the namespace shop does not exist, so nothing can be registered into it"
 
 
 def test_a_service_waits_for_the_groups_of_its_vms_and_no_other() -> None:
@@ -163,12 +163,12 @@ def test_a_child_waits_for_its_parent() -> None:
 
 def test_groups_that_contain_themselves_are_blocked_and_nobody_waits_for_them() -> None:
     a, b, child = group("a", ["/b"], parent="b"), group("b", ["/a"], parent="a"), group("c", parent="a")
-    subjects = [subject(one) for one in (a, b, child)]
+    subjects = [subject(manifest) for manifest in (a, b, child)]
     cycles = order.cycles(subjects, look())
     assert cycles == {"a": "a → b → a", "b": "a → b → a"}
-    found = decide(subjects[0], view(look(), {}, pending=subjects[1:], cycles=cycles))
-    assert (found.action, found.final) == (Action.BLOCKED, True)
-    assert "a → b → a" in found.reason
+    decided = decide(subjects[0], view(look(), {}, pending=subjects[1:], cycles=cycles))
+    assert (decided.action, decided.final) == (Action.BLOCKED, True)
+    assert "a → b → a" in decided.reason
     assert decide(subjects[2], view(look(), {}, cycles=cycles)).action is Action.CREATE
 
 
@@ -178,7 +178,7 @@ def test_a_cycle_is_found_with_what_is_live() -> None:
 
 
 @pytest.mark.parametrize(
-    ("around", "words"),
+    ("around", "excerpt"),
     [
         ((), ""),
         ((group("inner", ["db-1"]), vm("db-1")), ""),
@@ -191,20 +191,20 @@ def test_a_cycle_is_found_with_what_is_live() -> None:
     ids=["alone", "placed", "not placed", "deeper", "a cycle", "no such group", "no such VM"],
 )
 def test_a_parent_waits_where_vm_operator_would_place_a_nested_vm_anew(
-    around: tuple[dict[str, Any], ...], words: str
+    around: tuple[dict[str, Any], ...], excerpt: str
 ) -> None:
-    found = step(group("tier", ["web-1"], ["/inner"]), *around)
-    assert found.action is (Action.WAIT if words else Action.CREATE)
-    assert words in found.reason
+    decided = step(group("tier", ["web-1"], ["/inner"]), *around)
+    assert decided.action is (Action.WAIT if excerpt else Action.CREATE)
+    assert excerpt in decided.reason
 
 
 def test_labels_that_no_longer_match_are_said_exactly() -> None:
-    found = decide(
+    decided = decide(
         subject(FRONT, *VMS),
         view(look(vm("web-1", labels={"app": "db"}, group="tier"), vm("web-2", group="tier")), OPEN),
     )
-    assert found.action is Action.CREATE
-    assert found.warnings == (
+    assert decided.action is Action.CREATE
+    assert decided.warnings == (
         "web-1 is not selected: its label app is db, not web",
         "web-2 is not selected: its label app is missing, not web",
     )
@@ -212,8 +212,8 @@ def test_labels_that_no_longer_match_are_said_exactly() -> None:
 
 def test_membership_from_one_side_is_said() -> None:
     observed = look(vm("web-1", group="other"), vm("web-2"))
-    found = decide(subject(TIER, *VMS), view(observed, OPEN))
-    assert found.warnings == (
+    decided = decide(subject(TIER, *VMS), view(observed, OPEN))
+    assert decided.warnings == (
         "web-1 is no member: its spec.groupName is other, not tier",
         "web-2 is no member: its spec.groupName is empty, not tier",
     )
@@ -229,8 +229,8 @@ def test_an_owner_that_is_lost_is_said_while_waiting_and_after() -> None:
     doomed = look(vm("web-1", labels=WEB, group="tier", meta={"ownerReferences": [owner]}), VMS[1])
     waits = {**OPEN, "web-1": Gate(ready=False, reason="registered; looking once more")}
     for gates in (OPEN, waits):
-        found = decide(subject(FRONT, *VMS), view(doomed, gates))
-        assert "lost VirtualMachineGroup tier" in " ".join((found.reason, *found.warnings))
+        decided = decide(subject(FRONT, *VMS), view(doomed, gates))
+        assert "lost VirtualMachineGroup tier" in " ".join((decided.reason, *decided.warnings))
 
 
 def test_groups_come_first_and_parents_before_children() -> None:
@@ -241,7 +241,7 @@ def test_groups_come_first_and_parents_before_children() -> None:
         subject(group("z-root")),
         subject(group("b-alone", parent="not-in-the-restore")),
     ]
-    assert [one.ref.name for one in in_order(subjects)] == ["b-alone", "z-root", "m-middle", "a-leaf", "a"]
+    assert [subject.ref.name for subject in in_order(subjects)] == ["b-alone", "z-root", "m-middle", "a-leaf", "a"]
 
 
 @dataclass(frozen=True)
@@ -272,27 +272,27 @@ HELD = {"deletionTimestamp": AT, "finalizers": ["vmoperator.vmware.com/virtualma
 
 
 def test_what_holds_a_group_that_is_being_deleted_and_what_goes_with_it() -> None:
-    words = step(TIER, group("tier", ["web-1"], meta=HELD)).reason
-    assert f"being deleted since {AT}" in words
-    assert "finalizers vmoperator.vmware.com/virtualmachinegroup, example.com/audit" in words
-    assert "kubectl -n shop describe virtualmachinegroup tier" in words
-    assert "its member VMs are deleted with it" in words
-    assert "remove" not in words
+    reason = step(TIER, group("tier", ["web-1"], meta=HELD)).reason
+    assert f"being deleted since {AT}" in reason
+    assert "finalizers vmoperator.vmware.com/virtualmachinegroup, example.com/audit" in reason
+    assert "kubectl -n shop describe virtualmachinegroup tier" in reason
+    assert "its member VMs are deleted with it" in reason
+    assert "remove" not in reason
 
 
 def test_what_holds_a_service_that_is_being_deleted() -> None:
     held = {"deletionTimestamp": AT, "finalizers": ["vmoperator.vmware.com/virtualmachineservice"]}
-    words = step(FRONT, service("front", WEB, meta=held)).reason
-    assert "held by the finalizer vmoperator.vmware.com/virtualmachineservice" in words
-    assert "make sure that VM Operator runs" in words
+    reason = step(FRONT, service("front", WEB, meta=held)).reason
+    assert "held by the finalizer vmoperator.vmware.com/virtualmachineservice" in reason
+    assert "make sure that VM Operator runs" in reason
     nobody = step(FRONT, service("front", WEB, meta={"deletionTimestamp": AT})).reason
     assert "held by none: Kubernetes removes it" in nobody
 
 
-@pytest.mark.parametrize(("power", "words"), [("captured", "web-1 was off at backup"), ("leave", ""), ("on", "")])
-def test_the_plan_names_who_is_started_though_it_was_off(power: str, words: str) -> None:
+@pytest.mark.parametrize(("power", "excerpt"), [("captured", "web-1 was off at backup"), ("leave", ""), ("on", "")])
+def test_the_plan_names_who_is_started_though_it_was_off(power: str, excerpt: str) -> None:
     given = replace(subject(TIER, *VMS), started_anyway=("web-1", "not-there"))
-    found = decide(given, view(look(*VMS), OPEN, policy={"power": power}))
-    assert found.action is Action.CREATE
-    assert words in " ".join(found.warnings)
-    assert bool(found.warnings) is bool(words)
+    decided = decide(given, view(look(*VMS), OPEN, policy={"power": power}))
+    assert decided.action is Action.CREATE
+    assert excerpt in " ".join(decided.warnings)
+    assert bool(decided.warnings) is bool(excerpt)

@@ -96,7 +96,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_differences(case: Case) -> None:
-    assert tuple(one.path for one in differences(m(case.given), m(case.live))) == case.want
+    assert tuple(difference.path for difference in differences(m(case.given), m(case.live))) == case.want
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.want], ids=lambda c: c.why)

@@ -618,7 +618,7 @@ CASES = [*THROUGH_GROUPS, *AS_CAPTURED, *BY_THEIR_OWN, *HELD_BACK, *RUNNING]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_what_is_asked_for(case: Case) -> None:
-    found = decided(
+    step = decided(
         case.given,
         *case.live,
         power=case.power,
@@ -628,31 +628,31 @@ def test_what_is_asked_for(case: Case) -> None:
         under_way=case.under_way,
         absent=case.absent,
     )
-    assert wished(found) == case.wishes
-    assert found.waiting == case.waiting
-    assert case.notes in "; ".join(found.notes)
-    assert bool(found.notes) is bool(case.notes)
-    assert found.to_come is case.to_come
+    assert wished(step) == case.wishes
+    assert step.waiting == case.waiting
+    assert case.notes in "; ".join(step.notes)
+    assert bool(step.notes) is bool(case.notes)
+    assert step.to_come is case.to_come
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 def test_leave_does_nothing_at_all(case: Case) -> None:
-    found = decided(case.given, *case.live, power="leave", captured=case.captured, coming=case.coming, known=case.known)
-    assert found == PowerStep()
+    step = decided(case.given, *case.live, power="leave", captured=case.captured, coming=case.coming, known=case.known)
+    assert step == PowerStep()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 @pytest.mark.parametrize("power", ["captured", "on"])
 def test_nobody_is_ever_powered_off_and_no_power_state_emptied(case: Case, power: str) -> None:
-    found = decided(case.given, *case.live, power=power, captured=case.captured, coming=case.coming, known=case.known)
-    assert all(dict(wish.change) in ({"spec": ON}, {"spec": NOW}) for wish in found.wishes)
-    assert {wish.ref.namespace for wish in found.wishes} <= {"shop"}
+    step = decided(case.given, *case.live, power=power, captured=case.captured, coming=case.coming, known=case.known)
+    assert all(dict(wish.change) in ({"spec": ON}, {"spec": NOW}) for wish in step.wishes)
+    assert {wish.ref.namespace for wish in step.wishes} <= {"shop"}
 
 
 def test_groups_that_contain_themselves_come_to_an_end() -> None:
     a, b = tier(["/b"], name="a", parent="b"), tier(["/a"], name="b", parent="a")
-    found = decided(group("a", ["/b"], parent="b"), a, b, captured={"a": "", "b": ""})
-    assert len(found.wishes) <= 1
+    step = decided(group("a", ["/b"], parent="b"), a, b, captured={"a": "", "b": ""})
+    assert len(step.wishes) <= 1
 
 
 def test_a_late_member_of_a_group_that_runs_is_explained_with_the_command() -> None:
@@ -660,8 +660,8 @@ def test_a_late_member_of_a_group_that_runs_is_explained_with_the_command() -> N
     somebodys = group(
         "other", ["web-1"], powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}, more={"status": status}
     )
-    found = decided(FRONT, FRONT, off("web-1", "other"), somebodys, captured={}, known=(off("web-1", "other"),))
-    words = "; ".join(found.notes)
-    assert "its group other has applied PoweredOn" in words
-    assert "kubectl -n shop patch virtualmachine web-1 --type merge" in words
-    assert found.wishes == ()
+    step = decided(FRONT, FRONT, off("web-1", "other"), somebodys, captured={}, known=(off("web-1", "other"),))
+    notes = "; ".join(step.notes)
+    assert "its group other has applied PoweredOn" in notes
+    assert "kubectl -n shop patch virtualmachine web-1 --type merge" in notes
+    assert step.wishes == ()

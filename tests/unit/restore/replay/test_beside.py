@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, claim, obj, service, vm
+from tests.unit.builders import claim, obj, service, vm, with_policy
 from velero_vmservice.errors import Forbidden, Unavailable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def restored(world: World, **after: Any) -> dict[str, Any]:
 
 
 def attributes(report: dict[str, Any]) -> list[str]:
-    return [one["attribute"] for machine in report["machines"] for one in machine["deviations"]]
+    return [deviation["attribute"] for machine in report["machines"] for deviation in machine["deviations"]]
 
 
 def lists(world: World, kind: str) -> int:
@@ -44,7 +44,7 @@ def lists(world: World, kind: str) -> int:
 def test_a_bootstrap_object_that_is_not_there_is_in_the_report_and_lists_are_few(world: World) -> None:
     report = restored(world)
     assert "bootstrap object web-1-init" in attributes(report)
-    assert any("bootstrap object web-1-init of shop/web-1 is missing" in words for words in report["warnings"])
+    assert any("bootstrap object web-1-init of shop/web-1 is missing" in warning for warning in report["warnings"])
     assert (lists(world, "Secret"), lists(world, "ConfigMap")) == (1, 1)
 
 
@@ -65,15 +65,15 @@ def test_a_right_that_is_missing_is_a_note(world: World, error: Exception) -> No
     world.cluster.calls.fail("list", error, on="Secret")
     report = restored(world)
     assert report["outcome"] == "verified"
-    assert not [one for one in attributes(report) if one.startswith("bootstrap")]
-    assert any("secrets" in note and error.args[0] in note for one in report["objects"] for note in one["notes"])
+    assert not [attribute for attribute in attributes(report) if attribute.startswith("bootstrap")]
+    assert any("secrets" in note and error.args[0] in note for result in report["objects"] for note in result["notes"])
 
 
 def test_another_vm_with_the_bios_uuid_blocks_registration_with_what_to_do(world: World) -> None:
     items = world.back_up(VM, FRONT)
     world.lose(VM, FRONT)
     world.cluster.seed(vm("copy", status={"biosUUID": "BIOS-of-web-1"}))
-    asks = asked(**{"registered-within": "1m"})
+    asks = with_policy(**{"registered-within": "1m"})
     operations = world.replay_all(items, **asks)
     world.round(operations, **asks)
     (progress,) = world.round(operations, **asks).values()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, service, vm, vsphere_namespace
+from tests.unit.builders import group, service, vm, vsphere_namespace, with_policy
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.restore.plan import decision
 
@@ -53,9 +53,9 @@ def test_a_round_is_one_list_of_each_kind(world: World, operations: list[str]) -
     attempts = []
     for _ in range(3):
         cluster, store = poll_all(world, operations)
-        seen = [subject for method, subject in world.cluster.calls.made if method == "list"]
-        attempts.append(seen.count(ATTEMPTS))
-        assert cluster["list"] - attempts[-1] == len({*seen} - {ATTEMPTS}) == 7
+        listed = [subject for method, subject in world.cluster.calls.made if method == "list"]
+        attempts.append(listed.count(ATTEMPTS))
+        assert cluster["list"] - attempts[-1] == len({*listed} - {ATTEMPTS}) == 7
         assert cluster["get"] == 1  # the namespace; no VM is ever asked for by itself
         assert sum(store.values()) == 0
     assert attempts == [0, 0, 1]  # whether somebody calls RegisterVM by command is seen every half minute
@@ -200,9 +200,11 @@ def test_what_one_object_holds_back_is_decided_once_in_a_round(
     world: World, monkeypatch: pytest.MonkeyPatch, operations: list[str]
 ) -> None:
     """Strict: 299 of 300 objects are ready, and each of 300 polls would decide them all again."""
-    strict, asked_for = asked(mode="strict"), list[str]()
+    strict, asked_for = with_policy(mode="strict"), list[str]()
     decide = decision.decide
-    monkeypatch.setattr(decision, "decide", lambda one, view: (asked_for.append(one.ref.name), decide(one, view))[1])
+    monkeypatch.setattr(
+        decision, "decide", lambda subject, view: (asked_for.append(subject.ref.name), decide(subject, view))[1]
+    )
     world.cluster.seed(
         *[vm(f"vm-{n}", labels={"app": f"a{n}"}, group=f"tier-{n}", uid=f"new-{n}") for n in range(COUNT // 2 - 1)]
     )

@@ -52,8 +52,8 @@ def registered(given: dict[str, Any], namespace: str = NAMESPACE) -> list[dict[s
         meta={"annotations": {"vmoperator.vmware.com/restored-vm": ""}},
     )
     claims = [claim(disk) for disk in disks]
-    for one in claims:
-        one["metadata"]["namespace"] = namespace
+    for pvc in claims:
+        pvc["metadata"]["namespace"] = namespace
     return [new, *claims]
 
 
@@ -70,36 +70,36 @@ def test_vms_come_back_one_after_another(world: World, items: list[dict[str, Any
     )
     front = operations[-1]
 
-    told = world.round(operations)
+    polled = world.round(operations)
     assert world.created() == ["VirtualMachineGroup shop/app"]  # no VMs of its own
-    assert told[db].description == "waiting: db-1: not registered yet"
-    assert (told[web].done, told[web].total, told[web].units) == (0, 2, "VMs")
-    assert not told[app].completed
+    assert polled[db].description == "waiting: db-1: not registered yet"
+    assert (polled[web].done, polled[web].total, polled[web].units) == (0, 2, "VMs")
+    assert not polled[app].completed
 
     world.cluster.seed(*registered(VMS[2]))
-    told = world.round(operations)
-    assert "looking once more" in told[db].description
-    told = world.round(operations)
+    polled = world.round(operations)
+    assert "looking once more" in polled[db].description
+    polled = world.round(operations)
     assert world.created()[1:] == ["VirtualMachineGroup shop/db", "VirtualMachineService shop/back"]
-    told = world.round(operations)
-    assert told[db].completed
-    assert (told[db].done, told[db].total, told[db].error) == (1, 1, "")
+    polled = world.round(operations)
+    assert polled[db].completed
+    assert (polled[db].done, polled[db].total, polled[db].error) == (1, 1, "")
 
     world.cluster.seed(*registered(VMS[0]))
-    told = world.round(operations)
-    told = world.round(operations)
-    assert (told[web].done, told[web].total) == (1, 2)
-    assert told[front].description == "waiting: web-2: not registered yet"
+    polled = world.round(operations)
+    polled = world.round(operations)
+    assert (polled[web].done, polled[web].total) == (1, 2)
+    assert polled[front].description == "waiting: web-2: not registered yet"
     assert len(world.created()) == 3
 
     world.cluster.seed(*registered(VMS[1]))
     last = world.finish(operations)
     assert world.created()[3:] == ["VirtualMachineGroup shop/web", "VirtualMachineService shop/front"]
-    assert {one.error for one in last.values()} == {""}
+    assert {progress.error for progress in last.values()} == {""}
 
 
 def test_objects_equal_the_captured_ones(world: World, items: list[dict[str, Any]]) -> None:
-    world.cluster.seed(*[one for machine in VMS for one in registered(machine)])
+    world.cluster.seed(*[manifest for machine in VMS for manifest in registered(machine)])
     world.finish(world.replay_all(items))
     for given in OBJECTS:
         live = world.live(given["kind"], given["metadata"]["name"])
@@ -111,7 +111,7 @@ def test_objects_equal_the_captured_ones(world: World, items: list[dict[str, Any
 
 def test_another_namespace(world: World, items: list[dict[str, Any]]) -> None:
     world.cluster.seed(vsphere_namespace("shop-dr"))
-    world.cluster.seed(*[one for machine in VMS for one in registered(machine, "shop-dr")])
+    world.cluster.seed(*[manifest for machine in VMS for manifest in registered(machine, "shop-dr")])
     mapped = {"namespaceMapping": {"shop": "shop-dr"}}
     world.finish(world.replay_all(items, **mapped), **mapped)
     for given in OBJECTS:
@@ -122,15 +122,17 @@ def test_another_namespace(world: World, items: list[dict[str, Any]]) -> None:
 
 
 def test_the_end_says_that_vms_are_off_and_how_to_go_on(world: World, items: list[dict[str, Any]]) -> None:
-    world.cluster.seed(*[one for machine in VMS for one in registered(machine)])
+    world.cluster.seed(*[manifest for machine in VMS for manifest in registered(machine)])
     last = list(world.finish(world.replay_all(items)).values())
-    words = "\n".join(one.description for one in last)
-    assert "2 of 2 VMs are not powered on" in words
-    assert words.count("kubectl") == 1
-    assert "kubectl -n shop patch virtualmachinegroup app --type merge" in words
-    assert "patch virtualmachinegroup web" not in words  # its own boot order would be kept, the application's not
-    assert "endpoints: none, and that is right" in words
-    assert all(one.description.startswith("verified") for one in last)
+    descriptions = "\n".join(progress.description for progress in last)
+    assert "2 of 2 VMs are not powered on" in descriptions
+    assert descriptions.count("kubectl") == 1
+    assert "kubectl -n shop patch virtualmachinegroup app --type merge" in descriptions
+    assert (
+        "patch virtualmachinegroup web" not in descriptions
+    )  # its own boot order would be kept, the application's not
+    assert "endpoints: none, and that is right" in descriptions
+    assert all(progress.description.startswith("verified") for progress in last)
 
 
 def test_vms_that_lived_on_are_enough_at_once(world: World) -> None:
@@ -147,7 +149,7 @@ def test_vms_that_lived_on_are_enough_at_once(world: World) -> None:
 
 
 def test_dry_run_comes_before_each_create(world: World, items: list[dict[str, Any]]) -> None:
-    world.cluster.seed(*[one for machine in VMS for one in registered(machine)])
+    world.cluster.seed(*[manifest for machine in VMS for manifest in registered(machine)])
     world.finish(world.replay_all(items))
     writes = [call for call in world.cluster.calls.made if "create" in call[0] or "patch" in call[0]]
     created = [at for at, (method, _) in enumerate(writes) if method == "create"]
@@ -164,5 +166,7 @@ def test_labels_that_changed_are_said_and_the_service_is_there(
     operations = world.replay_all(items)
     last = world.finish(operations)
     assert "web-2 is not selected: its label app is other, not web" in last[operations[-1]].description
-    assert any("web-2 is no member: its spec.groupName is empty, not web" in one.description for one in last.values())
-    assert any(one["warnings"] for one in log.entries if one["event"] == "replayed")
+    assert any(
+        "web-2 is no member: its spec.groupName is empty, not web" in progress.description for progress in last.values()
+    )
+    assert any(entry["warnings"] for entry in log.entries if entry["event"] == "replayed")

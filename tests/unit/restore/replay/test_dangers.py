@@ -95,9 +95,9 @@ def test_1_nothing_of_a_users_can_be_deleted_for_no_port_can() -> None:
 
 def test_2_no_vm_is_powered_on(groups: list[Any]) -> None:
     assert len(groups) == 2
-    for one in groups:
+    for manifest in groups:
         assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
-        assert not one.annotations
+        assert not manifest.annotations
 
 
 def test_2_the_captured_power_state_is_kept_as_data(world: World, groups: list[Any]) -> None:
@@ -149,9 +149,9 @@ def test_5_generated_objects_do_not_come_back_with_dead_addresses(world: World, 
 
 
 def test_6_the_dump_that_kills_vms_comes_back_without_owners(groups: list[Any]) -> None:
-    alive = {one.uid for one in groups}
-    for one in groups:
-        assert {owner.uid for owner in one.owners} <= alive  # VM Operator's own, of parents that are there
+    alive = {manifest.uid for manifest in groups}
+    for manifest in groups:
+        assert {owner.uid for owner in manifest.owners} <= alive  # VM Operator's own, of parents that are there
         assert "finalizers" not in one.metadata
         assert one.uid != "old"
 
@@ -163,8 +163,8 @@ def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) 
         world.store.delete(key)
     world.finish(world.replay_all(items))
     groups = world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop")
-    for one in groups:
-        assert {owner.uid for owner in one.owners} <= {other.uid for other in groups}
+    for manifest in groups:
+        assert {owner.uid for owner in manifest.owners} <= {group.uid for group in groups}
         assert not {"finalizers", "annotations"} & set(one.metadata)
         assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import group, service, vm, with_policy
 from velero_vmservice.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -29,23 +29,23 @@ def lost(world: World, *objects: dict[str, Any]) -> list[str]:
 
 def after(world: World, operations: list[str], seconds: float, **spec: Any) -> dict[str, Progress]:
     """Let time pass with a poll now and then."""
-    told: dict[str, Progress] = {}
+    polled: dict[str, Progress] = {}
     for _ in range(6):
         world.clock.advance(seconds / 6)
-        told |= world.round(operations, **spec)
-    return told
+        polled |= world.round(operations, **spec)
+    return polled
 
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_registration_counts_from_the_start_of_the_restore(world: World, *, restarts: bool) -> None:
     (operation,) = lost(world, VM, FRONT)
-    policy = asked(registered_within="1h")
-    told = after(world, [operation], HOUR - 200, **policy)
-    assert not told[operation].completed
+    policy = with_policy(registered_within="1h")
+    polled = after(world, [operation], HOUR - 200, **policy)
+    assert not polled[operation].completed
     if restarts:
         world.restart()
-    told = after(world, [operation], 300, **policy)
-    assert told[operation].error == (
+    polled = after(world, [operation], 300, **policy)
+    assert polled[operation].error == (
         "VirtualMachineService shop/front: the policy's registered-within=1h is over: web-1: not registered yet"
     )
 
@@ -58,8 +58,10 @@ def test_registration_has_no_deadline_but_veleros_unless_asked(world: World) -> 
 def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: World) -> None:
     """A restart looks twice at every VM again, which is no reason to give up on what is there."""
     operations = lost(world, *MEMBERS, *TREE)
-    policy = asked(registered_within="1h", verified_within="none")
-    world.cluster.seed(*(vm(one["metadata"]["name"], group=one["spec"]["groupName"], uid="new") for one in MEMBERS))
+    policy = with_policy(registered_within="1h", verified_within="none")
+    world.cluster.seed(
+        *(vm(member["metadata"]["name"], group=member["spec"]["groupName"], uid="new") for member in MEMBERS)
+    )
     for _ in range(2):
         for operation in operations:
             world.poll(operation, **policy)
@@ -67,9 +69,9 @@ def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: 
     assert len(world.created()) == 3
     world.clock.advance(2 * HOUR)
     world.restart()
-    told = [world.poll(operation, **policy) for operation in operations]
-    assert [one.error for one in told] == ["", "", ""]
-    assert {one.error for one in world.finish(operations, **policy).values()} == {""}
+    polls = [world.poll(operation, **policy) for operation in operations]
+    assert [progress.error for progress in polls] == ["", "", ""]
+    assert {progress.error for progress in world.finish(operations, **policy).values()} == {""}
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -79,7 +81,7 @@ def test_what_this_restore_made_is_not_late_for_registration_when_its_vm_goes(
 ) -> None:
     """It has its half hour for verification, as it would have without the restart in between."""
     (operation,) = lost(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
-    policy = asked(registered_within="1h", mode=mode)
+    policy = with_policy(registered_within="1h", mode=mode)
     world.cluster.seed(vm("web-1", group="tier", uid="new"))
     for _ in range(2):
         world.clock.advance(10)
@@ -90,8 +92,8 @@ def test_what_this_restore_made_is_not_late_for_registration_when_its_vm_goes(
     world.lose(vm("web-1"))
     for minutes in (1, 29):
         world.clock.advance(60 * minutes)
-        told = world.poll(operation, **policy)
-        assert told.description == "replayed: web-1: not registered yet"
+        progress = world.poll(operation, **policy)
+        assert progress.description == "replayed: web-1: not registered yet"
     if back:
         world.cluster.seed(vm("web-1", group="tier", uid="newer"))
         assert world.finish([operation], **policy)[operation].error == ""
@@ -121,22 +123,22 @@ def test_a_parent_is_not_late_for_a_child_whose_vms_are_still_to_come(world: Wor
     """VMs come back over hours, one after another: the parent is there long before its last child."""
     operations = lost(world, *MEMBERS, *TREE)
     world.cluster.seed(vm("db-1", group="db", uid="new"))
-    told = after(world, operations, 3 * HOUR)
-    assert {name: one.error for name, one in told.items()} == dict.fromkeys(operations, "")
-    assert "VirtualMachineGroup web is still to be replayed" in told[operations[0]].description
+    polled = after(world, operations, 3 * HOUR)
+    assert {name: progress.error for name, progress in polled.items()} == dict.fromkeys(operations, "")
+    assert "VirtualMachineGroup web is still to be replayed" in polled[operations[0]].description
     world.cluster.seed(vm("web-1", labels=WEB, group="web", uid="new"))
-    last = world.finish([one for one in operations if not told[one].completed])
-    assert {one.error for one in last.values()} == {""}
+    last = world.finish([operation for operation in operations if not polled[operation].completed])
+    assert {progress.error for progress in last.values()} == {""}
 
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_power_has_half_an_hour_from_when_it_was_asked_for(world: World, *, restarts: bool) -> None:
     (operation,) = lost(world, vm("web-1", group="tier"), group("tier", ["web-1"]))
-    policy = asked(power="on")
+    policy = with_policy(power="on")
     world.clock.advance(HOUR)
     world.cluster.seed(vm("web-1", group="tier", uid="new"))
     for _ in range(2):
-        world.round([operation], **asked())
+        world.round([operation], **with_policy())
     world.clock.advance(10)
     assert world.poll(operation, **policy).description.startswith("powering")
     assert world.patched() == ["VirtualMachineGroup shop/tier"]
@@ -155,25 +157,30 @@ def test_power_has_half_an_hour_from_when_it_was_asked_for(world: World, *, rest
 
 def test_a_child_is_not_late_for_power_that_its_root_has_not_asked_for_yet(world: World) -> None:
     operations = lost(world, *MEMBERS, *TREE, FRONT, service("back", {"app": "db"}))
-    policy = asked(power="on")
+    policy = with_policy(power="on")
     world.cluster.seed(vm("db-1", group="db", uid="new"))
-    told = after(world, operations, 3 * HOUR, **policy)
+    polled = after(world, operations, 3 * HOUR, **policy)
     assert world.patched() == []
-    assert {one.error for one in told.values()} == {""}
+    assert {progress.error for progress in polled.values()} == {""}
     world.cluster.seed(vm("web-1", labels=WEB, group="web", uid="new"))
-    last = world.finish([one for one in operations if not told[one].completed], **policy)
-    assert {one.error for one in last.values()} == {""}
+    last = world.finish([operation for operation in operations if not polled[operation].completed], **policy)
+    assert {progress.error for progress in last.values()} == {""}
     assert world.patched() == ["VirtualMachineGroup shop/app"]
 
 
 def test_a_root_that_cannot_be_powered_is_late_and_its_children_are_left_off(world: World) -> None:
     operations = lost(world, *MEMBERS, *TREE)
-    policy = asked(power="on")
+    policy = with_policy(power="on")
     world.cluster.seed(vm("db-1", group="db", uid="new"), vm("web-1", labels=WEB, group="web", uid="new"))
     world.cluster.calls.fail("patch", Unavailable("the API server is away"))
     last = dict[str, Any]()
     for _ in range(30):
-        last |= after(world, [one for one in operations if one not in last or not last[one].completed], 1200, **policy)
+        last |= after(
+            world,
+            [operation for operation in operations if operation not in last or not last[operation].completed],
+            1200,
+            **policy,
+        )
     assert "the policy's powered-within=30m is over" in last[operations[0]].error
-    assert [one.error for one in last.values()].count("") == len(last) - 1
+    assert [progress.error for progress in last.values()].count("") == len(last) - 1
     assert "left off with the group app, whose replay has failed" in last[operations[1]].description

@@ -40,7 +40,10 @@ def breaks(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, is_bad: Calla
 
 def of_bad(*given: Any, **_: Any) -> bool:
     """Say whether the first arguments are about the service `bad`."""
-    return any("bad" in (getattr(one, "name", ""), getattr(getattr(one, "ref", None), "name", "")) for one in given)
+    return any(
+        "bad" in (getattr(argument, "name", ""), getattr(getattr(argument, "ref", None), "name", ""))
+        for argument in given
+    )
 
 
 BREAKS = {
@@ -61,8 +64,8 @@ def _operations(world: World) -> dict[str, str]:
 
 def polled(world: World, operations: dict[str, str], rounds: int = 4) -> dict[str, Progress]:
     for _ in range(rounds):
-        told = world.round(operations.values())
-    return {name: told[operation] for name, operation in operations.items()}
+        answers = world.round(operations.values())
+    return {name: answers[operation] for name, operation in operations.items()}
 
 
 @pytest.mark.parametrize("at", EARLY)
@@ -70,11 +73,15 @@ def test_one_object_that_breaks_down_says_so_and_the_others_are_replayed(
     world: World, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     breaks(monkeypatch, *BREAKS[at])
-    told = polled(world, operations)
-    assert {name: one.completed for name, one in told.items()} == {"bad": False, "good": True, "well": True}
+    answers = polled(world, operations)
+    assert {name: progress.completed for name, progress in answers.items()} == {
+        "bad": False,
+        "good": True,
+        "well": True,
+    }
     assert world.created() == ["VirtualMachineService shop/good", "VirtualMachineService shop/well"]
-    assert told["bad"].description.startswith("waiting: internal error ")
-    assert SECRET not in told["bad"].description
+    assert answers["bad"].description.startswith("waiting: internal error ")
+    assert SECRET not in answers["bad"].description
 
 
 @pytest.mark.parametrize("at", EARLY)
@@ -90,7 +97,7 @@ def test_it_fails_when_it_breaks_down_for_long_and_the_restore_is_reported(
     assert "please report it" in bad.error
     assert SECRET not in bad.error
     report = world.document(f"{PREFIX}report.json")
-    assert {one["name"]: one["stage"] for one in report["objects"]} == {
+    assert {result["name"]: result["stage"] for result in report["objects"]} == {
         "bad": "failed",
         "good": "verified",
         "well": "verified",
@@ -102,9 +109,9 @@ def test_the_log_has_the_traceback_once_under_the_id_that_the_user_was_told(
     world: World, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch, log: LogCapture, at: str
 ) -> None:
     breaks(monkeypatch, *BREAKS[at])
-    told = polled(world, operations)
-    (line,) = [one for one in log.entries if one["event"] == "internal error"]
-    assert line["incident"] in told["bad"].description
+    answers = polled(world, operations)
+    (line,) = [entry for entry in log.entries if entry["event"] == "internal error"]
+    assert line["incident"] in answers["bad"].description
     assert (line["log_level"], line["object"], line["private"]) == ("error", "VirtualMachineService shop/bad", True)
     assert SECRET in str(line["exc_info"])
 
@@ -117,19 +124,19 @@ def test_an_object_that_is_got_over_goes_on(
         breaks(for_a_while, *BREAKS[at])
         polled(world, operations)
     last = world.finish(list(operations.values()))
-    assert {one.error for one in last.values()} == {""}
+    assert {progress.error for progress in last.values()} == {""}
 
 
 def test_a_result_that_cannot_be_summed_up_is_stored_and_reported_without_its_details(
     world: World, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     breaks(monkeypatch, *BREAKS["summed up"])
-    told = polled(world, operations)
-    assert all(one.completed for one in told.values())
+    answers = polled(world, operations)
+    assert all(progress.completed for progress in answers.values())
     assert world.document(f"{PREFIX}virtualmachineservices/shop/bad.json")["stage"] == "verified"
     report = world.document(f"{PREFIX}report.json")
-    assert [one["name"] for one in report["objects"]] == ["bad", "good", "well"]
-    assert any("its details are missing here: internal error" in words for words in report["warnings"])
+    assert [result["name"] for result in report["objects"]] == ["bad", "good", "well"]
+    assert any("its details are missing here: internal error" in warning for warning in report["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -145,18 +152,20 @@ def test_one_namespace_that_breaks_down_does_not_keep_the_other(
     operations = world.replay_all(items)
 
     def in_blue(*given: Any, **_: Any) -> bool:
-        return "blue" in given or any(getattr(one, "ref", subject(shop).ref).namespace == "blue" for one in given[0])
+        return "blue" in given or any(
+            getattr(argument, "ref", subject(shop).ref).namespace == "blue" for argument in given[0]
+        )
 
     breaks(monkeypatch, where, name, in_blue if name == "in_order" else lambda *given, **_: "blue" in given)
-    told = [world.round(operations) for _ in range(4)][-1]
+    answers = [world.round(operations) for _ in range(4)][-1]
     assert world.created() == ["VirtualMachineService shop/front"]
-    assert [one.completed for one in told.values()] == [False, True]
-    assert "internal error" in told[operations[0]].description
+    assert [progress.completed for progress in answers.values()] == [False, True]
+    assert "internal error" in answers[operations[0]].description
     world.clock.advance(PATIENCE_SECONDS)
     ended = [world.round(operations[:1])[operations[0]] for _ in range(2)][-1]
     assert ended.completed
     assert "internal error" in ended.error
-    assert {one["namespace"]: one["stage"] for one in world.document(f"{PREFIX}report.json")["objects"]} == {
+    assert {result["namespace"]: result["stage"] for result in world.document(f"{PREFIX}report.json")["objects"]} == {
         "blue": "failed",
         "shop": "verified",
     }
@@ -180,9 +189,9 @@ def test_a_strict_restore_creates_nothing_while_one_breaks_down(
     breaks(monkeypatch, *BREAKS[at])
     strict = {"annotations": {"velero-plugin-for-vmservice/mode": "strict"}}
     for _ in range(4):
-        told = world.round(operations.values(), **strict)
+        answers = world.round(operations.values(), **strict)
     assert world.created() == []
-    assert "VirtualMachineService shop/bad is not ready" in told[operations["good"]].description
+    assert "VirtualMachineService shop/bad is not ready" in answers[operations["good"]].description
     world.clock.advance(PATIENCE_SECONDS)
     world.finish(list(operations.values()), **strict)
 

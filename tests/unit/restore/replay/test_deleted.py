@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import group, service, vm, with_policy
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
 
@@ -17,14 +17,14 @@ WEB = {"app": "web"}
 VM = vm("web-1", labels=WEB, group="tier")
 TIER = group("tier", ["web-1"])
 FRONT = service("front", WEB)
-WORDS = "it was deleted after this restore had replayed it, and is not made a second time"
+REASON = "it was deleted after this restore had replayed it, and is not made a second time"
 AGAIN = "velero restore create --from-backup nightly"
 
 
-def replayed(world: World, one: dict[str, Any], **spec: Any) -> str:
+def replayed(world: World, manifest: dict[str, Any], **spec: Any) -> str:
     """Return the operation of an object that was made and is not verified yet."""
-    items = world.back_up(VM, one)
-    world.lose(one)
+    items = world.back_up(VM, manifest)
+    world.lose(manifest)
     (operation,) = world.replay_all(items, **spec)
     poll(world, operation, **spec)
     assert len(world.created()) == 1
@@ -37,25 +37,25 @@ def poll(world: World, operation: str, **spec: Any) -> Any:
     return world.poll(operation, **spec)
 
 
-@pytest.mark.parametrize("one", [TIER, FRONT], ids=["group", "service"])
+@pytest.mark.parametrize("manifest", [TIER, FRONT], ids=["group", "service"])
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "next process has seen it"])
 def test_what_is_deleted_after_it_was_replayed_is_not_made_again(
     world: World,
-    one: dict[str, Any],
+    manifest: dict[str, Any],
     restarted: bool,  # noqa: FBT001 - a table
 ) -> None:
-    operation = replayed(world, one)
+    operation = replayed(world, manifest)
     if restarted:
         world.restart()
         poll(world, operation)
-    world.lose(one)
+    world.lose(manifest)
     for _ in range(3):
-        told = poll(world, operation)
-    assert told.completed
-    assert WORDS in told.error
-    assert AGAIN in told.error
+        progress = poll(world, operation)
+    assert progress.completed
+    assert REASON in progress.error
+    assert AGAIN in progress.error
     assert len(world.created()) == 1
-    kind = "virtualmachinegroups/shop/tier" if one is TIER else "virtualmachineservices/shop/front"
+    kind = "virtualmachinegroups/shop/tier" if manifest is TIER else "virtualmachineservices/shop/front"
     result = world.document(f"restores/again/20260301T120000Z/{kind}.json")
     assert (result["stage"], result["replayed"]) == ("failed", True)
 
@@ -70,14 +70,14 @@ def test_what_is_deleted_is_made_again_by_a_restore_that_is_repeated(world: Worl
 
 
 def test_what_is_deleted_after_it_was_updated_is_not_made_either(world: World) -> None:
-    policy = asked(conflict="update")
+    policy = with_policy(conflict="update")
     items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "other"}))
     (operation,) = world.replay_all(items, **policy)
     poll(world, operation, **policy)
     assert world.patched() == ["VirtualMachineService shop/front"]
     world.lose(FRONT)
-    assert WORDS in poll(world, operation, **policy).error
+    assert REASON in poll(world, operation, **policy).error
     assert world.created() == []
 
 
@@ -98,13 +98,13 @@ def test_what_an_earlier_process_has_ended_and_somebody_deleted_since_is_not_mad
     world.lose(TIER)
     world.store.calls.fail("get", Unavailable("s3 is away"), on="restores/")
     for _ in range(3):
-        told = poll(world, operation)
-    assert not told.completed
-    assert "looking for an earlier process's results: s3 is away" in told.description
+        progress = poll(world, operation)
+    assert not progress.completed
+    assert "looking for an earlier process's results: s3 is away" in progress.description
     world.store.calls.heal()
-    told = poll(world, operation)
-    told = poll(world, operation)
-    assert WORDS in told.error
+    progress = poll(world, operation)
+    progress = poll(world, operation)
+    assert REASON in progress.error
     assert len(world.created()) == 1
 
 
@@ -118,9 +118,9 @@ def test_nothing_is_taken_for_deleted_while_nobody_can_tell(world: World, error:
     else:
         world.cluster.serve(VIRTUAL_MACHINE_GROUP)
     for _ in range(3):
-        told = poll(world, operation)
-    assert not told.completed
-    assert ("is away" if error else "is not served any more") in told.description
+        progress = poll(world, operation)
+    assert not progress.completed
+    assert ("is away" if error else "is not served any more") in progress.description
     world.cluster.calls.heal()
     world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha5")
     (last,) = world.finish([operation]).values()

@@ -36,7 +36,7 @@ def cancel(world: World, operation: str) -> None:
     world.app.actions.restore["replay"].cancel(operation, restore())
 
 
-def told(world: World) -> list[tuple[str, bool]]:
+def events(world: World) -> list[tuple[str, bool]]:
     return [(event.reason, event.warning) for event in world.cluster.events]
 
 
@@ -53,7 +53,7 @@ def test_the_result_is_stored_with_its_course(world: World, operations: list[str
     )
     assert (result["restore"], result["backup"]) == ("again", "nightly")
     assert result["capture"].startswith(CAPTURES)
-    course = [words for _, words in result["timeline"]]
+    course = [text for _, text in result["timeline"]]
     assert course[0] == "waiting: web-1: not registered yet"
     assert course[-1].startswith("verified")
     assert not any(before == after for before, after in itertools.pairwise(course))
@@ -89,7 +89,7 @@ def test_people_who_watch_the_restore_are_told(world: World, operations: list[st
         world.round(operations)
     back(world)
     world.finish(operations)
-    assert told(world) == [("Waiting", False), ("Verified", False), ("Reported", False)]
+    assert events(world) == [("Waiting", False), ("Verified", False), ("Reported", False)]
     first, last, report = world.cluster.events
     assert "plugins/vmservice/restores/again/20260301T120000Z/report.html" in report.message
     assert "web-1: not registered yet" in first.message
@@ -101,7 +101,7 @@ def test_a_bad_end_is_told_as_a_warning(world: World, operations: list[str]) -> 
     world.cluster.seed(service("front", {"app": "other"}))
     back(world)
     world.finish(operations)
-    assert ("Retained", True) in told(world)
+    assert ("Retained", True) in events(world)
 
 
 def test_an_event_that_cannot_be_told_disturbs_nobody(world: World, operations: list[str]) -> None:
@@ -119,7 +119,7 @@ def test_cancel_says_what_it_was_waiting_for_and_how_to_go_on(world: World, oper
     assert "itemOperationTimeout" in progress.error
     assert "Repeat the restore" in progress.error
     assert world.document(RESULT)["stage"] == "cancelled"
-    assert ("Cancelled", True) in told(world)
+    assert ("Cancelled", True) in events(world)
 
 
 def test_nothing_is_created_after_cancel(world: World, operations: list[str]) -> None:
@@ -204,7 +204,7 @@ def test_of_two_objects_that_are_mapped_into_one_both_are_reported(world: World)
     world.finish(world.replay_all(items, **mapped), **mapped)
     report = world.document("restores/again/20260301T120000Z/report.json")
     assert report["outcome"] == "mixed"
-    assert {(one["source_namespace"], one["stage"]) for one in report["objects"]} == {
+    assert {(result["source_namespace"], result["stage"]) for result in report["objects"]} == {
         ("blue", "verified"),
         ("green", "failed"),
     }

@@ -29,13 +29,13 @@ class Case:
     stage: str
     writes: tuple[str, ...] = ()
     error: str = ""
-    words: str = ""
+    excerpt: str = ""
 
 
 FRONT = service("front", WEB)
 TIER = group("tier", ["web-1"])
 CASES = [
-    Case(why="identical", captured=FRONT, live=FRONT, policy={}, stage="verified", words="was there already"),
+    Case(why="identical", captured=FRONT, live=FRONT, policy={}, stage="verified", excerpt="was there already"),
     Case(why="identical, update", captured=FRONT, live=FRONT, policy=UPDATE, stage="verified"),
     Case(
         why="different",
@@ -43,7 +43,7 @@ CASES = [
         live=service("front", {"app": "new"}),
         policy={},
         stage="retained",
-        words="spec.selector; left as it is",
+        excerpt="spec.selector; left as it is",
     ),
     Case(
         why="different, none",
@@ -94,7 +94,7 @@ def test_existing(world: World, case: Case) -> None:
     world.cluster.calls.made.clear()
     (last,) = world.finish(world.replay_all(items, **case.policy), **case.policy).values()
     assert last.description.startswith(case.stage)
-    assert case.words in last.description
+    assert case.excerpt in last.description
     assert bool(last.error) is bool(case.error)
     assert case.error in last.error
     assert tuple(name for name, _ in world.cluster.calls.made if "create" in name or "patch" in name) == case.writes
@@ -171,16 +171,16 @@ def test_an_earlier_restore_of_the_same_name_is_no_excuse(world: World) -> None:
     world.clock.advance(3600)
     world.restart()
     later = {"started": "2026-03-01T13:00:00Z", "uid": "another-run"}
-    told = world.finish(world.replay_all(items, **later), **later)
-    assert [one.description.partition(":")[0] for one in told.values()] == ["retained"]
+    ended = world.finish(world.replay_all(items, **later), **later)
+    assert [progress.description.partition(":")[0] for progress in ended.values()] == ["retained"]
 
 
 def test_a_service_that_is_not_vm_operators_is_not_taken_over(world: World) -> None:
     items = world.back_up(VM, service("front", {"app": "web"}))
     world.lose(service("front"))
     world.cluster.seed(obj("Service", "front", api="v1", spec={"ports": [{"port": 80}]}))
-    (told,) = world.finish(world.replay_all(items)).values()
-    assert "not VM Operator's, which would overwrite it" in told.error
+    (progress,) = world.finish(world.replay_all(items)).values()
+    assert "not VM Operator's, which would overwrite it" in progress.error
     assert world.created() == []
 
 
@@ -190,9 +190,9 @@ def test_one_name_from_two_namespaces_mapped_into_one_is_said(world: World) -> N
     mine, theirs = service("front", {"app": "x"}), {**service("front", {"app": "y"})}
     theirs = {**theirs, "metadata": {**theirs["metadata"], "namespace": "other"}}
     items = world.back_up(mine, theirs)
-    told = world.finish(world.replay_all(items, **both), **both)
-    assert sorted(one.description.partition(":")[0] for one in told.values()) == ["failed", "verified"]
-    assert any("both are mapped into both" in one.error for one in told.values())
+    ended = world.finish(world.replay_all(items, **both), **both)
+    assert sorted(progress.description.partition(":")[0] for progress in ended.values()) == ["failed", "verified"]
+    assert any("both are mapped into both" in progress.error for progress in ended.values())
 
 
 def test_a_webhook_that_cannot_be_dry_run_does_not_hold_the_replay(world: World) -> None:
@@ -200,5 +200,5 @@ def test_a_webhook_that_cannot_be_dry_run_does_not_hold_the_replay(world: World)
     world.lose(service("front"))
     refusal = DryRunUnsupported('admission webhook "x.example.com" does not support dry run')
     world.cluster.calls.fail("dry-run create", refusal)
-    (told,) = world.finish(world.replay_all(items)).values()
-    assert told.description.startswith("verified")
+    (progress,) = world.finish(world.replay_all(items)).values()
+    assert progress.description.startswith("verified")

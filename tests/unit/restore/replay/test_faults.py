@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, claim, group, obj, service, vm
+from tests.unit.builders import NAMESPACE, claim, group, obj, service, vm, with_policy
 from tests.unit.world import CAPTURES, World
 from velero_vmservice import documents
 from velero_vmservice.errors import (
@@ -118,16 +118,16 @@ def test_disks_whose_registration_nobody_may_see_are_waited_for_by_their_claims(
     operations = world.replay_all(items)
     world.cluster.calls.fail("list", Forbidden("may not list cnsregistervolumes", hint="grant it"), on="CnsRegister")
     world.cluster.seed(vm("web-1", labels=WEB, claims=["data"], uid="new"))
-    told = world.round(operations)[operations[0]].description
-    assert told.startswith("waiting: web-1: waits for PVC data (not there yet)")
-    assert "mind: how far disks are registered is not known: may not list cnsregistervolumes: grant it" in told
+    description = world.round(operations)[operations[0]].description
+    assert description.startswith("waiting: web-1: waits for PVC data (not there yet)")
+    assert "mind: how far disks are registered is not known: may not list cnsregistervolumes: grant it" in description
     world.cluster.seed(claim("data"))
     (last,) = world.finish(operations).values()
     assert last.error == ""
 
 
 def test_rights_that_nobody_grants_in_time_fail_the_operation(world: World, items: list[dict[str, Any]]) -> None:
-    within = asked(registered_within="1h")
+    within = with_policy(registered_within="1h")
     operations = world.replay_all(items, **within)
     back(world)
     world.cluster.calls.fail("dry-run create", Forbidden("may not create", hint="grant it"))
@@ -155,11 +155,11 @@ UNSEEN = "shop cannot be observed: may not list virtualmachines: grant list on v
 def test_a_namespace_that_may_never_be_observed_fails_at_the_deadline(
     world: World, items: list[dict[str, Any]]
 ) -> None:
-    within = asked(registered_within="1h")
+    within = with_policy(registered_within="1h")
     operations = world.replay_all(items, **within)
     world.cluster.calls.fail("list", DENIED)
-    told = denied(world, operations[0], **within)
-    assert (told.completed, told.description) == (False, f"waiting: {UNSEEN}")
+    first = denied(world, operations[0], **within)
+    assert (first.completed, first.description) == (False, f"waiting: {UNSEEN}")
     world.clock.advance(3600)
     world.cluster.calls.fail("get", Forbidden("may not get virtualmachineservices"), on="VirtualMachineService")
     progress = denied(world, operations[0], **within)
@@ -170,7 +170,7 @@ def test_a_namespace_that_may_never_be_observed_fails_at_the_deadline(
 def test_a_namespace_that_may_not_be_observed_any_more_is_given_time_to_verify_what_was_replayed(
     world: World, items: list[dict[str, Any]]
 ) -> None:
-    within = asked(registered_within="1h", verified_within="2h")
+    within = with_policy(registered_within="1h", verified_within="2h")
     operations = world.replay_all(items, **within)
     back(world)
     for _ in range(3):
@@ -179,8 +179,8 @@ def test_a_namespace_that_may_not_be_observed_any_more_is_given_time_to_verify_w
     world.restart()
     world.cluster.calls.fail("list", DENIED)
     world.clock.advance(3600)
-    told = denied(world, operations[0], **within)
-    assert (told.completed, told.description) == (False, f"replayed: {UNSEEN}")
+    first = denied(world, operations[0], **within)
+    assert (first.completed, first.description) == (False, f"replayed: {UNSEEN}")
     world.clock.advance(7200)
     progress = denied(world, operations[0], **within)
     assert progress.completed
@@ -188,13 +188,16 @@ def test_a_namespace_that_may_not_be_observed_any_more_is_given_time_to_verify_w
 
 
 def test_a_cluster_that_is_away_past_the_deadline_is_asked_again(world: World, items: list[dict[str, Any]]) -> None:
-    within = asked(registered_within="1h")
+    within = with_policy(registered_within="1h")
     operations = world.replay_all(items, **within)
     back(world)
     world.cluster.calls.fail("list", Unavailable("the API server is away"))
     world.clock.advance(7200)
-    told = denied(world, operations[0], **within)
-    assert (told.completed, told.description) == (False, "waiting: shop cannot be observed: the API server is away")
+    progress = denied(world, operations[0], **within)
+    assert (progress.completed, progress.description) == (
+        False,
+        "waiting: shop cannot be observed: the API server is away",
+    )
     world.cluster.calls.heal()
     assert world.finish(operations, **within)[operations[0]].error == ""
 
@@ -281,7 +284,7 @@ MENDABLE = [
 def test_a_store_that_is_closed_while_waiting_is_waited_for_and_says_what_to_do(
     world: World, items: list[dict[str, Any]], error: VmServiceError, capture: str
 ) -> None:
-    policy = asked(capture=capture)
+    policy = with_policy(capture=capture)
     operations = world.replay_all(items, **policy)
     back(world)
     world.restart()
@@ -302,7 +305,7 @@ def test_a_store_that_nobody_opens_in_time_fails_the_operation(
     items: list[dict[str, Any]],
     restarted: bool,  # noqa: FBT001 - a table
 ) -> None:
-    within = asked(registered_within="1h")
+    within = with_policy(registered_within="1h")
     operations = world.replay_all(items, **within)
     world.store.calls.fail("get", Forbidden("403", hint="grant s3:GetObject"))
     world.round(operations, **within)
@@ -316,7 +319,7 @@ def test_a_store_that_nobody_opens_in_time_fails_the_operation(
 def test_a_store_that_closes_after_the_object_was_replayed_is_not_late_for_registration(
     world: World, items: list[dict[str, Any]]
 ) -> None:
-    within = asked(registered_within="1h")
+    within = with_policy(registered_within="1h")
     operations = world.replay_all(items, **within)
     back(world)
     for _ in range(2):
@@ -363,10 +366,10 @@ def test_captures_that_stay_denied_are_told_in_the_same_words_at_every_poll(worl
     operations = world.replay_all(items)
     world.store.calls.before("get", lambda key: (_ for _ in ()).throw(Forbidden(f"denied: {key}")))
     for _ in range(4):
-        told = world.round(operations)
+        polled = world.round(operations)
     for _ in range(4):
-        assert world.round(operations) == told
-    assert len({one.description for one in told.values()}) == 3
+        assert world.round(operations) == polled
+    assert len({progress.description for progress in polled.values()}) == 3
 
 
 def test_a_backup_without_the_plugin_is_replayed_and_says_so(world: World) -> None:
@@ -412,5 +415,5 @@ def test_an_operation_that_is_not_ours_is_refused(world: World, operation: str) 
 def test_a_target_namespace_that_is_not_there_is_waited_for(world: World, items: list[dict[str, Any]]) -> None:
     mapped = {"namespaceMapping": {NAMESPACE: "not-there"}}
     operations = world.replay_all(items, **mapped)
-    words = world.poll(operations[0], **mapped).description
-    assert "the namespace not-there does not exist" in words
+    description = world.poll(operations[0], **mapped).description
+    assert "the namespace not-there does not exist" in description

@@ -41,7 +41,7 @@ def back(world: World) -> None:
 
 
 def stages(world: World) -> dict[str, str]:
-    return {one["name"]: one["stage"] for one in world.document(REPORT)["objects"]}
+    return {result["name"]: result["stage"] for result in world.document(REPORT)["objects"]}
 
 
 def wait(world: World, operations: list[str], seconds: float) -> None:
@@ -52,14 +52,14 @@ def wait(world: World, operations: list[str], seconds: float) -> None:
     world.round(operations)
 
 
-@pytest.mark.parametrize("error", LASTING, ids=lambda one: one.code)
+@pytest.mark.parametrize("error", LASTING, ids=lambda error: error.code)
 def test_what_ended_while_the_store_refused_is_stored_by_a_later_poll_of_another_object(
     world: World, operations: list[str], error: VmServiceError
 ) -> None:
     world.store.calls.fail("put", error)
     wait(world, operations, LASTING_SECONDS)
-    told = world.round(operations)
-    assert [one.completed for one in told.values()] == [True, True, False]
+    polled = world.round(operations)
+    assert [progress.completed for progress in polled.values()] == [True, True, False]
     world.store.calls.heal()
     back(world)
     world.finish(operations[2:])
@@ -90,11 +90,11 @@ def test_a_location_that_is_read_only_is_not_waited_for(world: World, operations
     back(world)
     world.store.calls.fail("put", READ_ONLY)
     began = world.clock.monotonic()
-    told = world.finish(operations)
+    ended = world.finish(operations)
     assert world.clock.monotonic() - began < LASTING_SECONDS / 2
-    for one in told.values():
-        assert one.error == ""
-        assert one.description.endswith(f"its result and the report are not stored: {READ_ONLY}; {RESUME}")
+    for progress in ended.values():
+        assert progress.error == ""
+        assert progress.description.endswith(f"its result and the report are not stored: {READ_ONLY}; {RESUME}")
     world.store.calls.heal()
     world.clock.advance(OFFER_SECONDS)
     world.app.actions.ended("a process")
@@ -117,10 +117,10 @@ def test_people_are_told_once_that_operations_ended_without_being_stored(
 ) -> None:
     world.store.calls.fail("put", GONE)
     wait(world, operations, LASTING_SECONDS)
-    (event,) = [one for one in world.cluster.events if one.reason == "NotStored"]
+    (event,) = [warning for warning in world.cluster.events if warning.reason == "NotStored"]
     assert event.warning
     assert "the bucket does not exist" in event.message
-    (line,) = [one for one in log.entries if one["event"] == "result not stored"]
+    (line,) = [entry for entry in log.entries if entry["event"] == "result not stored"]
     assert (line["cause"], line["hint"]) == (GONE.message, GONE.hint)
 
 
@@ -130,7 +130,7 @@ def test_what_a_restore_owes_when_velero_asks_no_more_is_stored_when_a_launched_
     back(world)
     world.store.calls.fail("put", GONE)
     wait(world, operations, LASTING_SECONDS)
-    assert all(one.completed for one in world.round(operations).values())
+    assert all(progress.completed for progress in world.round(operations).values())
     world.app.actions.ended("a process")
     world.store.calls.heal()
     world.app.actions.ended("a process too soon after it")
@@ -138,7 +138,7 @@ def test_what_a_restore_owes_when_velero_asks_no_more_is_stored_when_a_launched_
     world.clock.advance(OFFER_SECONDS)
     world.app.actions.ended("another process")
     assert stages(world) == dict.fromkeys("abc", "verified")
-    assert [one.reason for one in world.cluster.events].count("Reported") == 1
+    assert [event.reason for event in world.cluster.events].count("Reported") == 1
 
 
 def test_what_is_owed_is_not_forgotten_while_it_is_offered(world: World, operations: list[str]) -> None:
@@ -178,11 +178,11 @@ def test_only_the_report_is_said_to_be_missing_where_the_result_is_stored(world:
     back(world)
     world.store.calls.fail("put", GONE, on="report")
     wait(world, operations, LASTING_SECONDS)
-    told = world.round(operations)
-    last = told[operations[2]]
+    polled = world.round(operations)
+    last = polled[operations[2]]
     assert last.completed
     assert last.description.endswith(f"the report is not stored: {GONE}; {RESUME}")
-    assert not any("report.html" in one.description for one in told.values())
+    assert not any("report.html" in progress.description for progress in polled.values())
 
 
 def test_a_report_that_cannot_be_made_does_not_keep_the_restore_from_ending(
@@ -194,10 +194,10 @@ def test_a_report_that_cannot_be_made_does_not_keep_the_restore_from_ending(
     monkeypatch.setattr("velero_vmservice.report.store.compose", broken)
     back(world)
     wait(world, operations, LASTING_SECONDS)
-    told = world.round(operations)
-    assert all(one.completed for one in told.values())
-    assert "the report is not stored: internal error" in told[operations[2]].description
-    assert "secret" not in told[operations[2]].description
+    polled = world.round(operations)
+    assert all(progress.completed for progress in polled.values())
+    assert "the report is not stored: internal error" in polled[operations[2]].description
+    assert "secret" not in polled[operations[2]].description
 
 
 @pytest.mark.parametrize("spoilt", [b"rotten", b'{"schema_version":1}'], ids=["not ours", "no result"])
@@ -212,9 +212,9 @@ def test_a_stored_result_that_cannot_be_read_is_named_and_hides_none_of_the_othe
     back(world)
     world.finish(operations[2:])
     report = world.document(REPORT)
-    assert [one["name"] for one in report["objects"]] == ["b", "c"]
+    assert [result["name"] for result in report["objects"]] == ["b", "c"]
     assert report["outcome"] == "unfinished"
-    assert any(key in words for words in report["warnings"])
+    assert any(key in warning for warning in report["warnings"])
 
 
 def test_cancel_does_not_claim_a_report_that_is_not_there(world: World, operations: list[str]) -> None:

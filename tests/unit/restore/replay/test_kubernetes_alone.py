@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, obj, registration, service, vm
+from tests.unit.builders import obj, registration, service, vm, with_policy
 
 if TYPE_CHECKING:
     from tests.unit.world import World
@@ -32,16 +32,12 @@ def again(**rest: Any) -> dict[str, Any]:
     return vm("web-1", **{"uid": "new", "labels": WEB, **rest})
 
 
-def one(world: World, operation: str, **spec: Any) -> Progress:
-    return world.round([operation], **spec)[operation]
-
-
 def late(world: World, operation: str) -> Progress:
     """Let the time for registration pass."""
-    within = asked(registered_within="1h")
-    one(world, operation, **within)
+    within = with_policy(registered_within="1h")
+    world.polled(operation, **within)
     world.clock.advance(HOUR)
-    return one(world, operation, **within)
+    return world.polled(operation, **within)
 
 
 def report(world: World) -> dict[str, Any]:
@@ -51,8 +47,8 @@ def report(world: World) -> dict[str, Any]:
 def test_a_disk_in_error_is_told_before_there_is_a_vm_that_names_it(world: World, operation: str) -> None:
     world.cluster.seed(NO_DATASTORE)
     noted = "mind: disks are being registered for VMs that do not name them yet: its disk cannot be registered"
-    told = one(world, operation).description
-    assert told.startswith(f"waiting: web-1: not registered yet | {noted}: datastore ds-1 not accessible")
+    description = world.polled(operation).description
+    assert description.startswith(f"waiting: web-1: not registered yet | {noted}: datastore ds-1 not accessible")
     error = late(world, operation).error
     assert error.startswith(
         "VirtualMachineService shop/front: the policy's registered-within=1h is over: web-1: not registered yet"
@@ -62,23 +58,23 @@ def test_a_disk_in_error_is_told_before_there_is_a_vm_that_names_it(world: World
     assert noted in error
     written = report(world)
     assert "See what keeps disks from being registered" in written["next_steps"][0]
-    assert any("datastore ds-1 not accessible" in words for words in written["warnings"])
+    assert any("datastore ds-1 not accessible" in warning for warning in written["warnings"])
 
 
 def test_a_disk_that_takes_long_names_the_stage_and_what_to_look_at(world: World, operation: str) -> None:
     disk = registration("restored-a1")
     disk["metadata"]["creationTimestamp"] = "2026-03-01T11:00:00Z"
     world.cluster.seed(disk, again(claims=["restored-a1"]))
-    told = one(world, operation).description
-    assert told.startswith("waiting: web-1: registering (register volumes): waits for PVC restored-a1")
-    assert "more than 5 minutes, and RegisterVM stands at 80 % meanwhile" in told
+    description = world.polled(operation).description
+    assert description.startswith("waiting: web-1: registering (register volumes): waits for PVC restored-a1")
+    assert "more than 5 minutes, and RegisterVM stands at 80 % meanwhile" in description
 
 
 def test_the_mark_of_an_imported_vm_is_told(world: World, operation: str) -> None:
     world.cluster.seed(again(created=False, meta={"annotations": {"vmoperator.vmware.com/imported-vm": ""}}))
-    told = one(world, operation).description
-    assert told.startswith("waiting: web-1: registered, but VM Operator has not reconciled it yet")
-    assert "has the mark of a VM that was imported from vCenter, not restored" in told
+    description = world.polled(operation).description
+    assert description.startswith("waiting: web-1: registered, but VM Operator has not reconciled it yet")
+    assert "has the mark of a VM that was imported from vCenter, not restored" in description
 
 
 def test_what_is_said_of_a_vm_by_name_is_not_said_again(world: World) -> None:
@@ -89,9 +85,9 @@ def test_what_is_said_of_a_vm_by_name_is_not_said_again(world: World) -> None:
     (operation,) = world.replay_all(items)
     older = {f"vmoperator.vmware.com/{key}": value for key, value in (("backup-version", "1000"), ("restored-vm", ""))}
     world.cluster.seed(again(meta={"annotations": older}))
-    told = [one(world, operation).description for _ in range(4)]
-    assert {words.count("comes from an older restore point") for words in told} <= {0, 1}
-    assert "mind: web-1 comes from an older restore point" in told[-1]
+    descriptions = [world.polled(operation).description for _ in range(4)]
+    assert {description.count("comes from an older restore point") for description in descriptions} <= {0, 1}
+    assert "mind: web-1 comes from an older restore point" in descriptions[-1]
 
 
 def test_what_does_not_concern_every_vm_is_said_by_name(world: World) -> None:
@@ -100,15 +96,15 @@ def test_what_does_not_concern_every_vm_is_said_by_name(world: World) -> None:
     (operation,) = world.replay_all(items)
     imported = {"annotations": {"vmoperator.vmware.com/imported-vm": ""}}
     world.cluster.seed(again(created=False, meta=imported), NO_DATASTORE)
-    told = one(world, operation).description
-    assert "web-1: has the mark of a VM that was imported from vCenter, not restored" in told
-    assert "web-2: disks are being registered for VMs that do not name them yet" in told
+    description = world.polled(operation).description
+    assert "web-1: has the mark of a VM that was imported from vCenter, not restored" in description
+    assert "web-2: disks are being registered for VMs that do not name them yet" in description
 
 
 def test_no_vsphere_namespace_is_said_once_and_what_to_do(world: World, operation: str) -> None:
     world.cluster.seed(obj("Namespace", "shop", api="v1", namespace="", meta={"annotations": {}}))
-    told = one(world, operation).description
-    assert told.count("is no vSphere Namespace") == 1
+    description = world.polled(operation).description
+    assert description.count("is no vSphere Namespace") == 1
     assert late(world, operation).error.endswith(
         " | to do: Create shop as a vSphere Namespace in vCenter; then repeat the restore."
     )
@@ -121,7 +117,7 @@ def test_another_vm_of_that_name_ends_with_what_to_do(world: World, operation: s
 
 def test_it_costs_no_request(world: World, operation: str) -> None:
     world.cluster.seed(NO_DATASTORE)
-    one(world, operation)
+    world.polled(operation)
     world.cluster.calls.made.clear()
     world.clock.advance(10)
     world.poll(operation)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, backup, group, obj, restore, service, vm
+from tests.unit.builders import NAMESPACE, backup, group, obj, restore, service, vm, with_policy
 from velero_vmservice.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_velero_sees_what_is_waited_for(world: World) -> None:
 def test_a_service_that_cannot_come_back_is_an_error_of_the_restore(world: World) -> None:
     items = back_up(world)
     world.lose(VM)
-    asks = asked(**{"registered-within": "1m"})
+    asks = with_policy(**{"registered-within": "1m"})
     ended = world.finish(begin(world, items, **asks), **asks)
     account, _ = ended.values()
     assert (
@@ -106,7 +106,7 @@ def test_a_process_that_is_killed_leaves_it_to_the_next(world: World, rounds: in
 def test_what_came_to_nothing_before_a_restart_is_still_an_error(world: World) -> None:
     items = back_up(world)
     world.lose(VM)
-    asks = asked(**{"registered-within": "1m"})
+    asks = with_policy(**{"registered-within": "1m"})
     operations = begin(world, items, **asks)
     while not world.store.exists(f"{RESULTS}virtualmachineservices/{NAMESPACE}/front.json"):
         world.round(operations[:1], **asks)
@@ -199,7 +199,7 @@ def test_what_is_cancelled_says_what_it_waited_for(world: World) -> None:
 def test_a_strict_restore_creates_nothing_before_it_knows_what_the_archive_lacks(world: World) -> None:
     items = back_up(world)
     world.lose(VM)
-    asks = asked(mode="strict", **{"registered-within": "1m"})
+    asks = with_policy(mode="strict", **{"registered-within": "1m"})
     ended = world.finish(begin(world, items, **asks), **asks)
     assert all(progress.error for progress in ended.values())
     assert world.created() == []

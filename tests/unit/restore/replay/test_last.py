@@ -32,7 +32,7 @@ def cancel(world: World, operation: str) -> None:
 
 
 def stages(world: World) -> dict[str, str]:
-    return {one["name"]: one["stage"] for one in world.document(REPORT)["objects"]}
+    return {result["name"]: result["stage"] for result in world.document(REPORT)["objects"]}
 
 
 def result(world: World, name: str) -> dict[str, Any]:
@@ -111,13 +111,13 @@ def test_of_two_processes_whichever_sees_the_last_end_makes_the_report(
     world: World, waiting: list[str], order: int
 ) -> None:
     """Velero asks no process again for what another one has told the end of."""
-    one, other = world.app, beside(world)
-    for app in (one, other, other):
+    first, other = world.app, beside(world)
+    for app in (first, other, other):
         world.app = app
         world.round(waiting)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
-    asked = [(one, waiting[:1]), (other, waiting[1:])][::order]
-    for app, operations in asked:
+    polls = [(first, waiting[:1]), (other, waiting[1:])][::order]
+    for app, operations in polls:
         world.app = app
         world.finish(operations)
     assert stages(world) == dict.fromkeys(NAMES, "verified")
@@ -126,13 +126,13 @@ def test_of_two_processes_whichever_sees_the_last_end_makes_the_report(
 
 
 def test_a_report_that_lacks_what_another_process_has_ended_is_made_again(world: World, waiting: list[str]) -> None:
-    one, other = world.app, beside(world)
+    first, other = world.app, beside(world)
     world.round(waiting)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     world.app = other  # it is asked for one object alone, and takes it for all
     world.finish(waiting[:1])
     assert stages(world) == {"a": "verified"}
-    world.app = one
+    world.app = first
     world.finish(waiting[1:])
     assert stages(world) == dict.fromkeys(NAMES, "verified")
     assert all(name in world.store.get(PAGE).decode() for name in NAMES)

@@ -60,9 +60,9 @@ def test_parents_come_first_after_a_restart_in_the_middle_of_execute(world: Worl
 def test_children_wait_for_a_parent_that_waits_and_services_do_not(world: World, items: list[dict[str, Any]]) -> None:
     world.lose(VMS[2])
     operations = world.replay_all(items)
-    told = world.round(operations)
+    polled = world.round(operations)
     assert world.created() == PARENTS_FIRST[3:]  # the service, whose own VMs are there
-    assert "waits for VirtualMachineGroup shop/z-root" in told[operations[1]].description
+    assert "waits for VirtualMachineGroup shop/z-root" in polled[operations[1]].description
     world.cluster.seed(vm("vm-z", group="z-root", uid="new"))
     world.finish(operations)
     assert world.created() == [*PARENTS_FIRST[3:], *PARENTS_FIRST[:3]]
@@ -72,9 +72,9 @@ def test_a_parent_whose_capture_cannot_be_read_yet_is_waited_for(world: World, i
     operations = world.replay_all(items)
     world.store.calls.fail("get", Unavailable("away"), on="z-root")
     for _ in range(3):
-        told = world.round(operations)
+        polled = world.round(operations)
     assert world.created() == []
-    assert "waits for" in told[operations[0]].description
+    assert "waits for" in polled[operations[0]].description
     world.store.calls.heal()
     world.finish(operations)
     assert world.created() == PARENTS_FIRST
@@ -102,7 +102,7 @@ def test_groups_that_contain_each_other_are_blocked_with_the_chain(world: World)
     items = world.back_up(*groups)
     world.lose(*groups)
     last = world.finish(world.replay_all(items))
-    assert ["a → b → a" in one.error for one in last.values()] == [True, True]
+    assert ["a → b → a" in progress.error for progress in last.values()] == [True, True]
     assert world.created() == []
 
 
@@ -121,9 +121,9 @@ def test_a_parent_is_verified_only_with_the_children_that_are_still_to_come(worl
     world.lose(trunk, leaf, machine)
     operations = world.replay_all(items)
     for _ in range(3):
-        told = world.round(operations)
+        polled = world.round(operations)
     assert world.created() == ["VirtualMachineGroup shop/trunk"]
-    assert "VirtualMachineGroup leaf is still to be replayed" in told[operations[1]].description
+    assert "VirtualMachineGroup leaf is still to be replayed" in polled[operations[1]].description
     world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
     world.finish(operations)
 
@@ -134,8 +134,8 @@ def test_a_root_waits_while_a_living_child_holds_a_vm_that_would_be_placed_anew(
     world.lose(trunk)
     world.cluster.seed(vm("vm-a", group="leaf", uid="new", status={"uniqueID": ""}))
     operations = world.replay_all(items)
-    told = world.round(operations)
-    assert "VM Operator would place vm-a anew" in told[operations[1]].description
+    polled = world.round(operations)
+    assert "VM Operator would place vm-a anew" in polled[operations[1]].description
     world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
     world.finish(operations)
     assert world.created() == ["VirtualMachineGroup shop/trunk"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, group, obj, service, vm
+from tests.unit.builders import NAMESPACE, group, obj, service, vm, with_policy
 from tests.unit.world import World
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.restore.policy import RestorePolicy
@@ -40,14 +40,16 @@ def last(world: World, operation: str, **spec: Any) -> Progress:
 def test_execute_refuses_a_policy_that_does_not_exist_before_anything_is_deferred(world: World) -> None:
     items = world.back_up(VM, FRONT)
     with pytest.raises(InvalidSettings, match="/powr: unknown policy; did you mean power") as caught:
-        world.replay(items[0], **asked(powr="on"))
+        world.replay(items[0], **with_policy(powr="on"))
     assert "power" in caught.value.hint.split(", ")
     with pytest.raises(InvalidSettings, match="power has to be 'leave', 'captured' or 'on'") as caught:
-        world.replay(items[0], **asked(power="maybe"))
+        world.replay(items[0], **with_policy(power="maybe"))
     assert caught.value.hint == "correct or remove it"
 
 
-@pytest.mark.parametrize("wrong", [asked(powr="on"), asked(power="maybe"), asked(registered_within="soon")])
+@pytest.mark.parametrize(
+    "wrong", [with_policy(powr="on"), with_policy(power="maybe"), with_policy(registered_within="soon")]
+)
 def test_a_policy_that_is_spoilt_while_waiting_is_said_and_nothing_done_until_it_is_mended(
     world: World, wrong: dict[str, Any]
 ) -> None:
@@ -55,10 +57,10 @@ def test_a_policy_that_is_spoilt_while_waiting_is_said_and_nothing_done_until_it
     world.round([operation])
     world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"))
     for _ in range(3):
-        told = world.round([operation], **wrong)[operation]
-        assert (told.completed, told.error) == (False, "")
-        assert "annotation velero-plugin-for-vmservice/" in told.description
-        assert "unknown policy; did you mean power?" in told.description or " has to be " in told.description
+        progress = world.polled(operation, **wrong)
+        assert (progress.completed, progress.error) == (False, "")
+        assert "annotation velero-plugin-for-vmservice/" in progress.description
+        assert "unknown policy; did you mean power?" in progress.description or " has to be " in progress.description
     assert world.created() == []
     assert last(world, operation).description.startswith("verified")
 
@@ -67,20 +69,20 @@ def test_a_policy_that_changes_while_waiting_is_followed(world: World) -> None:
     (operation,) = lost(world, VM, service("front", WEB, type="ClusterIP", clusterIp="10.0.0.7"))
     world.round([operation])
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
-    last(world, operation, **asked(cluster_ip="keep"))
+    last(world, operation, **with_policy(cluster_ip="keep"))
     assert world.live("VirtualMachineService", "front").spec["clusterIp"] == "10.0.0.7"
 
 
 def test_the_effective_policy_is_logged_and_reported(world: World, log: LogCapture) -> None:
-    policy = asked(power="captured", registered_within="12h")
+    policy = with_policy(power="captured", registered_within="12h")
     (operation,) = lost(world, vm("web-1", labels=WEB), FRONT, **policy)
-    (entry,) = [one for one in log.entries if one["event"] == "restore begins"]
+    (entry,) = [line for line in log.entries if line["event"] == "restore begins"]
     assert (entry["policy"]["power"], entry["policy"]["conflict"]) == ("captured", "retain")
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     last(world, operation, **policy)
-    told = world.document("restores/again/20260301T120000Z/report.json")["policy"]
-    assert told == entry["policy"]
-    assert told["registered-within"] == "12h"
+    reported = world.document("restores/again/20260301T120000Z/report.json")["policy"]
+    assert reported == entry["policy"]
+    assert reported["registered-within"] == "12h"
 
 
 def test_the_settings_hold_where_the_restore_says_nothing() -> None:
@@ -89,7 +91,7 @@ def test_the_settings_hold_where_the_restore_says_nothing() -> None:
     world.cluster.seed(service("front", {"app": "other"}))
     (operation,) = world.replay_all(items, existingResourcePolicy="update")
     assert "conflict=fail" in last(world, operation, existingResourcePolicy="update").error
-    other = {"name": "second", "existingResourcePolicy": "update", **asked(conflict="existing-resource-policy")}
+    other = {"name": "second", "existingResourcePolicy": "update", **with_policy(conflict="existing-resource-policy")}
     (again,) = world.replay_all(items, **other)
     assert last(world, again, **other).error == ""
     assert world.patched() == ["VirtualMachineService shop/front"]
@@ -103,7 +105,7 @@ class Case:
     why: str
     live: tuple[dict[str, Any], ...]
     stage: dict[str, str]
-    words: str = ""
+    excerpt: str = ""
 
 
 OTHER = service("front", {"app": "other"})
@@ -125,7 +127,7 @@ CONFLICTS = [
             "retain": "retained",
             "update": "updated",
         },
-        words="spec.selector",
+        excerpt="spec.selector",
     ),
     Case(
         why="different where nothing may change",
@@ -136,19 +138,19 @@ CONFLICTS = [
             "retain": "retained",
             "update": "failed",
         },
-        words="spec.type",
+        excerpt="spec.type",
     ),
     Case(
         why="somebody's own Service has the name",
         live=(HOLDER,),
         stage=dict.fromkeys(ALL_ALIKE, "failed"),
-        words="not VM Operator's",
+        excerpt="not VM Operator's",
     ),
     Case(
         why="the Service of another VirtualMachineService has the name",
         live=(OF_ANOTHER,),
         stage=dict.fromkeys(ALL_ALIKE, "failed"),
-        words="of VirtualMachineService back",
+        excerpt="of VirtualMachineService back",
     ),
 ]
 
@@ -161,12 +163,12 @@ def test_an_object_that_is_there(world: World, case: Case, conflict: str) -> Non
     world.cluster.seed(*case.live)
     world.cluster.calls.made.clear()
     (operation,) = world.replay_all(items)
-    told = last(world, operation, **asked(conflict=conflict))
+    progress = last(world, operation, **with_policy(conflict=conflict))
     want = case.stage[conflict]
     starts = {"created": "verified", "untouched": "verified", "updated": "verified"}
-    assert told.description.startswith(starts.get(want, want))
-    assert bool(told.error) is (want == "failed")
-    assert case.words in told.description or want == "updated"
+    assert progress.description.startswith(starts.get(want, want))
+    assert bool(progress.error) is (want == "failed")
+    assert case.excerpt in progress.description or want == "updated"
     name = "VirtualMachineService shop/front"
     assert world.writes() == {"created": [("create", name)], "updated": [("patch", name)]}.get(want, [])
 
@@ -175,30 +177,30 @@ def test_an_object_that_is_there(world: World, case: Case, conflict: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "excerpt"),
     [
         (FRONT, "web-1 is not selected: its label app is db, not web"),
         (TIER, "web-1 is no member: its spec.groupName is other, not tier"),
     ],
     ids=["label", "group name"],
 )
-def test_what_connects_a_vm_is_gone(given: dict[str, Any], words: str) -> None:
+def test_what_connects_a_vm_is_gone(given: dict[str, Any], excerpt: str) -> None:
     worlds = {}
     for policy in ("warn", "wait", "fail"):
         world = worlds[policy] = World()
         (operation,) = lost(world, VM, given)
         world.cluster.seed(vm("web-1", labels={"app": "db"}, group="other", uid="new"))
-        told: dict[str, Progress] = {}
+        polled: dict[str, Progress] = {}
         for _ in range(6):
-            if not told or not told[operation].completed:
-                told |= world.round([operation], **asked(label_mismatch=policy))
-        assert words in told[operation].description
-        assert told[operation].completed is (policy != "wait")
-        assert bool(told[operation].error) is (policy == "fail")
+            if not polled or not polled[operation].completed:
+                polled |= world.round([operation], **with_policy(label_mismatch=policy))
+        assert excerpt in polled[operation].description
+        assert polled[operation].completed is (policy != "wait")
+        assert bool(polled[operation].error) is (policy == "fail")
         assert len(world.created()) == (policy == "warn")
         if policy == "wait":
             world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"))
-            assert words not in last(world, operation, **asked(label_mismatch=policy)).description
+            assert excerpt not in last(world, operation, **with_policy(label_mismatch=policy)).description
             assert len(world.created()) == 1
 
 
@@ -219,14 +221,14 @@ def test_a_capture_that_is_gone_is_done_without_if_it_may_be(world: World, when:
     (operation,) = world.replay_all(items)
     forget(world)
     world.restart()
-    told = last(world, operation, **asked(capture="prefer"))
-    assert "is gone: the backup's own item is taken instead" in told.description
-    assert told.error == ""
+    progress = last(world, operation, **with_policy(capture="prefer"))
+    assert "is gone: the backup's own item is taken instead" in progress.description
+    assert progress.error == ""
     assert world.live("VirtualMachineService", "front").spec["selector"] == WEB
 
 
 @pytest.mark.parametrize("when", ["before Execute", "while it waits"])
-@pytest.mark.parametrize("policy", [{}, asked(capture="require")], ids=["required meanwhile", "required"])
+@pytest.mark.parametrize("policy", [{}, with_policy(capture="require")], ids=["required meanwhile", "required"])
 def test_a_capture_that_is_gone_fails_the_object_if_it_is_required(
     world: World, when: str, policy: dict[str, Any]
 ) -> None:
@@ -236,14 +238,14 @@ def test_a_capture_that_is_gone_fails_the_object_if_it_is_required(
         forget(world)
     (operation,) = world.replay_all(items, **policy)
     forget(world)
-    assert "virtualmachineservices/shop/front.json" in last(world, operation, **asked(capture="require")).error
+    assert "virtualmachineservices/shop/front.json" in last(world, operation, **with_policy(capture="require")).error
     assert world.created() == []
 
 
 def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world: World) -> None:
     items = world.back_up(VM, FRONT)
     world.lose(FRONT)
-    (operation,) = world.replay_all(items, **asked(capture="require"))
+    (operation,) = world.replay_all(items, **with_policy(capture="require"))
     forget(world)
     assert "a new Velero restore replays the item in Velero's own archive" in last(world, operation).error
 
@@ -251,11 +253,11 @@ def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world
 def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_required(world: World) -> None:
     world.cluster.seed(VM)
     (operation,) = world.replay_all([FRONT])
-    told = last(world, operation, **asked(capture="require"))
-    assert "has no capture, and the policy is capture=require" in told.error
-    assert "capture=prefer" in told.error
+    progress = last(world, operation, **with_policy(capture="require"))
+    assert "has no capture, and the policy is capture=require" in progress.error
+    assert "capture=prefer" in progress.error
     (again,) = world.replay_all([FRONT], name="second")
-    assert "has no link to a capture" in last(world, again, name="second", **asked(capture="prefer")).description
+    assert "has no link to a capture" in last(world, again, name="second", **with_policy(capture="prefer")).description
 
 
 # cluster-ip, vip
@@ -263,7 +265,7 @@ def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_re
 
 @pytest.mark.parametrize(
     ("policy", "want"),
-    [({}, {}), (asked(cluster_ip="drop"), {}), (asked(cluster_ip="keep"), {"clusterIp": "10.0.0.7"})],
+    [({}, {}), (with_policy(cluster_ip="drop"), {}), (with_policy(cluster_ip="keep"), {"clusterIp": "10.0.0.7"})],
 )
 def test_the_cluster_ip_belongs_to_the_old_cluster_unless_it_is_kept(
     world: World, policy: dict[str, Any], want: dict[str, str]
@@ -276,20 +278,20 @@ def test_the_cluster_ip_belongs_to_the_old_cluster_unless_it_is_kept(
 
 @pytest.mark.parametrize(
     ("policy", "want"),
-    [({}, {}), (asked(vip="drop"), {}), (asked(vip="request"), {"loadBalancerIP": "192.0.2.10"})],
+    [({}, {}), (with_policy(vip="drop"), {}), (with_policy(vip="request"), {"loadBalancerIP": "192.0.2.10"})],
 )
 def test_the_address_of_the_load_balancer_is_new_unless_it_is_requested(
     world: World, policy: dict[str, Any], want: dict[str, str]
 ) -> None:
     status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
     (operation,) = lost(world, service("front", {"app": "none"}, more={"status": status}))
-    told = last(world, operation, **policy)
+    progress = last(world, operation, **policy)
     live = world.live("VirtualMachineService", "front").spec
     assert {key: live[key] for key in live if key == "loadBalancerIP"} == want
-    assert "load balancer address: 192.0.2.10 → not assigned yet" in told.description
+    assert "load balancer address: 192.0.2.10 → not assigned yet" in progress.description
 
 
-@pytest.mark.parametrize("policy", [asked(cluster_ip="keep"), asked(vip="request")])
+@pytest.mark.parametrize("policy", [with_policy(cluster_ip="keep"), with_policy(vip="request")])
 def test_what_was_requested_is_no_difference_after_a_restart(world: World, policy: dict[str, Any]) -> None:
     status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
     kind = "LoadBalancer" if "vip" in str(policy) else "ClusterIP"
@@ -297,6 +299,6 @@ def test_what_was_requested_is_no_difference_after_a_restart(world: World, polic
     (operation,) = lost(world, service("front", {"app": "none"}, type=kind, more={"status": status}, **ip))
     world.round([operation], **policy)
     world.restart()
-    told = last(world, operation, **policy)
-    assert "changed since" not in told.description
+    progress = last(world, operation, **policy)
+    assert "changed since" not in progress.description
     assert world.writes() == [("create", f"VirtualMachineService {NAMESPACE}/front")]

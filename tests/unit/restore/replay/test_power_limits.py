@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import group, service, vm, with_policy
 from tests.unit.power import SET_AT
 
 if TYPE_CHECKING:
@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
-ON = asked(power="on")
+ON = with_policy(power="on")
 
 
 def until_over(world: World, operations: list[str], *, minutes: int, **spec: Any) -> dict[str, Progress]:
     """Poll for some minutes; return the last words of each operation."""
     last: dict[str, Progress] = {}
     for _ in range(minutes * 6):
-        last |= world.round([one for one in operations if one not in last or not last[one].completed], **spec)
+        last |= world.round(
+            [operation for operation in operations if operation not in last or not last[operation].completed], **spec
+        )
     return last
 
 
@@ -38,7 +40,7 @@ def test_the_root_is_powered_once_and_the_service_follows(world: World) -> None:
     world.lose(*objects)
     world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"))
     last = world.finish(world.replay_all(items, **ON), **ON)
-    assert {one.error for one in last.values()} == {""}
+    assert {progress.error for progress in last.values()} == {""}
     assert world.patched() == ["VirtualMachineGroup shop/tier"]
 
 
@@ -128,10 +130,12 @@ def test_a_service_counts_no_time_while_the_group_of_its_vm_waits_for_another(wo
     world.cluster.seed(settled, vm("web-1", labels=WEB, group="tier", uid="new"))
     operations = world.replay_all(items, **ON)
     last = until_over(world, operations, minutes=40, **ON)
-    assert not any(one.completed for one in last.values()), [one.description for one in last.values()]
+    assert not any(progress.completed for progress in last.values()), [
+        progress.description for progress in last.values()
+    ]
     world.cluster.seed(vm("db-1", group="tier", uid="new"))
     last = world.finish(operations, **ON)
-    assert {one.error for one in last.values()} == {""}
+    assert {progress.error for progress in last.values()} == {""}
 
 
 def test_below_a_root_that_was_given_up_nobody_is_powered(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, service, vm
+from tests.unit.builders import service, vm, with_policy
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_SERVICE, ObjectRef
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WEB = {"app": "web"}
 VIP = "192.0.2.10"
 RUNS = {"labels": WEB, "power": "PoweredOn", "ip": "198.51.100.1"}
-PROBE = asked(probe="tcp")
+PROBE = with_policy(probe="tcp")
 
 
 def ports(*numbers: int, protocol: str = "TCP") -> list[dict[str, Any]]:
@@ -33,28 +33,28 @@ def lost(world: World, given: dict[str, Any], *, runs: bool = True) -> str:
 def assign(world: World, *addresses: str) -> None:
     """Do what the load balancer does once VM Operator has made its Service."""
     live = world.live("VirtualMachineService", "front").editable()
-    status = {"loadBalancer": {"ingress": [{"ip": one} for one in addresses]}}
+    status = {"loadBalancer": {"ingress": [{"ip": address} for address in addresses]}}
     world.cluster.seed({**live, "status": status})
 
 
 def rounds(world: World, operation: str, count: int = 3) -> Progress:
     for _ in range(count):
-        told = world.round([operation], **PROBE)[operation]
-    return told
+        progress = world.polled(operation, **PROBE)
+    return progress
 
 
 def probed(world: World) -> dict[str, str]:
     result = world.document("restores/again/20260301T120000Z/virtualmachineservices/shop/front.json")
-    return {one["name"]: one["probe"] for one in result["ports"]}
+    return {port["name"]: port["probe"] for port in result["ports"]}
 
 
 def test_an_address_is_waited_for_and_each_port_tried(world: World) -> None:
     operation = lost(world, service("front", WEB, ports=ports(80, 443)))
     assert rounds(world, operation).description.startswith("powering: the load balancer has no address yet")
-    assert world.probe.asked == []
+    assert world.probe.requests == []
     assign(world, VIP)
     assert world.finish([operation], **PROBE)[operation].error == ""
-    assert world.probe.asked == [(VIP, 80), (VIP, 443)]
+    assert world.probe.requests == [(VIP, 80), (VIP, 443)]
     assert probed(world) == {"p80": f"{VIP}: answers", "p443": f"{VIP}: answers"}
 
 
@@ -63,11 +63,11 @@ def test_a_port_that_is_silent_is_tried_again_and_the_others_are_not(world: Worl
     world.round([operation], **PROBE)
     assign(world, VIP)
     world.probe.silent[VIP, 443] = "refuses the connection (Connection refused)"
-    told = rounds(world, operation)
-    assert told.description.startswith(f"powering: {VIP}:443 refuses the connection (Connection refused)")
+    progress = rounds(world, operation)
+    assert progress.description.startswith(f"powering: {VIP}:443 refuses the connection (Connection refused)")
     world.probe.silent.clear()
     world.finish([operation], **PROBE)
-    assert world.probe.asked.count((VIP, 80)) == 1
+    assert world.probe.requests.count((VIP, 80)) == 1
 
 
 def test_a_port_that_stays_silent_is_a_failure_in_its_time_and_reported(world: World) -> None:
@@ -77,8 +77,8 @@ def test_a_port_that_stays_silent_is_a_failure_in_its_time_and_reported(world: W
     world.probe.silent[VIP, 80] = "does not answer within 1 s"
     rounds(world, operation)
     world.clock.advance(31 * 60)
-    told = rounds(world, operation)
-    assert "the policy's powered-within=30m is over: 192.0.2.10:80 does not answer within 1 s" in told.error
+    progress = rounds(world, operation)
+    assert "the policy's powered-within=30m is over: 192.0.2.10:80 does not answer within 1 s" in progress.error
     assert probed(world) == {"p80": f"{VIP}: does not answer within 1 s"}
 
 
@@ -90,13 +90,13 @@ def test_many_silent_ports_are_tried_a_few_at_a_time(world: World) -> None:
     for number in numbers:
         world.probe.silent[VIP, number] = "is silent"
     for _ in range(3):
-        before = len(world.probe.asked)
-        told = rounds(world, operation, 1)
-        assert len(world.probe.asked) - before <= 3
-    assert "is still to be probed" in told.description
+        before = len(world.probe.requests)
+        progress = rounds(world, operation, 1)
+        assert len(world.probe.requests) - before <= 3
+    assert "is still to be probed" in progress.description
     world.probe.silent.clear()
     world.finish([operation], **PROBE)
-    assert {port for _, port in world.probe.asked} == set(numbers)
+    assert {port for _, port in world.probe.requests} == set(numbers)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_where_nothing_can_answer_nothing_is_tried(world: World, given: dict[str
     if given["spec"]["type"] == "LoadBalancer":
         assign(world, VIP)
     assert world.finish([operation], **PROBE)[operation].error == ""
-    assert world.probe.asked == []
+    assert world.probe.requests == []
 
 
 def test_nobody_probes_unasked(world: World) -> None:
     operation = lost(world, service("front", WEB))
     world.finish([operation])
-    assert world.probe.asked == []
+    assert world.probe.requests == []
 
 
 def test_an_object_that_vanishes_is_not_probed(world: World) -> None:
@@ -129,4 +129,4 @@ def test_an_object_that_vanishes_is_not_probed(world: World) -> None:
     world.round([operation], **PROBE)
     world.cluster.remove(ObjectRef(VIRTUAL_MACHINE_SERVICE, "shop", "front"))
     rounds(world, operation, 1)
-    assert world.probe.asked == []
+    assert world.probe.requests == []

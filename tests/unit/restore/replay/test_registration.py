@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.unit import restored_vms
-from tests.unit.builders import NAMESPACE, asked, condition, restore, service, vm
+from tests.unit.builders import NAMESPACE, condition, restore, service, vm, with_policy
 from tests.unit.world import World
 from velero_vmservice.errors import Unavailable
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.vsphere.vm import VsphereVm
-
-if TYPE_CHECKING:
-    from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
 VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
@@ -26,7 +23,7 @@ HOUR = 3600
 def lost(world: World, *kept: dict[str, Any]) -> str:
     """Back up a VM and its service, lose both but for what is kept, and begin a restore."""
     items = world.back_up(VM, FRONT)
-    world.lose(*[one for one in (VM, FRONT) if one not in kept])
+    world.lose(*[manifest for manifest in (VM, FRONT) if manifest not in kept])
     (operation,) = world.replay_all(items)
     return operation
 
@@ -38,10 +35,6 @@ def says(world: World, state: State, reason: str = "", **known: Any) -> None:
 def back(world: World) -> None:
     mark = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta=mark))
-
-
-def one(world: World, operation: str, **spec: Any) -> Progress:
-    return world.round([operation], **spec)[operation]
 
 
 def failed(world: World) -> None:
@@ -56,13 +49,13 @@ def _engine_world() -> World:
 def test_progress_shows_how_far_an_engine_is(engine_world: World) -> None:
     operation = lost(engine_world)
     says(engine_world, State.ABSENT)
-    assert one(engine_world, operation).description == "waiting: web-1: absent: not registered yet"
+    assert engine_world.polled(operation).description == "waiting: web-1: absent: not registered yet"
     says(engine_world, State.REGISTERING, "task-7", percent=80)
-    told = one(engine_world, operation)
-    assert told.description == "waiting: web-1: registering (80 %, register volumes): task-7"
-    assert (told.done, told.total, told.units) == (0, 1, "VMs")
+    progress = engine_world.polled(operation)
+    assert progress.description == "waiting: web-1: registering (80 %, register volumes): task-7"
+    assert (progress.done, progress.total, progress.units) == (0, 1, "VMs")
     back(engine_world)
-    assert "80 %" in one(engine_world, operation).description
+    assert "80 %" in engine_world.polled(operation).description
     says(engine_world, State.READY)
     assert engine_world.finish([operation])[operation].error == ""
     assert engine_world.created() == ["VirtualMachineService shop/front"]
@@ -71,7 +64,7 @@ def test_progress_shows_how_far_an_engine_is(engine_world: World) -> None:
 def test_nobody_is_asked_whom_the_settings_do_not_name(world: World) -> None:
     operation = lost(world)
     failed(world)
-    assert one(world, operation).description == "waiting: web-1: not registered yet"
+    assert world.polled(operation).description == "waiting: web-1: not registered yet"
     assert (world.engine.calls.made, world.vsphere.vcenter.calls.made) == ([], [])
 
 
@@ -90,9 +83,9 @@ def test_a_failure_is_explained_and_waits_for_whoever_puts_it_right(engine_world
     failed(engine_world)
     for _ in range(3):
         engine_world.clock.advance(HOUR)
-        told = one(engine_world, operation)
-    assert not told.completed
-    assert told.description == f"waiting: blocked: web-1: failed: no disk: {REMEDY}"
+        progress = engine_world.polled(operation)
+    assert not progress.completed
+    assert progress.description == f"waiting: blocked: web-1: failed: no disk: {REMEDY}"
     says(engine_world, State.READY)
     back(engine_world)
     assert engine_world.finish([operation])[operation].error == ""
@@ -101,10 +94,10 @@ def test_a_failure_is_explained_and_waits_for_whoever_puts_it_right(engine_world
 def test_a_failure_that_nobody_puts_right_ends_at_the_deadline_with_cause_and_remedy(engine_world: World) -> None:
     operation = lost(engine_world)
     failed(engine_world)
-    one(engine_world, operation, **asked(registered_within="1h"))
+    engine_world.polled(operation, **with_policy(registered_within="1h"))
     engine_world.clock.advance(HOUR)
-    told = one(engine_world, operation, **asked(registered_within="1h"))
-    assert told.error == (
+    progress = engine_world.polled(operation, **with_policy(registered_within="1h"))
+    assert progress.error == (
         "VirtualMachineService shop/front: the policy's registered-within=1h is over: blocked: web-1: failed: no disk:"
         f" {REMEDY} | to do: See the errors of the CnsRegisterVolumes in the namespace and the CSI driver's pods in"
         " vmware-system-csi, put it right, and have the registration engine register it once more; then repeat the"
@@ -125,7 +118,7 @@ def test_a_failure_that_nobody_puts_right_ends_at_the_deadline_with_cause_and_re
 def test_a_failure_is_kept_as_the_result_when_velero_gives_up(engine_world: World) -> None:
     operation = lost(engine_world)
     failed(engine_world)
-    one(engine_world, operation)
+    engine_world.polled(operation)
     engine_world.app.actions.restore["replay"].cancel(operation, restore())
     report = engine_world.document("restores/again/20260301T120000Z/report.json")
     assert REMEDY in report["objects"][0]["reason"]
@@ -141,18 +134,18 @@ def test_only_what_needs_the_failed_vm_fails(engine_world: World) -> None:
     engine_world.engine.tell(NAMESPACE, Registration(name="db-1", state=State.READY))
     engine_world.cluster.seed(vm("db-1", labels={"app": "db"}, uid="new"))
     for _ in range(4):
-        engine_world.round(operations, **asked(registered_within="1h"))
+        engine_world.round(operations, **with_policy(registered_within="1h"))
     engine_world.clock.advance(HOUR)
-    told = engine_world.finish(operations, **asked(registered_within="1h"))
-    assert sorted(bool(one.error) for one in told.values()) == [False, True]
+    ended = engine_world.finish(operations, **with_policy(registered_within="1h"))
+    assert sorted(bool(progress.error) for progress in ended.values()) == [False, True]
     assert engine_world.created() == ["VirtualMachineService shop/store"]
 
 
 def test_a_source_that_is_away_is_a_note_and_the_restore_goes_on(engine_world: World) -> None:
     operation = lost(engine_world)
     engine_world.engine.calls.fail("observe", Unavailable("the engine is away", hint="look at its log"))
-    told = one(engine_world, operation)
-    assert told.description == (
+    progress = engine_world.polled(operation)
+    assert progress.description == (
         "waiting: web-1: not registered yet | mind: engine cannot be asked: the engine is away: look at its log"
     )
     back(engine_world)
@@ -167,7 +160,7 @@ def test_a_source_that_breaks_down_is_a_note_and_the_restore_goes_on(engine_worl
 
     operation = lost(engine_world)
     engine_world.engine.calls.before("observe", break_down)
-    assert one(engine_world, operation).description == (
+    assert engine_world.polled(operation).description == (
         "waiting: web-1: not registered yet | mind: engine cannot be asked: it broke down (KeyError): see the log"
         " and report it"
     )
@@ -181,9 +174,9 @@ def test_all_sources_away_is_waiting_with_each_reason(engine_world: World) -> No
     engine_world.cluster.calls.fail("list", Unavailable("the API server is away", hint="it is asked again"))
     for _ in range(60):
         engine_world.clock.advance(10)
-        told = engine_world.poll(operation)
-        assert not told.completed
-        assert "the API server is away" in told.description
+        progress = engine_world.poll(operation)
+        assert not progress.completed
+        assert "the API server is away" in progress.description
     engine_world.cluster.calls.heal()
     engine_world.engine.calls.heal()
     says(engine_world, State.READY)
@@ -194,14 +187,16 @@ def test_all_sources_away_is_waiting_with_each_reason(engine_world: World) -> No
 def test_sources_that_disagree_are_both_shown(engine_world: World) -> None:
     operation = lost(engine_world)
     says(engine_world, State.READY, "done at 12:00")
-    assert one(engine_world, operation).description.startswith(
+    assert engine_world.polled(operation).description.startswith(
         "waiting: web-1: absent: engine says ready: done at 12:00, and no VirtualMachine is there yet: if none comes,"
     )
     says(engine_world, State.REGISTERED, "its disks are not bound")
     back(engine_world)
     for _ in range(3):
-        told = one(engine_world, operation)
-    assert told.description.startswith("waiting: web-1: registered: its disks are not bound | mind: kubernetes says")
+        progress = engine_world.polled(operation)
+    assert progress.description.startswith(
+        "waiting: web-1: registered: its disks are not bound | mind: kubernetes says"
+    )
     assert engine_world.created() == []
 
 
@@ -215,11 +210,11 @@ def test_a_vm_that_vadp_still_restores_keeps_its_gate_shut_though_kubernetes_is_
     operation = lost(world, VM)
     restored(world, restoring=True)
     for _ in range(3):
-        told = one(world, operation)
-    assert "the VADP restore of vm-7 still runs" in told.description
-    assert "kubernetes says ready: the VM that was backed up, never lost" in told.description
+        progress = world.polled(operation)
+    assert "the VADP restore of vm-7 still runs" in progress.description
+    assert "kubernetes says ready: the VM that was backed up, never lost" in progress.description
     world.clock.advance(15 * 60)
-    assert "longer than 15 minutes: automatic registration may come too early" in one(world, operation).description
+    assert "longer than 15 minutes: automatic registration may come too early" in world.polled(operation).description
     assert world.created() == []
     restored(world)
     world.cluster.seed(vm("web-1", labels=WEB, status={"uniqueID": "vm-7"}))
@@ -231,7 +226,7 @@ def test_vcenter_is_asked_on_what_the_round_has_observed() -> None:
     world = World(sources=["vcenter"])
     operation = lost(world)
     restored(world)
-    one(world, operation)
+    world.polled(operation)
     world.cluster.calls.made.clear()
     world.clock.advance(10)
     assert "VM vm-7 is restored" in world.poll(operation).description
@@ -246,11 +241,11 @@ def test_where_a_missing_vm_is_instead_is_told() -> None:
     world = World(sources=["vcenter"])
     operation = lost(world)
     restored(world, in_folder=False, folder="attic")
-    told = one(world, operation).description
-    assert told.startswith("waiting: web-1: absent: not registered yet; vCenter has no such VM in the folder of")
-    assert 'vm-7 with its UUID is in folder "attic"' in told
+    description = world.polled(operation).description
+    assert description.startswith("waiting: web-1: absent: not registered yet; vCenter has no such VM in the folder of")
+    assert 'vm-7 with its UUID is in folder "attic"' in description
     world.clock.advance(HOUR)
-    one(world, operation, **asked(registered_within="1h"))
+    world.polled(operation, **with_policy(registered_within="1h"))
     (result,) = world.document("restores/again/20260301T120000Z/report.json")["objects"]
     (remedy,) = result["remedy"]
     assert remedy.startswith("See whether vm-7 is the restored VM: if so, move it into the folder of namespace")
@@ -261,12 +256,12 @@ def test_registered_and_nowhere_to_be_seen_ends_with_code_and_remedy() -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
     world.vsphere.vcenter.registered.add("vm-7")
-    one(world, operation)
+    world.polled(operation)
     world.clock.advance(HOUR)
-    told = one(world, operation, **asked(registered_within="1h"))
-    assert "AlreadyInDesiredState" in told.error
-    assert "no VirtualMachine is there yet: if none comes, see in vCenter under which name" in told.error
-    assert told.error.endswith("; then repeat the restore")
+    progress = world.polled(operation, **with_policy(registered_within="1h"))
+    assert "AlreadyInDesiredState" in progress.error
+    assert "no VirtualMachine is there yet: if none comes, see in vCenter under which name" in progress.error
+    assert progress.error.endswith("; then repeat the restore")
     (result,) = world.document("restores/again/20260301T120000Z/report.json")["objects"]
     assert result["remedy"][0].startswith("See in vCenter under which name and in which namespace it was registered")
 
@@ -279,11 +274,11 @@ def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenter
     version = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
     world.cluster.seed(vm("web-1", labels=WEB, status=live, meta=version))
     world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
-    told = one(world, operation).description
-    assert told.startswith(
+    description = world.polled(operation).description
+    assert description.startswith(
         "waiting: blocked: web-1: restored, not registered: VM vm-7 is restored: automatic registration is off"
     )
-    assert "(VirtualMachineBackupPaused)" in told
+    assert "(VirtualMachineBackupPaused)" in description
 
 
 def test_what_an_engine_has_in_its_queue_is_no_call_for_a_person() -> None:
@@ -291,7 +286,7 @@ def test_what_an_engine_has_in_its_queue_is_no_call_for_a_person() -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
     says(world, State.RESTORED, "queued behind 12 others")
-    assert one(world, operation).description == ("waiting: web-1: restored, not registered: queued behind 12 others")
+    assert world.polled(operation).description == ("waiting: web-1: restored, not registered: queued behind 12 others")
 
 
 def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_on() -> None:
@@ -309,11 +304,11 @@ def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_
     for _ in range(6):
         world.clock.advance(10)
         before = world.clock.monotonic()
-        told = world.poll(operation)
+        progress = world.poll(operation)
         waits.append(world.clock.monotonic() - before)
         assert all(at - before <= 4 for at in begun)
         begun.clear()
-        assert "vcenter cannot be asked: vCenter did not answer in time" in told.description
+        assert "vcenter cannot be asked: vCenter did not answer in time" in progress.description
     assert waits == [15, 0, 0, 15, 0, 0]
     back(world)
     says(world, State.READY)
@@ -327,15 +322,15 @@ def test_a_vm_that_somebody_made_anew_since_the_backup_is_told(
     operation = lost(engine_world)
     says(engine_world, State.REGISTERING, "task-7")
     engine_world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta={"creationTimestamp": created_at}))
-    told = one(engine_world, operation).description
-    assert ("was created after the backup and has no mark of RegisterVM" in told) is noted
+    description = engine_world.polled(operation).description
+    assert ("was created after the backup and has no mark of RegisterVM" in description) is noted
 
 
 def test_a_vm_that_the_engine_was_not_given_is_not_held_up(engine_world: World) -> None:
     operation = lost(engine_world)
     says(engine_world, State.UNKNOWN, "this engine was not given the VM")
     back(engine_world)
-    told = one(engine_world, operation).description
-    assert "engine cannot tell: this engine was not given the VM" in told
+    description = engine_world.polled(operation).description
+    assert "engine cannot tell: this engine was not given the VM" in description
     assert engine_world.finish([operation])[operation].error == ""
     assert engine_world.created() == ["VirtualMachineService shop/front"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, restore, service, vm
+from tests.unit.builders import group, restore, service, vm, with_policy
 from velero_vmservice.errors import Forbidden, Unavailable
 from velero_vmservice.vmoperator.marks import SNAPSHOT_REVERT_ANNOTATION
 
@@ -43,20 +43,20 @@ def written(world: World, key: str) -> int:
 def test_the_results_of_what_came_back_and_runs(world: World) -> None:
     operations = lost(world, VM, TIER, FRONT)
     back(world)
-    world.finish(operations, **asked(power="captured"))
+    world.finish(operations, **with_policy(power="captured"))
     tier, front = result(world, "virtualmachinegroups", "tier"), result(world, "virtualmachineservices", "front")
     assert (tier["stage"], tier["action"], tier["power_before"]) == ("verified", "create", "PoweredOn")
     assert tier["members"] == [{"kind": "VirtualMachine", "name": "web-1", "order": 0, "linked": True}]
     assert (front["stage"], front["selected"], front["endpoints"]) == ("verified", ["web-1"], ["web-1"])
     assert (front["addresses_before"], front["addresses_after"]) == (["192.0.2.10"], [])
-    assert [(one["name"], one["port"], one["target_port"], one["probe"]) for one in front["ports"]] == [
+    assert [(port["name"], port["port"], port["target_port"], port["probe"]) for port in front["ports"]] == [
         ("http", 80, 8080, "")
     ]
     (machine,) = world.document(REPORT)["machines"]
     assert (machine["power_before"], machine["power_after"], machine["registered"]) == ("PoweredOn", "PoweredOn", True)
     assert (machine["addresses_before"], machine["waiting_for"]) == (["192.0.2.1"], "")
-    assert [one["next_commands"] for one in (tier, front)] == [[], []]
-    assert any(words.startswith("powering: ") for _, words in tier["timeline"])
+    assert [result["next_commands"] for result in (tier, front)] == [[], []]
+    assert any(text.startswith("powering: ") for _, text in tier["timeline"])
 
 
 def test_the_results_of_what_came_back_and_is_off(world: World) -> None:
@@ -72,21 +72,21 @@ def test_the_result_of_what_was_left_as_it_is(world: World) -> None:
     items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "other"}))
     world.finish(world.replay_all(items))
-    found = result(world, "virtualmachineservices", "front")
-    assert (found["stage"], found["action"]) == ("retained", "retain")
-    assert found["changes"] == [{"path": "spec.selector", "captured": '{"app": "web"}', "live": '{"app": "other"}'}]
+    stored = result(world, "virtualmachineservices", "front")
+    assert (stored["stage"], stored["action"]) == ("retained", "retain")
+    assert stored["changes"] == [{"path": "spec.selector", "captured": '{"app": "web"}', "live": '{"app": "other"}'}]
     assert world.document(REPORT)["outcome"] == "retained"
 
 
 def test_the_result_of_what_failed(world: World) -> None:
     items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", WEB, type="ClusterIP"))
-    policy = asked(conflict="update")
+    policy = with_policy(conflict="update")
     world.finish(world.replay_all(items), **policy)
-    found = result(world, "virtualmachineservices", "front")
-    assert (found["stage"], found["action"], found["next_commands"]) == ("failed", "conflict", [])
-    assert "spec.type cannot be changed" in found["reason"]
-    assert [one["path"] for one in found["changes"]] == ["spec.type"]
+    stored = result(world, "virtualmachineservices", "front")
+    assert (stored["stage"], stored["action"], stored["next_commands"]) == ("failed", "conflict", [])
+    assert "spec.type cannot be changed" in stored["reason"]
+    assert [change["path"] for change in stored["changes"]] == ["spec.type"]
     report = world.document(REPORT)
     assert (report["outcome"], report["policy"]["conflict"]) == ("failed", "update")
     assert report["steps"][0]["words"].startswith("VirtualMachineService shop/front failed: conflict: exists and ")
@@ -96,7 +96,7 @@ def test_the_result_of_what_failed(world: World) -> None:
 def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World) -> None:
     items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", WEB, type="ClusterIP"))
-    world.finish(world.replay_all(items), **asked(conflict="update"))
+    world.finish(world.replay_all(items), **with_policy(conflict="update"))
     (remedy,) = result(world, "virtualmachineservices", "front")["remedy"]
     assert remedy == "Remove the object yourself if the captured one is wanted, then repeat the restore."
     (step, *_) = world.document(REPORT)["steps"]
@@ -126,7 +126,7 @@ def test_a_vm_that_nothing_registers_by_itself_is_the_first_step(world: World) -
     world.round(operations)
     world.app.actions.restore["replay"].cancel(operations[0], restore())
     report = world.document(REPORT)
-    assert [one["by_hand"] for one in report["machines"]] == [True]
+    assert [vm_result["by_hand"] for vm_result in report["machines"]] == [True]
     (step, *_) = report["steps"]
     assert step["words"].endswith("Call RegisterVM once for each that was also restored: shop/web-1.")
     assert "which holds back VirtualMachineService shop/front (cancelled)" in step["words"]
@@ -138,8 +138,8 @@ def test_the_result_of_what_was_cancelled_while_it_waited(world: World) -> None:
     operations = lost(world, VM, FRONT)
     world.round(operations)
     world.app.actions.restore["replay"].cancel(operations[0], restore())
-    found = result(world, "virtualmachineservices", "front")
-    assert (found["stage"], found["action"]) == ("cancelled", "wait")
+    stored = result(world, "virtualmachineservices", "front")
+    assert (stored["stage"], stored["action"]) == ("cancelled", "wait")
     report = world.document(REPORT)
     (machine,) = report["machines"]
     assert (machine["registered"], machine["waiting_for"]) == (False, "not registered yet")
@@ -151,8 +151,8 @@ def test_an_object_whose_capture_is_damaged_has_a_result_without_vms(world: Worl
     (key,) = (key for key in world.store.list("captures/") if key.endswith("front.json"))
     world.store.tamper(key, b"rotten")
     world.finish(operations)
-    found = result(world, "virtualmachineservices", "front")
-    assert (found["stage"], found["action"], found["selected"]) == ("failed", "", [])
+    stored = result(world, "virtualmachineservices", "front")
+    assert (stored["stage"], stored["action"], stored["selected"]) == ("failed", "", [])
 
 
 def test_the_report_is_written_once_after_the_last_object(world: World) -> None:
@@ -165,7 +165,7 @@ def test_the_report_is_written_once_after_the_last_object(world: World) -> None:
     assert (written(world, REPORT), written(world, PAGE)) == (1, 1)
     to_come = "the report is made when the restore's last object has ended: velero-vmservice report again"
     stored = f"report: memory://plugins/vmservice/{PAGE} (velero-vmservice report again)"
-    assert {one.description.rpartition(" | ")[2] for one in last.values()} == {to_come, stored}
+    assert {progress.description.rpartition(" | ")[2] for progress in last.values()} == {to_come, stored}
     for _ in range(3):
         world.round(operations)
     assert written(world, REPORT) == 1
@@ -184,13 +184,13 @@ def test_the_report_is_written_after_a_restart_too(world: World, at: int, uid: s
         assert number < 20
         if number >= at:  # a process that ends after this round, if a poll of it was of use
             world.restart()
-        told = world.round(open_ones)
-        told |= world.round([one for one in open_ones if not told[one].completed])
-        told |= world.round([one for one in open_ones if not told[one].completed])
-        open_ones = [one for one in open_ones if not told[one].completed]
+        polled = world.round(open_ones)
+        polled |= world.round([operation for operation in open_ones if not polled[operation].completed])
+        polled |= world.round([operation for operation in open_ones if not polled[operation].completed])
+        open_ones = [operation for operation in open_ones if not polled[operation].completed]
         number += 1
     report = world.document(REPORT)
-    assert {one["name"]: one["stage"] for one in report["objects"]} == dict.fromkeys(
+    assert {result["name"]: result["stage"] for result in report["objects"]} == dict.fromkeys(
         ("tier", "front", "none"), "verified"
     )
     assert report["outcome"] == "verified"
@@ -198,15 +198,15 @@ def test_the_report_is_written_after_a_restart_too(world: World, at: int, uid: s
 
 def test_the_last_object_alone_in_a_new_process_makes_the_report(world: World) -> None:
     operations = lost(world, service("a", {"app": "none"}), service("b", {"app": "none"}))
-    told = world.round(operations)
-    told |= world.round(operations)
-    assert all(one.completed for one in told.values())
+    polled = world.round(operations)
+    polled |= world.round(operations)
+    assert all(progress.completed for progress in polled.values())
     world.store.delete(REPORT)
     world.store.delete(PAGE)
     world.restart()  # as if it had ended before the report was made
     (last,) = world.finish(operations[1:]).values()
     assert last.completed
-    assert {one["name"] for one in world.document(REPORT)["objects"]} == {"a", "b"}
+    assert {result["name"] for result in world.document(REPORT)["objects"]} == {"a", "b"}
 
 
 def test_a_store_that_is_away_at_the_end_gets_its_report_when_it_is_back(world: World) -> None:
@@ -214,11 +214,11 @@ def test_a_store_that_is_away_at_the_end_gets_its_report_when_it_is_back(world: 
     world.round(operations)
     world.store.calls.fail("put", Unavailable("s3 is away"), on="report")
     for _ in range(3):
-        told = world.round(operations)
-    assert [one.completed for one in told.values()].count(False) == 1
-    assert "the report is not stored yet: s3 is away" in told[operations[1]].description
+        polled = world.round(operations)
+    assert [progress.completed for progress in polled.values()].count(False) == 1
+    assert "the report is not stored yet: s3 is away" in polled[operations[1]].description
     world.restart()
     world.store.calls.heal()
     world.finish(operations[1:])
     report = world.document(REPORT)
-    assert ({one["name"] for one in report["objects"]}, report["outcome"]) == ({"a", "b"}, "verified")
+    assert ({result["name"] for result in report["objects"]}, report["outcome"]) == ({"a", "b"}, "verified")

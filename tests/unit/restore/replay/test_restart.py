@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tests.unit.builders import asked, group, obj, service, vm
+from tests.unit.builders import group, obj, service, vm, with_policy
 from velero_vmservice.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ def test_a_root_is_not_verified_before_the_child_that_this_restore_still_replays
     assert world.created() == ["VirtualMachineGroup shop/root"]
     world.restart()
     for _ in range(2):
-        told = world.round(operations)
-        assert not told[operations[0]].completed, told[operations[0]].description
+        polled = world.round(operations)
+        assert not polled[operations[0]].completed, polled[operations[0]].description
     world.cluster.seed(vm("web-1", group="tier", uid="new"))
     last = world.finish(operations)
     assert "no member" not in last[operations[0]].description
 
 
 def test_a_child_is_not_powered_past_its_root(world: World) -> None:
-    power = asked(power="on")
+    power = with_policy(power="on")
     objects = [group("a-tier", ["web-1"], parent="root"), group("root", ["/a-tier"], ["db-1"])]
     machines = [vm("web-1", group="a-tier"), vm("db-1", group="root")]
     items = world.back_up(*machines, *objects)
@@ -60,18 +60,18 @@ def test_the_report_names_what_an_earlier_process_has_ended(world: World) -> Non
     objects = [service("one"), service("two", WEB), vm("web-1", labels=WEB)]
     items = world.back_up(*objects)
     world.lose(*objects)
-    one, two = world.replay_all(items)
+    first, two = world.replay_all(items)
     for _ in range(3):
-        told = world.round([one, two])
-    assert told[one].completed
+        polled = world.round([first, two])
+    assert polled[first].completed
     world.restart()
     world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     world.finish([two])
-    assert [found["name"] for found in world.document(REPORT)["objects"]] == ["one", "two"]
+    assert [result["name"] for result in world.document(REPORT)["objects"]] == ["one", "two"]
 
 
 def test_what_was_replayed_in_time_does_not_miss_the_deadline_of_registration_after_it(world: World) -> None:
-    within = asked(registered_within="1h")
+    within = with_policy(registered_within="1h")
     items = world.back_up(vm("web-1", labels=WEB), service("front", WEB))
     world.lose(vm("web-1"), service("front"))
     operations = world.replay_all(items, **within)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, m, restore, service, vm
+from tests.unit.builders import NAMESPACE, m, restore, service, vm, with_policy
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.archive.schema import moment
@@ -50,8 +50,8 @@ def resume(world: World, **spec: Any) -> RestoreRun:
 
 def begin(world: World, run: RestoreRun) -> RestoreRun:
     """Announce all that a run replays, as the command line does."""
-    for one in world.app.backup_objects.replayed(run, run.spec):
-        world.app.replays.announce(replay_id(one), one, run)
+    for replay in world.app.backup_objects.replayed(run, run.spec):
+        world.app.replays.announce(replay_id(replay), replay, run)
     return run
 
 
@@ -99,9 +99,9 @@ def test_a_call_of_the_resume_is_one_of_the_restore(world: World, operation: str
     assert record.content["data"]["restoreUID"] == "uid-of-again"
 
     world.restart()
-    told = world.round([operation])[operation].description
+    description = world.polled(operation).description
 
-    assert told == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    assert description == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
     assert calls(world) == 1
 
 
@@ -119,7 +119,7 @@ def test_results_lie_apart_under_the_restores_own_uid(world: World, operation: s
 
     assert task.kept.whole
     prefix = f"restores/again/{run.started}/"
-    assert {one for one in world.store.list("restores/again/") if one.startswith(prefix)} == (
+    assert {key for key in world.store.list("restores/again/") if key.startswith(prefix)} == (
         set(world.store.list("restores/again/")) - first
     )
     report = Report.model_validate(world.document(f"{prefix}report.json"))
@@ -127,15 +127,15 @@ def test_results_lie_apart_under_the_restores_own_uid(world: World, operation: s
     (front,) = report.objects
     assert front.earlier is not None
     assert front.earlier.stage == "cancelled"
-    assert [words.partition(":")[0] for _, words in front.timeline][-2:] == ["replayed", "verified"]
+    assert [text.partition(":")[0] for _, text in front.timeline][-2:] == ["replayed", "verified"]
     assert (report.started, report.started < report.resumed) == ("2026-03-01T12:00:00+00:00", True)
     assert b"UID/" not in world.store.get(f"{prefix}report.html")
-    assert {one.uid for one in world.cluster.events if one.about.name == "again"} == {"uid-of-again"}
+    assert {event.uid for event in world.cluster.events if event.about.name == "again"} == {"uid-of-again"}
 
 
 def test_the_second_resume_tells_of_every_run(world: World, operation: str) -> None:
     """Other runs under the restore's name, of a Restore that had it or a backup that has it, are none of its story."""
-    brief = asked(registered_within="1m")
+    brief = with_policy(registered_within="1m")
     world.app.actions.restore["replay"].cancel(operation, restore())
     world.clock.advance(600)
     alone = RestoreRun.read(m(restore(**brief)))
@@ -154,14 +154,14 @@ def test_the_second_resume_tells_of_every_run(world: World, operation: str) -> N
     advance(world, second, 6)
 
     report = Report.model_validate(world.document(f"restores/again/{second.started}/report.json"))
-    assert report.resumes == tuple(moment(one.started).isoformat() for one in (first, second))
+    assert report.resumes == tuple(moment(resumed.started).isoformat() for resumed in (first, second))
     assert report.resumed == report.resumes[-1]
     (front,) = report.objects
-    assert [one.stage for one in (*front.earlier_ends, front)] == ["cancelled", "failed", "verified"]
-    ended = [time for time, words in front.timeline if words.startswith(("cancelled", "failed"))]
-    assert ended == [one.ended for one in front.earlier_ends]
+    assert [end.stage for end in (*front.earlier_ends, front)] == ["cancelled", "failed", "verified"]
+    ended = [time for time, text in front.timeline if text.startswith(("cancelled", "failed"))]
+    assert ended == [end.ended for end in front.earlier_ends]
     page = world.store.get(f"restores/again/{second.started}/report.html").decode()
-    assert [page.count(f"before it was resumed ({date(one.ended)})") for one in front.earlier_ends] == [1, 1]
+    assert [page.count(f"before it was resumed ({date(end.ended)})") for end in front.earlier_ends] == [1, 1]
 
 
 def test_two_resumes_of_one_process_are_two_runs(world: World, operation: str) -> None:
@@ -169,8 +169,8 @@ def test_two_resumes_of_one_process_are_two_runs(world: World, operation: str) -
     first = resumed(RestoreRun.read(m(restore())), now="20261124T100000Z")
     second = resumed(RestoreRun.read(m(restore())), now="20261124T110000Z")
     for run in (first, second):
-        for one in world.app.backup_objects.replayed(run, {}):
-            world.app.replays.announce(replay_id(one), one, run)
+        for replay in world.app.backup_objects.replayed(run, {}):
+            world.app.replays.announce(replay_id(replay), replay, run)
 
     advance(world, first, 3)
     (task,) = advance(world, second)

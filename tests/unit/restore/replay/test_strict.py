@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, group, obj, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, group, obj, restore, service, vm, vsphere_namespace, with_policy
 from velero_vmservice.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
     from tests.unit.world import World
     from velero_vmservice.velero.actions import Progress
 
-STRICT = asked(mode="strict")
+STRICT = with_policy(mode="strict")
 VMS = [vm("a", labels={"app": "a"}, group="one"), vm("b", labels={"app": "b"}, group="two")]
 OBJECTS = [
     group("one", ["a"]),
@@ -45,22 +45,25 @@ def back(world: World, *names: str, **rest: Any) -> None:
 
 
 def rounds(world: World, operations: list[str], count: int, **spec: Any) -> dict[str, Progress]:
-    told: dict[str, Progress] = {}
+    polled: dict[str, Progress] = {}
     for _ in range(count):
-        told |= world.round([one for one in operations if one not in told or not told[one].completed], **spec)
-    return told
+        polled |= world.round(
+            [operation for operation in operations if operation not in polled or not polled[operation].completed],
+            **spec,
+        )
+    return polled
 
 
 def test_nothing_is_created_until_every_gate_is_open(world: World, operations: list[str]) -> None:
     back(world, "a")
-    told = rounds(world, operations, 5, **STRICT)
+    polled = rounds(world, operations, 5, **STRICT)
     assert world.created() == []
-    assert told[operations[0]].description == (
+    assert polled[operations[0]].description == (
         "waiting: every VM is ready; the policy is mode=strict, and VirtualMachineGroup shop/two is not ready"
         " (waiting: b: not registered yet)"
     )
     back(world, "b")
-    assert {one.error for one in world.finish(operations, **STRICT).values()} == {""}
+    assert {progress.error for progress in world.finish(operations, **STRICT).values()} == {""}
     assert world.created() == ALL
 
 
@@ -146,7 +149,7 @@ def relabelled(world: World) -> None:
 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize(
-    ("spoil", "policy", "words"),
+    ("spoil", "policy", "excerpt"),
     [
         (conflict, {}, "not VM Operator's"),
         (rotten, {}, "digest"),
@@ -154,32 +157,36 @@ def relabelled(world: World) -> None:
     ],
 )
 def test_once_one_is_lost_the_others_are_given_up(
-    world: World, operations: list[str], spoil: Any, policy: dict[str, str], words: str, *, restarts: bool
+    world: World, operations: list[str], spoil: Any, policy: dict[str, str], excerpt: str, *, restarts: bool
 ) -> None:
     back(world, "a", "b")
     spoil(world)
-    strict = asked(mode="strict", **policy)
-    told: dict[str, Progress] = {}
+    strict = with_policy(mode="strict", **policy)
+    polled: dict[str, Progress] = {}
     for _ in range(12):
         world.clock.advance(10)
-        for operation in [one for one in operations if one not in told or not told[one].completed]:
-            told[operation] = world.poll(operation, **strict)
-            if told[operation].completed and restarts:  # what it knew is lost, but for its result
+        for operation in [pending for pending in operations if pending not in polled or not polled[pending].completed]:
+            polled[operation] = world.poll(operation, **strict)
+            if polled[operation].completed and restarts:  # what it knew is lost, but for its result
                 world.restart()
-    assert all(one.completed and one.error for one in told.values()), [one.description for one in told.values()]
+    assert all(progress.completed and progress.error for progress in polled.values()), [
+        progress.description for progress in polled.values()
+    ]
     assert world.created() == []
-    assert words in told[operations[3]].error
-    others = [told[one].error for one in operations[:3]]
-    assert all("not replayed: the policy is mode=strict, and VirtualMachineService shop/front" in one for one in others)
+    assert excerpt in polled[operations[3]].error
+    others = [polled[operation].error for operation in operations[:3]]
+    assert all(
+        "not replayed: the policy is mode=strict, and VirtualMachineService shop/front" in error for error in others
+    )
 
 
 def test_a_vm_that_never_comes_gives_up_all(world: World, operations: list[str]) -> None:
     back(world, "a")
-    policy = asked(mode="strict", registered_within="1h")
+    policy = with_policy(mode="strict", registered_within="1h")
     rounds(world, operations, 3, **policy)
     world.clock.advance(3600)
-    told = rounds(world, operations, 3, **policy)
-    assert all(one.error for one in told.values())
+    polled = rounds(world, operations, 3, **policy)
+    assert all(progress.error for progress in polled.values())
     assert world.created() == []
 
 
@@ -188,8 +195,8 @@ def test_one_that_is_cancelled_gives_up_the_others(world: World, operations: lis
     rounds(world, operations, 2, **STRICT)
     world.app.actions.restore["replay"].cancel(operations[1], restore(**STRICT))
     back(world, "b")
-    told = rounds(world, [one for one in operations if one != operations[1]], 4, **STRICT)
-    assert "VirtualMachineGroup shop/two cancelled" in told[operations[0]].error
+    polled = rounds(world, [operation for operation in operations if operation != operations[1]], 4, **STRICT)
+    assert "VirtualMachineGroup shop/two cancelled" in polled[operations[0]].error
     assert world.created() == []
 
 
@@ -206,7 +213,7 @@ def test_what_the_api_server_refuses_once_the_gates_are_open_does_not_hold_the_o
     world.cluster.calls.before("dry-run create", refuse_after_the_first_trial)
     last = world.finish(operations, **STRICT)
     assert world.created() == ALL[1:]
-    assert [bool(last[one].error) for one in operations] == [True, False, False, False]
+    assert [bool(last[operation].error) for operation in operations] == [True, False, False, False]
 
 
 def test_a_gate_that_shuts_for_good_later_takes_back_nothing(world: World, operations: list[str]) -> None:
@@ -217,11 +224,11 @@ def test_a_gate_that_shuts_for_good_later_takes_back_nothing(world: World, opera
             world.poll(operation, **STRICT)
     assert world.created() == ALL
     world.restart()
-    policy = asked(mode="strict", registered_within="1h")
+    policy = with_policy(mode="strict", registered_within="1h")
     back(world, "b", spec={"instanceUUID": "x"}, status={"biosUUID": "y"})
     for _ in range(3):
         world.round(operations, **policy)
     world.clock.advance(3600)
-    told = rounds(world, operations, 4, **policy)
-    assert told[operations[0]].error == told[operations[3]].error == ""
+    polled = rounds(world, operations, 4, **policy)
+    assert polled[operations[0]].error == polled[operations[3]].error == ""
     assert world.exists("VirtualMachineGroup", "one", NAMESPACE)

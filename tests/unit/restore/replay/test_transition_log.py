@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from tests.unit.builders import asked, group, service, vm
+from tests.unit.builders import group, service, vm, with_policy
 from tests.unit.world import NAMESPACE, World
 from velero_vmservice import logs
 
@@ -37,8 +37,8 @@ class Log:
     def story(self) -> list[tuple[str, str]]:
         """Return messages and their objects from the beginning of the restore on, without the waiting."""
         written = [json.loads(line) for line in self.stream.getvalue().splitlines()]
-        told = ("restore begins", "VMs registered", "gate open", "replayed", "replay ended", "restore ended")
-        return [(line["@message"], line.get("object", "")) for line in written if line["@message"] in told]
+        events = ("restore begins", "VMs registered", "gate open", "replayed", "replay ended", "restore ended")
+        return [(line["@message"], line.get("object", "")) for line in written if line["@message"] in events]
 
 
 @pytest.fixture(name="written")
@@ -87,14 +87,14 @@ def test_each_transition_of_a_restore_is_logged_once_and_in_its_order(world: Wor
 
 
 def test_the_policy_is_logged_once_for_the_restore_and_again_where_it_changes(world: World, written: Log) -> None:
-    operations = lost(world, **asked(mode="strict"))
+    operations = lost(world, **with_policy(mode="strict"))
     for _ in range(3):
-        world.round(operations, **asked(mode="strict"))
+        world.round(operations, **with_policy(mode="strict"))
     (begins,) = written.lines("restore begins")
     assert (begins["restore"], begins["backup"]) == ("velero/again", "velero/nightly")
     assert "mode=strict" in begins["policy"].split(",")
     assert [line for line in written.lines("replay deferred until the VMs are registered") if "policy" in line] == []
-    world.round(operations, **asked(mode="best-effort"))
+    world.round(operations, **with_policy(mode="best-effort"))
     (changed,) = written.lines("policy changed")
     assert "mode=best-effort" in changed["policy"].split(",")
 
@@ -133,9 +133,9 @@ def test_a_restore_that_has_ended_waits_for_nothing(world: World, written: Log) 
 
 
 def test_an_object_that_fails_is_a_warning_with_its_reason(world: World, written: Log) -> None:
-    operations = lost(world, **asked(registered_within="1m"))
+    operations = lost(world, **with_policy(registered_within="1m"))
     world.clock.advance(2 * MINUTE)
-    world.finish(operations, **asked(registered_within="1m"))
+    world.finish(operations, **with_policy(registered_within="1m"))
     failed = written.lines("replay ended")
     assert {(line["@level"], line["stage"]) for line in failed} == {("warn", "failed")}
     assert all("not registered" in line["reason"] for line in failed)

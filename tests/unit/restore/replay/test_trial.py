@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, service, vm
+from tests.unit.builders import service, vm, with_policy
 from velero_vmservice.errors import Rejected, Unavailable
 from velero_vmservice.restore.replay.guards import PAUSE_SECONDS
 
@@ -53,7 +53,7 @@ def test_an_object_that_is_accepted_is_tried_once(world: World, items: list[dict
 
 def test_a_strict_restore_fails_at_a_refusal_and_creates_nothing(world: World, items: list[dict[str, Any]]) -> None:
     world.cluster.calls.fail(TRIAL, Rejected(REFUSAL))
-    (progress,) = world.round(world.replay_all(items), **asked(mode="strict")).values()
+    (progress,) = world.round(world.replay_all(items), **with_policy(mode="strict")).values()
     assert progress.completed
     assert f"blocked: {REFUSAL}" in progress.error
     assert world.created() == []

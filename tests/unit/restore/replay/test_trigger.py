@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, asked, condition, registration, restore, service, vm, vsphere_namespace
+from tests.unit.builders import NAMESPACE, condition, registration, restore, service, vm, vsphere_namespace, with_policy
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
 from velero_vmservice.errors import Forbidden, NotSent, Unavailable
@@ -16,9 +16,6 @@ from velero_vmservice.registervm.attempt import RECORD_LABEL
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
 from velero_vmservice.vsphere.vm import RegisterEvent, TaskState
-
-if TYPE_CHECKING:
-    from velero_vmservice.velero.actions import Progress
 
 WEB = {"app": "web"}
 VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
@@ -33,7 +30,7 @@ def _world(request: pytest.FixtureRequest) -> World:
 
 def lost(world: World, *kept: dict[str, Any]) -> str:
     items = world.back_up(VM, FRONT)
-    world.lose(*[one for one in (VM, FRONT) if one not in kept])
+    world.lose(*[manifest for manifest in (VM, FRONT) if manifest not in kept])
     (operation,) = world.replay_all(items)
     return operation
 
@@ -48,30 +45,28 @@ def restored_over(world: World) -> str:
     return operation
 
 
-def one(world: World, operation: str, **spec: Any) -> Progress:
-    return world.round([operation], **spec)[operation]
-
-
 def calls(world: World) -> list[str]:
     return [moid for method, moid in world.vsphere.vcenter.calls.made if method == "call"]
 
 
 def task(world: World, moid: str = "vm-1") -> str:
-    (found,) = world.vsphere.vcenter.tasks_of(moid)
-    return found
+    (task,) = world.vsphere.vcenter.tasks_of(moid)
+    return task
 
 
 def test_a_restored_vm_is_called_for_once_and_its_stages_are_shown(world: World) -> None:
     operation = lost(world)
-    assert "vCenter has no VM with the UUIDs, record or name of web-1 yet" in one(world, operation).description
+    assert "vCenter has no VM with the UUIDs, record or name of web-1 yet" in world.polled(operation).description
     world.vsphere.vcenter.restore(NAMESPACE, restored())
-    assert one(world, operation).description == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
+    assert world.polled(operation).description == "waiting: web-1: registering: RegisterVM task task-1 of vm-1 runs"
     world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
-    told = one(world, operation).description
-    assert told.startswith("waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1")
+    description = world.polled(operation).description
+    assert description.startswith(
+        "waiting: web-1: registering (80 %, register volumes): RegisterVM task task-1 of vm-1"
+    )
     world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED, percent=100)
-    told = one(world, operation).description
-    assert "absent: RegisterVM (attempt 1, task task-1) succeeded, and no VirtualMachine is there yet" in told
+    description = world.polled(operation).description
+    assert "absent: RegisterVM (attempt 1, task task-1) succeeded, and no VirtualMachine is there yet" in description
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
     assert world.finish([operation])[operation].error == ""
     assert calls(world) == ["vm-1"]
@@ -99,7 +94,7 @@ def test_a_name_that_is_taken_is_never_registered_over(world: World, there: dict
     world.cluster.seed(there)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     for _ in range(3):
-        one(world, operation)
+        world.polled(operation)
     assert calls(world) == []
 
 
@@ -107,7 +102,7 @@ def test_what_somebody_else_registers_is_let_alone(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     begun = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
-    assert f"RegisterVM task {begun} of vm-1" in one(world, operation).description
+    assert f"RegisterVM task {begun} of vm-1" in world.polled(operation).description
     assert calls(world) == ["vm-1"]
 
 
@@ -118,13 +113,13 @@ def test_an_engine_at_work_is_not_called_beside() -> None:
     for state in State:
         if state is not State.UNKNOWN:
             world.engine.tell(NAMESPACE, Registration(name="web-1", state=state))
-            one(world, operation)
+            world.polled(operation)
     nonsense = Registration(name="web-1", state=State.UNKNOWN, reason="ready with an error code", certain=False)
     world.engine.tell(NAMESPACE, nonsense)
-    one(world, operation)
+    world.polled(operation)
     assert calls(world) == []
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.UNKNOWN, reason="not given to this engine"))
-    one(world, operation)
+    world.polled(operation)
     assert calls(world) == ["vm-1"]
 
 
@@ -133,7 +128,7 @@ def test_a_vm_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.RESTORED, reason="queued behind 12 others"))
-    one(world, operation)
+    world.polled(operation)
     assert calls(world) == []
 
 
@@ -141,11 +136,11 @@ def test_another_vm_that_has_the_name_is_not_called_for_and_does_no_harm(world: 
     operation = lost(world)
     vcenter = world.vsphere.vcenter
     vcenter.restore(NAMESPACE, restored("vm-77", instance_uuid="somebody-elses", bios_uuid="somebody-elses"))
-    told = one(world, operation).description
-    assert "vm-77 has the record or name of web-1 and is another VM (instance UUID somebody-elses, the" in told
+    description = world.polled(operation).description
+    assert "vm-77 has the record or name of web-1 and is another VM (instance UUID somebody-elses, the" in description
     assert calls(world) == []
     vcenter.restore(NAMESPACE, restored())
-    one(world, operation)
+    world.polled(operation)
     assert calls(world) == ["vm-1"]
 
 
@@ -157,7 +152,7 @@ def test_a_task_that_has_ended_over_a_newer_vm_is_not_repeated_unasked(world: Wo
     by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
     world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED)
     for _ in range(3):
-        one(world, operation)
+        world.polled(operation)
     assert calls(world) == ["vm-1"]
 
 
@@ -168,7 +163,7 @@ def test_an_end_that_vcenter_keeps_as_an_event_alone_is_not_repeated_unasked(wor
     event = RegisterEvent(succeeded=succeeded, message="" if succeeded else CLAIM_FAILED, at=world.clock.now())
     world.vsphere.vcenter.log_event("vm-1", event)
     for _ in range(3):
-        one(world, operation)
+        world.polled(operation)
     assert calls(world) == []
 
 
@@ -183,14 +178,14 @@ def test_what_somebody_else_was_seen_at_is_not_repeated_when_vcenter_has_forgott
     operation = restored_over(world) if in_place else lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     by_wcp = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
-    one(world, operation)
+    world.polled(operation)
     world.vsphere.vcenter.set_task(by_wcp, ended, message=CLAIM_FAILED if ended is TaskState.FAILED else "")
-    one(world, operation)
+    world.polled(operation)
     world.vsphere.vcenter.forget(by_wcp)
     for _ in range(3):
-        told = one(world, operation).description
+        description = world.polled(operation).description
     assert calls(world) == ["vm-1"]
-    assert ("RegisterPVCFailed" in told) is (ended is TaskState.FAILED)
+    assert ("RegisterPVCFailed" in description) is (ended is TaskState.FAILED)
 
 
 def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
@@ -198,10 +193,10 @@ def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.engine.calls.fail("observe", Unavailable("the engine is away"))
-    assert "engine cannot be asked: the engine is away" in one(world, operation).description
+    assert "engine cannot be asked: the engine is away" in world.polled(operation).description
     assert calls(world) == []
     world.engine.calls.heal()
-    one(world, operation)
+    world.polled(operation)
     assert calls(world) == ["vm-1"]
 
 
@@ -210,7 +205,7 @@ def test_an_engine_that_does_not_know_a_ready_vm_brings_no_call() -> None:
     operation = lost(world, VM)
     world.vsphere.vcenter.restore(NAMESPACE, restored(moid="vm-web-1"))
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.ABSENT))
-    assert one(world, operation).description.startswith("waiting: web-1: absent | mind: kubernetes says ready")
+    assert world.polled(operation).description.startswith("waiting: web-1: absent | mind: kubernetes says ready")
     assert calls(world) == []
 
 
@@ -224,7 +219,9 @@ def test_restarts_and_a_second_process_call_nobody_twice(world: World) -> None:
             world.app = app
             assert "RegisterVM" in world.poll(operation).description
     assert calls(world) == ["vm-1"]
-    records = [one for one in world.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+    records = [
+        config_map for config_map in world.cluster.list(CONFIG_MAP, "velero") if config_map.labels.get(RECORD_LABEL)
+    ]
     assert len(records) == 1
     world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
@@ -261,9 +258,9 @@ def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
         "lab", restored("vm-2", namespace="lab", instance_uuid="in-lab", bios_uuid="b-in-lab")
     )
     for _ in range(3):
-        told = world.round(operations)
+        polled = world.round(operations)
     assert sorted(calls(world)) == ["vm-1", "vm-2"]
-    assert sorted("of vm-1" in one.description for one in told.values()) == [False, True]
+    assert sorted("of vm-1" in progress.description for progress in polled.values()) == [False, True]
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
     world.vsphere.vcenter.set_task(task(world, "vm-2"), TaskState.SUCCEEDED)
     world.cluster.seed(
@@ -277,11 +274,11 @@ def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
         )
     )
     for _ in range(4):
-        world.round(operations, **asked(registered_within="1h"))
+        world.round(operations, **with_policy(registered_within="1h"))
         world.vm_operator("lab")
     world.clock.advance(HOUR)
-    ended = [one.error for one in world.finish(operations, **asked(registered_within="1h")).values()]
-    assert sorted(bool(one) for one in ended) == [False, True]
+    ended = [progress.error for progress in world.finish(operations, **with_policy(registered_within="1h")).values()]
+    assert sorted(bool(error) for error in ended) == [False, True]
     assert CLAIM_FAILED in "".join(ended)
     assert world.created()[-1:] == ["VirtualMachineService lab/front"]
 
@@ -289,19 +286,19 @@ def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
 def test_a_failed_task_is_explained_and_final_until_a_person_acts(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
-    one(world, operation)
+    world.polled(operation)
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}")
     for _ in range(3):
         world.restart()
-        told = one(world, operation)
-    assert told.description.startswith(
+        progress = world.polled(operation)
+    assert progress.description.startswith(
         f"waiting: blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed: {CLAIM_FAILED}: a restored disk"
         " could not be registered as a PersistentVolumeClaim"
     )
-    assert "It is not called again by itself" in told.description
+    assert "It is not called again by itself" in progress.description
     assert calls(world) == ["vm-1"]
     world.clock.advance(HOUR)
-    error = one(world, operation, **asked(registered_within="1h")).error
+    error = world.polled(operation, **with_policy(registered_within="1h")).error
     assert CLAIM_FAILED in error
     assert "see the errors of the CnsRegisterVolumes" in error
 
@@ -309,14 +306,14 @@ def test_a_failed_task_is_explained_and_final_until_a_person_acts(world: World) 
 def test_a_vm_that_a_person_registers_after_a_failure_goes_on(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
-    one(world, operation)
+    world.polled(operation)
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
-    assert "blocked" in one(world, operation).description
+    assert "blocked" in world.polled(operation).description
     world.clock.advance(1)
     by_hand = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
-    seen = one(world, operation).description
+    description = world.polled(operation).description
     if "vcenter" in world.settings.registration.sources:
-        assert seen.startswith(f"waiting: web-1: registering: RegisterVM task {by_hand} of vm-1")
+        assert description.startswith(f"waiting: web-1: registering: RegisterVM task {by_hand} of vm-1")
     assert calls(world) == ["vm-1", "vm-1"]
     world.vsphere.vcenter.set_task(by_hand, TaskState.SUCCEEDED)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
@@ -325,9 +322,9 @@ def test_a_vm_that_a_person_registers_after_a_failure_goes_on(world: World) -> N
 
 def failed(world: World, operation: str) -> None:
     """Have a call fail; the round after it tells."""
-    one(world, operation)
+    world.polled(operation)
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
-    assert "blocked" in one(world, operation).description
+    assert "blocked" in world.polled(operation).description
 
 
 def call_by_hand(world: World) -> None:
@@ -347,15 +344,15 @@ def test_what_comes_of_a_call_by_hand_is_followed_though_only_kubernetes_shows_i
     failed(world, operation)
     call_by_hand(world)
     world.cluster.seed(there(claims=["disk"]), registration("disk"))
-    assert one(world, operation).description.startswith(
+    assert world.polled(operation).description.startswith(
         "waiting: web-1: registering (register volumes): waits for PVC disk (its disk is being regist"
     )
     world.cluster.remove(ObjectRef(CNS_REGISTER_VOLUME, NAMESPACE, "register-disk"))
     world.cluster.seed(there(created=False))
     for _ in range(2):
-        told = one(world, operation).description
-        assert told.startswith("waiting: web-1: registered")
-        assert "VM Operator has not reconciled it yet" in told
+        description = world.polled(operation).description
+        assert description.startswith("waiting: web-1: registered")
+        assert "VM Operator has not reconciled it yet" in description
         world.restart()
     world.cluster.seed(there())
     assert world.finish([operation])[operation].error == ""
@@ -366,13 +363,13 @@ def test_what_a_failed_call_has_left_behind_is_no_call_by_hand(world: World, uid
     """However often the process begins anew, and sees it for the first time."""
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
-    one(world, operation)
+    world.polled(operation)
     world.cluster.seed(there(uid, created=False))
     failed(world, operation)
     for _ in range(3):
         world.clock.advance(HOUR)
         world.restart()
-        assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+        assert world.polled(operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
 
 
 def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_vm_is_ready(world: World) -> None:
@@ -380,12 +377,14 @@ def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     failed(world, operation)
-    (record,) = [one for one in world.cluster.list(CONFIG_MAP, "velero") if one.labels.get(RECORD_LABEL)]
+    (record,) = [
+        config_map for config_map in world.cluster.list(CONFIG_MAP, "velero") if config_map.labels.get(RECORD_LABEL)
+    ]
     ref = ObjectRef(CONFIG_MAP, "velero", record.name)
     world.cluster.patch(ref, {"data": {"endedAt": None}}, version="v1")
     world.restart()
     world.cluster.seed(there(created=False))
-    assert one(world, operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
+    assert world.polled(operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
     call_by_hand(world)
     world.cluster.seed(there())
     assert world.finish([operation])[operation].error == ""
@@ -398,12 +397,12 @@ def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_nobody_is_c
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     failed(world, operation)
-    first = one(world, operation).description
+    first = world.polled(operation).description
     world.cluster.calls.fail("list", error, on="ConfigMap velero")
-    told = {one(world, operation).description for _ in range(5)}
-    assert told == {f"{first} | mind: trigger cannot be asked: {error}"}
+    descriptions = {world.polled(operation).description for _ in range(5)}
+    assert descriptions == {f"{first} | mind: trigger cannot be asked: {error}"}
     world.cluster.calls.heal()
-    assert one(world, operation).description == first
+    assert world.polled(operation).description == first
     assert calls(world) == ["vm-1"]
 
 
@@ -416,18 +415,18 @@ def test_a_vcenter_that_is_away_hides_no_failure_of_another_vm(mode: str) -> Non
     (operation,) = world.replay_all(items)
     for n in (1, 2):
         world.vsphere.vcenter.restore(NAMESPACE, restored(f"vm-{n}", f"web-{n}"))
-    one(world, operation)
+    world.polled(operation)
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
-    one(world, operation)
+    world.polled(operation)
     world.settings = world.settings.model_copy(
         update={"registration": world.settings.registration.model_copy(update={"mode": mode})}
     )
     world.restart()
-    assert "blocked: web-1: failed" in one(world, operation).description
+    assert "blocked: web-1: failed" in world.polled(operation).description
     world.vsphere.vcenter.calls.fail("task", Unavailable("vCenter is away"))
-    told = one(world, operation).description
-    assert "blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed" in told
-    assert "trigger cannot be asked: vCenter is away" in told
+    description = world.polled(operation).description
+    assert "blocked: web-1: failed: RegisterVM (attempt 1, task task-1) failed" in description
+    assert "trigger cannot be asked: vCenter is away" in description
 
 
 def test_a_task_that_fails_over_a_paused_vm_is_followed(world: World) -> None:
@@ -437,14 +436,14 @@ def test_a_task_that_fails_over_a_paused_vm_is_followed(world: World) -> None:
     behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
     world.cluster.seed(vm("web-1", labels=WEB, status={**live, "conditions": [*live["conditions"], behind]}))
     world.vsphere.vcenter.restore(NAMESPACE, restored())
-    one(world, operation)
+    world.polled(operation)
     world.cluster.seed(
         vm("web-1", labels=WEB, meta={"annotations": {"vmoperator.vmware.com/paused": "true"}}, status=live)
     )
     world.vsphere.vcenter.set_task(task(world), TaskState.RUNNING, percent=80)
-    assert "registering (80 %, register volumes)" in one(world, operation).description
+    assert "registering (80 %, register volumes)" in world.polled(operation).description
     world.vsphere.vcenter.set_task(task(world), TaskState.FAILED, message=CLAIM_FAILED)
-    assert CLAIM_FAILED in one(world, operation).description
+    assert CLAIM_FAILED in world.polled(operation).description
     assert calls(world) == ["vm-1"]
 
 
@@ -464,7 +463,7 @@ def test_a_vcenter_that_hangs_costs_one_wait_and_its_call_is_made_later(world: W
         assert world.clock.monotonic() - before <= 10 + 15
     world.vsphere.vcenter.calls.heal()
     for _ in range(4):
-        one(world, operation)
+        world.polled(operation)
     assert calls(world) == ["vm-1"]
 
 
@@ -501,16 +500,19 @@ def test_a_vcenter_that_hangs_as_a_source_is_not_waited_for_again_before_a_call(
         raise Unavailable("vCenter did not answer in time", hint="see its log")
 
     world.vsphere.vcenter.calls.before("look", hang)
-    told = [one(world, operation).description for _ in range(6)]
+    descriptions = [world.polled(operation).description for _ in range(6)]
     assert len(looks) == 2  # in the first round and, after half a minute, in the fourth
-    passed_over = ["the others took too long" in one for one in told]
+    passed_over = ["the others took too long" in description for description in descriptions]
     assert passed_over == [True, False, False, True, False, False]  # of these the time was over
-    away = ["trigger cannot be asked: vCenter did not answer in time: see its log" in one for one in told]
-    assert away == [not one for one in passed_over]
+    away = [
+        "trigger cannot be asked: vCenter did not answer in time: see its log" in description
+        for description in descriptions
+    ]
+    assert away == [not passed for passed in passed_over]
     world.vsphere.vcenter.calls.heal()
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.clock.advance(30)
-    assert "registering" in one(world, operation).description
+    assert "registering" in world.polled(operation).description
 
 
 def test_a_vcenter_that_is_away_for_ten_minutes_costs_the_restore_nothing(world: World) -> None:
@@ -520,18 +522,18 @@ def test_a_vcenter_that_is_away_for_ten_minutes_costs_the_restore_nothing(world:
         for method in ("look", "call", "task", "latest"):
             vcenter.calls.fail(method, away)
         for _ in range(60):
-            told = one(world, operation)
-            assert not told.completed
-            assert "vCenter is away: it is asked again" in told.description
-            assert told.description.isprintable()
-            assert len(told.description) < 500
+            progress = world.polled(operation)
+            assert not progress.completed
+            assert "vCenter is away: it is asked again" in progress.description
+            assert progress.description.isprintable()
+            assert len(progress.description) < 500
         vcenter.calls.heal()
 
     operation = lost(world)
     vcenter.restore(NAMESPACE, restored())
     ten_minutes()
     assert calls(world) == []
-    one(world, operation)
+    world.polled(operation)
     assert calls(world) == ["vm-1"]
     ten_minutes()
     vcenter.set_task(task(world), TaskState.SUCCEEDED)
@@ -555,10 +557,10 @@ def test_calls_that_hang_are_spread_over_rounds(world: World) -> None:
     world.vsphere.vcenter.calls.before("call", hang)
     for _ in range(3):
         before = world.clock.monotonic()
-        one(world, operation)
+        world.polled(operation)
         assert world.clock.monotonic() - before <= 10 + 2 * 5
     world.vsphere.vcenter.calls.heal()
     for _ in range(3):
-        one(world, operation)
+        world.polled(operation)
     assert sorted(set(calls(world))) == [f"vm-{n}" for n in range(5)]
     assert all(len(world.vsphere.vcenter.tasks_of(f"vm-{n}")) == 1 for n in range(5))

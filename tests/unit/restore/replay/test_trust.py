@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, backup, claim, group, restore, service, vm
+from tests.unit.builders import backup, claim, group, restore, service, vm, with_policy
 from tests.unit.world import CAPTURES, World
 from velero_vmservice import documents
 from velero_vmservice.archive import schema
@@ -107,21 +107,21 @@ def _full(world: World) -> World:
 def test_what_a_planted_link_leads_to_is_not_replayed_and_the_item_is(
     full: World, log: LogCapture, case: Planted
 ) -> None:
-    told = finished(full, planted(full, case.key))
-    assert told.error == ""
-    assert case.differs in told.description
-    assert "the backup's own item is taken instead" in told.description
+    progress = finished(full, planted(full, case.key))
+    assert progress.error == ""
+    assert case.differs in progress.description
+    assert "the backup's own item is taken instead" in progress.description
     live = full.live("VirtualMachineService", "front")
     assert "loadBalancerSourceRanges" not in live.spec
     assert not live.annotations
-    (warned,) = [one for one in log.entries if one["event"] == "capture refused"]
+    (warned,) = [entry for entry in log.entries if entry["event"] == "capture refused"]
     assert case.differs in warned["cause"]
 
 
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.why)
 def test_where_the_capture_is_required_a_planted_link_fails_the_object(full: World, case: Planted) -> None:
-    told = finished(full, planted(full, case.key), **asked(capture="require"))
-    assert case.differs in told.error
+    progress = finished(full, planted(full, case.key), **with_policy(capture="require"))
+    assert case.differs in progress.error
     assert not full.exists("VirtualMachineService", "front")
 
 
@@ -131,19 +131,19 @@ def test_a_damaged_link_is_treated_by_policy_as_one_that_leads_elsewhere(
     full: World, log: LogCapture, text: str, policy: str
 ) -> None:
     item = service("front", WEB, meta={"annotations": {LINK: text}})
-    told = finished(full, item, **asked(capture=policy))
-    assert "damaged" in (told.error if policy == "require" else told.description)
+    progress = finished(full, item, **with_policy(capture=policy))
+    assert "damaged" in (progress.error if policy == "require" else progress.description)
     assert full.exists("VirtualMachineService", "front") is (policy == "prefer")
-    assert [one for one in log.entries if one["event"] == "capture refused"]
+    assert [entry for entry in log.entries if entry["event"] == "capture refused"]
 
 
 def test_a_planted_link_does_not_say_which_vms_to_wait_for(full: World) -> None:
     """Not even where the Backup could not be read when the restore began, so that nothing could be compared."""
     full.store.delete(FACTS)
     full.lose(vm("web-1"))
-    told = finished(full, planted(full, PLANTED[0].key))
-    assert told.error == ""
-    assert "evil" not in told.description
+    progress = finished(full, planted(full, PLANTED[0].key))
+    assert progress.error == ""
+    assert "evil" not in progress.description
 
 
 def test_a_planted_link_does_not_vouch_for_facts(full: World) -> None:
@@ -157,7 +157,7 @@ class Operation:
 
     why: str
     changes: dict[str, Any]
-    words: str
+    excerpt: str
     fails: bool = True
 
 
@@ -179,9 +179,9 @@ def test_an_operation_is_compared_with_its_restore_and_its_item(full: World, cas
     )
     full.restart()
     operation = replay_id(replay.model_copy(update=case.changes))
-    told = full.finish([operation])[operation]
-    assert case.words in (told.error if case.fails else told.description)
-    assert bool(told.error) is case.fails
+    progress = full.finish([operation])[operation]
+    assert case.excerpt in (progress.error if case.fails else progress.description)
+    assert bool(progress.error) is case.fails
     assert full.created() == ([] if case.fails else ["VirtualMachineService shop/front"])
 
 
@@ -230,7 +230,7 @@ class Replaced:
 
     why: str
     changes: dict[str, Any] = field(default_factory=dict)
-    words: str = ""
+    excerpt: str = ""
 
 
 OTHER_ORIGIN = schema.Provenance(backup="weekly", backup_started="20260301T120000Z", captured_at="t", plugin="1")
@@ -258,8 +258,8 @@ REPLACED = [
 @pytest.mark.parametrize("case", REPLACED, ids=lambda case: case.why)
 def test_a_capture_of_something_else_fails_the_object_whatever_its_digest(full: World, case: Replaced) -> None:
     changed(full, FRONT, Capture, **case.changes)
-    told = finished(full, planted(full, FRONT))
-    assert case.words in told.error
+    progress = finished(full, planted(full, FRONT))
+    assert case.excerpt in progress.error
     assert full.created() == []
 
 
@@ -273,8 +273,8 @@ RESULT = "restores/again/20260301T120000Z/virtualmachineservices/shop/front.json
 )
 def test_a_result_of_something_else_ends_no_replay(full: World, changes: dict[str, str]) -> None:
     own = {"restore": "again", "backup": "nightly", "kind": "VirtualMachineService", "namespace": "shop"}
-    said = {**own, "name": "front", **changes}
-    store(full, RESULT, Result(**said, stage="verified", reason="as expected", action="create"))
+    fields = {**own, "name": "front", **changes}
+    store(full, RESULT, Result(**fields, stage="verified", reason="as expected", action="create"))
     operation = full.replay(planted(full, FRONT)).operation_id
     full.restart()
     full.finish([operation])
@@ -302,8 +302,8 @@ def _disks(world: World, item: dict[str, Any]) -> World:
     return world
 
 
-def with_disks(found: NamespaceFacts, *claims: str) -> dict[str, Any]:
-    (machine,) = found.machines
+def with_disks(facts: NamespaceFacts, *claims: str) -> dict[str, Any]:
+    (machine,) = facts.machines
     kept = {name: getattr(machine, name) for name in ("name", "uid", "labels")}
     return {"machines": (type(machine)(**kept, claims=claims),)}
 
@@ -354,9 +354,9 @@ def test_facts_that_nothing_vouches_for_skip_no_volume_in_silence(disks: World, 
         leave(disks, claim("data"))
     assert DOUBTS[doubt] in caught.value.message
     assert not leave(disks, claim("notes")).skip
-    (told,) = [one for one in log.entries if one["event"] == "restored in doubt"]
-    assert (told["log_level"], told["object"]) == ("warning", "PersistentVolumeClaim shop/notes")
-    assert DOUBTS[doubt] in told["reason"]
+    (line,) = [entry for entry in log.entries if entry["event"] == "restored in doubt"]
+    assert (line["log_level"], line["object"]) == ("warning", "PersistentVolumeClaim shop/notes")
+    assert DOUBTS[doubt] in line["reason"]
 
 
 def test_a_namespace_of_vms_alone_has_its_facts_in_the_seal(world: World) -> None:
@@ -373,9 +373,9 @@ def test_the_facts_of_a_replay_are_those_that_the_link_refers_to(disks: World, i
     entry = schema.SealedObject(key=FACTS, sha256=documents.digest(disks.store.get(FACTS)))
     changed(disks, SEAL, Seal, namespaces=(entry,))
     disks.lose(item)
-    told = finished(disks, item)
-    assert FACTS in told.error
-    assert "SHA-256 differs" in told.error
+    progress = finished(disks, item)
+    assert FACTS in progress.error
+    assert "SHA-256 differs" in progress.error
     assert not disks.exists("VirtualMachineService", "front")
 
 
@@ -383,9 +383,9 @@ def test_a_link_of_an_earlier_release_leaves_the_facts_to_the_seal(disks: World,
     disks.lose(item)
     item["metadata"]["annotations"][LINK] = link(disks, FRONT, vms=["web-1"])
     before = disks.store.calls.counts["get"]
-    told = finished(disks, item)
-    assert told.error == ""
-    assert "facts" not in told.description
+    progress = finished(disks, item)
+    assert progress.error == ""
+    assert "facts" not in progress.description
     assert disks.store.calls.counts["get"] - before <= 3 + 1  # seal, facts, capture, an earlier result
 
 
@@ -393,9 +393,9 @@ def test_facts_that_nothing_vouches_for_are_not_used_by_a_replay(disks: World, i
     disks.lose(item)
     disks.store.delete(SEAL)
     item["metadata"]["annotations"][LINK] = link(disks, FRONT, vms=["web-1"])
-    told = finished(disks, item)
-    assert told.error == ""
-    assert "the facts of namespace shop are not used: there is no seal" in told.description
+    progress = finished(disks, item)
+    assert progress.error == ""
+    assert "the facts of namespace shop are not used: there is no seal" in progress.description
 
 
 def test_a_backup_without_any_documents_was_taken_without_the_plugin(world: World) -> None:

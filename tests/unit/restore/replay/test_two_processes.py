@@ -28,32 +28,36 @@ def _worlds(world: World) -> tuple[World, World, list[str]]:
 
 def live(world: World) -> list[Any]:
     kinds = (VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE)
-    return [(one.kind_name, one.name, one.uid) for kind in kinds for one in world.cluster.list(kind, "shop")]
+    return [
+        (manifest.kind_name, manifest.name, manifest.uid)
+        for kind in kinds
+        for manifest in world.cluster.list(kind, "shop")
+    ]
 
 
 def test_in_turn(worlds: tuple[World, World, list[str]]) -> None:
-    one, other, operations = worlds
+    first, other, operations = worlds
     for _ in range(5):
-        one.round(operations)
+        first.round(operations)
         other.round(operations)
-    one.finish(operations)
+    first.finish(operations)
     other.finish(operations)
-    assert sorted(one.created()) == sorted(set(one.created()))
-    assert [name for _, name, _ in live(one)] == ["tier", "top", "front"]
+    assert sorted(first.created()) == sorted(set(first.created()))
+    assert [name for _, name, _ in live(first)] == ["tier", "top", "front"]
 
 
 def test_at_once(worlds: tuple[World, World, list[str]]) -> None:
-    one, other, operations = worlds
+    first, other, operations = worlds
     with ThreadPoolExecutor(8) as pool:
         for _ in range(6):
-            one.clock.advance(10)
-            list(pool.map(lambda call: call[0].poll(call[1]), [(w, o) for o in operations for w in (one, other)]))
-            one.vm_operator()
-            before = live(one)
-    assert live(one) == before
-    assert all(one.poll(operation).completed for operation in operations)
-    assert [name for _, name, _ in live(one)] == ["tier", "top", "front"]
-    assert {one.poll(operation).error for operation in operations} == {""}
+            first.clock.advance(10)
+            list(pool.map(lambda call: call[0].poll(call[1]), [(w, o) for o in operations for w in (first, other)]))
+            first.vm_operator()
+            before = live(first)
+    assert live(first) == before
+    assert all(first.poll(operation).completed for operation in operations)
+    assert [name for _, name, _ in live(first)] == ["tier", "top", "front"]
+    assert {first.poll(operation).error for operation in operations} == {""}
 
 
 def test_parallel_executes_and_polls_of_one_process(world: World) -> None:

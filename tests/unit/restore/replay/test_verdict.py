@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, restore, service, vm
+from tests.unit.builders import group, restore, service, vm, with_policy
 from velero_vmservice.errors import Rejected
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP, ObjectRef
 
@@ -47,13 +47,13 @@ def _operations(world: World) -> list[str]:
 def back(world: World, *machines: dict[str, Any], **changed: Any) -> None:
     """Bring VMs as RegisterVM does: a new UID, powered off, with its mark."""
     mark = {"annotations": {"vmoperator.vmware.com/restored-vm": ""}}
-    for one in machines:
-        known = {"labels": one["metadata"]["labels"], "group": one["spec"]["groupName"], **changed}
-        world.cluster.seed(vm(one["metadata"]["name"], uid="new", meta=mark, **known))
+    for manifest in machines:
+        known = {"labels": manifest["metadata"]["labels"], "group": manifest["spec"]["groupName"], **changed}
+        world.cluster.seed(vm(manifest["metadata"]["name"], uid="new", meta=mark, **known))
 
 
 def described(last: Iterable[Progress]) -> str:
-    return "\n".join(one.description for one in last)
+    return "\n".join(progress.description for progress in last)
 
 
 def commands(world: World) -> list[str]:
@@ -62,15 +62,15 @@ def commands(world: World) -> list[str]:
 
 
 def stages(world: World) -> dict[str, str]:
-    return {one["name"]: one["stage"] for one in world.document(REPORT)["objects"]}
+    return {result["name"]: result["stage"] for result in world.document(REPORT)["objects"]}
 
 
 def test_no_vm_is_named_alone_though_it_was_there_before_its_group(world: World, operations: list[str]) -> None:
     back(world, VMS[2])
     for _ in range(4):
-        told = world.round(operations)
-        assert not any(one.completed for one in told.values())
-        assert "kubectl" not in described(told.values())
+        polled = world.round(operations)
+        assert not any(progress.completed for progress in polled.values())
+        assert "kubectl" not in described(polled.values())
     back(world, *VMS[:2])
     last = world.finish(operations)
     assert described(last.values()).count("kubectl") == 1
@@ -82,13 +82,13 @@ def test_no_vm_is_named_alone_though_it_was_there_before_its_group(world: World,
 def test_a_service_that_ends_before_the_groups_gives_no_command(world: World, operations: list[str]) -> None:
     back(world, VMS[0])  # its groups wait for nobody; the tree is not whole
     for _ in range(6):
-        told = world.round(operations)
-    assert told[operations[DB]].completed
-    assert told[operations[5]].completed
-    assert "kubectl" not in described(told.values())
-    assert "VirtualMachineGroup tiers is not verified yet" in told[operations[APP]].description
+        polled = world.round(operations)
+    assert polled[operations[DB]].completed
+    assert polled[operations[5]].completed
+    assert "kubectl" not in described(polled.values())
+    assert "VirtualMachineGroup tiers is not verified yet" in polled[operations[APP]].description
     back(world, *VMS[1:])
-    world.finish([one for one in operations if not told[one].completed])
+    world.finish([operation for operation in operations if not polled[operation].completed])
     assert commands(world) == [ROOT]
 
 
@@ -109,15 +109,15 @@ def test_a_group_whose_member_failed_is_incomplete_up_to_the_root(
 ) -> None:
     name = {DB: "db", WEB: "web"}[below]
     world.cluster.calls.fail("create", Rejected("no quota"), on=f"VirtualMachineGroup shop/{name}")
-    back(world, *(one for one in VMS if one["spec"]["groupName"] == name))
+    back(world, *(manifest for manifest in VMS if manifest["spec"]["groupName"] == name))
     ended: dict[str, Progress] = {}
     for _ in range(4):
-        ended |= {one: told for one, told in world.round(operations).items() if told.completed}
+        ended |= {operation: progress for operation, progress in world.round(operations).items() if progress.completed}
     assert "no quota" in ended[operations[below]].error
     if restarts:
         world.restart()
     back(world, *VMS)
-    last = ended | world.finish([one for one in operations if one not in ended])
+    last = ended | world.finish([operation for operation in operations if operation not in ended])
     assert last[operations[TIERS]].description.startswith(f"incomplete: VirtualMachineGroup {name} failed")
     assert last[operations[APP]].description.startswith("incomplete: VirtualMachineGroup tiers is incomplete")
     assert (last[operations[APP]].error, last[operations[TIERS]].error) == ("", "")
@@ -127,19 +127,21 @@ def test_a_group_whose_member_failed_is_incomplete_up_to_the_root(
     assert report["outcome"] == "mixed"
     assert "would start without what is missing" in report["next_steps"][-1]
     about = [event.message for event in world.cluster.events if event.warning]
-    assert [words for words in about if "shop/app: incomplete" in words]
+    assert [warning for warning in about if "shop/app: incomplete" in warning]
 
 
 def test_a_group_ends_though_a_member_never_links(world: World, operations: list[str]) -> None:
     """The member's own deadline ends it, and with it all that waits for it."""
-    within = asked(verified_within="1m")
+    within = with_policy(verified_within="1m")
     back(world, *VMS)
     ended: dict[str, Progress] = {}
     for _ in range(20):
         ended |= {
-            one: told
-            for one, told in world.round([one for one in operations if one not in ended], **within).items()
-            if told.completed
+            operation: progress
+            for operation, progress in world.round(
+                [operation for operation in operations if operation not in ended], **within
+            ).items()
+            if progress.completed
         }
         for number in range(2):
             lost = world.live("VirtualMachine", f"web-{number + 1}").editable()
@@ -153,13 +155,13 @@ def test_a_group_ends_though_a_member_never_links(world: World, operations: list
 def test_a_root_outlasts_its_own_deadline_while_its_members_are_still_to_come(
     world: World, operations: list[str]
 ) -> None:
-    within = asked(verified_within="1m")
+    within = with_policy(verified_within="1m")
     back(world, VMS[0])
     for _ in range(20):
         world.round(operations, **within)
     back(world, *VMS[1:])
     last = world.finish(operations, **within)
-    assert {one.error for one in last.values()} == {""}
+    assert {progress.error for progress in last.values()} == {""}
     assert set(stages(world).values()) == {"verified"}
 
 
@@ -169,7 +171,7 @@ def test_a_vm_that_came_back_without_its_group_leaves_the_tree_incomplete(world:
     last = world.finish(operations)
     assert last[operations[WEB]].description.startswith("incomplete: VirtualMachine web-2 is no member now")
     assert last[operations[APP]].description.startswith("incomplete")
-    assert {one.error for one in last.values()} == {""}
+    assert {progress.error for progress in last.values()} == {""}
     assert (commands(world), world.document(REPORT)["outcome"]) == ([], "incomplete")
 
 
@@ -217,11 +219,11 @@ def test_a_vm_that_the_collector_took_says_so_when_the_restore_ends(world: World
     world.round(operations)
     world.lose(VMS[0])
     for _ in range(3):
-        told = world.round(operations)
+        polled = world.round(operations)
     assert "db-1: was registered and is gone: its only owner was the lost VirtualMachineGroup db" in (
-        told[operations[DB]].description
+        polled[operations[DB]].description
     )
-    assert "web-1: not registered yet" in told[operations[WEB]].description
+    assert "web-1: not registered yet" in polled[operations[WEB]].description
     world.app.actions.restore["replay"].cancel(operations[WEB], restore())
     ended = world.poll(operations[WEB]).error
     assert "See whether RegisterVM has succeeded for a VM of group web that is not there" in ended
@@ -231,7 +233,7 @@ def test_a_vm_that_the_collector_took_says_so_when_the_restore_ends(world: World
 def test_a_group_that_has_lost_a_member_ends_incomplete_and_is_not_powered(
     world: World, operations: list[str], power: str
 ) -> None:
-    asks = asked(power=power)
+    asks = with_policy(power=power)
     world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
     back(world, *VMS)
     last = world.finish(operations, **asks)
@@ -245,15 +247,17 @@ def test_a_group_that_has_lost_a_member_ends_incomplete_and_is_not_powered(
 def test_a_group_below_one_that_an_earlier_process_left_incomplete_is_not_powered(
     world: World, operations: list[str]
 ) -> None:
-    asks = asked(power="on")
+    asks = with_policy(power="on")
     world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
     back(world, *VMS)
     ended: dict[str, Progress] = {}
     while operations[APP] not in ended:
-        ended |= {one: told for one, told in world.round(operations, **asks).items() if told.completed}
+        ended |= {
+            operation: progress for operation, progress in world.round(operations, **asks).items() if progress.completed
+        }
     assert ended[operations[APP]].description.startswith("incomplete")
     assert operations[WEB] not in ended
     world.restart()
-    last = world.finish([one for one in operations if one not in ended], **asks)
+    last = world.finish([operation for operation in operations if operation not in ended], **asks)
     assert "left off with the group app, which is incomplete" in last[operations[WEB]].description
     assert "powerState" not in world.live("VirtualMachineGroup", "web").spec

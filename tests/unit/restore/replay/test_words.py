@@ -124,7 +124,7 @@ def test_waiting_says_why(world: World, case: Case) -> None:
     (operation,) = world.replay_all(items)
     world.cluster.seed(*case.given)
     for _ in range(3):
-        progress = world.round([operation])[operation]
+        progress = world.polled(operation)
         assert not progress.completed
         assert case.want in progress.description
         assert progress.description.startswith("waiting: ")
@@ -144,9 +144,9 @@ def test_a_vm_that_was_registered_and_collected_is_explained(world: World) -> No
     world.cluster.seed(again(created=False))
     world.round([operation])
     world.lose(vm("web-1"))
-    words = world.round([operation])[operation].description
-    assert "web-1: was registered and has vanished" in words
-    assert "owner" in words
+    description = world.polled(operation).description
+    assert "web-1: was registered and has vanished" in description
+    assert "owner" in description
 
 
 def test_many_vms_are_counted_and_the_first_are_named(world: World) -> None:
@@ -156,7 +156,7 @@ def test_many_vms_are_counted_and_the_first_are_named(world: World) -> None:
     (operation,) = world.replay_all(items)
     world.cluster.seed(*[vm(f"web-{n:02}", labels=WEB, uid=f"new-{n}") for n in range(5)])
     world.round([operation])
-    progress = world.round([operation])[operation]
+    progress = world.polled(operation)
     assert (progress.done, progress.total) == (5, 20)
     assert "web-05: not registered yet" in progress.description
     assert "and 7 more" in progress.description
@@ -176,6 +176,6 @@ def test_moments_are_told(world: World) -> None:
     world.lose(vm("web-1"), service("front"))
     (operation,) = world.replay_all(items)
     began = world.clock.now()
-    progress = world.round([operation])[operation]
+    progress = world.polled(operation)
     assert progress.started == began
     assert progress.updated == world.clock.now()

@@ -43,7 +43,7 @@ def test_it_is_applied_to_what_is_created(world: World) -> None:
     port = rule(("replace", "/spec/ports/0/port", "8080"), resource=VIRTUAL_MACHINE_SERVICE.resource)
     operations = begun(world, port)
 
-    assert all(one.error == "" for one in world.finish(operations, **NAMED).values())
+    assert all(progress.error == "" for progress in world.finish(operations, **NAMED).values())
 
     assert world.live("VirtualMachineService", "front").spec["ports"][0]["port"] == 8080
     assert "ports" not in world.live("VirtualMachineGroup", "shop").spec
@@ -70,14 +70,16 @@ def test_what_is_never_written_is_not_written_for_a_modifier_either(world: World
     ]
     operations = begun(world, rule(*patches, resource=VIRTUAL_MACHINE_GROUP.resource))
 
-    told = world.finish(operations, **NAMED)
+    ended = world.finish(operations, **NAMED)
 
-    (created,) = (one for one in world.cluster.list(VIRTUAL_MACHINE_GROUP, NAMESPACE))
+    (created,) = (manifest for manifest in world.cluster.list(VIRTUAL_MACHINE_GROUP, NAMESPACE))
     assert created.annotations == {"note": "kept"}
     assert "powerState" not in created.spec
     assert "finalizers" not in created.metadata
-    assert not [one for one in created.owners if one.kind == "Pod"]
-    assert any("the resource modifier's spec.powerState is left out" in one.description for one in told.values())
+    assert not [owner for owner in created.owners if owner.kind == "Pod"]
+    assert any(
+        "the resource modifier's spec.powerState is left out" in progress.description for progress in ended.values()
+    )
 
 
 def test_a_selector_that_is_changed_chooses_other_vms(world: World) -> None:
@@ -87,7 +89,7 @@ def test_a_selector_that_is_changed_chooses_other_vms(world: World) -> None:
     world.lose(VM, other, FRONT)
     (operation,) = world.replay_all(items, **NAMED)
 
-    assert world.round([operation], **NAMED)[operation].description == "waiting: db-1: not registered yet"
+    assert world.polled(operation, **NAMED).description == "waiting: db-1: not registered yet"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +105,8 @@ def test_what_cannot_be_applied_is_said_at_execute_in_the_plan_and_in_the_report
 ) -> None:
     with capture_logs() as logs:
         operations = begun(world, broken)
-    words = "rule 1 of the resource modifier cannot be applied"
-    assert [one["object"] for one in logs if words in one.get("reason", "")] == [
+    sentence = "rule 1 of the resource modifier cannot be applied"
+    assert [entry["object"] for entry in logs if sentence in entry.get("reason", "")] == [
         "VirtualMachineGroup shop/shop",
         "VirtualMachineService shop/front",
     ]
@@ -113,10 +115,12 @@ def test_what_cannot_be_applied_is_said_at_execute_in_the_plan_and_in_the_report
     run = RestoreRun.read(wanted)
     app = world.app
     planned = app.planning.plan(app.backup_objects.captured(run, wanted.spec), run, app.replays.policy(run))
-    assert all(words in " ".join(one.source.remarks) for one in planned if one.source)
+    assert all(
+        sentence in " ".join(planned_object.source.remarks) for planned_object in planned if planned_object.source
+    )
 
-    told = world.finish(operations, **NAMED)
-    assert all(words in one.description for one in told.values())
+    ended = world.finish(operations, **NAMED)
+    assert all(sentence in progress.description for progress in ended.values())
     assert world.exists("VirtualMachineService", "front")
 
 
@@ -126,9 +130,12 @@ def test_a_modifier_that_is_gone_is_waited_for(world: World) -> None:
     world.cluster.remove(PLACE)
     world.clock.advance(60)
 
-    told = world.round(operations, **NAMED)
+    polled = world.round(operations, **NAMED)
 
-    assert all("the resource modifier in ConfigMap velero/site-two is gone" in one.description for one in told.values())
+    assert all(
+        "the resource modifier in ConfigMap velero/site-two is gone" in progress.description
+        for progress in polled.values()
+    )
     assert not world.exists("VirtualMachineService", "front")
     world.cluster.seed(modifier(rule(("add", "/spec/new", "1"), resource=VIRTUAL_MACHINE_SERVICE.resource)))
     world.finish(operations, **NAMED)
@@ -139,7 +146,7 @@ def test_another_kind_of_modifier_is_ignored_as_velero_does(world: World) -> Non
     spec = {"resourceModifier": {"kind": "Secret", "name": "site-two"}}
     items = world.back_up(VM, FRONT)
     world.lose(FRONT)
-    assert all(one.error == "" for one in world.finish(world.replay_all(items, **spec), **spec).values())
+    assert all(progress.error == "" for progress in world.finish(world.replay_all(items, **spec), **spec).values())
 
 
 def test_one_read_of_the_modifier_serves_every_object(world: World) -> None:

@@ -35,7 +35,9 @@ def planned(world: World, **spec: Any) -> dict[str, tuple[Action, str]]:
     this = run(**spec)
     replays = world.app.backup_objects.captured(this, m(restore(**spec)).spec)
     steps = world.app.planning.plan(replays, this, world.app.replays.policy(this))
-    return {one.ref.name: (one.step.action, one.step.reason) for one in steps}
+    return {
+        planned_object.ref.name: (planned_object.step.action, planned_object.step.reason) for planned_object in steps
+    }
 
 
 def seal(world: World, **changes: Any) -> None:
@@ -54,7 +56,7 @@ def _five(world: World) -> World:
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "excerpt"),
     [
         ("gone", "is gone"),
         ("rotten", "do not match their digest"),
@@ -63,7 +65,7 @@ def _five(world: World) -> World:
         ("another backup's", "Backup weekly, not nightly"),
     ],
 )
-def test_one_damaged_capture_is_blocked_and_the_others_are_planned(five: World, damage: str, words: str) -> None:
+def test_one_damaged_capture_is_blocked_and_the_others_are_planned(five: World, damage: str, excerpt: str) -> None:
     if damage == "gone":
         five.store.delete(key("c"))
     elif damage == "rotten":
@@ -74,15 +76,17 @@ def test_one_damaged_capture_is_blocked_and_the_others_are_planned(five: World, 
         five.store.put(elsewhere, body, sha256=documents.digest(body))
         entries = documents.parse(Seal, five.store.get(SEAL), key=SEAL).objects
         moved = {key("c"): elsewhere}
-        seal(five, objects=tuple(one.model_copy(update={"key": moved.get(one.key, one.key)}) for one in entries))
+        seal(
+            five, objects=tuple(entry.model_copy(update={"key": moved.get(entry.key, entry.key)}) for entry in entries)
+        )
     else:
         body = five.store.get(key("d")) if damage == "replaced" else b"{"
         five.store.replace(key("c"), body, sha256=documents.digest(body))
-    found = planned(five)
-    assert found.keys() == set(NAMES)
-    assert found.pop("c")[0] is Action.BLOCKED
-    assert words in planned(five)["c"][1]
-    assert {action for action, _ in found.values()} == {Action.CREATE}
+    steps = planned(five)
+    assert steps.keys() == set(NAMES)
+    assert steps.pop("c")[0] is Action.BLOCKED
+    assert excerpt in planned(five)["c"][1]
+    assert {action for action, _ in steps.values()} == {Action.CREATE}
 
 
 def test_a_restore_without_velero_replays_the_others_and_fails_the_damaged_one(five: World) -> None:
@@ -138,11 +142,11 @@ def other(name: str, day: int, *, spec: Mapping[str, Any] | None = None, **rest:
 
 
 def sealed(world: World, *backups: dict[str, Any]) -> None:
-    for one in backups:
-        world.cluster.seed(one)
-        started = one["status"]["startTimestamp"].replace("-", "").replace(":", "")
+    for velero_backup in backups:
+        world.cluster.seed(velero_backup)
+        started = velero_backup["status"]["startTimestamp"].replace("-", "").replace(":", "")
         world.store.put(
-            f"captures/{one['metadata']['name']}/{started}/capture.json", b"x", sha256=documents.digest(b"x")
+            f"captures/{velero_backup['metadata']['name']}/{started}/capture.json", b"x", sha256=documents.digest(b"x")
         )
 
 

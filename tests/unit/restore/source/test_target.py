@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, obj, service, vm
+from tests.unit.builders import group, obj, service, vm, with_policy
 from velero_vmservice.kube.manifest import (
     CAPABILITIES,
     STORAGE_CLASS,
@@ -43,8 +43,8 @@ def back(world: World) -> None:
     world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"))
 
 
-def by_name(operations: list[str], told: dict[str, Progress], *names: str) -> dict[str, Progress]:
-    return {name: told[operation] for name, operation in zip(names, operations, strict=True)}
+def by_name(operations: list[str], polled: dict[str, Progress], *names: str) -> dict[str, Progress]:
+    return {name: polled[operation] for name, operation in zip(names, operations, strict=True)}
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_what_the_lost_sites_load_balancer_wrote_comes_off(
     if source:
         world.cluster.serve(source, "v1alpha1")
     operations = lost(world, service("front", {"app": "none"}, meta=RESIDUE))
-    for one in (NSX, VDS):
-        world.cluster.serve(one, *(["v1alpha1"] if one == target else []))
-    (told,) = world.finish(operations, **asked(site=site)).values()
+    for provider in (NSX, VDS):
+        world.cluster.serve(provider, *(["v1alpha1"] if provider == target else []))
+    (progress,) = world.finish(operations, **with_policy(site=site)).values()
     live = world.live("VirtualMachineService", "front")
     assert ("ncp/snat" in live.annotations) is kept
     assert live.annotations["nsx.vmware.com/hostname"] == "shop.example.com"
     assert (live.annotations["mine"], live.labels["mine"]) == ("1", "1")
-    words = "left out, as the target does not take it: metadata.annotations[ncp/snat]"
-    assert (words in told.description) is not kept
+    sentence = "left out, as the target does not take it: metadata.annotations[ncp/snat]"
+    assert (sentence in progress.description) is not kept
     other = site == "cross" or not kept
-    assert ("'shop.example.com', the host name that NSX makes a certificate" in told.description) is other
+    assert ("'shop.example.com', the host name that NSX makes a certificate" in progress.description) is other
     result = world.document("restores/again/20260301T120000Z/virtualmachineservices/shop/front.json")
-    assert any(one["path"] == "metadata.annotations[ncp/snat]" for one in result["dropped"]) is not kept
+    assert any(field["path"] == "metadata.annotations[ncp/snat]" for field in result["dropped"]) is not kept
 
 
 @pytest.mark.parametrize("how", ["capability off", "kind not served"])
@@ -86,18 +86,18 @@ def test_without_groups_they_are_blocked_with_the_reason_and_the_services_come_b
     operations = lost(world, VM, TIER, FRONT)
     if how == "kind not served":
         world.cluster.serve(VIRTUAL_MACHINE_GROUP)
-        words = "this Supervisor does not serve virtualmachinegroups.vmoperator.vmware.com (VCF 9.0.1 and later do)"
+        sentence = "this Supervisor does not serve virtualmachinegroups.vmoperator.vmware.com (VCF 9.0.1 and later do)"
     else:
         world.cluster.serve(CAPABILITIES, "v1alpha1")
         status = {"supervisor": {GROUPS: {"activated": False}}}
         name = "supervisor-capabilities"
         world.cluster.seed(obj("Capabilities", name, api="iaas.vmware.com/v1alpha1", namespace="", status=status))
-        words = f"{GROUPS} is not activated in Capabilities supervisor-capabilities"
+        sentence = f"{GROUPS} is not activated in Capabilities supervisor-capabilities"
     back(world)
-    told = by_name(operations, world.finish(operations), "tier", "front")
-    assert words in told["tier"].error
-    assert "services are restored without it" in told["tier"].error
-    assert told["front"].error == ""
+    polled = by_name(operations, world.finish(operations), "tier", "front")
+    assert sentence in polled["tier"].error
+    assert "services are restored without it" in polled["tier"].error
+    assert polled["front"].error == ""
     assert world.created() == ["VirtualMachineService shop/front"]
 
 
@@ -105,10 +105,10 @@ def test_a_target_that_serves_only_what_is_too_old_is_refused_in_the_guides_word
     operations = lost(world, VM, FRONT)
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, "v1alpha1")
     back(world)
-    (told,) = world.finish(operations).values()
-    assert "API versions older than v1alpha2 cannot be restored (guide 7.1.2" in told.error
-    assert "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed" in told.error
-    assert "serves VirtualMachineService at v1alpha1 only" in told.error
+    (progress,) = world.finish(operations).values()
+    assert "API versions older than v1alpha2 cannot be restored (guide 7.1.2" in progress.error
+    assert "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed" in progress.error
+    assert "serves VirtualMachineService at v1alpha1 only" in progress.error
     assert world.created() == []
 
 
@@ -128,13 +128,13 @@ def test_the_version_is_the_captured_one_or_the_newest_that_is_served(
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, *served)
     back(world)
     written: list[str] = []
-    world.cluster.admit = lambda one: written.append(one.version)
-    (told,) = world.finish(operations).values()
+    world.cluster.admit = lambda manifest: written.append(manifest.version)
+    (progress,) = world.finish(operations).values()
     assert set(written) == {version}
-    assert told.error == ""
+    assert progress.error == ""
     report = world.document("restores/again/20260301T120000Z/report.json")
-    assert ["says nothing of later versions" in one for one in report["notes"]] == [True] * noted
-    assert not any("the guide names" in one for one in report["warnings"])
+    assert ["says nothing of later versions" in note for note in report["notes"]] == [True] * noted
+    assert not any("the guide names" in warning for warning in report["warnings"])
     assert not [event.message for event in world.cluster.events if event.warning]
 
 
@@ -142,8 +142,8 @@ def test_fields_that_the_target_does_not_know_are_left_out_and_named(world: Worl
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, "v1alpha6")
     operations = lost(world, service("front", {"app": "none"}, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack"))
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, "v1alpha4")
-    (told,) = world.finish(operations).values()
-    assert "left out, as the target does not take it: spec.ipFamilies, spec.ipFamilyPolicy" in told.description
+    (progress,) = world.finish(operations).values()
+    assert "left out, as the target does not take it: spec.ipFamilies, spec.ipFamilyPolicy" in progress.description
     assert not {"ipFamilies", "ipFamilyPolicy"} & set(world.live("VirtualMachineService", "front").spec)
 
 
@@ -152,9 +152,9 @@ def test_definitions_that_are_away_are_waited_for(world: World) -> None:
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE)
     back(world)
     for _ in range(3):
-        told = world.round(operations)[operations[0]]
-        assert "serves no version of VirtualMachineService" in told.description
-        assert not told.completed
+        progress = world.round(operations)[operations[0]]
+        assert "serves no version of VirtualMachineService" in progress.description
+        assert not progress.completed
     world.cluster.serve(VIRTUAL_MACHINE_SERVICE, "v1alpha5")
     world.finish(operations)
 
@@ -165,12 +165,14 @@ def test_what_nobody_recreates_is_named_and_not_waited_for(world: World) -> None
     refers = {"className": "guaranteed-small", "storageClass": "gold"}
     operations = lost(world, vm("web-1", labels=WEB, spec=refers), FRONT)
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", spec=refers))
-    (told,) = world.finish(operations).values()
-    assert told.error == ""
-    assert "web-1 refers to VirtualMachineClass guaranteed-small, which is not in namespace shop" in told.description
-    assert "web-1 refers to StorageClass gold, which the cluster does not have" in told.description
+    (progress,) = world.finish(operations).values()
+    assert progress.error == ""
+    assert (
+        "web-1 refers to VirtualMachineClass guaranteed-small, which is not in namespace shop" in progress.description
+    )
+    assert "web-1 refers to StorageClass gold, which the cluster does not have" in progress.description
     report = world.document("restores/again/20260301T120000Z/report.json")
-    assert any("VirtualMachineClass guaranteed-small" in one for one in report["warnings"])
+    assert any("VirtualMachineClass guaranteed-small" in warning for warning in report["warnings"])
 
 
 def test_another_vm_of_the_name_blocks_until_a_person_has_acted(world: World) -> None:
@@ -186,29 +188,29 @@ def test_another_vm_of_the_name_blocks_until_a_person_has_acted(world: World) ->
         )
     )
     for _ in range(4):
-        told = by_name(operations, world.round(operations), "tier", "front")
+        polled = by_name(operations, world.round(operations), "tier", "front")
     assert world.created() == []
-    for one in told.values():
-        assert one.description.startswith("waiting: blocked: web-1: is another VM of that name (instance UUID x")
+    for progress in polled.values():
+        assert progress.description.startswith("waiting: blocked: web-1: is another VM of that name (instance UUID x")
     back(world)
-    assert {one.error for one in world.finish(operations).values()} == {""}
+    assert {progress.error for progress in world.finish(operations).values()} == {""}
 
 
 def test_a_snapshot_revert_is_waited_for_and_then_explained(world: World) -> None:
     operations = lost(world, VM, FRONT)
     in_progress = {"annotations": {"vmoperator.vmware.com/snapshot-revert-in-progress": ""}}
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", meta=in_progress))
-    words = world.round(operations)[operations[0]].description
-    assert "is being reverted to a snapshot" in words
-    assert "call RegisterVM for it" in words
+    description = world.round(operations)[operations[0]].description
+    assert "is being reverted to a snapshot" in description
+    assert "call RegisterVM for it" in description
     conditions = [
         {"type": "VirtualMachineCreated", "status": "True"},
         {"type": "VirtualMachineSnapshotRevertSucceeded", "status": "True"},
         {"type": "VirtualMachineBackupUpToDate", "status": "False", "reason": "VirtualMachineBackupPaused"},
     ]
     world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"conditions": conditions}))
-    words = world.round(operations)[operations[0]].description
-    assert "after a revert nothing registers it by itself, so call RegisterVM for it" in words
+    description = world.round(operations)[operations[0]].description
+    assert "after a revert nothing registers it by itself, so call RegisterVM for it" in description
     assert world.created() == []
     back(world)
     world.finish(operations)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.builders import asked, group, obj, restore, service, vm, vsphere_namespace
+from tests.unit.builders import group, obj, restore, service, vm, vsphere_namespace, with_policy
 from velero_vmservice import documents
 from velero_vmservice.errors import Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.kube.manifest import Manifest
@@ -33,9 +33,9 @@ def back_up(world: World, *objects: dict[str, Any]) -> list[dict[str, Any]]:
     """Back up a namespace as a Velero does that calls for every VM and leaves it out; return the items."""
     world.cluster.seed(*objects)
     caller = CALLER.set("launched")
-    for one in objects:
-        if one["kind"] == "VirtualMachine":
-            world.withhold(one)
+    for manifest in objects:
+        if manifest["kind"] == "VirtualMachine":
+            world.withhold(manifest)
     items = world.back_up(*objects)
     CALLER.reset(caller)
     world.app.actions.ended("launched")
@@ -63,7 +63,10 @@ def test_a_restore_of_a_namespace_with_only_vms_waits_for_them_and_gets_a_report
     assert (result["stage"], result["selected"]) == ("verified", ["alone", "other"])
     report = world.document(f"{PREFIX}report.json")
     assert report["outcome"] == "verified"
-    assert [(one["name"], one["registered"]) for one in report["machines"]] == [("alone", True), ("other", True)]
+    assert [(vm_result["name"], vm_result["registered"]) for vm_result in report["machines"]] == [
+        ("alone", True),
+        ("other", True),
+    ]
     page = world.store.get(f"{PREFIX}report.html").decode()
     assert page.count("VMs without an application") >= 2
 
@@ -71,7 +74,7 @@ def test_a_restore_of_a_namespace_with_only_vms_waits_for_them_and_gets_a_report
 def test_a_vm_that_does_not_come_fails_under_the_policys_deadline(world: World) -> None:
     back_up(world, ALONE)
     world.lose(ALONE)
-    asks = asked(**{"registered-within": "1m"})
+    asks = with_policy(**{"registered-within": "1m"})
     operation = anchored(world, **asks).operation_id
     progress = world.finish([operation], **asks)[operation]
     assert progress.error.startswith("VirtualMachines of shop: the policy's registered-within=1m is over: alone")
@@ -85,9 +88,9 @@ def test_a_restored_vm_is_compared_with_what_it_was(world: World) -> None:
     world.finish([operation])
     (machine,) = world.document(f"{PREFIX}report.json")["machines"]
     assert (machine["power_before"], machine["power_after"]) == ("PoweredOn", "PoweredOff")
-    assert "label keep" in [one["attribute"] for one in machine["deviations"]]
+    assert "label keep" in [deviation["attribute"] for deviation in machine["deviations"]]
     steps = world.document(f"{PREFIX}report.json")["next_steps"]
-    assert any("kubectl -n shop patch virtualmachine alone " in one for one in steps)
+    assert any("kubectl -n shop patch virtualmachine alone " in step for step in steps)
 
 
 def test_vms_of_applications_need_no_operation_of_their_own(world: World) -> None:
@@ -196,9 +199,9 @@ def test_a_report_says_which_vms_nothing_has_looked_at(world: World, spec: dict[
     operations = world.replay_all(items, **spec)
     world.finish(operations, **spec)
     warnings = world.document(f"{PREFIX}report.json")["warnings"]
-    said = "This restore has not looked at these VMs without an application in namespace bank: teller. "
-    assert [one.startswith(said) for one in warnings] == [True] * is_said
-    assert all("velero-vmservice restore --resume again looks at them" in one for one in warnings)
+    sentence = "This restore has not looked at these VMs without an application in namespace bank: teller. "
+    assert [warning.startswith(sentence) for warning in warnings] == [True] * is_said
+    assert all("velero-vmservice restore --resume again looks at them" in warning for warning in warnings)
 
 
 # Objects that the Restore leaves out.
@@ -229,15 +232,15 @@ def test_vms_of_objects_that_the_restore_leaves_out_are_watched(
     operation = anchored(world, **spec).operation_id
     assert bool(operation) is (watched is not None)
     run = RestoreRun.read(Manifest(restore(**spec)))
-    planned = [one for one in world.app.backup_objects.captured(run, spec) if one.plural == "virtualmachines"]
+    planned = [replay for replay in world.app.backup_objects.captured(run, spec) if replay.plural == "virtualmachines"]
     assert bool(planned) is (watched is not None)
     if watched:
         world.finish([operation], **spec)
         assert world.document(RESULT)["selected"] == watched
         needed = world.app.planning.needed(planned, run, world.app.replays.policy(run))
-        assert [one.name for one in needed.machines["shop"]] == watched
+        assert [needed_vm.name for needed_vm in needed.machines["shop"]] == watched
         report = world.document(f"{PREFIX}report.json")
-        assert [one["name"] for one in report["machines"]] == watched
+        assert [needed_vm["name"] for needed_vm in report["machines"]] == watched
 
 
 def test_vms_of_a_nested_group_that_the_restore_leaves_out_are_watched(world: World) -> None:
@@ -256,13 +259,13 @@ def test_they_do_not_hold_back_a_strict_restore_of_applications(world: World) ->
     tier, machine = group("tier", ["web-1"]), vm("web-1", group="tier")
     items = back_up(world, ALONE, machine, tier)
     world.lose(ALONE, machine, tier)
-    asks = asked(mode="strict")
+    asks = with_policy(mode="strict")
     alone, (replay,) = anchored(world, **asks).operation_id, world.replay_all(items, **asks)
     world.cluster.seed(vm("web-1", group="tier", uid="new"))
     for _ in range(4):
-        told = world.round([alone, replay], **asks)
-    assert told[replay].description.startswith("verified")
-    assert not told[alone].completed
+        polled = world.round([alone, replay], **asks)
+    assert polled[replay].description.startswith("verified")
+    assert not polled[alone].completed
 
 
 def test_a_mapped_namespace_and_a_restart_are_followed(world: World) -> None:
@@ -281,9 +284,9 @@ def test_a_service_that_has_the_name_of_a_mapped_namespace_is_not_taken_for_its_
     world.cluster.seed(vsphere_namespace("shop-2"))
     alone, (replay,) = anchored(world, **spec).operation_id, world.replay_all(items, **spec)
     for _ in range(4):
-        told = world.round([alone, replay], **spec)
-    assert told[replay].description.startswith("verified")
-    assert told[alone].description.startswith("waiting: alone: not registered yet")
+        polled = world.round([alone, replay], **spec)
+    assert polled[replay].description.startswith("verified")
+    assert polled[alone].description.startswith("waiting: alone: not registered yet")
 
 
 def test_a_seal_that_is_gone_is_not_taken_for_one_without_vms(world: World) -> None:
@@ -313,13 +316,17 @@ def test_a_backup_without_the_plugin_has_no_vms_without_an_application_once_the_
 def test_a_policy_powers_them_on_by_their_own_power_state(world: World, power: str, powered: list[str]) -> None:
     back_up(world, ALONE, OTHER)
     world.lose(ALONE, OTHER)
-    asks = asked(power=power)
+    asks = with_policy(power=power)
     operation = anchored(world, **asks).operation_id
     world.cluster.seed(vm("alone", uid="new"), vm("other", uid="new-2"))
     progress = world.finish([operation], **asks)[operation]
     assert (progress.error, "to go on" in progress.description) == ("", False)
-    assert world.writes() == [("patch", one) for one in powered]
-    running = [one.name for one in map(world.live, ["VirtualMachine"] * 2, ["alone", "other"]) if _runs(one)]
+    assert world.writes() == [("patch", ref) for ref in powered]
+    running = [
+        powered_vm.name
+        for powered_vm in map(world.live, ["VirtualMachine"] * 2, ["alone", "other"])
+        if _runs(powered_vm)
+    ]
     assert [f"VirtualMachine shop/{name}" for name in running] == powered
     assert world.document(f"{PREFIX}report.json")["outcome"] == "verified"
 
@@ -331,7 +338,7 @@ def _runs(machine: Manifest) -> bool:
 def test_a_vm_that_does_not_run_in_time_is_said_under_the_policys_deadline(world: World) -> None:
     back_up(world, ALONE)
     world.lose(ALONE)
-    asks = asked(power="on", powered_within="2m")
+    asks = with_policy(power="on", powered_within="2m")
     operation = anchored(world, **asks).operation_id
     world.cluster.seed(vm("alone", uid="new"))
     world.cluster.calls.fail("patch", Forbidden("may not patch", hint="grant patch on virtualmachines"))
@@ -342,7 +349,7 @@ def test_a_vm_that_does_not_run_in_time_is_said_under_the_policys_deadline(world
 def test_a_policy_leaves_a_vm_to_a_group_that_is_there_and_not_restored(world: World) -> None:
     back_up(world, vm("alone", group="tier", power="PoweredOn"))
     world.cluster.seed(group("tier", ["alone"]), vm("alone", group="tier", uid="new"))
-    asks = asked(power="on")
+    asks = with_policy(power="on")
     operation = anchored(world, **asks).operation_id
     description = world.finish([operation], **asks)[operation].description
     assert "alone is left to its group tier, which this restore does not replay" in description
@@ -353,10 +360,10 @@ def test_a_policy_powers_them_on_beside_a_group_that_powers_its_own_vms(world: W
     machine, tier = vm("web-1", group="tier", power="PoweredOn"), group("tier", ["web-1"], powerState="PoweredOn")
     items = back_up(world, ALONE, machine, tier)
     world.lose(ALONE, machine, tier)
-    asks = asked(power="captured")
+    asks = with_policy(power="captured")
     alone, (replay,) = anchored(world, **asks).operation_id, world.replay_all(items, **asks)
     world.cluster.seed(vm("alone", uid="new"), vm("web-1", group="tier", uid="new-2"))
-    assert [one.error for one in world.finish([alone, replay], **asks).values()] == ["", ""]
+    assert [progress.error for progress in world.finish([alone, replay], **asks).values()] == ["", ""]
     assert set(world.patched()) == {"VirtualMachine shop/alone", "VirtualMachineGroup shop/tier"}
 
 
@@ -366,9 +373,9 @@ def test_two_namespaces_that_are_mapped_into_one_are_waited_for_both(world: Worl
     of_bank = {**account(), "metadata": {"name": "default", "namespace": "bank"}}
     operations = [anchored(world, **spec).operation_id, anchored(world, of_bank, **spec).operation_id]
     world.cluster.seed(vm("alone", namespace="dr", uid="1"), vm("teller", namespace="dr", uid="2"))
-    assert [one.error for one in world.finish(operations, **spec).values()] == ["", ""]
+    assert [progress.error for progress in world.finish(operations, **spec).values()] == ["", ""]
     report = world.document(f"{PREFIX}report.json")
-    assert [one["selected"] for one in report["objects"]] == [["teller"], ["alone"]]
+    assert [result["selected"] for result in report["objects"]] == [["teller"], ["alone"]]
 
 
 def test_the_operation_id_is_of_its_own_kind(world: World) -> None:
@@ -390,7 +397,7 @@ def test_registration_and_plan_know_them(world: World) -> None:
     (planned,) = world.app.planning.plan(replays, run, policy)
     assert (str(planned.ref), planned.step.action, planned.step.ready) == ("VirtualMachines of shop", "wait", 1)
     needed = world.app.planning.needed(replays, run, policy)
-    assert [one.name for one in needed.machines["shop"]] == ["alone", "other"]
+    assert [needed_vm.name for needed_vm in needed.machines["shop"]] == ["alone", "other"]
 
 
 def test_what_the_backup_left_out_is_in_the_report(world: World) -> None:

@@ -21,8 +21,8 @@ def generated(name: str = "front", **spec: Any) -> dict[str, Any]:
 
 def endpoints(*names: str, ready: bool = True, ips: tuple[str, ...] = (), uid: str = "") -> dict[str, Any]:
     entries = [
-        {"ip": f"192.0.2.{n}", "targetRef": {"kind": "VirtualMachine", "name": one}}
-        for n, one in enumerate(names, start=1)
+        {"ip": f"192.0.2.{n}", "targetRef": {"kind": "VirtualMachine", "name": member_name}}
+        for n, member_name in enumerate(names, start=1)
     ]
     for entry in entries if uid else ():
         entry["targetRef"] = {**entry["targetRef"], "uid": uid}
@@ -191,11 +191,11 @@ SERVICES = [
 
 @pytest.mark.parametrize("case", SERVICES, ids=lambda c: c.why)
 def test_service(case: Case) -> None:
-    found = check(case.given or FRONT, *case.live)
-    assert (bool(found.missing), bool(found.waiting)) == (bool(case.missing), bool(case.waiting))
-    assert case.missing in " ".join(found.missing)
-    assert case.waiting in " ".join(found.waiting)
-    assert case.notes in " ".join(found.notes)
+    verification = check(case.given or FRONT, *case.live)
+    assert (bool(verification.missing), bool(verification.waiting)) == (bool(case.missing), bool(case.waiting))
+    assert case.missing in " ".join(verification.missing)
+    assert case.waiting in " ".join(verification.waiting)
+    assert case.notes in " ".join(verification.notes)
 
 
 def test_the_address_before_and_after() -> None:
@@ -210,12 +210,12 @@ def test_the_address_before_and_after() -> None:
 
 
 def test_a_vm_that_the_service_selected_and_that_lost_its_label_is_lacking() -> None:
-    found = verify(
+    verification = verify(
         subject(FRONT, vm("web-1", labels=WEB), vm("web-2", labels=WEB)),
         look(FRONT, generated(), endpoints(), vm("web-1", labels=WEB), vm("web-2")),
         SavedStatus(),
     )
-    assert found.lacking == ("VirtualMachine web-2 is not selected now",)
+    assert verification.lacking == ("VirtualMachine web-2 is not selected now",)
 
 
 TIER = group("tier", ["web-1"], ["/inner"])
@@ -266,20 +266,20 @@ GROUPS = [
 
 @pytest.mark.parametrize("case", GROUPS, ids=lambda c: c.why)
 def test_group(case: Case) -> None:
-    found = check(case.given or TIER, *case.live, known=KNOWN)
-    assert (bool(found.missing), bool(found.lacking)) == (bool(case.missing), bool(case.lacking))
-    assert case.missing in " ".join(found.missing)
-    assert case.lacking in " ".join(found.lacking)
-    assert case.notes in " ".join(found.notes)
+    verification = check(case.given or TIER, *case.live, known=KNOWN)
+    assert (bool(verification.missing), bool(verification.lacking)) == (bool(case.missing), bool(case.lacking))
+    assert case.missing in " ".join(verification.missing)
+    assert case.lacking in " ".join(verification.lacking)
+    assert case.notes in " ".join(verification.notes)
 
 
 def test_a_member_that_was_none_at_backup_is_not_lacking() -> None:
     given = group("tier", ["web-1", "web-2", "web-3"])
     known = (vm("web-1", group="tier"), vm("web-2"))
     live = group("tier", ["web-1", "web-2", "web-3"], more={"status": linked("web-1")})
-    found = check(given, live, vm("web-1", **ON), vm("web-2", power="PoweredOn"), known=known)
-    assert (found.missing, found.lacking) == ((), ())
-    assert found.notes == tuple(
+    verification = check(given, live, vm("web-1", **ON), vm("web-2", power="PoweredOn"), known=known)
+    assert (verification.missing, verification.lacking) == ((), ())
+    assert verification.notes == tuple(
         f"VirtualMachine {name} is no member now, and was none at backup" for name in ("web-2", "web-3")
     )
 
@@ -288,15 +288,15 @@ def test_a_condition_that_is_false_links_nobody() -> None:
     status = linked("web-1", "/inner")
     status["members"][0]["conditions"] = [condition("GroupLinked", "False", "NotFound")]
     live = group("tier", ["web-1"], ["/inner"], more={"status": status})
-    found = check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN)
-    assert found.missing == ("VirtualMachine web-1 is not linked yet (GroupLinked)",)
+    verification = check(TIER, live, vm("web-1", group="tier"), group("inner", parent="tier"), known=KNOWN)
+    assert verification.missing == ("VirtualMachine web-1 is not linked yet (GroupLinked)",)
 
 
 INNER = group("inner", parent="tier")
 
 
 @pytest.mark.parametrize(
-    ("stage", "live", "where", "words"),
+    ("stage", "live", "where", "excerpt"),
     [
         (Stage.WAITING, (), "missing", "is still to be replayed"),
         (Stage.REPLAYED, (), "missing", "is not linked yet (GroupLinked)"),
@@ -311,15 +311,15 @@ INNER = group("inner", parent="tier")
     ],
 )
 def test_a_group_is_as_whole_as_the_member_groups_of_the_same_restore(
-    stage: Stage, live: tuple[dict[str, Any], ...], where: str, words: str
+    stage: Stage, live: tuple[dict[str, Any], ...], where: str, excerpt: str
 ) -> None:
     members = ("web-1", "/inner") if live == (INNER,) else ("web-1",)
-    found = verify(
+    verification = verify(
         subject(TIER, *KNOWN), look(tier(*members), vm("web-1", **ON), *live), SavedStatus(), groups={"inner": stage}
     )
-    assert not is_whole(found)
-    assert getattr(found, where) == (f"VirtualMachineGroup inner {words}",)
-    assert found.replay_pending is (stage is Stage.WAITING)
+    assert not is_whole(verification)
+    assert getattr(verification, where) == (f"VirtualMachineGroup inner {excerpt}",)
+    assert verification.replay_pending is (stage is Stage.WAITING)
 
 
 @pytest.mark.parametrize("stage", [Stage.VERIFIED, Stage.RETAINED, None])
@@ -337,50 +337,50 @@ def owned(name: str, by: str = "group-now", **rest: Any) -> dict[str, Any]:
     return vm(name, meta={"ownerReferences": [owner]}, **ON, **rest)
 
 
-def told(**entry: Any) -> dict[str, Any]:
+def member_entry(**entry: Any) -> dict[str, Any]:
     """Build a live group whose status speaks of web-1."""
     member = {**linked("web-1")["members"][0], **entry}
     return group("tier", ["web-1"], meta=REGISTERED, more={"status": {"members": [member]}})
 
 
-def seen(generation: int) -> dict[str, Any]:
+def observed_generation(generation: int) -> dict[str, Any]:
     return {"conditions": [{**condition("GroupLinked"), "observedGeneration": generation}]}
 
 
 @pytest.mark.parametrize(
     ("why", "live", "missing"),
     [
-        ("the group owns the VM, and says that it is linked", (told(), owned("web-1")), ""),
+        ("the group owns the VM, and says that it is linked", (member_entry(), owned("web-1")), ""),
         (
             "the status is of the lost VM: nobody owns the new one",
-            (told(), vm("web-1", **ON)),
+            (member_entry(), vm("web-1", **ON)),
             "VirtualMachine web-1 is not linked yet",
         ),
         (
             "its owner is a group of that name which is gone",
-            (told(), owned("web-1", by="group-then")),
+            (member_entry(), owned("web-1", by="group-then")),
             "VirtualMachine web-1 is not linked yet",
         ),
         (
             "the entry has the UID of the lost VM",
-            (told(uid="uid-of-the-lost"), owned("web-1")),
+            (member_entry(uid="uid-of-the-lost"), owned("web-1")),
             "VirtualMachine web-1 is not linked yet",
         ),
-        ("the entry has the VM's UID", (told(uid="uid-of-web-1"), owned("web-1")), ""),
+        ("the entry has the VM's UID", (member_entry(uid="uid-of-web-1"), owned("web-1")), ""),
         (
             "linked under an earlier boot order",
-            (told(**seen(2)), owned("web-1")),
+            (member_entry(**observed_generation(2)), owned("web-1")),
             "VirtualMachine web-1 is not linked yet",
         ),
-        ("linked under the present boot order", (told(**seen(3)), owned("web-1")), ""),
+        ("linked under the present boot order", (member_entry(**observed_generation(3)), owned("web-1")), ""),
     ],
     ids=lambda value: value if isinstance(value, str) and "linked yet" not in value else "",
 )
 def test_a_member_counts_as_linked_only_as_it_is_now(why: str, live: tuple[dict[str, Any], ...], missing: str) -> None:
     given = group("tier", ["web-1"])
-    found = check(given, *live, known=(vm("web-1", group="tier"), given))
-    assert " ".join(found.missing).startswith(missing), why
-    assert is_whole(found) is not bool(missing), why
+    verification = check(given, *live, known=(vm("web-1", group="tier"), given))
+    assert " ".join(verification.missing).startswith(missing), why
+    assert is_whole(verification) is not bool(missing), why
 
 
 SETTLED = {"lastUpdatedPowerStateTime": "2026-03-01T12:01:00Z"}
@@ -393,10 +393,10 @@ def running(**status: Any) -> dict[str, Any]:
 
 
 def test_a_late_member_is_started_by_itself_as_its_group_has_applied_its_power_state() -> None:
-    found = check(FRONT, FRONT, generated(), vm("web-1", labels=WEB, group="tier"), running(**SETTLED))
-    words = " ".join(found.notes)
-    assert "its group tier has applied PoweredOn at 2026-03-01T12:01:00Z" in words
-    assert "VM Operator starts no member that comes later" in words
+    verification = check(FRONT, FRONT, generated(), vm("web-1", labels=WEB, group="tier"), running(**SETTLED))
+    notes = " ".join(verification.notes)
+    assert "its group tier has applied PoweredOn at 2026-03-01T12:01:00Z" in notes
+    assert "VM Operator starts no member that comes later" in notes
 
 
 @pytest.mark.parametrize(

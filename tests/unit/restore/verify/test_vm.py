@@ -165,10 +165,10 @@ CASES = [
             kind=kind,
             change=lambda given: given["spec"].update(volumes=volumes(data="mine", log="restored-f4e5d6")),
             attribute="claim of volume data",
-            expected=words,
+            expected=consequence,
             actual="mine",
         )
-        for kind, words in (
+        for kind, consequence in (
             (NEW, "restored-<6 hexadecimal digits>"),
             (EXISTING, "restored-<6 hexadecimal digits>"),
             (DISK_ONLY, "web-1-data or restored-<6 hexadecimal digits>"),
@@ -359,7 +359,7 @@ def test_an_older_restore_point_explains_what_comes_from_it() -> None:
     label(given, "app", "shop-1")
     annotation(given, BUILD, "9.9")
     annotation(given, marks.BACKUP_VERSION_ANNOTATION, "1699")
-    notes = {one.attribute: one.note for one in compared(given)}
+    notes = {deviation.attribute: deviation.note for deviation in compared(given)}
     assert "older restore point" in notes["label app"]
     assert "older restore point" not in notes[f"annotation {BUILD}"]
 
@@ -369,7 +369,7 @@ def test_facts_of_an_older_writer_are_compared_as_far_as_they_go() -> None:
     assert compared(came_back(NEW), older) == ()
     given = came_back(NEW)
     label(given, "app", None)
-    assert [one.attribute for one in compared(given, older)] == ["label app"]
+    assert [deviation.attribute for deviation in compared(given, older)] == ["label app"]
 
 
 def test_of_a_vm_of_which_nothing_can_be_told_nothing_is_said() -> None:
@@ -380,7 +380,7 @@ def test_of_a_vm_of_which_nothing_can_be_told_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "change", "words"),
+    ("kind", "change", "excerpt"),
     [
         (FAILOVER, {}, "day-2 operations that need one may fail until an image of this site is set (guide 8.1.6)"),
         (FAILOVER, {"image": {"name": "vmi-2"}}, ""),
@@ -391,9 +391,9 @@ def test_of_a_vm_of_which_nothing_can_be_told_nothing_is_said() -> None:
         (NEVER_LOST, {}, ""),
     ],
 )
-def test_what_follows_though_all_is_as_expected(kind: RestoreType, change: Json, words: str) -> None:
+def test_what_follows_though_all_is_as_expected(kind: RestoreType, change: Json, excerpt: str) -> None:
     given = came_back(kind)
     given["spec"].update(change)
-    found = " ".join(consequences(read_vm(m(given)), CAPTURED))
-    assert words in found
-    assert bool(found) is bool(words)
+    text = " ".join(consequences(read_vm(m(given)), CAPTURED))
+    assert excerpt in text
+    assert bool(text) is bool(excerpt)
