@@ -96,7 +96,7 @@ def test_1_nothing_of_a_users_can_be_deleted_for_no_port_can() -> None:
 def test_2_no_vm_is_powered_on(groups: list[Any]) -> None:
     assert len(groups) == 2
     for manifest in groups:
-        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
+        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(manifest.spec)
         assert not manifest.annotations
 
 
@@ -152,8 +152,8 @@ def test_6_the_dump_that_kills_vms_comes_back_without_owners(groups: list[Any]) 
     alive = {manifest.uid for manifest in groups}
     for manifest in groups:
         assert {owner.uid for owner in manifest.owners} <= alive  # VM Operator's own, of parents that are there
-        assert "finalizers" not in one.metadata
-        assert one.uid != "old"
+        assert "finalizers" not in manifest.metadata
+        assert manifest.uid != "old"
 
 
 def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) -> None:
@@ -165,8 +165,8 @@ def test_6_nor_does_the_backups_own_item_when_the_capture_is_gone(world: World) 
     groups = world.cluster.list(VIRTUAL_MACHINE_GROUP, "shop")
     for manifest in groups:
         assert {owner.uid for owner in manifest.owners} <= {group.uid for group in groups}
-        assert not {"finalizers", "annotations"} & set(one.metadata)
-        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(one.spec)
+        assert not {"finalizers", "annotations"} & set(manifest.metadata)
+        assert not {"powerState", "nextForcePowerStateSyncTime"} & set(manifest.spec)
 
 
 def test_6_nor_by_an_update_of_what_exists(world: World) -> None:
