@@ -14,6 +14,7 @@ from velero_vmservice.adapters.tcp import SocketProbe
 from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.adapters.velero.modifier_yaml import read_rules
 from velero_vmservice.adapters.velero.storage_locations import BackupStorageLocations
+from velero_vmservice.archive.pruning.survey import Pruning
 from velero_vmservice.archive.restore_point import RestorePoints
 from velero_vmservice.backup.capture import CaptureAction
 from velero_vmservice.backup.namespace_facts import NamespaceFactsOnce
@@ -85,6 +86,7 @@ class App:
     backup_objects: BackupObjects
     planning: Planning
     reports: Reports
+    pruning: Pruning
     replays: Replays
     registering: Registering
     actions: ActionTable
@@ -186,6 +188,13 @@ def assemble(
         reports=Reports(
             cluster=cluster,
             locations=locations,
+            velero_namespace=settings.velero_namespace,
+            own_bucket=own_bucket,
+        ),
+        pruning=Pruning(
+            cluster=cluster,
+            locations=locations,
+            clock=clock,
             velero_namespace=settings.velero_namespace,
             own_bucket=own_bucket,
         ),

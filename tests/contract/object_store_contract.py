@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +157,17 @@ class ObjectStoreContract:
         assert list(store.list("b/")) == ["b/10", "b/2", "b/z", "b/é"]
         assert list(store.list("b")) == ["b/10", "b/2", "b/z", "b/é", "bb/1"]
         assert list(store.list("none/")) == []
+
+    def test_documents_are_listed_with_their_size_and_the_time_of_their_last_write(self, store: ObjectStore) -> None:
+        before = datetime.now(UTC) - timedelta(days=1)
+        for key, body in (("b/1", b"12345"), ("b/empty", b""), ("a/1", b"x")):
+            put(store, key, body)
+
+        documents = list(store.documents("b/"))
+
+        assert [(document.key, document.size) for document in documents] == [("b/1", 5), ("b/empty", 0)]
+        assert all(before < document.written < before + timedelta(days=2) for document in documents)
+        assert list(store.documents("none/")) == []
 
     def test_delete_removes_one_document(self, store: ObjectStore) -> None:
         put(store, "a.json", b"1")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from velero_vmservice.archive import schema
-from velero_vmservice.archive.store import check_key, check_prefix
+from velero_vmservice.archive.store import StoredDocument, check_key, check_prefix
 from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ class MemoryStore:
         self.calls = Calls()
         self._lock = threading.Lock()
         self._documents: dict[str, tuple[bytes, str]] = {}
+        self._written: dict[str, datetime] = {}
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The server's clock."""
 
     def put(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body`; see the port."""
@@ -76,6 +80,7 @@ class MemoryStore:
         _check(key, body, sha256)
         with self._lock:
             stored, _ = self._documents.setdefault(key, (body, sha256))
+            self._written.setdefault(key, self.now())
         if stored != body:
             raise AlreadyExists(
                 f"{key} holds other bytes in memory", hint="another writer was first; read its document"
@@ -87,6 +92,7 @@ class MemoryStore:
         _check(key, body, sha256)
         with self._lock:
             self._documents[key] = (body, sha256)
+            self._written[key] = self.now()
 
     def get(self, key: str) -> bytes:
         """Return the bytes; see the port."""
@@ -108,10 +114,16 @@ class MemoryStore:
         self.calls("list", check_prefix(prefix))
         yield from sorted((key for key in tuple(self._documents) if key.startswith(prefix)), key=str.encode)
 
+    def documents(self, prefix: str) -> Iterator[StoredDocument]:
+        """Yield the documents whose keys start with `prefix`; see the port."""
+        for key in self.list(prefix):
+            yield StoredDocument(key=key, size=len(self._documents[key][0]), written=self._written[key])
+
     def delete(self, key: str) -> None:
         """Remove one document."""
         self.calls("delete", check_key(key))
         self._documents.pop(key, None)
+        self._written.pop(key, None)
 
     def where(self, key: str) -> str:
         """Return where the document is; see the port."""
@@ -134,6 +146,8 @@ class MemoryLocations:
         self.stores = dict(stores)
         self.namespace = namespace
         self.calls = Calls()
+        self.archived: dict[str, frozenset[str]] = {}
+        """What Velero's own archive of a location holds, by name."""
 
     def open(self, location: str, *, namespace: str = "") -> MemoryStore:
         """Return the location's store; see the port."""
@@ -148,3 +162,8 @@ class MemoryLocations:
                 f'BackupStorageLocation "{location}" does not exist', hint="create it or name another location"
             )
         return self.stores[location]
+
+    def stored_backups(self, location: str) -> frozenset[str]:
+        """Return the names that Velero's own archive holds; see the port."""
+        self.calls("stored_backups", location)
+        return self.archived.get(location, frozenset())

@@ -85,6 +85,7 @@ class World:
         self.cluster = MemoryCluster(clock=self.clock)
         self.cluster.seed(vsphere_namespace(), backup())
         self.store = MemoryStore()
+        self.store.now = self.clock.now
         self.locations = MemoryLocations({"default": self.store})
         self.settings = Settings(
             velero_namespace="velero",

@@ -5,6 +5,7 @@ The first writer wins, and later writers get what it stored.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from velero_vmservice import documents
@@ -13,10 +14,22 @@ from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidItem, Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from velero_vmservice.archive.schema import BackupRun
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """What a list says of one document."""
+
+    key: str
+    size: int
+    """In bytes."""
+    written: datetime
+    """When it was last written, by the server's clock."""
 
 
 class ObjectStore(Protocol):
@@ -51,6 +64,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Yield every key that starts with `prefix`, in the order of their UTF-8 bytes, page by page."""
 
+    def documents(self, prefix: str) -> Iterator[StoredDocument]:
+        """Yield every document whose key starts with `prefix`, in the order of `list`."""
+
     def delete(self, key: str) -> None:
         """Remove one document; a missing one is success."""
 
@@ -67,6 +83,13 @@ class StorageLocations(Protocol):
         `namespace` is the Backup's, '' if there is none. MUST notice within seconds when the location or its credential
         changed. Raises `InvalidSettings` with the remedy when the settings name no bucket and the location does not
         exist or lies in another namespace than they say, and `ForeignStorage` when it is not S3.
+        """
+
+    def stored_backups(self, location: str) -> frozenset[str]:
+        """Return the names below which Velero's own archive of the BackupStorageLocation holds anything.
+
+        They are of this cluster and of every other one that writes there, and of backups that are being uploaded. The
+        location itself is asked, whatever bucket `open` returns. Raises as `open` does, and what a list raises.
         """
 
 
@@ -117,9 +140,14 @@ _NO_NAMES: Final = frozenset({"", ".", ".."})
 """A server or proxy may resolve them as a file system does, and reach another document."""
 
 
+def is_key(key: str) -> bool:
+    """Say whether a store takes the key: no segment is empty, `.` or `..`, and every character is printable."""
+    return _NO_NAMES.isdisjoint(key.split("/")) and key.isprintable()
+
+
 def check_key(key: str) -> str:
-    """Return the key; raises `InvalidItem` if a segment is empty, `.` or `..`, or a character is not printable."""
-    if not _NO_NAMES.isdisjoint(key.split("/")) or not key.isprintable():
+    """Return the key; raises `InvalidItem` if it is none."""
+    if not is_key(key):
         raise _refused(key)
     return key
 

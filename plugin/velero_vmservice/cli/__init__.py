@@ -13,6 +13,7 @@ from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.install import install
 from velero_vmservice.cli.install_launcher import install_launcher_command
 from velero_vmservice.cli.plan import plan
+from velero_vmservice.cli.prune import prune
 from velero_vmservice.cli.registration.commands import registration
 from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
@@ -44,6 +45,7 @@ commands.add_command(install_launcher_command)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)
+commands.add_command(prune)
 commands.add_command(registration)
 
 

@@ -42,7 +42,7 @@ def _annotations(context: click.Context, parameter: click.Parameter, texts: tupl
     return {f"{PLUGIN_NAME}/{key}": value for key, value in policies.items()}
 
 
-class _Seconds(click.ParamType[float]):
+class Duration(click.ParamType[float]):
     """A duration as Go writes it, as in the settings; read into seconds."""
 
     name = "duration"
@@ -61,7 +61,7 @@ class _Seconds(click.ParamType[float]):
 
 timeout = click.option(
     "--timeout",
-    type=_Seconds(),
+    type=Duration(),
     metavar="DURATION",
     help="Stop waiting after that, e.g. 90s, 10m or 12h, and exit with 4; without it there is no limit.",
 )

@@ -20,7 +20,7 @@ from velero_vmservice.adapters.s3.errors import translated
 from velero_vmservice.adapters.s3.http import LONGEST_ANSWER
 from velero_vmservice.adapters.s3.objects import LONGEST, S3Objects
 from velero_vmservice.adapters.s3.writing import Writing
-from velero_vmservice.archive.store import check_prefix
+from velero_vmservice.archive.store import StoredDocument, check_prefix
 from velero_vmservice.errors import Corrupt, InvalidItem, NotFound, ReadOnlyStorage
 
 if TYPE_CHECKING:
@@ -95,14 +95,21 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys that start with `prefix`; see the port."""
-        with translated("list", self._names(prefix), self.place):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._names(prefix), PaginationConfig={"PageSize": self._page_size}
-            )
-            for number, page in enumerate(pages):
-                if number >= self._most_pages:
-                    raise errors.failure(meanings.ENDLESS, "", "list", self._names(prefix), self.place)
-                yield from self._keys(page)
+        for page in self._pages(prefix):
+            yield from self._keys(page)
+
+    def documents(self, prefix: str) -> Iterator[StoredDocument]:
+        """Yield the documents whose keys start with `prefix`; see the port."""
+        for page in self._pages(prefix):
+            with translated("list", self._names(prefix), self.place):
+                documents = [self._document(entry) for entry in page.get("Contents", ())]
+            yield from documents
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names right below `prefix`, which ends in a slash, that anything lies under."""
+        for page in self._pages(prefix, Delimiter="/"):
+            for entry in page.get("CommonPrefixes", ()):
+                yield entry["Prefix"].removeprefix(self._names(prefix)).rstrip("/")
 
     def delete(self, key: str) -> None:
         """Remove one document; on a bucket with versions or object lock its old version stays, hidden."""
@@ -114,10 +121,27 @@ class S3Store:
         """Return the document's S3 URI; see the port."""
         return f"s3://{self._bucket}/{self._name(key)}"
 
+    def _pages(self, prefix: str, **more: Any) -> Iterator[Mapping[str, Any]]:
+        with translated("list", self._names(prefix), self.place):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._names(prefix), PaginationConfig={"PageSize": self._page_size}, **more
+            )
+            for number, page in enumerate(pages):
+                if number >= self._most_pages:
+                    raise errors.failure(meanings.ENDLESS, "", "list", self._names(prefix), self.place)
+                self._keys(page)
+                yield page
+
     def _keys(self, page: Mapping[str, Any]) -> Sequence[str]:
         if "KeyCount" not in page and "Name" not in page:
             raise ResponseParserError("the answer to a list names no bucket")
         return [entry["Key"].removeprefix(self._prefix) for entry in page.get("Contents", ())]
+
+    def _document(self, entry: Mapping[str, Any]) -> StoredDocument:
+        if not {"Size", "LastModified"} <= entry.keys():
+            raise ResponseParserError("the answer to a list has no size or time of an object")
+        key = entry["Key"].removeprefix(self._prefix)
+        return StoredDocument(key=key, size=entry["Size"], written=entry["LastModified"])
 
     def _refuse_to_store(self, key: str, body: bytes, sha256: str) -> None:
         self._refuse_if_read_only("store", key)

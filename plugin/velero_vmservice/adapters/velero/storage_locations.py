@@ -26,6 +26,8 @@ from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
 if TYPE_CHECKING:
     import tempfile
 
+    from types_boto3_s3 import S3Client
+
     from velero_vmservice.adapters.s3.location import S3Location
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
@@ -67,6 +69,11 @@ class BackupStorageLocations:
                 self._fresh[location] = store
         return store
 
+    def stored_backups(self, location: str) -> frozenset[str]:
+        """Return the names that Velero's own archive holds; see the port."""
+        resolved = self._of_velero(location)
+        return frozenset(S3Store(self._client(resolved), resolved, prefix=resolved.prefix).folders("backups/"))
+
     def close(self) -> None:
         """Remove the certificate files; the stores must no longer be used."""
         if self._directory is not None:
@@ -83,13 +90,13 @@ class BackupStorageLocations:
             return known[1]
         if known is not None and known[0] == resolved:
             return known[1]
-        client = s3_client.connect(
-            resolved, timeout_seconds=self._timeout_seconds, directory=self._certificate_directory
-        )
-        store = S3Store(client, resolved, prefix=f"{resolved.prefix}/{schema.SUBDIRECTORY}")
+        store = S3Store(self._client(resolved), resolved, prefix=f"{resolved.prefix}/{schema.SUBDIRECTORY}")
         self._known[location] = (resolved, store)
         _log.info("storage location opened", location=location, bucket=resolved.bucket, changed=known is not None)
         return store
+
+    def _client(self, resolved: S3Location) -> S3Client:
+        return s3_client.connect(resolved, timeout_seconds=self._timeout_seconds, directory=self._certificate_directory)
 
     def _certificate_directory(self) -> Path:
         """Return the directory for certificate authorities, made for the first: most locations need none."""
@@ -101,6 +108,10 @@ class BackupStorageLocations:
     def _resolve(self, location: str) -> S3Location:
         if self._bucket is not None:
             return backup_storage_location.of_settings(self._bucket)
+        return self._of_velero(location)
+
+    def _of_velero(self, location: str) -> S3Location:
+        """Return the bucket of Velero's own archive; raises `ForeignStorage` where that is not S3."""
         source = f"BackupStorageLocation {self._namespace}/{location}"
         if not location:
             raise ForeignStorage("the backup names no BackupStorageLocation", hint=f"name one, {_HINT_OWN_BUCKET}")

@@ -1,0 +1,164 @@
+"""Look at what lies in the buckets of a Velero, say what may be removed, and remove it.
+
+The buckets are listed before the backups: what a backup that begins meanwhile stores is not among what is decided on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive.pruning.decision import ENDED_PHASES, Known, StoredRun, Verdict, decide, runs_of
+from velero_vmservice.errors import InvalidSettings, ReadOnlyStorage, VmServiceError
+from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+
+_AREAS: Final = ("captures/", "restores/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRun:
+    """One run in a bucket, and what becomes of it."""
+
+    run: StoredRun
+    verdict: Verdict
+    age: timedelta
+    """Since its last write."""
+    where: str
+    """Where it lies, for a person."""
+    store: ObjectStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What lies in the buckets that could be listed."""
+
+    runs: Sequence[JudgedRun]
+    """By kind, name and start time."""
+    unread: Sequence[VmServiceError] = ()
+    """Why buckets, or Velero's archives in them, could not be listed."""
+
+    @property
+    def removable(self) -> Sequence[JudgedRun]:
+        """The runs that may be removed."""
+        return [judged for judged in self.runs if judged.verdict.removable]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What became of a run's documents."""
+
+    removed: int
+    refused: Mapping[str, VmServiceError] = field(default_factory=dict)
+    """The address of each document that could not be removed, and why."""
+
+
+class Pruning:
+    """Finds and removes what no backup and no recent restore needs, in the buckets of one Velero."""
+
+    def __init__(
+        self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, velero_namespace: str, own_bucket: bool
+    ) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._clock = clock
+        self._namespace = velero_namespace
+        self._own_bucket = own_bucket
+
+    def survey(self, older_than: timedelta) -> Survey:
+        """Look at every bucket; results of restores may be removed once they are as old as `older_than`.
+
+        Raises what the cluster raises, and `InvalidSettings` where it has no Velero in the namespace: without a whole
+        list of backups nothing can be said.
+        """
+        names = self._location_names()
+        listed, unread = self._listed(("",) if self._own_bucket else names)
+        backups = frozenset(self._cluster.read_all(BACKUP, self._namespace, lambda item: item.name, metadata_only=True))
+        restores = self._cluster.read_all(RESTORE, self._namespace, lambda item: (item.name, item.status.get("phase")))
+        going_on = frozenset(name for name, phase in restores if phase not in ENDED_PHASES)
+        archives = self._archives(names, unread)
+        now, judged = self._clock.now(), dict[str, JudgedRun]()
+        for location, (store, runs) in listed.items():
+            own = archives.values() if self._own_bucket else (archives[location],)
+            known = Known(
+                backups=backups,
+                archived=frozenset().union(*(archive for archive in archives.values() if archive is not None)),
+                archive_read=None not in own,
+                going_on=going_on,
+            )
+            for run in runs:
+                verdict, where = decide(run, known, now=now, older_than=older_than), store.where(f"{run.prefix}*")
+                # Two locations that are one bucket show a run once, and what keeps it in one keeps it in both.
+                if where not in judged or judged[where].verdict.removable:
+                    judged[where] = JudgedRun(run=run, verdict=verdict, age=now - run.written, where=where, store=store)
+        return Survey(runs=sorted(judged.values(), key=lambda entry: entry.run.prefix), unread=tuple(unread.values()))
+
+    def remove(self, judged: JudgedRun) -> Removal:
+        """Remove a run's documents, its index last and only once the others are gone; never raises for a document.
+
+        It can be cut at any point and repeated.
+        """
+        removed, refused = 0, dict[str, VmServiceError]()
+        for key in judged.run.removal_order:
+            if refused and judged.run.is_index(key):
+                break
+            try:
+                judged.store.delete(key)
+                removed += 1
+            except VmServiceError as error:
+                refused[judged.store.where(key)] = error
+                if isinstance(error, ReadOnlyStorage):
+                    break
+        return Removal(removed=removed, refused=refused)
+
+    def _location_names(self) -> Sequence[str]:
+        """Return the names of the locations; raises `InvalidSettings` where nothing shows that Velero is here."""
+        for kind in (BACKUP, RESTORE):
+            if not self._cluster.served_versions(kind):
+                raise InvalidSettings(
+                    f"the API server does not serve {kind.resource}, so that which backups exist is not known",
+                    hint="use the kubeconfig of the cluster that Velero runs in",
+                )
+        names = self._cluster.read_all(BACKUP_STORAGE_LOCATION, self._namespace, lambda item: item.name)
+        if not names:
+            raise InvalidSettings(
+                f"namespace {self._namespace} has no BackupStorageLocation, so that which backups exist is not known",
+                hint="name Velero's namespace in velero_namespace, or in the variable VMSERVICE_VELERO_NAMESPACE",
+            )
+        return names
+
+    def _listed(
+        self, locations: Sequence[str]
+    ) -> tuple[Mapping[str, tuple[ObjectStore, Sequence[StoredRun]]], dict[str, VmServiceError]]:
+        """Return the runs in the bucket of each location that can be listed, and why the others cannot."""
+        listed: dict[str, tuple[ObjectStore, Sequence[StoredRun]]] = {}
+        unread: dict[str, VmServiceError] = {}
+        for location in locations:
+            try:
+                store = self._locations.open(location)
+                documents = [document for area in _AREAS for document in store.documents(area)]
+            except VmServiceError as error:
+                unread[location] = error
+            else:
+                listed[location] = (store, runs_of(documents))
+        return listed, unread
+
+    def _archives(
+        self, locations: Sequence[str], unread: dict[str, VmServiceError]
+    ) -> Mapping[str, frozenset[str] | None]:
+        """Return the names that Velero's own archive of each location holds; None where it cannot be listed."""
+        archives: dict[str, frozenset[str] | None] = {}
+        for location in locations:
+            try:
+                archives[location] = self._locations.stored_backups(location)
+            except VmServiceError as error:
+                archives[location] = None
+                unread.setdefault(location, error)
+        return archives

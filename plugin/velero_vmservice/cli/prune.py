@@ -1,0 +1,139 @@
+"""`velero-vmservice prune`: remove captures without a backup and old results of restores; a dry run unless asked."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.filesize import decimal
+
+from velero_vmservice import app, configured
+from velero_vmservice.archive.pruning.decision import Area
+from velero_vmservice.cli.exit_codes import ExitCode, worst
+from velero_vmservice.cli.options import Duration, output
+from velero_vmservice.cli.views import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from velero_vmservice.archive.pruning.survey import JudgedRun, Removal, Survey
+
+_COLUMNS: Final = ("what", "of", "started", "age", "size", "documents", "where")
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    type=Duration(),
+    default="30d",
+    show_default=True,
+    metavar="DURATION",
+    help="Results and reports of restores as old as that, e.g. 12h or 30d; never those of the last 24 hours.",
+)
+@click.option("--delete", "--yes", "delete", is_flag=True, help="Delete what is listed; without it nothing is.")
+@output("table", "json")
+def prune(older_than: float, *, delete: bool, form: str) -> None:
+    """List captures without a backup and old results of restores; delete them with --delete.
+
+    A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name. Nothing is
+    deleted where the list of Backups cannot be read. Exits with 1 if a bucket could not be listed, with 5 if a document
+    could not be deleted.
+    """
+    pruning = app.connect(configured.load()).pruning
+    survey = pruning.survey(timedelta(seconds=older_than))
+    for error in survey.unread:
+        terminal.remark(f"not listed: {error.message}")
+    removals = {judged.where: pruning.remove(judged) for judged in survey.removable} if delete else {}
+    (_as_json if form == "json" else _as_table)(survey, removals, deleted=delete)
+    refused = any(removal.refused for removal in removals.values())
+    sys.exit(worst(*[ExitCode.NO_ANSWER] * bool(survey.unread), *[ExitCode.FAILED] * refused))
+
+
+def _as_table(survey: Survey, removals: Mapping[str, Removal], *, deleted: bool) -> None:
+    console, rows = terminal.console(), [_row(judged) for judged in survey.removable]
+    if rows and console.is_terminal:
+        console.print(terminal.table(_COLUMNS, rows, width=console.width))
+    else:
+        for row in rows:
+            terminal.say("  ".join(row), to=console)
+    for area, verdict in _kept(survey):
+        count = _kept(survey)[area, verdict]
+        terminal.say(f"kept: {_counted(count, area)}: {verdict.value}", to=console)
+    for where, error in _refused(removals):
+        terminal.say(f"not deleted: {where}: {error}", to=console)
+    terminal.say(_ending(survey.removable, removals, deleted=deleted), to=console)
+
+
+def _as_json(survey: Survey, removals: Mapping[str, Removal], *, deleted: bool) -> None:
+    terminal.write_json(
+        {
+            "deleted": deleted,
+            "runs": [_described(judged, removals.get(judged.where)) for judged in survey.runs],
+            "unread": [{"error": error.message, "hint": error.hint} for error in survey.unread],
+        }
+    )
+
+
+def _described(judged: JudgedRun, removal: Removal | None) -> Mapping[str, Any]:
+    run = judged.run
+    return {
+        "what": run.area,
+        "name": run.name,
+        "started": run.started,
+        "written": run.written.isoformat(),
+        "age_seconds": int(judged.age.total_seconds()),
+        "bytes": run.size,
+        "documents": len(run.documents),
+        "where": judged.where,
+        "removable": judged.verdict.removable,
+        "verdict": judged.verdict.name.lower().replace("_", "-"),
+        "reason": judged.verdict.value,
+        "removed": removal.removed if removal else 0,
+        "refused": [
+            {"where": where, "error": error.message, "hint": error.hint}
+            for where, error in (removal.refused.items() if removal else ())
+        ],
+    }
+
+
+def _row(judged: JudgedRun) -> tuple[str, ...]:
+    run = judged.run
+    return (
+        run.area,
+        run.name,
+        run.started,
+        f"{judged.age.days}d",
+        decimal(run.size),
+        str(len(run.documents)),
+        judged.where,
+    )
+
+
+def _kept(survey: Survey) -> Counter[Any]:
+    kept = (judged for judged in survey.runs if not judged.verdict.removable)
+    return Counter((judged.run.area, judged.verdict) for judged in kept)
+
+
+def _refused(removals: Mapping[str, Removal]) -> Sequence[tuple[str, object]]:
+    return [refusal for removal in removals.values() for refusal in removal.refused.items()]
+
+
+def _ending(removable: Sequence[JudgedRun], removals: Mapping[str, Removal], *, deleted: bool) -> str:
+    documents = sum(len(judged.run.documents) for judged in removable)
+    if not removable:
+        return "nothing is to be deleted"
+    if deleted:
+        return f"{sum(removal.removed for removal in removals.values())} of {documents} documents are deleted"
+    size = decimal(sum(judged.run.size for judged in removable))
+    return f"{documents} documents of {size} would be deleted: repeat the command with --delete"
+
+
+def _counted(count: int, area: Area) -> str:
+    match area:
+        case Area.CAPTURE:
+            return f"{count} capture{'s' * (count != 1)}"
+        case Area.RESULTS:
+            return f"the results of {count} restore{'s' * (count != 1)}"

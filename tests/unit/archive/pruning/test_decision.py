@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velero_vmservice.archive.pruning.decision import Area, Known, StoredRun, Verdict, decide, runs_of
+from velero_vmservice.archive.store import StoredDocument
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MONTH = timedelta(days=30)
+NAMES = ("nightly", "hourly", "weekly")
+
+names = st.frozensets(st.sampled_from(NAMES))
+known_sets = st.builds(Known, backups=names, archived=names, archive_read=st.booleans(), going_on=names)
+ages = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=400))
+runs = st.builds(
+    lambda area, name, offsets: StoredRun(
+        area=area,
+        name=name,
+        started="20260101T000000Z",
+        documents=[document(f"{number}", age=offset) for number, offset in enumerate(offsets)],
+    ),
+    st.sampled_from(Area),
+    st.sampled_from(NAMES),
+    st.lists(ages, min_size=1, max_size=4),
+)
+
+
+def document(key: str, *, age: timedelta = timedelta(), size: int = 1) -> StoredDocument:
+    return StoredDocument(key=key, size=size, written=NOW - age)
+
+
+def known(**fields: object) -> Known:
+    nothing = {"backups": frozenset(), "archived": frozenset(), "archive_read": True, "going_on": frozenset()}
+    return Known(**{**nothing, **fields})
+
+
+def capture(name: str = "nightly", age: timedelta = MONTH) -> StoredRun:
+    (run,) = runs_of([document(f"captures/{name}/20260101T000000Z/capture.json", age=age)])
+    return run
+
+
+def results(name: str = "again", age: timedelta = MONTH) -> StoredRun:
+    (run,) = runs_of([document(f"restores/{name}/20260101T000000Z/report.json", age=age)])
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "beside", "verdict"),
+    [
+        (capture(), known(), Verdict.ORPHANED),
+        (capture(), known(backups=frozenset({"nightly"})), Verdict.BACKUP_EXISTS),
+        (capture(), known(archived=frozenset({"nightly"})), Verdict.BACKUP_STORED),
+        (capture(), known(archive_read=False), Verdict.ARCHIVE_UNREAD),
+        (capture(age=timedelta(hours=23)), known(), Verdict.RECENT),
+        (capture(age=timedelta(hours=24)), known(), Verdict.ORPHANED),
+        (results(), known(), Verdict.EXPIRED),
+        (results(), known(archive_read=False, backups=frozenset({"again"})), Verdict.EXPIRED),
+        (results(), known(going_on=frozenset({"again"})), Verdict.RESTORE_GOES_ON),
+        (results(age=MONTH - timedelta(seconds=1)), known(), Verdict.NOT_EXPIRED),
+    ],
+)
+def test_what_becomes_of_a_run(run: StoredRun, beside: Known, verdict: Verdict) -> None:
+    assert decide(run, beside, now=NOW, older_than=MONTH) is verdict
+
+
+def test_results_of_the_last_day_stay_however_short_the_age_asked_for() -> None:
+    young = results(age=timedelta(hours=2))
+    assert decide(young, known(), now=NOW, older_than=timedelta(minutes=1)) is Verdict.RECENT
+
+
+@given(run=runs, beside=known_sets, older_than=ages)
+def test_a_run_is_removed_only_beside_whole_knowledge_and_a_day_after_its_last_write(
+    run: StoredRun, beside: Known, older_than: timedelta
+) -> None:
+    if not decide(run, beside, now=NOW, older_than=older_than).removable:
+        return
+    assert all(NOW - stored.written >= timedelta(days=1) for stored in run.documents)
+    if run.area is Area.CAPTURE:
+        assert run.name not in beside.backups | beside.archived
+        assert beside.archive_read
+    else:
+        assert run.name not in beside.going_on
+        assert all(NOW - stored.written >= older_than for stored in run.documents)
+
+
+@given(run=runs, beside=known_sets, more=known_sets, older_than=ages)
+def test_more_backups_and_restores_never_let_more_be_removed(
+    run: StoredRun, beside: Known, more: Known, older_than: timedelta
+) -> None:
+    both = Known(
+        backups=beside.backups | more.backups,
+        archived=beside.archived | more.archived,
+        archive_read=beside.archive_read and more.archive_read,
+        going_on=beside.going_on | more.going_on,
+    )
+    if decide(run, both, now=NOW, older_than=older_than).removable:
+        assert decide(run, beside, now=NOW, older_than=older_than).removable
+
+
+def test_documents_are_grouped_by_run_and_foreign_keys_belong_to_none() -> None:
+    keys = [
+        "captures/nightly/20260101T000000Z/capture.json",
+        "captures/nightly/20260101T000000Z/objects/virtualmachineservices/shop/front.json",
+        "captures/nightly/20260102T000000Z/namespaces/shop.json",
+        "restores/nightly/20260101T000000Z/report.json",
+        "captures/loose.json",
+        "captures/nightly/../capture.json",
+        "captures/nightly/20260101T000000Z/\u202ejson",
+        "other/nightly/20260101T000000Z/x.json",
+    ]
+    grouped = {run.prefix: len(run.documents) for run in runs_of(document(key) for key in keys)}
+    assert grouped == {
+        "captures/nightly/20260101T000000Z/": 2,
+        "captures/nightly/20260102T000000Z/": 1,
+        "restores/nightly/20260101T000000Z/": 1,
+    }
+
+
+def test_the_seal_goes_last() -> None:
+    prefix = "captures/nightly/20260101T000000Z/"
+    keys = [f"{prefix}{name}" for name in ("capture.json", "namespaces/shop.json", "objects/x/shop/a.json")]
+    (run,) = runs_of(document(key, size=10) for key in keys)
+    assert list(run.removal_order) == [*keys[1:], keys[0]]
+    assert run.size == 30
