@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.settings.reading import Settings
 
+TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 LABELS = {"velero.io/plugin-config": "", "velero-plugin-for-vmservice": "BackupItemAction"}
 REF = ObjectRef(CONFIG_MAP, "svc-velero", "settings")
 VCENTER: dict[str, Any] = {
@@ -123,13 +124,22 @@ def test_a_key_of_a_secret_stands_for_a_file_and_a_rotated_one_is_another_settin
             "velero_namespace is another namespace than the one",
         ),
         ({"vcenter": {**VCENTER["vcenter"], "ca_file": "secret:x"}}, "vcenter.ca_file names no key of a Secret"),
+        (
+            {"vcenter": {**VCENTER["vcenter"], "password_file": TOKEN_FILE}},
+            "vcenter.password_file names no key of a Secret, and settings of the cluster can name no file",
+        ),
+        (
+            {"vcenter": {**VCENTER["vcenter"], "password_file": "secret:token/token"}},
+            "vcenter.password_file names Secret svc-velero/token, which holds the token of a service account",
+        ),
         (VCENTER, "vcenter.password_file names Secret svc-velero/vcenter, which does not exist"),
     ],
 )
 def test_settings_that_cannot_be_used_name_the_config_map_and_the_line(
     cluster: MemoryCluster, settings: dict[str, Any] | str, problem: str
 ) -> None:
-    cluster.seed(config_map(settings))
+    token = {**secret("token", token="ey"), "type": "kubernetes.io/service-account-token"}
+    cluster.seed(config_map(settings), token)
     with pytest.raises(InvalidSettings) as caught:
         configured.load(cluster)
     assert problem in caught.value.message

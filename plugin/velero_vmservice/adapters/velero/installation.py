@@ -96,12 +96,16 @@ class PluginConfig:
         """Return a value, with the file of a Secret's key in the place of its name."""
         if isinstance(value, dict):
             return {key: self._resolved(part, (*path, key), given) for key, part in value.items()}
-        if not isinstance(value, str) or not value.startswith(_REFERENCE) or not str(path[-1]).endswith("_file"):
+        if not isinstance(value, str) or not str(path[-1]).endswith("_file"):
             return value
-        name, slash, key = value.removeprefix(_REFERENCE).partition("/")
+        before, _, named = value.partition(_REFERENCE)
+        name, _, key = named.partition("/")
         setting = f"{given.place(path)}: {'.'.join(str(part) for part in path)}"
-        if not (name and slash and key):
-            raise InvalidSettings(f"{setting} names no key of a Secret", hint=f"write {_REFERENCE}NAME/KEY")
+        if before or not (name and key):  # a path could be that of a token, which vCenter's login would send away
+            raise InvalidSettings(
+                f"{setting} names no key of a Secret, and settings of the cluster can name no file of the container",
+                hint=f"write {_REFERENCE}NAME/KEY",
+            )
         return str(self._file(of_secret(self._cluster, self._namespace, {"name": name, "key": key}, setting)))
 
     def _file(self, content: bytes) -> Path:

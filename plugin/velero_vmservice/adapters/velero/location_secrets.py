@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.kube.api import Cluster
 
+_OF_SERVICE_ACCOUNT: Final = "kubernetes.io/service-account-token"
 CREDENTIALS_FILE: Final = "AWS_SHARED_CREDENTIALS_FILE"
 _MOUNT: Final = "mount it into this container, readable for its user"
 
@@ -27,9 +28,14 @@ def of_secret(cluster: Cluster, namespace: str, reference: Mapping[str, Any], wh
         raise InvalidSettings(f"{what} names no Secret", hint="remove it, or name a Secret and its key")
     ref = ObjectRef(SECRET, namespace, name)
     try:
-        data = mapping(cluster.get(ref).content.get("data"))
+        secret = cluster.get(ref).content
     except NotFound as error:
         raise InvalidSettings(f"{what} names {ref}, which does not exist", hint="create the Secret") from error
+    if secret.get("type") == _OF_SERVICE_ACCOUNT:  # who writes the name of a Secret may not have the right to read it
+        raise InvalidSettings(
+            f"{what} names {ref}, which holds the token of a service account", hint="name a Secret made for this"
+        )
+    data = mapping(secret.get("data"))
     if key not in data:
         raise InvalidSettings(f'{what} names key "{key}", which {ref} does not have', hint="correct the key")
     content = decoded(data[key], f'key "{key}" of {ref}, which {what} names,')
