@@ -38,9 +38,10 @@ TAKEN_OVER_ANNOTATION: Final = f"{PLUGIN_NAME}/taken-over"
 """On that ConfigMap: the keys that were removed from it, who removed them, why, and how to undo it."""
 
 _UNDO: Final = (
-    "set vsphere_plugin: leave in the settings of velero-plugin-for-vmservice, then put the keys back into data or"
-    " restart Velero's pod, for which velero-plugin-for-vsphere writes its default list again"
+    "set vsphere_plugin: leave in the settings of velero-plugin-for-vmservice, then put the keys back into data:"
+    " velero-plugin-for-vsphere writes its default list only where the ConfigMap is absent as Velero's pod starts"
 )
+"""Source: its pkg/cmd/utils.go, CreateBlockListConfigMap, though its notes speak of a reset (docs/errata.md)."""
 _WHY: Final = "velero-plugin-for-vmservice captures these resources or leaves them to the Supervisor"
 
 _REMEMBERED_BACKUPS: Final = 256
