@@ -7,7 +7,8 @@ memory of one of 10,000; (f) a round of a restore that waits for the registratio
 and all of them, against bare reads of the same and against one of 50 VMs; (g) a real Velero's backup of a whole
 namespace, with our plugin and without. Absolute figures depend on the VM and on who else uses it; the ratios of
 one run are what counts, and what the targets are about.
-A run writes its figures into docs/benchmarks.md, --quick apart.
+A run writes its figures into docs/benchmarks.md, --quick apart. With --against each part is measured a second time
+with the product of another checkout, which is the peer then, and nothing is written.
 Exit code 1 says that a target was missed. The programs come from `python -m tests.e2e.build`.
 """
 
@@ -21,6 +22,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench import (
@@ -38,6 +40,7 @@ from tests.bench import (
 from tests.bench.crowds import Crowd
 from tests.bench.table import markdown
 from tests.e2e.build import TOOLS
+from tests.e2e.sidecar import INTERPRETER
 from tests.e2e.velero import AWS_PLUGIN
 from tests.tools.markdown import ROOT
 
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
     from tests.bench.table import Row
 
 PARTS = frozenset("abcdefg")
+PYTHON = Path(".venv/bin/python")
+IN_PROCESS = frozenset("f")
+"""Parts whose product is not a process of its own, so that no other checkout's can take its place."""
 
 
 CROWDS = waits.Size(
@@ -92,11 +98,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, help=f"launches of each in (a); {Size().rounds} unless told")
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PARTS", help="such as a,c; all unless told")
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
+    parser.add_argument("--against", type=_checkout, metavar="DIR", help="a checkout that was set up; all but (f)")
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else Size()
     if options.rounds:
         size = dataclasses.replace(size, rounds=options.rounds)
     header = _header(arguments)
+    if options.against:
+        rows = [row for part in sorted(options.only - IN_PROCESS) for row in _compared(size, part, options.against)]
+        sys.stdout.write(f"{header}\n\n{markdown(rows)}\n")
+        return 0
     rows = sorted(_measured(size, options.only), key=lambda row: row.part)
     sys.stdout.write(f"{header}\n\n{markdown(rows)}\n")
     if not options.quick:
@@ -131,6 +142,26 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
         yield from registration_rows.rows(registrations.measure(counted))
 
 
+def _compared(size: Size, part: str, checkout: Path) -> Iterator[Row]:
+    """Measure a part with the product of a checkout, then with this one; the figures of the former are the peer."""
+    token = INTERPRETER.set(str(checkout / PYTHON))
+    try:
+        before = {row.measured: row.ours for row in _measured(size, frozenset(part))}
+    finally:
+        INTERPRETER.reset(token)
+    peer = f"commit {_commit(checkout)}"
+    for measured, row in {row.measured: row for row in _measured(size, frozenset(part))}.items():
+        if theirs := before.get(measured):
+            yield dataclasses.replace(row, peer=peer, theirs=theirs, target=None)
+
+
+def _checkout(text: str) -> Path:
+    path = Path(text).resolve()
+    if not (path / PYTHON).exists():
+        raise argparse.ArgumentTypeError(f"{path / PYTHON} is missing: run make setup in that checkout")
+    return path
+
+
 def _parts(text: str) -> frozenset[str]:
     chosen = frozenset(text.replace(",", ""))
     if not chosen or chosen - PARTS:
@@ -150,9 +181,9 @@ def _header(arguments: Sequence[str]) -> str:
     return f"`{' '.join(('python -m tests.bench', *arguments))}`: {', '.join(facts)}."
 
 
-def _commit() -> str:
+def _commit(checkout: Path = ROOT) -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _today() -> str:

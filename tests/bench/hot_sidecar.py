@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.e2e.processes import Process
-from tests.e2e.sidecar import LAUNCHER
+from tests.e2e.sidecar import LAUNCHER, serve_command
 from tests.emulator.kubernetes.kmock_api import EmulatedApi, emulated_api
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def hot_sidecar() -> Iterator[HotSidecar]:
 def serve(plugins: Path, *, kubeconfig: Path, namespace: str) -> Process:
     """Prepare a sidecar, not started yet."""
     return Process(
-        [sys.executable, "-m", "velero_vmservice.cli", "serve", "--plugins-dir", plugins],
+        serve_command(plugins),
         log=plugins.parent / "sidecar.log",
         environment={
             "KUBECONFIG": str(kubeconfig),

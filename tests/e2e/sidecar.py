@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
 
 from tests.e2e.processes import Process
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.e2e.velero import VeleroServer
 
 LAUNCHER = "velero-plugin-for-vmservice"
+INTERPRETER: Final = ContextVar("interpreter", default=sys.executable)
+"""The Python that runs the sidecar, and with it whose product is served: `python -m tests.bench --against`."""
+
+
+def serve_command(plugins: Path) -> list[str | Path]:
+    """Return the command of a sidecar on a plugins volume."""
+    return [INTERPRETER.get(), "-m", "velero_vmservice.cli", "serve", "--plugins-dir", plugins]
 
 
 class Sidecar(Process):
@@ -18,7 +28,7 @@ class Sidecar(Process):
 
     def __init__(self, server: VeleroServer, **environment: str) -> None:
         super().__init__(
-            [sys.executable, "-m", "velero_vmservice.cli", "serve", "--plugins-dir", server.plugins],
+            serve_command(server.plugins),
             log=server.directory / "sidecar.log",
             environment={
                 "KUBECONFIG": str(server.kubeconfig),
