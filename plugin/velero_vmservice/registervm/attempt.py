@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,7 +103,7 @@ class Attempt:
             "attempt": str(self.number),
             "holder": self.holder,
             "recordedAt": self.recorded_at.isoformat(),
-            "network": json.dumps({name: subnet.model_dump() for name, subnet in self.network.items()}),
+            "network": json.dumps({name: asdict(subnet) for name, subnet in self.network.items()}),
             "taskBefore": self.task_before,
             "task": self.task,
         }

@@ -12,12 +12,12 @@ from enum import StrEnum
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from velero_vmservice.interning import shared, shared_names, shared_pairs
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import SUBNET, SUBNET_SET, Manifest, is_true, mapping, sequence
-from velero_vmservice.settings_section import Section
 from velero_vmservice.vmoperator import marks
 
 if TYPE_CHECKING:
@@ -103,8 +103,9 @@ def is_recorded(vm: Manifest) -> bool:
     return not node or marks.FORCE_BACKUP_ANNOTATION in vm.annotations
 
 
-class Subnet(Section):
-    """A subnet as RegisterVM's API names it."""
+@pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
+class Subnet:
+    """A subnet as RegisterVM's API and the settings name it; slots, as there is one for each interface."""
 
     type: Literal["SUBNET", "SUBNETSET"]
     name: str = ""

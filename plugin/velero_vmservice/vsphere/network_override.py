@@ -5,6 +5,7 @@ Guide 7.3.2 and 9.3: only with NSX-VPC and from VCF 9.0 on. A SubnetSet without 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from velero_vmservice.settings_section import Section
@@ -32,8 +33,7 @@ def body(override: NetworkOverride) -> dict[str, Any]:
     """Return the override as RegisterVM's API takes it."""
     return {
         "subnet_mappings": [
-            {"current_subnet": mapping.current.model_dump(), "new_subnet": mapping.new.model_dump()}
-            for mapping in override
+            {"current_subnet": asdict(mapping.current), "new_subnet": asdict(mapping.new)} for mapping in override
         ]
     }
 
