@@ -37,9 +37,8 @@ from velero_vmservice.restore.actions.replay import ReplayAction
 from velero_vmservice.restore.actions.vms import VmsAloneAction
 from velero_vmservice.restore.dry_run import Planning
 from velero_vmservice.restore.replay.controller import Replays
-from velero_vmservice.restore.replay.course import Course
+from velero_vmservice.restore.replay.course import Course, Deletions, Trial
 from velero_vmservice.restore.replay.execute import Steps
-from velero_vmservice.restore.replay.guards import Deletions, Trial
 from velero_vmservice.restore.replay.look import Looking
 from velero_vmservice.restore.replay.results import Results
 from velero_vmservice.restore.source.backup_objects import BackupObjects

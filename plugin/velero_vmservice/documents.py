@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import to_jsonable_python
 
 from velero_vmservice.errors import Corrupt
-from velero_vmservice.interning import shared_names, shared_pairs
+from velero_vmservice.text import shared_names, shared_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

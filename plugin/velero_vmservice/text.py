@@ -3,14 +3,26 @@
 A terminal obeys control characters, a bidirectional override turns a command around, a zero-width character hides in
 a name. Every edge that shows or sends text passes it through here: the command line, `rpc.wire`, `logs`, Events, the
 report, and every error of ours. What an object holds is stored as it is; it is cleaned where it is shown.
+
+Text that repeats from VM to VM is held once, so that a namespace of 10,000 fits into a sidecar: strings from JSON are
+new for every VM, and so is each small mapping of them. What is handed out is shared and is never to be changed.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from functools import lru_cache
+from sys import intern
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+Value = TypeVar("Value", bound="Hashable")
+
+_REMEMBERED: Final = 2048
+"""VMs of one kind come one after the other; labels that name a single VM push each other out."""
 LONGEST_QUOTE: Final = 500
 """Characters of a foreign message that are shown: what follows is a stack trace or an attack."""
 
@@ -71,3 +83,34 @@ def enumerate_some(entries: list[str], *, most: int = 8) -> str:
 def unended(sentence: str) -> str:
     """Return a sentence without its full stop, so that it can go on."""
     return sentence.removesuffix(".")
+
+
+@lru_cache(_REMEMBERED)
+def shared(value: Value) -> Value:
+    """Return the value, the same object for each that equals it."""
+    return value
+
+
+def shared_pairs(mapping: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a mapping that equals this one, the same object for each that does."""
+    return _pairs(tuple(mapping.items()))
+
+
+def shared_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names, the same object for each that equals them."""
+    return _names(tuple(names))
+
+
+@lru_cache(_REMEMBERED)
+def _pairs(pairs: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
+    return {intern(key): _once(value) for key, value in pairs}
+
+
+@lru_cache(_REMEMBERED)
+def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(intern, names))
+
+
+def _once(value: Value) -> Value:
+    text: object = value  # a class derived from str cannot be interned
+    return cast("Value", intern(text)) if type(text) is str else value

@@ -15,7 +15,6 @@ from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from velero_vmservice.documents import Document, Name, Names, Pairs
-from velero_vmservice.interning import shared_pairs
 from velero_vmservice.kube.manifest import (
     VIRTUAL_MACHINE,
     VIRTUAL_MACHINE_GROUP,
@@ -24,6 +23,7 @@ from velero_vmservice.kube.manifest import (
     is_true,
     mapping,
 )
+from velero_vmservice.text import shared_pairs
 from velero_vmservice.vmoperator import marks, virtual_machine
 from velero_vmservice.vmoperator.groups import GroupFacts
 from velero_vmservice.vmoperator.references import bootstrap, references

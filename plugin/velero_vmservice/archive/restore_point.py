@@ -2,27 +2,68 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import structlog
+from cachetools import TTLCache
 
-from velero_vmservice.archive import identity
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.other_backups import captured_run, described, other_backups
 from velero_vmservice.archive.schema import BackupRun, Seal
-from velero_vmservice.archive.store import read_document
-from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable
+from velero_vmservice.archive.store import check_facts, check_seal, read_document
+from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, ObjectRef
-from velero_vmservice.remembered import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.velero.runs import RestoreRun
+
+ValueT = TypeVar("ValueT")
+
+REMEMBERED: Final = 512
+REMEMBERED_SECONDS: Final = 600.0
+FAILURE_SECONDS: Final = 15.0
+"""A store that is away is asked again after this long, not once per item."""
+
+
+class Remembered(Generic[ValueT]):
+    """Values by key, for what does not change once it is there; safe to use from many threads."""
+
+    def __init__(self, clock: Clock, *, lasting: Callable[[ValueT], bool] = lambda _: True) -> None:
+        self._lasting = lasting
+        self._values: TTLCache[str, ValueT] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock.monotonic)
+        self._passing: TTLCache[str, ValueT] = TTLCache(REMEMBERED, FAILURE_SECONDS, timer=clock.monotonic)
+        self._failed: TTLCache[str, VmServiceError] = TTLCache(REMEMBERED, FAILURE_SECONDS, timer=clock.monotonic)
+        self._lock = threading.Lock()
+
+    def get(self, key: str, read: Callable[[], ValueT]) -> ValueT:
+        """Return the value, reading it where it is not known; raises again what `read` raised a moment ago.
+
+        A value that is not `lasting` holds no longer than a failure. The lock is not held while reading: a slow store
+        of one restore holds up no other.
+        """
+        with self._lock:
+            for known in (self._values, self._passing):
+                if key in known:
+                    return known[key]
+            if error := self._failed.get(key):
+                raise error.with_traceback(None)
+        try:
+            value = read()
+        except VmServiceError as error:
+            with self._lock:
+                self._failed[key] = error
+            raise
+        with self._lock:
+            (self._values if self._lasting(value) else self._passing)[key] = value
+        return value
+
 
 log = structlog.get_logger()
 
@@ -127,7 +168,7 @@ class RestorePoints:
 
         def read() -> NamespaceFacts:
             facts = read_document(store, key, NamespaceFacts, sha256=sha256)
-            identity.check_facts(facts, namespace, backup)
+            check_facts(facts, namespace, backup)
             return facts
 
         try:
@@ -148,7 +189,7 @@ class RestorePoints:
 def read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
     """Return the seal of a backup; raises `NotFound`, or `Corrupt` for one that is damaged or of another backup."""
     seal = read_document(store, backup.seal_key, Seal)
-    identity.check_seal(seal, backup)
+    check_seal(seal, backup)
     return seal
 
 

@@ -1,6 +1,7 @@
 """What the archive needs of storage: documents written once and read back, under keys that name one document.
 
-The first writer wins, and later writers get what it stored.
+The first writer wins, and later writers get what it stored. A digest proves that the bytes are the ones referred to,
+not which object they describe: that is checked by what a document says of itself.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from velero_vmservice import documents
 from velero_vmservice.documents import Document
 from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidItem, InvalidSettings
+from velero_vmservice.kube.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from velero_vmservice.archive.schema import BackupRun
+    from velero_vmservice.archive.facts import NamespaceFacts
+    from velero_vmservice.archive.schema import BackupRun, Capture, Seal
+    from velero_vmservice.kube.manifest import ObjectRef
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+
+_REPLACED: Final = "the document was replaced after the backup; restore from another backup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,3 +171,63 @@ def _refused(key: str) -> InvalidItem:
         f"{key[:200]!r} is not the key of a document: a segment is empty, '.' or '..', or a character is not printable",
         hint="a name in the backup, its link or the operation was changed by hand",
     )
+
+
+def check_manifest(content: object, ref: ObjectRef, *, where: str) -> Manifest:
+    """Return the manifest; raises `Corrupt`, naming what differs, if it is not one of the object `ref`."""
+    try:
+        manifest = Manifest.read(content)
+    except InvalidItem as error:
+        raise Corrupt(f"{where}: {error.message}", hint=_REPLACED, goes_on=True) from error
+    _check(
+        where,
+        ("manifest's API group", manifest.group, ref.kind.group),
+        ("manifest's kind", manifest.kind_name, ref.kind.name),
+        ("manifest's namespace", manifest.namespace, ref.namespace),
+        ("manifest's name", manifest.name, ref.name),
+    )
+    return manifest
+
+
+def check_capture(capture: Capture, ref: ObjectRef, backup: BackupRun) -> Manifest:
+    """Return the captured manifest; raises `Corrupt` if the capture is not of this object in this run of the Backup."""
+    where = backup.object_key(ref)
+    _check(
+        where,
+        ("kind", capture.kind, ref.kind.name),
+        ("namespace", capture.namespace, ref.namespace),
+        ("name", capture.name, ref.name),
+        ("Backup", capture.provenance.backup, backup.name),
+        ("Backup's start time", capture.provenance.backup_started, backup.started),
+    )
+    return check_manifest(capture.manifest, ref, where=where)
+
+
+def check_facts(facts: NamespaceFacts, namespace: str, backup: BackupRun) -> None:
+    """Raise `Corrupt` if facts are not of this namespace in this run of the Backup, as far as they say."""
+    _check(
+        backup.namespace_key(namespace),
+        ("namespace", facts.namespace, namespace),
+        ("Backup", facts.backup or backup.name, backup.name),
+        ("Backup's start time", facts.backup_started or backup.started, backup.started),
+    )
+
+
+def check_seal(seal: Seal, backup: BackupRun) -> None:
+    """Raise `Corrupt` if a seal is not of this run of the Backup."""
+    _check(
+        backup.seal_key,
+        ("Backup", seal.backup, backup.name),
+        ("Backup's start time", seal.backup_started, backup.started),
+    )
+
+
+def _check(where: str, *pairs: tuple[str, str, str]) -> None:
+    if differs := list(_different(pairs)):
+        raise Corrupt(
+            f"{where} is about another object or backup: {' and '.join(differs)}", hint=_REPLACED, goes_on=True
+        )
+
+
+def _different(pairs: Iterable[tuple[str, str, str]]) -> Iterable[str]:
+    return (f"its {what} is {actual!r}, not {wanted!r}" for what, actual, wanted in pairs if actual != wanted)

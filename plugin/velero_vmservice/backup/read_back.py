@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from velero_vmservice import documents
-from velero_vmservice.archive import backup_scope, identity, schema
+from velero_vmservice.archive import backup_scope, schema
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import Capture
-from velero_vmservice.archive.store import check_writer
+from velero_vmservice.archive.store import check_capture, check_facts, check_writer
 from velero_vmservice.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def read_back(store: ObjectStore, run: BackupRun, key: str, sha256: str) -> Read
     if key.startswith(f"{run.prefix}namespaces/"):
         facts = documents.parse(NamespaceFacts, body, key=key)
         check_writer(run, facts.backup_uid, key=key)
-        identity.check_facts(facts, run.namespace_of(key), run)
+        check_facts(facts, run.namespace_of(key), run)
         return ReadBack(key, digest, backup_scope.reduced(facts))
     capture = documents.parse(Capture, body, key=key)
     check_writer(run, capture.provenance.backup_uid, key=key)
-    identity.check_capture(capture, _captured_object(key), run)
+    check_capture(capture, _captured_object(key), run)
     return ReadBack(key, digest, capture)
 
 

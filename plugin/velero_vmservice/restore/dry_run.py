@@ -14,8 +14,7 @@ from velero_vmservice.kube.manifest import ObjectRef, compact_time
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
 from velero_vmservice.restore.model import Action, Step, expected_vms
-from velero_vmservice.restore.replay.course import Course
-from velero_vmservice.restore.replay.guards import Trial
+from velero_vmservice.restore.replay.course import Course, Trial
 from velero_vmservice.restore.replay.look import TargetNamespace
 from velero_vmservice.restore.replay.operation import Cause, LooksUsed, Reading
 from velero_vmservice.restore.replay.session import Session
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.restore.model import Source, Subject
     from velero_vmservice.restore.policy import RestorePolicy
-    from velero_vmservice.restore.replay.guards import Deletions
+    from velero_vmservice.restore.replay.course import Deletions
     from velero_vmservice.restore.replay.look import Looking
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.restore.replay.turn import Turn

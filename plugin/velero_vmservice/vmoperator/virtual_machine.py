@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from velero_vmservice.interning import shared, shared_names, shared_pairs
 from velero_vmservice.kube import terminating
 from velero_vmservice.kube.manifest import SUBNET, SUBNET_SET, Manifest, is_true, mapping, sequence
+from velero_vmservice.text import shared, shared_names, shared_pairs
 from velero_vmservice.vmoperator import marks
 
 if TYPE_CHECKING:

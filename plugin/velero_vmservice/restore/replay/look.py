@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from velero_vmservice.interning import shared
 from velero_vmservice.registration.merge import registered_gate
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
@@ -14,7 +13,7 @@ from velero_vmservice.restore.replay.operation import TIMELINE_LENGTH
 from velero_vmservice.supervisor import observe
 from velero_vmservice.supervisor.lost_owner import Sighting, never_seen
 from velero_vmservice.supervisor.readiness import Stability, gate, remarks
-from velero_vmservice.text import enumerate_some
+from velero_vmservice.text import enumerate_some, shared
 from velero_vmservice.vmoperator.references import referred_kinds
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velero_vmservice.archive import identity, schema, topology
+from velero_vmservice.archive import schema, topology
 from velero_vmservice.archive.link import check_leads_home
 from velero_vmservice.archive.schema import Capture, SavedStatus
-from velero_vmservice.archive.store import read_document
+from velero_vmservice.archive.store import check_capture, check_manifest, read_document
 from velero_vmservice.errors import Corrupt, InvalidItem, MissingBackup, NotFound, VmServiceError
 from velero_vmservice.kube.manifest import VMS_ALONE
 from velero_vmservice.restore.model import Source, Subject
@@ -120,7 +120,7 @@ class Subjects:
                 check_leads_home(replay.key, replay.source, backup)
                 capture = read_document(store, replay.key, Capture, sha256=replay.sha256)
                 return _Taken(
-                    manifest=identity.check_capture(capture, replay.source, backup),
+                    manifest=check_capture(capture, replay.source, backup),
                     topology=capture.topology,
                     before=capture.observed,
                     captured_at=capture.provenance.captured_at,
@@ -139,7 +139,7 @@ class Subjects:
                 hint="restore from a backup that was taken with this plugin, or with capture=prefer",
                 goes_on=True,
             )
-        manifest = identity.check_manifest(replay.item, replay.source, where="the item in the operation id")
+        manifest = check_manifest(replay.item, replay.source, where="the item in the operation id")
         names = topology.listed_vms(manifest) if names is None else names
         known = topology.named(manifest, names) if facts is None else topology.topology(manifest, facts)
         return _Taken(manifest=manifest, topology=known, before=schema.observed(manifest), remarks=(remark,))

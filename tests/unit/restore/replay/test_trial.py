@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.builders import service, vm, with_policy
 from velero_vmservice.errors import Rejected, Unavailable
-from velero_vmservice.restore.replay.guards import PAUSE_SECONDS
+from velero_vmservice.restore.replay.course import PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from tests.unit.world import World
