@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from tests.bench import api_audit, bare_reads, hostile_folder
+from tests.bench import bare_reads, hostile_folder
 from tests.bench.registration_site import STARTED, USER, Site, standing
+from tests.e2e import audit
 from tests.emulator import machines
 from tests.fakes.store import MemoryLocations, MemoryStore
 from velero_vmservice.adapters.clock import SystemClock
@@ -37,9 +38,9 @@ from velero_vmservice.vsphere.vm import SupervisorView
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tests.bench.api_audit import Request
     from tests.bench.hostile_folder import Memory
     from tests.bench.registration_site import Place
+    from tests.e2e.audit import Request
     from tests.emulator.kubernetes.cluster import Object
 
 TIMEOUT_SECONDS: Final = 15.0
@@ -201,7 +202,7 @@ class _Bench:
         return finished
 
     def _audited(self) -> Sequence[Request]:
-        return api_audit.requests(self._site.cluster, USER)
+        return audit.requests(self._site.cluster, USER)
 
     def _restore(self, namespace: str, *, mode: str = "observe") -> Callable[[], None]:
         """Begin a restore in a process of its own; return what asks for a round of it."""

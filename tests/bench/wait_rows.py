@@ -11,8 +11,8 @@ from tests.bench.table import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.bench.api_audit import Request
     from tests.bench.waits import Wait, Waits
+    from tests.e2e.audit import Request
 
 CALL_SECONDS: Final = 5.0
 """What one Progress call is bounded to."""

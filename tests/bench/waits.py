@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench import api_audit, crowds
+from tests.bench import crowds
 from tests.bench.crowds import Crowd, Writer, collection
 from tests.bench.hot_sidecar import serve, start
 from tests.bench.processes import peak_mebibytes, reset_peak, resident_mebibytes
+from tests.e2e import audit
 from tests.e2e.sidecar import LAUNCHER
 from tests.e2e.stack import Stack
 from tests.emulator import machines
@@ -28,7 +29,7 @@ from tests.rpc.velero_host import PluginProcess
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.bench.api_audit import Request
+    from tests.e2e.audit import Request
     from tests.e2e.cluster import Cluster
     from tests.e2e.processes import Process
     from tests.e2e.velero import VeleroServer
@@ -226,7 +227,7 @@ class _Bench:
             bounds.append(_now())
             self._measured.calls.append(self._round(plugin, operations, compare=compare))
         bounds.append(_now())
-        requests = api_audit.requests(self._stage.cluster, USER)
+        requests = audit.requests(self._stage.cluster, USER)
         self._measured.rounds = [
             [request for request in requests if first <= request.received < last]
             for first, last in itertools.pairwise(bounds)

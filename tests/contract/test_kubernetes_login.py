@@ -15,6 +15,7 @@ from tests.contract import servers
 from tests.contract.certificates import self_signed
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.adapters.kubernetes import login
 from velero_vmservice.adapters.kubernetes.login import log_in
 from velero_vmservice.errors import InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import SECRET
@@ -241,6 +242,43 @@ def test_a_pod_s_token_may_end_in_a_line_feed_as_for_velero(pod: Path) -> None:
     assert login.ssl_ca_cert == str(pod / "ca.crt")
     login.refresh_api_key_hook(login)  # type: ignore[misc] # it is set in a pod
     assert login.api_key == {"BearerToken": f"bearer {TOKEN}"}
+
+
+@pytest.fixture(name="own")
+def _own(pod: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the token of an account of the plugin's own lies, in a pod that has another one."""
+    directory = pod / "own"
+    directory.mkdir()
+    (directory / "ca.crt").write_text((pod / "ca.crt").read_text())
+    (directory / "token").write_text("own-token")
+    monkeypatch.setattr(login, "OWN_ACCOUNT", directory)
+    return directory
+
+
+def test_an_account_of_the_plugin_s_own_comes_before_the_pod_s(own: Path) -> None:
+    account = log_in()
+    assert account.api_key == {"BearerToken": "bearer own-token"}
+    assert account.ssl_ca_cert == str(own / "ca.crt")
+
+
+def test_a_kubeconfig_comes_before_an_account_of_the_plugin_s_own(
+    own: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert own.is_dir()
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(InvalidSettings, match="there is no such file"):
+        log_in()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("token", "Token file exists but empty"), ("ca.crt", "Cert file exists")]
+)
+def test_an_own_account_that_cannot_be_used_is_told(own: Path, name: str, sentence: str) -> None:
+    (own / name).write_text("")
+    with pytest.raises(InvalidSettings, match="the service account in /var/run/secrets/velero-vmservice") as caught:
+        log_in()
+    assert sentence in caught.value.message
+    assert caught.value.hint.startswith("delete the account's token Secret")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ CRDS = OUTPUT / "crds"
 
 VELERO_VERSIONS = ("1.18.2", "1.15.2", "1.13.2")
 KUBERNETES_VERSION = "1.33.13"
+_HELM = "helm.sh/helm/v3"
+_PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _VELERO = "github.com/vmware-tanzu/velero"
 _VM_OPERATOR = "github.com/vmware-tanzu/vm-operator"
 
@@ -55,11 +57,25 @@ class CrdSource:
     name: str
     module: str
     folders: tuple[str, ...]
+    plurals: tuple[str, ...] = ()
+    """The kinds that are wanted; all where none is named."""
 
 
 def _kubernetes(name: str) -> Tool:
     stamp = ("k8s.io/component-base/version.gitVersion", f"v{KUBERNETES_VERSION}")
     return Tool(name=name, module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", stamps=(stamp,))
+
+
+def _helm() -> Tool:
+    # Without these it renders for Kubernetes 1.20.
+    major, minor, _ = KUBERNETES_VERSION.split(".")
+    packages = (f"{_HELM}/pkg/chartutil", f"{_HELM}/pkg/lint/rules")
+    stamps = [
+        (f"{package}.k8sVersion{part}", value)
+        for package in packages
+        for part, value in (("Major", major), ("Minor", minor))
+    ]
+    return Tool(name="helm", module="helm", package=f"{_HELM}/cmd/helm", stamps=tuple(stamps))
 
 
 def _velero(version: str) -> Tool:
@@ -92,6 +108,7 @@ ALL_TOOLS = (
     ),
     Tool(name="velero-plugin-for-vsphere", module="vsphere-standin", package="."),
     Tool(name="vcsim", module="vcsim", package="."),
+    _helm(),
 )
 
 CRD_SOURCES = (
@@ -105,6 +122,12 @@ CRD_SOURCES = (
         name="vm-operator",
         module=f"{_VM_OPERATOR}@v1.10.0",
         folders=("config/crd/bases", "config/crd/external-crds"),
+    ),
+    CrdSource(
+        name="prometheus-operator",
+        module=f"{_PROMETHEUS_OPERATOR}@v0.85.0",
+        folders=("example/prometheus-operator-crd",),
+        plurals=("prometheusrules", "servicemonitors"),
     ),
 )
 
@@ -139,10 +162,12 @@ def copy_crds(source: CrdSource) -> int:
     target = CRDS / source.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    files = [file for folder in source.folders for file in sorted(Path(answer["Dir"], folder).glob("*.yaml"))]
-    for file in files:
+    definitions = [file for folder in source.folders for file in sorted(Path(answer["Dir"], folder).glob("*.yaml"))]
+    # A file is named GROUP_PLURAL.yaml.
+    wanted = [file for file in definitions if not source.plurals or file.stem.rpartition("_")[2] in source.plurals]
+    for file in wanted:
         shutil.copyfile(file, target / file.name)
-    return len(files)
+    return len(wanted)
 
 
 def main(names: list[str]) -> int:

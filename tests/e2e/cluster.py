@@ -6,6 +6,7 @@ ServiceAccount of a namespace and the mirroring of Endpoints.
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import urllib.request
@@ -22,7 +23,7 @@ from tests.e2e.processes import Process, free_ports, run_command
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from kubernetes.dynamic.resource import Resource
@@ -53,9 +54,9 @@ class Cluster:
         self._admin = self._authority.issue("admin", organization="system:masters")
         controller = self._authority.issue("system:kube-controller-manager")
         self._signing_key = write_signing_key(self.directory / "service-account.key")
-        self._write_kubeconfig(self.kubeconfig, self._admin)
+        self._write_kubeconfig(self.kubeconfig, _certified(self._admin))
         controller_kubeconfig = self.directory / "controller-manager.kubeconfig"
-        self._write_kubeconfig(controller_kubeconfig, controller)
+        self._write_kubeconfig(controller_kubeconfig, _certified(controller))
 
         self.etcd = self._process("etcd", self._etcd_flags())
         self.api_server = self._process("kube-apiserver", self._api_server_flags())
@@ -83,7 +84,7 @@ class Cluster:
         Return its kubeconfig.
         """
         kubeconfig = self.directory / f"{name}.kubeconfig"
-        self._write_kubeconfig(kubeconfig, self._authority.issue(name))
+        self._write_kubeconfig(kubeconfig, _certified(self._authority.issue(name)))
         self.create(
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -93,6 +94,17 @@ class Cluster:
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
             }
         )
+        return kubeconfig
+
+    def service_account(self, namespace: str, secret: str) -> Path:
+        """Wait until a Secret holds the token of its service account, and return a kubeconfig with it."""
+
+        def token() -> str:
+            return str((self.get("secrets", secret, namespace=namespace).get("data") or {}).get("token", ""))
+
+        wait_until(token, 30, f"Secret {namespace}/{secret} holds a token")
+        kubeconfig = self.directory / f"{namespace}-{secret}.kubeconfig"
+        self._write_kubeconfig(kubeconfig, {"token": base64.b64decode(token()).decode()})
         return kubeconfig
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -241,18 +253,22 @@ class Cluster:
             "--use-service-account-credentials=true",
         ]
 
-    def _write_kubeconfig(self, path: Path, client: KeyPair) -> None:
+    def _write_kubeconfig(self, path: Path, user: Mapping[str, str]) -> None:
         cluster = {"server": self.url, "certificate-authority": str(self._authority.certificate)}
-        user = {"client-certificate": str(client.certificate), "client-key": str(client.key)}
         text = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "e2e",
             "clusters": [{"name": "e2e", "cluster": cluster}],
-            "users": [{"name": "e2e", "user": user}],
+            "users": [{"name": "e2e", "user": dict(user)}],
             "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "e2e"}}],
         }
         path.write_text(yaml.safe_dump(text))
+
+
+def _certified(client: KeyPair) -> Mapping[str, str]:
+    """Return the user of a kubeconfig that logs in with a certificate."""
+    return {"client-certificate": str(client.certificate), "client-key": str(client.key)}
 
 
 def _scope(namespace: str | None) -> list[str]:

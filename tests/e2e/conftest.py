@@ -56,7 +56,7 @@ def _on_older_velero(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """An API server that looks like a Supervisor's, an S3 server, and Velero servers as tests ask for them."""
-    running = Stack(tmp_path_factory.mktemp("stack", numbered=False))
+    running = Stack(tmp_path_factory.mktemp("stack", numbered=False), audited=True)
     request.config.stash[_running] = running
     try:
         running.start()

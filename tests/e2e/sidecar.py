@@ -31,7 +31,7 @@ class Sidecar(Process):
             serve_command(server.plugins),
             log=server.directory / "sidecar.log",
             environment={
-                "KUBECONFIG": str(server.kubeconfig),
+                "KUBECONFIG": str(server.plugin_kubeconfig),
                 "VMSERVICE_VELERO_NAMESPACE": server.namespace,
                 "AWS_SHARED_CREDENTIALS_FILE": str(server.credentials),
                 "VMSERVICE_LOG_LEVEL": "debug",

@@ -66,6 +66,8 @@ class VeleroServer:
         # just then finds no credentials in it, and what it was started for ends Failed.
         self.credentials = directory / "credentials"
         self.kubeconfig = cluster.kubeconfig
+        self.plugin_kubeconfig = cluster.kubeconfig
+        """Of the account that the plugin's sidecar has: Velero's, unless the chart has made another."""
         self.container: Container = lambda argv, _environment: argv
         self._temporary = directory / "tmp"
         self._process: Process | None = None
@@ -87,7 +89,7 @@ class VeleroServer:
         self.add_plugin(AWS_PLUGIN)
         self.store.create_bucket(self.bucket)
         self.cluster.namespace(self.namespace)
-        self.kubeconfig = self.cluster.account(self.namespace)
+        self.kubeconfig = self.plugin_kubeconfig = self.cluster.account(self.namespace)
         self.cluster.create(self._location(), self._deployment())
 
     def add_plugin(self, name: str) -> Path:

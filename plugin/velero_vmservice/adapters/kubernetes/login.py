@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from kubernetes import client, config
+from kubernetes.config.incluster_config import InClusterConfigLoader
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from velero_vmservice.adapters.transport import tls
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
+OWN_ACCOUNT: Final = Path("/var/run/secrets/velero-vmservice")
+"""Where the chart's overlay mounts the token of the plugin's own service account; a pod has that of Velero alone."""
 _POD: Final = "the pod's service account"
 _IN_POD: Final = "mount the service account's token (automountServiceAccountToken), or set KUBECONFIG"
+_OWN: Final = f"the service account in {OWN_ACCOUNT}"
+_RENEW_OWN: Final = "delete the account's token Secret and upgrade the plugin's chart, which makes a new one"
+_ACCOUNTS: Final = {_POD: _IN_POD, _OWN: _RENEW_OWN}
+"""What to do about each account that cannot be used."""
 _KUBECONFIG: Final = "correct the kubeconfig, try it with kubectl; or set KUBECONFIG to another one"
 _ELSEWHERE: Final = "run in a pod with a service account, or set KUBECONFIG"
 
@@ -101,14 +108,14 @@ class _Kubeconfig(_Part):
 
 
 def log_in() -> client.Configuration:
-    """Return what the client needs: from KUBECONFIG, else of the pod's service account, else from the user's own file.
+    """Return what the client needs: from KUBECONFIG, else of a service account, else from the user's own file.
 
-    Asks no server. Raises `InvalidSettings` that names the file, and never what is secret in it.
+    In a pod, the account of the plugin's own comes before the pod's. Asks no server. Raises `InvalidSettings` that
+    names the file, and never what is secret in it.
     """
     settings = client.Configuration(proxy="", no_proxy="")  # else it decides otherwise than Go what is proxied
     if "KUBECONFIG" not in os.environ and SERVICE_HOST in os.environ:
-        source = _POD
-        _load(source, _IN_POD, lambda: config.load_incluster_config(client_configuration=settings))  # type: ignore[no-untyped-call]  # untyped
+        source = _load_account(settings)
     else:
         names = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
         source = f"kubeconfig {names}"
@@ -121,11 +128,22 @@ def log_in() -> client.Configuration:
     return settings
 
 
+def _load_account(settings: client.Configuration) -> str:
+    """Log in as a service account, and return which it is."""
+    if (token := OWN_ACCOUNT / "token").is_file():
+        own = InClusterConfigLoader(str(token), str(OWN_ACCOUNT / "ca.crt"))  # type: ignore[no-untyped-call]  # untyped
+        _load(_OWN, _RENEW_OWN, lambda: own.load_and_set(settings))  # type: ignore[no-untyped-call]  # untyped
+        return _OWN
+    _load(_POD, _IN_POD, lambda: config.load_incluster_config(client_configuration=settings))  # type: ignore[no-untyped-call]  # untyped
+    return _POD
+
+
 def _load(source: str, hint: str, load: Callable[[], object]) -> None:
     try:
         load()
     except config.ConfigException as error:
-        why = str(error) if source == _POD else "the client cannot use it"  # of a kubeconfig it quotes the entry
+        # Of a kubeconfig it quotes the entry.
+        why = str(error) if source in _ACCOUNTS else "the client cannot use it"
         raise _refused(source, why, hint) from None
     except OSError as error:
         raise _refused(source, f"{error.filename or 'a file'}: {error.strerror}", hint) from None
@@ -216,7 +234,7 @@ def _trim_tokens(source: str, settings: client.Configuration) -> None:
 
 def _check_certificates(source: str, settings: client.Configuration) -> None:
     context = tls.client_context(verify=False)
-    hint = _IN_POD if source == _POD else _KUBECONFIG
+    hint = _ACCOUNTS.get(source, _KUBECONFIG)
     if settings.ssl_ca_cert:
         try:
             context.load_verify_locations(cafile=settings.ssl_ca_cert)

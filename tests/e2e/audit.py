@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,9 @@ class Request:
     received: str
     """RFC 3339 with microseconds, UTC: comparable as text."""
     uri: str
+    verb: str
+    """As RBAC names it."""
+    status: int
 
     @property
     def is_further_page(self) -> bool:
@@ -33,13 +37,24 @@ class Request:
         return len(parts) <= (2 if parts[0] == "api" else 3)
 
 
+def refused(cluster: Cluster, user: str) -> Sequence[str]:
+    """Return what RBAC refused a user, such as `list /api/v1/namespaces/shop/secrets`, each once."""
+    forbidden = (request for request in requests(cluster, user) if request.status == HTTPStatus.FORBIDDEN)
+    return sorted({f"{request.verb} {urlsplit(request.uri).path}" for request in forbidden})
+
+
 def requests(cluster: Cluster, user: str) -> Sequence[Request]:
     """Return every request of a user so far, in the order in which they came in."""
     if cluster.audit is None:
         raise AssertionError("the API server keeps no audit log")
     events = map(json.loads, cluster.audit.read_text().splitlines())
     answered = [
-        Request(received=event["requestReceivedTimestamp"], uri=event["requestURI"])
+        Request(
+            received=event["requestReceivedTimestamp"],
+            uri=event["requestURI"],
+            verb=event["verb"],
+            status=event["responseStatus"]["code"],
+        )
         for event in events
         if event["user"]["username"] == user and event["stage"] == "ResponseComplete"
     ]

@@ -1,0 +1,228 @@
+"""What the chart's values make of its templates; no cluster takes part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+from tests.e2e.chart import CHART, NAME, NAMESPACE, TOKEN, VARIANTS, helm, rendered
+from tests.e2e.processes import CommandFailedError
+from tests.fakes.cluster import MemoryCluster
+from velero_vmservice.adapters.velero.installation import PluginConfig
+from velero_vmservice.kube.manifest import Manifest
+from velero_vmservice.settings import reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from velero_vmservice.settings.reading import Settings
+
+Object = dict[str, Any]
+
+BY_DEFAULT: Final = {
+    ("ServiceAccount", NAME),
+    ("Secret", TOKEN),
+    ("ClusterRole", f"{NAME}-{NAMESPACE}"),
+    ("ClusterRoleBinding", f"{NAME}-{NAMESPACE}"),
+    ("Role", NAME),
+    ("RoleBinding", NAME),
+}
+RIGHTS: Final = {(kind, name) for kind, name in BY_DEFAULT if "Role" in kind}
+CLUSTER_SCOPED: Final = {"ClusterRole", "ClusterRoleBinding"}
+every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.stem)
+
+
+def identities(manifests: list[Object]) -> set[tuple[str, str]]:
+    return {(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests}
+
+
+def only(manifests: list[Object], kind: str) -> Object:
+    (manifest,) = [manifest for manifest in manifests if manifest["kind"] == kind]
+    return manifest
+
+
+def rights(role: Object) -> set[str]:
+    """Every right of a role, as `VERB GROUP/RESOURCE` with the name where it is for one object."""
+    return {
+        " ".join([verb, f"{group}/{resource}".removeprefix("/"), *rule.get("resourceNames", ())])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def granted(*settings: str) -> set[str]:
+    """All rights, those within Velero's namespace marked."""
+    manifests = rendered(*(f"--set={setting}" for setting in settings))
+    within = {f"{right} in Velero's namespace" for right in rights(only(manifests, "Role"))}
+    return rights(only(manifests, "ClusterRole")) | within
+
+
+def settings_of(config_map: Object, directory: Path) -> Settings:
+    """The settings as the plugin finds them in its namespace, with a Secret for each one that they name."""
+    cluster = MemoryCluster()
+    cluster.seed(Manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
+    cluster.seed(Manifest(config_map))
+    for name in ("vmservice-bucket", "vmservice-vcenter", "vmservice-engine"):
+        data = dict.fromkeys(("ca.crt", "tls.crt", "tls.key", "password"), "c2VjcmV0")
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}
+        cluster.seed(Manifest({**secret, "data": data}))
+    return reading.checked(PluginConfig(cluster, NAMESPACE, directory=lambda: directory).read())
+
+
+@every_variant
+def test_each_variant_passes_the_strict_linter(variant: Path) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART, f"--values={variant}")
+
+
+@every_variant
+def test_every_object_has_its_labels_and_lies_in_the_namespace(variant: Path) -> None:
+    manifests = rendered(f"--values={variant}")
+    assert manifests
+    assert len(identities(manifests)) == len(manifests)
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        assert metadata["labels"]["app.kubernetes.io/name"] == NAME
+        assert metadata["labels"]["app.kubernetes.io/instance"] == NAME
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+        assert metadata.get("namespace") == (None if manifest["kind"] in CLUSTER_SCOPED else NAMESPACE)
+
+
+def test_labels_of_one_s_own_are_on_every_object() -> None:
+    manifests = rendered(values={"commonLabels": {"team": "backup"}, "settings": {"log_level": "debug"}})
+    assert {manifest["metadata"]["labels"].get("team") for manifest in manifests} == {"backup"}
+
+
+@pytest.mark.parametrize(
+    ("values", "objects"),
+    [
+        ({}, BY_DEFAULT),
+        ({"settings": {"log_level": "debug"}}, BY_DEFAULT | {("ConfigMap", NAME)}),
+        ({"serviceAccount": {"token": False}}, BY_DEFAULT - {("Secret", TOKEN)}),
+        ({"serviceAccount": {"create": False, "name": "velero"}}, RIGHTS),
+        ({"rbac": {"create": False}}, BY_DEFAULT - RIGHTS),
+        ({"schedules": {"nightly": {"namespaces": ["shop"]}}}, BY_DEFAULT | {("Schedule", "nightly")}),
+        (
+            {"fullnameOverride": "own", "settings": {"log_level": "debug"}, "schedules": {"s": {"namespaces": ["x"]}}},
+            {(kind, name.replace(NAME, "own")) for kind, name in BY_DEFAULT}
+            | {("ConfigMap", "own"), ("Schedule", "s")},
+        ),
+    ],
+)
+def test_each_switch_makes_its_objects_and_no_others(values: Object, objects: set[tuple[str, str]]) -> None:
+    assert identities(rendered(values=values)) == objects
+
+
+@pytest.mark.parametrize("account", [{"create": False, "name": "velero"}, {"name": "own"}, {}])
+def test_rights_are_bound_to_the_chosen_account(account: Object) -> None:
+    manifests = rendered(values={"serviceAccount": account})
+    subject = {"kind": "ServiceAccount", "name": account.get("name", NAME), "namespace": NAMESPACE}
+    for kind in ("RoleBinding", "ClusterRoleBinding"):
+        assert only(manifests, kind)["subjects"] == [subject]
+        assert (
+            only(manifests, kind)["roleRef"]["name"]
+            == only(manifests, kind.removesuffix("Binding"))["metadata"]["name"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "added", "taken"),
+    [
+        (
+            ["rbac.bootstrapObjects=true"],
+            {"list secrets", "list configmaps"},
+            set(),
+        ),
+        (
+            ["rbac.registerVm=true"],
+            {"create configmaps in Velero's namespace", "patch configmaps in Velero's namespace"},
+            {"patch configmaps velero-vsphere-plugin-blocked-resources-list in Velero's namespace"},
+        ),
+        (
+            ["settings.registration.mode=trigger"],
+            {"create configmaps in Velero's namespace", "patch configmaps in Velero's namespace"},
+            {"patch configmaps velero-vsphere-plugin-blocked-resources-list in Velero's namespace"},
+        ),
+        (
+            ["rbac.takeOver=false"],
+            set(),
+            {"patch configmaps velero-vsphere-plugin-blocked-resources-list in Velero's namespace"},
+        ),
+        (["rbac.power=false"], set(), {"patch vmoperator.vmware.com/virtualmachines"}),
+        (
+            ["rbac.secretNames={velero}"],
+            {"get secrets velero in Velero's namespace"},
+            {"get secrets in Velero's namespace"},
+        ),
+    ],
+)
+def test_each_right_that_is_optional_is_a_switch(settings: list[str], added: set[str], taken: set[str]) -> None:
+    default, chosen = granted(), granted(*settings)
+    assert (chosen - default, default - chosen) == (added, taken)
+
+
+def test_no_value_grants_more_than_to_look_to_create_and_to_patch() -> None:
+    verbs = {right.partition(" ")[0] for right in granted("rbac.bootstrapObjects=true", "rbac.registerVm=true")}
+    assert verbs == {"get", "list", "create", "patch"}
+    by_default = granted()
+    assert "list secrets" not in by_default
+    assert not any("*" in right for right in by_default)
+    assert {right for right in by_default if right.startswith(("create", "patch"))} == {
+        "create vmoperator.vmware.com/virtualmachineservices",
+        "create vmoperator.vmware.com/virtualmachinegroups",
+        "patch vmoperator.vmware.com/virtualmachineservices",
+        "patch vmoperator.vmware.com/virtualmachinegroups",
+        "patch vmoperator.vmware.com/virtualmachines",
+        "patch configmaps velero-vsphere-plugin-blocked-resources-list in Velero's namespace",
+        "create events in Velero's namespace",
+    }
+
+
+def test_the_plugin_takes_every_setting_of_the_config_map(tmp_path: Path) -> None:
+    variant = CHART / "ci" / "everything-values.yaml"
+    settings = settings_of(only(rendered(f"--values={variant}"), "ConfigMap"), tmp_path)
+    assert (settings.restore.power, settings.restore.probe, settings.restricted.supervisor) == ("on", "off", "yes")
+    assert settings.registration.mode == "trigger"
+    assert settings.vcenter is not None
+    assert settings.vcenter.read_password() == "secret"
+    written = set(yaml.safe_load(variant.read_text())["settings"])
+    assert written == settings.model_fields_set
+
+
+def test_a_schedule_leaves_its_backups_and_comes_daily() -> None:
+    values = {"schedules": {"nightly": {"namespaces": ["shop", "bank"]}}}
+    spec = only(rendered(values=values), "Schedule")["spec"]
+    assert spec == {
+        "schedule": "0 2 * * *",
+        "paused": False,
+        "useOwnerReferencesInBackup": False,
+        "template": {"includedNamespaces": ["shop", "bank"], "ttl": "720h"},
+    }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"setings": {}},
+        {"rbac": {"registerVM": True}},
+        {"rbac": {"secretNames": "velero"}},
+        {"serviceAccount": {"create": False}},
+        {"schedules": {"nightly": {}}},
+        {"schedules": {"nightly": {"namespaces": []}}},
+        {"schedules": {"nightly": {"namespaces": ["shop"], "template": {"ttl": "1h"}}}},
+        {"schedules": {"Not a name": {"namespaces": ["shop"]}}},
+        {"settings": {"restore": {"conflct": "fail"}}},
+        {"settings": {"restore": {"conflict": "failing"}}},
+        {"settings": {"kubernetes_timeout_seconds": 0}},
+        {"settings": {"drain_seconds": 10}},
+        {"settings": {"velero_namespace": "velero"}},
+        {"settings": {"vcenter": {"server": "vc", "user": "velero", "password": "s3cret"}}},
+        {"settings": {"vcenter": {"server": "vc", "user": "velero"}}},
+    ],
+)
+def test_what_no_value_is_does_not_install(values: Object) -> None:
+    with pytest.raises(CommandFailedError, match=r"values don't meet the specifications of the schema"):
+        rendered(values=values)
