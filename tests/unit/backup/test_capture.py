@@ -48,6 +48,15 @@ def test_the_item_itself_goes_into_the_backup_with_the_link_and_no_other_change(
     assert item == front
 
 
+def test_a_link_that_an_owner_has_written_is_replaced(world: World) -> None:
+    planted = json.dumps(
+        {"v": 1, "key": f"{CAPTURES}objects/virtualmachineservices/bank/front.json", "sha256": "a" * 64}
+    )
+    outcome = world.capture(service("front", WEB, meta={"annotations": {LINK: planted}}))
+    assert link(outcome.item)["key"] == KEY
+    assert LINK not in world.document(KEY)["manifest"]["metadata"].get("annotations", {})
+
+
 def test_a_groups_power_state_is_kept_beside_the_manifest(world: World) -> None:
     world.capture(group("tier", ["web-1"], powerState="PoweredOn"))
     document = world.document(f"{CAPTURES}objects/virtualmachinegroups/shop/tier.json")
