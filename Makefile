@@ -87,9 +87,10 @@ check: setup ## linter, formatter, types, layers, words, generated code
 	$(MAKE) --no-print-directory proto PB_OUT=.build/proto
 	diff -r -x __init__.py -x __pycache__ .build/proto/velero_vmservice/pb $(PB)
 
-docs: setup ## the keys of docs/configuration.md and of the chart's settings, from the settings' models
+docs: setup ## configuration keys and the chart's settings, from the settings' models; the table of metrics
 	$(BIN)/python -m tests.tools.configuration_page
 	$(BIN)/python -m tests.tools.chart_schema
+	$(BIN)/python -m tests.tools.metrics_page
 
 format: setup ## apply the formatter and the linter's fixes
 	$(BIN)/ruff check --fix .

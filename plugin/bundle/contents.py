@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 UNUSED_STANDARD_LIBRARY: Final = frozenset(
     {
         *("__phello__", "config", "curses", "dbm", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3"),
-        *("test", "this", "tkinter", "turtle", "turtledemo", "unittest", "venv", "wsgiref"),
+        *("test", "this", "tkinter", "turtle", "turtledemo", "unittest", "venv"),
     }
 )
 """Modules of the standard library: tests, editors, windows, databases, and what installs other packages."""
@@ -36,6 +36,9 @@ UNUSED_PACKAGES: Final = frozenset(
         # Of the Kubernetes client only the dynamic half is used: neither an API nor a model of a kind.
         "kubernetes/client/api",
         *("boto3/examples", "websocket/tests", "pydantic/v1", "pydantic/mypy.py"),
+        # Of the Prometheus client: frameworks and gateways that nothing here speaks to.
+        *("prometheus_client/aiohttp", "prometheus_client/bridge", "prometheus_client/django"),
+        *("prometheus_client/twisted", "cronsim/explain.py"),
     }
 )
 """Below site-packages. Other code of the same distributions asks for none of them when it is imported."""

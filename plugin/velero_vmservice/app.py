@@ -20,6 +20,7 @@ from velero_vmservice.backup.capture import CaptureAction
 from velero_vmservice.backup.namespace_facts import NamespaceFactsOnce
 from velero_vmservice.backup.purge import PurgeAction
 from velero_vmservice.backup.sealing import Sealing
+from velero_vmservice.backup.survey import Survey
 from velero_vmservice.backup.withhold import WithholdAction
 from velero_vmservice.registervm.attempt_store import Attempts
 from velero_vmservice.registervm.coordinator import Registering
@@ -88,6 +89,7 @@ class App:
     pruning: Pruning
     replays: Replays
     registering: Registering
+    survey: Survey
     actions: ActionTable
 
 
@@ -199,6 +201,7 @@ def assemble(
         ),
         replays=replays,
         registering=registering,
+        survey=Survey(cluster=cluster, locations=locations, clock=clock, velero_namespace=settings.velero_namespace),
         actions=actions,
     )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from velero_vmservice import app, logs
+from velero_vmservice import app, logs, metrics
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.private_directory import private_directory
@@ -73,8 +73,17 @@ class LiveActions:
     """The actions of the settings as they were when the process that calls them began; safe for many threads."""
 
     def __init__(
-        self, load: Callable[[Cluster], Settings], connect: Callable[[Settings], App], settings: Settings
+        self,
+        load: Callable[[Cluster], Settings],
+        connect: Callable[[Settings], App],
+        settings: Settings,
+        *,
+        problem: VmServiceError | None = None,
     ) -> None:
+        """Put the plugin together; `problem` is why the settings of the cluster are not part of these, if they are not.
+
+        Raises what `connect` raises.
+        """
         self._load = load
         self._connect = connect
         self._settings = settings
@@ -86,6 +95,7 @@ class LiveActions:
         """Held for a moment by every call, and never while anything is asked for."""
         self._renewal = threading.Lock()
         """Held while settings are loaded, which may take seconds; only calls of new callers wait for it."""
+        self._note(problem)
 
     @property
     def app(self) -> App:
@@ -96,6 +106,11 @@ class LiveActions:
     def settings(self) -> Settings:
         """The newest settings that could be used."""
         return self._settings
+
+    @property
+    def problem(self) -> str:
+        """The code of what keeps the settings of the cluster from being used; '' where nothing does."""
+        return self._problem
 
     def table(self) -> ActionTable:
         """Return actions that stand for whichever belong to the process that calls them."""
@@ -130,17 +145,27 @@ class LiveActions:
         try:
             settings = self._load(self._app.cluster)
             if settings == self._settings:
+                self._note(None)
                 return
             plugin = self._connect(settings)
         except (Unavailable, Forbidden) as error:
             _log_unused("settings of the cluster not read", error)
+            self._note(error)
         except Exception as raised:  # noqa: BLE001 - logged; a backup goes on, whatever lies in the cluster
-            _log_unused("settings not taken over", as_ours(raised, _SUBJECT))
+            problem = as_ours(raised, _SUBJECT)
+            _log_unused("settings not taken over", problem)
+            self._note(problem)
         else:
+            self._note(None)
             with self._lock:
                 self._app, self._replaced, self._settings = plugin, self._app, settings
             logs.configure(settings.log_level)
             log.info("settings taken over")
+
+    def _note(self, problem: VmServiceError | None) -> None:
+        """Note what keeps the settings of the cluster from being used; an API server that is away keeps none."""
+        self._problem = problem.code if problem is not None and not problem.transient else ""
+        metrics.SETTINGS_UNUSED.set(bool(self._problem))
 
     def _ended(self, caller: str) -> None:
         """Tell each plugin that is still in use once: what served the caller, and what may owe results."""
@@ -179,11 +204,12 @@ def first_actions() -> LiveActions:
     try:
         return LiveActions(load, app.connect, load())
     except Exception as raised:  # noqa: BLE001 - logged; whatever lies in the cluster, the plugin serves
-        _log_unused("settings of the cluster not used", as_ours(raised, _SUBJECT))
+        problem = as_ours(raised, _SUBJECT)
+        _log_unused("settings of the cluster not used", problem)
     if not own.velero_namespace:
         cluster = kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
         own = own.model_copy(update={"velero_namespace": find_namespace(cluster, os.environ)})
-    return LiveActions(load, app.connect, own)
+    return LiveActions(load, app.connect, own, problem=problem)
 
 
 def _log_unused(event: str, error: VmServiceError) -> None:

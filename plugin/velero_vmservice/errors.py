@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 
 import structlog
 
+from velero_vmservice.metrics import INTERNAL_ERRORS
 from velero_vmservice.text import spelled_out
 
 log = structlog.get_logger()
@@ -190,6 +191,14 @@ class NotSent(Unavailable):
     """The request did not reach the other side for certain; where a call must not be made twice, that matters."""
 
 
+def _codes(kind: type[VmServiceError] = VmServiceError) -> set[str]:
+    return {kind.code}.union(*(_codes(below) for below in kind.__subclasses__()))
+
+
+CODES: Final = tuple(sorted(_codes()))
+"""The codes of all errors, as the runbook lists them."""
+
+
 def advised(hint: str) -> str:
     """Return a hint as the sentence that a report tells what to do with; '' for none."""
     return f"{_capitalised(hint)}{_THEN}." if hint else ""
@@ -241,6 +250,7 @@ class Incidents:
 def reported(error: Exception, subject: str) -> Defect:
     """Log an unexpected exception with its traceback; return what others may read about it."""
     incident = secrets.token_hex(4)
+    INTERNAL_ERRORS.inc()
     log.error("internal error", incident=incident, object=subject, exc_info=error, private=True)
     return Defect(
         f"internal error {incident} ({type(error).__name__})",

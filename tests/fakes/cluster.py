@@ -55,6 +55,7 @@ SERVED: Final[Mapping[Kind, Sequence[str]]] = MappingProxyType(
         kinds.BACKUP: ("v1",),
         kinds.RESTORE: ("v1",),
         kinds.BACKUP_STORAGE_LOCATION: ("v1",),
+        kinds.SCHEDULE: ("v1",),
     }
 )
 """What a Supervisor with Velero serves, as far as the product asks."""

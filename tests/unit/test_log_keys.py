@@ -11,7 +11,7 @@ import velero_vmservice
 PACKAGE = Path(velero_vmservice.__file__).parent
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 LEVELS = {"debug", "info", "warning", "error", "exception", "log", "bind", "bind_contextvars"}
-OF_A_CALL = {"backup", "restore", "resource", "namespace", "name"}
+OF_A_CALL = {"backup", "restore", "run", "resource", "namespace", "name"}
 """Bound from a mapping by `rpc/wire.py`, so that no keyword shows them."""
 
 

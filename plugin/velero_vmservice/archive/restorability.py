@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from velero_vmservice.archive.topology import MemberTopology, Topology, cycle_of
 from velero_vmservice.documents import Document
@@ -23,6 +23,11 @@ class Finding(Document):
     code: str
     severity: Literal["warning", "note"]
     message: str
+
+
+BLOCKING: Final = frozenset({"group-cycle", "member-is-itself", "member-listed-twice", "vm-not-recorded"})
+"""Findings with which an object, or a VM that it needs, does not come back as it was: VM Operator refuses the object or
+never settles it, or RegisterVM cannot bring the VM back."""
 
 
 def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFacts) -> tuple[Finding, ...]:

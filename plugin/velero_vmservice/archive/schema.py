@@ -60,7 +60,12 @@ class BackupRun:
     @property
     def prefix(self) -> str:
         """Everything of this capture lies below: `captures/<backup>/<start time>/`."""
-        return f"captures/{self.name}/{self.started}/"
+        return captures_of(self.name, self.started)
+
+    @property
+    def log_id(self) -> str:
+        """What every line of the log about this run bears: its prefix in the bucket."""
+        return self.prefix.rstrip("/")
 
     def object_key(self, ref: ObjectRef) -> str:
         """Return where the capture of one object lies."""
@@ -81,6 +86,11 @@ class BackupRun:
 
     def __str__(self) -> str:
         return f"Backup {self.name} of {self.started}"
+
+
+def captures_of(backup: str, started: str) -> str:
+    """Return the prefix of a run's captures."""
+    return f"captures/{backup}/{started}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from velero_vmservice.archive.schema import BackupRun, Capture, Provenance, capt
 from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Manifest, ObjectRef
+from velero_vmservice.metrics import CAPTURES
 from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import BackupOutcome, Progress, ResourceSelector
 from velero_vmservice.vmoperator import marks, releases
@@ -83,6 +84,7 @@ class CaptureAction:
         stored, sha256 = write_once(store, key, document)
         check_writer(run, stored.provenance.backup_uid, key=key)
         self._sealing.captured(run, key, sha256)
+        CAPTURES.labels(ref.kind.name).inc()
         self._log(stored, ref, sha256)
         self._neighbour.warn(ref.kind, of_backup)
         link = Link(key=key, sha256=sha256, facts=facts_sha256, vms=stored.topology.needs)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from cachetools import TTLCache
+from structlog.contextvars import bound_contextvars
 
 from velero_vmservice import __version__
 from velero_vmservice.archive import backup_scope, schema
@@ -22,7 +23,8 @@ from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Vadp
 from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.backup.read_back import ReadBack, read_back
-from velero_vmservice.errors import InvalidItem, as_ours
+from velero_vmservice.errors import CODES, InvalidItem, VmServiceError, as_ours
+from velero_vmservice.metrics import SEALS, SEALS_FAILED
 from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import CALLER, Progress
 from velero_vmservice.vmoperator import marks, restricted
@@ -43,6 +45,9 @@ READERS = 8
 """Documents read side by side: more than half of a read is waiting for the store."""
 REMEMBERED_BACKUPS = 64
 REMEMBERED_SECONDS = 24 * 3600.0
+
+for _code in CODES:
+    SEALS_FAILED.labels(_code)
 
 
 class Unsealed:
@@ -118,8 +123,8 @@ class Sealing:
             )
         unsealed = self._of(run)
         with unsealed.lock:
-            if unsealed.sealed is None and self._read_back(run, unsealed):
-                unsealed.sealed = self._seal(run, unsealed)
+            if unsealed.sealed is None:
+                self._go_on(run, unsealed)
             done, sealed = len(unsealed.objects), unsealed.sealed
         if sealed is None:
             return Progress(completed=False, done=done, units="objects", description="reading the capture back")
@@ -141,13 +146,14 @@ class Sealing:
                 if unsealed.sealed or unsealed.has_operation:
                     continue  # the operation of a captured object seals
                 try:
-                    while not self._read_back(unsealed.run, unsealed):
-                        pass
-                    unsealed.sealed = self._seal(unsealed.run, unsealed)
+                    with bound_contextvars(run=unsealed.run.log_id):
+                        while unsealed.sealed is None:
+                            self._go_on(unsealed.run, unsealed)
                 except Exception as raised:  # noqa: BLE001 - logged; other backups are sealed
                     error = as_ours(raised, f"the seal of backup {unsealed.run.name}")
                     log.warning(
                         "not sealed",
+                        run=unsealed.run.log_id,
                         backup=f"{unsealed.run.namespace}/{unsealed.run.name}",
                         cause=error.message,
                         hint=error.hint,
@@ -159,6 +165,15 @@ class Sealing:
             if key not in self._open:
                 self._open[key] = Unsealed(run)
             return self._open[key]
+
+    def _go_on(self, run: BackupRun, unsealed: Unsealed) -> None:
+        """Read back for a while, and seal once all is read; raises what a store raises."""
+        try:
+            if self._read_back(run, unsealed):
+                unsealed.sealed = self._seal(run, unsealed)
+        except VmServiceError as error:
+            SEALS_FAILED.labels(error.code).inc()
+            raise
 
     def _read_back(self, run: BackupRun, unsealed: Unsealed) -> bool:
         """Read documents until all were read or the budget is used up; say whether all were."""
@@ -210,6 +225,7 @@ class Sealing:
         )
         stored, sha256 = write_once(store, run.seal_key, seal)
         check_writer(run, stored.backup_uid, key=run.seal_key)
+        SEALS.inc()
         unsealed.facts.clear()  # thousands of VMs, and the seal has what is asked of them
         log.info(
             "capture sealed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -15,6 +16,10 @@ from velero_vmservice import __version__, configured, logs
 from velero_vmservice.adapters import heap
 from velero_vmservice.cli.exit_codes import of_error
 from velero_vmservice.errors import VmServiceError
+from velero_vmservice.monitoring import endpoint
+from velero_vmservice.monitoring.health import Health
+from velero_vmservice.monitoring.surveying import surveying
+from velero_vmservice.reachability import STORES
 from velero_vmservice.rpc.control import PluginServer
 from velero_vmservice.rpc.launcher import install_launcher
 from velero_vmservice.supervisor import startup_checks
@@ -65,7 +70,11 @@ def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> Non
             install_launcher(plugins_dir)
         log.info("serving", plugin_version=__version__, directory=str(plugins_dir))
         threading.Thread(target=_preflight, args=(live.app, chosen), name="preflight", daemon=True).start()
-        server.serve()
+        health = Health(plugins_dir, settings_problem=lambda: live.problem, stores=STORES)
+        with endpoint.serving(chosen.metrics.address, health) as served, contextlib.ExitStack() as while_serving:
+            if served:
+                while_serving.enter_context(surveying(lambda: live.app.survey))
+            server.serve()
         log.info("stopping")
 
 

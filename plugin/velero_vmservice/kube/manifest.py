@@ -73,6 +73,7 @@ NETWORK: Final = Kind("netoperator.vmware.com", "networks", "Network")
 NETWORK_SETTINGS: Final = Kind("netoperator.vmware.com", "networksettings", "NetworkSettings")
 BACKUP: Final = Kind("velero.io", "backups", "Backup")
 RESTORE: Final = Kind("velero.io", "restores", "Restore")
+SCHEDULE: Final = Kind("velero.io", "schedules", "Schedule")
 BACKUP_STORAGE_LOCATION: Final = Kind("velero.io", "backupstoragelocations", "BackupStorageLocation")
 
 
@@ -183,6 +184,14 @@ class Manifest:
     def deleting(self) -> bool:
         """Whether the object's deletion was requested."""
         return bool(self.metadata.get("deletionTimestamp"))
+
+    @property
+    def created(self) -> datetime | None:
+        """When the API server stored it first; None where that is missing or no time."""
+        try:
+            return datetime.fromisoformat(str(self.metadata.get("creationTimestamp"))).astimezone(UTC)
+        except ValueError:
+            return None
 
     @property
     def owners(self) -> Sequence[Owner]:

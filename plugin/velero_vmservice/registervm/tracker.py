@@ -16,6 +16,7 @@ import structlog
 
 from velero_vmservice.errors import AlreadyExists, NotSent, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.metrics import REGISTER_VM_CALLS, Called
 from velero_vmservice.registervm import messages
 from velero_vmservice.registervm.attempt import FAILED, SUCCEEDED
 from velero_vmservice.vmoperator import virtual_machine
@@ -176,17 +177,22 @@ class AttemptTracker:
         try:
             task = register.call(attempt.namespace, attempt.moid, self._override)
         except NotSent as error:
+            REGISTER_VM_CALLS.labels(Called.NOT_SENT).inc()
             with self._lock:
                 self._begun.pop(attempt.name, None)
             return messages.not_sent(attempt, error)
         except Unavailable as error:
+            REGISTER_VM_CALLS.labels(Called.NO_ANSWER).inc()
             bound.warning("RegisterVM did not answer", cause=error.message)
             return messages.no_answer(attempt, error)
         except AlreadyExists as error:
+            REGISTER_VM_CALLS.labels(Called.REGISTERED_BEFORE).inc()
             return self._over(attempt, SUCCEEDED, error.message)
         except VmServiceError as error:
+            REGISTER_VM_CALLS.labels(Called.REFUSED).inc()
             bound.error("RegisterVM refused", cause=error.message)
             return self._over(attempt, FAILED, str(error))
+        REGISTER_VM_CALLS.labels(Called.STARTED).inc()
         bound.info("RegisterVM called", task=task)
         self._take_over(attempt, task)
         return messages.progress(attempt, self._clock.now(), None, task=task)

@@ -7,10 +7,12 @@ a registration engine its own task. What a source cannot see it leaves unknown a
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
+from velero_vmservice.vsphere.registervm_errors import explain
 from velero_vmservice.vsphere.wcp import TaskStage, progress_text, stage
 
 if TYPE_CHECKING:
@@ -157,3 +159,19 @@ def by_source(name: str, answers: Iterable[Answer]) -> dict[Source, Registration
         for answer in answers
         if answer.registrations is not None and name in answer.registrations
     }
+
+
+OTHER: Final = "other"
+"""Stands for a code that this product does not know, so that those of a tally come from a closed list."""
+
+
+def tally(registrations: Iterable[Registration]) -> Counter[tuple[str, str]]:
+    """Count VMs by the name of their state and by RegisterVM's code, '' where there is none."""
+    return Counter((each.state.name.lower(), _known(each.code)) for each in registrations)
+
+
+def _known(code: str) -> str:
+    if not code:
+        return ""
+    entry = explain(code)
+    return entry.code if entry.known else OTHER

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from velero_vmservice.errors import VmServiceError
+from velero_vmservice.metrics import INTERNAL_ERRORS
 from velero_vmservice.registration.model import Answer, Source
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class SourcePoller:
                 self._leave_alone(source, str(error), copy(error))
             return Answer(source=source, problem=str(error))
         except Exception as error:  # what a source makes of a strange answer must not hold up a restore
+            INTERNAL_ERRORS.inc()
             log.exception("registration source broke down", source=source, namespace=namespace)
             reason = f"it broke down ({type(error).__name__}): see the log and report it"
             self._leave_alone(source, reason)  # as after a timeout: one traceback in a while is enough

@@ -134,7 +134,12 @@ class _StoredResults:
 
 def prefix(run: RestoreRun) -> str:
     """Everything that a restore leaves in the bucket lies below."""
-    return f"restores/{run.name}/{run.started}/"
+    return results_of(run.name, run.started)
+
+
+def results_of(restore: str, started: str) -> str:
+    """Return the prefix of a run's results and its report."""
+    return f"restores/{restore}/{started}/"
 
 
 def where_reported(store: ObjectStore, run: RestoreRun) -> str:

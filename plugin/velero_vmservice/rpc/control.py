@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from velero_vmservice import metrics
 from velero_vmservice.errors import InvalidSettings, VmServiceError
 from velero_vmservice.rpc import handshake
 from velero_vmservice.rpc.sessions import Session
@@ -39,8 +40,12 @@ _PAUSE_SECONDS: Final = 0.1
 class _Stranger:
     """A connection that has not yet said where it comes from."""
 
-    deadline: float
+    accepted: float
     received: bytearray = field(default_factory=bytearray)
+
+    @property
+    def deadline(self) -> float:
+        return self.accepted + _HELLO_SECONDS
 
 
 class PluginServer:
@@ -114,15 +119,17 @@ class PluginServer:
         except BlockingIOError:
             return
         except OSError as error:  # out of descriptors or memory: the launcher waits, others may end meanwhile
+            metrics.LAUNCHES_FAILED.inc()
             log.error("launch not accepted", cause=str(error))
             time.sleep(_PAUSE_SECONDS)
             return
         if refusal := self._sockets.refusal(connection):
+            metrics.LAUNCHES_FAILED.inc()
             log.warning("launch refused", cause=refusal, code=InvalidSettings.code)
             connection.close()
             return
         connection.setblocking(False)  # noqa: FBT003 - its only parameter
-        self._connections[connection] = _Stranger(deadline=time.monotonic() + _HELLO_SECONDS)
+        self._connections[connection] = _Stranger(accepted=time.monotonic())
         self._watch(connection)
 
     def _hear(self, connection: socket.socket) -> None:
@@ -139,19 +146,30 @@ class PluginServer:
         elif isinstance(known, _Stranger):
             known.received += data
             if b"\n" in known.received or len(known.received) > handshake.MOST_HELLO_BYTES:
-                self._begin(connection, bytes(known.received.partition(b"\n")[0]))
+                self._answer(connection, bytes(known.received.partition(b"\n")[0]), known.accepted)
 
-    def _begin(self, connection: socket.socket, hello: bytes) -> None:
+    def _answer(self, connection: socket.socket, hello: bytes, accepted: float) -> None:
+        if hello != handshake.QUESTION:
+            self._begin(connection, hello, accepted)
+            return
+        with contextlib.suppress(OSError):
+            connection.sendall(handshake.SERVING)
+        self._forget(connection)
+
+    def _begin(self, connection: socket.socket, hello: bytes, accepted: float) -> None:
         try:
             directory = handshake.read_hello(hello)
             session = self._spare or Session(self._actions, self._sockets)
             self._spare = None
             self._connections[connection] = session
             session.begin(connection, directory)
+            metrics.LAUNCHES.observe(time.monotonic() - accepted)
         except VmServiceError as error:
+            metrics.LAUNCHES_FAILED.inc()
             log.warning("launch refused", cause=str(error), code=error.code)
             self._forget(connection)
         except Exception:  # one launch that fails must not end the thread that all others need
+            metrics.LAUNCHES_FAILED.inc()
             log.exception("launch failed; the launcher will try again")
             self._forget(connection)
 

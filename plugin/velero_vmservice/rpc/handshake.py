@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CONTROL: Final = "control.sock"
 FAREWELL: Final = b"\x04"
 """Ends what a launcher is sent; a connection that ends without it was cut by the death of this process."""
+QUESTION: Final = b"serving?"
+"""What a check of this process sends in the place of a directory: no launcher's, for it is no absolute path."""
+SERVING: Final = b"serving\n"
 MOST_HELLO_BYTES: Final = 4096
 _SESSIONS: Final = "s-?????.sock"
 """As long as the control socket's name: a directory whose control socket can be reached has room for these too."""

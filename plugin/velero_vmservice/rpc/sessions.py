@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import structlog
 
-from velero_vmservice import logs
+from velero_vmservice import logs, metrics
 from velero_vmservice.rpc import go_plugin, handshake, server
 from velero_vmservice.rpc.running_calls import RunningCalls
 from velero_vmservice.velero.actions import CALLER
@@ -116,6 +116,7 @@ class Session:
         self._name = sockets.new_name()
         self._socket = sockets.path / self._name
         self._command = ""
+        self._begun = False
         self._log = SessionLog()
         self._ended = actions.ended
         self._over = threading.Event()
@@ -134,6 +135,8 @@ class Session:
 
     def begin(self, connection: socket.socket, directory: str) -> None:
         """Hand the session to a launcher; `directory` is the plugins directory as Velero sees it."""
+        self._begun = True
+        metrics.SESSIONS.inc()
         self._command = handshake.inside(directory, server.LAUNCHER)
         self._log.send_to(connection)
         self._log.write(handshake.handshake_line(directory, self._name))
@@ -153,6 +156,8 @@ class Session:
 
     def close(self) -> None:
         """Free everything; waits a moment for Velero to hang up first, which ends its streams without an error."""
+        if self._begun:
+            metrics.SESSIONS.dec()
         with contextlib.suppress(OSError):
             self._socket.unlink(missing_ok=True)
         self._over.set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import secrets
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,8 +22,11 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
-from velero_vmservice import errors
+from velero_vmservice import errors, metrics
+from velero_vmservice.archive.schema import captures_of
+from velero_vmservice.kube.manifest import compact_time, mapping
 from velero_vmservice.pb import velero_generated_pb2 as pb
+from velero_vmservice.report.store import results_of
 from velero_vmservice.text import on_one_line
 from velero_vmservice.velero import actions
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
@@ -70,13 +74,18 @@ def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[N
     An error becomes a gRPC status, which Velero logs and counts; so the line about it is ours alone.
     """
     structlog.contextvars.bind_contextvars(action=action, call=call)
+    began = time.monotonic()
     try:
         yield
     except errors.VmServiceError as error:
+        metrics.CALLS_FAILED.labels(call, error.code).inc()
         log.error("call failed", cause=str(error), code=error.code, raised=_cause(error), private=True)
         _abort(context, _status_code(error), explain(error))
     except Exception as error:  # noqa: BLE001 - the edge: anything less would read "transport is closing"
+        metrics.CALLS_FAILED.labels(call, errors.Defect.code).inc()
         _abort(context, StatusCode.INTERNAL, _incident(error))
+    finally:
+        metrics.CALLS.labels(call).observe(time.monotonic() - began)
 
 
 def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
@@ -118,12 +127,12 @@ def item(raw: bytes) -> dict[str, Any]:
 
 def backup(raw: bytes) -> dict[str, Any]:
     """Read the Backup of a call, and name it in every further line as Velero does."""
-    return _run(raw, "backup")
+    return _run(raw, "backup", captures_of)
 
 
 def restore(raw: bytes) -> dict[str, Any]:
     """Read the Restore of a call, and name it in every further line as Velero does."""
-    return _run(raw, "restore")
+    return _run(raw, "restore", results_of)
 
 
 def operation(operation_id: str) -> str:
@@ -179,12 +188,20 @@ def _soon(ask: Callable[[], actions.Progress]) -> actions.Progress:
     return answer.result(timeout=PROGRESS_SECONDS)
 
 
-def _run(raw: bytes, what: str) -> dict[str, Any]:
+def _run(raw: bytes, what: str, prefix: Callable[[str, str], str]) -> dict[str, Any]:
+    structlog.contextvars.bind_contextvars(**_names_of_run(raw, what, prefix))
+    return _same_again(raw, f"the {what}")
+
+
+@lru_cache(maxsize=16)
+def _names_of_run(raw: bytes, what: str, prefix: Callable[[str, str], str]) -> Mapping[str, str]:
+    """Return what every line about a run bears: the Velero object, and where in the bucket lies what the run stores."""
     content = _same_again(raw, f"the {what}")
     names = _metadata(content)
-    name_parts = [str(names[key]) for key in ("namespace", "name") if names.get(key)]
-    structlog.contextvars.bind_contextvars(**{what: "/".join(name_parts)})
-    return content
+    namespace_and_name = "/".join(str(names[key]) for key in ("namespace", "name") if names.get(key))
+    started = compact_time(mapping(content.get("status")).get("startTimestamp"))
+    run = prefix(str(names.get("name")), started).rstrip("/") if started else ""
+    return {what: namespace_and_name, "run": run}
 
 
 def _metadata(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -232,6 +249,7 @@ def _cause(error: errors.VmServiceError) -> str:
 def _incident(error: Exception) -> str:
     """Log a defect in full, for us, and return what others may read about it."""
     incident = secrets.token_hex(4)
+    metrics.INTERNAL_ERRORS.inc()
     log.error("internal error", incident=incident, exc_info=error, private=True)
     bound = structlog.contextvars.get_contextvars()
     name = "/".join(str(bound[key]) for key in ("namespace", "name") if key in bound)

@@ -95,6 +95,29 @@ class RestrictedSettings(Section):
     )
 
 
+_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?P<port>[0-9]{1,5})")
+_HIGHEST_PORT: Final = 65535
+
+
+class MetricsSettings(Section):
+    """Where metrics and health are served over HTTP: see [observability](observability.md)."""
+
+    address: str = Field(
+        default=":8086",
+        description="`host:port` of `/metrics`, `/healthz` and `/readyz`; without a host every address of the pod, "
+        "empty for none. A port that is taken is a warning.",
+        examples=["127.0.0.1:9090", "[::1]:8086"],
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        parts = _ADDRESS.fullmatch(value)
+        if value and not (parts and int(parts["port"]) <= _HIGHEST_PORT):
+            raise ValueError("has to be host:port, :port, or empty")
+        return value
+
+
 class WorkSettings(Section):
     """What is left to the Supervisor, kept, replayed and asked for, and where."""
 
@@ -148,6 +171,8 @@ class Settings(SourceSections, WorkSettings):
         description="Opens the sockets to the group of the plugins volume, for a Velero that runs under another user: "
         "see [below](#two-users).",
     )
+
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _says_where(self) -> Self:

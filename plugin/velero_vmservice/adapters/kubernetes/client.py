@@ -19,6 +19,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
 from velero_vmservice.adapters import heap
+from velero_vmservice.adapters.failed_requests import counting
 from velero_vmservice.adapters.kubernetes.discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes.errors import NoJson, PagesExpired, translated
 from velero_vmservice.adapters.kubernetes.event import FIELD_MANAGER, kubernetes_event
@@ -27,6 +28,7 @@ from velero_vmservice.adapters.transport import tls
 from velero_vmservice.adapters.transport.proxies import speaks_socks, through_socks
 from velero_vmservice.errors import NotFound, Rejected, Unavailable
 from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef, mapping, sequence
+from velero_vmservice.metrics import Api
 from velero_vmservice.vmoperator.releases import rank
 
 if TYPE_CHECKING:
@@ -231,7 +233,7 @@ class KubernetesCluster:
             wait_max=1.0,
             wait_jitter=0.1,
         ):
-            with attempt, translated(what):
+            with attempt, counting(Api.KUBERNETES), translated(what):
                 try:
                     return _json(
                         self._client.request("get", path, **parameters, **_limits(deadline - self._clock.monotonic()))
@@ -248,7 +250,7 @@ class KubernetesCluster:
         """Return the answer of a write, sent once: a lost answer is found out by the next observation."""
         if dry_run:
             parameters["dry_run"] = "All"
-        with translated(what):
+        with counting(Api.KUBERNETES), translated(what):
             return _json(
                 self._client.request(
                     method,

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 from grpc import StatusCode
 
 from velero_vmservice.adapters.error_table import Meaning
+from velero_vmservice.adapters.failed_requests import api_failed
 from velero_vmservice.adapters.registration_engine.tls import ABOUT_CERTIFICATES, HungUp
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable, VmServiceError
+from velero_vmservice.metrics import Api
 from velero_vmservice.text import one_line
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ def translate(
     """
     meaning = _meaning(code, details, hung_up)
     what = f'cannot ask the registration engine at {target} about namespace "{namespace}"'
-    return meaning.error(what, _NOISE.sub("", details))
+    return api_failed(Api.REGISTRATION, meaning.error(what, _NOISE.sub("", details)), code.name)
 
 
 def no_question(error: Exception, *, target: str, namespace: str) -> VmServiceError:

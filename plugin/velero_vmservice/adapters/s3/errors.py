@@ -17,9 +17,12 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from velero_vmservice.adapters.failed_requests import api_failed, is_failure
 from velero_vmservice.adapters.s3 import error_meanings as meanings
 from velero_vmservice.adapters.transport import bounded_http
 from velero_vmservice.errors import VmServiceError
+from velero_vmservice.metrics import Api
+from velero_vmservice.reachability import STORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +67,9 @@ def translated(verb: str, key: str, place: Place) -> Iterator[None]:
     except VmServiceError:
         raise
     except Exception as error:  # what a library did not announce is no traceback to a user either
-        raise translate(error, verb, key, place) from error
+        raise _failed(error, verb, key, place) from error
+    else:
+        STORES.answered(place.source)
 
 
 @contextlib.contextmanager
@@ -77,7 +82,23 @@ def opened(place: Place) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - as in `translated`
         if isinstance(error, ValueError) and not isinstance(error, boto.BotoCoreError):
             raise failure(meanings.BAD_URL, "", "open", "", place) from None  # how botocore refuses an endpoint
-        raise translate(error, "open", "", place) from None
+        raise _failed(error, "open", "", place) from None
+
+
+def _failed(error: Exception, verb: str, key: str, place: Place) -> VmServiceError:
+    """Return the error of ours, counted, and remembered where the store may be of no use to others either."""
+    translated_error = translate(error, verb, key, place)
+    if is_failure(translated_error):
+        STORES.failed(place.source, translated_error.code)
+    return api_failed(Api.S3, translated_error, _counted_cause(error))
+
+
+def _counted_cause(error: Exception) -> str:
+    """Return the server's code where the table has it, its status where not, and else what the client raised."""
+    if not isinstance(error, boto.ClientError):
+        return type(error).__name__ if isinstance(error, _FORESEEN) else "unforeseen"
+    name = code(error)
+    return name if name in meanings.BY_CODE else str(status(error))
 
 
 def translate(error: Exception, verb: str, key: str, place: Place) -> VmServiceError:

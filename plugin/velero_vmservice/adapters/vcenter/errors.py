@@ -16,6 +16,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 
 from velero_vmservice.adapters.error_table import Meaning
+from velero_vmservice.adapters.failed_requests import api_failed
 from velero_vmservice.adapters.transport.bounded_http import AnswerLate, cause
 from velero_vmservice.errors import (
     AlreadyExists,
@@ -30,6 +31,7 @@ from velero_vmservice.errors import (
     VmServiceError,
 )
 from velero_vmservice.kube.manifest import mapping, sequence
+from velero_vmservice.metrics import Api
 from velero_vmservice.text import LONGEST_QUOTE, one_line
 
 if TYPE_CHECKING:
@@ -165,7 +167,8 @@ def from_answer(what: str, status: int, body: Any) -> VmServiceError:
     )
     name = kind.rpartition(".")[2]
     quote = one_line(": ".join(part for part in (name, details) if part)) or f"status {status}"
-    return _meaning(status, name, has_json=body is not None).error(what, quote, longest=LONGEST_QUOTE)
+    error = _meaning(status, name, has_json=body is not None).error(what, quote, longest=LONGEST_QUOTE)
+    return api_failed(Api.VCENTER, error, str(status))
 
 
 def _meaning(status: int, name: str, *, has_json: bool) -> Meaning:

@@ -20,11 +20,13 @@ import structlog
 import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
+from velero_vmservice.adapters.failed_requests import counting
 from velero_vmservice.adapters.transport import bounded_http, tls
 from velero_vmservice.adapters.transport.bounded_http import BoundedAdapter
 from velero_vmservice.adapters.vcenter import sdk
 from velero_vmservice.adapters.vcenter.errors import from_answer, rest_translated, translated, wrong_login
 from velero_vmservice.errors import InvalidSettings, NotSent, Unavailable, VmServiceError
+from velero_vmservice.metrics import Api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +90,7 @@ class VCenterSession:
     def soap(self, what: str, ask: Callable[[Any], Answer]) -> Answer:
         """Return what `ask` makes of the service content; it MUST only read, for it may run again."""
         tried = f"cannot {what} at {self._settings}"
-        with translated(tried, self.sdk):
+        with counting(Api.VCENTER), translated(tried, self.sdk):
             try:
                 return self._ask(tried, ask)
             except (ConnectionError, ssl.SSLEOFError):  # a kept connection may have been closed at the other end
@@ -225,7 +227,7 @@ class VCenterSession:
         self.requests_made += 1
         settings = self._settings
         verify: bool | str = str(settings.ca_file) if settings.ca_file else not settings.insecure_skip_tls_verify
-        with rest_translated(what), requests.Session() as session:
+        with counting(Api.VCENTER), rest_translated(what), requests.Session() as session:
             session.trust_env = False  # .netrc would replace the login, and SOAP knows no proxy either
             session.mount("https://", BoundedAdapter(seconds=settings.timeout_seconds, longest=2 * LONGEST_ANSWER))
             session.headers["Accept-Encoding"] = "identity"

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from cachetools import TTLCache
+from structlog.contextvars import bound_contextvars
 
 from velero_vmservice.errors import InvalidSettings, VmServiceError
 from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.store import prefix
 from velero_vmservice.restore import policy as restore_policy
 from velero_vmservice.restore.plan import decision
 from velero_vmservice.restore.replay.ending import Keeping, conclude
@@ -161,7 +163,8 @@ class Replays:
             try:
                 if session.owed():
                     self._session(session.run)  # what owes something is not forgotten
-                    self._keeping.keep_owed_at_leisure(session)
+                    with bound_contextvars(run=prefix(session.run).rstrip("/")):
+                        self._keeping.keep_owed_at_leisure(session)
             finally:
                 session.lock.release()
 

@@ -7,15 +7,19 @@ memory and is offered again by every later poll, and whenever a process that Vel
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from velero_vmservice.errors import ReadOnlyStorage, VmServiceError, reported
+from velero_vmservice.errors import CODES, ReadOnlyStorage, VmServiceError, reported
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
+from velero_vmservice.metrics import RESULTS_REFUSED
+from velero_vmservice.metrics.now import OPEN_RESTORES, OpenRestore
 from velero_vmservice.report.application import Application, components, merged, neighbours, part, related
 from velero_vmservice.report.power_commands import power_on
+from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
 from velero_vmservice.restore.replay import result_builder
 
@@ -38,8 +42,13 @@ OUTAGE_SECONDS: Final = 3600.0
 """The same where the store is away: that passes by itself."""
 OFFER_SECONDS: Final = 30.0
 """What is owed is offered outside of a poll at most this often: a store that is away costs a time-out each time."""
+STORING: Final = "storing"
+"""The stage, for Prometheus, of an operation that has ended and that Velero asks about until its result is stored."""
 RESULTS: Final = "results"
 """What a defect in storing is remembered under."""
+
+for _code in CODES:
+    RESULTS_REFUSED.labels(_code)
 
 
 class Keeping:
@@ -50,6 +59,10 @@ class Keeping:
 
     def keep(self, session: Session, operation: ReplayOperation) -> None:
         """Store what is owed, then what the operation that is asked about has come to, if it has ended."""
+        self._keep(session, operation)
+        measure(session)
+
+    def _keep(self, session: Session, operation: ReplayOperation) -> None:
         absence, clock = session.results.absence, session.clock
         if not absence.lasts(clock.monotonic()):
             self.keep_owed(session)
@@ -66,7 +79,8 @@ class Keeping:
         """Store what Velero no longer asks about; a store that refuses one refuses the others and is asked once."""
         for operation in session.owed():
             if not self._store(session, operation):
-                return
+                break
+        measure(session)
 
     def keep_owed_at_leisure(self, session: Session) -> None:
         """Do the same outside of a poll, and not every time."""
@@ -80,6 +94,7 @@ class Keeping:
         try:
             self._results.keep(session, operation)
         except VmServiceError as error:
+            RESULTS_REFUSED.labels(error.code).inc()
             _refused(session, operation, error)
         except Exception as error:  # noqa: BLE001 - logged; a report that cannot be made keeps no operation open
             subject, now = f"the results of restore {session.run.name}", session.clock.monotonic()
@@ -100,6 +115,21 @@ class Keeping:
             session.results.refusal_announced = True
             message = f"{operation.replay.destination} has ended and {operation.kept}"
             self._results.event(run, "NotStored", message, warning=True)
+
+
+def measure(session: Session) -> None:
+    """Show Prometheus where the restore stands."""
+    standing = [operation for operation in session.operations.values() if not operation.over]
+    waiting = (operation.started.timestamp() for operation in standing if operation.stage is Stage.WAITING)
+    looks = (namespace.look for namespace in session.namespaces.values() if standing)
+    OPEN_RESTORES.update(
+        session.run.key,
+        OpenRestore(
+            stages=Counter(STORING if operation.stage.final else operation.stage for operation in standing),
+            waiting_since=min(waiting, default=None),
+            registrations=sum((look.tally for look in looks if look is not None), Counter()),
+        ),
+    )
 
 
 def _refused(session: Session, operation: ReplayOperation, error: VmServiceError) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from velero_vmservice.registration.merge import registered_gate
+from velero_vmservice.registration.model import tally
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
 from velero_vmservice.restore.model import expected_vms
@@ -17,6 +18,7 @@ from velero_vmservice.text import enumerate_some, shared
 from velero_vmservice.vmoperator.references import referred_kinds
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.facts import ExpectedVm, VmFacts
@@ -52,6 +54,8 @@ class NamespaceLook:
     """Groups that contain themselves, with the chain in words."""
     registrations: Mapping[str, Registration]
     """What all registration sources together answer about each VM that is waited for."""
+    tally: Counter[tuple[str, str]]
+    """How many of those are in each state, with each code of RegisterVM, for Prometheus."""
 
     def gates(self, subject: Subject) -> Iterator[tuple[str, Gate]]:
         """Yield, for each VM that an object needs, its gate by this look alone."""
@@ -208,6 +212,7 @@ class Looking:
                 names=names,
                 cycles=order.cycles(subjects, observed),
                 registrations=registrations,
+                tally=tally(registrations.values()),
                 at=self._clock.monotonic(),  # when it ended: one that took long is not repeated at once
             )
         )

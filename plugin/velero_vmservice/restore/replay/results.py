@@ -11,6 +11,7 @@ from velero_vmservice import documents
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.errors import AlreadyExists, Corrupt, NotFound, VmServiceError, as_ours, reported
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
+from velero_vmservice.metrics import RESTORES
 from velero_vmservice.report.application import part, without_courses
 from velero_vmservice.report.model import Result
 from velero_vmservice.report.stage import IN_WORDS, Stage
@@ -169,6 +170,7 @@ class Results:
         if session.known():
             session.namespaces.clear()  # no poll follows, and it may be thousands of VMs
         if report is not None:
+            RESTORES.labels(report.outcome).inc()
             restore = f"{run.namespace}/{run.name}"
             log.info("restore ended", restore=restore, outcome=report.outcome, key=f"{prefix(run)}{PAGE}")
             where = f"report: {where_reported(store, run)} ({run.report_command})"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from velero_vmservice.metrics import REPLAY_WAIT, REPLAYS
+from velero_vmservice.report.stage import Stage
 from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ QUIET_SECONDS: Final = 300.0
 """A restore that waits is logged this often: a person who looks sees that it is alive, and the log stays short."""
 _REASONS: Final = 3
 """How many objects such a line gives the reason of; `velero restore describe --details` has them all."""
+
+for _stage in Stage:
+    if _stage.final:
+        REPLAYS.labels(_stage)
 
 _Vm = tuple[str, str]
 """Target namespace and name."""
@@ -84,6 +90,7 @@ class TransitionLog:
         if operation.decision.gate_open and key not in self._open_gates:
             self._open_gates.add(key)
             vms = operation.subject.topology.needs if operation.subject else ()
+            REPLAY_WAIT.observe((operation.clock.now() - operation.started).total_seconds())
             log.info("gate open", restore=_label(run), object=_object(operation), vms=vms)
         if operation.made.written and key not in self._replayed:
             self._replayed.add(key)
@@ -97,6 +104,7 @@ class TransitionLog:
             )
         if operation.stage.final and key not in self._ended:
             self._ended.add(key)
+            REPLAYS.labels(operation.stage).inc()
             level = logging.WARNING if operation.stage.broken else logging.INFO
             log.log(
                 level,

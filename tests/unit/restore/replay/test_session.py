@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +28,13 @@ TIER = subject(group("tier", ["web-1"]), vm("web-1", uid="old"))
 
 def looked(at: float, *objects: dict[str, object]) -> NamespaceLook:
     return NamespaceLook(
-        at=at, made=f"at {at}", observed=look(*objects, at=at), names=frozenset(), cycles={}, registrations={}
+        at=at,
+        made=f"at {at}",
+        observed=look(*objects, at=at),
+        names=frozenset(),
+        cycles={},
+        registrations={},
+        tally=Counter(),
     )
 
 

@@ -1,0 +1,203 @@
+"""Look, now and then, at which applications live in the cluster and which captures hold them.
+
+Each look lists the metadata of all VMs, the groups and services, Velero's Backups and Schedules. What a capture holds
+is read of its seal once, for a seal never changes: newest first, and no further back than it takes to find every
+application. What a capture says of an object's restorability is read of the object's document, likewise once. A look
+makes a bounded number of requests to the bucket, so that all there is to read after a start takes several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from velero_vmservice.archive import schema
+from velero_vmservice.archive.restorability import BLOCKING
+from velero_vmservice.archive.restore_point import read_seal
+from velero_vmservice.archive.schema import BackupRun, Capture
+from velero_vmservice.archive.store import read_document
+from velero_vmservice.backup.applications import live_applications, vm_labels
+from velero_vmservice.backup.protection import SealedCapture, protection
+from velero_vmservice.errors import NotFound, VmServiceError, as_ours
+from velero_vmservice.kube.manifest import BACKUP, CAPTURED_KINDS, SCHEDULE, VIRTUAL_MACHINE
+from velero_vmservice.velero.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from velero_vmservice.archive.store import StorageLocations
+    from velero_vmservice.backup.applications import LiveApplication
+    from velero_vmservice.backup.protection import Protection
+    from velero_vmservice.clock import Clock
+    from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Manifest, ObjectRef
+
+log = structlog.get_logger()
+
+RECENT: Final = timedelta(days=35)
+"""Backups that began before are not looked at: a month, the longest pause of a usual schedule, and a few days."""
+MOST_SEALS: Final = 20
+MOST_DOCUMENTS: Final = 100
+"""Requests to the bucket in one look; what is left is read by the next."""
+_ENDED: Final = frozenset({"Completed", "PartiallyFailed"})
+
+Answer = TypeVar("Answer")
+
+
+class Part(StrEnum):
+    """What a look reads."""
+
+    APPLICATIONS = "applications"
+    BACKUPS = "backups"
+    SCHEDULES = "schedules"
+    CAPTURES = "captures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What one look has seen."""
+
+    protections: Sequence[Protection] = ()
+    restorable: Mapping[ObjectRef, bool] = field(default_factory=dict)
+    """By the application's name, where every document of its last capture was read."""
+    unread: Mapping[Part, str] = field(default_factory=dict)
+    """What could not be read, with the code of the error."""
+
+    @property
+    def captures_known(self) -> bool:
+        """Whether an application that no capture seems to hold is held by none."""
+        return self.unread.keys().isdisjoint({Part.BACKUPS, Part.CAPTURES})
+
+
+class Survey:
+    """Remembers what it has read of captures; one thread at a time may look."""
+
+    def __init__(self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, velero_namespace: str) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._clock = clock
+        self._namespace = velero_namespace
+        self._captures: dict[str, SealedCapture | None] = {}
+        """By the UID of the Backup; None where it has no seal."""
+        self._restorable: dict[str, bool] = {}
+        """By the key of a captured object's document."""
+
+    def look(self) -> View:
+        """Read what is new; what cannot be read is a problem of the view, never raised."""
+        unread: dict[Part, str] = {}
+        applications = self._attempt(Part.APPLICATIONS, self._applications, unread)
+        backups = self._attempt(Part.BACKUPS, self._backups, unread)
+        schedules = self._attempt(Part.SCHEDULES, self._schedules, unread)
+        captures = self._read_captures(applications, backups, unread)
+        protections = [protection(application, captures, schedules) for application in applications]
+        restorable = self._read_restorable(protections, unread)
+        return View(protections=protections, restorable=restorable, unread=unread)
+
+    def _attempt(self, part: Part, read: Callable[[], Sequence[Answer]], unread: dict[Part, str]) -> Sequence[Answer]:
+        try:
+            return read()
+        except Exception as raised:  # noqa: BLE001 - logged; the rest of the view is of use without it
+            self._note(part, as_ours(raised, f"the survey of {part}"), unread)
+            return ()
+
+    def _note(self, part: Part, error: VmServiceError, unread: dict[Part, str]) -> None:
+        unread[part] = error.code
+        log.info("protection not known", part=part, cause=error.message, hint=error.hint, code=error.code)
+
+    def _applications(self) -> Sequence[LiveApplication]:
+        vms = self._cluster.read_all(VIRTUAL_MACHINE, "", vm_labels, metadata_only=True)
+        objects = [manifest for kind in CAPTURED_KINDS for manifest in self._cluster.list(kind, "")]
+        return live_applications(objects, vms, now=self._clock.now())
+
+    def _backups(self) -> Sequence[BackupRun]:
+        """Return the recent backups that have ended, newest first."""
+        oldest = self._clock.now() - RECENT
+        read = self._cluster.read_all(BACKUP, self._namespace, _ended_run)
+        recent = [run for run in read if run is not None and schema.moment(run.started) >= oldest]
+        return sorted(recent, key=lambda run: (run.started, run.name), reverse=True)
+
+    def _schedules(self) -> Sequence[Schedule]:
+        return self._cluster.read_all(SCHEDULE, self._namespace, Schedule.read)
+
+    def _read_captures(
+        self, applications: Collection[LiveApplication], backups: Collection[BackupRun], unread: dict[Part, str]
+    ) -> Sequence[SealedCapture]:
+        """Return the captures of the backups, newest first, as far back as it takes to find every application."""
+        self._captures = {run.uid: self._captures[run.uid] for run in backups if run.uid in self._captures}
+        missing, captures, left, away = list(applications), list[SealedCapture](), MOST_SEALS, set[str]()
+        for run in backups:
+            if not missing:
+                break
+            if run.uid not in self._captures:
+                if run.location in away:
+                    continue
+                if not left:
+                    unread.setdefault(Part.CAPTURES, "unread")
+                    break
+                left -= 1
+                try:
+                    self._captures[run.uid] = self._capture(run)
+                except Exception as raised:  # noqa: BLE001 - logged; other backups are looked at
+                    error = as_ours(raised, f"the seal of {run}")
+                    self._note(Part.CAPTURES, error, unread)
+                    if error.passing:
+                        away.add(run.location)
+                    continue
+            if (capture := self._captures[run.uid]) is not None:
+                captures.append(capture)
+                missing = [application for application in missing if not capture.holds(application)]
+        return captures
+
+    def _capture(self, run: BackupRun) -> SealedCapture | None:
+        try:
+            seal = read_seal(self._locations.open(run.location, namespace=run.namespace), run)
+        except NotFound:
+            return None
+        refs = ((schema.captured_object(sealed.key), sealed.key) for sealed in seal.objects)
+        return SealedCapture(
+            backup=run.name,
+            started=schema.moment(run.started),
+            location=run.location,
+            keys={ref: key for ref, key in refs if ref is not None},
+        )
+
+    def _read_restorable(
+        self, protections: Collection[Protection], unread: dict[Part, str]
+    ) -> Mapping[ObjectRef, bool]:
+        wanted = {
+            each.application.name: (each.last.location, [each.last.keys[ref] for ref in each.application.objects])
+            for each in protections
+            if each.last is not None
+        }
+        needed = {key for _, keys in wanted.values() for key in keys}
+        self._restorable = {key: value for key, value in self._restorable.items() if key in needed}
+        left = MOST_DOCUMENTS
+        for location, keys in wanted.values():
+            for key in [key for key in keys if key not in self._restorable][:left]:
+                left -= 1
+                try:
+                    capture = read_document(self._locations.open(location, namespace=self._namespace), key, Capture)
+                except Exception as raised:  # noqa: BLE001 - logged; the next look goes on
+                    self._note(Part.CAPTURES, as_ours(raised, f"the capture {key}"), unread)
+                    left = 0
+                    break
+                self._restorable[key] = BLOCKING.isdisjoint(finding.code for finding in capture.findings)
+        return {
+            name: all(self._restorable[key] for key in keys)
+            for name, (_, keys) in wanted.items()
+            if all(key in self._restorable for key in keys)
+        }
+
+
+def _ended_run(backup: Manifest) -> BackupRun | None:
+    """Return the run of a backup that has ended; None for any other, and for one that cannot be read."""
+    if backup.status.get("phase") not in _ENDED:
+        return None
+    try:
+        return BackupRun.read(backup)
+    except VmServiceError:
+        return None

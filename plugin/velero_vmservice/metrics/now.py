@@ -1,0 +1,195 @@
+"""What is so now, for Prometheus: restores that are under way, and applications with their captures.
+
+Unlike a counter such a series ends when what it shows is gone, so its values are collected when Prometheus asks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter as Tally
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from velero_vmservice.metrics import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRestore:
+    """A restore that is under way, as its last poll left it."""
+
+    stages: Mapping[str, int]
+    """How many of its open operations stand at each stage."""
+    waiting_since: float | None = None
+    """When the operation began that has waited longest for its VMs, in seconds of Unix time."""
+    registrations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """How many of the VMs that it waits for are in each state, with each code of RegisterVM."""
+
+
+class OpenRestores(Collector):
+    """What restores wait for now; one that has not been polled for a while counts no more."""
+
+    STALE_SECONDS: Final = 900.0
+    """Velero polls every ten seconds; what it has not asked about for this long it does not wait for."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._restores: dict[str, tuple[float, OpenRestore]] = {}
+
+    def update(self, restore: str, standing: OpenRestore) -> None:
+        """Take over where a restore stands; one without an open operation is forgotten."""
+        with self._lock:
+            self._restores.pop(restore, None)
+            if standing.stages:
+                self._restores[restore] = (self._timer(), standing)
+
+    def forget(self) -> None:
+        """Forget every restore."""
+        with self._lock:
+            self._restores.clear()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; see `Collector`."""
+        operations = GaugeMetricFamily(
+            "vmservice_open_operations", "Operations of restores that have not ended, by stage.", labels=("stage",)
+        )
+        waiting = GaugeMetricFamily(
+            "vmservice_waiting_since_timestamp_seconds",
+            "When the operation began that has waited longest for its VMs; absent where none waits.",
+        )
+        registrations = GaugeMetricFamily(
+            "vmservice_registrations",
+            "VMs that restores wait for, by the state of their registration and RegisterVM's code.",
+            labels=("state", "code"),
+        )
+        standing = self._recent()
+        for stage, count in _summed(restore.stages for restore in standing).items():
+            operations.add_metric((stage,), count)
+        for (state, code), count in _summed(restore.registrations for restore in standing).items():
+            registrations.add_metric((state, code), count)
+        since = [restore.waiting_since for restore in standing if restore.waiting_since is not None]
+        if since:
+            waiting.add_metric((), min(since))
+        yield from (operations, waiting, registrations)
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the gauges without values; see `Collector`."""
+        return OpenRestores().collect()
+
+    def _recent(self) -> list[OpenRestore]:
+        oldest = self._timer() - self.STALE_SECONDS
+        with self._lock:
+            self._restores = {key: kept for key, kept in self._restores.items() if kept[0] >= oldest}
+            return [standing for _, standing in self._restores.values()]
+
+
+def _summed(counts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    total: Tally[Key] = Tally()
+    for count in counts:
+        total.update(count)
+    return dict(total)
+
+
+OPEN_RESTORES: Final = OpenRestores()
+REGISTRY.register(OPEN_RESTORES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """How an application stands with its captures; times are seconds of Unix time, None is what is not known."""
+
+    namespace: str
+    kind: str
+    name: str
+    protected: bool | None = None
+    restorable: bool | None = None
+    last_capture: float | None = None
+    capture_due: float | None = None
+
+
+class Applications(Collector):
+    """The applications of the last look; the series of one that is gone go with the next."""
+
+    MOST: Final = 1000
+    """Applications with series of their own, those without a capture first; all are counted."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Application, ...] | None = None
+        self._unread: Mapping[str, bool] = {}
+
+    def update(self, applications: Iterable[Application] | None, unread: Mapping[str, bool]) -> None:
+        """Take over a look; `unread` tells of each part of it whether it could not be read, None keeps the last."""
+        if applications is not None:
+            self._known = tuple(
+                sorted(applications, key=lambda each: (bool(each.protected), each.namespace, each.name))
+            )
+        self._unread = dict(unread)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; see `Collector`."""
+        # Prometheus itself gives every series of a pod a label `namespace`.
+        labels = ("application_namespace", "kind", "application")
+        protected = GaugeMetricFamily(
+            "vmservice_application_protected",
+            "1 where the capture of a recent backup holds the application whole, 0 where none does.",
+            labels=labels,
+        )
+        restorable = GaugeMetricFamily(
+            "vmservice_application_restorable",
+            "0 where its last capture has a finding with which it does not come back as it was, else 1.",
+            labels=labels,
+        )
+        last = GaugeMetricFamily(
+            "vmservice_application_last_capture_timestamp_seconds",
+            "Start of the newest backup whose capture holds the application whole.",
+            labels=labels,
+        )
+        due = GaugeMetricFamily(
+            "vmservice_application_capture_due_timestamp_seconds",
+            "When a Schedule should make the next capture; absent where no Schedule takes the application whole.",
+            labels=labels,
+        )
+        count = GaugeMetricFamily(
+            "vmservice_applications",
+            f"Applications whose VMs are there; at most {self.MOST} have series of their own.",
+        )
+        unread = GaugeMetricFamily(
+            "vmservice_survey_unread",
+            "1 where the last look at applications and captures could not read a part of what it needs.",
+            labels=("part",),
+        )
+        known = self._known
+        if known is not None:
+            count.add_metric((), len(known))
+        for each in (known or ())[: self.MOST]:
+            names = (each.namespace, each.kind, each.name)
+            for family, value in (
+                (protected, each.protected),
+                (restorable, each.restorable),
+                (last, each.last_capture),
+                (due, each.capture_due),
+            ):
+                if value is not None:
+                    family.add_metric(names, float(value))
+        for part, is_unread in self._unread.items():
+            unread.add_metric((part,), float(is_unread))
+        yield from (protected, restorable, last, due, count, unread)
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the gauges without values; see `Collector`."""
+        return Applications().collect()
+
+
+APPLICATIONS: Final = Applications()
+REGISTRY.register(APPLICATIONS)

@@ -1,0 +1,1 @@
+"""What watches the plugin: Prometheus and Kubernetes' probes, over HTTP."""

@@ -1,0 +1,65 @@
+"""Looks at applications and their captures now and then, on a thread of its own, and shows Prometheus the result."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.backup.survey import Part
+from velero_vmservice.errors import reported
+from velero_vmservice.metrics.now import APPLICATIONS, Application
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from velero_vmservice.backup.survey import Survey, View
+
+FIRST_SECONDS: Final = 20.0
+"""Velero's own start comes first."""
+PAUSE_SECONDS: Final = 600.0
+"""What is shown counts in hours and days."""
+
+
+@contextlib.contextmanager
+def surveying(
+    survey: Callable[[], Survey], *, first: float = FIRST_SECONDS, pause: float = PAUSE_SECONDS
+) -> Iterator[None]:
+    """Look again and again until the block is left; `survey` gives that of the newest settings."""
+    over = threading.Event()
+
+    def work() -> None:
+        wait = first
+        while not over.wait(wait):
+            wait = pause
+            try:
+                show(survey().look())
+            except Exception as error:  # noqa: BLE001 - logged; the next look may do better
+                reported(error, "the survey of applications")
+
+    thread = threading.Thread(target=work, name="survey", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def show(view: View) -> None:
+    """Let Prometheus see a view; applications that could not be read stay as they were."""
+    unread = {part.value: part in view.unread for part in Part}
+    APPLICATIONS.update(None if Part.APPLICATIONS in view.unread else _shown(view), unread)
+
+
+def _shown(view: View) -> Iterator[Application]:
+    for each in view.protections:
+        name = each.application.name
+        yield Application(
+            namespace=name.namespace,
+            kind=name.kind.name,
+            name=name.name,
+            protected=True if each.last else (False if view.captures_known else None),
+            restorable=view.restorable.get(name),
+            last_capture=each.last.started.timestamp() if each.last else None,
+            capture_due=each.due.timestamp() if each.due else None,
+        )

@@ -1,0 +1,89 @@
+"""When a Velero Schedule makes its next Backup, as Velero's own cron reads it (robfig/cron, ParseStandard)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import durationpy
+from cronsim import CronSim, CronSimError
+
+from velero_vmservice.kube.manifest import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velero_vmservice.kube.manifest import Manifest
+
+_DESCRIPTORS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_ZONED: Final = re.compile(r"(?:CRON_)?TZ=(?P<zone>\S+)\s+(?P<rest>.+)")
+_EVERY: Final = "@every "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A Schedule, as far as it tells when a backup of what is due."""
+
+    name: str
+    cron: str
+    created: datetime
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """The spec of its Backups."""
+    paused: bool = False
+
+    @classmethod
+    def read(cls, schedule: Manifest) -> Schedule:
+        """Read a Schedule; one without a time of creation counts as old."""
+        return cls(
+            name=schedule.name,
+            cron=str(schedule.spec.get("schedule", "")),
+            created=schedule.created or datetime.min.replace(tzinfo=UTC),
+            template=mapping(schedule.spec.get("template")),
+            paused=bool(schedule.spec.get("paused")),
+        )
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Return when it runs next; None where it is paused, never runs, or cannot be read."""
+        return None if self.paused else next_run(self.cron, moment)
+
+
+def next_run(cron: str, moment: datetime) -> datetime | None:
+    """Return the first time after a moment that a cron expression names; None for none, and for what is no expression.
+
+    A time zone that this system does not know counts as UTC.
+    """
+    zoned = _ZONED.fullmatch(cron.strip())
+    expression = zoned["rest"] if zoned else cron.strip()
+    if expression.startswith(_EVERY):
+        return _after_pause(expression.removeprefix(_EVERY), moment)
+    fields = _DESCRIPTORS.get(expression, expression).replace("?", "*")
+    try:
+        return next(CronSim(fields, moment.astimezone(_zone(zoned["zone"] if zoned else "UTC")))).astimezone(UTC)
+    except (CronSimError, StopIteration, OverflowError):
+        return None
+
+
+def _after_pause(pause: str, moment: datetime) -> datetime | None:
+    try:
+        length: timedelta = durationpy.from_str(pause.strip())
+        return moment + max(length, timedelta(seconds=1))
+    except (durationpy.DurationError, OverflowError):
+        return None
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a damaged name is a ValueError
+        return UTC

@@ -1,0 +1,197 @@
+"""Which applications live, which captures hold them, when the next is due; and what it costs to find out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, STARTED, backup, group, obj, service, vm
+from tests.unit.world import World
+from velero_vmservice.backup import survey
+from velero_vmservice.backup.survey import Part, View
+from velero_vmservice.errors import Forbidden, Unavailable
+
+if TYPE_CHECKING:
+    from velero_vmservice.backup.protection import Protection
+
+BACKED_UP = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WEB = (vm("web-1", labels={"app": "web"}, group="web"), group("web", ["web-1"]), service("front", {"app": "web"}))
+
+
+def schedule(cron: str = "0 2 * * *", name: str = "nightly", **template: Any) -> dict[str, Any]:
+    made = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    spec = {"schedule": cron, "template": template}
+    return obj("Schedule", name, api="velero.io/v1", namespace="velero", meta=made, spec=spec)
+
+
+def ended(name: str = "nightly", **rest: Any) -> dict[str, Any]:
+    content = backup(name, **rest)
+    content["status"]["phase"] = "Completed"
+    return content
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    world = World()
+    world.clock.set(BACKED_UP + timedelta(hours=1))
+    return world
+
+
+def only(view: View) -> Protection:
+    (protection,) = view.protections
+    return protection
+
+
+def back_up(world: World, *objects: dict[str, Any]) -> None:
+    world.back_up(*objects)
+    world.cluster.seed(ended())
+
+
+def test_an_application_that_is_captured_whole(world: World) -> None:
+    back_up(world, *WEB)
+    world.cluster.seed(schedule())
+    view = world.app.survey.look()
+    seen = only(view)
+    assert str(seen.application.name) == "VirtualMachineGroup shop/web"
+    assert seen.last is not None
+    assert (seen.last.backup, seen.last.started) == ("nightly", BACKED_UP)
+    assert seen.due == datetime(2026, 3, 2, 2, tzinfo=UTC)
+    assert view.restorable == {seen.application.name: True}
+    assert view.unread == {}
+
+
+def test_an_application_that_no_capture_holds_whole(world: World) -> None:
+    back_up(world, *WEB)
+    world.cluster.seed(service("added-since", {"app": "web"}))
+    seen = only(world.app.survey.look())
+    assert seen.last is None
+    assert seen.due is None
+
+
+def test_a_new_application_is_due_with_the_next_run(world: World) -> None:
+    made = {"creationTimestamp": "2026-03-01T12:30:00Z"}
+    world.cluster.seed(vm("db-1", labels={"app": "db"}), service("db", {"app": "db"}, meta=made), schedule())
+    assert only(world.app.survey.look()).due == datetime(2026, 3, 2, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"includedNamespaces": ["other"]},
+        {"excludedNamespaces": [NAMESPACE]},
+        {"excludedResources": ["virtualmachineservices.vmoperator.vmware.com"]},
+        {"labelSelector": {"matchLabels": {"tier": "front"}}},
+    ],
+)
+def test_a_schedule_that_leaves_part_of_it_out_is_no_schedule_of_it(world: World, template: dict[str, Any]) -> None:
+    world.cluster.seed(*WEB, schedule(**template))
+    assert only(world.app.survey.look()).due is None
+
+
+def test_a_schedule_is_measured_from_when_it_was_made(world: World) -> None:
+    back_up(world, *WEB)
+    later = schedule()
+    later["metadata"]["creationTimestamp"] = "2026-03-05T12:00:00Z"
+    world.cluster.seed(later)
+    assert only(world.app.survey.look()).due == datetime(2026, 3, 6, 2, tzinfo=UTC)
+
+
+def test_what_has_no_vm_is_no_application(world: World) -> None:
+    node = {"capv.vmware.com/cluster.role": "worker"}
+    world.cluster.seed(
+        group("empty", ["gone-1"]),
+        service("nothing", {"app": "nothing"}),
+        vm("node-1", labels={"app": "node", **node}),
+        service("nodes", {"app": "node"}),
+    )
+    assert world.app.survey.look().protections == []
+
+
+def test_groups_below_a_group_are_one_application(world: World) -> None:
+    world.cluster.seed(
+        vm("db-1", group="db"),
+        vm("web-1", group="web"),
+        group("shop", ["/db"], ["/web"]),
+        group("db", ["db-1"], parent="shop"),
+        group("web", ["web-1"], parent="shop"),
+    )
+    assert str(only(world.app.survey.look()).application.name) == "VirtualMachineGroup shop/shop"
+
+
+def test_a_finding_that_keeps_it_from_coming_back(world: World) -> None:
+    back_up(world, vm("web-1", group="web"), group("web", ["web-1", "web-1"]))
+    view = world.app.survey.look()
+    assert view.restorable == {only(view).application.name: False}
+
+
+def test_a_backup_that_is_gone_old_or_unfinished_protects_nothing(world: World) -> None:
+    world.back_up(*WEB)
+    assert only(world.app.survey.look()).last is None  # it has no phase yet
+    world.cluster.seed(ended())
+    assert only(world.app.survey.look()).last is not None
+    world.clock.set(BACKED_UP + survey.RECENT + timedelta(seconds=1))
+    assert only(world.app.survey.look()).last is None
+
+
+def test_what_was_read_is_not_read_again(world: World) -> None:
+    back_up(world, *WEB)
+    world.app.survey.look()
+    world.store.calls.made.clear()
+    world.app.survey.look()
+    assert world.store.calls.made == []
+
+
+def test_a_seal_is_read_only_as_far_back_as_it_takes(world: World) -> None:
+    back_up(world, *WEB)
+    for day in range(1, 10):
+        world.cluster.seed(ended(f"older-{day}", started=f"2026-02-{day:02}T12:00:00Z"))
+    world.store.calls.made.clear()
+    world.app.survey.look()
+    seals = [key for method, key in world.store.calls.made if method == "get" and key.endswith("/capture.json")]
+    assert seals == ["captures/nightly/20260301T120000Z/capture.json"]
+
+
+def test_many_backups_are_read_over_several_looks(world: World) -> None:
+    world.cluster.seed(*WEB, *(ended(f"other-{number}", started=STARTED) for number in range(survey.MOST_SEALS + 1)))
+    view = world.app.survey.look()
+    assert view.unread == {Part.CAPTURES: "unread"}
+    assert not view.captures_known
+    assert world.store.calls.counts["get"] == survey.MOST_SEALS
+    assert world.app.survey.look().captures_known
+
+
+def test_without_a_right_the_rest_is_told(world: World) -> None:
+    back_up(world, *WEB)
+    world.cluster.seed(schedule())
+    world.cluster.calls.fail("list", Forbidden("no list of schedules"), on="Schedule")
+    view = world.app.survey.look()
+    assert view.unread == {Part.SCHEDULES: "forbidden"}
+    assert view.captures_known
+    assert only(view).last is not None
+    assert only(view).due is None
+
+
+def test_a_bucket_that_is_away_is_asked_once_a_look_and_leaves_protection_unknown(world: World) -> None:
+    back_up(world, *WEB)
+    world.cluster.seed(ended("second", started="2026-02-28T12:00:00Z"))
+    world.store.calls.fail("get", Unavailable("the bucket is away"))
+    world.store.calls.made.clear()
+    view = world.app.survey.look()
+    assert (view.unread, view.captures_known) == ({Part.CAPTURES: "unavailable"}, False)
+    assert world.store.calls.counts["get"] == 1
+    world.store.calls.heal()
+    assert only(world.app.survey.look()).last is not None
+
+
+def test_a_damaged_seal_hides_no_other(world: World) -> None:
+    back_up(world, *WEB)
+    world.cluster.seed(ended("damaged", started="2026-03-01T12:30:00Z"))
+    world.store.put("captures/damaged/20260301T123000Z/capture.json", b"{", sha256=DIGEST_OF_A_BRACE)
+    view = world.app.survey.look()
+    assert view.unread == {Part.CAPTURES: "corrupt"}
+    assert only(view).last is not None
+
+
+DIGEST_OF_A_BRACE = "021fb596db81e6d02bf3d2586ee3981fe519f275c0ac9ca76bbcf2ebb4097d96"
