@@ -110,7 +110,7 @@ def _unknown(path: Path, model: type[BaseModel], *, has_value: bool) -> Fault:
     section = tuple(above)
     known = keys_of(model, section)
     head, colon, _ = str(last).partition(":")
-    hint = f"the keys of {dotted(section) or 'the settings'}: {', '.join(known)}"
+    hint = f"use a key of {dotted(section) or 'the settings'}: {', '.join(known)}"
     if colon and head in known:
         return Fault(path, f"{dotted((*section, head))} has no blank after its colon", hint)
     key = head if _KEY.fullmatch(head) else ""

@@ -275,7 +275,7 @@ def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterSce
 
     inventory = adapter.VCenterInventory(scene.connected.session, clock=clock, judge=slow)
     wanted = [ExpectedVm(name=name) for name in names]
-    with pytest.raises(Unavailable, match=r"took more than 60 s: the next look goes on"):
+    with pytest.raises(Unavailable, match=r"took more than 60 s: wait for the next look"):
         inventory.look(scene.namespace, wanted)
     looks = 1
     while len(judged) < len(names):
@@ -349,7 +349,7 @@ def test_a_folder_that_is_too_slow_at_once_is_asked_for_in_parts(scene: VCenterS
     session, inventory, _ = slow
     moid = scene.restore("web-1")
     session.slow = "look into the folder"
-    with pytest.raises(Unavailable, match="the next look goes on"):
+    with pytest.raises(Unavailable, match="wait for the next look"):
         inventory.look(scene.namespace, BOTH[:1])
     session.slow = ""
     assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH[:1])] == [moid]

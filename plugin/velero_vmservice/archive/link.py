@@ -56,7 +56,7 @@ def read_link(item: Manifest) -> Link | None:
     except ValidationError as error:
         raise InvalidItem(
             f"the annotation {marks.CAPTURE_ANNOTATION} of {item.kind_name} {item.namespace}/{item.name} is damaged",
-            hint="the object was annotated by hand, or its item in Velero's archive was changed",
+            hint="find out who annotated the object, or changed its item in Velero's archive",
         ) from error
 
 
@@ -82,5 +82,5 @@ def check_leads_home(key: str, ref: ObjectRef, backup: BackupRun) -> None:
         differs = f"which has the {differs}"
     raise InvalidItem(
         f"the link of {ref} leads to {key}, {differs}",
-        hint=f"the annotation {marks.CAPTURE_ANNOTATION} was not written by this backup: find out who wrote it",
+        hint=f"find out who wrote the annotation {marks.CAPTURE_ANNOTATION}: this backup did not",
     )

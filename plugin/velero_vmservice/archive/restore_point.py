@@ -130,14 +130,14 @@ class RestorePoints:
         try:
             return read_seal(store, backup)
         except NotFound as error:
-            hint = "it was taken without this plugin, held no groups, services or VMs, or did not finish"
+            hint = "check whether the backup finished, was taken with this plugin, and held groups, services or VMs"
             raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
         except Corrupt as error:
             captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
             hint = (
-                f"{captures} captured objects lie beside it, which a Velero restore of the backup finds without it"
+                f"restore the backup with Velero, which finds the {captures} captured objects beside it without it"
                 if captures
-                else "no captured object lies beside it"
+                else "use another backup, as no captured object lies beside it"
             )
             raise NotRestorable(error.message, hint=self._instead(run, hint)) from error
 
@@ -178,7 +178,7 @@ class RestorePoints:
                 return None
             raise NotFound(
                 f"{key} is gone: which claims of namespace {namespace} are disks of VMs is not known",
-                hint="it was removed after the backup; restore from another backup",
+                hint="restore from another backup: the document was removed after this one was made",
                 goes_on=True,
             ) from error
         if sealed is None or sha256:

@@ -132,7 +132,7 @@ def captured_kind(manifest: Manifest) -> Kind:
     raise InvalidItem(
         f"{manifest.kind_name} {manifest.namespace}/{manifest.name} is neither a VirtualMachineService nor a"
         " VirtualMachineGroup",
-        hint="this is a defect of the plugin or of Velero's selection; please report it",
+        hint="report this as a defect of the plugin or of Velero's selection",
     )
 
 

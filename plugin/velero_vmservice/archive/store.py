@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
-_REPLACED: Final = "the document was replaced after the backup; restore from another backup"
+_REPLACED: Final = "restore from another backup: the document was replaced after this one was made"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def read_document(store: ObjectStore, key: str, model: type[DocumentT], *, sha25
     if sha256 and documents.digest(body) != sha256:
         raise Corrupt(
             f"{key} is not the document that the backup refers to (its SHA-256 differs)",
-            hint="it was replaced after the backup; restore from another backup",
+            hint="restore from another backup: the document was replaced after this one was made",
             goes_on=True,
         )
     return documents.parse(model, body, key=key)
@@ -169,7 +169,7 @@ def check_prefix(prefix: str) -> str:
 def _refused(key: str) -> InvalidItem:
     return InvalidItem(
         f"{key[:200]!r} is not the key of a document: a segment is empty, '.' or '..', or a character is not printable",
-        hint="a name in the backup, its link or the operation was changed by hand",
+        hint="find out who changed a name in the backup, its link or the operation by hand",
     )
 
 

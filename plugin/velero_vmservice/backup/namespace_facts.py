@@ -75,7 +75,7 @@ class NamespaceFactsOnce:
                     "namespace facts not stored",
                     namespace=namespace,
                     cause=error.message,
-                    hint=error.hint or "the VMs' disks will not be recognised at restore",
+                    hint=error.hint or "repeat the backup, else the VMs' disks are not recognised at restore",
                 )
 
     def forget(self, run: BackupRun) -> None:
@@ -104,7 +104,7 @@ class NamespaceFactsOnce:
             raise Unavailable(
                 f"the VMs of namespace {namespace} cannot be listed: the API server does not serve"
                 f" {VIRTUAL_MACHINE.resource} just now",
-                hint="VM Operator's definitions are missing or being upgraded; repeat the backup when they are served",
+                hint="repeat the backup once VM Operator's definitions are served: they are missing or being upgraded",
             )
         observed = NamespaceFacts(
             namespace=namespace,

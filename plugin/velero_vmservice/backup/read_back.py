@@ -56,7 +56,7 @@ def _written(store: ObjectStore, key: str, sha256: str) -> bytes:
     if sha256 and documents.digest(body) != sha256:
         raise Corrupt(
             f"{key} is not what was captured (its SHA-256 differs)",
-            hint="it was replaced while the backup ran; find out by whom, then repeat the backup",
+            hint="find out who replaced it while the backup ran, then repeat the backup",
         )
     return body
 
@@ -66,6 +66,6 @@ def _captured_object(key: str) -> ObjectRef:
     if ref is None:
         raise Corrupt(
             f"{key} lies among the captured objects but is not the key of one",
-            hint="it was stored while the backup ran; find out by whom, remove it, then repeat the backup",
+            hint="find out who stored it while the backup ran, remove it, then repeat the backup",
         )
     return ref

@@ -119,7 +119,7 @@ class Sealing:
         if runs.read_seal_id(operation_id) != run.prefix:
             raise InvalidItem(
                 f"the operation belongs to another run than that of Backup {run.name}",
-                hint="the Backup was deleted and created again while it ran; repeat the backup",
+                hint="repeat the backup: its Backup object was deleted and created again while it ran",
             )
         unsealed = self._of(run)
         with unsealed.lock:

@@ -64,7 +64,7 @@ class WithholdAction(StartsNoOperation):
                 "left in the backup",
                 object=where,
                 cause=error.message,
-                hint="none on a Supervisor: a restore there skips it",
+                hint="leave it on a Supervisor: a restore there skips it",
             )
             return BackupOutcome(item=item)
         blocked = self._neighbour.blocked_at(of_backup)

@@ -103,11 +103,9 @@ def _chosen(search: Search, restore: str, *, started: str) -> StoredReport:
         )
     if search.unread:
         raise search.unread[0]
-    hint = (
-        f"it is stored when the last object has ended: velero restore describe {restore} --details says how far it is"
-    )
+    hint = f"wait until the last object has ended: velero restore describe {restore} --details says how far it is"
     if others := search.reports:
-        hint = f"there are reports of other runs: {_commands(others)}"
+        hint = f"read the report of another run: {_commands(others)}"
     which = f"the run of {restore} that started at {_iso(started)}" if started else restore
     raise NotFound(f"no report of {which} is stored", hint=hint)
 

@@ -53,5 +53,5 @@ def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:
             f"the backup holds no captured object of namespace {', '.join(unknown)}",
             hint=f"name one of: {', '.join(captured)}"
             if captured
-            else "look at the backup: it has none of any namespace",
+            else "restore from another backup, as this one captured nothing",
         )

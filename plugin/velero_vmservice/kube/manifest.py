@@ -17,6 +17,7 @@ from velero_vmservice.errors import InvalidItem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_DAMAGED: Final = "use another backup, as this one holds a damaged item"
 VM_OPERATOR_GROUP: Final = "vmoperator.vmware.com"
 
 
@@ -112,13 +113,11 @@ class Manifest:
     def read(cls, content: object) -> Manifest:
         """Wrap an object as received; raises `InvalidItem` if it lacks apiVersion, kind or a name."""
         if not isinstance(content, dict):
-            raise InvalidItem("the item is not a JSON object", hint="the backup holds a damaged item")
+            raise InvalidItem("the item is not a JSON object", hint=_DAMAGED, goes_on=True)
         metadata = content.get("metadata")
         named = isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and metadata["name"]
         if not (isinstance(content.get("apiVersion"), str) and isinstance(content.get("kind"), str) and named):
-            raise InvalidItem(
-                "the item has no apiVersion, kind or metadata.name", hint="the backup holds a damaged item"
-            )
+            raise InvalidItem("the item has no apiVersion, kind or metadata.name", hint=_DAMAGED, goes_on=True)
         return cls(content)
 
     def editable(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from velero_vmservice.supervisor.observe import SupervisorViews
     from velero_vmservice.vsphere.vm import VsphereVm
 
-_REPEAT: Final = "see the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
+_REPEAT: Final = "look at the VirtualMachine; if it has gone since, repeat the restore, which registers it anew"
 _GIVEN_UP: Final = "it was given up for another attempt that a person asked for"
 
 

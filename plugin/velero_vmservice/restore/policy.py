@@ -140,7 +140,7 @@ def overridden(defaults: RestorePolicy, overrides: Mapping[str, str], *, where: 
         for key in sorted(overrides.keys() - known.keys())
     ]
     if unknown:
-        raise InvalidSettings("; ".join(unknown), hint=f"the policies of a restore: {', '.join(sorted(known))}")
+        raise InvalidSettings("; ".join(unknown), hint=f"use one of: {', '.join(sorted(known))}")
     merged = defaults.model_dump() | {known[key]: value for key, value in overrides.items()}
     try:
         return RestorePolicy.model_validate(merged)

@@ -87,7 +87,7 @@ class SocketDirectory:
             except OSError as error:
                 raise InvalidSettings(
                     f"the plugins directory {self.path} cannot be used: {error.strerror}",
-                    hint="it must be a volume shared with Velero and writable for the sidecar's user",
+                    hint="mount a volume there that is shared with Velero and writable for the sidecar's user",
                 ) from error
             self._release = undo.pop_all()
 
@@ -175,5 +175,5 @@ def inside(directory: str, name: str) -> str:
 def _no_launcher(line: bytes) -> InvalidItem:
     return InvalidItem(
         f"a connection to the control socket began with {line[:40]!r}, not with an absolute path",
-        hint="only the launcher beside the control socket may use it",
+        hint="look for what else connects to the control socket; only the launcher beside it may",
     )

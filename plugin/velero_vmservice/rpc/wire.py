@@ -61,7 +61,7 @@ PROGRESS_SECONDS: Final = 4.5
 _MOST_CHARACTERS: Final = 2_000
 """A status travels in a header, of which receivers accept as little as 8 KiB."""
 
-_DAMAGED: Final = "the backup may be damaged"
+_DAMAGED: Final = "use another backup, as this one may be damaged"
 
 _NEVER: Final = Timestamp(seconds=-62_135_596_800)
 """The zero of Go's time, which Velero leaves out; it would show a missing time as 1970."""
@@ -146,7 +146,7 @@ def written(content: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(content)
     except TypeError as error:
-        raise errors.InvalidItem(f"the item cannot be written as JSON: {error}", hint=_DAMAGED) from error
+        raise errors.InvalidItem(f"the item cannot be written as JSON: {error}", hint=_DAMAGED, goes_on=True) from error
 
 
 def named(table: Mapping[str, Action], plugin: str) -> Action:
@@ -219,13 +219,15 @@ def _object(raw: bytes, what: str) -> dict[str, Any]:
     try:
         content = orjson.loads(raw)
     except ValueError as error:  # nested too deep as well
-        raise errors.InvalidItem(f"{what} that Velero sent is no JSON: {error}", hint=_DAMAGED) from error
+        raise errors.InvalidItem(f"{what} that Velero sent is no JSON: {error}", hint=_DAMAGED, goes_on=True) from error
     if not isinstance(content, dict):
-        raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint=_DAMAGED)
+        raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint=_DAMAGED, goes_on=True)
     # Counting is cheap, and hardly an object has as many brackets as it would need.
     if raw.count(b"{") + raw.count(b"[") > MOST_LEVELS and is_too_deep(content):
         levels = MOST_LEVELS
-        raise errors.InvalidItem(f"{what} that Velero sent is nested deeper than {levels} levels", hint=_DAMAGED)
+        raise errors.InvalidItem(
+            f"{what} that Velero sent is nested deeper than {levels} levels", hint=_DAMAGED, goes_on=True
+        )
     return content
 
 

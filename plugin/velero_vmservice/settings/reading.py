@@ -204,7 +204,7 @@ def checked(given: Given) -> Settings:
     sentences = [": ".join(filter(None, (given.place(fault.path), fault.sentence))) for fault in faults]
     hints = dict.fromkeys(fault.hint for fault in faults if fault.hint)
     raise InvalidSettings(
-        "; ".join(sentences), hint="; ".join(hints) or "docs/configuration.md lists every key and its values"
+        "; ".join(sentences), hint="; ".join(hints) or "look the key and its values up in docs/configuration.md"
     )
 
 

@@ -42,7 +42,7 @@ _PLAIN_TAGS: Final = frozenset(
 _NULL: Final = "tag:yaml.org,2002:null"
 _QUOTED: Final = "put a value with special characters into quotes, and a blank after each colon"
 _JSON: Final = 'write a list as ["kubernetes", "vcenter"], and a section as {"name": "captures"}'
-_MAPPING: Final = "it has to be YAML: a mapping of keys to values"
+_MAPPING: Final = "write YAML there: a mapping of keys to values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _refuse_unknown(environment: Iterable[str], known: Iterable[str]) -> None:
     if unknown:
         raise InvalidSettings(
             "; ".join(f"{name}: no setting has this variable{did_you_mean(closest(name, names))}" for name in unknown),
-            hint=f"known variables: {', '.join(names)}",
+            hint=f"use one of: {', '.join(names)}",
         )
 
 

@@ -151,7 +151,8 @@ class Replay(Document):
         for kind in (*CAPTURED_KINDS, VMS_ALONE):
             if kind.plural == self.plural:
                 return kind
-        raise InvalidItem(f"the operation id names the kind {self.plural}", hint="it was not made by this plugin")
+        hint = "repeat the restore, as this plugin did not make the operation"
+        raise InvalidItem(f"the operation id names the kind {self.plural}", hint=hint, goes_on=True)
 
     @property
     def source(self) -> ObjectRef:
@@ -207,6 +208,6 @@ def read_replay_id(operation_id: str) -> Replay:
 def _not_ours(operation_id: str) -> InvalidItem:
     return InvalidItem(
         f"the operation id {operation_id[:40]!r} cannot be read",
-        hint="it was made by another release of this plugin; repeat the restore",
+        hint="repeat the restore, as another release of this plugin made the operation",
         goes_on=True,
     )

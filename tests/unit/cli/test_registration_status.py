@@ -240,8 +240,8 @@ def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("nightly", "--namespace-mapping", "shp:dr"), 2, "namespace shp\nhint: name one of: shop"),
         (("--restore", "gone"), 1, "gone"),
         (("gone",), 1, "gone"),
-        (("nightly", "--vm", "db-1"), 1, "waits for a VM db-1\nhint: known: web-1; web-2"),
-        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any VM in namespace else\nhint: known: shop"),
+        (("nightly", "--vm", "db-1"), 1, "waits for a VM db-1\nhint: name one of: web-1; web-2"),
+        (("nightly", "-n", "else", "--vm", "web-1"), 1, "any VM in namespace else\nhint: name one of: shop"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(

@@ -123,7 +123,7 @@ def test_an_unknown_annotation_is_named_with_the_policy_that_is_meant(key: str, 
         effective(RestorePolicy(), {PREFIX + key: "on"})
     suggestion = f"; did you mean {meant}?" if meant else ""
     assert caught.value.message == f"annotation {PREFIX}{key}: unknown policy{suggestion}"
-    assert caught.value.hint == f"the policies of a restore: {', '.join(sorted(DEFAULTS))}"
+    assert caught.value.hint == f"use one of: {', '.join(sorted(DEFAULTS))}"
 
 
 @pytest.mark.parametrize("key", CHOICES)

@@ -197,7 +197,7 @@ def test_an_unknown_key_is_told_with_the_keys_of_its_own_section(
         f"{file}:2: unknown key restricted.ad; did you mean add?; "
         f"{file}:3: log_level has to be 'debug', 'info', 'warning' or 'error'"
     )
-    assert refused.value.hint == "the keys of restricted: add, remove, supervisor"
+    assert refused.value.hint == "use a key of restricted: add, remove, supervisor"
 
 
 def test_a_wrong_variable_is_told_and_not_the_file_that_it_overrides(

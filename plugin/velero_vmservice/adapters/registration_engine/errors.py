@@ -64,7 +64,7 @@ _NO_HANDSHAKE: Final = Meaning(
 _NOT_GRPC: Final = Meaning(
     InvalidSettings,
     "what answers there does not speak gRPC",
-    "correct target; a web server, or a proxy that does not pass HTTP/2, may answer",
+    "correct target, or look there for a web server, or for a proxy that does not pass HTTP/2",
 )
 _OTHER_SERVICE: Final = Meaning(
     InvalidSettings,
@@ -80,7 +80,7 @@ _NOT_THE_MESSAGE: Final = Meaning(
 _TOO_LONG: Final = Meaning(
     Unavailable,
     "its answer is too long",
-    "the engine has to keep to the lengths in registration.proto",
+    "use a release of the engine that keeps to the lengths in registration.proto",
     quoted=True,
 )
 _UNREACHABLE: Final = Meaning(
@@ -112,7 +112,7 @@ _DENIED: Final = Meaning(
 _REFUSED: Final = Meaning(
     InvalidSettings,
     "it refuses the question",
-    "its words say why; use a release of the engine that passes the conformance tests",
+    "use a release of the engine that passes the conformance tests",
     quoted=True,
 )
 

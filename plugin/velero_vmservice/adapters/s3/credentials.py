@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from velero_vmservice.adapters.s3.location import S3Location
 
 DEFAULT_PROFILE: Final = "default"
-_KEYS_HINT: Final = "it must read [{profile}], aws_access_key_id=…, aws_secret_access_key=…, a line each"
+_KEYS_HINT: Final = "write [{profile}], aws_access_key_id=… and aws_secret_access_key=… into it, a line each"
 _ENVIRONMENT_HINT: Final = (
     "give the plugin's container the same AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, or use keys"
 )

@@ -50,7 +50,7 @@ BAD_NAME: Final = Meaning(
 NO_OBJECT: Final = Meaning(
     NotFound,
     "the object does not exist",
-    "it was deleted, or stored under another bucket or prefix than that of {source}",
+    "correct the bucket and prefix in {source}, or look for what deleted it",
 )
 WRONG_REGION: Final = Meaning(
     InvalidSettings, "the bucket lies in another region", "set the region to the bucket's own in {source}", quoted=True
@@ -125,7 +125,7 @@ PROXY_LOGIN: Final = Meaning(
 HEADERS_CHANGED: Final = Meaning(
     InvalidSettings,
     "the signature of writes does not fit, though that of reads does",
-    "the keys are right: look for a proxy or load balancer that changes headers of requests, at {way}",
+    "leave the keys as they are, and look for a proxy or load balancer that changes headers of requests, at {way}",
 )
 UNKNOWN_SETTING: Final = Meaning(
     InvalidSettings,
@@ -166,7 +166,7 @@ SLOW: Final = Meaning(
     "look at the storage server and the network, or raise s3_timeout_seconds",
 )
 REFUSED: Final = Meaning(
-    InvalidSettings, "the server refuses the request", "its words say why; correct {source}", quoted=True
+    InvalidSettings, "the server refuses the request", "correct {source} by the server's reason", quoted=True
 )
 
 

@@ -79,7 +79,7 @@ class S3Store:
         if body is None:
             raise NotFound(
                 f'cannot read "{self._name(key)}" in {self.place}: the object does not exist',
-                hint=f"it was deleted, or stored under another bucket or prefix than that of {self.place.source}",
+                hint=f"correct the bucket and prefix in {self.place.source}, or look for what deleted it",
             )
         return body
 
@@ -153,7 +153,7 @@ class S3Store:
         if hashlib.sha256(body).hexdigest() != sha256:
             raise Corrupt(
                 f'cannot store "{self._name(key)}" in {self.place}: the bytes do not match their digest',
-                hint="this is a defect of the plugin; report it",
+                hint="report this as a defect of the plugin",
             )
 
     def _refuse_if_read_only(self, verb: str, key: str) -> None:

@@ -85,7 +85,7 @@ class Writing:
             if stored is not None:
                 raise AlreadyExists(
                     f"cannot store {where}: it holds other bytes",
-                    hint="another writer was first; what it stored stands",
+                    hint="look for a second Velero on the same location; what is stored stays as it is",
                 )
         raise Unavailable(
             f"cannot store {where}: others write and remove it at the same time",

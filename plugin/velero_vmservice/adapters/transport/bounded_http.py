@@ -81,7 +81,8 @@ class _Bounded(io.RawIOBase):
         if self._left < 0:
             self._let_go()
             raise AnswerTooLong(
-                f"the answer is longer than {self._longest // _MIB} MiB", hint="see what makes it so long"
+                f"the answer is longer than {self._longest // _MIB} MiB",
+                hint="look at what answers there, and for what makes its answer so long",
             )
         return count
 

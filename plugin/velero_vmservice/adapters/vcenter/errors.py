@@ -55,7 +55,7 @@ _NO_JSON: Final = "look for a proxy or a login page in between, at vcenter.serve
 
 _WRONG_LOGIN: Final = Meaning(Forbidden, "vCenter refuses user and password", _LOGIN, quoted=True)
 _NO_PERMISSION: Final = Meaning(Forbidden, "vCenter denies it", _ALLOW, quoted=True)
-_GONE: Final = Meaning(NotFound, "vCenter has no such object", "look again: it was deleted in the meantime")
+_GONE: Final = Meaning(NotFound, "vCenter has no such object", "look again, as it was deleted in the meantime")
 _FAILS: Final = Meaning(Unavailable, "vCenter fails", _LOOK, quoted=True)
 _NO_SOAP: Final = Meaning(Unavailable, "the answer is no SOAP", _NO_VCENTER, quoted=True)
 _UNREACHABLE: Final = Meaning(Unavailable, "vCenter cannot be reached", _LOOK, quoted=True)

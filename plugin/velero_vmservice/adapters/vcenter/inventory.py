@@ -205,7 +205,9 @@ class VCenterInventory:
         try:
             self._session.soap(what, lambda content: folder.add(self._retrieve(content, query, budget)))
         except NotFound:
-            raise Unavailable(f"cannot {what}: one was deleted just now", hint="the next look is without it") from None
+            raise Unavailable(
+                f"cannot {what}: one was deleted just now", hint="wait for the next look, which leaves it out"
+            ) from None
 
     def _retrieve(self, content: Any, query: Any, budget: Budget) -> Iterator[tuple[Any, Properties]]:
         return vcenter_query.retrieve(self._session.sdk, content, query, demand_time=budget.demand)

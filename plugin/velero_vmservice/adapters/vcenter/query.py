@@ -48,7 +48,7 @@ class Budget:
         if self.clock.monotonic() > self.until:
             raise OutOfTime(
                 f"vCenter and what it tells took more than {self.seconds:.0f} s",
-                hint="the next look goes on; if none ends, see what keeps vCenter busy",
+                hint="wait for the next look, which goes on; if none ends, look for what keeps vCenter busy",
             )
 
 
@@ -111,7 +111,8 @@ def _pages(sdk: Sdk, collector: Any, query: Any, demand_time: Callable[[], None]
             demand_time()
             page = collector.ContinueRetrievePropertiesEx(kept)
         raise Unavailable(
-            f"vCenter has more than {PAGE * MOST_PAGES} objects to report", hint="give the account access to less"
+            f"vCenter has more than {PAGE * MOST_PAGES} objects to report",
+            hint="give the account access to fewer objects",
         )
     except OSError:
         kept = None  # a vCenter that does not answer is not waited for again

@@ -59,7 +59,7 @@ class VCenterRegisterVm:
         if not isinstance(task, str) or not task.strip() or len(task) > _LONGEST_ID or not task.isprintable():
             raise Unavailable(
                 f"RegisterVM for {moid} was answered without a task ({one_line(repr(answer))})",
-                hint="its task is looked for; look for a proxy before vCenter",
+                hint="look for a proxy before vCenter; the task is looked for meanwhile",
             )
         return task
 

@@ -129,7 +129,8 @@ def look_at(plugin: app.App, namespace: str, vms: Sequence[ExpectedVm], run: Res
 
 
 def _unknown(needed: Needed, restore: Manifest, what: str, known: Sequence[str]) -> NotFound:
-    hint = f"known: {enumerate_some(list(known))}" if known else "no captured object needs a VM"
+    none = "check the name of the backup: no object that it captured needs a VM"
+    hint = f"name one of: {enumerate_some(list(known))}" if known else none
     return NotFound(
         f"no captured object of backup {RestoreRun.read(restore).backup} waits for {what}",
         hint="; ".join((hint, *(f"not read: {text}" for text in needed.unread))),

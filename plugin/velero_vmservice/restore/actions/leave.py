@@ -135,8 +135,7 @@ def _report_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
         raise Corrupt(
             f"the volume of claim {claim} is not restored: it is a VM's disk by facts that nothing vouches for"
             f" ({doubt})",
-            hint="a VM's disk comes back with RegisterVM, and nothing is to be done; restore any other volume from"
-            " another backup",
+            hint="leave a VM's disk to RegisterVM, which brings it back; restore any other volume from another backup",
         )
     log.warning(
         "restored in doubt",

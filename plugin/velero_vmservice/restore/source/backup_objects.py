@@ -45,7 +45,8 @@ class BackupObjects:
         if replays := self.captured(run, spec):
             return replays
         raise NotRestorable(
-            f"nothing of backup {run.backup} is to be replayed", hint="look at the restore's namespaces and resources"
+            f"nothing of backup {run.backup} is to be replayed",
+            hint="check the namespaces and resources that the restore includes",
         )
 
     def beyond(self, run: RestoreRun, replays: Iterable[Replay]) -> Sequence[str]:

@@ -63,7 +63,7 @@ class Target:
         if kind is None:
             raise InvalidItem(
                 f"the capture of {manifest.namespace}/{manifest.name} holds a {manifest.kind_name or 'nameless kind'}",
-                hint="it was replaced after the backup, or written by another release; restore from another backup",
+                hint="restore from another backup: this one was replaced, or written by another release",
                 goes_on=True,
             )
         served, able = self._cluster.served_versions(kind), self._capabilities.now()

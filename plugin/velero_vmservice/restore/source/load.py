@@ -63,7 +63,7 @@ class Subjects:
             raise InvalidItem(
                 f"the operation restores {replay.source} into namespace {replay.target}, while Restore {run.name}"
                 f" restores that namespace into {run.target(replay.namespace)}",
-                hint="the list of operations was changed in the bucket; repeat the restore",
+                hint="repeat the restore: the list of operations was changed in the bucket",
                 goes_on=True,
             )
         if replay.kind == VMS_ALONE:
@@ -186,7 +186,8 @@ def _why_own_item(replay: Replay, error: VmServiceError) -> str:
         if replay.item is None:
             raise NotFound(
                 f"the capture {replay.key} is gone",
-                hint="it was removed from the bucket; a new Velero restore replays the item in Velero's own archive",
+                hint="make a new Velero restore, which replays the item in Velero's own archive",
+                goes_on=True,
             ) from error
         return f"the capture {replay.key} is gone: the backup's own item is taken instead"
     if isinstance(error, InvalidItem) and replay.item is not None:

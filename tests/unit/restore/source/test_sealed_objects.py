@@ -234,7 +234,7 @@ def test_what_cannot_be_looked_for_hides_no_error(nightly: World) -> None:
     nightly.store.calls.fail("exists", Unavailable("away"))
     assert "no other backup" in without(nightly)
     nightly.cluster.calls.fail("list", Unavailable("away"))
-    assert "did not finish" in without(nightly)
+    assert "check whether the backup finished" in without(nightly)
 
 
 def test_the_number_of_backups_that_are_looked_at_is_bounded(nightly: World) -> None:
@@ -256,7 +256,7 @@ def test_a_damaged_seal_says_what_else_there_is(five: World, damage: str) -> Non
         five.store.replace(SEAL, b"[", sha256=documents.digest(b"["))
     with pytest.raises(NotRestorable, match=r"captures/nightly/20260301T120000Z/capture\.json") as caught:
         planned(five)
-    assert caught.value.hint.startswith("5 captured objects lie beside it, which a Velero restore")
+    assert caught.value.hint.startswith("restore the backup with Velero, which finds the 5 captured objects beside")
     assert "newest (20260209T120000Z)" in caught.value.hint
 
 
