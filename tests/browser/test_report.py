@@ -227,7 +227,7 @@ def test_a_large_restore_stays_usable(show: Callable[..., Page], width: int) -> 
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_hostile_and_endless_words_do_no_harm(show: Callable[..., Page], width: int) -> None:
+def test_hostile_and_endless_text_does_no_harm(show: Callable[..., Page], width: int) -> None:
     attack = "</script><img src=https://attacker.example/x onerror=alert(1)><!--\u202e\x00\"'" + "x" * 900
     change = Change(path=attack, captured=attack, live=attack)
     hostile_result = result(
@@ -276,7 +276,7 @@ def test_a_next_step_leads_to_its_row(show: Callable[..., Page]) -> None:
 
 
 @pytest.mark.parametrize(("width", "shown"), [(PHONE, ".outline"), (DESKTOP, ".picture")])
-def test_what_is_drawn_leads_to_its_row(show: Callable[..., Page], width: int, shown: str) -> None:
+def test_each_drawn_object_leads_to_its_row(show: Callable[..., Page], width: int, shown: str) -> None:
     page = show(sample_report.sample(), width=width)
     link = page.locator(f"{shown}:visible a", has_text="web-1").last
     key = (link.get_attribute("href") or "").removeprefix("#")

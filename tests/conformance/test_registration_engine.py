@@ -77,7 +77,7 @@ def test_each_vm_is_answered_for_once_and_none_besides(examined: Examined, chann
     _ask(channel, examined.namespace, _vms(_NEVER, *examined.machines, f"{_NEVER}-2"))
 
 
-def test_each_vm_that_is_there_can_be_told(examined: Examined, channel: grpc.Channel) -> None:
+def test_each_vm_that_is_there_has_a_known_state(examined: Examined, channel: grpc.Channel) -> None:
     for registration in _ask(channel, examined.namespace, _vms(*examined.machines)):
         assert registration.state not in _NOWHERE, registration.name
 
@@ -88,7 +88,7 @@ def test_one_vm_alone_is_answered_as_among_others(examined: Examined, channel: g
         assert alone.state not in _NOWHERE
 
 
-def test_nothing_asked_is_nothing_answered(examined: Examined, channel: grpc.Channel) -> None:
+def test_an_empty_question_has_an_empty_answer(examined: Examined, channel: grpc.Channel) -> None:
     assert not _ask(channel, examined.namespace, [])
 
 
@@ -111,7 +111,7 @@ def test_a_vm_with_other_uuids_is_another_one(examined: Examined, channel: grpc.
         assert registration.state in _NOWHERE
 
 
-def test_a_thousand_vms_are_answered_within_the_deadline(examined: Examined, channel: grpc.Channel) -> None:
+def test_a_thousand_vms_are_looked_up_within_the_deadline(examined: Examined, channel: grpc.Channel) -> None:
     others = (f"{_NEVER}-{number}" for number in range(_VMS_PER_CALL - len(examined.machines)))
 
     assert len(_ask(channel, examined.namespace, _vms(*examined.machines, *others))) == _VMS_PER_CALL
@@ -158,7 +158,7 @@ def test_a_method_of_a_later_version_is_unimplemented(channel: grpc.Channel) -> 
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_many_may_ask_at_once(examined: Examined, channel: grpc.Channel) -> None:
+def test_many_threads_may_look_at_once(examined: Examined, channel: grpc.Channel) -> None:
     def ask(number: int) -> str:
         _ask(channel, examined.namespace, _vms(f"{_NEVER}-{number}", *examined.machines))
         return f"{number} answered"

@@ -89,7 +89,7 @@ class ClusterContract(MetadataContract):
         assert full_name("virtualmachineservice", served) == VIRTUAL_MACHINE_SERVICE.resource
         assert len(resources) == len(served)
 
-    def test_what_was_created_is_read_back(
+    def test_a_created_object_is_read_back(
         self, cluster: Cluster, namespace: str, version: str, web: ObjectRef
     ) -> None:
         created = cluster.create(vm_service(namespace, "web", version))
@@ -157,7 +157,7 @@ class ClusterContract(MetadataContract):
         with pytest.raises(Rejected, match=f"{namespace}/web"):
             cluster.patch(web, {"metadata": {"labels": {"a": "b"}}}, version="v9alpha9")
 
-    def test_what_is_not_there_is_not_found(self, cluster: Cluster, namespace: str, web: ObjectRef) -> None:
+    def test_an_object_that_is_not_there_is_not_found(self, cluster: Cluster, namespace: str, web: ObjectRef) -> None:
         with pytest.raises(NotFound, match=f"VirtualMachineService {namespace}/web"):
             cluster.get(web)
         with pytest.raises(NotFound, match=f"Nothing {namespace}/a"):

@@ -31,7 +31,7 @@ class ObjectStoreContract:
         """Return an empty store."""
         raise NotImplementedError
 
-    def test_what_was_stored_is_read_back(self, store: ObjectStore) -> None:
+    def test_a_stored_document_is_read_back(self, store: ObjectStore) -> None:
         put(store, "captures/b1/objects/a.json", b'{"a":1}')
 
         assert store.get("captures/b1/objects/a.json") == b'{"a":1}'
@@ -107,14 +107,14 @@ class ObjectStoreContract:
             put(store, "a.json", b"second")
         assert store.get("a.json") == b"first"
 
-    def test_what_may_be_replaced_holds_the_last_bytes(self, store: ObjectStore) -> None:
+    def test_a_replaceable_document_holds_the_last_bytes(self, store: ObjectStore) -> None:
         for body in (b"first", b"second", b"third"):
             store.replace("report.json", body, sha256=digest(body))
 
             assert store.get("report.json") == body
         assert list(store.list("")) == ["report.json"]
 
-    def test_what_was_stored_once_can_be_replaced_and_is_refused_to_others_after(self, store: ObjectStore) -> None:
+    def test_a_document_stored_once_can_be_replaced_and_is_refused_to_others_after(self, store: ObjectStore) -> None:
         put(store, "report.json", b"first")
 
         store.replace("report.json", b"second", sha256=digest(b"second"))
@@ -142,9 +142,7 @@ class ObjectStoreContract:
         assert not store.exists("captures/b1")
         assert not store.exists("captures")
 
-    def test_where_a_document_lies_is_an_address_that_ends_in_its_key_whether_it_is_there_or_not(
-        self, store: ObjectStore
-    ) -> None:
+    def test_the_address_of_a_document_ends_in_its_key_whether_it_is_there_or_not(self, store: ObjectStore) -> None:
         scheme, _, place = store.where("restores/a/report.html").partition("://")
 
         assert scheme in ("s3", "memory")

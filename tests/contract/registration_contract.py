@@ -69,14 +69,14 @@ class RegistrationContract:
         """Ask for one VM."""
         return scene.source.observe(scene.namespace, [self.wanted(name)])[name]
 
-    def test_a_registered_vm_is_told_with_the_source_that_tells(self, scene: Scene) -> None:
+    def test_a_registered_vm_is_reported_with_its_source(self, scene: Scene) -> None:
         scene.register("web-1")
         registration = self.look(scene)
 
         assert (registration.name, registration.state, registration.can_wait) == ("web-1", scene.settled, True)
         assert registration.sources == (scene.source.name,)
 
-    def test_whoever_is_asked_for_is_answered_for_and_nobody_else(self, scene: Scene) -> None:
+    def test_there_is_one_answer_for_each_vm_that_was_asked_for(self, scene: Scene) -> None:
         for name in ("web-1", "web-2"):
             scene.register(name)
         registrations = scene.source.observe(
@@ -88,14 +88,14 @@ class RegistrationContract:
             name: name for name in registrations
         }
 
-    def test_a_vm_that_is_nowhere_is_not_told_to_be_anywhere(self, scene: Scene) -> None:
+    def test_a_vm_that_is_nowhere_is_not_registered(self, scene: Scene) -> None:
         scene.register("web-1")
         registration = self.look(scene, "nowhere")
 
         assert registration.state in (State.ABSENT, State.UNKNOWN)
         assert registration.state is State.ABSENT or registration.reason
 
-    def test_another_namespace_is_another_world(self, scene: Scene) -> None:
+    def test_another_namespace_has_no_vm_of_this_one(self, scene: Scene) -> None:
         scene.register("web-1")
         registrations = scene.source.observe("no-such-namespace", [self.wanted("web-1")])
         assert registrations["web-1"].state in (State.ABSENT, State.UNKNOWN)
@@ -133,7 +133,7 @@ class RegistrationContract:
 
         assert counts[0] == counts[1] > 0
 
-    def test_what_the_round_has_seen_already_changes_no_answer(self, scene: Scene) -> None:
+    def test_a_look_of_the_same_round_changes_no_answer(self, scene: Scene) -> None:
         scene.register("web-1")
         scene.begin("web-2")
         machines, look = [wanted("web-1"), wanted("web-2")], Look()
@@ -141,7 +141,7 @@ class RegistrationContract:
         for _ in range(2):  # the first looks, the second takes what the first has seen
             assert scene.source.observe(scene.namespace, machines, look) == alone
 
-    def test_asking_for_nobody_asks_nobody(self, scene: Scene) -> None:
+    def test_no_request_is_made_for_no_vms(self, scene: Scene) -> None:
         before = scene.requests()
         assert scene.source.observe(scene.namespace, []) == {}
         assert scene.requests() == before

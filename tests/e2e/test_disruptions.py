@@ -104,7 +104,9 @@ def test_velero_of_vsphere_8_starts_and_backs_up(stack: Stack, supervisor: Super
         assert [key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json")]
 
 
-def test_what_ends_while_the_bucket_is_renamed_is_stored_once_it_is_back(stack: Stack, supervisor: Supervisor) -> None:
+def test_results_that_came_while_the_bucket_was_renamed_are_stored_once_it_is_back(
+    stack: Stack, supervisor: Supervisor
+) -> None:
     with at_work(stack.velero("1.18.2", name="renamed"), supervisor) as scene, scene.space_of("renamed-app") as space:
         point = waiting_restore(scene, space)
         # Velero takes a bucket that it cannot see for a restore without operations until its first poll has read them

@@ -39,7 +39,7 @@ def label(of: Saved, tier: str) -> None:
     of.scene.supervisor.cluster.patch(machine, {"metadata": {"labels": {"tier": tier}}})
 
 
-def test_service_whose_vm_lost_its_label_is_incomplete_and_no_error(shop: Saved) -> None:
+def test_service_whose_vm_lost_its_label_is_incomplete_and_no_failure(shop: Saved) -> None:
     without_web_service(shop, tier="batch")
     name = f"{shop.namespace}-warn"
     shop.scene.start_restore(name, backup=shop.namespace)

@@ -193,7 +193,7 @@ def test_a_vm_that_is_in_its_desired_state_already_ends_completed(site: Site, sp
 
 
 @on_newest
-def test_pod_killed_between_record_and_call_calls_nobody(site: Site, space: str) -> None:
+def test_pod_killed_between_record_and_call_makes_no_call(site: Site, space: str) -> None:
     shop = site.lost(_shop(space))
     site.scene.sidecar.stop()
     site.scene.sidecar.start()  # it has no session yet, so that it logs in between record and call

@@ -115,7 +115,7 @@ def _another_vcenter(scene: Scene) -> Iterator[None]:
 
 
 @on_newest_velero
-def test_after_a_failover_every_vm_is_told_as_failed_over_and_its_image_is_named(
+def test_after_a_failover_every_vm_is_reported_as_failed_over_and_its_image_is_named(
     shop: Saved, request: pytest.FixtureRequest
 ) -> None:
     scene, space = shop.scene, shop.namespace

@@ -174,7 +174,7 @@ def test_a_look_costs_two_requests(scene: VCenterScene) -> None:
     assert scene.requests() - before == 2
 
 
-def test_the_folder_may_be_told_and_garbage_is_not_believed(scene: VCenterScene) -> None:
+def test_the_folder_may_be_given_and_a_wrong_one_is_passed_over(scene: VCenterScene) -> None:
     scene.restore("web-1")
     wanted = [ExpectedVm(name="web-1")]
     folder_id = scene.vcenter.folder(scene.namespace)._GetMoId()
@@ -262,7 +262,7 @@ def test_vms_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene
     assert "its ExtraConfig is longer than 16 MiB, and no sound one is: restore the VM" in registrations[endless].reason
 
 
-def test_what_a_look_has_no_time_for_the_next_one_goes_on_with(scene: VCenterScene) -> None:
+def test_a_look_out_of_time_is_continued_by_the_next(scene: VCenterScene) -> None:
     names = [f"web-{n}" for n in range(4)]
     for name in names:
         scene.restore(name)
@@ -377,7 +377,7 @@ def test_a_duplicate_bios_uuid_is_found(scene: VCenterScene) -> None:
     assert '"copy-of-web-1"' in registration.reason
 
 
-def test_a_task_is_told_to_its_end(scene: VCenterScene) -> None:
+def test_a_task_is_followed_to_its_end(scene: VCenterScene) -> None:
     moid = scene.restore("web-1")
     task = scene.vcenter.begin_registration(moid, percent=80)
     assert str(scene.look()).startswith("registering (80 %, register volumes): RegisterVM task task-")
@@ -409,7 +409,7 @@ def test_an_expired_session_goes_unnoticed(scene: VCenterScene) -> None:
     assert scene.calls.task(task._GetMoId()).state is TaskState.RUNNING
 
 
-def test_a_wrong_password_is_tried_once_and_told(scene: VCenterScene) -> None:
+def test_a_wrong_password_is_tried_once_and_reported(scene: VCenterScene) -> None:
     scene.password.write_text("wrong-password")
     for _ in range(4):
         with pytest.raises(Forbidden, match="vCenter refuses user and password") as error:
@@ -423,7 +423,7 @@ def test_a_wrong_password_is_tried_once_and_told(scene: VCenterScene) -> None:
     assert scene.look().state is State.ABSENT
 
 
-def test_another_authority_is_told_with_the_remedy(scene: VCenterScene, tmp_path: Path) -> None:
+def test_another_authority_is_reported_with_the_remedy(scene: VCenterScene, tmp_path: Path) -> None:
     other = scene.settings.model_copy(update={"ca_file": Authority(tmp_path).certificate})
     connected = adapter.connect(other, clock=scene.clock)
     with closing(connected), pytest.raises(InvalidSettings, match=r"not trusted .*vcenter\.ca_file"):

@@ -382,7 +382,7 @@ def test_a_vm_that_leaves_its_group_loses_that_owner(running: Supervisor):
     assert not after["metadata"].get("ownerReferences")
 
 
-def test_webhooks_know_who_asks(running: Supervisor, api: EmulatedApi):
+def test_webhooks_know_the_user_of_a_request(running: Supervisor, api: EmulatedApi):
     stranger = Supervisor(api.new_client())
     with pytest.raises(ForbiddenError, match="restored-vm"):
         stranger.cluster.patch(machine(stranger), {"metadata": {"annotations": {RESTORED: ""}}})

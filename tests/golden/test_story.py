@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 LINK = "velero-plugin-for-vmservice/capture"
 
 
-def test_what_lies_in_the_bucket(story: Story, golden: Golden) -> None:
+def test_the_documents_in_the_bucket(story: Story, golden: Golden) -> None:
     story.whole()
     keys = list(story.world.store.list(""))
     golden("bucket", {key.removesuffix(".json"): readable(story, key) for key in keys if key.endswith(".json")})
     golden("keys", {"keys": [story.world.store.where(key) for key in keys]})
 
 
-def test_what_velero_is_answered_at_backup(story: Story, golden: Golden) -> None:
+def test_the_answers_to_velero_at_backup(story: Story, golden: Golden) -> None:
     story.back_up()
     outcomes = [{**outcome, "item": with_readable_link(story, outcome["item"])} for outcome in story.outcomes]
     golden("items", {"items": outcomes})
@@ -39,7 +39,7 @@ def test_operation_ids(story: Story, golden: Golden) -> None:
     golden("operations", {"ids": [readable_id(story, operation) for operation in dict.fromkeys(story.operations)]})
 
 
-def test_what_is_written_to_the_cluster(story: Story, golden: Golden) -> None:
+def test_the_writes_to_the_cluster(story: Story, golden: Golden) -> None:
     story.whole()
     writes = [masked(write, ("create.data.holder",), masks.HOLDER) for write in story.writes]
     events = [
@@ -55,7 +55,7 @@ def test_what_is_written_to_the_cluster(story: Story, golden: Golden) -> None:
     golden("cluster", {"writes": writes, "events": events})
 
 
-def test_what_commands_print_for_programs(story: Story, golden: Golden) -> None:
+def test_the_json_of_the_commands(story: Story, golden: Golden) -> None:
     story.back_up()
     plan = printed(story, "plan", "nightly")
     story.restore(story.items())

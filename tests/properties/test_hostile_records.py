@@ -75,5 +75,5 @@ def test_a_record_with_a_broken_byte_or_cut_off(at: int, change: int, keep: int)
 @example(5e-324)
 @example(0.00019447698816998658)
 @example([-(10**18), "1e16", "null", "\x85"])
-def test_what_json_can_say_yaml_says_alike(value: object) -> None:
+def test_any_json_reads_alike_as_yaml(value: object) -> None:
     assert parse_record(json.dumps({"value": value})) == {"value": value}

@@ -84,7 +84,7 @@ def test_the_plan_has_groups_first_and_parents_before_children(
 
 
 @given(PARENTS, SERVICES, st.randoms(use_true_random=False))
-def test_however_they_are_asked_they_come_in_order_and_all_but_the_impossible_come(
+def test_objects_come_back_in_order_however_they_are_polled(
     parents: dict[str, str | None], services: dict[str, str], random: st.Random
 ) -> None:
     pending, made, blocked = subjects(parents, services), list[Subject](), list[Subject]()

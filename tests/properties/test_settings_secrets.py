@@ -99,7 +99,7 @@ def _file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("path", [path for path in keys() if path[-1] == "password" or path == ("vcenter",)])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_password_in_any_spelling_is_never_told(file: Path, path: tuple[str, ...], spelling: str) -> None:
+def test_a_password_in_any_spelling_is_never_shown(file: Path, path: tuple[str, ...], spelling: str) -> None:
     file.write_text(written(path, spelling.format(CANARY)), encoding="utf-8")
     assert CANARY not in output(file, {})
 
@@ -135,7 +135,7 @@ def test_no_fault_of_a_variable_tells_a_value(variable: str, spelling: str) -> N
 
 @settings(max_examples=1000, deadline=None)
 @given(text=st.text(alphabet="ab:-?[]{},&*!|>'\"%@`#\\ \n\t\0\x85\ufeff<0~=", max_size=30) | st.text(max_size=20))
-def test_any_text_is_settings_or_an_error_of_ours(file: Path, text: str) -> None:
+def test_any_text_is_read_or_refused_with_a_product_error(file: Path, text: str) -> None:
     for content in (text, f"restore: {text}", f"vcenter:\n  password: {text}"):
         file.write_text(content, encoding="utf-8", errors="surrogatepass")
         output(file, {})
@@ -146,7 +146,7 @@ def test_any_text_is_settings_or_an_error_of_ours(file: Path, text: str) -> None
     variable=st.sampled_from(sorted(sources._variables(Settings))),
     text=st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
 )
-def test_any_variable_is_settings_or_an_error_of_ours(variable: str, text: str) -> None:
+def test_any_variable_is_read_or_refused_with_a_product_error(variable: str, text: str) -> None:
     output(None, {variable: text})
 
 

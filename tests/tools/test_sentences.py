@@ -48,7 +48,7 @@ def test_the_product_decides_by_no_sentence() -> None:
 
 
 @pytest.mark.parametrize("pattern", sentences.ALLOWED)
-def test_what_is_allowed_is_there(pattern: str) -> None:
+def test_each_allowed_pattern_still_matches(pattern: str) -> None:
     looks = (
         look
         for module in modules()

@@ -331,7 +331,7 @@ def test_a_renewal_that_hangs_delays_new_callers_alone(cluster: MemoryCluster) -
         assert [call.result(30) for call in new] == [True, True, True]
 
 
-def test_whatever_serves_a_caller_is_kept_for_it_and_learns_of_its_end_once(cluster: MemoryCluster) -> None:
+def test_an_app_is_kept_for_its_caller_and_learns_of_its_end_once(cluster: MemoryCluster) -> None:
     server = Server(cluster)
     assert not server.withholds(WIDGET, caller="long")
     for number in range(4):
@@ -389,7 +389,7 @@ def test_a_server_begins_although_the_plugin_of_the_clusters_settings_cannot_be_
 
 
 @pytest.mark.usefixtures("start")
-def test_a_server_begins_although_reading_the_clusters_settings_meets_a_fault_nobody_expects(
+def test_a_server_starts_although_reading_the_clusters_settings_fails_unexpectedly(
     cluster: MemoryCluster, log: LogCapture
 ) -> None:
     cluster.calls.fail("list", OSError(errno.ENOSPC, "No space left on device"))
@@ -431,7 +431,7 @@ print(configured.load(cluster).vcenter.password_file)
 """
 
 
-def test_what_secrets_hold_is_gone_when_the_process_has_ended(tmp_path: Path) -> None:
+def test_the_files_of_secrets_are_gone_when_the_process_has_ended(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     ran = subprocess.run(
         [sys.executable, "-c", KEEPS_A_SECRET], env=environment, capture_output=True, text=True, check=True

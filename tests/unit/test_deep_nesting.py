@@ -54,7 +54,7 @@ def test_an_item_that_is_nested_too_deep_is_invalid(read: Callable[[bytes], Any]
         read(f"{bracket * levels}".encode())
 
 
-def test_what_is_as_deep_as_allowed_is_captured_and_replayed(world: World) -> None:
+def test_an_object_as_deep_as_allowed_is_captured_and_replayed(world: World) -> None:
     item = service("front", {"app": "web"}, deep=nested(wire.MOST_LEVELS - 2))
     raw = json.dumps(item).encode()
     assert wire.item(raw) == item

@@ -80,7 +80,7 @@ def test_the_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("picture", sorted((ROOT / "docs").glob("*.svg")), ids=lambda picture: picture.name)
-def test_a_picture_is_drawn_without_scripts_and_says_what_it_shows(picture: Path) -> None:
+def test_a_picture_is_drawn_without_scripts_and_describes_itself(picture: Path) -> None:
     root = ET.parse(picture).getroot()
     names = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert {"title", "desc"} <= names

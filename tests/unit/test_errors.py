@@ -32,7 +32,7 @@ def test_a_hint_becomes_a_sentence_that_ends_with_the_restore(hint: str, remedy:
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.code)
-def test_whatever_code_ended_it_the_restore_is_to_be_repeated(entry: ErrorEntry) -> None:
+def test_the_remedy_of_every_code_ends_with_repeating_the_restore(entry: ErrorEntry) -> None:
     assert advised(entry.remedy).endswith("; then repeat the restore.")
 
 
@@ -46,7 +46,5 @@ def test_whatever_code_ended_it_the_restore_is_to_be_repeated(entry: ErrorEntry)
         ("it failed: repeat the restore", Remedy("Repeat the restore.", InReason.ALL), "it failed: repeat the restore"),
     ],
 )
-def test_a_remedy_is_said_once_by_what_is_known_of_the_reason_and_not_by_its_words(
-    reason: str, remedy: Remedy, text: str
-) -> None:
+def test_a_remedy_is_shown_once_by_a_field_and_not_by_the_reasons_text(reason: str, remedy: Remedy, text: str) -> None:
     assert remedy.after(reason) == text

@@ -54,7 +54,7 @@ def names(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("change", "place", "symbol", "others"), ROWS, ids=[row[0] for row in ROWS])
-def test_a_place_has_the_symbol_that_the_table_names(change: str, place: str, symbol: str, others: str) -> None:
+def test_each_place_has_the_symbol_that_the_table_names(change: str, place: str, symbol: str, others: str) -> None:
     (path,), (name,) = quoted(place), quoted(symbol)
     assert name in set(names(ROOT / path)), f"{change}: {path} has no {name}; correct docs/architecture.md"
     assert [other for other in quoted(others) if not (ROOT / other).is_file()] == []

@@ -165,9 +165,7 @@ def test_a_failover_says_what_the_cleared_image_means(site: Site):
     ],
     ids=["a label", "an annotation", "the mark", "the disks", "cloud-init and power"],
 )
-def test_what_somebody_changed_on_a_new_vm_is_found(
-    site: Site, tampered: Callable[[Site], None], attributes: list[str]
-):
+def test_a_change_on_a_new_vm_is_found(site: Site, tampered: Callable[[Site], None], attributes: list[str]):
     as_new(site).finish()
     site.settle()
     tampered(site)

@@ -10,12 +10,12 @@ import pytest
 from velero_vmservice.adapters.tcp import SocketProbe
 
 
-def test_a_port_that_somebody_listens_on_answers() -> None:
+def test_a_port_with_a_listener_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert SocketProbe().connect("127.0.0.1", server.getsockname()[1], seconds=5) == ""
 
 
-def test_a_port_that_nobody_listens_on_refuses() -> None:
+def test_a_port_without_a_listener_refuses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert SocketProbe().connect("127.0.0.1", port, seconds=5) == "refuses the connection (Connection refused)"
@@ -29,7 +29,7 @@ def test_a_port_whose_queue_is_full_does_not_answer_in_time() -> None:
 
 
 @pytest.mark.parametrize("host", ["no such host.invalid", "a" * 300, "a..b", "\x00", "ü" * 70], ids=ascii)
-def test_an_address_that_is_none_is_said_and_never_raised(host: str) -> None:
+def test_an_address_that_is_none_is_reported_and_never_raised(host: str) -> None:
     assert SocketProbe().connect(host, 80, seconds=0.2) != ""
 
 

@@ -40,7 +40,7 @@ def test_filters_of_a_backup(spec: dict[str, Any], takes: tuple[bool, bool]) -> 
     ) == takes
 
 
-def test_what_velero_excludes_by_label_is_not_taken() -> None:
+def test_an_object_that_velero_excludes_by_label_is_not_captured() -> None:
     excluded = vm("web-2", labels={"velero.io/exclude-from-backup": "true"})
     assert list(vms_by_filters({}, facts(vm("web-1"), excluded, vm("node", labels=NODE)))) == ["web-1"]
 

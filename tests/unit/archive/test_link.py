@@ -105,7 +105,7 @@ def test_a_link_to_the_objects_own_capture_is_taken() -> None:
     check_leads_home(RUN.object_key(FRONT), FRONT, RUN)
 
 
-def test_the_key_of_a_captured_object_says_whose_it_is() -> None:
+def test_the_key_of_a_captured_object_names_the_object() -> None:
     object_key = read_object_key(RUN.object_key(FRONT))
     assert object_key is not None
     assert (object_key.backup, object_key.started) == ("nightly", "20260301T120000Z")

@@ -83,7 +83,7 @@ def test_nothing_in_the_cluster_says_any_more_which_namespaces_it_included(
     assert world.app.backup_objects.beyond(run, world.app.backup_objects.captured(run, {})) == ["shop"]
 
 
-def test_of_two_runs_of_the_name_the_one_that_the_restore_can_have_read_is_taken(
+def test_the_run_of_that_name_that_the_restore_can_have_read_is_taken(
     world: World, items: list[dict[str, Any]]
 ) -> None:
     assert items
@@ -114,7 +114,7 @@ def _not_s3(world: World) -> None:
 
 
 @pytest.mark.parametrize("lost", [_no_capture, _no_location, _not_s3])
-def test_a_backup_that_nothing_is_found_of_is_not_taken_for_one_without_the_plugin(
+def test_a_backup_without_any_trace_is_not_taken_for_one_without_the_plugin(
     world: World, items: list[dict[str, Any]], lost: Callable[[World], None]
 ) -> None:
     lost(world)

@@ -141,7 +141,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize("given", KEPT, ids=lambda manifest: manifest["metadata"]["name"])
-def test_what_the_user_declared_is_not_touched(given: dict[str, Any]) -> None:
+def test_declared_fields_are_not_touched(given: dict[str, Any]) -> None:
     result = sanitize(m(given))
     assert result.manifest.content == given
     assert result.dropped == ()

@@ -83,7 +83,7 @@ def test_a_document_is_read_back_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"schema_version":2}', b"\xff\xfe", b"null"])
-def test_what_is_no_document_is_corrupt_and_named(body: bytes) -> None:
+def test_bytes_that_are_no_document_are_corrupt_and_named(body: bytes) -> None:
     with pytest.raises(Corrupt, match=r"captures/a\.json"):
         documents.parse(Seal, body, key="captures/a.json")
 
@@ -102,7 +102,7 @@ def test_fields_of_a_newer_writer_are_left_out() -> None:
     assert documents.parse(Seal, body, key="k") == seal
 
 
-def test_what_sanitising_drops_is_kept_beside_the_manifest() -> None:
+def test_fields_that_sanitising_drops_are_kept_beside_the_manifest() -> None:
     ingress = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}, {"hostname": "lb.example.com"}, None]}}
     observed = schema.observed(m(service("front", clusterIp="10.0.0.7", more={"status": ingress})))
     assert observed.cluster_ip == "10.0.0.7"

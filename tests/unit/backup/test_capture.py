@@ -66,7 +66,7 @@ def test_a_groups_power_state_is_kept_beside_the_manifest(world: World) -> None:
 
 @pytest.mark.parametrize("failing", ["objects/", "namespaces/"])
 @pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("denied")], ids=["away", "denied"])
-def test_what_cannot_be_made_durable_fails_its_item(world: World, failing: str, error: Exception) -> None:
+def test_an_item_whose_capture_cannot_be_stored_fails(world: World, failing: str, error: Exception) -> None:
     world.store.calls.fail("put", error, on=failing)
     with pytest.raises(type(error)):
         world.capture(service("front", WEB))
@@ -149,7 +149,7 @@ def test_at_the_newest_version_nothing_is_read_again(world: World) -> None:
     ],
     ids=["deleting", "selects a node", "owned by a cluster"],
 )
-def test_what_shall_not_come_back_is_left_out_and_said(
+def test_an_object_that_shall_not_come_back_is_left_out_and_logged(
     world: World, log: LogCapture, item: dict[str, Any], around: list[dict[str, Any]], excerpt: str
 ) -> None:
     world.cluster.seed(*around)
@@ -176,7 +176,7 @@ def test_a_group_of_nodes_around_a_users_group_is_captured(world: World) -> None
     assert world.capture(outer).operation_id
 
 
-def test_findings_are_told_and_kept(world: World, log: LogCapture) -> None:
+def test_findings_are_logged_and_kept(world: World, log: LogCapture) -> None:
     world.capture(service("front", {"app": "nobody"}))
     assert [entry["finding"] for entry in log.entries if entry["event"] == "restorability"] == [
         "selector-matches-no-vm"
@@ -184,7 +184,7 @@ def test_findings_are_told_and_kept(world: World, log: LogCapture) -> None:
     assert [finding["code"] for finding in world.document(KEY)["findings"]] == ["selector-matches-no-vm"]
 
 
-def test_what_was_dropped_is_told(world: World, log: LogCapture) -> None:
+def test_dropped_fields_are_recorded(world: World, log: LogCapture) -> None:
     world.capture(service("front", clusterIp="10.0.0.1", meta={"uid": "1"}))
     (line,) = [entry for entry in log.entries if entry["event"] == "captured with digest"]
     assert line["log_level"] == "debug"
@@ -202,7 +202,7 @@ def test_an_item_that_is_none_is_refused(world: World) -> None:
             world.capture(broken)
 
 
-def test_velero_calls_us_for_our_two_kinds_only(world: World) -> None:
+def test_velero_calls_the_plugin_for_its_two_kinds_only(world: World) -> None:
     selector = world.app.actions.backup["capture"].applies_to()
     assert set(selector.included_resources) == {
         "virtualmachineservices.vmoperator.vmware.com",
@@ -275,7 +275,7 @@ def refusals(log: LogCapture) -> list[Any]:
 
 
 @pytest.mark.parametrize("value", ["true", "false", ""])
-def test_a_neighbour_that_will_refuse_the_item_is_said_once_per_backup(
+def test_another_plugin_that_will_refuse_the_item_is_logged_once_per_backup(
     world: World, log: LogCapture, value: str
 ) -> None:
     world.cluster.seed(blocked(**{SERVICES: value}))
@@ -308,7 +308,9 @@ def test_without_volume_snapshots_the_neighbour_refuses_nothing(world: World, lo
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("denied")], ids=lambda e: e.code)
-def test_a_neighbour_that_cannot_be_asked_about_fails_nothing(world: World, log: LogCapture, error: Exception) -> None:
+def test_another_plugin_whose_list_cannot_be_read_fails_nothing(
+    world: World, log: LogCapture, error: Exception
+) -> None:
     world.cluster.calls.fail("get", error, on=BLOCKED)
     for number in range(5):
         assert world.capture(service(f"front-{number}")).operation_id

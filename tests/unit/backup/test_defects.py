@@ -52,7 +52,7 @@ def test_a_look_at_the_cluster_that_breaks_down_leaves_the_item_to_the_restore(
     assert defects(log) == ["VirtualMachine shop/web-1"]
 
 
-def test_velero_is_told_what_to_call_us_for_whatever_breaks_down(world: World) -> None:
+def test_velero_learns_the_resources_to_withhold_whatever_breaks_down(world: World) -> None:
     world.cluster.calls.fail("get", DEFECT)
     assert world.app.actions.backup["withhold"].applies_to().included_resources
 
@@ -63,9 +63,7 @@ def test_a_capture_is_not_failed_for_the_sake_of_a_warning(world: World, log: Lo
     assert len(defects(log)) == 1
 
 
-def test_of_two_backups_without_an_operation_one_is_sealed_though_the_other_breaks_down(
-    world: World, log: LogCapture
-) -> None:
+def test_a_backup_without_an_operation_is_sealed_though_another_breaks_down(world: World, log: LogCapture) -> None:
     caller = CALLER.set("a process")
     try:
         for name in ("nightly", "hourly"):

@@ -69,7 +69,7 @@ def test_each_namespace_and_each_backup_has_its_own(world: World) -> None:
     ]
 
 
-def test_a_group_that_a_vm_names_and_nobody_made_is_said(world: World, log: LogCapture) -> None:
+def test_a_group_that_a_vm_names_and_that_does_not_exist_is_reported(world: World, log: LogCapture) -> None:
     world.cluster.seed(vm("web-1", group="gone"))
     world.withhold(vm("web-1"))
     assert [entry["finding"] for entry in log.entries if entry["event"] == "restorability"] == [
@@ -77,7 +77,7 @@ def test_a_group_that_a_vm_names_and_nobody_made_is_said(world: World, log: LogC
     ]
 
 
-def test_facts_of_a_sealed_backup_are_not_kept_until_somebody_comes_again(world: World) -> None:
+def test_facts_of_a_sealed_backup_are_not_kept_in_memory(world: World) -> None:
     world.cluster.seed(vm("web-1"))
     operation = world.capture(service("front")).operation_id
     world.capture(service("back"))

@@ -60,7 +60,7 @@ def test_another_backups_capture_stays(world: World, items: list[dict[str, Any]]
     + ["{", ""],
     ids=range(8),
 )
-def test_wherever_a_link_leads_the_items_own_capture_alone_is_removed(
+def test_only_the_items_own_capture_is_removed_wherever_a_link_leads(
     world: World, items: list[dict[str, Any]], link: str
 ) -> None:
     world.capture(service("front"), name="hourly")
@@ -75,7 +75,7 @@ def test_an_item_without_link_takes_nothing(world: World, items: list[dict[str, 
     assert len(list(world.store.list(CAPTURES))) == len(items) + 2
 
 
-def test_a_locked_bucket_is_said(world: World, items: list[dict[str, Any]]) -> None:
+def test_a_locked_bucket_is_reported(world: World, items: list[dict[str, Any]]) -> None:
     world.store.calls.fail("delete", Forbidden("the object is locked"))
     with pytest.raises(Forbidden, match="locked"):
         purge(world, items[0])
@@ -121,7 +121,7 @@ def test_a_failed_look_is_repeated(world: World) -> None:
     assert not list(world.store.list(""))
 
 
-def test_a_backup_that_lies_where_nothing_of_ours_can_lie_has_nothing_to_purge(world: World) -> None:
+def test_a_backup_in_a_location_that_is_not_s3_has_nothing_to_purge(world: World) -> None:
     world.locations.calls.fail("open", ForeignStorage("no S3"))
     purge(world, account())
 
@@ -132,7 +132,7 @@ def test_a_location_that_settings_keep_from_being_opened_is_no_empty_one(world: 
         purge(world, account())
 
 
-def test_velero_calls_us_for_our_two_kinds_and_what_tells_of_a_backup_without_them(world: World) -> None:
+def test_velero_calls_the_plugin_for_its_two_kinds_and_for_backups_without_them(world: World) -> None:
     assert world.app.actions.delete["purge"].applies_to().included_resources == (
         "virtualmachinegroups.vmoperator.vmware.com",
         "virtualmachineservices.vmoperator.vmware.com",
@@ -141,7 +141,7 @@ def test_velero_calls_us_for_our_two_kinds_and_what_tells_of_a_backup_without_th
     )
 
 
-def test_what_cannot_be_removed_keeps_the_seal_and_none_of_the_others(
+def test_a_document_that_cannot_be_removed_keeps_the_seal_and_no_other(
     world: World, items: list[dict[str, Any]]
 ) -> None:
     world.store.put(f"{CAPTURES}namespaces/another.json", b"{}", sha256=hashlib.sha256(b"{}").hexdigest())

@@ -85,7 +85,9 @@ def test_a_valid_document_in_the_place_of_a_captured_one_is_found(world: World) 
     assert not world.store.exists(SEAL)
 
 
-def test_what_the_list_does_not_show_yet_is_read_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_the_list_does_not_show_yet_is_read_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = captured(world)
     monkeypatch.setattr(world.store, "list", lambda _: iter(()))
     assert world.seal(OPERATION).completed
@@ -120,7 +122,7 @@ def test_a_document_that_is_of_something_else_is_not_sealed(world: World, key: s
     assert not world.store.exists(SEAL)
 
 
-def test_what_another_cluster_wrote_between_is_not_sealed(world: World) -> None:
+def test_a_document_that_another_cluster_wrote_meanwhile_is_not_sealed(world: World) -> None:
     captured(world)
     ours = backup()
     theirs = {**ours, "metadata": {**ours["metadata"], "uid": "another"}}
@@ -271,7 +273,9 @@ def test_a_backup_with_an_operation_is_sealed_by_it_alone(world: World, launched
     assert world.document(SEAL)["withheld"] == {"virtualmachines.vmoperator.vmware.com": 1}
 
 
-def test_a_seal_that_cannot_be_written_at_a_process_end_is_said(world: World, launched: str, log: LogCapture) -> None:
+def test_a_seal_that_cannot_be_written_at_a_process_end_is_reported(
+    world: World, launched: str, log: LogCapture
+) -> None:
     world.withhold(vm("web-1"))
     world.store.calls.fail("put", Unavailable("the bucket is away"))
     world.app.actions.ended(launched)

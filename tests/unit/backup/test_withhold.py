@@ -57,7 +57,7 @@ def test_elsewhere_it_is_the_users_data(item: dict[str, Any]) -> None:
     assert not list(world.store.list(""))
 
 
-def test_plugin_internal_objects_are_withheld_everywhere_and_a_lost_label_is_said(log: LogCapture) -> None:
+def test_plugin_internal_objects_are_withheld_everywhere_and_a_lost_label_is_logged(log: LogCapture) -> None:
     for supervisor in ("yes", "no"):
         assert SKIP in World(supervisor=supervisor).withhold(UPLOAD).item["metadata"]["annotations"]
     assert [entry["label"] for entry in entries_of(log, "label missing")] == ["velero.io/exclude-from-backup"] * 2
@@ -98,7 +98,7 @@ def test_the_first_vm_brings_the_facts_of_its_namespace(world: World) -> None:
     assert world.cluster.calls.counts["list"] == 3  # VMs, groups and services
 
 
-def test_a_cluster_scoped_item_has_no_namespace_to_tell_of(world: World) -> None:
+def test_a_cluster_scoped_item_has_no_namespace(world: World) -> None:
     world.withhold(ISSUER)
     assert world.store.calls.counts["put"] == 0
 
@@ -161,14 +161,14 @@ def test_counts_of_another_run_do_not_mix(world: World) -> None:
     assert world.document(f"{CAPTURES}capture.json")["withheld"] == {}
 
 
-def test_after_a_restart_the_counts_are_said_to_be_incomplete(world: World) -> None:
+def test_after_a_restart_the_counts_are_marked_incomplete(world: World) -> None:
     world.clock.advance(30)
     world.restart()
     assert world.seal(world.capture(service("front")).operation_id).completed
     assert world.document(f"{CAPTURES}capture.json")["withheld_complete"] is False
 
 
-def test_velero_calls_us_also_while_the_api_server_is_away(world: World) -> None:
+def test_velero_calls_the_plugin_also_while_the_api_server_is_away(world: World) -> None:
     for method in ("serves_group", "get"):
         world.cluster.calls.fail(method, AWAY)
     names = world.app.actions.backup["withhold"].applies_to().included_resources
@@ -179,7 +179,7 @@ def test_velero_calls_us_also_while_the_api_server_is_away(world: World) -> None
     )
 
 
-def test_velero_is_told_of_common_kinds_to_pass_over_but_for_those_that_an_administrator_restricts() -> None:
+def test_common_kinds_are_passed_over_but_for_those_that_an_administrator_restricts() -> None:
     selector = World(add=("jobs.batch",)).app.actions.backup["withhold"].applies_to()
     assert {"configmaps", "secrets", "pods", "deployments.apps", "services"} <= set(selector.excluded_resources)
     assert "jobs.batch" in selector.included_resources
@@ -193,7 +193,7 @@ def test_an_administrator_may_restrict_more_and_less() -> None:
     assert world.withhold(CERTIFICATE).item == CERTIFICATE
 
 
-def test_what_kind_of_cluster_it_is_is_asked_live_and_once_for_an_item() -> None:
+def test_the_kind_of_cluster_is_asked_for_live_and_once_for_an_item() -> None:
     world = World(supervisor="detect")
     for number in range(1, 4):
         world.withhold(CERTIFICATE)
@@ -242,7 +242,7 @@ def test_network_ports_of_vms_are_withheld_and_what_people_declare_is_backed_up(
 
 
 @pytest.mark.parametrize("value", ["true", "false", ""])
-def test_what_people_declare_is_withheld_where_the_vsphere_plugin_blocks_it_and_named_once(
+def test_declared_objects_are_withheld_where_the_vsphere_plugin_blocks_them_and_named_once(
     world: World, log: LogCapture, value: str
 ) -> None:
     world.cluster.seed(blocked("subnets.crd.nsx.vmware.com", value=value))
@@ -257,7 +257,7 @@ def test_what_people_declare_is_withheld_where_the_vsphere_plugin_blocks_it_and_
     assert seal["withheld"] == {"subnetports.crd.nsx.vmware.com": 1, "subnets.crd.nsx.vmware.com": 2}
 
 
-def test_what_people_declare_is_named_with_who_has_it_left_out(log: LogCapture) -> None:
+def test_objects_that_people_declare_are_named_with_the_rule_that_leaves_them_out(log: LogCapture) -> None:
     world = World(add=("widgets.example.com",))
     world.cluster.seed(blocked("subnets.crd.nsx.vmware.com"))
     for item in (obj("Widget", "w", api="example.com/v1"), SUBNET, CERTIFICATE):
@@ -279,7 +279,7 @@ def test_without_volume_snapshots_the_vsphere_plugin_blocks_nothing(world: World
     assert world.app.actions.backup["withhold"].execute(SUBNET, run).item == SUBNET
 
 
-def test_what_the_vsphere_plugins_list_adds_is_asked_for_and_withheld_on_any_cluster() -> None:
+def test_kinds_that_the_vsphere_plugins_list_adds_are_withheld_on_any_cluster() -> None:
     for supervisor in ("yes", "no"):
         world = World(supervisor=supervisor)
         world.cluster.seed(blocked("widgets.example.com", "virtualmachineservices.vmoperator.vmware.com"))

@@ -47,7 +47,7 @@ def test_a_store_that_is_away_is_no_plan(command: CommandLine) -> None:
     assert (ran.code, ran.out, ran.err) == (1, "", "velero-vmservice: the bucket is away\n")
 
 
-def test_a_mapping_into_a_namespace_that_does_not_exist_is_blocked_and_said_once(command: CommandLine) -> None:
+def test_a_mapping_into_a_missing_namespace_is_blocked_and_reported_once(command: CommandLine) -> None:
     world = World()
     labels = {"app": "web"}
     world.back_up(vm("web-1", labels=labels), service("front", labels), service("side", labels), service("alone"))
@@ -112,7 +112,7 @@ def test_a_table_keeps_names_and_reasons_whole(command: CommandLine, width: int)
     assert "…" not in ran.out
 
 
-def test_what_a_webhook_says_is_never_markup(command: CommandLine) -> None:
+def test_a_webhooks_message_is_never_markup(command: CommandLine) -> None:
     world = World()
     objects = [vm("web-1", labels={"app": "web"}), service("front", {"app": "web"})]
     world.back_up(*objects)
@@ -127,7 +127,7 @@ def test_what_a_webhook_says_is_never_markup(command: CommandLine) -> None:
     assert planned[0]["reason"].endswith("\\u001b[2J\\u202e")
 
 
-def test_what_the_backup_left_out_is_said(command: CommandLine) -> None:
+def test_objects_that_the_backup_left_out_are_listed(command: CommandLine) -> None:
     world = World()
     tier, front = group("tier", ["web-1"]), service("front", {"app": "web"})
     machine = vm("web-1", labels={"app": "web"}, group="tier")

@@ -89,7 +89,7 @@ def test_all_ready_ends_well(scene: Scene) -> None:
     assert (ran.code, ran.lines[-1]) == (0, "2 of 2 VMs are ready")
 
 
-def test_what_every_source_says_is_shown_and_nobody_is_called(command: CommandLine) -> None:
+def test_what_every_source_says_is_shown_and_no_call_is_made(command: CommandLine) -> None:
     scene = Scene(command, "vcenter", "engine")
     vcenter = scene.world.vsphere.vcenter
     vcenter.restore(NAMESPACE, restored())
@@ -159,7 +159,7 @@ def test_the_checks_of_what_vms_stand_at_are_named_once_with_real_names(command:
         assert lines == [f"to check: velero-vmservice registration explain {code_to_explain}"]
 
 
-def test_what_kubernetes_alone_sees_being_registered_is_a_stage_with_its_checks(scene: Scene) -> None:
+def test_a_registration_that_only_kubernetes_shows_is_a_stage_with_its_checks(scene: Scene) -> None:
     machine = vm("web-1", labels=WEB, uid="new", claims=["restored-a1b2c3"])
     scene.world.cluster.seed(machine, registration("restored-a1b2c3"))
     ran = scene.status("nightly", "--vm", "web-1")
@@ -168,7 +168,7 @@ def test_what_kubernetes_alone_sees_being_registered_is_a_stage_with_its_checks(
     assert scene.document("nightly", "--vm", "web-1")["machines"][0]["stage"] == "register volumes"
 
 
-def test_a_stage_that_an_engine_tells_is_told_also_to_programs(command: CommandLine) -> None:
+def test_a_stage_that_an_engine_reports_is_in_the_json_as_well(command: CommandLine) -> None:
     scene = Scene(command, "engine")
     copying = Registration(name="web-1", state=State.REGISTERING, percent=50, stage="Copying disks", reason="2 of 4")
     scene.world.engine.tell(NAMESPACE, copying)
@@ -244,7 +244,7 @@ def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("nightly", "-n", "else", "--vm", "web-1"), 1, "any VM in namespace else\nhint: name one of: shop"),
     ],
 )
-def test_what_cannot_be_asked_is_one_sentence(
+def test_a_question_that_cannot_be_answered_is_one_sentence(
     scene: Scene, arguments: tuple[str, ...], code: int, excerpt: str
 ) -> None:
     ran = scene.status(*arguments)
@@ -253,7 +253,7 @@ def test_what_cannot_be_asked_is_one_sentence(
     assert "Traceback" not in ran.err
 
 
-def test_an_object_that_cannot_be_read_is_said_and_the_others_are_shown(command: CommandLine) -> None:
+def test_an_object_that_cannot_be_read_is_reported_and_the_others_are_shown(command: CommandLine) -> None:
     scene = Scene(command, beside=[vm("db-1", namespace="bill"), service("db", meta={"namespace": "bill"})])
     store, facts = scene.world.store, f"{CAPTURES}namespaces/bill.json"
     scene.come_back("web-1", "web-2")

@@ -143,7 +143,7 @@ def test_a_failed_attempt_is_repeated_by_the_command_alone_and_explained(command
 
 
 @pytest.mark.parametrize("typed", ["", "n\n", "\n"])
-def test_nothing_is_called_unless_somebody_says_yes(scene: Scene, typed: str) -> None:
+def test_nothing_is_called_without_confirmation(scene: Scene, typed: str) -> None:
     ran = scene.trigger("web-1", "web-2", yes=False, typed=typed)
     assert ran.code == 130
     assert "Call RegisterVM for web-1, web-2 in namespace shop? It can be neither repeated nor cancelled" in ran.out
@@ -163,7 +163,7 @@ def test_without_a_vcenter_it_says_what_to_set(command: CommandLine) -> None:
     assert "no vCenter is set up\nhint: set vcenter.server, vcenter.user and vcenter.password_file" in ran.err
 
 
-def test_a_vm_that_is_registered_is_left_alone_and_that_is_well(scene: Scene) -> None:
+def test_a_vm_that_is_registered_is_left_alone_and_is_a_success(scene: Scene) -> None:
     scene.world.cluster.seed(vm("web-1", labels=WEB, uid="new"))
     ran = scene.trigger("web-1")
     assert ran.lines == [
@@ -197,7 +197,7 @@ def test_an_engine_at_work_is_not_called_beside(command: CommandLine, state: Sta
 
 
 @pytest.mark.parametrize("state", [State.ABSENT, State.RESTORED])
-def test_a_person_is_told_that_an_engine_may_be_about_to_register_it(command: CommandLine, state: State) -> None:
+def test_the_prompt_warns_that_an_engine_may_be_about_to_register_the_vm(command: CommandLine, state: State) -> None:
     scene = Scene(command, sources=["engine"])
     scene.world.engine.tell(NAMESPACE, Registration(name="web-1", state=state, reason="queued behind 12 others"))
     doubt = f"engine may be about to register web-1: it says {state}: queued behind 12 others"
@@ -226,7 +226,7 @@ def test_a_vm_that_an_engine_has_given_up_is_called_for(command: CommandLine) ->
         ("kubernetes", "kubernetes cannot be asked: it did not answer in time: see its log"),
     ],
 )
-def test_nothing_is_called_beside_a_source_that_cannot_be_asked_unless_a_person_knows(
+def test_nothing_is_called_beside_a_source_that_cannot_be_asked_unless_confirmed(
     command: CommandLine, source: str, reason: str
 ) -> None:
     scene = Scene(command, sources=["engine"])
@@ -247,9 +247,7 @@ def test_nothing_is_called_beside_a_source_that_cannot_be_asked_unless_a_person_
 
 
 @pytest.mark.parametrize("who", ["engine", "kubernetes", "engine has a queue", "engine is away"])
-def test_what_happens_while_a_person_is_asked_is_seen(
-    command: CommandLine, monkeypatch: pytest.MonkeyPatch, who: str
-) -> None:
+def test_a_change_during_the_prompt_is_noticed(command: CommandLine, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
     scene = Scene(command, sources=["engine"])
 
     def think(*_: Any, **__: Any) -> bool:
@@ -295,14 +293,14 @@ def test_a_call_that_vcenter_refuses_is_explained_with_the_checks(scene: Scene) 
     assert "     kubectl get vm -n shop -o custom-columns=NAME:.metadata.name,BIOS:.status.biosUUID" in ran.lines
 
 
-def test_a_task_of_somebody_else_is_left_to_end(scene: Scene) -> None:
+def test_a_task_begun_elsewhere_is_left_to_end(scene: Scene) -> None:
     scene.vcenter.call(NAMESPACE, "vm-1", ())
     ran = scene.trigger("web-1")
     assert "RegisterVM task task-1 of vm-1 is at work already" in ran.out
     assert (ran.code, scene.called) == (0, ["vm-1"])
 
 
-def test_a_vm_that_somebody_else_has_registered_is_registered_and_that_is_well(scene: Scene) -> None:
+def test_a_vm_registered_elsewhere_is_a_success(scene: Scene) -> None:
     scene.vcenter.call(NAMESPACE, "vm-1", ())
     scene.end(TaskState.SUCCEEDED)
     ran = scene.trigger("web-1")
@@ -311,7 +309,7 @@ def test_a_vm_that_somebody_else_has_registered_is_registered_and_that_is_well(s
     assert (ran.code, scene.called) == (0, ["vm-1"])
 
 
-def test_a_vcenter_that_goes_away_is_one_sentence_and_says_who_was_not_called_for(scene: Scene) -> None:
+def test_a_vcenter_that_goes_away_is_one_sentence_that_names_the_vms_not_called_for(scene: Scene) -> None:
     scene.vcenter.calls.fail("look", Unavailable("vCenter is away", hint="see its services"))
     ran = scene.trigger("web-1", "web-2")
     assert ran.lines[-1] == "RegisterVM is not called for web-1, web-2"
@@ -343,7 +341,7 @@ def test_the_namespace_is_the_one_that_the_restore_maps_to(scene: Scene) -> None
     ("vms", "code", "excerpt"),
     [((), 2, "Missing argument 'VM...'"), (("web-1", "db-1"), 1, "waits for a VM db-1 in namespace shop")],
 )
-def test_a_name_that_the_restore_does_not_know_calls_for_nobody(
+def test_a_vm_that_the_restore_does_not_know_stops_every_call(
     scene: Scene, vms: tuple[str, ...], code: int, excerpt: str
 ) -> None:
     ran = scene.trigger(*vms)

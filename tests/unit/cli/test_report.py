@@ -81,7 +81,7 @@ def test_a_terminal_shows_a_table_in_colour() -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_hostile_words_neither_move_the_cursor_nor_are_markup(*, terminal: bool) -> None:
+def test_hostile_text_neither_moves_the_cursor_nor_is_markup(*, terminal: bool) -> None:
     sentence = "[red]x[/red]\x1b[2J\u202e\r"
     text = _printed(
         compose(RUN, (result(GROUP, "web", "failed", sentence),), policy={}, ended=ENDED), terminal=terminal, width=300
@@ -184,7 +184,7 @@ def test_the_reports_are_listed(place: World, command: CommandLine) -> None:
     assert command("report", "list", "never").code == 1
 
 
-def test_what_could_not_be_searched_is_said_and_nothing_claimed_of_it(place: World, command: CommandLine) -> None:
+def test_a_location_that_could_not_be_searched_is_reported(place: World, command: CommandLine) -> None:
     end(place)
     broken = Forbidden("access denied", hint="allow s3:ListBucket")
     place.locations.stores["other"] = MemoryStore()

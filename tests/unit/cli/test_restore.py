@@ -148,9 +148,7 @@ def test_a_restore_that_velero_completed_without_its_operations_is_resumed(scene
         (("--resume", "empty"), 3, "nothing of backup nightly is to be replayed"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_two_lines_at_most(
-    scene: Scene, arguments: tuple[str, ...], code: int, sentence: str
-) -> None:
+def test_a_refusal_takes_two_lines_at_most(scene: Scene, arguments: tuple[str, ...], code: int, sentence: str) -> None:
     scene.world.cluster.seed(restore(), restore("empty", includedNamespaces=["other"]))
     ran = scene.restore(*arguments)
     assert ran.code == code
@@ -177,7 +175,7 @@ def test_a_namespace_that_the_backup_does_not_include_is_asked_about(
     assert "which the Backup does not include" in scene.command("plan", "nightly").err
 
 
-def test_what_a_backup_that_is_gone_included_is_asked_about(scene: Scene) -> None:
+def test_the_namespaces_of_a_backup_that_is_gone_are_asked_about(scene: Scene) -> None:
     location = obj("BackupStorageLocation", "default", api="velero.io/v1", namespace="velero")
     scene.world.cluster.seed(restore(), location)
     scene.world.cluster.remove(ObjectRef(BACKUP, "velero", "nightly"))
@@ -226,7 +224,7 @@ def test_a_failed_object_is_an_exit_code_of_its_own(scene: Scene) -> None:
     assert "VirtualMachineService shop/front: failed: [/spec/ports] is bad" in ran.out
 
 
-def test_a_fault_that_passes_is_said_once(scene: Scene) -> None:
+def test_a_passing_fault_is_reported_once(scene: Scene) -> None:
     away = Unavailable("the bucket is away", hint="see its server")
     scene.world.store.calls.fail("put", away, times=4)
     scene.passing(scene.come_back)
@@ -234,7 +232,7 @@ def test_a_fault_that_passes_is_said_once(scene: Scene) -> None:
     assert (ran.code, ran.out.count("the bucket is away")) == (0, 1)
 
 
-def test_a_right_that_is_missing_is_said_once(scene: Scene) -> None:
+def test_a_right_that_is_missing_is_reported_once(scene: Scene) -> None:
     missing = "cannot list CnsRegisterVolume in shop: not allowed"
     scene.world.cluster.calls.fail("list", Forbidden(missing), on="CnsRegisterVolume shop")
     scene.passing(scene.come_back)
@@ -254,7 +252,7 @@ def test_the_table_on_a_terminal_is_printed_once_when_it_is_stopped(scene: Scene
 
 
 @pytest.mark.parametrize("width", [0, 80, 300])
-def test_what_a_webhook_says_is_never_markup(scene: Scene, width: int) -> None:
+def test_a_webhooks_message_is_never_markup(scene: Scene, width: int) -> None:
     if width:
         scene.on_a_terminal(width)
     hostile = "[/spec/ports] is [link=https://example.com]bad[/link]\x1b[2J\x9b2J\u202e"

@@ -24,7 +24,7 @@ def read(change: dict[str, Any]) -> Attempt | None:
     return read_attempt(m(merged(OPEN.manifest("velero").content, change)))
 
 
-def test_what_became_of_a_call_is_read_back() -> None:
+def test_the_outcome_of_a_call_is_read_back() -> None:
     assert read({}) == OPEN
     assert read(changed(replace(OPEN, task="task-1"))) == replace(OPEN, task="task-1")
     assert read(changed(ENDED)) == ENDED

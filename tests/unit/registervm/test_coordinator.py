@@ -13,7 +13,7 @@ from velero_vmservice.registration.model import Registration, State
 WEB = [ExpectedVm(name="web-1", instance_uuid="instance-of-web-1"), ExpectedVm(name="web-2")]
 
 
-def test_looking_asks_every_source_once_and_calls_nobody() -> None:
+def test_a_look_asks_every_source_once_and_calls_for_no_vm() -> None:
     world = World(sources=["vcenter", "engine"], mode="trigger")
     world.cluster.seed(vm("web-2"))
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -55,7 +55,7 @@ def test_looking_asks_kubernetes_once_for_all_sources() -> None:
     ]
 
 
-def test_who_looks_hears_of_a_cluster_that_denies_and_gets_what_the_others_know() -> None:
+def test_a_look_notes_a_cluster_that_denies_and_returns_what_the_other_sources_know() -> None:
     world = World(sources=["engine"])
     world.cluster.calls.fail("list", Forbidden("VMs are denied"), on="VirtualMachine shop")
     world.engine.tell(NAMESPACE, Registration(name="web-1", state=State.REGISTERING, percent=40))
@@ -65,7 +65,7 @@ def test_who_looks_hears_of_a_cluster_that_denies_and_gets_what_the_others_know(
     assert "kubernetes cannot be asked: VMs are denied" in registrations["web-1"].notes
 
 
-def test_where_nobody_answers_the_reasons_of_all_are_told() -> None:
+def test_where_no_source_answers_all_reasons_are_reported() -> None:
     world = World(sources=["engine"])
     world.cluster.calls.fail("list", Unavailable("the API server is away"))
     world.engine.calls.fail("observe", Unavailable("the engine is away"))

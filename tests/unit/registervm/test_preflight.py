@@ -64,7 +64,7 @@ def test_a_restored_vm_passes() -> None:
         ([machine(event=RegisterEvent(succeeded=False, message=FAILED_CLAIM))], "has failed already, by WCP's", False),
     ],
 )
-def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], excerpt: str, can_wait: bool) -> None:  # noqa: FBT001
+def test_a_fault_of_the_vm_is_named(machines: list[VsphereVm], excerpt: str, can_wait: bool) -> None:  # noqa: FBT001
     checked = check("shop", WEB, Vms(machines), VCF_9)
     assert not checked.passed
     assert excerpt in checked.reason
@@ -88,7 +88,7 @@ def test_what_is_wrong_with_the_vm_is_named(machines: list[VsphereVm], excerpt: 
         ),
     ],
 )
-def test_what_is_wrong_on_the_supervisor_is_named(known: dict[str, Any], excerpt: str, can_wait: bool) -> None:  # noqa: FBT001
+def test_a_fault_on_the_supervisor_is_named(known: dict[str, Any], excerpt: str, can_wait: bool) -> None:  # noqa: FBT001
     checked = check("shop", WEB, Vms([machine()]), replace(VCF_9, **known))
     assert excerpt in checked.reason
     assert checked.can_wait is can_wait
@@ -98,7 +98,7 @@ def test_a_vm_that_exists_may_be_registered_over_from_nine_on() -> None:
     assert check("shop", WEB, Vms([machine()]), IN_PLACE).passed
 
 
-def test_a_supervisor_of_which_nobody_knows_the_generation_may_register_what_is_not_there() -> None:
+def test_a_supervisor_of_unknown_generation_may_register_a_vm_that_is_not_there() -> None:
     assert check("shop", WEB, Vms([machine()]), replace(VCF_9, generation=Generation.UNKNOWN)).passed
 
 
@@ -167,7 +167,7 @@ def test_a_person_may_ask_for_another_call_after_a_failure() -> None:
     assert not check("shop", WEB, Vms([machine(task=TASK)]), VCF_9, by_command=True).passed
 
 
-def test_all_reasons_are_told_at_once_and_nothing_can_be_waited_for_if_one_cannot() -> None:
+def test_all_refusals_are_reported_at_once_and_one_that_cannot_wait_is_final() -> None:
     checked = check("shop", WEB, Vms([machine(in_folder=False, twins=("copy",), restoring=True)]), VCF_9)
     assert len(checked.refusals) == 3
     assert not checked.can_wait

@@ -101,7 +101,7 @@ def test_a_failure_is_explained_and_outlives_its_task(scene: Scene) -> None:
     assert scene.calls == 1
 
 
-def test_a_call_that_vcenter_forgot_before_anybody_followed_it_is_no_certain_failure() -> None:
+def test_a_call_that_vcenter_forgot_before_it_was_followed_is_no_certain_failure() -> None:
     """The command has called, and the sidecar comes to it when vCenter has forgotten the task: it may be registered."""
     scene = Scene()
     scene.vcenter.forget(scene.command())
@@ -147,7 +147,7 @@ def test_the_next_attempt_takes_the_place_of_a_failed_one(scene: Scene) -> None:
     )
 
 
-def test_where_nobody_has_called_nothing_is_called_or_said() -> None:
+def test_without_a_recorded_call_nothing_is_called_or_reported() -> None:
     scene = Scene()
     assert {scene.later() for _ in range(3)} == {"waiting: web-1: not registered yet"}
     assert scene.vcenter.calls.made == []
@@ -193,7 +193,7 @@ def test_records_that_are_away_for_a_round_are_read_in_the_next() -> None:
 
 
 @pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=["denied", "away"])
-def test_whoever_looks_hears_that_the_records_cannot_be_read(error: Forbidden | Unavailable) -> None:
+def test_a_look_reports_that_the_records_cannot_be_read(error: Forbidden | Unavailable) -> None:
     scene = Scene()
     scene.command()
     scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
@@ -249,7 +249,7 @@ def test_a_folder_that_is_denied_hides_no_task() -> None:
     assert "registering (40 %, restore additional resources)" in scene.later()
 
 
-def test_only_the_vm_that_was_called_for_is_told_of() -> None:
+def test_only_the_vm_that_was_called_for_is_reported() -> None:
     scene = Scene(beside=[vm("db-1", labels={"app": "db"}), service("store", {"app": "db"})])
     scene.command()
     polled = scene.world.round([scene.operation, *scene.others])
@@ -270,7 +270,7 @@ def test_a_call_for_one_vm_hides_no_note_of_another() -> None:
     assert polled[other].description == before
 
 
-def test_without_a_vcenter_what_is_recorded_is_told() -> None:
+def test_without_a_vcenter_the_record_is_reported() -> None:
     scene = Scene(vcenter=False)
     task = scene.command()
     assert scene.round().description == (
@@ -288,7 +288,7 @@ def test_without_a_vcenter_what_is_recorded_is_told() -> None:
     assert scene.calls == 1
 
 
-def test_whoever_looks_for_a_restore_sees_its_calls_and_others_do_not() -> None:
+def test_a_look_for_a_restore_shows_its_own_calls_alone() -> None:
     scene = Scene()
     scene.vcenter.set_task(scene.command(), TaskState.RUNNING, percent=80)
     look = scene.world.app.registering.look

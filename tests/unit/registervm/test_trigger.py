@@ -310,7 +310,7 @@ def test_an_attempt_that_its_process_keeps_trying_is_open(scene: Scene) -> None:
     assert [record.content["data"].get("outcome") for record in scene.records()] == ["failed", None]
 
 
-def test_who_registers_it_in_the_meantime_is_followed_and_not_doubled(scene: Scene) -> None:
+def test_a_registration_begun_elsewhere_is_followed_and_not_repeated(scene: Scene) -> None:
     scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
     scene.round()
     scene.vcenter.call(NAMESPACE, MOID, ())  # automatic registration
@@ -493,7 +493,7 @@ def test_a_failed_task_is_final_and_only_a_command_tries_again(scene: Scene) -> 
     assert scene.calls == 2
 
 
-def test_a_task_that_never_ends_is_said_and_waited_for(scene: Scene) -> None:
+def test_a_task_that_never_ends_is_reported_and_waited_for(scene: Scene) -> None:
     scene.round()
     scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=80)
     scene.clock.advance(301)
@@ -534,7 +534,7 @@ def test_nonsense_in_a_task_is_shown_within_its_bounds(scene: Scene, percent: in
     assert registration.reason.isprintable()
 
 
-def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene) -> None:
+def test_no_process_calls_on_a_damaged_record(scene: Scene) -> None:
     name = record_name(RESTORE.uid, NAMESPACE, "web-1", 1)
     scene.cluster.seed(obj("ConfigMap", name, api="v1", namespace="velero", data={"moid": "?"}))
     registration = scene.round()
@@ -544,9 +544,7 @@ def test_a_record_that_somebody_spoilt_keeps_everybody_from_calling(scene: Scene
 
 
 @pytest.mark.parametrize("spoilt", [{RECORD_LABEL: None}, {RESTORE_LABEL: "other"}, {RESTORE_LABEL: None}], ids=str)
-def test_a_record_whose_labels_somebody_spoilt_keeps_everybody_from_calling(
-    scene: Scene, spoilt: dict[str, str | None]
-) -> None:
+def test_no_process_calls_on_a_record_whose_labels_were_changed(scene: Scene, spoilt: dict[str, str | None]) -> None:
     """It is not found by them any more, and its name is taken all the same."""
     scene.round()
     scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
@@ -564,7 +562,7 @@ def test_a_record_whose_labels_somebody_spoilt_keeps_everybody_from_calling(
     assert scene.calls == 1
 
 
-def test_of_all_that_lies_in_veleros_namespace_only_the_restores_own_records_are_read(
+def test_only_the_restores_own_records_are_read_in_veleros_namespace(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.cluster.seed(*[obj("ConfigMap", f"another-{n}", api="v1", namespace="velero") for n in range(20)])
@@ -587,7 +585,7 @@ def test_of_all_that_lies_in_veleros_namespace_only_the_restores_own_records_are
     assert read == [record_name(RESTORE.uid, NAMESPACE, "web-1", 1)]
 
 
-def test_a_restore_whose_label_is_anothers_as_well_is_told_its_own(scene: Scene) -> None:
+def test_two_restores_with_equal_labels_keep_their_own_records(scene: Scene) -> None:
     """A label holds 63 characters of a UID; the record holds all."""
     first, other = (ForRestore(uid=f"{'u' * 63}{end}", name=end) for end in "ab")
     scene.round(restore=first)
@@ -682,7 +680,7 @@ def test_subnets_are_mapped_and_the_vm_is_checked_afterwards() -> None:
     assert "interface eth1 is on a network of another kind, not on SubnetSet dr-default" in scene.round().notes[0]
 
 
-def test_a_mapping_that_misses_the_vms_subnet_is_said_before_and_at_the_call() -> None:
+def test_a_mapping_that_misses_the_vms_subnet_is_noted_before_and_at_the_call() -> None:
     scene = vpc_scene()
     on_others = recorded_on(nic("eth0", "Subnet", "subnet-prod-a"))
     scene.vcenter.restore(NAMESPACE, machine(record=on_others, restoring=True))
@@ -779,7 +777,7 @@ def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
     assert scene.calls == 4
 
 
-def test_nobody_is_called_for_while_there_is_no_time_to_follow_those_that_were(scene: Scene) -> None:
+def test_no_vm_is_called_for_while_there_is_no_time_to_follow_the_earlier_calls(scene: Scene) -> None:
     many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(3)]
     for n in range(3):
         scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))

@@ -183,7 +183,7 @@ def test_a_tasks_error_is_shown_in_vcenters_words() -> None:
         ("not triggered", Topic.NOT_TRIGGERED),
     ],
 )
-def test_a_topic_is_found_by_the_word_that_one_has_for_it(word: str, topic: Topic) -> None:
+def test_a_topic_is_found_by_a_usual_word_for_it(word: str, topic: Topic) -> None:
     assert advise(word) == advise(topic)
 
 
@@ -200,7 +200,7 @@ def test_names_that_are_not_given_stay_placeholders() -> None:
     assert "kubectl describe vm -n <namespace> <vm>" in commands(Topic.POWER_ON)
 
 
-def test_what_is_unknown_is_shown_as_it_came_with_what_can_be_asked() -> None:
+def test_an_unknown_code_is_shown_as_it_came_with_the_topics() -> None:
     first, second, remedy, *_ = advise("Boom: no idea")
     assert first == "Boom: no idea"
     assert second.endswith("these topics: not-triggered, stuck-at-80, power-on, network")

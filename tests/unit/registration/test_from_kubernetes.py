@@ -189,20 +189,20 @@ def test_uuids_alone_tell_another_vm() -> None:
     ],
     ids=["imported", "made anew", "restored", "there before", "no time"],
 )
-def test_marks_and_the_time_of_creation_are_told(given: dict[str, Any], note: str) -> None:
+def test_marks_and_the_time_of_creation_are_reported(given: dict[str, Any], note: str) -> None:
     notes = registration_of(given).notes
     assert len(notes) == bool(note)
     assert note in " ".join(notes)
 
 
-def test_an_older_restore_point_is_told_without_the_vms_name() -> None:
+def test_an_older_restore_point_is_reported_without_the_vms_name() -> None:
     captured = replace(CAPTURED, backup_version="1700")
     older = {"annotations": {f"{VMOP}/restored-vm": "", f"{VMOP}/backup-version": "1699"}}
     (note,) = registration_of(vm("web-1", meta=older), facts=captured).notes
     assert note == "comes from an older restore point (backup version 1699, the capture has 1700)"
 
 
-def test_disks_that_no_vm_names_yet_are_told_to_those_that_wait() -> None:
+def test_disks_that_no_vm_names_yet_are_reported_for_the_vms_that_wait() -> None:
     loose = registration("restored-ffffff", error="CNS is unavailable")
     (note,) = registration_of(loose).notes
     assert note == (
@@ -213,7 +213,7 @@ def test_disks_that_no_vm_names_yet_are_told_to_those_that_wait() -> None:
     assert registration_of(vm("web-1"), loose).notes == ()
 
 
-def test_when_the_state_began_is_told_where_an_object_says_so() -> None:
+def test_the_beginning_of_a_state_is_taken_from_the_object_that_has_it() -> None:
     disk = registration("restored-a1b2c3")
     disk["metadata"]["creationTimestamp"] = AFTER
     new = vm("web-1", uid="new", created=False, meta={"creationTimestamp": AFTER})
@@ -225,7 +225,7 @@ def test_when_the_state_began_is_told_where_an_object_says_so() -> None:
     assert registration_of().since is None
 
 
-def test_what_could_not_be_looked_at_is_a_note_where_it_matters() -> None:
+def test_a_kind_that_could_not_be_listed_is_a_note_where_it_matters() -> None:
     unseen = {PERSISTENT_VOLUME_CLAIM: "claims are forbidden", CNS_REGISTER_VOLUME: "no such kind"}
     observed = look(DISK, vm("web-2"))
     blind = replace(observed, unseen=unseen, volumes=replace(observed.volumes, known=False))
@@ -235,7 +235,7 @@ def test_what_could_not_be_looked_at_is_a_note_where_it_matters() -> None:
     assert (answers["web-2"].state, answers["web-2"].notes) == (State.READY, ())
 
 
-def test_where_no_virtual_machine_is_served_nothing_is_known() -> None:
+def test_nothing_is_known_where_no_virtual_machine_is_served() -> None:
     answers = registrations(replace(look(), unseen={VIRTUAL_MACHINE: "not served"}), [ExpectedVm(name="web-1")])
     assert (answers["web-1"].state, answers["web-1"].reason) == (State.UNKNOWN, "not served")
 
@@ -254,7 +254,7 @@ def test_an_error_of_a_disk_says_what_to_look_at(error: str, look_at: str) -> No
     assert registration_of(DISK, registration("restored-a1b2c3", error=error)).reason.endswith(f"; look at {look_at})")
 
 
-def test_a_state_is_said_with_its_progress_and_its_reason() -> None:
+def test_a_state_is_shown_with_its_progress_and_its_reason() -> None:
     registration = Registration(name="web-1", state=State.REGISTERING, percent=85, reason="two disks are left")
     assert str(registration) == "registering (85 %, register volumes): two disks are left"
     assert str(replace(registration, percent=None, reason="")) == "registering"

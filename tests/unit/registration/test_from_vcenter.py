@@ -247,7 +247,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
-def test_a_vm_is_told(case: Case) -> None:
+def test_a_vms_state_follows_from_what_vcenter_says(case: Case) -> None:
     registration = registration_of(case.given, generation=case.on, supervisor=case.supervisor)
     assert (registration.state, registration.can_wait, registration.code) == (case.state, case.can_wait, case.code)
     assert case.excerpt in registration.reason
@@ -275,7 +275,7 @@ def test_the_owners_that_the_record_names_are_handed_on(task: RegisterTask | Non
     assert registration_of(machine(ON, record=record, task=task)).owners == record.owners
 
 
-def test_what_is_overdue_comes_with_the_answers_to_the_guides_checks() -> None:
+def test_an_overdue_vm_comes_with_the_answers_to_the_guides_checks() -> None:
     assert registration_of(machine(ON, durations=LATE)).reason.endswith(
         'Checked: its ExtraConfig has the record, it is in folder "shop", enableAutomaticRegistration is on,'
         " disableAutomaticRegistration not set, no VADP restore runs. Look for auto-vm-register in"
@@ -289,7 +289,7 @@ def test_a_restore_of_more_than_fifteen_minutes_is_warned_about() -> None:
     assert "longer than 15 minutes: automatic registration may come too early (guide 7.3.3)" in note
 
 
-def test_what_registers_before_the_vadp_restore_has_ended_is_minded() -> None:
+def test_a_registration_before_the_vadp_restore_has_ended_is_noted() -> None:
     task = RegisterTask(id="task-1", state=TaskState.RUNNING, percent=40)
     (early,) = registration_of(machine(restoring=True, task=task)).notes
     assert early.startswith("the VADP restore still runs while RegisterVM works (RelocateVM_Task is disabled)")
@@ -300,7 +300,7 @@ def test_what_registers_before_the_vadp_restore_has_ended_is_minded() -> None:
     assert registration_of(machine(durations=Durations(restoring=20 * 60.0), task=task)).notes == ()
 
 
-def test_nothing_to_do_is_told_with_its_code() -> None:
+def test_a_state_that_needs_nothing_is_reported_with_its_code() -> None:
     task = RegisterTask(id="task-1", state=TaskState.FAILED, message="AlreadyInDesiredState: x")
     registration = registration_of(machine(task=task))
     assert (registration.state, registration.code, registration.certain) == (
@@ -310,7 +310,7 @@ def test_nothing_to_do_is_told_with_its_code() -> None:
     )
 
 
-def test_what_is_in_another_folder_is_moved_only_if_it_is_the_restored_one() -> None:
+def test_a_vm_in_another_folder_is_moved_only_if_it_is_the_restored_one() -> None:
     remedy = registration_of(machine(in_folder=False, folder="Discovered")).remedy
     assert remedy.startswith("see whether vm-1 is the restored VM: if so, move it into the folder of namespace shop;")
     assert "if it is the original" in remedy

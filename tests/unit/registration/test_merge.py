@@ -224,7 +224,7 @@ CASES = [
 ]
 
 
-def test_what_a_record_says_of_owners_is_kept_whoever_has_the_word() -> None:
+def test_the_owners_in_a_record_are_kept_whichever_source_decides() -> None:
     owners = (("tier", "u-1"),)
     registration = merged(nothing(), says(V, State.REGISTERED, owners=owners, certain=False))
     assert (registration.state, registration.owners) == (State.ABSENT, owners)
@@ -256,11 +256,11 @@ def test_all_away_is_waiting_with_the_reasons() -> None:
     assert registration.reason == "kubernetes cannot be asked: forbidden; vcenter cannot be asked: timed out"
 
 
-def test_no_source_at_all_is_said() -> None:
+def test_the_lack_of_any_source_is_reported() -> None:
     assert merged().reason == "no registration source is set"
 
 
-def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
+def test_a_source_without_an_answer_for_a_vm_is_reported() -> None:
     registration = merged(
         says(K, State.READY),
         Answer(source=E, registrations={"another": Registration(name="a", state=State.READY)}),
@@ -272,7 +272,7 @@ def test_a_source_that_says_nothing_of_a_vm_is_told() -> None:
 
 
 @pytest.mark.parametrize("state", [State.RESTORED, State.REGISTERING])
-def test_what_an_engine_is_to_register_is_waited_for(state: State) -> None:
+def test_a_vm_that_an_engine_is_to_register_is_waited_for(state: State) -> None:
     registration = merged(
         nothing(),
         says(V, State.RESTORED, "automatic registration is off: call RegisterVM for it", can_wait=False),
@@ -312,7 +312,7 @@ def test_every_state_has_its_place() -> None:
     assert sorted(FROM_BEST_TO_WORST) == sorted(State)
 
 
-def test_a_note_of_many_vms_is_said_once() -> None:
+def test_a_note_of_many_vms_is_reported_once() -> None:
     many = [Registration(name=f"web-{n}", state=State.READY, notes=("same", f"note {n % 2}")) for n in range(4)]
     assert distinct_notes(many) == ("same", "note 0", "note 1")
 
@@ -347,7 +347,7 @@ def test_the_order_of_the_sources_does_not_matter(answers: list[Answer], random:
 
 
 @given(ANSWERS)
-def test_ready_means_that_nobody_who_is_certain_says_otherwise(answers: list[Answer]) -> None:
+def test_a_vm_is_ready_unless_a_certain_source_says_otherwise(answers: list[Answer]) -> None:
     registration = merged(*answers)
     known = by_source("web-1", answers).values()
     certain = {answer.state for answer in known if answer.certain and answer.state is not State.UNKNOWN}

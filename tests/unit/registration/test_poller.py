@@ -63,7 +63,7 @@ def test_each_source_is_asked_once_and_one_answer_comes_of_it(
     assert engine.calls.counts["observe"] == 1
 
 
-def test_asking_for_nobody_asks_no_source(sources: SourcePoller, engine: MemoryRegistration) -> None:
+def test_no_source_is_asked_about_no_vms(sources: SourcePoller, engine: MemoryRegistration) -> None:
     assert sources.poll("shop", [], Look()) == []
     assert not engine.calls.made
 
@@ -79,7 +79,7 @@ def test_a_source_that_is_away_is_a_note(sources: SourcePoller, engine: MemoryRe
     assert registrations["web-1"].notes == ("engine cannot be asked: the engine is away: look at its log",)
 
 
-def test_where_all_are_away_every_vm_waits(
+def test_every_vm_waits_where_all_sources_are_away(
     sources: SourcePoller, engine: MemoryRegistration, cluster: MemoryCluster
 ) -> None:
     engine.calls.fail("observe", Unavailable("away"), times=1)
@@ -93,7 +93,7 @@ def test_where_all_are_away_every_vm_waits(
     assert combined(sources)["web-1"].state is State.READY
 
 
-def test_what_a_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
+def test_a_kind_that_the_cluster_forbids_is_logged_once(cluster: MemoryCluster) -> None:
     source = KubernetesRegistration(cluster=cluster, clock=SettableClock())
     cluster.calls.fail("list", Forbidden("claims are denied"), on="PersistentVolumeClaim")
     with capture_logs() as logged:
@@ -161,7 +161,7 @@ def test_a_vcenter_that_is_left_alone_is_noted_for_all_and_one_that_was_passed_o
     assert noted() == "None"
 
 
-def test_who_is_slow_and_answers_holds_another_up_for_one_round_only(cluster: MemoryCluster) -> None:
+def test_a_slow_source_holds_the_others_up_for_one_round_only(cluster: MemoryCluster) -> None:
     clock = SettableClock()
     slow, other = MemoryRegistration(Source.ENGINE), MemoryRegistration(Source.VCENTER)
     sources = poller(slow, other, cluster=cluster, clock=clock)

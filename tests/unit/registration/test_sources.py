@@ -138,7 +138,7 @@ def test_a_second_restore_of_the_same_vm_begins_anew(scene: MemoryScene) -> None
     assert "to register it by itself" in scene.look().reason
 
 
-def test_a_task_that_never_ends_is_said_after_five_minutes_and_waited_for(scene: MemoryScene) -> None:
+def test_a_task_that_never_ends_is_reported_after_five_minutes_and_waited_for(scene: MemoryScene) -> None:
     scene.begin("web-1")
     scene.vcenter.set_task(scene.vcenter.tasks_of("vm-web-1")[-1], TaskState.RUNNING, percent=80)
     assert scene.look().reason.endswith("has reached register volumes")
@@ -188,7 +188,7 @@ def test_the_supervisor_tells_folder_and_vms(cluster: MemoryCluster) -> None:
     )
 
 
-def test_what_was_observed_is_not_looked_at_again(cluster: MemoryCluster) -> None:
+def test_an_observed_namespace_is_not_looked_at_again(cluster: MemoryCluster) -> None:
     cluster.seed(vm("web-1", meta={"annotations": {"vmoperator.vmware.com/backup-version": "7"}}))
     view = views(cluster).look(NAMESPACE)
     observed = look_at_vms(cluster, SettableClock(), NAMESPACE)
@@ -197,7 +197,7 @@ def test_what_was_observed_is_not_looked_at_again(cluster: MemoryCluster) -> Non
     assert cluster.calls.made == []
 
 
-def test_what_the_supervisor_does_not_tell_is_unknown(cluster: MemoryCluster) -> None:
+def test_a_capability_that_the_supervisor_does_not_have_is_unknown(cluster: MemoryCluster) -> None:
     for method in ("get", "list"):
         cluster.calls.fail(method, Forbidden("denied"))
     assert views(cluster).look(NAMESPACE) == SupervisorView(generation=Generation.VCF_9)

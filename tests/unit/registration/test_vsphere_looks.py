@@ -27,7 +27,7 @@ def _looks(vcenter: MemoryVCenter) -> VsphereLooks:
     return VsphereLooks(inventory=vcenter, supervisor=lambda *_: SupervisorView())
 
 
-def test_who_is_asked_next_takes_what_was_seen(looks: VsphereLooks, vcenter: MemoryVCenter) -> None:
+def test_the_next_source_takes_what_the_first_has_seen(looks: VsphereLooks, vcenter: MemoryVCenter) -> None:
     round_one = Look()
     assert looks.look(NAMESPACE, WEB, round_one) is looks.look(NAMESPACE, WEB, round_one)
     assert vcenter.calls.counts["look"] == 1
@@ -36,7 +36,7 @@ def test_who_is_asked_next_takes_what_was_seen(looks: VsphereLooks, vcenter: Mem
     assert vcenter.calls.counts["look"] == 3
 
 
-def test_who_is_asked_next_hears_why_nothing_was_seen(looks: VsphereLooks, vcenter: MemoryVCenter) -> None:
+def test_the_next_source_raises_the_error_of_the_first(looks: VsphereLooks, vcenter: MemoryVCenter) -> None:
     vcenter.calls.fail("look", Unavailable("vCenter is away"))
     round_one = Look()
     for _ in range(2):

@@ -97,7 +97,7 @@ def test_many_reasons_do_not_hide_what_comes_after_them() -> None:
     assert in_order[-1].words.startswith("28 more objects are not whole")
 
 
-def test_what_waits_for_an_object_that_failed_follows_from_its_cause() -> None:
+def test_an_object_that_waits_for_a_failed_one_follows_from_its_cause() -> None:
     cause, following = steps(
         result(GROUP, "tier", "cancelled", "waits", held_by=(f"{GROUP}/shop/app",)),
         result(GROUP, "leaf", "cancelled", "waits", held_by=(f"{GROUP}/shop/tier",)),
@@ -127,7 +127,7 @@ def test_a_restore_without_a_velero_restore_goes_on_by_its_backup() -> None:
     assert step.commands[-1] == "velero-vmservice restore nightly-20261122 --namespace-mapping shop:shop2"
 
 
-def test_what_is_under_way_is_waited_for_and_not_resumed() -> None:
+def test_a_restore_under_way_is_waited_for_and_not_resumed() -> None:
     (step,) = steps(result(SERVICE, "a", "waiting", "looking for the VMs"))
     assert step.words == f"Wait, 1 object is still under way: {SERVICE} shop/a: looking for the VMs."
     assert step.commands == ()

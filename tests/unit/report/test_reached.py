@@ -44,10 +44,10 @@ def test_the_uid_of_the_cluster_and_the_image_of_velero_are_read(cluster: Memory
     assert reached(cluster, "velero") == ReachedCluster(uid="c0ffee", velero="velero/velero:v1.17.0")
 
 
-def test_what_is_not_there_is_left_out() -> None:
+def test_an_object_that_is_not_there_is_left_out() -> None:
     assert reached(World().cluster, "velero") == ReachedCluster()
 
 
-def test_what_may_not_be_read_is_left_out(cluster: MemoryCluster) -> None:
+def test_an_object_that_may_not_be_read_is_left_out(cluster: MemoryCluster) -> None:
     cluster.calls.fail("get", Forbidden("may not read", hint="grant get"), times=2)
     assert reached(cluster, "velero") == ReachedCluster()

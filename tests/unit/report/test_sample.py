@@ -87,7 +87,7 @@ def test_a_service_is_served_by_vms_that_run_and_are_selected(report: Report) ->
         assert set(service.endpoints) <= running & set(service.selected), service.label
 
 
-def test_a_vm_is_told_of_as_it_was_found(report: Report) -> None:
+def test_a_vm_is_shown_as_it_was_found(report: Report) -> None:
     for vm in report.machines:
         after = (vm.restore_type, vm.backup_version_found, vm.power_after, *vm.addresses_after)
         assert vm.registered or not any(after), vm.name

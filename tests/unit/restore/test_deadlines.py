@@ -32,7 +32,7 @@ def test_a_stage_has_its_own_deadline(stage: Stage, since: int, limit: int, exce
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage.final])
-def test_what_has_ended_is_never_late(stage: Stage) -> None:
+def test_an_object_that_has_ended_is_never_late(stage: Stage) -> None:
     assert passed_deadline(stage, STARTED, run(), POLICY, now=STARTED + timedelta(days=9)) == ""
 
 

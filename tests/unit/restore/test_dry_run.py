@@ -62,7 +62,7 @@ def test_a_vm_that_kubernetes_shows_ready_and_vcenter_does_not_is_not_planned_fo
     assert f"RegisterVM task {task}" in planned_object.step.reason
 
 
-def test_a_vm_that_a_restore_calls_registervm_for_is_said() -> None:
+def test_a_vm_that_a_restore_calls_registervm_for_is_reported() -> None:
     world = World(mode="trigger")
     lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -147,7 +147,7 @@ def test_a_strict_restore_that_cannot_become_whole_is_blocked_as_a_whole() -> No
     assert "the policy is mode=strict, and VirtualMachineService shop/front failed" in shop.step.reason
 
 
-def test_what_a_strict_restore_is_given_up_for_is_its_first_cause() -> None:
+def test_a_strict_restore_is_given_up_for_its_first_cause() -> None:
     world = World()
     groups = [group(name, ["db-1"] if name == "a" else []) for name in "abc"]
     world.back_up(vm("db-1", group="a"), *groups)
@@ -162,7 +162,7 @@ def test_what_a_strict_restore_is_given_up_for_is_its_first_cause() -> None:
     }
 
 
-def test_of_two_of_one_name_in_one_namespace_one_is_created() -> None:
+def test_one_of_two_objects_with_the_same_name_in_one_namespace_is_created() -> None:
     world = World()
     world.cluster.seed(vsphere_namespace("crm"))
     front = {**FRONT, "metadata": {**FRONT["metadata"], "namespace": "crm"}}
@@ -177,7 +177,7 @@ def test_of_two_of_one_name_in_one_namespace_one_is_created() -> None:
     assert "has one of that name, and both are mapped into shop" in second.step.reason
 
 
-def test_what_an_earlier_restore_of_the_backups_name_made_is_no_work_of_this_one() -> None:
+def test_an_object_of_an_earlier_restore_of_that_name_is_no_work_of_this_one() -> None:
     world = World()
     world.back_up(VM, FRONT)
     edited = m(FRONT).editable()

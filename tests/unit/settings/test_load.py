@@ -82,7 +82,7 @@ def test_an_unknown_variable_is_refused_with_the_one_that_is_meant(
         "VMSERVICE_METRICS_PORT_9090_TCP_ADDR",
     ],
 )
-def test_what_kubernetes_sets_for_a_service_named_alike_is_let_be(environment: pytest.MonkeyPatch, name: str) -> None:
+def test_the_variables_of_a_service_named_alike_are_passed_over(environment: pytest.MonkeyPatch, name: str) -> None:
     environment.setenv(name, "tcp://192.0.2.1:443")
     assert reading.load() == reading.Settings()
 
@@ -172,7 +172,7 @@ def test_a_variable_that_holds_no_list_or_section_is_named(
         ("velero_namespace: a\n--- \nb: c\n", "2:1: the YAML cannot be read from here on"),
     ],
 )
-def test_a_fault_in_a_file_is_told_with_its_line(
+def test_a_fault_in_a_file_is_reported_with_its_line(
     environment: pytest.MonkeyPatch, tmp_path: Path, text: str, sentence: str
 ) -> None:
     file = tmp_path / "settings.yaml"
@@ -185,7 +185,7 @@ def test_a_fault_in_a_file_is_told_with_its_line(
     assert refused.value.hint
 
 
-def test_an_unknown_key_is_told_with_the_keys_of_its_own_section(
+def test_an_unknown_key_is_reported_with_the_keys_of_its_own_section(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.yaml"
@@ -200,7 +200,7 @@ def test_an_unknown_key_is_told_with_the_keys_of_its_own_section(
     assert refused.value.hint == "use a key of restricted: add, remove, supervisor"
 
 
-def test_a_wrong_variable_is_told_and_not_the_file_that_it_overrides(
+def test_a_wrong_variable_is_blamed_and_not_the_file_that_it_overrides(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.yaml"
@@ -266,7 +266,7 @@ def test_a_variable_that_is_no_text_is_named(environment: pytest.MonkeyPatch) ->
         reading.load()
 
 
-def test_what_is_missing_is_told_with_a_variable_of_its_section(environment: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_reported_with_a_variable_of_its_section(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("VMSERVICE_BUCKET__PREFIX", "a")
     with pytest.raises(InvalidSettings) as refused:
         reading.load()

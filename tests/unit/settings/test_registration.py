@@ -124,7 +124,7 @@ def test_the_chart_mounts_every_file_that_the_page_names(file: Path) -> None:
     assert {str(path) for path in named} == mounted
 
 
-def test_what_the_page_tells_to_paste_makes_what_the_chart_mounts() -> None:
+def test_the_commands_of_the_page_make_all_that_the_chart_mounts() -> None:
     made = pasted()
     assert {name: set(files) for name, files in made.items()} == {
         "vmservice-settings": {reading.DEFAULT_FILE.name},
@@ -165,7 +165,7 @@ def test_variables_reach_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
         (f"{VCENTER}registration: {{sources: [vcenter]}}", "needs kubernetes"),
     ],
 )
-def test_what_cannot_work_is_refused_at_the_start(file: Path, text: str, sentence: str) -> None:
+def test_settings_that_cannot_work_are_refused_at_the_start(file: Path, text: str, sentence: str) -> None:
     file.write_text(text)
     with pytest.raises(InvalidSettings) as caught:
         reading.load()

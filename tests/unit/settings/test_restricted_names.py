@@ -54,7 +54,7 @@ def test_another_spelling_of_a_known_resource_suggests_it(check: object, name: s
         ("widgets..com", "has to be written as plural.group in lower case"),
     ],
 )
-def test_what_is_no_name_is_refused_without_a_suggestion(name: str, sentence: str) -> None:
+def test_a_text_that_is_no_name_is_refused_without_a_suggestion(name: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence) as refused:
         checked_addition(name)
     assert "did you mean" not in str(refused.value)

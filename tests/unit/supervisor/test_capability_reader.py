@@ -55,7 +55,7 @@ def test_a_supervisor_without_the_object_is_read_from_its_config_map(
     assert target.now().source == "ConfigMap kube-system/wcp-cluster-capabilities"
 
 
-def test_a_supervisor_that_says_nothing_is_unknown_and_said_once(
+def test_a_supervisor_without_capabilities_is_unknown_and_logged_once(
     target: TargetCapabilities, clock: SettableClock, log: LogCapture
 ) -> None:
     for _ in range(5):
@@ -93,7 +93,7 @@ def test_no_failure_is_raised(cluster: MemoryCluster, target: TargetCapabilities
     assert str(error) in target.now().note
 
 
-def test_an_api_server_that_is_away_does_not_make_unknown_what_it_said(
+def test_capabilities_stay_known_while_the_api_server_is_away(
     cluster: MemoryCluster, target: TargetCapabilities, clock: SettableClock
 ) -> None:
     cluster.serve(CAPABILITIES, "v1alpha1")

@@ -239,7 +239,7 @@ def test_a_vm_that_was_registered_and_vanished_is_explained(sighted: dict[str, A
     ],
     ids=["never there", "on its way out", "another VM"],
 )
-def test_what_was_not_registered_has_not_vanished(sighted: dict[str, Any] | None) -> None:
+def test_a_vm_that_was_not_registered_has_not_vanished(sighted: dict[str, Any] | None) -> None:
     stability = Stability()
     observed(stability, sighted, 0)
     assert observed(stability, None, 10).reason == "not registered yet"
@@ -325,7 +325,7 @@ MEMBER = replace(CAPTURED, group_name="tier")
         ("nothing is known", None, (), {}, ""),
     ],
 )
-def test_where_a_vm_never_came_its_record_and_its_capture_say_what_to_look_for(
+def test_the_record_and_the_capture_of_a_vm_that_never_came_say_what_to_look_for(
     why: str,
     expected: VmFacts | None,
     recorded: tuple[tuple[str, str], ...],

@@ -18,7 +18,7 @@ def test_a_cluster_that_answers(world: World, log: LogCapture) -> None:
     assert log.entries[-1]["supervisor"] is True
 
 
-def test_a_cluster_that_is_away_is_told_and_no_error(log: LogCapture) -> None:
+def test_a_cluster_that_is_away_is_logged_and_raises_nothing(log: LogCapture) -> None:
     world = World(supervisor="detect")
     world.cluster.calls.fail("serves_group", Unavailable("away", hint="start it"))
     assert not check_cluster(world.app.supervisor)
@@ -31,12 +31,14 @@ def test_a_bucket_that_answers(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("denied")], ids=lambda e: e.code)
-def test_a_bucket_that_does_not_is_told_and_no_error(world: World, log: LogCapture, error: Exception) -> None:
+def test_a_bucket_that_does_not_answer_is_logged_and_raises_nothing(
+    world: World, log: LogCapture, error: Exception
+) -> None:
     world.locations.stores[""] = MemoryStore()
     world.locations.stores[""].calls.fail("exists", error)
     assert not check_own_bucket(world.locations)
     assert log.entries[-1]["log_level"] == "warning"
 
 
-def test_no_bucket_at_all_is_told_and_no_error(world: World) -> None:
+def test_a_missing_bucket_is_logged_and_raises_nothing(world: World) -> None:
     assert not check_own_bucket(world.locations)

@@ -67,7 +67,7 @@ def test_keys_are_removed_when_a_backup_or_restore_begins_and_kept_in_an_annotat
     assert [(event.about, event.reason) for event in world.cluster.events] == [(REF, "TakenOver")]
 
 
-def test_a_list_without_keys_of_ours_is_not_written_again(world: World) -> None:
+def test_a_list_without_keys_of_this_plugin_is_not_written_again(world: World) -> None:
     world.cluster.seed(blocked(SERVICES))
     begin_backup(world)
     begin_backup(world)
@@ -75,7 +75,7 @@ def test_a_list_without_keys_of_ours_is_not_written_again(world: World) -> None:
     assert world.cluster.calls.counts["patch"] == 1
 
 
-def test_what_was_refused_stays_withheld_and_is_skipped_at_restore(world: World, log: LogCapture) -> None:
+def test_a_refused_object_stays_withheld_and_is_skipped_at_restore(world: World, log: LogCapture) -> None:
     world.cluster.seed(blocked(SUBNETS, SERVICES))
     begin_backup(world)
     world.clock.advance(60)
@@ -101,7 +101,7 @@ def test_a_list_that_was_reset_is_taken_over_again_without_losing_a_key(world: W
     assert set(kept(world)["keys"]) == {"widgets.example.com", SERVICES}
 
 
-def test_what_an_administrator_has_removed_from_the_restricted_resources_stays_in_the_list() -> None:
+def test_a_resource_removed_from_the_restricted_ones_stays_in_the_list() -> None:
     world = World(remove=(CERTIFICATES,))
     world.cluster.seed(blocked(CERTIFICATES, SERVICES))
     begin_backup(world)
@@ -124,7 +124,7 @@ def test_the_setting_decides_and_a_supervisor_where_it_is_left_at_its_default(
     assert (listed(world) == set()) is taken_over
 
 
-def test_what_was_taken_over_counts_no_more_once_the_setting_says_leave(world: World) -> None:
+def test_a_list_that_was_taken_over_counts_no_more_once_the_setting_says_leave(world: World) -> None:
     world.cluster.seed(blocked(SUBNETS))
     begin_backup(world)
     left = World(vsphere_plugin="leave")
@@ -163,7 +163,7 @@ def test_an_annotation_that_another_hand_has_changed_stops_nothing(world: World,
     assert set(kept(world)["keys"]) == {SERVICES}
 
 
-def test_without_the_other_plugin_nothing_is_written_and_nothing_is_said(world: World, log: LogCapture) -> None:
+def test_without_the_other_plugin_nothing_is_written_or_logged(world: World, log: LogCapture) -> None:
     begin_backup(world)
     begin_restore(world)
     assert world.cluster.calls.counts["patch"] == 0

@@ -48,7 +48,7 @@ def test_a_pattern_that_velero_cannot_read_matches_nothing(pattern: str) -> None
     assert not matches_any("a", [pattern])
 
 
-def test_what_sorts_behind_an_unreadable_pattern_is_not_looked_at() -> None:
+def test_patterns_behind_an_unreadable_one_are_not_looked_at() -> None:
     assert matches_any("shop", ["Z", "shop", "["]) is False
     assert matches_any("Shop", ["Shop", "["]) is True
 

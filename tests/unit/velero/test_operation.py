@@ -50,7 +50,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda c: c.why)
-def test_an_id_that_is_not_ours_is_refused_in_words(case: Hostile) -> None:
+def test_an_operation_id_of_another_plugin_is_refused(case: Hostile) -> None:
     with pytest.raises(InvalidItem, match=r"cannot be read|names the kind pods") as caught:
         read_replay_id(case.given)
     assert caught.value.hint

@@ -74,5 +74,5 @@ def expression(operator: str, key: str, *values: str) -> dict[str, Any]:
     ],
     ids=lambda c: c.why,
 )
-def test_what_a_restore_is_about(case: Case) -> None:
+def test_a_restore_is_read_with_its_backup_and_mapping(case: Case) -> None:
     assert selected(case.spec, FRONT, LABELS) is case.want

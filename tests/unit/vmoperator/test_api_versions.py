@@ -31,7 +31,7 @@ def test_newest(served: tuple[str, ...], want: str | None) -> None:
         ("v1alpha2", ("v1alpha4", "v1alpha5"), "v1alpha5"),
     ],
 )
-def test_a_supported_version_is_chosen_without_a_word(captured: str, served: tuple[str, ...], want: str) -> None:
+def test_a_supported_version_is_chosen_without_a_note(captured: str, served: tuple[str, ...], want: str) -> None:
     choice = releases.choose("VirtualMachineService", captured, served)
     assert (choice.version, choice.refused, choice.notes) == (want, "", ())
 
@@ -72,7 +72,7 @@ def test_older_than_v1alpha2_is_refused_with_the_guides_words(
     assert "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed" in choice.refused
 
 
-def test_a_kind_that_is_not_served_is_said_as_such() -> None:
+def test_a_kind_that_is_not_served_is_reported() -> None:
     choice = releases.choose("VirtualMachineGroup", "v1alpha5", ())
     assert choice.version == ""
     assert "serves no version of VirtualMachineGroup" in choice.refused

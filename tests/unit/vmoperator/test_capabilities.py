@@ -40,7 +40,7 @@ def older(**data: str) -> Json:
         ({**older(), "data": None}, (None, None, None)),
     ],
 )
-def test_both_shapes_are_read_and_what_is_not_told_is_unknown(
+def test_both_shapes_are_read_and_a_missing_capability_is_unknown(
     given: Json, want: tuple[bool | None, bool | None, bool | None]
 ) -> None:
     capabilities = releases.read_capabilities(m(given))

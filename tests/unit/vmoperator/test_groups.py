@@ -36,7 +36,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
-def test_every_group_that_contains_itself_is_told(case: Case) -> None:
+def test_every_group_that_contains_itself_is_reported(case: Case) -> None:
     assert groups.all_cycles(case.inside) == case.want
 
 

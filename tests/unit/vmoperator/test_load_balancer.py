@@ -24,7 +24,7 @@ NSX, OTHER, UNKNOWN = Provider.NSX, Provider.OTHER, Provider.UNKNOWN
         ("no Supervisor", {"apps"}, UNKNOWN, "none of the API groups crd.nsx.vmware.com, nsx.vmware.com"),
     ],
 )
-def test_the_provider_is_told_by_the_api_groups(why: str, groups: set[str], want: Provider, evidence: str) -> None:
+def test_the_provider_follows_from_the_api_groups(why: str, groups: set[str], want: Provider, evidence: str) -> None:
     network_provider = site(groups.__contains__)
     assert (why, network_provider.provider, provider(groups.__contains__)) == (why, want, want)
     assert evidence in network_provider.evidence
@@ -85,7 +85,7 @@ DROPPED = [
         (UNKNOWN, UNKNOWN, "cross", True, True),
     ],
 )
-def test_residue_goes_with_the_provider_and_host_names_are_told_at_another_site(
+def test_residue_goes_with_the_provider_and_host_names_are_reported_at_another_site(
     source: Provider,
     target: Provider,
     setting: Literal["detect", "same", "cross"],
@@ -116,7 +116,7 @@ def test_residue_goes_with_the_provider_and_host_names_are_told_at_another_site(
         ("ako.vmware.com/load-balancer-ip", "192.0.2.7"),
     ],
 )
-def test_what_names_one_site_is_kept_and_told_with_its_value(key: str, value: str) -> None:
+def test_a_field_that_names_a_site_is_kept_and_reported_with_its_value(key: str, value: str) -> None:
     given = m(service("front", meta={"annotations": {key: value}}))
     change = cross_site(given, source=NSX, target=OTHER)
     assert change.manifest.annotations == {key: value}

@@ -33,7 +33,7 @@ def test_a_probe_decides_whether_a_vm_serves(probe: Any, conditions: list[Any], 
     assert read_vm(m(vm("web-1", spec=spec, status={"conditions": conditions}))).serving is serving
 
 
-def test_what_a_comparison_after_a_restore_asks_for_is_there() -> None:
+def test_a_vm_is_read_with_all_that_a_comparison_after_a_restore_needs() -> None:
     observed_vm = read_vm(
         m(
             vm(

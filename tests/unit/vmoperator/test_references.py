@@ -73,7 +73,7 @@ READ = [
 
 
 @pytest.mark.parametrize(("why", "spec", "want"), READ, ids=[why for why, *_ in READ])
-def test_what_a_vm_refers_to(why: str, spec: dict[str, Any], want: dict[str, Any]) -> None:
+def test_a_vms_references_are_read(why: str, spec: dict[str, Any], want: dict[str, Any]) -> None:
     assert references.references(m(vm("web-1", spec=spec))) == want, why
 
 

@@ -182,7 +182,7 @@ def test_there_are_57_and_8_and_7() -> None:
     assert (len(table(SUPERVISOR)), len(table(NEWER)), len(table(PLUGIN))) == (57, 8, 7)
 
 
-def test_the_list_of_the_vsphere_plugin_and_ours_differ_in_what_is_decided() -> None:
+def test_the_differences_from_the_vsphere_plugins_list_are_those_decided_on() -> None:
     ours = restricted.restricted_resources(supervisor=True)
     assert len(BLOCKED) == 123
     assert BLOCKED - ours - OURS == set(table(DECLARED))
@@ -193,7 +193,7 @@ def test_the_list_of_the_vsphere_plugin_and_ours_differ_in_what_is_decided() -> 
     }
 
 
-def test_what_people_declare_is_restricted_only_on_request() -> None:
+def test_declared_kinds_are_restricted_only_on_request() -> None:
     assert not restricted.restricted_resources(supervisor=True) & set(table(DECLARED))
     for resource in table(DECLARED):
         assert resource in restricted.restricted_resources(supervisor=True, add=[resource])
@@ -211,11 +211,11 @@ def test_what_people_declare_is_restricted_only_on_request() -> None:
         ("widgets.example.com", True),
     ],
 )
-def test_what_nothing_makes_again_is_told_from_what_the_platform_makes(resource: str, declared: bool) -> None:  # noqa: FBT001 - a table
+def test_a_declared_kind_is_distinguished_from_one_the_platform_makes(resource: str, declared: bool) -> None:  # noqa: FBT001 - a table
     assert restricted.is_declared(resource) is declared
 
 
-def test_on_a_supervisor_everything_but_our_own_kind_is_restricted() -> None:
+def test_on_a_supervisor_every_kind_but_the_captured_ones_is_restricted() -> None:
     assert restricted.restricted_resources(supervisor=True) == set(EVERY) - OURS
 
 
@@ -223,7 +223,7 @@ def test_elsewhere_only_the_plugin_internal_ones_are() -> None:
     assert restricted.restricted_resources(supervisor=False) == set(table(PLUGIN))
 
 
-def test_our_two_kinds_are_captured_whatever_an_administrator_adds() -> None:
+def test_the_two_kinds_are_captured_whatever_an_administrator_adds() -> None:
     assert {kind.resource for kind in CAPTURED_KINDS} == OURS
     assert not restricted.restricted_resources(supervisor=True, add=OURS) & OURS
 
@@ -236,7 +236,7 @@ def test_an_administrator_adds_and_removes() -> None:
     assert "certificates.cert-manager.io" not in names
 
 
-def test_what_most_items_are_is_nothing_that_is_restricted() -> None:
+def test_the_most_frequent_kinds_are_not_restricted() -> None:
     assert set(EVERY) & set(restricted.COMMON_RESOURCES) == OURS & set(EVERY)
     assert IMAGE not in restricted.COMMON_RESOURCES
 
@@ -286,7 +286,7 @@ def test_nothing_else_is_taken_for_restricted(api: str, kind: str) -> None:
         ("nobody says, the ending is irregular", "Ox", "", ""),
     ],
 )
-def test_what_the_api_server_says_comes_before_the_ending(why: str, kind: str, plural: str, name: str) -> None:
+def test_a_plural_of_the_api_server_comes_before_the_ending(why: str, kind: str, plural: str, name: str) -> None:
     candidates = {"oxen.example.com", "boxes.example.com"}
     manifest = m(obj(kind, "one", api="example.com/v1"))
     assert restricted.resource_name(manifest, candidates, plural=plural) == name, why

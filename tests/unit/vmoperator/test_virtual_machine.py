@@ -45,12 +45,12 @@ USERS = [
 
 
 @pytest.mark.parametrize("key", PLATFORMS)
-def test_what_the_platform_writes_is_not_the_users(key: str) -> None:
+def test_an_annotation_that_the_platform_writes_is_not_the_users(key: str) -> None:
     assert not is_users(key)
 
 
 @pytest.mark.parametrize("key", USERS)
-def test_what_people_write_is_the_users(key: str) -> None:
+def test_an_annotation_that_people_write_is_the_users(key: str) -> None:
     assert is_users(key)
 
 

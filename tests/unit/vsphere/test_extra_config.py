@@ -36,7 +36,7 @@ def test_a_key_is_known_in_both_spellings(spelling: str, key: Key) -> None:
     assert values({spelling: "1", "guestinfo.other": "x"}) == {key: "1"}
 
 
-def test_what_is_there_is_read() -> None:
+def test_an_existing_object_is_read() -> None:
     config = read(
         {
             f"{OPERATORS}.resource.yaml": "…",
@@ -101,7 +101,7 @@ def test_no_entries_are_too_odd_to_be_read(entries: dict[str, str]) -> None:
     assert set(values(entries).values()) <= set(entries.values())
 
 
-def test_of_endless_plain_values_little_is_kept() -> None:
+def test_endless_plain_values_are_cut() -> None:
     config = read({spelling: "x" * 1_000_000 for key in Key for spelling in SPELLINGS[key]})
     assert len(config.backup_version) == LONGEST_PLAIN
     assert sum(map(len, config.remarks)) < 2000

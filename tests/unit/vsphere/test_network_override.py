@@ -50,7 +50,7 @@ def test_a_vm_with_no_interface_listed_is_on_the_default_subnet_set() -> None:
     assert planned(interfaces(m(vm("web-1", spec={"network": {"disabled": True}}))), (PROD, DEFAULT)) == {}
 
 
-def test_of_hostile_interfaces_no_more_is_kept_than_a_vm_can_have() -> None:
+def test_hostile_interfaces_are_kept_up_to_the_number_a_vm_can_have() -> None:
     network = {"interfaces": [{"name": f"{n}-" + "x" * 9_000, "network": {"name": "y" * 9_000}} for n in range(500)]}
     by_interface = interfaces(m(vm("web-1", spec={"network": network})))
     assert len(by_interface) == MOST_INTERFACES

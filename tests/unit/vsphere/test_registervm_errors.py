@@ -39,7 +39,7 @@ def test_the_table_holds_those_codes_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.code.removeprefix(PREFIX))
-def test_a_remedy_that_deletes_names_the_risk_and_is_never_ours(entry: object) -> None:
+def test_a_remedy_that_deletes_names_the_risk_and_is_left_to_a_person(entry: object) -> None:
     remedy = entry.remedy  # type: ignore[attr-defined] - an entry
     assert ("delete" in remedy) == ("(data loss risk: never done by this product)" in remedy)
 

@@ -38,7 +38,7 @@ ALIVE = {**SEEN, "exists": True, "annotated_version": "1700"}
         (1000, "complete"),
     ],
 )
-def test_between_two_stages_the_last_one_reached_is_told(percent: int | None, name: str | None) -> None:
+def test_between_two_stages_the_last_one_reached_is_shown(percent: int | None, name: str | None) -> None:
     assert stage(percent) == name
 
 
@@ -207,13 +207,13 @@ RESTORES = {Course.NEW, Course.EXISTING, Course.DISK_ONLY, Course.FAILOVER}
 
 
 @given(SITUATIONS)
-def test_nothing_is_promised_of_a_vm_that_vcenter_was_not_asked_about(situation: Situation) -> None:
+def test_nothing_is_foreseen_for_a_vm_that_vcenter_was_not_asked_about(situation: Situation) -> None:
     decision = decide(replace(situation, recorded=None))
     assert decision.course not in RESTORES
 
 
 @given(SITUATIONS)
-def test_every_answer_has_its_words_and_a_call_is_never_refused_for_the_switch(situation: Situation) -> None:
+def test_every_outcome_has_a_sentence_and_a_call_is_never_refused_for_the_switch(situation: Situation) -> None:
     decision: Decision = decide(situation)
     assert decision.reason
     assert decision.by_hand is not Course.AUTOMATIC_OFF

@@ -58,7 +58,7 @@ def test_a_profile_is_read_as_the_go_sdk_reads_it(dialect: str) -> None:
         "[Default]\naws_access_key_id=A\naws_secret_access_key=s",
     ],
 )
-def test_what_the_go_sdk_does_not_find_is_not_found(text: str) -> None:
+def test_a_profile_that_the_go_sdk_does_not_find_is_not_found(text: str) -> None:
     assert "default" not in aws_ini.profiles(text)
 
 

@@ -103,7 +103,7 @@ def test_a_profile_that_gives_no_way_is_refused(why: str) -> None:
     assert caught.value.fault is fault
 
 
-def test_what_opens_elsewhere_is_not_looked_at() -> None:
+def test_services_and_endpoints_of_a_profile_are_passed_over() -> None:
     services = (
         "endpoint_url = https://a.example\nservices = b\n[services b]\nsts =\n endpoint_url = https://a.example\n"
     )

@@ -24,7 +24,7 @@ def endpoints(loader: Loader) -> EndpointResolver:
 
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("service", ["s3", "sts", "sso", "portal.sso", "oidc"])
-def test_the_store_and_who_gives_its_keys_are_where_botocore_knows_them(service: str, region: str) -> None:
+def test_the_endpoints_of_the_store_and_of_its_token_services_are_botocores(service: str, region: str) -> None:
     lean, whole = endpoints(LeanLoader()), endpoints(Loader())
     assert lean.construct_endpoint(service, region) == whole.construct_endpoint(service, region)
 

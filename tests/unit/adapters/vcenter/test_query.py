@@ -69,7 +69,7 @@ def test_every_page_is_read_and_none_kept() -> None:
 @pytest.mark.parametrize(
     ("seconds", "pages"), [(61, 1), (31, 1), (21, 2)], ids=["within a page", "at its end", "within a further page"]
 )
-def test_whoever_has_no_time_asks_for_no_further_page_and_leaves_none(seconds: float, pages: int) -> None:
+def test_a_look_without_time_asks_for_no_further_page_and_leaves_none(seconds: float, pages: int) -> None:
     collector = Collector()
     with pytest.raises(OutOfTime, match="took more than 60 s"):
         read(collector, SettableClock(), seconds_each=seconds)
@@ -83,14 +83,14 @@ def test_pages_after_one_that_is_too_long_are_not_left() -> None:
     assert collector.kept == set()
 
 
-def test_whoever_does_not_answer_is_not_asked_again() -> None:
+def test_a_vcenter_that_does_not_answer_is_not_asked_again() -> None:
     collector = Collector(fails=TimeoutError("late"))
     with pytest.raises(TimeoutError):
         read(collector, SettableClock())
     assert collector.kept == {"token-1"}
 
 
-def test_why_it_was_given_up_is_told_though_the_rest_cannot_be_cancelled() -> None:
+def test_the_reason_for_giving_up_is_raised_though_the_rest_cannot_be_cancelled() -> None:
     class Refusing(Collector):
         def cancel(self, token: str) -> None:
             raise ConnectionError(token)

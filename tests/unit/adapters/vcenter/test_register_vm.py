@@ -39,14 +39,14 @@ def test_a_garbage_task_is_read_as_far_as_it_makes_sense(
     assert (task.state, task.percent, task.queued_at, task.ended_at) == (state, percent, None, None)
 
 
-def test_a_fault_of_any_shape_is_told() -> None:
+def test_a_fault_of_any_shape_is_reported() -> None:
     fault = SimpleNamespace(msg=7, reason=None, faultMessage=[SimpleNamespace(key="K", message="M"), 3, None])
     task = read_task("task-1", {"info.state": "error", "info.error": fault})
     assert (task.state, task.message) == (TaskState.FAILED, "SimpleNamespace: 7; K; M")
     assert read_task("task-1", {"info.state": "error", "info.error": "boom"}).message == "str"
 
 
-def test_of_two_tasks_the_one_without_a_time_is_the_older() -> None:
+def test_a_task_without_a_time_is_the_older_of_two() -> None:
     tasks = {
         "task-1": {"info.state": "error", "info.queueTime": AT},
         "task-2": {"info.state": "running", "info.queueTime": "never"},
@@ -70,6 +70,6 @@ def test_of_two_tasks_the_one_without_a_time_is_the_older() -> None:
     ],
     ids=["an event", "no time and no VM's reference", "another event", "no type", "nothing"],
 )
-def test_an_event_that_is_none_of_ours_is_passed_over(event: Any, moid: str) -> None:
+def test_an_event_of_another_kind_is_passed_over(event: Any, moid: str) -> None:
     read = read_event(event)
     assert (read[0] if read else "") == moid

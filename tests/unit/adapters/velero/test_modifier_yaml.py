@@ -143,7 +143,9 @@ def test_conditions_see_the_object_as_it_was() -> None:
     ],
     ids=str,
 )
-def test_a_rule_that_cannot_be_applied_is_said_and_the_others_are(broken: dict[str, Any], excerpt: str) -> None:
+def test_a_rule_that_cannot_be_applied_is_reported_and_the_others_are_applied(
+    broken: dict[str, Any], excerpt: str
+) -> None:
     modified = applied(broken, rule(port("8080")))
     (problem,) = modified.problems
     assert problem.startswith("rule 1 of the resource modifier cannot be applied: ")
@@ -151,7 +153,7 @@ def test_a_rule_that_cannot_be_applied_is_said_and_the_others_are(broken: dict[s
     assert modified.manifest.spec["ports"][0]["port"] == 8080
 
 
-def test_what_an_object_is_stays() -> None:
+def test_the_identity_of_an_object_stays() -> None:
     patches = [
         {"operation": "replace", "path": path, "value": "other"}
         for path in ("/metadata/name", "/metadata/namespace", "/kind", "/apiVersion")
@@ -183,7 +185,7 @@ def test_another_kind_is_let_alone() -> None:
         "",
     ],
 )
-def test_what_velero_refuses_is_refused_and_named(broken: str) -> None:
+def test_a_file_that_velero_refuses_is_refused_and_named(broken: str) -> None:
     with pytest.raises(InvalidSettings, match="ConfigMap velero/site-two") as refused:
         read_rules(broken, where="the resource modifier in ConfigMap velero/site-two")
     assert "correct the ConfigMap" in str(refused.value)

@@ -113,7 +113,7 @@ def _hostile(text: str) -> Report:
         pytest.param("javascript:alert(1)", id="an address that runs"),
     ],
 )
-def test_hostile_words_are_words(text: str) -> None:
+def test_hostile_text_stays_text(text: str) -> None:
     plain, hostile = Page(render(_hostile("harmless"))), Page(render(_hostile(text)))
     assert [(tag, sorted(attrs)) for tag, attrs in hostile.elements] == [
         (tag, sorted(attrs)) for tag, attrs in plain.elements
@@ -121,7 +121,7 @@ def test_hostile_words_are_words(text: str) -> None:
     assert text in hostile.text
 
 
-def test_what_would_not_be_seen_or_turns_text_around_is_spelled_out() -> None:
+def test_invisible_characters_and_those_that_turn_text_around_are_spelled_out() -> None:
     text = "a\x00b\x1bc\x85d\u202ee\u200bf\u2066g\ufeff"
     page = Page(render(_hostile(text)))
     assert r"a\u0000b\u001bc\u0085d\u202ee\u200bf\u2066g\ufeff" in page.text
@@ -165,7 +165,7 @@ def test_each_next_step_leads_to_the_rows_that_it_is_about() -> None:
     assert {key for step in report.steps for key in step.about} <= links
 
 
-def test_what_is_drawn_and_listed_of_an_application_leads_to_its_rows() -> None:
+def test_the_drawing_and_the_list_of_an_application_lead_to_its_rows() -> None:
     report = sample_report.sample()
     section = render(report).partition('<section id="applications">')[2].partition("</section>")[0]
     drawings = "".join(re.findall("<figure.*?</figure>", section, flags=re.DOTALL))
@@ -242,7 +242,7 @@ def test_a_report_of_before_that_knows_one_earlier_end_is_shown_too() -> None:
     assert "before it was resumed: cancelled: out of time" in text
 
 
-def test_what_is_as_expected_is_hidden_where_only_problems_are_asked_for() -> None:
+def test_rows_without_a_problem_are_hidden_where_only_problems_are_asked_for() -> None:
     page = Page(render(sample_report.sample()))
     calm = [
         attrs.get("class", "") for tag, attrs in page.elements if tag == "details" and "app" in str(attrs.get("class"))

@@ -47,7 +47,7 @@ def test_a_wait_of_an_hour_in_a_restore_of_four_is_a_quarter_of_the_bar() -> Non
     assert (wait.x, wait.width, wait.tone, end.x, end.tone) == (0, SCALE // 4, "warn", SCALE // 4, "good")
 
 
-def test_what_still_waits_waits_until_the_object_ended() -> None:
+def test_the_last_wait_lasts_until_the_object_ended() -> None:
     row = _row((at("20:00:00"), "waiting: for web-1"), stage="waiting", ended=at("20:30:00"))
     assert (row.longest, _tones(row)) == ("30 min", ["warn"])
 
@@ -70,7 +70,7 @@ def test_the_end_of_an_earlier_run_ends_a_wait_and_the_time_until_the_next_run_i
     assert (_tones(row), row.longest, row.waited) == (["warn", "bad", "warn", "good"], "10 min", 11 * 60)
 
 
-def test_of_what_is_told_at_the_moment_of_the_end_the_last_is_the_end() -> None:
+def test_the_last_entry_at_the_moment_of_the_end_is_the_end() -> None:
     row = _row((at("20:00:00"), "replayed: created"), (at("20:00:00"), "verified: as expected"))
     assert _tones(row) == ["warn", "good"]
 
@@ -116,5 +116,5 @@ def test_odd_entries_stay_inside_the_bar(entries: tuple[tuple[str, str], ...]) -
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (3599, "59 min"), (12060, "3 h 21 min")]
 )
-def test_durations_read_as_a_person_would_say_them(seconds: float, text: str) -> None:
+def test_durations_are_written_in_plain_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -140,7 +140,7 @@ def test_skipped_with_its_reason_or_untouched(case: Case, where: str, log: LogCa
     assert reason in " ".join(reasons)
 
 
-def test_velero_is_not_even_asked_about_secrets(world: World) -> None:
+def test_velero_is_never_asked_for_secrets(world: World) -> None:
     selector = world.app.actions.restore["leave"].applies_to()
     names = set(selector.included_resources)
     assert {"secrets", "configmaps", "pods"} <= set(selector.excluded_resources)
@@ -250,7 +250,7 @@ def test_the_namespace_is_that_of_the_backup(world: World) -> None:
     assert leave(world, volume("pv-1", "data"), namespaceMapping={"shop": "shop-dr"}).skip
 
 
-def test_what_kind_of_cluster_it_is_is_asked_once_for_an_item() -> None:
+def test_the_kind_of_cluster_is_asked_for_once_for_an_item() -> None:
     world = World(supervisor="detect")
     for number in range(1, 4):
         leave(world, obj("Certificate", "tls", api="cert-manager.io/v1"))
@@ -274,7 +274,7 @@ def test_restricted_kinds_are_known_also_without_the_api_server(world: World, lo
     assert "imagedisks" in reasons[1]
 
 
-def test_what_people_declare_comes_back_unless_the_vsphere_plugin_refuses_it(world: World, log: LogCapture) -> None:
+def test_declared_objects_come_back_unless_the_vsphere_plugin_refuses_them(world: World, log: LogCapture) -> None:
     subnet = obj("Subnet", "lab", api="crd.nsx.vmware.com/v1alpha1")
     assert leave(world, obj("SubnetPort", "web-1-eth0", api="crd.nsx.vmware.com/v1alpha1")).skip
     assert not leave(world, subnet).skip

@@ -48,5 +48,5 @@ def test_elsewhere_these_are_the_users_annotations() -> None:
     assert execute(World(supervisor="no"), pod(TIED)) == pod(TIED)
 
 
-def test_velero_calls_us_for_pods() -> None:
+def test_velero_calls_the_plugin_for_pods() -> None:
     assert World().app.actions.restore["pods"].applies_to().included_resources == ("pods",)

@@ -47,7 +47,7 @@ def test_the_item_is_skipped_and_its_operation_carries_the_link(world: World, it
     assert world.created() == []
 
 
-def test_where_the_capture_is_required_the_operation_does_not_carry_the_item(
+def test_the_operation_does_not_carry_the_item_where_the_capture_is_required(
     world: World, items: list[dict[str, Any]]
 ) -> None:
     outcome = replayed(world, items[0], **with_policy(capture="require"))
@@ -61,7 +61,7 @@ def test_the_same_item_has_the_same_operation(world: World, items: list[dict[str
 
 
 @pytest.mark.parametrize("trouble", ["gone", "away", "backup unknown"])
-def test_where_the_capture_cannot_be_read_the_operation_carries_the_item(
+def test_the_operation_carries_the_item_where_the_capture_cannot_be_read(
     world: World, log: LogCapture, items: list[dict[str, Any]], trouble: str
 ) -> None:
     key = items[0]["metadata"]["annotations"][LINK].partition('"key":"')[2].partition('"')[0]
@@ -80,7 +80,7 @@ def test_where_the_capture_cannot_be_read_the_operation_carries_the_item(
 
 
 @pytest.mark.parametrize("error", [Forbidden, InvalidSettings, InvalidItem], ids=lambda e: e.code)
-def test_a_store_that_denies_or_is_badly_set_up_is_said_and_the_item_carried(
+def test_a_store_that_denies_or_is_misconfigured_is_logged_and_the_item_carried(
     world: World, log: LogCapture, items: list[dict[str, Any]], error: type[Forbidden]
 ) -> None:
     world.store.calls.fail("exists", error("denied", hint="grant s3:GetObject"))
@@ -114,7 +114,7 @@ def test_a_backup_without_the_plugin_is_replayed_by_its_items(world: World) -> N
     ],
     ids=["deleting", "left out, and stored by an older Velero", "a guest cluster's"],
 )
-def test_what_should_not_be_in_the_backup_is_skipped_for_good(
+def test_an_item_that_should_not_be_in_the_backup_is_skipped_for_good(
     world: World, log: LogCapture, meta: dict[str, Any], excerpt: str
 ) -> None:
     outcome = world.replay(service("front", WEB, meta=meta))
@@ -122,7 +122,7 @@ def test_what_should_not_be_in_the_backup_is_skipped_for_good(
     assert excerpt in log.entries[-1]["reason"]
 
 
-def test_what_was_captured_for_a_users_vm_is_replayed_whatever_its_annotations(world: World) -> None:
+def test_an_object_captured_for_a_users_vm_is_replayed_whatever_its_annotations(world: World) -> None:
     key = "virtualmachineservice.vmoperator.vmware.com/service.externalTrafficPolicy"
     annotated = service("front", WEB, meta={"annotations": {key: "Local"}})
     (item,) = world.back_up(vm("web-1", labels=WEB), annotated)[-1:]
@@ -130,5 +130,5 @@ def test_what_was_captured_for_a_users_vm_is_replayed_whatever_its_annotations(w
     assert not world.replay(annotated).operation_id  # of a backup without the plugin: the annotation is all there is
 
 
-def test_velero_calls_us_for_our_two_kinds(world: World) -> None:
+def test_velero_calls_the_plugin_for_its_two_kinds(world: World) -> None:
     assert len(world.app.actions.restore["replay"].applies_to().included_resources) == 2

@@ -131,7 +131,7 @@ def test_nothing_happens_before_every_vm_is_ready() -> None:
     assert decided.reason == "web-2: not registered yet"
 
 
-def test_a_namespace_that_vcenter_did_not_make_is_said() -> None:
+def test_a_namespace_that_vcenter_did_not_make_is_reported() -> None:
     plain = obj("Namespace", "shop", api="v1", namespace="")
     gates = dict.fromkeys(OPEN, Gate(ready=False, reason="not registered yet"))
     decided = decide(subject(FRONT, *VMS), view(look(namespace=plain), gates))
@@ -161,7 +161,7 @@ def test_a_child_waits_for_its_parent() -> None:
     assert step(group("top", ["/tier"]), pending=(subject(child),)).action is Action.CREATE
 
 
-def test_groups_that_contain_themselves_are_blocked_and_nobody_waits_for_them() -> None:
+def test_groups_that_contain_themselves_are_blocked_and_not_waited_for() -> None:
     a, b, child = group("a", ["/b"], parent="b"), group("b", ["/a"], parent="a"), group("c", parent="a")
     subjects = [subject(manifest) for manifest in (a, b, child)]
     cycles = order.cycles(subjects, look())
@@ -198,7 +198,7 @@ def test_a_parent_waits_where_vm_operator_would_place_a_nested_vm_anew(
     assert excerpt in decided.reason
 
 
-def test_labels_that_no_longer_match_are_said_exactly() -> None:
+def test_labels_that_no_longer_match_are_named_exactly() -> None:
     decided = decide(
         subject(FRONT, *VMS),
         view(look(vm("web-1", labels={"app": "db"}, group="tier"), vm("web-2", group="tier")), OPEN),
@@ -210,7 +210,7 @@ def test_labels_that_no_longer_match_are_said_exactly() -> None:
     )
 
 
-def test_membership_from_one_side_is_said() -> None:
+def test_membership_from_one_side_is_reported() -> None:
     observed = look(vm("web-1", group="other"), vm("web-2"))
     decided = decide(subject(TIER, *VMS), view(observed, OPEN))
     assert decided.warnings == (
@@ -219,7 +219,7 @@ def test_membership_from_one_side_is_said() -> None:
     )
 
 
-def test_an_owner_that_is_lost_is_said_while_waiting_and_after() -> None:
+def test_an_owner_that_is_lost_is_reported_while_waiting_and_after() -> None:
     owner = {
         "apiVersion": "vmoperator.vmware.com/v1alpha5",
         "kind": "VirtualMachineGroup",
@@ -285,12 +285,12 @@ def test_what_holds_a_service_that_is_being_deleted() -> None:
     reason = step(FRONT, service("front", WEB, meta=held)).reason
     assert "held by the finalizer vmoperator.vmware.com/virtualmachineservice" in reason
     assert "make sure that VM Operator runs" in reason
-    nobody = step(FRONT, service("front", WEB, meta={"deletionTimestamp": AT})).reason
-    assert "held by none: Kubernetes removes it" in nobody
+    unheld = step(FRONT, service("front", WEB, meta={"deletionTimestamp": AT})).reason
+    assert "held by none: Kubernetes removes it" in unheld
 
 
 @pytest.mark.parametrize(("power", "excerpt"), [("captured", "web-1 was off at backup"), ("leave", ""), ("on", "")])
-def test_the_plan_names_who_is_started_though_it_was_off(power: str, excerpt: str) -> None:
+def test_the_plan_names_the_vms_that_are_started_though_they_were_off(power: str, excerpt: str) -> None:
     given = replace(subject(TIER, *VMS), started_anyway=("web-1", "not-there"))
     decided = decide(given, view(look(*VMS), OPEN, policy={"power": power}))
     assert decided.action is Action.CREATE

@@ -60,7 +60,7 @@ def test_addresses_come_back_only_when_asked(policy: dict[str, Any], kind: str, 
 
 
 @pytest.mark.parametrize("name", ["again", LONG])
-def test_what_this_restore_made_is_recognised(name: str) -> None:
+def test_an_object_that_this_restore_made_is_recognised(name: str) -> None:
     this = RestoreRun.read(m(restore(name)))
     wanted = builders.wanted(group("tier"), of=this)
     assert desired.made_by(this, wanted)

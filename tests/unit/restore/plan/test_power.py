@@ -617,7 +617,7 @@ CASES = [*THROUGH_GROUPS, *AS_CAPTURED, *BY_THEIR_OWN, *HELD_BACK, *RUNNING]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
-def test_what_is_asked_for(case: Case) -> None:
+def test_the_power_that_is_asked_for(case: Case) -> None:
     step = decided(
         case.given,
         *case.live,
@@ -643,7 +643,7 @@ def test_leave_does_nothing_at_all(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.why)
 @pytest.mark.parametrize("power", ["captured", "on"])
-def test_nobody_is_ever_powered_off_and_no_power_state_emptied(case: Case, power: str) -> None:
+def test_no_vm_is_ever_powered_off_and_no_power_state_emptied(case: Case, power: str) -> None:
     step = decided(case.given, *case.live, power=power, captured=case.captured, coming=case.coming, known=case.known)
     assert all(dict(wish.change) in ({"spec": ON}, {"spec": NOW}) for wish in step.wishes)
     assert {wish.ref.namespace for wish in step.wishes} <= {"shop"}

@@ -49,7 +49,7 @@ def test_a_bootstrap_object_that_is_not_there_is_in_the_report_and_lists_are_few
 
 
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
-def test_one_that_is_there_is_fine(world: World, kind: str) -> None:
+def test_a_bootstrap_object_that_is_there_is_not_reported(world: World, kind: str) -> None:
     world.cluster.seed(obj(kind, "web-1-init", api="v1"))
     assert "bootstrap object web-1-init" not in attributes(restored(world))
 

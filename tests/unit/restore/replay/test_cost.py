@@ -196,7 +196,7 @@ def service_in(namespace: str) -> dict[str, Any]:
     return {**made, "metadata": {**made["metadata"], "namespace": namespace}}
 
 
-def test_what_one_object_holds_back_is_decided_once_in_a_round(
+def test_the_dependents_of_an_object_are_decided_once_in_a_round(
     world: World, monkeypatch: pytest.MonkeyPatch, operations: list[str]
 ) -> None:
     """Strict: 299 of 300 objects are ready, and each of 300 polls would decide them all again."""

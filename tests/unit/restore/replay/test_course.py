@@ -157,7 +157,7 @@ def test_dry_run_comes_before_each_create(world: World, items: list[dict[str, An
     assert [writes[at - 1] for at in created] == [("dry-run create", writes[at][1]) for at in created]
 
 
-def test_labels_that_changed_are_said_and_the_service_is_there(
+def test_changed_labels_are_reported_and_the_service_is_there(
     world: World, log: LogCapture, items: list[dict[str, Any]]
 ) -> None:
     for machine in VMS:

@@ -129,7 +129,7 @@ def test_4_registervm_is_called_by_one_module_alone() -> None:
     assert callers == ["registervm/tracker.py"]
 
 
-def test_4_nobody_is_registered_unasked(world: World) -> None:
+def test_4_no_vm_is_registered_unasked(world: World) -> None:
     items = world.back_up(VM, GROUPS[1])
     world.lose(VM, GROUPS[1])
     world.vsphere.vcenter.restore("shop", restored(name="web-1"))

@@ -55,7 +55,7 @@ def test_registration_has_no_deadline_but_veleros_unless_asked(world: World) -> 
     assert not after(world, [operation], 48 * HOUR)[operation].completed
 
 
-def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: World) -> None:
+def test_a_replayed_object_does_not_wait_for_registration_any_more(world: World) -> None:
     """A restart looks twice at every VM again, which is no reason to give up on what is there."""
     operations = lost(world, *MEMBERS, *TREE)
     policy = with_policy(registered_within="1h", verified_within="none")
@@ -76,7 +76,7 @@ def test_what_this_restore_made_is_not_waiting_for_registration_any_more(world: 
 
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("mode", ["best-effort", "strict"])
-def test_what_this_restore_made_is_not_late_for_registration_when_its_vm_goes(
+def test_a_replayed_object_is_not_late_for_registration_when_its_vm_goes(
     world: World, mode: str, *, back: bool
 ) -> None:
     """It has its half hour for verification, as it would have without the restart in between."""

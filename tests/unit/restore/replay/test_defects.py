@@ -69,7 +69,7 @@ def polled(world: World, operations: dict[str, str], rounds: int = 4) -> dict[st
 
 
 @pytest.mark.parametrize("at", EARLY)
-def test_one_object_that_breaks_down_says_so_and_the_others_are_replayed(
+def test_an_object_that_breaks_down_fails_alone_and_the_others_are_replayed(
     world: World, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     breaks(monkeypatch, *BREAKS[at])
@@ -105,7 +105,7 @@ def test_it_fails_when_it_breaks_down_for_long_and_the_restore_is_reported(
 
 
 @pytest.mark.parametrize("at", EARLY)
-def test_the_log_has_the_traceback_once_under_the_id_that_the_user_was_told(
+def test_the_log_has_the_traceback_once_under_the_id_in_the_users_message(
     world: World, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch, log: LogCapture, at: str
 ) -> None:
     breaks(monkeypatch, *BREAKS[at])
@@ -117,7 +117,7 @@ def test_the_log_has_the_traceback_once_under_the_id_that_the_user_was_told(
 
 
 @pytest.mark.parametrize("at", EARLY)
-def test_an_object_that_is_got_over_goes_on(
+def test_an_object_whose_fault_has_passed_goes_on(
     world: World, operations: dict[str, str], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     with monkeypatch.context() as for_a_while:

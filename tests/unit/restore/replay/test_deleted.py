@@ -39,7 +39,7 @@ def poll(world: World, operation: str, **spec: Any) -> Any:
 
 @pytest.mark.parametrize("manifest", [TIER, FRONT], ids=["group", "service"])
 @pytest.mark.parametrize("restarted", [False, True], ids=["same process", "next process has seen it"])
-def test_what_is_deleted_after_it_was_replayed_is_not_made_again(
+def test_an_object_that_is_deleted_after_its_replay_is_not_made_again(
     world: World,
     manifest: dict[str, Any],
     restarted: bool,  # noqa: FBT001 - a table
@@ -60,7 +60,7 @@ def test_what_is_deleted_after_it_was_replayed_is_not_made_again(
     assert (result["stage"], result["replayed"]) == ("failed", True)
 
 
-def test_what_is_deleted_is_made_again_by_a_restore_that_is_repeated(world: World) -> None:
+def test_a_deleted_object_is_made_again_by_a_restore_that_is_repeated(world: World) -> None:
     operation = replayed(world, TIER)
     world.lose(TIER)
     assert poll(world, operation).completed
@@ -69,7 +69,7 @@ def test_what_is_deleted_is_made_again_by_a_restore_that_is_repeated(world: Worl
     assert world.created() == ["VirtualMachineGroup shop/tier"] * 2
 
 
-def test_what_is_deleted_after_it_was_updated_is_not_made_either(world: World) -> None:
+def test_an_object_that_is_deleted_after_its_update_is_not_made_either(world: World) -> None:
     policy = with_policy(conflict="update")
     items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", {"app": "other"}))
@@ -81,7 +81,7 @@ def test_what_is_deleted_after_it_was_updated_is_not_made_either(world: World) -
     assert world.created() == []
 
 
-def test_what_was_there_before_and_is_deleted_is_made(world: World) -> None:
+def test_an_object_that_was_there_before_and_is_deleted_is_made(world: World) -> None:
     items = world.back_up(VM, TIER)
     (operation,) = world.replay_all(items)
     assert not poll(world, operation).completed
@@ -90,7 +90,7 @@ def test_what_was_there_before_and_is_deleted_is_made(world: World) -> None:
     assert world.created() == ["VirtualMachineGroup shop/tier"]
 
 
-def test_what_an_earlier_process_has_ended_and_somebody_deleted_since_is_not_made_again(world: World) -> None:
+def test_an_object_that_was_deleted_after_an_earlier_process_ended_it_is_not_made_again(world: World) -> None:
     operation = replayed(world, TIER)
     world.vm_operator()
     world.finish([operation])
@@ -109,7 +109,7 @@ def test_what_an_earlier_process_has_ended_and_somebody_deleted_since_is_not_mad
 
 
 @pytest.mark.parametrize("error", [Unavailable("the API server is away"), None], ids=["away", "not served"])
-def test_nothing_is_taken_for_deleted_while_nobody_can_tell(world: World, error: Unavailable | None) -> None:
+def test_nothing_is_taken_for_deleted_while_that_is_unknown(world: World, error: Unavailable | None) -> None:
     """VM Operator's definitions are away during an upgrade, and a list finds nothing then."""
     operation = replayed(world, TIER)
     if error:

@@ -84,7 +84,7 @@ def test_a_result_is_written_once(world: World, operations: list[str]) -> None:
     assert world.created() == ["VirtualMachineService shop/front"]
 
 
-def test_people_who_watch_the_restore_are_told(world: World, operations: list[str]) -> None:
+def test_the_restores_events_follow_its_course(world: World, operations: list[str]) -> None:
     for _ in range(3):
         world.round(operations)
     back(world)
@@ -97,14 +97,14 @@ def test_people_who_watch_the_restore_are_told(world: World, operations: list[st
     assert (str(last.about), last.uid) == ("Restore velero/again", "uid-of-again")
 
 
-def test_a_bad_end_is_told_as_a_warning(world: World, operations: list[str]) -> None:
+def test_a_bad_end_is_a_warning_event(world: World, operations: list[str]) -> None:
     world.cluster.seed(service("front", {"app": "other"}))
     back(world)
     world.finish(operations)
     assert ("Retained", True) in events(world)
 
 
-def test_an_event_that_cannot_be_told_disturbs_nobody(world: World, operations: list[str]) -> None:
+def test_an_event_that_cannot_be_recorded_disturbs_no_object(world: World, operations: list[str]) -> None:
     world.cluster.calls.fail("event", Unavailable("away"))
     back(world)
     world.finish(operations)
@@ -196,7 +196,7 @@ def test_a_page_that_cannot_be_drawn_does_not_keep_the_restore_from_ending(monke
     assert b"Read report.json" in world.store.get(f"{reports}report.html")
 
 
-def test_of_two_objects_that_are_mapped_into_one_both_are_reported(world: World) -> None:
+def test_both_objects_that_are_mapped_into_one_are_reported(world: World) -> None:
     world.cluster.seed(vsphere_namespace("blue"), vsphere_namespace("green"))
     blue, green = (service("front", meta={"namespace": name}) for name in ("blue", "green"))
     items = world.back_up(blue, green)

@@ -184,7 +184,7 @@ def test_a_service_that_is_not_vm_operators_is_not_taken_over(world: World) -> N
     assert world.created() == []
 
 
-def test_one_name_from_two_namespaces_mapped_into_one_is_said(world: World) -> None:
+def test_two_objects_of_one_name_mapped_into_one_namespace_are_reported(world: World) -> None:
     both = {"namespaceMapping": {NAMESPACE: "both", "other": "both"}}
     world.cluster.seed(vsphere_namespace("other"), vsphere_namespace("both"))
     mine, theirs = service("front", {"app": "x"}), {**service("front", {"app": "y"})}

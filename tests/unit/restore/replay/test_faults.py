@@ -98,7 +98,7 @@ def test_a_webhook_that_rejects_fails_the_operation_with_its_words(world: World,
 
 
 @pytest.mark.parametrize("method", ["dry-run create", "create"])
-def test_missing_rights_are_waited_for_and_said(world: World, items: list[dict[str, Any]], method: str) -> None:
+def test_missing_rights_are_waited_for_and_reported(world: World, items: list[dict[str, Any]], method: str) -> None:
     operations = world.replay_all(items)
     back(world)
     world.cluster.calls.fail(method, Forbidden("may not create", hint="grant create on virtualmachineservices"))
@@ -111,7 +111,7 @@ def test_missing_rights_are_waited_for_and_said(world: World, items: list[dict[s
     assert last.error == ""
 
 
-def test_disks_whose_registration_nobody_may_see_are_waited_for_by_their_claims(world: World) -> None:
+def test_disks_whose_registration_may_not_be_read_are_waited_for_by_their_claims(world: World) -> None:
     machine = vm("web-1", labels=WEB, claims=["data"])
     items = world.back_up(machine, FRONT)
     world.lose(machine, FRONT)
@@ -126,7 +126,7 @@ def test_disks_whose_registration_nobody_may_see_are_waited_for_by_their_claims(
     assert last.error == ""
 
 
-def test_rights_that_nobody_grants_in_time_fail_the_operation(world: World, items: list[dict[str, Any]]) -> None:
+def test_rights_that_are_not_granted_in_time_fail_the_operation(world: World, items: list[dict[str, Any]]) -> None:
     within = with_policy(registered_within="1h")
     operations = world.replay_all(items, **within)
     back(world)
@@ -300,7 +300,7 @@ def test_a_store_that_is_closed_while_waiting_is_waited_for_and_says_what_to_do(
 
 
 @pytest.mark.parametrize("restarted", [True, False])
-def test_a_store_that_nobody_opens_in_time_fails_the_operation(
+def test_a_store_that_denies_past_the_deadline_fails_the_operation(
     world: World,
     items: list[dict[str, Any]],
     restarted: bool,  # noqa: FBT001 - a table
@@ -359,7 +359,7 @@ def test_a_capture_that_rotted_fails_though_the_item_is_in_hand(world: World, it
     assert world.created() == []
 
 
-def test_captures_that_stay_denied_are_told_in_the_same_words_at_every_poll(world: World) -> None:
+def test_captures_that_stay_denied_have_the_same_description_at_every_poll(world: World) -> None:
     objects = [service(name, {"app": "none"}) for name in ("a", "b", "c")]
     items = world.back_up(*objects)
     world.lose(*objects)
@@ -389,7 +389,7 @@ def test_a_cluster_that_does_not_know_groups_says_what_it_takes(world: World) ->
     assert "9.0.1" in last.error
 
 
-def test_fields_that_the_target_does_not_know_are_left_out_and_said(world: World) -> None:
+def test_fields_that_the_target_does_not_know_are_left_out_and_reported(world: World) -> None:
     world.cluster.serve(VIRTUAL_MACHINE_GROUP, "v1alpha5", "v1alpha6")
     tier = group("tier", ["web-1"])
     tier["apiVersion"] = "vmoperator.vmware.com/v1alpha6"
@@ -403,7 +403,7 @@ def test_fields_that_the_target_does_not_know_are_left_out_and_said(world: World
 
 
 @pytest.mark.parametrize("operation", ["", "seal-v1:x", "replay-v1:AAAA"])
-def test_an_operation_that_is_not_ours_is_refused(world: World, operation: str) -> None:
+def test_an_operation_of_another_plugin_is_refused(world: World, operation: str) -> None:
     with pytest.raises(InvalidItem, match="repeat the restore"):
         world.poll(operation)
     with pytest.raises(InvalidItem):

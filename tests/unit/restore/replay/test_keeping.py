@@ -53,7 +53,7 @@ def wait(world: World, operations: list[str], seconds: float) -> None:
 
 
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: error.code)
-def test_what_ended_while_the_store_refused_is_stored_by_a_later_poll_of_another_object(
+def test_a_result_refused_by_the_store_is_stored_at_a_later_poll_of_another_object(
     world: World, operations: list[str], error: VmServiceError
 ) -> None:
     world.store.calls.fail("put", error)
@@ -112,7 +112,7 @@ def test_the_error_of_an_object_that_failed_says_that_its_result_is_not_stored(
     assert error.endswith(f"its result and the report are not stored: {GONE}; {RESUME}")
 
 
-def test_people_are_told_once_that_operations_ended_without_being_stored(
+def test_an_event_says_once_that_operations_ended_without_being_stored(
     world: World, operations: list[str], log: LogCapture
 ) -> None:
     world.store.calls.fail("put", GONE)
@@ -124,7 +124,7 @@ def test_people_are_told_once_that_operations_ended_without_being_stored(
     assert (line["cause"], line["hint"]) == (GONE.message, GONE.hint)
 
 
-def test_what_a_restore_owes_when_velero_asks_no_more_is_stored_when_a_launched_process_ends(
+def test_results_owed_when_velero_asks_no_more_are_stored_when_a_launched_process_ends(
     world: World, operations: list[str]
 ) -> None:
     back(world)
@@ -141,7 +141,7 @@ def test_what_a_restore_owes_when_velero_asks_no_more_is_stored_when_a_launched_
     assert [event.reason for event in world.cluster.events].count("Reported") == 1
 
 
-def test_what_is_owed_is_not_forgotten_while_it_is_offered(world: World, operations: list[str]) -> None:
+def test_a_result_is_not_forgotten_while_it_is_offered(world: World, operations: list[str]) -> None:
     back(world)
     world.store.calls.fail("put", GONE)
     wait(world, operations, LASTING_SECONDS)
@@ -174,7 +174,7 @@ def test_a_restore_that_owes_something_and_is_being_polled_is_left_to_the_poll(
     assert stages(world) == dict.fromkeys("abc", "verified")
 
 
-def test_only_the_report_is_said_to_be_missing_where_the_result_is_stored(world: World, operations: list[str]) -> None:
+def test_only_the_report_is_reported_missing_where_the_result_is_stored(world: World, operations: list[str]) -> None:
     back(world)
     world.store.calls.fail("put", GONE, on="report")
     wait(world, operations, LASTING_SECONDS)

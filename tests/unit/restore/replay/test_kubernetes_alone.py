@@ -44,7 +44,7 @@ def report(world: World) -> dict[str, Any]:
     return world.document("restores/again/20260301T120000Z/report.json")
 
 
-def test_a_disk_in_error_is_told_before_there_is_a_vm_that_names_it(world: World, operation: str) -> None:
+def test_a_disk_in_error_is_reported_before_a_vm_names_it(world: World, operation: str) -> None:
     world.cluster.seed(NO_DATASTORE)
     noted = "mind: disks are being registered for VMs that do not name them yet: its disk cannot be registered"
     description = world.polled(operation).description
@@ -70,14 +70,14 @@ def test_a_disk_that_takes_long_names_the_stage_and_what_to_look_at(world: World
     assert "more than 5 minutes, and RegisterVM stands at 80 % meanwhile" in description
 
 
-def test_the_mark_of_an_imported_vm_is_told(world: World, operation: str) -> None:
+def test_an_imported_vm_is_reported_as_such(world: World, operation: str) -> None:
     world.cluster.seed(again(created=False, meta={"annotations": {"vmoperator.vmware.com/imported-vm": ""}}))
     description = world.polled(operation).description
     assert description.startswith("waiting: web-1: registered, but VM Operator has not reconciled it yet")
     assert "has the mark of a VM that was imported from vCenter, not restored" in description
 
 
-def test_what_is_said_of_a_vm_by_name_is_not_said_again(world: World) -> None:
+def test_a_note_on_a_named_vm_is_not_repeated(world: World) -> None:
     captured = {"annotations": {"vmoperator.vmware.com/backup-version": "2000"}}
     machine = vm("web-1", labels=WEB, meta=captured)
     items = world.back_up(machine, FRONT)
@@ -90,7 +90,7 @@ def test_what_is_said_of_a_vm_by_name_is_not_said_again(world: World) -> None:
     assert "mind: web-1 comes from an older restore point" in descriptions[-1]
 
 
-def test_what_does_not_concern_every_vm_is_said_by_name(world: World) -> None:
+def test_a_note_that_does_not_concern_every_vm_names_its_vms(world: World) -> None:
     items = world.back_up(VM, vm("web-2", labels=WEB), FRONT)
     world.lose(VM, vm("web-2"), FRONT)
     (operation,) = world.replay_all(items)
@@ -101,7 +101,9 @@ def test_what_does_not_concern_every_vm_is_said_by_name(world: World) -> None:
     assert "web-2: disks are being registered for VMs that do not name them yet" in description
 
 
-def test_no_vsphere_namespace_is_said_once_and_what_to_do(world: World, operation: str) -> None:
+def test_a_namespace_that_is_no_vsphere_namespace_is_reported_once_with_its_remedy(
+    world: World, operation: str
+) -> None:
     world.cluster.seed(obj("Namespace", "shop", api="v1", namespace="", meta={"annotations": {}}))
     description = world.polled(operation).description
     assert description.count("is no vSphere Namespace") == 1

@@ -103,7 +103,7 @@ def test_a_process_that_is_killed_leaves_it_to_the_next(world: World, rounds: in
     assert world.created().count(f"VirtualMachineService {NAMESPACE}/front") == 1
 
 
-def test_what_came_to_nothing_before_a_restart_is_still_an_error(world: World) -> None:
+def test_an_object_that_failed_before_a_restart_is_still_an_error(world: World) -> None:
     items = back_up(world)
     world.lose(VM)
     asks = with_policy(**{"registered-within": "1m"})
@@ -185,7 +185,7 @@ def test_a_cancelled_operation_begins_nothing_after_a_restart(world: World) -> N
     assert not world.exists("VirtualMachineService", "front")
 
 
-def test_what_is_cancelled_says_what_it_waited_for(world: World) -> None:
+def test_a_cancelled_object_says_what_it_waited_for(world: World) -> None:
     items = back_up(world)
     world.lose(VM)
     account, _ = begin(world, items)

@@ -86,14 +86,16 @@ def test_cancel_says_that_an_earlier_process_had_replayed_it(world: World, waiti
     assert (result(world, "a")["stage"], result(world, "a")["replayed"]) == ("cancelled", True)
 
 
-def test_nobody_who_cannot_be_asked_is_said_to_be_missing(world: World, waiting: list[str]) -> None:
+def test_a_vm_that_cannot_be_looked_at_is_not_reported_missing(world: World, waiting: list[str]) -> None:
     world.restart()
     world.cluster.calls.fail("list", Unavailable("the API server is away"))
     cancel(world, waiting[0])
     assert (result(world, "a")["stage"], result(world, "a")["machines"]) == ("cancelled", [])
 
 
-def test_what_could_not_be_stored_at_one_cancel_is_stored_at_the_next(world: World, waiting: list[str]) -> None:
+def test_a_result_that_could_not_be_stored_at_one_cancel_is_stored_at_the_next(
+    world: World, waiting: list[str]
+) -> None:
     world.round(waiting)
     world.store.calls.fail("put", Unavailable("s3 is away"), times=1)
     for operation in waiting:
@@ -107,9 +109,7 @@ def beside(world: World) -> App:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_two_processes_whichever_sees_the_last_end_makes_the_report(
-    world: World, waiting: list[str], order: int
-) -> None:
+def test_the_process_that_sees_the_last_end_makes_the_report(world: World, waiting: list[str], order: int) -> None:
     """Velero asks no process again for what another one has told the end of."""
     first, other = world.app, beside(world)
     for app in (first, other, other):

@@ -19,7 +19,7 @@ def test_withhold_is_done_with_any_operation(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["pods", "leave"])
-def test_what_only_changes_items_is_done_with_any_operation(world: World, name: str) -> None:
+def test_an_action_without_operations_has_completed_any_operation(world: World, name: str) -> None:
     action = world.app.actions.restore[name]
     action.cancel("of another release", restore())
     progress = action.progress("of another release", restore())

@@ -90,7 +90,7 @@ def test_a_parent_that_failed_is_not_waited_for(world: World, items: list[dict[s
     assert "its parent group z-root is not there" in last[operations[1]].description
 
 
-def test_a_parent_outside_the_restore_is_not_waited_for_but_said(world: World, items: list[dict[str, Any]]) -> None:
+def test_a_parent_outside_the_restore_is_reported_and_not_waited_for(world: World, items: list[dict[str, Any]]) -> None:
     operations = world.replay_all(items[:2])
     last = world.finish(operations)
     assert world.created() == PARENTS_FIRST[1:3]

@@ -50,7 +50,7 @@ def test_execute_refuses_a_policy_that_does_not_exist_before_anything_is_deferre
 @pytest.mark.parametrize(
     "wrong", [with_policy(powr="on"), with_policy(power="maybe"), with_policy(registered_within="soon")]
 )
-def test_a_policy_that_is_spoilt_while_waiting_is_said_and_nothing_done_until_it_is_mended(
+def test_a_policy_that_becomes_wrong_while_waiting_is_reported_and_nothing_done_until_it_is_corrected(
     world: World, wrong: dict[str, Any]
 ) -> None:
     (operation,) = lost(world, VM, FRONT)
@@ -213,7 +213,7 @@ def forget(world: World) -> None:
 
 
 @pytest.mark.parametrize("when", ["before Execute", "while it waits"])
-def test_a_capture_that_is_gone_is_done_without_if_it_may_be(world: World, when: str) -> None:
+def test_a_capture_that_is_gone_is_optional_if_the_policy_says_so(world: World, when: str) -> None:
     items = world.back_up(VM, FRONT)
     world.lose(FRONT)
     if when == "before Execute":
@@ -292,7 +292,7 @@ def test_the_address_of_the_load_balancer_is_new_unless_it_is_requested(
 
 
 @pytest.mark.parametrize("policy", [with_policy(cluster_ip="keep"), with_policy(vip="request")])
-def test_what_was_requested_is_no_difference_after_a_restart(world: World, policy: dict[str, Any]) -> None:
+def test_a_requested_address_is_no_difference_after_a_restart(world: World, policy: dict[str, Any]) -> None:
     status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
     kind = "LoadBalancer" if "vip" in str(policy) else "ClusterIP"
     ip = {} if kind == "LoadBalancer" else {"clusterIp": "10.0.0.7"}

@@ -53,7 +53,7 @@ def running(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("policy", [{}, with_policy(power="leave")], ids=["by default", "as told"])
-def test_nobody_is_powered_on_unasked(world: World, policy: dict[str, Any]) -> None:
+def test_no_vm_is_powered_on_unasked(world: World, policy: dict[str, Any]) -> None:
     operations = lost(world, *VMS, *OBJECTS)
     back(world, *VMS)
     world.finish(operations, **policy)
@@ -132,7 +132,7 @@ def test_a_restart_powers_no_child_by_itself(world: World, at: int, order: int, 
     assert running(world) == ["db-1", "web-1", "web-2"]
 
 
-def test_while_the_capture_of_the_root_cannot_be_read_nobody_else_is_asked(world: World) -> None:
+def test_while_the_capture_of_the_root_cannot_be_read_no_other_group_is_powered(world: World) -> None:
     operations = lost(world, *VMS[:3], *OBJECTS[:4])
     back(world, *VMS[:3])
     for _ in range(2):
@@ -185,7 +185,7 @@ def test_a_member_that_was_missing_at_backup_holds_no_power_at_any_depth(world: 
     assert world.patched() == [ROOT]
 
 
-def test_a_vm_of_nobodys_backup_is_left_alone_whatever_its_labels(world: World) -> None:
+def test_a_vm_without_a_backup_is_left_alone_whatever_its_labels(world: World) -> None:
     operations = lost(world, VMS[3], OBJECTS[4])
     back(world, VMS[3])
     world.cluster.seed(vm("stranger", labels={"app": "alone"}))
@@ -229,7 +229,7 @@ def test_a_tree_in_place_that_says_on_already_is_asked_group_by_group_in_boot_or
     assert running(world) == ["db-1", "web-1"]
 
 
-def test_a_vm_that_is_held_back_is_said_and_not_waited_for(world: World) -> None:
+def test_a_vm_that_is_held_back_is_reported_and_not_waited_for(world: World) -> None:
     operations = lost(world, VMS[3], OBJECTS[4])
     check = {"annotations": {f"{power.CHECK}licence": "wait"}}
     world.cluster.seed(vm("alone", labels={"app": "alone"}, uid="new", meta=check))
@@ -238,7 +238,7 @@ def test_a_vm_that_is_held_back_is_said_and_not_waited_for(world: World) -> None
     assert (world.patched(), running(world)) == ([], [])
 
 
-def test_a_power_state_that_is_refused_is_said_and_asked_again(world: World) -> None:
+def test_a_power_state_that_is_refused_is_reported_and_asked_again(world: World) -> None:
     operations = lost(world, VMS[3], OBJECTS[4])
     back(world, VMS[3])
     world.cluster.calls.fail("patch", Rejected("quota is used up"), times=3)
@@ -285,7 +285,7 @@ def test_vms_that_were_off_and_run_with_their_group_are_named(world: World) -> N
     assert any("web-2 was off at backup" in warning for warning in report["warnings"])
 
 
-def test_nobody_is_named_where_nobody_is_started(world: World) -> None:
+def test_no_vm_is_named_where_none_is_started(world: World) -> None:
     operations = lost(world, *VMS, *OBJECTS)
     back(world, *VMS)
     assert not any("was off at backup" in progress.description for progress in world.finish(operations).values())

@@ -44,7 +44,7 @@ def test_the_root_is_powered_once_and_the_service_follows(world: World) -> None:
     assert world.patched() == ["VirtualMachineGroup shop/tier"]
 
 
-def test_a_vm_that_somebody_switches_off_meanwhile_stays_off(world: World) -> None:
+def test_a_vm_that_is_switched_off_meanwhile_stays_off(world: World) -> None:
     names = ("web-1", "web-2")
     machines = [vm(name, labels=WEB) for name in names]
     items = world.back_up(*machines, service("front", WEB))
@@ -63,7 +63,7 @@ def test_a_vm_that_somebody_switches_off_meanwhile_stays_off(world: World) -> No
     assert world.live("VirtualMachine", "web-1").spec["powerState"] == "PoweredOff"
 
 
-def test_another_service_does_not_power_again_what_somebody_has_switched_off(world: World) -> None:
+def test_another_service_does_not_power_a_vm_again_that_was_switched_off(world: World) -> None:
     machines = [vm("web-1", labels={**WEB, "late": ""}), vm("web-2", labels={"late": ""})]
     objects = [service("front", WEB), service("late", {"late": ""})]
     items = world.back_up(*machines, *objects)
@@ -79,7 +79,7 @@ def test_another_service_does_not_power_again_what_somebody_has_switched_off(wor
     assert "web-1" in last.description
 
 
-def test_a_group_that_somebody_switches_off_meanwhile_stays_off(world: World) -> None:
+def test_a_group_that_is_switched_off_meanwhile_stays_off(world: World) -> None:
     objects = [vm("web-1", group="tier"), group("tier", ["web-1"])]
     items = world.back_up(*objects)
     world.lose(*objects)
@@ -138,7 +138,7 @@ def test_a_service_counts_no_time_while_the_group_of_its_vm_waits_for_another(wo
     assert {progress.error for progress in last.values()} == {""}
 
 
-def test_below_a_root_that_was_given_up_nobody_is_powered(world: World) -> None:
+def test_below_a_root_that_was_given_up_nothing_is_powered(world: World) -> None:
     machines = [vm("web-1", labels=WEB, group="tier"), vm("db-1", group="root")]
     objects = [group("root", ["/tier"], ["db-1"]), group("tier", ["web-1"], parent="root"), service("front", WEB)]
     items = world.back_up(*machines, *objects)

@@ -109,7 +109,7 @@ def test_many_silent_ports_are_tried_a_few_at_a_time(world: World) -> None:
     ],
     ids=["no load balancer", "nobody runs behind it", "no selector", "no TCP port"],
 )
-def test_where_nothing_can_answer_nothing_is_tried(world: World, given: dict[str, Any], *, runs: bool) -> None:
+def test_no_port_is_tried_where_nothing_can_answer(world: World, given: dict[str, Any], *, runs: bool) -> None:
     operation = lost(world, given, runs=runs)
     world.round([operation], **PROBE)
     if given["spec"]["type"] == "LoadBalancer":
@@ -118,7 +118,7 @@ def test_where_nothing_can_answer_nothing_is_tried(world: World, given: dict[str
     assert world.probe.requests == []
 
 
-def test_nobody_probes_unasked(world: World) -> None:
+def test_no_port_is_probed_unasked(world: World) -> None:
     operation = lost(world, service("front", WEB))
     world.finish([operation])
     assert world.probe.requests == []

@@ -61,7 +61,7 @@ def test_progress_shows_how_far_an_engine_is(engine_world: World) -> None:
     assert engine_world.created() == ["VirtualMachineService shop/front"]
 
 
-def test_nobody_is_asked_whom_the_settings_do_not_name(world: World) -> None:
+def test_no_source_is_asked_that_the_settings_do_not_name(world: World) -> None:
     operation = lost(world)
     failed(world)
     assert world.polled(operation).description == "waiting: web-1: not registered yet"
@@ -78,7 +78,7 @@ def test_an_engine_is_asked_for_each_vm_once_a_round(engine_world: World) -> Non
     assert engine_world.engine.calls.counts["observe"] == 3
 
 
-def test_a_failure_is_explained_and_waits_for_whoever_puts_it_right(engine_world: World) -> None:
+def test_a_failure_is_explained_and_waits_until_it_is_put_right(engine_world: World) -> None:
     operation = lost(engine_world)
     failed(engine_world)
     for _ in range(3):
@@ -91,7 +91,7 @@ def test_a_failure_is_explained_and_waits_for_whoever_puts_it_right(engine_world
     assert engine_world.finish([operation])[operation].error == ""
 
 
-def test_a_failure_that_nobody_puts_right_ends_at_the_deadline_with_cause_and_remedy(engine_world: World) -> None:
+def test_a_failure_that_is_not_put_right_ends_at_the_deadline_with_cause_and_remedy(engine_world: World) -> None:
     operation = lost(engine_world)
     failed(engine_world)
     engine_world.polled(operation, **with_policy(registered_within="1h"))
@@ -237,7 +237,7 @@ def test_vcenter_is_asked_on_what_the_round_has_observed() -> None:
     assert world.cluster.calls.made.count(("get", "Namespace shop")) == 1
 
 
-def test_where_a_missing_vm_is_instead_is_told() -> None:
+def test_the_place_of_a_missing_vm_is_reported() -> None:
     world = World(sources=["vcenter"])
     operation = lost(world)
     restored(world, in_folder=False, folder="attic")
@@ -266,7 +266,7 @@ def test_registered_and_nowhere_to_be_seen_ends_with_code_and_remedy() -> None:
     assert result["remedy"][0].startswith("See in vCenter under which name and in which namespace it was registered")
 
 
-def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenters_words() -> None:
+def test_a_vm_restored_over_a_live_one_and_not_registered_is_described_as_vcenter_sees_it() -> None:
     world = World(sources=["vcenter"])
     operation = lost(world, VM)
     behind = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
@@ -281,7 +281,7 @@ def test_restored_over_what_is_there_and_registered_by_nobody_is_said_in_vcenter
     assert "(VirtualMachineBackupPaused)" in description
 
 
-def test_what_an_engine_has_in_its_queue_is_no_call_for_a_person() -> None:
+def test_a_vm_in_an_engines_queue_is_no_call_for_a_person() -> None:
     world = World(sources=["engine", "vcenter"])
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored_vms.restored("vm-7"))
@@ -316,7 +316,7 @@ def test_a_source_that_hangs_costs_no_poll_more_than_one_wait_and_the_others_go_
 
 
 @pytest.mark.parametrize(("created_at", "noted"), [("2027-01-01T00:00:00Z", True), ("2025-01-01T00:00:00Z", False)])
-def test_a_vm_that_somebody_made_anew_since_the_backup_is_told(
+def test_a_vm_that_was_made_anew_since_the_backup_is_reported(
     engine_world: World, created_at: str, *, noted: bool
 ) -> None:
     operation = lost(engine_world)

@@ -93,7 +93,7 @@ def test_the_result_of_what_failed(world: World) -> None:
     assert report["warnings"] == []
 
 
-def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World) -> None:
+def test_the_next_step_of_a_failed_object_says_what_to_do(world: World) -> None:
     items = world.back_up(VM, FRONT)
     world.cluster.seed(service("front", WEB, type="ClusterIP"))
     world.finish(world.replay_all(items), **with_policy(conflict="update"))
@@ -105,7 +105,7 @@ def test_what_failed_says_what_to_do_about_it_in_the_next_step_too(world: World)
     assert remedy in world.store.get(PAGE).decode()
 
 
-def test_what_waited_for_rights_until_it_was_cancelled_says_which(world: World) -> None:
+def test_an_object_cancelled_while_it_waits_for_rights_names_them(world: World) -> None:
     operations = lost(world, VM, FRONT)
     back(world)
     world.cluster.calls.fail("dry-run create", Forbidden("may not create", hint="grant create on services"))

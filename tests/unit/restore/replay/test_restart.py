@@ -70,7 +70,7 @@ def test_the_report_names_what_an_earlier_process_has_ended(world: World) -> Non
     assert [result["name"] for result in world.document(REPORT)["objects"]] == ["one", "two"]
 
 
-def test_what_was_replayed_in_time_does_not_miss_the_deadline_of_registration_after_it(world: World) -> None:
+def test_an_object_replayed_in_time_does_not_miss_the_deadline_of_registration_later(world: World) -> None:
     within = with_policy(registered_within="1h")
     items = world.back_up(vm("web-1", labels=WEB), service("front", WEB))
     world.lose(vm("web-1"), service("front"))

@@ -190,7 +190,7 @@ def test_a_vm_that_never_comes_gives_up_all(world: World, operations: list[str])
     assert world.created() == []
 
 
-def test_one_that_is_cancelled_gives_up_the_others(world: World, operations: list[str]) -> None:
+def test_a_cancelled_object_gives_up_the_others(world: World, operations: list[str]) -> None:
     back(world, "a")
     rounds(world, operations, 2, **STRICT)
     world.app.actions.restore["replay"].cancel(operations[1], restore(**STRICT))
@@ -200,7 +200,7 @@ def test_one_that_is_cancelled_gives_up_the_others(world: World, operations: lis
     assert world.created() == []
 
 
-def test_what_the_api_server_refuses_once_the_gates_are_open_does_not_hold_the_others(
+def test_a_refusal_of_the_api_server_once_the_gates_are_open_does_not_hold_the_others(
     world: World, operations: list[str]
 ) -> None:
     back(world, "a", "b")

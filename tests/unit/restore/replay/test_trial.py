@@ -27,7 +27,7 @@ def _items(world: World) -> list[dict[str, Any]]:
     return items
 
 
-def test_a_refusal_is_told_before_the_vms_are_there_and_goes_with_its_cause(
+def test_a_refusal_is_reported_before_the_vms_are_there_and_goes_with_its_cause(
     world: World, items: list[dict[str, Any]]
 ) -> None:
     world.cluster.calls.fail(TRIAL, Rejected(REFUSAL))

@@ -98,7 +98,7 @@ def test_a_name_that_is_taken_is_never_registered_over(world: World, there: dict
     assert calls(world) == []
 
 
-def test_what_somebody_else_registers_is_let_alone(world: World) -> None:
+def test_a_vm_being_registered_elsewhere_is_let_alone(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     begun = world.vsphere.vcenter.call(NAMESPACE, "vm-1", ())
@@ -169,7 +169,7 @@ def test_an_end_that_vcenter_keeps_as_an_event_alone_is_not_repeated_unasked(wor
 
 @pytest.mark.parametrize("ended", [TaskState.SUCCEEDED, TaskState.FAILED])
 @pytest.mark.parametrize("in_place", [True, False])
-def test_what_somebody_else_was_seen_at_is_not_repeated_when_vcenter_has_forgotten_it(
+def test_a_call_seen_elsewhere_is_not_repeated_when_vcenter_has_forgotten_it(
     world: World,
     ended: TaskState,
     *,
@@ -188,7 +188,7 @@ def test_what_somebody_else_was_seen_at_is_not_repeated_when_vcenter_has_forgott
     assert ("RegisterPVCFailed" in description) is (ended is TaskState.FAILED)
 
 
-def test_nobody_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
+def test_no_vm_is_called_for_beside_an_engine_that_cannot_be_asked() -> None:
     world = World(sources=["engine"], mode="trigger")
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -209,7 +209,7 @@ def test_an_engine_that_does_not_know_a_ready_vm_brings_no_call() -> None:
     assert calls(world) == []
 
 
-def test_restarts_and_a_second_process_call_nobody_twice(world: World) -> None:
+def test_restarts_and_a_second_process_call_for_no_vm_twice(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     first, second = world.app, world.start()
@@ -338,7 +338,7 @@ def there(uid: str = "new", **more: Any) -> dict[str, Any]:
     return vm("web-1", labels=WEB, uid=uid, status={"uniqueID": "vm-1"}, **more)
 
 
-def test_what_comes_of_a_call_by_hand_is_followed_though_only_kubernetes_shows_it(world: World) -> None:
+def test_a_call_by_hand_is_followed_though_only_kubernetes_shows_its_outcome(world: World) -> None:
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     failed(world, operation)
@@ -359,7 +359,7 @@ def test_what_comes_of_a_call_by_hand_is_followed_though_only_kubernetes_shows_i
 
 
 @pytest.mark.parametrize("uid", ["new", "uid-of-web-1"], ids=["made by it", "of before the restore"])
-def test_what_a_failed_call_has_left_behind_is_no_call_by_hand(world: World, uid: str) -> None:
+def test_the_task_of_a_failed_call_is_no_call_by_hand(world: World, uid: str) -> None:
     """However often the process begins anew, and sees it for the first time."""
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
@@ -391,7 +391,7 @@ def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_
 
 
 @pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=["denied", "away"])
-def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_nobody_is_called(
+def test_records_that_cannot_be_read_for_a_round_hide_no_failure_and_no_call_is_made(
     world: World, error: Forbidden | Unavailable
 ) -> None:
     operation = lost(world)

@@ -104,9 +104,7 @@ def _full(world: World) -> World:
 
 
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.why)
-def test_what_a_planted_link_leads_to_is_not_replayed_and_the_item_is(
-    full: World, log: LogCapture, case: Planted
-) -> None:
+def test_the_item_is_replayed_and_not_the_target_of_a_planted_link(full: World, log: LogCapture, case: Planted) -> None:
     progress = finished(full, planted(full, case.key))
     assert progress.error == ""
     assert case.differs in progress.description
@@ -119,7 +117,7 @@ def test_what_a_planted_link_leads_to_is_not_replayed_and_the_item_is(
 
 
 @pytest.mark.parametrize("case", PLANTED, ids=lambda case: case.why)
-def test_where_the_capture_is_required_a_planted_link_fails_the_object(full: World, case: Planted) -> None:
+def test_a_planted_link_fails_an_object_whose_capture_is_required(full: World, case: Planted) -> None:
     progress = finished(full, planted(full, case.key), **with_policy(capture="require"))
     assert case.differs in progress.error
     assert not full.exists("VirtualMachineService", "front")

@@ -185,7 +185,7 @@ def test_a_vm_that_came_back_without_its_label_leaves_the_service_incomplete(
     assert commands(world) == [ROOT]  # the groups are whole: the boot order holds
 
 
-def test_what_was_stored_as_a_failure_is_not_verified_by_the_next_process(world: World, operations: list[str]) -> None:
+def test_a_stored_failure_is_not_verified_by_the_next_process(world: World, operations: list[str]) -> None:
     world.cluster.calls.fail("create", Rejected("no quota"), on="VirtualMachineGroup shop/db")
     back(world, *VMS)
     for _ in range(4):

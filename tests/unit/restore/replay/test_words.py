@@ -162,7 +162,7 @@ def test_many_vms_are_counted_and_the_first_are_named(world: World) -> None:
     assert "and 7 more" in progress.description
 
 
-def test_what_is_waited_for_after_creation_is_said_too(world: World) -> None:
+def test_a_wait_after_creation_is_described_too(world: World) -> None:
     items = world.back_up(vm("web-1", group="tier"), group("tier", ["web-1"]))
     world.lose(group("tier"))
     (operation,) = world.replay_all(items)
@@ -171,7 +171,7 @@ def test_what_is_waited_for_after_creation_is_said_too(world: World) -> None:
     assert "web-1 is not linked yet (GroupLinked)" in world.poll(operation).description
 
 
-def test_moments_are_told(world: World) -> None:
+def test_moments_are_described(world: World) -> None:
     items = world.back_up(vm("web-1", labels=WEB), service("front", WEB))
     world.lose(vm("web-1"), service("front"))
     (operation,) = world.replay_all(items)

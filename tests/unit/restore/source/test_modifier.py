@@ -60,7 +60,7 @@ def test_conditions_are_about_the_backups_namespace(world: World) -> None:
     assert world.live("VirtualMachineService", "front", "blog").labels["site"] == "two"
 
 
-def test_what_is_never_written_is_not_written_for_a_modifier_either(world: World) -> None:
+def test_a_modifier_writes_no_field_that_is_never_written(world: World) -> None:
     owner = '[{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "1"}]'
     patches = [
         ("add", "/metadata/ownerReferences", owner),
@@ -100,7 +100,7 @@ def test_a_selector_that_is_changed_chooses_other_vms(world: World) -> None:
     ],
     ids=["strategic", "no such field"],
 )
-def test_what_cannot_be_applied_is_said_at_execute_in_the_plan_and_in_the_report(
+def test_a_rule_that_cannot_be_applied_is_in_the_log_the_plan_and_the_report(
     world: World, broken: dict[str, Any]
 ) -> None:
     with capture_logs() as logs:

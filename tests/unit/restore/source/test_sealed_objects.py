@@ -172,7 +172,7 @@ def _nightly(world: World) -> World:
     return world
 
 
-def test_where_there_is_no_seal_the_newest_others_are_named(nightly: World) -> None:
+def test_the_newest_other_backups_are_named_where_there_is_no_seal(nightly: World) -> None:
     sealed(nightly, *OTHERS)
     assert without(nightly).endswith(
         "others with a sealed capture, newest first: newest (20260209T120000Z), partly (20260203T120000Z),"
@@ -229,7 +229,7 @@ def test_a_backup_that_is_not_there_has_others(world: World) -> None:
     assert "newest (20260209T120000Z)" in caught.value.hint
 
 
-def test_what_cannot_be_looked_for_hides_no_error(nightly: World) -> None:
+def test_a_search_that_fails_hides_no_error(nightly: World) -> None:
     sealed(nightly, *OTHERS)
     nightly.store.calls.fail("exists", Unavailable("away"))
     assert "no other backup" in without(nightly)

@@ -60,7 +60,7 @@ def by_name(operations: list[str], polled: dict[str, Progress], *names: str) -> 
         (NSX, NSX, "cross", True),
     ],
 )
-def test_what_the_lost_sites_load_balancer_wrote_comes_off(
+def test_the_fields_of_the_lost_sites_load_balancer_come_off(
     world: World, source: Kind | None, target: Kind | None, site: str, *, kept: bool
 ) -> None:
     if source:
@@ -159,7 +159,7 @@ def test_definitions_that_are_away_are_waited_for(world: World) -> None:
     world.finish(operations)
 
 
-def test_what_nobody_recreates_is_named_and_not_waited_for(world: World) -> None:
+def test_a_missing_reference_is_named_and_not_waited_for(world: World) -> None:
     world.cluster.serve(VIRTUAL_MACHINE_CLASS, "v1alpha5")
     world.cluster.serve(STORAGE_CLASS, "v1")
     refers = {"className": "guaranteed-small", "storageClass": "gold"}

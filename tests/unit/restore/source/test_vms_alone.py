@@ -335,7 +335,7 @@ def _runs(machine: Manifest) -> bool:
     return machine.status.get("powerState") == "PoweredOn"
 
 
-def test_a_vm_that_does_not_run_in_time_is_said_under_the_policys_deadline(world: World) -> None:
+def test_a_vm_that_does_not_run_in_time_is_reported_under_the_policys_deadline(world: World) -> None:
     back_up(world, ALONE)
     world.lose(ALONE)
     asks = with_policy(power="on", powered_within="2m")
@@ -400,7 +400,7 @@ def test_registration_and_plan_know_them(world: World) -> None:
     assert [needed_vm.name for needed_vm in needed.machines["shop"]] == ["alone", "other"]
 
 
-def test_what_the_backup_left_out_is_in_the_report(world: World) -> None:
+def test_objects_that_the_backup_left_out_are_in_the_report(world: World) -> None:
     certificate = obj("Certificate", "tls", api="cert-manager.io/v1")
     machine, tier = vm("web-1", group="tier"), group("tier", ["web-1"])
     world.cluster.seed(tier, machine)

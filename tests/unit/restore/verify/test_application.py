@@ -284,7 +284,7 @@ def test_a_member_that_was_none_at_backup_is_not_lacking() -> None:
     )
 
 
-def test_a_condition_that_is_false_links_nobody() -> None:
+def test_a_condition_that_is_false_links_no_member() -> None:
     status = linked("web-1", "/inner")
     status["members"][0]["conditions"] = [condition("GroupLinked", "False", "NotFound")]
     live = group("tier", ["web-1"], ["/inner"], more={"status": status})
@@ -410,5 +410,5 @@ def test_a_late_member_is_started_by_itself_as_its_group_has_applied_its_power_s
     ],
     ids=["not applied yet", "applied before it was set again", "not told to run", "asked to run", "no member"],
 )
-def test_who_is_not_late_is_not_said_to_be(late: tuple[dict[str, Any], ...]) -> None:
+def test_a_member_in_time_is_not_called_late(late: tuple[dict[str, Any], ...]) -> None:
     assert "comes later" not in " ".join(check(FRONT, FRONT, generated(), *late).notes)

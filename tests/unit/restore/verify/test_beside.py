@@ -43,7 +43,7 @@ def test_only_what_the_way_of_the_restore_promises_is_listed(
         ("both are deleted", IN_PLACE, {PERSISTENT_VOLUME_CLAIM: {"restored-0a1b2c"}}, (), []),
     ],
 )
-def test_what_is_missing_or_left_over(
+def test_objects_missing_or_left_over_beside_a_vm(
     why: str, after: dict[str, Any], changed: dict[Kind, set[str]], in_use: tuple[str, ...], want: list[str]
 ) -> None:
     deviations = deviations_beside(read_vm(m(vm("web-1", **after))), BEFORE, {**LISTED, **changed}, in_use=in_use)
@@ -51,6 +51,6 @@ def test_what_is_missing_or_left_over(
 
 
 @pytest.mark.parametrize("lacking", [SECRET, CONFIG_MAP])
-def test_what_could_not_be_listed_is_not_compared(lacking: Kind) -> None:
+def test_a_kind_that_could_not_be_listed_is_not_compared(lacking: Kind) -> None:
     listed = {kind: set[str]() for kind in (SECRET, CONFIG_MAP) if kind != lacking}
     assert not list(deviations_beside(read_vm(m(vm("web-1", **ANEW))), BEFORE, listed, in_use=()))

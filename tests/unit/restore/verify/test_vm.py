@@ -295,7 +295,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
-def test_what_differs_from_the_tables_is_found(case: Case) -> None:
+def test_a_difference_from_the_tables_is_found(case: Case) -> None:
     given = came_back(case.kind)
     case.change(given)
     (deviation,) = compared(given)
@@ -339,14 +339,16 @@ def test_every_row_for_every_type_that_it_names_is_broken_here() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
-def test_what_may_change_is_no_deviation(why: str, kind: RestoreType, change: Callable[[Json], object]) -> None:
+def test_a_change_that_is_allowed_is_no_deviation(
+    why: str, kind: RestoreType, change: Callable[[Json], object]
+) -> None:
     given = came_back(kind)
     change(given)
     assert compared(given) == (), why
 
 
 @pytest.mark.parametrize("kind", [NEW, EXISTING, FAILOVER])
-def test_what_people_change_is_asked_only_right_after_the_registration(kind: RestoreType) -> None:
+def test_fields_that_people_change_are_compared_only_right_after_the_registration(kind: RestoreType) -> None:
     given = came_back(kind)
     given["status"]["powerState"] = "PoweredOn"
     given["spec"]["image"] = {"name": "vmi-2"}
@@ -372,7 +374,7 @@ def test_facts_of_an_older_writer_are_compared_as_far_as_they_go() -> None:
     assert [deviation.attribute for deviation in compared(given, older)] == ["label app"]
 
 
-def test_of_a_vm_of_which_nothing_can_be_told_nothing_is_said() -> None:
+def test_nothing_is_compared_for_a_vm_of_unknown_restore_type() -> None:
     given = came_back(NEW)
     annotation(given, f"{VMOP}/restored-vm", None)
     given["spec"]["instanceUUID"], given["status"]["biosUUID"] = "x", "y"
