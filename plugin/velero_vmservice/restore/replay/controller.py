@@ -7,6 +7,7 @@ after a crash. One round observes each target namespace once; the polls of the o
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,6 @@ from velero_vmservice.restore.replay.look import TargetNamespace
 from velero_vmservice.restore.replay.operation import Reading
 from velero_vmservice.restore.replay.session import ROUND_SECONDS, Session
 from velero_vmservice.restore.replay.turn import Turn
-from velero_vmservice.text import enumerate_some
 from velero_vmservice.velero.runs import RestoreRun, read_replay_id
 
 if TYPE_CHECKING:
@@ -92,13 +92,8 @@ class Replays:
         with session.lock:
             session.operation(operation_id, replay).announced = True
             if not session.logged.begun:
-                self._log_beginning(session)
-
-    def _log_beginning(self, session: Session) -> None:
-        try:
-            session.logged.begins(session.run, self.policy(session.run), executed=not session.run.resumed)
-        except InvalidSettings:  # each poll says so until the annotation is mended, and the policy is logged then
-            return
+                with suppress(InvalidSettings):  # each poll says so until the annotation is mended, and logs it then
+                    session.logged.begins(session.run, self.policy(session.run), executed=not session.run.resumed)
 
     def progress(self, operation_id: str, restore: Manifest) -> Progress:
         """Advance every known operation of the restore and report on one.
@@ -171,9 +166,8 @@ class Replays:
     def _session(self, run: RestoreRun) -> Session:
         """Return what is remembered of a restore; the time for which it is counts from here anew."""
         with self._lock:
-            session = self._sessions.get(run.key) or Session(run, self._clock)
+            session = self._sessions[run.key] = self._sessions.get(run.key) or Session(run, self._clock)
             session.run = run
-            self._sessions[run.key] = session
             return session
 
     def _follow(self, session: Session) -> None:
@@ -225,10 +219,7 @@ class Replays:
             step(session, until)
         conclude(session)
         session.log_news()
-        if not session.waiting_announced and (waiting := [each for each in session.open() if each.standing.reason]):
-            session.waiting_announced = True
-            reasons = [f"{operation.replay.destination}: {operation.standing.reason}" for operation in waiting]
-            self._results.event(session.run, "Waiting", enumerate_some(reasons, most=3))
+        self._results.announce_waiting(session)
 
     def _stand_in(self, session: Session) -> None:
         """Learn which captured objects Velero asks nothing about, once all that it asks about is known."""
@@ -275,10 +266,9 @@ class Replays:
             replay = read_replay_id(operation.operation_id)
             source = self._subjects.read(replay, session.run, session.policy)
         except VmServiceError as error:
+            operation.trouble(error, stage=None if error.passing else Stage.FAILED)
             if not error.passing:
-                operation.trouble(error, stage=Stage.FAILED)
                 return True
-            operation.trouble(error)
             operation.reading = replace(operation.reading, failure=str(error))
             session.captures.begin(str(error), self._clock.monotonic())
             return False
@@ -301,10 +291,10 @@ class Replays:
             name = namespace.name
             try:
                 self._looking.look(namespace, session.open_in(name), session.run, until=until)
-                session.incidents.over(name)
             except VmServiceError as error:
                 namespace.hide(error, self._clock.monotonic())
-                session.incidents.over(name)
             except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at
                 defect = session.incidents.met(name, f"namespace {name}", error, now=now)
                 namespace.hide(defect, self._clock.monotonic())
+                continue
+            session.incidents.over(name)

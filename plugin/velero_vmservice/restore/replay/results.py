@@ -21,6 +21,7 @@ from velero_vmservice.restore.replay.look import Beside
 from velero_vmservice.restore.replay.operation import Cause
 from velero_vmservice.restore.replay.session import LEARNING
 from velero_vmservice.restore.verify.vm import kinds_beside
+from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +122,14 @@ class Results:
         """Record an Event on the Restore."""
         about = ObjectRef(RESTORE, run.namespace, run.name)
         self._cluster.event(about, uid=run.uid, reason=reason, message=message, warning=warning)
+
+    def announce_waiting(self, session: Session) -> None:
+        """Record once, as an Event on the Restore, what its objects wait for."""
+        waiting = [operation for operation in session.open() if operation.standing.reason]
+        if waiting and not session.waiting_announced:
+            session.waiting_announced = True
+            reasons = [f"{operation.replay.destination}: {operation.standing.reason}" for operation in waiting]
+            self.event(session.run, "Waiting", enumerate_some(reasons, most=3))
 
     def _publish(self, store: ObjectStore, session: Session, operation: ReplayOperation) -> None:
         """Store one result, and record an Event about it."""

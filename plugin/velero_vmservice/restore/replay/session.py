@@ -181,11 +181,7 @@ class Session:
 
     def owed(self) -> list[ReplayOperation]:
         """Return the operations that Velero no longer asks about and that are not stored."""
-        return [
-            operation
-            for operation in self.operations.values()
-            if not operation.asked_again and not operation.kept.whole
-        ]
+        return [each for each in self.operations.values() if not each.asked_again and not each.kept.whole]
 
     def known(self) -> bool:
         """Say whether every operation of the restore is known, and every object that is to be replayed."""
@@ -198,9 +194,7 @@ class Session:
         all the others have been.
         """
         operations = self.operations.values()
-        return all(operation.announced for operation in operations) or any(
-            operation.polls > 1 for operation in operations
-        )
+        return all(each.announced for each in operations) or any(each.polls > 1 for each in operations)
 
     def namespace(self, operation: ReplayOperation) -> TargetNamespace | None:
         """Return the namespace that an operation restores into, if it was looked at in this process."""

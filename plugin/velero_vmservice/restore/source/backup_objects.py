@@ -34,10 +34,9 @@ class BackupObjects:
         An object whose capture is damaged or gone is among them: reading it fails then, and for this object alone.
         Raises `NotFound` when there is no backup, `NotRestorable` when it has no sound seal.
         """
-        served = sealed_objects.served_resources(self._cluster, spec)
-        seal, store = self._restore_points.seal(run), self._restore_points.store(run)
+        seal = self._restore_points.seal(run)
         self._vms.learn(run, seal)
-        objects = sealed_objects.replays(seal, store, run, spec, served=served)
+        objects = sealed_objects.replays(seal, run, spec, cluster=self._cluster, restore_points=self._restore_points)
         return [*objects, *self._vms.replays(replace(run, spec=spec))]
 
     def replayed(self, run: RestoreRun, spec: Mapping[str, Any]) -> Sequence[Replay]:

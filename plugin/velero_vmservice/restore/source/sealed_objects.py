@@ -16,6 +16,7 @@ from velero_vmservice.velero.runs import Replay
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from velero_vmservice.archive.restore_point import RestorePoints
     from velero_vmservice.archive.schema import Seal, SealedObject
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.kube.api import Cluster
@@ -30,14 +31,16 @@ def served_resources(cluster: Cluster, spec: Mapping[str, Any]) -> Sequence[Name
 
 
 def replays(
-    seal: Seal, store: ObjectStore, run: RestoreRun, spec: Mapping[str, Any], *, served: Sequence[NamedResource]
+    seal: Seal | None, run: RestoreRun, spec: Mapping[str, Any], *, cluster: Cluster, restore_points: RestorePoints
 ) -> Sequence[Replay]:
-    """Return what a restore with this spec replays; a capture is read where its labels decide, and only there.
+    """Return what a restore with this spec replays of what a seal lists; of no seal, nothing.
 
-    `served` resolves the names of resources in the spec's filters. Raises `NotRestorable` when the seal lists
-    what is no captured object.
+    A capture is read where its labels decide, and only there. Raises `NotRestorable` when the seal lists what is no
+    captured object, and what the store raises.
     """
-    chosen = []
+    if seal is None:
+        return ()
+    chosen, served, store = list[Replay](), served_resources(cluster, spec), restore_points.store(run)
     for sealed in seal.objects:
         ref = sealed_object(sealed, run)
         labels = _labels(store, sealed) if selection.asks_for_labels(spec) else None

@@ -109,15 +109,15 @@ class VmsAlone:
         return any(sealed_objects.sealed_object(item, run).namespace == namespace for item in seal.objects)
 
     def captured(self, namespace: str, run: RestoreRun) -> Sequence[Replay]:
-        """Return what the restore's filters leave in of a namespace's captured objects; raises what the store raises.
+        """Return what the restore's filters leave in of a namespace's captured objects; without a seal, nothing.
 
-        Raises `NotRestorable` when the seal lists what is no captured object.
+        Raises what the store raises, and `NotRestorable` when the seal lists what is no captured object.
         """
-        if not self._restore_points.backup(run).lacks_items or (seal := self.seal(run)) is None:
+        if not self._restore_points.backup(run).lacks_items:
             return ()
-        served = sealed_objects.served_resources(self._cluster, run.spec)
-        store = self._restore_points.store(run)
-        replays = sealed_objects.replays(seal, store, run, run.spec, served=served)
+        replays = sealed_objects.replays(
+            self.seal(run), run, run.spec, cluster=self._cluster, restore_points=self._restore_points
+        )
         return [replay for replay in replays if replay.namespace == namespace]
 
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
