@@ -1,7 +1,7 @@
 """Capturing one object: what a backup waits for each time Velero hands us an item that we capture.
 
 Execute over the real protocol, through the launcher and the sidecar, with an emulated Kubernetes API and moto as S3
-over HTTP; beside it a bare put_object of as many bytes to the same server, which is the part that nobody can save.
+over HTTP; beside it a bare put_object of as many bytes to the same server, which is the part that cannot be saved.
 The items are at the newest API version that is served, so none is read again. Every capture is looked for in S3.
 """
 
@@ -124,7 +124,7 @@ def _size(store: Any, captured: Json) -> int:
 
 @contextmanager
 def moto(sidecar: HotSidecar) -> Iterator[str]:
-    """Run moto as a process of its own, so that it shares no interpreter with whoever is measured."""
+    """Run moto as a process of its own, so that it shares no interpreter with what is measured."""
     port = free_ports(1)[0]
     log = sidecar.directory / "moto.log"
     process = Process([sys.executable, "-m", "moto.server", "-H127.0.0.1", f"-p{port}"], log=log)

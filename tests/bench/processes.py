@@ -38,7 +38,7 @@ def cpu_seconds(pid: int) -> float:
 class Executions:
     """Counts from now on how often a program file is opened, which is how often it is executed.
 
-    The kernel merges equal events that nobody has read yet, so a thread reads them as they come.
+    The kernel merges equal events that were not read yet, so a thread reads them as they come.
     """
 
     def __init__(self, file: Path) -> None:

@@ -110,7 +110,7 @@ class Waits:
 
 
 class HastenedClock(SystemClock):
-    """The system's clock, which is ahead by the time between rounds that nobody waits for."""
+    """The system's clock, which is ahead by the time between rounds that is not waited for."""
 
     def __init__(self) -> None:
         self._ahead = 0.0

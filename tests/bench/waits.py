@@ -89,7 +89,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """The three restores, and the memory of a Velero server that nobody asks for anything."""
+    """The three restores, and the memory of a Velero server that is not asked for anything."""
 
     small: Wait
     large: Wait
@@ -116,7 +116,7 @@ class Stage:
     plugins: Path
     kubeconfig: Path
     idle: VeleroServer
-    """One that nobody asks for anything; not started yet."""
+    """One that is not asked for anything; not started yet."""
 
 
 @contextmanager

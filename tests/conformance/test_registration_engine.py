@@ -104,8 +104,8 @@ def test_a_namespace_that_is_not_there_is_no_error(examined: Examined, channel: 
 
 
 def test_a_vm_with_other_uuids_is_another_one(examined: Examined, channel: grpc.Channel) -> None:
-    nobodys = "00000000-0000-4000-8000-000000000000"
-    machines = [pb.Machine(name=name, instance_uuid=nobodys, bios_uuid=nobodys) for name in examined.machines]
+    unknown_uuid = "00000000-0000-4000-8000-000000000000"
+    machines = [pb.Machine(name=name, instance_uuid=unknown_uuid, bios_uuid=unknown_uuid) for name in examined.machines]
 
     for registration in _ask(channel, examined.namespace, machines):
         assert registration.state in _NOWHERE

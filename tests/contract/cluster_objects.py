@@ -19,7 +19,7 @@ def secret(namespace: str, name: str, *, tier: str = "web", **data: str) -> Mani
 
 
 def vm_service(namespace: str, name: str, version: str) -> Manifest:
-    """Return an object of a kind that a CRD defines, with a status that nobody may write."""
+    """Return an object of a kind that a CRD defines, with a status that no client may write."""
     return Manifest(
         {
             "apiVersion": f"{VM_OPERATOR_GROUP}/{version}",

@@ -77,7 +77,7 @@ def breaking_off() -> Iterator[str]:
 def pouring(
     tls: ssl.SSLContext | None, head: bytes, chunk: bytes, *, every: float = 0, first: bytes = b""
 ) -> Iterator[str]:
-    """Answer with `head`, and then with chunk after chunk for as long as somebody listens; yields a URL.
+    """Answer with `head`, and then with chunk after chunk for as long as the client listens; yields a URL.
 
     The first request on a connection of its own gets `first` instead, if that is given; `every` is in seconds.
     """
@@ -96,7 +96,7 @@ def pouring(
                     while not stop.wait(every):
                         connection.sendall(chunk)
             except OSError:
-                return  # nobody listens any more
+                return  # the client has hung up
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

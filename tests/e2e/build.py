@@ -82,8 +82,8 @@ def _velero(version: str) -> Tool:
     major, minor, _ = version.split(".")
     stamps = (
         (f"{_VELERO}/pkg/buildinfo.Version", f"v{version}"),
-        # A library opens port 8080 for metrics nobody asked for, and Velero has no flag for it: with the port as it is,
-        # no second server could live on this VM.
+        # A library opens port 8080 for metrics that are not wanted, and Velero has no flag for it: with the port as it
+        # is, no second server could live on this VM.
         ("sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress", "127.0.0.1:0"),
     )
     return Tool(

@@ -1,6 +1,6 @@
 """Start, watch and end the real programs of the stack, each with its own log file.
 
-A program that ends on its own is a finding, not a nuisance: whoever waits for it gets the end of its log.
+A program that ends on its own is a finding, not a nuisance: the test that waits for it gets the end of its log.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def run_command(argv: list[str | Path], *, stdin: str | None = None, deadline: f
 
 
 def processes_running(executable: Path) -> list[int]:
-    """Return the ids of all processes that run this very file, whoever their parent is."""
+    """Return the ids of all processes that run this very file, whatever their parent is."""
     return [pid for pid in _processes() if _executable(pid) == str(executable.resolve())]
 
 

@@ -1,4 +1,4 @@
-"""What somebody else has written into the bucket since the backup decides nothing."""
+"""A document that another writer has put into the bucket since the backup decides nothing."""
 
 from __future__ import annotations
 

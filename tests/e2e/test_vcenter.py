@@ -240,7 +240,7 @@ def test_a_hostile_extra_config_is_one_sentence(scene: VCenterScene, value: str,
 
 def test_vms_that_are_too_much_for_one_answer_are_read_apart(scene: VCenterScene) -> None:
     sound, broken, endless = "web-1", "web-2", "web-3"
-    scene.restore("nobody's", extra_config={})
+    scene.restore("bare", extra_config={})
     scene.restore(sound)
     scene.restore(broken, extra_config=record(broken, scene.namespace) | {YAML: "A" * 2_000_000})
     scene.restore(endless, extra_config=record(endless, scene.namespace) | {YAML: "A" * 18_000_000})

@@ -1,4 +1,4 @@
-"""A vCenter on loopback: govmomi's simulator, and the hands of whoever restores VMs and registers them.
+"""A vCenter on loopback: govmomi's simulator, and the hands of those that restore VMs and register them.
 
 The simulator knows accounts, folders, VMs with their ExtraConfig, tasks and events, and a RegisterVM whose only
 rule is that a VM needs a record; it never touches Kubernetes. What WCP and a VADP vendor would do is done here
@@ -175,7 +175,7 @@ class VCenterSimulator:
         self.content.eventManager.PostEvent(event)
 
     def requests(self) -> tuple[int, int]:
-        """Return how many requests, SOAP and REST, anybody made so far, and how many of them for a further page."""
+        """Return how many requests, SOAP and REST, were made so far, and how many of them for a further page."""
         answer = requests.get(f"https://{self.server}/control/requests", verify=str(self.ca_file), timeout=5)
         answer.raise_for_status()
         count = answer.json()

@@ -61,7 +61,7 @@ class VeleroServer:
         self.flags = list(flags)
         self.environment = dict(environment or {})
         self.plugins = directory / "plugins"
-        # A file that nobody writes while the server runs, as where an installation mounts its Secret. The one of a
+        # A file that is not written while the server runs, as where an installation mounts its Secret. The one of a
         # location's own credential Velero empties and writes anew each time it opens the bucket: a plugin that starts
         # just then finds no credentials in it, and what it was started for ends Failed.
         self.credentials = directory / "credentials"

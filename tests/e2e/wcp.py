@@ -1,7 +1,7 @@
 """vCenter with its WCP, as the plugin sees both: the simulator behind a door at which RegisterVM is answered.
 
 Everything is passed on to the simulator but RegisterVM: its task is one of the simulator's, and its work is done on
-the Supervisor by the player. A test may hold a task at 80 %, let it fail, have a VM registered by somebody else
+the Supervisor by the player. A test may hold a task at 80 %, let it fail, have a VM registered by another caller
 at the moment of the call, and do something the moment a request comes or before its answer goes.
 """
 
@@ -44,7 +44,7 @@ class Wcp:
         self.faults: dict[str, Failure] = {}
         """What the tasks of VMs fail with, by name."""
         self.in_desired_state: set[str] = set()
-        """VMs that somebody registers as RegisterVM is called for them, without a task, by managed object id."""
+        """VMs that are registered elsewhere as RegisterVM is called for them, without a task, by managed object id."""
         self.volumes = threading.Event()
         """Tasks go beyond 80 % only while it is set."""
         self.volumes.set()
@@ -82,7 +82,7 @@ class Wcp:
     def restore(self, point: RestorePoint, name: str, *, into: str) -> str:
         """Have the VADP vendor restore a VM, for the plugin's eyes and the player's; return its id."""
         saved = point.of(name)
-        with self._restoring:  # nobody registers what only one of both has
+        with self._restoring:  # no VM is registered that only one of both has
             moid = self._simulator.restore(
                 name,
                 folder=into,
@@ -94,7 +94,7 @@ class Wcp:
         return moid
 
     def register(self, namespace: str, moid: str) -> str:
-        """Begin to register a VM, whoever asks for it, and return the task's id."""
+        """Begin to register a VM, for any caller, and return the task's id."""
         with self._restoring:
             machine = self._supervisor.vcenter.vm(moid)
         task = self._simulator.begin_registration(moid, percent=0)

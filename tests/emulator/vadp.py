@@ -93,7 +93,7 @@ def lose(
 ) -> None:
     """Wipe a namespace's objects, which stays itself, and its VMs on vCenter; returns when all are gone.
 
-    Deletes as a client would, and takes finalizers off, so that nobody's work is waited for and garbage collection
+    Deletes as a client would, and takes finalizers off, so that no controller is waited for and garbage collection
     can follow. Raises TimeoutError when something is still there after `seconds`.
 
     Args:
@@ -130,7 +130,7 @@ def _wipe(cluster: Cluster, namespace: str, kinds: Sequence[str], keep: Sequence
                 if kind == "PersistentVolumeClaim":
                     _drop_volume(cluster, item["spec"].get("volumeName", ""))
             except (ConflictError, NotFoundError):
-                continue  # somebody else was faster: the next round sees
+                continue  # another writer was faster: the next round sees
     return left
 
 

@@ -3,7 +3,7 @@
 They are YAML, which takes fewer lines than JSON and reads as well; `test_story` sees to the bytes.
 
 `pytest tests/golden --renew` writes `documents` anew. Read the difference before it is committed: documents that are
-stored already have to be read for good, and whoever uses settings, commands and ids has them in files of their own.
+stored already have to be read for good, and settings, commands and ids stand in the files of their users.
 """
 
 from __future__ import annotations

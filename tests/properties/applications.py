@@ -105,7 +105,7 @@ class Application:
         ]
 
     def there_before(self) -> Iterator[Json]:
-        """Yield the objects that nobody lost, some of them edited since."""
+        """Yield the objects that were not lost, some of them edited since."""
         for manifest in self.objects():
             name = manifest["metadata"]["name"]
             content = {**manifest, "metadata": {**manifest["metadata"], "labels": {"edited": "1"}}}

@@ -42,7 +42,7 @@ class Fate:
     """Numbers of the calls to the outside at which the process dies."""
     cluster_away: frozenset[int] = frozenset()
     store_away: frozenset[int] = frozenset()
-    """Rounds in which nobody answers."""
+    """Rounds in which no source answers."""
     second: frozenset[int] = frozenset()
     """Rounds in which another process is asked, which lives beside the first."""
 
@@ -130,7 +130,7 @@ class Run:
         app = self.application
         if name in app.different and app.policy["conflict"] == "update" and not self._is_updated(kind, name):
             return
-        assert app.policy["power"] != "leave", f"power was asked of {name}, and of us nobody asked it"
+        assert app.policy["power"] != "leave", f"power was asked of {name}, and this restore was not to ask"
         if kind == "VirtualMachine":
             assert name in app.needed(), f"{name} is none of this restore's"
             return

@@ -1,4 +1,4 @@
-"""Any family of groups, the impossible ones included: parents first, and nobody waits for ever."""
+"""Any family of groups, the impossible ones included: parents first, and no object waits for ever."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ SERVICE = "vmservice.registration.v1.RegistrationEngine"
 
 
 class Answering(services.RegistrationEngineServicer):
-    """Gives the same registrations to whoever asks."""
+    """Gives the same registrations to every caller."""
 
     def __init__(self, *registrations: pb.Registration) -> None:
         self._registrations = registrations
@@ -43,7 +43,7 @@ class Refusing(services.RegistrationEngineServicer):
 
 
 class Hanging(services.RegistrationEngineServicer):
-    """Answers nobody until it is released."""
+    """Answers no call until it is released."""
 
     def __init__(self) -> None:
         self.called = threading.Event()

@@ -1,4 +1,4 @@
-"""Certificates for engines and for whoever asks them."""
+"""Certificates for engines and their clients."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def difference(before: Any, after: Any) -> dict[str, Any]:
 
 
 def edit(item: Object) -> Object:
-    """Return a deep copy that may be changed, with the maps everybody reaches for in place."""
+    """Return a deep copy that may be changed, with the maps that every object has in place."""
     copied = copy.deepcopy(item)
     for name in ("labels", "annotations"):
         copied["metadata"].setdefault(name, {})

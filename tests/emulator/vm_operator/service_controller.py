@@ -140,7 +140,7 @@ def _generated(item: Object, kind: str, existing: Object | None) -> Object:
 
 
 def _is_anothers(existing: Object, item: Object) -> bool:
-    """Say whether somebody else controls a Service; one without a controller is taken over."""
+    """Say whether another controller has a Service; one without a controller is taken over."""
     return any(
         owner.get("controller") and (owner["kind"], owner["name"]) != (item["kind"], item["metadata"]["name"])
         for owner in existing["metadata"].get("ownerReferences") or ()

@@ -190,7 +190,7 @@ def _volumes(new: Object, vsphere_vm: VsphereVm, cluster: Cluster) -> Sequence[d
 
 
 def _record(new: Object, vsphere_vm: VsphereVm, cluster: Cluster, vcenter: VCenter, now: datetime) -> None:
-    """Keep the record in ExtraConfig in step, unless it shows that somebody restored the VM."""
+    """Keep the record in ExtraConfig in step, unless it shows that the VM was restored."""
     metadata, status = new["metadata"], new["status"]
     if any(role in metadata["labels"] for role in records.CLUSTER_ROLES) and (
         records.FORCE_RECORD not in metadata["annotations"]

@@ -108,7 +108,7 @@ class Wcp:
         """Say whether a VM was restored and not registered since: by its plain disks, or its absent object."""
         task, extra = self.tasks.get(machine.moid), machine.extra_config
         if task is not None and task.state is not State.SUCCEEDED:
-            return False  # it runs, or it failed: nobody repeats it unasked
+            return False  # it runs, or it failed: it is not repeated unasked
         if not extra.get(records.Key.VM):
             return False
         if not (

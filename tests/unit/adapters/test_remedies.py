@@ -1,4 +1,4 @@
-"""An adapter knows what failed, and not whether anybody asks again: a command that ends does not."""
+"""An adapter knows what failed, and not whether its caller asks again: a command that ends does not."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ CASES = [
         want={"volumes": {"data": "web-1-data"}, "claims": ("web-1-data",)},
     ),
     Case(
-        why="the five annotations with their values, the user's by name only, nobody else's",
+        why="the five annotations with their values, the user's by name only, no others",
         given=annotated(
             **dict.fromkeys((*marks.CREATED_AT_ANNOTATIONS, *marks.UPGRADED_TO_ANNOTATIONS), "1"),
             **{

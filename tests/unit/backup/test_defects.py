@@ -1,4 +1,4 @@
-"""An exception that nobody expected fails no backup: it is logged under an id, and the other items go on."""
+"""An unexpected exception fails no backup: it is logged under an id, and the other items go on."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 
 
 class Scene:
-    """Two VMs behind a service, backed up and lost, and whoever asks how far they are."""
+    """Two VMs behind a service, backed up and lost, and the command that asks how far they are."""
 
     def __init__(self, command: CommandLine, *sources: str, beside: Iterable[Json] = ()) -> None:
         self.world = World(sources=sources)

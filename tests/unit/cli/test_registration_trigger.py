@@ -1,4 +1,4 @@
-"""RegisterVM by command: never two calls for one VM, and never one that nobody agreed to."""
+"""RegisterVM by command: never two calls for one VM, and never one without consent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a call, written and read back: by this version, an earlier one, and whoever had a hand in it."""
+"""The record of a call, written and read back: by this version, by an earlier one, and after a change by hand."""
 
 from __future__ import annotations
 

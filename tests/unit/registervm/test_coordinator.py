@@ -1,4 +1,4 @@
-"""What all sources together say, for a restore and for whoever only looks."""
+"""What all sources together say, for a restore and for a look alone."""
 
 from __future__ import annotations
 

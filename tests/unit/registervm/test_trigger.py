@@ -1,4 +1,4 @@
-"""RegisterVM on request: never two calls for one VM, whoever dies and whoever races."""
+"""RegisterVM on request: never two calls for one VM, whichever process dies or races."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_a_call_that_never_reached_vcenter_is_made_once_it_is_back(scene: Scene)
 
 @pytest.mark.parametrize("moment", ["latest", "patch", "call", "answer"])
 def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: Scene, moment: str) -> None:
-    """After five minutes a command may give up what did not reach vCenter; whoever is second at that does not call."""
+    """After five minutes a command may give up what did not reach vCenter; the second at that does not call."""
     command, answers = scene.process(), list[Registration | InvalidItem]()
     scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
     scene.round()
@@ -327,7 +327,7 @@ def looked(scene: Scene) -> Look:
 
 
 @pytest.mark.parametrize("ended", [None, TaskState.SUCCEEDED, TaskState.FAILED])
-@pytest.mark.parametrize("who", ["somebody else", "another restore"])
+@pytest.mark.parametrize("who", ["another caller", "another restore"])
 def test_a_call_made_after_the_look_that_ours_rests_on_is_followed(
     scene: Scene, who: str, ended: TaskState | None
 ) -> None:

@@ -119,7 +119,7 @@ CASES = [
         can_wait=False,
         on=Generation.VSPHERE_8_U3,
     ),
-    Case("nobody knows the generation", machine(), State.RESTORED, "generation", on=Generation.UNKNOWN),
+    Case("the generation is unknown", machine(), State.RESTORED, "generation", on=Generation.UNKNOWN),
     Case(
         "no record",
         machine(record=Record(problem="the record is missing: restore again", code="X")),

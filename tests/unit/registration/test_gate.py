@@ -32,23 +32,23 @@ class Case:
 
 
 CASES = [
-    Case("nobody else is asked", OPEN, None, OPEN),
+    Case("no other source is asked", OPEN, None, OPEN),
     Case(
-        "Kubernetes has the word, in its own words",
+        "Kubernetes decides, and gives its own reason",
         ABSENT,
         registration(State.ABSENT, "x", sources=(K,)),
         ABSENT,
     ),
     Case("all say ready", OPEN, registration(State.READY, sources=(E, K)), OPEN),
-    Case("nobody can tell", OPEN, registration(State.UNKNOWN, "away"), OPEN),
+    Case("no source can tell", OPEN, registration(State.UNKNOWN, "away"), OPEN),
     Case(
-        "what Kubernetes holds shut is opened by nobody",
+        "no source opens what Kubernetes holds shut",
         ABSENT,
         registration(State.READY),
         Gate(ready=False, reason="ready"),
     ),
     Case(
-        "progress is told",
+        "progress is shown",
         ABSENT,
         registration(State.REGISTERING, "task-7", percent=80),
         Gate(ready=False, reason="registering (80 %, register volumes): task-7"),
@@ -112,7 +112,7 @@ CASES = [
         ),
     ),
     Case(
-        "what to do if it stays so is told, and it is waited for",
+        "the remedy for a state that stays is given, and the state is waited for",
         ABSENT,
         registration(
             State.ABSENT,
@@ -127,7 +127,7 @@ CASES = [
         ),
     ),
     Case(
-        "Kubernetes names the state where its words do not",
+        "Kubernetes names the state where its reason does not",
         replace(ABSENT, reason="waits for PVC data"),
         registration(State.REGISTERING, "waits for PVC data", sources=(K,)),
         Gate(ready=False, reason="registering: waits for PVC data"),
@@ -144,7 +144,7 @@ CASES = [
         ),
     ),
     Case(
-        "beside an engine nobody is told to call RegisterVM",
+        "beside an engine no remedy asks for a call of RegisterVM",
         ABSENT,
         registration(State.FAILED, "disk 3 is locked", code="ENGINE-42", can_wait=False),
         Gate(
@@ -167,7 +167,7 @@ CASES = [
         ),
     ),
     Case(
-        "what nobody registers by itself is called for",
+        "a VM that nothing registers by itself is called for",
         ABSENT,
         registration(State.RESTORED, "automatic registration is off", can_wait=False, sources=(V,)),
         Gate(

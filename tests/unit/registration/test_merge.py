@@ -1,4 +1,4 @@
-"""Expectations: the worst that anybody is certain of; nobody is believed for what they cannot see."""
+"""Expectations: the worst of which a source is certain counts; no source is believed for what it cannot see."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ CASES = [
         more={"code": "B", "can_wait": False},
     ),
     Case(
-        "nobody has it, and one knows where it is instead",
+        "no source has it, and one knows where it is instead",
         nothing(),
         says(V, State.ABSENT, "it is in another folder", certain=False),
         State.ABSENT,

@@ -177,7 +177,7 @@ def test_every_wrong_value_is_named_at_once() -> None:
         {f"{PREFIX}vadp-job": "nightly", f"{PREFIX}vadp-restore-point": "17"},
         {"velero-plugin-for-vmservice.example.com/power": "on"},
     ],
-    ids=["somebody else's", "the VADP job's", "of a longer name"],
+    ids=["another product's", "the VADP job's", "of a longer name"],
 )
 def test_other_annotations_are_none_of_it(annotations: dict[str, str]) -> None:
     assert effective(RestorePolicy(), annotations).power == "leave"

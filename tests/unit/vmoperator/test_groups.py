@@ -31,7 +31,7 @@ CASES = (
         inside={"a": ("b", "c"), "b": ("a",), "c": ("a",)},
         want=(("a", "b", "a"), ("c", "a", "c")),
     ),
-    Case(why="a member that nobody knows", inside={"a": ("gone",)}, want=()),
+    Case(why="a member that does not exist", inside={"a": ("gone",)}, want=()),
 )
 
 

@@ -104,7 +104,7 @@ def test_a_missing_object_is_named_with_the_vm_the_namespace_and_what_follows() 
     [
         ("everything is there", {VIRTUAL_MACHINE_CLASS: {"best-effort-small"}, STORAGE_CLASS: {"vsan"}}),
         ("no kind could be listed", {}),
-        ("nobody refers to the kind that could be", {SUBNET: ()}),
+        ("no VM refers to the kind that could be", {SUBNET: ()}),
     ],
 )
 def test_nothing_is_missing(why: str, present: Mapping[Kind, Collection[str]]) -> None:

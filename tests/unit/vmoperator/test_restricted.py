@@ -282,8 +282,8 @@ def test_nothing_else_is_taken_for_restricted(api: str, kind: str) -> None:
     [
         ("no ending would tell it", "Ox", "oxen", "oxen.example.com"),
         ("a regular ending would tell another", "Box", "boxen", ""),
-        ("nobody says, the ending is regular", "Box", "", "boxes.example.com"),
-        ("nobody says, the ending is irregular", "Ox", "", ""),
+        ("not known, the ending is regular", "Box", "", "boxes.example.com"),
+        ("not known, the ending is irregular", "Ox", "", ""),
     ],
 )
 def test_a_plural_of_the_api_server_comes_before_the_ending(why: str, kind: str, plural: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Page after page of an answer, and what becomes of those that nobody wants any more."""
+"""Page after page of an answer, and what becomes of those that are not wanted any more."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Page(HTMLParser):
 
 
 def _hostile(text: str) -> Report:
-    """Put a text into every field that somebody else can write."""
+    """Put a text into every field that another party can write."""
     odd = machine(
         text,
         namespace=text,

@@ -102,7 +102,7 @@ CASES = [
         why="a mirrored slice", given=obj("EndpointSlice", "front-x", api=SLICES, meta=MIRRORED), supervisor="mirrors"
     ),
     Case(why="a user's Service", given=obj("Service", "front", api="v1")),
-    Case(why="a Service of somebody else", given=obj("Service", "front", api="v1", meta=BY_ANOTHER)),
+    Case(why="a Service of another owner", given=obj("Service", "front", api="v1", meta=BY_ANOTHER)),
     Case(
         why="a Service of another product's kind of that name",
         given=obj("Service", "front", api="v1", meta=BY_NAMESAKE),
@@ -113,14 +113,14 @@ CASES = [
     Case(why="a user's definition", given=definition("example.com")),
     Case(why="a user's claim", given=claim("own-data")),
     Case(why="a user's volume", given=volume("pv-2", "own-data")),
-    Case(why="a volume that nobody claimed", given=obj("PersistentVolume", "pv-3", api="v1", namespace="", spec={})),
+    Case(why="a volume without a claim", given=obj("PersistentVolume", "pv-3", api="v1", namespace="", spec={})),
     Case(
         why="a claim of that name in another namespace",
         given={**claim("data"), "metadata": {"name": "data", "namespace": "bank"}},
     ),
     Case(why="a VM's claim", given=claim("data"), supervisor="disk of a VM"),
     Case(why="a VM's volume", given=volume("pv-1", "data"), supervisor="disk of a VM"),
-    Case(why="a claim of a guest cluster's node, which nobody registers", given=claim("node-data")),
+    Case(why="a claim of a guest cluster's node, which is never registered", given=claim("node-data")),
 ]
 
 
@@ -260,7 +260,7 @@ def test_the_kind_of_cluster_is_asked_for_once_for_an_item() -> None:
 def test_an_administrator_may_restrict_what_has_an_irregular_plural() -> None:
     world = World(add=("oxen.example.com",))
     ox = obj("Ox", "one", api="example.com/v1")
-    assert not leave(world, ox).skip  # not served: nobody knows its plural
+    assert not leave(world, ox).skip  # not served: its plural is unknown
     world.cluster.serve(Kind("example.com", "oxen", "Ox"), "v1")
     assert leave(world, ox).skip
 

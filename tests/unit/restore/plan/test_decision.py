@@ -88,7 +88,7 @@ CASES = [
         excerpt="spec.clusterIp",
     ),
     Case(
-        why="being deleted by somebody",
+        why="being deleted by a person",
         given=FRONT,
         live=(service("front", WEB, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"}),),
         update=True,

@@ -87,7 +87,7 @@ CASES = [
     ),
     Case(why="a parent", given=group("a", parent="b"), live=group("a", parent="c"), want=("spec.groupName",)),
     Case(
-        why="a power state that somebody set since",
+        why="a power state that was set since",
         given=group("a", ["x"]),
         live=group("a", ["x"], powerState="PoweredOn"),
     ),

@@ -1,4 +1,4 @@
-"""Every decision about power: nothing unasked, the root of a tree first, no wish twice, nobody powered off."""
+"""Every decision about power: nothing unasked, the root of a tree first, no wish twice, no VM powered off."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ THROUGH_GROUPS = [
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="the same, where nobody noted when it was set",
+        why="the same, without the time when it was set",
         given=TIER,
         live=(tier(["web-1"], powerState="PoweredOn"), off("web-1", "tier")),
         wishes={GROUP: NOW},
@@ -169,7 +169,7 @@ THROUGH_GROUPS = [
         waiting=("web-1 is PoweredOff",),
     ),
     Case(
-        why="a member that is not linked: nobody is asked",
+        why="a member that is not linked: nothing is asked",
         given=group("tier", ["web-1", "web-2"]),
         live=(
             tier(["web-1", "web-2"], without=("web-2",)),
@@ -464,7 +464,7 @@ BY_THEIR_OWN = [
         notes="web-1 is left to its group tier, which this restore does not replay",
     ),
     Case(
-        why="a group that names nobody any more holds nobody",
+        why="a group that names no member any more holds none",
         given=FRONT,
         live=(FRONT, off("web-1", "gone")),
         known=(off("web-1", "gone"),),
@@ -657,10 +657,10 @@ def test_groups_that_contain_themselves_come_to_an_end() -> None:
 
 def test_a_late_member_of_a_group_that_runs_is_explained_with_the_command() -> None:
     status = {**linked("web-1"), "lastUpdatedPowerStateTime": SINCE}
-    somebodys = group(
+    users_group = group(
         "other", ["web-1"], powerState="PoweredOn", meta={"annotations": {SET_AT: BEFORE}}, more={"status": status}
     )
-    step = decided(FRONT, FRONT, off("web-1", "other"), somebodys, captured={}, known=(off("web-1", "other"),))
+    step = decided(FRONT, FRONT, off("web-1", "other"), users_group, captured={}, known=(off("web-1", "other"),))
     notes = "; ".join(step.notes)
     assert "its group other has applied PoweredOn" in notes
     assert "kubectl -n shop patch virtualmachine web-1 --type merge" in notes

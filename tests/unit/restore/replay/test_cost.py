@@ -1,4 +1,4 @@
-"""A waiting restore costs a handful of LISTs per namespace and round, whoever is away, however many objects wait."""
+"""A waiting restore costs a few LISTs per namespace and round, whatever is away and however many objects wait."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_round_is_one_list_of_each_kind(world: World, operations: list[str]) -
         assert cluster["list"] - attempts[-1] == len({*listed} - {ATTEMPTS}) == 7
         assert cluster["get"] == 1  # the namespace; no VM is ever asked for by itself
         assert sum(store.values()) == 0
-    assert attempts == [0, 0, 1]  # whether somebody calls RegisterVM by command is seen every half minute
+    assert attempts == [0, 0, 1]  # a call of RegisterVM by command is seen every half minute
 
 
 def test_a_restart_costs_one_more_round(world: World, operations: list[str]) -> None:

@@ -142,7 +142,7 @@ def test_power_has_half_an_hour_from_when_it_was_asked_for(world: World, *, rest
     world.clock.advance(10)
     assert world.poll(operation, **policy).description.startswith("powering")
     assert world.patched() == ["VirtualMachineGroup shop/tier"]
-    if restarts:  # VM Operator is away: nobody powers on
+    if restarts:  # VM Operator is away: nothing powers on
         world.restart()
         for _ in range(3):
             world.clock.advance(10)

@@ -1,4 +1,4 @@
-"""An exception that nobody expected belongs to its own operation or namespace; the others go on."""
+"""An unexpected exception belongs to its own operation or namespace; the others go on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREFIX = "restores/again/20260301T120000Z/"
 
 
 def breaks(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, is_bad: Callable[..., bool]) -> None:
-    """Let a function raise what nobody expects where `is_bad` says so of its arguments."""
+    """Let a function raise an unexpected error where `is_bad` says so of its arguments."""
     sound = getattr(where, name)
 
     def unsound(*given: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Velero may ask for an operation that an older release of the plugin started: whoever starts none is done with it."""
+"""Velero may ask for an operation of an older release: an action that starts none now has completed it."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ CONFLICTS = [
         excerpt="spec.type",
     ),
     Case(
-        why="somebody's own Service has the name",
+        why="a user's own Service has the name",
         live=(HOLDER,),
         stage=dict.fromkeys(ALL_ALIKE, "failed"),
         excerpt="not VM Operator's",
@@ -247,7 +247,7 @@ def test_a_capture_that_was_required_and_is_gone_says_how_to_go_on_without(world
     world.lose(FRONT)
     (operation,) = world.replay_all(items, **with_policy(capture="require"))
     forget(world)
-    assert "a new Velero restore replays the item in Velero's own archive" in last(world, operation).error
+    assert "make a new Velero restore, which replays the item in Velero's own archive" in last(world, operation).error
 
 
 def test_a_backup_without_captures_is_replayed_from_its_items_unless_they_are_required(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Power through a whole restore: asked for once, nobody fought, nobody waited for who will never be powered."""
+"""Power through a whole restore: asked for once, never against a person, never waited for in vain."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_many_silent_ports_are_tried_a_few_at_a_time(world: World) -> None:
         (service("front"), True),
         (service("front", WEB, ports=ports(53, protocol="UDP")), True),
     ],
-    ids=["no load balancer", "nobody runs behind it", "no selector", "no TCP port"],
+    ids=["no load balancer", "no VM runs behind it", "no selector", "no TCP port"],
 )
 def test_no_port_is_tried_where_nothing_can_answer(world: World, given: dict[str, Any], *, runs: bool) -> None:
     operation = lost(world, given, runs=runs)

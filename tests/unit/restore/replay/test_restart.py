@@ -1,4 +1,4 @@
-"""A process that has just begun learns one operation after another: nothing ends, nobody is powered, before all."""
+"""A process that has just begun learns its operations one by one: before all are known none ends or is powered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole restores with `mode: trigger`: RegisterVM once for each VM, whoever restarts and however many poll."""
+"""Whole restores with `mode: trigger`: RegisterVM once for each VM, over restarts and however many poll."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ def test_a_vm_that_an_engine_has_in_its_queue_is_left_to_it() -> None:
 def test_another_vm_that_has_the_name_is_not_called_for_and_does_no_harm(world: World) -> None:
     operation = lost(world)
     vcenter = world.vsphere.vcenter
-    vcenter.restore(NAMESPACE, restored("vm-77", instance_uuid="somebody-elses", bios_uuid="somebody-elses"))
+    vcenter.restore(NAMESPACE, restored("vm-77", instance_uuid="of-another", bios_uuid="of-another"))
     description = world.polled(operation).description
-    assert "vm-77 has the record or name of web-1 and is another VM (instance UUID somebody-elses, the" in description
+    assert "vm-77 has the record or name of web-1 and is another VM (instance UUID of-another, the" in description
     assert calls(world) == []
     vcenter.restore(NAMESPACE, restored())
     world.polled(operation)

@@ -44,7 +44,7 @@ def planted(world: World, key: str, **changes: Any) -> dict[str, Any]:
 
 
 def store(world: World, key: str, document: Document) -> None:
-    """Replace a document, digests included, as whoever may write into the bucket can."""
+    """Replace a document, digests included, as a writer of the bucket can."""
     body = documents.canonical(document)
     world.store.replace(key, body, sha256=documents.digest(body))
 
@@ -151,7 +151,7 @@ def test_a_planted_link_does_not_vouch_for_facts(full: World) -> None:
 
 @dataclass(frozen=True)
 class Operation:
-    """What somebody changed in the list of operations."""
+    """A change in the list of operations."""
 
     why: str
     changes: dict[str, Any]

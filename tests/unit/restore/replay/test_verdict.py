@@ -80,7 +80,7 @@ def test_no_vm_is_named_alone_though_it_was_there_before_its_group(world: World,
 
 
 def test_a_service_that_ends_before_the_groups_gives_no_command(world: World, operations: list[str]) -> None:
-    back(world, VMS[0])  # its groups wait for nobody; the tree is not whole
+    back(world, VMS[0])  # its groups wait for no other VM; the tree is not whole
     for _ in range(6):
         polled = world.round(operations)
     assert polled[operations[DB]].completed

@@ -182,7 +182,7 @@ SERVICES = [
         live=(service("front", WEB, type="ExternalName"), generated(), vm("web-1", ip="192.0.2.1", **ON)),
     ),
     Case(
-        why="without selector somebody else keeps the endpoints",
+        why="without selector another controller keeps the endpoints",
         given=service("front"),
         live=(service("front"), generated(), endpoints("stranger")),
     ),
@@ -352,7 +352,7 @@ def observed_generation(generation: int) -> dict[str, Any]:
     [
         ("the group owns the VM, and says that it is linked", (member_entry(), owned("web-1")), ""),
         (
-            "the status is of the lost VM: nobody owns the new one",
+            "the status is of the lost VM: the new one has no owner",
             (member_entry(), vm("web-1", **ON)),
             "VirtualMachine web-1 is not linked yet",
         ),
@@ -388,7 +388,7 @@ SET = {"annotations": {"vmoperator.vmware.com.protected/last-updated-power-state
 
 
 def running(**status: Any) -> dict[str, Any]:
-    """Build somebody's live group that says PoweredOn."""
+    """Build a user's live group that says PoweredOn."""
     return group("tier", ["web-1"], powerState="PoweredOn", meta=SET, more={"status": {**linked("web-1"), **status}})
 
 

@@ -305,7 +305,7 @@ def test_a_difference_from_the_tables_is_found(case: Case) -> None:
 
 
 def test_every_row_for_every_type_that_it_names_is_broken_here() -> None:
-    """Without it, a row could be lost and nobody would know; the marks tell the type, so they are rarely missing."""
+    """Without it, a row could be lost unnoticed; the marks tell the type, so they are rarely missing."""
     broken = {(case.attribute, case.kind) for case in CASES}
     told_by = {
         (f"annotation {marks.RESTORED_ANNOTATION}", EXISTING),
