@@ -57,10 +57,10 @@ def _groups(world: World) -> list[Any]:
 READING = {
     "Clock": {"now", "monotonic", "sleep"},
     "Cluster": {"address", "served_versions", "plural", "resources", "serves_group", "get", "list", "read_all"},
-    "ObjectStore": {"get", "exists", "list", "where"},
+    "ObjectStore": {"get", "exists", "list", "documents", "where"},
     "RegisterVm": {"task", "latest"},
     "RegistrationSource": {"name", "observe"},
-    "StorageLocations": {"open"},
+    "StorageLocations": {"open", "stored_backups"},
     "TcpProbe": {"connect"},
     "VsphereInventory": {"look"},
 }
