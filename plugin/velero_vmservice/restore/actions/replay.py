@@ -16,7 +16,7 @@ from velero_vmservice.archive.schema import captured_kind
 from velero_vmservice.errors import Corrupt, InvalidItem, VmServiceError
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Manifest, ObjectRef
 from velero_vmservice.velero import runs
-from velero_vmservice.velero.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.velero.actions import ResourceSelector, RestoreOutcome
 from velero_vmservice.velero.runs import Replay, RestoreRun
 from velero_vmservice.vmoperator import marks
 
@@ -40,6 +40,7 @@ class ReplayAction:
         self._restore_points = restore_points
         self._replays = replays
         self._modifiers = modifiers
+        self.progress, self.cancel = replays.progress, replays.cancel  # the operation is one of the restore's
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for the two captured kinds."""
@@ -83,14 +84,6 @@ class ReplayAction:
             log.warning("resource modifier not applied", object=str(replay.destination), reason=problem)
         if modified.rules:
             log.info("resource modifier applies", object=str(replay.destination), rules=modified.rules)
-
-    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
-        """Advance every known operation of the restore as far as the cluster allows; report on this one."""
-        return self._replays.progress(operation_id, Manifest.read(dict(restore)))
-
-    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
-        """Stop: nothing is created after this returns."""
-        self._replays.cancel(operation_id, Manifest.read(dict(restore)))
 
     def _replay(self, manifest: Manifest, run: RestoreRun, chosen: RestorePolicy) -> Replay:
         """Return what the operation carries: the item too, as the capture may go while the restore waits.

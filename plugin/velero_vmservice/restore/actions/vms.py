@@ -14,7 +14,7 @@ from velero_vmservice.errors import VmServiceError
 from velero_vmservice.kube.manifest import DEFAULT_SERVICE_ACCOUNT, SERVICE_ACCOUNT, Manifest
 from velero_vmservice.restore.source.vms_alone import replay_of
 from velero_vmservice.velero import runs
-from velero_vmservice.velero.actions import Progress, ResourceSelector, RestoreOutcome
+from velero_vmservice.velero.actions import ResourceSelector, RestoreOutcome
 from velero_vmservice.velero.runs import RestoreRun
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class VmsAloneAction:
     def __init__(self, *, vms: VmsAlone, replays: Replays) -> None:
         self._vms = vms
         self._replays = replays
+        self.progress, self.cancel = replays.progress, replays.cancel  # the operation is one of the restore's
 
     def applies_to(self) -> ResourceSelector:
         """Ask to be called for ServiceAccounts, of which each namespace has one that stands for it."""
@@ -60,11 +61,3 @@ class VmsAloneAction:
         operation_id = runs.replay_id(replay)
         self._replays.announce(operation_id, replay, run)
         return RestoreOutcome(item=item, operation_id=operation_id)
-
-    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
-        """Advance every known operation of the restore as far as the cluster allows; report on this one."""
-        return self._replays.progress(operation_id, Manifest.read(dict(restore)))
-
-    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
-        """Stop, and keep what was waited for as the result."""
-        self._replays.cancel(operation_id, Manifest.read(dict(restore)))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from cachetools import TTLCache
 from structlog.contextvars import bound_contextvars
 
 from velero_vmservice.errors import InvalidSettings, VmServiceError
+from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.report.store import prefix
 from velero_vmservice.restore import policy as restore_policy
@@ -28,10 +29,9 @@ from velero_vmservice.restore.replay.turn import Turn
 from velero_vmservice.velero.runs import RestoreRun, read_replay_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from velero_vmservice.clock import Clock
-    from velero_vmservice.kube.manifest import Manifest
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.course import Course
     from velero_vmservice.restore.replay.execute import Steps
@@ -95,12 +95,12 @@ class Replays:
                 with suppress(InvalidSettings):  # each poll says so until the annotation is mended, and logs it then
                     session.logged.begins(session.run, self.policy(session.run), executed=not session.run.resumed)
 
-    def progress(self, operation_id: str, restore: Manifest) -> Progress:
+    def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
         """Advance every known operation of the restore and report on one.
 
         A transient fault is a description, never an error; only an id that is not ours raises `InvalidItem`.
         """
-        session = self._session(RestoreRun.read(restore))
+        session = self._session(RestoreRun.read(Manifest.read(dict(restore))))
         with session.lock:
             operation = session.operation(operation_id)
             operation.polls += 1
@@ -120,12 +120,12 @@ class Replays:
                 self._keeping.keep(session, operation)
             return tuple(session.operations.values())
 
-    def cancel(self, operation_id: str, restore: Manifest) -> None:
-        """Stop an operation and keep what it was waiting for as its result.
+    def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
+        """Stop an operation, and keep what it was waiting for as its result; nothing is created after this returns.
 
         Velero does not poll it again. After a restart, Cancel may be the first call about it that this process gets.
         """
-        session = self._session(RestoreRun.read(restore))
+        session = self._session(RestoreRun.read(Manifest.read(dict(restore))))
         with session.lock:
             operation = session.operation(operation_id)
             if not operation.stage.final:
