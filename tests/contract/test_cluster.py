@@ -53,7 +53,7 @@ class TestKubernetes(ClusterContract):
         return name
 
 
-def test_memory_counts_what_was_asked_and_fails_as_told() -> None:
+def test_the_cluster_in_memory_counts_its_calls_and_fails_where_a_test_says() -> None:
     cluster = MemoryCluster(namespaces=["shop"])
     cluster.calls.fail("list", Unavailable("away"), on="shop", times=1)
 

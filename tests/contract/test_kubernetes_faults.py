@@ -90,7 +90,7 @@ def test_a_write_is_sent_once(api: EmulatedApi, cluster: KubernetesCluster) -> N
     assert (api.count("create", "secrets"), api.count("patch", "secrets")) == (1, 1)
 
 
-def test_a_failure_that_lasts_is_told_in_the_servers_words(api: EmulatedApi, cluster: KubernetesCluster) -> None:
+def test_a_lasting_failure_is_reported_with_the_servers_text(api: EmulatedApi, cluster: KubernetesCluster) -> None:
     with (
         api.fails(503, resource="secrets", message="etcd has no leader"),
         pytest.raises(Unavailable, match="cannot read Secret shop/a: etcd has no leader: check the API server"),
@@ -123,7 +123,7 @@ def test_a_refusal_of_admission_is_no_missing_right(api: EmulatedApi, cluster: K
         cluster.create(secret("shop", "b"))
 
 
-def test_a_webhook_that_cannot_be_dry_run_is_told_from_one_that_refuses(
+def test_a_webhook_without_dry_run_is_distinguished_from_one_that_refuses(
     api: EmulatedApi, cluster: KubernetesCluster
 ) -> None:
     text = 'admission webhook "x.example.com" does not support dry run'
@@ -303,7 +303,7 @@ _ODD: tuple[Any, ...] = (None, 5, "text", [], [5], [[]], {}, {"a": 5}, [{}], [{"
 
 @pytest.mark.parametrize("odd", _ODD, ids=repr)
 @pytest.mark.parametrize("place", ["groups", "versions", "resources", "items", "metadata", "object"])
-def test_an_answer_of_any_shape_is_an_error_of_ours(odd: Any, place: str) -> None:
+def test_an_answer_of_any_shape_is_a_product_error(odd: Any, place: str) -> None:
     groups = _groups("example.com")
     if place == "versions":
         groups["groups"][0]["versions"] = odd
@@ -332,7 +332,7 @@ def test_an_answer_that_is_nested_without_an_end_is_not_json() -> None:
         _client(url).list(SECRET, "shop")
 
 
-def test_an_unknown_authority_is_told(tmp_path: Path) -> None:
+def test_an_unknown_authority_is_reported(tmp_path: Path) -> None:
     context, _ = self_signed(tmp_path)
     with (
         servers.served(_Script({}), tls=context) as url,
@@ -351,7 +351,7 @@ def test_a_name_cannot_lead_a_request_elsewhere(api: EmulatedApi, cluster: Kuber
     assert not api.calls
 
 
-def test_what_is_written_names_its_field_manager_and_a_dry_run_is_one() -> None:
+def test_each_write_names_its_field_manager_and_a_dry_run_is_one() -> None:
     script = _Script(
         {
             "/api/v1": [_resources("secrets", "Secret")],
@@ -383,7 +383,7 @@ def test_an_event_is_recorded_about_the_object(cluster: KubernetesCluster) -> No
     assert event.content["lastTimestamp"] == "2026-03-01T12:00:00Z"
 
 
-def test_an_event_that_cannot_be_recorded_fails_nobody(api: EmulatedApi, cluster: KubernetesCluster) -> None:
+def test_an_event_that_cannot_be_recorded_raises_nothing(api: EmulatedApi, cluster: KubernetesCluster) -> None:
     with api.outage():
         cluster.event(ObjectRef(VIRTUAL_MACHINE_GROUP, "shop", "web"), uid="", reason="Lost", message="nobody reads it")
 
@@ -397,7 +397,9 @@ def test_a_kubeconfig_logs_in(api: EmulatedApi, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("content", [None, "", "apiVersion: v1\nkind: Config\n"])
-def test_no_way_to_log_in_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None) -> None:
+def test_the_lack_of_any_login_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
     file = tmp_path / "config"
     if content is not None:
         file.write_text(content)
@@ -408,9 +410,7 @@ def test_no_way_to_log_in_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         kubernetes.connect(timeout_seconds=5.0, clock=SystemClock())
 
 
-def test_creating_what_exists_and_changing_what_changed_are_told_apart(
-    api: EmulatedApi, cluster: KubernetesCluster
-) -> None:
+def test_an_existing_object_and_a_conflict_are_different_errors(api: EmulatedApi, cluster: KubernetesCluster) -> None:
     with pytest.raises(AlreadyExists):
         cluster.create(secret("shop", "a"))
     with pytest.raises(Conflict):

@@ -87,7 +87,7 @@ def test_a_token_logs_in(file: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_no_kubeconfig_is_told_with_its_line(file: Path, content: bytes, sentence: str) -> None:
+def test_a_file_that_is_no_kubeconfig_is_reported_with_its_line(file: Path, content: bytes, sentence: str) -> None:
     assert refused(file, content).startswith(sentence)
 
 
@@ -116,7 +116,7 @@ def test_a_file_that_is_no_kubeconfig_is_told_with_its_line(file: Path, content:
         ({}, [TOKEN], "users[0].user has to be a section"),
     ],
 )
-def test_what_a_kubeconfig_cannot_hold_is_told(
+def test_a_value_that_a_kubeconfig_cannot_hold_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch, cluster: dict[str, Any], user: Any, sentence: str
 ) -> None:
     monkeypatch.chdir(file.parent)
@@ -131,18 +131,18 @@ def test_what_a_kubeconfig_cannot_hold_is_told(
         ({"users": None}, "the current context names no user of the file"),
     ],
 )
-def test_a_context_that_leads_nowhere_is_told(file: Path, change: dict[str, Any], sentence: str) -> None:
+def test_a_context_that_leads_nowhere_is_reported(file: Path, change: dict[str, Any], sentence: str) -> None:
     assert sentence in refused(file, {**kubeconfig(), **change})
 
 
 @pytest.mark.parametrize("command", ["/gone/away", "false", "true"])
-def test_an_exec_command_that_gives_nothing_is_told(file: Path, command: str) -> None:
+def test_an_exec_command_that_gives_nothing_is_reported(file: Path, command: str) -> None:
     version = "client.authentication.k8s.io/v1"
     user = {"exec": {"apiVersion": version, "command": command, "interactiveMode": "Never"}}
     assert f"its exec command {command} gave no credentials" in refused(file, kubeconfig({}, user))
 
 
-def test_no_file_and_no_pod_is_told(file: Path) -> None:
+def test_neither_kubeconfig_nor_pod_is_refused(file: Path) -> None:
     with pytest.raises(InvalidSettings, match="there is no such file") as caught:
         log_in()
     assert str(file) in caught.value.message
@@ -153,7 +153,7 @@ def test_a_key_may_stand_twice_as_for_kubectl(file: Path) -> None:
     assert log_in().host == "https://api.example.test:6443"
 
 
-def test_of_two_files_the_first_counts(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_first_of_two_files_counts(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(kubeconfig()))
     (tmp_path / "other").write_text(yaml.safe_dump(kubeconfig({"server": "https://other.test"})))
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'gone'}:{file}:{tmp_path / 'other'}")
@@ -201,7 +201,7 @@ WHOLE = kubeconfig(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(list(places(WHOLE))), odd=ODD)
-def test_anything_anywhere_in_a_kubeconfig_ends_in_an_error_of_ours(
+def test_any_value_anywhere_in_a_kubeconfig_is_read_or_refused_with_a_product_error(
     file: Path, place: tuple[Any, ...], odd: Any
 ) -> None:
     document = copy.deepcopy(WHOLE)
@@ -292,7 +292,7 @@ def test_an_own_account_that_cannot_be_used_is_told(own: Path, name: str, senten
         ("ca.crt", b"junk", "the certificate authority is no PEM certificate"),
     ],
 )
-def test_a_service_account_that_cannot_be_used_is_told(
+def test_a_service_account_that_cannot_be_used_is_refused(
     pod: Path, name: str, content: bytes | None, excerpt: str
 ) -> None:
     (pod / name).unlink()

@@ -152,7 +152,9 @@ _ASK = [
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("ask", _ASK)
 @pytest.mark.parametrize("answer", RAW)
-def test_any_answer_is_an_error_of_ours(tmp_path: Path, ask: Callable[[str, Path], None], answer: str) -> None:
+def test_any_answer_is_read_or_refused_with_a_product_error(
+    tmp_path: Path, ask: Callable[[str, Path], None], answer: str
+) -> None:
     context, pem = self_signed(tmp_path)
     (tmp_path / "ca.pem").write_text(pem)
     with answering(RAW[answer], context) as address, pytest.raises(VmServiceError) as caught:

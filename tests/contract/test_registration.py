@@ -72,7 +72,7 @@ class TestMemory(RegistrationContract):
     def _scene(self) -> Scene:
         return MemoryScene()
 
-    def test_it_says_what_it_was_told(self, scene: MemoryScene) -> None:
+    def test_the_source_in_memory_answers_as_a_test_says(self, scene: MemoryScene) -> None:
         scene.begin("web-1")
         registration = self.look(scene)
         assert str(registration) == "registering (40 %, restore additional resources): restores its Secrets"
@@ -224,7 +224,7 @@ class TestKubernetes(RegistrationContract):
         assert scene.requests() - before == 4
 
 
-def test_kinds_that_a_cluster_lacks_are_told() -> None:
+def test_kinds_that_a_cluster_lacks_are_reported() -> None:
     with emulated_api(resources(without=["cnsregistervolumes"])) as api:
         scene = KubernetesScene(api)
         scene.register("web-1")
@@ -240,7 +240,7 @@ def test_kinds_that_a_cluster_lacks_are_told() -> None:
         assert registration.reason.startswith("the cluster serves no VirtualMachine: ")
 
 
-def test_every_step_of_a_real_registration_is_told() -> None:
+def test_every_step_of_a_real_registration_is_reported() -> None:
     """The player restores a VM as WCP does, one step after the other."""
     with emulated_api() as api:
         supervisor = Supervisor(api.client)
@@ -294,7 +294,7 @@ def test_disks_that_take_longer_than_register_vm_gets_are_noted_with_what_to_loo
     assert "RegisterVM stands at 80 % meanwhile: look at the CnsRegisterVolumes of the namespace" in note
 
 
-def test_a_vm_is_told_from_its_disks(api: EmulatedApi) -> None:
+def test_a_missing_vm_is_described_by_its_disks(api: EmulatedApi) -> None:
     scene = KubernetesScene(api)
     disk = registration("disk-of-web-1", error="datastore ds-1 is not accessible")
     disk["metadata"]["namespace"] = scene.namespace

@@ -57,7 +57,7 @@ def answered(*answers: pb.Registration) -> Registration:
     return registrations["db-0"]
 
 
-def test_everything_an_engine_says_of_a_vm_is_told(engine: ReferenceEngine, target: str) -> None:
+def test_all_that_an_engine_says_of_a_vm_is_taken_over(engine: ReferenceEngine, target: str) -> None:
     began = _NOW - timedelta(minutes=3)
     engine.put(
         "shop",
@@ -151,13 +151,13 @@ def test_the_stage_that_an_engine_tells_is_shown_and_no_other(percent: int | Non
     assert str(answered(answer)) == shown
 
 
-def test_every_state_of_the_model_can_be_said_and_no_two_are_one() -> None:
+def test_each_state_of_the_model_has_its_own_value_in_the_protocol() -> None:
     states = {answered(pb.Registration(name="db-0", state=state)).state for state in pb.State.values()}
 
     assert states == set(State)
 
 
-def test_only_what_needs_somebody_cannot_be_waited_out() -> None:
+def test_only_a_state_that_needs_a_person_cannot_be_waited_out() -> None:
     final = {state for state in pb.State.values() if not answered(pb.Registration(name="db-0", state=state)).can_wait}
 
     assert final == {pb.STATE_SNAPSHOT_REVERT, pb.STATE_FAILED, pb.STATE_NOT_RESTORABLE}
@@ -193,7 +193,7 @@ def test_a_vm_asked_for_twice_is_one_question(engine: ReferenceEngine, target: s
     assert [len(question.machines) for question in engine.questions] == [1]
 
 
-def test_who_asks_for_nothing_asks_nobody() -> None:
+def test_no_request_is_made_for_no_vms() -> None:
     assert source("engine.invalid:1").observe("shop", []) == {}
 
 
@@ -236,7 +236,7 @@ def test_a_vm_that_the_engine_leaves_out_is_unknown() -> None:
     assert (registration.can_wait, registration.certain) == (True, False)
 
 
-def test_a_vm_that_nobody_asked_for_is_left_out_and_logged() -> None:
+def test_an_answer_about_another_vm_is_left_out_and_logged() -> None:
     with capture_logs() as logged:
         registration = answered(
             pb.Registration(name="db-0", state=pb.STATE_READY), pb.Registration(name="x" * 10_000, state=pb.STATE_READY)
@@ -278,7 +278,7 @@ def test_a_percentage_lies_between_0_and_100(percent: int, shown: int | None) ->
     assert bool(registration.notes) is (shown is None)
 
 
-def test_a_percentage_that_nobody_gave_is_none() -> None:
+def test_a_percentage_that_was_not_given_is_none() -> None:
     registration = answered(pb.Registration(name="db-0", state=pb.STATE_REGISTERING))
 
     assert (registration.percent, registration.since, registration.notes) == (None, None, ())

@@ -147,7 +147,7 @@ def test_another_grpc_server_is_no_engine() -> None:
 @pytest.mark.parametrize(
     "body", [b"<html>Welcome</html>", b"\xff\xff\xff\xff", b"\x0a\x7f", b"\x0a\x04\x0a\x02\xff\xfe"]
 )
-def test_bytes_that_are_no_answer_are_told(body: bytes) -> None:
+def test_bytes_that_are_no_answer_are_reported(body: bytes) -> None:
     with serving(raw(lambda: body)) as target:
         error = refused(target, "not a message of vmservice.registration.v1", "conformance", insecure=True)
 

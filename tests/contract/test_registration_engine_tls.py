@@ -63,7 +63,7 @@ def test_an_engine_behind_a_known_authority_is_believed(ours: Identity) -> None:
 
 
 @pytest.mark.parametrize("trusted", ["another authority", "the public ones"])
-def test_an_unknown_authority_is_told(trusted: str, ours: Identity, foreign: Identity) -> None:
+def test_an_unknown_authority_is_reported(trusted: str, ours: Identity, foreign: Identity) -> None:
     authorities = {"ca_file": foreign.certificate} if trusted == "another authority" else {}
     with serving(ReferenceEngine(), tls=ours.serves()) as target:
         error = refused(target, "TLS certificate is not trusted", "CERTIFICATE_VERIFY_FAILED", "ca_file", **authorities)
@@ -71,7 +71,7 @@ def test_an_unknown_authority_is_told(trusted: str, ours: Identity, foreign: Ide
     assert isinstance(error, InvalidSettings)
 
 
-def test_a_certificate_for_another_host_is_told(ours: Identity) -> None:
+def test_a_certificate_for_another_host_is_reported(ours: Identity) -> None:
     with serving(ReferenceEngine(), tls=ours.serves()) as target:
         error = refused(target.replace("127.0.0.1", "localhost"), "for another host", ca_file=ours.certificate)
 
@@ -86,7 +86,7 @@ def test_plaintext_is_spoken_only_where_the_settings_say_so(ours: Identity) -> N
     assert isinstance(error, InvalidSettings)
 
 
-def test_plaintext_against_tls_is_told(ours: Identity) -> None:
+def test_plaintext_against_tls_is_reported(ours: Identity) -> None:
     with serving(ReferenceEngine(), tls=ours.serves()) as target:
         error = refused(target, "it speaks TLS", "leave out insecure", insecure=True)
 
@@ -105,7 +105,7 @@ def test_a_client_certificate_is_shown_where_there_is_one(ours: Identity, foreig
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_refused_client_certificate_is_told_whenever_tls_tells_it(
+def test_a_refused_client_certificate_is_reported_at_the_handshake_or_after_it(
     version: ssl.TLSVersion, ours: Identity, foreign: Identity
 ) -> None:
     with _wanting_certificates(ours, foreign, version) as target:
@@ -119,7 +119,9 @@ def test_a_refused_client_certificate_is_told_whenever_tls_tells_it(
     assert isinstance(plaintext, InvalidSettings)
 
 
-def test_plaintext_against_an_engine_that_wants_client_certificates_is_told(ours: Identity, foreign: Identity) -> None:
+def test_plaintext_against_an_engine_that_wants_client_certificates_is_reported(
+    ours: Identity, foreign: Identity
+) -> None:
     with serving(ReferenceEngine(), tls=ours.serves(trusting=foreign)) as target:
         assert isinstance(refused(target, "it speaks TLS", insecure=True), InvalidSettings)
 
@@ -137,7 +139,7 @@ def test_a_renewed_authority_is_taken_without_a_restart(ours: Identity, foreign:
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\x00", b"-----BEGIN CERTIFICATE-----\nAAAA\n", None])
-def test_authorities_that_cannot_be_used_are_told(content: bytes | None, tmp_path: Path) -> None:
+def test_authorities_that_cannot_be_used_are_reported(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "ca.crt"
     if content is not None:
         file.write_bytes(content)
@@ -145,7 +147,7 @@ def test_authorities_that_cannot_be_used_are_told(content: bytes | None, tmp_pat
     assert isinstance(refusal("127.0.0.1:9", str(file), "ca_file", "mount", ca_file=file), InvalidSettings)
 
 
-def test_a_key_that_is_another_certificates_or_encrypted_is_told_and_never_shown(
+def test_a_key_that_is_another_certificates_or_encrypted_is_reported_and_never_shown(
     ours: Identity, foreign: Identity, tmp_path: Path
 ) -> None:
     plain = ours.key.read_bytes()
@@ -170,6 +172,6 @@ def test_a_certificate_and_its_key_may_lie_in_one_file(ours: Identity, foreign: 
         assert state_of(target, ca_file=ours.certificate, certificate_file=both, key_file=both) is State.UNKNOWN
 
 
-def test_a_listener_that_hangs_up_on_tls_is_not_taken_for_one_that_refuses_us(ours: Identity) -> None:
+def test_a_listener_that_hangs_up_on_tls_is_not_taken_for_a_refusal(ours: Identity) -> None:
     with hanging_up(after=b"") as target:
         assert isinstance(refused(target, "engine", ca_file=ours.certificate), Unavailable)

@@ -44,7 +44,7 @@ def _store(url: str, directory: Path, *, timeout_seconds: float = 30.0, **change
 @pytest.mark.parametrize(
     ("head", "chunk"), [(_LENGTH, b"a" * _MIB), (_CHUNKED, _A_CHUNK)], ids=["its length is given", "in chunks"]
 )
-def test_an_object_longer_than_any_of_ours_is_not_read(tmp_path: Path, head: bytes, chunk: bytes) -> None:
+def test_an_object_longer_than_any_document_is_not_read(tmp_path: Path, head: bytes, chunk: bytes) -> None:
     with servers.pouring(None, _head(b"200 OK", head), chunk) as url:
         store = _store(url, tmp_path)
         tracemalloc.start()
@@ -121,7 +121,7 @@ def test_a_list_of_pages_without_an_end_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["put", "replace"])
-def test_what_could_not_be_read_again_is_not_stored(moto: str, method: str) -> None:
+def test_facts_that_could_not_be_read_again_are_not_stored(moto: str, method: str) -> None:
     store = s3_servers.new_store(moto)
     body = b"a" * (32 * _MIB + 1)
 

@@ -58,7 +58,7 @@ def _scripted() -> Iterator[s3_servers.Scripted]:
 
 
 @pytest.mark.parametrize("verb", _OPERATIONS)
-def test_a_missing_bucket_is_told_by_every_call(verb: str, moto: str, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_reported_by_every_call(verb: str, moto: str, tmp_path: Path) -> None:
     error = _refusal(_store(moto, tmp_path), verb, "the bucket does not exist", "velero/default")
 
     assert isinstance(error, InvalidSettings)
@@ -107,7 +107,7 @@ def test_a_redirect_is_not_followed_for_ever(scripted: s3_servers.Scripted, verb
     assert isinstance(error, InvalidSettings)
 
 
-def test_an_unknown_authority_is_told_and_a_known_one_is_trusted(tmp_path: Path) -> None:
+def test_an_unknown_authority_is_reported_and_a_known_one_is_trusted(tmp_path: Path) -> None:
     context, authority = self_signed(tmp_path)
     with servers.served(s3_servers.moto_application(), tls=context) as url:
         error = _refusal(_store(url, tmp_path), "store", "TLS certificate is not trusted", "caCert")
@@ -132,7 +132,7 @@ def test_an_authority_of_the_environment_is_trusted(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("proxy", ["http://[::1", "http://proxy.example.test:port"])
-def test_a_proxy_that_is_no_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+def test_a_proxy_that_is_no_address_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
 
     with pytest.raises(VmServiceError) as caught:
@@ -140,7 +140,7 @@ def test_a_proxy_that_is_no_address_is_told(tmp_path: Path, monkeypatch: pytest.
     assert "proxy" in str(caught.value)
 
 
-def test_a_full_temporary_directory_is_told(tmp_path: Path) -> None:
+def test_a_full_temporary_directory_is_reported(tmp_path: Path) -> None:
     _, authority = self_signed(tmp_path)
 
     with pytest.raises(InvalidSettings, match=r"certificate authorities cannot be written.*room"):
@@ -157,7 +157,7 @@ def test_verification_is_switched_off_only_where_the_location_says_so(tmp_path: 
         assert store.exists("a.json")
 
 
-def test_tls_where_none_is_spoken_is_told(moto: str, tmp_path: Path) -> None:
+def test_tls_against_a_plain_server_is_reported(moto: str, tmp_path: Path) -> None:
     store = _store(moto.replace("http://", "https://"), tmp_path)
 
     assert isinstance(_refusal(store, "store", "does not speak TLS", "http://"), InvalidSettings)
@@ -251,7 +251,7 @@ def test_a_page_that_denies_is_no_denial_of_s3(scripted: s3_servers.Scripted, ve
 
 
 @pytest.mark.parametrize("verb", ["store", "read", "list"])
-def test_a_denial_without_a_word_is_a_denial(scripted: s3_servers.Scripted, verb: str) -> None:
+def test_a_denial_without_a_message_is_a_denial(scripted: s3_servers.Scripted, verb: str) -> None:
     scripted.answer = servers.answering("403 Forbidden", "application/xml", b"")
 
     assert isinstance(_refusal(scripted.store, verb, "access denied", "s3:GetObject"), Forbidden)
@@ -293,7 +293,7 @@ def test_a_proxy_that_wants_a_login_says_so(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(error, InvalidSettings)
 
 
-def test_a_login_page_is_told_with_its_address(scripted: s3_servers.Scripted) -> None:
+def test_a_login_page_is_reported_with_its_address(scripted: s3_servers.Scripted) -> None:
     page = servers.answering("302 Found", "text/html", b"", location="https://sso.example.com/login?back=here")
     scripted.answer = page
 
@@ -304,7 +304,7 @@ _DEEP = b"<Error>" + b"<a>" * 2_000 + b"</a>" * 2_000 + b"</Error>"
 
 
 @pytest.mark.parametrize("verb", _OPERATIONS)
-def test_an_answer_that_breaks_the_library_is_told(scripted: s3_servers.Scripted, verb: str) -> None:
+def test_an_answer_that_breaks_the_library_is_reported(scripted: s3_servers.Scripted, verb: str) -> None:
     scripted.answer = servers.answering("400 Bad Request", "application/xml", _DEEP)
 
     _refusal(scripted.store, verb, "what answers at http://127.0.0.1")
@@ -331,7 +331,7 @@ def test_a_setting_that_the_server_does_not_know_is_named(
     assert [name for name in settings if name not in str(caught.value)] == []
 
 
-def test_of_several_settings_the_one_that_the_server_names_is_told(
+def test_of_several_settings_the_one_that_the_server_names_is_reported(
     scripted: s3_servers.Scripted, tmp_path: Path
 ) -> None:
     document = b"<Error><Code>NotImplemented</Code><Header>x-amz-tagging</Header></Error>"
@@ -344,7 +344,7 @@ def test_of_several_settings_the_one_that_the_server_names_is_told(
 
 
 @pytest.mark.parametrize("region", ["minio ", "eu central", "eu-central-1\n"])
-def test_what_is_no_region_s_name_is_told(region: str, tmp_path: Path) -> None:
+def test_a_region_that_is_no_name_is_refused(region: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"not a region's name.*velero/default"):
         _store("http://127.0.0.1:9", tmp_path, region=region)
 
@@ -369,7 +369,9 @@ def test_a_missing_object_is_not_found_with_the_place_where_it_was_looked_for(mo
     ],
     ids=["no section", "other profile", "no keys", "no id", "no secret", "a program"],
 )
-def test_unusable_credentials_are_told_before_anything_is_asked(credentials: str, excerpt: str, tmp_path: Path) -> None:
+def test_unusable_credentials_are_refused_before_the_server_is_asked(
+    credentials: str, excerpt: str, tmp_path: Path
+) -> None:
     location = s3_servers.location("http://127.0.0.1:9", "the-bucket", credentials=credentials)
 
     with pytest.raises(InvalidSettings, match=re.escape(excerpt)) as caught:
@@ -379,7 +381,7 @@ def test_unusable_credentials_are_told_before_anything_is_asked(credentials: str
     assert s3_servers.SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_no_credentials_at_all_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moto: str) -> None:
+def test_no_credentials_at_all_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moto: str) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -113,7 +113,7 @@ def test_a_write_that_is_denied_is_denied_where_no_object_is() -> None:
             put(store, "a.json", b"{}")
 
 
-def test_a_server_that_is_overloaded_is_not_asked_what_it_holds() -> None:
+def test_an_overloaded_server_is_not_asked_for_the_object() -> None:
     requests: list[str] = []
     busy = _answer("503 Slow Down", "SlowDown")
 

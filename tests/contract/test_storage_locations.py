@@ -184,14 +184,14 @@ def test_an_outage_of_kubernetes_does_not_take_away_an_open_store(
     assert locations.open("default") is first
 
 
-def test_without_a_store_an_outage_is_told(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
+def test_without_a_store_an_outage_is_reported(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
     cluster.calls.fail("get", Unavailable("the API server is away"))
 
     with pytest.raises(Unavailable, match="API server is away"):
         locations.open("default")
 
 
-def test_a_denied_secret_is_told(moto: str, cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
+def test_a_denied_secret_is_reported(moto: str, cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
     cluster.seed(_location(moto, "b"))
     cluster.calls.fail("get", Forbidden("cannot read Secret velero/cloud-credentials"), on="Secret")
 
@@ -337,7 +337,7 @@ def test_the_settings_own_bucket_serves_every_location(
 
     assert _where(moto, bucket, locations.open("")) == "supervisor-1/plugins/vmservice/probe.json"
     assert list(locations.open("any").list("")) == ["probe.json"]
-    assert not cluster.calls.made, "nobody needs a BackupStorageLocation then"
+    assert not cluster.calls.made, "no BackupStorageLocation is needed then"
     locations.close()
 
 
@@ -373,7 +373,7 @@ _HINT_OWN = "bucket.name in the plugin's settings"
         ({"config": {"customerKeyEncryptionSecret": "keys/empty"}}, ("customerKeyEncryptionSecret", "is empty")),
     ],
 )
-def test_an_unusable_location_is_told_with_its_remedy(
+def test_an_unusable_location_is_reported_with_its_remedy(
     moto: str,
     cluster: MemoryCluster,
     locations: BackupStorageLocations,
@@ -414,7 +414,7 @@ _URLS = [
 
 
 @pytest.mark.parametrize("url", _URLS)
-def test_a_malformed_url_is_told(cluster: MemoryCluster, locations: BackupStorageLocations, url: str) -> None:
+def test_a_malformed_url_is_reported(cluster: MemoryCluster, locations: BackupStorageLocations, url: str) -> None:
     cluster.seed(_location(url, "b"))
 
     with pytest.raises(InvalidSettings, match=r"S3 URL.*velero/default"):
@@ -434,7 +434,7 @@ _SPOILT: dict[str, tuple[Callable[[str], str], str]] = {
 
 @pytest.mark.parametrize("how", _SPOILT)
 @pytest.mark.parametrize("where", ["caCert", "caCertRef", "ca_file"])
-def test_an_authority_that_is_none_is_told(
+def test_an_authority_that_is_none_is_reported(
     cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, how: str, where: str
 ) -> None:
     _, authority = self_signed(tmp_path)
@@ -456,7 +456,7 @@ def test_an_authority_that_is_none_is_told(
     locations.close()
 
 
-def test_what_surrounds_a_certificate_is_left_out(
+def test_text_around_a_certificate_is_left_out(
     cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path
 ) -> None:
     context, authority = self_signed(tmp_path)
@@ -470,7 +470,7 @@ def test_what_surrounds_a_certificate_is_left_out(
         assert not locations.open("default").exists("a.json")
 
 
-def test_a_backup_of_another_velero_is_told_with_both_namespaces(
+def test_a_backup_of_another_velero_is_refused_with_both_namespaces(
     moto: str, cluster: MemoryCluster, locations: BackupStorageLocations
 ) -> None:
     cluster.seed(_location(moto, s3_servers.new_bucket(moto)))
@@ -498,14 +498,14 @@ def test_an_empty_file_of_credentials_leaves_the_login_to_the_environment(
     assert not locations.open("default").exists("a.json")
 
 
-def test_a_location_that_is_gone_is_told(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
+def test_a_location_that_is_gone_is_reported(cluster: MemoryCluster, locations: BackupStorageLocations) -> None:
     with pytest.raises(InvalidSettings, match=re.escape(_HINT_OWN)) as caught:
         locations.open("deleted")
     assert "BackupStorageLocation velero/deleted does not exist" in str(caught.value)
     assert cluster.calls.counts["get"] == 1
 
 
-def test_no_location_and_no_bucket_is_told(locations: BackupStorageLocations) -> None:
+def test_neither_location_nor_bucket_is_refused(locations: BackupStorageLocations) -> None:
     with pytest.raises(InvalidSettings, match=re.escape(_HINT_OWN)):
         locations.open("")
 
@@ -523,7 +523,7 @@ def test_nothing_is_left_on_disk(
     assert not list(tmp_path.iterdir())
 
 
-def test_no_writable_directory_is_told_where_a_location_has_authorities_and_only_there(
+def test_the_lack_of_a_writable_directory_is_reported_only_where_a_location_has_authorities(
     moto: str, cluster: MemoryCluster, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))

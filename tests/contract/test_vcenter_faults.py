@@ -175,7 +175,14 @@ CASES = [
     Case("a request that is wrong", "400 Bad Request", vapi_error("INVALID_ARGUMENT"), Rejected, "INVALID_ARGUMENT"),
     Case("an inner failure", "500 Internal Server Error", vapi_error("ERROR"), Unavailable, "it is so"),
     Case("an overloaded proxy", "503 Service Unavailable", b"<html>", Unavailable, "status 503", kind="text/html"),
-    Case("somebody's login page", "200 OK", b"<html>login</html>", Unavailable, "without a task", kind="text/html"),
+    Case(
+        "the login page of another server",
+        "200 OK",
+        b"<html>login</html>",
+        Unavailable,
+        "without a task",
+        kind="text/html",
+    ),
     Case("a proxy's page", "403 Forbidden", b"<html>", Forbidden, "look for a proxy or a login page", kind="text/html"),
     Case("a page that is not there", "404 Not Found", b"<html>", Rejected, "without the JSON", kind="text/html"),
     Case("a redirect", "302 Found", b"", Rejected, "there is no vCenter"),
@@ -212,7 +219,7 @@ def test_an_expired_session_is_renewed_and_the_call_made_once_more(place: Place)
     check(error.value)
 
 
-def test_a_wrong_password_is_told_and_not_tried_until_the_account_locks(place: Place) -> None:
+def test_a_wrong_password_is_reported_and_not_tried_until_the_account_locks(place: Place) -> None:
     place.impostor.login = ("401 Unauthorized", b"{}")
     register = place.register()
     for _ in range(5):
@@ -246,7 +253,7 @@ def test_a_wrong_password_is_tried_ever_less_often_and_a_right_one_at_once(place
 
 
 @pytest.mark.parametrize("login", [b"<html>", b'{"value": 7}', b'{"value": "\\n"}', b""])
-def test_a_login_that_answers_nonsense_is_told(place: Place, login: bytes) -> None:
+def test_a_login_that_answers_nonsense_is_reported(place: Place, login: bytes) -> None:
     place.impostor.login = ("200 OK", login)
     with pytest.raises(NotSent, match="without a session") as error:
         place.register().call("shop", "vm-1", ())
@@ -254,13 +261,13 @@ def test_a_login_that_answers_nonsense_is_told(place: Place, login: bytes) -> No
     assert place.impostor.calls == 0
 
 
-def test_what_is_no_soap_is_told(place: Place) -> None:
+def test_an_answer_that_is_no_soap_is_reported(place: Place) -> None:
     with pytest.raises(Unavailable, match=r"the answer is no SOAP .*what answers there is no vCenter") as error:
         place.look()
     check(error.value)
 
 
-def test_an_unknown_authority_is_told_with_the_remedy(place: Place) -> None:
+def test_an_unknown_authority_is_reported_with_the_remedy(place: Place) -> None:
     for ask in (lambda: place.look(ca_file=None), lambda: place.register(ca_file=None).call("shop", "vm-1", ())):
         with pytest.raises((InvalidSettings, NotSent), match=r"certificate is not trusted .*vcenter\.ca_file") as error:
             ask()
@@ -383,7 +390,7 @@ def test_a_call_that_is_not_answered_in_time_is_in_doubt(place: Place) -> None:
     assert place.impostor.calls == 1
 
 
-def test_a_server_without_tls_is_told(place: Place) -> None:
+def test_a_server_without_tls_is_reported(place: Place) -> None:
     with servers.breaking_off() as url, pytest.raises(NotSent, match="does not speak TLS") as error:
         place.register(server=url.rpartition("/")[2]).call("shop", "vm-1", ())
     check(error.value)

@@ -102,7 +102,7 @@ def test_a_damaged_copy_is_made_anew(runtime: Path, target: Path, damage: str) -
     assert not (copy / "loader").stat().st_mode & 0o111
 
 
-def test_what_an_interrupted_installation_left_is_removed(runtime: Path, target: Path) -> None:
+def test_the_remains_of_an_interrupted_installation_are_removed(runtime: Path, target: Path) -> None:
     (target / RUNTIMES / "making-half" / "lib").mkdir(parents=True)
     install_bundle(target, runtime=runtime)
     assert content(target) == {CURRENT, runtime.name}

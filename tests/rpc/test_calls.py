@@ -126,7 +126,7 @@ def test_calls_of_one_process_run_at_the_same_time(velero: PluginProcess) -> Non
         ("VmServiceError", grpc.StatusCode.INTERNAL),
     ],
 )
-def test_an_error_of_ours_becomes_a_status_with_cause_remedy_and_code(
+def test_an_error_becomes_a_status_with_cause_remedy_and_code(
     velero: PluginProcess, error: str, code: grpc.StatusCode
 ) -> None:
     with pytest.raises(grpc.RpcError) as caught:
@@ -181,7 +181,7 @@ def test_an_item_without_metadata_is_the_action_s_business(velero: PluginProcess
     assert caught.value.code() is grpc.StatusCode.INTERNAL
 
 
-def test_an_action_we_do_not_have_is_named(velero: PluginProcess) -> None:
+def test_an_unknown_action_is_named(velero: PluginProcess) -> None:
     for plugin in ("velero-plugin-for-vmservice/nothing", "capture", REPLAY):
         with pytest.raises(grpc.RpcError) as caught:
             velero.back_up(plugin, config_map(), BACKUP)
@@ -198,14 +198,14 @@ def test_words_that_cannot_be_sent_as_they_are_still_arrive(velero: PluginProces
 
 
 @pytest.mark.parametrize("error", ["Unavailable", "Conflict"])
-def test_what_may_pass_is_progress_with_a_description(velero: PluginProcess, error: str) -> None:
+def test_a_passing_fault_is_progress_with_a_description(velero: PluginProcess, error: str) -> None:
     progress = velero.restore_progress(REPLAY, f"raise {error}", RESTORE)
     assert (progress.completed, progress.err) == (False, "")
     assert "the object is odd: look at it" in progress.description
 
 
 @pytest.mark.parametrize("error", ["Corrupt", "NotFound", "Forbidden"])
-def test_what_stays_fails_the_operation_with_cause_and_remedy(velero: PluginProcess, error: str) -> None:
+def test_a_lasting_fault_fails_the_operation_with_cause_and_remedy(velero: PluginProcess, error: str) -> None:
     progress = velero.restore_progress(REPLAY, f"raise {error}", RESTORE)
     assert progress.completed
     assert progress.err.startswith("the object is odd: look at it [")

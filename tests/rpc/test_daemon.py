@@ -149,7 +149,7 @@ def _broken(plugins: Path, monkeypatch: pytest.MonkeyPatch, launch: Callable[...
     return launch()
 
 
-def test_velero_starts_without_the_daemon_and_is_told_why(broken: PluginProcess, plugins: Path) -> None:
+def test_velero_starts_without_the_daemon_and_learns_why(broken: PluginProcess, plugins: Path) -> None:
     whole = table()
     listed = [(line.kind, line.name) for line in broken.list_plugins()]
     assert set(listed) > {(line.kind, line.name) for line in whole.listed("")}
@@ -214,7 +214,7 @@ def test_a_daemon_that_is_mended_serves_the_next_launch(
         assert mended.back_up(CAPTURE, config_map(""), BACKUP)[1] == "op-1"
 
 
-def test_what_stands_in_lists_what_the_daemon_lists(broken: PluginProcess, plugins: Path) -> None:
+def test_the_stand_in_lists_the_actions_of_the_daemon(broken: PluginProcess, plugins: Path) -> None:
     command = str(plugins / PLUGIN_NAME)
     names = {
         "BackupItemActionV2": ["capture", "withhold"],

@@ -92,7 +92,7 @@ def test_shutdown_is_answered_and_the_process_exits(launch: Callable[..., Plugin
 
 
 @pytest.mark.usefixtures("server")
-def test_what_is_no_launcher_gets_nothing_and_disturbs_nobody(
+def test_a_connection_that_is_no_launchers_gets_no_answer_and_disturbs_no_other(
     plugins: Path, launch: Callable[..., PluginProcess]
 ) -> None:
     for junk in (b"GET / HTTP/1.1\r\n", b"relative\n", b"/a|b\n", b"\xff\n", b"\n", b"x" * 5_000, b"/\x07\n"):
@@ -140,7 +140,7 @@ def test_a_directory_that_takes_no_socket_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("server")
-def test_a_call_we_do_not_know_is_refused_as_such(launch: Callable[..., PluginProcess]) -> None:
+def test_an_unknown_call_is_refused_as_such(launch: Callable[..., PluginProcess]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         launch().channel.unary_unary("/generated.ObjectStore/Init")(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

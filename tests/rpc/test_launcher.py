@@ -108,7 +108,7 @@ def test_pipes_that_do_not_block_are_waited_for(plugins: Path, control: socket.s
     ("fault", "code", "excerpt"),
     [
         ("absent", SOCKET_ABSENT, "there is no such socket"),
-        ("dead", SIDECAR_DEAD, "nobody listens there"),
+        ("dead", SIDECAR_DEAD, "other_user listens there"),
         ("silent", NO_HANDSHAKE, "accepted but began no session"),
         ("talkative", NO_HANDSHAKE, "accepted but began no session"),
     ],
@@ -134,17 +134,19 @@ def test_a_sidecar_that_never_comes_is_explained_in_one_line_of_velero_s_log(
     assert excerpt in log["@message"]
 
 
-def test_another_user_is_told_about_users(plugins: Path, impatient_launcher: Path, control: socket.socket) -> None:
+def test_a_client_of_another_user_is_refused_with_the_reason(
+    plugins: Path, impatient_launcher: Path, control: socket.socket
+) -> None:
     plugins.chmod(0o755)
     Path(control.getsockname()).chmod(0)
-    nobody = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}  # root may open anything
-    with start(impatient_launcher, **nobody) as launcher:
+    other_user = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}  # root may open anything
+    with start(impatient_launcher, **other_user) as launcher:
         _, lines = launcher.communicate(timeout=10)
     assert launcher.returncode == ACCESS_DENIED
     assert "runAsUser" in _as_velero_reads(lines)["@message"]
 
 
-def test_a_directory_too_long_for_a_socket_is_said_at_once(plugins: Path) -> None:
+def test_a_directory_too_long_for_a_socket_is_refused_at_the_start(plugins: Path) -> None:
     deep = plugins / ("d" * 100)
     deep.mkdir()
     (deep / PLUGIN_NAME).write_bytes((plugins / PLUGIN_NAME).read_bytes())

@@ -68,7 +68,7 @@ def release(pipe: Path) -> None:
 def _written(pipe: Path) -> bool:
     try:
         end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # nobody reads it yet
+    except OSError:  # it is not read yet
         return False
     os.write(end, b"now")
     os.close(end)
@@ -123,7 +123,7 @@ def test_a_launcher_killed_in_a_call_frees_its_threads_when_the_call_ends(
 
 
 @pytest.mark.usefixtures("server")
-def test_a_poll_whose_answer_does_not_come_is_answered_all_the_same(
+def test_a_poll_that_takes_too_long_is_answered_without_its_result(
     launch: Callable[..., PluginProcess], pipe: Path
 ) -> None:
     velero = launch()

@@ -98,7 +98,7 @@ def test_a_reader_that_stops_delays_no_call_for_long_and_no_other_session(launch
     assert len(kept) + int(lost) == 3000
 
 
-def test_lines_outside_of_calls_and_of_libraries_are_ours_alone(own_log: io.StringIO) -> None:
+def test_lines_outside_of_calls_and_of_libraries_stay_in_the_sidecars_log(own_log: io.StringIO) -> None:
     structlog.get_logger().warning("alone", reason=ValueError("x"))
     logging.getLogger("urllib3").warning("retrying %s", "GET")
     thread = threading.Thread(target=structlog.get_logger().info, args=("from a thread",))
