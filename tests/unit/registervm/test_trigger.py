@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 RESTORE = ForRestore(uid="uid-of-again", name="again")
+OTHER = ForRestore(uid="uid-of-other", name="other")
 WEB = ExpectedVm(name="web-1", instance_uuid="instance-of-web-1", bios_uuid="bios-of-web-1")
 MOID = "vm-1"
+PAST_FIVE_MINUTES = 301
 CLAIM_FAILED = "VCenterWcpWorkloadRegisterVMRegisterPVCFailed"
 
 
@@ -95,6 +97,33 @@ class Scene:
         """How often RegisterVM took effect, or may have."""
         return self.vcenter.calls.counts["call"]
 
+    def restore_many(self, count: int, **known: Any) -> list[ExpectedVm]:
+        """Restore databases beside the VM of the scene, with ids from vm-100 on."""
+        for number in range(count):
+            self.vcenter.restore(NAMESPACE, machine(f"vm-{100 + number}", f"db-{number}", **known))
+        return [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(count)]
+
+    def again(self) -> Registration:
+        """Ask for another call by command."""
+        return self.trigger.again(RESTORE, NAMESPACE, WEB)
+
+    def round_without_vcenter(self) -> Registration:
+        """Make one round whose call certainly does not reach vCenter."""
+        self.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
+        return self.round()
+
+    def die_before(self, moment: str) -> None:
+        """Let the process die in a round, and begin another."""
+
+        def kill(_: str) -> None:
+            raise KilledError
+
+        self.vcenter.calls.before(moment, kill)
+        with pytest.raises(KilledError):
+            self.round()
+        self.vcenter.calls.heal()
+        self.restart()
+
     def records(self) -> Sequence[Manifest]:
         return [
             config_map for config_map in self.cluster.list(CONFIG_MAP, "velero") if config_map.labels.get(RECORD_LABEL)
@@ -103,6 +132,16 @@ class Scene:
     def task(self) -> str:
         (task,) = self.vcenter.tasks_of(MOID)
         return task
+
+    def set_task(self, state: TaskState, **known: Any) -> None:
+        self.vcenter.set_task(self.task(), state, **known)
+
+    def fail(self) -> None:
+        self.set_task(TaskState.FAILED, message=CLAIM_FAILED)
+
+    def forget(self) -> None:
+        """Let vCenter forget the task, as it does after some minutes."""
+        self.vcenter.forget(self.task())
 
 
 @pytest.fixture(name="scene")
@@ -119,10 +158,10 @@ def test_nothing_is_called_unless_the_settings_ask_for_it() -> None:
 
 def test_a_vm_is_called_for_once_and_followed_to_its_end(scene: Scene) -> None:
     assert scene.round().state is State.REGISTERING
-    scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=80)
+    scene.set_task(TaskState.RUNNING, percent=80)
     running = scene.round()
     assert str(running) == "registering (80 %, register volumes): RegisterVM task task-1 of vm-1 runs"
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.set_task(TaskState.SUCCEEDED)
     ended = [scene.round() for _ in range(3)]
 
     assert {registration.state for registration in ended} == {State.REGISTERED}
@@ -180,16 +219,9 @@ def test_a_record_whose_creation_was_not_answered_is_called_for_by_its_own_proce
 
 
 def test_a_process_killed_between_recording_and_calling_is_not_called_for_again(scene: Scene) -> None:
-    def kill(_: str) -> None:
-        raise KilledError
-
-    scene.vcenter.calls.before("call", kill)
-    with pytest.raises(KilledError):
-        scene.round()
-    scene.vcenter.calls.heal()
-    scene.restart()
+    scene.die_before("call")
     waiting = scene.round()
-    scene.clock.advance(301)
+    scene.clock.advance(PAST_FIVE_MINUTES)
     lost = scene.round()
 
     assert (waiting.state, waiting.can_wait) == (State.REGISTERING, True)
@@ -198,22 +230,15 @@ def test_a_process_killed_between_recording_and_calling_is_not_called_for_again(
     assert "It is not called again by itself" in lost.reason
     assert scene.vcenter.tasks_of(MOID) == ()
 
-    assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert scene.again().state is State.REGISTERING
     assert len(scene.vcenter.tasks_of(MOID)) == 1
     assert [record.content["data"]["attempt"] for record in scene.records()] == ["1", "2"]
 
 
 def test_a_process_killed_between_calling_and_answering_is_followed_by_the_next(scene: Scene) -> None:
-    def kill(_: str) -> None:
-        raise KilledError
-
-    scene.vcenter.calls.before("answer", kill)
-    with pytest.raises(KilledError):
-        scene.round()
-    scene.vcenter.calls.heal()
-    scene.restart()
+    scene.die_before("answer")
     registration = scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.set_task(TaskState.SUCCEEDED)
 
     assert registration.reason == "RegisterVM task task-1 of vm-1 runs"
     assert scene.round().state is State.REGISTERED
@@ -234,7 +259,7 @@ def test_a_call_without_an_answer_is_not_repeated_while_vcenter_shows_no_task_of
     """vCenter may have understood the call and may still queue it."""
     scene.vcenter.calls.fail("call", Unavailable("vCenter did not answer in time"))
     states = [scene.round().state for _ in range(3)]
-    scene.clock.advance(301)
+    scene.clock.advance(PAST_FIVE_MINUTES)
 
     assert states == [State.REGISTERING] * 3
     assert (scene.round().state, scene.calls) == (State.FAILED, 1)
@@ -258,9 +283,8 @@ def test_a_call_that_never_reached_vcenter_is_made_once_it_is_back(scene: Scene)
 def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: Scene, moment: str) -> None:
     """After five minutes a command may give up what did not reach vCenter; the second at that does not call."""
     command, answers = scene.process(), list[Registration | InvalidItem]()
-    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
-    scene.round()
-    scene.clock.advance(301)
+    scene.round_without_vcenter()
+    scene.clock.advance(PAST_FIVE_MINUTES)
 
     def race(_: str) -> None:
         scene.vcenter.calls.heal()
@@ -282,9 +306,8 @@ def test_a_command_and_the_process_that_still_has_to_call_make_one_call(scene: S
 
 def test_a_command_gives_up_no_attempt_that_its_process_goes_on_with(scene: Scene) -> None:
     command = scene.process()
-    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
-    scene.round()
-    scene.clock.advance(301)
+    scene.round_without_vcenter()
+    scene.clock.advance(PAST_FIVE_MINUTES)
 
     def race(_: str) -> None:
         scene.cluster.calls.heal()
@@ -311,8 +334,7 @@ def test_an_attempt_that_its_process_keeps_trying_is_open(scene: Scene) -> None:
 
 
 def test_a_registration_begun_elsewhere_is_followed_and_not_repeated(scene: Scene) -> None:
-    scene.vcenter.calls.fail("call", NotSent("vCenter cannot be reached"), times=1)
-    scene.round()
+    scene.round_without_vcenter()
     scene.vcenter.call(NAMESPACE, MOID, ())  # automatic registration
     registration = scene.round()
 
@@ -334,11 +356,11 @@ def test_a_call_made_after_the_look_that_ours_rests_on_is_followed(
     before = looked(scene)
     scene.clock.advance(40)
     if who == "another restore":
-        scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+        scene.round(restore=OTHER)
     else:
         scene.vcenter.call(NAMESPACE, MOID, ())
     if ended is not None:
-        scene.vcenter.set_task(scene.task(), ended, message=CLAIM_FAILED)
+        scene.set_task(ended, message=CLAIM_FAILED)
     scene.clock.advance(10)
     registration = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], before)[WEB.name]
 
@@ -367,7 +389,7 @@ def test_two_restores_of_one_vm_at_once_make_one_call(scene: Scene) -> None:
 
     def race(_: str) -> None:
         scene.vcenter.calls.heal()
-        registrations.append(scene.round(restore=ForRestore(uid="uid-of-other", name="other")))
+        registrations.append(scene.round(restore=OTHER))
 
     scene.vcenter.calls.before("call", race)
     registrations.append(scene.round())
@@ -375,7 +397,7 @@ def test_two_restores_of_one_vm_at_once_make_one_call(scene: Scene) -> None:
         "RegisterVM is being called for vm-1",
         "RegisterVM task task-1 of vm-1 runs",
     ]
-    other = scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    other = scene.round(restore=OTHER)
     assert other.reason == "RegisterVM task task-1 of vm-1 runs"
     assert len(scene.vcenter.tasks_of(MOID)) == 1
 
@@ -404,9 +426,9 @@ def test_threads_of_one_process_make_one_call(scene: Scene) -> None:
 def test_another_restore_is_another_attempt(scene: Scene) -> None:
     later = ForRestore(uid="uid-of-later", name="later")
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.set_task(TaskState.SUCCEEDED)
     assert "has succeeded already" in scene.round(restore=later).reason
-    scene.vcenter.forget(scene.task())  # as vCenter does after some minutes
+    scene.forget()
     assert scene.round(restore=later).state is State.REGISTERING
     assert scene.calls == 2
 
@@ -420,7 +442,7 @@ def test_an_automatic_registration_that_failed_is_not_repeated_unasked(scene: Sc
     assert (at_work.state, at_work.can_wait) == (State.REGISTERING, True)
     assert (over.state, over.code, over.can_wait) == (State.FAILED, CLAIM_FAILED, False)
     assert scene.records() == []
-    assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert scene.again().state is State.REGISTERING
 
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["in a restore", "by command"])
@@ -434,7 +456,7 @@ def test_a_task_at_work_on_a_restore_to_existing_is_left_to_end(scene: Scene, by
         )
     )
     task = scene.vcenter.call(NAMESPACE, MOID, ())
-    registration = scene.trigger.again(RESTORE, NAMESPACE, WEB) if by_hand else scene.round()
+    registration = scene.again() if by_hand else scene.round()
 
     assert (registration.state, registration.can_wait) == (State.REGISTERING, True)
     assert f"RegisterVM task {task} of vm-1 is at work already" in registration.reason
@@ -471,9 +493,9 @@ def test_a_refused_call_is_final_and_explained(scene: Scene, error: Exception, e
 
 def test_a_failed_task_is_final_and_only_a_command_tries_again(scene: Scene) -> None:
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}: no disk")
+    scene.set_task(TaskState.FAILED, percent=80, message=f"SystemError: {CLAIM_FAILED}: no disk")
     registrations = [scene.round(), scene.round()]
-    scene.vcenter.forget(scene.task())
+    scene.forget()
     scene.restart()
     registrations.append(scene.round())
 
@@ -483,10 +505,10 @@ def test_a_failed_task_is_final_and_only_a_command_tries_again(scene: Scene) -> 
     assert "a restored disk could not be registered" in registrations[0].reason
     assert scene.calls == 1
 
-    assert scene.trigger.again(RESTORE, NAMESPACE, WEB).state is State.REGISTERING
+    assert scene.again().state is State.REGISTERING
     assert scene.calls == 2
     with pytest.raises(InvalidItem, match="attempt 2 is registering"):
-        scene.trigger.again(RESTORE, NAMESPACE, WEB)
+        scene.again()
     assert scene.calls == 2
     scene.restart()
     assert scene.round().state is State.REGISTERING
@@ -495,8 +517,8 @@ def test_a_failed_task_is_final_and_only_a_command_tries_again(scene: Scene) -> 
 
 def test_a_task_that_never_ends_is_reported_and_waited_for(scene: Scene) -> None:
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=80)
-    scene.clock.advance(301)
+    scene.set_task(TaskState.RUNNING, percent=80)
+    scene.clock.advance(PAST_FIVE_MINUTES)
     late = scene.round()
 
     assert (late.state, late.can_wait) == (State.REGISTERING, True)
@@ -505,15 +527,15 @@ def test_a_task_that_never_ends_is_reported_and_waited_for(scene: Scene) -> None
         " volumes): look at the CnsRegisterVolumes of the namespace, the datastore, the disk files and CNS (guide"
         " 11.3); it cannot be cancelled: see it in vCenter"
     )
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.set_task(TaskState.SUCCEEDED)
     assert scene.round().state is State.REGISTERED
 
 
 def test_a_task_that_vcenter_forgot_is_given_up_after_its_time(scene: Scene) -> None:
     scene.round()
-    scene.vcenter.forget(scene.task())
+    scene.forget()
     early = scene.round()
-    scene.clock.advance(301)
+    scene.clock.advance(PAST_FIVE_MINUTES)
     late = scene.round()
 
     assert (early.state, early.can_wait) == (State.REGISTERING, True)
@@ -525,9 +547,9 @@ def test_a_task_that_vcenter_forgot_is_given_up_after_its_time(scene: Scene) -> 
 @pytest.mark.parametrize("percent", [-7, 4000, None])
 def test_nonsense_in_a_task_is_shown_within_its_bounds(scene: Scene, percent: int | None) -> None:
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.RUNNING, percent=percent)
+    scene.set_task(TaskState.RUNNING, percent=percent)
     assert scene.round().percent in (None, 0, 100)
-    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message="\x1b[31m" + "boom\n" * 100_000)
+    scene.set_task(TaskState.FAILED, message="\x1b[31m" + "boom\n" * 100_000)
     registration = scene.round()
     assert registration.state is State.FAILED
     assert len(registration.reason) < 1000
@@ -547,12 +569,12 @@ def test_no_process_calls_on_a_damaged_record(scene: Scene) -> None:
 def test_no_process_calls_on_a_record_whose_labels_were_changed(scene: Scene, spoilt: dict[str, str | None]) -> None:
     """It is not found by them any more, and its name is taken all the same."""
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
-    scene.vcenter.forget(scene.task())
+    scene.fail()
+    scene.forget()
     (record,) = scene.records()
     scene.cluster.patch(ObjectRef(CONFIG_MAP, "velero", record.name), {"metadata": {"labels": spoilt}}, version="v1")
     scene.restart()
-    registrations = [scene.round(), scene.trigger.again(RESTORE, NAMESPACE, WEB), scene.round()]
+    registrations = [scene.round(), scene.again(), scene.round()]
 
     assert {(registration.state, registration.can_wait) for registration in registrations} == {(State.FAILED, False)}
     assert all(
@@ -567,9 +589,9 @@ def test_only_the_restores_own_records_are_read_in_veleros_namespace(
 ) -> None:
     scene.cluster.seed(*[obj("ConfigMap", f"another-{n}", api="v1", namespace="velero") for n in range(20)])
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
-    scene.vcenter.forget(scene.task())
-    scene.round(restore=ForRestore(uid="uid-of-other", name="other"))
+    scene.set_task(TaskState.SUCCEEDED)
+    scene.forget()
+    scene.round(restore=OTHER)
     read, read_all = list[str](), scene.cluster.read_all
 
     def watched(kind: Kind, namespace: str, reader: Callable[[Manifest], Any], **chosen: Any) -> Sequence[Any]:
@@ -589,16 +611,16 @@ def test_two_restores_with_equal_labels_keep_their_own_records(scene: Scene) -> 
     """A label holds 63 characters of a UID; the record holds all."""
     first, other = (ForRestore(uid=f"{'u' * 63}{end}", name=end) for end in "ab")
     scene.round(restore=first)
-    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    scene.fail()
     assert scene.round(restore=first).state is State.FAILED
-    scene.vcenter.forget(scene.task())
+    scene.forget()
     assert scene.round(restore=other).state is State.REGISTERING
 
 
 def test_an_update_of_the_record_that_fails_repeats_nothing(scene: Scene) -> None:
     scene.cluster.calls.fail("patch", Unavailable("the API server is away"))
     assert scene.round().state is State.REGISTERING
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.set_task(TaskState.SUCCEEDED)
     assert scene.round().state is State.REGISTERED
     scene.cluster.calls.heal()
     scene.round()
@@ -609,9 +631,7 @@ def test_an_update_of_the_record_that_fails_repeats_nothing(scene: Scene) -> Non
 
 @pytest.mark.parametrize("answer", [None, Rejected(f"RegisterVM: {CLAIM_FAILED}")], ids=["a task", "refused"])
 def test_a_process_keeps_nothing_of_calls_that_their_records_tell_of(scene: Scene, answer: Exception | None) -> None:
-    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
-    for n in range(20):
-        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    many = scene.restore_many(20)
     if answer is not None:
         scene.vcenter.calls.fail("call", answer)
     for _ in range(2):
@@ -626,9 +646,9 @@ def test_a_process_keeps_nothing_of_calls_that_their_records_tell_of(scene: Scen
 
 def test_no_record_is_ever_deleted_or_made_twice_under_one_name(scene: Scene) -> None:
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    scene.fail()
     scene.round()
-    scene.trigger.again(RESTORE, NAMESPACE, WEB)
+    scene.again()
     assert [record.name[-2:] for record in scene.records()] == ["-1", "-2"]
 
 
@@ -665,7 +685,7 @@ def test_subnets_are_mapped_and_the_vm_is_checked_afterwards() -> None:
     scene = vpc_scene()
     scene.round()
     assert scene.vcenter.overrides == {MOID: MAPPINGS}
-    scene.vcenter.set_task(scene.task(), TaskState.SUCCEEDED)
+    scene.set_task(TaskState.SUCCEEDED)
     scene.restart()
 
     right = (nic("eth0", "Subnet", "dr-a"), nic("eth1", "SubnetSet", "dr-default"), nic("eth2", "Subnet", "other"))
@@ -699,10 +719,9 @@ def test_a_mapping_that_misses_the_vms_subnet_is_noted_before_and_at_the_call() 
 
 def test_checking_the_subnets_costs_no_request_however_many_attempts_are_over() -> None:
     scene = vpc_scene()
-    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(20)]
     recorded = recorded_on(nic("eth0", "Subnet", "prod-a"))
+    many = scene.restore_many(20, record=recorded)
     for n in range(20):
-        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}", record=recorded))
         scene.cluster.seed(vm(f"db-{n}", spec={"network": {"interfaces": [nic("eth0", "Subnet", "prod-a")]}}))
         scene.vcenter.registered.add(f"vm-{100 + n}")
     scene.trigger.advance(RESTORE, NAMESPACE, many)
@@ -740,9 +759,7 @@ def test_subnets_are_not_mapped_where_that_is_not_supported(generation: Generati
 
 
 def test_one_round_costs_the_same_however_many_vms(scene: Scene) -> None:
-    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(50)]
-    for n in range(50):
-        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    many = scene.restore_many(50)
     scene.trigger.advance(RESTORE, NAMESPACE, many)
     assert scene.calls == 50
     before = scene.cluster.calls.counts
@@ -757,15 +774,13 @@ def test_a_vm_that_may_not_be_called_for_is_followed_all_the_same(scene: Scene) 
     assert scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()) == {}
     assert (scene.calls, scene.records()) == (0, [])
     scene.round()
-    scene.vcenter.set_task(scene.task(), TaskState.FAILED, message=CLAIM_FAILED)
+    scene.fail()
     (registration,) = scene.trigger.advance(RESTORE, NAMESPACE, [WEB], may_call=()).values()
     assert (registration.state, registration.code) == (State.FAILED, CLAIM_FAILED)
 
 
 def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
-    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(4)]
-    for n in range(4):
-        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    many = scene.restore_many(4)
     scene.vcenter.calls.before("call", lambda _: scene.clock.advance(15))
     rounds = [scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4) for _ in range(4)]
     assert [sorted(answered) for answered in rounds] == [
@@ -778,9 +793,7 @@ def test_after_its_time_a_round_begins_one_call_at_most(scene: Scene) -> None:
 
 
 def test_no_vm_is_called_for_while_there_is_no_time_to_follow_the_earlier_calls(scene: Scene) -> None:
-    many = [ExpectedVm(name=f"db-{n}", instance_uuid=f"instance-of-db-{n}") for n in range(3)]
-    for n in range(3):
-        scene.vcenter.restore(NAMESPACE, machine(f"vm-{100 + n}", f"db-{n}"))
+    many = scene.restore_many(3)
     scene.trigger.advance(RESTORE, NAMESPACE, many[:2])
     scene.vcenter.calls.before("task", lambda _: scene.clock.advance(5))
     registrations = scene.trigger.advance(RESTORE, NAMESPACE, many, until=scene.clock.monotonic() + 4)
