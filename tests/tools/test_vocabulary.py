@@ -24,6 +24,9 @@ def read(value: str) -> str:
 
 class Case:
     found: str
+
+def test_nobody_asks() -> None:
+    pass
 """
 
 
@@ -42,21 +45,20 @@ def test_a_word_is_found_in_every_docstring_but_of_generated_code(tmp_path: Path
 
 def test_a_name_that_does_not_say_what_it_holds_is_refused_wherever_it_is_given(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(NAMES)
-    lines = [line.removeprefix("module.py:").partition(" does")[0] for line in bare(tmp_path, root=tmp_path)]
-    assert sorted(lines) == sorted(
-        [
-            "2: 'told'",
-            "2: 'found'",
-            "2: 'asked'",
-            "3: 'one'",
-            "4: 'said'",
-            "5: '_words'",
-            "8: 'got'",
-            "8: 'those'",
-            "12: 'asked'",
-            "16: 'found'",
-        ]
-    )
+    lines = [line.removeprefix("module.py:") for line in bare(tmp_path, root=tmp_path)]
+    assert {line.partition("' ")[0] for line in lines} == {
+        "2: 'told",
+        "2: 'found",
+        "2: 'asked",
+        "3: 'one",
+        "4: 'said",
+        "5: '_words",
+        "8: 'got",
+        "8: 'those",
+        "12: 'asked",
+        "16: 'found",
+        "18: 'test_nobody_asks",
+    }
 
 
 def test_each_name_that_is_allowed_is_still_there() -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 PRODUCT: Final = ROOT / "plugin" / "velero_vmservice"
 TESTS: Final = ROOT / "tests"
-AVOIDED: Final = re.compile(r"\b(machines?|nobody|somebody|everybody|anybody|whoever)\b", re.IGNORECASE)
+PEOPLE: Final = ("nobody", "somebody", "everybody", "anybody", "whoever")
+AVOIDED: Final = re.compile(rf"\b(machines?|{'|'.join(PEOPLE)})\b", re.IGNORECASE)
 BARE: Final = frozenset({"one", "found", "words", "told", "said", "got", "those", "asked"})
 ALLOWED: Final = {
     ("plugin/velero_vmservice/archive/topology.py", "found"): "a stored field: whether the member was there",
@@ -74,6 +75,8 @@ def bare(folder: Path, *, root: Path = ROOT) -> Iterator[str]:
         for line, name in names(module):
             if name.strip("_").lower() in BARE and (path, name) not in ALLOWED:
                 yield f"{path}:{line}: {name!r} does not say what it holds"
+            elif not set(PEOPLE).isdisjoint(name.split("_")):
+                yield f"{path}:{line}: {name!r} has no noun as its subject"
 
 
 if __name__ == "__main__":
