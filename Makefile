@@ -12,7 +12,7 @@ HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle bubblewrap bench journeys check format docs proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle bubblewrap promtool bench journeys check format docs proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -45,11 +45,11 @@ test-highest: setup ## unit, contract and golden tests on the image's Python, th
 conformance: setup ## the registration engine in REGISTRATION_ENGINE, see docs/registration-api.md
 	$(BIN)/pytest tests/conformance
 
-e2e: browser bundle bubblewrap ## the real Velero, Kubernetes API and S3 server, and the report in a browser
+e2e: browser bundle bubblewrap promtool ## the real Velero, Kubernetes API and S3 server, and the report in a browser
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
 
-e2e-full: browser bundle bubblewrap ## the same, every test on every version of Velero
+e2e-full: browser bundle bubblewrap promtool ## the same, every test on every version of Velero
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e --full
 
@@ -70,6 +70,12 @@ bundle: setup ## the self-contained plugin, as it lies in Velero's plugins volum
 
 bubblewrap: # runs programs in a root file system of their own
 	@command -v bwrap || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends bubblewrap; }
+
+# Of Debian's package, unpacked here; elsewhere install Prometheus, or name its tool in the variable PROMTOOL.
+promtool: # evaluates the chart's alerts as Prometheus does
+	@test -n "$$PROMTOOL" || command -v promtool || test -x .build/prometheus/usr/bin/promtool \
+	  || { $(AS_ROOT) apt-get update -q && mkdir -p .build/prometheus && cd .build/prometheus \
+	  && apt-get download -q prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb; }
 
 bench: setup ## speed and memory, against named peers in the same run
 	$(BIN)/python -m tests.e2e.build

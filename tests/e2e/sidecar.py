@@ -35,6 +35,7 @@ class Sidecar(Process):
                 "VMSERVICE_VELERO_NAMESPACE": server.namespace,
                 "AWS_SHARED_CREDENTIALS_FILE": str(server.credentials),
                 "VMSERVICE_LOG_LEVEL": "debug",
+                "VMSERVICE_METRICS__ADDRESS": "127.0.0.1:0",  # several run on this computer
                 **environment,
             },
         )

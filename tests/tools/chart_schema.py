@@ -14,7 +14,7 @@ from velero_vmservice.settings.reading import Settings
 
 SCHEMA: Final = Path(__file__).parents[2] / "charts" / "velero-plugin-for-vmservice" / "values.schema.json"
 
-_OF_THE_START: Final = frozenset({"velero_namespace", "drain_seconds", "socket_group_access"})
+_OF_THE_START: Final = frozenset({"velero_namespace", "drain_seconds", "socket_group_access", "metrics"})
 _SECRET: Final = "writeOnly"
 _NOT_FOR_HELM: Final = frozenset({"title", "default", "examples", "format"})
 """Names and defaults are in docs/configuration.md; a Go duration is none of JSON Schema's."""

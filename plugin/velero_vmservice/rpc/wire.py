@@ -61,6 +61,10 @@ PROGRESS_SECONDS: Final = 4.5
 _MOST_CHARACTERS: Final = 2_000
 """A status travels in a header, of which receivers accept as little as 8 KiB."""
 
+for _call in ("backup Execute", "restore Execute", "delete Execute"):
+    for _code in errors.CODES:
+        metrics.CALLS_FAILED.labels(_call, _code)
+
 _DAMAGED: Final = "use another backup, as this one may be damaged"
 
 _NEVER: Final = Timestamp(seconds=-62_135_596_800)
