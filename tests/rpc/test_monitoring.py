@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -131,8 +136,6 @@ def test_a_connection_that_is_no_launcher_is_a_failed_launch(
 
 
 def _say(plugins: Path, text: bytes) -> None:
-    import socket  # noqa: PLC0415
-
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(plugins / "control.sock"))
         connection.sendall(text)
@@ -141,3 +144,79 @@ def _say(plugins: Path, text: bytes) -> None:
 
 def _rise(name: str, before: object, after: object, **labels: str) -> float:
     return after.value(name, **labels) - before.value(name, **labels)  # type: ignore[attr-defined]
+
+
+def test_the_command_serves_velero_and_prometheus(served_by_command: Callable[[str], Command]) -> None:
+    command = served_by_command("127.0.0.1:0")
+    host, _, port = command.line("metrics served")["endpoint"].rpartition(":")
+    with urlopen(f"http://{host}:{port}/healthz", timeout=30) as answer:
+        assert answer.read() == b"ok\n"
+    assert scrape(host, int(port)).value("vmservice_build_info") == 1
+    assert command.stop() == 0
+
+
+def test_a_port_that_is_taken_keeps_no_command_from_serving(
+    served_by_command: Callable[[str], Command], launch: Callable[[], PluginProcess]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        command = served_by_command(f"127.0.0.1:{other.getsockname()[1]}")
+        assert command.line("metrics not served")["@level"] == "warn"
+        assert launch().list_plugins()
+        assert command.stop() == 0
+
+
+class Command:
+    """`velero-vmservice serve` beside an API server that is away."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def line(self, message: str) -> dict[str, str]:
+        """Return the first line of its log with this message."""
+        assert self._process.stderr is not None
+        for written in self._process.stderr:
+            line: dict[str, str] = json.loads(written)
+            if line["@message"] == message:
+                return line
+        raise AssertionError(message)
+
+    def stop(self) -> int:
+        """Return the exit code after a SIGTERM."""
+        self._process.terminate()
+        assert self._process.stderr is not None
+        self._process.stderr.read()
+        return self._process.wait(30)
+
+
+@pytest.fixture(name="served_by_command")
+def _served_by_command(plugins: Path, tmp_path: Path) -> Iterator[Callable[[str], Command]]:
+    started: list[subprocess.Popen[bytes]] = []
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG, "utf-8")
+
+    def start(address: str) -> Command:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(tmp_path / "kubeconfig"),
+            "VMSERVICE_VELERO_NAMESPACE": "velero",
+            "VMSERVICE_METRICS__ADDRESS": address,
+        }
+        arguments = [sys.executable, "-m", "velero_vmservice.cli", "serve", "--plugins-dir", str(plugins)]
+        started.append(subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE))
+        return Command(started[-1])
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: away
+contexts: [{name: away, context: {cluster: away, user: away}}]
+clusters: [{name: away, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: away, user: {}}]
+"""
