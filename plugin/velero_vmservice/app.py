@@ -14,6 +14,7 @@ from velero_vmservice.adapters.tcp import SocketProbe
 from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.adapters.velero.modifier_yaml import read_rules
 from velero_vmservice.adapters.velero.storage_locations import BackupStorageLocations
+from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.archive.pruning.survey import Pruning
 from velero_vmservice.archive.restore_point import RestorePoints
 from velero_vmservice.backup.capture import CaptureAction
@@ -22,6 +23,7 @@ from velero_vmservice.backup.purge import PurgeAction
 from velero_vmservice.backup.sealing import Sealing
 from velero_vmservice.backup.survey import Survey
 from velero_vmservice.backup.withhold import WithholdAction
+from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.registervm.attempt_store import Attempts
 from velero_vmservice.registervm.coordinator import Registering
 from velero_vmservice.registervm.tracker import AttemptTracker
@@ -50,8 +52,11 @@ from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.supervisor.detect import Supervisor
 from velero_vmservice.supervisor.observe import SupervisorViews, TargetCapabilities
 from velero_vmservice.supervisor.vsphere_plugin import Neighbour
+from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
@@ -87,6 +92,7 @@ class App:
     planning: Planning
     reports: Reports
     pruning: Pruning
+    examination: Examination
     replays: Replays
     registering: Registering
     survey: Survey
@@ -199,11 +205,40 @@ def assemble(
             velero_namespace=settings.velero_namespace,
             own_bucket=own_bucket,
         ),
+        examination=Examination(
+            cluster=cluster,
+            locations=locations,
+            supervisor=supervisor,
+            capabilities=capabilities,
+            connections=_connections(settings, vsphere=vsphere, engine=engine),
+            velero_namespace=settings.velero_namespace,
+            own_bucket=own_bucket,
+            calls_register_vm=settings.registration.mode == "trigger",
+            policy=settings.restore,
+            vsphere_plugin=settings.vsphere_plugin,
+        ),
         replays=replays,
         registering=registering,
         survey=Survey(cluster=cluster, locations=locations, clock=clock, velero_namespace=settings.velero_namespace),
         actions=actions,
     )
+
+
+def _connections(
+    settings: Settings, *, vsphere: Vsphere | None, engine: RegistrationSource | None
+) -> Mapping[str, Callable[[], str]]:
+    """Return a question for each server that the settings name beside the cluster and its buckets."""
+
+    def ask(source: RegistrationSource) -> str:
+        source.observe(settings.velero_namespace, [ExpectedVm(name=PLUGIN_NAME)])  # no VM, so any answer will do
+        return ""
+
+    connections: dict[str, Callable[[], str]] = {}
+    if vsphere is not None:
+        connections["vCenter"] = vsphere.inventory.about
+    if engine is not None:
+        connections["registration engine"] = partial(ask, engine)
+    return connections
 
 
 def _ended(sealing: Sealing, replays: Replays, caller: str) -> None:

@@ -206,10 +206,15 @@ def first_actions() -> LiveActions:
     except Exception as raised:  # noqa: BLE001 - logged; whatever lies in the cluster, the plugin serves
         problem = as_ours(raised, _SUBJECT)
         _log_unused("settings of the cluster not used", problem)
-    if not own.velero_namespace:
-        cluster = kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
-        own = own.model_copy(update={"velero_namespace": find_namespace(cluster, os.environ)})
-    return LiveActions(load, app.connect, own, problem=problem)
+    return LiveActions(load, app.connect, with_namespace(own), problem=problem)
+
+
+def with_namespace(own: Settings) -> Settings:
+    """Return settings of this process with Velero's namespace; raises `InvalidSettings` where it is not known."""
+    if own.velero_namespace:
+        return own
+    cluster = kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
+    return own.model_copy(update={"velero_namespace": find_namespace(cluster, os.environ)})
 
 
 def _log_unused(event: str, error: VmServiceError) -> None:

@@ -59,6 +59,12 @@ class ClusterContract(MetadataContract):
         """Name the object that most tests create."""
         return ObjectRef(VIRTUAL_MACHINE_SERVICE, namespace, "web")
 
+    def test_what_this_process_may_do_is_asked_and_nothing_is_done(self, cluster: Cluster, namespace: str) -> None:
+        before = [item.name for item in cluster.list(SECRET, namespace)]
+        assert cluster.allowed("create", SECRET, namespace)
+        assert cluster.allowed("list", SECRET, "")
+        assert [item.name for item in cluster.list(SECRET, namespace)] == before
+
     def test_served_versions_are_those_of_the_kind(self, cluster: Cluster) -> None:
         assert list(cluster.served_versions(SERVICE)) == ["v1"]
         assert set(cluster.served_versions(VIRTUAL_MACHINE_GROUP)) >= {"v1alpha5"}

@@ -53,6 +53,18 @@ class TestKubernetes(ClusterContract):
         return name
 
 
+def test_a_right_that_is_denied_is_told_apart(api: EmulatedApi) -> None:
+    settings = client.Configuration()
+    settings.host = api.url
+    real = KubernetesCluster(settings, timeout_seconds=5.0, clock=SettableClock())
+    memory = MemoryCluster()
+    for cluster, denied in ((real, api.denied), (memory, memory.denied)):
+        denied.add(("patch", VIRTUAL_MACHINE.resource))
+        assert not cluster.allowed("patch", VIRTUAL_MACHINE, "shop")
+        assert cluster.allowed("get", VIRTUAL_MACHINE, "shop")
+        denied.clear()
+
+
 def test_the_cluster_in_memory_counts_its_calls_and_fails_where_a_test_says() -> None:
     cluster = MemoryCluster(namespaces=["shop"])
     cluster.calls.fail("list", Unavailable("away"), on="shop", times=1)

@@ -86,6 +86,8 @@ class MemoryCluster:
         self.events: list[RecordedEvent] = []
         self.admit: Callable[[Manifest], None] = lambda _: None
         """Called with each object about to be stored; raises `Rejected` to play an admission webhook."""
+        self.denied: set[tuple[str, str]] = set()
+        """Verbs on `resource.group` names that this process has no right to, as it is told when it asks."""
         self._served = dict(served)
         self._clock = clock or SystemClock()
         self._objects: dict[ObjectRef, dict[str, Any]] = {}
@@ -241,6 +243,11 @@ class MemoryCluster:
             if not dry_run:
                 self._objects[ref] = after
             return self._at(after, ref.kind, version)
+
+    def allowed(self, verb: str, kind: Kind, namespace: str, *, name: str = "") -> bool:
+        """Say whether a right is not among those denied."""
+        self.calls("allowed", " ".join(filter(None, (verb, kind.resource, namespace, name))))
+        return (verb, kind.resource) not in self.denied
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
         """Keep the Event; as the port says, what cannot be stored, or is to fail for a test, is swallowed."""

@@ -41,6 +41,11 @@ class MemoryVCenter:
         self._vms: dict[str, tuple[str, VsphereVm]] = {}
         self._tasks: dict[str, tuple[str, RegisterTask]] = {}
 
+    def about(self) -> str:
+        """Say what it is; see the port."""
+        self.calls("about", "")
+        return "vCenter in memory"
+
     def restore(self, namespace: str, machine: VsphereVm) -> None:
         """Put a VM into a namespace's folder, or replace what is there."""
         with self._lock:

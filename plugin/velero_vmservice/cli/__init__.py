@@ -9,6 +9,7 @@ import click
 import structlog
 
 from velero_vmservice import __version__, logs
+from velero_vmservice.cli.doctor import doctor
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.install import install
 from velero_vmservice.cli.install_launcher import install_launcher_command
@@ -46,6 +47,7 @@ commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)
 commands.add_command(prune)
+commands.add_command(doctor)
 commands.add_command(registration)
 
 

@@ -88,5 +88,12 @@ class Cluster(Protocol):
         no longer the object's.
         """
 
+    def allowed(self, verb: str, kind: Kind, namespace: str, *, name: str = "") -> bool:
+        """Say whether the API server would let this process use the verb on the kind in the namespace.
+
+        Without a name it asks about every object of the kind, with namespace '' about all namespaces or a kind that has
+        none. Nothing is done, whatever the verb.
+        """
+
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
         """Record an Event about an object. Never raises: an Event is a courtesy."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from velero_vmservice.errors import VmServiceError
-from velero_vmservice.kube.manifest import DEPLOYMENT, NAMESPACE, ObjectRef, mapping, sequence
+from velero_vmservice.kube.manifest import DEPLOYMENT, NAMESPACE, ObjectRef
+from velero_vmservice.velero.deployment import VELERO, VeleroDeployment
 
 if TYPE_CHECKING:
     from velero_vmservice.kube.api import Cluster
@@ -18,8 +19,6 @@ log = structlog.get_logger()
 
 _OF_CLUSTER: Final = ObjectRef(NAMESPACE, "", "kube-system")
 """Its UID lives as long as the cluster, and no two clusters have the same."""
-_VELERO: Final = "velero"
-"""Name of Velero's Deployment and of the container in it, as `velero install`, the chart and OADP write them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +39,12 @@ NOWHERE: Final = ReachedCluster()
 def reached(cluster: Cluster, velero_namespace: str) -> ReachedCluster:
     """Return what can be read of the cluster and of Velero; what cannot is left out."""
     namespace = _read(cluster, _OF_CLUSTER)
-    deployment = _read(cluster, ObjectRef(DEPLOYMENT, velero_namespace, _VELERO))
+    deployment = _read(cluster, ObjectRef(DEPLOYMENT, velero_namespace, VELERO))
+    server = VeleroDeployment.read(deployment).server if deployment else None
     return ReachedCluster(
         address=cluster.address,
         uid=namespace.uid if namespace else "",
-        velero=_image(deployment) if deployment else "",
+        velero=server.image if server else "",
     )
 
 
@@ -54,9 +54,3 @@ def _read(cluster: Cluster, ref: ObjectRef) -> Manifest | None:
     except VmServiceError as error:
         log.info("left out of the report", object=str(ref), cause=error.message)
         return None
-
-
-def _image(deployment: Manifest) -> str:
-    pod = mapping(mapping(deployment.spec.get("template")).get("spec"))
-    containers = [mapping(entry) for entry in sequence(pod.get("containers"))]
-    return next((str(container.get("image", "")) for container in containers if container.get("name") == _VELERO), "")

@@ -42,7 +42,7 @@ def install_launcher(directory: Path) -> InstallOutcome:
     Repeatable, and safe beside other installers and a running Velero. Raises `InvalidSettings` when the directory
     cannot be written or there is no launcher for this processor, `Unavailable` when the volume is full.
     """
-    wanted = _built_for(platform.machine())
+    wanted = launcher_for(platform.machine())
     target = directory / PLUGIN_NAME
     try:
         if _is(target, wanted):
@@ -53,7 +53,8 @@ def install_launcher(directory: Path) -> InstallOutcome:
     return InstallOutcome.INSTALLED
 
 
-def _built_for(machine: str) -> bytes:
+def launcher_for(machine: str) -> bytes:
+    """Return the launcher for a processor as `platform` names it; raises `InvalidSettings` where there is none."""
     architecture = _ARCHITECTURES.get(machine.lower())
     if architecture is None:
         raise InvalidSettings(

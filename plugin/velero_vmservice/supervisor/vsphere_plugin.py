@@ -142,7 +142,7 @@ class Neighbour:
             return
         values = mapping(listed.config_map.content.get("data"))
         removed = {key: str(values[key]) for key in sorted(ours)}
-        before = _taken_over(listed.config_map)
+        before = taken_over(listed.config_map)
         kept = TakenOver(
             by=PLUGIN_NAME,
             why=_WHY,
@@ -189,7 +189,7 @@ class Neighbour:
             return listed
 
     def _as_read(self, config_map: Manifest) -> _List:
-        kept = _taken_over(config_map) if self._policy != "leave" else None
+        kept = taken_over(config_map) if self._policy != "leave" else None
         return _List(
             read_at=self._clock.monotonic(),
             refused=frozenset(mapping(config_map.content.get("data"))),
@@ -235,7 +235,7 @@ def _is_minded(backup: Manifest) -> bool:
     return backup.spec.get("snapshotVolumes") is not False
 
 
-def _taken_over(config_map: Manifest) -> TakenOver | None:
+def taken_over(config_map: Manifest) -> TakenOver | None:
     """Return what the annotation keeps; None where there is none, or another hand has made it unreadable."""
     try:
         return TakenOver.model_validate_json(config_map.annotations.get(TAKEN_OVER_ANNOTATION, ""))

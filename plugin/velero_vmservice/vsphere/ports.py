@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class VsphereInventory(Protocol):
     """The VMs of a vSphere Namespace as vCenter has them."""
 
+    def about(self) -> str:
+        """Log in, and return what vCenter says that it is; raises as `look` does."""
+
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
     ) -> Sequence[VsphereVm]:

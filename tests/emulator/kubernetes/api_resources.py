@@ -71,6 +71,7 @@ RESOURCES: Final = (
     _core("secrets", "Secret", status=False),
     _core("serviceaccounts", "ServiceAccount", status=False),
     _core("services", "Service"),
+    Resource(group="apps", plural="deployments", kind="Deployment"),
     Resource(group="discovery.k8s.io", plural="endpointslices", kind="EndpointSlice", status=False),
     Resource(
         group="apiextensions.k8s.io",

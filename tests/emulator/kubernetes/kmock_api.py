@@ -87,6 +87,8 @@ class EmulatedApi:
         self._objects.admission.append(Defaults())
         self._faults: list[Fault] = []
         self._calls: list[Call] = []
+        self.denied: set[tuple[str, str]] = set()
+        """Verbs on `resource.group` names that a client is told to have no right to."""
         self._handler = _Handler(self._answer)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="emulated-api", daemon=True)
@@ -201,8 +203,16 @@ class EmulatedApi:
                     document = status_document(fault.status, fault.message)
                     return web.json_response(document, status=fault.status)
                 await fault.over.wait()
+        if call.resource == "selfsubjectaccessreviews":
+            return web.json_response(self._review(request.data), status=201)
         status, payload = answer(call, request, self._objects, self._served)
         return web.json_response(payload, status=status)
+
+    def _review(self, review: Any) -> Content:
+        """Answer what a client may do: all that is not among `denied`."""
+        attributes = review["spec"]["resourceAttributes"]
+        resource = ".".join(filter(None, (attributes["resource"], attributes["group"])))
+        return {**review, "status": {"allowed": (attributes["verb"], resource) not in self.denied}}
 
     def _listen(self) -> None:
         self._server = kmock.Server(self._handler, port=self._port)

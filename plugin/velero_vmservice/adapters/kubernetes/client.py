@@ -58,6 +58,10 @@ def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
     return KubernetesCluster(log_in(), timeout_seconds=timeout_seconds, clock=clock)
 
 
+_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+"""Served by every API server, and open to every user (ClusterRole system:basic-user)."""
+_REVIEW: Final = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 """What asks for no more than the metadata of each object; a server that does not know it answers in full."""
 
@@ -172,6 +176,14 @@ class KubernetesCluster:
         what = f"cannot patch {ref}"
         path = self._writable(what, ref.kind, version).object(ref.namespace, ref.name)
         return Manifest(self._write(what, "patch", path, change, dry_run=dry_run, content_type=_MERGE_PATCH))
+
+    def allowed(self, verb: str, kind: Kind, namespace: str, *, name: str = "") -> bool:
+        """Ask the API server about a right of this process; see the port."""
+        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural, "namespace": namespace, "name": name}
+        review = {**_REVIEW, "spec": {"resourceAttributes": attributes}}
+        what = f"cannot ask whether {verb} of {kind.resource} is allowed"
+        answer = self._write(what, "post", _REVIEWS, review, dry_run=False)
+        return mapping(answer.get("status")).get("allowed") is True
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
         """Record an Event; see the port."""

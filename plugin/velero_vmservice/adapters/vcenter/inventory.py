@@ -77,6 +77,10 @@ class VCenterInventory:
         """What was fetched apart, by managed object id and version of the VM's configuration."""
         self._elsewhere = Elsewhere(session, clock=clock)
 
+    def about(self) -> str:
+        """Return vCenter's name with version and build; see the port."""
+        return str(self._session.soap("log in", lambda content: content.about.fullName))
+
     def look(
         self, namespace: str, wanted: Collection[ExpectedVm], *, folders: Collection[str] = ()
     ) -> Sequence[VsphereVm]:

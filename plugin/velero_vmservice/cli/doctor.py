@@ -1,0 +1,146 @@
+"""`velero-vmservice doctor`: whether the plugin can do its work here, one check after the other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from velero_vmservice import __version__, app, configured
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
+from velero_vmservice.cli.options import output
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.doctor import checks, job
+from velero_vmservice.doctor.checks import CheckState, Examiner
+from velero_vmservice.doctor.plugins_directory import directory_checks
+from velero_vmservice.errors import InvalidSettings, VmServiceError
+from velero_vmservice.kube.manifest import DEPLOYMENT, ObjectRef
+from velero_vmservice.rpc import plugins_directory
+from velero_vmservice.settings import reading
+from velero_vmservice.settings.reading import Settings
+from velero_vmservice.velero.deployment import VELERO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from velero_vmservice.doctor.checks import Check
+
+_OWN: Final = "settings of this process"
+_OF_CLUSTER: Final = "settings of the cluster"
+_STYLES: Final = {
+    CheckState.OK: "green",
+    CheckState.WARNING: "yellow",
+    CheckState.FAILED: "red",
+    CheckState.UNKNOWN: "magenta",
+}
+
+
+@click.command()
+@click.option(
+    "--plugins-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/plugins"),
+    show_default=True,
+    help="Velero's plugins volume, where the command runs in Velero's pod.",
+)
+@click.option("--cluster-only", is_flag=True, help="Leave out what only Velero's own pod can tell.")
+@click.option("--job", "as_job", is_flag=True, help="Print a Job that makes the checks in the cluster, on one line.")
+@click.option("--image", default="", metavar="IMAGE", help="Image of the Job; by default the one that Velero has.")
+@output("table", "json")
+def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, form: str) -> None:
+    """Check all that the plugin needs, and say what to do about what is missing.
+
+    Kubernetes rights one by one, Velero's version and plugins, storage, settings, the launcher and what serves it. Of
+    each bucket that is not ReadOnly it asks what a backup asks: a document is written below the plugin's own prefix,
+    and deleted. Exits with 5 if a check failed, with 1 if none did and one could not be made.
+    """
+    if image and not as_job:
+        raise WrongUsage("--image is the image of the Job", hint="give --job as well")
+    if as_job:
+        terminal.write(json.dumps(_job(image)))
+        return
+    made = list(_checks(plugins_dir, cluster_only=cluster_only))
+    if form == "json":
+        listed = [
+            {"name": check.name, "state": check.state, "established": check.established, "hint": check.hint}
+            for check in made
+        ]
+        terminal.write_json({"version": __version__, "checks": listed})
+    else:
+        _as_table(made)
+    states = {check.state for check in made}
+    if CheckState.FAILED in states:
+        sys.exit(ExitCode.FAILED)
+    if CheckState.UNKNOWN in states:
+        sys.exit(ExitCode.NO_ANSWER)
+
+
+def _checks(plugins_dir: Path, *, cluster_only: bool) -> Iterator[Check]:
+    examiner = Examiner()
+    settings, of_settings = _settings()
+    yield from of_settings
+    try:
+        plugin = app.connect(settings)
+    except VmServiceError as error:
+        yield checks.failed("connections", error.message, error.hint)
+        plugin = None
+    if plugin is None:
+        try:
+            plugin = app.connect(settings.model_copy(update={"vcenter": None, "engine": None}))
+        except VmServiceError as error:
+            yield checks.unknown("cluster", error.message, error.hint)
+    if plugin is not None:
+        yield from plugin.examination.checks(examiner)
+    if not cluster_only:
+        yield from examiner.make(
+            "plugins directory",
+            lambda: directory_checks(plugins_directory.look(plugins_dir), path=str(plugins_dir)),
+            cluster=False,
+        )
+
+
+def _settings() -> tuple[Settings, Sequence[Check]]:
+    """Return the settings that can be used, those of before where some cannot, and a check for each of both kinds."""
+    try:
+        own = reading.load()
+    except VmServiceError as error:
+        not_asked = checks.unknown(_OF_CLUSTER, "not read, as those of this process are wrong")
+        return _with_namespace(Settings()), [checks.failed(_OWN, error.message, error.hint), not_asked]
+    right = checks.ok(_OWN, "they are valid")
+    try:
+        return configured.load(), [right, checks.ok(_OF_CLUSTER, "they are valid, or there are none")]
+    except InvalidSettings as error:
+        return _with_namespace(own), [right, checks.failed(_OF_CLUSTER, error.message, error.hint)]
+    except VmServiceError as error:
+        return _with_namespace(own), [right, checks.unknown(_OF_CLUSTER, error.message, error.hint)]
+
+
+def _with_namespace(own: Settings) -> Settings:
+    try:
+        return configured.with_namespace(own)
+    except VmServiceError:
+        return own
+
+
+def _as_table(made: Sequence[Check]) -> None:
+    console = terminal.console()
+    if console.is_terminal:
+        rows = [((str(check.state), _STYLES[check.state]), check.name, check.established) for check in made]
+        console.print(terminal.table(("state", "check", "established"), rows, width=console.width))
+    else:
+        for check in made:
+            terminal.say(f"{check.state:<8} {check.name}: {check.established}", to=console)
+    for check in made:
+        if check.hint and check.state is not CheckState.OK:
+            terminal.say(f"to do: {check.name}: {check.hint}", to=console)
+    counts = {state: sum(check.state is state for check in made) for state in CheckState}
+    terminal.say(", ".join(f"{count} {state}" for state, count in counts.items() if count), to=console)
+
+
+def _job(image: str) -> dict[str, object]:
+    settings = configured.load()
+    cluster = app.connect(settings).cluster
+    return job.manifest(cluster.get(ObjectRef(DEPLOYMENT, settings.velero_namespace, VELERO)), image=image)

@@ -1,0 +1,102 @@
+"""Velero's own Deployment: its image and arguments, and the plugins that its pod installs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from velero_vmservice.kube.manifest import mapping, sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from velero_vmservice.kube.manifest import Manifest
+
+_RELEASE: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+VELERO: Final = "velero"
+"""Name of Velero's Deployment and of the container in it, as `velero install`, the chart and OADP write them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of Velero's pod."""
+
+    name: str
+    image: str
+    is_init: bool
+    stays: bool
+    """Whether it keeps running: not an init container, or a native sidecar."""
+
+    def is_of(self, plugin: str) -> bool:
+        """Say whether its name or its image names the plugin."""
+        return plugin in self.name or plugin in self.image.rpartition("/")[2]
+
+    @property
+    def release(self) -> tuple[int, int, int] | None:
+        """The release that the image's tag names; None where it names none."""
+        match = _RELEASE.match(self.tag)
+        return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+    @property
+    def tag(self) -> str:
+        """The image's tag; '' where it has none."""
+        return self.image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VeleroDeployment:
+    """Velero's Deployment, as far as it is looked at."""
+
+    containers: Sequence[Container]
+    arguments: Sequence[str]
+
+    @classmethod
+    def read(cls, deployment: Manifest) -> VeleroDeployment:
+        """Read a Deployment."""
+        pod = pod_spec(deployment)
+        containers = [*_containers(pod, "initContainers"), *_containers(pod, "containers")]
+        of_velero = server_container(deployment)
+        arguments = [*sequence(of_velero.get("command")), *sequence(of_velero.get("args"))]
+        return cls(containers=containers, arguments=[str(argument) for argument in arguments])
+
+    def argument(self, flag: str) -> str:
+        """Return the value of a flag of Velero's server, the last one counts, and '' stands for none."""
+        value = ""
+        for number, argument in enumerate(self.arguments):
+            name, separator, written = argument.partition("=")
+            if name == flag:
+                value = written if separator else next(iter(self.arguments[number + 1 : number + 2]), "")
+        return value
+
+    @property
+    def server(self) -> Container | None:
+        """The container that Velero's server runs in."""
+        return next((entry for entry in self.containers if entry.name == VELERO and not entry.is_init), None)
+
+    def of_plugin(self, plugin: str) -> Sequence[Container]:
+        """Return the containers of a plugin."""
+        return [container for container in self.containers if container.is_of(plugin)]
+
+
+def pod_spec(deployment: Manifest) -> Mapping[str, Any]:
+    """Return the specification of Velero's pod as it is written."""
+    return mapping(mapping(deployment.spec.get("template")).get("spec"))
+
+
+def server_container(deployment: Manifest) -> Mapping[str, Any]:
+    """Return the container of Velero's server as it is written; empty where there is none."""
+    containers = (mapping(entry) for entry in sequence(pod_spec(deployment).get("containers")))
+    return next((container for container in containers if container.get("name") == VELERO), {})
+
+
+def _containers(pod: Mapping[str, Any], key: str) -> Iterator[Container]:
+    is_init = key == "initContainers"
+    for entry in map(mapping, sequence(pod.get(key))):
+        yield Container(
+            name=str(entry.get("name", "")),
+            image=str(entry.get("image", "")),
+            is_init=is_init,
+            stays=not is_init or entry.get("restartPolicy") == "Always",
+        )
