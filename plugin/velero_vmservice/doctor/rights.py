@@ -25,6 +25,7 @@ from velero_vmservice.kube.manifest import (
     NETWORK_SETTINGS,
     PERSISTENT_VOLUME_CLAIM,
     RESTORE,
+    SCHEDULE,
     SECRET,
     SERVICE,
     STORAGE_CLASS,
@@ -179,6 +180,13 @@ RIGHTS: Final = (
             need=Need.OPTIONAL,
         )
         for kind in (BACKUP, RESTORE, BACKUP_STORAGE_LOCATION)
+    ),
+    Right(
+        kind=SCHEDULE,
+        verbs=_LIST,
+        scope=Scope.VELERO,
+        purpose="when the next capture of an application is due, for metrics",
+        need=Need.OPTIONAL,
     ),
     Right(
         kind=SECRET,
