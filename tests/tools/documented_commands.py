@@ -28,7 +28,7 @@ def _lines(document: Document) -> Iterator[str]:
     for token in document.tokens:
         if token.type == "fence" and token.info != "mermaid":
             for line in token.content.replace("\\\n", " ").splitlines():
-                yield line.strip().removeprefix("$ ")
+                yield line.strip().removeprefix("$ ").partition(" | ")[0]
         for child in token.children or ():
             if child.type == "code_inline":
                 yield child.content
