@@ -22,7 +22,7 @@ from velero_vmservice.archive.schema import BackupRun, Capture
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.backup.applications import live_applications, vm_labels
 from velero_vmservice.backup.protection import SealedCapture, protection
-from velero_vmservice.errors import NotFound, VmServiceError, as_ours
+from velero_vmservice.errors import Corrupt, ForeignStorage, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import BACKUP, CAPTURED_KINDS, SCHEDULE, VIRTUAL_MACHINE
 from velero_vmservice.velero.schedule import Schedule
 
@@ -155,7 +155,7 @@ class Survey:
     def _capture(self, run: BackupRun) -> SealedCapture | None:
         try:
             seal = read_seal(self._locations.open(run.location, namespace=run.namespace), run)
-        except NotFound:
+        except (NotFound, ForeignStorage):
             return None
         refs = ((schema.captured_object(sealed.key), sealed.key) for sealed in seal.objects)
         return SealedCapture(
@@ -181,6 +181,10 @@ class Survey:
                 left -= 1
                 try:
                     capture = read_document(self._locations.open(location, namespace=self._namespace), key, Capture)
+                except (Corrupt, NotFound) as error:
+                    log.warning("captured object not restorable", key=key, cause=error.message, hint=error.hint)
+                    self._restorable[key] = False
+                    continue
                 except Exception as raised:  # noqa: BLE001 - logged; the next look goes on
                     self._note(Part.CAPTURES, as_ours(raised, f"the capture {key}"), unread)
                     left = 0

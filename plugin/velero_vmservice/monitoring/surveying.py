@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.backup.survey import Survey, View
 
-FIRST_SECONDS: Final = 20.0
+FIRST_SECONDS: Final = 10.0
 """Velero's own start comes first."""
 PAUSE_SECONDS: Final = 600.0
 """What is shown counts in hours and days."""

@@ -11,7 +11,7 @@ from tests.unit.builders import NAMESPACE, STARTED, backup, group, obj, service,
 from tests.unit.world import World
 from velero_vmservice.backup import survey
 from velero_vmservice.backup.survey import Part, View
-from velero_vmservice.errors import Forbidden, Unavailable
+from velero_vmservice.errors import Forbidden, ForeignStorage, Unavailable
 
 if TYPE_CHECKING:
     from velero_vmservice.backup.protection import Protection
@@ -183,6 +183,29 @@ def test_a_bucket_that_is_away_is_asked_once_a_look_and_leaves_protection_unknow
     assert world.store.calls.counts["get"] == 1
     world.store.calls.heal()
     assert only(world.app.survey.look()).last is not None
+
+
+def test_an_object_whose_document_is_damaged_or_gone_is_not_restorable(world: World) -> None:
+    back_up(world, *WEB)
+    web, front = (f"captures/nightly/20260301T120000Z/objects/{kind}.json" for kind in CAPTURED)
+    world.store.delete(web)
+    view = world.app.survey.look()
+    assert view.restorable == {only(view).application.name: False}
+    assert view.unread == {}
+    world.restart()
+    world.store.tamper(front, b"{}")
+    assert set(world.app.survey.look().restorable.values()) == {False}
+
+
+def test_a_location_that_is_not_s3_holds_no_capture_and_leaves_none_unknown(world: World) -> None:
+    world.cluster.seed(*WEB, ended())
+    world.locations.calls.fail("open", ForeignStorage("the provider is not S3"))
+    view = world.app.survey.look()
+    assert view.captures_known
+    assert only(view).last is None
+
+
+CAPTURED = ("virtualmachinegroups/shop/web", "virtualmachineservices/shop/front")
 
 
 def test_a_damaged_seal_hides_no_other(world: World) -> None:
