@@ -1,4 +1,4 @@
-"""The applications that live in the cluster: groups and services whose VMs are there, as one that belongs together."""
+"""The applications of the cluster: groups and services that belong together and whose VMs are there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveApplication:
-    """Groups and services of a namespace that hang together, at least one VM of which is there."""
+    """Groups and services of a namespace that belong together, at least one VM of which is there."""
 
     name: ObjectRef
     """The outermost group, else the first service, whose name it goes by."""
@@ -35,7 +35,7 @@ class LiveApplication:
 
 
 def vm_labels(vm: Manifest) -> tuple[str, VmFacts]:
-    """Read what the metadata of a VM tells, beside its namespace; pure, for `Cluster.read_all`."""
+    """Read the metadata of a VM, with its namespace; pure, for `Cluster.read_all`."""
     labels = {str(key): str(value) for key, value in vm.labels.items()}
     return vm.namespace, VmFacts(name=vm.name, labels=labels, recorded=is_recorded(vm))
 
@@ -98,7 +98,7 @@ def _of_namespace(
 
 
 def _named(refs: Sequence[ObjectRef], connected: Mapping[ObjectRef, Topology]) -> ObjectRef:
-    """Return what an application goes by: a group without a parent, else any group, else a service."""
+    """Return the object that names an application: a group without a parent, else any group, else a service."""
     groups = [ref for ref in refs if ref.kind == VIRTUAL_MACHINE_GROUP]
     names = {ref.name for ref in groups}
     return next((ref for ref in groups if connected[ref].parent not in names), (groups or refs)[0])

@@ -58,7 +58,7 @@ class CaptureAction:
         self._neighbour = neighbour
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for our two kinds."""
+        """Return the selector: the two captured kinds."""
         return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:

@@ -47,7 +47,7 @@ class PurgeAction:
         self._lock = threading.Lock()
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for our two kinds, and for an item of a backup without them."""
+        """Return the selector: the two captured kinds, and an item of a backup without them."""
         kinds = (*CAPTURED_KINDS, VIRTUAL_MACHINE, SERVICE_ACCOUNT)
         return ResourceSelector(included_resources=tuple(kind.resource for kind in kinds))
 

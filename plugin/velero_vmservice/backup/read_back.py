@@ -1,4 +1,4 @@
-"""A stored document as the seal reads it back: it must be there, be what was written, and say what its key says."""
+"""A stored document as the seal reads it back: it must be there, unchanged, and about the object of its key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """A document that is whole: a capture, or the facts of a namespace as far as the seal needs them."""
+    """A document that passed: a capture, or the facts of a namespace as far as the seal needs them."""
 
     key: str
     sha256: str

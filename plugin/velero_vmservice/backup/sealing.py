@@ -51,7 +51,7 @@ for _code in CODES:
 
 
 class Unsealed:
-    """What is known of a capture that is still being written and read back."""
+    """The state of a capture that is still being written and read back."""
 
     def __init__(self, run: BackupRun) -> None:
         self.run = run
@@ -167,7 +167,7 @@ class Sealing:
             return self._open[key]
 
     def _go_on(self, run: BackupRun, unsealed: Unsealed) -> None:
-        """Read back for a while, and seal once all is read; raises what a store raises."""
+        """Read back within the budget, and seal once everything is read; raises what a store raises."""
         try:
             if self._read_back(run, unsealed):
                 unsealed.sealed = self._seal(run, unsealed)
@@ -244,7 +244,7 @@ class Sealing:
 
 
 def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
-    """Yield what the store lists, and what was captured: a list may be out of date, or lack what was removed since."""
+    """Yield the documents that the store lists, and those that were captured: a list may be out of date."""
     yield from store.list(f"{run.prefix}objects/")
     yield from store.list(f"{run.prefix}namespaces/")
     yield from captured

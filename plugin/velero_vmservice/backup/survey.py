@@ -1,4 +1,4 @@
-"""Look, now and then, at which applications live in the cluster and which captures hold them.
+"""Look now and then which applications the cluster has, and which captures hold them.
 
 Each look lists the metadata of all VMs, the groups and services, Velero's Backups and Schedules. What a capture holds
 is read of its seal once, for a seal never changes: newest first, and no further back than it takes to find every
@@ -87,7 +87,7 @@ class Survey:
         """By the key of a captured object's document."""
 
     def look(self) -> View:
-        """Read what is new; what cannot be read is a problem of the view, never raised."""
+        """Read what is new; a failure to read is a problem of the view, and is never raised."""
         unread: dict[Part, str] = {}
         applications = self._attempt(Part.APPLICATIONS, self._applications, unread)
         backups = self._attempt(Part.BACKUPS, self._backups, unread)

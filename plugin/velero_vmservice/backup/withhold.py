@@ -1,7 +1,7 @@
-"""Leave what the Supervisor makes itself out of the backup: logged and counted, never an error.
+"""Leave objects that the Supervisor makes itself out of the backup: logged and counted, never an error.
 
-The skip annotation is always written: Velero leaves the item out since 1.18.1, an older one stores it and the
-restore action `leave` skips it.
+The skip annotation is always written: Velero leaves the item out since 1.18.1, an older one stores it and the restore
+action `leave` skips it.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class WithholdAction(StartsNoOperation):
         self._sealing = sealing
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for everything that may be restricted; the cluster decides at each item.
+        """Return the selector: everything that may be restricted; the cluster decides at each item.
 
-        A backup begins with this call, before velero-plugin-for-vsphere reads what it refuses.
+        A backup begins with this call, before velero-plugin-for-vsphere reads its list.
         """
         return restricted.selected(self._neighbour.begin())
 

@@ -25,7 +25,7 @@ from velero_vmservice.errors import VmServiceError
 log = structlog.get_logger()
 
 _LEVELS: Final = ("critical", "info", "debug")
-"""By how often -v was given: a person reads sentences, and asks for the log where those are not enough."""
+"""The log level by the number of -v: a person reads sentences, and asks for the log where those are not enough."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,7 +52,7 @@ commands.add_command(registration)
 
 
 def main() -> None:
-    """Run a command; every way in which it can end is an exit code of `ExitCode` and at most two lines of words."""
+    """Run a command; each of its ends is an exit code of `ExitCode` and at most two lines of text."""
     sys.exit(_run())
 
 

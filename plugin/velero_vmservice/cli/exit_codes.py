@@ -1,4 +1,4 @@
-"""How a command ends, as a number: scripts decide on it, so that it stays as it is documented."""
+"""How a command ends, as a number. Scripts decide on it, so it stays as documented."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class ExitCode(IntEnum):
 
     DONE = 0
     NO_ANSWER = 1
-    """A setting, a right, an object or the other side is missing, so that the question has no answer."""
+    """A setting, a right, an object or the other side is missing, so there is no answer."""
     USAGE = 2
     BLOCKED = 3
-    """Waiting helps nothing: not restorable, in conflict, or held by what a person has to move."""
+    """Waiting does not help: not restorable, in conflict, or blocked until a person acts."""
     NOT_READY = 4
-    """Waiting may help: not all is there yet, or the time given with --timeout has passed."""
+    """Waiting may help: not everything is there yet, or the --timeout has passed."""
     FAILED = 5
     INTERRUPTED = 130
     """As shells count a process that Ctrl-C ended (128 + SIGINT)."""
@@ -30,7 +30,7 @@ class WrongUsage(VmServiceError):
 
 
 def of_error(error: VmServiceError) -> ExitCode:
-    """Return how a command ends that an error ended."""
+    """Return the exit code of an error."""
     match error:
         case WrongUsage():
             return ExitCode.USAGE
@@ -41,5 +41,5 @@ def of_error(error: VmServiceError) -> ExitCode:
 
 
 def worst(*codes: ExitCode) -> ExitCode:
-    """Return the code of a command that did several things: the one that needs a person most."""
+    """Return the most urgent of the exit codes of a command that did several things."""
     return max(codes, default=ExitCode.DONE)

@@ -14,6 +14,6 @@ from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def install(directory: Path) -> None:
-    """Put the plugin with all that it needs into DIRECTORY, Velero's plugins volume; repeatable."""
+    """Install the plugin with all that it needs into DIRECTORY, Velero's plugins volume; repeatable."""
     outcome = install_bundle(directory)
     terminal.say(f"{directory / PLUGIN_NAME}: {outcome}")

@@ -14,6 +14,6 @@ from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 @click.command("install-launcher")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def install_launcher_command(directory: Path) -> None:
-    """Put the launcher for this VM into DIRECTORY; an identical one is left alone."""
+    """Install the launcher for this VM into DIRECTORY; an identical one is left alone."""
     outcome = install_launcher(directory)
     terminal.say(f"{directory / PLUGIN_NAME}: {outcome}")

@@ -81,12 +81,12 @@ def restore(
 
 
 def _kept(tasks: Sequence[ReplayOperation]) -> str:
-    """Say where the report is, or which result or report is not stored and why."""
+    """Return where the report is, or which result or report is not stored and why."""
     return str(next((task.kept for task in tasks if not task.kept.whole), tasks[-1].kept))
 
 
 def _ask(question: str) -> None:
-    """Go on if a person agrees; raises `click.Abort` if not, `NotRestorable` where the input is no terminal."""
+    """Ask for confirmation; raises `click.Abort` without it, `NotRestorable` where the input is no terminal."""
     try:
         agreed = terminal.agreed(question)
     except click.Abort:
@@ -107,7 +107,7 @@ def _exit_code(tasks: Sequence[ReplayOperation]) -> ExitCode:
 
 
 def _say_next_steps(plugin: app.App, run: RestoreRun) -> None:
-    """Print what the report says to do, each command once and on a line of its own."""
+    """Print the report's next steps, each command once and on a line of its own."""
     try:
         report = read_document(plugin.restore_points.store(run), f"{prefix(run)}{REPORT}", Report)
     except VmServiceError:

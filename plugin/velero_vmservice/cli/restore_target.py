@@ -32,7 +32,7 @@ def connect(
 
 
 def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:
-    """Say that what a backup would restore is more than the Backup object says: its seal may have been changed."""
+    """Return a warning: a backup would restore more than its Backup object includes, so its seal may be changed."""
     listed = f"the seal of Backup {backup.name} lists objects of {', '.join(namespaces)}"
     unsure = (
         ", and the Backup itself is gone, so that what it included is not known:"

@@ -1,1 +1,1 @@
-"""Who says that a VM is registered, in one model for every source, and what their answers amount to."""
+"""The sources that report a VM's registration, in one model, and what their answers add up to."""

@@ -1,6 +1,6 @@
 """What can be checked where a registration goes wrong, and how: the guide's checks (11.1 to 11.6) as data.
 
-Commands are for a person to run: they read, and what they change is said to change.
+Commands are for a person to run: they read, and one that changes something says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing to look at: what it tells, and the commands, format strings both.
+    """One check: what it shows, and its commands, both as format strings.
 
     To fill in are `{ns}`, `{vm}` and `{moid}`, quoted for the shell; `{ps_vm}`, the name quoted for PowerShell; and
     `{ps_machine}`, the PowerShell command that gets the VM: by its id, or by its name in the namespace's folder.

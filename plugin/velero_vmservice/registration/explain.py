@@ -45,7 +45,7 @@ def _topic(subject: str) -> Advice | None:
 
 
 def topic(registration: Registration) -> str:
-    """Return what can be asked about a VM where it stands: RegisterVM's code, a topic, or ''."""
+    """Return what `registration explain` can be asked about a VM in its state: RegisterVM's code, a topic, or ''."""
     entry = explain(registration.code)
     if entry.known:
         return entry.code

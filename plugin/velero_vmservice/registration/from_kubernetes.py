@@ -1,4 +1,4 @@
-"""How far registration is, told from one look at a namespace: all that Kubernetes alone can say.
+"""How far registration is, by one look at a namespace: all that Kubernetes alone shows.
 
 It sees the VirtualMachine, its disks and RegisterVM's marks. It sees neither vCenter nor RegisterVM's task: where there
 is no VirtualMachine it cannot tell a VM that VADP still restores from one that waits for registration.
@@ -38,7 +38,7 @@ _STATES: Final = {
     Standing.REVERTING: State.SNAPSHOT_REVERT,
     Standing.RESTORED: State.RESTORED,
 }
-"""What the way of a VM's disks does not change."""
+"""The restore types in which the state of a VM's disks changes nothing."""
 _NODE_AGAIN: Final = "have the guest cluster make its node anew"
 _FOR_ALL_DISKS: Final = (PERSISTENT_VOLUME_CLAIM, CNS_REGISTER_VOLUME)
 
@@ -130,7 +130,7 @@ def _say(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loose:
-    """What RegisterVM is doing in the namespace before a VirtualMachine shows for which one; one for all VMs."""
+    """What RegisterVM does in the namespace before a VirtualMachine shows for which VM; one for all VMs."""
 
     notes: tuple[str, ...] = ()
     remedy: str = ""
@@ -162,7 +162,7 @@ def _notes(vm: ObservedVm, wanted: ExpectedVm, state: State) -> Iterator[str]:
 
 
 def _unseen(vm: ObservedVm, observed: NamespaceState) -> Iterator[str]:
-    """Yield what could not be looked at though it matters to the VM."""
+    """Yield what could not be read and matters to the VM."""
     if vm.claims:
         yield from (observed.unseen[kind] for kind in _FOR_ALL_DISKS if kind in observed.unseen)
 

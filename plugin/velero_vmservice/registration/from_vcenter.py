@@ -1,4 +1,4 @@
-"""How far a VM's registration is, told from vCenter: the guide's checks (11.1) answered instead of asked."""
+"""How far a VM's registration is, by vCenter: the guide's checks (11.1), with their answers."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _registration_of(namespace: str, wanted: ExpectedVm, known: Vms, supervisor:
 
 
 def _by_task(wanted: ExpectedVm, vm: VsphereVm) -> Registration | None:
-    """Tell from RegisterVM's task, which is the last word while vCenter remembers it."""
+    """Return the registration by RegisterVM's task, which decides while vCenter remembers it."""
     task = vm.task
     if task is None or (task.over and vm.restoring):
         return None  # that was another restore
@@ -162,7 +162,7 @@ def _registered(name: str, reason: str, *, since: datetime | None = None, code: 
 def _standing(
     wanted: ExpectedVm, vm: VsphereVm, supervisor: SupervisorView, registered: Registered | None
 ) -> Registration:
-    """Tell of a VM that nothing has begun to register, or that was never lost."""
+    """Return the registration of a VM that nothing has begun to register, or that was never lost."""
     standing = partial(
         _registration, name=wanted.name, since=vm.durations.since, first_seen=vm.durations.since is not None
     )
@@ -211,7 +211,7 @@ def _expected(vm: VsphereVm, decision: Decision, generation: Generation) -> tupl
 
 
 def _checks(vm: VsphereVm) -> str:
-    """Answer the guide's checks (11.1), and name the one that only the vCenter appliance can answer."""
+    """Return the answers to the guide's checks (11.1), and the check that only the vCenter appliance can answer."""
     switch = {True: "on", False: "off", None: "not set"}
     return (
         f"Checked: its ExtraConfig has the record, it is in folder {_quoted(vm.folder)},"
@@ -222,7 +222,7 @@ def _checks(vm: VsphereVm) -> str:
 
 
 def _beside_vadp(vm: VsphereVm) -> Iterator[str]:
-    """Yield what to mind where RegisterVM works on a VM before its restore has ended."""
+    """Yield a note where RegisterVM works on a VM before its VADP restore has ended."""
     if vm.restoring:
         yield f"the VADP restore still runs while RegisterVM works ({RELOCATE} is disabled): see what it registers"
         yield from _long(vm)

@@ -133,7 +133,7 @@ def _done_for_nothing(best: Registration, registrations: Collection[Registration
 
 
 def _none_there(merged: Registration, agreeing: Iterable[Registration], done: Collection[Registration]) -> Registration:
-    """Give as the reason that it is registered and cannot be seen."""
+    """Return the answer with the reason that the VM is registered and cannot be seen."""
     claims = "; ".join(_claims(done)) or "it is registered"
     return replace(
         merged,
@@ -150,7 +150,7 @@ def _reasons(registrations: Iterable[Registration]) -> Iterable[str]:
 
 
 def _claims(done: Iterable[Registration]) -> Iterable[str]:
-    """Return what RegisterVM says, or who says so in its stead."""
+    """Return the answer of RegisterVM's own task, or else of the source that stands in for it."""
     claims = (
         f"{registration.told_by} says {registration}" if registration.of_engine else registration.reason
         for registration in done
@@ -197,7 +197,7 @@ def _weight(registration: Registration) -> tuple[bool, bool, int, bool, bool, in
 def _others(overruled: Iterable[Registration], best: Registration) -> Iterator[str]:
     """Yield what the other sources said.
 
-    A conclusion that was overruled is no news, but where all that is certain is that nothing is there.
+    A conclusion that was overruled is left out, unless all that is certain is that nothing is there.
     """
     for registration in overruled:
         if registration.state is State.ABSENT and best.state in _IMPLIES_ABSENT:
@@ -234,7 +234,7 @@ def registered_gate(kubernetes_gate: Gate, registration: Registration | None) ->
 
 
 def _reason(kubernetes_gate: Gate, registration: Registration) -> str:
-    """Say where it stands; Kubernetes' own reasons name the state themselves, but for the two that are concluded."""
+    """Return the state with its reason; Kubernetes' reasons name the state, but for the two that are concluded."""
     alone = registration.sources == (Source.KUBERNETES,)
     return kubernetes_gate.reason if alone and registration.state not in _TO_BE_NAMED else str(registration)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Role(Enum):
-    """What a source has to do with registrations beside telling of them."""
+    """What a source does about registrations beside reporting them."""
 
     OBSERVER = "observes what is there"
     CALLER = "is this product's own call of RegisterVM"
@@ -29,7 +29,7 @@ class Role(Enum):
 
 
 class Source(StrEnum):
-    """Who tells of a registration, as the settings and the answers spell it."""
+    """A source of registrations, as the settings and the answers spell it."""
 
     role: Role
 
@@ -48,10 +48,10 @@ class Source(StrEnum):
 
 
 class State(StrEnum):
-    """Where one VM stands, from nothing to ready; the last four depend on something else."""
+    """The state of one VM, from nothing to ready; the last four depend on something else."""
 
     UNKNOWN = "unknown"
-    """The source cannot tell."""
+    """The source does not know."""
     ABSENT = "absent"
     """Not in vCenter, or not seen by a source that cannot look there."""
     RESTORED = "restored, not registered"
@@ -81,15 +81,15 @@ class Registration:
     name: str
     state: State
     reason: str = ""
-    """In words for `velero restore describe`, remedy included where there is one."""
+    """The sentence for `velero restore describe`, remedy included where there is one."""
     percent: int | None = None
     """Of RegisterVM's task, as it reports it (guide 12.3)."""
     stage: str = ""
-    """What is being done, where the source tells it by name; see `doing`."""
+    """What is being done, where the source names it; see `doing`."""
     code: str = ""
     """RegisterVM's error code as it came, or ''."""
     remedy: str = ""
-    """What a person should do if it stays so, as a hint; '' where the code tells, or nothing does."""
+    """What a person should do if it stays so, as a hint; '' where the code has it, or nothing does."""
     remedy_said: bool = False
     """Whether the reason says what to do."""
     can_wait: bool = True
@@ -99,11 +99,11 @@ class Registration:
     first_seen: bool = False
     """Whether `since` is only when this process first saw it so: it may have begun before."""
     sources: tuple[Source, ...] = ()
-    """Who says so, by name; several where they agree."""
+    """The sources of this answer, by name; several where they agree."""
     owners: tuple[tuple[str, str], ...] = ()
     """Name and UID of each VirtualMachineGroup that the VM's record names as owner, where the source reads records."""
     notes: tuple[str, ...] = ()
-    """What to mind that changes nothing about the state; no VM's name, so that equal ones can be said once."""
+    """Notes that change nothing about the state; without the VM's name, so that equal ones are shown once."""
     nothing_there: bool = False
     """Whether the source has looked and seen no VirtualMachine, where one can still come; only Kubernetes sees that."""
     certain: bool = True
@@ -112,12 +112,12 @@ class Registration:
 
     @property
     def of_engine(self) -> bool:
-        """Whether a registration engine says so, itself or beside others."""
+        """Whether a registration engine is among the sources of this answer."""
         return any(source.role is Role.ENGINE for source in self.sources)
 
     @property
     def told_by(self) -> str:
-        """Who says so, as it is shown: `engine, kubernetes`."""
+        """The sources as they are shown: `engine, kubernetes`."""
         return ", ".join(self.sources)
 
     @property

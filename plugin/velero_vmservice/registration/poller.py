@@ -1,4 +1,4 @@
-"""What a registration source is, and all that the settings name asked in turn: one that hangs costs a round."""
+"""The port of a registration source, and the poller of all that the settings name: one that hangs costs a round."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_TIME: Final = "the others took too long; it is asked in the next round"
 
 
 class RegistrationSource(Protocol):
-    """Anything that can say how far the registration of restored VMs is.
+    """A source that reports how far the registration of restored VMs is.
 
     The contract suite `tests/contract/registration_contract.py` runs against each implementation.
     """
@@ -61,7 +61,7 @@ class _Away:
     until: float
     reason: str
     error: VmServiceError | None = None
-    """None if it broke down; a copy, for what was raised holds on to all that its round has seen."""
+    """None if it broke down; a copy, as the raised error would keep all that its round has seen in memory."""
 
 
 class SourcePoller:

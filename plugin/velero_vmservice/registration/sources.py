@@ -91,7 +91,7 @@ class Look:
 
 
 class VsphereLooks:
-    """Looks into vCenter for the sake of a namespace's VMs: once in a round, however many ask."""
+    """Looks up a namespace's VMs in vCenter: once in a round, however many sources ask."""
 
     def __init__(
         self, *, inventory: VsphereInventory, supervisor: Callable[[str, NamespaceState | None], SupervisorView]
@@ -123,7 +123,7 @@ class VsphereLooks:
 class KubernetesRegistration:
     """A `RegistrationSource` on the Cluster port: one GET and three LISTs a look, however many VMs.
 
-    Where the round has looked already it asks nothing.
+    Where the round has looked already, it makes no request.
     """
 
     def __init__(self, *, cluster: Cluster, clock: Clock) -> None:

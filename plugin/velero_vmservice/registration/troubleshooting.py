@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Topic(StrEnum):
-    """What can be asked about, beside an error code."""
+    """The topics that can be explained, beside error codes."""
 
     NOT_TRIGGERED = "not-triggered"
     STUCK = "stuck-at-80"

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 Part = tuple[str, str, str]
 """Kind, namespace and name of an object or a VM."""
 _OF_NOW: Final = frozenset({"powered_by", "power_asked"})
-"""What an older look says of a VM and a newer one does not is over."""
+"""Fields that an older look fills and a newer one does not: they no longer hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """The objects of a restore that hang together, and the VMs that they need."""
+    """The objects of a restore that belong together, and the VMs that they need."""
 
     objects: tuple[Result, ...]
     machines: tuple[VmResult, ...]
@@ -110,7 +110,7 @@ def _merge(newer: VmResult, older: VmResult) -> VmResult:
 
 
 def without_courses(result: Result) -> Result:
-    """Return a result as a process remembers it: without the timelines of its VMs."""
+    """Return a result without the timelines of its VMs, as a process keeps it in memory."""
     vms = tuple(vm.model_copy(update={"timeline": (), "ready_at": ()}) for vm in result.machines)
     return result.model_copy(update={"machines": vms})
 
@@ -127,7 +127,7 @@ def neighbours(edges: Iterable[tuple[Part, Iterable[Part]]]) -> dict[Part, set[P
 
 
 def components(near: Mapping[Part, Collection[Part]]) -> Iterator[set[Part]]:
-    """Yield the parts that hang together, in the order of the first of each."""
+    """Yield the parts that belong together, in the order of the first of each."""
     left = dict.fromkeys(near)
     while left:
         component, ahead = set[Part](), [next(iter(left))]

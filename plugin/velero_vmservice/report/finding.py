@@ -1,7 +1,7 @@
-"""Find the reports of restores in the buckets: of a Restore that is gone too, and of one that Velero never had.
+"""Find the reports of restores in the buckets, also of a Restore that is gone or that Velero never had.
 
-A writer to the bucket can store a report under any start time. So a Restore's own start time decides
-where Velero still has the Restore; where it does not, a report is taken unasked only if it is the one there is.
+A writer to the bucket can store a report under any start time. So a Restore's own start time decides where Velero still
+has the Restore; where it does not, a report is taken unasked only if it is the one there is.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class StoredReport:
 
     restore: str
     started: str
-    """Start time of the run that it is of, as keys spell it."""
+    """Start time of its run, as keys spell it."""
     where: str
-    """Where it lies, for a person."""
+    """Where it lies, as a person reads it."""
     prefix: str
     store: ObjectStore
 
@@ -43,7 +43,7 @@ class StoredReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What is known of a restore's own run before a bucket is asked."""
+    """A restore's own run, as known before any bucket is read."""
 
     started: str = ""
     """'' where Velero has no such Restore, or has not begun it."""
@@ -58,7 +58,7 @@ class Search:
     reports: Sequence[StoredReport]
     """By restore and start time."""
     unread: Sequence[VmServiceError] = ()
-    """Why buckets could not be searched: what is not found may be there."""
+    """Why buckets could not be searched: a report that is not found may be there."""
 
 
 class Reports:
@@ -78,7 +78,7 @@ class Reports:
         self._own_bucket = own_bucket
 
     def run(self, restore: str) -> Run:
-        """Return Velero's own run of a restore, as far as the Restore and its Backup still tell."""
+        """Return Velero's own run of a restore, as far as the Restore and its Backup still show it."""
         try:
             run = RestoreRun.read(self._cluster.get(ObjectRef(RESTORE, self._velero_namespace, restore)))
         except NotFound:

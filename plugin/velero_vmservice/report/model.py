@@ -37,7 +37,7 @@ class Port(Document):
     port: int
     target_port: int = 0
     probe: str = ""
-    """What a TCP probe of the load balancer's port found, in words; '' if none was made."""
+    """What a TCP probe of the load balancer's port found, as a clause; '' if none was made."""
 
 
 class MemberResult(Document):
@@ -48,7 +48,7 @@ class MemberResult(Document):
     linked: bool
     """Whether VM Operator links it to the group (GroupLinked)."""
     order: int = 0
-    """Position of its boot order entry, from 0."""
+    """Position of its boot order entry, counted from 0."""
 
 
 class Deviation(Document):
@@ -74,9 +74,9 @@ class VmResult(Document):
     name: str
     registered: bool
     waiting_for: str = ""
-    """What it still lacks, in words; '' for a VM that is ready."""
+    """What it still lacks, as a sentence; '' for a VM that is ready."""
     topic: str = ""
-    """What `registration explain` knows about where it stands: RegisterVM's code or a topic; '' for neither."""
+    """What `registration explain` can be asked about its state: RegisterVM's code or a topic; '' for neither."""
     by_hand: bool = False
     """Whether nothing registers it by itself: RegisterVM has to be called by hand."""
     restore_type: str = ""
@@ -148,14 +148,14 @@ class Result(Document):
     held_by: tuple[str, ...] = ()
     """The VMs and objects that it waited for when it ended, as `NextStep.about` names them."""
     earlier: EarlierEnd | None = None
-    """How it ended before the restore was resumed the last time; None in a run that is the first."""
+    """How it ended before the restore was last resumed; None in the first run."""
     earlier_ends: tuple[EarlierEnd, ...] = ()
     """How it ended in each run before this one, in their order; `earlier` is the last."""
     replayed: bool = False
     """Whether this restore has created or updated it."""
     notes: tuple[str, ...] = ()
     restore_notes: tuple[str, ...] = ()
-    """What holds for every object like it, as words: the report says it once, in its notes."""
+    """Notes that hold for every object like it: the report has them once, in its notes."""
     warnings: tuple[str, ...] = ()
     trimmed: tuple[str, ...] = ()
     """Fields that the target's API version does not know."""
@@ -204,11 +204,11 @@ class Result(Document):
 
     @property
     def label(self) -> str:
-        """The object in words: kind, namespace and name; VMs without an application have no name."""
+        """The object as people read it: kind, namespace and name; VMs without an application have no name."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.name else f"{self.kind} of {self.namespace}"
 
     def is_of(self, ref: ObjectRef, run: RestoreRun) -> bool:
-        """Say whether this is of the replay of that object in a restore of that name and backup."""
+        """Say whether this is the result of replaying that object in a restore of that name and backup."""
         own = (self.restore, self.backup, self.kind, self.namespace, self.name)
         return own == (run.name, run.backup, ref.kind.name, ref.namespace, ref.name)
 
@@ -219,9 +219,9 @@ class NextStep(Document):
     words: str
     """The cause, what follows from it, and what to do."""
     about: tuple[str, ...] = ()
-    """The objects and VMs that the words name: kind, namespace and name, `/` between them."""
+    """The objects and VMs that the step names: kind, namespace and name, `/` between them."""
     commands: tuple[str, ...] = ()
-    """The check first, the way on last."""
+    """The command that checks comes first, the one that goes on last."""
 
     @property
     def text(self) -> str:
@@ -251,9 +251,9 @@ class Report(Document):
     """Image of Velero's server, as its Deployment names it; '' where that could not be read."""
     started: str
     resumed: str = ""
-    """When the run began that went on with the restore; '' for the restore's first run."""
+    """When the run that resumed the restore began; '' for the restore's first run."""
     resumes: tuple[str, ...] = ()
-    """When each run began that went on with the restore and that the report covers; `resumed` is the last."""
+    """When each run that resumed the restore, and that the report covers, began; `resumed` is the last."""
     ended: str
     plugin: str = __version__
     outcome: Outcome
@@ -264,9 +264,9 @@ class Report(Document):
     next_steps: tuple[str, ...] = ()
     """The same as text: the first line of each says what; every further line is a command."""
     warnings: tuple[str, ...] = ()
-    """What to mind, worst first; nothing after a restore that is as expected."""
+    """Warnings, worst first; none after a restore that is as expected."""
     notes: tuple[str, ...] = ()
-    """What holds for the restore as a whole, and is no reason to do anything."""
+    """Notes on the restore as a whole that call for no action."""
     not_in_backup: tuple[str, ...] = ()
     """What the backup left out, so that no restore brings it back, in sentences."""
     objects: tuple[Result, ...] = ()
@@ -275,5 +275,5 @@ class Report(Document):
 
     @property
     def to_do(self) -> tuple[NextStep, ...]:
-        """What to do now, in parts whichever release has stored it."""
+        """What to do now, in parts, whichever release has stored the report."""
         return self.steps or tuple(map(NextStep.read, self.next_steps))

@@ -1,6 +1,6 @@
-"""What to do after a restore, by cause: what holds several objects back is one step, and comes before what follows.
+"""What to do after a restore, by cause: a cause that holds several objects back is one step, and precedes its effects.
 
-Each step says the cause first, then what to do, then has the commands: what checks the cause, and what goes on with the
+Each step has the cause, then what to do, then the commands: one that checks the cause, and one that goes on with the
 restore once it is put right.
 """
 
@@ -31,14 +31,14 @@ LOST: Final = (Stage.FAILED, Stage.CANCELLED)
 _NAMED: Final = 8
 """Objects that a step names; the tables have them all."""
 _CAUSES: Final = 12
-"""Causes of one sort that are told apart: what is beyond has one step together."""
+"""Causes of one sort with a step each; the rest share one step."""
 _LEFT_ALONE: Final = "what is there already, as captured, is left alone"
 _REMEDIES: Final = {
     Stage.FAILED: f"Put that right, then repeat the restore: {_LEFT_ALONE}.",
     Stage.CANCELLED: f"Repeat the restore when what it waited for is there: {_LEFT_ALONE}.",
     Stage.INCOMPLETE: f"Put that right, then repeat the restore: {_LEFT_ALONE}.",
 }
-"""What to do about an object whose result does not say it."""
+"""What to do about an object whose result has no remedy."""
 _REGISTER: Final = "Check in the VADP product that each is restored, and in vCenter that RegisterVM has run."
 _NOTHING: Final = "Nothing to do: every object is back and verified, and no VM is powered off that ran at backup."
 _EMPTY: Final = "Nothing to do: the backup held no VirtualMachineService and no VirtualMachineGroup."
@@ -65,7 +65,7 @@ class Ending:
 
     @cached_property
     def held_back(self) -> dict[str, list[Result]]:
-        """The objects that came to nothing for want of a VM, by that VM."""
+        """The objects that failed or were cancelled for want of a VM, by that VM."""
         held: dict[str, list[Result]] = {}
         for item in self.objects:
             for key in item.held_by if item.stage in LOST else ():
@@ -75,7 +75,7 @@ class Ending:
 
     @cached_property
     def following(self) -> dict[str, Result]:
-        """The objects that are not whole for want of another object whose cause has a step."""
+        """The objects that are not whole because another object is not, whose cause has a step."""
         explained = {item.key for held in self.held_back.values() for item in held}
         broken = [item for item in self.objects if Stage(item.stage).broken and item.key not in explained]
         roots = [
@@ -223,14 +223,14 @@ def _holds(ending: Ending, vms: Iterable[VmResult]) -> bool:
 
 
 def _held(ending: Ending, vms: Iterable[VmResult]) -> str:
-    """Say which objects these VMs hold back, as a sentence goes on; '' for none."""
+    """Return which objects these VMs hold back, as a clause; '' for none."""
     held = {result.key: result for vm in vms for result in ending.held_back.get(vm.key, ())}
     objects = [f"{result.label} ({result.stage})" for result in held.values() if result.kind != VMS_ALONE.name]
     return f", which holds back {enumerate_some(objects, most=_NAMED)}" if objects else ""
 
 
 def _check(run: RestoreRun, vm: VmResult) -> str:
-    """Return the command that shows what to look at for a VM where it stands."""
+    """Return the command that shows what to check for a VM in its state."""
     names = f"-n {shlex.quote(vm.namespace)} --vm {shlex.quote(vm.name)}"
     topic = vm.topic or ("" if vm.registered else Topic.NOT_TRIGGERED)
     return f"velero-vmservice registration explain {shlex.quote(topic)} {names}" if topic else f"{_status(run)} {names}"

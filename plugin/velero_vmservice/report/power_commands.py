@@ -1,4 +1,4 @@
-"""The commands that power an application on: given once it has ended whole, through its root groups, in boot order.
+"""The commands that power an application on, once all of it is back: through its root groups, in boot order.
 
 A VM that VM Operator starts too late for its group is the exception: it is started by its own power state.
 """
@@ -53,7 +53,7 @@ def power_on(application: Application) -> tuple[str, ...]:
 
 
 def is_off(vm: VmResult) -> bool:
-    """Say whether a VM is there to stay, and neither runs nor was asked to, as it did at backup for all that is known.
+    """Say whether a VM is there to stay, is off and was not asked to run, though it ran at backup as far as is known.
 
     One that is not ready may be another VM of the same name.
     """
@@ -122,7 +122,7 @@ def powered_by(vm: ObservedVm, groups: Mapping[str, Manifest]) -> str:
 
 
 def late(vm: ObservedVm, groups: Mapping[str, Manifest]) -> str:
-    """Say of a late member why it does not run."""
+    """Return why a late member does not run."""
     applied = groups[vm.group_name].status.get("lastUpdatedPowerStateTime")
     return (
         f"{vm.name} is {vm.power_state or 'in no known power state'}: its group {vm.group_name} has"

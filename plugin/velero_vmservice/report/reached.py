@@ -1,4 +1,4 @@
-"""Which cluster this is, and which Velero runs there: for the report, and worth no restore's failure."""
+"""Which cluster this is, and which Velero runs there: for the report alone, so that no failure here fails a restore."""
 
 from __future__ import annotations
 

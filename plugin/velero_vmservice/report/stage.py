@@ -52,7 +52,7 @@ class Outcome(StrEnum):
     UNFINISHED = "unfinished"
     """Some objects were still under way when the report was made."""
     EMPTY = "empty"
-    """The restore had no object of ours."""
+    """The restore had no captured object."""
 
 
 IN_WORDS: Final[Mapping[Outcome, str]] = {
@@ -65,4 +65,4 @@ IN_WORDS: Final[Mapping[Outcome, str]] = {
     Outcome.UNFINISHED: "Still under way",
     Outcome.EMPTY: "Nothing to restore",
 }
-"""What people read of an outcome, of a restore and of an application alike, wherever it is shown."""
+"""The text for an outcome, of a restore and of an application alike, wherever it is shown."""

@@ -1,4 +1,4 @@
-"""The report of a restore, made of its stored results by whichever process sees that every operation has ended.
+"""The report of a restore, made of its stored results by the process that sees every operation ended.
 
 Results are written once; the report is made of them as often as one more is found, so that it does not matter which
 process ends the last operation, nor what that process knows of the others.
@@ -35,7 +35,7 @@ UNDRAWN: Final = f"<!doctype html><title>Report</title><p>This page could not be
 
 
 class Reporting:
-    """Makes the report, and makes it again where one that is stored lacks an object."""
+    """Makes the report, and makes it again where the stored one lacks an object."""
 
     def __init__(self, *, cluster: Cluster, clock: Clock, page: Callable[[Report], str]) -> None:
         self._cluster = cluster

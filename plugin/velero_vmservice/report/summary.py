@@ -126,7 +126,7 @@ def _in_order(results: Iterable[Result]) -> Sequence[Result]:
 
 
 def _warnings(objects: Sequence[Result], vms: Sequence[VmResult]) -> Iterator[str]:
-    """Yield what to mind beside the next steps: warnings, left objects, VMs that deviate."""
+    """Yield the warnings beside the next steps: of objects, of objects left as they are, of VMs that deviate."""
     sharing: dict[str, list[str]] = {}
     for item in objects:
         for warning in item.warnings:
@@ -217,7 +217,7 @@ def left_out(seal: Seal, namespaces: Collection[str]) -> Iterator[str]:
 def continued(*runs: Iterable[Result]) -> list[Result]:
     """Return the results of a resumed restore, each object once: as its last run left it, with its course in all runs.
 
-    The runs are in their order. Done twice it comes to the same.
+    The runs are in their order. It is idempotent.
     """
     latest: dict[str, Result] = {}
     for run in runs:
@@ -252,5 +252,5 @@ def _with_course(vm: VmResult, before: dict[str, VmResult]) -> VmResult:
 
 
 def _course(before: Iterable[tuple[str, str]], after: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return both courses as one, in the order of time; what is said twice at one time is said once."""
+    """Return both courses as one, in the order of time; an entry that both have appears once."""
     return tuple(sorted({*before, *after}, key=lambda entry: entry[0]))

@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What would become of one object."""
+    """What a restore would do with one object."""
 
     ref: ObjectRef
     step: Step
     source: Source | None = None
-    """What was read of it; None if it could not be read."""
+    """The object as read; None if it could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ class Planning:
 
 
 class Rehearsal:
-    """The hand that writes nothing: it tries each decision on the API server, and remembers it for the plan."""
+    """The plan's `Hand`, which writes nothing: it tries each decision on the API server, and remembers it."""
 
     def __init__(self, *, cluster: Cluster) -> None:
         self._writer = Writer(cluster)

@@ -1,4 +1,4 @@
-"""The terms in which a restore decides: the object, how far it has come, what is done next and what that rests on."""
+"""The types of a restore's decisions: the object, how far it has come, what is done next and on what grounds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Action(StrEnum):
     CONFLICT = "conflict"
     """Something is in the way that only a person can move."""
     BLOCKED = "blocked"
-    """It cannot be created as it is, or another VM answers to a name that it needs."""
+    """It cannot be created as it is, or another VM has a name that it needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +69,9 @@ class Source:
     dropped: tuple[Dropped, ...]
     """Fields of the captured object that the target does not take."""
     remarks: tuple[str, ...]
-    """What to mind about it, in words."""
+    """Remarks on the object, as sentences."""
     restore_notes: tuple[str, ...] = ()
-    """What holds for every object like it, in words."""
+    """Notes that hold for every object like it, as sentences."""
 
 
 def expected_vms(subjects: Iterable[Subject]) -> list[ExpectedVm]:
@@ -118,18 +118,18 @@ class Step:
     gate_open: bool = False
     """Whether all that the object needs is there; what comes before it may still be to do."""
     settling: bool = False
-    """Whether nothing is missing but another look."""
+    """Whether only another look is missing."""
     ready: int = 0
     """VMs whose gate is open."""
     total: int = 0
 
     @property
     def mind(self) -> tuple[str, ...]:
-        """All that a person has to mind, as sentences."""
+        """All warnings, as sentences."""
         return (*self.warnings, *(reference.message for reference in self.missing))
 
     def minding(self, notes: tuple[str, ...]) -> Step:
-        """Return the same decision with more to mind."""
+        """Return the same decision with more warnings."""
         return replace(self, warnings=(*self.warnings, *notes)) if notes else self
 
 

@@ -1,4 +1,4 @@
-"""How a restore is to be done where more than one way is right: the user's word, per installation and per restore.
+"""The user's choices where a restore could be done in more than one way, per installation and per restore.
 
 Defaults stand in the settings (`restore:`); a Velero Restore overrides them with annotations
 `velero-plugin-for-vmservice/<key>`, the key in lower case with hyphens. An unknown key or value is an error: a typo
@@ -56,7 +56,7 @@ Within = Annotated[
 
 
 class RestorePolicy(Section):
-    """What to do where a restore could do more than one thing; the defaults are the careful ones."""
+    """The choices of a restore; the defaults are the careful ones."""
 
     conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = Field(
         default="existing-resource-policy",
@@ -158,10 +158,10 @@ def _key(name: str) -> str:
 
 
 def passed_deadline(stage: Stage, since: datetime, run: RestoreRun, policy: RestorePolicy, *, now: datetime) -> str:
-    """Say which deadline of the policy has passed for an object in this stage, or ''.
+    """Return which deadline of the policy has passed for an object in this stage, or ''.
 
-    Registration counts from the restore's start, so that a restart of this process gives no more time; the later
-    stages count from when they began, as far as this process has seen.
+    Registration counts from the restore's start, so that a restart of this process gives no more time; the later stages
+    count from when they began, as far as this process has seen.
     """
     match stage:
         case Stage.WAITING:

@@ -1,4 +1,4 @@
-"""The only writes of a restore: create, update, ask for power. Each is tried without consequences first."""
+"""The only writes of a restore: create, update, ask for power. Each is tried as a dry run first."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Writes what was decided; raises what the cluster raises, and deletes nothing, ever."""
+    """Writes what was decided; raises what the cluster raises, and never deletes."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
     def replay(self, subject: Subject, live: Manifest | None) -> None:
-        """Create the object, or make the live one say what is wanted; what a webhook refuses is found before."""
+        """Create the object, or update the live one; a refusal of a webhook is found before."""
         self.rehearse(subject, live)
         self._send(subject, live, dry_run=False)
 
     def rehearse(self, subject: Subject, live: Manifest | None) -> None:
-        """Ask the API server and its webhooks whether they would take the object."""
+        """Ask the API server and its webhooks, by a dry run, whether they would take the object."""
         with contextlib.suppress(DryRunUnsupported):  # the write itself asks the webhook
             self._send(subject, live, dry_run=True)
 

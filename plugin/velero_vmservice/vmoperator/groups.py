@@ -28,7 +28,7 @@ class Member:
     kind: Literal["VirtualMachine", "VirtualMachineGroup"] = "VirtualMachine"
     name: Name
     order: int
-    """Position of its boot order entry, from 0."""
+    """Position of its boot order entry, counted from 0."""
 
 
 class GroupFacts(Document):

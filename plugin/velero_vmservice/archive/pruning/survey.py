@@ -32,7 +32,7 @@ class JudgedRun:
     age: timedelta
     """Since its last write."""
     where: str
-    """Where it lies, for a person."""
+    """Where it lies, as a person reads it."""
     store: ObjectStore
 
 

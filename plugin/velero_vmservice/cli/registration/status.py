@@ -101,7 +101,7 @@ def status(
 
 
 def read_needed(plugin: app.App, restore: Manifest, mapping: Mapping[str, str]) -> Needed:
-    """Return the VMs that what a restore replays waits for; `mapping` is that of the command line."""
+    """Return the VMs that the objects of a restore wait for; `mapping` is that of the command line."""
     run = RestoreRun.read(restore)
     replays = plugin.backup_objects.replayed(run, restore.spec)
     restore_target.demand_known(mapping, replays)
@@ -162,7 +162,7 @@ def _draw(console: Console, status: Status) -> None:
 
 
 class _Watch:
-    """Looks until all are ready, or the time is over; an interrupt ends it where it is."""
+    """Looks until all are ready, the time is over, or an interrupt comes."""
 
     def __init__(self, look: Callable[[], Status], clock: Clock, *, interval: float, timeout: float | None) -> None:
         self._look = look
@@ -171,14 +171,14 @@ class _Watch:
         self._deadline = clock.monotonic() + timeout if timeout else math.inf
 
     def as_news(self, form: str) -> Status:
-        """Print what the look before did not say: a pipe is read later, or by a program."""
+        """Print the lines that the look before did not have: a pipe is read later, or by a program."""
         console, printed = terminal.console(), frozenset[str]()
         for status in self._looks():
             printed = _say_news(console, status, printed, form)
         return status
 
     def as_screen(self, console: Console) -> Status:
-        """Redraw a table; what stands below it can be copied, and is printed once, at the end."""
+        """Redraw a table; the lines below it can be copied, and are printed once, at the end."""
         last: Status | None = None
         try:
             with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -201,7 +201,7 @@ class _Watch:
 
 
 def _say_news(console: Console, status: Status, printed: frozenset[str], form: str) -> frozenset[str]:
-    """Print what is new in a look; return what it says."""
+    """Print the lines of a look that are new; return all of them."""
     if form == "json":
         content = document(status)
         known = json.dumps({key: value for key, value in content.items() if key != "at"})

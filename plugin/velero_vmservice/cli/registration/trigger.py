@@ -87,7 +87,7 @@ def _code(registration: Registration, well: Collection[State]) -> ExitCode:
 
 
 def _to_call(namespace: str, vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall]) -> list[ExpectedVm]:
-    """Return the VMs for which RegisterVM may be called, and say of each other one why it is not."""
+    """Return the VMs for which RegisterVM may be called, and print why for each of the others it may not."""
     for vm in vms:
         if alone := before[vm.name].left_alone:
             reason = f"RegisterVM is not called for it, as {alone.told_by} says {alone}"
@@ -114,7 +114,7 @@ def _doubts(
 def _demand_no_doubt(
     vms: Sequence[ExpectedVm], before: Mapping[str, BeforeCall], *, known: Collection[str] = ()
 ) -> None:
-    """Raise `Unavailable` if there is a doubt about the call but those that a person knew when saying yes."""
+    """Raise `Unavailable` if there is a doubt about the call that was not shown before the confirmation."""
     if doubts := _doubts(vms, before, known=known):
         names = ", ".join(vm.name for vm in vms)
         raise Unavailable(
@@ -130,9 +130,9 @@ def _confirmed(namespace: str, vms: Sequence[ExpectedVm]) -> bool:
 
 
 def _call(caller: Trigger, restore: ForRestore, namespace: str, vms: Sequence[ExpectedVm]) -> list[ExitCode]:
-    """Call for one after the other, telling what came of it; return how each stands.
+    """Call for one VM after the other, printing the outcome; return the state of each.
 
-    Raises what cluster and vCenter raise while they are away, after saying which VMs were not come to.
+    Raises what cluster and vCenter raise while they are away, after printing which VMs were not reached.
     """
     codes = []
     for number, vm in enumerate(vms):
@@ -154,7 +154,7 @@ def _call(caller: Trigger, restore: ForRestore, namespace: str, vms: Sequence[Ex
 
 
 def _explain(namespace: str, registration: Registration) -> None:
-    """Tell what came of a call, with the guide's checks where it was refused or failed."""
+    """Print the outcome of a call, with the guide's checks where it was refused or failed."""
     terminal.say(f"{namespace}/{registration.name}: {registration}")
     for note in registration.notes:
         terminal.say(f"  note: {note}")

@@ -1,4 +1,4 @@
-"""What several rows have in common is said once: a row refers to it, and it stands whole below the table."""
+"""Text that several rows share is shown once: a row refers to it, and it is whole below the table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LONG: Final = 40
-"""Characters from which words are worth a reference: `as expected` is not."""
+"""Characters from which a text is worth a reference: `as expected` is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The words of rows, and what they share."""
+    """The texts of rows, and what they share."""
 
     rows: tuple[str, ...]
     below: tuple[str, ...]

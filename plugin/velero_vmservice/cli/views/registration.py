@@ -36,10 +36,10 @@ class Status:
     """Each with its namespace, those that need a person first and those that are ready last."""
     unread: tuple[str, ...]
     watched_from: datetime
-    """When the command had looked for the first time: of what it found then it does not know when that began."""
+    """When the command first looked: it does not know when the states that it found then began."""
 
     def since(self, registration: Registration) -> str:
-        """Return since when a VM is as it is; '' where no source says and this command did not see it begin."""
+        """Return when a VM's state began; '' where no source says and this command did not see it begin."""
         known = registration.since is not None and not (
             registration.first_seen and registration.since <= self.watched_from
         )
@@ -52,12 +52,12 @@ class Status:
 
     @property
     def all_ready(self) -> bool:
-        """Whether nothing is waited for, as far as everything could be read."""
+        """Whether no VM is waited for and everything could be read."""
         return self.ready == len(self.machines) and not self.unread
 
     @property
     def exit_code(self) -> ExitCode:
-        """How a command ends that saw this last."""
+        """The exit code of a command whose last look this is."""
         return worst(
             ExitCode.BLOCKED if self.unread else ExitCode.DONE,
             *(exit_code(registration) for _, registration in self.machines),
@@ -65,7 +65,7 @@ class Status:
 
 
 def exit_code(registration: Registration) -> ExitCode:
-    """Return how a command ends that leaves a VM so."""
+    """Return the exit code of a command that leaves a VM in this state."""
     if registration.state is State.READY:
         return ExitCode.DONE
     if registration.state is State.FAILED:
@@ -104,7 +104,7 @@ def document(status: Status) -> dict[str, Any]:
 
 
 def drawn(status: Status, *, width: int) -> RenderableType:
-    """Draw the VMs for a terminal; what is said of several of them goes below."""
+    """Draw the VMs for a terminal; text that several of them share goes below."""
     cells = [
         (row, _colour(registration)) for row, (_, registration) in zip(_cells(status)[0], status.machines, strict=True)
     ]
@@ -147,7 +147,7 @@ def _cells(status: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
 
 
 def below(status: Status) -> Iterator[str]:
-    """Yield what is said once: shared reasons, notes with those whom they concern, what was not read, and the sum."""
+    """Yield the lines below: shared reasons, notes with the VMs they concern, what was not read, and the sum."""
     yield from _cells(status)[1]
     noted: dict[str, dict[str, None]] = {}
     for namespace, registration in status.machines:

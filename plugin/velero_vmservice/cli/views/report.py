@@ -1,4 +1,4 @@
-"""The report of a restore on a terminal: what to do first, then what to mind, then every object and the odd VMs.
+"""The report of a restore on a terminal: next steps first, then warnings, then every object and the VMs that deviate.
 
 On a terminal it is drawn as tables; where it is piped each row is one line without colour, so that grep finds it whole.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _COLOURS: Final = {"good": "green", "bad": "red", "warn": "yellow", "kept": "magenta", "idle": "dim"}
 
 Row = tuple["Look", str, str]
-"""State, name, and what is to say of it."""
+"""State, name and text."""
 
 
 def render_terminal(report: Report, console: Console) -> None:
@@ -48,7 +48,7 @@ def render_terminal(report: Report, console: Console) -> None:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
-    """Return what the restore was, went to and was done with, as far as it is known."""
+    """Return the restore's backup, target, times and versions, as far as they are known."""
     cluster_id = f" ({report.cluster_id})" if report.cluster_id else ""
     facts = {
         "cluster": f"{report.cluster}{cluster_id}".strip(),

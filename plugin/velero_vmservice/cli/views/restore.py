@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 5.0
 
 Round = tuple["Sequence[ReplayOperation]", str]
-"""The operations after one step, and why there are none: what passes by itself."""
+"""The operations after one step, and the passing error for which there are none."""
 
 
 def follow(
     advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, timeout: float | None
 ) -> Sequence[ReplayOperation]:
-    """Take steps until every operation is over or the time is, showing where each stands; return them.
+    """Take steps until every operation or the time is over, showing the state of each; return them.
 
-    Raises what does not pass by itself.
+    Raises an error that does not pass by itself.
     """
     console = terminal.console()
     rounds = _rounds(advance, clock, deadline=clock.monotonic() + timeout if timeout else math.inf)
@@ -55,7 +55,7 @@ def _rounds(advance: Callable[[], Sequence[ReplayOperation]], clock: Clock, *, d
 
 
 def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperation]:
-    """Redraw a table at each step; it is printed for good, whole and once, when that ends in whichever way."""
+    """Redraw a table at each step; at the end, however it comes, the table is printed once and whole."""
     tasks: Sequence[ReplayOperation] = ()
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -68,7 +68,7 @@ def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
 
 
 class _Table:
-    """The operations as rows; what several have in common stands below."""
+    """The operations as rows; text that several share is below."""
 
     def __init__(self, tasks: Sequence[ReplayOperation], problem: str = "") -> None:
         self._tasks = tasks
@@ -104,7 +104,7 @@ def _as_news(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
 
 
 class _News:
-    """What was printed before, so that it is not printed again."""
+    """The lines that were printed before, so that they are not printed again."""
 
     def __init__(self) -> None:
         self._problem = ""
@@ -117,7 +117,7 @@ class _News:
         self._problem = problem
 
     def of(self, task: ReplayOperation) -> Iterator[str]:
-        """Yield the line of an object that stands otherwise than before."""
+        """Yield the line of an object whose state has changed."""
         standing = (str(task.stage), *_sentences(task))
         before = self._last.get(task.operation_id, ())
         if before == standing:
@@ -129,7 +129,7 @@ class _News:
         yield f"{name}: {stage}: {' | '.join(dict.fromkeys(news))}" if news else f"{name}: {stage}"
 
     def _referred(self, sentence: str, name: str) -> str:
-        """Return a long sentence once, and then the name of the object that it was first said of."""
+        """Return a long sentence the first time, and then the name of the object that had it first."""
         if len(sentence) < LONG:
             return sentence
         first = self._first_said_of.setdefault(sentence, name)
@@ -142,7 +142,7 @@ def _ready(task: ReplayOperation) -> str:
 
 
 def _sentences(task: ReplayOperation) -> tuple[str, ...]:
-    """Return what is to say of an operation; commands are given once, when all has ended."""
+    """Return the sentences about an operation; commands are given once, when all has ended."""
     unstored = str(task.kept) if task.stage.final and not task.kept.whole else ""
     return tuple(
         filter(

@@ -1,4 +1,4 @@
-"""Everything that a command prints goes through here: foreign text is cleaned, nothing is markup, nothing is cut off.
+"""All output of the commands: foreign text is cleaned, nothing is markup, nothing is cut off.
 
 A sentence or a command is one line however narrow the terminal is, so that it can be copied; the terminal folds it.
 """
@@ -25,7 +25,7 @@ PROGRAM: Final = "velero-vmservice"
 _GAP: Final = 2
 """Columns of a terminal between two of ours."""
 _LEAST_LAST: Final = 16
-"""How narrow the last column may be, the one of sentences."""
+"""The least width of the last column, which has the sentences."""
 
 
 def console() -> Console:

@@ -1,4 +1,4 @@
-"""How a state looks: a word, a sign and a tone; never a colour alone, which print and some eyes would lose."""
+"""How a state looks: a word, a sign and a tone; never a colour alone, which is lost in print and to some eyes."""
 
 from __future__ import annotations
 

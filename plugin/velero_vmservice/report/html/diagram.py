@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from velero_vmservice.report.model import Result
 
 MOST_VMS: Final = 40
-"""A drawing of more does not fit a screen; the list below it shows them all."""
+"""The most that a drawing shows on a screen; the list below it has them all."""
 
 WIDTH: Final = 1000
 _SERVICE_WIDTH: Final = 290
@@ -65,7 +65,7 @@ class Picture:
 
 
 def draw(application: Application) -> Picture | None:
-    """Lay an application out; None if it has nothing to connect or too much for a screen."""
+    """Lay out an application; None if it has nothing to connect or too much for a screen."""
     if not 0 < application.count <= MOST_VMS or not (application.services or application.groups):
         return None
     picture = Picture()
@@ -115,7 +115,7 @@ def _place_services(picture: Picture, services: Sequence[Result]) -> int:
 
 
 def _middle(service: Result, rows: dict[str, Box]) -> float:
-    """Return how far down a service's VMs are on average; one without VMs goes to the top."""
+    """Return the average position of a service's VMs; a service without VMs goes to the top."""
     centres = [rows[name].y + _ROW / 2 for name in service.selected if name in rows]
     return sum(centres) / len(centres) if centres else 0
 
@@ -128,6 +128,6 @@ def _line(service: Box, vm: Box, *, serving: bool) -> Line:
 
 
 def _fitted(text: str, width: int) -> str:
-    """Cut a name to the room it has; the whole one is in the box's title."""
+    """Cut a name to fit its box; the whole name is in the box's title."""
     most = max(int(width / _CHARACTER), 8)
     return text if len(text) <= most else f"{text[: most - 1]}…"

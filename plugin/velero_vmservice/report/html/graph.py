@@ -81,7 +81,7 @@ class GroupNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """Objects and VMs that hang together, within one namespace."""
+    """Objects and VMs that belong together, within one namespace."""
 
     namespace: str
     name: str
@@ -91,7 +91,7 @@ class Application:
     loose: tuple[VmNode, ...]
     """VMs in no group of the report."""
     outcome: Outcome
-    """As of a restore that has nothing else."""
+    """The application of a restore that has nothing else."""
     worst: Look
     """Of its worst object or VM."""
     objects: int

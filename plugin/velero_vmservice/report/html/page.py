@@ -96,7 +96,7 @@ def _embedded(report: Report) -> str:
 
 
 def _labels(report: Report) -> Mapping[str, str]:
-    """Return what each row is called that a next step may lead to, by its key."""
+    """Return the name of each row that a next step may lead to, by its key."""
     vms = {vm.key: f"{VIRTUAL_MACHINE.name} {vm.namespace}/{vm.name}" for vm in report.machines}
     return vms | {item.key: item.label for item in report.objects}
 
@@ -107,7 +107,7 @@ def _anchor(key: str) -> str:
 
 
 def _visible(value: Any) -> Any:
-    """Spell out what would not be seen, or would change the order of what is."""
+    """Spell out characters that are invisible, or that reorder the visible ones."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return spelled_out(value)
@@ -122,7 +122,7 @@ def _by_look(pairs: Iterable[tuple[Look, Any]]) -> Sequence[tuple[Look, Sequence
 
 
 def _shared_notes(rows: Sequence[Result | VmResult]) -> Sequence[str]:
-    """Return the notes that every row has: above a long table they stand once."""
+    """Return the notes that every row has: they appear once, above a long table."""
     first, *others = rows
     return [note for note in first.notes if others and all(note in row.notes for row in others)]
 
@@ -138,5 +138,5 @@ def _clock(time: str) -> str:
 
 
 def _version(version: str) -> str:
-    """Return a backup version as the time that it is; what is none, as it came."""
+    """Return a backup version as a time; one that is no time, unchanged."""
     return date(recorded_at(version)) if recorded_at(version) else version or "none"

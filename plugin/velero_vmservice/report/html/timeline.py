@@ -1,4 +1,4 @@
-"""What each object and VM waited for, and how long: its timeline as stretches of one bar."""
+"""What each object and VM waited for, and for how long: its timeline as parts of one bar."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCALE: Final = 1000
 """Length of the bar, in the units of its viewBox."""
 _SHORTEST: Final = 3
-"""What is shorter would not be seen."""
+"""A shorter part would be invisible."""
 _WAITING: Final = badges.UNREADY.tone
 
 
@@ -101,7 +101,7 @@ def before_resumed(end: EarlierEnd) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Say a duration as a person would."""
+    """Return a duration in plain units."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -121,7 +121,7 @@ class _Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """With which of its entries the waiting of an object or VM was over."""
+    """The entries with which the waiting of an object or VM ended."""
 
     tones: Mapping[str, str]
     """Times of those entries, and how each looks."""

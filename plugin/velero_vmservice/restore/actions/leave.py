@@ -57,9 +57,9 @@ class LeaveAction(StartsNoOperation):
         self._restore_points = restore_points
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for everything that may have to be skipped; each item is decided by itself.
+        """Return the selector: everything that may have to be skipped; each item is decided by itself.
 
-        A restore begins with this call, before velero-plugin-for-vsphere reads what it refuses.
+        A restore begins with this call, before velero-plugin-for-vsphere reads its list.
         """
         left = self._neighbour.begin()
         return restricted.selected({restricted.IMAGE_RESOURCE, *left, *(kind.resource for kind in _OTHER_KINDS)})

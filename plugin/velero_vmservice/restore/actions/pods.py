@@ -25,7 +25,7 @@ class PodsAction(StartsNoOperation):
         self._supervisor = supervisor
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for pods."""
+        """Return the selector: pods."""
         return ResourceSelector(included_resources=(POD.resource,))
 
     def execute(

@@ -1,4 +1,4 @@
-"""Take one captured object out of Velero's hands and into an operation that replays it once its VMs are there.
+"""Skip one captured object in Velero's own restore, and start an operation that replays it once its VMs are there.
 
 Execute creates nothing. The operation id carries what is needed to go on after any crash.
 """
@@ -43,7 +43,7 @@ class ReplayAction:
         self.progress, self.cancel = replays.progress, replays.cancel  # the operation is one of the restore's
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for the two captured kinds."""
+        """Return the selector: the two captured kinds."""
         return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
 
     def execute(
@@ -146,7 +146,7 @@ def _is_bound(link: Link, source: ObjectRef, backup: BackupRun) -> bool:
 
 
 def _capture_state(replay: Replay) -> str:
-    """Say what the object is replayed from, as far as Execute has found out."""
+    """Return what the object is replayed from, as far as Execute knows."""
     if replay.damaged:
         return "refused"
     if not replay.key:

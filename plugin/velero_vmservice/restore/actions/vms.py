@@ -1,7 +1,7 @@
-"""Wait for VMs that no object of a restore needs, and stand for objects that Velero's archive lacks.
+"""Wait for VMs that no object of a restore needs, and stand in for objects that Velero's archive lacks.
 
-Velero asks about both with the ServiceAccount `default`. What another plugin refused at backup is not in the archive,
-so that Velero calls no action for it; its capture is there.
+Velero asks about both with the ServiceAccount `default`. An object that another plugin refused at backup is not in the
+archive, so that Velero calls no action for it; its capture is there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class VmsAloneAction:
         self.progress, self.cancel = replays.progress, replays.cancel  # the operation is one of the restore's
 
     def applies_to(self) -> ResourceSelector:
-        """Ask to be called for ServiceAccounts, of which each namespace has one that stands for it."""
+        """Return the selector: ServiceAccounts, of which each namespace has one that stands for it."""
         return ResourceSelector(included_resources=(SERVICE_ACCOUNT.resource,))
 
     def execute(

@@ -50,7 +50,7 @@ _NO_NAMESPACE: Final = "Create {} as a vSphere Namespace in vCenter; then repeat
 
 
 def is_replayed(subject: Subject, view: View) -> bool:
-    """Say whether the live object is there because this restore created or updated it."""
+    """Say whether this restore created or updated the live object."""
     live = view.observed.live(subject.ref)
     return live is not None and (view.written or desired.made_by(view.run, live))
 
@@ -108,7 +108,7 @@ def _problems(subject: Subject, view: View) -> Iterator[str]:
 
 
 def _remedy(gates: Iterable[Gate], *, another: str = "", held: str = "") -> Remedy:
-    """Return what to do about shut gates, each thing once.
+    """Return what to do about shut gates, each remedy once.
 
     `another` is what to do where another VM has the name, `held` where another VM has the identity.
     """
@@ -281,5 +281,5 @@ def _holders(names: Iterable[str], vms: Iterable[VmFacts], observed: NamespaceSt
 
 
 def _has_bios_uuid(holder: str) -> str:
-    """Return why such a VM is waited for in vain."""
+    """Return why waiting for such a VM is in vain."""
     return f"{holder} has its BIOS UUID, and RegisterVM refuses a second VM with it in a namespace (guide 7.1.1)"

@@ -43,7 +43,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerStep:
-    """What to ask for now, and what is still to come of what was asked."""
+    """The power to ask for now, and what was asked for and is still to come."""
 
     wishes: tuple[Wish, ...] = ()
     waiting: tuple[str, ...] = ()
@@ -206,7 +206,7 @@ def _by_their_own(subject: Subject, vms: list[ObservedVm], powering: Powering) -
 
 
 def _follow(vms: list[ObservedVm], powering: Powering, *, notes: tuple[str, ...] = ()) -> PowerStep:
-    """Say which VMs do not run yet; a VM that is held back is noted and not waited for."""
+    """Return which VMs do not run yet; a VM that is held back is noted and not waited for."""
     held = [vm for vm in vms if vm.power_checks and vm.power_state != ON]
     waiting = [state for vm in vms if vm not in held for state in _not_running(vm, powering.observed)]
     return PowerStep(

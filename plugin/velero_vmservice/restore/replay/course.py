@@ -1,4 +1,4 @@
-"""The course of a restore on one look at each namespace: when each object is decided, and what holds it back.
+"""The course of a restore on one look at each namespace: when each object is decided, and what delays it.
 
 A restore and its plan take the same course; they differ in what is done with a decision. An object is held back by what
 is not known yet, by a strict restore, by a person who has deleted it, and by a refusal that is foreseen.
@@ -90,7 +90,7 @@ class Course:
         return True
 
     def _is_held(self, turn: Turn, step: Step) -> bool:
-        """Say whether something is to be known of others, or of earlier processes, before the object is written."""
+        """Say whether more has to be known of other objects, or of earlier processes, before the object is written."""
         operation = turn.operation
         operation.take(step)
         if obstacle := holds_back(turn):
@@ -100,7 +100,7 @@ class Course:
         return step.action is Action.CREATE and self._deletions.noticed_by_result(turn)
 
     def _is_over(self, turn: Turn) -> bool:
-        """Fail what is not to be made any more, as a person has deleted it or a strict restore gave up; say whether."""
+        """Fail an object that a person has deleted, or of a strict restore that gave up; say whether it was failed."""
         if turn.live is None and self._deletions.noticed(turn):
             _decided(turn)
             return True
@@ -108,7 +108,7 @@ class Course:
 
 
 def fail_twins(session: Session) -> None:
-    """Fail all but the first of the objects that come to have one name, as their namespaces are mapped into one."""
+    """Fail all but the first of the objects that get the same name because their namespaces are mapped into one."""
     for namespace in session.targets():
         for first, twin in session.twins(namespace):
             reason = f"namespace {first.replay.namespace} has one of that name, and both are mapped into"
@@ -168,7 +168,7 @@ def still_holds_back(turn: Turn) -> bool:
 
 
 def _shut(turn: Turn) -> str:
-    """Say which other object keeps a strict restore from creating anything."""
+    """Return which other object keeps a strict restore from creating anything."""
     if turn.session.earlier is None:
         return RECALLING
     for other in _objects(turn.session):
@@ -180,7 +180,7 @@ def _shut(turn: Turn) -> str:
 
 
 def given_up(session: Session) -> str:
-    """Say for the sake of which object a strict restore creates nothing any more, or ''."""
+    """Return the object because of which a strict restore creates nothing any more, or ''."""
     if session.policy.mode != "strict":
         return ""
     for lost in _objects(session):

@@ -1,8 +1,8 @@
-"""What is done once operations have ended: say how an application is powered on, and have the store keep the results.
+"""The end of operations: give the commands that power an application on, and have the store keep the results.
 
 An operation that has ended is held open for Velero while the store refuses its result, so that a restart of this
-process costs nothing; but not for ever. After a while it ends and says what is not stored. What is owed stays in
-memory and is offered again by every later poll, and whenever a process that Velero launched is over.
+process costs nothing; but not for ever. After a while it ends and says what is not stored. What is owed stays in memory
+and is offered again by every later poll, and whenever a process that Velero launched is over.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ OFFER_SECONDS: Final = 30.0
 STORING: Final = "storing"
 """The stage, for Prometheus, of an operation that has ended and that Velero asks about until its result is stored."""
 RESULTS: Final = "results"
-"""What a defect in storing is remembered under."""
+"""The key under which a defect in storing is remembered."""
 
 for _code in CODES:
     RESULTS_REFUSED.labels(_code)
 
 
 class Keeping:
-    """Stores results and the report, and decides for how long Velero waits for that."""
+    """Stores results and the report, and decides for how long Velero waits for them."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
 
     def keep(self, session: Session, operation: ReplayOperation) -> None:
-        """Store what is owed, then what the operation that is asked about has come to, if it has ended."""
+        """Store the results that are owed, then that of the operation that is asked about, if it has ended."""
         self._keep(session, operation)
         measure(session)
 
@@ -76,7 +76,7 @@ class Keeping:
             self._let_go(session, operation)
 
     def keep_owed(self, session: Session) -> None:
-        """Store what Velero no longer asks about; a store that refuses one refuses the others and is asked once."""
+        """Store the results that Velero no longer asks about; a store that refuses one is not asked for the others."""
         for operation in session.owed():
             if not self._store(session, operation):
                 break
@@ -90,7 +90,7 @@ class Keeping:
             self.keep_owed(session)
 
     def _store(self, session: Session, operation: ReplayOperation) -> bool:
-        """Store what one operation has come to; say whether the store took it."""
+        """Store the result of one operation; say whether the store took it."""
         try:
             self._results.keep(session, operation)
         except VmServiceError as error:

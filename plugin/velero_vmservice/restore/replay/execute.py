@@ -1,4 +1,4 @@
-"""Do what was decided for one object, and tell how far it has come."""
+"""Carry out what was decided for one object, and record how far it has come."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TcpProbe(Protocol):
     """Tries whether a load balancer's port is served."""
 
     def connect(self, host: str, port: int, *, seconds: float) -> str:
-        """Connect within `seconds`; return '' if the port answers, else why not, in words. Never raises."""
+        """Connect within `seconds`; return '' if the port answers, else why not, as a clause. Never raises."""
 
 
 class Steps:
@@ -147,7 +147,7 @@ class Steps:
             self._verify_whole(turn, step, later=later)
 
     def _verify_whole(self, turn: Turn, step: Step, *, later: bool) -> None:
-        """Do so knowing all that the restore replays; `later` says that this restore powers VMs on."""
+        """Do so once all that the restore replays is known; `later` says that this restore powers VMs on."""
         operation, verification = turn.operation, _compare(turn)
         # A restore that powers VMs on waits for their addresses after that.
         open_yet = verification.missing if later else (*verification.missing, *verification.waiting)
@@ -193,7 +193,7 @@ class Steps:
         return problems
 
     def _probe_ports(self, turn: Turn) -> list[str]:
-        """Connect to the load balancer from where the plugin runs; return what does not answer yet, in words."""
+        """Connect to the load balancer from where the plugin runs; return the ports that do not answer yet."""
         live, answers = turn.observed.services.get(turn.subject.ref.name), turn.operation.probes
         if live is None or live.spec.get("type") != "LoadBalancer":
             return []
@@ -235,7 +235,7 @@ def _compare(turn: Turn) -> Verification:
 
 
 def _conclude(turn: Turn, verification: Verification, step: Step) -> None:
-    """Judge an object that nothing of its own is waited for any more."""
+    """Judge an object once nothing of its own is waited for."""
     operation = turn.operation
     if verification.below:
         powering = turn.policy.power != "leave" or operation.stage is Stage.POWERING

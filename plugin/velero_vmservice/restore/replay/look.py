@@ -90,7 +90,7 @@ class NamespaceLook:
 
 @dataclass(slots=True)
 class Beside:
-    """What belongs to restored VMs beside them, as of one look."""
+    """The objects beside restored VMs that belong to them, as of one look."""
 
     at: float = float("-inf")
     """The time of that look."""
@@ -105,7 +105,7 @@ class TargetNamespace:
 
     name: str
     looked_at: float = float("-inf")
-    """When it was last looked at, in vain or not."""
+    """When it was last looked at, whether that worked or not."""
     look: NamespaceLook | None = None
     """The last look; None where that failed, or there is none yet."""
     problem: VmServiceError | None = None
@@ -132,7 +132,7 @@ class TargetNamespace:
         self.look, self.problem, self.looked_at = look, None, look.at
 
     def hide(self, problem: VmServiceError, now: float) -> None:
-        """Take over that it could not be looked at."""
+        """Record that it could not be looked at."""
         self.look, self.problem, self.looked_at = None, problem, now
 
     def gates(self, subject: Subject) -> dict[str, Gate]:
@@ -179,7 +179,7 @@ class Ask(Protocol):
 
 
 class Looking:
-    """Looks for a restore, and for the plan of one: both decide on the same."""
+    """Looks at namespaces, for a restore and for a plan alike: both decide on the same look."""
 
     def __init__(self, *, cluster: Cluster, clock: Clock, ask: Ask) -> None:
         """Put together; `ask` is what tells a restore, which may call RegisterVM, from a plan, which never does."""
@@ -190,7 +190,7 @@ class Looking:
     def look(
         self, namespace: TargetNamespace, operations: Sequence[ReplayOperation], run: RestoreRun, *, until: float
     ) -> None:
-        """Look anew; raises what the cluster raises, and there is no look then."""
+        """Look again; raises what the cluster raises, and leaves no look then."""
         subjects = [operation.subject for operation in operations if operation.subject is not None]
         if self._clock.monotonic() - namespace.referred_at > REFERENCES_SECONDS:
             named = {kind for subject in subjects for kind in referred_kinds(subject.topology.machines)}

@@ -29,7 +29,7 @@ _NEVER: Final = float("-inf")
 
 
 class Cause(Enum):
-    """For what an operation failed."""
+    """Why an operation failed."""
 
     OWN = auto()
     TWIN = auto()
@@ -68,21 +68,21 @@ class Decision:
 
     @property
     def to_mind(self) -> tuple[str, ...]:
-        """All that a person has to mind, as sentences."""
+        """All warnings, as sentences."""
         return (*self.warnings, *(reference.message for reference in self.missing))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LooksUsed:
-    """The looks at the target namespace, by their time, that each step has been taken on."""
+    """The looks at the target namespace, by their time, on which each step was taken."""
 
     noted: float = _NEVER
-    """What the look shows of the VMs is noted."""
+    """The look whose VMs were noted."""
     decided: float = _NEVER
     held: float = _NEVER
-    """Others were seen to hold the object back."""
+    """The look on which other objects held the object back."""
     judged: float = _NEVER
-    """A strict restore has judged the object's gate."""
+    """The look on which a strict restore judged the object's gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where the object stands, as Velero is told."""
+    """The state of the object, as reported to Velero."""
 
     stage: Stage = Stage.WAITING
     since: datetime | None = None
@@ -118,12 +118,12 @@ class Verified:
     verification: Verification | None = None
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
-    """What powers its application on, where it was the last object of that to end."""
+    """The commands that power its application on, where it was the last object of that to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What is stored of how the operation ended, and what is owed."""
+    """What is stored of the operation's end, and what is owed."""
 
     published: bool = False
     """Whether the result is stored and its Event recorded."""
@@ -181,7 +181,7 @@ class ReplayOperation:
     made: Made = field(default_factory=Made)
     standing: Standing = field(default_factory=Standing)
     timeline: tuple[tuple[str, str], ...] = ()
-    """When it came to stand otherwise, and how it stood then."""
+    """When its state changed, and to what."""
     verified: Verified = field(default_factory=Verified)
     probes: dict[tuple[str, int], str] = field(default_factory=dict)
     """Load balancer address and port, and why it does not answer; '' once it has."""
@@ -230,7 +230,7 @@ class ReplayOperation:
         self.standing = replace(self.standing, since=self.clock.now())
 
     def tell(self, reason: str, *, stage: Stage | None = None) -> None:
-        """Remember where the object stands, in words; a change is kept in the timeline.
+        """Remember the object's state as a sentence; a change is kept in the timeline.
 
         Without a change the time stays too, so that Velero need not store its list of operations at every poll.
         """
@@ -253,7 +253,7 @@ class ReplayOperation:
         self.standing = replace(self.standing, remedy=remedy)
 
     def trouble(self, error: VmServiceError, *, stage: Stage | None = None) -> None:
-        """Remember an error of ours, and what its hint says to do."""
+        """Remember a product error, and what its hint says to do."""
         self.tell(str(error), stage=stage)
         self.standing = replace(self.standing, remedy=error.remedy, held_by=())
 
@@ -273,14 +273,14 @@ class ReplayOperation:
         )
 
     def _error(self) -> str:
-        """Return why it failed, with what to do and to mind: a reader of the error may see nothing else."""
+        """Return why it failed, with remedy and warnings: a reader of the error may see nothing else."""
         parts = [self.standing.remedy.after(f"{self.replay.destination}: {self.standing.reason}"), self._mind()]
         if not self.kept.whole:
             parts.append(str(self.kept))
         return " | ".join(filter(None, parts))
 
     def description(self) -> str:
-        """Return the stage, its reason, and what to mind, as one line."""
+        """Return the stage, its reason and the warnings, as one line."""
         reason = self.standing.reason
         parts = [
             f"{self.stage}: {reason}" if reason else str(self.stage),

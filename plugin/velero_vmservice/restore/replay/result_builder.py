@@ -35,7 +35,7 @@ _LONGEST_VALUE: Final = 500
 
 
 def result(operation: ReplayOperation, run: RestoreRun, namespace: TargetNamespace | None) -> report.Result:
-    """Return how an operation stands, with what the last look at its namespace showed."""
+    """Return the state of an operation, with what the last look at its namespace showed."""
     source, subject, look = operation.reading.source, operation.subject, namespace.look if namespace else None
     details: dict[str, Any] = {}
     if subject is not None:
@@ -72,12 +72,12 @@ def result(operation: ReplayOperation, run: RestoreRun, namespace: TargetNamespa
 
 
 def bare(operation: ReplayOperation, run: RestoreRun, warning: str) -> report.Result:
-    """Return how an operation ended and nothing else, with a warning that says why."""
+    """Return how an operation ended, without its details, and with a warning that says why."""
     return report.Result(**_standing(operation, run), warnings=(*operation.decision.warnings, warning))
 
 
 def _standing(operation: ReplayOperation, run: RestoreRun) -> dict[str, Any]:
-    """Return what an operation is of and how it stands."""
+    """Return an operation's object and state."""
     replay, standing = operation.replay, operation.standing
     return {
         "restore": run.name,

@@ -1,4 +1,4 @@
-"""What a restore leaves behind: one stored result per object, a report of all, and Events while people watch."""
+"""What a restore leaves behind: one stored result per object, a report of all, and Events while it runs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Results:
         operation.kept = replace(operation.kept, whole=True, report_command=session.run.report_command)
 
     def recall(self, session: Session) -> None:
-        """Learn what has ended before this process, of which Velero asks for nothing again.
+        """Learn which operations ended before this process: Velero does not ask about them again.
 
         Without it a group would be judged without the members that ended before a restart. A store that is away is
         asked again in the next round.
@@ -199,7 +199,7 @@ def _key(operation: ReplayOperation, run: RestoreRun) -> str:
 
 
 def _result(session: Session, operation: ReplayOperation) -> Result:
-    """Return how an operation stands by the last look; where that breaks down, what can be said without its details."""
+    """Return the state of an operation by the last look; where that breaks down, the state without its details."""
     namespace = session.namespace(operation)
     try:
         if namespace is not None and operation.subject is not None:

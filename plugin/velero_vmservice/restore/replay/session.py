@@ -35,12 +35,12 @@ ROUND_SECONDS: Final = STABLE_SECONDS
 """An observation, and a failure to observe, serves every operation polled within this time."""
 
 _FAILURES: Final = (Stage.FAILED, Stage.CANCELLED)
-"""What Velero is told as an error."""
+"""The stages that Velero gets as an error."""
 
 
 @dataclass(slots=True)
 class Absence:
-    """A store that was away: not asked again in this round, so that it costs one timeout and not one per object."""
+    """A store that was away: it is not asked again in this round, so it costs one timeout and not one per object."""
 
     until: float = float("-inf")
     reason: str = ""
@@ -54,7 +54,7 @@ class Absence:
 
 @dataclass(slots=True)
 class ResultStore:
-    """How the store of the results has behaved."""
+    """The state of the store of the results."""
 
     absence: Absence = field(default_factory=Absence)
     refused_since: float | None = None
@@ -64,7 +64,7 @@ class ResultStore:
     refusal_announced: bool = False
     """Whether an Event says that an operation ended without its result being stored."""
     offered_at: float = float("-inf")
-    """When what is owed was last offered to it outside of a poll."""
+    """When the owed results were last offered to it outside of a poll."""
 
 
 class Session:
@@ -89,11 +89,11 @@ class Session:
         self.earlier: Mapping[Part, Result] | None = None
         """What earlier processes of this restore have ended with; None while that is not known."""
         self.concluded = frozenset[str]()
-        """The operations whose end this process has drawn conclusions from, but for those of others under way."""
+        """The operations whose end this process has evaluated, but for those of applications that are under way."""
         self.reported = frozenset[str]()
         """The operations that were known when this process last saw a report of all of them."""
         self.stood_in: dict[str, tuple[str, ...]] = {}
-        """The operations of which it is known what else they stand for, with what of that came to nothing before."""
+        """The operations whose stand-ins are known, with the stand-ins that failed in an earlier process."""
         self.waiting_announced = False
         self.logged = TransitionLog()
 
@@ -124,7 +124,7 @@ class Session:
                 operation.reading = replace(operation.reading, current=False)
 
     def to_stand_in(self) -> list[ReplayOperation]:
-        """Return the operations of which it is not known yet what else they stand for."""
+        """Return the operations whose stand-ins are not known yet."""
         return [
             operation
             for operation in self.operations.values()
@@ -134,7 +134,7 @@ class Session:
     def stand_in(self, operation: ReplayOperation, captured: Iterable[Replay]) -> list[ReplayOperation]:
         """Let an operation stand for those captured objects that Velero asks nothing about, and return them.
 
-        Of what has ended before this process Velero does not ask again either.
+        An object that ended before this process is left out: Velero does not ask about it again either.
         """
         known = {_object(each.replay) for each in self.operations.values()}
         lacking = [replay for replay in captured if _object(replay) not in known]
@@ -153,11 +153,11 @@ class Session:
         return result if result and (result.source_namespace or result.namespace) == replay.namespace else None
 
     def asked_with(self, operation: ReplayOperation) -> list[ReplayOperation]:
-        """Return the operations that Velero asks about with this one alone."""
+        """Return the operations that this one stands for."""
         return [each for each in self.operations.values() if each.asked_with == operation.operation_id]
 
     def progress(self, operation: ReplayOperation) -> Progress:
-        """Return what Velero is told of an operation, and of those that it stands for."""
+        """Return the progress of an operation, and of those that it stands for."""
         own = operation.progress()
         if not operation.replay.lacking:
             return own
@@ -176,7 +176,7 @@ class Session:
         )
 
     def open(self) -> list[ReplayOperation]:
-        """Return the operations that something is still to be done for."""
+        """Return the operations that are not over."""
         return [operation for operation in self.operations.values() if not operation.stage.final]
 
     def owed(self) -> list[ReplayOperation]:
@@ -201,7 +201,7 @@ class Session:
         return self.namespaces.get(operation.replay.target)
 
     def targets(self) -> list[str]:
-        """Return the namespaces that open operations go into whose object is read."""
+        """Return the target namespaces of the open operations whose object is read."""
         return sorted({operation.replay.target for operation in self.open() if operation.subject is not None})
 
     def open_in(self, namespace: str) -> list[ReplayOperation]:
@@ -246,7 +246,7 @@ class Session:
         return {result.name: result for result in results if result.namespace == namespace}
 
     def settling(self) -> bool:
-        """Say whether a VM was seen ready that has to be seen so once more."""
+        """Say whether a VM that was seen ready has to be seen so once more."""
         needed = ((self.namespace(operation), operation.subject) for operation in self.open())
         return any(
             gate.settling
@@ -268,9 +268,9 @@ class Session:
             operation.looks = replace(operation.looks, noted=namespace.looked_at)
 
     def adopt(self, operation: ReplayOperation) -> None:
-        """Take over how an earlier process has ended with an operation that came to nothing.
+        """Take over the end of an operation that failed in an earlier process.
 
-        A result is written once, and one that says that all is well is worth another look.
+        A result is written once; a good one is worth another look and is not taken over.
         """
         result = self._ended_before(operation.replay)
         if result is not None and not operation.announced and Stage(result.stage).broken:

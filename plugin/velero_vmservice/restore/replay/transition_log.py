@@ -1,4 +1,4 @@
-"""What the log tells of a restore: each transition once and, while it waits, every few minutes what it waits for.
+"""The log of a restore: each transition once and, while it waits, every few minutes what it waits for.
 
 `velero restore logs` ends where the waiting begins, so these lines are the story of what follows. The memory of what
 was logged is bounded as the restore's own is: an entry for each operation and each VM.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 QUIET_SECONDS: Final = 300.0
-"""A restore that waits is logged this often: a person who looks sees that it is alive, and the log stays short."""
+"""A restore that waits is logged this often: it shows that it is alive, and the log stays short."""
 _REASONS: Final = 3
 """How many objects such a line gives the reason of; `velero restore describe --details` has them all."""
 
@@ -39,7 +39,7 @@ _Vm = tuple[str, str]
 
 
 class TransitionLog:
-    """What was logged of one restore by this process."""
+    """What this process has logged of one restore."""
 
     def __init__(self) -> None:
         self._policy: RestorePolicy | None = None
@@ -152,7 +152,7 @@ class TransitionLog:
 
 
 def _label(run: RestoreRun) -> str:
-    """Name a restore as every line of a call of Velero does."""
+    """Return the name of a restore as every line of a call of Velero has it."""
     return f"{run.namespace}/{run.name}"
 
 

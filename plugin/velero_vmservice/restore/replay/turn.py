@@ -1,4 +1,4 @@
-"""One object of a restore in its turn: what the decision about it, and every step that follows, goes by."""
+"""One object of a restore in its turn: the grounds of its decision and of every step that follows."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Turn:
         )
 
     def group_stages(self) -> Mapping[str, Stage]:
-        """Return how far each group of the restore has come in the namespace, whichever process has ended it."""
+        """Return the stage of each group of the restore in the namespace, whichever process has ended it."""
         name = self.namespace.name
         earlier = {group: Stage(result.stage) for group, result in self.session.earlier_groups(name).items()}
         return earlier | {
@@ -100,7 +100,7 @@ class Turn:
         }
 
     def powering(self) -> Powering:
-        """Return what a power decision rests on: groups that came to nothing, or are left as they are, power no VM."""
+        """Return the grounds of a power decision: groups that failed, or are left as they are, power no VM."""
         name, live_groups = self.namespace.name, self.observed.groups
         operations = self.session.groups(name)
         groups = {operation.replay.name: operation for operation in operations}
@@ -138,7 +138,7 @@ class Turn:
         )
 
     def unknown(self) -> str:
-        """Say what is still unknown of the other objects in the namespace, or ''.
+        """Return what is still unknown of the other objects in the namespace, or ''.
 
         A group whose capture could not be read yet may be the parent of any object.
         """

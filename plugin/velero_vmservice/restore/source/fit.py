@@ -43,7 +43,7 @@ class Fitted:
     """Why the target can never take it."""
     remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What holds for every object that is replayed at its version, and is no reason to do anything."""
+    """Notes that hold for every object that is replayed at its version and call for no action."""
 
 
 class Target:

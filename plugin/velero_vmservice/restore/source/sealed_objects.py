@@ -1,4 +1,4 @@
-"""What is restored without Velero's archive: the objects that the seal of a backup lists."""
+"""The objects that the seal of a backup lists: a restore without Velero's archive replays them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def replays(
 
 
 def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:
-    """Return what a document of a seal is the capture of; raises `NotRestorable` if it is none."""
+    """Return the object that a document of a seal is the capture of; raises `NotRestorable` if it is no capture."""
     if ref := schema.captured_object(sealed.key):
         return ref
     raise NotRestorable(

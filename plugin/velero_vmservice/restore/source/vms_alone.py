@@ -46,7 +46,7 @@ class Watched:
 
     names: tuple[str, ...] = ()
     facts: NamespaceFacts | None = None
-    """What they were like at backup, where anything vouches for it."""
+    """Their facts at backup, where a digest vouches for them."""
 
 
 class VmsAlone:
@@ -132,8 +132,8 @@ class VmsAlone:
     def source(self, replay: Replay, run: RestoreRun) -> Source:
         """Return the VMs of a namespace as what one operation waits for.
 
-        Raises what is worth asking again, and `NotRestorable` where it is not known which VMs these are: what a person
-        has to put right is not waited for if it was wrong already as the restore began.
+        Raises an error that may pass, and `NotRestorable` where it is not known which VMs these are: a fault that a
+        person has to put right is not waited for if it was there as the restore began.
         """
         try:
             if self.seal(run) is None and not replay.unread:

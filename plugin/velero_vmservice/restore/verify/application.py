@@ -1,4 +1,4 @@
-"""Is what was replayed what is there? Expected against found, with the power state taken into account."""
+"""Compare what was replayed with what is there, with the power state taken into account."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Verification:
     missing: tuple[str, ...] = ()
     """What may still come."""
     lacking: tuple[str, ...] = ()
-    """What the object had at backup, and this restore does not bring any more: it ends incomplete."""
+    """Parts of the object at backup that this restore does not bring any more: it ends incomplete."""
     below: tuple[str, ...] = ()
     """Member groups that are there, and that this restore has not ended with."""
     waiting: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What differs between a restored VM and the guide's tables, and what to mind where nothing does."""
+"""How a restored VM differs from the guide's tables, and what to know where it does not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Deviation:
 
 
 def deviations(vm: ObservedVm, expected: VmFacts, *, untouched: bool = False) -> tuple[Deviation, ...]:
-    """Return what is not as the tables have it.
+    """Return the deviations from the tables.
 
     Args:
         vm: the restored VM; its gate is open, or the first reconciliation may still change it.

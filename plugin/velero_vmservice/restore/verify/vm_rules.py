@@ -1,8 +1,8 @@
 """The guide's tables of the restored VM (6.1 to 6.4, 8.1 to 8.3) as data: one row for each attribute.
 
-Two things keep some rows from being asked at any time. VM Operator gives a VM its zone label, and perhaps other
-infrastructure labels, as soon as it reconciles it; and a person may power it on, or set its image, at any moment.
-Such a row says until when it holds. RegisterVM's marks stay after a power-on (vm-service 4.5), and so do their rows.
+Two things limit when some rows can be compared. VM Operator gives a VM its zone label, and perhaps other infrastructure
+labels, as soon as it reconciles it; and a person may power it on, or set its image, at any moment. Such a row says
+until when it holds. RegisterVM's marks stay after a power-on (vm-service 4.5), and so do their rows.
 """
 
 from __future__ import annotations
