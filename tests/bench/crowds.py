@@ -155,7 +155,7 @@ class Writer:
         first = self._ask("POST", f"{collection(plural, namespace)}?dryRun=All", objects[0])
         group = VM_OPERATOR_API.partition("/")[0] + "/" if plural == VM else ""
         for start in range(0, len(objects), _TRANSACTION):
-            some = objects[start : start + _TRANSACTION]
+            batch = objects[start : start + _TRANSACTION]
             puts = [
                 {
                     "requestPut": {
@@ -163,7 +163,7 @@ class Writer:
                         "value": _encoded(json.dumps(_stored(item, first)).encode()),
                     }
                 }
-                for item in some
+                for item in batch
             ]
             self._send("POST", f"{self._etcd_url}/v3/kv/txn", {"success": puts})
 

@@ -204,13 +204,13 @@ def test_a_version_that_appears_later_is_used(clock: SettableClock) -> None:
             "/apis/g.example.com/v2": [_resources("things", "Thing")],
         }
     )
-    thing = Kind("g.example.com", "things", "Thing")
+    kind = Kind("g.example.com", "things", "Thing")
     with servers.served(script) as url:
         cluster = _client(url, clock=clock)
-        before = cluster.served_versions(thing)
+        before = cluster.served_versions(kind)
         clock.advance(61)
 
-        assert (list(before), list(cluster.served_versions(thing))) == (["v1"], ["v1", "v2"])
+        assert (list(before), list(cluster.served_versions(kind))) == (["v1"], ["v1", "v2"])
 
 
 def test_a_kind_that_was_removed_is_no_longer_listed(clock: SettableClock) -> None:
@@ -269,9 +269,9 @@ def test_a_proxys_denial_is_forbidden() -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 def test_a_redirect_to_a_login_page_is_no_answer_of_an_api_server(status: str) -> None:
-    there = "https://login.example.test/?token=s3cret"
+    login_page = "https://login.example.test/?token=s3cret"
     with (
-        servers.served(servers.answering(status, "text/html", b"<html>log in</html>", Location=there)) as url,
+        servers.served(servers.answering(status, "text/html", b"<html>log in</html>", Location=login_page)) as url,
         pytest.raises(Unavailable, match=r"no API server, it redirects to login\.example\.test: ") as caught,
     ):
         _client(url).create(secret("shop", "b"))

@@ -327,15 +327,15 @@ def test_a_slow_search_costs_nothing_that_the_folder_has_and_is_not_repeated_at_
     scene: VCenterScene, slow: Slow
 ) -> None:
     session, inventory, clock = slow
-    here, elsewhere = scene.restore("web-1"), scene.restore("web-2", folder="elsewhere")
+    inside, elsewhere = scene.restore("web-1"), scene.restore("web-2", folder="elsewhere")
     session.slow = SEARCH
     for _ in range(3):
-        assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == [here]
+        assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == [inside]
     assert session.count(SEARCH) == 1
 
     session.slow = ""
     clock.advance(ELSEWHERE_SECONDS)
-    assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == [here, elsewhere]
+    assert [vsphere_vm.moid for vsphere_vm in inventory.look(scene.namespace, BOTH)] == [inside, elsewhere]
 
 
 def test_a_folder_that_took_its_time_leaves_a_search_its_own(scene: VCenterScene, slow: Slow) -> None:

@@ -54,8 +54,8 @@ def come_back(lost: Saved, restore: str, *, into: str) -> None:
     for start in range(0, len(names), ARRIVALS):
         scene.register(lost.point, *names[start : start + ARRIVALS], into=into)
         absent = set(names[start + ARRIVALS :])
-        here = {(kind, name) for kind in (GROUPS, SERVICES) for name in scene.names(kind, into)}
-        assert all(absent.isdisjoint(needs(lost)[name]) for name in here)
+        present = {(kind, name) for kind in (GROUPS, SERVICES) for name in scene.names(kind, into)}
+        assert all(absent.isdisjoint(needs(lost)[name]) for name in present)
     scene.wait_restored(restore, deadline=DEADLINE)
 
 

@@ -139,14 +139,14 @@ def applications(draw: st.DrawFn, *, fresh: bool = False) -> Application:
     parents = {renamed[name]: renamed.get(parent, "") for name, parent in parents.items()}
     services = SERVICES[: draw(st.integers(0 if groups else 1, len(SERVICES)))]
     names = st.sets(st.sampled_from([*parents, *services]), max_size=0 if fresh else 3).map(frozenset)
-    alike, some = draw(names), st.sets(st.sampled_from(machines)).map(frozenset)
+    alike, subsets = draw(names), st.sets(st.sampled_from(machines)).map(frozenset)
     return Application(
         parents=parents,
         grouped={name: draw(st.sampled_from(["", *groups])) for name in machines},
-        selected={name: draw(some) for name in services},
+        selected={name: draw(subsets) for name in services},
         power={name: draw(st.sampled_from(["", ON, "PoweredOff"])) for name in groups},
-        ran=draw(some),
-        kept=draw(some),
+        ran=draw(subsets),
+        kept=draw(subsets),
         alike=alike,
         different=draw(names) - alike,
         policy={

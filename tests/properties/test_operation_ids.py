@@ -17,7 +17,7 @@ DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 @st.composite
 def replays(draw: st.DrawFn) -> Replay:
     key, sha256 = draw(st.just(("", "")) | st.tuples(st.text(min_size=1, max_size=64), DIGESTS))
-    some = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=4)
+    contents = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=4)
     return Replay(
         plural=draw(st.sampled_from(["virtualmachinegroups", "virtualmachineservices"])),
         namespace=draw(TEXT),
@@ -28,7 +28,7 @@ def replays(draw: st.DrawFn) -> Replay:
         facts=draw(st.none() | DIGESTS),
         damaged=draw(st.booleans()),
         vms=draw(st.none() | st.lists(TEXT, max_size=5).map(tuple)),
-        item=draw(st.none() | some),
+        item=draw(st.none() | contents),
         unread=draw(st.booleans()),
     )
 

@@ -74,10 +74,10 @@ def check(names: list[str], parents: Mapping[str, str | None]) -> None:
 def test_the_plan_has_groups_first_and_parents_before_children(
     parents: dict[str, str | None], services: dict[str, str], random: st.Random
 ) -> None:
-    given_ones = subjects(parents, services)
-    random.shuffle(given_ones)
-    planned = in_order(given_ones)
-    assert sorted(subject.ref for subject in planned) == sorted(subject.ref for subject in given_ones)
+    unordered = subjects(parents, services)
+    random.shuffle(unordered)
+    planned = in_order(unordered)
+    assert sorted(subject.ref for subject in planned) == sorted(subject.ref for subject in unordered)
     assert [subject.is_group for subject in planned] == sorted((subject.is_group for subject in planned), reverse=True)
     check([subject.ref.name for subject in planned], parents)
     assert in_order(reversed(planned)) == planned

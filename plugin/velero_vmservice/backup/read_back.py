@@ -65,7 +65,7 @@ def _captured_object(key: str) -> ObjectRef:
     ref = schema.captured_object(key)
     if ref is None:
         raise Corrupt(
-            f"{key} lies among the captured objects but is not the key of one",
+            f"{key} is among the captured objects and is not the key of one",
             hint="find out who stored it while the backup ran, remove it, then repeat the backup",
         )
     return ref

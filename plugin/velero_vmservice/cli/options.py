@@ -63,7 +63,7 @@ timeout = click.option(
     "--timeout",
     type=Duration(),
     metavar="DURATION",
-    help="Stop waiting after that, e.g. 90s, 10m or 12h, and exit with 4; without it there is no limit.",
+    help="Stop waiting after this time, e.g. 90s, 10m or 12h, and exit with 4; without it there is no limit.",
 )
 
 namespace_mapping = click.option(
@@ -72,7 +72,7 @@ namespace_mapping = click.option(
     multiple=True,
     metavar="FROM:TO",
     callback=_pairs(":"),
-    help="Restore what was in FROM into TO; repeatable.",
+    help="Restore the objects of namespace FROM into TO; repeatable.",
 )
 
 policy_option = click.option(

@@ -98,7 +98,7 @@ def _chosen(search: Search, restore: str, *, started: str) -> StoredReport:
         same = len({report.started for report in reports}) == 1
         where = "; ".join(report.where for report in reports)
         raise WrongUsage(
-            f"{restore} has {len(reports)} reports, and which is meant is not known: {where}",
+            f"{restore} has {len(reports)} reports, and it is not clear which is meant: {where}",
             hint="read the right one with a tool for buckets" if same else f"choose one: {_commands(reports)}",
         )
     if search.unread:

@@ -39,7 +39,7 @@ def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:
         if backup.object_gone
         else ", which the Backup does not include:"
     )
-    return f"{listed}{unsure} whoever can write into the bucket can have added them"
+    return f"{listed}{unsure} a writer of the bucket can have added them"
 
 
 def demand_known(mapping: Mapping[str, str], replays: Iterable[Replay]) -> None:

@@ -122,8 +122,8 @@ def progress(attempt: Attempt, now: datetime, answer: RegisterTask | None, *, ta
 def unseen(attempt: Attempt, now: datetime) -> Registration:
     """Say what is known of an open attempt where no vCenter tells how far it is."""
     reason = (
-        f"RegisterVM was called for {attempt.moid} ({_attempt(attempt)}); how far it is only vCenter tells, and none is"
-        " set up here (vcenter in the settings)"
+        f"RegisterVM was called for {attempt.moid} ({_attempt(attempt)}); only vCenter shows how far it is, and"
+        " none is set up here (vcenter in the settings)"
     )
     return replace(_registering(attempt, reason), certain=not _late(attempt, now))
 
@@ -174,7 +174,7 @@ def _lost(attempt: Attempt, cause: str) -> Registration:
 
 
 def _another() -> str:
-    return f"It is not called again by itself: put the cause right, then `{COMMAND}` does"
+    return f"It is not called again by itself: put the cause right, then use `{COMMAND}`"
 
 
 def _registering(attempt: Attempt, reason: str, *, percent: int | None = None) -> Registration:

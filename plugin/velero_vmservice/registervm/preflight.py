@@ -210,7 +210,7 @@ def _task(vm: VsphereVm, registered: Registered | None, *, by_command: bool) -> 
 
 def _ended(vm: VsphereVm, event: RegisterEvent) -> Refusal:
     """Say what WCP's event says, which is kept for days when the task is forgotten."""
-    again = f"; if it has to be called all the same, `{COMMAND}` does"
+    again = f"; to call it all the same, use `{COMMAND}`"
     if event.succeeded:
         reason = f"RegisterVM of {vm.moid} has succeeded already, by WCP's event{again}"
         return Refusal(reason=reason, can_wait=True, done=True)

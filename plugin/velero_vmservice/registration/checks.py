@@ -128,7 +128,7 @@ PAUSE: Final = Check(
 )
 PAUSED_BY: Final = Check(
     text=f"VM Operator's label {marks.PAUSED_LABEL} tells who pauses it: devops is such an annotation; admin is"
-    " vmservice.virtualmachine.pause in its ExtraConfig, a vSphere administrator's to take away; both is both",
+    " vmservice.virtualmachine.pause in its ExtraConfig, which only a vSphere administrator removes; both is both",
     commands=(
         "kubectl get vm -n {ns} {vm} -o jsonpath='{{.metadata.labels}}'",
         f"{_EXTRA_CONFIG} | Where-Object {{{{ $_.Key -eq 'vmservice.virtualmachine.pause' }}}}",

@@ -30,7 +30,7 @@ _CAME_BACK: Final = {
     RestoreType.DISK_ONLY: f"registered by a {Course.DISK_ONLY}",
     RestoreType.FAILOVER: f"registered by a {Course.FAILOVER}",
     RestoreType.NEVER_LOST: "the VM that was backed up, never lost",
-    RestoreType.UNKNOWN: "registered; by which restore is unknown: nothing on it tells",
+    RestoreType.UNKNOWN: "registered; by which restore is unknown",
 }
 _STATES: Final = {
     Standing.ANOTHER: State.FAILED,

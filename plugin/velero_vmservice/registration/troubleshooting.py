@@ -111,7 +111,7 @@ TOPICS: Final[Mapping[Topic, Advice]] = {
                 ),
             ),
             Check(
-                text="an annotation that keeps it from being powered on is an administrator's to take away",
+                text="only an administrator may remove an annotation that keeps it from being powered on",
                 commands=(f"kubectl get vm -n {{ns}} {{vm}} -o yaml | grep {marks.POWER_ON_CHECK_PREFIX}",),
             ),
             CLAIMS,

@@ -177,7 +177,7 @@ def _refusals(ending: Ending) -> Iterator[NextStep]:
         yield _step(ending, text, objects, again=True)
     if rest := [item for objects in list(causes.values())[_CAUSES:] for item in objects]:
         named = enumerate_some([f"{result.label} {result.stage}" for result in rest], most=_NAMED)
-        text = f"{_count(rest, 'more object')} not whole, each for the reason that the table of objects has: {named}."
+        text = f"{_count(rest, 'more object')} not whole, each for the reason in the table of objects: {named}."
         yield _step(ending, text, rest, again=True)
 
 
@@ -250,5 +250,5 @@ def _ran(vm: VmResult) -> bool:
     return vm.power_after == "PoweredOff" and vm.power_before == "PoweredOn" and not vm.deleting
 
 
-def _count(things: Sequence[object], noun: str) -> str:
-    return f"1 {noun} is" if len(things) == 1 else f"{len(things)} {noun}s are"
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"1 {noun} is" if len(items) == 1 else f"{len(items)} {noun}s are"

@@ -87,10 +87,12 @@ class Cluster:
         try:
             return self.create(manifest)
         except ConflictError:
-            there = self.get(manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("namespace", ""))
-            if there is None:
+            existing = self.get(
+                manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
+            )
+            if existing is None:
                 raise
-            return there
+            return existing
 
     def update(self, before: Object, after: Object) -> Object:
         """Send what differs, status separately, as merge patches; no request when nothing differs."""

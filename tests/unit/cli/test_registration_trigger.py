@@ -135,7 +135,7 @@ def test_a_failed_attempt_is_repeated_by_the_command_alone_and_explained(command
     scene.end(TaskState.FAILED, f"fault: {CLAIM_FAILED}: no disk")
     scene.world.round(operations)
     progress = next(iter(scene.world.round(operations).values()))
-    assert "`velero-vmservice registration trigger` does" in progress.description + progress.error
+    assert "use `velero-vmservice registration trigger`" in progress.description + progress.error
     assert scene.called == ["vm-1", "vm-2"]
     ran = scene.trigger("web-1")
     assert "shop/web-1: registering: RegisterVM task task-3 of vm-1 runs" in ran.lines
@@ -173,15 +173,15 @@ def test_a_vm_that_is_registered_is_left_alone_and_is_a_success(scene: Scene) ->
 
 
 @pytest.mark.parametrize(
-    "there",
+    "existing",
     [
         vm("web-1", uid="new", spec={"instanceUUID": "other"}, status={"biosUUID": "other", "uniqueID": "vm-9"}),
         vm("web-1", uid="new", created=False, status={"uniqueID": ""}),
     ],
     ids=["another VM of its name", "not found in vCenter yet"],
 )
-def test_a_name_that_is_taken_is_not_registered_over(scene: Scene, there: dict[str, Any]) -> None:
-    scene.world.cluster.seed(there)
+def test_a_name_that_is_taken_is_not_registered_over(scene: Scene, existing: dict[str, Any]) -> None:
+    scene.world.cluster.seed(existing)
     ran = scene.trigger("web-1", "web-2")
     assert "shop/web-1: RegisterVM is not called for it, as kubernetes says " in ran.out
     assert scene.called == ["vm-2"]

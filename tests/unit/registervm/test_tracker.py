@@ -274,8 +274,8 @@ def test_without_a_vcenter_the_record_is_reported() -> None:
     scene = Scene(vcenter=False)
     task = scene.command()
     assert scene.round().description == (
-        "waiting: web-1: registering: RegisterVM was called for vm-1 (attempt 1, task task-1); how far it is only"
-        " vCenter tells, and none is set up here (vcenter in the settings)"
+        "waiting: web-1: registering: RegisterVM was called for vm-1 (attempt 1, task task-1); only"
+        " vCenter shows how far it is, and none is set up here (vcenter in the settings)"
     )
     scene.world.clock.advance(301)
     assert scene.round().description.startswith(

@@ -41,10 +41,10 @@ def plan(world: World, *, mapping: dict[str, str] | None = None, **policy: str) 
     return plan
 
 
-def lost(world: World, *there: dict[str, Any]) -> None:
+def lost(world: World, *existing: dict[str, Any]) -> None:
     world.back_up(VM, FRONT)
     world.lose(VM, FRONT)
-    world.cluster.seed(*there)
+    world.cluster.seed(*existing)
 
 
 @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.FAILED])

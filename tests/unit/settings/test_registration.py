@@ -132,7 +132,7 @@ def test_the_commands_of_the_page_make_all_that_the_chart_mounts() -> None:
     }
     assert projected()[0]["configMap"] == {"name": "vmservice-settings", "optional": True}
     assert all(source["secret"]["optional"] for source in projected()[1:])
-    files = [file for some in made.values() for file in some.values()]
+    files = [file for secret_files in made.values() for file in secret_files.values()]
     assert len(set(files)) == len(files)  # vCenter's authority and the engine's are two
 
 

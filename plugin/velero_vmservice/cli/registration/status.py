@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @namespace_mapping
 @click.option("-n", "--namespace", help="Only VMs that come back in this namespace.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
-@click.option("-w", "--watch", is_flag=True, help="Look again and again until all are ready, or until interrupted.")
+@click.option("-w", "--watch", is_flag=True, help="Repeat the look until all are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")
 @options.timeout
 @output("table", "json")

@@ -39,7 +39,7 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
 @click.command()
 @click.argument("vms", nargs=-1, required=True, metavar="VM...")
 @click.option("--restore", required=True, metavar="RESTORE", help="The Velero restore that they belong to.")
-@click.option("-n", "--namespace", required=True, help="The namespace that they are to be registered in.")
+@click.option("-n", "--namespace", required=True, help="The namespace to register them in.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) -> None:
     """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
@@ -142,7 +142,7 @@ def _call(caller: Trigger, restore: ForRestore, namespace: str, vms: Sequence[Ex
             terminal.say(f"{namespace}/{vm.name}: {error}")
             codes.append(ExitCode.NOT_READY)
         except KeyboardInterrupt:
-            terminal.say(f"RegisterVM may have been called for {vm.name}, which a repeated command finds out")
+            terminal.say(f"RegisterVM may have been called for {vm.name}: repeat the command to find out")
             raise
         except VmServiceError:
             terminal.say(f"RegisterVM is not called for {', '.join(left.name for left in vms[number:])}")

@@ -133,7 +133,7 @@ class _News:
         if len(sentence) < LONG:
             return sentence
         first = self._first_said_of.setdefault(sentence, name)
-        return sentence if first == name else f"as said of {first}"
+        return sentence if first == name else f"as for {first}"
 
 
 def _ready(task: ReplayOperation) -> str:

@@ -58,8 +58,8 @@ class Steps:
         match step.action:
             case Action.WAIT | Action.BLOCKED if not step.final:
                 reason = f"blocked: {step.reason}" if step.action is Action.BLOCKED else step.reason
-                there = replayed and operation.stage is Stage.WAITING
-                operation.tell(reason, stage=Stage.REPLAYED if there else None)
+                made_before = replayed and operation.stage is Stage.WAITING
+                operation.tell(reason, stage=Stage.REPLAYED if made_before else None)
             case Action.CREATE | Action.UPDATE:
                 self._write(turn, step)
             case Action.SKIP:
@@ -140,8 +140,8 @@ class Steps:
         if turn.subject.ref.kind == VMS_ALONE and not later:  # whatever else there is makes no difference to them
             _conclude(turn, _compare(turn), step)
         elif reason := turn.unknown() or ("" if turn.session.earlier is not None else RECALLING):
-            there = operation.stage is not Stage.POWERING and turn.subject.ref.kind != VMS_ALONE
-            operation.tell(reason, stage=Stage.REPLAYED if there else Stage.POWERING)
+            linking = operation.stage is not Stage.POWERING and turn.subject.ref.kind != VMS_ALONE
+            operation.tell(reason, stage=Stage.REPLAYED if linking else Stage.POWERING)
             operation.give_time()
         else:
             self._verify_whole(turn, step, later=later)

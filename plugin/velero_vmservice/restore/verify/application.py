@@ -201,7 +201,7 @@ def _verify_service(
             missing=tuple(different), waiting=waiting, notes=tuple(notes), endpoints=tuple(sorted(behind))
         )
     off = [] if powered_later else _powered_off(chosen)
-    right = ", and that is right" if off and not behind else ""
+    right = ", as expected" if off and not behind else ""
     notes.append(f"endpoints: {_names(behind)}{right}")
     return Verification(
         lacking=tuple(_not_selected(subject, observed, selector)),

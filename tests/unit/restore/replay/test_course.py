@@ -131,7 +131,7 @@ def test_the_end_says_that_vms_are_off_and_how_to_go_on(world: World, items: lis
     assert (
         "patch virtualmachinegroup web" not in descriptions
     )  # its own boot order would be kept, the application's not
-    assert "endpoints: none, and that is right" in descriptions
+    assert "endpoints: none, as expected" in descriptions
     assert all(progress.description.startswith("verified") for progress in last)
 
 

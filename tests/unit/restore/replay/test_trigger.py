@@ -80,7 +80,7 @@ def test_a_vm_that_was_never_lost_is_let_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "there",
+    "existing",
     [
         vm("web-1", uid="new", spec={"instanceUUID": "other"}, status={"biosUUID": "other", "uniqueID": "vm-9"}),
         vm("web-1", uid="new", created=False, status={"uniqueID": "vm-1"}),
@@ -89,9 +89,9 @@ def test_a_vm_that_was_never_lost_is_let_alone(world: World) -> None:
     ],
     ids=["another VM of its name", "not reconciled", "not found in vCenter yet", "paused"],
 )
-def test_a_name_that_is_taken_is_never_registered_over(world: World, there: dict[str, Any]) -> None:
+def test_a_name_that_is_taken_is_never_registered_over(world: World, existing: dict[str, Any]) -> None:
     operation = lost(world)
-    world.cluster.seed(there)
+    world.cluster.seed(existing)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     for _ in range(3):
         world.polled(operation)
@@ -247,11 +247,11 @@ def test_two_processes_at_once_call_once(world: World) -> None:
 
 def test_two_namespaces_are_called_for_each_in_its_own(world: World) -> None:
     world.cluster.seed(vsphere_namespace("lab"))
-    there = vm("web-1", labels=WEB, namespace="lab", spec={"instanceUUID": "in-lab"}, status={"biosUUID": "b-in-lab"})
+    in_lab = vm("web-1", labels=WEB, namespace="lab", spec={"instanceUUID": "in-lab"}, status={"biosUUID": "b-in-lab"})
     front = service("front", WEB)
     front = {**front, "metadata": {**front["metadata"], "namespace": "lab"}}
-    items = world.back_up(VM, FRONT, there, front)
-    world.lose(VM, FRONT, there, front)
+    items = world.back_up(VM, FRONT, in_lab, front)
+    world.lose(VM, FRONT, in_lab, front)
     operations = world.replay_all(items)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.vsphere.vcenter.restore(
@@ -333,7 +333,7 @@ def call_by_hand(world: World) -> None:
     world.vsphere.vcenter.set_task(world.vsphere.vcenter.call(NAMESPACE, "vm-1", ()), TaskState.SUCCEEDED)
 
 
-def there(uid: str = "new", **more: Any) -> dict[str, Any]:
+def live_vm(uid: str = "new", **more: Any) -> dict[str, Any]:
     """Build the VirtualMachine that RegisterVM has made."""
     return vm("web-1", labels=WEB, uid=uid, status={"uniqueID": "vm-1"}, **more)
 
@@ -343,18 +343,18 @@ def test_a_call_by_hand_is_followed_though_only_kubernetes_shows_its_outcome(wor
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     failed(world, operation)
     call_by_hand(world)
-    world.cluster.seed(there(claims=["disk"]), registration("disk"))
+    world.cluster.seed(live_vm(claims=["disk"]), registration("disk"))
     assert world.polled(operation).description.startswith(
         "waiting: web-1: registering (register volumes): waits for PVC disk (its disk is being regist"
     )
     world.cluster.remove(ObjectRef(CNS_REGISTER_VOLUME, NAMESPACE, "register-disk"))
-    world.cluster.seed(there(created=False))
+    world.cluster.seed(live_vm(created=False))
     for _ in range(2):
         description = world.polled(operation).description
         assert description.startswith("waiting: web-1: registered")
         assert "VM Operator has not reconciled it yet" in description
         world.restart()
-    world.cluster.seed(there())
+    world.cluster.seed(live_vm())
     assert world.finish([operation])[operation].error == ""
 
 
@@ -364,7 +364,7 @@ def test_the_task_of_a_failed_call_is_no_call_by_hand(world: World, uid: str) ->
     operation = lost(world)
     world.vsphere.vcenter.restore(NAMESPACE, restored())
     world.polled(operation)
-    world.cluster.seed(there(uid, created=False))
+    world.cluster.seed(live_vm(uid, created=False))
     failed(world, operation)
     for _ in range(3):
         world.clock.advance(HOUR)
@@ -383,10 +383,10 @@ def test_a_record_that_does_not_tell_when_its_call_failed_is_believed_until_the_
     ref = ObjectRef(CONFIG_MAP, "velero", record.name)
     world.cluster.patch(ref, {"data": {"endedAt": None}}, version="v1")
     world.restart()
-    world.cluster.seed(there(created=False))
+    world.cluster.seed(live_vm(created=False))
     assert world.polled(operation).description.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
     call_by_hand(world)
-    world.cluster.seed(there())
+    world.cluster.seed(live_vm())
     assert world.finish([operation])[operation].error == ""
 
 

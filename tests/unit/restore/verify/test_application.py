@@ -65,9 +65,9 @@ SERVICES = [
     Case(why="gone again", live=(), missing="is not there any more"),
     Case(why="no Service yet", live=(FRONT,), missing="has not made its Service"),
     Case(
-        why="powered off: no endpoints, and that is right",
+        why="powered off: no endpoints, as expected",
         live=(FRONT, generated(), endpoints(), vm("web-1", labels=WEB), vm("web-2", labels=WEB)),
-        notes="endpoints: none, and that is right 2 of 2 VMs are not powered on",
+        notes="endpoints: none, as expected 2 of 2 VMs are not powered on",
     ),
     Case(
         why="Endpoints are not there at all",
