@@ -106,7 +106,7 @@ class MetricsSettings(Section):
         default=":8086",
         description="`host:port` of `/metrics`, `/healthz` and `/readyz`; without a host every address of the pod, "
         "empty for none. A port that is taken is a warning.",
-        examples=["127.0.0.1:9090", "[::1]:8086"],
+        examples=["127.0.0.1:9090", "localhost:8086"],
     )
 
     @field_validator("address")
