@@ -12,7 +12,7 @@ HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle bubblewrap promtool bench journeys check format docs proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle image bubblewrap promtool bench journeys check format docs proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -49,7 +49,7 @@ e2e: browser bundle bubblewrap promtool ## the real Velero, Kubernetes API and S
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
 
-e2e-full: browser bundle bubblewrap promtool ## the same, every test on every version of Velero
+e2e-full: browser bundle image bubblewrap promtool ## the same, every test on every version of Velero
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e --full
 
@@ -67,6 +67,9 @@ bundle: setup ## the self-contained plugin, as it lies in Velero's plugins volum
 	  --no-editable --reinstall-package velero-plugin-for-vmservice \
 	  --python "$$(.ci/find-python $(HIGHEST_PYTHON) || command -v $(PYTHON))"
 	$(BUNDLE)/environment/bin/python plugin/bundle/build.py --into $(BUNDLE)/plugins
+
+image: ## the container image, by buildah on a Debian that mmdebstrap makes: .build/image
+	plugin/bundle/image.sh
 
 bubblewrap: # runs programs in a root file system of their own
 	@command -v bwrap || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends bubblewrap; }

@@ -114,7 +114,8 @@ def _is_left_out(path: PurePosixPath) -> bool:
     if path.parts[:3] == ("kubernetes", "client", "models"):
         return path.name != "__init__.py"
     if path.parts[0].endswith((".dist-info", "-stubs")):
-        return path.name not in _METADATA
+        distribution = path.parts[0].partition("-")[0]
+        return distribution in UNUSED_PACKAGES or path.name not in _METADATA
     if path.parts[0].startswith(("_virtualenv", "distutils-precedence")) or path.suffix == ".pth":
         return True
     return path.parts[:2] == ("botocore", "data")

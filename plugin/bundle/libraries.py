@@ -41,8 +41,10 @@ def needed(loading: Path, files: Iterable[Path]) -> dict[str, Path]:
     """Return the libraries that these files need, each by the name asked for; raises `ValueError` if one is absent."""
     libraries: dict[str, Path] = {}
     for file in files:
-        listed = subprocess.run([loading, "--list", file], check=True, capture_output=True, text=True).stdout  # noqa: S603
-        for name, path in _NEEDED.findall(listed):
+        listed = subprocess.run([loading, "--list", file], check=False, capture_output=True, text=True)  # noqa: S603
+        if listed.returncode != 0:  # what is absent, by newer loaders
+            raise ValueError(f"{file} cannot be loaded here: {listed.stderr.strip()}")
+        for name, path in _NEEDED.findall(listed.stdout):
             if not path:
                 raise ValueError(f"{file} needs {name}, which is not installed here")
             libraries[name] = Path(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tests import seccomp
 from tests.e2e.build import OUTPUT, BuildError
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ _ENTER = """
 set -e
 [ -z "$1" ] || echo "$1" > /proc/sys/vm/memfd_noexec
 mount -t tmpfs -o noexec,nosuid,nodev,size=32m,mode=1777 scratch "$2"
-shift 2
+exec 9< "$3"
+shift 3
 exec bwrap "$@"
 """
 
@@ -42,8 +44,10 @@ def contained(
     writable: Iterable[Path] = (),
     readable: Iterable[Path] = (),
     volumes: Mapping[str, Path] | None = None,
+    image: Path | None = None,
     user: int = 1002,
     memory_files: str = "",
+    denied: str = "",
 ) -> list[str | Path]:
     """Return the command that runs `argv` in a container.
 
@@ -54,15 +58,19 @@ def contained(
         writable: folders that it may write to, seen under their own path.
         readable: files and folders that it may read, likewise.
         volumes: folders that it may write to, by the path that it sees.
+        image: the root file system of an image, all of which is seen read-only but `/tmp`.
         user: whose processes these are, inside.
         memory_files: `vm.memfd_noexec` of the container; `2` forbids executable files in memory.
+        denied: a system call that the container's seccomp profile denies.
     """
-    mounts = [("--ro-bind", path, path) for path in readable] + [("--bind", path, path) for path in writable]
+    mounts = [("--ro-bind", path, f"/{path.name}") for path in (image.iterdir() if image else ()) if path.name != "tmp"]
+    mounts += [("--ro-bind", path, path) for path in readable] + [("--bind", path, path) for path in writable]
     mounts += [("--bind", path, inside) for inside, path in (volumes or {}).items()]
     return [
         *_AS_ROOT,
         *("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", _ENTER, "sh"),
-        *(memory_files, scratch),
+        *(memory_files, scratch, _seccomp_profile(scratch, denied) if denied else "/dev/null"),
+        *(("--seccomp", "9") if denied else ()),
         *("--unshare-user", "--unshare-pid", "--as-pid-1", "--die-with-parent", "--cap-drop", "ALL"),
         *("--uid", str(user), "--gid", str(user), "--proc", "/proc", "--dev", "/dev", "--bind", scratch, "/tmp"),
         *(word for mount in mounts for word in mount),
@@ -70,3 +78,9 @@ def contained(
         *(word for name, value in environment.items() for word in ("--setenv", name, value)),
         *("--", *argv),
     ]
+
+
+def _seccomp_profile(scratch: Path, denied: str) -> Path:
+    profile = scratch.with_name(f"{scratch.name}.seccomp")
+    profile.write_bytes(seccomp.denying(denied))
+    return profile

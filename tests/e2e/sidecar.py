@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from tests.e2e.processes import Process
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.e2e.velero import VeleroServer
+    from tests.e2e.velero import Container, VeleroServer
 
 LAUNCHER = "velero-plugin-for-vmservice"
 INTERPRETER: Final = ContextVar("interpreter", default=sys.executable)
@@ -26,18 +27,27 @@ def serve_command(plugins: Path) -> list[str | Path]:
 class Sidecar(Process):
     """`velero-vmservice serve` for one Velero server; it installs its launcher itself."""
 
-    def __init__(self, server: VeleroServer, **environment: str) -> None:
+    def __init__(
+        self,
+        server: VeleroServer,
+        *,
+        command: Sequence[str | Path] = (),
+        container: Container = lambda argv, _environment: argv,
+        **environment: str,
+    ) -> None:
+        variables = {
+            "KUBECONFIG": str(server.plugin_kubeconfig),
+            "VMSERVICE_VELERO_NAMESPACE": server.namespace,
+            "AWS_SHARED_CREDENTIALS_FILE": str(server.credentials),
+            "VMSERVICE_LOG_LEVEL": "debug",
+            "VMSERVICE_METRICS__ADDRESS": "127.0.0.1:0",  # several run on this computer
+            **environment,
+        }
+        argv = [*command, "serve", "--plugins-dir", server.plugins] if command else serve_command(server.plugins)
         super().__init__(
-            serve_command(server.plugins),
+            container(argv, variables),
             log=server.directory / "sidecar.log",
-            environment={
-                "KUBECONFIG": str(server.plugin_kubeconfig),
-                "VMSERVICE_VELERO_NAMESPACE": server.namespace,
-                "AWS_SHARED_CREDENTIALS_FILE": str(server.credentials),
-                "VMSERVICE_LOG_LEVEL": "debug",
-                "VMSERVICE_METRICS__ADDRESS": "127.0.0.1:0",  # several run on this computer
-                **environment,
-            },
+            environment=variables,
         )
         self._control = server.plugins / "control.sock"
 

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -61,7 +61,7 @@ def _launch(plugins: Path) -> Iterator[Callable[..., PluginProcess]]:
     """Launch plugin processes as Velero does; all are ended with the test."""
     launched: list[PluginProcess] = []
 
-    def launch(**options: float) -> PluginProcess:
+    def launch(**options: Any) -> PluginProcess:
         launched.append(PluginProcess(plugins / PLUGIN_NAME, **options))
         return launched[-1]
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -232,6 +233,25 @@ def test_a_runtime_that_cannot_be_read_is_explained(plugins: Path, launch: Calla
     process = launch()
     assert process.log.lines[-1]["@level"] == "error"
     assert "the plugin's files cannot be read" in process.log.lines[-1]["@message"]
+
+
+@pytest.mark.parametrize(
+    ("call", "cause", "remedy"),
+    [
+        ("memfd_create", "this container may make no executable file in memory", "allow memfd_create"),
+        ("execveat", "this container may execute no file in memory", "allow execveat"),
+    ],
+)
+def test_velero_starts_where_a_seccomp_profile_denies_what_the_daemon_needs(
+    launch: Callable[..., PluginProcess], plugins: Path, call: str, cause: str, remedy: str
+) -> None:
+    process = launch(through=(sys.executable, "-m", "tests.seccomp", call))
+    (line,) = process.log.lines
+    assert line["@level"] == "error"
+    assert f"{PLUGIN_NAME} cannot work: the daemon cannot start: {cause}; {remedy}" in line["@message"]
+    assert len(process.list_plugins()) == 7
+    assert process.shutdown().by_itself
+    assert (keepers(plugins), daemons(plugins)) == ([], [])
 
 
 def test_the_log_file_is_bounded(plugins: Path, launch: Callable[..., PluginProcess]) -> None:

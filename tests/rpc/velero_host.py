@@ -27,7 +27,7 @@ from velero_vmservice.pb import velero_v2_pb2 as v2
 from velero_vmservice.pb import velero_v2_pb2_grpc as v2_services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self
 
 SHUTDOWN_SECONDS = 2.0
@@ -67,10 +67,10 @@ class Ended:
 class PluginProcess:
     """One launched plugin process; a context manager that ends it as Velero does."""
 
-    def __init__(self, command: Path, *, start_seconds: float = 60.0) -> None:
+    def __init__(self, command: Path, *, start_seconds: float = 60.0, through: Sequence[str] = ()) -> None:
         self.log = PluginLog()
         self._process = subprocess.Popen(
-            [command, *SERVER_ARGUMENTS],
+            [*through, command, *SERVER_ARGUMENTS],
             env=os.environ | ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

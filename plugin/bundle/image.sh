@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Build the image on this computer without a registry or a daemon: buildah, on a Debian that mmdebstrap makes, whose Python
+# is the highest that the tests run on. All of it lies in .build/image: the image as an archive that `docker load`, `skopeo`
+# and `buildah pull` read, its root file system, and its list of components.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+missing=()
+for program in buildah mmdebstrap; do command -v "$program" >/dev/null || missing+=("$program"); done
+if [ ${#missing[@]} -gt 0 ]; then
+    "${as_root[@]}" apt-get update -q
+    "${as_root[@]}" apt-get install -qy --no-install-recommends "${missing[@]}"
+fi
+
+out=.build/image
+mkdir -p "$out"
+# Nothing is kept outside of the checkout, and nothing of an earlier build.
+build() { "${as_root[@]}" buildah --root "$PWD/$out/storage" --runroot "$PWD/$out/run" --storage-driver vfs "$@"; }
+forget() { build rm --all >/dev/null 2>&1; "${as_root[@]}" rm -rf "$out/storage" "$out/run"; }
+trap forget EXIT
+"${as_root[@]}" rm -rf "$out/storage" "$out/run" "$out/rootfs" "$out/image.tar"
+
+if [ ! -e "$out/base.tar" ]; then
+    "${as_root[@]}" mmdebstrap --quiet --variant=essential --include=python3,python3-venv,libstdc++6,ca-certificates \
+        trixie "$out/making.tar"
+    "${as_root[@]}" mv "$out/making.tar" "$out/base.tar"
+fi
+base=$(build from scratch)
+build add --quiet "$base" "$out/base.tar" / >/dev/null
+build commit --quiet "$base" localhost/python >/dev/null
+
+# The certificates of this computer: the way to PyPI may need a CA of its own.
+build build --quiet --isolation chroot --network host --volume /etc/ssl/certs:/etc/ssl/certs:ro \
+    --build-arg PYTHON=localhost/python --build-arg REVISION="$(git rev-parse HEAD)" --tag localhost/plugin .
+image=$(build from localhost/plugin)
+"${as_root[@]}" cp -a "$(build mount "$image")" "$out/rootfs"
+build push --quiet localhost/plugin "oci-archive:$PWD/$out/image.tar:velero-plugin-for-vmservice"
+cp "$out/rootfs/sbom.cdx.json" "$out/sbom.cdx.json"
+du -sh "$out/rootfs" "$out/image.tar"
