@@ -14,6 +14,7 @@ import structlog
 
 from velero_vmservice import __version__, configured, logs
 from velero_vmservice.adapters import heap
+from velero_vmservice.adapters.private_directory import remove_left_behind
 from velero_vmservice.cli.exit_codes import of_error
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.monitoring import endpoint
@@ -42,6 +43,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
     """Serve Velero from the plugins volume until SIGTERM."""
     heap.keep_few_arenas()
+    remove_left_behind()
     if claim is None:
         _serve(plugins_dir, install=install)
         return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import TTLCache
 
-from velero_vmservice.adapters.private_directory import private_directory
+from velero_vmservice.adapters.private_directory import PrivateDirectory, private_directory
 from velero_vmservice.adapters.s3 import client as s3_client
 from velero_vmservice.adapters.s3.store import S3Store
 from velero_vmservice.adapters.velero import backup_storage_location
@@ -24,8 +24,6 @@ from velero_vmservice.errors import ForeignStorage, InvalidSettings, NotFound, U
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
 
 if TYPE_CHECKING:
-    import tempfile
-
     from types_boto3_s3 import S3Client
 
     from velero_vmservice.adapters.s3.location import S3Location
@@ -48,7 +46,7 @@ class BackupStorageLocations:
         self._namespace = settings.velero_namespace
         self._bucket = settings.bucket
         self._timeout_seconds = settings.s3_timeout_seconds
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: PrivateDirectory | None = None
         self._fresh: TTLCache[str, S3Store] = TTLCache(64, _LOOK_AGAIN_SECONDS, timer=clock.monotonic)
         self._known: dict[str, tuple[S3Location, S3Store]] = {}
         self._lock = threading.Lock()
