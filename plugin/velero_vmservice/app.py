@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
@@ -97,6 +98,12 @@ class App:
     registering: Registering
     survey: Survey
     actions: ActionTable
+    adapters: ExitStack = field(default_factory=ExitStack)
+    """What `close` closes."""
+
+    def close(self) -> None:
+        """End the sessions of the adapters and close their connections; nothing may be asked of the plugin any more."""
+        self.adapters.close()
 
 
 def assemble(
@@ -252,14 +259,18 @@ def connect(settings: Settings) -> App:
     clock = SystemClock()
     cluster = kubernetes.connect(timeout_seconds=settings.kubernetes_timeout_seconds, clock=clock)
     locations = BackupStorageLocations(cluster, settings, clock=clock)
-    return assemble(
+    vsphere = vcenter.connect(settings.vcenter, clock=clock) if settings.vcenter else None
+    plugin = assemble(
         settings,
         cluster=cluster,
         locations=locations,
         clock=clock,
-        vsphere=vcenter.connect(settings.vcenter, clock=clock) if settings.vcenter else None,
+        vsphere=vsphere,
         engine=RegistrationEngine(settings.engine, clock) if settings.engine else None,
     )
+    for close in (cluster.close, locations.close, *([vsphere.close] if vsphere else [])):
+        plugin.adapters.callback(close)
+    return plugin
 
 
 def _registering(

@@ -88,8 +88,8 @@ class LiveActions:
         self._connect = connect
         self._settings = settings
         self._app = connect(settings)
-        self._replaced: App | None = None
-        """What the settings of before made: it may still owe results of restores."""
+        self._replaced: list[App] = []
+        """What the settings of before made, for as long as a caller belongs to it or it owes results of restores."""
         self._of_caller: dict[str, App] = {}
         self._lock = threading.Lock()
         """Held for a moment by every call, and never while anything is asked for."""
@@ -158,7 +158,8 @@ class LiveActions:
         else:
             self._note(None)
             with self._lock:
-                self._app, self._replaced, self._settings = plugin, self._app, settings
+                self._replaced.append(self._app)
+                self._app, self._settings = plugin, settings
             logs.configure(settings.log_level)
             log.info("settings taken over")
 
@@ -168,12 +169,19 @@ class LiveActions:
         metrics.SETTINGS_UNUSED.set(bool(self._problem))
 
     def _ended(self, caller: str) -> None:
-        """Tell each plugin that is still in use once: what served the caller, and what may owe results."""
+        """Tell each plugin in use once, and close those that no caller belongs to any more and that owe nothing."""
         with self._lock:
-            served = self._of_caller.pop(caller, None)
-            used = [self._app, self._replaced, served, *self._of_caller.values()]
-        for plugin in {id(plugin): plugin for plugin in used if plugin is not None}.values():
+            self._of_caller.pop(caller, None)
+            used = [self._app, *self._replaced]
+        for plugin in used:
             plugin.actions.ended(caller)
+        with self._lock:
+            bound = {id(plugin) for plugin in self._of_caller.values()}
+            in_use = [plugin for plugin in self._replaced if id(plugin) in bound or plugin.replays.owes_results()]
+            unused = [plugin for plugin in self._replaced if all(plugin is not kept for kept in in_use)]
+            self._replaced = in_use
+        for plugin in unused:
+            plugin.close()
 
 
 class _Live(Mapping[str, Action]):

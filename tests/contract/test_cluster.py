@@ -119,3 +119,16 @@ def test_memory_keeps_events() -> None:
 
     (event,) = cluster.events
     assert (event.about, event.reason, event.warning) == (about, "Waiting", True)
+
+
+def test_a_closed_cluster_holds_no_connection_and_can_be_asked_again(api: EmulatedApi) -> None:
+    settings = client.Configuration()
+    settings.host = api.url
+    cluster = KubernetesCluster(settings, timeout_seconds=5.0, clock=SettableClock())
+    assert list(cluster.list(SECRET, "shop")) == []
+    assert len(cluster._client.client.rest_client.pool_manager.pools) == 1
+
+    cluster.close()
+
+    assert len(cluster._client.client.rest_client.pool_manager.pools) == 0
+    assert list(cluster.list(SECRET, "shop")) == []

@@ -129,7 +129,7 @@ def test_sidecar_of_the_image_serves_velero(stack: Stack, supervisor: Supervisor
             scratch=scratch,
             image=built.rootfs,
             writable=[server.plugins],
-            readable=[server.kubeconfig.parent, server.credentials],
+            readable=[server.plugin_kubeconfig.parent, server.credentials],
             user=built.user,
         )
 

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import create_autospec
 
 import pytest
 import yaml
@@ -196,6 +197,9 @@ class Server:
         self.fails_to_connect: Exception | None = None
         self.ends: dict[int, list[str]] = {}
         """Which callers' ends each plugin was called for, by the number of its connection."""
+        self.owing: set[int] = set()
+        """The plugins, by their numbers, that have still results to store."""
+        self.closed: list[int] = []
         self.live = configured.LiveActions(configured.load, self._connect, configured.load(cluster))
 
     def _connect(self, settings: Settings) -> app.App:
@@ -210,7 +214,10 @@ class Server:
             self.ends.setdefault(number, []).append(caller)
             plugin.actions.ended(caller)
 
-        return replace(plugin, actions=replace(plugin.actions, ended=ended))
+        replays = create_autospec(plugin.replays, instance=True)
+        replays.owes_results.side_effect = lambda: number in self.owing
+        plugin.adapters.callback(self.closed.append, number)
+        return replace(plugin, actions=replace(plugin.actions, ended=ended), replays=replays)
 
     def withholds(self, item: dict[str, Any], *, caller: str) -> bool:
         """Say whether the action leaves an item out that a process launched by Velero hands it."""
@@ -348,6 +355,43 @@ def test_an_app_is_kept_for_its_caller_and_learns_of_its_end_once(cluster: Memor
     server.ends.clear()
     server.live.table().ended("caller-3")
     assert server.ends == {3: ["caller-3"], 4: ["caller-3"]}, "the others are forgotten"
+
+
+def test_a_replaced_plugin_is_closed_once_no_caller_belongs_to_it_and_it_owes_nothing(cluster: MemoryCluster) -> None:
+    server = Server(cluster)
+    for caller in ("backup", "restore"):
+        assert not server.withholds(WIDGET, caller=caller)
+    cluster.seed(config_map(WITHHELD))
+    assert server.withholds(WIDGET, caller="new")
+
+    server.live.table().ended("backup")
+    assert server.closed == [], "the restore goes on with it"
+    server.owing = {0}
+    server.live.table().ended("restore")
+    assert server.closed == [], "it has results to store"
+    server.owing = set()
+    server.live.table().ended("new")
+    assert server.closed == [0]
+    server.live.table().ended("another")
+    assert server.closed == [0], "the plugin of the newest settings stays, and none is closed twice"
+
+
+def test_closing_a_plugin_closes_what_it_is_connected_to(
+    cluster: MemoryCluster, environment: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    made = {
+        kubernetes: create_autospec(kubernetes.KubernetesCluster, instance=True),
+        vcenter: create_autospec(vcenter.VCenter, instance=True),
+    }
+    for module, adapter in made.items():
+        adapter.close.side_effect = lambda name=module.__name__: closed.append(name)
+        environment.setattr(module, "connect", lambda *_, made=adapter, **__: made)
+    cluster.seed(config_map(VCENTER), secret("vcenter", password="first"))
+
+    app.connect(configured.load(cluster)).close()
+
+    assert sorted(closed) == sorted(module.__name__ for module in made)
 
 
 class Start:

@@ -88,6 +88,10 @@ class KubernetesCluster:
         self._clock = clock
         self._page_size = page_size
 
+    def close(self) -> None:
+        """Close the connections; a request opens them anew."""
+        self._client.client.rest_client.pool_manager.clear()
+
     @property
     def address(self) -> str:
         """Address of the API server; see the port."""

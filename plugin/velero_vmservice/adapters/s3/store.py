@@ -60,6 +60,10 @@ class S3Store:
         # Amazon's documentation says that it honours the condition.
         self._writing = Writing(self._objects, checksums=location.checksums, trusted=not location.url)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def put(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body`; see the port."""
         self._refuse_to_store(key, body, sha256)

@@ -73,7 +73,9 @@ class BackupStorageLocations:
         return frozenset(S3Store(self._client(resolved), resolved, prefix=resolved.prefix).folders("backups/"))
 
     def close(self) -> None:
-        """Remove the certificate files; the stores must no longer be used."""
+        """Close the connections and remove the certificate files; the stores must no longer be used."""
+        for _, store in list(self._known.values()):
+            store.close()
         if self._directory is not None:
             self._directory.cleanup()
 

@@ -163,6 +163,11 @@ class Replays:
             finally:
                 session.lock.release()
 
+    def owes_results(self) -> bool:
+        """Say whether `settle` has still something to store."""
+        with self._lock:
+            return any(session.owed() for session in self._sessions.values())
+
     def _session(self, run: RestoreRun) -> Session:
         """Return what is remembered of a restore; the time for which it is counts from here anew."""
         with self._lock:
