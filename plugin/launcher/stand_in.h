@@ -2,9 +2,10 @@
  * What answers Velero when the daemon cannot: a gRPC server that says so.
  *
  * A plugin process that fails discovery stops Velero, and with it the backups of everything else. So the stand-in lists
- * our actions and claims items for them; each of these then fails with the reason, and a running operation is told as
- * not done yet. In a backup they are the two kinds that are captured, and Velero saves all the rest. In a restore `leave`
- * claims every item: without it Velero would create the machines, disks and networks that it is there to keep out.
+ * our actions and claims the two kinds that are captured; each of these then fails with the reason, and a running
+ * operation is told as not done yet. A backup so saves all the rest. A restore fails whole, before Velero has made a
+ * namespace or a volume: `leave` does not say what it applies to, and without it Velero would create the VMs, disks and
+ * networks that it is there to keep out.
  *
  * One connection, and as much of HTTP/2 (RFC 9113) as that takes. Which method is called stands in a compressed header;
  * the messages themselves tell enough, and the answers are such that a reader of another message finds nothing in them:
@@ -25,7 +26,7 @@ static const struct { const char *kind, *name; } actions[] = { /* as ListPlugins
     {"RestoreItemActionV2", LAUNCHER "/leave"},  {"RestoreItemActionV2", LAUNCHER "/vms"},
     {"DeleteItemAction", LAUNCHER "/purge"},
 };
-static const char all_claiming[] = LAUNCHER "/leave"; /* what it leaves out depends on the cluster: not known here */
+static const char silent[] = LAUNCHER "/leave"; /* what it leaves out depends on the cluster: not known here */
 static const char *const kinds[] = { /* what every other action claims */
     "virtualmachinegroups.vmoperator.vmware.com", "virtualmachineservices.vmoperator.vmware.com",
 };
@@ -110,9 +111,9 @@ static void answer_message(int fd, unsigned stream, const unsigned char *data, l
         end = append(end, "\x08\x01"); /* SERVING */
     } else if (size == name) {
         char *field = inner;
-        const long same = sizeof all_claiming - 1;
-        const int all = size == 2 + same && is_equal((const char *)body + 2, all_claiming, same); /* an empty selector */
-        for (unsigned i = 0; !all && i < sizeof kinds / sizeof *kinds; i++) field = append_text(field, 3, kinds[i]);
+        const long same = sizeof silent - 1;
+        if (size == 2 + same && is_equal((const char *)body + 2, silent, same)) return answer(fd, stream, 0, 0, reason);
+        for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) field = append_text(field, 3, kinds[i]);
         end = append_field(end, 1, inner, field - inner);
     } else if (first_of_second_field(body + name, body + count - MESSAGE_HEAD) != '{') {
         char *field = append_text(inner, 6, reason);

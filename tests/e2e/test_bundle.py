@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.containers import bundle
+from tests.e2e.scene import RESTORES
 from tests.e2e.self_contained import alone, install_bundle, save_and_restore
 from tests.e2e.sidecar import LAUNCHER
 from tests.emulator import machines
@@ -28,18 +29,19 @@ def test_application_is_saved_and_restored_without_a_sidecar(
 
 
 @pytest.mark.parametrize(
-    ("name", "denial", "cause"),
+    ("version", "denial", "cause"),
     [
-        ("denied-sysctl", {"memory_files": "2"}, "this container may make no executable file in memory"),
-        ("denied-memfd", {"denied": "memfd_create"}, "this container may make no executable file in memory"),
-        ("denied-execveat", {"denied": "execveat"}, "this container may execute no file in memory"),
+        ("1.18.2", {"memory_files": "2"}, "this container may make no executable file in memory"),
+        ("1.15.2", {"denied": "memfd_create"}, "this container may make no executable file in memory"),
+        ("1.13.2", {"denied": "execveat"}, "this container may execute no file in memory"),
     ],
 )
-def test_velero_starts_and_saves_the_rest_where_the_daemon_may_not_run(
-    stack: Stack, supervisor: Supervisor, name: str, denial: dict[str, str], cause: str
+def test_velero_starts_saves_the_rest_and_restores_nothing_where_the_daemon_may_not_run(
+    stack: Stack, supervisor: Supervisor, version: str, denial: dict[str, str], cause: str
 ) -> None:
+    name = f"denied-{version.replace('.', '-')}"
     with (
-        alone(stack, supervisor, "1.18.2", name, **denial) as scene,
+        alone(stack, supervisor, version, name, **denial) as scene,
         scene.space_of(f"{name}-app") as space,
     ):
         assert scene.server.process.log.read_text().count(cause) == 1
@@ -51,6 +53,14 @@ def test_velero_starts_and_saves_the_rest_where_the_daemon_may_not_run(
         failed = [line for line in scene.server.cli("backup", "logs", name).splitlines() if "level=error" in line]
         assert len([line for line in failed if cause in line and "error executing custom action" in line]) == 5
         assert backup["status"]["progress"]["itemsBackedUp"] > 0
+
+        scene.server.cli(
+            "restore", "create", name, f"--from-backup={name}", f"--namespace-mappings={space}:{space}-copy"
+        )
+        restore = scene.server.wait_over(RESTORES, name)
+        assert (restore["status"]["phase"], restore["status"]["errors"]) == ("PartiallyFailed", 1)
+        assert cause in scene.describe(name)
+        assert not scene.cluster.exists("namespaces", f"{space}-copy")
 
 
 def test_install_is_repeatable_and_marks_the_launcher_alone_as_executable(tmp_path: Path) -> None:
