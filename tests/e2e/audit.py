@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +22,13 @@ class Request:
     uri: str
     verb: str
     """As RBAC names it."""
-    status: int
+    refused: bool
+    """Whether RBAC has refused it; a webhook's refusal is none of rights."""
+
+    @property
+    def named(self) -> str:
+        """Name it by its verb and path."""
+        return f"{self.verb} {urlsplit(self.uri).path}"
 
     @property
     def is_further_page(self) -> bool:
@@ -38,9 +43,8 @@ class Request:
 
 
 def refused(cluster: Cluster, user: str) -> Sequence[str]:
-    """Return what RBAC refused a user, such as `list /api/v1/namespaces/shop/secrets`, each once."""
-    forbidden = (request for request in requests(cluster, user) if request.status == HTTPStatus.FORBIDDEN)
-    return sorted({f"{request.verb} {urlsplit(request.uri).path}" for request in forbidden})
+    """Return what RBAC has refused a user so far, such as `list /api/v1/namespaces/shop/secrets`."""
+    return [request.named for request in requests(cluster, user) if request.refused]
 
 
 def requests(cluster: Cluster, user: str) -> Sequence[Request]:
@@ -53,7 +57,7 @@ def requests(cluster: Cluster, user: str) -> Sequence[Request]:
             received=event["requestReceivedTimestamp"],
             uri=event["requestURI"],
             verb=event["verb"],
-            status=event["responseStatus"]["code"],
+            refused=event["annotations"].get("authorization.k8s.io/decision") == "forbid",
         )
         for event in events
         if event["user"]["username"] == user and event["stage"] == "ResponseComplete"

@@ -39,7 +39,7 @@ def rendered(*arguments: str | Path, values: dict[str, Any] | None = None) -> li
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Installation:
     """The chart in a namespace, beside a Velero."""
 
     cluster: Cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -11,8 +12,10 @@ from tests.e2e.chart import CHART, NAME, NAMESPACE, TOKEN, VARIANTS, helm, rende
 from tests.e2e.processes import CommandFailedError
 from tests.fakes.cluster import MemoryCluster
 from velero_vmservice.adapters.velero.installation import PluginConfig
+from velero_vmservice.doctor.rights import RIGHTS, Scope
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.settings import reading
+from velero_vmservice.supervisor.vsphere_plugin import BLOCKED_RESOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +31,11 @@ BY_DEFAULT: Final = {
     ("ClusterRoleBinding", f"{NAME}-{NAMESPACE}"),
     ("Role", NAME),
     ("RoleBinding", NAME),
+    ("Service", f"{NAME}-metrics"),
 }
-RIGHTS: Final = {(kind, name) for kind, name in BY_DEFAULT if "Role" in kind}
+ROLES: Final = {(kind, name) for kind, name in BY_DEFAULT if "Role" in kind}
+EVERYWHERE: Final = f"in {Scope.EVERYWHERE}"
+SERVICE: Final = {("Service", f"{NAME}-metrics")}
 CLUSTER_SCOPED: Final = {"ClusterRole", "ClusterRoleBinding"}
 every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.stem)
 
@@ -44,9 +50,9 @@ def only(manifests: list[Object], kind: str) -> Object:
 
 
 def rights(role: Object) -> set[str]:
-    """Every right of a role, as `VERB GROUP/RESOURCE` with the name where it is for one object."""
+    """Every right of a role, as `VERB RESOURCE.GROUP` with the name where it is for one object."""
     return {
-        " ".join([verb, f"{group}/{resource}".removeprefix("/"), *rule.get("resourceNames", ())])
+        " ".join([verb, f"{resource}.{group}".removesuffix("."), *rule.get("resourceNames", ())])
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
@@ -57,7 +63,7 @@ def rights(role: Object) -> set[str]:
 def granted(*settings: str) -> set[str]:
     """All rights, those within Velero's namespace marked."""
     manifests = rendered(*(f"--set={setting}" for setting in settings))
-    within = {f"{right} in Velero's namespace" for right in rights(only(manifests, "Role"))}
+    within = {f"{right} in {Scope.VELERO}" for right in rights(only(manifests, "Role"))}
     return rights(only(manifests, "ClusterRole")) | within
 
 
@@ -102,8 +108,13 @@ def test_labels_of_one_s_own_are_on_every_object() -> None:
         ({}, BY_DEFAULT),
         ({"settings": {"log_level": "debug"}}, BY_DEFAULT | {("ConfigMap", NAME)}),
         ({"serviceAccount": {"token": False}}, BY_DEFAULT - {("Secret", TOKEN)}),
-        ({"serviceAccount": {"create": False, "name": "velero"}}, RIGHTS),
-        ({"rbac": {"create": False}}, BY_DEFAULT - RIGHTS),
+        ({"serviceAccount": {"create": False, "name": "velero"}}, ROLES | SERVICE),
+        ({"metrics": {"service": {"enabled": False}}}, BY_DEFAULT - SERVICE),
+        ({"metrics": {"serviceMonitor": {"enabled": True}}}, BY_DEFAULT | {("ServiceMonitor", NAME)}),
+        ({"metrics": {"prometheusRule": {"enabled": True}}}, BY_DEFAULT | {("PrometheusRule", NAME)}),
+        ({"metrics": {"dashboard": {"enabled": True}}}, BY_DEFAULT | {("ConfigMap", f"{NAME}-dashboard")}),
+        ({"networkPolicy": {"enabled": True}}, BY_DEFAULT | {("NetworkPolicy", NAME)}),
+        ({"rbac": {"create": False}}, BY_DEFAULT - ROLES),
         ({"schedules": {"nightly": {"namespaces": ["shop"]}}}, BY_DEFAULT | {("Schedule", "nightly")}),
         (
             {"fullnameOverride": "own", "settings": {"log_level": "debug"}, "schedules": {"s": {"namespaces": ["x"]}}},
@@ -151,7 +162,7 @@ def test_rights_are_bound_to_the_chosen_account(account: Object) -> None:
             set(),
             {"patch configmaps velero-vsphere-plugin-blocked-resources-list in Velero's namespace"},
         ),
-        (["rbac.power=false"], set(), {"patch vmoperator.vmware.com/virtualmachines"}),
+        (["rbac.power=false"], set(), {"patch virtualmachines.vmoperator.vmware.com"}),
         (
             ["rbac.secretNames={velero}"],
             {"get secrets velero in Velero's namespace"},
@@ -164,6 +175,20 @@ def test_each_right_that_is_optional_is_a_switch(settings: list[str], added: set
     assert (chosen - default, default - chosen) == (added, taken)
 
 
+def test_the_chart_grants_what_the_product_says_that_it_uses_and_nothing_else() -> None:
+    used = {
+        " ".join(filter(None, [verb, right.kind.resource, right.name, f"in {right.scope}".replace(EVERYWHERE, "")]))
+        for right in RIGHTS
+        for verb in right.verbs
+    }
+    take_over = f"patch configmaps {BLOCKED_RESOURCES} in {Scope.VELERO}"
+    everything = granted("rbac.bootstrapObjects=true", "rbac.registerVm=true")
+    assert everything | {take_over} == used  # who may patch every ConfigMap may patch that one
+    on_request = {f"list {plural}" for plural in ("secrets", "configmaps")}
+    on_request |= {f"{verb} configmaps in {Scope.VELERO}" for verb in ("create", "patch")}
+    assert granted() == used - on_request
+
+
 def test_no_value_grants_more_than_to_look_to_create_and_to_patch() -> None:
     verbs = {right.partition(" ")[0] for right in granted("rbac.bootstrapObjects=true", "rbac.registerVm=true")}
     assert verbs == {"get", "list", "create", "patch"}
@@ -171,11 +196,11 @@ def test_no_value_grants_more_than_to_look_to_create_and_to_patch() -> None:
     assert "list secrets" not in by_default
     assert not any("*" in right for right in by_default)
     assert {right for right in by_default if right.startswith(("create", "patch"))} == {
-        "create vmoperator.vmware.com/virtualmachineservices",
-        "create vmoperator.vmware.com/virtualmachinegroups",
-        "patch vmoperator.vmware.com/virtualmachineservices",
-        "patch vmoperator.vmware.com/virtualmachinegroups",
-        "patch vmoperator.vmware.com/virtualmachines",
+        "create virtualmachineservices.vmoperator.vmware.com",
+        "create virtualmachinegroups.vmoperator.vmware.com",
+        "patch virtualmachineservices.vmoperator.vmware.com",
+        "patch virtualmachinegroups.vmoperator.vmware.com",
+        "patch virtualmachines.vmoperator.vmware.com",
         "patch configmaps velero-vsphere-plugin-blocked-resources-list in Velero's namespace",
         "create events in Velero's namespace",
     }
@@ -183,7 +208,8 @@ def test_no_value_grants_more_than_to_look_to_create_and_to_patch() -> None:
 
 def test_the_plugin_takes_every_setting_of_the_config_map(tmp_path: Path) -> None:
     variant = CHART / "ci" / "everything-values.yaml"
-    settings = settings_of(only(rendered(f"--values={variant}"), "ConfigMap"), tmp_path)
+    dashboard = "--set=metrics.dashboard.enabled=false"  # the other ConfigMap
+    settings = settings_of(only(rendered(f"--values={variant}", dashboard), "ConfigMap"), tmp_path)
     assert (settings.restore.power, settings.restore.probe, settings.restricted.supervisor) == ("on", "off", "yes")
     assert settings.registration.mode == "trigger"
     assert settings.vcenter is not None
@@ -203,10 +229,68 @@ def test_a_schedule_leaves_its_backups_and_comes_daily() -> None:
     }
 
 
+def test_monitoring_finds_the_plugin_in_the_pod_of_velero() -> None:
+    variant = CHART / "ci" / "everything-values.yaml"
+    manifests = rendered(f"--values={variant}", "--set=metrics.port=9100")
+    service, monitor = only(manifests, "Service"), only(manifests, "ServiceMonitor")
+    assert service["spec"]["selector"] == {"app.kubernetes.io/name": "velero", "name": "velero"}
+    assert [(port["name"], port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [
+        ("metrics", 9100, 9100)
+    ]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [endpoint["port"] for endpoint in monitor["spec"]["endpoints"]] == ["metrics"]
+    assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_alerts_lead_to_the_runbook_where_it_can_be_read() -> None:
+    rule = {"enabled": True, "documents": "https://git.example.com/plugin/"}
+    groups = only(rendered(values={"metrics": {"prometheusRule": rule}}), "PrometheusRule")["spec"]["groups"]
+    links = {alert["annotations"]["runbook_url"] for group in groups for alert in group["rules"]}
+    assert links
+    assert all(link.startswith("https://git.example.com/plugin/docs/runbook.md#") for link in links)
+
+
+def test_alerts_and_dashboard_are_the_chart_s_files_as_they_are() -> None:
+    manifests = rendered(f"--values={CHART / 'ci' / 'everything-values.yaml'}")
+    rules = only(manifests, "PrometheusRule")["spec"]
+    assert rules == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    (dashboard,) = [manifest for manifest in manifests if manifest["metadata"]["name"] == f"{NAME}-dashboard"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    (text,) = dashboard["data"].values()
+    assert json.loads(text) == json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "types", "ingress"),
+    [
+        ({}, ["Ingress"], [{"ports": [{"port": 8086, "protocol": "TCP"}, {"port": 8085, "protocol": "TCP"}]}]),
+        (
+            {"ports": [], "from": [{"podSelector": {}}], "egress": [{}]},
+            ["Ingress", "Egress"],
+            [{"ports": [{"port": 8086, "protocol": "TCP"}], "from": [{"podSelector": {}}]}],
+        ),
+    ],
+)
+def test_network_policy_opens_the_ports_of_metrics_alone(
+    policy: Object, types: list[str], ingress: list[Object]
+) -> None:
+    spec = only(rendered(values={"networkPolicy": {"enabled": True, **policy}}), "NetworkPolicy")["spec"]
+    assert spec["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "velero", "name": "velero"}
+    assert (spec["policyTypes"], spec["ingress"], spec.get("egress", [])) == (types, ingress, policy.get("egress", []))
+
+
+def test_service_monitor_needs_the_service() -> None:
+    values = {"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}}
+    with pytest.raises(CommandFailedError, match=r"metrics\.serviceMonitor\.enabled needs metrics\.service\.enabled"):
+        rendered(values=values)
+
+
 @pytest.mark.parametrize(
     "values",
     [
         {"setings": {}},
+        {"metrics": {"port": 0}},
+        {"metrics": {"serviceMonitor": {"interval": "often"}}},
         {"rbac": {"registerVM": True}},
         {"rbac": {"secretNames": "velero"}},
         {"serviceAccount": {"create": False}},

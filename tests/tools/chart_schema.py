@@ -42,7 +42,7 @@ def _section(section: dict[str, Any]) -> dict[str, Any]:
     kept["properties"] = {
         key: _setting(setting) for key, setting in keys.items() if key not in _OF_THE_START and key not in secrets
     }
-    kept["description"] = kept["description"].partition("\n\n")[0].replace("\n", " ")
+    del kept["description"]  # a docstring of the code
     if secrets:
         kept["required"] = [*kept.get("required", ()), *(f"{key}_file" for key in sorted(secrets))]
     return kept
