@@ -35,8 +35,8 @@ from velero_vmservice.monitoring.surveying import show
 from velero_vmservice.pb import velero_v2_pb2 as v2
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.rpc import control, wire
-from velero_vmservice.rpc.backup_item import BackupItemActions
 from velero_vmservice.rpc.control import PluginServer
+from velero_vmservice.rpc.item_actions import BackupItemActions
 from velero_vmservice.velero.actions import CALLER
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tools.journeys import naming
+from tests.tools.journeys import naming, rooms
 from velero_vmservice.registration.model import Source
 
 ROOT = Path(__file__).parents[2]
@@ -27,3 +27,8 @@ def test_a_registration_source_is_named_in_four_places() -> None:
         "registration/model.py",
         "settings/registration.py",
     ]
+
+
+def test_no_package_holds_more_than_twelve_modules() -> None:
+    """As docs/architecture.md says of the layers: a larger room is two nouns, or modules that belong together."""
+    assert {room: size for room, size in rooms().items() if size > 12} == {}

@@ -10,9 +10,7 @@ import grpc
 from velero_vmservice.pb import velero_generated_pb2 as pb
 from velero_vmservice.pb import velero_generated_pb2_grpc as generated_services
 from velero_vmservice.pb import velero_v2_pb2_grpc as v2_services
-from velero_vmservice.rpc.backup_item import BackupItemActions
-from velero_vmservice.rpc.delete_item import DeleteItemActions
-from velero_vmservice.rpc.restore_item import RestoreItemActions
+from velero_vmservice.rpc.item_actions import BackupItemActions, DeleteItemActions, RestoreItemActions
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
