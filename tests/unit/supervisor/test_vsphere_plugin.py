@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.tools.markdown import ROOT
 from tests.unit.builders import obj, service
 from tests.unit.world import World
 from velero_vmservice.errors import Conflict, Forbidden, Unavailable
@@ -131,6 +134,19 @@ def test_a_list_that_was_taken_over_counts_no_more_once_the_setting_says_leave(w
     left.cluster = world.cluster
     left.restart()
     assert left.withhold(SUBNET).item == SUBNET
+
+
+def test_the_documented_command_makes_a_patch_of_the_annotation_that_gives_the_list_back(world: World) -> None:
+    world.cluster.seed(before := blocked(SERVICES, SUBNETS, "widgets.example.com"))
+    begin_backup(world)
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"(sed '.*') > list.json", page)
+    annotation = world.cluster.get(REF).annotations[KEPT]
+
+    made = subprocess.run(["sh", "-c", command], input=annotation, capture_output=True, text=True, check=True)
+
+    world.cluster.patch(REF, json.loads(made.stdout), version="v1")
+    assert world.cluster.get(REF).content["data"] == before["data"]
 
 
 @pytest.mark.parametrize("error", [Forbidden("denied"), Unavailable("away")], ids=lambda error: error.code)
