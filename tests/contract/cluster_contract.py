@@ -59,7 +59,9 @@ class ClusterContract(MetadataContract):
         """Name the object that most tests create."""
         return ObjectRef(VIRTUAL_MACHINE_SERVICE, namespace, "web")
 
-    def test_what_this_process_may_do_is_asked_and_nothing_is_done(self, cluster: Cluster, namespace: str) -> None:
+    def test_the_rights_of_the_process_are_asked_for_and_nothing_is_done(
+        self, cluster: Cluster, namespace: str
+    ) -> None:
         before = [item.name for item in cluster.list(SECRET, namespace)]
         assert cluster.allowed("create", SECRET, namespace)
         assert cluster.allowed("list", SECRET, "")

@@ -53,7 +53,7 @@ class TestKubernetes(ClusterContract):
         return name
 
 
-def test_a_right_that_is_denied_is_told_apart(api: EmulatedApi) -> None:
+def test_a_denied_right_is_distinguished_from_a_granted_one(api: EmulatedApi) -> None:
     settings = client.Configuration()
     settings.host = api.url
     real = KubernetesCluster(settings, timeout_seconds=5.0, clock=SettableClock())

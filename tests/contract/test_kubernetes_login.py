@@ -273,7 +273,7 @@ def test_a_kubeconfig_comes_before_an_account_of_the_plugin_s_own(
 @pytest.mark.parametrize(
     ("name", "sentence"), [("token", "Token file exists but empty"), ("ca.crt", "Cert file exists")]
 )
-def test_an_own_account_that_cannot_be_used_is_told(own: Path, name: str, sentence: str) -> None:
+def test_a_service_account_of_its_own_that_cannot_be_used_is_refused(own: Path, name: str, sentence: str) -> None:
     (own / name).write_text("")
     with pytest.raises(InvalidSettings, match="the service account in /var/run/secrets/velero-vmservice") as caught:
         log_in()

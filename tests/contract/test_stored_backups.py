@@ -136,7 +136,7 @@ def test_nothing_but_our_own_prefix_is_removed(
     assert {entry["Key"] for entry in left} == set(foreign)
 
 
-def test_a_delete_that_the_server_refuses_is_said_with_the_document(cluster: MemoryCluster) -> None:
+def test_a_delete_that_the_server_refuses_is_reported_with_the_document(cluster: MemoryCluster) -> None:
     denied = s3_servers.s3_error("403 Forbidden", "AccessDenied", "the object is locked")
 
     def refuse(environ: dict[str, Any]) -> Any:

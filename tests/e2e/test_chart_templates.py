@@ -307,6 +307,6 @@ def test_service_monitor_needs_the_service() -> None:
         {"settings": {"vcenter": {"server": "vc", "user": "velero"}}},
     ],
 )
-def test_what_no_value_is_does_not_install(values: Object) -> None:
+def test_a_wrong_value_does_not_install(values: Object) -> None:
     with pytest.raises(CommandFailedError, match=r"values don't meet the specifications of the schema"):
         rendered(values=values)

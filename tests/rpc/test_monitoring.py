@@ -76,7 +76,7 @@ def test_a_process_that_has_stopped_is_not_alive(
     assert body == "the control socket does not answer: No such file or directory\n"
 
 
-def test_what_is_away_outside_never_counts_against_the_process(monitored: Monitored, server: PluginServer) -> None:
+def test_an_outage_elsewhere_never_counts_against_the_process(monitored: Monitored, server: PluginServer) -> None:
     assert server is not None
     monitored.stores.failed("BackupStorageLocation velero/default", "unavailable")
     monitored.settings_problem = "invalid-settings"

@@ -66,5 +66,5 @@ def test_the_runtime_that_the_launcher_would_start_is_named(plugins: Path) -> No
     assert looked_at.runtime == "0123456789abcdef"
 
 
-def test_what_is_no_directory_is_not_looked_at(tmp_path: Path) -> None:
+def test_a_path_that_is_no_directory_is_not_looked_at(tmp_path: Path) -> None:
     assert look(tmp_path / "none") is None

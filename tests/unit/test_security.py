@@ -17,7 +17,7 @@ def named(cell: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("threat", "test"), [(threat, test) for threat, _, test in THREATS], ids=range(len(THREATS)))
-def test_what_holds_a_threat_is_shown_by_a_test(threat: str, test: str) -> None:
+def test_each_measure_against_a_threat_has_its_test(threat: str, test: str) -> None:
     assert named(test), threat
     for path, function in named(test):
         module = ast.parse((ROOT / path).read_text(encoding="utf-8"))

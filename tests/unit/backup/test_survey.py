@@ -98,7 +98,7 @@ def test_a_schedule_is_measured_from_when_it_was_made(world: World) -> None:
     assert only(world.app.survey.look()).due == datetime(2026, 3, 6, 2, tzinfo=UTC)
 
 
-def test_what_has_no_vm_is_no_application(world: World) -> None:
+def test_objects_without_a_vm_are_no_application(world: World) -> None:
     node = {"capv.vmware.com/cluster.role": "worker"}
     world.cluster.seed(
         group("empty", ["gone-1"]),
@@ -135,7 +135,7 @@ def test_a_backup_that_is_gone_old_or_unfinished_protects_nothing(world: World) 
     assert only(world.app.survey.look()).last is None
 
 
-def test_what_was_read_is_not_read_again(world: World) -> None:
+def test_a_seal_that_was_read_is_not_read_again(world: World) -> None:
     back_up(world, *WEB)
     world.app.survey.look()
     world.store.calls.made.clear()
@@ -162,7 +162,7 @@ def test_many_backups_are_read_over_several_looks(world: World) -> None:
     assert world.app.survey.look().captures_known
 
 
-def test_without_a_right_the_rest_is_told(world: World) -> None:
+def test_without_a_right_the_rest_is_read(world: World) -> None:
     back_up(world, *WEB)
     world.cluster.seed(schedule())
     world.cluster.calls.fail("list", Forbidden("no list of schedules"), on="Schedule")

@@ -116,7 +116,7 @@ def test_sources_that_do_not_answer_fail(place: World, command: CommandLine) -> 
     assert wrong(command) == {"vCenter", "registration engine"}
 
 
-def test_settings_that_are_wrong_are_said_and_all_else_is_looked_at(place: World, command: CommandLine) -> None:
+def test_wrong_settings_are_reported_and_everything_else_is_checked(place: World, command: CommandLine) -> None:
     assert place.store
     command.patch.setenv("VMSERVICE_LOG_LEVEL", "loud")
     ran = command("doctor", "--cluster-only")
@@ -125,7 +125,7 @@ def test_settings_that_are_wrong_are_said_and_all_else_is_looked_at(place: World
     assert "ok       Velero's version: Velero 1.18.2" in ran.lines
 
 
-def test_settings_of_the_cluster_that_are_wrong_are_said(place: World, command: CommandLine) -> None:
+def test_wrong_settings_of_the_cluster_are_reported(place: World, command: CommandLine) -> None:
     labels = {"velero.io/plugin-config": "", "velero-plugin-for-vmservice": "BackupItemAction"}
     settings = obj(
         "ConfigMap",

@@ -53,7 +53,7 @@ def test_a_dry_run_lists_with_size_and_age_and_deletes_nothing(place: World, com
 
 
 @pytest.mark.parametrize("flag", ["--delete", "--yes"])
-def test_what_is_listed_is_deleted_when_asked(place: World, command: CommandLine, flag: str) -> None:
+def test_the_listed_documents_are_deleted_when_asked(place: World, command: CommandLine, flag: str) -> None:
     ran = command("prune", flag)
     assert (ran.code, ran.lines[-1]) == (0, "5 of 5 documents are deleted")
     assert keys(place) == []
@@ -82,7 +82,7 @@ def test_nothing_of_a_backup_that_exists_is_deleted_in_whatever_phase(
     assert len([key for key in keys(place) if key.startswith(CAPTURES)]) == 3
 
 
-def test_what_veleros_archive_in_the_bucket_still_holds_stays(place: World, command: CommandLine) -> None:
+def test_a_capture_whose_backup_is_in_veleros_archive_stays(place: World, command: CommandLine) -> None:
     place.locations.archived["default"] = frozenset({"nightly"})
     ran = command("prune", "--delete")
     assert "kept: 1 capture: Velero's archive in the bucket has a backup of this name" in ran.lines
@@ -153,7 +153,7 @@ def test_a_document_that_cannot_be_deleted_is_named_and_the_seal_stays_with_it(
     assert keys(place) == []
 
 
-def test_a_location_that_is_read_only_is_said_once_a_run(place: World, command: CommandLine) -> None:
+def test_a_location_that_is_read_only_is_reported_once_a_run(place: World, command: CommandLine) -> None:
     place.store.calls.fail("delete", ReadOnlyStorage("location default is ReadOnly"))
     ran = command("prune", "--delete")
     assert ran.code == 5

@@ -50,7 +50,7 @@ def test_nothing_is_known_outside_of_veleros_pod() -> None:
         ({"answer": Answer.SILENT}, "daemon or sidecar", "did not answer it"),
     ],
 )
-def test_what_is_wrong_fails_its_check_alone(changes: dict[str, object], failed: str, established: str) -> None:
+def test_a_fault_fails_its_own_check_alone(changes: dict[str, object], failed: str, established: str) -> None:
     checks = list(directory_checks(replace(SOUND, **changes), path="/plugins"))
     (wrong,) = [check for check in checks if check.state is not CheckState.OK]
     assert (wrong.name, wrong.state) == (failed, CheckState.FAILED)

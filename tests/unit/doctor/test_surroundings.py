@@ -47,12 +47,12 @@ def test_what_becomes_of_the_other_plugins_list(
     assert (check.state, established in check.established) == (state, True), check
 
 
-def test_a_cluster_that_is_no_supervisor_is_said() -> None:
+def test_a_cluster_that_is_no_supervisor_is_a_warning() -> None:
     assert supervisor_check(RELEASE, ["v1alpha5"], present=False).state is CheckState.WARNING
     assert supervisor_check(RELEASE, ["v1alpha5"], present=True).established == "VCF 9.0+: serves groups"
 
 
-def test_a_supervisor_without_groups_is_no_fault_and_said() -> None:
+def test_a_supervisor_without_groups_is_no_fault_and_is_noted() -> None:
     check = supervisor_check(RELEASE, [], present=True)
     assert check.state is CheckState.OK
     assert check.established.endswith("VirtualMachineGroup is not served, so that groups are not restored here")

@@ -103,7 +103,7 @@ def test_more_connections_than_are_served_are_closed(bound: tuple[str, int]) -> 
             connection.close()
 
 
-def test_a_store_that_failed_lately_is_told_until_it_answers() -> None:
+def test_a_store_that_failed_lately_is_reported_until_it_answers() -> None:
     now = 0.0
     stores = Reachability(timer=lambda: now)
     stores.failed("BackupStorageLocation velero/default", "unavailable")

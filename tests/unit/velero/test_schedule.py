@@ -35,7 +35,7 @@ def test_next_run(cron: str, expected: datetime) -> None:
 @pytest.mark.parametrize(
     "cron", ["", "daily", "0 2 * *", "61 * * * *", "@every", "@every soon", "0 0 30 2 *", "CRON_TZ=UTC"]
 )
-def test_what_names_no_time_has_no_next_run(cron: str) -> None:
+def test_a_schedule_that_names_no_time_has_no_next_run(cron: str) -> None:
     assert next_run(cron, SUNDAY_NOON) is None
 
 

@@ -11,14 +11,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from cachetools import TTLCache
-from structlog.contextvars import bound_contextvars
 
 from velero_vmservice.errors import InvalidSettings, VmServiceError
 from velero_vmservice.kube.manifest import Manifest
 from velero_vmservice.report.stage import Stage
-from velero_vmservice.report.store import prefix
 from velero_vmservice.restore import policy as restore_policy
 from velero_vmservice.restore.plan import decision
 from velero_vmservice.restore.replay.ending import Keeping, conclude
@@ -42,14 +39,11 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import Progress
     from velero_vmservice.velero.runs import Replay
 
-log = structlog.get_logger()
-
 BUDGET_SECONDS: Final = 4.0
 """One Progress call begins nothing more after this long: Velero polls all waiting restores one after the other.
 
 What it has begun is bounded by the timeouts of the adapters.
 """
-NOT_IN_ARCHIVE: Final = "Velero's archive does not hold it: another plugin's action may have refused it at backup"
 LACKING_UNKNOWN: Final = "which captured objects Velero's archive lacks is not known"
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
@@ -158,8 +152,7 @@ class Replays:
             try:
                 if session.owed():
                     self._session(session.run)  # what owes something is not forgotten
-                    with bound_contextvars(run=prefix(session.run).rstrip("/")):
-                        self._keeping.keep_owed_at_leisure(session)
+                    self._keeping.keep_owed_at_leisure(session)
             finally:
                 session.lock.release()
 
@@ -243,9 +236,7 @@ class Replays:
                 lasting = session.incidents.last(operation.operation_id, now=self._clock.monotonic())
                 why, waits = operation.standing.reason, not lasting
             else:
-                for each in session.stand_in(operation, captured):
-                    about = str(each.replay.destination)
-                    log.warning("replayed from its capture alone", object=about, reason=NOT_IN_ARCHIVE)
+                session.logged.stands_in(session.stand_in(operation, captured))
                 continue
             if not waits:
                 session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {why}",)

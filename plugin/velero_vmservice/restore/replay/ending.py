@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from velero_vmservice.errors import CODES, ReadOnlyStorage, VmServiceError, reported
 from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP
@@ -20,6 +21,7 @@ from velero_vmservice.metrics.now import OPEN_RESTORES, OpenRestore
 from velero_vmservice.report.application import Application, components, merged, neighbours, part, related
 from velero_vmservice.report.power_commands import power_on
 from velero_vmservice.report.stage import Stage
+from velero_vmservice.report.store import prefix
 from velero_vmservice.restore import order
 from velero_vmservice.restore.replay import result_builder
 
@@ -87,7 +89,8 @@ class Keeping:
         now = session.clock.monotonic()
         if session.owed() and now - session.results.offered_at >= OFFER_SECONDS:
             session.results.offered_at = now
-            self.keep_owed(session)
+            with bound_contextvars(run=prefix(session.run).rstrip("/")):
+                self.keep_owed(session)
 
     def _store(self, session: Session, operation: ReplayOperation) -> bool:
         """Store the result of one operation; say whether the store took it."""

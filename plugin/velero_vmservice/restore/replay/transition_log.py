@@ -16,7 +16,7 @@ from velero_vmservice.report.stage import Stage
 from velero_vmservice.text import enumerate_some
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.restore.replay.look import TargetNamespace
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 QUIET_SECONDS: Final = 300.0
 """A restore that waits is logged this often: it shows that it is alive, and the log stays short."""
+_NOT_IN_ARCHIVE: Final = "Velero's archive does not hold it: another plugin's action may have refused it at backup"
 _REASONS: Final = 3
 """How many objects such a line gives the reason of; `velero restore describe --details` has them all."""
 
@@ -65,6 +66,11 @@ class TransitionLog:
             message = "policy changed"
         self._policy = policy
         log.info(message, restore=_label(run), backup=f"{run.namespace}/{run.backup}", policy=policy.printed())
+
+    def stands_in(self, operations: Iterable[ReplayOperation]) -> None:
+        """Log the objects that are replayed though Velero does not ask about them."""
+        for operation in operations:
+            log.warning("replayed from its capture alone", object=_object(operation), reason=_NOT_IN_ARCHIVE)
 
     def follow(
         self,

@@ -63,7 +63,7 @@ def results(name: str = "again", age: timedelta = MONTH) -> StoredRun:
         (results(age=MONTH - timedelta(seconds=1)), known(), Verdict.NOT_EXPIRED),
     ],
 )
-def test_what_becomes_of_a_run(run: StoredRun, beside: Known, verdict: Verdict) -> None:
+def test_each_run_has_its_verdict(run: StoredRun, beside: Known, verdict: Verdict) -> None:
     assert decide(run, beside, now=NOW, older_than=MONTH) is verdict
 
 

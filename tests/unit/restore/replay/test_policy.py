@@ -184,7 +184,7 @@ def test_an_object_that_is_there(world: World, case: Case, conflict: str) -> Non
     ],
     ids=["label", "group name"],
 )
-def test_what_connects_a_vm_is_gone(given: dict[str, Any], excerpt: str) -> None:
+def test_a_vm_that_lost_its_label_or_group_is_treated_by_policy(given: dict[str, Any], excerpt: str) -> None:
     worlds = {}
     for policy in ("warn", "wait", "fail"):
         world = worlds[policy] = World()
