@@ -56,13 +56,23 @@ def _groups(world: World) -> list[Any]:
 
 READING = {
     "Clock": {"now", "monotonic", "sleep"},
-    "Cluster": {"address", "served_versions", "plural", "resources", "serves_group", "get", "list", "read_all"},
+    "Cluster": {
+        "address",
+        "served_versions",
+        "plural",
+        "resources",
+        "serves_group",
+        "allowed",
+        "get",
+        "list",
+        "read_all",
+    },
     "ObjectStore": {"get", "exists", "list", "documents", "where"},
     "RegisterVm": {"task", "latest"},
     "RegistrationSource": {"name", "observe"},
     "StorageLocations": {"open", "stored_backups"},
     "TcpProbe": {"connect"},
-    "VsphereInventory": {"look"},
+    "VsphereInventory": {"about", "look"},
 }
 WRITING = {
     "Cluster": {"create", "patch", "event"},
