@@ -58,5 +58,25 @@ def test_a_vsphere_namespace_bears_its_marks(namespace: dict[str, Any], want: bo
     assert is_vsphere_namespace(m(namespace)) is want
 
 
+def owned_by(*managers: str) -> list[dict[str, Any]]:
+    """Return the managed fields of a namespace whose marks these managers have written."""
+    marks = {"f:annotations": {"f:vmware-system-vm-folder": {}}, "f:labels": {"f:vSphereClusterID": {}}}
+    return [{"manager": manager, "fieldsV1": {"f:metadata": marks}} for manager in managers]
+
+
+@pytest.mark.parametrize(
+    ("managers", "want"), [(("velero-server",), False), (("velero-server", "wcp"), True), (("wcp",), True)]
+)
+def test_a_namespace_whose_marks_velero_alone_has_copied_is_a_plain_one(
+    managers: tuple[str, ...],
+    want: bool,  # noqa: FBT001 - a table
+) -> None:
+    namespace = vsphere_namespace()
+    kubectl = {"manager": "kubectl", "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}}}
+    namespace["metadata"] |= {"labels": {"vSphereClusterID": "domain-c8"}}
+    namespace["metadata"] |= {"managedFields": [kubectl, *owned_by(*managers)]}
+    assert is_vsphere_namespace(m(namespace)) is want
+
+
 def test_a_namespace_that_is_not_there_is_none() -> None:
     assert not observe(None, {}, machines=(), claims=(), name="shop", at=0.0, present={}).vsphere_namespace
