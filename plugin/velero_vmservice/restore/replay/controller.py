@@ -232,12 +232,14 @@ class Replays:
                     return
                 why, waits = str(error), error.mendable and not operation.replay.unread
             except Exception as error:  # noqa: BLE001 - logged; the objects that Velero asks about go on
-                session.broke_down(operation, error)
-                lasting = session.incidents.last(operation.operation_id, now=self._clock.monotonic())
-                why, waits = operation.standing.reason, not lasting
+                key, now = f"{LACKING_UNKNOWN} {operation.operation_id}", self._clock.monotonic()
+                about = f"what Velero's archive lacks of namespace {operation.replay.namespace}"
+                why = str(session.incidents.met(key, about, error, now=now))
+                waits = not session.incidents.last(key, now=now)
             else:
                 session.logged.stands_in(session.stand_in(operation, captured))
                 continue
+            session.lacking_unknown[operation.operation_id] = f"{LACKING_UNKNOWN}: {why}"
             if not waits:
                 session.stood_in[operation.operation_id] = (f"{LACKING_UNKNOWN}: {why}",)
 

@@ -94,6 +94,8 @@ class Session:
         """The operations that were known when this process last saw a report of all of them."""
         self.stood_in: dict[str, tuple[str, ...]] = {}
         """The operations whose stand-ins are known, with the stand-ins that failed in an earlier process."""
+        self.lacking_unknown: dict[str, str] = {}
+        """Why it is not known what else an operation stands for, as of the last try to learn it."""
         self.waiting_announced = False
         self.logged = TransitionLog()
 
@@ -162,7 +164,9 @@ class Session:
         if not operation.replay.lacking:
             return own
         if operation.operation_id not in self.stood_in:
-            return replace(own, completed=False, error="")
+            why = self.lacking_unknown.get(operation.operation_id, "")
+            description = " | ".join(filter(None, (own.description, why)))
+            return replace(own, completed=False, error="", description=description)
         others = self.asked_with(operation)
         waiting = _described(each for each in others if not each.over)
         failed = _described(each for each in others if each.stage in _FAILURES)

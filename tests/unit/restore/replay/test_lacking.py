@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import NAMESPACE, backup, group, obj, restore, service, vm, with_policy
-from velero_vmservice.errors import Unavailable
+from velero_vmservice.errors import PATIENCE_SECONDS, Forbidden, Unavailable
+from velero_vmservice.restore.source.load import Subjects
 
 if TYPE_CHECKING:
     from structlog.testing import LogCapture
@@ -125,6 +126,53 @@ def test_a_seal_that_cannot_be_read_yet_is_waited_for(world: World) -> None:
     world.clock.advance(60)
     assert [progress.error for progress in world.finish(operations).values()] == ["", ""]
     assert world.exists("VirtualMachineService", "front")
+
+
+def test_what_keeps_the_seal_from_being_read_is_told_meanwhile(world: World) -> None:
+    operations = begin(world, back_up(world))
+    world.restart()
+    world.store.calls.fail("get", Forbidden("the bucket denies it"))
+    account = (world.round(operations), world.round(operations))[-1][operations[0]]
+    assert not account.completed
+    assert "lacks is not known: the bucket denies it" in account.description
+    world.store.calls.heal()
+    world.clock.advance(60)
+    assert [progress.error for progress in world.finish(operations).values()] == ["", ""]
+
+
+def broken_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    def captured(*_: Any) -> Any:
+        raise StopIteration("what only the log may say")
+
+    monkeypatch.setattr(Subjects, "captured", captured)
+
+
+def test_a_defect_that_passes_delays_what_the_archive_lacks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = begin(world, back_up(world))
+    world.restart()
+    with monkeypatch.context() as defect:
+        broken_list(defect)
+        account, shop = (world.round(operations), world.round(operations))[-1].values()
+        assert not account.completed
+        assert account.description.startswith("verified: ")
+        assert "which captured objects Velero's archive lacks is not known: internal error" in account.description
+        assert shop.description.startswith("waiting")
+    account, shop = world.finish(operations).values()
+    assert (account.error, "internal error" in account.description) == ("", False)
+    assert world.exists("VirtualMachineService", "front")
+    assert world.exists("VirtualMachineGroup", "shop")
+
+
+def test_a_defect_that_lasts_is_an_error_of_the_account_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_list(monkeypatch)
+    operations = begin(world, back_up(world))
+    world.round(operations)
+    world.clock.advance(PATIENCE_SECONDS)
+    account, shop = world.finish(operations).values()
+    assert "which captured objects Velero's archive lacks is not known: internal error" in account.error
+    assert "what only the log may say" not in account.error
+    assert (shop.error, world.exists("VirtualMachineGroup", "shop")) == ("", True)
+    assert not world.exists("VirtualMachineService", "front")
 
 
 def test_a_restore_that_velero_gives_up_gives_up_on_it_too(world: World) -> None:
