@@ -12,7 +12,7 @@ HIGHEST := .build/python-$(HIGHEST_PYTHON)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 PROTOS := go_plugin velero_generated velero_v2 registration/v1/registration
 
-.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle image bubblewrap promtool bench journeys check format docs proto launcher clean
+.PHONY: help setup demo test test-highest conformance e2e e2e-full browser chromium bundle image bubblewrap qemu promtool bench journeys check format docs proto launcher clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -49,7 +49,7 @@ e2e: browser bundle bubblewrap promtool ## the real Velero, Kubernetes API and S
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
 
-e2e-full: browser bundle image bubblewrap promtool ## the same, every test on every version of Velero
+e2e-full: browser bundle image bubblewrap qemu promtool ## the same, every test on every version of Velero
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e --full
 
@@ -80,7 +80,10 @@ promtool: # evaluates the chart's alerts as Prometheus does
 	  || { $(AS_ROOT) apt-get update -q && mkdir -p .build/prometheus && cd .build/prometheus \
 	  && apt-get download -q prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb; }
 
-bench: setup ## speed and memory, against named peers in the same run
+qemu: # runs the launcher for arm64
+	@command -v qemu-aarch64-static || { $(AS_ROOT) apt-get update -q && $(AS_ROOT) apt-get install -qy --no-install-recommends qemu-user-static; }
+
+bench: bundle ## speed and memory, against named peers in the same run
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/python -m tests.bench
 

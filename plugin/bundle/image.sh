@@ -2,7 +2,11 @@
 # Build the image on this computer without a registry or a daemon: buildah, on a Debian that mmdebstrap makes, whose Python
 # is the highest that the tests run on. All of it lies in .build/image: the image as an archive that `docker load`, `skopeo`
 # and `buildah pull` read, its root file system, and its list of components.
+#
+# An architecture as Debian names it, other than this computer's own, may be given as an argument: it is built in
+# .build/image-ARCHITECTURE, if the kernel runs its programs (qemu-user-static with binfmt_misc).
 set -euo pipefail
+architecture=${1:-$(dpkg --print-architecture)}
 cd "$(dirname "$0")/../.."
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo -n)
@@ -14,6 +18,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 out=.build/image
+[ "$architecture" = "$(dpkg --print-architecture)" ] || out=.build/image-$architecture
 mkdir -p "$out"
 # Nothing is kept outside of the checkout, and nothing of an earlier build.
 build() { "${as_root[@]}" buildah --root "$PWD/$out/storage" --runroot "$PWD/$out/run" --storage-driver vfs "$@"; }
@@ -22,18 +27,18 @@ trap forget EXIT
 "${as_root[@]}" rm -rf "$out/storage" "$out/run" "$out/rootfs" "$out/image.tar"
 
 if [ ! -e "$out/base.tar" ]; then
-    "${as_root[@]}" mmdebstrap --quiet --variant=essential --include=python3,python3-venv,libstdc++6,ca-certificates \
-        trixie "$out/making.tar"
+    "${as_root[@]}" mmdebstrap --quiet --variant=essential --architectures="$architecture" --skip=check/qemu \
+        --include=python3,python3-venv,libstdc++6,ca-certificates trixie "$out/making.tar"
     "${as_root[@]}" mv "$out/making.tar" "$out/base.tar"
 fi
-base=$(build from scratch)
+base=$(build from --platform "linux/$architecture" scratch)
 build add --quiet "$base" "$out/base.tar" / >/dev/null
 build commit --quiet "$base" localhost/python >/dev/null
 
 # The certificates of this computer: the way to PyPI may need a CA of its own.
-build build --quiet --isolation chroot --network host --volume /etc/ssl/certs:/etc/ssl/certs:ro \
+build build --quiet --platform "linux/$architecture" --isolation chroot --network host --volume /etc/ssl/certs:/etc/ssl/certs:ro \
     --build-arg PYTHON=localhost/python --build-arg REVISION="$(git rev-parse HEAD)" --tag localhost/plugin .
-image=$(build from localhost/plugin)
+image=$(build from --platform "linux/$architecture" localhost/plugin)
 "${as_root[@]}" cp -a "$(build mount "$image")" "$out/rootfs"
 build push --quiet localhost/plugin "oci-archive:$PWD/$out/image.tar:velero-plugin-for-vmservice"
 cp "$out/rootfs/sbom.cdx.json" "$out/sbom.cdx.json"

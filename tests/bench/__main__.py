@@ -5,7 +5,8 @@ without; (c) capturing one object, against a bare put_object, and leaving one ou
 (e) a restore that waits for 1,000 VMs, against bare reads of the same and against one of 100 VMs, and the
 memory of one of 10,000; (f) a round of a restore that waits for the registration of 500 VMs, through each source
 and all of them, against bare reads of the same and against one of 50 VMs; (g) a real Velero's backup of a whole
-namespace, with our plugin and without. Absolute figures depend on the VM and on who else uses it; the ratios of
+namespace, with our plugin and without; (h) the daemon of the self-contained plugin: its copy, its start, a launch,
+and its rest. Absolute figures depend on the VM and on who else uses it; the ratios of
 one run are what counts, and what the targets are about.
 A run writes its figures into docs/benchmarks.md, --quick apart. With --against each part is measured a second time
 with the product of another checkout, which is the peer then, and nothing is written.
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING
 from tests.bench import (
     backups,
     captures,
+    daemons,
     launches,
     namespaces,
     page,
@@ -49,10 +51,10 @@ if TYPE_CHECKING:
 
     from tests.bench.table import Row
 
-PARTS = frozenset("abcdefg")
+PARTS = frozenset("abcdefgh")
 PYTHON = Path(".venv/bin/python")
-IN_PROCESS = frozenset("f")
-"""Parts whose product is not a process of its own, so that no other checkout's can take its place."""
+OF_THIS_CHECKOUT = frozenset("fh")
+"""Parts whose product is none that another checkout's Python could run: it is in this process, or in the bundle."""
 
 
 CROWDS = waits.Size(
@@ -66,13 +68,19 @@ REGISTRATIONS = registrations.Size(small=50, large=500, rounds=3, hostile=200)
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is measured: launches in (a), backups and what is in each in (b), calls in (c), VMs in (e), (f), (g)."""
+    """How much is measured.
+
+    Launches in (a) and (h), backups and what is in each in (b), calls in (c), VMs in (e), (f), (g), starts and the time
+    of rest in (h).
+    """
 
     rounds: int = 50
     backups: int = 5
     config_maps: int = 2000
     objects: int = 300
     mixed: int = 3
+    colds: int = 5
+    idle_seconds: float = 300.0
     waits: waits.Size = CROWDS
     registrations: registrations.Size = REGISTRATIONS
 
@@ -82,6 +90,7 @@ QUICK = Size(
     backups=3,
     config_maps=500,
     objects=60,
+    idle_seconds=20.0,
     waits=waits.Size(
         small=Crowd(machines=20, services=4, groups=3),
         large=Crowd(machines=100, services=20, groups=10),
@@ -98,14 +107,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, help=f"launches of each in (a); {Size().rounds} unless told")
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PARTS", help="such as a,c; all unless told")
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
-    parser.add_argument("--against", type=_checkout, metavar="DIR", help="a checkout that was set up; all but (f)")
+    parser.add_argument("--against", type=_checkout, metavar="DIR", help="a checkout that was set up; all but (f), (h)")
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else Size()
     if options.rounds:
         size = dataclasses.replace(size, rounds=options.rounds)
     header = _header(arguments)
     if options.against:
-        rows = [row for part in sorted(options.only - IN_PROCESS) for row in _compared(size, part, options.against)]
+        rows = [
+            row for part in sorted(options.only - OF_THIS_CHECKOUT) for row in _compared(size, part, options.against)
+        ]
         sys.stdout.write(f"{header}\n\n{markdown(rows)}\n")
         return 0
     rows = sorted(_measured(size, options.only), key=lambda row: row.part)
@@ -121,6 +132,9 @@ def _measured(size: Size, parts: frozenset[str]) -> Iterator[Row]:
     if "a" in parts:
         _progress(f"(a) {size.rounds} launches of each plugin")
         yield from launches.measure(size.rounds)
+    if "h" in parts:
+        _progress(f"(h) {size.colds} starts of the daemon, {size.rounds} launches, {size.idle_seconds:.0f} s of rest")
+        yield from daemons.measure(colds=size.colds, rounds=size.rounds, idle_seconds=size.idle_seconds)
     if "c" in parts:
         _progress(f"(c) {size.objects} captures")
         yield from captures.measure(size.objects)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VELERO_NAMESPACE = "velero"
-_CHECKED = '"@message":"cluster checked"'
+CHECKED = '"@message":"cluster checked"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,6 @@ class HotSidecar:
     @property
     def launcher(self) -> Path:
         return self.plugins / LAUNCHER
-
-    @property
-    def sessions(self) -> int:
-        """How many session sockets there are, the one of the session kept ready included."""
-        return len(list(self.plugins.glob("s-*.sock")))
 
 
 @contextmanager
@@ -72,4 +67,4 @@ def serve(plugins: Path, *, kubeconfig: Path, namespace: str) -> Process:
 def start(sidecar: Process) -> None:
     """Start a sidecar and wait until it has looked at the cluster, which is the last thing it does unasked."""
     sidecar.start()
-    sidecar.wait_ready(lambda: sidecar.log.exists() and _CHECKED in sidecar.log.read_text())
+    sidecar.wait_ready(lambda: sidecar.log.exists() and CHECKED in sidecar.log.read_text())

@@ -26,9 +26,7 @@ from tests.rpc.velero_host import SERVER_ARGUMENTS
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from tests.bench.hot_sidecar import HotSidecar
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HANDSHAKE_TARGET = 0.15
 CYCLE_TARGET = 0.3
@@ -49,29 +47,34 @@ class Cycle:
 
 def measure(rounds: int) -> list[Row]:
     """Launch both, in turns, and let both rest between."""
-    build(_HOST)
+    build_host()
     peer = binary(AWS_PLUGIN)
-    with hot_sidecar() as sidecar, _host(sidecar.directory) as launch:
+    with hot_sidecar() as sidecar, host(sidecar.directory, {}) as launch:
 
         def rested(program: Path) -> Cycle:
-            _rest(sidecar)
+            rest(sidecar.plugins)
             return launch(program)
 
         for program in (sidecar.launcher, peer) * _WARM_UP:
             rested(program)
         sidecar_before = cpu_seconds(sidecar.process.pid)
         ours, theirs = zip(*((rested(sidecar.launcher), rested(peer)) for _ in range(rounds)), strict=True)
-        _rest(sidecar)
+        rest(sidecar.plugins)
         sidecar_cpu = cpu_seconds(sidecar.process.pid) - sidecar_before
     return _rows(ours, theirs, sidecar_cpu=sidecar_cpu / rounds)
 
 
+def build_host() -> None:
+    """Build what launches plugins as Velero does."""
+    build(_HOST)
+
+
 @contextmanager
-def _host(directory: Path) -> Iterator[Callable[[Path], Cycle]]:
+def host(directory: Path, environment: Mapping[str, str]) -> Iterator[Callable[[Path], Cycle]]:
     """Run the host for the length of a block; yields what launches a program there, once."""
     command = [binary(_HOST.name), *SERVER_ARGUMENTS]
-    environment = {"TMPDIR": str(directory)}  # where plugins make their sockets
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as host:
+    variables = {"TMPDIR": str(directory), **environment}  # where plugins make their sockets
+    with subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as host:
         requests, answers = host.stdin, host.stdout
         assert requests is not None
         assert answers is not None
@@ -87,9 +90,9 @@ def _host(directory: Path) -> Iterator[Callable[[Path], Cycle]]:
         yield launch
 
 
-def _rest(sidecar: HotSidecar) -> None:
+def rest(plugins: Path) -> None:
     """Let what a launch leaves behind be over, for both alike: the ended session, and the next one being made."""
-    wait_until(lambda: sidecar.sessions <= 1, 10, "the ended session is gone")
+    wait_until(lambda: len(list(plugins.glob("s-*.sock"))) <= 1, 10, "the ended session is gone")
     time.sleep(_REST_SECONDS)
 
 

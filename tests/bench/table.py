@@ -15,7 +15,7 @@ COLUMNS = ("measured", "ours", "peer", "ratio", "target", "met")
 class Row:
     """A figure of ours beside the same figure of a named peer, and what it must not exceed, if anything.
 
-    The target is one of the ratio, or of our own figure where there is no peer. `part` is (a) to (g).
+    The target is one of the ratio, or of our own figure where there is no peer. `part` is (a) to (h).
     """
 
     part: str

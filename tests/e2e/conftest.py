@@ -32,8 +32,8 @@ ABOUT_VELERO: Final = frozenset(
     {"test_application", "test_beside_vsphere", "test_bundle", "test_restricted", "test_stack", "test_vms_alone"}
 )
 """Modules whose tests depend on Velero's version: they run on the older one every time, all others with `--full`."""
-OF_THE_IMAGE: Final = "test_image"
-"""The module that needs the built image, which takes minutes: with `--full` alone."""
+WITH_FULL: Final = frozenset({"test_arm64", "test_image"})
+"""Modules that need what takes long to build or install: with `--full` alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--full"):
         return
     left_out = [item for item in items if _on_older_velero(item) and item.path.stem not in ABOUT_VELERO]
-    left_out += [item for item in items if item.path.stem == OF_THE_IMAGE and item not in left_out]
+    left_out += [item for item in items if item.path.stem in WITH_FULL and item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
