@@ -267,6 +267,12 @@ def test_an_answer_that_is_no_soap_is_reported(place: Place) -> None:
     check(error.value)
 
 
+def test_what_a_vcenter_is_cannot_be_asked_where_a_look_fails(place: Place) -> None:
+    connected = inventory.connect(place.settings, clock=place.clock)
+    with closing(connected), pytest.raises(Unavailable, match=r"cannot log in at .*: the answer is no SOAP"):
+        connected.inventory.about()
+
+
 def test_an_unknown_authority_is_reported_with_the_remedy(place: Place) -> None:
     for ask in (lambda: place.look(ca_file=None), lambda: place.register(ca_file=None).call("shop", "vm-1", ())):
         with pytest.raises((InvalidSettings, NotSent), match=r"certificate is not trusted .*vcenter\.ca_file") as error:

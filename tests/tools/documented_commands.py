@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _SYNTAX: Final = re.compile(r"[|\[\]…]|\.\.\.")
 """What describes a command and is not typed."""
+_PIPE: Final = " | "
+"""Begins what another program does with the output; between the choices of an option stands a bar alone."""
 
 
 def commands(program: str) -> Iterator[tuple[str, Sequence[str]]]:
@@ -21,7 +23,7 @@ def commands(program: str) -> Iterator[tuple[str, Sequence[str]]]:
     for document in documents():
         for line in _lines(document):
             if line.startswith(f"{program} "):
-                yield document.name, _SYNTAX.sub(" ", line).split()[1:]
+                yield document.name, _SYNTAX.sub(" ", line.partition(_PIPE)[0]).split()[1:]
 
 
 def _lines(document: Document) -> Iterator[str]:
