@@ -62,7 +62,7 @@ class Course:
                 continue
             if decided and session.clock.monotonic() > until:  # at least one, however long the look took
                 return
-            if operation.looks.held == turn.look.at and (held or still_holds_back(turn)):
+            if operation.looks.held == turn.look.at and (held or (not given_up(session) and holds_back(turn))):
                 held = True  # what holds one back holds the others: asked once in a poll, not for each of 300
                 continue
             try:
@@ -160,11 +160,6 @@ def _gate_is_open(turn: Turn) -> bool:
 def holds_back(turn: Turn) -> str:
     """Say what is still unknown, or in strict mode shut, that has to be settled before an object is written; or ''."""
     return turn.unknown() or (_shut(turn) if turn.policy.mode == "strict" else "")
-
-
-def still_holds_back(turn: Turn) -> bool:
-    """Say whether what was held back is still only waited for, and not given up."""
-    return not given_up(turn.session) and bool(holds_back(turn))
 
 
 def _shut(turn: Turn) -> str:

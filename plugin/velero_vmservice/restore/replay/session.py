@@ -127,11 +127,8 @@ class Session:
 
     def to_stand_in(self) -> list[ReplayOperation]:
         """Return the operations whose stand-ins are not known yet."""
-        return [
-            operation
-            for operation in self.operations.values()
-            if operation.replay.lacking and operation.asked_again and operation.operation_id not in self.stood_in
-        ]
+        unknown = (each for each in self.operations.values() if each.operation_id not in self.stood_in)
+        return [each for each in unknown if each.replay.lacking and each.asked_again]
 
     def stand_in(self, operation: ReplayOperation, captured: Iterable[Replay]) -> list[ReplayOperation]:
         """Let an operation stand for those captured objects that Velero asks nothing about, and return them.
@@ -238,11 +235,8 @@ class Session:
 
     def groups(self, namespace: str) -> list[ReplayOperation]:
         """Return the operations of a target namespace's groups."""
-        return [
-            operation
-            for operation in self.operations.values()
-            if operation.replay.kind == VIRTUAL_MACHINE_GROUP and operation.replay.target == namespace
-        ]
+        groups = (each for each in self.operations.values() if each.replay.kind == VIRTUAL_MACHINE_GROUP)
+        return [each for each in groups if each.replay.target == namespace]
 
     def earlier_groups(self, namespace: str) -> dict[str, Result]:
         """Return how earlier processes have ended with groups of a target namespace, by name."""
