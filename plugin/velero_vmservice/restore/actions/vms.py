@@ -1,7 +1,7 @@
-"""Wait for VMs that no object of a restore needs, and stand in for objects that Velero's archive lacks.
+"""Wait for VMs that no object of a restore needs, and stand in for objects that Velero calls no action for.
 
 Velero asks about both with the ServiceAccount `default`. An object that another plugin refused at backup is not in the
-archive, so that Velero calls no action for it; its capture is there.
+archive, and an object whose kind the cluster does not serve is left out by Velero; the captures of both are there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class VmsAloneAction:
         replay = replay_of(manifest.namespace, run)
         try:
             names = self._vms.watched(manifest.namespace, run).names
-            lacking = self._vms.may_lack(manifest.namespace, run)
+            lacking = self._vms.may_be_passed_over(manifest.namespace, run)
         except VmServiceError as error:  # there may be none; the operation asks again, or fails with the cause
             log.warning("VMs without an application are not known", cause=error.message, hint=error.hint)
             replay = replay.model_copy(update={"unread": True, "lacking": True})

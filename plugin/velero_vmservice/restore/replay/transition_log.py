@@ -27,7 +27,10 @@ log = structlog.get_logger()
 
 QUIET_SECONDS: Final = 300.0
 """A restore that waits is logged this often: it shows that it is alive, and the log stays short."""
-_NOT_IN_ARCHIVE: Final = "Velero's archive does not hold it: another plugin's action may have refused it at backup"
+_PASSED_OVER: Final = (
+    "Velero calls no action for it: another plugin's action may have refused it at backup, or this cluster does not"
+    " serve its kind"
+)
 _REASONS: Final = 3
 """How many objects such a line gives the reason of; `velero restore describe --details` has them all."""
 
@@ -70,7 +73,7 @@ class TransitionLog:
     def stands_in(self, operations: Iterable[ReplayOperation]) -> None:
         """Log the objects that are replayed though Velero does not ask about them."""
         for operation in operations:
-            log.warning("replayed from its capture alone", object=_object(operation), reason=_NOT_IN_ARCHIVE)
+            log.warning("replayed from its capture alone", object=_object(operation), reason=_PASSED_OVER)
 
     def follow(
         self,

@@ -18,20 +18,21 @@ from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import SavedStatus
 from velero_vmservice.archive.topology import Topology
 from velero_vmservice.errors import ForeignStorage, InvalidItem, MissingBackup, NotFound, NotRestorable, VmServiceError
-from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
+from velero_vmservice.kube.manifest import CAPTURED_KINDS, VIRTUAL_MACHINE, VMS_ALONE, Manifest, ObjectRef
 from velero_vmservice.restore.model import Source, Subject
 from velero_vmservice.restore.source import sealed_objects
 from velero_vmservice.velero import selection
 from velero_vmservice.velero.runs import Replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from velero_vmservice.archive.facts import NamespaceFacts
     from velero_vmservice.archive.restore_point import RestorePoints
     from velero_vmservice.archive.schema import Seal
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.kube.manifest import Kind
     from velero_vmservice.kube.names import NamedResource
     from velero_vmservice.velero.runs import RestoreRun
 
@@ -102,23 +103,36 @@ class VmsAlone:
             namespaces |= dict.fromkeys(sorted({ref.namespace for ref in objects}))
         return [replay_of(namespace, run) for namespace in namespaces]
 
-    def may_lack(self, namespace: str, run: RestoreRun) -> bool:
-        """Say whether Velero's archive may lack captured objects of a namespace; raises what the store raises."""
-        if not self._restore_points.backup(run).lacks_items or (seal := self.seal(run)) is None:
+    def may_be_passed_over(self, namespace: str, run: RestoreRun) -> bool:
+        """Say whether Velero may call no action for captured objects of a namespace; raises what `captured` raises."""
+        kinds = self._passed_over(run)
+        if not kinds or (seal := self.seal(run)) is None:
             return False
-        return any(sealed_objects.sealed_object(item, run).namespace == namespace for item in seal.objects)
+        objects = (sealed_objects.sealed_object(item, run) for item in seal.objects)
+        return any(ref.namespace == namespace and ref.kind in kinds for ref in objects)
 
     def captured(self, namespace: str, run: RestoreRun) -> Sequence[Replay]:
-        """Return what the restore's filters leave in of a namespace's captured objects; without a seal, nothing.
+        """Return the captured objects of a namespace that Velero may call no action for and the restore's filters name.
 
-        Raises what the store raises, and `NotRestorable` when the seal lists what is no captured object.
+        Without a seal, none. Raises what store and cluster raise, and `NotRestorable` when the seal lists what is no
+        captured object.
         """
-        if not self._restore_points.backup(run).lacks_items:
+        if not (kinds := self._passed_over(run)):
             return ()
         replays = sealed_objects.replays(
             self.seal(run), run, run.spec, cluster=self._cluster, restore_points=self._restore_points
         )
-        return [replay for replay in replays if replay.namespace == namespace]
+        return [replay for replay in replays if replay.namespace == namespace and replay.kind in kinds]
+
+    def _passed_over(self, run: RestoreRun) -> Collection[Kind]:
+        """Return the kinds of captured objects that Velero may call no action for.
+
+        Its archive may lack any of a backup that had errors, and it leaves out what the cluster does not serve
+        (pkg/restore, getOrderedResourceCollection).
+        """
+        if self._restore_points.backup(run).lacks_items:
+            return CAPTURED_KINDS
+        return [kind for kind in CAPTURED_KINDS if not self._cluster.served_versions(kind)]
 
     def _has_vms(self, replay: Replay, run: RestoreRun) -> bool:
         """Say whether the restore's filters leave VMs in; a fault that lasts counts as yes: the replay reports it."""

@@ -1,4 +1,4 @@
-"""What was captured and then refused by another plugin is not in Velero's archive, and is replayed all the same."""
+"""What Velero calls no action for is replayed too: its archive lacks it, or the cluster does not serve it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.builders import NAMESPACE, backup, group, obj, restore, service, vm, with_policy
 from velero_vmservice.errors import PATIENCE_SECONDS, Forbidden, Unavailable
+from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.restore.source.load import Subjects
 
 if TYPE_CHECKING:
@@ -251,3 +252,27 @@ def test_a_strict_restore_creates_nothing_before_it_knows_what_the_archive_lacks
     ended = world.finish(begin(world, items, **asks), **asks)
     assert all(progress.error for progress in ended.values())
     assert world.created() == []
+
+
+def test_groups_on_a_supervisor_without_groups_are_an_error_and_the_services_come_back(world: World) -> None:
+    """Velero leaves out what the cluster does not serve, and calls no action for it."""
+    items = back_up(world, errors=0, refused="VirtualMachineGroup")
+    world.cluster.serve(VIRTUAL_MACHINE_GROUP)
+    account, _ = operations = begin(world, items)
+
+    ended = world.finish(operations)
+
+    assert f"VirtualMachineGroup {NAMESPACE}/shop: failed: " in ended[account].error
+    assert "this Supervisor does not serve virtualmachinegroups.vmoperator.vmware.com" in ended[account].error
+    assert world.exists("VirtualMachineService", "front")
+    result = world.document(f"{RESULTS}virtualmachinegroups/{NAMESPACE}/shop.json")
+    assert result["stage"] == "failed"
+
+
+def test_groups_that_the_restore_leaves_out_are_no_error_on_a_supervisor_without_groups(world: World) -> None:
+    items = back_up(world, errors=0, refused="VirtualMachineGroup")
+    world.cluster.serve(VIRTUAL_MACHINE_GROUP)
+    spec = {"excludedResources": [VIRTUAL_MACHINE_GROUP.resource]}
+    ended = world.finish(begin(world, items, **spec), **spec)
+    assert {progress.error for progress in ended.values()} == {""}
+    assert world.exists("VirtualMachineService", "front")
