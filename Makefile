@@ -49,7 +49,7 @@ e2e: browser bundle bubblewrap promtool ## the real Velero, Kubernetes API and S
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e
 
-e2e-full: browser bundle image bubblewrap qemu promtool ## the same, every test on every version of Velero
+e2e-full: browser bundle image bubblewrap qemu promtool ## the same, whole on each Velero with its release's API
 	$(BIN)/python -m tests.e2e.build
 	$(BIN)/pytest tests/e2e --full
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _INTERVAL = 0.1
+_LONGEST_INTERVAL = 1.0
 
 
 class NotYetError(AssertionError):
@@ -25,13 +26,17 @@ def wait_until(condition: Callable[[], Answer], deadline: float, what: str) -> A
 
     `deadline` is in seconds from now. The condition is asked at least once, and once more after the deadline.
     An exception of the condition ends the wait at once. Raises NotYetError with `what` and the last answer.
+
+    A question that takes long, such as a command, is asked less often: it would keep the processors from what is
+    waited for.
     """
     end = time.monotonic() + deadline
     while True:
-        late = time.monotonic() >= end
+        begun = time.monotonic()
+        late = begun >= end
         answer = condition()
         if answer:
             return answer
         if late:
             raise NotYetError(f"not within {deadline:g} s: {what}; the last answer was {answer!r}")
-        time.sleep(_INTERVAL)
+        time.sleep(min(max(_INTERVAL, time.monotonic() - begun), _LONGEST_INTERVAL))

@@ -18,12 +18,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.releases import NEWEST, RELEASES
+
 TOOLS = Path(__file__).parent / "tools"
 OUTPUT = Path(__file__).parents[2] / ".build" / "e2e"
 BINARIES = OUTPUT / "bin"
 CRDS = OUTPUT / "crds"
 
-VELERO_VERSIONS = ("1.18.2", "1.15.2", "1.13.2")
+VELERO_VERSIONS = tuple(dict.fromkeys(release.velero for release in RELEASES))
 KUBERNETES_VERSION = "1.33.13"
 _HELM = "helm.sh/helm/v3"
 _PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
@@ -115,7 +117,7 @@ CRD_SOURCES = (
     # Velero's newest definitions accept all that older servers write: fields were only added.
     CrdSource(
         name="velero",
-        module=f"{_VELERO}@v{VELERO_VERSIONS[0]}",
+        module=f"{_VELERO}@v{NEWEST.velero}",
         folders=("config/crd/v1/bases", "config/crd/v2alpha1/bases"),
     ),
     CrdSource(

@@ -1,4 +1,4 @@
-"""The real stack, once a session; its logs are shown under every test that fails."""
+"""The real stack, once for each release of vSphere; its logs are shown under every test that fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.certificates import Authority
+from tests.e2e.releases import NEWEST, RELEASES, Part, Release
 from tests.e2e.scene import Scene
 from tests.e2e.sidecar import Sidecar
 from tests.e2e.stack import Stack
@@ -27,39 +29,94 @@ _running = pytest.StashKey[Stack]()
 _log_sizes = pytest.StashKey[dict[str, int]]()
 
 
-OLDER_VELERO: Final = "1.15.2"
 ABOUT_VELERO: Final = frozenset(
     {"test_application", "test_beside_vsphere", "test_bundle", "test_restricted", "test_stack", "test_vms_alone"}
 )
-"""Modules whose tests depend on Velero's version: they run on the older one every time, all others with `--full`."""
+"""Modules whose tests depend on the version of Velero or of the API; `releases` says where they run and when."""
+STORY: Final = frozenset({"test_beside_vsphere", "test_bundle", "test_stack"})
+"""Those of them that every run has time for on the oldest Velero too."""
 WITH_FULL: Final = frozenset({"test_arm64", "test_image"})
 """Modules that need what takes long to build or install: with `--full` alone."""
+_GROUPS: Final = "groups"
+_WITHOUT_GROUPS: Final = "without_groups"
+_NEWEST: Final = "newest_release"
+_SINCE_VELERO: Final = "since_velero"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make e2e-full` ask for every test on every version."""
-    parser.addoption("--full", action="store_true", help="run every test on every version of Velero")
+    """Let `make e2e-full` ask for all that `releases` has, or for one Velero of it."""
+    parser.addoption("--full", action="store_true", help="run the whole suite on every version of Velero")
+    parser.addoption(
+        "--velero",
+        action="append",
+        choices=VELERO_VERSIONS,
+        help="run what is about releases with this version of Velero alone; may be repeated",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare what keeps a test from a release."""
+    config.addinivalue_line("markers", f"{_GROUPS}: needs VirtualMachineGroups, runs on releases that have them")
+    config.addinivalue_line("markers", f"{_WITHOUT_GROUPS}: runs on releases that have no VirtualMachineGroups")
+    config.addinivalue_line("markers", f"{_NEWEST}: depends on no release, runs on the newest")
+    config.addinivalue_line("markers", f"{_SINCE_VELERO}(version): needs what Velero has since this version")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only `--full` asks for."""
-    if config.getoption("--full"):
-        return
-    left_out = [item for item in items if _on_older_velero(item) and item.path.stem not in ABOUT_VELERO]
-    left_out += [item for item in items if item.path.stem in WITH_FULL and item not in left_out]
+    """Leave out what is not for a release, and what was not asked for."""
+    left_out = [item for item in items if not _is_wanted(item, config)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
 
-def _on_older_velero(item: pytest.Item) -> bool:
+def _is_wanted(item: pytest.Item, config: pytest.Config) -> bool:
     chosen = getattr(item, "callspec", None)
-    return chosen is not None and OLDER_VELERO in chosen.params.values()
+    release: Release = chosen.params.get("vsphere", NEWEST) if chosen else NEWEST
+    if release.velero not in (config.getoption("--velero") or VELERO_VERSIONS) or not _fits(item, release):
+        return False
+    full, module = config.getoption("--full"), item.path.stem
+    if module in WITH_FULL and not full:
+        return False
+    match release.full if full else release.always:
+        case Part.WHOLE:
+            return True
+        case Part.WITH_GROUPS:
+            return item.get_closest_marker(_GROUPS) is not None or module in ABOUT_VELERO
+        case Part.ABOUT_VELERO:
+            return module in ABOUT_VELERO
+        case Part.STORY:
+            return module in STORY
+        case None:
+            return False
+
+
+def _fits(item: pytest.Item, release: Release) -> bool:
+    """Say whether a test can run on a release, by its markers."""
+    if item.get_closest_marker(_WITHOUT_GROUPS if release.groups else _GROUPS) is not None:
+        return False
+    if release is not NEWEST and item.get_closest_marker(_NEWEST) is not None:
+        return False
+    since = item.get_closest_marker(_SINCE_VELERO)
+    return since is None or _numbers(release.velero) >= _numbers(since.args[0])
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]
+
+
+@pytest.fixture(scope="session", params=RELEASES, ids=lambda release: release.name)
+def vsphere(request: pytest.FixtureRequest) -> Release:
+    """Return the release of vSphere that a test is about."""
+    release: Release = request.param
+    return release
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(
+    vsphere: Release, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
     """An API server that looks like a Supervisor's, an S3 server, and Velero servers as tests ask for them."""
-    running = Stack(tmp_path_factory.mktemp("stack", numbered=False), audited=True)
+    running = Stack(tmp_path_factory.mktemp(vsphere.name, numbered=False), vsphere, audited=True)
     request.config.stash[_running] = running
     try:
         running.start()
@@ -98,10 +155,10 @@ def supervisor(stack: Stack) -> Iterator[Supervisor]:
         yield playing
 
 
-@pytest.fixture(scope="session", params=["1.18.2", OLDER_VELERO])
-def scene(stack: Stack, supervisor: Supervisor, request: pytest.FixtureRequest) -> Iterator[Scene]:
+@pytest.fixture(scope="session")
+def scene(stack: Stack, supervisor: Supervisor) -> Iterator[Scene]:
     """One Velero server with our sidecar, beside velero-plugin-for-vsphere and its list of blocked resources."""
-    server = stack.velero(request.param)
+    server = stack.velero()
     server.add_plugin(VSPHERE_PLUGIN)
     server.reset_blocked_resources()
     sidecar = Sidecar(server)

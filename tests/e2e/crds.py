@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.e2e import build
+from tests.e2e.releases import NEWEST, Release
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.e2e.cluster import Cluster
 
 Manifest = dict[str, Any]
 
 VM_OPERATOR = "vmoperator.vmware.com"
+GROUPS = f"virtualmachinegroups.{VM_OPERATOR}"
 RESTRICTED_KINDS = Path(__file__).parent / "data" / "restricted_kinds.txt"
 
 # of the definitions made here
@@ -52,15 +54,15 @@ class RestrictedKind:
         return f"{self.plural}.{self.group}"
 
 
-def restricted_kinds() -> list[RestrictedKind]:
-    """Return the 57 + 7 kinds in the order of the file."""
+def restricted_kinds(release: Release = NEWEST) -> list[RestrictedKind]:
+    """Return those of the 57 + 7 kinds that a release has, in the order of the file."""
     kinds = []
     for line in RESTRICTED_KINDS.read_text().splitlines():
         if line and not line.startswith("#"):
             resource, kind, scope = line.split()
             plural, _, group = resource.partition(".")
             kinds.append(RestrictedKind(plural=plural, group=group, kind=kind, namespaced=scope == "Namespaced"))
-    return kinds
+    return [kind for kind in kinds if release.groups or kind.resource != GROUPS]
 
 
 def load(source: str) -> list[Manifest]:
@@ -83,24 +85,34 @@ def load(source: str) -> list[Manifest]:
     return documents
 
 
-def for_restricted_kinds(served: list[Manifest]) -> list[Manifest]:
-    """Return a definition that accepts anything for each restricted kind that `served` does not define."""
-    known = {definition["metadata"]["name"] for definition in served}
-    return [_anything_goes(kind) for kind in restricted_kinds() if kind.resource not in known]
+def supervisor(release: Release = NEWEST) -> list[Manifest]:
+    """Return all definitions that make an API server look like a Supervisor's of that release."""
+    vm_operator = [_as_released(definition, release) for definition in _with_v1alpha6(load("vm-operator"))]
+    real = [definition for definition in vm_operator if definition["spec"]["versions"]]
+    known = {definition["metadata"]["name"] for definition in real}
+    return [*real, *(_anything_goes(kind) for kind in restricted_kinds(release) if kind.resource not in known)]
 
 
-def supervisor() -> list[Manifest]:
-    """Return all definitions that make an API server look like a Supervisor's."""
-    real = load("vm-operator")
-    return [*real, *for_restricted_kinds(real)]
+def _as_released(definition: Manifest, release: Release) -> Manifest:
+    """Return a definition with the versions of a release, stored at the newest; none if it has not that kind."""
+    if definition["spec"]["group"] != VM_OPERATOR:
+        return definition
+    has = release.groups if definition["metadata"]["name"] == GROUPS else release.api
+    versions = [version for version in definition["spec"]["versions"] if version["name"] in has]
+    for version in versions:
+        version["storage"] = version is versions[-1]
+        fields = version["schema"]["openAPIV3Schema"]["properties"].get("spec", {}).get("properties", {})
+        if not release.groups:
+            fields.pop("groupName", None)
+    definition["spec"]["versions"] = versions
+    return definition
 
 
-def with_newer_version() -> list[Manifest]:
-    """Return a Supervisor's definitions with v1alpha6 beside and above what VM Operator's release has.
+def _with_v1alpha6(definitions: list[Manifest]) -> list[Manifest]:
+    """Put v1alpha6 above what VM Operator's newest public release has.
 
     Only what it adds to the kinds that the product replays is there (api/v1alpha6).
     """
-    definitions = supervisor()
     for definition in definitions:
         versions = definition["spec"]["versions"]
         if definition["spec"]["group"] != VM_OPERATOR or versions[-1]["name"] != "v1alpha5":
@@ -117,43 +129,46 @@ def with_newer_version() -> list[Manifest]:
     return definitions
 
 
-def serve_only(cluster: Cluster, version: str) -> None:
-    """Have a cluster serve VM Operator's kinds at one version and no other, as an older Supervisor does."""
+def serve_as(cluster: Cluster, release: Release) -> None:
+    """Have a cluster serve VM Operator's kinds as another Supervisor does; what is stored stays as it is."""
     for definition in cluster.all("customresourcedefinitions.apiextensions.k8s.io"):
         if definition["spec"]["group"] == VM_OPERATOR:
-            patch = json.dumps(
-                [
-                    {"op": "replace", "path": f"/spec/versions/{number}/served", "value": entry["name"] == version}
-                    for number, entry in enumerate(definition["spec"]["versions"])
-                ]
-            )
+            patch = json.dumps(list(_served_as(definition, release)))
             cluster.kubectl("patch", "crd", definition["metadata"]["name"], "--type=json", f"--patch={patch}")
-    wait_until(
-        lambda: (
-            [
-                api_version
-                for api_version in cluster.kubectl("api-versions").split()
-                if api_version.startswith(f"{VM_OPERATOR}/")
-            ]
-            == [f"{VM_OPERATOR}/{version}"]
-        ),
-        60,
-        f"{version} is all that is served",
-    )
+    wanted = {f"{VM_OPERATOR}/{version}" for version in release.api}
+
+    def is_served() -> bool:
+        versions = {version for version in cluster.kubectl("api-versions").split() if version.startswith(VM_OPERATOR)}
+        resources = cluster.kubectl("api-resources", "--cached=false", "--no-headers", "-oname").split()
+        return versions == wanted and (GROUPS in resources) is bool(release.groups)
+
+    wait_until(is_served, 60, f"{release.newest_api} is the newest that is served")
     cluster.discover_again()
 
 
-def one_of_each_restricted_kind(namespace: str) -> list[Manifest]:
-    """Return one minimal object of each of the 57 + 7 kinds, the namespaced ones in this namespace."""
-    versions = {definition["metadata"]["name"]: served_versions(definition)[-1] for definition in load("vm-operator")}
+def _served_as(definition: Manifest, release: Release) -> Iterator[Manifest]:
+    """Yield the changes to a definition, without the field of VMs that came with groups where there are none."""
+    has = release.groups if definition["metadata"]["name"] == GROUPS else release.api
+    for number, version in enumerate(definition["spec"]["versions"]):
+        path = f"/spec/versions/{number}"
+        yield {"op": "replace", "path": f"{path}/served", "value": version["name"] in has}
+        fields = version["schema"]["openAPIV3Schema"]["properties"].get("spec", {}).get("properties", {})
+        if not release.groups and "groupName" in fields:
+            where = "schema/openAPIV3Schema/properties/spec/properties/groupName"
+            yield {"op": "remove", "path": f"{path}/{where}"}
+
+
+def one_of_each_restricted_kind(namespace: str, release: Release = NEWEST) -> list[Manifest]:
+    """Return one minimal object of each of the kinds that a release has, the namespaced ones in this namespace."""
+    served = {definition["metadata"]["name"]: served_versions(definition) for definition in supervisor(release)}
     objects = []
-    for kind in restricted_kinds():
+    for kind in restricted_kinds(release):
         metadata = {"name": f"one-{namespace}"}
         if kind.namespaced:
             metadata["namespace"] = namespace
         objects.append(
             {
-                "apiVersion": f"{kind.group}/{versions.get(kind.resource, _VERSION)}",
+                "apiVersion": f"{kind.group}/{served[kind.resource][-1]}",
                 "kind": kind.kind,
                 "metadata": metadata,
                 "spec": _REQUIRED_SPECS.get(kind.resource, {}),

@@ -37,7 +37,7 @@ class Saved:
         self.scene.register(self.point, *(names or self.application.vm_names), into=self.namespace)
 
 
-def saved(scene: Scene, application: Application, *, deadline: float = 60) -> Saved:
+def saved(scene: Scene, application: Application, *, deadline: float = 180) -> Saved:
     """Deploy an application, and back it up once it runs."""
     point, where = scene.back_up(application, deadline=deadline), application.namespace
     groups, services = scene.all(GROUPS, where), scene.all(SERVICES, where)

@@ -109,7 +109,7 @@ def save_and_restore(scene: Scene, space: str) -> None:
 
     scene.wait_restored(space)
     assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
-    assert scene.names(GROUPS, space) == {"shop", "shop-web", "shop-db"}
+    assert scene.names(GROUPS, space) == scene.grouped("shop", "shop-web", "shop-db")
     assert {stage for stage, _ in scene.stages(space).values()} == {"verified"}
     log = (scene.server.plugins / f"{LAUNCHER}.log").read_text()
     assert "the daemon was ended by signal 9" in log

@@ -10,6 +10,7 @@ from kubernetes import client, config
 from tests.e2e import crds
 from tests.e2e.cluster import Cluster
 from tests.e2e.object_store import ObjectStore
+from tests.e2e.releases import NEWEST, Release
 from tests.e2e.velero import VeleroServer
 from tests.emulator.supervisor import Supervisor
 from tests.emulator.vm_operator.admission import Rules
@@ -19,38 +20,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tests.e2e.cluster import Manifest
-
 
 class Stack:
     """The running programs of a session. Velero reads the served kinds at its start and then every five minutes."""
 
-    def __init__(self, directory: Path, *, audited: bool = False) -> None:
+    def __init__(self, directory: Path, release: Release = NEWEST, *, audited: bool = False) -> None:
         self.directory = directory
+        self.release = release
         self.cluster = Cluster(directory / "cluster", audited=audited)
         self.store = ObjectStore(directory / "s3")
         self._servers: list[VeleroServer] = []
 
-    def start(self, definitions: Sequence[Manifest] = ()) -> None:
-        """Start the API server and S3, and install the definitions of Velero and of a Supervisor, or of this one."""
+    def start(self) -> None:
+        """Start the API server and S3, and install the definitions of Velero and of the release's Supervisor."""
         self.store.start()
         self.cluster.start()
-        self.cluster.install([*crds.load("velero"), *(definitions or crds.supervisor())])
+        self.cluster.install([*crds.load("velero"), *crds.supervisor(self.release)])
 
     def velero(
         self,
-        version: str,
+        version: str = "",
         *,
         name: str = "",
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> VeleroServer:
-        """Prepare a Velero server, not started yet; `name` is its namespace, bucket and folder."""
+        """Prepare a Velero server of the release's version, not started yet.
+
+        `name` is its namespace, bucket and folder.
+        """
+        version = version or self.release.velero
         name = name or f"velero-{version.rpartition('.')[0].replace('.', '-')}"
         server = VeleroServer(
             self.cluster,
             self.store,
             self.directory / name,
+            release=self.release,
             version=version,
             namespace=name,
             flags=flags,
@@ -65,8 +70,14 @@ class Stack:
         """Have VM Operator with its webhooks, WCP and a VADP vendor at work; `options` are the `Supervisor`'s."""
         settings = client.Configuration()
         config.load_kube_config(str(self.cluster.kubeconfig), client_configuration=settings)
-        playing = Supervisor(client.ApiClient(settings), **options)
-        with webhooks(playing.cluster, rules or Rules()), playing.operator:
+        groups = bool(self.release.groups)
+        of_release: dict[str, Any] = {
+            "vm_operator": f"{crds.VM_OPERATOR}/{self.release.newest_api}",
+            "operator": {"groups": groups},
+            "wcp": {"opt_in": self.release.registers_existing},
+        }
+        playing = Supervisor(client.ApiClient(settings), **{**of_release, **options})
+        with webhooks(playing.cluster, rules or Rules(groups=groups)), playing.operator:
             yield playing
 
     def stop(self) -> None:

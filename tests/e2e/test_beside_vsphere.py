@@ -6,9 +6,6 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.saved import saved
 from tests.e2e.scene import GROUPS, SERVICES, Scene, specs
 from tests.e2e.sidecar import Sidecar
@@ -21,8 +18,6 @@ if TYPE_CHECKING:
     from tests.e2e.cluster import Manifest
 
 NAMED_BY_LIST = "virtualmachineservices.vmoperator.vmware.com"
-
-on_each_velero = pytest.mark.parametrize("scene", VELERO_VERSIONS, indirect=True, scope="session")
 
 
 def blocked_resources(scene: Scene) -> Manifest:
@@ -43,7 +38,6 @@ def sidecar_that_leaves_the_list(scene: Scene) -> Iterator[None]:
         scene.server.reset_blocked_resources()
 
 
-@on_each_velero
 def test_whole_application_without_any_flag(scene: Scene, space: str) -> None:
     scene.server.reset_blocked_resources()
     shop = saved(scene, machines.two_tier("shop", namespace=space))  # its backup has to end as Completed
@@ -66,7 +60,6 @@ def test_whole_application_without_any_flag(scene: Scene, space: str) -> None:
     assert specs(scene.all(GROUPS, space)) == specs(shop.groups, "powerState")
 
 
-@on_each_velero
 def test_list_that_is_left_alone_makes_the_backup_partial_and_a_restore_of_it_whole(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     scene.deploy(application)

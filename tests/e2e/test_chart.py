@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from tests.e2e import audit, crds
-from tests.e2e.build import VELERO_VERSIONS
 from tests.e2e.chart import NAMESPACE, OVERLAY, VARIANTS, Installation, rendered
 from tests.e2e.saved import Saved
 from tests.e2e.scene import BACKUPS, GROUPS, SERVICES, Scene, specs
@@ -33,7 +32,7 @@ SCHEDULE = (f"schedules.nightly.namespaces={{{SPACE}}}", "schedules.nightly.paus
 @pytest.fixture(scope="module")
 def charted(stack: Stack, supervisor: Supervisor) -> Iterator[tuple[Installation, Scene]]:
     """The chart beside a Velero and velero-plugin-for-vsphere; the sidecar has the account that the chart makes."""
-    server = stack.velero(VELERO_VERSIONS[0], name="charted-velero")
+    server = stack.velero(name="charted-velero")
     chart = Installation(cluster=stack.cluster, namespace=server.namespace)
     chart.upgrade(*SCHEDULE)
     server.plugin_kubeconfig = chart.kubeconfig()

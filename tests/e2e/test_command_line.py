@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import BACKUPS, GROUPS, RESTORES, SERVICES, VMS, Scene, on_newest_velero, specs
+from tests.e2e.scene import BACKUPS, GROUPS, RESTORES, SERVICES, VMS, Scene, specs
 from tests.emulator import machines
 from tests.waiting import wait_until
 
@@ -44,7 +44,6 @@ def planned(scene: Scene, *arguments: str, exits: Collection[int] = (0,)) -> dic
     }
 
 
-@on_newest_velero
 def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.back_up(application)
@@ -64,7 +63,6 @@ def test_plan_says_what_a_restore_would_do_and_writes_nothing(scene: Scene, spac
     assert "Traceback" not in unknown
 
 
-@on_newest_velero
 def test_plan_names_what_a_person_has_to_move(scene: Scene, space: str) -> None:
     scene.back_up(machines.two_tier("shop", namespace=space))
     scene.cluster.kubectl(
@@ -90,7 +88,7 @@ def test_restore_that_velero_gave_up_is_resumed_and_reported(scene: Scene, space
     output = run(scene, "restore", "--resume", space)
 
     assert "VirtualMachineService " + f"{space}/shop-web: verified" in output
-    assert scene.names(GROUPS, space) == {"shop", "shop-web", "shop-db"}
+    assert scene.names(GROUPS, space) == scene.grouped("shop", "shop-web", "shop-db")
     assert scene.names(SERVICES, space) == {"shop-web", "shop-db"}
     assert scene.uids(VMS, space) == uids
     shows_it = re.search(r"\(velero-vmservice (report [^)]+)\)", output)
@@ -117,7 +115,6 @@ def test_restore_that_velero_ended_without_its_backup_object_is_resumed(scene: S
     assert specs(scene.all(GROUPS, space)) == specs(shop.groups, "powerState")
 
 
-@on_newest_velero
 def test_status_shows_each_vm_until_all_are_registered(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     point = scene.lose_and_restore(application, "--item-operation-timeout=10s")
@@ -138,7 +135,6 @@ def test_status_shows_each_vm_until_all_are_registered(scene: Scene, space: str)
     assert watched.splitlines()[-1] == "3 of 3 VMs are ready"
 
 
-@on_newest_velero
 def test_trigger_without_a_vcenter_says_what_to_set_up(scene: Scene) -> None:
     output = run(scene, "registration", "trigger", "--restore", "any", "-n", "any", "web-1", exits=(1,))
     assert "no vCenter is set up\nhint: set vcenter.server" in output

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.scene import GROUPS, RESTORES, VMS, on_newest_velero
+import pytest
+
+from tests.e2e.scene import GROUPS, RESTORES, VMS
 from tests.emulator import machines
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.cluster import Cluster
     from tests.e2e.scene import Scene
+
+pytestmark = pytest.mark.groups
 
 DEAD = "00000000-dead-4000-8000-000000000000"
 
@@ -63,7 +67,6 @@ def test_nested_groups_come_back_clean_and_every_vm_lives(scene: Scene, space: s
     assert {vm["status"]["powerState"] for vm in scene.all(VMS, space)} == {"PoweredOff"}
 
 
-@on_newest_velero
 def test_manual_procedure_loses_groups(scene: Scene, space: str) -> None:
     """What the README warns of: the same groups, dumped and applied as the guide's section 10.4 says.
 

@@ -111,14 +111,14 @@ def test_init_container_of_the_image_makes_velero_work_without_a_sidecar(
     name = "image-init"
     install = installer_of(built)
     with (
-        alone(stack, supervisor, "1.18.2", name, install=install) as scene,
+        alone(stack, supervisor, stack.release.velero, name, install=install) as scene,
         scene.space_of(f"{name}-app") as space,
     ):
         save_and_restore(scene, space)
 
 
 def test_sidecar_of_the_image_serves_velero(stack: Stack, supervisor: Supervisor, built: Image) -> None:
-    server = stack.velero("1.18.2", name="image-sidecar")
+    server = stack.velero(name="image-sidecar")
     scratch = server.directory / "sidecar"
     scratch.mkdir()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import GROUPS, VMS, Scene, on_newest_velero
+from tests.e2e.scene import GROUPS, VMS, Scene
 from tests.emulator import machines
 from tests.emulator.vm_operator import conditions
 from tests.emulator.vm_operator.group_controller import LAST_POWER_TIME
@@ -97,6 +97,7 @@ def restore(of: Saved, power: str) -> str:
     return name
 
 
+@pytest.mark.groups
 def test_power_on_keeps_boot_order_and_delays_and_waits_for_the_last_member(shop: Saved) -> None:
     results, _ = shop.scene.results(restore(shop, "on"))
 
@@ -116,7 +117,6 @@ def test_power_on_keeps_boot_order_and_delays_and_waits_for_the_last_member(shop
     }
 
 
-@on_newest_velero
 def test_power_as_captured_leaves_off_what_was_off(shop: Saved) -> None:
     name = restore(shop, "captured")
 

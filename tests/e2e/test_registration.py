@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 VMS = ("shop-db-1", "shop-web-1")
 RECORDS = "--selector=velero-plugin-for-vmservice/record=registervm-attempt"
 
-on_newest = pytest.mark.parametrize("site", ["1.18.2"], indirect=True, scope="module")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -74,18 +72,17 @@ class Site:
         return [record for record in every if record["namespace"] == space]
 
 
-@pytest.fixture(scope="module", name="site", params=["1.18.2", "1.15.2"])
+@pytest.fixture(scope="module", name="site")
 def _site(
     stack: Stack,
     supervisor: Supervisor,
     vcenter: VCenterSimulator,
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
 ) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("wcp")
     password = directory / "password"
     password.write_text(vcenter.password)
-    server = stack.velero(request.param, name=f"registering-{request.param.replace('.', '-')}")
+    server = stack.velero(name="registering")
     with Wcp(vcenter, supervisor, Authority(directory)) as wcp:
         sidecar = Sidecar(server, **_environment(wcp, password))
         sidecar.start()
@@ -192,7 +189,6 @@ def test_a_vm_that_is_in_its_desired_state_already_ends_completed(site: Site, sp
     ]
 
 
-@on_newest
 def test_pod_killed_between_record_and_call_makes_no_call(site: Site, space: str) -> None:
     shop = site.lost(_shop(space))
     site.scene.sidecar.stop()
@@ -216,7 +212,6 @@ def test_pod_killed_between_record_and_call_makes_no_call(site: Site, space: str
     assert site.called_for(space) == [moid for moid in moids.values() if moid != called]
 
 
-@on_newest
 def test_sidecar_killed_between_call_and_answer_calls_once_for_two_restores(site: Site, space: str) -> None:
     shop = site.lost(_shop(space))
     moids = site.restore(shop)
@@ -234,7 +229,6 @@ def test_sidecar_killed_between_call_and_answer_calls_once_for_two_restores(site
     assert site.called_for(space) == sorted(moids.values())
 
 
-@on_newest
 def test_a_call_by_command_is_followed_where_the_settings_only_observe(
     site: Site, space: str, vcenter: VCenterSimulator, tmp_path: Path
 ) -> None:
@@ -266,7 +260,6 @@ def test_a_call_by_command_is_followed_where_the_settings_only_observe(
         site.scene.sidecar.start()
 
 
-@on_newest
 def test_an_engine_is_shown_and_waited_for(site: Site, space: str) -> None:
     engine = ReferenceEngine()
 

@@ -6,7 +6,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.e2e.scene import on_newest_velero
 from tests.e2e.test_command_line import run
 from tests.emulator import machines
 from velero_vmservice.supervisor.namespace_state import FOLDER_ANNOTATION
@@ -35,7 +34,6 @@ def settings(vcenter: VCenterSimulator, directory: Path) -> Path:
     return file
 
 
-@on_newest_velero
 def test_trigger_calls_once_however_often_it_is_run(
     scene: Scene, space: str, vcenter: VCenterSimulator, tmp_path: Path
 ) -> None:

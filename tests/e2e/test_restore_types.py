@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import SERVICES, VMS, Scene, on_newest_velero, specs
+from tests.e2e.scene import SERVICES, VMS, Scene, specs
 from tests.emulator import machines, vadp
 from tests.emulator.vm_operator.records import BACKUP_VERSION
 from tests.emulator.wcp.register_steps import State
@@ -56,7 +56,6 @@ def live_vm(shop: Saved, name: str) -> VsphereVm:
     return next(vm for vm in vms if (vm.folder, vm.name) == (shop.namespace, name))
 
 
-@on_newest_velero
 def test_vms_restored_in_place_are_waited_for_until_they_are_registered_again(shop: Saved) -> None:
     scene, space = shop.scene, shop.namespace
     before, uids = backup_versions(shop), scene.uids(VMS, space)
@@ -82,7 +81,6 @@ def test_vms_restored_in_place_are_waited_for_until_they_are_registered_again(sh
     assert report.outcome is Outcome.VERIFIED
 
 
-@on_newest_velero
 def test_a_disk_only_restore_is_waited_for_until_the_new_disks_are_bound(shop: Saved) -> None:
     scene, space = shop.scene, shop.namespace
     scene.supervisor.lose(space, kinds=IN_FRONT)
@@ -114,7 +112,6 @@ def _another_vcenter(scene: Scene) -> Iterator[None]:
     vcenter.uuid = known
 
 
-@on_newest_velero
 def test_after_a_failover_every_vm_is_reported_as_failed_over_and_its_image_is_named(
     shop: Saved, request: pytest.FixtureRequest
 ) -> None:
@@ -135,9 +132,8 @@ def test_after_a_failover_every_vm_is_reported_as_failed_over_and_its_image_is_n
     assert all(any("image" in note for note in vm.notes) for vm in report.machines)
 
 
-@on_newest_velero
+@pytest.mark.since_velero("1.16")  # whose `restore create` has `--annotations`
 def test_a_policy_on_the_command_line_of_velero_is_in_effect(shop: Saved) -> None:
-    """The command line of Velero has `--annotations` since 1.16."""
     scene, space = shop.scene, shop.namespace
     shop.lose()
     policy = f"--annotations={PLUGIN_NAME}/power=on,{PLUGIN_NAME}/label-mismatch=fail"

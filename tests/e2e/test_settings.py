@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import on_newest_velero
 from tests.emulator import machines
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 LABELS = {"velero.io/plugin-config": "", "velero-plugin-for-vmservice": "BackupItemAction"}
 
 
-@on_newest_velero
 def test_change_holds_for_the_restore_that_begins_next(scene: Scene, space: str) -> None:
     shop = saved(scene, machines.two_tier("shop", namespace=space))
     before, after = f"{space}-before", f"{space}-after"

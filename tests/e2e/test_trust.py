@@ -6,11 +6,10 @@ import dataclasses
 import json
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import SERVICES, Scene, on_newest_velero
+from tests.e2e.scene import SERVICES, Scene
 from tests.emulator import machines
 
 
-@on_newest_velero
 def test_changed_facts_leave_no_claim_out_in_silence(scene: Scene, space: str) -> None:
     application = machines.two_tier("shop", namespace=space)
     claims = [*application.claims, machines.claim("notes", namespace=space)]  # the owner's, no VM's disk

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.saved import saved
-from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, on_newest_velero, specs, states
+from tests.e2e.scene import GROUPS, SERVICES, VMS, Scene, specs, states
 from tests.emulator import machines, nested
 from velero_vmservice.report.model import Report
 from velero_vmservice.report.stage import Outcome
@@ -88,14 +88,12 @@ def assert_as_captured(of: Saved, restore: str, namespace: str) -> None:
     assert scene.names(VMS, namespace) == set(of.application.vm_names)
 
 
-@on_newest_velero
 def test_every_object_is_as_captured_after_a_restore_in_place(large: Saved, restored: str) -> None:
     assert_as_captured(large, restored, LARGE)
     assert {vm["status"]["powerState"] for vm in large.scene.all(VMS, LARGE)} == {"PoweredOff"}
     assert {stage for stage, _ in large.scene.stages(restored).values()} == {"verified"}
 
 
-@on_newest_velero
 def test_nothing_is_created_before_its_vms_and_no_group_before_its_parent(large: Saved, restored: str) -> None:
     assert restored
     scene = large.scene
@@ -109,7 +107,6 @@ def test_nothing_is_created_before_its_vms_and_no_group_before_its_parent(large:
         assert not parent or created(groups[parent]) <= created(group), name
 
 
-@on_newest_velero
 def test_large_application_into_another_namespace(large: Saved) -> None:
     source, target = states(large.scene.all(GROUPS, LARGE)), f"{LARGE}-b"
     large.scene.supervisor.cluster.create(machines.namespace(target))
@@ -121,7 +118,6 @@ def test_large_application_into_another_namespace(large: Saved) -> None:
     assert states(large.scene.all(GROUPS, LARGE)) == source
 
 
-@on_newest_velero
 def test_the_same_restore_again_changes_nothing(large: Saved, restored: str) -> None:
     scene, again = large.scene, f"{restored}-again"
     before = [states(scene.all(kind, LARGE)) for kind in (GROUPS, SERVICES)]
@@ -148,7 +144,6 @@ class VisibleText(HTMLParser):
         self.text += f"{data}\n"
 
 
-@on_newest_velero
 def test_report_names_every_object_its_outcome_the_policy_and_the_next_step(large: Saved, restored: str) -> None:
     _, reports = large.scene.results(restored)
     bodies = {key.rpartition("/")[2]: body for key, body in reports.items()}
@@ -163,7 +158,8 @@ def test_report_names_every_object_its_outcome_the_policy_and_the_next_step(larg
     assert {vm.name for vm in report.machines if vm.registered} == set(large.application.vm_names)
     assert report.policy["power"] == "leave"
     assert report.policy["conflict"] == "retain"
-    assert f"kubectl -n {LARGE} patch virtualmachinegroup shop " in "\n".join(report.next_steps)
+    powered = "virtualmachinegroup shop" if large.groups else "virtualmachine shop-db-1"
+    assert f"kubectl -n {LARGE} patch {powered} " in "\n".join(report.next_steps)
     for name in (*(name for _, name in needs(large)), *large.application.vm_names, *report.policy):
         assert name in page
     for step in report.next_steps:

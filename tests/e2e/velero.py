@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.cluster import Cluster, Manifest
     from tests.e2e.object_store import ObjectStore
+    from tests.e2e.releases import Release
 
 FINAL_PHASES = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
 
@@ -47,6 +48,7 @@ class VeleroServer:
         store: ObjectStore,
         directory: Path,
         *,
+        release: Release,
         version: str,
         namespace: str,
         flags: Sequence[str] = (),
@@ -55,6 +57,8 @@ class VeleroServer:
         self.cluster = cluster
         self.store = store
         self.directory = directory
+        self.release = release
+        """Of the Supervisor on which it is."""
         self.version = version
         self.namespace = namespace
         self.bucket = namespace
@@ -172,17 +176,17 @@ class VeleroServer:
         scope = [f"--namespace={self.namespace}", f"--kubeconfig={self.cluster.kubeconfig}"]
         return run_command([binary(f"velero-{self.version}"), *arguments, *scope])
 
-    def backup(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
+    def backup(self, name: str, *flags: str, deadline: float = 240) -> Manifest:
         """Create a backup, wait until it is over, well or not, and return it."""
         self.cli("backup", "create", name, *flags)
         return self.wait_over("backups.velero.io", name, deadline=deadline)
 
-    def restore(self, name: str, *flags: str, deadline: float = 90) -> Manifest:
+    def restore(self, name: str, *flags: str, deadline: float = 240) -> Manifest:
         """Create a restore, wait until it is over, well or not, and return it."""
         self.cli("restore", "create", name, *flags)
         return self.wait_over("restores.velero.io", name, deadline=deadline)
 
-    def delete_backup(self, name: str, *, deadline: float = 60) -> None:
+    def delete_backup(self, name: str, *, deadline: float = 180) -> None:
         """Have Velero delete a backup and wait until it is gone."""
         self.cli("backup", "delete", name, "--confirm")
         resource = "backups.velero.io"
@@ -197,14 +201,14 @@ class VeleroServer:
         manifest = self.cluster.get(resource, name, namespace=self.namespace)
         return str(manifest.get("status", {}).get("phase", ""))
 
-    def wait_phase(self, resource: str, name: str, *phases: str, deadline: float = 90) -> Manifest:
+    def wait_phase(self, resource: str, name: str, *phases: str, deadline: float = 240) -> Manifest:
         """Wait until one of Velero's objects is in one of these phases and return it."""
         wait_until(
             lambda: self.phase(resource, name) in phases, deadline, f"{resource}/{name} is {' or '.join(phases)}"
         )
         return self.cluster.get(resource, name, namespace=self.namespace)
 
-    def wait_over(self, resource: str, name: str, *, deadline: float = 90) -> Manifest:
+    def wait_over(self, resource: str, name: str, *, deadline: float = 240) -> Manifest:
         """Wait until a backup or restore is over, well or not, and return it."""
         return self.wait_phase(resource, name, *sorted(FINAL_PHASES), deadline=deadline)
 

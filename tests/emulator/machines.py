@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.emulator.kubernetes.cluster import VM_OPERATOR_API
@@ -188,6 +188,14 @@ class Application:
     def vm_names(self) -> Sequence[str]:
         return tuple(machine["metadata"]["name"] for machine in self.machines)
 
+    def without_groups(self) -> Application:
+        """Return what an owner deploys where there are no groups."""
+        machines = tuple(
+            {**machine, "spec": {key: value for key, value in machine["spec"].items() if key != "groupName"}}
+            for machine in self.machines
+        )
+        return replace(self, machines=machines, groups=())
+
     def deploy(self, cluster: Cluster) -> None:
         """Create the namespace and all objects; VM Operator and CSI do the rest, see `VmOperator`."""
         if cluster.get("Namespace", self.namespace) is None:
@@ -227,7 +235,7 @@ def two_tier(
             f"{name}-{tier}-{number}",
             namespace=where,
             labels={"app": name, "tier": tier},
-            group=f"{name}-{tier}" if grouped else "",
+            group=f"{name}-{tier}",
             volumes=("data",) if tier == "db" else (),
             power=power or "PoweredOn",
             secret=secret,
@@ -260,11 +268,12 @@ def two_tier(
             kind="ClusterIP",
         ),
     ]
-    return Application(
+    application = Application(
         namespace=where,
         secrets=(bootstrap_secret(secret, namespace=where),),
         claims=tuple(claim for machine in machines for claim in claims_of(machine)),
         machines=tuple(machines),
-        groups=tuple(groups) if grouped else (),
+        groups=tuple(groups),
         services=tuple(services),
     )
+    return application if grouped else application.without_groups()
