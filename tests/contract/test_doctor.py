@@ -154,6 +154,8 @@ def test_a_namespace_that_is_not_known_leaves_what_needs_none(api: EmulatedApi, 
     made = examined(api, velero_namespace="")
     assert made["locations"].established == "Velero's namespace is not known"
     assert made["Supervisor"].state is CheckState.OK
+    of_rights = {check.state for name, check in made.items() if name.endswith("in all namespaces")}
+    assert of_rights == {CheckState.OK}
 
 
 def test_the_default_list_of_the_plugin_for_vsphere(api: EmulatedApi, moto: str) -> None:

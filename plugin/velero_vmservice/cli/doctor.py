@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from velero_vmservice import __version__, app, configured
+from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import output
 from velero_vmservice.cli.views import terminal
@@ -82,17 +84,9 @@ def _checks(plugins_dir: Path, *, cluster_only: bool) -> Iterator[Check]:
     examiner = Examiner()
     settings, of_settings = _settings()
     yield from of_settings
-    try:
-        plugin = app.connect(settings)
-    except VmServiceError as error:
-        yield checks.failed("connections", error.message, error.hint)
-        plugin = None
-    if plugin is None:
-        try:
-            plugin = app.connect(settings.model_copy(update={"vcenter": None, "engine": None}))
-        except VmServiceError as error:
-            yield checks.unknown("cluster", error.message, error.hint)
-    if plugin is not None:
+    if settings is not None:
+        plugin, of_connections = _connected(settings)
+        yield from of_connections
         yield from plugin.examination.checks(examiner)
     if not cluster_only:
         yield from examiner.make(
@@ -102,20 +96,34 @@ def _checks(plugins_dir: Path, *, cluster_only: bool) -> Iterator[Check]:
         )
 
 
-def _settings() -> tuple[Settings, Sequence[Check]]:
-    """Return the settings that can be used, those of before where some cannot, and a check for each of both kinds."""
+def _settings() -> tuple[Settings | None, Sequence[Check]]:
+    """Return the settings that can be used, and what was found of all; None where there is no login to a cluster."""
     try:
-        own = reading.load()
+        own, made = reading.load(), [checks.ok(_OWN, "they are valid")]
     except VmServiceError as error:
-        not_asked = checks.unknown(_OF_CLUSTER, "not read, as those of this process are wrong")
-        return _with_namespace(Settings()), [checks.failed(_OWN, error.message, error.hint), not_asked]
-    right = checks.ok(_OWN, "they are valid")
+        own, made = Settings(), [checks.failed(_OWN, error.message, error.hint)]
     try:
-        return configured.load(), [right, checks.ok(_OF_CLUSTER, "they are valid, or there are none")]
+        cluster = kubernetes.connect(timeout_seconds=own.kubernetes_timeout_seconds, clock=SystemClock())
+    except VmServiceError as error:
+        return None, [*made, checks.failed("login to Kubernetes", error.message, error.hint)]
+    try:
+        return configured.load(cluster), [*made, checks.ok(_OF_CLUSTER, "they are valid, or there are none")]
     except InvalidSettings as error:
-        return _with_namespace(own), [right, checks.failed(_OF_CLUSTER, error.message, error.hint)]
+        of_cluster = checks.failed(_OF_CLUSTER, error.message, error.hint)
     except VmServiceError as error:
-        return _with_namespace(own), [right, checks.unknown(_OF_CLUSTER, error.message, error.hint)]
+        of_cluster = checks.unknown(_OF_CLUSTER, error.message, error.hint)
+    if made[0].state is CheckState.FAILED:
+        of_cluster = checks.unknown(_OF_CLUSTER, "not read, as those of this process are wrong")
+    return _with_namespace(own), [*made, of_cluster]
+
+
+def _connected(settings: Settings) -> tuple[app.App, Sequence[Check]]:
+    """Return the plugin, without vCenter and engine where they cannot be set up; the login to the cluster is sound."""
+    try:
+        return app.connect(settings), []
+    except VmServiceError as error:
+        alone = settings.model_copy(update={"vcenter": None, "engine": None})
+        return app.connect(alone), [checks.failed("connections", error.message, error.hint)]
 
 
 def _with_namespace(own: Settings) -> Settings:
@@ -133,9 +141,10 @@ def _as_table(made: Sequence[Check]) -> None:
     else:
         for check in made:
             terminal.say(f"{check.state:<8} {check.name}: {check.established}", to=console)
-    for check in made:
-        if check.hint and check.state is not CheckState.OK:
-            terminal.say(f"to do: {check.name}: {check.hint}", to=console)
+    hints = dict.fromkeys(check.hint for check in made if check.hint)
+    for hint in hints:
+        names = "; ".join(check.name for check in made if check.hint == hint)
+        terminal.say(f"to do: {names}: {hint}", to=console)
     counts = {state: sum(check.state is state for check in made) for state in CheckState}
     terminal.say(", ".join(f"{count} {state}" for state, count in counts.items() if count), to=console)
 

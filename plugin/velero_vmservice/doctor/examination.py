@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from velero_vmservice import __version__
 from velero_vmservice.doctor import checks, storage, surroundings, velero
+from velero_vmservice.doctor.checks import Examiner
 from velero_vmservice.doctor.rights import RIGHTS, Need, Scope, judge
 from velero_vmservice.errors import NotFound, VmServiceError
 from velero_vmservice.kube.manifest import (
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.store import StorageLocations
-    from velero_vmservice.doctor.checks import Check, Examiner
+    from velero_vmservice.doctor.checks import Check
     from velero_vmservice.doctor.rights import Right
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
@@ -60,13 +62,14 @@ class Examination:
         """Yield every check; those that need the API server are not made once it has not answered."""
         yield from examiner.make(API_SERVER, self._api_server)
         for right in RIGHTS:
-            yield from self._make(examiner, right.title, lambda right=right: self._right(right))  # type: ignore[misc]
+            make = self._make if right.scope is Scope.VELERO else Examiner.make
+            yield from make(examiner, right.title, partial(self._right, right))
         yield from self._make(examiner, _DEPLOYMENT, self._deployment)
         yield from self._make(examiner, "locations", self._locations)
         yield from examiner.make(surroundings.SUPERVISOR, self._supervisor)
         yield from self._make(examiner, surroundings.BLOCKED_LIST, self._blocked_list)
         for name, ask in self.connections.items():
-            yield from examiner.make(name, lambda name=name, ask=ask: _connection(name, ask), cluster=False)  # type: ignore[misc]
+            yield from examiner.make(name, partial(_connection, name, ask), cluster=False)
 
     def _make(self, examiner: Examiner, name: str, look: Callable[[], Check | Iterable[Check]]) -> Sequence[Check]:
         """Make a check that needs Velero's namespace."""

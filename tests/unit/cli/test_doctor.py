@@ -9,6 +9,7 @@ from tests.unit.builders import obj
 from tests.unit.doctor.deployments import deployment
 from tests.unit.world import World
 from velero_vmservice import app
+from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
 from velero_vmservice.kube.manifest import DEPLOYMENT
 
@@ -159,3 +160,21 @@ def test_the_job_is_one_line(place: World, command: CommandLine) -> None:
     assert (ran.code, len(ran.lines)) == (0, 1)
     assert json.loads(ran.out)["spec"]["template"]["spec"]["serviceAccountName"] == "velero"
     assert command("doctor", "--image", "x").code == 2
+
+
+def test_without_a_login_that_is_said_once_and_what_needs_none_is_looked_at(
+    place: World, command: CommandLine, tmp_path: Path
+) -> None:
+    def refuse(**_: object) -> None:
+        raise InvalidSettings("cannot log in to Kubernetes: there is no kubeconfig", hint="set KUBECONFIG")
+
+    assert place.store
+    command.patch.setattr(kubernetes, "connect", refuse)
+    ran = command("doctor", "--plugins-dir", str(tmp_path / "none"))
+    assert ran.code == 5
+    assert ran.lines[:2] == [
+        "ok       settings of this process: they are valid",
+        "failed   login to Kubernetes: cannot log in to Kubernetes: there is no kubeconfig",
+    ]
+    assert ran.lines[-3] == "to do: login to Kubernetes: set KUBECONFIG"
+    assert ran.lines[-2].startswith("to do: launcher; daemon or sidecar; order of plugins: run kubectl")
