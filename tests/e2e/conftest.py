@@ -35,8 +35,8 @@ ABOUT_VELERO: Final = frozenset(
 """Modules whose tests depend on the version of Velero or of the API; `releases` says where they run and when."""
 STORY: Final = frozenset({"test_beside_vsphere", "test_bundle", "test_stack"})
 """Those of them that every run has time for on the oldest Velero too."""
-WITH_FULL: Final = frozenset({"test_arm64", "test_image"})
-"""Modules that need what takes long to build or install: with `--full` alone."""
+WITH_FULL: Final = frozenset({"test_arm64", "test_image", "test_walkthroughs"})
+"""Modules that need what takes long to build or install, or repeat what others hold: with `--full` alone."""
 _GROUPS: Final = "groups"
 _WITHOUT_GROUPS: Final = "without_groups"
 _NEWEST: Final = "newest_release"
