@@ -54,15 +54,15 @@ class RestrictedKind:
         return f"{self.plural}.{self.group}"
 
 
-def restricted_kinds(release: Release = NEWEST) -> list[RestrictedKind]:
-    """Return those of the 57 + 7 kinds that a release has, in the order of the file."""
+def restricted_kinds() -> list[RestrictedKind]:
+    """Return the 57 + 7 kinds in the order of the file."""
     kinds = []
     for line in RESTRICTED_KINDS.read_text().splitlines():
         if line and not line.startswith("#"):
             resource, kind, scope = line.split()
             plural, _, group = resource.partition(".")
             kinds.append(RestrictedKind(plural=plural, group=group, kind=kind, namespaced=scope == "Namespaced"))
-    return [kind for kind in kinds if release.groups or kind.resource != GROUPS]
+    return kinds
 
 
 def load(source: str) -> list[Manifest]:
@@ -90,7 +90,7 @@ def supervisor(release: Release = NEWEST) -> list[Manifest]:
     vm_operator = [_as_released(definition, release) for definition in _with_v1alpha6(load("vm-operator"))]
     real = [definition for definition in vm_operator if definition["spec"]["versions"]]
     known = {definition["metadata"]["name"] for definition in real}
-    return [*real, *(_anything_goes(kind) for kind in restricted_kinds(release) if kind.resource not in known)]
+    return [*real, *(_anything_goes(kind) for kind in restricted_kinds() if kind.resource not in known)]
 
 
 def _as_released(definition: Manifest, release: Release) -> Manifest:
@@ -159,10 +159,10 @@ def _served_as(definition: Manifest, release: Release) -> Iterator[Manifest]:
 
 
 def one_of_each_restricted_kind(namespace: str, release: Release = NEWEST) -> list[Manifest]:
-    """Return one minimal object of each of the kinds that a release has, the namespaced ones in this namespace."""
+    """Return one minimal object of each of the 57 + 7 kinds, the namespaced ones in this namespace."""
     served = {definition["metadata"]["name"]: served_versions(definition) for definition in supervisor(release)}
     objects = []
-    for kind in restricted_kinds(release):
+    for kind in restricted_kinds():
         metadata = {"name": f"one-{namespace}"}
         if kind.namespaced:
             metadata["namespace"] = namespace

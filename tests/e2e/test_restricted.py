@@ -18,7 +18,7 @@ def test_restricted_resources_neither_fail_backup_nor_restore(scene: Scene, spac
     namespace = scene.cluster.namespace(space)
     everything = crds.one_of_each_restricted_kind(namespace, scene.release)
     scene.cluster.create(*everything)
-    cluster_scoped = ",".join(kind.resource for kind in crds.restricted_kinds(scene.release) if not kind.namespaced)
+    cluster_scoped = ",".join(kind.resource for kind in crds.restricted_kinds() if not kind.namespaced)
 
     backup = scene.server.backup(
         space, f"--include-namespaces={space}", f"--include-cluster-scoped-resources={cluster_scoped}"
@@ -28,7 +28,7 @@ def test_restricted_resources_neither_fail_backup_nor_restore(scene: Scene, spac
     seal = next(key for key in scene.stored(f"captures/{space}/") if key.endswith("/capture.json"))
     withheld = json.loads(scene.server.store.read(scene.server.bucket, seal))["withheld"]
     ours = {"virtualmachineservices.vmoperator.vmware.com", "virtualmachinegroups.vmoperator.vmware.com"}
-    assert set(withheld) == {kind.resource for kind in crds.restricted_kinds(scene.release)} - ours
+    assert set(withheld) == {kind.resource for kind in crds.restricted_kinds()} - ours
 
     for manifest in everything:
         if manifest["kind"] != "VirtualMachine":

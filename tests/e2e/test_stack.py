@@ -110,7 +110,7 @@ def test_vsphere_neighbour_blocks_restricted_kinds(beside_vsphere: VeleroServer)
     unblocked = velero.backup("b1", *wide)
     assert unblocked["status"]["phase"] == "Completed"
 
-    blocked = {kind.resource: "true" for kind in crds.restricted_kinds(velero.release)}
+    blocked = {kind.resource: "true" for kind in crds.restricted_kinds()}
     cluster.create(config_map(BLOCKED_RESOURCES, velero.namespace, **blocked))
     refused = velero.backup("b2", *wide)
     assert (refused["status"]["phase"], refused["status"]["errors"]) == ("PartiallyFailed", len(objects))
