@@ -52,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=VELERO_VERSIONS,
         help="run what is about releases with this version of Velero alone; may be repeated",
     )
+    parser.addoption("--chart-rights", action="store_true", help="give each sidecar no more rights than the chart does")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -116,11 +117,13 @@ def stack(
     vsphere: Release, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Stack]:
     """An API server that looks like a Supervisor's, an S3 server, and Velero servers as tests ask for them."""
-    running = Stack(tmp_path_factory.mktemp(vsphere.name, numbered=False), vsphere, audited=True)
+    directory = tmp_path_factory.mktemp(vsphere.name, numbered=False)
+    running = Stack(directory, vsphere, audited=True, chart_rights=request.config.getoption("--chart-rights"))
     request.config.stash[_running] = running
     try:
         running.start()
         yield running
+        assert running.refused() == []
     finally:
         running.stop()
 

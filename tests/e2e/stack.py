@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes import client, config
 
-from tests.e2e import crds
+from tests.e2e import audit, crds
+from tests.e2e.chart import Installation
 from tests.e2e.cluster import Cluster
 from tests.e2e.object_store import ObjectStore
 from tests.e2e.releases import NEWEST, Release
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
 class Stack:
     """The running programs of a session. Velero reads the served kinds at its start and then every five minutes."""
 
-    def __init__(self, directory: Path, release: Release = NEWEST, *, audited: bool = False) -> None:
+    def __init__(
+        self, directory: Path, release: Release = NEWEST, *, audited: bool = False, chart_rights: bool = False
+    ) -> None:
         self.directory = directory
         self.release = release
         self.cluster = Cluster(directory / "cluster", audited=audited)
         self.store = ObjectStore(directory / "s3")
         self._servers: list[VeleroServer] = []
+        self._chart_rights = chart_rights
+        self._charts: list[Installation] = []
+        """Of servers whose sidecars have no more rights than the chart gives."""
 
     def start(self) -> None:
         """Start the API server and S3, and install the definitions of Velero and of the release's Supervisor."""
@@ -44,10 +50,12 @@ class Stack:
         name: str = "",
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        charted: bool = True,
     ) -> VeleroServer:
         """Prepare a Velero server of the release's version, not started yet.
 
-        `name` is its namespace, bucket and folder.
+        `name` is its namespace, bucket and folder. Where the stack has its sidecars under the chart's rights, one that
+        is not `charted` is left out.
         """
         version = version or self.release.velero
         name = name or f"velero-{version.rpartition('.')[0].replace('.', '-')}"
@@ -63,7 +71,18 @@ class Stack:
         )
         self._servers.append(server)
         server.prepare()
+        if charted and self._chart_rights:
+            chart = Installation(cluster=self.cluster, namespace=name)
+            chart.upgrade("rbac.bootstrapObjects=true", "rbac.registerVm=true")
+            server.plugin_kubeconfig = chart.kubeconfig()
+            self._charts.append(chart)
         return server
+
+    def refused(self) -> list[str]:
+        """Return what RBAC has refused the sidecars that have the chart's rights."""
+        return [
+            f"{chart.namespace}: {what}" for chart in self._charts for what in audit.refused(self.cluster, chart.user)
+        ]
 
     @contextmanager
     def supervisor(self, rules: Rules | None = None, **options: Any) -> Iterator[Supervisor]:

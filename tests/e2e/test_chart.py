@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.e2e.stack import Stack
     from tests.emulator.supervisor import Supervisor
 
+pytestmark = pytest.mark.newest_release
+
 SCHEDULES = "schedules.velero.io"
 SPACE = "charted"
 SCHEDULE = (f"schedules.nightly.namespaces={{{SPACE}}}", "schedules.nightly.paused=true")
@@ -32,7 +34,7 @@ SCHEDULE = (f"schedules.nightly.namespaces={{{SPACE}}}", "schedules.nightly.paus
 @pytest.fixture(scope="module")
 def charted(stack: Stack, supervisor: Supervisor) -> Iterator[tuple[Installation, Scene]]:
     """The chart beside a Velero and velero-plugin-for-vsphere; the sidecar has the account that the chart makes."""
-    server = stack.velero(name="charted-velero")
+    server = stack.velero(name="charted-velero", charted=False)
     chart = Installation(cluster=stack.cluster, namespace=server.namespace)
     chart.upgrade(*SCHEDULE)
     server.plugin_kubeconfig = chart.kubeconfig()
