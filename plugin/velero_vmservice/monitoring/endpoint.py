@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -30,6 +31,8 @@ CONNECTIONS: Final = 16
 """Connections that are served at once; Prometheus and the kubelet keep one or two, and more are closed unanswered."""
 _SILENCE_SECONDS: Final = 5.0
 """How long a client may take over one part of its request."""
+_CONNECTION_SECONDS: Final = 10.0
+"""How long a connection lasts at most, however its client goes on; Prometheus waits no longer for an answer."""
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
@@ -37,8 +40,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, connection_seconds: float) -> None:
         self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self._connection_seconds = connection_seconds
+        self._deadlines: dict[socket.socket, float] = {}
         self.address_family = _family(host)
         super().__init__((host, port), _Handler)
 
@@ -55,17 +60,29 @@ class _Server(ThreadingMixIn, WSGIServer):
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._deadlines[request] = time.monotonic() + self._connection_seconds
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no thread can be started
-            self._free.release()
+            self._forget(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._forget(request)
+
+    def service_actions(self) -> None:
+        """End the connections that have lasted too long; the server asks for this twice a second."""
+        now = time.monotonic()
+        for connection in [connection for connection, deadline in self._deadlines.copy().items() if deadline <= now]:
+            with contextlib.suppress(OSError):  # it is over already
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self, connection: socket.socket) -> None:
+        del self._deadlines[connection]
+        self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that hangs up is no matter of ours, and what `_answer` raises it has logged."""
@@ -80,7 +97,9 @@ class _Handler(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(address: str, health: Health) -> Iterator[tuple[str, int] | None]:
+def serving(
+    address: str, health: Health, *, connection_seconds: float = _CONNECTION_SECONDS
+) -> Iterator[tuple[str, int] | None]:
     """Serve until the block is left; gives host and port, None where nothing is served.
 
     A port that cannot be had is logged, never raised.
@@ -90,7 +109,7 @@ def serving(address: str, health: Health) -> Iterator[tuple[str, int] | None]:
         return
     host, _, port = address.rpartition(":")
     try:
-        server = _Server(host.strip("[]"), int(port))
+        server = _Server(host.strip("[]"), int(port), connection_seconds=connection_seconds)
     except OSError as error:
         log.warning(
             "metrics not served",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from structlog.testing import capture_logs
 
 from tests.scraped import parsed
@@ -16,7 +20,8 @@ from velero_vmservice.reachability import LATELY_SECONDS, Reachability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+OVERLAY = Path(__file__).parents[3] / "charts" / "velero-values.yaml"
 
 
 @pytest.fixture(name="health")
@@ -93,6 +98,39 @@ def test_silent_clients_keep_no_other_from_an_answer(bound: tuple[str, int]) -> 
             connection.close()
 
 
+def test_clients_that_drip_are_cut_off_and_keep_no_other_from_an_answer(health: Health) -> None:
+    with endpoint.serving("127.0.0.1:0", health, connection_seconds=1.0) as bound:
+        assert bound is not None
+        dripping = [socket.create_connection(bound, timeout=30) for _ in range(endpoint.CONNECTIONS)]
+        over = threading.Event()
+        drips = threading.Thread(target=drip, args=(dripping, over))
+        drips.start()
+        try:
+            assert {hung_up(connection) for connection in dripping} == {True}
+            assert ask(bound, "/metrics")[0] == 200
+        finally:
+            over.set()
+            drips.join()
+            for connection in dripping:
+                connection.close()
+
+
+def drip(connections: list[socket.socket], over: threading.Event) -> None:
+    """Send one byte of a request on each connection, again and again."""
+    while not over.wait(0.1):
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.send(b"G")
+
+
+def hung_up(connection: socket.socket) -> bool:
+    """Say whether the other side ends a connection, unanswered or with the answer to a broken request."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(4096):
+            pass
+    return True
+
+
 def test_more_connections_than_are_served_are_closed(bound: tuple[str, int]) -> None:
     silent = [socket.create_connection(bound) for _ in range(endpoint.CONNECTIONS)]
     try:
@@ -113,3 +151,11 @@ def test_a_store_that_failed_lately_is_reported_until_it_answers() -> None:
     stores.failed("BackupStorageLocation velero/default", "forbidden")
     now = LATELY_SECONDS + 1
     assert stores.failures() == {}
+
+
+def test_kubernetes_restarts_the_sidecar_by_its_control_socket_alone() -> None:
+    containers = yaml.safe_load(OVERLAY.read_text())["initContainers"]
+    sidecar = next(container for container in containers if container.get("restartPolicy") == "Always")
+    assert sidecar["livenessProbe"]["exec"] == {"command": ["velero-vmservice", "probe", "/plugins"]}
+    assert sidecar["startupProbe"]["exec"] == sidecar["livenessProbe"]["exec"]
+    assert "readinessProbe" not in sidecar  # it would take Velero's own metrics out of their Service
