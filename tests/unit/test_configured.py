@@ -81,7 +81,7 @@ def location(namespace: str) -> dict[str, Any]:
 def test_the_config_map_is_found_by_its_labels_and_lies_below_the_file_and_the_environment(
     cluster: MemoryCluster, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cluster.seed(config_map({"log_level": "debug", "restore": {"mode": "strict", "probe": "on"}}))
+    cluster.seed(config_map({"log_level": "debug", "restore": {"mode": "strict", "probe": "tcp"}}))
     cluster.seed(
         obj("ConfigMap", "other", api="v1", namespace="svc-velero", data={"settings.yaml": "log_level: error"})
     )
