@@ -12,12 +12,14 @@ the log of each backup and restore has a warning. Those of the process itself ha
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import structlog
 
@@ -89,7 +91,9 @@ class LiveActions:
         self._settings = settings
         self._app = connect(settings)
         self._replaced: list[App] = []
-        """What the settings of before made, for as long as a caller belongs to it or it owes results of restores."""
+        """What the settings of before made, for as long as it is used or it owes results of restores."""
+        self._leases = Counter[int]()
+        """By the id of an App: how many calls, looks and ends of callers use it at this moment."""
         self._of_caller: dict[str, App] = {}
         self._lock = threading.Lock()
         """Held for a moment by every call, and never while anything is asked for."""
@@ -115,30 +119,63 @@ class LiveActions:
     def table(self) -> ActionTable:
         """Return actions that stand for whichever belong to the process that calls them."""
         return ActionTable(
-            backup=_Live(lambda: self._app.actions.backup, lambda: self._actions().backup),
-            restore=_Live(lambda: self._app.actions.restore, lambda: self._actions().restore),
-            delete=_Live(lambda: self._app.actions.delete, lambda: self._actions().delete),
+            backup=_Live(self, lambda actions: actions.backup),
+            restore=_Live(self, lambda actions: actions.restore),
+            delete=_Live(self, lambda actions: actions.delete),
             ended=self._ended,
         )
 
-    def _actions(self) -> ActionTable:
+    @contextlib.contextmanager
+    def newest(self) -> Iterator[App]:
+        """Give the plugin of the newest settings, which stays open until the block is left."""
+        with self._lock:
+            plugin = self._leased(self._app)
+        try:
+            yield plugin
+        finally:
+            self._release(plugin)
+
+    @contextlib.contextmanager
+    def of_caller(self) -> Iterator[ActionTable]:
+        """Give the actions that the calling process belongs to; their plugin stays open until the block is left."""
         caller = CALLER.get()
         with self._lock:
             bound = self._of_caller.get(caller)
-        return (bound or self._bound_anew(caller)).actions
+            plugin = self._leased(bound) if bound is not None else None
+        plugin = plugin or self._bound_anew(caller)
+        try:
+            yield plugin.actions
+        finally:
+            self._release(plugin)
+
+    def _leased(self, plugin: App) -> App:
+        """Count one more use of a plugin; the caller has the lock."""
+        self._leases[id(plugin)] += 1
+        return plugin
+
+    def _release(self, *plugins: App) -> None:
+        """Count one use less of each, and close the plugins of before that are not used and owe nothing."""
+        with self._lock:
+            self._leases -= Counter(map(id, plugins))  # leaves no count of zero behind
+            used = {*self._leases, *map(id, self._of_caller.values())}
+            kept = [plugin for plugin in self._replaced if id(plugin) in used or plugin.replays.owes_results()]
+            unused = [plugin for plugin in self._replaced if all(plugin is not other for other in kept)]
+            self._replaced = kept
+        for plugin in unused:
+            plugin.close()
 
     def _bound_anew(self, caller: str) -> App:
-        """Return what a new caller belongs to from now on: the plugin of the settings as they are."""
+        """Return what a new caller belongs to from now on, leased: the plugin of the settings as they are."""
         with self._renewal:
             with self._lock:
                 bound = self._of_caller.get(caller)
-            if bound is not None:  # by another call of the same process, which this one waited for
-                return bound
+                if bound is not None:  # by another call of the same process, which this one waited for
+                    return self._leased(bound)
             self._renew()
             with self._lock:
                 if len(self._of_caller) >= _REMEMBERED_CALLERS:
                     del self._of_caller[next(iter(self._of_caller))]
-                return self._of_caller.setdefault(caller, self._app)
+                return self._leased(self._of_caller.setdefault(caller, self._app))
 
     def _renew(self) -> None:
         """Take the settings over where they have changed; whatever keeps them from being used, those of before hold."""
@@ -169,38 +206,62 @@ class LiveActions:
         metrics.SETTINGS_UNUSED.set(bool(self._problem))
 
     def _ended(self, caller: str) -> None:
-        """Tell each plugin in use once, and close those that no caller belongs to any more and that owe nothing."""
+        """Tell each plugin in use once; what that leaves to do may take minutes, and none is closed meanwhile."""
         with self._lock:
-            self._of_caller.pop(caller, None)
-            used = [self._app, *self._replaced]
-        for plugin in used:
-            plugin.actions.ended(caller)
-        with self._lock:
-            bound = {id(plugin) for plugin in self._of_caller.values()}
-            in_use = [plugin for plugin in self._replaced if id(plugin) in bound or plugin.replays.owes_results()]
-            unused = [plugin for plugin in self._replaced if all(plugin is not kept for kept in in_use)]
-            self._replaced = in_use
-        for plugin in unused:
-            plugin.close()
+            used = [self._leased(plugin) for plugin in (self._app, *self._replaced)]
+        try:
+            for plugin in used:
+                plugin.actions.ended(caller)
+        finally:
+            with self._lock:
+                self._of_caller.pop(caller, None)
+            self._release(*used)
 
 
 class _Live(Mapping[str, Action]):
     """A table whose actions are looked up anew at each call; the names are the same whatever the settings are."""
 
-    def __init__(
-        self, newest: Callable[[], Mapping[str, Action]], of_caller: Callable[[], Mapping[str, Action]]
-    ) -> None:
-        self._newest = newest
-        self._of_caller = of_caller
+    def __init__(self, live: LiveActions, kind: Callable[[ActionTable], Mapping[str, Action]]) -> None:
+        self._live = live
+        self._kind = kind
 
     def __getitem__(self, name: str) -> Action:
-        return self._of_caller()[name]
+        if name not in self._newest():
+            raise KeyError(name)
+        return cast("Action", _LiveAction(self._live, lambda actions: self._kind(actions)[name]))
+
+    def _newest(self) -> Mapping[str, Action]:
+        return self._kind(self._live.app.actions)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._newest())
 
     def __len__(self) -> int:
         return len(self._newest())
+
+
+class _LiveAction:
+    """An action of whichever plugin the calling process belongs to; each call keeps that plugin open while it runs."""
+
+    def __init__(self, live: LiveActions, action: Callable[[ActionTable], Any]) -> None:
+        self._live = live
+        self._action = action
+
+    def applies_to(self) -> Any:
+        with self._live.of_caller() as actions:
+            return self._action(actions).applies_to()
+
+    def execute(self, *arguments: Any) -> Any:
+        with self._live.of_caller() as actions:
+            return self._action(actions).execute(*arguments)
+
+    def progress(self, *arguments: Any) -> Any:
+        with self._live.of_caller() as actions:
+            return self._action(actions).progress(*arguments)
+
+    def cancel(self, *arguments: Any) -> None:
+        with self._live.of_caller() as actions:
+            self._action(actions).cancel(*arguments)
 
 
 def first_actions() -> LiveActions:

@@ -219,6 +219,17 @@ def test_an_authority_of_the_location_is_trusted(
         assert store.get("a.json") == b"{}"
 
 
+def test_a_location_with_an_authority_can_be_opened_after_a_close(
+    cluster: MemoryCluster, locations: BackupStorageLocations, tmp_path: Path
+) -> None:
+    _, authority = self_signed(tmp_path)
+    given = {"caCert": base64.b64encode(authority.encode()).decode()}
+    cluster.seed(_location("https://s3.example.com", "backups", objectStorage=given))
+    before = locations.open("default")
+    locations.close()
+    assert locations.open("default") is not before
+
+
 def test_checksum_headers_are_left_out_where_the_algorithm_is_empty(
     cluster: MemoryCluster, locations: BackupStorageLocations
 ) -> None:

@@ -63,7 +63,7 @@ def test_a_backup_makes_an_application_protected_and_its_id_leads_to_the_bucket(
     health = Health(stage.plugins, settings_problem=lambda: live.problem, stores=Reachability())
     with (
         endpoint.serving("127.0.0.1:0", health) as bound,
-        surveying(lambda: live.app.survey, first=0, pause=3600),
+        surveying(live.app.survey.look, first=0, pause=3600),
     ):
         assert bound is not None
         wait_until(lambda: scrape(*bound).has("vmservice_application_restorable", **OF_SHOP), 60, "a look")

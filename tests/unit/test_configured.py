@@ -25,6 +25,7 @@ from velero_vmservice import app, configured
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.vcenter import inventory as vcenter
 from velero_vmservice.adapters.velero.installation import PluginConfig, find_namespace
+from velero_vmservice.backup.withhold import WithholdAction
 from velero_vmservice.errors import Forbidden, InvalidSettings, Unavailable
 from velero_vmservice.kube.manifest import CONFIG_MAP, ObjectRef
 from velero_vmservice.settings import reading
@@ -188,6 +189,18 @@ def test_a_namespace_of_the_settings_is_not_looked_for(cluster: MemoryCluster, e
     assert ("list", "backupstoragelocations") not in cluster.calls.made
 
 
+class Hold:
+    """A place where a thread waits until it is let on."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.passed = threading.Event()
+
+    def wait(self, *_: object) -> None:
+        self.reached.set()
+        assert self.passed.wait(30)
+
+
 class Server:
     """A process of the plugin whose settings lie in the cluster."""
 
@@ -200,6 +213,8 @@ class Server:
         self.owing: set[int] = set()
         """The plugins, by their numbers, that have still results to store."""
         self.closed: list[int] = []
+        self.hold: dict[str, Hold] = {}
+        """What the end of a caller waits for, by its name."""
         self.live = configured.LiveActions(configured.load, self._connect, configured.load(cluster))
 
     def _connect(self, settings: Settings) -> app.App:
@@ -212,6 +227,8 @@ class Server:
 
         def ended(caller: str) -> None:
             self.ends.setdefault(number, []).append(caller)
+            if caller in self.hold and self.ends[number].count(caller) == 1:
+                self.hold.pop(caller).wait()
             plugin.actions.ended(caller)
 
         replays = create_autospec(plugin.replays, instance=True)
@@ -374,6 +391,61 @@ def test_a_replaced_plugin_is_closed_once_no_caller_belongs_to_it_and_it_owes_no
     assert server.closed == [0]
     server.live.table().ended("another")
     assert server.closed == [0], "the plugin of the newest settings stays, and none is closed twice"
+
+
+def test_a_plugin_stays_open_while_the_end_of_its_caller_is_worked_off(cluster: MemoryCluster) -> None:
+    server = Server(cluster)
+    assert not server.withholds(WIDGET, caller="backup")
+    cluster.seed(config_map(WITHHELD))
+    assert server.withholds(WIDGET, caller="other")
+    sealing = server.hold["backup"] = Hold()
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(server.live.table().ended, "backup")
+        try:
+            assert sealing.reached.wait(30)
+            server.live.table().ended("other")
+            assert server.closed == [], "its capture is not sealed yet"
+        finally:
+            sealing.passed.set()
+        ended.result(30)
+    assert server.closed == [0]
+
+
+def test_a_plugin_stays_open_while_a_call_of_an_ended_caller_runs(
+    cluster: MemoryCluster, environment: pytest.MonkeyPatch
+) -> None:
+    server = Server(cluster)
+    assert not server.withholds(WIDGET, caller="long")
+    cluster.seed(config_map(WITHHELD))
+    assert server.withholds(WIDGET, caller="other")
+    running = Hold()
+    environment.setattr(WithholdAction, "applies_to", running.wait)
+
+    def call_of_the_ended() -> None:
+        CALLER.set("long")  # of this thread alone
+        server.live.table().backup["withhold"].applies_to()
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(call_of_the_ended)
+        try:
+            assert running.reached.wait(30)
+            server.live.table().ended("long")
+            assert server.closed == [], "the call goes on with it"
+        finally:
+            running.passed.set()
+        call.result(30)
+    assert server.closed == [0]
+
+
+def test_a_plugin_stays_open_while_it_is_looked_with(cluster: MemoryCluster) -> None:
+    server = Server(cluster)
+    with server.live.newest() as plugin:
+        assert plugin is server.live.app
+        cluster.seed(config_map(WITHHELD))
+        assert server.withholds(WIDGET, caller="next")
+        server.live.table().ended("next")
+        assert server.closed == []
+    assert server.closed == [0]
 
 
 def test_closing_a_plugin_closes_what_it_is_connected_to(

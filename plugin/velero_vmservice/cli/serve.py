@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from velero_vmservice.rpc.launcher import install_launcher
 from velero_vmservice.supervisor import startup_checks
 
 if TYPE_CHECKING:
-    from velero_vmservice import app
+    from velero_vmservice.backup.survey import View
     from velero_vmservice.settings import reading
 
 log = structlog.get_logger()
@@ -71,16 +72,22 @@ def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> Non
         if install:
             install_launcher(plugins_dir)
         log.info("serving", plugin_version=__version__, directory=str(plugins_dir))
-        threading.Thread(target=_preflight, args=(live.app, chosen), name="preflight", daemon=True).start()
+        threading.Thread(target=_preflight, args=(live, chosen), name="preflight", daemon=True).start()
         health = Health(plugins_dir, settings_problem=lambda: live.problem, stores=STORES)
         with endpoint.serving(chosen.metrics.address, health) as served, contextlib.ExitStack() as while_serving:
             if served:
-                while_serving.enter_context(surveying(lambda: live.app.survey))
+                while_serving.enter_context(surveying(partial(_look, live)))
             server.serve()
         log.info("stopping")
 
 
-def _preflight(plugin: app.App, chosen: reading.Settings) -> None:
-    startup_checks.check_cluster(plugin.supervisor)
-    if chosen.bucket is not None:
-        startup_checks.check_own_bucket(plugin.locations)
+def _preflight(live: configured.LiveActions, chosen: reading.Settings) -> None:
+    with live.newest() as plugin:
+        startup_checks.check_cluster(plugin.supervisor)
+        if chosen.bucket is not None:
+            startup_checks.check_own_bucket(plugin.locations)
+
+
+def _look(live: configured.LiveActions) -> View:
+    with live.newest() as plugin:
+        return plugin.survey.look()

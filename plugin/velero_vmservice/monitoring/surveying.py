@@ -13,7 +13,7 @@ from velero_vmservice.metrics.now import APPLICATIONS, Application
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from velero_vmservice.backup.survey import Survey, View
+    from velero_vmservice.backup.survey import View
 
 FIRST_SECONDS: Final = 10.0
 """Velero's own start comes first."""
@@ -23,9 +23,9 @@ PAUSE_SECONDS: Final = 600.0
 
 @contextlib.contextmanager
 def surveying(
-    survey: Callable[[], Survey], *, first: float = FIRST_SECONDS, pause: float = PAUSE_SECONDS
+    look: Callable[[], View], *, first: float = FIRST_SECONDS, pause: float = PAUSE_SECONDS
 ) -> Iterator[None]:
-    """Look again and again until the block is left; `survey` gives that of the newest settings."""
+    """Look again and again until the block is left."""
     over = threading.Event()
 
     def work() -> None:
@@ -33,7 +33,7 @@ def surveying(
         while not over.wait(wait):
             wait = pause
             try:
-                show(survey().look())
+                show(look())
             except Exception as error:  # noqa: BLE001 - logged; the next look may do better
                 reported(error, "the survey of applications")
 

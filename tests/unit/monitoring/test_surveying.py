@@ -31,7 +31,7 @@ class Looks:
 def test_a_look_that_breaks_down_is_a_defect_and_the_next_follows() -> None:
     looks = Looks()
     before = REGISTRY.get_sample_value("vmservice_internal_errors_total") or 0
-    with surveying(lambda: looks, first=0, pause=0):  # type: ignore[arg-type, return-value] # as much as is asked of it
+    with surveying(looks.look, first=0, pause=0):
         assert looks.later.wait(30)
     assert REGISTRY.get_sample_value("vmservice_internal_errors_total") == before + 1
     assert REGISTRY.get_sample_value("vmservice_survey_unread", {"part": "captures"}) == 1
@@ -42,7 +42,7 @@ def test_a_look_that_breaks_down_is_a_defect_and_the_next_follows() -> None:
 
 def test_the_thread_ends_with_the_block() -> None:
     looks = Looks()
-    with surveying(lambda: looks, first=3600):  # type: ignore[arg-type, return-value] # likewise
+    with surveying(looks.look, first=3600):
         (thread,) = (thread for thread in threading.enumerate() if thread.name == "survey")
     thread.join(30)
     assert not thread.is_alive()

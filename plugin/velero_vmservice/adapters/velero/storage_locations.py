@@ -73,11 +73,16 @@ class BackupStorageLocations:
         return frozenset(S3Store(self._client(resolved), resolved, prefix=resolved.prefix).folders("backups/"))
 
     def close(self) -> None:
-        """Close the connections and remove the certificate files; the stores must no longer be used."""
-        for _, store in list(self._known.values()):
+        """Close the connections and remove the certificate files; a location that is opened again gets its own anew."""
+        with self._lock:
+            stores = [store for _, store in self._known.values()]
+            directory, self._directory = self._directory, None
+            self._known.clear()
+            self._fresh.clear()
+        for store in stores:
             store.close()
-        if self._directory is not None:
-            self._directory.cleanup()
+        if directory is not None:
+            directory.cleanup()
 
     def _look(self, location: str) -> S3Store:
         known = self._known.get(location)
