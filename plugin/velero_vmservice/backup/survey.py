@@ -1,14 +1,16 @@
 """Look now and then which applications the cluster has, and which captures hold them.
 
 Each look lists the metadata of all VMs, the groups and services, Velero's Backups and Schedules. What a capture holds
-is read of its seal once, for a seal never changes: newest first, and no further back than it takes to find every
-application. What a capture says of an object's restorability is read of the object's document, likewise once. A look
-makes a bounded number of requests to the bucket, so that all there is to read after a start takes several.
+is read of its seal, which never changes: newest first, no further back than it takes to find every application, and not
+beyond the time at which the application was made. Of a seal that was read, no more is remembered than the answer for
+the applications that were looked for. What a capture says of an object's restorability is read of the object's
+document, once. A look makes a bounded number of requests to the bucket, so that all there is to read after a start
+takes several.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -73,6 +75,30 @@ class View:
         return self.unread.keys().isdisjoint({Part.BACKUPS, Part.CAPTURES})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealAnswer:
+    """What a seal said about the applications that were looked for in it; not what else it lists, which may be much."""
+
+    sought: frozenset[frozenset[ObjectRef]] = frozenset()
+    """The objects of each application that was looked for."""
+    capture: SealedCapture | None = None
+    """With the keys of those applications alone that it holds whole; None where the backup has no seal."""
+
+    def answers(self, wanted: frozenset[frozenset[ObjectRef]]) -> bool:
+        """Say whether the seal need not be read again to tell which of the applications it holds."""
+        return self.capture is None or wanted <= self.sought
+
+    def about(self, wanted: frozenset[frozenset[ObjectRef]]) -> SealAnswer:
+        """Return the answer with the keys of these applications alone; of any other, only that it is not held whole."""
+        if self.capture is None:
+            return self
+        held = self.capture.keys
+        absent = {objects for objects in self.sought if not objects <= held.keys()}
+        whole = [objects for objects in wanted if objects <= held.keys()]
+        keys = {ref: held[ref] for objects in whole for ref in objects}
+        return SealAnswer(sought=wanted | absent, capture=replace(self.capture, keys=keys))
+
+
 class Survey:
     """Remembers what it has read of captures; one thread at a time may look."""
 
@@ -81,8 +107,8 @@ class Survey:
         self._locations = locations
         self._clock = clock
         self._namespace = velero_namespace
-        self._captures: dict[str, SealedCapture | None] = {}
-        """By the UID of the Backup; None where it has no seal."""
+        self._answers: dict[str, SealAnswer] = {}
+        """Of the seals that were read, by the UID of the Backup."""
         self._restorable: dict[str, bool] = {}
         """By the key of a captured object's document."""
 
@@ -127,12 +153,14 @@ class Survey:
         self, applications: Collection[LiveApplication], backups: Collection[BackupRun], unread: dict[Part, str]
     ) -> Sequence[SealedCapture]:
         """Return the captures of the backups, newest first, as far back as it takes to find every application."""
-        self._captures = {run.uid: self._captures[run.uid] for run in backups if run.uid in self._captures}
+        kept = {run.uid: self._answers[run.uid] for run in backups if run.uid in self._answers}
         missing, captures, left, away = list(applications), list[SealedCapture](), MOST_SEALS, set[str]()
         for run in backups:
-            if not missing:
-                break
-            if run.uid not in self._captures:
+            started = schema.moment(run.started)
+            missing = [application for application in missing if application.created <= started]
+            wanted = frozenset(frozenset(application.objects) for application in missing)
+            answer = kept.get(run.uid)
+            if wanted and (answer is None or not answer.answers(wanted)):
                 if run.location in away:
                     continue
                 if not left:
@@ -140,16 +168,20 @@ class Survey:
                     break
                 left -= 1
                 try:
-                    self._captures[run.uid] = self._capture(run)
+                    answer = SealAnswer(sought=wanted, capture=self._capture(run))
                 except Exception as raised:  # noqa: BLE001 - logged; other backups are looked at
                     error = as_ours(raised, f"the seal of {run}")
                     self._note(Part.CAPTURES, error, unread)
                     if error.passing:
                         away.add(run.location)
                     continue
-            if (capture := self._captures[run.uid]) is not None:
-                captures.append(capture)
-                missing = [application for application in missing if not capture.holds(application)]
+            if answer is None:
+                continue
+            kept[run.uid] = answer = answer.about(wanted)
+            if answer.capture is not None:
+                captures.append(answer.capture)
+                missing = [application for application in missing if not answer.capture.holds(application)]
+        self._answers = kept
         return captures
 
     def _capture(self, run: BackupRun) -> SealedCapture | None:

@@ -10,14 +10,26 @@ import pytest
 from tests.unit.builders import NAMESPACE, STARTED, backup, group, obj, service, vm
 from tests.unit.world import World
 from velero_vmservice.backup import survey
-from velero_vmservice.backup.survey import Part, View
+from velero_vmservice.backup.protection import SealedCapture
+from velero_vmservice.backup.survey import Part, SealAnswer, View
 from velero_vmservice.errors import Forbidden, ForeignStorage, Unavailable
+from velero_vmservice.kube.manifest import BACKUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
 
 if TYPE_CHECKING:
     from velero_vmservice.backup.protection import Protection
 
 BACKED_UP = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WEB = (vm("web-1", labels={"app": "web"}, group="web"), group("web", ["web-1"]), service("front", {"app": "web"}))
+
+
+def made_in_january(*objects: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    for content in objects:
+        content["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    return objects
+
+
+WEB = made_in_january(
+    vm("web-1", labels={"app": "web"}, group="web"), group("web", ["web-1"]), service("front", {"app": "web"})
+)
 
 
 def schedule(cron: str = "0 2 * * *", name: str = "nightly", **template: Any) -> dict[str, Any]:
@@ -121,7 +133,7 @@ def test_groups_below_a_group_are_one_application(world: World) -> None:
 
 
 def test_a_finding_that_keeps_it_from_coming_back(world: World) -> None:
-    back_up(world, vm("web-1", group="web"), group("web", ["web-1", "web-1"]))
+    back_up(world, *made_in_january(vm("web-1", group="web"), group("web", ["web-1", "web-1"])))
     view = world.app.survey.look()
     assert view.restorable == {only(view).application.name: False}
 
@@ -151,6 +163,60 @@ def test_a_seal_is_read_only_as_far_back_as_it_takes(world: World) -> None:
     world.app.survey.look()
     seals = [key for method, key in world.store.calls.made if method == "get" and key.endswith("/capture.json")]
     assert seals == ["captures/nightly/20260301T120000Z/capture.json"]
+
+
+def seals_read(world: World) -> int:
+    return sum(method == "get" and key.endswith("/capture.json") for method, key in world.store.calls.made)
+
+
+def test_no_seal_is_read_of_a_backup_that_began_before_the_application_was_made(world: World) -> None:
+    made = {"creationTimestamp": "2026-02-08T00:00:00Z"}
+    world.cluster.seed(vm("db-1", labels={"app": "db"}), service("db", {"app": "db"}, meta=made))
+    for day in range(1, 11):
+        world.cluster.seed(ended(f"february-{day}", started=f"2026-02-{day:02}T12:00:00Z"))
+    view = world.app.survey.look()
+    assert seals_read(world) == 3
+    assert view.captures_known
+    assert only(view).last is None
+
+
+def test_an_older_capture_counts_again_once_the_newer_is_gone(world: World) -> None:
+    never_captured = made_in_january(vm("db-1", labels={"app": "db"}), service("db", {"app": "db"}))
+    back_up(world, *WEB)
+    world.cluster.seed(*never_captured)
+    older = last_of_web(world)
+    newer = {"name": "newer", "started": "2026-03-01T12:30:00Z"}
+    for operation in {world.capture(content, **newer).operation_id for content in WEB[1:]}:
+        assert world.seal(operation, **newer).completed
+    world.cluster.seed(ended(**newer))
+    assert (older, last_of_web(world)) == ("nightly", "newer")
+    world.cluster.remove(ObjectRef(BACKUP, "velero", "newer"))
+    assert last_of_web(world) == "nightly"
+
+
+def last_of_web(world: World) -> str:
+    (web,) = (each for each in world.app.survey.look().protections if each.application.name.name == "web")
+    return web.last.backup if web.last else ""
+
+
+def test_of_a_seal_only_the_keys_of_the_applications_that_were_looked_for_are_kept() -> None:
+    refs = [ObjectRef(VIRTUAL_MACHINE_SERVICE, NAMESPACE, name) for name in ("front", "db", "other")]
+    front, database, other = (frozenset({ref}) for ref in refs)
+    capture = SealedCapture(
+        backup="b", started=BACKED_UP, location="default", keys={refs[0]: "front", refs[2]: "other"}
+    )
+    answer = SealAnswer(sought=frozenset({front, database}), capture=capture).about(frozenset({front, database}))
+    assert answer.capture is not None
+    assert answer.capture.keys == {refs[0]: "front"}
+    assert answer.answers(frozenset({front, database}))
+    assert not answer.answers(frozenset({other}))
+
+    without_front = answer.about(frozenset({database}))  # a newer capture holds it by now
+    assert without_front.capture is not None
+    assert without_front.capture.keys == {}
+    assert without_front.answers(frozenset({database}))
+    assert not without_front.answers(frozenset({front})), "whether it is held was forgotten"
+    assert SealAnswer().answers(frozenset({front})), "a backup without a seal holds nothing"
 
 
 def test_many_backups_are_read_over_several_looks(world: World) -> None:
