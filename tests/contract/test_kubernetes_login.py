@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tests.contract.certificates import self_signed
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.kubernetes import login
-from velero_vmservice.adapters.kubernetes.login import log_in
+from velero_vmservice.adapters.kubernetes.login import log_in, service_account
 from velero_vmservice.errors import InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import SECRET
 
@@ -259,6 +260,28 @@ def test_an_account_of_the_plugin_s_own_comes_before_the_pod_s(own: Path) -> Non
     account = log_in()
     assert account.api_key == {"BearerToken": "bearer own-token"}
     assert account.ssl_ca_cert == str(own / "ca.crt")
+
+
+@pytest.mark.parametrize(
+    ("claims", "account"),
+    [
+        (b'{"sub": "system:serviceaccount:velero:own-account"}', "system:serviceaccount:velero:own-account"),
+        (b'{"sub": "a person"}', ""),
+        (b'{"sub": 7}', ""),
+        (b"[]", ""),
+        (b"{", ""),
+        (b"\xff", ""),
+    ],
+)
+def test_the_account_is_the_one_that_the_token_names(own: Path, claims: bytes, account: str) -> None:
+    token = base64.urlsafe_b64encode(claims).decode().rstrip("=")
+    (own / "token").write_text(f"e30.{token}.c2lnbmF0dXJl\n")
+    assert service_account(log_in()) == account
+
+
+def test_a_token_that_names_no_account_is_of_none(own: Path) -> None:
+    assert own.is_dir()
+    assert service_account(log_in()) == ""
 
 
 def test_a_kubeconfig_comes_before_an_account_of_the_plugin_s_own(

@@ -133,6 +133,11 @@ class MemoryCluster:
         """Address of no API server: the cluster lies in memory."""
         return ""
 
+    @property
+    def account(self) -> str:
+        """Service account of the process, as a token would name it."""
+        return "system:serviceaccount:velero:velero"
+
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions served for the kind."""
         self.calls("served_versions", kind.name)

@@ -52,6 +52,7 @@ ALLOWED: Final[Mapping[str, str]] = {
     "adapters/vcenter/*": "pyvmomi's, requests' and vCenter's text, and the syntax of YAML",
     "adapters/velero/*": "the syntax of PEM and YAML",
     "cli/options.py": "what a person typed: KEY=VALUE",
+    "doctor/job.py:_is_copied": "the value of a variable, which may hold a secret",
     "kube/names.py": "Kubernetes' rules for names",
     "registration/explain.py:_topic": "what a person typed: a code, a topic, or a whole message",
     "report/model.py:read": "a step of a report that was stored before reports had them in parts",

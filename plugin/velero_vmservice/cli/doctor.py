@@ -62,7 +62,7 @@ def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, f
     if image and not as_job:
         raise WrongUsage("--image is the image of the Job", hint="give --job as well")
     if as_job:
-        terminal.write(json.dumps(_job(image)))
+        _print_job(image)
         return
     made = list(_checks(plugins_dir, cluster_only=cluster_only))
     if form == "json":
@@ -149,7 +149,11 @@ def _as_table(made: Sequence[Check]) -> None:
     terminal.say(", ".join(f"{count} {state}" for state, count in counts.items() if count), to=console)
 
 
-def _job(image: str) -> dict[str, object]:
+def _print_job(image: str) -> None:
     settings = configured.load()
     cluster = app.connect(settings).cluster
-    return job.manifest(cluster.get(ObjectRef(DEPLOYMENT, settings.velero_namespace, VELERO)), image=image)
+    made = job.of_deployment(cluster.get(ObjectRef(DEPLOYMENT, settings.velero_namespace, VELERO)), image=image)
+    if made.left_out:
+        names = ", ".join(made.left_out)
+        terminal.remark(f"the Job lacks variables that may hold secrets or that the plugin does not read: {names}")
+    terminal.write(json.dumps(made.manifest))

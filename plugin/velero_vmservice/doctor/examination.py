@@ -86,7 +86,10 @@ class Examination:
             return checks.failed(
                 API_SERVER, f"{self.cluster.address} serves no Velero", "use the kubeconfig of the cluster with Velero"
             )
-        return checks.ok(API_SERVER, f"{self.cluster.address} serves Velero; its namespace is {self.velero_namespace}")
+        asked_as = f"; asked as {self.cluster.account}" if self.cluster.account else ""
+        return checks.ok(
+            API_SERVER, f"{self.cluster.address} serves Velero; its namespace is {self.velero_namespace}{asked_as}"
+        )
 
     def _right(self, right: Right) -> Check:
         namespace = self.velero_namespace if right.scope is Scope.VELERO else ""

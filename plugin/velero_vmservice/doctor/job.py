@@ -1,16 +1,22 @@
-"""The Job that makes the checks of the cluster where no shell is: as Velero's service account, with its credentials."""
+"""The Job that makes the checks of the cluster where no shell is: with the account and the credentials of the plugin.
+
+A literal value of a variable may be a secret, and the Job is printed and stored: only variables that are known to hold
+none are copied as they are written. A reference (`valueFrom`, `envFrom`) shows nothing and is copied always.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.kube.manifest import mapping, sequence
-from velero_vmservice.velero.deployment import VeleroDeployment, pod_spec, server_container
+from velero_vmservice.velero.deployment import VeleroDeployment, pod_spec, server_container, sidecar_container
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from velero_vmservice.kube.manifest import Manifest
 
@@ -19,11 +25,33 @@ _KEPT_SECONDS: Final = 3600
 _GIVEN: Final = frozenset({"secret", "configMap", "projected"})
 """Kinds of volumes that another pod can mount too: those that hold credentials and settings."""
 
+_COPIED: Final = re.compile(
+    r"AWS_\w+_FILE|AWS_(DEFAULT_)?REGION|AWS_ROLE_ARN|AWS_PROFILE|AWS_CA_BUNDLE|AWS_STS_REGIONAL_ENDPOINTS"
+    r"|SSL_CERT_(FILE|DIR)|VELERO_NAMESPACE|VMSERVICE_\w+|(?i:(https?|no|all)_proxy)"
+)
+_SECRET_NAME: Final = re.compile(r"PASSWORD(?!_FILE$)", re.IGNORECASE)
+_SECRET_VALUE: Final = re.compile(r"""password["']?\s*:|@|\\""", re.IGNORECASE)
+"""A section of the settings as JSON may have a password, and the address of a proxy a user with one."""
+_USER: Final = re.compile(r"VMSERVICE_\w+__USER", re.IGNORECASE)
+"""Has an @ and is no address: velero@vsphere.local."""
+_OF_SIDECAR: Final = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile")
+"""Whom the mounted files may be read by; the root stays writable, as the Job has no volume for temporary files."""
 
-def manifest(deployment: Manifest, *, image: str = "") -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorJob:
+    """The Job, and what it lacks."""
+
+    manifest: Mapping[str, Any]
+    left_out: Sequence[str]
+    """Names of the variables whose values may be secret or that the plugin does not read."""
+
+
+def of_deployment(deployment: Manifest, *, image: str = "") -> DoctorJob:
     """Return the Job, of the image that Velero's Deployment has the plugin from, or of `image`.
 
-    Raises `InvalidSettings` where neither names one.
+    Its environment is that of the plugin's sidecar, or of Velero's container where the plugin runs in that. Raises
+    `InvalidSettings` where neither names an image.
     """
     ours = VeleroDeployment.read(deployment).of_plugin(PLUGIN_NAME)
     chosen = image or next((container.image for container in ours), "")
@@ -32,22 +60,30 @@ def manifest(deployment: Manifest, *, image: str = "") -> dict[str, Any]:
             f"no container of Velero's Deployment is named after {PLUGIN_NAME}, so that its image is not known",
             hint="name the image: --image IMAGE",
         )
-    pod, server = pod_spec(deployment), server_container(deployment)
+    pod, sidecar = pod_spec(deployment), sidecar_container(deployment, PLUGIN_NAME)
+    surroundings = sidecar or server_container(deployment)
     volumes = [volume for volume in map(mapping, sequence(pod.get("volumes"))) if _GIVEN & volume.keys()]
     names = {volume.get("name") for volume in volumes}
-    mounts = [mount for mount in map(mapping, sequence(server.get("volumeMounts"))) if mount.get("name") in names]
+    mounts = [mount for mount in map(mapping, sequence(surroundings.get("volumeMounts"))) if mount.get("name") in names]
+    mounted = {mount.get("name") for mount in mounts}
+    variables = [mapping(variable) for variable in sequence(surroundings.get("env"))]
     container = {
         "name": "doctor",
         "image": chosen,
         "args": ["doctor", "--cluster-only"],
-        **_present(server, "env", "envFrom"),
+        **_present(surroundings, "envFrom"),
+        "env": [variable for variable in variables if _is_copied(variable)],
         "volumeMounts": mounts,
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": {
+            **_present(mapping(sidecar.get("securityContext")), *_OF_SIDECAR),
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
     }
-    return {
+    manifest = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": NAME, "namespace": deployment.namespace},
+        "metadata": {"generateName": f"{NAME}-", "namespace": deployment.namespace},
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
@@ -56,11 +92,22 @@ def manifest(deployment: Manifest, *, image: str = "") -> dict[str, Any]:
                     "restartPolicy": "Never",
                     **_present(pod, "serviceAccountName", "imagePullSecrets", "securityContext"),
                     "containers": [container],
-                    "volumes": volumes,
+                    "volumes": [volume for volume in volumes if volume.get("name") in mounted],
                 }
             },
         },
     }
+    left_out = [str(variable.get("name", "")) for variable in variables if not _is_copied(variable)]
+    return DoctorJob(manifest=manifest, left_out=left_out)
+
+
+def _is_copied(variable: Mapping[str, Any]) -> bool:
+    if "valueFrom" in variable:
+        return True
+    name, value = str(variable.get("name", "")), str(variable.get("value", ""))
+    if not _COPIED.fullmatch(name) or _SECRET_NAME.search(name):
+        return False
+    return bool(_USER.fullmatch(name)) or not _SECRET_VALUE.search(value)
 
 
 def _present(written: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class Cluster(Protocol):
     def address(self) -> str:
         """Address of the API server, as the configuration of the client names it; without user or token."""
 
+    @property
+    def account(self) -> str:
+        """Service account that requests are made as, as its token names it; '' where the login is another."""
+
     def served_versions(self, kind: Kind) -> Sequence[str]:
         """Return the versions the API server serves for the kind, e.g. `("v1alpha4", "v1alpha5")`; empty if none."""
 

@@ -91,6 +91,15 @@ def server_container(deployment: Manifest) -> Mapping[str, Any]:
     return next((container for container in containers if container.get("name") == VELERO), {})
 
 
+def sidecar_container(deployment: Manifest, plugin: str) -> Mapping[str, Any]:
+    """Return the container that keeps running for the plugin as it is written; empty where there is none."""
+    pod = pod_spec(deployment)
+    written = [*sequence(pod.get("initContainers")), *sequence(pod.get("containers"))]
+    read = VeleroDeployment.read(deployment).containers
+    pairs = zip(map(mapping, written), read, strict=True)
+    return next((entry for entry, container in pairs if container.stays and container.is_of(plugin)), {})
+
+
 def _containers(pod: Mapping[str, Any], key: str) -> Iterator[Container]:
     is_init = key == "initContainers"
     for entry in map(mapping, sequence(pod.get(key))):

@@ -51,6 +51,7 @@ def test_a_sound_installation_is_ok_throughout(place: World, command: CommandLin
     assert (ran.code, ran.err) == (0, "")
     assert "ok       Velero's version: Velero 1.18.2" in ran.lines
     assert "ok       vCenter: it answers: vCenter in memory" in ran.lines
+    assert any(line.endswith("; asked as system:serviceaccount:velero:velero") for line in ran.lines)
     assert "ok       registration engine: it answers" in ran.lines
     assert {line.split()[0] for line in ran.lines[:-1]} == {"ok"}
     assert ran.lines[-1] == f"{len(ran.lines) - 1} ok"
@@ -159,7 +160,19 @@ def test_the_job_is_one_line(place: World, command: CommandLine) -> None:
     ran = command("doctor", "--job")
     assert (ran.code, len(ran.lines)) == (0, 1)
     assert json.loads(ran.out)["spec"]["template"]["spec"]["serviceAccountName"] == "velero"
+    assert ran.err == ""
     assert command("doctor", "--image", "x").code == 2
+
+
+def test_a_variable_that_the_job_lacks_is_named_without_its_value(place: World, command: CommandLine) -> None:
+    written = deployment()
+    (server,) = written["spec"]["template"]["spec"]["containers"]
+    server["env"].append({"name": "AWS_SECRET_ACCESS_KEY", "value": "s3cr3t"})
+    place.cluster.seed(written)
+    ran = command("doctor", "--job")
+    assert (ran.code, len(ran.lines)) == (0, 1)
+    assert ran.err.endswith("does not read: AWS_SECRET_ACCESS_KEY\n")
+    assert "s3cr3t" not in ran.out + ran.err
 
 
 def test_without_a_login_that_is_said_once_and_what_needs_none_is_looked_at(

@@ -23,7 +23,7 @@ from velero_vmservice.adapters.failed_requests import counting
 from velero_vmservice.adapters.kubernetes.discovery import Discovery, Served
 from velero_vmservice.adapters.kubernetes.errors import NoJson, PagesExpired, translated
 from velero_vmservice.adapters.kubernetes.event import FIELD_MANAGER, kubernetes_event
-from velero_vmservice.adapters.kubernetes.login import log_in
+from velero_vmservice.adapters.kubernetes.login import log_in, service_account
 from velero_vmservice.adapters.transport import tls
 from velero_vmservice.adapters.transport.proxies import speaks_socks, through_socks
 from velero_vmservice.errors import NotFound, Rejected, Unavailable
@@ -75,6 +75,7 @@ class KubernetesCluster:
         settings.retries = False  # else urllib3 makes four tries, writes included
         settings.connection_pool_maxsize = _CONNECTIONS
         self._host = str(settings.host)
+        self.account = service_account(settings)
         proxy = str(settings.proxy or "")
         if speaks_socks(proxy):
             settings.proxy = None  # else the client asks for PySocks

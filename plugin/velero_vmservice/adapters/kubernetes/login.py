@@ -7,7 +7,10 @@ with file and line; what the client still finds is reported by its kind alone.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -36,6 +39,7 @@ _RENEW_OWN: Final = "delete the account's token Secret and upgrade the plugin's 
 _ACCOUNTS: Final = {_POD: _IN_POD, _OWN: _RENEW_OWN}
 """What to do about each account that cannot be used."""
 _KUBECONFIG: Final = "correct the kubeconfig, try it with kubectl; or set KUBECONFIG to another one"
+_SERVICE_ACCOUNT: Final = re.compile(r"system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+")
 _ELSEWHERE: Final = "run in a pod with a service account, or set KUBECONFIG"
 
 
@@ -126,6 +130,20 @@ def log_in() -> client.Configuration:
     _check_certificates(source, settings)
     settings.proxy = proxy_for(settings.host, named=str(settings.proxy or "")) or None  # a kubeconfig may name one
     return settings
+
+
+def service_account(settings: client.Configuration) -> str:
+    """Return the service account that the token says it is of, as the API server names it; '' for another login.
+
+    The claim is not verified: the API server does that.
+    """
+    token = next(iter(settings.api_key.values()), "").rpartition(" ")[2]
+    _, _, claims = token.rpartition(".")[0].rpartition(".")
+    try:
+        subject = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return subject if _SERVICE_ACCOUNT.fullmatch(str(subject)) else ""
 
 
 def _load_account(settings: client.Configuration) -> str:
