@@ -25,7 +25,10 @@ def is_taken(arguments: Sequence[str]) -> bool:
     return CliRunner().invoke(cli.commands, [*arguments, *value, "--help"]).exit_code == 0
 
 
-@pytest.mark.parametrize("command", sorted(DOCUMENTED.keys() - {ANY_COMMAND, OF_THE_IMAGE}))
+@pytest.mark.parametrize(
+    "command",
+    sorted(command for command in DOCUMENTED if command != ANY_COMMAND and command.split()[0] != OF_THE_IMAGE),
+)
 def test_a_documented_command_is_one(command: str) -> None:
     assert is_taken(command.split()), DOCUMENTED[command]
 
