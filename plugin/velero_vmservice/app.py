@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from velero_vmservice.adapters.clock import SystemClock
+from velero_vmservice.adapters.clock import SystemClock, zone_of_process
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.adapters.tcp import SocketProbe
@@ -57,6 +59,7 @@ from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import tzinfo
 
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.clock import Clock
@@ -115,6 +118,7 @@ def assemble(
     probe: TcpProbe | None = None,
     vsphere: Vsphere | None = None,
     engine: RegistrationSource | None = None,
+    zone: tzinfo = UTC,
 ) -> App:
     """Put the plugin together on whichever adapters are given."""
     restricted = settings.restricted
@@ -226,7 +230,13 @@ def assemble(
         ),
         replays=replays,
         registering=registering,
-        survey=Survey(cluster=cluster, locations=locations, clock=clock, velero_namespace=settings.velero_namespace),
+        survey=Survey(
+            cluster=cluster,
+            locations=locations,
+            clock=clock,
+            velero_namespace=settings.velero_namespace,
+            zone=zone,
+        ),
         actions=actions,
     )
 
@@ -267,6 +277,7 @@ def connect(settings: Settings) -> App:
         clock=clock,
         vsphere=vsphere,
         engine=RegistrationEngine(settings.engine, clock) if settings.engine else None,
+        zone=zone_of_process(os.environ),
     )
     for close in (cluster.close, locations.close, *([vsphere.close] if vsphere else [])):
         plugin.adapters.callback(close)

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from velero_vmservice.velero.schedule import local_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+LOCAL_TIME: Final = Path("/etc/localtime")
 
 
 class SystemClock:
@@ -20,3 +31,14 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Let the thread rest."""
         time.sleep(seconds)
+
+
+def zone_of_process(environment: Mapping[str, str], *, local_time: Path = LOCAL_TIME) -> tzinfo:
+    """Return the local time zone as a Go program has it here: that of TZ, else the system's, else UTC."""
+    if (variable := environment.get("TZ")) is not None:
+        return local_zone(variable)
+    try:
+        with local_time.open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC

@@ -11,8 +11,9 @@ takes several.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -24,19 +25,21 @@ from velero_vmservice.archive.schema import BackupRun, Capture
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.backup.applications import live_applications, vm_labels
 from velero_vmservice.backup.protection import SealedCapture, protection
-from velero_vmservice.errors import Corrupt, ForeignStorage, NotFound, VmServiceError, as_ours
-from velero_vmservice.kube.manifest import BACKUP, CAPTURED_KINDS, SCHEDULE, VIRTUAL_MACHINE
-from velero_vmservice.velero.schedule import Schedule
+from velero_vmservice.errors import Corrupt, Forbidden, ForeignStorage, NotFound, VmServiceError, as_ours
+from velero_vmservice.kube.manifest import BACKUP, CAPTURED_KINDS, DEPLOYMENT, SCHEDULE, VIRTUAL_MACHINE, ObjectRef
+from velero_vmservice.velero.deployment import VELERO, server_variable
+from velero_vmservice.velero.schedule import Schedule, local_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import tzinfo
 
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.backup.applications import LiveApplication
     from velero_vmservice.backup.protection import Protection
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.kube.manifest import Manifest, ObjectRef
+    from velero_vmservice.kube.manifest import Manifest
 
 log = structlog.get_logger()
 
@@ -102,11 +105,21 @@ class SealAnswer:
 class Survey:
     """Remembers what it has read of captures; one thread at a time may look."""
 
-    def __init__(self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, velero_namespace: str) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        locations: StorageLocations,
+        clock: Clock,
+        velero_namespace: str,
+        zone: tzinfo = UTC,
+    ) -> None:
+        """Put together; `zone` is the local time zone of this process."""
         self._cluster = cluster
         self._locations = locations
         self._clock = clock
         self._namespace = velero_namespace
+        self._zone = zone
         self._answers: dict[str, SealAnswer] = {}
         """Of the seals that were read, by the UID of the Backup."""
         self._restorable: dict[str, bool] = {}
@@ -147,7 +160,16 @@ class Survey:
         return sorted(recent, key=lambda run: (run.started, run.name), reverse=True)
 
     def _schedules(self) -> Sequence[Schedule]:
-        return self._cluster.read_all(SCHEDULE, self._namespace, Schedule.read)
+        return self._cluster.read_all(SCHEDULE, self._namespace, partial(Schedule.read, zone=self._zone_of_velero()))
+
+    def _zone_of_velero(self) -> tzinfo:
+        """Return the zone that Velero's container is given in its Deployment; where none can be seen, our own."""
+        try:
+            deployment = self._cluster.get(ObjectRef(DEPLOYMENT, self._namespace, VELERO))
+        except (NotFound, Forbidden):
+            return self._zone
+        variable = server_variable(deployment, "TZ")
+        return self._zone if variable is None else local_zone(variable)
 
     def _read_captures(
         self, applications: Collection[LiveApplication], backups: Collection[BackupRun], unread: dict[Part, str]

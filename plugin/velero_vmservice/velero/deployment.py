@@ -100,6 +100,13 @@ def sidecar_container(deployment: Manifest, plugin: str) -> Mapping[str, Any]:
     return next((entry for entry, container in pairs if container.stays and container.is_of(plugin)), {})
 
 
+def server_variable(deployment: Manifest, name: str) -> str | None:
+    """Return a variable of the environment of Velero's server; None where none is written out there."""
+    variables = (mapping(entry) for entry in sequence(server_container(deployment).get("env")))
+    written = (entry for entry in variables if entry.get("name") == name and "valueFrom" not in entry)
+    return next((str(entry.get("value") or "") for entry in written), None)
+
+
 def _containers(pod: Mapping[str, Any], key: str) -> Iterator[Container]:
     is_init = key == "initContainers"
     for entry in map(mapping, sequence(pod.get(key))):

@@ -41,9 +41,11 @@ class Schedule:
     template: Mapping[str, Any] = field(default_factory=dict)
     """The spec of its Backups."""
     paused: bool = False
+    zone: tzinfo = UTC
+    """The local time zone of Velero's server, in which an expression counts that names none."""
 
     @classmethod
-    def read(cls, schedule: Manifest) -> Schedule:
+    def read(cls, schedule: Manifest, *, zone: tzinfo = UTC) -> Schedule:
         """Read a Schedule; one without a time of creation counts as old."""
         return cls(
             name=schedule.name,
@@ -51,17 +53,18 @@ class Schedule:
             created=schedule.created or datetime.min.replace(tzinfo=UTC),
             template=mapping(schedule.spec.get("template")),
             paused=bool(schedule.spec.get("paused")),
+            zone=zone,
         )
 
     def next_after(self, moment: datetime) -> datetime | None:
         """Return when it runs next; None where it is paused, never runs, or cannot be read."""
-        return None if self.paused else next_run(self.cron, moment)
+        return None if self.paused else next_run(self.cron, moment, zone=self.zone)
 
 
-def next_run(cron: str, moment: datetime) -> datetime | None:
+def next_run(cron: str, moment: datetime, *, zone: tzinfo = UTC) -> datetime | None:
     """Return the first time after a moment that a cron expression names; None for none, and for what is no expression.
 
-    A time zone that this system does not know counts as UTC.
+    An expression that names no time zone counts in `zone`; one that this system does not know is UTC.
     """
     zoned = _ZONED.fullmatch(cron.strip())
     expression = zoned["rest"] if zoned else cron.strip()
@@ -69,9 +72,14 @@ def next_run(cron: str, moment: datetime) -> datetime | None:
         return _after_pause(expression.removeprefix(_EVERY), moment)
     fields = _DESCRIPTORS.get(expression, expression).replace("?", "*")
     try:
-        return next(CronSim(fields, moment.astimezone(_zone(zoned["zone"] if zoned else "UTC")))).astimezone(UTC)
+        return next(CronSim(fields, moment.astimezone(_zone(zoned["zone"]) if zoned else zone))).astimezone(UTC)
     except (CronSimError, StopIteration, OverflowError):
         return None
+
+
+def local_zone(variable: str) -> tzinfo:
+    """Return the zone that the variable TZ of a Go program stands for: UTC where it is empty or names none."""
+    return _zone(variable.removeprefix(":")) if variable else UTC
 
 
 def _after_pause(pause: str, moment: datetime) -> datetime | None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.unit.builders import NAMESPACE, STARTED, backup, group, obj, service, vm
 from tests.unit.world import World
+from velero_vmservice.adapters.clock import zone_of_process
 from velero_vmservice.backup import survey
 from velero_vmservice.backup.protection import SealedCapture
 from velero_vmservice.backup.survey import Part, SealAnswer, View
 from velero_vmservice.errors import Forbidden, ForeignStorage, Unavailable
-from velero_vmservice.kube.manifest import BACKUP, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.kube.manifest import BACKUP, DEPLOYMENT, VIRTUAL_MACHINE_SERVICE, ObjectRef
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from velero_vmservice.backup.protection import Protection
 
 BACKED_UP = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -108,6 +112,44 @@ def test_a_schedule_is_measured_from_when_it_was_made(world: World) -> None:
     later["metadata"]["creationTimestamp"] = "2026-03-05T12:00:00Z"
     world.cluster.seed(later)
     assert only(world.app.survey.look()).due == datetime(2026, 3, 6, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("variables", "due"),
+    [
+        ([{"name": "TZ", "value": "Asia/Tokyo"}], datetime(2026, 3, 1, 17, tzinfo=UTC)),
+        ([{"name": "TZ", "value": ""}], datetime(2026, 3, 2, 2, tzinfo=UTC)),
+        ([{"name": "TZ", "valueFrom": {"configMapKeyRef": {}}}], datetime(2026, 3, 2, 1, tzinfo=UTC)),
+        ([], datetime(2026, 3, 2, 1, tzinfo=UTC)),
+        (None, datetime(2026, 3, 2, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_schedule_counts_in_the_zone_of_veleros_container_else_in_that_of_this_process(
+    world: World, variables: list[dict[str, Any]] | None, due: datetime
+) -> None:
+    back_up(world, *WEB)
+    world.cluster.seed(schedule())
+    if variables is not None:
+        world.cluster.serve(DEPLOYMENT, "v1")
+        pod = {"containers": [{"name": "velero", "env": variables}]}
+        spec = {"template": {"spec": pod}}
+        world.cluster.seed(obj("Deployment", "velero", api="apps/v1", namespace="velero", spec=spec))
+    looking = survey.Survey(
+        cluster=world.cluster,
+        locations=world.locations,
+        clock=world.clock,
+        velero_namespace="velero",
+        zone=zone_of_process({"TZ": "Europe/Berlin"}),
+    )
+    assert only(looking.look()).due == due
+
+
+def test_the_zone_of_a_process_without_tz_is_the_systems(tmp_path: Path) -> None:
+    assert zone_of_process({}, local_time=tmp_path / "absent") is UTC
+    local_time = tmp_path / "localtime"
+    local_time.write_bytes(files("tzdata.zoneinfo.Europe").joinpath("Berlin").read_bytes())
+    system = zone_of_process({}, local_time=local_time)
+    assert BACKED_UP.astimezone(system).utcoffset() == timedelta(hours=1)
 
 
 def test_objects_without_a_vm_are_no_application(world: World) -> None:

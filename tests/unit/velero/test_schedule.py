@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.unit.builders import m, obj
-from velero_vmservice.velero.schedule import Schedule, next_run
+from velero_vmservice.velero.schedule import Schedule, local_zone, next_run
 
 SUNDAY_NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -37,6 +38,29 @@ def test_next_run(cron: str, expected: datetime) -> None:
 )
 def test_a_schedule_that_names_no_time_has_no_next_run(cron: str) -> None:
     assert next_run(cron, SUNDAY_NOON) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "cron", "expected"),
+    [
+        ("Asia/Tokyo", "0 2 * * *", datetime(2026, 3, 1, 17, tzinfo=UTC)),
+        (":Asia/Tokyo", "@daily", datetime(2026, 3, 1, 15, tzinfo=UTC)),
+        ("Asia/Tokyo", "TZ=Europe/Berlin 0 2 * * *", datetime(2026, 3, 2, 1, tzinfo=UTC)),
+        ("", "0 2 * * *", datetime(2026, 3, 2, 2, tzinfo=UTC)),
+        ("Nowhere/Atall", "0 2 * * *", datetime(2026, 3, 2, 2, tzinfo=UTC)),
+    ],
+)
+def test_an_expression_without_a_zone_counts_in_the_local_zone(variable: str, cron: str, expected: datetime) -> None:
+    assert next_run(cron, SUNDAY_NOON, zone=local_zone(variable)) == expected
+
+
+def test_a_zone_is_known_where_the_system_has_no_zone_data() -> None:
+    zoneinfo.reset_tzpath(to=())
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        assert next_run("CRON_TZ=Asia/Tokyo 0 2 * * *", SUNDAY_NOON) == datetime(2026, 3, 1, 17, tzinfo=UTC)
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 def schedule(**spec: object) -> Schedule:
