@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -86,6 +87,27 @@ def test_more_names_than_a_page_holds_are_all_returned(moto: str) -> None:
     assert list(store.folders("backups/")) == names
 
 
+def test_a_server_that_does_not_know_delimiters_hides_no_name() -> None:
+    def answer_with_every_key(environ: dict[str, Any]) -> None:
+        query = parse_qsl(environ["QUERY_STRING"], keep_blank_values=True)
+        environ["QUERY_STRING"] = urlencode([(name, value) for name, value in query if name != "delimiter"])
+
+    with s3_servers.altered(answer_with_every_key) as url:
+        bucket = s3_servers.new_bucket(url)
+        archive(url, bucket, "backups/", "backups/a/a.tar.gz", "backups/a/velero-backup.json", "backups/b/deep/er.json")
+        store = S3Store(s3_servers.bare_client(url), s3_servers.location(url, bucket), page_size=2)
+        assert list(store.folders("backups/")) == ["a", "b"]
+
+
+def test_a_store_says_which_server_it_is_on_and_whether_it_is_read_only(
+    moto: str, cluster: MemoryCluster, locations: BackupStorageLocations
+) -> None:
+    described = location(moto, s3_servers.new_bucket(moto))
+    cluster.seed({**described, "spec": {**described["spec"], "accessMode": "ReadOnly"}})
+    store = locations.open("default")
+    assert (store.endpoint, store.read_only) == (moto, True)
+
+
 def test_a_location_that_is_not_s3_cannot_be_asked_even_beside_a_bucket_of_our_own(
     moto: str, cluster: MemoryCluster
 ) -> None:
@@ -111,10 +133,11 @@ def test_a_bucket_of_our_own_is_judged_by_the_archive_of_the_locations(
     clock.set(stored.written + timedelta(days=2))
     pruning = Pruning(cluster=cluster, locations=locations, clock=clock, velero_namespace="velero", own_bucket=True)
     archive(moto, velero, "backups/lost/velero-backup.json")
-    assert pruning.survey(timedelta(days=30)).removable == []
+    assert pruning.survey(timedelta(days=30), own_bucket_unshared=True).removable == []
 
     s3_servers.bare_client(moto).delete_object(Bucket=velero, Key="backups/lost/velero-backup.json")
-    (orphan,) = pruning.survey(timedelta(days=30)).removable
+    assert pruning.survey(timedelta(days=30)).removable == []
+    (orphan,) = pruning.survey(timedelta(days=30), own_bucket_unshared=True).removable
     assert pruning.remove(orphan).removed == 1
     assert not locations.open("").exists(OWN)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from velero_vmservice.archive import schema
 from velero_vmservice.archive.store import StoredDocument, check_key, check_prefix
-from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound
+from velero_vmservice.errors import AlreadyExists, Corrupt, InvalidSettings, NotFound, ReadOnlyStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +68,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.calls = Calls()
+        self.endpoint = "memory"
+        self.read_only = False
         self._lock = threading.Lock()
         self._documents: dict[str, tuple[bytes, str]] = {}
         self._written: dict[str, datetime] = {}
@@ -122,6 +124,10 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         """Remove one document."""
         self.calls("delete", check_key(key))
+        if self.read_only:
+            raise ReadOnlyStorage(
+                f"cannot delete {key} in memory: the location is ReadOnly", hint="use another location"
+            )
         self._documents.pop(key, None)
         self._written.pop(key, None)
 

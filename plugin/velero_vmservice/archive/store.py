@@ -47,6 +47,14 @@ class ObjectStore(Protocol):
     or `..`, or with a character that is not printable, MUST be refused with `InvalidItem` before a server is asked.
     """
 
+    @property
+    def endpoint(self) -> str:
+        """The server, as the location or the settings name it: buckets of two servers may have one name."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the location is ReadOnly, so that writing and deleting raise `ReadOnlyStorage`."""
+
     def put(self, key: str, body: bytes, *, sha256: str) -> None:
         """Store `body` durably before returning.
 

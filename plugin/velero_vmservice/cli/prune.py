@@ -11,17 +11,20 @@ import click
 from rich.filesize import decimal
 
 from velero_vmservice import app, configured
-from velero_vmservice.archive.pruning.decision import Area
+from velero_vmservice.archive.pruning.decision import Area, Verdict
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, output
 from velero_vmservice.cli.views import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from velero_vmservice.archive.pruning.survey import JudgedRun, Removal, Survey
 
 _COLUMNS: Final = ("what", "of", "started", "age", "size", "documents", "where")
+_UNSHARED: Final = "--own-bucket-unshared"
+_REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED})"}
+"""How the command can be told what it does not know."""
 
 
 @click.command()
@@ -34,25 +37,35 @@ _COLUMNS: Final = ("what", "of", "started", "age", "size", "documents", "where")
     help="Results and reports of restores as old as that, e.g. 12h or 30d; never those of the last 24 hours.",
 )
 @click.option("--delete", "--yes", "delete", is_flag=True, help="Delete what is listed; without it nothing is.")
+@click.option(
+    _UNSHARED,
+    "own_bucket_unshared",
+    is_flag=True,
+    help="List captures in the settings' own bucket too: say so only if no other cluster uses that bucket and prefix,"
+    " and Velero still has every location that backups were made in.",
+)
 @output("table", "json")
-def prune(older_than: float, *, delete: bool, form: str) -> None:
+def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, form: str) -> None:
     """List captures without a backup and old results of restores; delete them with --delete.
 
-    A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name. Nothing is
-    deleted where the list of Backups cannot be read. Exits with 1 if a bucket could not be listed, with 5 if a document
-    could not be deleted.
+    A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name, and no
+    restore of it goes on. Nothing is deleted where the list of Backups cannot be read. Exits with 1 if a bucket could
+    not be listed, with 5 if a document could not be deleted.
     """
     pruning = app.connect(configured.load()).pruning
-    survey = pruning.survey(timedelta(seconds=older_than))
+    survey = pruning.survey(timedelta(seconds=older_than), own_bucket_unshared=own_bucket_unshared)
     for error in survey.unread:
         terminal.remark(f"not listed: {error.message}")
-    removals = {judged.where: pruning.remove(judged) for judged in survey.removable} if delete else {}
-    (_as_json if form == "json" else _as_table)(survey, removals, deleted=delete)
+    removals = {judged.address: pruning.remove(judged) for judged in survey.removable} if delete else {}
+    if form == "json":
+        _as_json(survey, removals, deleted=delete)
+    else:
+        _as_table(survey, removals.values(), deleted=delete)
     refused = any(removal.refused for removal in removals.values())
     sys.exit(worst(*[ExitCode.NO_ANSWER] * bool(survey.unread), *[ExitCode.FAILED] * refused))
 
 
-def _as_table(survey: Survey, removals: Mapping[str, Removal], *, deleted: bool) -> None:
+def _as_table(survey: Survey, removals: Collection[Removal], *, deleted: bool) -> None:
     console, rows = terminal.console(), [_row(judged) for judged in survey.removable]
     if rows and console.is_terminal:
         console.print(terminal.table(_COLUMNS, rows, width=console.width))
@@ -61,17 +74,17 @@ def _as_table(survey: Survey, removals: Mapping[str, Removal], *, deleted: bool)
             terminal.say("  ".join(row), to=console)
     for area, verdict in _kept(survey):
         count = _kept(survey)[area, verdict]
-        terminal.say(f"kept: {_counted(count, area)}: {verdict.value}", to=console)
+        terminal.say(f"kept: {_counted(count, area)}: {verdict.value}{_REMEDIES.get(verdict, '')}", to=console)
     for where, error in _refused(removals):
         terminal.say(f"not deleted: {where}: {error}", to=console)
     terminal.say(_ending(survey.removable, removals, deleted=deleted), to=console)
 
 
-def _as_json(survey: Survey, removals: Mapping[str, Removal], *, deleted: bool) -> None:
+def _as_json(survey: Survey, removals: Mapping[tuple[str, str], Removal], *, deleted: bool) -> None:
     terminal.write_json(
         {
             "deleted": deleted,
-            "runs": [_described(judged, removals.get(judged.where)) for judged in survey.runs],
+            "runs": [_described(judged, removals.get(judged.address)) for judged in survey.runs],
             "unread": [{"error": error.message, "hint": error.hint} for error in survey.unread],
         }
     )
@@ -88,6 +101,7 @@ def _described(judged: JudgedRun, removal: Removal | None) -> Mapping[str, Any]:
         "bytes": run.size,
         "documents": len(run.documents),
         "where": judged.where,
+        "endpoint": judged.store.endpoint,
         "removable": judged.verdict.removable,
         "verdict": judged.verdict.name.lower().replace("_", "-"),
         "reason": judged.verdict.value,
@@ -117,16 +131,16 @@ def _kept(survey: Survey) -> Counter[Any]:
     return Counter((judged.run.area, judged.verdict) for judged in kept)
 
 
-def _refused(removals: Mapping[str, Removal]) -> Sequence[tuple[str, object]]:
-    return [refusal for removal in removals.values() for refusal in removal.refused.items()]
+def _refused(removals: Collection[Removal]) -> Sequence[tuple[str, object]]:
+    return [refusal for removal in removals for refusal in removal.refused.items()]
 
 
-def _ending(removable: Sequence[JudgedRun], removals: Mapping[str, Removal], *, deleted: bool) -> str:
+def _ending(removable: Sequence[JudgedRun], removals: Collection[Removal], *, deleted: bool) -> str:
     documents = sum(len(judged.run.documents) for judged in removable)
     if not removable:
         return "nothing is to be deleted"
     if deleted:
-        return f"{sum(removal.removed for removal in removals.values())} of {documents} documents are deleted"
+        return f"{sum(removal.removed for removal in removals)} of {documents} documents are deleted"
     size = decimal(sum(judged.run.size for judged in removable))
     return f"{documents} documents of {size} would be deleted: repeat the command with --delete"
 

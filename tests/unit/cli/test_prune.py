@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.contract.object_store_contract import put
 from tests.fakes.store import MemoryStore
 from tests.unit.builders import backup, obj, restore, service
 from tests.unit.world import CAPTURES, World
 from velero_vmservice.errors import Forbidden, ReadOnlyStorage, Unavailable
 from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, ObjectRef
+from velero_vmservice.settings.reading import BucketSettings
 
 if TYPE_CHECKING:
     from tests.unit.cli.command_line import CommandLine
@@ -38,6 +41,17 @@ def _place(command: CommandLine) -> World:
 
 def keys(world: World) -> list[str]:
     return list(world.store.list(""))
+
+
+def second_location(world: World, store: MemoryStore) -> None:
+    world.cluster.seed(obj("BackupStorageLocation", "second", api="velero.io/v1", namespace="velero"))
+    world.locations.stores["second"] = store
+
+
+def moved_to_a_bucket_of_the_settings(world: World) -> None:
+    """Let the documents lie in the settings' own bucket, beside a location whose archive holds nothing of them."""
+    world.settings = world.settings.model_copy(update={"bucket": BucketSettings(name="captures")})
+    world.locations.stores = {"": world.store}
 
 
 def test_a_dry_run_lists_with_size_and_age_and_deletes_nothing(place: World, command: CommandLine) -> None:
@@ -135,6 +149,49 @@ def test_results_of_a_restore_that_goes_on_stay(place: World, command: CommandLi
     assert [key for key in keys(place) if key.startswith(OLD)]
 
 
+@pytest.mark.parametrize("phase", ["New", "InProgress", "WaitingForPluginOperations", "Finalizing", ""])
+def test_the_capture_that_a_restore_goes_on_from_stays_without_its_backup(
+    place: World, command: CommandLine, phase: str
+) -> None:
+    place.cluster.seed({**restore("weekly-test", of="nightly"), "status": {"phase": phase} if phase else {}})
+    ran = command("prune", "--delete")
+    assert "kept: 1 capture: a restore of it has not ended" in ran.lines
+    assert len([key for key in keys(place) if key.startswith(CAPTURES)]) == 3
+
+
+@pytest.mark.parametrize("phase", ["Completed", "PartiallyFailed", "Failed", "FailedValidation"])
+def test_a_restore_that_has_ended_keeps_no_capture(place: World, command: CommandLine, phase: str) -> None:
+    place.cluster.seed({**restore("weekly-test", of="nightly"), "status": {"phase": phase}})
+    assert command("prune", "--delete").code == 0
+    assert keys(place) == []
+
+
+def test_captures_in_a_bucket_of_the_settings_stay_unless_the_bucket_is_said_to_be_unshared(
+    place: World, command: CommandLine
+) -> None:
+    moved_to_a_bucket_of_the_settings(place)
+    ran = command("prune", "--delete")
+    assert (
+        "kept: 1 capture: the settings' bucket may hold captures of another cluster, or of a location that was removed"
+        " (if it holds none, add --own-bucket-unshared)" in ran.lines
+    )
+    assert len(keys(place)) == 3
+    assert all(key.startswith(CAPTURES) for key in keys(place))
+    unshared = command("prune", "--delete", "--own-bucket-unshared")
+    assert (unshared.code, unshared.lines[-1]) == (0, "3 of 3 documents are deleted")
+    assert keys(place) == []
+
+
+def test_an_unshared_bucket_of_the_settings_keeps_captures_whose_backup_an_archive_has(
+    place: World, command: CommandLine
+) -> None:
+    moved_to_a_bucket_of_the_settings(place)
+    place.locations.archived["default"] = frozenset({"nightly"})
+    ran = command("prune", "--delete", "--own-bucket-unshared")
+    assert "kept: 1 capture: Velero's archive in the bucket has a backup of this name" in ran.lines
+    assert len(keys(place)) == 3
+
+
 def test_a_document_that_cannot_be_deleted_is_named_and_the_seal_stays_with_it(
     place: World, command: CommandLine
 ) -> None:
@@ -153,7 +210,54 @@ def test_a_document_that_cannot_be_deleted_is_named_and_the_seal_stays_with_it(
     assert keys(place) == []
 
 
-def test_a_location_that_is_read_only_is_reported_once_a_run(place: World, command: CommandLine) -> None:
+def test_a_location_that_is_read_only_keeps_all_that_it_holds(place: World, command: CommandLine) -> None:
+    place.store.read_only = True
+    for flags in ((), ("--delete",)):
+        ran = command("prune", *flags)
+        assert ran.code == 0
+        assert ran.lines == [
+            "kept: 1 capture: its location is ReadOnly",
+            "kept: the results of 1 restore: its location is ReadOnly",
+            "nothing is to be deleted",
+        ]
+    assert len(keys(place)) == 5
+
+
+@pytest.mark.parametrize("writable", ["default", "second"])
+def test_of_two_locations_that_are_one_bucket_the_writable_one_deletes(
+    place: World, command: CommandLine, writable: str
+) -> None:
+    read_only = copy(place.store)
+    read_only.read_only = True
+    second_location(place, read_only)
+    if writable == "second":
+        place.locations.stores = {"default": read_only, "second": place.store}
+    ran = command("prune", "--delete")
+    assert (ran.code, ran.lines[-1]) == (0, "5 of 5 documents are deleted")
+    assert keys(place) == []
+
+
+def test_buckets_of_one_name_on_two_servers_are_two_buckets(place: World, command: CommandLine) -> None:
+    elsewhere = MemoryStore()
+    elsewhere.now = place.store.now
+    for key in keys(place):
+        put(elsewhere, key, place.store.get(key))
+    place.clock.advance(MONTH)
+    elsewhere.endpoint = "https://s3.example.com"
+    second_location(place, elsewhere)
+    listed = json.loads(command("prune", "-o", "json").out)["runs"]
+    assert [(run["what"], run["endpoint"]) for run in listed] == [
+        ("capture", "memory"),
+        ("capture", "https://s3.example.com"),
+        ("results", "memory"),
+        ("results", "https://s3.example.com"),
+    ]
+    ran = command("prune", "--delete")
+    assert (ran.code, ran.lines[-1]) == (0, "10 of 10 documents are deleted")
+    assert [*keys(place), *elsewhere.list("")] == []
+
+
+def test_a_location_that_became_read_only_is_reported_once_a_run(place: World, command: CommandLine) -> None:
     place.store.calls.fail("delete", ReadOnlyStorage("location default is ReadOnly"))
     ran = command("prune", "--delete")
     assert ran.code == 5
@@ -173,8 +277,7 @@ def test_a_removal_that_was_cut_is_repeated(place: World, command: CommandLine) 
 def test_two_locations_that_are_one_bucket_show_a_run_once_and_what_keeps_it_holds(
     place: World, command: CommandLine
 ) -> None:
-    place.cluster.seed(obj("BackupStorageLocation", "second", api="velero.io/v1", namespace="velero"))
-    place.locations.stores["second"] = place.store
+    second_location(place, place.store)
     assert len(command("prune").lines) == 3
     place.locations.calls.fail("stored_backups", Forbidden("cannot list backups"), on="second")
     ran = command("prune", "--delete")
@@ -183,8 +286,8 @@ def test_two_locations_that_are_one_bucket_show_a_run_once_and_what_keeps_it_hol
 
 
 def test_a_bucket_that_cannot_be_listed_hides_no_other(place: World, command: CommandLine) -> None:
-    place.cluster.seed(obj("BackupStorageLocation", "second", api="velero.io/v1", namespace="velero"))
-    broken = place.locations.stores["second"] = MemoryStore()
+    broken = MemoryStore()
+    second_location(place, broken)
     broken.calls.fail("list", Unavailable("bucket second is away"))
     ran = command("prune", "--delete")
     assert ran.code == 1

@@ -52,6 +52,8 @@ class S3Store:
         self._client = client
         self._location = location
         self.place = location.place
+        self.endpoint = location.place.endpoint
+        self.read_only = location.read_only
         self._bucket = location.bucket
         self._page_size = page_size
         self._most_pages = most_pages
@@ -110,10 +112,18 @@ class S3Store:
             yield from documents
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """Yield the names right below `prefix`, which ends in a slash, that anything lies under."""
+        """Yield the names right below `prefix`, which ends in a slash, each once.
+
+        A server that does not know `Delimiter` answers with every key in place of the folders.
+        """
+        yielded = {""}
         for page in self._pages(prefix, Delimiter="/"):
-            for entry in page.get("CommonPrefixes", ()):
-                yield entry["Prefix"].removeprefix(self._names(prefix)).rstrip("/")
+            folders = [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+            for path in (*folders, *(entry["Key"] for entry in page.get("Contents", ()))):
+                name = path.removeprefix(self._names(prefix)).partition("/")[0]
+                if name not in yielded:
+                    yielded.add(name)
+                    yield name
 
     def delete(self, key: str) -> None:
         """Remove one document; on a bucket with versions or object lock its old version stays, hidden."""
@@ -161,7 +171,7 @@ class S3Store:
             )
 
     def _refuse_if_read_only(self, verb: str, key: str) -> None:
-        if self._location.read_only:
+        if self.read_only:
             raise ReadOnlyStorage(
                 f'cannot {verb} "{self._name(key)}" in {self.place}: {self.place.source} is ReadOnly',
                 hint="set its spec.accessMode to ReadWrite, or use another location",

@@ -1,7 +1,9 @@
 """Which runs in a bucket may be removed, decided on what was listed; nothing is asked or removed here.
 
 A capture may be removed only if neither the cluster nor Velero's own archive in the bucket has a backup of its name: a
-bucket may be shared with another cluster, and a backup may not be synced yet, or be uploaded at this moment.
+bucket may be shared with another cluster, and a backup may not be synced yet, or be uploaded at this moment. Beside the
+settings' own bucket lies no archive, and a seal names neither its location nor its cluster: only an administrator can
+say that the archives of this Velero's locations are all that its captures belong to.
 """
 
 from __future__ import annotations
@@ -44,6 +46,9 @@ class Verdict(Enum):
     BACKUP_EXISTS = "the cluster has a backup of this name"
     BACKUP_STORED = "Velero's archive in the bucket has a backup of this name"
     ARCHIVE_UNREAD = "Velero's archive could not be read, so that a backup of this name may exist"
+    BEING_RESTORED = "a restore of it has not ended"
+    ORIGIN_UNKNOWN = "the settings' bucket may hold captures of another cluster, or of a location that was removed"
+    READ_ONLY = "its location is ReadOnly"
     RECENT = "it was written within the last 24 hours"
     RESTORE_GOES_ON = "the restore has not ended"
     NOT_EXPIRED = "the results are younger than asked for"
@@ -52,6 +57,19 @@ class Verdict(Enum):
     def removable(self) -> bool:
         """Whether the run may be removed."""
         return self in {Verdict.ORPHANED, Verdict.EXPIRED}
+
+    def prevails_over(self, other: Verdict) -> bool:
+        """Whether this verdict holds for a run that two locations show, of which the other one comes from the second.
+
+        What keeps a run keeps it in both locations, but for one that is ReadOnly: the other may let it be removed.
+        """
+        return self._weight > other._weight
+
+    @property
+    def _weight(self) -> int:
+        if self is Verdict.READ_ONLY:
+            return 0
+        return 1 if self.removable else 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +118,14 @@ class Known:
     """Names that Velero's own archive holds anything of."""
     archive_read: bool
     """Whether all archives were read that a capture's backup may lie in."""
+    origin_known: bool
+    """Whether those archives are of every cluster and location that the bucket may hold captures of."""
     going_on: frozenset[str]
     """Names of the Restores that have not ended."""
+    being_restored: frozenset[str]
+    """Names of the Backups that those restore: a restore goes on from its capture when its Backup is gone."""
+    read_only: bool
+    """Whether nothing can be removed from the bucket through its location."""
 
 
 def runs_of(documents: Iterable[StoredDocument]) -> Sequence[StoredRun]:
@@ -127,8 +151,14 @@ def decide(run: StoredRun, known: Known, *, now: datetime, older_than: timedelta
     """Say what becomes of a run."""
     age = now - run.written
     if run.area is Area.CAPTURE:
-        return _of_capture(run.name, known, age)
-    if run.name in known.going_on:
+        verdict = _of_capture(run.name, known, age)
+    else:
+        verdict = _of_results(run.name, known, age, older_than)
+    return Verdict.READ_ONLY if verdict.removable and known.read_only else verdict
+
+
+def _of_results(restore: str, known: Known, age: timedelta, older_than: timedelta) -> Verdict:
+    if restore in known.going_on:
         return Verdict.RESTORE_GOES_ON
     if age < MINIMUM_AGE:
         return Verdict.RECENT
@@ -140,6 +170,10 @@ def _of_capture(backup: str, known: Known, age: timedelta) -> Verdict:
         return Verdict.BACKUP_EXISTS
     if backup in known.archived:
         return Verdict.BACKUP_STORED
+    if backup in known.being_restored:
+        return Verdict.BEING_RESTORED
     if not known.archive_read:
         return Verdict.ARCHIVE_UNREAD
-    return Verdict.RECENT if age < MINIMUM_AGE else Verdict.ORPHANED
+    if age < MINIMUM_AGE:
+        return Verdict.RECENT
+    return Verdict.ORPHANED if known.origin_known else Verdict.ORIGIN_UNKNOWN

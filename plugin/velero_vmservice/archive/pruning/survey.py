@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.pruning.decision import ENDED_PHASES, Known, StoredRun, Verdict, decide, runs_of
 from velero_vmservice.errors import InvalidSettings, ReadOnlyStorage, VmServiceError
-from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE
+from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +34,11 @@ class JudgedRun:
     where: str
     """Where it lies, as a person reads it."""
     store: ObjectStore
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """What tells the run from any other: two servers may have buckets of one name."""
+        return (self.store.endpoint, self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,32 +77,44 @@ class Pruning:
         self._namespace = velero_namespace
         self._own_bucket = own_bucket
 
-    def survey(self, older_than: timedelta) -> Survey:
+    def survey(self, older_than: timedelta, *, own_bucket_unshared: bool = False) -> Survey:
         """Look at every bucket; results of restores may be removed once they are as old as `older_than`.
 
+        Captures in the settings' own bucket may be removed only with `own_bucket_unshared`, the administrator's word
+        that each is of a backup of this Velero, in a location that it still has.
         Raises what the cluster raises, and `InvalidSettings` where it has no Velero in the namespace: without a whole
         list of backups nothing can be said.
         """
         names = self._location_names()
         listed, unread = self._listed(("",) if self._own_bucket else names)
         backups = frozenset(self._cluster.read_all(BACKUP, self._namespace, lambda item: item.name, metadata_only=True))
-        restores = self._cluster.read_all(RESTORE, self._namespace, lambda item: (item.name, item.status.get("phase")))
-        going_on = frozenset(name for name, phase in restores if phase not in ENDED_PHASES)
+        restores = self._cluster.read_all(RESTORE, self._namespace, _restored)
+        going_on = [(name, backup) for name, backup, phase in restores if phase not in ENDED_PHASES]
         archives = self._archives(names, unread)
-        now, judged = self._clock.now(), dict[str, JudgedRun]()
+        now, judged = self._clock.now(), dict[tuple[str, str], JudgedRun]()
         for location, (store, runs) in listed.items():
             own = archives.values() if self._own_bucket else (archives[location],)
             known = Known(
                 backups=backups,
                 archived=frozenset().union(*(archive for archive in archives.values() if archive is not None)),
                 archive_read=None not in own,
-                going_on=going_on,
+                origin_known=own_bucket_unshared or not self._own_bucket,
+                going_on=frozenset(name for name, _ in going_on),
+                being_restored=frozenset(backup for _, backup in going_on),
+                read_only=store.read_only,
             )
             for run in runs:
-                verdict, where = decide(run, known, now=now, older_than=older_than), store.where(f"{run.prefix}*")
-                # Two locations that are one bucket show a run once, and what keeps it in one keeps it in both.
-                if where not in judged or judged[where].verdict.removable:
-                    judged[where] = JudgedRun(run=run, verdict=verdict, age=now - run.written, where=where, store=store)
+                entry = JudgedRun(
+                    run=run,
+                    verdict=decide(run, known, now=now, older_than=older_than),
+                    age=now - run.written,
+                    where=store.where(f"{run.prefix}*"),
+                    store=store,
+                )
+                # Two locations that are one bucket show a run once.
+                other = judged.get(entry.address)
+                if other is None or entry.verdict.prevails_over(other.verdict):
+                    judged[entry.address] = entry
         return Survey(runs=sorted(judged.values(), key=lambda entry: entry.run.prefix), unread=tuple(unread.values()))
 
     def remove(self, judged: JudgedRun) -> Removal:
@@ -162,3 +179,8 @@ class Pruning:
                 archives[location] = None
                 unread.setdefault(location, error)
         return archives
+
+
+def _restored(restore: Manifest) -> tuple[str, str, object]:
+    """Return a Restore's name, that of its Backup, and its phase."""
+    return (restore.name, str(restore.spec.get("backupName", "")), restore.status.get("phase"))

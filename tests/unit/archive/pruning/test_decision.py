@@ -14,7 +14,16 @@ MONTH = timedelta(days=30)
 NAMES = ("nightly", "hourly", "weekly")
 
 names = st.frozensets(st.sampled_from(NAMES))
-known_sets = st.builds(Known, backups=names, archived=names, archive_read=st.booleans(), going_on=names)
+known_sets = st.builds(
+    Known,
+    backups=names,
+    archived=names,
+    archive_read=st.booleans(),
+    origin_known=st.booleans(),
+    going_on=names,
+    being_restored=names,
+    read_only=st.booleans(),
+)
 ages = st.timedeltas(min_value=timedelta(days=-1), max_value=timedelta(days=400))
 runs = st.builds(
     lambda area, name, offsets: StoredRun(
@@ -34,8 +43,8 @@ def document(key: str, *, age: timedelta = timedelta(), size: int = 1) -> Stored
 
 
 def known(**fields: object) -> Known:
-    nothing = {"backups": frozenset(), "archived": frozenset(), "archive_read": True, "going_on": frozenset()}
-    return Known(**{**nothing, **fields})
+    names_read = dict.fromkeys(("backups", "archived", "going_on", "being_restored"), frozenset[str]())
+    return Known(**{**names_read, "archive_read": True, "origin_known": True, "read_only": False, **fields})
 
 
 def capture(name: str = "nightly", age: timedelta = MONTH) -> StoredRun:
@@ -55,10 +64,17 @@ def results(name: str = "again", age: timedelta = MONTH) -> StoredRun:
         (capture(), known(backups=frozenset({"nightly"})), Verdict.BACKUP_EXISTS),
         (capture(), known(archived=frozenset({"nightly"})), Verdict.BACKUP_STORED),
         (capture(), known(archive_read=False), Verdict.ARCHIVE_UNREAD),
+        (capture(), known(being_restored=frozenset({"nightly"})), Verdict.BEING_RESTORED),
+        (capture(), known(going_on=frozenset({"nightly"})), Verdict.ORPHANED),
+        (capture(), known(origin_known=False), Verdict.ORIGIN_UNKNOWN),
+        (capture(), known(read_only=True), Verdict.READ_ONLY),
+        (capture(), known(read_only=True, archive_read=False), Verdict.ARCHIVE_UNREAD),
         (capture(age=timedelta(hours=23)), known(), Verdict.RECENT),
         (capture(age=timedelta(hours=24)), known(), Verdict.ORPHANED),
         (results(), known(), Verdict.EXPIRED),
         (results(), known(archive_read=False, backups=frozenset({"again"})), Verdict.EXPIRED),
+        (results(), known(origin_known=False, being_restored=frozenset({"again"})), Verdict.EXPIRED),
+        (results(), known(read_only=True), Verdict.READ_ONLY),
         (results(), known(going_on=frozenset({"again"})), Verdict.RESTORE_GOES_ON),
         (results(age=MONTH - timedelta(seconds=1)), known(), Verdict.NOT_EXPIRED),
     ],
@@ -78,10 +94,12 @@ def test_a_run_is_removed_only_beside_whole_knowledge_and_a_day_after_its_last_w
 ) -> None:
     if not decide(run, beside, now=NOW, older_than=older_than).removable:
         return
+    assert not beside.read_only
     assert all(NOW - stored.written >= timedelta(days=1) for stored in run.documents)
     if run.area is Area.CAPTURE:
-        assert run.name not in beside.backups | beside.archived
+        assert run.name not in beside.backups | beside.archived | beside.being_restored
         assert beside.archive_read
+        assert beside.origin_known
     else:
         assert run.name not in beside.going_on
         assert all(NOW - stored.written >= older_than for stored in run.documents)
@@ -95,10 +113,29 @@ def test_more_backups_and_restores_never_let_more_be_removed(
         backups=beside.backups | more.backups,
         archived=beside.archived | more.archived,
         archive_read=beside.archive_read and more.archive_read,
+        origin_known=beside.origin_known and more.origin_known,
         going_on=beside.going_on | more.going_on,
+        being_restored=beside.being_restored | more.being_restored,
+        read_only=beside.read_only or more.read_only,
     )
     if decide(run, both, now=NOW, older_than=older_than).removable:
         assert decide(run, beside, now=NOW, older_than=older_than).removable
+
+
+@pytest.mark.parametrize(
+    ("verdict", "other"),
+    [
+        (Verdict.BACKUP_EXISTS, Verdict.ORPHANED),
+        (Verdict.ARCHIVE_UNREAD, Verdict.READ_ONLY),
+        (Verdict.ORPHANED, Verdict.READ_ONLY),
+        (Verdict.EXPIRED, Verdict.READ_ONLY),
+    ],
+)
+def test_of_two_verdicts_on_one_run_the_one_that_keeps_it_holds_unless_it_is_for_the_location(
+    verdict: Verdict, other: Verdict
+) -> None:
+    assert verdict.prevails_over(other)
+    assert not other.prevails_over(verdict)
 
 
 def test_documents_are_grouped_by_run_and_foreign_keys_belong_to_none() -> None:

@@ -67,7 +67,7 @@ READING = {
         "list",
         "read_all",
     },
-    "ObjectStore": {"get", "exists", "list", "documents", "where"},
+    "ObjectStore": {"get", "exists", "list", "documents", "where", "endpoint", "read_only"},
     "RegisterVm": {"task", "latest"},
     "RegistrationSource": {"name", "observe"},
     "StorageLocations": {"open", "stored_backups"},
