@@ -57,6 +57,7 @@ def _groups(world: World) -> list[Any]:
 READING = {
     "Clock": {"now", "monotonic", "sleep"},
     "Cluster": {
+        "account",
         "address",
         "served_versions",
         "plural",
