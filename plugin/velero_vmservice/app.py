@@ -15,6 +15,7 @@ from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.registration_engine.client import RegistrationEngine
 from velero_vmservice.adapters.tcp import SocketProbe
 from velero_vmservice.adapters.vcenter import inventory as vcenter
+from velero_vmservice.adapters.velero.installation import secrets_of_settings
 from velero_vmservice.adapters.velero.modifier_yaml import read_rules
 from velero_vmservice.adapters.velero.storage_locations import BackupStorageLocations
 from velero_vmservice.archive.facts import ExpectedVm
@@ -227,6 +228,7 @@ def assemble(
             calls_register_vm=settings.registration.mode == "trigger",
             policy=settings.restore,
             vsphere_plugin=settings.vsphere_plugin,
+            secrets_of_settings=partial(secrets_of_settings, cluster, settings.velero_namespace),
         ),
         replays=replays,
         registering=registering,

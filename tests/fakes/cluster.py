@@ -87,6 +87,7 @@ class MemoryCluster:
         self.admit: Callable[[Manifest], None] = lambda _: None
         """Called with each object about to be stored; raises `Rejected` to play an admission webhook."""
         self.denied: set[tuple[str, str]] = set()
+        self.allowed_by_name: set[tuple[str, str, str]] = set()
         """Verbs on `resource.group` names that this process has no right to, as it is told when it asks."""
         self._served = dict(served)
         self._clock = clock or SystemClock()
@@ -252,7 +253,7 @@ class MemoryCluster:
     def allowed(self, verb: str, kind: Kind, namespace: str, *, name: str = "") -> bool:
         """Say whether a right is not among those denied."""
         self.calls("allowed", " ".join(filter(None, (verb, kind.resource, namespace, name))))
-        return (verb, kind.resource) not in self.denied
+        return (verb, kind.resource) not in self.denied or (verb, kind.resource, name) in self.allowed_by_name
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
         """Keep the Event; as the port says, what cannot be stored, or is to fail for a test, is swallowed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from velero_vmservice import __version__
 from velero_vmservice.doctor import checks, storage, surroundings, velero
 from velero_vmservice.doctor.checks import Examiner
-from velero_vmservice.doctor.rights import RIGHTS, Need, Scope, judge
+from velero_vmservice.doctor.rights import RIGHTS, Need, Scope, judge, judge_named
 from velero_vmservice.errors import NotFound, VmServiceError
 from velero_vmservice.kube.manifest import (
     BACKUP,
@@ -24,7 +24,7 @@ from velero_vmservice.supervisor.vsphere_plugin import BLOCKED_RESOURCES
 from velero_vmservice.velero.deployment import VELERO, VeleroDeployment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.doctor.checks import Check
@@ -57,6 +57,8 @@ class Examination:
     calls_register_vm: bool
     policy: RestorePolicy
     vsphere_plugin: Literal["detect", "take-over", "leave"]
+    secrets_of_settings: Callable[[], Collection[str]]
+    """Names of the Secrets that the settings of the cluster name."""
 
     def checks(self, examiner: Examiner) -> Iterator[Check]:
         """Yield every check; those that need the API server are not made once it has not answered."""
@@ -94,7 +96,20 @@ class Examination:
     def _right(self, right: Right) -> Check:
         namespace = self.velero_namespace if right.scope is Scope.VELERO else ""
         allowed = {verb: self.cluster.allowed(verb, right.kind, namespace, name=right.name) for verb in right.verbs}
+        if right.by_name and not all(allowed.values()):
+            named = {name: self._all_allowed(right, name) for name in self._named_secrets()}
+            return judge_named(right, named, velero_namespace=self.velero_namespace)
         return judge(right, allowed, velero_namespace=self.velero_namespace, asked_for=self._asked_for())
+
+    def _all_allowed(self, right: Right, name: str) -> bool:
+        return all(self.cluster.allowed(verb, right.kind, self.velero_namespace, name=name) for verb in right.verbs)
+
+    def _named_secrets(self) -> Sequence[str]:
+        """Return the names of the Secrets that locations and settings name; a bucket of one's own needs no location."""
+        read = storage.Location.read
+        locations = self.cluster.read_all(BACKUP_STORAGE_LOCATION, self.velero_namespace, read)
+        of_locations = {name for location in locations for name in location.secrets if not self.own_bucket}
+        return sorted({*of_locations, *self.secrets_of_settings()})
 
     def _asked_for(self) -> frozenset[Need]:
         by_need = {

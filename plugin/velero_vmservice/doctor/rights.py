@@ -87,6 +87,8 @@ class Right:
     need: Need = Need.REQUIRED
     name: str = ""
     """The only object that it is needed for; '' for all."""
+    by_name: bool = False
+    """Whether it is enough for the objects that locations and settings name."""
 
     @property
     def title(self) -> str:
@@ -194,6 +196,7 @@ RIGHTS: Final = (
         scope=Scope.VELERO,
         purpose="credentials of locations, and files of the settings; of these Secrets alone is enough",
         need=Need.OPTIONAL,
+        by_name=True,
     ),
     Right(kind=CONFIG_MAP, verbs=("get", "list"), scope=Scope.VELERO, purpose="settings, and the blocked kinds"),
     Right(
@@ -238,3 +241,16 @@ def judge(right: Right, allowed: Mapping[str, bool], *, velero_namespace: str, a
     hint = f"allow the plugin's service account to {', '.join(denied)} {what}{where}"
     judged = checks.failed if right.need is Need.REQUIRED else checks.warning
     return judged(right.title, established, hint)
+
+
+def judge_named(right: Right, allowed: Mapping[str, bool], *, velero_namespace: str) -> Check:
+    """Say what follows where the right is not granted for every object, from the answers for those that are named."""
+    denied = ", ".join(name for name, is_allowed in allowed.items() if not is_allowed)
+    verbs, what = ", ".join(right.verbs), right.kind.resource
+    if not allowed:
+        return checks.ok(right.title, f"denied, and no location and no setting names one: {right.purpose}")
+    if not denied:
+        return checks.ok(right.title, f"allowed for {', '.join(allowed)}, which is every one that is named")
+    established = f"{verbs} of {denied} denied in namespace {velero_namespace}: needed for {right.purpose}"
+    hint = f"allow the plugin's service account to {verbs} {what} {denied} in namespace {velero_namespace}"
+    return checks.warning(right.title, established, f"{hint}; the chart's value is rbac.secretNames")

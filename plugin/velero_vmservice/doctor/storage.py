@@ -47,11 +47,16 @@ class Location:
     read_only: bool
     credential: str
     """Where its credential comes from."""
+    secrets: tuple[str, ...] = ()
+    """Names of the Secrets that it refers to."""
 
     @classmethod
     def read(cls, location: Manifest) -> Location:
         """Read a BackupStorageLocation."""
         secret = mapping(location.spec.get("credential"))
+        authority = mapping(mapping(location.spec.get("objectStorage")).get("caCertRef"))
+        reference = str(mapping(location.spec.get("config")).get("customerKeyEncryptionSecret") or "")
+        secrets = (secret.get("name"), authority.get("name"), reference.partition("/")[0])
         return cls(
             name=location.name,
             is_default=location.spec.get("default") is True,
@@ -59,6 +64,7 @@ class Location:
             message=str(location.status.get("message") or ""),
             read_only=location.spec.get("accessMode") == "ReadOnly",
             credential=f"key {secret.get('key')} of Secret {secret.get('name')}" if secret else "",
+            secrets=tuple(str(name) for name in secrets if name),
         )
 
 

@@ -84,6 +84,47 @@ def test_a_right_that_is_denied_is_one_failed_check(place: World, command: Comma
     assert wrong(command) == {name}
 
 
+GET_SECRETS = "right to get secrets in Velero's namespace"
+
+
+def names_secrets(place: World) -> None:
+    """Have the location and the settings of the cluster name a Secret each, and the right be one by name."""
+    storage = {"caCertRef": {"name": "bucket-ca", "key": "ca.crt"}}
+    credential = {"name": "cloud", "key": "cloud"}
+    place.cluster.seed({**LOCATION, "spec": {**LOCATION["spec"], "credential": credential, "objectStorage": storage}})
+    labels = {"velero.io/plugin-config": "", "velero-plugin-for-vmservice": "BackupItemAction"}
+    settings = "vcenter: {server: vc, user: velero, password_file: 'secret:vcenter/password'}"
+    config_map = obj("ConfigMap", "settings", api="v1", namespace="velero", meta={"labels": labels})
+    secret = obj("Secret", "vcenter", api="v1", namespace="velero", data={"password": "c2VjcmV0"})
+    place.cluster.seed({**config_map, "data": {"settings.yaml": settings}}, secret)
+    place.cluster.denied.add(("get", "secrets"))
+
+
+def test_a_right_to_each_secret_that_is_named_is_enough(place: World, command: CommandLine) -> None:
+    names_secrets(place)
+    place.cluster.allowed_by_name |= {("get", "secrets", name) for name in ("cloud", "bucket-ca", "vcenter")}
+    ran = command("doctor", "--cluster-only")
+    sentence = "allowed for bucket-ca, cloud, vcenter, which is every one that is named"
+    assert f"ok       {GET_SECRETS}: {sentence}" in ran.lines
+    assert wrong(command) == set()
+
+
+def test_a_secret_that_may_not_be_read_is_named(place: World, command: CommandLine) -> None:
+    names_secrets(place)
+    place.cluster.allowed_by_name.add(("get", "secrets", "cloud"))
+    ran = command("doctor", "--cluster-only")
+    (line,) = [line for line in ran.lines if line.startswith(f"warning  {GET_SECRETS}: ")]
+    assert "get of bucket-ca, vcenter denied in namespace velero" in line
+    (hint,) = [line for line in ran.lines if line.startswith(f"to do: {GET_SECRETS}: ")]
+    assert "to get secrets bucket-ca, vcenter in namespace velero" in hint
+    assert wrong(command) == {GET_SECRETS}
+
+
+def test_without_a_secret_that_is_named_no_right_is_missed(place: World, command: CommandLine) -> None:
+    place.cluster.denied.add(("get", "secrets"))
+    assert wrong(command) == set()
+
+
 def test_a_bucket_that_denies_is_one_failed_check(place: World, command: CommandLine) -> None:
     place.store.calls.fail("put", Forbidden("cannot store", hint="allow s3:PutObject"))
     ran = command("doctor", "--cluster-only")

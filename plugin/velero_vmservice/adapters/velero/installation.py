@@ -21,7 +21,7 @@ from velero_vmservice.settings.sources import Given
 from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
@@ -58,6 +58,11 @@ def find_namespace(cluster: Cluster, environment: Mapping[str, str], *, pod: Pat
             raise InvalidSettings(f"several namespaces have a Velero: {', '.join(namespaces)}", hint=_HINT)
 
 
+def secrets_of_settings(cluster: Cluster, namespace: str) -> Collection[str]:
+    """Return the names of the Secrets that the settings in the namespace name; raises as `PluginConfig.read`."""
+    return set(_secrets_in(_written(cluster, namespace).values))
+
+
 class PluginConfig:
     """The settings in Velero's namespace.
 
@@ -75,15 +80,7 @@ class PluginConfig:
         Raises `InvalidSettings` where several bear the labels, the text cannot be read, or a Secret or its key is not
         there, and what the cluster raises.
         """
-        config_maps = self._cluster.read_all(CONFIG_MAP, self._namespace, lambda config_map: config_map, labels=LABELS)
-        if not config_maps:
-            return Given()
-        config_map = _only(config_maps)
-        ref = ObjectRef(CONFIG_MAP, self._namespace, config_map.name)
-        data = mapping(config_map.content.get("data"))
-        if SETTINGS_KEY not in data:
-            raise InvalidSettings(f"{ref} has no key {SETTINGS_KEY}", hint=f"put the settings under {SETTINGS_KEY}")
-        given = sources.from_text(str(data[SETTINGS_KEY]), name=f"{ref} {SETTINGS_KEY}")
+        given = _written(self._cluster, self._namespace)
         if given.values.get("velero_namespace", self._namespace) != self._namespace:
             place = given.place(("velero_namespace",))
             raise InvalidSettings(
@@ -117,6 +114,27 @@ class PluginConfig:
                 target.write(content)
             unfinished.replace(file)
         return file
+
+
+def _written(cluster: Cluster, namespace: str) -> Given:
+    """Return the settings in the namespace as they are written; nothing where there is no ConfigMap."""
+    config_maps = cluster.read_all(CONFIG_MAP, namespace, lambda config_map: config_map, labels=LABELS)
+    if not config_maps:
+        return Given()
+    config_map = _only(config_maps)
+    ref = ObjectRef(CONFIG_MAP, namespace, config_map.name)
+    data = mapping(config_map.content.get("data"))
+    if SETTINGS_KEY not in data:
+        raise InvalidSettings(f"{ref} has no key {SETTINGS_KEY}", hint=f"put the settings under {SETTINGS_KEY}")
+    return sources.from_text(str(data[SETTINGS_KEY]), name=f"{ref} {SETTINGS_KEY}")
+
+
+def _secrets_in(settings: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _secrets_in(value)
+        elif isinstance(value, str) and key.endswith("_file") and value.startswith(_REFERENCE):
+            yield value.removeprefix(_REFERENCE).partition("/")[0]
 
 
 def _only(config_maps: Sequence[Manifest]) -> Manifest:
