@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -216,6 +217,115 @@ def test_the_plugin_takes_every_setting_of_the_config_map(tmp_path: Path) -> Non
     assert settings.vcenter.read_password() == "secret"
     written = set(yaml.safe_load(variant.read_text())["settings"])
     assert written == settings.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("kubernetes_timeout_seconds", 2.5),
+        ("s3_timeout_seconds", 30.0),
+        ("bucket.path_style", True),
+        ("bucket.insecure_skip_tls_verify", False),
+        ("restore.power", "on"),
+        ("restore.probe", "off"),
+        ("restricted.supervisor", "yes"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--set", "--set-string"])
+def test_a_number_and_a_boolean_may_be_text(tmp_path: Path, option: str, setting: str, value: object) -> None:
+    written = {"on": "true", "yes": "true", "off": "false", True: "true", False: "false"}.get(value, value)
+    options = ["--set-string=settings.bucket.name=captures", f"{option}=settings.{setting}={written}"]
+    settings = settings_of(only(rendered(*options), "ConfigMap"), tmp_path)
+    assert functools.reduce(getattr, setting.split("."), settings) == value
+
+
+NAMES: Final = {
+    "fullnameOverride": "123",
+    "serviceAccount": {"name": "yes"},
+    "commonLabels": {"team": "123"},
+    "schedules": {"123": {"namespaces": ["1"], "storageLocation": "1"}},
+    "settings": {"log_level": "debug"},
+    "networkPolicy": {"enabled": True},
+    "metrics": {
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
+}
+
+
+def test_a_name_that_looks_like_a_number_or_a_boolean_stays_a_name() -> None:
+    manifests = rendered(values=NAMES)
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        texts = [metadata["name"], *metadata["labels"].values(), *metadata.get("annotations", {}).values()]
+        assert [text for text in texts if not isinstance(text, str)] == [], manifest["kind"]
+    assert only(manifests, "RoleBinding")["roleRef"]["name"] == "123"
+    assert only(manifests, "RoleBinding")["subjects"][0]["name"] == "yes"
+    schedule = only(manifests, "Schedule")
+    assert (schedule["metadata"]["name"], schedule["spec"]["template"]["storageLocation"]) == ("123", "1")
+
+
+@pytest.mark.parametrize("label", ["app.kubernetes.io/name", "helm.sh/chart", "velero.io/plugin-config"])
+@pytest.mark.parametrize("where", ["commonLabels", "metrics.dashboard.labels", "metrics.serviceMonitor.labels"])
+def test_a_label_of_the_chart_s_own_cannot_be_set(where: str, label: str) -> None:
+    escaped = label.replace(".", "\\.")
+    with pytest.raises(CommandFailedError, match=r"values don't meet the specifications of the schema"):
+        rendered(f"--set-string={where}.{escaped}=own")
+
+
+def test_a_label_of_one_object_comes_before_that_of_all_and_stands_once() -> None:
+    monitor = {"enabled": True, "labels": {"team": "monitoring"}}
+    text = helm(
+        "template",
+        NAME,
+        CHART,
+        "--set=commonLabels.team=backup",
+        f"--set-json=metrics.serviceMonitor={json.dumps(monitor)}",
+    )
+    (written,) = [part for part in text.split("\n---\n") if "kind: ServiceMonitor" in part]
+    assert [line.strip() for line in written.splitlines() if "team:" in line] == ["team: monitoring"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "settings",
+        "schedules",
+        "commonLabels",
+        "fullnameOverride",
+        "serviceAccount.annotations",
+        "rbac.secretNames",
+        "networkPolicy.ports",
+        "networkPolicy.from",
+        "networkPolicy.egress",
+        "metrics.service.annotations",
+        "metrics.serviceMonitor.labels",
+        "metrics.prometheusRule.labels",
+    ],
+)
+def test_null_takes_a_value_away(option: str) -> None:
+    variant = CHART / "ci" / "everything-values.yaml"
+    assert identities(rendered(f"--values={variant}", "--set=networkPolicy.enabled=true", f"--set={option}=null"))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "velero",
+        "velero.podLabels",
+        "serviceAccount",
+        "rbac",
+        "metrics",
+        "metrics.port",
+        "metrics.service",
+        "networkPolicy",
+    ],
+)
+def test_what_the_chart_cannot_do_without_cannot_be_taken_away(option: str) -> None:
+    missing = option.rpartition(".")[2]
+    with pytest.raises(CommandFailedError, match=rf"missing property '{missing}'"):
+        rendered(f"--set={option}=null")
 
 
 def test_a_schedule_leaves_its_backups_and_comes_daily() -> None:

@@ -20,6 +20,10 @@ _NOT_FOR_HELM: Final = frozenset({"title", "default", "examples", "format"})
 """Names and defaults are in docs/configuration.md; a Go duration is none of JSON Schema's."""
 _BOOLEANS: Final = {"on": True, "yes": True, "off": False, "no": False}
 """Helm reads these words as booleans, and the settings take a boolean for them."""
+_AS_TEXT: Final = {True: "true", False: "false"}
+"""What `--set-string` makes of a boolean; the settings take it as well."""
+_POSITIVE: Final = r"^([0-9]*[1-9][0-9]*(\.[0-9]*)?|[0-9]*\.[0-9]*[1-9][0-9]*)$"
+"""A number above zero that is text, as `--set-string` and an environment variable write it."""
 
 
 def rendered(schema: str) -> str:
@@ -55,8 +59,20 @@ def _setting(setting: dict[str, Any]) -> dict[str, Any]:
     choices = kept.get("enum", ())
     if booleans := sorted({_BOOLEANS[choice] for choice in choices if choice in _BOOLEANS}):
         kept.pop("type")
-        kept["enum"] = [*choices, *booleans]
-    return kept
+        kept["enum"] = [*choices, *booleans, *(_AS_TEXT[boolean] for boolean in booleans)]
+    return _in_both_forms(kept)
+
+
+def _in_both_forms(setting: dict[str, Any]) -> dict[str, Any]:
+    """Return a boolean or number so that its text is valid too."""
+    match setting:
+        case {"type": "boolean", **others}:
+            return {**others, "enum": [True, False, *_AS_TEXT.values(), *_BOOLEANS]}
+        case {"type": "number", "exclusiveMinimum": 0, "description": description, **limits}:
+            number = {"type": "number", "exclusiveMinimum": 0, **limits}
+            return {"description": description, "anyOf": [number, {"type": "string", "pattern": _POSITIVE}]}
+        case _:
+            return setting
 
 
 def _plain(part: Any) -> Any:
