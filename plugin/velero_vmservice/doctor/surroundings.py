@@ -44,8 +44,10 @@ def blocked_list_check(
     """Say what becomes of the other plugin's list; `handled` are the resources that our own actions take care of."""
     if config_map is None:
         return checks.ok(BLOCKED_LIST, f"the ConfigMap {BLOCKED_RESOURCES} does not exist")
-    ours = {*handled, *(kind.resource for kind in CAPTURED_KINDS)}
-    keys = sorted(ours.intersection(mapping(config_map.content.get("data"))))
+    captured = {kind.resource for kind in CAPTURED_KINDS}
+    ours = captured.union(handled).intersection(mapping(config_map.content.get("data")))
+    # A long list is cut: what a restore would miss comes first.
+    keys = sorted(ours, key=lambda key: (key not in captured, key))
     kept = taken_over(config_map)
     removed = f"{len(kept.keys)} keys are taken over" if kept else "no key is taken over"
     if not keys:

@@ -47,6 +47,12 @@ def test_what_becomes_of_the_other_plugins_list(
     assert (check.state, established in check.established) == (state, True), check
 
 
+def test_captured_kinds_stand_first_in_a_list_that_is_cut() -> None:
+    others = [f"a{number}.example.com" for number in range(20)]
+    check = blocked_list_check(listed(*others, SERVICES), handled=others, policy="leave", on_supervisor=True)
+    assert check.established.startswith(f"it blocks {SERVICES}; a0.example.com")
+
+
 def test_a_cluster_that_is_no_supervisor_is_a_warning() -> None:
     assert supervisor_check(RELEASE, ["v1alpha5"], present=False).state is CheckState.WARNING
     assert supervisor_check(RELEASE, ["v1alpha5"], present=True).established == "VCF 9.0+: serves groups"
