@@ -86,6 +86,6 @@ def test_the_api_server_takes_the_job(scene: Scene) -> None:
     describe_pod(scene)
     line = run(scene, "doctor", "--job")
     assert len(line.splitlines()) == 1
-    assert "job.batch/velero-vmservice-doctor created" in scene.cluster.kubectl(
+    assert "job.batch/velero-vmservice-doctor-" in scene.cluster.kubectl(
         "create", "--dry-run=server", "-f-", stdin=line
     )
