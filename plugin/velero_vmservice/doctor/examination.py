@@ -135,15 +135,14 @@ class Examination:
         for location in locations:
             yield storage.location_check(location)
         if self.own_bucket:
-            yield self._storage("storage in the bucket of the settings", "", read_only=False)
+            yield self._storage("storage in the bucket of the settings", "")
             return
         for location in locations:
-            yield self._storage(f"storage in location {location.name}", location.name, read_only=location.read_only)
+            yield self._storage(f"storage in location {location.name}", location.name)
 
-    def _storage(self, name: str, location: str, *, read_only: bool) -> Check:
+    def _storage(self, name: str, location: str) -> Check:
         try:
-            store = self.locations.open(location)
-            return storage.probe_check(name, storage.probe(store, read_only=read_only))
+            return storage.probe_check(name, storage.probe(self.locations.open(location)))
         except VmServiceError as error:
             return checks.failed(name, error.message, error.hint)
 

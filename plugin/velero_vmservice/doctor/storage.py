@@ -44,7 +44,6 @@ class Location:
     phase: str
     """`Available`, `Unavailable`, or '' before Velero has looked."""
     message: str
-    read_only: bool
     credential: str
     """Where its credential comes from."""
     secrets: tuple[str, ...] = ()
@@ -62,7 +61,6 @@ class Location:
             is_default=location.spec.get("default") is True,
             phase=str(location.status.get("phase") or ""),
             message=str(location.status.get("message") or ""),
-            read_only=location.spec.get("accessMode") == "ReadOnly",
             credential=f"key {secret.get('key')} of Secret {secret.get('name')}" if secret else "",
             secrets=tuple(str(name) for name in secrets if name),
         )
@@ -77,7 +75,7 @@ class Probe:
     read_only: bool
 
 
-def probe(store: ObjectStore, *, read_only: bool) -> Probe:
+def probe(store: ObjectStore) -> Probe:
     """Ask a bucket for all that the plugin will; a location that is read-only is listed and never written."""
     key = f"{_FOLDER}/{uuid4().hex}.json"
     steps: dict[Step, VmServiceError | None] = {}
@@ -105,11 +103,11 @@ def probe(store: ObjectStore, *, read_only: bool) -> Probe:
         return True
 
     attempt(Step.LIST)
-    if not read_only and attempt(Step.WRITE):
+    if not store.read_only and attempt(Step.WRITE):
         attempt(Step.REFUSE)
         attempt(Step.READ)
         attempt(Step.DELETE)
-    return Probe(where=store.where(_FOLDER), steps=steps, read_only=read_only)
+    return Probe(where=store.where(_FOLDER), steps=steps, read_only=store.read_only)
 
 
 def probe_check(name: str, probed: Probe) -> Check:

@@ -22,7 +22,7 @@ def location(name: str = "default", phase: str = "Available", **spec: object) ->
 
 def test_a_bucket_that_does_all_is_left_as_it_was() -> None:
     store = MemoryStore()
-    check = storage.probe_check("storage", storage.probe(store, read_only=False))
+    check = storage.probe_check("storage", storage.probe(store))
     assert (check.state, check.established) == (
         CheckState.OK,
         f"list, write once, read and delete work at {PLACE}doctor",
@@ -43,20 +43,21 @@ def test_a_bucket_that_does_all_is_left_as_it_was() -> None:
 def test_a_right_that_the_bucket_denies_is_named(method: str, state: CheckState, established: str) -> None:
     store = MemoryStore()
     store.calls.fail(method, Forbidden("no", hint="allow it"))
-    check = storage.probe_check("storage", storage.probe(store, read_only=False))
+    check = storage.probe_check("storage", storage.probe(store))
     assert (check.state, check.established, check.hint) == (state, established, "allow it")
 
 
 def test_a_second_writer_that_is_not_refused_fails() -> None:
     overwriting = MemoryStore()
     overwriting.put = overwriting.replace
-    check = storage.probe_check("storage", storage.probe(overwriting, read_only=False))
+    check = storage.probe_check("storage", storage.probe(overwriting))
     assert (check.state, check.established) == (CheckState.FAILED, "a second write of the same key was accepted")
 
 
 def test_a_read_only_location_is_never_written() -> None:
     store = MemoryStore()
-    check = storage.probe_check("storage", storage.probe(store, read_only=True))
+    store.read_only = True
+    check = storage.probe_check("storage", storage.probe(store))
     assert check.state is CheckState.WARNING
     assert "the location is ReadOnly" in check.established
     assert [method for method, _ in store.calls.made] == ["list"]
