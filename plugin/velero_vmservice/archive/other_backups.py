@@ -28,7 +28,8 @@ MOST_LOOKED_AT: Final = 20
 _SCHEDULE: Final = "velero.io/schedule-name"
 """The label that Velero gives to the backups of a schedule (pkg/apis/velero/v1/labels_annotations.go)."""
 _STARTED: Final = re.compile(r"captures/[^/]+/(\d{8}T\d{6}Z)/.+")
-_RESTORABLE: Final = frozenset({"Completed", "PartiallyFailed"})
+RESTORABLE: Final = frozenset({"Completed", "PartiallyFailed"})
+"""Phases of a Backup whose capture may be whole: it has ended, and has an archive."""
 
 
 def other_backups(cluster: Cluster, locations: StorageLocations, run: RestoreRun) -> Sequence[BackupRun]:
@@ -64,7 +65,7 @@ def _newest_first(backups: Sequence[Manifest], this: Manifest | None, run: Resto
         backup
         for backup in backups
         if backup.name != run.backup
-        and backup.status.get("phase") in _RESTORABLE
+        and backup.status.get("phase") in RESTORABLE
         and backup.status.get("startTimestamp")
         and (this is None or _are_alike(backup, this))
     )

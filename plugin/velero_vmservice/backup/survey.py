@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from velero_vmservice.archive import schema
+from velero_vmservice.archive.other_backups import RESTORABLE
 from velero_vmservice.archive.restorability import BLOCKING
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, Capture
@@ -48,7 +49,6 @@ RECENT: Final = timedelta(days=35)
 MOST_SEALS: Final = 20
 MOST_DOCUMENTS: Final = 100
 """Requests to the bucket in one look; what is left is read by the next."""
-_ENDED: Final = frozenset({"Completed", "PartiallyFailed"})
 
 Answer = TypeVar("Answer")
 
@@ -253,7 +253,7 @@ class Survey:
 
 def _ended_run(backup: Manifest) -> BackupRun | None:
     """Return the run of a backup that has ended; None for any other, and for one that cannot be read."""
-    if backup.status.get("phase") not in _ENDED:
+    if backup.status.get("phase") not in RESTORABLE:
         return None
     try:
         return BackupRun.read(backup)

@@ -91,12 +91,13 @@ class Pruning:
         restores = self._cluster.read_all(RESTORE, self._namespace, _restored)
         going_on = [(name, backup) for name, backup, phase in restores if phase not in ENDED_PHASES]
         archives = self._archives(names, unread)
+        archived = frozenset().union(*(archive for archive in archives.values() if archive is not None))
         now, judged = self._clock.now(), dict[tuple[str, str], JudgedRun]()
         for location, (store, runs) in listed.items():
             own = archives.values() if self._own_bucket else (archives[location],)
             known = Known(
                 backups=backups,
-                archived=frozenset().union(*(archive for archive in archives.values() if archive is not None)),
+                archived=archived,
                 archive_read=None not in own,
                 origin_known=own_bucket_unshared or not self._own_bucket,
                 going_on=frozenset(name for name, _ in going_on),
