@@ -23,7 +23,7 @@ def test_the_table_is_printed() -> None:
 def test_a_registration_source_is_named_in_four_places() -> None:
     assert naming(Source.ENGINE) == [
         "adapters/registration_engine",
-        "app.py",
+        "app/registration.py",
         "registration/model.py",
         "settings/registration.py",
     ]
