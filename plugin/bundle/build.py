@@ -1,19 +1,19 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Build the bundle: the launcher, and a Python with the plugin that needs nothing of the host it runs on.
+"""Build the bundle: the launcher, and a Python with the plugin that needs nothing from its host.
 
-Run by the Python that is to be bundled, from an environment that holds the plugin and its dependencies and no more.
-The result is what lies in Velero's plugins directory:
+Run this with the Python to bundle, in an environment that holds only the plugin and its dependencies. The result is the
+content of Velero's plugins directory:
 
     velero-plugin-for-vmservice             the launcher, the only file with an execute bit
     velero-plugin-for-vmservice.runtime/
-        current                             the name of the folder that counts
+        current                             the name of the folder in use
         0123456789abcdef/                   named by the digest of its content
             loader, python                  the C library's loader and the interpreter
             lib/                            shared libraries, and all modules in one archive
-            lib/python3.X/                  files that are asked for by path
+            lib/python3.X/                  files that code opens by path
             extensions/                     extension modules, by their full names
 
-Few files, for some versions of Velero log a warning for each one without an execute bit.
+There are few files because some versions of Velero log a warning for each one without an execute bit.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 ARCHITECTURES: Final = {62: "amd64", 183: "arm64"}
-"""By the number that an ELF file has for its processor."""
+"""Names of architectures by the processor's number in an ELF file."""
 
 _OLDEST: Final = (1980, 1, 1, 0, 0, 0)
-"""The time of every entry: a zip file knows none before, and a build is the same whenever it is made."""
+"""The time of every entry, the earliest that a zip file can hold, so that builds are reproducible."""
 _FILE, _FOLDER = 0o100644 << 16, (0o040755 << 16) | 0x10
 
 
@@ -77,7 +77,7 @@ def _copy(source: Path, target: Path, *, mode: int = 0o644) -> None:
 
 
 def _copy_real(source: Path, target: Path) -> None:
-    """Copy a file that lies beside the archive, a module as bytecode alone."""
+    """Copy a file to a place beside the archive; of a module only the bytecode."""
     if source.suffix != ".py":
         _copy(source, target)
         return
@@ -87,13 +87,13 @@ def _copy_real(source: Path, target: Path) -> None:
 
 
 def _archive(target: Path, stdlib: Path, environment: Path) -> None:
-    """Put all modules, compiled, and their data into one archive, not packed: it is read faster and needs no zlib."""
+    """Store all modules, compiled, and their data in one archive, uncompressed: it is read faster and needs no zlib."""
     modules = {path: stdlib / path for path in contents.standard_library(stdlib)}
     modules |= {path: environment / path for path in contents.packages(environment)}
     modules[PurePosixPath("vmservice_start.py")] = Path(__file__).with_name("start.py")
     folders = {parent for path in modules for parent in path.parents if parent.parts}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive, tempfile.TemporaryDirectory() as scratch:
-        for folder in sorted(folders | {PurePosixPath("google/_upb")}):  # which holds an extension and no more
+        for folder in sorted(folders | {PurePosixPath("google/_upb")}):  # a folder with nothing but an extension
             _add(archive, f"{folder}/", b"", _FOLDER)
         for path, file in sorted(modules.items()):
             if path.suffix == ".py":
@@ -104,7 +104,7 @@ def _archive(target: Path, stdlib: Path, environment: Path) -> None:
 
 
 def _compiled(file: Path, path: PurePosixPath, scratch: Path) -> bytes:
-    """Return a module's bytecode, with the path that a traceback shows; it is never held against a source."""
+    """Return a module's bytecode, with the path that a traceback shows; Python never compares it with a source."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     compiled = scratch / "module.pyc"
     py_compile.compile(str(file), str(compiled), dfile=str(path), doraise=True, invalidation_mode=unchecked)
@@ -118,7 +118,7 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes, attributes: int) -
 
 
 def main() -> None:
-    """Build into a folder, which is made anew."""
+    """Build into a folder, which is emptied first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, required=True)
     options = parser.parse_args()

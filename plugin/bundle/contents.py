@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script beside its like, not a package
-"""What of a Python environment goes into the bundle, and what is left out because the plugin never uses it."""
+"""Which parts of a Python environment go into the bundle, and which are left out because the plugin never uses them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNUSED_STANDARD_LIBRARY: Final = frozenset(
         *("test", "this", "tkinter", "turtle", "turtledemo", "unittest", "venv"),
     }
 )
-"""Modules of the standard library: tests, editors, windows, databases, and what installs other packages."""
+"""Modules of the standard library: tests, editors, windows, databases and package installers."""
 
 UNUSED_EXTENSIONS: Final = frozenset(
     {
@@ -30,32 +30,32 @@ UNUSED_EXTENSION_PREFIXES: Final = ("_test", "_ctypes_test")
 UNUSED_PACKAGES: Final = frozenset(
     {
         *("pip", "setuptools", "wheel", "uv"),
-        # The asynchronous half of the Kubernetes client, and what it alone needs.
+        # The asynchronous half of the Kubernetes client, and its dependencies.
         *("kubernetes/aio", "aiohttp", "aiohttp_retry", "aiohappyeyeballs", "aiosignal", "frozenlist", "multidict"),
         *("propcache", "yarl"),
-        # Of the Kubernetes client only the dynamic half is used: neither an API nor a model of a kind.
+        # The plugin uses the dynamic half of the Kubernetes client: no API class and no model class.
         "kubernetes/client/api",
         *("boto3/examples", "websocket/tests", "pydantic/v1", "pydantic/mypy.py"),
-        # Of the Prometheus client: frameworks and gateways that nothing here speaks to.
+        # Frameworks and gateways of the Prometheus client that the plugin does not use.
         *("prometheus_client/aiohttp", "prometheus_client/bridge", "prometheus_client/django"),
         *("prometheus_client/twisted", "cronsim/explain.py"),
     }
 )
-"""Below site-packages. Other code of the same distributions asks for none of them when it is imported."""
+"""Paths below site-packages. The rest of these distributions imports without them."""
 
 SERVICES: Final = frozenset({"s3", "sts", "sso", "sso-oidc"})
-"""Whose descriptions botocore needs here: the object store, and the ways to credentials for it."""
+"""The services whose descriptions botocore needs: the object store and its sources of credentials."""
 
 REAL_FILES: Final = frozenset({"certifi"})
-"""Packages that ask for the path of a file of theirs, which an archive cannot give without a place to unpack it."""
+"""Packages that need the path of one of their files; an archive has none to give."""
 
 _SOURCES_FOR_BUILDS: Final = frozenset({".c", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".typed"})
 _METADATA: Final = frozenset({"METADATA", "entry_points.txt"})
-"""What is read of a distribution's own description: its version, and its entry points."""
+"""The files of a distribution's own description that are read: its version and its entry points."""
 
 
 def standard_library(folder: Path) -> Iterator[PurePosixPath]:
-    """Yield the modules of the standard library, relative to its folder, in one order on every machine."""
+    """Yield the modules of the standard library, relative to its folder, in the same order on every computer."""
     for file in sorted(folder.rglob("*.py")):
         path = PurePosixPath(file.relative_to(folder).as_posix())
         first = path.parts[0]
@@ -65,7 +65,7 @@ def standard_library(folder: Path) -> Iterator[PurePosixPath]:
 
 
 def packages(folder: Path) -> Iterator[PurePosixPath]:
-    """Yield the files of site-packages that an archive takes, extensions and the real files apart."""
+    """Yield the files of site-packages for the archive: all but extensions and real files."""
     for file in sorted(folder.rglob("*")):
         path = PurePosixPath(file.relative_to(folder).as_posix())
         if file.is_file() and not _is_left_out(path) and path.parts[0] not in REAL_FILES and ".so" not in path.suffixes:
@@ -73,7 +73,7 @@ def packages(folder: Path) -> Iterator[PurePosixPath]:
 
 
 def real_files(folder: Path) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
-    """Yield what has to lie in the file system: a path below site-packages, and its path below `python3.X`."""
+    """Yield each file that must be in the file system: its paths below site-packages and below `python3.X`."""
     for name in sorted(REAL_FILES):
         for file in sorted((folder / name).rglob("*")):
             path = PurePosixPath(file.relative_to(folder).as_posix())
@@ -87,7 +87,7 @@ def real_files(folder: Path) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
 
 
 def extensions(environment: Path, shared: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each extension module's full name and its file, of site-packages and of `lib-dynload`."""
+    """Yield the full name and the file of each extension module in site-packages and `lib-dynload`."""
     for folder in (shared, environment):
         for file in sorted(folder.rglob("*.so")):
             path = PurePosixPath(file.relative_to(folder).as_posix())

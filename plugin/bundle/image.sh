@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Build the image on this computer without a registry or a daemon: buildah, on a Debian that mmdebstrap makes, whose Python
-# is the highest that the tests run on. All of it lies in .build/image: the image as an archive that `docker load`, `skopeo`
-# and `buildah pull` read, its root file system, and its list of components.
+# Build the image on this computer without a registry or a daemon, by buildah on a Debian from mmdebstrap. Its Python is the
+# highest that the tests run on. The result is in .build/image: the image as an archive for `docker load`, `skopeo` and
+# `buildah pull`, its root file system, and its list of components.
 #
-# An architecture as Debian names it, other than this computer's own, may be given as an argument: it is built in
-# .build/image-ARCHITECTURE, if the kernel runs its programs (qemu-user-static with binfmt_misc).
+# The argument, if any, is another architecture, as Debian names it. The kernel must be able to run its programs
+# (qemu-user-static with binfmt_misc). The result is in .build/image-ARCHITECTURE.
 set -euo pipefail
 architecture=${1:-$(dpkg --print-architecture)}
 cd "$(dirname "$0")/../.."
@@ -20,7 +20,7 @@ fi
 out=.build/image
 [ "$architecture" = "$(dpkg --print-architecture)" ] || out=.build/image-$architecture
 mkdir -p "$out"
-# Nothing is kept outside of the checkout, and nothing of an earlier build.
+# Keep everything inside the checkout, and nothing from an earlier build.
 build() { "${as_root[@]}" buildah --root "$PWD/$out/storage" --runroot "$PWD/$out/run" --storage-driver vfs "$@"; }
 forget() { build rm --all >/dev/null 2>&1; "${as_root[@]}" rm -rf "$out/storage" "$out/run"; }
 trap forget EXIT
@@ -35,7 +35,7 @@ base=$(build from --platform "linux/$architecture" scratch)
 build add --quiet "$base" "$out/base.tar" / >/dev/null
 build commit --quiet "$base" localhost/python >/dev/null
 
-# The certificates of this computer: the way to PyPI may need a CA of its own.
+# The certificates of this computer: a proxy before PyPI may have a CA of its own.
 build build --quiet --platform "linux/$architecture" --isolation chroot --network host --volume /etc/ssl/certs:/etc/ssl/certs:ro \
     --build-arg PYTHON=localhost/python --build-arg REVISION="$(git rev-parse HEAD)" --tag localhost/plugin .
 image=$(build from --platform "linux/$architecture" localhost/plugin)

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script beside its like, not a package
-"""The shared libraries that programs and extension modules need, as this machine's own loader finds them."""
+"""The shared libraries that programs and extension modules need, as this computer's own loader finds them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 _PT_INTERP: Final = 3
 _HEADERS_AT, _COUNT_AT = 0x20, 0x36
-"""Where a 64-bit ELF file says where its program headers begin, and of which size and how many they are (elf(5))."""
+"""Where a 64-bit ELF file holds the offset of its program headers, and their size and number (elf(5))."""
 
 _NEEDED: Final = re.compile(r"^\s*(\S+) => (?:(/\S+) \(0x[0-9a-f]+\)|not found)$", re.MULTILINE)
 
 
 def loader(program: Path) -> Path:
-    """Return the dynamic loader that a program names; raises `ValueError` when it names none."""
+    """Return the dynamic loader that a program names; raises `ValueError` if it names none."""
     with program.open("rb") as file:
         start = file.read(64)
         (offset,) = struct.unpack_from("<Q", start, _HEADERS_AT)
@@ -38,11 +38,11 @@ def loader(program: Path) -> Path:
 
 
 def needed(loading: Path, files: Iterable[Path]) -> dict[str, Path]:
-    """Return the libraries that these files need, each by the name asked for; raises `ValueError` if one is absent."""
+    """Return the libraries that these files need, by name; raises `ValueError` if one is absent."""
     libraries: dict[str, Path] = {}
     for file in files:
         listed = subprocess.run([loading, "--list", file], check=False, capture_output=True, text=True)  # noqa: S603
-        if listed.returncode != 0:  # what is absent, by newer loaders
+        if listed.returncode != 0:  # newer loaders fail if a library is absent
             raise ValueError(f"{file} cannot be loaded here: {listed.stderr.strip()}")
         for name, path in _NEEDED.findall(listed.stdout):
             if not path:
@@ -53,7 +53,7 @@ def needed(loading: Path, files: Iterable[Path]) -> dict[str, Path]:
 
 
 def _loaded_by_name(loading: Path, libraries: dict[str, Path]) -> dict[str, Path]:
-    """Return what no file is linked to: glibc loads libgcc_s by its name when a thread ends early."""
+    """Return libraries that no file is linked to: glibc loads libgcc_s by name when a thread ends early."""
     unwinder = "libgcc_s.so.1"
     if unwinder in libraries or find_library("gcc_s") is None:
         return {}

@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script beside its like, not a package
-"""List what the bundle is made of: a CycloneDX document, from uv's export of the lock file.
+"""List the components of the bundle: a CycloneDX document, from uv's export of the lock file.
 
-Run by the Python that the bundle is built with. Takes out of the export what the bundle leaves out, and adds what no
-lock file knows: the interpreter, and the packages of the shared libraries that came with it.
+Run this with the bundle's Python. Components that the bundle leaves out are removed from the export. Components that no
+lock file knows are added: the interpreter, and the packages of the shared libraries that came with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIELDS: Final = "${Version} ${Architecture}\n"
 
 
 def described(export: dict[str, Any], *, installed: Collection[str], added: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return an export with the components that are installed and used, and with those added."""
+    """Return an export reduced to the components that are installed and used, plus those added."""
     unused = {name.replace("_", "-") for name in contents.UNUSED_PACKAGES}
     components = [part for part in export["components"] if part["name"] in installed and part["name"] not in unused]
     root = export["metadata"]["component"]["bom-ref"]
@@ -52,7 +52,7 @@ def interpreter() -> dict[str, Any]:
 
 
 def packages_of_libraries() -> Iterator[dict[str, Any]]:
-    """Yield the Debian packages of the loader and the shared libraries; none where the system is no Debian."""
+    """Yield the Debian packages of the loader and the shared libraries; none if the system is not Debian."""
     stdlib, shared, environment = contents.paths_of_this_python()
     program = Path(sys.executable).resolve()
     loading = libraries.loader(program)
@@ -69,7 +69,7 @@ def packages_of_libraries() -> Iterator[dict[str, Any]]:
 
 
 def _owners(file: Path) -> Iterator[str]:
-    """Yield the package that brought a file, whichever of its two paths the system's database knows."""
+    """Yield the package that owns a file; the system's database may know either of its two paths."""
     for path in (file.resolve(), Path(str(file.resolve()).removeprefix("/usr"))):
         for line in _asked("--search", str(path)).splitlines():
             yield line.partition(": ")[0]

@@ -3,8 +3,8 @@
  *
  * Velero is the first process of its container and reaps no child but its own, and go-plugin waits for each process
  * that holds the pipes of a plugin. So the daemon has a parent that stays, reaps it and starts it again; neither holds a
- * descriptor of Velero's. The keeper holds the claim on the plugins directory, as the daemon does: while either lives,
- * no launch starts another one.
+ * descriptor of Velero's. Keeper and daemon both hold the claim on the plugins directory: while either lives, no launch
+ * starts another daemon.
  */
 
 enum { CLAIM = 3, LAUNCH = 4 }; /* descriptors of the keeper: the claim, and the launch that started it */
@@ -23,7 +23,7 @@ static void open_log(void) {
         log_bytes = status.stx_size;
 }
 
-/* Keep what the daemon wrote: in a file of bounded size, and in Velero's log until the launch has its session. */
+/* Write the daemon's output to a file of bounded size, and to Velero's log until the launch has its session. */
 static void keep(const char *bytes, long count) {
     if (is_awaited) call(__NR_sendto, LAUNCH, (long)bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
     if (log_bytes + count > MOST_LOG_BYTES) {
@@ -61,7 +61,7 @@ static _Noreturn void become_daemon(int errors, char **environment) {
     leave(become_python(arguments, environment));
 }
 
-/* Run the daemon until it ends; returns its exit code, or 256 and the signal that ended it. */
+/* Run the daemon until it ends; returns its exit code, or 256 plus the signal that ended it. */
 static int run_daemon(char **environment) {
     static char chunk[64 * 1024];
     int ends[2];
@@ -82,7 +82,7 @@ static int run_daemon(char **environment) {
             if (count > 0) keep(chunk, count);
             if (count != 0) continue;
         }
-        if (polled[2].revents) { /* it has its session, or has gone; all that was written before is passed on */
+        if (polled[2].revents) { /* the launch has its session or has gone; earlier output has been passed on */
             is_awaited = 0;
             close_fd(LAUNCH);
         } else if (polled[0].revents || polled[1].revents) {

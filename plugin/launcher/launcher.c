@@ -2,14 +2,14 @@
  * What Velero executes: a relay between Velero's pipes and the control socket of the sidecar or the daemon.
  *
  * Velero starts plugin processes all day, and one that fails to start stops Velero itself. So this program holds no
- * logic that could change: it names its own directory to the process that serves, hands the first line of the answer
- * to Velero (standard output, the handshake) and every later line to Velero's log (standard error), until either side
- * goes away. Where nothing serves and a runtime lies beside it, it starts the daemon first (keeper.h), and where that
- * fails, it tells Velero so in Velero's own protocol (stand_in.h). It uses no C library, and no memory but what is
- * declared here.
+ * logic that could change. It names its own directory to the serving process. The first line of the answer goes to
+ * Velero (standard output, the handshake) and every later line to Velero's log (standard error), until either side
+ * goes away. If no process serves and a runtime lies beside the launcher, it starts the daemon first (keeper.h). If the
+ * daemon cannot start, the launcher answers Velero in Velero's own protocol (stand_in.h). It uses no C library, and no
+ * memory but what is declared here.
  *
- * As `velero-vmservice`, or with the first argument `run`, it is the command line: it becomes the bundled Python. Only
- * `probe`, which Kubernetes asks every second, it answers itself.
+ * As `velero-vmservice`, or with the first argument `run`, it is the command line: it becomes the bundled Python. It
+ * answers `probe` itself, which Kubernetes runs every second.
  *
  * Built with -DWAIT_SECONDS=n: how long to wait for an answer. Velero itself gives up after 60 seconds.
  */
@@ -28,11 +28,11 @@ enum outcome {
     ACCESS_DENIED = 5,
     NO_HANDSHAKE = 6,
     CONNECT_FAILED = 7,
-    FOREIGN_SIDECAR = 8, /* who listens runs under a user that we do not take a handshake from */
-    VELERO_GONE = 9, /* nobody reads our pipes any more */
+    FOREIGN_SIDECAR = 8, /* the listening process runs under a user whose handshake we refuse */
+    VELERO_GONE = 9, /* Velero has closed our pipes */
 };
 
-/* One buffer serves the path, the handshake and the log; a handshake that does not fit is none. */
+/* One buffer serves the path, the handshake and the log; a longer handshake is refused. */
 static char buffer[64 * 1024];
 static struct sockaddr_un control = {.sun_family = AF_UNIX};
 static long directory_length;
@@ -43,9 +43,9 @@ static int keeper;
 
 static void pass_daemon_log_on(void);
 
-/* Wait until `fd` can be read (or written, for POLLOUT) or `patience` milliseconds passed; -1 is no descriptor and
- * no end. Leaves at once when Velero has gone: the ends of our pipes that it held are closed with it. (Being told
- * by PR_SET_PDEATHSIG is no alternative: that signal comes when the thread ends that started us, not Velero.) */
+/* Wait until `fd` can be read (or written, for POLLOUT) or `patience` milliseconds have passed; -1 means no descriptor,
+ * or no limit. Leaves at once when Velero has gone: its ends of our pipes are closed with it. (PR_SET_PDEATHSIG is no
+ * alternative: that signal comes when the thread that started us ends, not when Velero does.) */
 static int wait_for(int fd, short events, long patience) {
     struct pollfd polled[4] = {{fd, events, 0}, {STDOUT, 0, 0}, {STDERR, 0, 0}, {daemon_log, POLLIN, 0}};
     const long ready = poll_for(polled, events & POLLOUT ? 3 : 4, patience);
@@ -68,7 +68,7 @@ static void write_all(int fd, const char *bytes, long count) {
     }
 }
 
-/* Like read(2), but waits up to `patience`; 0 also for a time-out, for both mean: no more from this connection. */
+/* Like read(2), but waits up to `patience`; returns 0 for a time-out too: either way the connection gives no more. */
 static long read_some(int fd, char *into, long room, long patience) {
     const long end = milliseconds() + patience;
     for (;;) {
@@ -94,7 +94,7 @@ static void pass_daemon_log_on(void) {
     if (count == -EAGAIN || count == -EINTR) return;
     long whole = held += count > 0 ? count : 0;
     while (whole > 0 && lines[whole - 1] != '\n') whole--;
-    if (whole == 0 && held == sizeof lines) whole = held; /* longer than any line that Velero takes in one piece */
+    if (whole == 0 && held == sizeof lines) whole = held; /* a longer line than Velero takes in one piece */
     write_all(STDERR, lines, whole);
     for (long i = whole; i < held; i++) lines[i - whole] = lines[i];
     held -= whole;
@@ -117,8 +117,8 @@ static void start_daemon(char **environment) {
     close_fd(claim);
 }
 
-/* Let the keeper know that the daemon serves: from now on it stays, whatever becomes of us. It closes its end once it
- * has passed on what the daemon wrote until now. */
+/* Tell the keeper that the daemon serves: from now on it outlives us. It closes its end once it has passed on what the
+ * daemon has written so far. */
 static void release_keeper(void) {
     if (daemon_log < 0) return;
     call(__NR_sendto, daemon_log, (long)"+", 1, MSG_NOSIGNAL, 0, 0);
@@ -135,7 +135,7 @@ static const char *const reasons[] = {
                          "use a shorter plugin directory",
     [SOCKET_ABSENT] = "there is no such socket; check that the sidecar container runs (kubectl get pod, "
                       "kubectl logs) and mounts the same plugins volume as Velero",
-    [SIDECAR_DEAD] = "nobody listens there; the sidecar container has stopped, and its log says why "
+    [SIDECAR_DEAD] = "no process listens there; the sidecar container has stopped, and its log says why "
                      "(kubectl logs --previous)",
     [ACCESS_DENIED] = "permission denied; give the containers of Velero and of the sidecar the same runAsUser",
     [NO_HANDSHAKE] = "the sidecar accepted but began no session; its log says why (kubectl logs)",
@@ -144,7 +144,7 @@ static const char *const reasons[] = {
     [CONNECT_FAILED] = "connecting failed; check that the plugins volume is an emptyDir which both containers mount",
 };
 
-/* Why the daemon does not run, by the exit code of the keeper that tried. */
+/* Why the daemon does not run, by the exit code of its keeper. */
 static const char *why_no_daemon(int code) {
     switch (code) {
     case MEMORY_FILE_DENIED:
@@ -162,7 +162,7 @@ static const char *why_no_daemon(int code) {
     }
 }
 
-/* One line in the form that Velero takes over into its log. */
+/* Write one line in the form that Velero copies into its log. */
 static void report(const char *level, const char *what, const char *where, const char *why) {
     char *end = append(append(append(buffer, "{\"@level\":\""), level), "\",\"@message\":\"" LAUNCHER " ");
     end = append(end, what);
@@ -202,8 +202,8 @@ static enum outcome reason(long error) {
     return error == -EAGAIN ? NO_HANDSHAKE : CONNECT_FAILED; /* EAGAIN: its queue is full */
 }
 
-/* Say whether the process that listens may tell Velero where to connect: whoever can write into our directory could
- * put a socket there. The owner of our own file is the sidecar that installed us. */
+/* Say whether the listening process may tell Velero where to connect: any user with write access to our directory
+ * could put a socket there. The owner of our own file is the sidecar that installed us. */
 static int is_trusted(int fd) {
     struct { int pid; unsigned uid, gid; } peer;
     unsigned size = sizeof peer;
@@ -214,8 +214,8 @@ static int is_trusted(int fd) {
            peer.uid == file.stx_uid;
 }
 
-/* Pass the handshake on, when it has come whole, and then the log until the other side closes. It takes its leave with
- * a last byte; without it, it was killed, and what Velero says of a call that ran then is no more than "EOF". */
+/* Pass on the handshake once it is complete, then the log until the other side closes. The other side ends with a
+ * farewell byte. Without that byte it was killed, and Velero's message for a running call is no more than "EOF". */
 static enum outcome relay(int fd, long patience) {
     enum { FAREWELL = 4 };
     long count = 0, line = 0;
@@ -243,7 +243,7 @@ static enum outcome relay(int fd, long patience) {
     return SESSION_OVER;
 }
 
-/* One attempt; the name of our directory tells the other side where Velero will see its sockets. */
+/* Make one attempt; the name of our directory tells the other side where Velero will see its sockets. */
 static enum outcome attempt(long patience) {
     const int fd = call(__NR_socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0, 0, 0);
     if (fd < 0) return CONNECT_FAILED;
@@ -273,7 +273,7 @@ static _Noreturn void launch(char **environment) {
         if (*home && !started && (outcome == SOCKET_ABSENT || outcome == SIDECAR_DEAD)) {
             start_daemon(environment);
             started = daemon_log >= 0;
-        } else if (started && daemon_log < 0) { /* the keeper ended, as it does for a daemon that never served */
+        } else if (started && daemon_log < 0) { /* the keeper ends if the daemon never serves */
             int status = 0;
             call(__NR_wait4, keeper, (long)&status, 0, 0, 0, 0);
             fail(outcome, why_no_daemon(status >> 8 & 0xff));
@@ -283,7 +283,7 @@ static _Noreturn void launch(char **environment) {
     }
 }
 
-/* Say whether the plugin is served in a directory, `/plugins` if none is given: as an exit code, for Kubernetes. */
+/* Exit with 0 if the plugin is served in a directory, by default `/plugins`: a probe for Kubernetes. */
 static _Noreturn void probe(const char *plugins) {
     if (!plugins) plugins = "/plugins";
     if (length(plugins) > (long)(sizeof control.sun_path - sizeof "/control.sock")) leave(LOCATION_UNKNOWN);

@@ -7,11 +7,11 @@
 
 #define LAUNCHER "velero-plugin-for-vmservice"
 
-/* Why no process became the bundled Python; exit codes of one that should have. Above those of Python's commands. */
+/* Exit codes: why a process could not become the bundled Python. They are above those of the commands. */
 enum { MEMORY_FILE_DENIED = 240, EXECUTION_DENIED = 241, RUNTIME_UNREADABLE = 242 };
 
 static char directory[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* our own, with its last slash */
-static char home[sizeof directory + 128];                           /* the runtime's folder; "" where none is */
+static char home[sizeof directory + 128];                           /* the runtime's folder; "" if there is none */
 
 /* Find the runtime that the file `current` names. */
 static void find_runtime(void) {
@@ -33,7 +33,7 @@ static const char *in_home(char *into, const char *name) {
     return into;
 }
 
-/* Put a copy of a file into memory, where it may be executed; -1 where the kernel gives none. */
+/* Put a copy of a file into memory, where it may be executed; returns -1 if the kernel refuses. */
 static int copy_to_memory(int file) {
     int copy = call(__NR_memfd_create, (long)LAUNCHER, MEMFD_CLOEXEC | MEMFD_EXEC, 0, 0, 0, 0);
     if (copy == -EINVAL) copy = call(__NR_memfd_create, (long)LAUNCHER, MEMFD_CLOEXEC, 0, 0, 0, 0); /* before Linux 6.3 */
@@ -48,7 +48,7 @@ static int copy_to_memory(int file) {
     return copy;
 }
 
-/* Become the bundled `velero-vmservice` with these arguments; returns the exit code that says why not. */
+/* Become the bundled `velero-vmservice` with these arguments; returns an exit code if that fails. */
 static int become_python(const char *const *arguments, char **environment) {
     enum { MOST = 1024 };
     static char loader[sizeof home + 16], library[sizeof home + 16], program[sizeof home + 16], python_home[sizeof home + 16];
@@ -68,7 +68,7 @@ static int become_python(const char *const *arguments, char **environment) {
     for (; *environment && kept < MOST - 1; environment++) /* neither Velero's libraries nor another Python */
         if (!begins_with(*environment, "LD_") && !begins_with(*environment, "PYTHON")) variables[kept++] = *environment;
 
-    /* In the image the loader may be executed as it is. */
+    /* In the image the loader has its execute bit. */
     call(__NR_execve, (long)loader, (long)argv, (long)variables, 0, 0, 0);
     const int file = open_file(loader, O_RDONLY, 0);
     if (file < 0) return RUNTIME_UNREADABLE;

@@ -1,14 +1,14 @@
 /*
- * What answers Velero when the daemon cannot: a gRPC server that says so.
+ * A gRPC server that answers Velero with the reason when the daemon cannot run.
  *
  * A plugin process that fails discovery stops Velero, and with it the backups of everything else. So the stand-in lists
  * our actions and claims the two kinds that are captured; each of these then fails with the reason, and a running
- * operation is told as not done yet. A backup so saves all the rest. A restore fails whole, before Velero has made a
- * namespace or a volume: `leave` does not say what it applies to, and without it Velero would create the VMs, disks and
- * networks that it is there to keep out.
+ * operation is reported as not done yet. So a backup saves everything else. A restore fails as a whole, before Velero
+ * has made a namespace or a volume: `leave` refuses to say what it applies to, because without its skips Velero would
+ * create VMs, disks and networks.
  *
- * One connection, and as much of HTTP/2 (RFC 9113) as that takes. Which method is called stands in a compressed header;
- * the messages themselves tell enough, and the answers are such that a reader of another message finds nothing in them:
+ * It serves one connection with the necessary part of HTTP/2 (RFC 9113). The method's name is in a compressed header,
+ * which is not read: the message is enough to choose an answer, and an answer of the wrong type reads as empty:
  *
  *     nothing in it                      ListPlugins, or Shutdown or StreamStdio, which pass over the fields they get
  *     field 1 is "plugin"                the health check
@@ -26,13 +26,13 @@ static const struct { const char *kind, *name; } actions[] = { /* as ListPlugins
     {"RestoreItemActionV2", LAUNCHER "/leave"},  {"RestoreItemActionV2", LAUNCHER "/vms"},
     {"DeleteItemAction", LAUNCHER "/purge"},
 };
-static const char silent[] = LAUNCHER "/leave"; /* what it leaves out depends on the cluster: not known here */
+static const char silent[] = LAUNCHER "/leave"; /* what it leaves out depends on the cluster, which is unknown here */
 static const char *const kinds[] = { /* what every other action claims */
     "virtualmachinegroups.vmoperator.vmware.com", "virtualmachineservices.vmoperator.vmware.com",
 };
 
 static unsigned char received[64 * 1024];
-static unsigned answered[256]; /* streams, the last ones: more data of theirs may be on its way */
+static unsigned answered[256]; /* the last streams answered: more of their data may be on its way */
 
 static char *append_byte(char *to, int byte) {
     *to++ = byte;
@@ -50,7 +50,7 @@ static char *append_field(char *to, int number, const char *bytes, long count) {
 
 static char *append_text(char *to, int number, const char *text) { return append_field(to, number, text, length(text)); }
 
-/* A text without Huffman coding (RFC 7541, 5.2); its length, up to 254, as 5.1 has it. */
+/* A text without Huffman coding (RFC 7541, 5.2), after its length of up to 254 (5.1). */
 static char *append_string(char *to, const char *text) {
     const long count = length(text);
     if (count >= 127) to = append_byte(append_byte(to, 127), count - 127);
@@ -84,7 +84,7 @@ static void answer(int fd, unsigned stream, const char *message, long count, con
     }
     send_frame(fd, HEADERS, END_HEADERS | END_STREAM, stream, payload, end - payload);
     static const char no_error[4];
-    send_frame(fd, RST_STREAM, 0, stream, no_error, sizeof no_error); /* what is left of an object needs not be sent */
+    send_frame(fd, RST_STREAM, 0, stream, no_error, sizeof no_error); /* Velero need not send the rest of an object */
 }
 
 /* Return the first byte of a field's content, past its key and the varint of its length. */
@@ -93,7 +93,7 @@ static int first_of_second_field(const unsigned char *field, const unsigned char
     return field + 1 < end ? field[1] : 0;
 }
 
-/* Answer by what a call's first bytes are. */
+/* Answer a call by its first bytes. */
 static void answer_message(int fd, unsigned stream, const unsigned char *data, long count, const char *reason) {
     static char message[4 * 1024], inner[2 * 1024], command[sizeof directory + 64];
     char *end = message;
@@ -124,14 +124,14 @@ static void answer_message(int fd, unsigned stream, const unsigned char *data, l
     answer(fd, stream, message, end - message, reason);
 }
 
-/* Read exactly so many bytes; leaves when Velero has hung up: it does so after Shutdown. */
+/* Read exactly `count` bytes; leaves when Velero has hung up, as it does after Shutdown. */
 static void read_whole(int fd, unsigned char *into, long count) {
     for (long more; count > 0; into += more, count -= more)
         if ((more = read_some(fd, (char *)into, count, -1)) == 0) leave(SESSION_OVER);
 }
 
 static _Noreturn void stand_in(const char *reason, enum outcome outcome) {
-    struct sockaddr_un own = {.sun_family = AF_UNIX}; /* without a file: the directory may be the trouble */
+    struct sockaddr_un own = {.sun_family = AF_UNIX}; /* an abstract name: the directory may be at fault */
     char *end = append_number(append(own.sun_path + 1, LAUNCHER "-"), call(__NR_getpid, 0, 0, 0, 0, 0, 0));
     const int listener = call(__NR_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0);
     if (call(__NR_bind, listener, (long)&own, end - (char *)&own, 0, 0, 0) < 0) leave(outcome);

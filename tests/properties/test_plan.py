@@ -38,7 +38,7 @@ ENGINE_STATES = (None, *State)
 
 @dataclass(frozen=True)
 class Site:
-    """What is there when the restore begins, and who is asked about it."""
+    """What the target holds when the restore begins, and the sources that are asked about it."""
 
     application: Application
     vms: Mapping[str, str]

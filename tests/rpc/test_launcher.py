@@ -108,7 +108,7 @@ def test_pipes_that_do_not_block_are_waited_for(plugins: Path, control: socket.s
     ("fault", "code", "excerpt"),
     [
         ("absent", SOCKET_ABSENT, "there is no such socket"),
-        ("dead", SIDECAR_DEAD, "nobody listens there"),
+        ("dead", SIDECAR_DEAD, "no process listens there"),
         ("silent", NO_HANDSHAKE, "accepted but began no session"),
         ("talkative", NO_HANDSHAKE, "accepted but began no session"),
     ],
