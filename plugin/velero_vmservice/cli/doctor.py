@@ -13,8 +13,9 @@ from velero_vmservice import __version__, app, configured
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
-from velero_vmservice.cli.options import output
+from velero_vmservice.cli.options import table_output
 from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.doctor import checks, job
 from velero_vmservice.doctor.checks import CheckState, Examiner
 from velero_vmservice.doctor.plugins_directory import directory_checks
@@ -51,8 +52,8 @@ _STYLES: Final = {
 @click.option("--cluster-only", is_flag=True, help="Leave out what only Velero's own pod can tell.")
 @click.option("--job", "as_job", is_flag=True, help="Print a Job that makes the checks in the cluster, on one line.")
 @click.option("--image", default="", metavar="IMAGE", help="Image of the Job; by default the one that Velero has.")
-@output("table", "json")
-def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, form: str) -> None:
+@table_output
+def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, output: Output) -> None:
     """Check all that the plugin needs, and say what to do about what is missing.
 
     Kubernetes rights one by one, Velero's version and plugins, storage, settings, the launcher and what serves it. Of
@@ -65,14 +66,7 @@ def doctor(plugins_dir: Path, *, cluster_only: bool, as_job: bool, image: str, f
         _print_job(image)
         return
     made = list(_checks(plugins_dir, cluster_only=cluster_only))
-    if form == "json":
-        listed = [
-            {"name": check.name, "state": check.state, "established": check.established, "hint": check.hint}
-            for check in made
-        ]
-        terminal.write_json({"version": __version__, "checks": listed})
-    else:
-        _as_table(made)
+    _table(made).show(output)
     states = {check.state for check in made}
     if CheckState.FAILED in states:
         sys.exit(ExitCode.FAILED)
@@ -133,20 +127,32 @@ def _with_namespace(own: Settings) -> Settings:
         return own
 
 
-def _as_table(made: Sequence[Check]) -> None:
-    console = terminal.console()
-    if console.is_terminal:
-        rows = [((str(check.state), _STYLES[check.state]), check.name, check.established) for check in made]
-        console.print(terminal.table(("state", "check", "established"), rows, width=console.width))
-    else:
-        for check in made:
-            terminal.say(f"{check.state:<8} {check.name}: {check.established}", to=console)
-    hints = dict.fromkeys(check.hint for check in made if check.hint)
-    for hint in hints:
+def _table(made: Sequence[Check]) -> Table:
+    listed = [
+        {"name": check.name, "state": check.state, "established": check.established, "hint": check.hint}
+        for check in made
+    ]
+    return Table(
+        columns=(Column("STATE"), Column("CHECK"), Column("HINT", wide=True), Column("ESTABLISHED")),
+        rows=[
+            Row(
+                name=check.name,
+                cells=((str(check.state), _STYLES[check.state]), check.name, check.hint, check.established),
+            )
+            for check in made
+        ],
+        document={"version": __version__, "checks": listed},
+        below=list(_below(made)),
+    )
+
+
+def _below(made: Sequence[Check]) -> Iterator[str]:
+    """Yield each hint once with the checks that have it, and how many checks came to what."""
+    for hint in dict.fromkeys(check.hint for check in made if check.hint):
         names = "; ".join(check.name for check in made if check.hint == hint)
-        terminal.say(f"to do: {names}: {hint}", to=console)
+        yield f"to do: {names}: {hint}"
     counts = {state: sum(check.state is state for check in made) for state in CheckState}
-    terminal.say(", ".join(f"{count} {state}" for state, count in counts.items() if count), to=console)
+    yield ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 def _print_job(image: str) -> None:

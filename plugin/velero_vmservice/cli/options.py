@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import durationpy
 
 from velero_vmservice.cli.exit_codes import WrongUsage
+from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.restore import policy
 from velero_vmservice.restore.policy import RestorePolicy
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from click.decorators import FC
+
+Result = TypeVar("Result")
 
 
 def _pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
@@ -88,3 +92,33 @@ policy_option = click.option(
 def output(*forms: str) -> Callable[[FC], FC]:
     """Return the option that chooses among forms of output, the first by default."""
     return click.option("-o", "--output", "form", type=click.Choice(forms), default=forms[0], show_default=True)
+
+
+class _TableForm(click.Choice[str]):
+    """The forms of a table; `text`, as the form of a list was once called, is the table."""
+
+    def __init__(self) -> None:
+        super().__init__([form.value for form in Form])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(Form.TABLE.value if value == "text" else value, param, ctx)
+
+
+def table_output(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command that prints a table the options of its form, which it gets as the argument `output`."""
+
+    @click.option(
+        "-o",
+        "--output",
+        "form",
+        type=_TableForm(),
+        default=Form.TABLE.value,
+        show_default=True,
+        help="The form of the table; wide has more columns, name has one name a line.",
+    )
+    @click.option("--no-headers", is_flag=True, help="Print the rows alone, without headers and the lines around them.")
+    @functools.wraps(command)
+    def called(*, form: str, no_headers: bool, **others: Any) -> Result:
+        return command(output=Output(Form(form), headers=not no_headers), **others)
+
+    return called

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from velero_vmservice import app, configured
 from velero_vmservice.cli.exit_codes import ExitCode
-from velero_vmservice.cli.options import namespace_mapping, output, policy_option
+from velero_vmservice.cli.options import namespace_mapping, policy_option, table_output
 from velero_vmservice.cli.restore_target import beyond_words, demand_known
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.cli.views.once import said_once
+from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
 from velero_vmservice.restore.model import Action
 from velero_vmservice.restore.source.backup_objects import run_of
 from velero_vmservice.velero.runs import RestoreRun
@@ -21,19 +21,28 @@ from velero_vmservice.vmoperator.releases import Feature
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from velero_vmservice.documents import Dropped
     from velero_vmservice.restore.dry_run import Planned
     from velero_vmservice.restore.policy import RestorePolicy
     from velero_vmservice.vmoperator.releases import SupervisorRelease
 
 REFUSED: Final = (Action.CONFLICT, Action.BLOCKED)
+_COLUMNS: Final = (
+    Column("ACTION"),
+    Column("OBJECT"),
+    Column("VMS"),
+    Column("DIFFERENCES", wide=True),
+    Column("DROPPED", wide=True),
+    Column("WHY"),
+)
 
 
 @click.command()
 @click.argument("backup")
 @namespace_mapping
 @policy_option
-@output("table", "json")
-def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], form: str) -> None:
+@table_output
+def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], *, output: Output) -> None:
     """Show what a restore of BACKUP would do now; nothing is written.
 
     Every object gets one of create, skip-identical, update, retain, wait, conflict, blocked, with the reason; what
@@ -51,34 +60,44 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], for
         terminal.remark(beyond_words(plugin.restore_points.backup(run), beyond))
     planned, target = plugin.planning.plan(replays, run, effective), plugin.capabilities.generation()
     left_out = plugin.backup_objects.not_in_backup(replays, run)
-    (_as_json if form == "json" else _as_table)(planned, effective, target, left_out)
+    _table(planned, effective, target, left_out).show(output)
     if any(entry.step.action in REFUSED for entry in planned):
         sys.exit(ExitCode.BLOCKED)
 
 
-def _as_table(
+def _table(
     planned: Sequence[Planned], policy: RestorePolicy, target: SupervisorRelease, left_out: Sequence[str]
-) -> None:
-    console = terminal.console()
-    terminal.say(f"target: {target.generation} ({target.evidence})", to=console)
-    terminal.say(f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}", to=console)
-    shared = said_once(_sentences(entry) for entry in planned)
-    rows = [
-        (str(entry.step.action), str(entry.ref), _vms(entry), text)
-        for entry, text in zip(planned, shared.rows, strict=True)
-    ]
-    if console.is_terminal:
-        console.print(terminal.table(("action", "object", "VMs", "why"), rows, width=console.width))
-    else:
-        for action, ref, vms, text in rows:
-            terminal.say(f"{action:<14}  {ref}  {vms}  {text}".rstrip(), to=console)
-    for line in (*shared.below, *(f"not in the backup: {text}" for text in left_out)):
-        terminal.say(line, to=console)
+) -> Table:
+    return Table(
+        columns=_COLUMNS,
+        rows=[_row(entry) for entry in planned],
+        document=_document(planned, policy, target, left_out),
+        above=(
+            f"target: {target.generation} ({target.evidence})",
+            f"policy: {', '.join(f'{key}={value}' for key, value in policy.printed().items())}",
+        ),
+        below=[f"not in the backup: {text}" for text in left_out],
+    )
 
 
-def _as_json(
+def _row(entry: Planned) -> Row:
+    ref, step = entry.ref, entry.step
+    return Row(
+        name=f"{ref.kind.name}/{ref.namespace}/{ref.name}".rstrip("/"),
+        cells=(
+            str(step.action),
+            str(ref),
+            f"{step.ready}/{step.total}" if step.total else "",
+            ",".join(difference.path for difference in step.differences),
+            ",".join(change.path for change in _dropped(entry)),
+            Sentences(*_sentences(entry)),
+        ),
+    )
+
+
+def _document(
     planned: Iterable[Planned], policy: RestorePolicy, target: SupervisorRelease, left_out: Sequence[str]
-) -> None:
+) -> Mapping[str, Any]:
     features = {str(feature): target.supports(feature) for feature in Feature}
     objects = [
         {
@@ -94,25 +113,21 @@ def _as_json(
                 {"path": difference.path, "captured": difference.wanted, "live": difference.live}
                 for difference in entry.step.differences
             ],
-            "dropped": [
-                {"path": change.path, "reason": change.reason}
-                for change in (entry.source.dropped if entry.source else ())
-            ],
+            "dropped": [{"path": change.path, "reason": change.reason} for change in _dropped(entry)],
         }
         for entry in planned
     ]
     supervisor = {"generation": target.generation, "evidence": target.evidence, "features": features}
-    document = {
+    return {
         "target": supervisor,
         "policy": policy.printed(),
         "objects": objects,
         "not_in_backup": list(left_out),
     }
-    terminal.write_json(document)
 
 
-def _vms(planned: Planned) -> str:
-    return f"{planned.step.ready}/{planned.step.total}" if planned.step.total else "-"
+def _dropped(planned: Planned) -> Sequence[Dropped]:
+    return planned.source.dropped if planned.source else ()
 
 
 def _sentences(planned: Planned) -> tuple[str, ...]:

@@ -13,15 +13,27 @@ from rich.filesize import decimal
 from velero_vmservice import app, configured
 from velero_vmservice.archive.pruning.decision import Area, Verdict
 from velero_vmservice.cli.exit_codes import ExitCode, worst
-from velero_vmservice.cli.options import Duration, output
+from velero_vmservice.cli.options import Duration, table_output
 from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.table import Column, Output, Row, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.pruning.survey import JudgedRun, Removal, Survey
 
-_COLUMNS: Final = ("what", "of", "started", "age", "size", "documents", "where")
+_COLUMNS: Final = (
+    Column("WHAT"),
+    Column("NAME"),
+    Column("STARTED"),
+    Column("AGE"),
+    Column("SIZE"),
+    Column("DOCUMENTS"),
+    Column("WRITTEN", wide=True),
+    Column("ENDPOINT", wide=True),
+    Column("REASON", wide=True),
+    Column("WHERE"),
+)
 _UNSHARED: Final = "--own-bucket-unshared"
 _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED})"}
 """How the command can be told what it does not know."""
@@ -44,8 +56,8 @@ _REMEDIES: Final = {Verdict.ORIGIN_UNKNOWN: f" (if it holds none, add {_UNSHARED
     help="List captures in the settings' own bucket too: say so only if no other cluster uses that bucket and prefix,"
     " and Velero still has every location that backups were made in.",
 )
-@output("table", "json")
-def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, form: str) -> None:
+@table_output
+def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output: Output) -> None:
     """List captures without a backup and old results of restores; delete them with --delete.
 
     A capture is listed if neither the cluster nor Velero's archive in the bucket has a backup of its name, and no
@@ -57,37 +69,30 @@ def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, form: s
     for error in survey.unread:
         terminal.remark(f"not listed: {error.message}")
     removals = {judged.address: pruning.remove(judged) for judged in survey.removable} if delete else {}
-    if form == "json":
-        _as_json(survey, removals, deleted=delete)
-    else:
-        _as_table(survey, removals.values(), deleted=delete)
+    Table(
+        columns=_COLUMNS,
+        rows=[_row(judged) for judged in survey.removable],
+        document=_document(survey, removals, deleted=delete),
+        below=list(_below(survey, removals.values(), deleted=delete)),
+    ).show(output)
     refused = any(removal.refused for removal in removals.values())
     sys.exit(worst(*[ExitCode.NO_ANSWER] * bool(survey.unread), *[ExitCode.FAILED] * refused))
 
 
-def _as_table(survey: Survey, removals: Collection[Removal], *, deleted: bool) -> None:
-    console, rows = terminal.console(), [_row(judged) for judged in survey.removable]
-    if rows and console.is_terminal:
-        console.print(terminal.table(_COLUMNS, rows, width=console.width))
-    else:
-        for row in rows:
-            terminal.say("  ".join(row), to=console)
-    for area, verdict in _kept(survey):
-        count = _kept(survey)[area, verdict]
-        terminal.say(f"kept: {_counted(count, area)}: {verdict.value}{_REMEDIES.get(verdict, '')}", to=console)
+def _below(survey: Survey, removals: Collection[Removal], *, deleted: bool) -> Iterator[str]:
+    for (area, verdict), count in _kept(survey).items():
+        yield f"kept: {_counted(count, area)}: {verdict.value}{_REMEDIES.get(verdict, '')}"
     for where, error in _refused(removals):
-        terminal.say(f"not deleted: {where}: {error}", to=console)
-    terminal.say(_ending(survey.removable, removals, deleted=deleted), to=console)
+        yield f"not deleted: {where}: {error}"
+    yield _ending(survey.removable, removals, deleted=deleted)
 
 
-def _as_json(survey: Survey, removals: Mapping[tuple[str, str], Removal], *, deleted: bool) -> None:
-    terminal.write_json(
-        {
-            "deleted": deleted,
-            "runs": [_described(judged, removals.get(judged.address)) for judged in survey.runs],
-            "unread": [{"error": error.message, "hint": error.hint} for error in survey.unread],
-        }
-    )
+def _document(survey: Survey, removals: Mapping[tuple[str, str], Removal], *, deleted: bool) -> Mapping[str, Any]:
+    return {
+        "deleted": deleted,
+        "runs": [_described(judged, removals.get(judged.address)) for judged in survey.runs],
+        "unread": [{"error": error.message, "hint": error.hint} for error in survey.unread],
+    }
 
 
 def _described(judged: JudgedRun, removal: Removal | None) -> Mapping[str, Any]:
@@ -113,16 +118,22 @@ def _described(judged: JudgedRun, removal: Removal | None) -> Mapping[str, Any]:
     }
 
 
-def _row(judged: JudgedRun) -> tuple[str, ...]:
+def _row(judged: JudgedRun) -> Row:
     run = judged.run
-    return (
-        run.area,
-        run.name,
-        run.started,
-        f"{judged.age.days}d",
-        decimal(run.size),
-        str(len(run.documents)),
-        judged.where,
+    return Row(
+        name=judged.where,
+        cells=(
+            run.area,
+            run.name,
+            run.started,
+            f"{judged.age.days}d",
+            decimal(run.size),
+            str(len(run.documents)),
+            f"{run.written:%Y-%m-%dT%H:%M:%SZ}",
+            judged.store.endpoint,
+            judged.verdict.value,
+            judged.where,
+        ),
     )
 
 

@@ -9,9 +9,10 @@ import click
 from velero_vmservice import app, configured, documents
 from velero_vmservice.archive import schema
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import output
+from velero_vmservice.cli.options import output, table_output
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.report import render_terminal
+from velero_vmservice.cli.views.table import Column, Output, Row, Table
 from velero_vmservice.errors import NotFound
 from velero_vmservice.kube.manifest import compact_time
 from velero_vmservice.report.model import Report
@@ -67,26 +68,33 @@ def show(restore: str, started: str, form: str) -> None:
 
 @report.command("list")
 @click.argument("restore", default="")
-@output("text", "json")
-def list_(restore: str, form: str) -> None:
+@table_output
+def list_(restore: str, *, output: Output) -> None:
     """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
     search = app.connect(configured.load()).reports.search(restore)
     for error in search.unread:
         terminal.remark(f"not searched: {error.message}")
-    rows = [_row(stored) for stored in search.reports]
-    if form == "json":
-        terminal.write_json(rows)
-        return
-    if not rows and search.unread:
-        raise search.unread[0]
-    if not rows:
-        raise NotFound(
-            f"no report of {restore} is stored" if restore else "no report is stored",
-            hint="wait until the last object of a restore has ended: the report is stored then",
+    if not search.reports and output.tabular:
+        raise (
+            search.unread[0]
+            if search.unread
+            else NotFound(
+                f"no report of {restore} is stored" if restore else "no report is stored",
+                hint="wait until the last object of a restore has ended: the report is stored then",
+            )
         )
-    for row in rows:
-        terminal.say(f"{row['started']}  {row['restore']}  {row['where']}")
-    terminal.say("show one: velero-vmservice report RESTORE --started TIME")
+    Table(
+        columns=(Column("STARTED"), Column("RESTORE"), Column("ENDPOINT", wide=True), Column("WHERE")),
+        rows=[
+            Row(
+                name=f"{stored.restore}/{stored.started}",
+                cells=(_iso(stored.started), stored.restore, stored.store.endpoint, stored.where),
+            )
+            for stored in search.reports
+        ],
+        document=[_described(stored) for stored in search.reports],
+        below=("show one: velero-vmservice report RESTORE --started TIME",),
+    ).show(output)
 
 
 def _chosen(search: Search, restore: str, *, started: str) -> StoredReport:
@@ -114,7 +122,7 @@ def _commands(reports: Sequence[StoredReport]) -> str:
     return "; ".join(f"velero-vmservice report {report.restore} --started {report.started}" for report in reports)
 
 
-def _row(report: StoredReport) -> dict[str, str]:
+def _described(report: StoredReport) -> dict[str, str]:
     return {"started": _iso(report.started), "restore": report.restore, "where": report.where}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +33,11 @@ class Ran:
     @property
     def lines(self) -> list[str]:
         return self.out.splitlines()
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of each line of a table: two spaces stand between them at the least."""
+        return [re.split(" {2,}", line) for line in self.lines]
 
 
 class CommandLine:

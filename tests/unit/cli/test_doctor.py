@@ -49,12 +49,13 @@ def wrong(command: CommandLine) -> set[str]:
 def test_a_sound_installation_is_ok_throughout(place: World, command: CommandLine) -> None:
     ran = command("doctor", "--cluster-only")
     assert (ran.code, ran.err) == (0, "")
-    assert "ok       Velero's version: Velero 1.18.2" in ran.lines
-    assert "ok       vCenter: it answers: vCenter in memory" in ran.lines
+    assert ran.rows[0] == ["STATE", "CHECK", "ESTABLISHED"]
+    assert ["ok", "Velero's version", "Velero 1.18.2"] in ran.rows
+    assert ["ok", "vCenter", "it answers: vCenter in memory"] in ran.rows
     assert any(line.endswith("; asked as system:serviceaccount:velero:velero") for line in ran.lines)
-    assert "ok       registration engine: it answers" in ran.lines
-    assert {line.split()[0] for line in ran.lines[:-1]} == {"ok"}
-    assert ran.lines[-1] == f"{len(ran.lines) - 1} ok"
+    assert ["ok", "registration engine", "it answers"] in ran.rows
+    assert {line.split()[0] for line in ran.lines[1:-1]} == {"ok"}
+    assert ran.lines[-1] == f"{len(ran.lines) - 2} ok"
     assert list(place.store.list("")) == []
 
 
@@ -64,10 +65,10 @@ def test_outside_of_veleros_pod_what_only_it_can_tell_is_unknown(
     assert place.store
     ran = command("doctor", "--plugins-dir", str(tmp_path / "none"))
     assert ran.code == 1
-    assert [line.split(":")[0] for line in ran.lines if line.startswith("unknown")] == [
-        "unknown  launcher",
-        "unknown  daemon or sidecar",
-        "unknown  order of plugins",
+    assert [name for state, name, *_ in ran.rows[:-2] if state == "unknown"] == [
+        "launcher",
+        "daemon or sidecar",
+        "order of plugins",
     ]
 
 
@@ -76,7 +77,7 @@ def test_a_right_that_is_denied_is_one_failed_check(place: World, command: Comma
     ran = command("doctor", "--cluster-only")
     assert ran.code == 5
     name = "right to get, list, create, patch virtualmachinegroups.vmoperator.vmware.com in all namespaces"
-    assert f"failed   {name}: create denied: needed for capture, replay and verification" in ran.lines
+    assert ["failed", name, "create denied: needed for capture, replay and verification"] in ran.rows
     assert (
         f"to do: {name}: allow the plugin's service account to create virtualmachinegroups.vmoperator.vmware.com"
         in ran.lines
@@ -105,7 +106,7 @@ def test_a_right_to_each_secret_that_is_named_is_enough(place: World, command: C
     place.cluster.allowed_by_name |= {("get", "secrets", name) for name in ("cloud", "bucket-ca", "vcenter")}
     ran = command("doctor", "--cluster-only")
     sentence = "allowed for bucket-ca, cloud, vcenter, which is every one that is named"
-    assert f"ok       {GET_SECRETS}: {sentence}" in ran.lines
+    assert ["ok", GET_SECRETS, sentence] in ran.rows
     assert wrong(command) == set()
 
 
@@ -113,8 +114,8 @@ def test_a_secret_that_may_not_be_read_is_named(place: World, command: CommandLi
     names_secrets(place)
     place.cluster.allowed_by_name.add(("get", "secrets", "cloud"))
     ran = command("doctor", "--cluster-only")
-    (line,) = [line for line in ran.lines if line.startswith(f"warning  {GET_SECRETS}: ")]
-    assert "get of bucket-ca, vcenter denied in namespace velero" in line
+    (established,) = [row[2] for row in ran.rows if row[:2] == ["warning", GET_SECRETS]]
+    assert "get of bucket-ca, vcenter denied in namespace velero" in established
     (hint,) = [line for line in ran.lines if line.startswith(f"to do: {GET_SECRETS}: ")]
     assert "to get secrets bucket-ca, vcenter in namespace velero" in hint
     assert wrong(command) == {GET_SECRETS}
@@ -129,7 +130,7 @@ def test_a_bucket_that_denies_is_one_failed_check(place: World, command: Command
     place.store.calls.fail("put", Forbidden("cannot store", hint="allow s3:PutObject"))
     ran = command("doctor", "--cluster-only")
     assert ran.code == 5
-    assert "failed   storage in location default: write failed: cannot store" in ran.lines
+    assert ["failed", "storage in location default", "write failed: cannot store"] in ran.rows
     assert "to do: storage in location default: allow s3:PutObject" in ran.lines
     assert wrong(command) == {"storage in location default"}
 
@@ -149,7 +150,7 @@ def test_a_deployment_that_may_not_be_read_leaves_the_rest(place: World, command
     place.cluster.calls.fail("get", Forbidden("cannot read Deployment velero/velero"), on="Deployment")
     ran = command("doctor", "--cluster-only")
     assert ran.code == 1
-    assert "unknown  Velero's Deployment: cannot read Deployment velero/velero" in ran.lines
+    assert ["unknown", "Velero's Deployment", "cannot read Deployment velero/velero"] in ran.rows
     assert wrong(command) == {"Velero's Deployment"}
 
 
@@ -164,8 +165,9 @@ def test_wrong_settings_are_reported_and_everything_else_is_checked(place: World
     command.patch.setenv("VMSERVICE_LOG_LEVEL", "loud")
     ran = command("doctor", "--cluster-only")
     assert ran.code == 5
-    assert ran.lines[0].startswith("failed   settings of this process: VMSERVICE_LOG_LEVEL: log_level")
-    assert "ok       Velero's version: Velero 1.18.2" in ran.lines
+    assert ran.rows[1][:2] == ["failed", "settings of this process"]
+    assert ran.rows[1][2].startswith("VMSERVICE_LOG_LEVEL: log_level")
+    assert ["ok", "Velero's version", "Velero 1.18.2"] in ran.rows
 
 
 def test_wrong_settings_of_the_cluster_are_reported(place: World, command: CommandLine) -> None:
@@ -226,9 +228,9 @@ def test_without_a_login_that_is_said_once_and_what_needs_none_is_looked_at(
     command.patch.setattr(kubernetes, "connect", refuse)
     ran = command("doctor", "--plugins-dir", str(tmp_path / "none"))
     assert ran.code == 5
-    assert ran.lines[:2] == [
-        "ok       settings of this process: they are valid",
-        "failed   login to Kubernetes: cannot log in to Kubernetes: there is no kubeconfig",
+    assert ran.rows[1:3] == [
+        ["ok", "settings of this process", "they are valid"],
+        ["failed", "login to Kubernetes", "cannot log in to Kubernetes: there is no kubeconfig"],
     ]
     assert ran.lines[-3] == "to do: login to Kubernetes: set KUBECONFIG"
     assert ran.lines[-2].startswith("to do: launcher; daemon or sidecar; order of plugins: run kubectl")

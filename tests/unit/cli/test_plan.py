@@ -58,7 +58,7 @@ def test_a_mapping_into_a_missing_namespace_is_blocked_and_reported_once(command
     assert ran.out.count(sentence) == 1
     remedy = "Create shop2 as a vSphere Namespace in vCenter; then repeat the restore."
     assert f"(1) {sentence} | to do: {remedy}" in ran.lines
-    assert "blocked         VirtualMachineService shop2/side  0/1  (1)" in ran.lines
+    assert ["blocked", "VirtualMachineService shop2/side", "0/1", "(1)"] in ran.rows
     planned = json.loads(command("plan", "nightly", "--namespace-mapping", "shop:shop2", "-o", "json").out)["objects"]
     refused = {(item["action"], item["reason"], item["remedy"]) for item in planned if item["namespace"] == "shop2"}
     assert refused == {("blocked", sentence, remedy)}
@@ -147,4 +147,4 @@ def test_a_namespace_of_vms_alone_has_a_plan(command: CommandLine) -> None:
     world.app.actions.ended("")
     command.connects_to(world.start)
     ran = command("plan", "nightly")
-    assert "skip-identical  VirtualMachines of shop  1/1  every VM is registered" in ran.lines
+    assert ["skip-identical", "VirtualMachines of shop", "1/1", "every VM is registered"] in ran.rows

@@ -58,9 +58,12 @@ def test_a_dry_run_lists_with_size_and_age_and_deletes_nothing(place: World, com
     before = keys(place)
     ran = command("prune")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.lines[0].startswith("capture  nightly  20260301T120000Z  31d  ")
-    assert ran.lines[0].endswith(f"  3  memory://plugins/vmservice/{CAPTURES}*")
-    assert ran.lines[1] == "results  again  20260101T000000Z  31d  0 bytes  2  memory://plugins/vmservice/" + OLD + "*"
+    capture, results = ran.rows[1:3]
+    assert ran.rows[0] == ["WHAT", "NAME", "STARTED", "AGE", "SIZE", "DOCUMENTS", "WHERE"]
+    assert capture[:4] == ["capture", "nightly", "20260301T120000Z", "31d"]
+    assert capture[5:] == ["3", f"memory://plugins/vmservice/{CAPTURES}*"]
+    where = f"memory://plugins/vmservice/{OLD}*"
+    assert results == ["results", "again", "20260101T000000Z", "31d", "0 bytes", "2", where]
     assert ran.lines[-1].startswith("5 documents of ")
     assert ran.lines[-1].endswith(" would be deleted: repeat the command with --delete")
     assert keys(place) == before
@@ -278,7 +281,7 @@ def test_two_locations_that_are_one_bucket_show_a_run_once_and_what_keeps_it_hol
     place: World, command: CommandLine
 ) -> None:
     second_location(place, place.store)
-    assert len(command("prune").lines) == 3
+    assert len(command("prune").lines) == 4
     place.locations.calls.fail("stored_backups", Forbidden("cannot list backups"), on="second")
     ran = command("prune", "--delete")
     assert ran.code == 1

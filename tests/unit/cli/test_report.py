@@ -176,9 +176,14 @@ def test_the_reports_are_listed(place: World, command: CommandLine) -> None:
     plant(place, "restores/before/20250101T000000Z/report.json")
     plant(place, "restores/before/no-time/report.json")
     listed = command("report", "list")
-    assert listed.lines[:2] == [
-        f"2026-03-01T12:00:00Z  again  memory://plugins/vmservice/{OWN}",
-        "2025-01-01T00:00:00Z  before  memory://plugins/vmservice/restores/before/20250101T000000Z/report.json",
+    assert listed.rows[:3] == [
+        ["STARTED", "RESTORE", "WHERE"],
+        ["2026-03-01T12:00:00Z", "again", f"memory://plugins/vmservice/{OWN}"],
+        [
+            "2025-01-01T00:00:00Z",
+            "before",
+            "memory://plugins/vmservice/restores/before/20250101T000000Z/report.json",
+        ],
     ]
     assert [item["restore"] for item in json.loads(command("report", "list", "before", "-o", "json").out)] == ["before"]
     assert command("report", "list", "never").code == 1
@@ -191,7 +196,7 @@ def test_a_location_that_could_not_be_searched_is_reported(place: World, command
     place.locations.stores["other"].calls.fail("list", broken)
     place.cluster.seed(obj("BackupStorageLocation", "other", api="velero.io/v1", namespace="velero"))
     listed = command("report", "list")
-    assert (listed.code, len(listed.lines)) == (0, 2)
+    assert (listed.code, len(listed.lines)) == (0, 3)
     assert "not searched: access denied" in listed.err
     missing = command("report", "never")
     assert (missing.code, "access denied" in missing.err, "no report" in missing.err) == (1, True, False)
@@ -201,7 +206,7 @@ def test_two_locations_that_are_one_bucket_show_a_report_once(place: World, comm
     end(place)
     place.locations.stores["same"] = place.store
     place.cluster.seed(obj("BackupStorageLocation", "same", api="velero.io/v1", namespace="velero"))
-    assert len(command("report", "list").lines) == 2
+    assert len(command("report", "list").lines) == 3
 
 
 def test_a_restore_that_has_the_name_of_a_command_is_shown_by_the_long_form(place: World, command: CommandLine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -13,9 +12,10 @@ from rich.live import Live
 
 from velero_vmservice.cli import options, restore_target
 from velero_vmservice.cli.exit_codes import WrongUsage
-from velero_vmservice.cli.options import namespace_mapping, output
+from velero_vmservice.cli.options import namespace_mapping, table_output
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.cli.views.registration import Status, below, document, drawn, rows
+from velero_vmservice.cli.views.registration import Status, document, table
+from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
 from velero_vmservice.registration.model import State
 from velero_vmservice.text import enumerate_some
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("-w", "--watch", is_flag=True, help="Repeat the look until all are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")
 @options.timeout
-@output("table", "json")
+@table_output
 def status(
     backup: str | None,
     restore: str | None,
@@ -55,13 +55,13 @@ def status(
     watch: bool,
     interval: float,
     timeout: float | None,
-    form: str,
+    output: Output,
 ) -> None:
     """Show how far the registration of the VMs is that the captured objects of BACKUP wait for.
 
-    Every source of the settings is asked; RegisterVM is not called. With --watch and -o json there is one document a
-    line, whenever something has changed. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not help one of
-    them: 3 where it is blocked or cannot be restored, 5 where its registration failed.
+    Every source of the settings is asked; RegisterVM is not called. With --watch there is one document for each change:
+    of JSON one a line, of YAML one after each ---. Exits with 4 if a VM is not ready, with 3 or 5 if waiting does not
+    help one of them: 3 where it is blocked or cannot be restored, 5 where its registration failed.
     """
     if timeout and not watch:
         raise WrongUsage("--timeout is how long to watch", hint="give --watch as well")
@@ -91,12 +91,11 @@ def status(
             watched_from=first_looks[0],
         )
 
-    if not watch:
-        last = _show(look(), form)
+    if watch:
+        last = _Watch(look, plugin.clock, output, interval=interval, timeout=timeout).followed()
     else:
-        console, watching = terminal.console(), _Watch(look, plugin.clock, interval=interval, timeout=timeout)
-        drawing = form != "json" and console.is_terminal
-        last = watching.as_screen(console) if drawing else watching.as_news(form)
+        last = look()
+        table(last).show(output)
     sys.exit(last.exit_code)
 
 
@@ -142,51 +141,72 @@ def _urgency(entry: tuple[str, Registration]) -> tuple[bool, bool, str, str]:
     return registration.state is State.READY, registration.can_wait, namespace, registration.name
 
 
-def _show(status: Status, form: str) -> Status:
-    if form == "json":
-        terminal.write_json(document(status))
-        return status
-    console = terminal.console()
-    if console.is_terminal:
-        _draw(console, status)
-    else:
-        for line in (*rows(status), *below(status)):
-            terminal.say(line, to=console)
-    return status
-
-
-def _draw(console: Console, status: Status) -> None:
-    console.print(drawn(status, width=console.width))
-    for line in below(status):
-        terminal.say(line, to=console)
-
-
 class _Watch:
     """Looks until all are ready, the time is over, or an interrupt comes."""
 
-    def __init__(self, look: Callable[[], Status], clock: Clock, *, interval: float, timeout: float | None) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Status],
+        clock: Clock,
+        output: Output,
+        *,
+        interval: float,
+        timeout: float | None,
+    ) -> None:
         self._look = look
         self._clock = clock
+        self._output = output
         self._interval = interval
         self._deadline = clock.monotonic() + timeout if timeout else math.inf
 
-    def as_news(self, form: str) -> Status:
+    def followed(self) -> Status:
+        """Show each look, and return the last one."""
+        console = terminal.console()
+        if not self._output.tabular:
+            return self._as_documents()
+        return self._as_screen(console) if console.is_terminal else self._as_news(console)
+
+    def _as_news(self, console: Console) -> Status:
         """Print the lines that the look before did not have: a pipe is read later, or by a program."""
-        console, printed = terminal.console(), frozenset[str]()
+        printed: frozenset[str] = frozenset()
         for status in self._looks():
-            printed = _say_news(console, status, printed, form)
+            lines = list(table(status).lines(self._output))
+            for line in lines:
+                if line not in printed:
+                    terminal.say(line, to=console)
+            printed = frozenset(lines)
         return status
 
-    def as_screen(self, console: Console) -> Status:
+    def _as_documents(self) -> Status:
+        """Print a look if anything but its time has changed."""
+        known: dict[str, object] = {}
+        for status in self._looks():
+            seen = {key: value for key, value in document(status).items() if key != "at"}
+            if seen != known:
+                self._print(status)
+            known = seen
+        return status
+
+    def _print(self, status: Status) -> None:
+        match self._output.form:
+            case Form.JSON:
+                terminal.write_json(document(status), indent=None)
+            case Form.YAML:
+                terminal.say("---")
+                terminal.write_yaml(document(status))
+            case _:
+                table(status).show(self._output)
+
+    def _as_screen(self, console: Console) -> Status:
         """Redraw a table; the lines below it can be copied, and are printed once, at the end."""
         last: Status | None = None
         try:
             with Live(console=console, auto_refresh=False, transient=True) as live:
                 for last in self._looks():
-                    live.update(drawn(last, width=console.width), refresh=True)
+                    live.update(table(last).drawn(self._output, width=console.width), refresh=True)
         finally:
             if last is not None:
-                _draw(console, last)
+                table(last).print(self._output, console)
         assert last is not None  # noqa: S101 - the first look is there, or has raised
         return last
 
@@ -198,18 +218,3 @@ class _Watch:
             if status.all_ready or left <= 0:
                 return
             time.sleep(min(self._interval, left))
-
-
-def _say_news(console: Console, status: Status, printed: frozenset[str], form: str) -> frozenset[str]:
-    """Print the lines of a look that are new; return all of them."""
-    if form == "json":
-        content = document(status)
-        known = json.dumps({key: value for key, value in content.items() if key != "at"})
-        if known not in printed:
-            terminal.write_json(content, indent=None)
-        return frozenset({known})
-    lines = [*rows(status, aligned=False), *below(status)]
-    for line in lines:
-        if line not in printed:
-            terminal.say(line, to=console)
-    return frozenset(lines)

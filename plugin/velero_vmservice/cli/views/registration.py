@@ -1,15 +1,14 @@
-"""How a look at the registration of VMs is shown: as a table, as lines that grep finds, and as JSON."""
+"""How a look at the registration of VMs is shown, as a table and as a document."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.cli.exit_codes import ExitCode, worst
-from velero_vmservice.cli.views import terminal
-from velero_vmservice.cli.views.once import said_once
+from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
 from velero_vmservice.registration.explain import topic
 from velero_vmservice.registration.model import State
 from velero_vmservice.text import enumerate_some
@@ -17,8 +16,6 @@ from velero_vmservice.text import enumerate_some
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-
-    from rich.console import RenderableType
 
     from velero_vmservice.registration.model import Registration
 
@@ -103,16 +100,49 @@ def document(status: Status) -> dict[str, Any]:
     }
 
 
-def drawn(status: Status, *, width: int) -> RenderableType:
-    """Draw the VMs for a terminal; text that several of them share goes below."""
-    cells = [
-        (row, _colour(registration)) for row, (_, registration) in zip(_cells(status)[0], status.machines, strict=True)
-    ]
-    return terminal.table(
-        ("VM", "state", "progress", "since", "source", "reason"),
-        [(name, (state, colour), *rest) for (name, state, *rest), colour in cells],
-        width=width,
+_COLUMNS: Final = (
+    Column("VM"),
+    Column("STATE"),
+    Column("PROGRESS"),
+    Column("SINCE"),
+    Column("SOURCE"),
+    Column("CODE", wide=True),
+    Column("CERTAIN", wide=True),
+    Column("WAITING HELPS", wide=True),
+    Column("REASON"),
+)
+
+
+def table(status: Status) -> Table:
+    """Return the VMs as a table, with notes, checks and the sum below it."""
+    return Table(
+        columns=_COLUMNS,
+        rows=[_row(status, namespace, registration) for namespace, registration in status.machines],
+        document=document(status),
+        below=list(_below(status)),
     )
+
+
+def _row(status: Status, namespace: str, registration: Registration) -> Row:
+    name = f"{namespace}/{registration.name}"
+    return Row(
+        name=name,
+        cells=(
+            name,
+            (str(registration.state), _colour(registration)),
+            registration.progress,
+            status.since(registration),
+            registration.told_by,
+            registration.code,
+            _yes_or_no(registration.certain),
+            "" if registration.state is State.READY else _yes_or_no(registration.can_wait),
+            Sentences(registration.reason),
+        ),
+    )
+
+
+def _yes_or_no(holds: bool) -> str:  # noqa: FBT001 - it is the value that is shown
+    return "yes" if holds else "no"
 
 
 def _colour(registration: Registration) -> str:
@@ -121,34 +151,8 @@ def _colour(registration: Registration) -> str:
     return "yellow" if registration.can_wait else "red"
 
 
-def rows(status: Status, *, aligned: bool = True) -> Iterator[str]:
-    """Yield one line for each VM."""
-    cells, _ = _cells(status)
-    widths = [max(map(len, column)) if aligned else 0 for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _cells(status: Status) -> tuple[Sequence[tuple[str, ...]], Sequence[str]]:
-    """Return a row for each VM, and the reasons that several of them share."""
-    shared = said_once([registration.reason] for _, registration in status.machines)
-    cells = [
-        (
-            f"{namespace}/{registration.name}",
-            str(registration.state),
-            registration.progress,
-            status.since(registration),
-            registration.told_by,
-            why,
-        )
-        for (namespace, registration), why in zip(status.machines, shared.rows, strict=True)
-    ]
-    return cells, shared.below
-
-
-def below(status: Status) -> Iterator[str]:
-    """Yield the lines below: shared reasons, notes with the VMs they concern, what was not read, and the sum."""
-    yield from _cells(status)[1]
+def _below(status: Status) -> Iterator[str]:
+    """Yield the lines below: notes with the VMs that they concern, what was not read, and the sum."""
     noted: dict[str, dict[str, None]] = {}
     for namespace, registration in status.machines:
         for note in registration.notes:

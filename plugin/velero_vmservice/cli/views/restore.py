@@ -6,17 +6,17 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Group
 from rich.live import Live
 
 from velero_vmservice.cli.views import terminal
-from velero_vmservice.cli.views.once import LONG, said_once
+from velero_vmservice.cli.views.once import LONG
+from velero_vmservice.cli.views.table import Column, Output, Row, Sentences, Table
 from velero_vmservice.errors import VmServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from velero_vmservice.clock import Clock
     from velero_vmservice.restore.replay.operation import ReplayOperation
@@ -61,35 +61,26 @@ def _redrawn(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperat
         with Live(console=console, auto_refresh=False, transient=True) as live:
             for operations, problem in rounds:
                 tasks = operations or tasks
-                live.update(_Table(tasks, problem).drawn(console.width), refresh=True)
+                live.update(_table(tasks, problem).drawn(Output(), width=console.width), refresh=True)
     finally:
-        _Table(tasks).print(console)
+        _table(tasks).print(Output(), console)
     return tasks
 
 
-class _Table:
-    """The operations as rows; text that several share is below."""
-
-    def __init__(self, tasks: Sequence[ReplayOperation], problem: str = "") -> None:
-        self._tasks = tasks
-        self._problem = problem
-        self._shared = said_once(map(_sentences, tasks))
-
-    def drawn(self, width: int) -> Group:
-        below = [*self._shared.below, *([f"waiting: {self._problem}"] if self._problem else [])]
-        return Group(self._rows(width), *map(terminal.text, below))
-
-    def print(self, console: Console) -> None:
-        console.print(self._rows(console.width))
-        for line in self._shared.below:
-            terminal.say(line, to=console)
-
-    def _rows(self, width: int) -> RenderableType:
-        rows = [
-            (str(task.replay.destination), _ready(task), str(task.stage), text)
-            for task, text in zip(self._tasks, self._shared.rows, strict=True)
-        ]
-        return terminal.table(("object", "VMs", "stage", "why"), rows, width=width)
+def _table(tasks: Sequence[ReplayOperation], problem: str = "") -> Table:
+    """Return the operations as rows."""
+    return Table(
+        columns=(Column("OBJECT"), Column("VMS"), Column("STAGE"), Column("WHY")),
+        rows=[
+            Row(
+                name=str(task.replay.destination),
+                cells=(str(task.replay.destination), _ready(task), str(task.stage), Sentences(*_sentences(task))),
+            )
+            for task in tasks
+        ],
+        document=None,
+        below=[f"waiting: {problem}"] if problem else (),
+    )
 
 
 def _as_news(console: Console, rounds: Iterator[Round]) -> Sequence[ReplayOperation]:
@@ -138,7 +129,7 @@ class _News:
 
 def _ready(task: ReplayOperation) -> str:
     """Return how many of the VMs that an object needs are ready."""
-    return f"{task.decision.ready}/{task.decision.total}" if task.decision.total else "-"
+    return f"{task.decision.ready}/{task.decision.total}" if task.decision.total else ""
 
 
 def _sentences(task: ReplayOperation) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ A sentence or a command is one line however narrow the terminal is, so that it c
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import yaml
 from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
@@ -65,21 +67,33 @@ def write_json(content: Any, *, indent: int | None = 2) -> None:
     write(json.dumps(content, indent=indent, ensure_ascii=False))
 
 
+def write_yaml(content: Any) -> None:
+    """Print a value as YAML: what JSON holds of it, with no line folded."""
+    plain = json.loads(json.dumps(content))  # enumerations are text, and what is named twice is written twice
+    document = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=math.inf)
+    if document != spelled_out(document):
+        document = yaml.safe_dump(plain, sort_keys=False, width=math.inf)  # an escape means itself in plain text
+    click.echo(document, nl=False)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]], *, width: int) -> Table | Group:
     """Return rows as a table that folds the last column; a cell may be a pair of text and style.
+
+    Without columns there are no headers.
 
     Names and states are never cut, and broken at spaces alone: where the terminal is too narrow for that, each row is
     one line, which the terminal folds.
     """
     cells = [[text(cell) for cell in row] for row in rows]
-    widths = _widths([[text(column) for column in columns], *cells], width)
+    headers = [[Text(column, style="bold") for column in columns]] if columns else []
+    widths = _widths([*headers, *cells], width)
     if widths is None:
-        return Group(*(Text("  ").join(cell for cell in row if cell.plain) for row in cells))
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for column, fixed in zip(columns, widths, strict=False):
-        drawn.add_column(column, overflow="fold", width=fixed)
-    drawn.add_column(columns[-1], overflow="fold")
-    for row in cells:
+        return Group(*(Text("  ").join(row) for row in (*headers, *cells)))
+    drawn = Table(box=None, show_header=False, pad_edge=False)
+    for fixed in widths:
+        drawn.add_column(overflow="fold", width=fixed)
+    drawn.add_column(overflow="fold")
+    for row in (*headers, *cells):
         drawn.add_row(*row)
     return drawn
 
