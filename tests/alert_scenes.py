@@ -251,9 +251,12 @@ def settings_unused(stage: Stage) -> None:
         raise InvalidSettings("unknown key")
 
     live = LiveActions(refuse, lambda _: world.app, world.settings)
-    CALLER.set(f"launch-{stage.directory.name}-{id(world)}")
-    assert "capture" in live.table().backup
-    live.table().backup["capture"].applies_to()
+    caller = CALLER.set(f"launch-{stage.directory.name}-{id(world)}")
+    try:
+        assert "capture" in live.table().backup
+        live.table().backup["capture"].applies_to()
+    finally:
+        CALLER.reset(caller)  # else the tests that follow are calls of this process
 
 
 def internal_error(_: Stage) -> None:
