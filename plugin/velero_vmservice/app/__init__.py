@@ -19,8 +19,8 @@ from velero_vmservice.adapters.velero.storage_locations import BackupStorageLoca
 from velero_vmservice.app import backup, registration, restore
 from velero_vmservice.app.foundation import Foundation
 from velero_vmservice.archive.pruning.survey import Pruning
-from velero_vmservice.backup.sealing import Sealing
 from velero_vmservice.backup.survey import Survey
+from velero_vmservice.captures.catalogue import Catalogue
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.rpc.server import ActionTable
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from velero_vmservice.app.registration import Vsphere
     from velero_vmservice.archive.restore_point import RestorePoints
     from velero_vmservice.archive.store import StorageLocations
+    from velero_vmservice.backup.sealing import Sealing
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.registervm.coordinator import Registering
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from velero_vmservice.settings.reading import Settings
     from velero_vmservice.supervisor.detect import Supervisor
     from velero_vmservice.supervisor.observe import TargetCapabilities
+    from velero_vmservice.vadp.capturing import Capturing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class App:
     planning: Planning
     reports: Reports
     pruning: Pruning
+    catalogue: Catalogue
+    capturing: Capturing
     examination: Examination
     replays: Replays
     registering: Registering
@@ -108,7 +112,7 @@ def assemble(
     foundation = Foundation(settings=settings, cluster=cluster, locations=locations, clock=clock)
     registering = registration.assemble(foundation, vsphere=vsphere, engine=engine)
     restoring = restore.assemble(foundation, registering, probe=probe)
-    sealing = Sealing(locations=locations, clock=clock)
+    backing_up = backup.assemble(foundation)
     return App(
         cluster=cluster,
         clock=clock,
@@ -131,6 +135,13 @@ def assemble(
             velero_namespace=foundation.velero_namespace,
             own_bucket=foundation.own_bucket,
         ),
+        catalogue=Catalogue(
+            cluster=cluster,
+            locations=locations,
+            velero_namespace=foundation.velero_namespace,
+            own_bucket=foundation.own_bucket,
+        ),
+        capturing=backing_up.capturing,
         examination=Examination(
             cluster=cluster,
             locations=locations,
@@ -154,10 +165,10 @@ def assemble(
             zone=zone,
         ),
         actions=ActionTable(
-            backup=backup.at_backup(foundation, sealing),
+            backup=backing_up.actions,
             restore=restoring.actions,
             delete=backup.at_deletion(foundation),
-            ended=partial(_ended, sealing, restoring.replays),
+            ended=partial(_ended, backing_up.sealing, restoring.replays),
         ),
         adapters=adapters or ExitStack(),
     )

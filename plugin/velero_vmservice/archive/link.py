@@ -72,6 +72,7 @@ def check_leads_home(key: str, ref: ObjectRef, backup: BackupRun) -> None:
         differs = f"which is not the key of a captured object of {backup}"
     else:
         pairs = (
+            ("root", object_key.root, backup.maker.root),
             ("Backup", object_key.backup, backup.name),
             ("start time", object_key.started, backup.started),
             ("resource", object_key.plural, ref.kind.plural),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -15,6 +16,7 @@ from velero_vmservice.archive.schema import BackupRun, Seal
 from velero_vmservice.archive.store import check_facts, check_seal, read_document
 from velero_vmservice.errors import Corrupt, ForeignStorage, InvalidItem, NotFound, NotRestorable, VmServiceError
 from velero_vmservice.kube.manifest import BACKUP, ObjectRef
+from velero_vmservice.velero.runs import Maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
-    from velero_vmservice.velero.runs import RestoreRun
+    from velero_vmservice.velero.runs import CaptureRef, RestoreRun
 
 ValueT = TypeVar("ValueT")
 
@@ -104,13 +106,34 @@ class RestorePoints:
 
         Raises `MissingBackup` if neither is found, `InvalidItem` if the Backup has not started.
         """
-        return self._backups.get(f"{run.uid}/{run.backup}", lambda: self._find(run))
+        return self._backups.get(run.source_key, lambda: self._find(run))
 
     def _find(self, run: RestoreRun) -> BackupRun:
+        if run.capture is not None:
+            return self._named(run.capture, run)
         try:
             return BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)))
         except NotFound:
             return captured_run(self._cluster, self._locations, run, own_bucket=self._own_bucket)
+
+    def _named(self, capture: CaptureRef, run: RestoreRun) -> BackupRun:
+        """Return the run that made a capture, from its Backup where the cluster still has that of the same start."""
+        if capture.maker is Maker.VELERO:
+            with contextlib.suppress(NotFound, InvalidItem):
+                backup = BackupRun.read(self._cluster.get(ObjectRef(BACKUP, run.namespace, capture.name)))
+                if backup.started == capture.started:
+                    return backup
+        return BackupRun(
+            name=capture.name,
+            namespace=run.namespace,
+            uid="",
+            started=capture.started,
+            location=capture.location,
+            annotations={},
+            object_gone=capture.maker is Maker.VELERO,
+            lacks_items=capture.maker is Maker.VELERO,
+            maker=capture.maker,
+        )
 
     def store(self, run: RestoreRun) -> ObjectStore:
         """Return the store that the backup's captures lie in."""
@@ -130,8 +153,12 @@ class RestorePoints:
         try:
             return read_seal(store, backup)
         except NotFound as error:
-            hint = "check whether the backup finished, was taken with this plugin, and held groups, services or VMs"
-            raise NotRestorable(f"Backup {backup.name} has no sealed capture", hint=self._instead(run, hint)) from error
+            hint = (
+                "check whether the command that made it was stopped, and capture again"
+                if backup.maker is Maker.COMMAND
+                else "check whether the backup finished, was taken with this plugin, and held groups, services or VMs"
+            )
+            raise NotRestorable(f"{_titled(backup)} has no sealed capture", hint=self._instead(run, hint)) from error
         except Corrupt as error:
             captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
             hint = (
@@ -142,6 +169,8 @@ class RestorePoints:
             raise NotRestorable(error.message, hint=self._instead(run, hint)) from error
 
     def _instead(self, run: RestoreRun, hint: str) -> str:
+        if run.capture is not None:
+            return f"{hint}; list the captures that are whole with `velero-vmservice captures list`"
         others = described(other_backups(self._cluster, self._locations, run))
         return "; ".join(filter(None, (hint, others or "no other backup of these namespaces has a sealed capture")))
 
@@ -153,7 +182,7 @@ class RestorePoints:
         they are gone, and `MissingBackup` where nothing tells whether there are any. A backup in a location that is
         not S3 has none; the error of a store that does not answer is remembered for a moment.
         """
-        key = f"{run.uid}/{namespace}/{sha256}"
+        key = f"{run.source_key}/{namespace}/{sha256}"
         return self._known.get(key, lambda: self._read(run, namespace, sha256))
 
     def _read(self, run: RestoreRun, namespace: str, linked: str) -> KnownFacts | None:
@@ -163,7 +192,7 @@ class RestorePoints:
             log.info("no facts about VMs", namespace=namespace, cause=error.message)
             return None
         key = backup.namespace_key(namespace)
-        sealed = None if linked else self._digests.get(run.uid, lambda: _sealed(store, backup))
+        sealed = None if linked else self._digests.get(run.source_key, lambda: _sealed(store, backup))
         sha256 = linked if sealed is None else sealed.by_key.get(key, "")
 
         def read() -> NamespaceFacts:
@@ -172,7 +201,7 @@ class RestorePoints:
             return facts
 
         try:
-            facts = self._documents.get(f"{run.uid}/{namespace}/{sha256}", read)
+            facts = self._documents.get(f"{run.source_key}/{namespace}/{sha256}", read)
         except NotFound as error:
             if not sha256:
                 return None
@@ -184,6 +213,10 @@ class RestorePoints:
         if sealed is None or sha256:
             return KnownFacts(facts=facts)
         return KnownFacts(facts=facts, doubt=sealed.doubt or f"the seal {backup.seal_key} does not list {key}")
+
+
+def _titled(backup: BackupRun) -> str:
+    return f"Backup {backup.name}" if backup.maker is Maker.VELERO else str(backup)
 
 
 def read_seal(store: ObjectStore, backup: BackupRun) -> Seal:

@@ -17,6 +17,7 @@ from velero_vmservice.archive.topology import Topology
 from velero_vmservice.documents import Document, Dropped, Name, Sha256
 from velero_vmservice.errors import InvalidItem
 from velero_vmservice.kube.manifest import CAPTURED_KINDS, Kind, Manifest, ObjectRef, compact_time, mapping
+from velero_vmservice.velero.runs import Maker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,8 @@ class BackupRun:
     """Whether the cluster no longer has the Backup, so that UID, annotations and spec are not known."""
     lacks_items: bool = False
     """Whether Velero's archive lacks items, as an action has refused some, or may: nothing tells once it is gone."""
+    maker: Maker = Maker.VELERO
+    """A run of `velero-vmservice capture` is described in the terms of a Backup, which it does not have."""
 
     @classmethod
     def read(cls, backup: Manifest) -> BackupRun:
@@ -59,8 +62,8 @@ class BackupRun:
 
     @property
     def prefix(self) -> str:
-        """Everything of this capture lies below: `captures/<backup>/<start time>/`."""
-        return captures_of(self.name, self.started)
+        """Everything of this capture lies below, e.g. `captures/<backup>/<start time>/`."""
+        return captures_of(self.name, self.started, maker=self.maker)
 
     @property
     def log_id(self) -> str:
@@ -85,18 +88,21 @@ class BackupRun:
         return f"{self.prefix}capture.json"
 
     def __str__(self) -> str:
-        return f"Backup {self.name} of {self.started}"
+        what = "Backup" if self.maker is Maker.VELERO else "capture"
+        return f"{what} {self.name} of {self.started}"
 
 
-def captures_of(backup: str, started: str) -> str:
+def captures_of(name: str, started: str, *, maker: Maker = Maker.VELERO) -> str:
     """Return the prefix of a run's captures."""
-    return f"captures/{backup}/{started}/"
+    return f"{maker.root}/{name}/{started}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectKey:
-    """What the key of a captured object says: whose it is, and of which run of a Backup."""
+    """What the key of a captured object says: whose it is, and of which run."""
 
+    root: str
+    """`captures` or `vadp`, after what made the capture."""
     backup: str
     started: str
     plural: str
@@ -105,7 +111,7 @@ class ObjectKey:
 
 
 _OBJECT_KEY: Final = re.compile(
-    "captures/(?P<backup>[^/]+)/(?P<started>[^/]+)/objects/(?P<plural>[^/]+)/(?P<namespace>[^/]+)/(?P<name>[^/]+)[.]json"
+    "(?P<root>captures|vadp)/(?P<backup>[^/]+)/(?P<started>[^/]+)/objects/(?P<plural>[^/]+)/(?P<namespace>[^/]+)/(?P<name>[^/]+)[.]json"
 )
 
 
@@ -205,6 +211,16 @@ class Vadp(Document):
     """`namespace/name` of each VM of the backup, and its backup version: those belong in the job."""
 
 
+class Taken(Document):
+    """What `velero-vmservice capture` was asked for."""
+
+    namespaces: tuple[str, ...] = ()
+    """The namespaces that were looked at."""
+    selector: str = ""
+    """The label selector, as kubectl writes it."""
+    tags: dict[str, str] = {}
+
+
 class Seal(Document):
     """The index of a capture: with it, the capture is complete."""
 
@@ -227,6 +243,8 @@ class Seal(Document):
     """The withheld resources that people declare: nothing creates these objects again."""
     withheld_complete: bool = True
     """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
+    taken: Taken | None = None
+    """None for the capture of a Velero Backup, whose object says what was asked for."""
 
 
 def observed(manifest: Manifest) -> SavedStatus:

@@ -6,6 +6,7 @@ The capture is durable before Execute returns; an item whose capture cannot be m
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -37,8 +38,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class CaptureAction:
-    """Velero's backup action `capture`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedObject:
+    """An object whose capture is durable."""
+
+    ref: ObjectRef
+    key: str
+    sha256: str
+    facts: str
+    """Digest of the facts of its namespace."""
+    capture: Capture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """An object that no capture is made of."""
+
+    ref: ObjectRef
+    reason: str
+
+
+class ObjectCapture:
+    """Captures one object, for Velero's backup and for the command line alike."""
 
     def __init__(
         self,
@@ -48,36 +69,28 @@ class CaptureAction:
         clock: Clock,
         namespaces: NamespaceFactsOnce,
         sealing: Sealing,
-        neighbour: Neighbour,
     ) -> None:
         self._cluster = cluster
         self._locations = locations
         self._clock = clock
         self._namespaces = namespaces
         self._sealing = sealing
-        self._neighbour = neighbour
 
-    def applies_to(self) -> ResourceSelector:
-        """Return the selector: the two captured kinds."""
-        return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
+    def of(self, manifest: Manifest, run: BackupRun) -> CapturedObject | LeftOut:
+        """Store the capture of an object durably; a guest cluster's object, or one being deleted, is left out.
 
-    def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
-        """Capture the item and return it with the link to its capture.
-
-        A guest cluster's service, and an object that is being deleted, are left out of the backup and logged. Raises
-        `InvalidSettings` if another cluster's backup has the same name, start time and place.
+        Raises what cluster and store raise, and `InvalidSettings` if another cluster's backup has the same name, start
+        time and place.
         """
-        manifest, of_backup = Manifest.read(dict(item)), Manifest.read(dict(backup))
-        run = BackupRun.read(of_backup)
         ref = ObjectRef(captured_kind(manifest), manifest.namespace, manifest.name)
         if manifest.deleting:
-            return self._leave_out(manifest, ref, "it is being deleted")
+            return _left_out(ref, "it is being deleted")
         facts, facts_sha256 = self._namespaces.of(run, manifest.namespace)
         self._sealing.captured(run, run.namespace_key(manifest.namespace), facts_sha256)
         newest = self._at_newest_version(manifest, ref)
         connected = topology.topology(newest, facts)
         if reason := topology.guest_cluster_reason(newest, topology.every_vm(connected, facts)):
-            return self._leave_out(manifest, ref, f"it belongs to a guest cluster: {reason}")
+            return _left_out(ref, f"it belongs to a guest cluster: {reason}")
         document = self._document(newest, ref, connected, facts, run)
         store = self._locations.open(run.location, namespace=run.namespace)
         key = run.object_key(ref)
@@ -85,24 +98,8 @@ class CaptureAction:
         check_writer(run, stored.provenance.backup_uid, key=key)
         self._sealing.captured(run, key, sha256)
         CAPTURES.labels(ref.kind.name).inc()
-        self._log(stored, ref, sha256)
-        self._neighbour.warn(ref.kind, of_backup)
-        link = Link(key=key, sha256=sha256, facts=facts_sha256, vms=stored.topology.needs)
-        return BackupOutcome(
-            item=manifest.annotated(marks.CAPTURE_ANNOTATION, link.annotation()),
-            operation_id=runs.seal_id(run.prefix),
-        )
-
-    def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
-        """Seal the capture: called right after the backup's last item."""
-        run = BackupRun.read(Manifest.read(dict(backup)))
-        progress = self._sealing.progress(operation_id, run)
-        if progress.completed:
-            self._namespaces.forget(run)
-        return progress
-
-    def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
-        """Do nothing: no work runs between two calls."""
+        _log(stored, ref, sha256)
+        return CapturedObject(ref=ref, key=key, sha256=sha256, facts=facts_sha256, capture=stored)
 
     def _at_newest_version(self, manifest: Manifest, ref: ObjectRef) -> Manifest:
         """Return the object at the newest served version, where it still exists."""
@@ -146,20 +143,67 @@ class CaptureAction:
             ),
         )
 
-    def _leave_out(self, manifest: Manifest, ref: ObjectRef, reason: str) -> BackupOutcome:
-        log.warning("not captured", object=str(ref), reason=reason)
-        return BackupOutcome(item=manifest.annotated(marks.SKIP_FROM_BACKUP, "true"))
 
-    def _log(self, capture: Capture, ref: ObjectRef, sha256: str) -> None:
-        log.info(
-            "captured",
-            object=str(ref),
-            api_version=capture.provenance.source_version,
-            vms=capture.topology.needs,
-            nested_vms=capture.topology.nested,
+class CaptureAction:
+    """Velero's backup action `capture`."""
+
+    def __init__(
+        self, *, capture: ObjectCapture, namespaces: NamespaceFactsOnce, sealing: Sealing, neighbour: Neighbour
+    ) -> None:
+        self._capture = capture
+        self._namespaces = namespaces
+        self._sealing = sealing
+        self._neighbour = neighbour
+
+    def applies_to(self) -> ResourceSelector:
+        """Return the selector: the two captured kinds."""
+        return ResourceSelector(included_resources=tuple(kind.resource for kind in CAPTURED_KINDS))
+
+    def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
+        """Capture the item and return it with the link to its capture.
+
+        A guest cluster's service, and an object that is being deleted, are left out of the backup and logged. Raises
+        `InvalidSettings` if another cluster's backup has the same name, start time and place.
+        """
+        manifest, of_backup = Manifest.read(dict(item)), Manifest.read(dict(backup))
+        run = BackupRun.read(of_backup)
+        captured = self._capture.of(manifest, run)
+        if isinstance(captured, LeftOut):
+            return BackupOutcome(item=manifest.annotated(marks.SKIP_FROM_BACKUP, "true"))
+        self._neighbour.warn(captured.ref.kind, of_backup)
+        link = Link(key=captured.key, sha256=captured.sha256, facts=captured.facts, vms=captured.capture.topology.needs)
+        return BackupOutcome(
+            item=manifest.annotated(marks.CAPTURE_ANNOTATION, link.annotation()),
+            operation_id=runs.seal_id(run.prefix),
         )
-        dropped = [field.path for field in capture.dropped]
-        log.debug("captured with digest", object=str(ref), sha256=sha256, dropped_fields=dropped)
-        for finding in capture.findings:
-            level = logging.WARNING if finding.severity == "warning" else logging.INFO
-            log.log(level, "restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")
+
+    def progress(self, operation_id: str, backup: Mapping[str, Any]) -> Progress:
+        """Seal the capture: called right after the backup's last item."""
+        run = BackupRun.read(Manifest.read(dict(backup)))
+        progress = self._sealing.progress(operation_id, run)
+        if progress.completed:
+            self._namespaces.forget(run)
+        return progress
+
+    def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
+        """Do nothing: no work runs between two calls."""
+
+
+def _left_out(ref: ObjectRef, reason: str) -> LeftOut:
+    log.warning("not captured", object=str(ref), reason=reason)
+    return LeftOut(ref=ref, reason=reason)
+
+
+def _log(capture: Capture, ref: ObjectRef, sha256: str) -> None:
+    log.info(
+        "captured",
+        object=str(ref),
+        api_version=capture.provenance.source_version,
+        vms=capture.topology.needs,
+        nested_vms=capture.topology.nested,
+    )
+    dropped = [field.path for field in capture.dropped]
+    log.debug("captured with digest", object=str(ref), sha256=sha256, dropped_fields=dropped)
+    for finding in capture.findings:
+        level = logging.WARNING if finding.severity == "warning" else logging.INFO
+        log.log(level, "restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")

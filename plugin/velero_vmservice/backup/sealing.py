@@ -20,13 +20,14 @@ from structlog.contextvars import bound_contextvars
 from velero_vmservice import __version__
 from velero_vmservice.archive import backup_scope, schema
 from velero_vmservice.archive.facts import NamespaceFacts
-from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Vadp
+from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Taken, Vadp
 from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.backup.read_back import ReadBack, read_back
 from velero_vmservice.errors import CODES, InvalidItem, VmServiceError, as_ours
 from velero_vmservice.metrics import SEALS, SEALS_FAILED
 from velero_vmservice.velero import runs
 from velero_vmservice.velero.actions import CALLER, Progress
+from velero_vmservice.velero.runs import Maker
 from velero_vmservice.vmoperator import marks, restricted
 from velero_vmservice.vmoperator.virtual_machine import is_recorded
 
@@ -71,6 +72,7 @@ class Unsealed:
         self.needed: dict[str, str] = {}
         """`namespace/name` of each VM that a captured object needs, and its backup version."""
         self.nested: set[str] = set()
+        self.taken: Taken | None = None
         self.sealed: Seal | None = None
 
     @property
@@ -110,6 +112,20 @@ class Sealing:
         unsealed = self._of(run)
         with unsealed.lock:
             unsealed.captured[key] = sha256
+
+    def asked_for(self, run: BackupRun, taken: Taken) -> None:
+        """Remember what a capture of the command line was asked for."""
+        unsealed = self._of(run)
+        with unsealed.lock:
+            unsealed.taken = taken
+
+    def whole(self, run: BackupRun) -> Seal:
+        """Seal a capture of the command line, however long reading it back takes; raises what a store raises."""
+        unsealed = self._of(run)
+        with unsealed.lock:
+            while unsealed.sealed is None:
+                self._go_on(run, unsealed)
+            return unsealed.sealed
 
     def progress(self, operation_id: str, run: BackupRun) -> Progress:
         """Go on sealing; raises `Corrupt` when a stored document is gone or is not what was written.
@@ -197,12 +213,13 @@ class Sealing:
     def _seal(self, run: BackupRun, unsealed: Unsealed) -> Seal:
         store = self._locations.open(run.location, namespace=run.namespace)
         complete = schema.moment(run.started) >= self._started.replace(microsecond=0)
+        velero_chose = complete and run.maker is Maker.VELERO
         held = backup_scope.held_vms(
             unsealed.facts,
             captured=unsealed.kinds,
             needed=unsealed.needed,
             nested=unsealed.nested,
-            chosen=unsealed.chosen if complete else unsealed.chosen | _chosen_by_filters(run, unsealed.facts),
+            chosen=unsealed.chosen if velero_chose else unsealed.chosen | _chosen_by_filters(run, unsealed.facts),
         )
         seal = Seal(
             backup=run.name,
@@ -222,6 +239,7 @@ class Sealing:
             withheld=dict(sorted(unsealed.withheld.items())),
             not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
             withheld_complete=complete,
+            taken=unsealed.taken,
         )
         stored, sha256 = write_once(store, run.seal_key, seal)
         check_writer(run, stored.backup_uid, key=run.seal_key)

@@ -11,6 +11,7 @@ import binascii
 import shlex
 import zlib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -28,6 +29,35 @@ _VMS: Final = "vms-v1:"
 """The VMs without an application of a namespace: packed like a replay, of nothing that is created."""
 _ID_BYTES: Final = 4 * 1024 * 1024
 """An id that grows beyond this when unpacked is not one of ours."""
+
+
+class Maker(StrEnum):
+    """What made a capture."""
+
+    VELERO = "velero"
+    """A Velero Backup, whose name and start time the capture bears."""
+    COMMAND = "command"
+    """The command `velero-vmservice capture`, with no object of Velero."""
+
+    @property
+    def root(self) -> str:
+        """First part of the keys of such captures: names of Backups and of our own captures never meet."""
+        return "captures" if self is Maker.VELERO else "vadp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureRef:
+    """The capture that a restore of the command line reads, by where it lies."""
+
+    maker: Maker
+    name: str
+    started: str
+    """UTC, compact: `20261130T040000Z`."""
+    location: str = ""
+    """Name of a BackupStorageLocation; '' for the settings' own bucket."""
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.started}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +84,22 @@ class RestoreRun:
 
     began: str = ""
     """Start of Velero's own run that this one goes on with; '' where this is the first, or Velero has none."""
+    capture: CaptureRef | None = None
+    """The capture that the command line was told to read; None where the name of the backup leads to it."""
 
     @property
     def key(self) -> str:
         """Tell this run from others of the same restore."""
         return f"{self.uid}/{self.started}" if self.resumed else self.uid
 
+    @property
+    def source_key(self) -> str:
+        """Tell what this restore reads from what others of the process read."""
+        return f"{self.uid}/{self.capture or self.backup}"
+
     @classmethod
-    def read(cls, restore: Manifest) -> RestoreRun:
-        """Read a Velero Restore."""
+    def read(cls, restore: Manifest, *, capture: CaptureRef | None = None) -> RestoreRun:
+        """Read a Velero Restore, or one that the command line made of a capture."""
         return cls(
             name=restore.name,
             namespace=restore.namespace,
@@ -75,6 +112,7 @@ class RestoreRun:
             of_velero=bool(restore.uid),
             resource_modifier=_modifier(restore),
             spec=restore.spec,
+            capture=capture,
         )
 
     @property
@@ -86,7 +124,8 @@ class RestoreRun:
             f"--namespace-mapping {shlex.quote(f'{source}:{target}')}"
             for source, target in self.namespace_mapping.items()
         ]
-        return " ".join(("velero-vmservice restore", shlex.quote(self.backup), *mapped))
+        source = f"--from {shlex.quote(str(self.capture))}" if self.capture else shlex.quote(self.backup)
+        return " ".join(("velero-vmservice restore", source, *mapped))
 
     @property
     def report_command(self) -> str:

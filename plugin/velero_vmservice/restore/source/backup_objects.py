@@ -10,6 +10,7 @@ from velero_vmservice.kube.manifest import BACKUP, Manifest, ObjectRef
 from velero_vmservice.report.summary import left_out
 from velero_vmservice.restore.source import sealed_objects
 from velero_vmservice.velero import selection
+from velero_vmservice.velero.runs import Maker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,8 +53,11 @@ class BackupObjects:
         """Return the namespaces of these objects that the Backup does not include, in order.
 
         What is replayed without Velero's archive is what the seal lists, and anyone with write access to
-        the bucket can write a seal. Only the Backup in the cluster says what was meant, as long as it is there.
+        the bucket can write a seal. Only the Backup in the cluster says what was meant, as long as it is there; a
+        capture of the command line has none, so of that nothing is beyond.
         """
+        if run.capture is not None and run.capture.maker is Maker.COMMAND:
+            return ()
         namespaces = sorted({replay.namespace for replay in replays})
         try:
             spec = self._cluster.get(ObjectRef(BACKUP, run.namespace, run.backup)).spec

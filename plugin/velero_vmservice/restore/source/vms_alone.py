@@ -62,7 +62,7 @@ class VmsAlone:
     def learn(self, run: RestoreRun, seal: Seal) -> None:
         """Remember the seal of a restore's backup, which was read and checked elsewhere."""
         with self._lock:
-            self._seals[_key(run)] = seal
+            self._seals[run.source_key] = seal
 
     def seal(self, run: RestoreRun) -> Seal | None:
         """Return the seal of a restore's backup, or None where there is none.
@@ -70,8 +70,8 @@ class VmsAlone:
         Raises what the store raises, and `MissingBackup` where nothing tells whether there is one.
         """
         with self._lock:
-            if _key(run) in self._seals:
-                return self._seals[_key(run)]
+            if run.source_key in self._seals:
+                return self._seals[run.source_key]
         try:
             backup, store = self._restore_points.backup(run), self._restore_points.store(run)
             seal = read_seal(store, backup)
@@ -80,7 +80,7 @@ class VmsAlone:
         except (NotFound, InvalidItem, ForeignStorage):
             seal = None
         with self._lock:
-            self._seals[_key(run)] = seal
+            self._seals[run.source_key] = seal
         return seal
 
     def replays(self, run: RestoreRun) -> Sequence[Replay]:
@@ -214,10 +214,6 @@ def replay_of(namespace: str, run: RestoreRun) -> Replay:
     """
     target = run.target(namespace)
     return Replay(plural=VMS_ALONE.plural, namespace=namespace, target=target, name=namespace * (target != namespace))
-
-
-def _key(run: RestoreRun) -> str:
-    return f"{run.uid}/{run.backup}"
 
 
 def _of(namespace: str, names: Iterable[str]) -> list[str]:

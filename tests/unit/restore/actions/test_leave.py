@@ -171,7 +171,6 @@ def test_a_backup_without_the_plugin_is_untouched(world: World) -> None:
     assert not leave(world, claim("data")).skip
     world.cluster.seed(backup("foreign"))
     assert not leave(world, claim("data"), of="foreign").skip
-    assert not leave(world, claim("data"), of="deleted").skip
 
 
 def test_a_location_that_is_not_s3_has_no_captures(world: World) -> None:

@@ -1,0 +1,1 @@
+"""The captures that lie in the buckets, Velero's and our own alike: found, read, compared, kept."""

@@ -1,0 +1,197 @@
+"""The catalogue: every capture in the buckets that can be listed, whether a Velero Backup or the command line made it.
+
+A list of keys says which captures there are, of what objects, and whether each is sealed; the seal says the rest and is
+read where it is asked for. What a bucket says is not vouched for by anything but itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from velero_vmservice.archive.restore_point import read_seal
+from velero_vmservice.archive.schema import BackupRun, captured_object
+from velero_vmservice.errors import InvalidItem, InvalidSettings, NotFound, VmServiceError, as_ours
+from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
+from velero_vmservice.velero.runs import CaptureRef, Maker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from velero_vmservice.archive.schema import Seal
+    from velero_vmservice.archive.store import ObjectStore, StorageLocations, StoredDocument
+    from velero_vmservice.kube.api import Cluster
+
+READERS: Final = 8
+"""Seals read side by side: most of a read is waiting for the store."""
+
+_DOCUMENT: Final = re.compile(r"(captures|vadp)/([^/]+)/(\d{8}T\d{6}Z)/.+")
+_MAKERS: Final = {maker.root: maker for maker in Maker}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCapture:
+    """One capture in a bucket, as the list of its documents shows it."""
+
+    run: BackupRun
+    store: ObjectStore
+    documents: Sequence[StoredDocument]
+
+    @property
+    def ref(self) -> CaptureRef:
+        """How the command line names it."""
+        run = self.run
+        return CaptureRef(maker=run.maker, name=run.name, started=run.started, location=run.location)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it is whole: the seal is written last."""
+        return any(document.key == self.run.seal_key for document in self.documents)
+
+    @property
+    def objects(self) -> Sequence[ObjectRef]:
+        """The groups and services that it holds."""
+        refs = (captured_object(document.key) for document in self.documents)
+        return sorted(ref for ref in refs if ref is not None)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(document.size for document in self.documents)
+
+    @property
+    def written(self) -> datetime:
+        """When its last document was written, by the server's clock."""
+        return max(document.written for document in self.documents)
+
+    @property
+    def where(self) -> str:
+        """Where its documents lie, as a person reads it."""
+        return self.store.where(self.run.prefix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The captures in the buckets that could be listed."""
+
+    captures: Sequence[StoredCapture]
+    """The newest first."""
+    unread: Sequence[VmServiceError] = ()
+    """Why buckets could not be listed: a capture that is not here may lie there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seals:
+    """The seals of captures, as far as they can be read."""
+
+    whole: Mapping[CaptureRef, Seal] = field(default_factory=dict)
+    unusable: Mapping[CaptureRef, VmServiceError] = field(default_factory=dict)
+    """Why a seal cannot be used: `NotFound` for a capture without one, `Corrupt` for a damaged one."""
+
+
+class Catalogue:
+    """Finds captures in the buckets of all BackupStorageLocations, or in the settings' own."""
+
+    def __init__(
+        self, *, cluster: Cluster, locations: StorageLocations, velero_namespace: str, own_bucket: bool
+    ) -> None:
+        self._cluster = cluster
+        self._locations = locations
+        self._velero_namespace = velero_namespace
+        self._own_bucket = own_bucket
+
+    def list(self, *, name: str = "", location: str = "") -> Listing:
+        """Return all captures, or those of a name or location; two locations that are one bucket show each once.
+
+        Raises `InvalidSettings` where there is no bucket to look in, and what the cluster raises.
+        """
+        captures, unread = dict[str, StoredCapture](), list[VmServiceError]()
+        for where in self._names(location):
+            try:
+                store = self._locations.open(where)
+                for capture in self._listed(store, where, name):
+                    captures.setdefault(f"{store.endpoint} {capture.where}", capture)
+            except VmServiceError as error:
+                unread.append(error)
+        newest_first = sorted(
+            captures.values(), key=lambda capture: (capture.run.started, capture.run.name), reverse=True
+        )
+        return Listing(captures=newest_first, unread=unread)
+
+    def find(self, reference: str, *, location: str = "") -> StoredCapture:
+        """Return the capture that a person names NAME, the newest of that name, or NAME/TIME.
+
+        Raises `NotFound` if there is none, `InvalidItem` if captures of several makers or locations answer to it, and
+        the error of a bucket that could not be listed where it may lie there.
+        """
+        name, _, started = reference.partition("/")
+        listing = self.list(name=name, location=location)
+        named = [capture for capture in listing.captures if started in ("", capture.run.started)]
+        newest = [capture for capture in named if capture.run.started == named[0].run.started]
+        if len(newest) == 1:
+            return newest[0]
+        if newest:
+            places = ", ".join(capture.where for capture in newest)
+            raise InvalidItem(
+                f"several captures are named {reference}: {places}", hint="name the location of the one that is meant"
+            )
+        if listing.unread:
+            raise listing.unread[0]
+        others = ", ".join(str(capture.ref) for capture in listing.captures[:3])
+        raise NotFound(
+            f"no bucket has a capture named {reference}",
+            hint=f"captures of that name: {others}" if others else "list them: velero-vmservice captures list",
+        )
+
+    def seals(self, captures: Iterable[StoredCapture]) -> Seals:
+        """Read the seals of captures side by side."""
+        whole, unusable = dict[CaptureRef, "Seal"](), dict[CaptureRef, VmServiceError]()
+        chosen = list(captures)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="seals") as readers:
+            for capture, answer in zip(chosen, readers.map(_seal, chosen), strict=True):
+                if isinstance(answer, VmServiceError):
+                    unusable[capture.ref] = answer
+                else:
+                    whole[capture.ref] = answer
+        return Seals(whole=whole, unusable=unusable)
+
+    def _names(self, location: str) -> Sequence[str]:
+        if self._own_bucket or location:
+            return (location,)
+        names = [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+        if not names:
+            raise InvalidSettings(
+                f"there is no bucket to look in: the settings name none, and namespace {self._velero_namespace} has no"
+                " BackupStorageLocation",
+                hint="set bucket.name in the settings, or name Velero's namespace with velero_namespace",
+            )
+        return names
+
+    def _listed(self, store: ObjectStore, location: str, name: str) -> Iterable[StoredCapture]:
+        documents = defaultdict[tuple[str, ...], list["StoredDocument"]](list)
+        for maker in Maker:
+            for document in store.documents(f"{maker.root}/{name}/" if name else f"{maker.root}/"):
+                if match := _DOCUMENT.fullmatch(document.key):
+                    documents[match.groups()].append(document)
+        for (root, its_name, started), its_documents in documents.items():
+            run = BackupRun(
+                name=its_name,
+                namespace=self._velero_namespace,
+                uid="",
+                started=started,
+                location=location,
+                annotations={},
+                maker=_MAKERS[root],
+            )
+            yield StoredCapture(run=run, store=store, documents=its_documents)
+
+
+def _seal(capture: StoredCapture) -> Seal | VmServiceError:
+    try:
+        return read_seal(capture.store, capture.run)
+    except Exception as raised:  # noqa: BLE001 - the answer for this capture; the others are of use without it
+        return as_ours(raised, f"the seal of {capture.run}")
