@@ -183,8 +183,8 @@ class TestKubernetes(RegistrationContract):
     @pytest.mark.parametrize(
         ("resource", "note"),
         [
-            ("persistentvolumeclaims", "whether the disks' PVCs are bound is not known"),
-            ("cnsregistervolumes", "how far disks are registered is not known"),
+            ("persistentvolumeclaims", "cannot tell whether the disks' PVCs are bound"),
+            ("cnsregistervolumes", "cannot tell how far the disks are registered"),
         ],
     )
     def test_a_kind_that_is_forbidden_is_done_without_and_noted(
@@ -231,7 +231,7 @@ def test_kinds_that_a_cluster_lacks_are_reported() -> None:
         (registration,) = scene.source.observe(scene.namespace, [wanted("web-1")]).values()
         assert (registration.state, registration.notes) == (
             State.READY,
-            ("how far disks are registered is not known: no CnsRegisterVolume is served",),
+            ("cannot tell how far the disks are registered: no CnsRegisterVolume is served",),
         )
     with emulated_api(resources(versions=())) as api:
         scene = KubernetesScene(api)

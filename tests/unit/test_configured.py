@@ -163,7 +163,7 @@ def test_a_config_map_without_settings_and_two_of_them_are_errors(cluster: Memor
     [
         (["svc-velero"], "svc-velero"),
         (["oadp", "svc-velero"], "several namespaces have a Velero: oadp, svc-velero"),
-        ([], "no namespace has a BackupStorageLocation"),
+        ([], "none has a BackupStorageLocation"),
     ],
 )
 def test_veleros_namespace_is_found_where_nothing_names_it(

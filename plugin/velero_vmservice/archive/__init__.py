@@ -1,1 +1,1 @@
-"""What a backup keeps in the bucket: the documents, how they are made and checked (docs/archive-format.md)."""
+"""The documents of a backup in the bucket: their form, how they are made and checked (docs/archive-format.md)."""

@@ -1,4 +1,4 @@
-"""What a backup holds and what it leaves out: its VMs, those without an application, objects that it does not capture.
+"""What a backup holds and what it leaves out: its VMs, VMs without an application, objects that it does not capture.
 
 A backup by labels or by resource kinds may hold a VM without the group or service that the VM belongs to. Such a
 backup is valid, but a restore of it leaves the VM without that object: a warning says so at backup.
@@ -34,12 +34,12 @@ class HeldVms(Document):
     machines: dict[str, str] = {}
     """`namespace/name` of each, and its backup version."""
     without_application: tuple[str, ...] = ()
-    """Those that no captured object stands for."""
+    """VMs that belong to no captured object."""
     not_captured: tuple[NotCaptured, ...] = ()
 
 
 class NotCaptured(Document):
-    """A group or service that a backup does not capture, though it holds VMs of it."""
+    """A group or service that a backup does not capture although it holds VMs of it."""
 
     kind: str
     namespace: str
@@ -53,7 +53,7 @@ def selected(spec: Mapping[str, Any], kind: Kind, namespace: str, name: str, lab
     if labels.get(marks.EXCLUDE_FROM_BACKUP) == "true":
         return False
     wide = [bool(spec.get(key)) for key in ("includedResources", "excludedResources")]
-    if any(wide) or spec.get("includeClusterResources") is not None:  # then Velero heeds no filter of a scope
+    if any(wide) or spec.get("includeClusterResources") is not None:  # Velero then ignores the filters by scope
         return selection.selected(spec, ObjectRef(kind, namespace, name), labels)
     included, excluded = (sequence(spec.get(f"{which}NamespaceScopedResources")) for which in ("included", "excluded"))
     if "*" in excluded:
@@ -80,7 +80,7 @@ def objects_by_filters(spec: Mapping[str, Any], facts: NamespaceFacts) -> Iterat
 
 
 def vms_of(facts: NamespaceFacts, objects: Collection[tuple[str, str]]) -> frozenset[str]:
-    """Return the recorded VMs that these groups and services stand for, given by kind and name."""
+    """Return the recorded VMs that belong to these groups and services, each given by kind and name."""
     mine = (members for kind, name, members in (*_groups(facts), *_services(facts)) if (kind, name) in objects)
     names = frozenset[str]().union(*mine)
     return frozenset(name for name in names if name in facts.by_name and facts.by_name[name].recorded)
@@ -127,7 +127,7 @@ def not_captured(
 
 
 def _groups(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
-    """Yield the groups with their VMs at any depth, by boot order or by the VM's `spec.groupName`."""
+    """Yield each group with its VMs at any depth, by boot order or by the VM's `spec.groupName`."""
     direct = {
         group.name: {member.name for member in group.members if member.kind == VIRTUAL_MACHINE.name}
         for group in facts.groups
@@ -157,7 +157,7 @@ def _services(facts: NamespaceFacts) -> Iterator[tuple[str, str, set[str]]]:
 
 
 def reduced(facts: NamespaceFacts) -> NamespaceFacts:
-    """Return the facts without what `held_vms` does not ask for: they are kept until the seal is written."""
+    """Return the part of the facts that `held_vms` needs; it is kept in memory until the seal is written."""
     vms = tuple(
         VmFacts(
             name=vm.name,
@@ -185,14 +185,14 @@ def held_vms(
     nested: Collection[str],
     chosen: Collection[str],
 ) -> HeldVms:
-    """Work out which VMs a backup holds: those of captured objects, and those that Velero chose.
+    """Work out which VMs a backup holds: those of captured objects, and those that Velero selected.
 
     Args:
         namespaces: the facts of each namespace of the backup, by its name.
         captured: kind, namespace and name of each captured object.
         needed: `namespace/name` of each VM that a captured object needs, and its backup version.
-        nested: those in groups below a captured group.
-        chosen: those that Velero took for the backup.
+        nested: VMs in groups below a captured group.
+        chosen: VMs that Velero included in the backup.
     """
     known = {f"{facts.namespace}/{vm.name}": vm for facts in namespaces.values() for vm in facts.machines}
     names = sorted(name for name in {*needed, *nested, *chosen} if name not in known or known[name].recorded)

@@ -1,6 +1,6 @@
 """What is known about a VM and about a namespace at backup, as it is stored and read back.
 
-At restore the facts tell whether a VM is the same, what it still lacks and which claims are its disks.
+At restore the facts show whether a VM is the same one, what it still lacks, and which claims are its disks.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ class VmFacts:
     bootstrap: Names = ()
     """Names of the Secrets and ConfigMaps that `spec.bootstrap` refers to."""
     recorded: bool = True
-    """False for a guest cluster's node, which VM Operator leaves out of its records."""
+    """False for a node of a guest cluster, for which VM Operator keeps no record."""
     record: Literal["current", "outdated", "unknown"] = "unknown"
     """What VM Operator says of the record that the VADP backup carries (absent in 8.0 U3)."""
     volumes: dict[str, str] = field(default_factory=dict)
-    """Volume name to claim name: a restore keeps the former and changes the latter."""
+    """Volume names to claim names; a restore keeps the former and changes the latter."""
     lifecycle_annotations: Pairs = field(default_factory=dict)
     """The created-at and upgraded-to annotations, which a restore in place keeps (guide 8.1.3)."""
     user_annotations: Names = ()
-    """Names only: a value may be large or a secret, and a short secret can be guessed from its digest."""
+    """Names only: a value may be large or secret, and a short secret can be guessed from its digest."""
     instance_id: str = ""
-    """Cloud-init's, which a restore to new resets (guide 8.1.5)."""
+    """The instance id of cloud-init, which a restore to a new VM resets (guide 8.1.5)."""
     image: Name = ""
     restored: bool = False
-    """Whether it carried RegisterVM's mark already: it stays on a VM for good."""
+    """Whether the VM already carried RegisterVM's mark, which is never removed."""
     failed_over: bool = False
     references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
-    """`resource.group` to the names of objects that a restore does not recreate: class, policies, networks."""
+    """By `resource.group`, names of objects that a restore does not recreate: class, policies, networks."""
 
 
 class ServiceFacts(Document):
@@ -92,7 +92,7 @@ class NamespaceFacts(Document):
     groups: tuple[GroupFacts, ...] = ()
     services: tuple[ServiceFacts, ...] = ()
     provider: str = ""
-    """What VM Operator took the cluster's load balancer for (`vmoperator.load_balancer`), '' if not recorded."""
+    """The kind of load balancer that VM Operator assumed (`vmoperator.load_balancer`); '' if not recorded."""
 
     @cached_property
     def by_name(self) -> Mapping[str, VmFacts]:
@@ -111,7 +111,7 @@ class NamespaceFacts(Document):
 
     @cached_property
     def by_label(self) -> Mapping[tuple[str, str], Sequence[VmFacts]]:
-        """The VMs that carry each label: 200 services of a namespace would otherwise compare each VM 200 times."""
+        """The VMs by label; without this index 200 services in a namespace would compare each VM 200 times."""
         carriers = defaultdict[tuple[str, str], list[VmFacts]](list)
         for vm in self.machines:
             for label in vm.labels.items():
@@ -119,7 +119,7 @@ class NamespaceFacts(Document):
         return dict(carriers)
 
     def labels(self, kind_name: str, name: str) -> Mapping[str, str] | None:
-        """Return the labels of a VM, group or service; None where they are not known."""
+        """Return the labels of a VM, group or service; None if they are unknown."""
         by_kind: Mapping[str, Mapping[str, VmFacts | GroupFacts | ServiceFacts]] = {
             VIRTUAL_MACHINE.name: self.by_name,
             VIRTUAL_MACHINE_GROUP.name: self.groups_by_name,
@@ -129,7 +129,7 @@ class NamespaceFacts(Document):
         return entry.labels if entry else None
 
     def claims(self) -> frozenset[str]:
-        """Return the claims that are disks of VMs which RegisterVM brings back: of those with a record."""
+        """Return the claims that are disks of recorded VMs, which RegisterVM brings back."""
         return frozenset(claim for vm in self.machines if vm.recorded for claim in vm.claims)
 
 
@@ -165,7 +165,7 @@ def vm_facts(vm: Manifest) -> VmFacts:
 
 
 def difference(expected: VmFacts, *, instance_uuid: str, bios_uuid: str) -> str:
-    """Return in which UUID a VM differs from the one that was backed up, if in every one known on both sides."""
+    """Say how a VM's UUIDs differ from the backup's, if every UUID known on both sides differs."""
     pairs = (
         ("instance UUID", instance_uuid, expected.instance_uuid),
         ("BIOS UUID", bios_uuid, expected.bios_uuid),
@@ -195,24 +195,24 @@ def _record(vm: Manifest) -> Literal["current", "outdated", "unknown"]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedVm:
-    """A VM to ask for: by name, and by UUIDs where they were captured."""
+    """A VM to look for: by name, and by UUIDs if they were captured."""
 
     name: str
     instance_uuid: str = ""
     bios_uuid: str = ""
     facts: VmFacts | None = None
-    """All that the capture knows of it; a source that can compare more than UUIDs does."""
+    """The captured facts; some sources compare more than UUIDs."""
     captured_at: str = ""
-    """When the backup saw it, RFC 3339; '' if not known."""
+    """When the backup read it, RFC 3339; '' if unknown."""
 
     @property
     def is_node(self) -> bool:
-        """Whether it is a guest cluster's node without a record; no VADP job and no restore point changes that."""
+        """Whether it is a guest cluster's node without a record, which no VADP job can restore."""
         return self.facts is not None and not self.facts.recorded
 
     @property
     def expected(self) -> VmFacts | None:
-        """What it was at the backup, as far as that is known; None if nothing but its name is."""
+        """The VM's facts at the backup; None if only its name is known."""
         if self.facts is not None or not (self.instance_uuid or self.bios_uuid):
             return self.facts
         return VmFacts(name=self.name, instance_uuid=self.instance_uuid, bios_uuid=self.bios_uuid)

@@ -1,7 +1,7 @@
-"""The link: the annotation on an item in Velero's archive that leads to the item's capture.
+"""The link: the annotation on an item in Velero's archive that names the item's capture.
 
-A restore trusts Velero's archive, so the link carries the digest of each document that it leads to. It is bound to its
-item and to the run of the Backup: a user who may annotate an object must not choose what is replayed for it.
+A restore trusts Velero's archive, so the link carries the digest of each document that it names. It is bound to its
+item and to the run of the Backup: a user with the right to annotate an object must not choose what is replayed for it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest, ObjectRef
 
 ANNOTATION_BYTES: Final = 32 * 1024
-"""Room for the annotation; Kubernetes allows 256 KiB for all annotations of an object."""
+"""Limit for the annotation; Kubernetes allows 256 KiB for all annotations of an object."""
 
 
 class Link(Document):
-    """What the annotation says."""
+    """The content of the annotation."""
 
     v: Literal[1] = 1
     key: Annotated[str, Field(min_length=1)]
@@ -33,7 +33,7 @@ class Link(Document):
     """Digest of the facts of the item's namespace; None in a link of an earlier release."""
     vms: tuple[Name, ...] = ()
     vms_omitted: int = 0
-    """How many names did not fit; the capture has them all."""
+    """The number of names that did not fit; the capture has all names."""
 
     def annotation(self) -> str:
         """Return the annotation's value, at most `ANNOTATION_BYTES` long."""
@@ -56,12 +56,12 @@ def read_link(item: Manifest) -> Link | None:
     except ValidationError as error:
         raise InvalidItem(
             f"the annotation {marks.CAPTURE_ANNOTATION} of {item.kind_name} {item.namespace}/{item.name} is damaged",
-            hint="find out who annotated the object, or changed its item in Velero's archive",
+            hint="check who annotated the object, or changed its item in Velero's archive",
         ) from error
 
 
 def check_leads_home(key: str, ref: ObjectRef, backup: BackupRun) -> None:
-    """Raise `InvalidItem`, naming what differs, if a key is not that of an object's capture in this run of the Backup.
+    """Raise `InvalidItem` with the differences if a key is not that of an object's capture in this run of the Backup.
 
     `ref` names the object as it was backed up.
     """
@@ -83,5 +83,5 @@ def check_leads_home(key: str, ref: ObjectRef, backup: BackupRun) -> None:
         differs = f"which has the {differs}"
     raise InvalidItem(
         f"the link of {ref} leads to {key}, {differs}",
-        hint=f"find out who wrote the annotation {marks.CAPTURE_ANNOTATION}: this backup did not",
+        hint=f"check who wrote the annotation {marks.CAPTURE_ANNOTATION}: it is not from this backup",
     )

@@ -1,4 +1,4 @@
-"""A backup found by its captures where its object is gone, and others that could be restored instead."""
+"""Finds a backup by its captures if its object is gone, and other backups that could be restored instead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 MOST_NAMED: Final = 3
 MOST_LOOKED_AT: Final = 20
-"""Backups whose capture is looked for: one request to a bucket each, while a person waits."""
+"""The most backups whose capture is looked up: each takes one request to a bucket while a user waits."""
 
 _SCHEDULE: Final = "velero.io/schedule-name"
 """The label that Velero gives to the backups of a schedule (pkg/apis/velero/v1/labels_annotations.go)."""
@@ -35,7 +35,7 @@ RESTORABLE: Final = frozenset({"Completed", "PartiallyFailed"})
 def other_backups(cluster: Cluster, locations: StorageLocations, run: RestoreRun) -> Sequence[BackupRun]:
     """Return backups with a sealed capture, newest first: of the same schedule or of common namespaces.
 
-    If this restore's Backup is gone, any backup counts. Never raises: the answer goes into the hint of an error.
+    If this restore's Backup is gone, any backup counts. Never raises, because the answer goes into an error's hint.
     """
     try:
         backups = cluster.list(BACKUP, run.namespace)
@@ -53,7 +53,7 @@ def other_backups(cluster: Cluster, locations: StorageLocations, run: RestoreRun
 
 
 def described(backups: Sequence[BackupRun]) -> str:
-    """Return the backups as a clause, '' for none."""
+    """Return the backups as a clause, or '' if there are none."""
     if not backups:
         return ""
     names = ", ".join(f"{backup.name} ({backup.started})" for backup in backups)
@@ -101,10 +101,10 @@ def _is_sealed(locations: StorageLocations, backup: BackupRun) -> bool:
 def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun, *, own_bucket: bool) -> BackupRun:
     """Return the run of a Backup that the cluster no longer has, without its filters and annotations.
 
-    It may be deleted while a restore of it runs. The Restore has the backup's name, keys have its start time, and only
-    the object named the location of its captures: every one is searched, and one capture has to be found.
+    A Backup may be deleted while a restore of it runs. The Restore has its name and keys have its start time, but only
+    the object named its location. So every location is searched, and exactly one capture must be found.
     Raises `MissingBackup` if no location has a capture of that name, or several have one, and the error of a location
-    that cannot be searched: the capture may lie there.
+    that cannot be searched, because the capture may be there.
     """
     runs: dict[str, BackupRun] = {}
     for location in _names(cluster, run, own_bucket=own_bucket):
@@ -112,12 +112,12 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
             store = locations.open(location, namespace=run.namespace)
             started = _newest(_starts(store, run), run.began or run.started)
         except ForeignStorage:
-            continue  # nothing of ours can lie there
+            continue  # the plugin stores nothing there
         except VmServiceError as error:
-            unsearched = (
-                f"whether {location or 'the bucket of the settings'} has its capture is not known: {error.message}"
-            )
-            raise type(error)(f"{_gone(run)}; {unsearched}", hint=error.hint) from error
+            place = location or "the bucket of the settings"
+            raise type(error)(
+                f"{_gone(run)}; cannot tell whether {place} has its capture: {error.message}", hint=error.hint
+            ) from error
         if started:
             backup = BackupRun(
                 name=run.backup,
@@ -131,10 +131,10 @@ def captured_run(cluster: Cluster, locations: StorageLocations, run: RestoreRun,
             )
             runs.setdefault(store.where(backup.seal_key), backup)
     if len(runs) != 1:
-        reason = f"captures of that name lie in several places ({', '.join(runs)})" if runs else "no location has one"
+        reason = f"several locations have captures of that name ({', '.join(runs)})" if runs else "no location has one"
         raise MissingBackup(
-            f"{_gone(run)}, and where its capture lies is not known: {reason}",
-            hint="let Velero make the Backup again from its location, as its backup sync does; then repeat the restore",
+            f"{_gone(run)}, and its capture cannot be found: {reason}",
+            hint="wait until Velero's backup sync makes the Backup again from its location; then repeat the restore",
             goes_on=True,
         )
     ((where, backup),) = runs.items()
@@ -147,7 +147,7 @@ def _gone(run: RestoreRun) -> str:
 
 
 def _names(cluster: Cluster, run: RestoreRun, *, own_bucket: bool) -> Sequence[str]:
-    """Return the names of all storage locations, '' for the settings' own bucket, which every location stands for."""
+    """Return the names of all storage locations, or only '' for the settings' own bucket, which replaces them all."""
     return [""] if own_bucket else [location.name for location in cluster.list(BACKUP_STORAGE_LOCATION, run.namespace)]
 
 
@@ -157,5 +157,5 @@ def _starts(store: ObjectStore, run: RestoreRun) -> Collection[str]:
 
 
 def _newest(starts: Collection[str], restored: str) -> str:
-    """Return the start of the run that a restore is of, '' for none: an earlier Backup of the name was deleted."""
+    """Return the start of the run that a restore restores, or '': an earlier Backup of the name was deleted."""
     return max((start for start in starts if not restored or start <= restored), default="")

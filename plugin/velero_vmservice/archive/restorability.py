@@ -1,4 +1,4 @@
-"""Problems that a restore would meet, found at capture while there is time to mend them."""
+"""Problems of a later restore, found at capture while they can still be fixed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Finding(Document):
-    """Something about the application that will matter at restore."""
+    """A property of the application that will matter at restore."""
 
     code: str
     severity: Literal["warning", "note"]
@@ -26,12 +26,12 @@ class Finding(Document):
 
 
 BLOCKING: Final = frozenset({"group-cycle", "member-is-itself", "member-listed-twice", "vm-not-recorded"})
-"""Findings with which an object, or a VM that it needs, does not come back as it was: VM Operator refuses the object or
+"""Findings of which an object, or a VM that it needs, will not come back as it was: VM Operator refuses the object or
 never settles it, or RegisterVM cannot bring the VM back."""
 
 
 def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFacts) -> tuple[Finding, ...]:
-    """Check one captured object; findings never keep it from being captured."""
+    """Check one captured object; a finding never prevents the capture."""
     if manifest.kind_name == VIRTUAL_MACHINE_GROUP.name:
         findings = [*_group_findings(manifest.name, topology, facts)]
     else:
@@ -41,7 +41,7 @@ def object_findings(manifest: Manifest, topology: Topology, facts: NamespaceFact
 
 
 def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
-    """Check what belongs to no single captured object: VMs whose group does not exist, VMs with one BIOS UUID."""
+    """Check the namespace as a whole: VMs whose group does not exist, VMs with the same BIOS UUID."""
     without_group = (
         _warn(
             "group-name-without-group",
@@ -54,7 +54,7 @@ def namespace_findings(facts: NamespaceFacts) -> tuple[Finding, ...]:
 
 
 def _same_uuids(vms: tuple[VmFacts, ...]) -> Iterator[Finding]:
-    """Yield the VMs that share a BIOS UUID: RegisterVM brings back one of them only (guide 7.1.1)."""
+    """Yield the VMs that share a BIOS UUID; RegisterVM brings back only one of them (guide 7.1.1)."""
     by_uuid: dict[str, list[str]] = {}
     for vm in vms:
         if vm.bios_uuid and vm.recorded:

@@ -1,4 +1,4 @@
-"""What a restore reads of its backup: the Backup object, the store it lies in, the facts of its namespaces."""
+"""What a restore reads of its backup: the Backup object, the store of its captures, the facts of its namespaces."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ValueT = TypeVar("ValueT")
 REMEMBERED: Final = 512
 REMEMBERED_SECONDS: Final = 600.0
 FAILURE_SECONDS: Final = 15.0
-"""A store that is away is asked again after this long, not once per item."""
+"""An unreachable store is asked again after this time, not once per item."""
 
 
 class Remembered(Generic[ValueT]):
-    """Values by key, for what does not change once it is there; safe to use from many threads."""
+    """Values by key that do not change once they exist; safe to use from many threads."""
 
     def __init__(self, clock: Clock, *, lasting: Callable[[ValueT], bool] = lambda _: True) -> None:
         self._lasting = lasting
@@ -45,10 +45,10 @@ class Remembered(Generic[ValueT]):
         self._lock = threading.Lock()
 
     def get(self, key: str, read: Callable[[], ValueT]) -> ValueT:
-        """Return the value, reading it where it is not known; raises again what `read` raised a moment ago.
+        """Return the value, and read it if it is unknown; raises a recent error of `read` again.
 
-        A value that is not `lasting` holds no longer than a failure. The lock is not held while reading: a slow store
-        of one restore holds up no other.
+        A value that is not `lasting` is kept as long as a failure. No lock is held while reading, so a slow store of
+        one restore does not delay the others.
         """
         with self._lock:
             for known in (self._values, self._passing):
@@ -72,23 +72,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFacts:
-    """The facts of a namespace, and whether anything vouches for them."""
+    """The facts of a namespace, and whether a digest confirms them."""
 
     facts: NamespaceFacts
     doubt: str = ""
-    """Why nothing does; '' where a link or the seal has their digest."""
+    """Why none does; '' if a link or the seal has their digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Digests:
-    """The digests of facts that a seal has, by key, or why there are none."""
+    """The digests of facts in a seal, by key, or why there are none."""
 
     by_key: Mapping[str, str]
     doubt: str = ""
 
 
 class RestorePoints:
-    """Finds the backup behind a restore and remembers it for a while, as it never changes."""
+    """Finds the backup of a restore and remembers it for a while, because it never changes."""
 
     def __init__(
         self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, own_bucket: bool = False
@@ -102,7 +102,7 @@ class RestorePoints:
         self._digests = Remembered[_Digests](clock, lasting=lambda digests: not digests.doubt)
 
     def backup(self, run: RestoreRun) -> BackupRun:
-        """Return the run of the backup; where its Backup object is gone, as far as its capture tells.
+        """Return the run of the backup; if its Backup object is gone, what its capture shows.
 
         Raises `MissingBackup` if neither is found, `InvalidItem` if the Backup has not started.
         """
@@ -136,7 +136,7 @@ class RestorePoints:
         )
 
     def store(self, run: RestoreRun) -> ObjectStore:
-        """Return the store that the backup's captures lie in."""
+        """Return the store of the backup's captures."""
         backup = self.backup(run)
         return self._locations.open(backup.location, namespace=backup.namespace)
 
@@ -162,9 +162,9 @@ class RestorePoints:
         except Corrupt as error:
             captures = sum(1 for _ in store.list(f"{backup.prefix}objects/"))
             hint = (
-                f"restore the backup with Velero, which finds the {captures} captured objects beside it without it"
+                f"restore the backup with Velero, which needs no seal to find the {captures} captured objects"
                 if captures
-                else "use another backup, as no captured object lies beside it"
+                else "use another backup: this one has no captured object"
             )
             raise NotRestorable(error.message, hint=self._instead(run, hint)) from error
 
@@ -177,10 +177,10 @@ class RestorePoints:
     def facts(self, run: RestoreRun, namespace: str, *, sha256: str = "") -> KnownFacts | None:
         """Return the facts of a namespace of the backup, or None if it has none, as without this plugin.
 
-        They are checked against `sha256`, the digest in a link, else against the digest in the seal; where there is
-        neither they come with a doubt. Raises `Corrupt` if they are not what the digest was taken of, `NotFound` if
-        they are gone, and `MissingBackup` where nothing tells whether there are any. A backup in a location that is
-        not S3 has none; the error of a store that does not answer is remembered for a moment.
+        They are checked against `sha256`, the digest in a link, otherwise against the digest in the seal; without
+        either they come with a doubt. Raises `Corrupt` if they do not match the digest, `NotFound` if they are gone,
+        and `MissingBackup` if it is unknown whether there are any. A backup in a location that is not S3 has none.
+        The error of a store that does not answer is remembered for a moment.
         """
         key = f"{run.source_key}/{namespace}/{sha256}"
         return self._known.get(key, lambda: self._read(run, namespace, sha256))
@@ -206,7 +206,7 @@ class RestorePoints:
             if not sha256:
                 return None
             raise NotFound(
-                f"{key} is gone: which claims of namespace {namespace} are disks of VMs is not known",
+                f"{key} is gone: cannot tell which claims of namespace {namespace} are disks of VMs",
                 hint="restore from another backup: the document was removed after this one was made",
                 goes_on=True,
             ) from error
@@ -227,7 +227,7 @@ def read_seal(store: ObjectStore, backup: BackupRun) -> Seal:
 
 
 def _sealed(store: ObjectStore, backup: BackupRun) -> _Digests:
-    """Read which facts the seal lists; raises what the store raises while it does not answer."""
+    """Read the digests of facts from the seal; raises the error of a store that does not answer."""
     try:
         seal = read_seal(store, backup)
     except NotFound:

@@ -1,4 +1,4 @@
-"""What is taken off a manifest before it is kept, and why.
+"""What is removed from a manifest before it is stored, and why.
 
 Replaying `kubectl get -o yaml` of nested groups destroys VMs: the groups carry ownerReferences to parents
 that no longer exist, are garbage collected, and take their freshly restored members with them. The rules are
@@ -43,7 +43,7 @@ _ANNOTATIONS: Final = {
 }
 
 _PROTECTED: Final = f"{VM_OPERATOR_GROUP}.protected/"
-"""Domain of annotations that only VM Operator may write, and that it acts upon."""
+"""Domain of annotations that only VM Operator may write, and that it acts on."""
 
 _LABELS: Final = {
     "service.kubernetes.io/service-proxy-name": "written back by the load-balancer provider; elsewhere it hides the"
@@ -53,14 +53,14 @@ _LABELS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sanitized:
-    """A manifest that may be created anywhere, and what it lost."""
+    """A manifest that can be created anywhere, and what was removed from it."""
 
     manifest: Manifest
     dropped: tuple[Dropped, ...]
 
 
 def sanitize(manifest: Manifest) -> Sanitized:
-    """Return the manifest without what ties it to its past. Idempotent: a second pass drops nothing."""
+    """Return the manifest without the parts that tie it to the lost object. A second pass drops nothing."""
     content = manifest.editable()
     dropped: list[Dropped] = []
 

@@ -1,7 +1,7 @@
-"""The archive: where documents lie in the bucket, what they say, how they are written and digested.
+"""The archive: the keys of documents in the bucket, their content, how they are written and digested.
 
-Everything is written once. A document is canonical JSON (sorted keys, no spaces, UTF-8), so that equal content
-has equal bytes; its SHA-256 travels with Velero's item and with the stored object.
+Every document is written once. It is canonical JSON (sorted keys, no spaces, UTF-8), so equal content has equal
+bytes. Its SHA-256 is kept with Velero's item and with the stored object.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class BackupRun:
     annotations: Mapping[str, str]
     spec: Mapping[str, Any] = field(default_factory=dict)
     object_gone: bool = False
-    """Whether the cluster no longer has the Backup, so that UID, annotations and spec are not known."""
+    """Whether the cluster no longer has the Backup, so that UID, annotations and spec are unknown."""
     lacks_items: bool = False
-    """Whether Velero's archive lacks items, as an action has refused some, or may: nothing tells once it is gone."""
+    """Whether Velero's archive lacks items that an action refused, or may lack them, if the Backup is gone."""
     maker: Maker = Maker.VELERO
     """A run of `velero-vmservice capture` is described in the terms of a Backup, which it does not have."""
 
@@ -62,29 +62,29 @@ class BackupRun:
 
     @property
     def prefix(self) -> str:
-        """Everything of this capture lies below, e.g. `captures/<backup>/<start time>/`."""
+        """The prefix of all keys of this capture, e.g. `captures/<backup>/<start time>/`."""
         return captures_of(self.name, self.started, maker=self.maker)
 
     @property
     def log_id(self) -> str:
-        """What every line of the log about this run bears: its prefix in the bucket."""
+        """The id of this run in every line of the log: its prefix in the bucket."""
         return self.prefix.rstrip("/")
 
     def object_key(self, ref: ObjectRef) -> str:
-        """Return where the capture of one object lies."""
+        """Return the key of one object's capture."""
         return f"{self.prefix}objects/{ref.kind.plural}/{ref.namespace}/{ref.name}.json"
 
     def namespace_key(self, namespace: str) -> str:
-        """Return where the facts of a namespace lie."""
+        """Return the key of a namespace's facts."""
         return f"{self.prefix}namespaces/{namespace}.json"
 
     def namespace_of(self, key: str) -> str:
-        """Return the namespace whose facts lie at a key."""
+        """Return the namespace whose facts have this key."""
         return key.removeprefix(f"{self.prefix}namespaces/").removesuffix(".json")
 
     @property
     def seal_key(self) -> str:
-        """Return where the seal lies, written last."""
+        """Return the key of the seal, which is written last."""
         return f"{self.prefix}capture.json"
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ def captures_of(name: str, started: str, *, maker: Maker = Maker.VELERO) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectKey:
-    """What the key of a captured object says: whose it is, and of which run."""
+    """The parts of a captured object's key: the object, and the run."""
 
     root: str
     """`captures` or `vadp`, after what made the capture."""
@@ -116,13 +116,13 @@ _OBJECT_KEY: Final = re.compile(
 
 
 def read_object_key(key: str) -> ObjectKey | None:
-    """Read the key of a captured object; None if it is the key of anything else."""
+    """Read the key of a captured object; None if it is another kind of key."""
     match = _OBJECT_KEY.fullmatch(key)
     return ObjectKey(**match.groupdict()) if match else None
 
 
 def captured_object(key: str) -> ObjectRef | None:
-    """Return the object whose capture lies at a key; None if that is no captured object, or of an unknown kind."""
+    """Return the object whose capture has this key; None if it has none, or is of an unknown kind."""
     object_key = read_object_key(key)
     if object_key is None:
         return None
@@ -143,7 +143,7 @@ def captured_kind(manifest: Manifest) -> Kind:
 
 
 def start_time(started: Manifest) -> str:
-    """Return when a Backup started, in the archive's spelling; raises `InvalidItem` if it has not."""
+    """Return the start time of a Backup in the archive's spelling; raises `InvalidItem` if it has none."""
     text = compact_time(started.status.get("startTimestamp"))
     if not text:
         raise InvalidItem(
@@ -158,7 +158,7 @@ def moment(started: str) -> datetime:
 
 
 class Provenance(Document):
-    """Where a capture comes from."""
+    """The origin of a capture."""
 
     backup: str
     backup_uid: str = ""
@@ -166,18 +166,18 @@ class Provenance(Document):
     captured_at: str
     source_uid: str = ""
     source_version: str = ""
-    """The API version that the manifest was read at."""
+    """The API version in which the manifest was read."""
     plugin: str
     """Version of this plugin."""
 
 
 class SavedStatus(Document):
-    """What the object was like, kept beside the manifest that leaves it out."""
+    """The object's state, kept beside the manifest, which has none."""
 
     power_state: str = ""
     cluster_ip: str = ""
     load_balancer: tuple[str, ...] = ()
-    """Addresses that clients used."""
+    """The addresses that clients used."""
 
 
 class Capture(Document):
@@ -203,12 +203,12 @@ class SealedObject(Document):
 
 
 class Vadp(Document):
-    """The VADP job that saves the VMs, as the Backup's annotations name it."""
+    """The VADP job that saves the VMs, from the Backup's annotations."""
 
     job: str = ""
     restore_point: str = ""
     machines: dict[str, str] = {}
-    """`namespace/name` of each VM of the backup, and its backup version: those belong in the job."""
+    """`namespace/name` of each VM of the backup, and its backup version; the job has to save them."""
 
 
 class Taken(Document):
@@ -222,7 +222,7 @@ class Taken(Document):
 
 
 class Seal(Document):
-    """The index of a capture: with it, the capture is complete."""
+    """The index of a capture; a capture with a seal is complete."""
 
     schema_version: Literal[1] = 1
     backup: str
@@ -234,21 +234,21 @@ class Seal(Document):
     namespaces: tuple[SealedObject, ...] = ()
     vadp: Vadp = Vadp()
     without_application: tuple[Name, ...] = ()
-    """`namespace/name` of each VM of the backup that no captured object stands for."""
+    """`namespace/name` of each VM of the backup that belongs to no captured object."""
     not_captured: tuple[NotCaptured, ...] = ()
     """Groups and services that VMs of the backup belong to and that it does not capture."""
     withheld: dict[str, int] = {}
-    """How many objects of each resource were left to the Supervisor."""
+    """The number of objects of each resource that were left to the Supervisor."""
     not_backed_up: tuple[str, ...] = ()
-    """The withheld resources that people declare: nothing creates these objects again."""
+    """The withheld resources that users declare; no controller creates these objects again."""
     withheld_complete: bool = True
-    """False if the plugin was restarted while the backup ran, so that earlier counts are missing."""
+    """False if the plugin restarted during the backup, so that earlier counts are missing."""
     taken: Taken | None = None
     """None for the capture of a Velero Backup, whose object says what was asked for."""
 
 
 def observed(manifest: Manifest) -> SavedStatus:
-    """Read what sanitising removes and a user may want back."""
+    """Read the values that sanitizing removes and that a user may need later."""
     ingress = mapping(manifest.status.get("loadBalancer")).get("ingress") or []
     return SavedStatus(
         power_state=str(manifest.spec.get("powerState", "")),

@@ -1,7 +1,7 @@
 """What the archive needs of storage: documents written once and read back, under keys that name one document.
 
-The first writer wins, and later writers get what it stored. A digest proves that the bytes are the ones referred to,
-not which object they describe: that is checked by what a document says of itself.
+The first writer wins, and later writers get its document. A digest proves that the bytes are the expected ones, but not
+which object they describe: the document's own fields are checked for that.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _REPLACED: Final = "restore from another backup: the document was replaced after
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """What a list says of one document."""
+    """One document in a list."""
 
     key: str
     size: int
     """In bytes."""
     written: datetime
-    """When it was last written, by the server's clock."""
+    """The time of its last write, by the server's clock."""
 
 
 class ObjectStore(Protocol):
-    """Storage of small documents: write-once, except for what is derived from them.
+    """Storage of small documents: write-once, except for documents derived from others.
 
     Keys are `/`-separated and relative to the store's own prefix. Every method raises `Unavailable` when the
     store is down or slow, `Forbidden` when it denies, `InvalidSettings` when it does not exist (no such bucket,
@@ -49,7 +49,7 @@ class ObjectStore(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """The server, as the location or the settings name it: buckets of two servers may have one name."""
+        """The server, as the location or the settings name it; two servers may have buckets of the same name."""
 
     @property
     def read_only(self) -> bool:
@@ -64,7 +64,7 @@ class ObjectStore(Protocol):
         """
 
     def replace(self, key: str, body: bytes, *, sha256: str) -> None:
-        """Store `body` durably in place of what the key holds; a concurrent reader gets the old or the new document.
+        """Store `body` durably in place of the key's document; a concurrent reader gets the old one or the new one.
 
         Of several writers the last one wins. Raises `Corrupt` as `put` does. Only for documents that can be made again.
         """
@@ -85,7 +85,7 @@ class ObjectStore(Protocol):
         """Remove one document; a missing one is success."""
 
     def where(self, key: str) -> str:
-        """Return where the document lies, for a person: whole, as other tools take it. Sends no request."""
+        """Return the full address of the document, in the form that other tools take. Sends no request."""
 
 
 class StorageLocations(Protocol):
@@ -96,22 +96,22 @@ class StorageLocations(Protocol):
 
         `namespace` is the Backup's, '' if there is none. MUST notice within seconds when the location or its credential
         changed. Raises `InvalidSettings` with the remedy when the settings name no bucket and the location does not
-        exist or lies in another namespace than they say, and `ForeignStorage` when it is not S3.
+        exist or is in another namespace than they say, and `ForeignStorage` when it is not S3.
         """
 
     def stored_backups(self, location: str) -> frozenset[str]:
-        """Return the names below which Velero's own archive of the BackupStorageLocation holds anything.
+        """Return the names of backups in Velero's own archive of the BackupStorageLocation.
 
-        They are of this cluster and of every other one that writes there, and of backups that are being uploaded. The
-        location itself is asked, whatever bucket `open` returns. Raises as `open` does, and what a list raises.
+        They include backups of other clusters that write there, and backups that are being uploaded. The bucket of the
+        location is listed, even if `open` returns another bucket. Raises as `open` does, and what a list raises.
         """
 
 
 def write_once(store: ObjectStore, key: str, document: DocumentT) -> tuple[DocumentT, str]:
     """Store a document durably; return what is stored under the key and its SHA-256.
 
-    Where another writer was first (Velero calls again, once per API version, or a second sidecar runs), what it
-    stored is returned.
+    If another writer was first (Velero calls again, once per API version, or a second sidecar runs), its document is
+    returned.
     """
     body = documents.canonical(document)
     sha256 = documents.digest(body)
@@ -126,8 +126,8 @@ def write_once(store: ObjectStore, key: str, document: DocumentT) -> tuple[Docum
 def check_writer(run: BackupRun, backup_uid: str, *, key: str) -> None:
     """Raise `InvalidSettings` if a document below the backup's own prefix was written for another Backup.
 
-    Schedules fire in the same second everywhere, and a Backup has its UID from one cluster only. Ask while the
-    backup runs, never at restore: a Backup that was synced to another cluster has another UID there.
+    Schedules fire in the same second everywhere, and a Backup's UID is unique to one cluster. Check while the backup
+    runs, never at restore: a Backup that was synced to another cluster has another UID there.
     """
     if backup_uid and backup_uid != run.uid:
         raise InvalidSettings(
@@ -139,7 +139,7 @@ def check_writer(run: BackupRun, backup_uid: str, *, key: str) -> None:
 
 
 def read_document(store: ObjectStore, key: str, model: type[DocumentT], *, sha256: str = "") -> DocumentT:
-    """Read a document; raises `NotFound`, or `Corrupt` if it is not the one that `sha256` was taken of."""
+    """Read a document; raises `NotFound`, or `Corrupt` if it does not match `sha256`."""
     body = store.get(key)
     if sha256 and documents.digest(body) != sha256:
         raise Corrupt(
@@ -151,16 +151,16 @@ def read_document(store: ObjectStore, key: str, model: type[DocumentT], *, sha25
 
 
 _NO_NAMES: Final = frozenset({"", ".", ".."})
-"""A server or proxy may resolve them as a file system does, and reach another document."""
+"""A server or proxy may resolve them like a file system, and reach another document."""
 
 
 def is_key(key: str) -> bool:
-    """Say whether a store takes the key: no segment is empty, `.` or `..`, and every character is printable."""
+    """Say whether a store accepts the key: no segment is empty, `.` or `..`, and every character is printable."""
     return _NO_NAMES.isdisjoint(key.split("/")) and key.isprintable()
 
 
 def check_key(key: str) -> str:
-    """Return the key; raises `InvalidItem` if it is none."""
+    """Return the key; raises `InvalidItem` if it is not valid."""
     if not is_key(key):
         raise _refused(key)
     return key
@@ -177,12 +177,12 @@ def check_prefix(prefix: str) -> str:
 def _refused(key: str) -> InvalidItem:
     return InvalidItem(
         f"{key[:200]!r} is not the key of a document: a segment is empty, '.' or '..', or a character is not printable",
-        hint="find out who changed a name in the backup, its link or the operation by hand",
+        hint="check who changed a name in the backup, its link or the operation by hand",
     )
 
 
 def check_manifest(content: object, ref: ObjectRef, *, where: str) -> Manifest:
-    """Return the manifest; raises `Corrupt`, naming what differs, if it is not one of the object `ref`."""
+    """Return the manifest; raises `Corrupt` with the differences if it is not of the object `ref`."""
     try:
         manifest = Manifest.read(content)
     except InvalidItem as error:
@@ -212,7 +212,7 @@ def check_capture(capture: Capture, ref: ObjectRef, backup: BackupRun) -> Manife
 
 
 def check_facts(facts: NamespaceFacts, namespace: str, backup: BackupRun) -> None:
-    """Raise `Corrupt` if facts are not of this namespace in this run of the Backup, as far as they say."""
+    """Raise `Corrupt` if facts name another namespace, or another run of the Backup."""
     _check(
         backup.namespace_key(namespace),
         ("namespace", facts.namespace, namespace),

@@ -1,7 +1,7 @@
-"""Which VMs an application object stands for.
+"""Which VMs belong to an application object.
 
 A VirtualMachineService names its VMs by label, a VirtualMachineGroup by its boot order. The topology is
-worked out at backup from the facts of the whole namespace: at restore the VMs to match are the ones missing.
+worked out at backup from the facts of the whole namespace: at restore the VMs to match are missing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class MemberTopology(Member):
 
     found: bool
     group_name: Name = ""
-    """What the member's own `spec.groupName` says."""
+    """The member's own `spec.groupName`."""
 
 
 class Topology(Document):
-    """What one captured object is connected to."""
+    """The VMs and groups that one captured object is connected to."""
 
     needs: tuple[Name, ...] = ()
     """VMs that must be ready before the object is replayed: selected ones, or direct members that exist and
@@ -39,14 +39,14 @@ class Topology(Document):
     selector: dict[str, str] | None = None
     members: tuple[MemberTopology, ...] = ()
     nested: tuple[Name, ...] = ()
-    """VMs of nested groups, at any depth, that exist: a boot order may name any other, which no restore brings back."""
+    """Existing VMs of nested groups, at any depth; a boot order may also name VMs that do not exist."""
     parent: str = ""
     """The group that this group belongs to."""
     machines: tuple[VmFacts, ...] = ()
     """The facts of the selected VMs, or of the direct members."""
 
     def vm(self, name: str) -> VmFacts | None:
-        """Return the facts of a needed VM, if they were known."""
+        """Return the facts of a needed VM, if they are known."""
         return next((vm for vm in self.machines if vm.name == name), None)
 
     def expected_labels(self) -> Mapping[str, str]:
@@ -104,27 +104,27 @@ def _nested_vms(members: Iterable[Member], facts: NamespaceFacts, *, seen: set[s
 
 
 def selected_by(selector: Mapping[str, str], facts: NamespaceFacts) -> tuple[VmFacts, ...]:
-    """Return the VMs that a service's selector matches; none where it is empty."""
+    """Return the VMs that a service's selector matches; none if it is empty."""
     carriers = min((facts.by_label.get(label, ()) for label in selector.items()), key=len, default=())
     return tuple(vm for vm in carriers if matches(selector, vm.labels))
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Say whether the labels satisfy the selector; every pair must be there."""
+    """Say whether the labels have every pair of the selector."""
     return all(labels.get(key) == value for key, value in selector.items())
 
 
 def cycle_of(start: str, facts: NamespaceFacts) -> tuple[str, ...]:
-    """Return the chain of boot orders that leads from a group back to itself, or nothing."""
+    """Return the chain of boot orders from a group back to itself; empty if there is none."""
     return cycle(start, by_boot_order(facts.groups))
 
 
 def guest_cluster_reason(manifest: Manifest, chosen: Iterable[VmFacts]) -> str:
     """Say why an object belongs to a guest cluster, or '' (vm-service 4.9).
 
-    A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. An object that stands for at
-    least one recorded VM is the user's, whatever nodes it stands for beside it, and whatever annotations it carries:
-    these are VM Operator's public API and decide only if no recorded VM does.
+    A guest cluster makes its own objects again; RegisterVM cannot bring its nodes back. An object with at least one
+    recorded VM is the user's, even if it also has nodes. Annotations decide only if it has no recorded VM, because they
+    are VM Operator's public API and users may set them.
     """
     for owner in manifest.owners:
         if owner.group in marks.GUEST_CLUSTER_OWNER_GROUPS:
@@ -139,18 +139,18 @@ def guest_cluster_reason(manifest: Manifest, chosen: Iterable[VmFacts]) -> str:
 
 
 def every_vm(connected: Topology, facts: NamespaceFacts) -> tuple[VmFacts, ...]:
-    """Return the facts of the VMs that an object stands for, those of nested groups included."""
+    """Return the facts of the VMs that belong to an object, including those of nested groups."""
     nested = (facts.by_name[name] for name in connected.nested if name in facts.by_name)
     return (*connected.machines, *nested)
 
 
 def listed_vms(manifest: Manifest) -> tuple[str, ...]:
-    """Return the VMs that an object names itself: those of a group's boot order, none of a service."""
+    """Return the VMs that an object names itself: those of a group's boot order, none for a service."""
     return tuple(member.name for member in boot_order_members(manifest) if member.kind == "VirtualMachine")
 
 
 def named(manifest: Manifest, names: Iterable[str]) -> Topology:
-    """Return what is known of an object whose capture is gone: the names of its VMs and its own manifest."""
+    """Return the topology of an object whose capture is gone, from the names of its VMs and its manifest."""
     needs = tuple(names)
     if manifest.kind_name != VIRTUAL_MACHINE_GROUP.name:
         selector = {str(key): str(value) for key, value in mapping(manifest.spec.get("selector")).items()}

@@ -35,7 +35,7 @@ def beyond_words(backup: BackupRun, namespaces: Sequence[str]) -> str:
     """Return a warning: a backup would restore more than its Backup object includes, so its seal may be changed."""
     listed = f"the seal of Backup {backup.name} lists objects of {', '.join(namespaces)}"
     unsure = (
-        ", and the Backup itself is gone, so that what it included is not known:"
+        ", and the Backup itself is gone, so what it included is unknown:"
         if backup.object_gone
         else ", which the Backup does not include:"
     )

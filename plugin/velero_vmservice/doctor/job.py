@@ -57,7 +57,7 @@ def of_deployment(deployment: Manifest, *, image: str = "") -> DoctorJob:
     chosen = image or next((container.image for container in ours), "")
     if not chosen:
         raise InvalidSettings(
-            f"no container of Velero's Deployment is named after {PLUGIN_NAME}, so that its image is not known",
+            f"no container of Velero's Deployment is named after {PLUGIN_NAME}, so its image is unknown",
             hint="name the image: --image IMAGE",
         )
     pod, sidecar = pod_spec(deployment), sidecar_container(deployment, PLUGIN_NAME)

@@ -129,8 +129,8 @@ def unseen(attempt: Attempt, now: datetime) -> Registration:
 
 
 def unread(problem: str) -> str:
-    """Note that the records cannot be read, so that a call made since then is not known."""
-    return f"whether RegisterVM was called for it by command is not known: {problem}"
+    """Note that the records cannot be read, so that a later call is unknown."""
+    return f"cannot tell whether a command called RegisterVM for it: {problem}"
 
 
 def succeeded(attempt: Attempt, *, notes: tuple[str, ...] = ()) -> Registration:

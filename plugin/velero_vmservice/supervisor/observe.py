@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 REMEMBERED_SECONDS: Final = 60.0
 """A capability is switched by an upgrade of the Supervisor, which takes longer."""
-_NO_DISKS = "how far disks are registered is not known"
+_NO_DISKS = "cannot tell how far the disks are registered"
 _GENERATED = frozenset({SERVICE.name, ENDPOINTS.name})
 
 
@@ -102,7 +102,7 @@ def look_at_vms(cluster: Cluster, clock: Clock, namespace: str) -> namespace_sta
     except NotFound:
         manifest = None
     except Forbidden as error:
-        manifest, unseen[NAMESPACE] = None, f"whether it is a vSphere Namespace is not known: {error}"
+        manifest, unseen[NAMESPACE] = None, f"cannot tell whether it is a vSphere Namespace: {error}"
     vms = cluster.read_all(VIRTUAL_MACHINE, namespace, read_vm)
     if not vms and not cluster.served_versions(VIRTUAL_MACHINE):
         unseen[VIRTUAL_MACHINE] = (
@@ -111,7 +111,7 @@ def look_at_vms(cluster: Cluster, clock: Clock, namespace: str) -> namespace_sta
     try:
         claims = cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, namespace_state.claim_phase)
     except Forbidden as error:
-        claims, unseen[PERSISTENT_VOLUME_CLAIM] = (), f"whether the disks' PVCs are bound is not known: {error}"
+        claims, unseen[PERSISTENT_VOLUME_CLAIM] = (), f"cannot tell whether the disks' PVCs are bound: {error}"
     disks = _disk_registrations(cluster, namespace, unseen)
     if not disks and CNS_REGISTER_VOLUME not in unseen and not cluster.served_versions(CNS_REGISTER_VOLUME):
         unseen[CNS_REGISTER_VOLUME] = f"{_NO_DISKS}: no CnsRegisterVolume is served"

@@ -161,7 +161,7 @@ def decide(situation: Situation) -> Decision:
     by_itself = automatic(situation.generation, enabled=situation.enabled, disabled=situation.disabled)
     if by_itself is None:
         reason = (
-            "whether WCP registers it by itself depends on the Supervisor's generation, which is not known; set"
+            "whether WCP registers it by itself depends on the Supervisor's generation, which is unknown; set"
             f" enableAutomaticRegistration in its ExtraConfig, or call RegisterVM; {called.reason}"
         )
         return Decision(course=Course.UNKNOWN, reason=reason, by_hand=called.by_hand, code=called.code)

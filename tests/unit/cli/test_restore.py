@@ -182,7 +182,7 @@ def test_the_namespaces_of_a_backup_that_is_gone_are_asked_about(scene: Scene) -
     scene.passing(scene.come_back)
     ran = scene.restore("--resume", "again", typed="y\n")
     assert ran.code == 0
-    assert "lists objects of shop, and the Backup itself is gone, so that what it included is not known:" in ran.err
+    assert "lists objects of shop, and the Backup itself is gone, so what it included is unknown:" in ran.err
     assert scene.world.exists("VirtualMachineGroup", "tier")
 
 

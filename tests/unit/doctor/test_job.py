@@ -146,7 +146,7 @@ def test_an_image_that_is_named_is_taken() -> None:
 
 
 def test_an_image_that_is_not_known_is_asked_for() -> None:
-    with pytest.raises(InvalidSettings, match="its image is not known"):
+    with pytest.raises(InvalidSettings, match="its image is unknown"):
         job.of_deployment(Manifest(deployment(inits=())))
 
 

@@ -178,7 +178,7 @@ def test_records_that_cannot_be_read_for_a_round_hide_no_attempt(error: Forbidde
     first = scene.round().description
     assert first.startswith("waiting: blocked: web-1: failed: RegisterVM (attempt 1")
     scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
-    note = f" | mind: whether RegisterVM was called for it by command is not known: {error}"
+    note = f" | mind: cannot tell whether a command called RegisterVM for it: {error}"
     assert {scene.round().description for _ in range(5)} == {f"{first}{note}"}
     scene.world.cluster.calls.heal()
     assert scene.round().description == first
@@ -199,7 +199,7 @@ def test_a_look_reports_that_the_records_cannot_be_read(error: Forbidden | Unava
     scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
     for _ in range(2):
         (registration,) = scene.world.app.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
-        assert registration.notes == (f"whether RegisterVM was called for it by command is not known: {error}",)
+        assert registration.notes == (f"cannot tell whether a command called RegisterVM for it: {error}",)
 
 
 def test_a_vcenter_that_hangs_costs_one_wait_in_half_a_minute_and_is_a_note() -> None:

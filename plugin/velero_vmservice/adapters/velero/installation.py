@@ -53,7 +53,7 @@ def find_namespace(cluster: Cluster, environment: Mapping[str, str], *, pod: Pat
         case [namespace]:
             return namespace
         case []:
-            raise InvalidSettings("no namespace has a BackupStorageLocation, so that Velero's is not known", hint=_HINT)
+            raise InvalidSettings("cannot tell Velero's namespace: none has a BackupStorageLocation", hint=_HINT)
         case _:
             raise InvalidSettings(f"several namespaces have a Velero: {', '.join(namespaces)}", hint=_HINT)
 

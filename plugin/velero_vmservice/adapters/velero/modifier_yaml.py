@@ -77,7 +77,7 @@ def read_rules(text: str, *, where: str) -> tuple[Rule, ...]:
         at = ".".join(str(part) for part in first["loc"])
         raise InvalidSettings(f"{where}: {at}: {first['msg'].lower()}", hint=_HINT) from None
     if modifiers.version.lower() != VERSION:
-        raise InvalidSettings(f"{where}: version {modifiers.version} is not known, only {VERSION} is", hint=_HINT)
+        raise InvalidSettings(f"{where}: version {modifiers.version} is not supported, only {VERSION}", hint=_HINT)
     return tuple(_rule(rule, where) for rule in modifiers.rules)
 
 

@@ -1,1 +1,1 @@
-"""What nothing in the bucket is needed for any more: captures without a backup, results of restores past an age."""
+"""Removes what is no longer needed from the bucket: captures without a backup, results of old restores."""

@@ -1,9 +1,9 @@
-"""Which runs in a bucket may be removed, decided on what was listed; nothing is asked or removed here.
+"""Which runs in a bucket may be removed: a decision on what was listed, without requests.
 
 A capture may be removed only if neither the cluster nor Velero's own archive in the bucket has a backup of its name: a
-bucket may be shared with another cluster, and a backup may not be synced yet, or be uploaded at this moment. Beside the
-settings' own bucket lies no archive, and a seal names neither its location nor its cluster: only an administrator can
-say that the archives of this Velero's locations are all that its captures belong to.
+bucket may be shared with another cluster, and a backup may not be synced yet, or be uploaded at this moment. The
+settings' own bucket has no archive beside the captures, and a seal names neither its location nor its cluster. Only an
+administrator can confirm that all its captures belong to the archives of this Velero's locations.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from velero_vmservice.archive.store import StoredDocument
 
 MINIMUM_AGE: Final = timedelta(days=1)
-"""Since the last write: what is younger may be of a backup or restore that goes on."""
+"""Since the last write; a younger run may be of a backup or restore that is still running."""
 
 ENDED_PHASES: Final = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
-"""Of a Restore (Velero, pkg/apis/velero/v1/restore_types.go): any other, and none, is of one that goes on."""
+"""Final phases of a Restore (Velero, pkg/apis/velero/v1/restore_types.go); in any other it is still running."""
 
 _RUN: Final = re.compile(r"(captures|restores)/([^/]+)/([^/]+)/.+")
 
 
 class Area(StrEnum):
-    """What a run left in the bucket."""
+    """The part of the bucket that a run wrote to."""
 
     CAPTURE = "capture"
     RESULTS = "results"
 
 
 class Verdict(Enum):
-    """What becomes of a run, and why."""
+    """Whether a run is removed, and why."""
 
     ORPHANED = "no backup of this name exists, in the cluster or in the bucket"
-    EXPIRED = "the results are older than asked for"
+    EXPIRED = "the results are older than the given age"
     BACKUP_EXISTS = "the cluster has a backup of this name"
     BACKUP_STORED = "Velero's archive in the bucket has a backup of this name"
-    ARCHIVE_UNREAD = "Velero's archive could not be read, so that a backup of this name may exist"
+    ARCHIVE_UNREAD = "Velero's archive could not be read, so a backup of this name may exist"
     BEING_RESTORED = "a restore of it has not ended"
     ORIGIN_UNKNOWN = "the settings' bucket may hold captures of another cluster, or of a location that was removed"
     READ_ONLY = "its location is ReadOnly"
     RECENT = "it was written within the last 24 hours"
     RESTORE_GOES_ON = "the restore has not ended"
-    NOT_EXPIRED = "the results are younger than asked for"
+    NOT_EXPIRED = "the results are younger than the given age"
 
     @property
     def removable(self) -> bool:
@@ -59,9 +59,10 @@ class Verdict(Enum):
         return self in {Verdict.ORPHANED, Verdict.EXPIRED}
 
     def prevails_over(self, other: Verdict) -> bool:
-        """Whether this verdict holds for a run that two locations show, of which the other one comes from the second.
+        """Whether this verdict, not `other`, holds for a run that is listed in two locations.
 
-        What keeps a run keeps it in both locations, but for one that is ReadOnly: the other may let it be removed.
+        A reason to keep a run holds in both locations, unless the reason is that one is ReadOnly: the other may be
+        writable.
         """
         return self._weight > other._weight
 
@@ -74,23 +75,23 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """All that one run of a Backup or Restore left in a bucket."""
+    """All documents of one run of a Backup or Restore in a bucket."""
 
     area: Area
     name: str
     started: str
-    """As the key spells it."""
+    """In the spelling of the key."""
     documents: Sequence[StoredDocument]
 
     @property
     def prefix(self) -> str:
-        """All of its keys begin so."""
+        """The beginning of all its keys."""
         folder = "captures" if self.area is Area.CAPTURE else "restores"
         return f"{folder}/{self.name}/{self.started}/"
 
     @property
     def size(self) -> int:
-        """Of all its documents, in bytes."""
+        """The size of all its documents, in bytes."""
         return sum(document.size for document in self.documents)
 
     @property
@@ -100,36 +101,36 @@ class StoredRun:
 
     @property
     def removal_order(self) -> Sequence[str]:
-        """Its keys, in the order in which they are removed."""
+        """Its keys in the order of their removal."""
         return sorted((document.key for document in self.documents), key=lambda key: (self.is_index(key), key))
 
     def is_index(self, key: str) -> bool:
-        """Whether the key is of the seal or the report, by which what is left of the run is found."""
+        """Whether the key is of the seal or the report, the index of the run's other documents."""
         return key in {f"{self.prefix}capture.json", f"{self.prefix}report.json"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What was read beside the runs, after they were listed."""
+    """What was read after the runs were listed."""
 
     backups: frozenset[str]
-    """Names of the Backups of the cluster, of whatever phase."""
+    """Names of all Backups of the cluster, in any phase."""
     archived: frozenset[str]
-    """Names that Velero's own archive holds anything of."""
+    """Names with any object in Velero's own archive."""
     archive_read: bool
-    """Whether all archives were read that a capture's backup may lie in."""
+    """Whether every archive that may hold a capture's backup was read."""
     origin_known: bool
-    """Whether those archives are of every cluster and location that the bucket may hold captures of."""
+    """Whether those archives cover every cluster and location with captures in the bucket."""
     going_on: frozenset[str]
     """Names of the Restores that have not ended."""
     being_restored: frozenset[str]
-    """Names of the Backups that those restore: a restore goes on from its capture when its Backup is gone."""
+    """Names of the Backups of those Restores; a restore continues from its capture when its Backup is gone."""
     read_only: bool
-    """Whether nothing can be removed from the bucket through its location."""
+    """Whether the location of the bucket forbids removal."""
 
 
 def runs_of(documents: Iterable[StoredDocument]) -> Sequence[StoredRun]:
-    """Return the runs that documents belong to; keys of any other form are of nothing that is removed here."""
+    """Return the runs that documents belong to; documents with any other key are never removed."""
     grouped: dict[tuple[str, str, str], list[StoredDocument]] = {}
     for document in documents:
         match = _RUN.fullmatch(document.key)
@@ -148,7 +149,7 @@ def runs_of(documents: Iterable[StoredDocument]) -> Sequence[StoredRun]:
 
 
 def decide(run: StoredRun, known: Known, *, now: datetime, older_than: timedelta) -> Verdict:
-    """Say what becomes of a run."""
+    """Decide whether a run may be removed."""
     age = now - run.written
     if run.area is Area.CAPTURE:
         verdict = _of_capture(run.name, known, age)

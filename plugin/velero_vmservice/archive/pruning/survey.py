@@ -1,6 +1,6 @@
-"""Look at what lies in the buckets of a Velero, say what may be removed, and remove it.
+"""Lists the runs in the buckets of a Velero, decides which may be removed, and removes them.
 
-The buckets are listed before the backups: what a backup that begins meanwhile stores is not among what is decided on.
+The buckets are listed before the backups, so a backup that begins in between has no run in the list.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ _AREAS: Final = ("captures/", "restores/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedRun:
-    """One run in a bucket, and what becomes of it."""
+    """One run in a bucket, and the verdict on it."""
 
     run: StoredRun
     verdict: Verdict
     age: timedelta
-    """Since its last write."""
+    """The time since its last write."""
     where: str
-    """Where it lies, as a person reads it."""
+    """Its place, for a person."""
     store: ObjectStore
 
     @property
     def address(self) -> tuple[str, str]:
-        """What tells the run from any other: two servers may have buckets of one name."""
+        """An identity of the run; two servers may have buckets of the same name."""
         return (self.store.endpoint, self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What lies in the buckets that could be listed."""
+    """The runs in the buckets that could be listed."""
 
     runs: Sequence[JudgedRun]
     """By kind, name and start time."""
     unread: Sequence[VmServiceError] = ()
-    """Why buckets, or Velero's archives in them, could not be listed."""
+    """Reasons why buckets, or Velero's archives in them, could not be listed."""
 
     @property
     def removable(self) -> Sequence[JudgedRun]:
@@ -58,15 +58,15 @@ class Survey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What became of a run's documents."""
+    """The outcome for a run's documents."""
 
     removed: int
     refused: Mapping[str, VmServiceError] = field(default_factory=dict)
-    """The address of each document that could not be removed, and why."""
+    """The address of each document that could not be removed, and the reason."""
 
 
 class Pruning:
-    """Finds and removes what no backup and no recent restore needs, in the buckets of one Velero."""
+    """Finds and removes runs that no backup and no recent restore needs, in the buckets of one Velero."""
 
     def __init__(
         self, *, cluster: Cluster, locations: StorageLocations, clock: Clock, velero_namespace: str, own_bucket: bool
@@ -80,10 +80,10 @@ class Pruning:
     def survey(self, older_than: timedelta, *, own_bucket_unshared: bool = False) -> Survey:
         """Look at every bucket; results of restores may be removed once they are as old as `older_than`.
 
-        Captures in the settings' own bucket may be removed only with `own_bucket_unshared`, the administrator's word
-        that each is of a backup of this Velero, in a location that it still has.
-        Raises what the cluster raises, and `InvalidSettings` where it has no Velero in the namespace: without a whole
-        list of backups nothing can be said.
+        Captures in the settings' own bucket may be removed only with `own_bucket_unshared`: the
+        administrator confirms that each belongs to a backup of this Velero, in a location that it still has.
+        Raises what the cluster raises, and `InvalidSettings` if the namespace has no Velero: a decision needs the
+        complete list of backups.
         """
         names = self._location_names()
         listed, unread = self._listed(("",) if self._own_bucket else names)
@@ -112,16 +112,16 @@ class Pruning:
                     where=store.where(f"{run.prefix}*"),
                     store=store,
                 )
-                # Two locations that are one bucket show a run once.
+                # Two locations with the same bucket list the run once.
                 other = judged.get(entry.address)
                 if other is None or entry.verdict.prevails_over(other.verdict):
                     judged[entry.address] = entry
         return Survey(runs=sorted(judged.values(), key=lambda entry: entry.run.prefix), unread=tuple(unread.values()))
 
     def remove(self, judged: JudgedRun) -> Removal:
-        """Remove a run's documents, its index last and only once the others are gone; never raises for a document.
+        """Remove a run's documents, the index last and only if the others are gone; never raises for a document.
 
-        It can be cut at any point and repeated.
+        It can be interrupted at any point and repeated.
         """
         removed, refused = 0, dict[str, VmServiceError]()
         for key in judged.run.removal_order:
@@ -137,17 +137,17 @@ class Pruning:
         return Removal(removed=removed, refused=refused)
 
     def _location_names(self) -> Sequence[str]:
-        """Return the names of the locations; raises `InvalidSettings` where nothing shows that Velero is here."""
+        """Return the names of the locations; raises `InvalidSettings` if there is no sign of Velero."""
         for kind in (BACKUP, RESTORE):
             if not self._cluster.served_versions(kind):
                 raise InvalidSettings(
-                    f"the API server does not serve {kind.resource}, so that which backups exist is not known",
+                    f"cannot tell which backups exist: the API server does not serve {kind.resource}",
                     hint="use the kubeconfig of the cluster that Velero runs in",
                 )
         names = self._cluster.read_all(BACKUP_STORAGE_LOCATION, self._namespace, lambda item: item.name)
         if not names:
             raise InvalidSettings(
-                f"namespace {self._namespace} has no BackupStorageLocation, so that which backups exist is not known",
+                f"cannot tell which backups exist: namespace {self._namespace} has no BackupStorageLocation",
                 hint="name Velero's namespace in velero_namespace, or in the variable VMSERVICE_VELERO_NAMESPACE",
             )
         return names
@@ -171,7 +171,7 @@ class Pruning:
     def _archives(
         self, locations: Sequence[str], unread: dict[str, VmServiceError]
     ) -> Mapping[str, frozenset[str] | None]:
-        """Return the names that Velero's own archive of each location holds; None where it cannot be listed."""
+        """Return the names that Velero's own archive of each location holds; None if it cannot be listed."""
         archives: dict[str, frozenset[str] | None] = {}
         for location in locations:
             try:
@@ -183,5 +183,5 @@ class Pruning:
 
 
 def _restored(restore: Manifest) -> tuple[str, str, object]:
-    """Return a Restore's name, that of its Backup, and its phase."""
+    """Return the name of a Restore, the name of its Backup, and its phase."""
     return (restore.name, str(restore.spec.get("backupName", "")), restore.status.get("phase"))

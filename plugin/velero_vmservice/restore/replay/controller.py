@@ -44,7 +44,7 @@ BUDGET_SECONDS: Final = 4.0
 
 What it has begun is bounded by the timeouts of the adapters.
 """
-LACKING_UNKNOWN: Final = "which captured objects Velero's archive lacks is not known"
+LACKING_UNKNOWN: Final = "cannot tell which captured objects Velero's archive lacks"
 REMEMBERED_RESTORES: Final = 64
 REMEMBERED_SECONDS: Final = 24 * 3600.0
 

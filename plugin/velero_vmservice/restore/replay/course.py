@@ -229,7 +229,7 @@ class Deletions:
             else:
                 operation.tell(f"{ref.kind.resource} is not served any more: VM Operator may be upgraded")
         except VmServiceError as error:
-            operation.tell(f"whether it is still there is not known: {error}")
+            operation.tell(f"cannot tell whether it is still there: {error}")
         return True
 
     def noticed_by_result(self, turn: Turn) -> bool:

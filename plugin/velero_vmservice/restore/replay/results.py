@@ -239,7 +239,7 @@ def _list_beside(cluster: Cluster, subject: Subject, namespace: TargetNamespace)
         except Exception as raised:  # noqa: BLE001 - logged; the result is stored without it
             error = as_ours(raised, f"the list of {kind.resource} in namespace {namespace.name}")
             beside.unlisted[kind] = (
-                f"whether the {kind.plural} of VMs are as they should be is not known: {error.message}"
+                f"cannot tell whether the {kind.plural} of VMs are as they should be: {error.message}"
             )
 
 

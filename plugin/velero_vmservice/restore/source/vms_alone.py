@@ -203,7 +203,7 @@ class VmsAlone:
         """Return no VMs where the backup has nothing of the namespace; a backup that died may have had some."""
         known = self._restore_points.facts(run, namespace)
         if known is not None and backup_scope.vms_of_no_object(known.facts):
-            raise NotFound(f"which they are is not known, as {known.doubt}", hint=_LOOK, goes_on=True)
+            raise NotFound(f"cannot tell which VMs these are: {known.doubt}", hint=_LOOK, goes_on=True)
         return Watched()
 
 

@@ -120,7 +120,8 @@ def test_disks_whose_registration_may_not_be_read_are_waited_for_by_their_claims
     world.cluster.seed(vm("web-1", labels=WEB, claims=["data"], uid="new"))
     description = world.round(operations)[operations[0]].description
     assert description.startswith("waiting: web-1: waits for PVC data (not there yet)")
-    assert "mind: how far disks are registered is not known: may not list cnsregistervolumes: grant it" in description
+    note = "cannot tell how far the disks are registered: may not list cnsregistervolumes: grant it"
+    assert f"mind: {note}" in description
     world.cluster.seed(claim("data"))
     (last,) = world.finish(operations).values()
     assert last.error == ""

@@ -325,7 +325,7 @@ def test_facts_of_something_else_are_refused_whatever_their_digest(disks: World)
 
 def test_facts_that_a_seal_lists_and_that_are_gone_are_missed(disks: World) -> None:
     disks.store.delete(FACTS)
-    with pytest.raises(Exception, match="is gone: which claims of namespace shop are disks") as caught:
+    with pytest.raises(Exception, match="is gone: cannot tell which claims of namespace shop are disks") as caught:
         leave(disks, claim("data"))
     assert caught.value.code == "not-found"  # type: ignore[attr-defined]
 

@@ -256,7 +256,7 @@ def test_a_damaged_seal_says_what_else_there_is(five: World, damage: str) -> Non
         five.store.replace(SEAL, b"[", sha256=documents.digest(b"["))
     with pytest.raises(NotRestorable, match=r"captures/nightly/20260301T120000Z/capture\.json") as caught:
         planned(five)
-    assert caught.value.hint.startswith("restore the backup with Velero, which finds the 5 captured objects beside")
+    assert caught.value.hint.startswith("restore the backup with Velero, which needs no seal to find the 5 captured")
     assert "newest (20260209T120000Z)" in caught.value.hint
 
 
