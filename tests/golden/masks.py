@@ -39,6 +39,7 @@ _RESULT_SENTENCES = (
     "timeline[][1]",
 )
 CAPTURE_SENTENCES: Final = ("dropped[].reason", "findings[].message")
+SEAL_SENTENCES: Final = ("applications[].reasons[].message",)
 RESULT_SENTENCES: Final = (*_RESULT_SENTENCES, *(f"machines[].{path}" for path in _VM_SENTENCES))
 REPORT_SENTENCES: Final = (
     *(f"objects[].{path}" for path in _RESULT_SENTENCES),

@@ -27,9 +27,10 @@ from velero_vmservice.text import shared_pairs
 from velero_vmservice.vmoperator import marks, virtual_machine
 from velero_vmservice.vmoperator.groups import GroupFacts
 from velero_vmservice.vmoperator.references import bootstrap, references
+from velero_vmservice.vmoperator.stability import unsettled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
@@ -66,6 +67,8 @@ class VmFacts:
     restored: bool = False
     """Whether the VM already carried RegisterVM's mark, which is never removed."""
     failed_over: bool = False
+    unsettled: Names = ()
+    """What kept it from being stable, as `vmoperator.stability` has it."""
     references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
     """By `resource.group`, names of objects that a restore does not recreate: class, policies, networks."""
 
@@ -93,6 +96,8 @@ class NamespaceFacts(Document):
     services: tuple[ServiceFacts, ...] = ()
     provider: str = ""
     """The kind of load balancer that VM Operator assumed (`vmoperator.load_balancer`); '' if not recorded."""
+    unbound_claims: dict[str, str] | None = None
+    """Claims of its VMs that were not bound, with their phase, '' for one that did not exist; None if not known."""
 
     @cached_property
     def by_name(self) -> Mapping[str, VmFacts]:
@@ -117,6 +122,11 @@ class NamespaceFacts(Document):
             for label in vm.labels.items():
                 carriers[label].append(vm)
         return dict(carriers)
+
+    @cached_property
+    def has_versions(self) -> bool:
+        """Whether VM Operator records backup versions here, which it does not in vSphere 8.0 U3."""
+        return any(vm.backup_version for vm in self.machines)
 
     def labels(self, kind_name: str, name: str) -> Mapping[str, str] | None:
         """Return the labels of a VM, group or service; None if they are unknown."""
@@ -160,8 +170,15 @@ def vm_facts(vm: Manifest) -> VmFacts:
         image=virtual_machine.image(vm),
         restored=marks.RESTORED_ANNOTATION in vm.annotations,
         failed_over=marks.FAILED_OVER_ANNOTATION in vm.annotations,
+        unsettled=tuple(state.value for state in unsettled(vm)),
         references=references(vm),
     )
+
+
+def unbound_claims(vms: Iterable[VmFacts], phases: Mapping[str, str]) -> dict[str, str]:
+    """Return the claims of VMs that are not bound, with their phase; '' for one that is not among the phases."""
+    claims = {claim: phases.get(claim, "") for vm in vms if vm.recorded for claim in vm.claims}
+    return {claim: phase for claim, phase in sorted(claims.items()) if phase != "Bound"}
 
 
 def difference(expected: VmFacts, *, instance_uuid: str, bios_uuid: str) -> str:

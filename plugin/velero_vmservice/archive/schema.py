@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from velero_vmservice.archive.backup_scope import NotCaptured
-from velero_vmservice.archive.restorability import Finding
+from velero_vmservice.archive.findings import ApplicationVerdict, Finding
 from velero_vmservice.archive.topology import Topology
 from velero_vmservice.documents import Document, Dropped, Name, Sha256
 from velero_vmservice.errors import InvalidItem
@@ -237,6 +237,8 @@ class Seal(Document):
     """`namespace/name` of each VM of the backup that belongs to no captured object."""
     not_captured: tuple[NotCaptured, ...] = ()
     """Groups and services that VMs of the backup belong to and that it does not capture."""
+    applications: tuple[ApplicationVerdict, ...] | None = None
+    """Whether each application could be restored; None in a seal of an earlier release, which does not say."""
     withheld: dict[str, int] = {}
     """The number of objects of each resource that were left to the Supervisor."""
     not_backed_up: tuple[str, ...] = ()

@@ -76,7 +76,7 @@ def _of_namespace(
         machines=tuple(vms),
         groups=tuple(group_facts(group) for group in groups),
     )
-    connected: dict[ObjectRef, Topology] = {}
+    topologies: dict[ObjectRef, Topology] = {}
     by_ref: dict[ObjectRef, Manifest] = {}
     for manifest in manifests:
         its_topology = topology.topology(manifest, facts)
@@ -84,32 +84,39 @@ def _of_namespace(
             continue
         kind = next(kind for kind in CAPTURED_KINDS if kind.name == manifest.kind_name)
         ref = ObjectRef(kind, namespace, manifest.name)
-        connected[ref], by_ref[ref] = its_topology, manifest
-    near = neighbours((_part(ref), _related(ref, its_topology)) for ref, its_topology in connected.items())
-    for parts in components(near):
-        refs = sorted(ref for ref in connected if _part(ref) in parts)
-        if not any(connected[ref].needs for ref in refs):
+        topologies[ref], by_ref[ref] = its_topology, manifest
+    for refs in connected(topologies):
+        if not any(topologies[ref].needs for ref in refs):
             continue
         yield LiveApplication(
-            name=_named(refs, connected),
+            name=outermost(refs, topologies),
             objects={ref: {str(key): str(text) for key, text in by_ref[ref].labels.items()} for ref in refs},
             created=max(by_ref[ref].created or now for ref in refs),
         )
 
 
-def _named(refs: Sequence[ObjectRef], connected: Mapping[ObjectRef, Topology]) -> ObjectRef:
+def connected(topologies: Mapping[ObjectRef, Topology]) -> Iterator[Sequence[ObjectRef]]:
+    """Yield the groups and services of each application, sorted."""
+    near = neighbours((_part(ref), _related(ref, its_topology)) for ref, its_topology in topologies.items())
+    by_part = {_part(ref): ref for ref in topologies}
+    for parts in components(near):
+        if refs := sorted(by_part[part] for part in parts if part in by_part):
+            yield refs
+
+
+def outermost(refs: Sequence[ObjectRef], topologies: Mapping[ObjectRef, Topology]) -> ObjectRef:
     """Return the object that names an application: a group without a parent, else any group, else a service."""
     groups = [ref for ref in refs if ref.kind == VIRTUAL_MACHINE_GROUP]
     names = {ref.name for ref in groups}
-    return next((ref for ref in groups if connected[ref].parent not in names), (groups or refs)[0])
+    return next((ref for ref in groups if topologies[ref].parent not in names), (groups or refs)[0])
 
 
 def _part(ref: ObjectRef) -> Part:
     return (ref.kind.name, ref.namespace, ref.name)
 
 
-def _related(ref: ObjectRef, connected: Topology) -> Iterator[Part]:
-    yield from ((member.kind, ref.namespace, member.name) for member in connected.members)
-    yield from ((VIRTUAL_MACHINE.name, ref.namespace, name) for name in connected.needs)
-    if connected.parent:
-        yield (VIRTUAL_MACHINE_GROUP.name, ref.namespace, connected.parent)
+def _related(ref: ObjectRef, its_topology: Topology) -> Iterator[Part]:
+    yield from ((member.kind, ref.namespace, member.name) for member in its_topology.members)
+    yield from ((VIRTUAL_MACHINE.name, ref.namespace, name) for name in its_topology.needs)
+    if its_topology.parent:
+        yield (VIRTUAL_MACHINE_GROUP.name, ref.namespace, its_topology.parent)

@@ -206,4 +206,5 @@ def _log(capture: Capture, ref: ObjectRef, sha256: str) -> None:
     log.debug("captured with digest", object=str(ref), sha256=sha256, dropped_fields=dropped)
     for finding in capture.findings:
         level = logging.WARNING if finding.severity == "warning" else logging.INFO
-        log.log(level, "restorability", object=str(ref), finding=finding.code, reason=f"{ref} {finding.message}")
+        reason = finding.sentence(ref.namespace)
+        log.log(level, "restorability", object=str(ref), finding=finding.code, reason=reason)

@@ -5,6 +5,7 @@ VMs are never captured (RegisterVM brings them back), but facts about them are: 
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -13,14 +14,22 @@ import structlog
 from cachetools import TTLCache
 
 from velero_vmservice.archive import backup_scope, facts, restorability
-from velero_vmservice.archive.facts import NamespaceFacts
+from velero_vmservice.archive.facts import NamespaceFacts, unbound_claims
 from velero_vmservice.archive.store import check_writer, write_once
 from velero_vmservice.errors import Unavailable, VmServiceError, as_ours
-from velero_vmservice.kube.manifest import VIRTUAL_MACHINE, VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE
+from velero_vmservice.kube.manifest import (
+    PERSISTENT_VOLUME_CLAIM,
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_GROUP,
+    VIRTUAL_MACHINE_SERVICE,
+)
+from velero_vmservice.supervisor.namespace_state import claim_phase
 from velero_vmservice.vmoperator import groups, load_balancer
 
 if TYPE_CHECKING:
-    from velero_vmservice.archive.facts import ServiceFacts
+    from collections.abc import Collection
+
+    from velero_vmservice.archive.facts import ServiceFacts, VmFacts
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.clock import Clock
@@ -116,6 +125,7 @@ class NamespaceFactsOnce:
             groups=groups_of.result(),
             services=services_of.result(),
             provider=load_balancer.provider(self._cluster.serves_group),
+            unbound_claims=self._unbound_claims(namespace, vms),
         )
         stored, sha256 = write_once(store, run.namespace_key(namespace), observed)
         check_writer(run, stored.backup_uid, key=run.namespace_key(namespace))
@@ -128,9 +138,22 @@ class NamespaceFactsOnce:
         )
         log.debug("namespace facts stored with digest", key=run.namespace_key(namespace), sha256=sha256)
         for finding in restorability.namespace_findings(stored):
-            log.warning("restorability", namespace=namespace, finding=finding.code, reason=finding.message)
+            level = logging.WARNING if finding.severity == "warning" else logging.INFO
+            reason = finding.sentence(namespace)
+            log.log(level, "restorability", namespace=namespace, finding=finding.code, reason=reason)
         _warn_of_not_captured(run, stored)
         return stored, sha256
+
+    def _unbound_claims(self, namespace: str, vms: Collection[VmFacts]) -> dict[str, str] | None:
+        """Return which claims of the VMs are not bound; None where they cannot be listed, which fails no backup."""
+        if not any(vm.claims for vm in vms):
+            return {}
+        try:
+            phases = self._cluster.read_all(PERSISTENT_VOLUME_CLAIM, namespace, claim_phase)
+        except VmServiceError as error:
+            log.info("bound claims not known", namespace=namespace, cause=error.message, hint=error.hint)
+            return None
+        return unbound_claims(vms, dict(phases))
 
     def _groups(self, namespace: str) -> tuple[GroupFacts, ...]:
         read = self._cluster.read_all(VIRTUAL_MACHINE_GROUP, namespace, groups.group_facts)

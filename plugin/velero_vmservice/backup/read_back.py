@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from velero_vmservice import documents
-from velero_vmservice.archive import backup_scope, schema
+from velero_vmservice.archive import backup_scope, restorability, schema
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import Capture
 from velero_vmservice.archive.store import check_capture, check_facts, check_writer
 from velero_vmservice.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
+    from velero_vmservice.archive.findings import Finding
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.archive.store import ObjectStore
     from velero_vmservice.kube.manifest import ObjectRef
@@ -25,6 +26,8 @@ class ReadBack:
     key: str
     sha256: str
     document: Capture | NamespaceFacts
+    findings: tuple[Finding, ...] = ()
+    """About a namespace as a whole."""
 
 
 def read_back(store: ObjectStore, run: BackupRun, key: str, sha256: str) -> ReadBack:
@@ -38,7 +41,7 @@ def read_back(store: ObjectStore, run: BackupRun, key: str, sha256: str) -> Read
         facts = documents.parse(NamespaceFacts, body, key=key)
         check_writer(run, facts.backup_uid, key=key)
         check_facts(facts, run.namespace_of(key), run)
-        return ReadBack(key, digest, backup_scope.reduced(facts))
+        return ReadBack(key, digest, backup_scope.reduced(facts), restorability.namespace_findings(facts))
     capture = documents.parse(Capture, body, key=key)
     check_writer(run, capture.provenance.backup_uid, key=key)
     check_capture(capture, _captured_object(key), run)

@@ -22,6 +22,7 @@ from velero_vmservice.archive import backup_scope, schema
 from velero_vmservice.archive.facts import NamespaceFacts
 from velero_vmservice.archive.schema import BackupRun, Seal, SealedObject, Taken, Vadp
 from velero_vmservice.archive.store import check_writer, write_once
+from velero_vmservice.backup.assessment import Assessed, assessed, by_namespace, verdicts, warn_if_not_restorable
 from velero_vmservice.backup.read_back import ReadBack, read_back
 from velero_vmservice.errors import CODES, InvalidItem, VmServiceError, as_ours
 from velero_vmservice.metrics import SEALS, SEALS_FAILED
@@ -34,6 +35,8 @@ from velero_vmservice.vmoperator.virtual_machine import is_recorded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from velero_vmservice.archive.backup_scope import HeldVms
+    from velero_vmservice.archive.findings import ApplicationVerdict, Finding
     from velero_vmservice.archive.store import ObjectStore, StorageLocations
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import Manifest
@@ -73,6 +76,10 @@ class Unsealed:
         """`namespace/name` of each VM that a captured object needs, and its backup version."""
         self.nested: set[str] = set()
         self.taken: Taken | None = None
+        self.assessed: list[Assessed] = []
+        """The captured objects, as far as their applications' verdicts ask for."""
+        self.findings: dict[str, tuple[Finding, ...]] = {}
+        """Of each namespace as a whole."""
         self.sealed: Seal | None = None
 
     @property
@@ -236,6 +243,7 @@ class Sealing:
             ),
             without_application=held.without_application,
             not_captured=held.not_captured,
+            applications=tuple(_verdicts(unsealed, held)),
             withheld=dict(sorted(unsealed.withheld.items())),
             not_backed_up=tuple(name for name in sorted(unsealed.withheld) if restricted.is_declared(name)),
             withheld_complete=complete,
@@ -245,6 +253,7 @@ class Sealing:
         check_writer(run, stored.backup_uid, key=run.seal_key)
         SEALS.inc()
         unsealed.facts.clear()  # thousands of VMs, and the seal has what is asked of them
+        unsealed.assessed.clear()
         log.info(
             "capture sealed",
             key=run.seal_key,
@@ -258,7 +267,15 @@ class Sealing:
         log.debug("capture sealed with digest", key=run.seal_key, sha256=sha256)
         for missed in stored.not_captured:
             log.warning("not captured", object=f"{missed.kind} {missed.namespace}/{missed.name}", vms=missed.vms)
+        for application in stored.applications or ():
+            warn_if_not_restorable(application)
         return stored
+
+
+def _verdicts(unsealed: Unsealed, held: HeldVms) -> Iterator[ApplicationVerdict]:
+    for namespace, objects in sorted(by_namespace(unsealed.assessed).items()):
+        missed = (missing for missing in held.not_captured if missing.namespace == namespace)
+        yield from verdicts(objects, unsealed.findings.get(namespace, ()), missed)
 
 
 def _documents(store: ObjectStore, run: BackupRun, captured: Iterable[str]) -> Iterator[str]:
@@ -285,8 +302,11 @@ def _remember(unsealed: Unsealed, whole: ReadBack) -> None:
     if isinstance(whole.document, NamespaceFacts):
         unsealed.namespaces[whole.key] = whole.sha256
         unsealed.facts[whole.document.namespace] = whole.document
+        unsealed.findings[whole.document.namespace] = whole.findings
         return
     capture = whole.document
+    if (ref := schema.captured_object(whole.key)) is not None:
+        unsealed.assessed.append(assessed(ref, capture.topology, capture.findings))
     unsealed.objects[whole.key] = whole.sha256
     unsealed.kinds.add((capture.kind, capture.namespace, capture.name))
     connected = capture.topology

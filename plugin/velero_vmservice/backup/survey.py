@@ -20,7 +20,6 @@ import structlog
 
 from velero_vmservice.archive import schema
 from velero_vmservice.archive.other_backups import RESTORABLE
-from velero_vmservice.archive.restorability import BLOCKING
 from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, Capture
 from velero_vmservice.archive.store import read_document
@@ -243,7 +242,7 @@ class Survey:
                     self._note(Part.CAPTURES, as_ours(raised, f"the capture {key}"), unread)
                     left = 0
                     break
-                self._restorable[key] = BLOCKING.isdisjoint(finding.code for finding in capture.findings)
+                self._restorable[key] = not any(finding.blocks for finding in capture.findings)
         return {
             name: all(self._restorable[key] for key in keys)
             for name, (_, keys) in wanted.items()

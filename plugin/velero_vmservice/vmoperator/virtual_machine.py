@@ -97,6 +97,22 @@ def snapshot_reverted_to(vm: Manifest) -> str:
     return str(vm.spec.get("currentSnapshotName") or reference or "")
 
 
+def is_created(vm: Manifest) -> bool:
+    """Say whether VM Operator has found and read the vSphere VM (update_status.go)."""
+    return is_true(vm.condition("VirtualMachineCreated")) or vm.status.get("phase") == "Created"
+
+
+def is_backup_paused(vm: Manifest) -> bool:
+    """Say whether VM Operator has detected a restore or revert, and records nothing until RegisterVM (backup.go)."""
+    backup = vm.condition("VirtualMachineBackupUpToDate") or {}
+    return backup.get("status") == "False" and backup.get("reason") == "VirtualMachineBackupPaused"
+
+
+def is_reverting(vm: Manifest) -> bool:
+    """Say whether the VM is being reverted to a snapshot, or is to be (guide 7.2.1)."""
+    return marks.SNAPSHOT_REVERT_ANNOTATION in vm.annotations or bool(snapshot_reverted_to(vm))
+
+
 def is_recorded(vm: Manifest) -> bool:
     """Say whether VM Operator records the VM for restore (vmprovider_vm.go, label.go)."""
     node = any(label in vm.labels for label in marks.GUEST_CLUSTER_LABELS)
@@ -214,7 +230,6 @@ class ObservedVm:
 def read_vm(vm: Manifest) -> ObservedVm:
     """Read a VirtualMachine of any served version."""
     status, spec, annotations = vm.status, vm.spec, vm.annotations
-    backup = vm.condition("VirtualMachineBackupUpToDate") or {}
     ready, synced = vm.condition("Ready"), vm.condition("VirtualMachinePowerStateSynced")
     return ObservedVm(
         name=intern(vm.name),
@@ -222,11 +237,11 @@ def read_vm(vm: Manifest) -> ObservedVm:
         created_at=str(vm.metadata.get("creationTimestamp", "")),
         deleting_since=str(vm.metadata.get("deletionTimestamp") or ""),
         held_by=shared_names(terminating.finalizers(vm)) if vm.deleting else (),
-        paused=_paused(vm),
+        paused=paused_by(vm),
         unique_id=str(status.get("uniqueID", "")),
-        created=is_true(vm.condition("VirtualMachineCreated")) or status.get("phase") == "Created",
-        backup_paused=backup.get("status") == "False" and backup.get("reason") == "VirtualMachineBackupPaused",
-        reverting=marks.SNAPSHOT_REVERT_ANNOTATION in annotations or bool(snapshot_reverted_to(vm)),
+        created=is_created(vm),
+        backup_paused=is_backup_paused(vm),
+        reverting=is_reverting(vm),
         reverted=is_true(vm.condition("VirtualMachineSnapshotRevertSucceeded")),
         restored=marks.RESTORED_ANNOTATION in annotations,
         failed_over=marks.FAILED_OVER_ANNOTATION in annotations,
@@ -256,7 +271,8 @@ def _text(labels: Mapping[str, object]) -> dict[str, str]:
     return {str(key): str(value) for key, value in labels.items()}
 
 
-def _paused(vm: Manifest) -> str:
+def paused_by(vm: Manifest) -> str:
+    """Return what paused a VM, as a clause; '' if nothing did."""
     for annotation in marks.PAUSE_ANNOTATIONS:
         if annotation in vm.annotations:
             return f"paused by RegisterVM or an administrator (annotation {annotation})"

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.builders import condition, facts, group, m, service, vm
+from velero_vmservice.archive.facts import unbound_claims
+from velero_vmservice.archive.findings import HINTS, FindingCode
 from velero_vmservice.archive.restorability import namespace_findings, object_findings
 from velero_vmservice.archive.topology import topology
 
@@ -20,7 +23,16 @@ class Case:
     excerpt: str = ""
 
 
-OUTDATED = {"conditions": [condition("VirtualMachineBackupUpToDate", "False")]}
+CREATED = condition("VirtualMachineCreated")
+OUTDATED = {"conditions": [CREATED, condition("VirtualMachineBackupUpToDate", "False")]}
+PAUSED_BACKUP = condition("VirtualMachineBackupUpToDate", "False", "VirtualMachineBackupPaused")
+WEB = service("front", {"app": "web"})
+VERSION = "vmoperator.vmware.com/backup-version"
+
+
+def web(**rest: Any) -> dict[str, Any]:
+    return vm("web-1", labels={"app": "web"}, **rest)
+
 
 CASES = [
     Case(
@@ -109,7 +121,82 @@ CASES = [
         given=group("tier", ["node", "web-1"]),
         around=(vm("node", group="tier", labels={"capv.vmware.com/cluster.role": "n"}), vm("web-1", group="tier")),
         want=("vm-not-recorded",),
-        excerpt="node",
+        excerpt="VirtualMachine shop/node is",
+    ),
+    Case(
+        why="a VM without a vSphere VM",
+        given=WEB,
+        around=(web(created=False, status={"uniqueID": ""}),),
+        want=("vm-not-created",),
+    ),
+    Case(
+        why="a VM that cannot be reconciled",
+        given=WEB,
+        around=(web(status={"conditions": [CREATED, condition("VirtualMachineReconcileReady", "False")]}),),
+        want=("vm-not-reconciled",),
+    ),
+    Case(
+        why="a VM that was changed since",
+        given=WEB,
+        around=(web(meta={"generation": 4}, status={"observedGeneration": 3}),),
+        want=("vm-changed",),
+    ),
+    Case(
+        why="a VM that is paused",
+        given=WEB,
+        around=(web(meta={"annotations": {"vmoperator.vmware.com/paused": ""}}),),
+        want=("vm-paused",),
+    ),
+    Case(
+        why="a VM that is being deleted",
+        given=WEB,
+        around=(web(meta={"deletionTimestamp": "2026-03-01T11:00:00Z"}),),
+        want=("vm-deleting",),
+    ),
+    Case(
+        why="a VM that is to be reverted to a snapshot",
+        given=WEB,
+        around=(web(spec={"currentSnapshotName": "before"}),),
+        want=("vm-reverting",),
+    ),
+    Case(
+        why="a VM that is being reverted to a snapshot",
+        given=WEB,
+        around=(web(meta={"annotations": {"vmoperator.vmware.com/snapshot-revert-in-progress": ""}}),),
+        want=("vm-reverting",),
+    ),
+    Case(
+        why="a VM that is being powered on",
+        given=WEB,
+        around=(web(spec={"powerState": "PoweredOn"}),),
+        want=("vm-power-changing",),
+    ),
+    Case(
+        why="a VM that is on, as its spec says in an older spelling",
+        given=WEB,
+        around=(web(power="PoweredOn", spec={"powerState": "poweredOn"}),),
+    ),
+    Case(
+        why="a VM whose power VM Operator calls in step",
+        given=WEB,
+        around=(
+            web(
+                spec={"powerState": "PoweredOn"},
+                status={"conditions": [CREATED, condition("VirtualMachinePowerStateSynced")]},
+            ),
+        ),
+    ),
+    Case(
+        why="a VM that was restored and not registered since",
+        given=WEB,
+        around=(web(status={"conditions": [CREATED, PAUSED_BACKUP]}),),
+        want=("vm-not-registered-again",),
+    ),
+    Case(
+        why="a VM without a record among VMs that have theirs",
+        given=WEB,
+        around=(web(), vm("db", meta={"annotations": {VERSION: "1795374005000"}})),
+        want=("vm-record-missing",),
     ),
 ]
 
@@ -122,8 +209,8 @@ def test_findings(case: Case) -> None:
     )
     findings = object_findings(manifest, topology(manifest, known), known)
     assert tuple(finding.code for finding in findings) == case.want
-    assert all(finding.message for finding in findings)
-    assert case.excerpt in " ".join(finding.message for finding in findings)
+    assert all(finding.message and finding.hint for finding in findings)
+    assert case.excerpt in " ".join(finding.sentence("shop") for finding in findings)
 
 
 def test_a_note_does_not_alarm() -> None:
@@ -137,13 +224,12 @@ def test_a_vm_that_names_a_group_which_does_not_exist() -> None:
         facts(group("tier"), vm("web-1", group="gone"), vm("web-2", group="tier"), vm("db"))
     )
     assert finding.code == "group-name-without-group"
-    assert "web-1" in finding.message
-    assert "gone" in finding.message
+    assert finding.sentence("shop") == "VirtualMachine shop/web-1 names the group gone, which does not exist"
 
 
 def test_vms_with_one_bios_uuid_are_named_while_there_is_time() -> None:
     same, node = {"biosUUID": "4210-AA"}, {"capv.vmware.com/cluster.role": "n"}
-    (finding,) = namespace_findings(
+    findings = namespace_findings(
         facts(
             vm("web-1", status=same),
             vm("copy", status={"biosUUID": "4210-aa"}),
@@ -151,5 +237,38 @@ def test_vms_with_one_bios_uuid_are_named_while_there_is_time() -> None:
             vm("node", status=same, labels=node),
         )
     )
-    assert finding.code == "bios-uuid-shared"
-    assert "web-1, copy have the BIOS UUID 4210-aa" in finding.message
+    assert [(finding.code, finding.name) for finding in findings] == [
+        ("bios-uuid-shared", "web-1"),
+        ("bios-uuid-shared", "copy"),
+    ]
+    assert "has the BIOS UUID 4210-aa of copy" in findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("phases", "want"),
+    [
+        ({"data": "Bound", "logs": "Bound"}, []),
+        ({"data": "Bound", "logs": "Pending"}, ["has the PVC logs, which is Pending"]),
+        ({"data": "Lost"}, ["has the PVC data, which is Lost", "has the PVC logs, which does not exist"]),
+    ],
+)
+def test_claims_that_are_not_bound(phases: dict[str, str], want: list[str]) -> None:
+    seen = facts(web(claims=["data", "logs"]))
+    known = seen.model_copy(update={"unbound_claims": unbound_claims(seen.machines, phases)})
+    manifest = m(WEB)
+    findings = object_findings(manifest, topology(manifest, known), known)
+    assert [finding.message for finding in findings] == want
+    assert {finding.code for finding in findings} <= {"claim-not-bound"}
+    assert namespace_findings(known) == ()
+
+
+def test_claims_of_which_nothing_is_known_are_no_reason_to_alarm() -> None:
+    (finding,) = namespace_findings(facts(web(claims=["data"])))
+    assert (finding.code, finding.severity, finding.kind) == ("claims-unknown", "note", "Namespace")
+    assert namespace_findings(facts(web())) == ()
+
+
+def test_every_code_has_a_hint_and_a_place_in_the_documentation() -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "backup-strategy.md").read_text("utf-8")
+    assert [code for code in FindingCode if f"`{code}`" not in documented] == []
+    assert [code for code in FindingCode if code not in HINTS] == []

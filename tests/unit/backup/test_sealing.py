@@ -9,7 +9,8 @@ import pytest
 from tests.unit.builders import backup, group, service, vm
 from tests.unit.world import CAPTURES, World
 from velero_vmservice import documents
-from velero_vmservice.errors import Corrupt, InvalidItem, InvalidSettings, Unavailable
+from velero_vmservice.archive.schema import Seal
+from velero_vmservice.errors import Corrupt, Forbidden, InvalidItem, InvalidSettings, Unavailable
 from velero_vmservice.velero.actions import CALLER
 
 if TYPE_CHECKING:
@@ -364,3 +365,48 @@ def test_a_backup_whose_only_service_is_a_guest_clusters_is_sealed_when_its_proc
     assert world.capture(service("lb", {"x": "1"})).operation_id == ""
     world.app.actions.ended(launched)
     assert world.document(SEAL)["without_application"] == ["shop/alone"]
+
+
+def test_the_seal_says_whether_each_application_could_be_restored(world: World, log: LogCapture) -> None:
+    node = {"capv.vmware.com/cluster.role": "worker", "app": "db"}
+    world.back_up(
+        vm("web-1", labels={"app": "web"}, claims=["data"]),
+        vm("mail-1", labels={"app": "mail"}),
+        vm("db-1", labels={"app": "db"}),
+        vm("node", labels=node),
+        service("front", {"app": "web"}),
+        service("mail", {"app": "mail"}),
+        service("db", {"app": "db"}),
+    )
+    applications = world.document(SEAL)["applications"]
+    assert [(entry["name"], entry["verdict"], entry["vms"]) for entry in applications] == [
+        ("db", "not-restorable", ["db-1", "node"]),
+        ("front", "with-warnings", ["web-1"]),
+        ("mail", "restorable", ["mail-1"]),
+    ]
+    assert [reason["code"] for entry in applications for reason in entry["reasons"]] == [
+        "vm-not-recorded",
+        "claim-not-bound",
+    ]
+    (line,) = [entry for entry in log.entries if entry["event"] == "not restorable"]
+    assert (line["object"], line["finding"]) == ("VirtualMachineService shop/db", "vm-not-recorded")
+    assert "VirtualMachine node is a guest cluster's node" in line["reason"]
+
+
+def test_a_right_that_is_denied_leaves_claims_unknown_and_the_backup_whole(world: World) -> None:
+    world.cluster.calls.fail("list", Forbidden("denied"), on="PersistentVolumeClaim shop")
+    world.back_up(vm("web-1", labels={"app": "web"}, claims=["data"]), service("front", {"app": "web"}))
+    assert world.document(f"{CAPTURES}namespaces/shop.json")["unbound_claims"] is None
+    (application,) = world.document(SEAL)["applications"]
+    assert (application["verdict"], [reason["code"] for reason in application["reasons"]]) == (
+        "restorable",
+        ["claims-unknown"],
+    )
+
+
+def test_a_seal_of_an_earlier_release_says_nothing_of_applications(world: World) -> None:
+    captured(world)
+    world.seal(OPERATION)
+    content = world.document(SEAL)
+    del content["applications"]
+    assert Seal.model_validate(content).applications is None

@@ -95,7 +95,7 @@ def test_the_first_vm_brings_the_facts_of_its_namespace(world: World) -> None:
     world.withhold(vm("web-2"))
     assert [vm["name"] for vm in world.document(FACTS)["machines"]] == ["web-1", "web-2"]
     assert world.store.calls.counts["put"] == 1
-    assert world.cluster.calls.counts["list"] == 3  # VMs, groups and services
+    assert world.cluster.calls.counts["list"] == 4  # VMs, groups, services and PVCs
 
 
 def test_a_cluster_scoped_item_has_no_namespace(world: World) -> None:
