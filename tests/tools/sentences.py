@@ -63,6 +63,9 @@ ALLOWED: Final[Mapping[str, str]] = {
     "velero/*": "the syntax of Velero's filters, modifiers and conditions",
     "vmoperator/*": "names, versions and addresses in objects",
     "restore/verify/*": "names of claims, and addresses",
+    "vsphere/saved/contents.py:bootstrap_objects": "YAML, at the line between two objects",
+    "vsphere/saved/disks.py": "paths and modes of disks in a VMX file",
+    "vsphere/saved/vmx.py": "the syntax of a VMX file",
     "vsphere/registervm_errors.py": "RegisterVM's message, in which its code stands among other words",
 }
 """Modules, or functions of one, that may look into a text by its form, and what that text is."""

@@ -19,7 +19,7 @@ class Key(StrEnum):
 
     VM = "vm-resource-yaml"
     ADDITIONAL = "additional-resources-yaml"
-    """Bootstrap Secrets and ConfigMaps: never unpacked here, for they are secret."""
+    """Bootstrap Secrets and ConfigMaps: no more than their names is ever taken from it (`saved.contents`)."""
     CLAIM_DISKS = "pvc-disk-data"
     CLASSIC_DISKS = "classic-disk-data"
     BACKUP_VERSION = "backup-version"
@@ -69,15 +69,28 @@ class ExtraConfig:
     """What to mind, in sentences without the VM's name."""
 
 
+def spelled(entries: Mapping[str, str]) -> dict[Key, dict[str, str]]:
+    """Return the values that are not empty by spelling, the one that counts first; keys of others are left out."""
+    present = {
+        key: {spelling: entries[spelling] for spelling in spellings if entries.get(spelling)}
+        for key, spellings in SPELLINGS.items()
+    }
+    return {key: by_spelling for key, by_spelling in present.items() if by_spelling}
+
+
 def values(entries: Mapping[str, str]) -> dict[Key, str]:
-    """Return the values of a VM's ExtraConfig that count and are not empty; keys of others are passed over."""
-    return {key: present[0] for key, present in _spelled(entries).items() if present}
+    """Return the values of a VM's ExtraConfig that count and are not empty; keys of others are left out."""
+    return {key: next(iter(by_spelling.values())) for key, by_spelling in spelled(entries).items()}
+
+
+def disables_in_vain(value: str) -> bool:
+    """Say whether a value of `disableAutomaticRegistration` reads like yes and is not what WCP takes for one."""
+    return value.strip().lower() in _ENABLING - _DISABLING
 
 
 def read(entries: Mapping[str, str]) -> ExtraConfig:
     """Read the plain entries of a VM's ExtraConfig; the result is small, however long they are."""
-    spelled = _spelled(entries)
-    counting = {key: present[0][:LONGEST_PLAIN] for key, present in spelled.items() if present}
+    counting = {key: value[:LONGEST_PLAIN] for key, value in values(entries).items()}
     namespace, slash, name = counting.get(Key.NAMESPACED_NAME, "").partition("/")
     return ExtraConfig(
         recorded=Key.VM in counting,
@@ -86,25 +99,24 @@ def read(entries: Mapping[str, str]) -> ExtraConfig:
         name=name if slash else "",
         enabled=_switch(counting.get(Key.ENABLE), _ENABLING),
         disabled=_switch(counting.get(Key.DISABLE), _DISABLING),
-        remarks=tuple(_remarks(spelled, counting)),
+        remarks=tuple(_remarks(spelled(entries), counting)),
     )
-
-
-def _spelled(entries: Mapping[str, str]) -> dict[Key, list[str]]:
-    return {key: [entries[spelling] for spelling in SPELLINGS[key] if entries.get(spelling)] for key in Key}
 
 
 def _switch(value: str | None, on: frozenset[str]) -> bool | None:
     return None if value is None else value.strip().lower() in on
 
 
-def _remarks(spelled: Mapping[Key, list[str]], counting: Mapping[Key, str]) -> Iterator[str]:
-    for key, present in spelled.items():
-        if len(set(present)) > 1:
+def _remarks(present: Mapping[Key, Mapping[str, str]], counting: Mapping[Key, str]) -> Iterator[str]:
+    for key, by_spelling in present.items():
+        if len(set(by_spelling.values())) > 1:
             operators, guides = SPELLINGS[key]
             yield f"the ExtraConfig has two values for {key}: {operators} counts, {guides} does not"
-    disable = counting.get(Key.DISABLE, "").strip().lower()
-    if disable in _ENABLING - _DISABLING:
-        yield f"{SPELLINGS[Key.DISABLE][0]} is {disable!r}, and only 'true' turns automatic registration off"
+    disable = counting.get(Key.DISABLE, "")
+    if disables_in_vain(disable):
+        yield (
+            f"{SPELLINGS[Key.DISABLE][0]} is {disable.strip().lower()!r}, and only 'true' turns automatic registration"
+            " off"
+        )
     if Key.VM in counting and Key.BACKUP_VERSION not in counting:
         yield "the ExtraConfig has no backup version: a restore in place cannot be told from one of disks"

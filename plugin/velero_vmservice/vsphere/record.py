@@ -11,6 +11,7 @@ import binascii
 import json
 import zlib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.errors import InvalidItem
@@ -40,6 +41,36 @@ _MOST_OWNERS: Final = 8
 _GZIP: Final = 31
 """zlib's window bits for a gzip header and nothing else."""
 _HINT: Final = "restore the VM from another restore point, its VMX file with all of its ExtraConfig included"
+
+
+class Fault(StrEnum):
+    """What is wrong with a value of a record."""
+
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    """It cannot be unpacked or parsed, or only beyond the limits."""
+    OTHER_KIND = "other kind"
+    NO_VERSION = "no version"
+
+
+class UnusableRecord(InvalidItem):
+    """A value of a record that RegisterVM cannot use."""
+
+    def __init__(self, message: str, *, fault: Fault = Fault.DAMAGED) -> None:
+        super().__init__(message, hint=_HINT)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDisk:
+    """A disk as VM Operator lists it."""
+
+    file: str
+    """Its path on the datastore, e.g. `[ds] web-1/data.vmdk`; '' if the list does not say."""
+    claim: str = ""
+    """The PVC that it is behind; '' for a classic disk."""
+    uuid: str = ""
+    """Of its backing; VM Operator lists it since VCF 9.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +117,14 @@ def too_long(megabytes: int) -> Judged:
 
 def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str], object]) -> Record:
     try:
-        vm = _vm(packed, parse)
+        vm = recorded_vm(packed, parse)
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
-    version = vm.version
-    if releases.rank(version) < releases.rank(releases.SUPPORTED[0]):
-        problem = (
-            f"the VM was recorded at {one_line(version)}, and RegisterVM restores none older than"
-            f" {releases.SUPPORTED[0]} (guide 7.1.2): use a restore point that VM Operator recorded later"
-        )
-        return Record(problem=problem, code=TOO_OLD)
-    claims = tuple(sorted(set(virtual_machine.volumes(vm).values())))
+    if too_old := version_too_old(vm):
+        return Record(problem=f"{too_old}: {NEWER_RECORD}", code=TOO_OLD)
+    claims = recorded_claims(vm)
     try:
-        disks = _disks(packed, claims)
+        disks = claim_disks(packed, claims)
     except InvalidItem as error:
         return Record(problem=str(error), code=INVALID_RECORD)
     return Record(
@@ -109,75 +135,134 @@ def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str]
     )
 
 
+NEWER_RECORD: Final = "use a restore point that VM Operator recorded later"
+
+
+def version_too_old(vm: Manifest) -> str:
+    """Return why RegisterVM cannot read the recorded version, as a sentence without a remedy; '' if it can."""
+    if releases.rank(vm.version) >= releases.rank(releases.SUPPORTED[0]):
+        return ""
+    return (
+        f"the VM was recorded at {one_line(vm.version)}, and RegisterVM restores none older than"
+        f" {releases.SUPPORTED[0]} (guide 7.1.2)"
+    )
+
+
+def version_too_new(vm: Manifest) -> str:
+    """Return a sentence about a recorded version that the guide does not speak of; '' if it does."""
+    newest = releases.SUPPORTED[-1]
+    if releases.rank(vm.version) <= releases.rank(newest):
+        return ""
+    return f"the VM was recorded at {one_line(vm.version)}, and the guide says nothing of versions after {newest}"
+
+
+def recorded_claims(vm: Manifest) -> tuple[str, ...]:
+    """Return the names of the VM's PVCs, sorted."""
+    return tuple(sorted(set(virtual_machine.volumes(vm).values())))
+
+
+def claims_without_disk(claims: tuple[str, ...], disks: tuple[RecordedDisk, ...]) -> tuple[str, ...]:
+    """Return the PVCs for which no disk is recorded."""
+    recorded = {disk.claim for disk in disks}
+    return tuple(claim for claim in claims if claim not in recorded)
+
+
 def unpack(value: str, *, what: str, limit: int) -> str:
-    """Undo base64 and gzip; raises `InvalidItem` if that yields no UTF-8 text of at most `limit` bytes.
+    """Undo base64 and gzip; raises `UnusableRecord` if that yields no UTF-8 text of at most `limit` bytes.
 
     Costs memory in proportion to the limits, whatever the value would unpack to.
     """
     if len(value) > MAX_PACKED:
-        raise InvalidItem(f"{what} is longer than {MAX_PACKED} characters, more than a record can be", hint=_HINT)
+        raise UnusableRecord(f"{what} is longer than {MAX_PACKED} characters, more than a record can be")
     try:
         packed = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidItem(f"{what} is damaged: it is not base64", hint=_HINT) from None
+        raise UnusableRecord(f"{what} is damaged: it is not base64") from None
     unpacking = zlib.decompressobj(_GZIP)
     try:
         unpacked = unpacking.decompress(packed, limit + 1)
     except zlib.error:
-        raise InvalidItem(f"{what} is damaged: it is not gzip", hint=_HINT) from None
+        raise UnusableRecord(f"{what} is damaged: it is not gzip") from None
     if len(unpacked) > limit:
-        raise InvalidItem(f"{what} unpacks to more than {limit} bytes, more than a record can be", hint=_HINT)
+        raise UnusableRecord(f"{what} unpacks to more than {limit} bytes, more than a record can be")
     if not unpacking.eof or unpacking.unused_data:
-        raise InvalidItem(f"{what} is damaged: its gzip is cut off, or more follows it", hint=_HINT)
+        raise UnusableRecord(f"{what} is damaged: its gzip is cut off, or more follows it")
     try:
         return unpacked.decode()
     except UnicodeDecodeError:
-        raise InvalidItem(f"{what} is damaged: it is not UTF-8 text", hint=_HINT) from None
+        raise UnusableRecord(f"{what} is damaged: it is not UTF-8 text") from None
 
 
-def _vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
+def recorded_vm(packed: Mapping[Key, str], parse: Callable[[str], object]) -> Manifest:
+    """Return the VirtualMachine of a record; raises `UnusableRecord`, and `parse` as for `judge`."""
     what = f"the VirtualMachine in the ExtraConfig ({Key.VM})"
     if Key.VM not in packed:
-        raise InvalidItem(f"{what} is missing: the VM is not of VM Service, or its VADP job lost it", hint=_HINT)
+        raise UnusableRecord(
+            f"{what} is missing: the VM is not of VM Service, or its VADP job lost it", fault=Fault.MISSING
+        )
     text = unpack(packed[Key.VM], what=what, limit=MAX_TEXT)
     try:
         manifest = Manifest.read(parse(text))
     except InvalidItem as error:
-        raise InvalidItem(f"{what} cannot be read: {error.message}", hint=_HINT) from None
+        raise UnusableRecord(f"{what} cannot be read: {error.message}") from None
     if (manifest.group, manifest.kind_name) != (VIRTUAL_MACHINE.group, VIRTUAL_MACHINE.name):
         described = one_line(f"{manifest.content.get('apiVersion')} {manifest.kind_name}")
-        raise InvalidItem(f"{what} is not a VirtualMachine but {described}", hint=_HINT)
+        raise UnusableRecord(f"{what} is not a VirtualMachine but {described}", fault=Fault.OTHER_KIND)
     if releases.rank(manifest.version)[0] < 0:
-        raise InvalidItem(f"{what} has the API version {one_line(manifest.version)!r}, which is not one", hint=_HINT)
+        raise UnusableRecord(
+            f"{what} has the API version {one_line(manifest.version)!r}, which is not one", fault=Fault.NO_VERSION
+        )
     return manifest
 
 
-def _disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the claims whose disks are recorded; without them no claim can be registered (guide 7.1.3)."""
+def claim_disks(packed: Mapping[Key, str], claims: tuple[str, ...]) -> tuple[RecordedDisk, ...]:
+    """Return the disks that are recorded for PVCs; without the list no PVC can be registered (guide 7.1.3).
+
+    Raises `UnusableRecord` if it is damaged, or missing although the VM has `claims`.
+    """
     what = f"the list of disks in the ExtraConfig ({Key.CLAIM_DISKS})"
     if Key.CLAIM_DISKS not in packed:
         if claims:
-            raise InvalidItem(
-                f"{what} is missing, and the VM has volumes: {one_line(', '.join(claims[:3]))}", hint=_HINT
-            )
+            volumes = one_line(", ".join(claims[:3]))
+            raise UnusableRecord(f"{what} is missing, and the VM has volumes: {volumes}", fault=Fault.MISSING)
         return ()
-    text = unpack(packed[Key.CLAIM_DISKS], what=what, limit=MAX_DISKS_TEXT)
+    return _disks(packed[Key.CLAIM_DISKS], what=what)
+
+
+def classic_disks(packed: Mapping[Key, str]) -> tuple[RecordedDisk, ...]:
+    """Return the disks that are recorded without a PVC; raises `UnusableRecord` if the list is damaged."""
+    if Key.CLASSIC_DISKS not in packed:
+        return ()
+    return _disks(packed[Key.CLASSIC_DISKS], what=f"the list of classic disks in the ExtraConfig ({Key.CLASSIC_DISKS})")
+
+
+def _disks(value: str, *, what: str) -> tuple[RecordedDisk, ...]:
+    text = unpack(value, what=what, limit=MAX_DISKS_TEXT)
     try:
         entries: Any = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidItem(f"{what} is damaged: it is not JSON", hint=_HINT) from None
+        raise UnusableRecord(f"{what} is damaged: it is not JSON") from None
     if entries is not None and not isinstance(entries, list):
-        raise InvalidItem(f"{what} is damaged: it is not a list", hint=_HINT)
-    named = (mapping(entry).get("PVCName") for entry in sequence(entries))
-    return tuple(sorted({name for name in named if isinstance(name, str) and name}))
+        raise UnusableRecord(f"{what} is damaged: it is not a list")
+    disks = [mapping(entry) for entry in sequence(entries)]
+    read = [
+        RecordedDisk(file=_named(disk, "FileName"), claim=_named(disk, "PVCName"), uuid=_named(disk, "UUID"))
+        for disk in disks
+    ]
+    return tuple(disk for disk in read if disk.file or disk.claim)
 
 
-def _remarks(extra: ExtraConfig, vm: Manifest, claims: tuple[str, ...], disks: tuple[str, ...]) -> Iterator[str]:
-    newest = releases.SUPPORTED[-1]
-    if releases.rank(vm.version) > releases.rank(newest):
-        version = one_line(vm.version)
-        yield f"the VM was recorded at {version}, and the guide says nothing of versions after {newest}"
-    lacking = [claim for claim in claims if claim not in disks]
+def _named(entry: Mapping[str, Any], field_name: str) -> str:
+    value = entry.get(field_name)
+    return value if isinstance(value, str) else ""
+
+
+def _remarks(
+    extra: ExtraConfig, vm: Manifest, claims: tuple[str, ...], disks: tuple[RecordedDisk, ...]
+) -> Iterator[str]:
+    if too_new := version_too_new(vm):
+        yield too_new
+    lacking = claims_without_disk(claims, disks)
     if lacking:
         yield f"no disk is recorded for PVC {one_line(', '.join(lacking[:3]))}: RegisterVM will not bring it back"
     recorded = (str(vm.namespace), str(vm.name))
