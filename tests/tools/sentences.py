@@ -63,6 +63,7 @@ ALLOWED: Final[Mapping[str, str]] = {
     "velero/*": "the syntax of Velero's filters, modifiers and conditions",
     "vmoperator/*": "names, versions and addresses in objects",
     "restore/verify/*": "names of claims, and addresses",
+    "vsphere/network_override.py": "what a person wrote: the mappings of one restore",
     "vsphere/saved/contents.py:bootstrap_objects": "YAML, at the line between two objects",
     "vsphere/saved/disks.py": "paths and modes of disks in a VMX file",
     "vsphere/saved/vmx.py": "the syntax of a VMX file",

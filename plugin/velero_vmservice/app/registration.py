@@ -63,7 +63,6 @@ def assemble(foundation: Foundation, *, vsphere: Vsphere | None, engine: Registr
         clock=clock,
         attempts=attempts,
         register=vsphere.register_vm if vsphere else None,
-        override=settings.registration.subnet_mappings,
         holder=uuid4().hex,
     )
     if vsphere:

@@ -63,6 +63,7 @@ def assemble(foundation: Foundation, registering: Registering, *, probe: TcpProb
         results=results,
         looking=Looking(cluster=cluster, clock=clock, ask=registering.ask),
         course=Course(hand=steps, trial=Trial(cluster), deletions=deletions),
+        can_register=registering.trigger is not None,
     )
     return Restoring(
         replays=replays,

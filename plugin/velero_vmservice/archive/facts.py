@@ -71,6 +71,8 @@ class VmFacts:
     """What kept it from being stable, as `vmoperator.stability` has it."""
     references: Annotated[dict[str, tuple[str, ...]], AfterValidator(shared_pairs)] = field(default_factory=dict)
     """By `resource.group`, names of objects that a restore does not recreate: class, policies, networks."""
+    interfaces: Pairs | None = None
+    """The `Subnet.notation` that each interface is on, '' for a network of another kind; None where not recorded."""
 
 
 class ServiceFacts(Document):
@@ -172,6 +174,7 @@ def vm_facts(vm: Manifest) -> VmFacts:
         failed_over=marks.FAILED_OVER_ANNOTATION in vm.annotations,
         unsettled=tuple(state.value for state in unsettled(vm)),
         references=references(vm),
+        interfaces={name: subnet.notation if subnet else "" for name, subnet in virtual_machine.interfaces(vm).items()},
     )
 
 

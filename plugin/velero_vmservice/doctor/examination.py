@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from velero_vmservice.doctor.rights import Right
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
-    from velero_vmservice.restore.policy import RestorePolicy
+    from velero_vmservice.restore.policy import RestoreDefaults
     from velero_vmservice.supervisor.detect import Supervisor
     from velero_vmservice.supervisor.observe import TargetCapabilities
 
@@ -55,7 +55,7 @@ class Examination:
     """'' where it is not known."""
     own_bucket: bool
     calls_register_vm: bool
-    policy: RestorePolicy
+    policy: RestoreDefaults
     vsphere_plugin: Literal["detect", "take-over", "leave"]
     secrets_of_settings: Callable[[], Collection[str]]
     """Names of the Secrets that the settings of the cluster name."""

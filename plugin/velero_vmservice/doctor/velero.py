@@ -12,7 +12,7 @@ from velero_vmservice.vmoperator.marks import PLUGIN_NAME
 
 if TYPE_CHECKING:
     from velero_vmservice.doctor.checks import Check
-    from velero_vmservice.restore.policy import RestorePolicy
+    from velero_vmservice.restore.policy import RestoreDefaults
     from velero_vmservice.velero.deployment import VeleroDeployment
 
 VSPHERE_PLUGIN: Final = "velero-plugin-for-vsphere"
@@ -82,7 +82,7 @@ def beside_check(deployment: VeleroDeployment) -> Check:
     )
 
 
-def timeout_check(deployment: VeleroDeployment, policy: RestorePolicy) -> Check:
+def timeout_check(deployment: VeleroDeployment, policy: RestoreDefaults) -> Check:
     """Compare the time that Velero gives an operation with the deadlines of the settings."""
     name = "operation timeout"
     written = deployment.argument(_TIMEOUT_FLAG)

@@ -18,9 +18,12 @@ from velero_vmservice.kube.manifest import CONFIG_MAP, Manifest, ObjectRef, mapp
 from velero_vmservice.kube.names import LABEL_LENGTH, is_label_value
 from velero_vmservice.vmoperator import marks
 from velero_vmservice.vmoperator.virtual_machine import Subnet
+from velero_vmservice.vsphere import network_override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from velero_vmservice.vsphere.network_override import NetworkOverride
 
 RECORD_LABEL: Final = f"{marks.PLUGIN_NAME}/record"
 RECORD: Final = "registervm-attempt"
@@ -41,6 +44,12 @@ class ForRestore:
 
     uid: str
     name: str
+    calls: bool | None = None
+    """Whether RegisterVM is called in the course of it; None leaves that to the settings."""
+    override: NetworkOverride | None = None
+    """Its own network override; None leaves that to the settings."""
+    since: datetime | None = None
+    """Attempts that ended before this are of an earlier run under the same UID, as the command line makes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,8 @@ class Attempt:
     """When the call was last about to be made, where it did not reach vCenter at once."""
     network: Mapping[str, Subnet] = field(default_factory=dict)
     """Where each overridden interface is to be."""
+    override: NetworkOverride = ()
+    """The mappings that the call asks for: of the settings, or the restore's own."""
     task_before: str = ""
     """The newest task that the VM had when it was checked: not this attempt's."""
     task: str = ""
@@ -88,6 +99,10 @@ class Attempt:
         """When its holder was last seen to be at it."""
         return self.claimed_at or self.recorded_at
 
+    def is_earlier(self, restore: ForRestore) -> bool:
+        """Say whether it is of an earlier run than this one, so that another may be made."""
+        return restore.since is not None and self.ended_at is not None and self.ended_at < restore.since
+
     def ref(self, velero_namespace: str) -> ObjectRef:
         """The ConfigMap."""
         return ObjectRef(CONFIG_MAP, velero_namespace, self.name)
@@ -107,6 +122,8 @@ class Attempt:
             "taskBefore": self.task_before,
             "task": self.task,
         }
+        if self.override:
+            data["override"] = network_override.dump(self.override)
         metadata = {"name": self.name, "namespace": velero_namespace, "labels": labels(self.restore_uid)}
         return Manifest.read({"apiVersion": "v1", "kind": CONFIG_MAP.name, "metadata": metadata, "data": data})
 
@@ -160,6 +177,7 @@ def read_attempt(config_map: Manifest) -> Attempt | None:
             recorded_at=datetime.fromisoformat(data["recordedAt"]),
             claimed_at=datetime.fromisoformat(data["claimedAt"]) if data.get("claimedAt") else None,
             network=_NETWORK.validate_json(data.get("network") or "{}"),
+            override=network_override.load(data["override"]) if data.get("override") else (),
             task_before=str(data.get("taskBefore", "")),
             task=str(data.get("task", "")),
             outcome=str(data.get("outcome", "")),

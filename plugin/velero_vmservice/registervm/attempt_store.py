@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.registervm.attempt import ForRestore
 
 log = structlog.get_logger()
 
@@ -68,11 +69,12 @@ class Attempts:
                 self._last.pop(restore_uid, None)
         return newest
 
-    def recorded(self, restore_uid: str, namespace: str) -> Recorded:
+    def recorded(self, restore: ForRestore, namespace: str) -> Recorded:
         """Return the newest attempt for each VM of a namespace: one LIST, and none while the last was in vain.
 
         Never raises: a restore without calls does without the records.
         """
+        restore_uid = restore.uid
         with self._lock:
             if restore_uid in self._without:
                 return Recorded(problem=self._without[restore_uid])
@@ -90,12 +92,12 @@ class Attempts:
             if not newest:
                 with self._lock:
                     self._without[restore_uid] = ""
-        return Recorded(attempts=_of(newest, namespace), problem=problem)
+        return Recorded(attempts=_of(newest, restore, namespace), problem=problem)
 
-    def last(self, restore_uid: str, namespace: str) -> tuple[Attempt, ...]:
+    def last(self, restore: ForRestore, namespace: str) -> tuple[Attempt, ...]:
         """Return the attempts for VMs of a namespace that were read last, without a request."""
         with self._lock:
-            return _of(self._last.get(restore_uid, {}), namespace)
+            return _of(self._last.get(restore.uid, {}), restore, namespace)
 
     def record(self, attempt: Attempt) -> bool:
         """Create the record durably; return False if it exists already.
@@ -157,5 +159,8 @@ class Attempts:
             )
 
 
-def _of(newest: Mapping[tuple[str, str], Attempt], namespace: str) -> tuple[Attempt, ...]:
-    return tuple(attempt for (where, _), attempt in newest.items() if where == namespace)
+def _of(newest: Mapping[tuple[str, str], Attempt], restore: ForRestore, namespace: str) -> tuple[Attempt, ...]:
+    """Return the attempts for VMs of a namespace that are of this run of the restore."""
+    return tuple(
+        attempt for (where, _), attempt in newest.items() if where == namespace and not attempt.is_earlier(restore)
+    )

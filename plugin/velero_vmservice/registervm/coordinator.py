@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.registervm import messages, preflight
-from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.merge import combine
 from velero_vmservice.registration.model import Answer, Source, State, by_source
 from velero_vmservice.registration.sources import Look
@@ -16,14 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from velero_vmservice.archive.facts import ExpectedVm
-    from velero_vmservice.registervm.attempt import Attempt
+    from velero_vmservice.registervm.attempt import Attempt, ForRestore
     from velero_vmservice.registervm.attempt_store import Attempts, Recorded
     from velero_vmservice.registervm.tracker import AttemptTracker
     from velero_vmservice.registervm.trigger import Trigger
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.registration.poller import SourcePoller
     from velero_vmservice.supervisor.namespace_state import NamespaceState
-    from velero_vmservice.velero.runs import RestoreRun
 
 _TO_CALL_FOR: Final = frozenset({State.ABSENT, State.RESTORED})
 """States for which RegisterVM is called, if every certain answer is one of them and no engine knows the VM; one that is
@@ -65,8 +63,6 @@ class Registering:
         self._attempts = attempts
         self._tracker = tracker
         self.trigger = trigger
-        self._calling = trigger if trigger is not None and trigger.enabled else None
-        """What calls RegisterVM in the course of a restore."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -75,7 +71,7 @@ class Registering:
 
     def ask(
         self,
-        run: RestoreRun,
+        restore: ForRestore,
         observed: NamespaceState,
         vms: Collection[ExpectedVm],
         *,
@@ -83,19 +79,18 @@ class Registering:
     ) -> Mapping[str, Registration]:
         """Return one answer for each VM, by name.
 
-        RegisterVM is called where the settings say so, else only followed: a person may have called it. A source that
-        is away is a note of each VM. After `until` no other source is asked.
+        RegisterVM is called where the restore or the settings say so, else only followed: a person may have called it.
+        A source that is away is a note of each VM. After `until` no other source is asked.
         """
         if not vms:
             return {}
-        if self._calling is None:
-            recorded = self._attempts.recorded(run.uid, observed.namespace)
+        if (calling := self._calling(restore)) is None:
+            recorded = self._attempts.recorded(restore, observed.namespace)
             polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
             return self._followed(polled, recorded, until=until)
         polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
-        restore = ForRestore(uid=run.uid, name=run.name)
         advance = partial(
-            self._calling.advance,
+            calling.advance,
             restore,
             polled.namespace,
             vms,
@@ -103,11 +98,11 @@ class Registering:
             may_call=_may_be_called_for(polled),
             until=until,
         )
-        return self._with_calls(polled, advance, lambda: self._attempts.last(run.uid, polled.namespace), until=until)
+        return self._with_calls(polled, advance, lambda: self._attempts.last(restore, polled.namespace), until=until)
 
     def foresee(
         self,
-        run: RestoreRun,
+        restore: ForRestore,
         observed: NamespaceState,
         vms: Collection[ExpectedVm],
         *,
@@ -117,26 +112,27 @@ class Registering:
 
         Where a restore would call it, or would not and why, is said.
         """
-        del run  # before it begins it has no attempts
         if not vms:
             return {}
         polled = self._poll(observed.namespace, vms, Look(observed=observed), until=until)
-        if self._calling is None:
+        if (calling := self._calling(restore)) is None:
             return polled.registrations
         foresee = partial(
-            self._calling.foresee, polled.namespace, vms, polled.look, may_call=_may_be_called_for(polled)
+            calling.foresee, restore, polled.namespace, vms, polled.look, may_call=_may_be_called_for(polled)
         )
         return self._with_calls(polled, foresee, tuple, until=until)
 
-    def look(self, namespace: str, vms: Collection[ExpectedVm], *, restore_uid: str = "") -> Mapping[str, Registration]:
+    def look(
+        self, namespace: str, vms: Collection[ExpectedVm], *, restore: ForRestore | None = None
+    ) -> Mapping[str, Registration]:
         """Look at a namespace for the sake of these VMs, and ask every source; RegisterVM is not called.
 
         Where they belong to a restore, the calls that were made for its sake are followed.
         """
         polled = self._poll(namespace, vms, Look())
-        if not restore_uid:
+        if restore is None:
             return polled.registrations
-        recorded = self._attempts.recorded(restore_uid, namespace)
+        recorded = self._attempts.recorded(restore, namespace)
         followed = self._followed(polled, recorded)
         return {name: _with_problem(registration, recorded) for name, registration in followed.items()}
 
@@ -151,6 +147,10 @@ class Registering:
             )
             for name, registration in polled.registrations.items()
         }
+
+    def _calling(self, restore: ForRestore) -> Trigger | None:
+        """Return what calls RegisterVM in the course of a restore; None where nothing does."""
+        return self.trigger if self.trigger is not None and self.trigger.calls_for(restore) else None
 
     def _poll(self, namespace: str, vms: Collection[ExpectedVm], look: Look, *, until: float = float("inf")) -> _Polled:
         answers = self._poller.poll(namespace, vms, look, until=until)

@@ -11,6 +11,7 @@ from velero_vmservice.registration.model import Role, Source, State, by_source
 from velero_vmservice.text import one_line
 from velero_vmservice.vmoperator.releases import Feature, SupervisorRelease
 from velero_vmservice.vsphere import network_override
+from velero_vmservice.vsphere.network_override import ChosenOverride
 from velero_vmservice.vsphere.registervm_errors import DUPLICATE_BIOS_UUID, NOT_IN_FOLDER, VM_NOT_FOUND, explain
 from velero_vmservice.vsphere.vm import RELOCATE, TaskState, taken
 from velero_vmservice.vsphere.wcp import Course, decide
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.registration.model import Answer, Registration
-    from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.vm import Registered, RegisterEvent, SupervisorView, Vms, VsphereVm
 
+NO_OVERRIDE: Final = ChosenOverride()
 _THERE: Final = frozenset({State.READY, State.REGISTERED})
 _TAKEN: Final = frozenset({*_THERE, State.FAILED, State.NOT_RESTORABLE})
 """What Kubernetes says of a VM that is there already, of another one that has its name, and of a node."""
@@ -80,7 +81,7 @@ def check(
     vms: Vms,
     supervisor: SupervisorView,
     *,
-    override: NetworkOverride = (),
+    override: ChosenOverride = NO_OVERRIDE,
     vpc: bool | None = None,
     by_command: bool = False,
 ) -> Preflight:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from velero_vmservice.registervm.attempt_store import Attempts
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.registration.sources import Look
-    from velero_vmservice.vsphere.network_override import NetworkOverride
     from velero_vmservice.vsphere.ports import RegisterVm
     from velero_vmservice.vsphere.vm import RegisterTask
 
@@ -56,20 +55,18 @@ class AttemptTracker:
         clock: Clock,
         attempts: Attempts,
         register: RegisterVm | None,
-        override: NetworkOverride = (),
         holder: str,
     ) -> None:
         """Put together.
 
-        Without `register`, where no vCenter is set up, only what is recorded can be told. `override` is what each call
-        asks for; `holder` MUST differ from process to process, restarts included.
+        Without `register`, where no vCenter is set up, only what is recorded can be told. `holder` MUST differ from
+        process to process, restarts included.
         """
         self.holder = holder
         self._cluster = cluster
         self._clock = clock
         self._attempts = attempts
         self._register = register
-        self._override = override
         self._lock = threading.Lock()
         self._begun: dict[str, str] = {}
         """Records for which this process has begun a call, before the call, and the task once that is known; until the
@@ -175,7 +172,7 @@ class AttemptTracker:
         bound = log.bind(namespace=attempt.namespace, vm=attempt.vm, moid=attempt.moid, attempt=attempt.name)
         bound.info("calling RegisterVM")
         try:
-            task = register.call(attempt.namespace, attempt.moid, self._override)
+            task = register.call(attempt.namespace, attempt.moid, attempt.override)
         except NotSent as error:
             REGISTER_VM_CALLS.labels(Called.NOT_SENT).inc()
             with self._lock:

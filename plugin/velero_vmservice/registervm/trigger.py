@@ -16,11 +16,11 @@ from velero_vmservice.registervm.attempt import Attempt, ForRestore
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.settings_section import Section
 from velero_vmservice.vsphere import network_override
-from velero_vmservice.vsphere.network_override import NetworkOverride
+from velero_vmservice.vsphere.network_override import ChosenOverride, NetworkOverride, Origin
 from velero_vmservice.vsphere.vm import Vms
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from velero_vmservice.archive.facts import ExpectedVm
     from velero_vmservice.clock import Clock
@@ -40,11 +40,13 @@ class TriggerPolicy(Section):
 
     mode: Literal["observe", "trigger"] = Field(
         default="observe",
-        description="`trigger` calls RegisterVM once for each restored VM that passes the preflight; needs `vcenter`.",
+        description="`trigger` calls RegisterVM once for each restored VM that passes the preflight; needs `vcenter`. "
+        "A restore may [choose for itself](registration.md#for-one-restore).",
     )
     subnet_mappings: NetworkOverride = Field(
         default=(),
-        description="Network override of each call: VCF 9.0 and later with NSX-VPC networking only.",
+        description="Network override of each call: VCF 9.0 and later with NSX-VPC networking only. A restore's own "
+        "goes before it.",
         examples=["[{current: {type: SUBNET, name: a}, new: {type: SUBNETSET, name: b}}]"],
     )
 
@@ -69,10 +71,27 @@ class Trigger:
         self._supervisor = supervisor
         self._policy = policy
 
-    @property
-    def enabled(self) -> bool:
-        """Whether the settings ask for calls at all."""
-        return self._policy.mode == "trigger"
+    def calls_for(self, restore: ForRestore) -> bool:
+        """Say whether RegisterVM is called in the course of a restore: its own choice, or else that of the settings."""
+        return self._policy.mode == "trigger" if restore.calls is None else restore.calls
+
+    def override_for(self, restore: ForRestore) -> ChosenOverride:
+        """Return the network override of a restore's calls: its own, or else that of the settings."""
+        if restore.override is not None:
+            return ChosenOverride(mappings=restore.override, origin=Origin.RESTORE)
+        return ChosenOverride(mappings=self._policy.subnet_mappings)
+
+    def unfit_for(self, restore: ForRestore, namespaces: Collection[str]) -> Sequence[str]:
+        """Return why the Supervisor or one of these namespaces does not take the override of a restore's calls."""
+        chosen, generation = self.override_for(restore), self._supervisor.generation()
+        if not chosen.mappings:
+            return ()
+        refusals = (
+            refusal
+            for namespace in namespaces
+            for refusal in network_override.refusals(chosen, generation=generation, vpc=self._supervisor.vpc(namespace))
+        )
+        return tuple(dict.fromkeys(refusals))
 
     def advance(
         self,
@@ -91,33 +110,37 @@ class Trigger:
         than one call is begun; a VM without an answer is for the next round. Raises `Unavailable` and `Forbidden` as
         cluster and vCenter answer: the next round goes on.
         """
-        if not self.enabled or not vms:
+        if not self.calls_for(restore) or not vms:
             return {}
         newest = self._attempts.newest(restore.uid)
-        known = [attempt for vm in vms if (attempt := newest.get((namespace, vm.name)))]
+        attempts = {vm.name: attempt for vm in vms if (attempt := newest.get((namespace, vm.name)))}
+        earlier = {name: attempt for name, attempt in attempts.items() if attempt.is_earlier(restore)}
+        known = [attempt for name, attempt in attempts.items() if name not in earlier]
         registrations = dict(self._tracker.advance(known, look, until=until, may_call=True))
         if len(registrations) < len(known):
             return registrations  # the time is over
-        unknown = [vm for vm in vms if (namespace, vm.name) not in newest]
+        unknown = [vm for vm in vms if vm.name not in attempts or vm.name in earlier]
         new = unknown if may_call is None else [vm for vm in unknown if vm.name in may_call]
         vsphere = self._vsphere(namespace, new, look)
         if not unknown or vsphere is None:
             return registrations
         vcenter_vms = Vms(vsphere.machines)
         if look is not None:
-            registrations |= self._adopt(restore, namespace, unknown, vcenter_vms, look)
-        checked = self._checked(namespace, [vm for vm in new if vm.name not in registrations], vcenter_vms, vsphere)
-        return registrations | self._begin(restore, namespace, checked, until=until)
+            registrations |= self._adopt(restore, namespace, unknown, vcenter_vms, look=look, earlier=earlier)
+        left = [vm for vm in new if vm.name not in registrations]
+        checked = self._checked(restore, namespace, left, vcenter_vms, vsphere)
+        return registrations | self._begin(restore, namespace, checked, earlier, until=until)
 
     def foresee(
         self,
+        restore: ForRestore,
         namespace: str,
         vms: Collection[ExpectedVm],
         look: Look | None = None,
         *,
         may_call: Collection[str] | None = None,
     ) -> Mapping[str, Registration]:
-        """Say what a restore that begins now would do for the VMs that may be called for, and call or record nothing.
+        """Say what this restore would do, if it began now, for the VMs that may be called for; call or record nothing.
 
         Raises as `advance` does.
         """
@@ -130,10 +153,10 @@ class Trigger:
         for wanted in vms:
             vm = next(iter(vcenter_vms.match(wanted)), None)
             if vm is not None and vm.task is not None and not vm.task.over:
-                attempt = self._attempt(ForRestore(uid="", name=""), namespace, wanted, vm)
+                attempt = self._attempt(restore, namespace, wanted, vm)
                 registrations[wanted.name] = messages.progress(attempt, now, vm.task, task=vm.task.id)
         left = [wanted for wanted in new if wanted.name not in registrations]
-        for wanted, checked in self._checked(namespace, left, vcenter_vms, vsphere):
+        for wanted, checked in self._checked(restore, namespace, left, vcenter_vms, vsphere):
             registrations[wanted.name] = messages.foreseen(wanted.name, checked)
         return registrations
 
@@ -151,8 +174,8 @@ class Trigger:
                     hint=_REPEAT if now.state is State.REGISTERED else "wait for its end",
                 )
         vsphere = self._looks.look(namespace, [vm])
-        checked = self._checked(namespace, [vm], Vms(vsphere.machines), vsphere, by_command=True)
-        return self._begin(restore, namespace, checked, last=last)[vm.name]
+        checked = self._checked(restore, namespace, [vm], Vms(vsphere.machines), vsphere, by_command=True)
+        return self._begin(restore, namespace, checked, {vm.name: last} if last is not None else {})[vm.name]
 
     def _vsphere(self, namespace: str, new: Collection[ExpectedVm], look: Look | None) -> VsphereLook | None:
         """Look into vCenter if there are new VMs; else return what this round has seen there, if anything."""
@@ -161,7 +184,14 @@ class Trigger:
         return look.vsphere if look is not None else None
 
     def _adopt(
-        self, restore: ForRestore, namespace: str, vms: Collection[ExpectedVm], vcenter_vms: Vms, look: Look
+        self,
+        restore: ForRestore,
+        namespace: str,
+        vms: Collection[ExpectedVm],
+        vcenter_vms: Vms,
+        *,
+        look: Look,
+        earlier: Mapping[str, Attempt],
     ) -> dict[str, Registration]:
         """Follow a task that was begun elsewhere as if it were called here.
 
@@ -172,7 +202,8 @@ class Trigger:
             vm = next(iter(vcenter_vms.match(wanted)), None)
             if vm is None or vm.task is None or vm.task.over:
                 continue
-            attempt = replace(self._attempt(restore, namespace, wanted, vm), task=vm.task.id)
+            number = _number_after(earlier.get(wanted.name))
+            attempt = replace(self._attempt(restore, namespace, wanted, vm), number=number, task=vm.task.id)
             try:
                 self._attempts.record(attempt)
             except InvalidItem as error:
@@ -183,6 +214,7 @@ class Trigger:
 
     def _checked(
         self,
+        restore: ForRestore,
         namespace: str,
         vms: Collection[ExpectedVm],
         vcenter_vms: Vms,
@@ -191,8 +223,8 @@ class Trigger:
         by_command: bool = False,
     ) -> Iterator[tuple[ExpectedVm, Preflight]]:
         """Yield each VM with what speaks against a call; without VMs nothing is looked at."""
-        override = self._policy.subnet_mappings
-        vpc = self._supervisor.vpc(namespace) if override and vms else None
+        override = self.override_for(restore)
+        vpc = self._supervisor.vpc(namespace) if override.mappings and vms else None
         for vm in vms:
             checked = preflight.check(
                 namespace, vm, vcenter_vms, vsphere.supervisor, override=override, vpc=vpc, by_command=by_command
@@ -204,11 +236,14 @@ class Trigger:
         restore: ForRestore,
         namespace: str,
         checked_vms: Iterator[tuple[ExpectedVm, Preflight]],
+        last: Mapping[str, Attempt],
         *,
-        last: Attempt | None = None,
         until: float = float("inf"),
     ) -> dict[str, Registration]:
-        """Call for the VMs that passed their checks; after `until` for no more than one."""
+        """Call for the VMs that passed their checks; after `until` for no more than one.
+
+        `last` holds the attempts that these are made after, by VM.
+        """
         registrations: dict[str, Registration] = {}
         called = False
         for wanted, checked in checked_vms:
@@ -216,7 +251,7 @@ class Trigger:
                 registrations[wanted.name] = messages.refused(wanted.name, checked)
             elif not called or self._clock.monotonic() <= until:
                 called = True
-                called_for = self._record_and_call(restore, namespace, wanted, checked, last)
+                called_for = self._record_and_call(restore, namespace, wanted, checked, last.get(wanted.name))
                 registrations[wanted.name] = replace(called_for, notes=(*called_for.notes, *checked.notes))
         return registrations
 
@@ -226,10 +261,12 @@ class Trigger:
         vm = checked.vm
         if vm is None:
             raise ValueError("a VM that passed the preflight was found")
+        override = self.override_for(restore).mappings
         attempt = replace(
             self._attempt(restore, namespace, wanted, vm),
-            number=last.number + 1 if last is not None else 1,
-            network=network_override.planned(vm.record.interfaces, self._policy.subnet_mappings),
+            number=_number_after(last),
+            network=network_override.planned(vm.record.interfaces, override),
+            override=override,
         )
         if last is not None and not self._attempts.give_up(last, _GIVEN_UP, self._clock.now()):
             raise InvalidItem(
@@ -254,3 +291,7 @@ class Trigger:
             recorded_at=self._clock.now(),
             task_before=vm.task.id if vm.task is not None else "",
         )
+
+
+def _number_after(last: Attempt | None) -> int:
+    return last.number + 1 if last is not None else 1

@@ -135,7 +135,7 @@ class Planning:
         """Look at each namespace once, and decide until a further round would come to the same."""
         for name in session.targets():
             namespace = session.namespaces.setdefault(name, TargetNamespace(name))
-            self._looking.look(namespace, session.open_in(name), session.run, until=float("inf"))
+            self._looking.look(namespace, session.open_in(name), session.for_restore(), until=float("inf"))
         before: list[tuple[Stage, str]] | None = None
         while before != (now := [(each.stage, each.standing.reason) for each in session.operations.values()]):
             before = now

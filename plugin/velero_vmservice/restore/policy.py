@@ -15,10 +15,12 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
 from velero_vmservice.archive import schema
 from velero_vmservice.errors import InvalidSettings
+from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.settings_faults import closest, did_you_mean, faults_in
 from velero_vmservice.settings_section import Section
 from velero_vmservice.vmoperator import marks
+from velero_vmservice.vsphere.network_override import RestoreOverride
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +57,7 @@ Within = Annotated[
 """A stage's deadline as Go writes it (`90s`, `12h`), or `none`: then only Velero's itemOperationTimeout holds."""
 
 
-class RestorePolicy(Section):
+class RestoreDefaults(Section):
     """The choices of a restore; the defaults are the careful ones."""
 
     conflict: Literal["existing-resource-policy", "fail", "retain", "update"] = Field(
@@ -106,12 +108,39 @@ class RestorePolicy(Section):
     )
 
     def printed(self) -> dict[str, str]:
-        """Return the policy as a person writes it."""
-        return {_key(name): str(value) for name, value in self.model_dump(mode="json").items()}
+        """Return the policy as a person writes it, without what it leaves to another part of the settings."""
+        chosen = ((name, value) for name, value in self.model_dump(mode="json").items() if value is not None)
+        return {_key(name): str(value) for name, value in chosen}
+
+
+class RestorePolicy(RestoreDefaults):
+    """The choices of one restore: those that have a default in `restore:`, and those about RegisterVM.
+
+    The latter have their defaults in `registration:`, and so none here.
+    """
+
+    registration: Literal["observe", "trigger"] | None = Field(
+        default=None, description="Whether this restore calls RegisterVM, whatever `registration.mode` is."
+    )
+    network_override: RestoreOverride = Field(
+        default=None,
+        description="Network override of this restore's calls, instead of `registration.subnet_mappings`.",
+    )
+
+
+def for_restore(run: RestoreRun, policy: RestorePolicy) -> ForRestore:
+    """Return on whose behalf, and how, RegisterVM is called."""
+    return ForRestore(
+        uid=run.uid,
+        name=run.name,
+        calls=None if policy.registration is None else policy.registration == "trigger",
+        override=policy.network_override,
+        since=schema.moment(run.started) if run.started and not run.of_velero else None,
+    )
 
 
 def effective(
-    defaults: RestorePolicy, annotations: Mapping[str, str], existing_resource_policy: str = ""
+    defaults: RestoreDefaults, annotations: Mapping[str, str], existing_resource_policy: str = ""
 ) -> RestorePolicy:
     """Return the policy of one restore: the defaults, overridden by its annotations, its conflict rule resolved.
 
@@ -129,7 +158,9 @@ def effective(
     return chosen.model_copy(update={"conflict": "update" if existing_resource_policy == "update" else "retain"})
 
 
-def overridden(defaults: RestorePolicy, overrides: Mapping[str, str], *, where: Callable[[str], str]) -> RestorePolicy:
+def overridden(
+    defaults: RestoreDefaults, overrides: Mapping[str, str], *, where: Callable[[str], str]
+) -> RestorePolicy:
     """Return the defaults, overridden by what is asked for one restore, whose keys have hyphens.
 
     Raises `InvalidSettings` that begins with `where` a wrong key or value stands.

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from pydantic_core import PydanticCustomError
 
 from velero_vmservice.errors import InvalidSettings
-from velero_vmservice.restore.policy import RestorePolicy
+from velero_vmservice.restore.policy import RestoreDefaults
 from velero_vmservice.settings import sources
 from velero_vmservice.settings.registration import RegistrationSettings, SourceSections
 from velero_vmservice.settings.restricted_names import checked_addition, checked_removal
@@ -134,7 +134,7 @@ class WorkSettings(Section):
         "withholds or leaves: `take-over` removes them when a backup or restore begins, `detect` does so on a "
         "Supervisor ([how](compatibility.md#beside-velero-plugin-for-vsphere)).",
     )
-    restore: RestorePolicy = RestorePolicy()
+    restore: RestoreDefaults = RestoreDefaults()
     registration: RegistrationSettings = RegistrationSettings()
 
     @field_validator("velero_namespace")

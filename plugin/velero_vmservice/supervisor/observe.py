@@ -164,10 +164,7 @@ class SupervisorViews:
 
         `observed` is an earlier look at the namespace, if there is one.
         """
-        try:
-            generation = self._generation().generation
-        except VmServiceError:
-            generation = Generation.UNKNOWN
+        generation = self.generation()
         if observed is not None:
             return SupervisorView(
                 generation=generation,
@@ -175,6 +172,13 @@ class SupervisorViews:
                 machines={name: _registered(vm) for name, vm in observed.machines.items()},
             )
         return SupervisorView(generation=generation, folders=self._folders(namespace), machines=self._vms(namespace))
+
+    def generation(self) -> Generation:
+        """Return the Supervisor's generation; unknown where it cannot be asked."""
+        try:
+            return self._generation().generation
+        except VmServiceError:
+            return Generation.UNKNOWN
 
     def vpc(self, namespace: str) -> bool | None:
         """Say whether the namespace has NSX-VPC networking; None if it cannot be read.

@@ -132,6 +132,11 @@ class Subnet:
             raise ValueError("needs a name, for it is a SUBNET; a SUBNETSET without a name is the default one")
         return self
 
+    @property
+    def notation(self) -> str:
+        """Itself as a person names it in an override of one restore, and as a capture holds it: `subnet/prod-a`."""
+        return f"{self.type.lower()}/{self.name}"
+
     def __str__(self) -> str:
         kind = "Subnet" if self.type == "SUBNET" else "SubnetSet"
         return f"{kind} {self.name}" if self.name else f"the default {kind}"

@@ -241,6 +241,17 @@ def test_a_document_of_the_older_writer_still_reads() -> None:
     (vm,) = facts.NamespaceFacts.model_validate(older).machines
     assert (vm.name, vm.claims) == ("web-1", ("web-1-data",))
     assert (vm.volumes, vm.references, vm.image, vm.restored) == ({}, {}, "", False)
+    assert vm.interfaces is None
+
+
+def test_the_network_of_each_interface_is_kept_as_an_override_names_it() -> None:
+    listed = [
+        {"name": "eth0", "network": {"kind": "Subnet", "name": "prod-a"}},
+        {"name": "eth1"},
+        {"name": "eth2", "network": {"kind": "Network", "name": "vds"}},
+    ]
+    (given,) = builders.facts(vm("web-1", spec={"network": {"interfaces": listed}})).machines
+    assert given.interfaces == {"eth0": "subnet/prod-a", "eth1": "subnetset/", "eth2": ""}
 
 
 def test_no_value_of_a_users_annotation_is_stored() -> None:

@@ -12,6 +12,8 @@ from tests.fakes import cluster_rules
 from tests.unit.builders import m
 from velero_vmservice.registervm.attempt import FAILED, Attempt, changed, given_up, labels, read_attempt
 from velero_vmservice.velero.resource_modifier import merged
+from velero_vmservice.vmoperator.virtual_machine import Subnet
+from velero_vmservice.vsphere.network_override import SubnetMapping
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -31,6 +33,19 @@ def test_the_outcome_of_a_call_is_read_back() -> None:
     assert read(given_up(replace(OPEN, revision="7"), "given up", LATER)) == replace(
         OPEN, outcome=FAILED, message="given up", ended_at=LATER, revision="7"
     )
+
+
+def test_the_override_of_the_call_is_read_back_and_a_record_without_one_is_as_ever() -> None:
+    mapped = replace(
+        OPEN,
+        override=(
+            SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a")),
+            SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNETSET", name="dr-default")),
+        ),
+    )
+    assert read_attempt(mapped.manifest("velero")) == mapped
+    assert "override" not in OPEN.manifest("velero").content["data"]
+    assert read({"data": {"override": "[{}]"}}) is None
 
 
 def test_a_record_that_does_not_tell_when_the_call_ended_is_read_all_the_same() -> None:

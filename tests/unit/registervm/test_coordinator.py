@@ -37,7 +37,7 @@ def test_looking_does_not_make_a_call_that_did_not_reach_vcenter() -> None:
     assert trigger.advance(restore, NAMESPACE, WEB[:1])["web-1"].state is State.RESTORED
     assert world.vsphere.vcenter.tasks_of("vm-1") == ()
 
-    looked = world.app.registering.look(NAMESPACE, WEB, restore_uid=restore.uid)["web-1"]
+    looked = world.app.registering.look(NAMESPACE, WEB, restore=restore)["web-1"]
     assert "was to be called" in looked.reason
     assert world.vsphere.vcenter.tasks_of("vm-1") == ()
     assert trigger.advance(restore, NAMESPACE, WEB[:1])["web-1"].state is State.REGISTERING

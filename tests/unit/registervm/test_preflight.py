@@ -13,7 +13,7 @@ from velero_vmservice.registervm.preflight import check
 from velero_vmservice.vmoperator.releases import Generation
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.extra_config import ExtraConfig
-from velero_vmservice.vsphere.network_override import SubnetMapping
+from velero_vmservice.vsphere.network_override import ChosenOverride, SubnetMapping
 from velero_vmservice.vsphere.record import Record
 from velero_vmservice.vsphere.vm import (
     Registered,
@@ -152,7 +152,9 @@ def test_a_person_may_have_it_called_over_an_event() -> None:
 def test_a_mapping_that_no_interface_needs_is_noted_and_no_reason_against_a_call() -> None:
     typo = SubnetMapping(current=Subnet(type="SUBNET", name="prod-aa"), new=Subnet(type="SUBNET", name="dr-a"))
     recorded = Record(interfaces={"eth0": Subnet(type="SUBNET", name="prod-a")})
-    checked = check("shop", WEB, Vms([machine(record=recorded)]), VCF_9, override=(typo,), vpc=True)
+    checked = check(
+        "shop", WEB, Vms([machine(record=recorded)]), VCF_9, override=ChosenOverride(mappings=(typo,)), vpc=True
+    )
     assert checked.passed
     (note,) = checked.notes
     assert note == (

@@ -125,7 +125,7 @@ def test_the_event_tells_how_a_call_ended_whose_task_vcenter_forgot(message: str
     ending = f"failed: {message}: a restored disk" if message else "succeeded"
     assert f"RegisterVM (attempt 1, task task-1) {ending}" in scene.later()
     without_vcenter = scene.world.start(vcenter=False)
-    (registration,) = without_vcenter.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+    (registration,) = without_vcenter.registering.look(NAMESPACE, [WANTED], restore=RESTORE).values()
     assert ending in f"{registration} {registration.notes}"
 
 
@@ -198,7 +198,7 @@ def test_a_look_reports_that_the_records_cannot_be_read(error: Forbidden | Unava
     scene.command()
     scene.world.cluster.calls.fail("list", error, on="ConfigMap velero")
     for _ in range(2):
-        (registration,) = scene.world.app.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+        (registration,) = scene.world.app.registering.look(NAMESPACE, [WANTED], restore=RESTORE).values()
         assert registration.notes == (f"cannot tell whether a command called RegisterVM for it: {error}",)
 
 
@@ -283,7 +283,7 @@ def test_without_a_vcenter_the_record_is_reported() -> None:
     )
     scene.vcenter.set_task(task, TaskState.FAILED, message=CLAIM_FAILED)
     with_vcenter = scene.world.start()
-    with_vcenter.registering.look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid)  # which notes how it has ended
+    with_vcenter.registering.look(NAMESPACE, [WANTED], restore=RESTORE)  # which notes how it has ended
     assert f"failed: {CLAIM_FAILED}: a restored disk" in scene.round().description
     assert scene.calls == 1
 
@@ -292,7 +292,7 @@ def test_a_look_for_a_restore_shows_its_own_calls_alone() -> None:
     scene = Scene()
     scene.vcenter.set_task(scene.command(), TaskState.RUNNING, percent=80)
     look = scene.world.app.registering.look
-    (ours,) = look(NAMESPACE, [WANTED], restore_uid=RESTORE.uid).values()
+    (ours,) = look(NAMESPACE, [WANTED], restore=RESTORE).values()
     assert (ours.state, ours.percent, ours.told_by) == (State.REGISTERING, 80, "trigger")
     (alone,) = look(NAMESPACE, [WANTED]).values()
     assert alone.state is State.ABSENT

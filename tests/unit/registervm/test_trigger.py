@@ -18,7 +18,7 @@ from tests.unit.restored_vms import restored as machine
 from velero_vmservice.archive.facts import ExpectedVm
 from velero_vmservice.errors import Forbidden, InvalidItem, NotSent, Rejected, Unavailable
 from velero_vmservice.kube.manifest import CONFIG_MAP, SUBNET_SET, Kind, Manifest, ObjectRef
-from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, ForRestore, record_name
+from velero_vmservice.registervm.attempt import RECORD_LABEL, RESTORE_LABEL, ForRestore, read_attempt, record_name
 from velero_vmservice.registervm.attempt_store import Attempts
 from velero_vmservice.registervm.tracker import AttemptTracker
 from velero_vmservice.registervm.trigger import Trigger, TriggerPolicy
@@ -74,7 +74,6 @@ class Scene:
             clock=self.clock,
             attempts=attempts,
             register=self.vcenter,
-            override=self.policy.subnet_mappings,
             holder=f"process-{self._processes}",
         )
         return Trigger(
@@ -151,9 +150,16 @@ def _scene() -> Scene:
 
 def test_nothing_is_called_unless_the_settings_ask_for_it() -> None:
     scene = Scene(**TriggerPolicy().model_dump())
-    assert not scene.trigger.enabled
+    assert not scene.trigger.calls_for(RESTORE)
     assert scene.trigger.advance(RESTORE, NAMESPACE, [WEB]) == {}
     assert (scene.calls, scene.records()) == (0, [])
+
+
+@pytest.mark.parametrize(("mode", "own"), [("observe", True), ("trigger", False)])
+def test_a_restore_chooses_for_itself_whether_registervm_is_called(mode: str, own: bool) -> None:  # noqa: FBT001
+    scene = Scene(mode=mode)
+    scene.trigger.advance(replace(RESTORE, calls=own), NAMESPACE, [WEB])
+    assert scene.calls == int(own)
 
 
 def test_a_vm_is_called_for_once_and_followed_to_its_end(scene: Scene) -> None:
@@ -693,11 +699,62 @@ def test_subnets_are_mapped_and_the_vm_is_checked_afterwards() -> None:
     assert scene.round().notes == ()
     scene.cluster.seed(on(nic("eth0", "Subnet", "prod-a"), right[1], right[2]))
     assert scene.round().notes[0] == (
-        "interface eth0 is on Subnet prod-a, not on Subnet dr-a as registration.subnet_mappings says: correct"
+        "interface eth0 is on Subnet prod-a, not on Subnet dr-a as the network override says: correct"
         " spec.network of the VirtualMachine before it is powered on"
     )
     scene.cluster.seed(on(right[0], nic("eth1", "Network", "vds")))
     assert "interface eth1 is on a network of another kind, not on SubnetSet dr-default" in scene.round().notes[0]
+
+
+def test_a_restores_own_override_goes_before_that_of_the_settings_and_stays_in_its_record() -> None:
+    scene = vpc_scene()
+    own = (SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNET", name="dr-b")),)
+    restore = replace(RESTORE, override=own)
+    scene.round(restore=restore)
+    assert scene.vcenter.overrides == {MOID: own}
+    (record,) = scene.records()
+    attempt = read_attempt(record)
+    assert attempt is not None
+    assert (attempt.override, attempt.network) == (own, {"eth1": own[0].new})
+
+    scene.restart()
+    scene.round(restore=replace(restore, override=()))  # changed since: the call is made, and is not made again
+    assert scene.calls == 1
+
+
+def test_a_restore_without_override_does_without_that_of_the_settings() -> None:
+    scene = vpc_scene()
+    scene.round(restore=replace(RESTORE, override=()))
+    assert scene.vcenter.overrides == {MOID: ()}
+
+
+def test_a_call_that_is_still_to_be_made_is_made_with_the_override_of_its_record() -> None:
+    scene = vpc_scene()
+    scene.round_without_vcenter()
+    scene.round(restore=replace(RESTORE, override=()))
+    assert scene.vcenter.overrides == {MOID: MAPPINGS}
+
+
+def test_a_run_under_a_known_uid_follows_what_is_open_and_begins_anew_after_what_ended_before_it(scene: Scene) -> None:
+    def run() -> ForRestore:
+        return replace(RESTORE, since=scene.clock.now())
+
+    scene.round(restore=run())
+    scene.restart()
+    assert scene.round(restore=run()).state is State.REGISTERING
+    assert scene.calls == 1
+    scene.set_task(TaskState.SUCCEEDED)
+    first = run()
+    scene.clock.advance(1)
+    assert scene.round(restore=first).state is State.REGISTERED
+
+    scene.clock.advance(PAST_FIVE_MINUTES)  # another disaster: the VM is restored once more
+    scene.forget()
+    processes, runs = [scene.process(), scene.process()], [run(), run()]
+    registrations = [scene.round(process, restore) for process, restore in zip(processes, runs, strict=True)]
+    assert {registration.state for registration in registrations} == {State.REGISTERING}
+    assert scene.calls == 2
+    assert [record.content["data"]["attempt"] for record in scene.records()] == ["1", "2"]
 
 
 def test_a_mapping_that_misses_the_vms_subnet_is_noted_before_and_at_the_call() -> None:

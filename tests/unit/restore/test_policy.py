@@ -7,7 +7,9 @@ import pytest
 
 from tests.unit.builders import with_policy
 from velero_vmservice.errors import InvalidSettings
-from velero_vmservice.restore.policy import RestorePolicy, effective
+from velero_vmservice.restore.policy import RestoreDefaults, RestorePolicy, effective
+from velero_vmservice.vmoperator.virtual_machine import Subnet
+from velero_vmservice.vsphere.network_override import SubnetMapping
 
 PREFIX = "velero-plugin-for-vmservice/"
 DEFAULTS = {
@@ -35,6 +37,7 @@ CHOICES = {
     "power": ("leave", "captured", "on"),
     "probe": ("off", "tcp"),
 }
+OF_ONE_RESTORE = ("registration", "network-override")
 DEADLINES = ("registered-within", "verified-within", "powered-within")
 
 
@@ -123,7 +126,7 @@ def test_an_unknown_annotation_is_named_with_the_policy_that_is_meant(key: str, 
         effective(RestorePolicy(), {PREFIX + key: "on"})
     suggestion = f"; did you mean {meant}?" if meant else ""
     assert caught.value.message == f"annotation {PREFIX}{key}: unknown policy{suggestion}"
-    assert caught.value.hint == f"use one of: {', '.join(sorted(DEFAULTS))}"
+    assert caught.value.hint == f"use one of: {', '.join(sorted((*DEFAULTS, *OF_ONE_RESTORE)))}"
 
 
 @pytest.mark.parametrize("key", CHOICES)
@@ -187,3 +190,54 @@ def test_other_annotations_are_none_of_it(annotations: dict[str, str]) -> None:
 def test_the_settings_are_as_strict(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RestorePolicy.model_validate(wrong)
+
+
+@pytest.mark.parametrize("mode", ["observe", "trigger"])
+def test_a_restore_chooses_whether_registervm_is_called(mode: str) -> None:
+    policy = effective(RestoreDefaults(), {f"{PREFIX}registration": mode})
+    assert policy.registration == mode
+    assert policy.printed() == {**DEFAULTS, "conflict": "retain", "registration": mode}
+
+
+def test_a_restore_maps_subnets_for_itself() -> None:
+    mapped = "prod-a=dr-a, subnetset/=dr-default SubnetSet/old=subnet/new"
+    policy = effective(RestoreDefaults(), {f"{PREFIX}network-override": mapped})
+    assert policy.network_override == (
+        SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a")),
+        SubnetMapping(current=Subnet(type="SUBNETSET"), new=Subnet(type="SUBNETSET", name="dr-default")),
+        SubnetMapping(current=Subnet(type="SUBNETSET", name="old"), new=Subnet(type="SUBNET", name="new")),
+    )
+    assert policy.printed()["network-override"] == (
+        "subnet/prod-a=subnet/dr-a,subnetset/=subnetset/dr-default,subnetset/old=subnet/new"
+    )
+    again = effective(RestoreDefaults(), {f"{PREFIX}network-override": policy.printed()["network-override"]})
+    assert again == policy
+
+
+def test_a_restore_can_do_without_the_mappings_of_the_settings() -> None:
+    policy = effective(RestoreDefaults(), {f"{PREFIX}network-override": "none"})
+    assert (policy.network_override, policy.printed()["network-override"]) == ((), "none")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "excerpt"),
+    [
+        ("prod-a", 'network-override has "prod-a", which is not of the form OLD=NEW'),
+        ("prod-a=", 'network-override has "prod-a=", which is not of the form'),
+        ("vlan/7=subnet/a", 'network-override has "vlan/7", which names neither a subnet nor a SubnetSet'),
+        ("a=subnet/", 'network-override has "subnet/", which lacks the name of the subnet'),
+        ("Prod=b", 'network-override has "Prod", which names neither'),
+        ("a=b,subnet/a=c", "network-override maps Subnet a twice"),
+        ("", 'network-override has "", which is not of the form'),
+    ],
+)
+def test_a_mapping_that_is_none_is_refused_by_the_name_of_its_annotation(wrong: str, excerpt: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        effective(RestoreDefaults(), {f"{PREFIX}network-override": wrong})
+    assert caught.value.message.startswith(f"annotation {PREFIX}network-override: {excerpt}")
+    assert caught.value.hint == "correct or remove it"
+
+
+def test_a_wrong_registration_is_refused_with_what_is_valid() -> None:
+    with pytest.raises(InvalidSettings, match="registration has to be 'observe' or 'trigger'"):
+        effective(RestoreDefaults(), {f"{PREFIX}registration": "yes"})

@@ -18,6 +18,7 @@ from velero_vmservice.cli.views.registration import Status, document, table
 from velero_vmservice.cli.views.table import Form, Output
 from velero_vmservice.errors import NotFound
 from velero_vmservice.registration.model import State
+from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.text import enumerate_some
 from velero_vmservice.velero.runs import RestoreRun
 
@@ -124,7 +125,8 @@ def select(
 
 def look_at(plugin: app.App, namespace: str, vms: Sequence[ExpectedVm], run: RestoreRun) -> Collection[Registration]:
     """Ask every source, and follow a restore's calls; without VMs no source is asked."""
-    return plugin.registering.look(namespace, vms, restore_uid=run.uid).values() if vms else ()
+    restore = for_restore(run, plugin.replays.policy(run)) if run.of_velero else None
+    return plugin.registering.look(namespace, vms, restore=restore).values() if vms else ()
 
 
 def _unknown(needed: Needed, restore: Manifest, what: str, known: Sequence[str]) -> NotFound:

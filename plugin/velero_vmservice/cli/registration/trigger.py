@@ -18,10 +18,10 @@ from velero_vmservice.cli.views import terminal
 from velero_vmservice.cli.views.registration import exit_code
 from velero_vmservice.errors import InvalidItem, InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import RESTORE, ObjectRef
-from velero_vmservice.registervm.attempt import ForRestore
 from velero_vmservice.registration.explain import advise
 from velero_vmservice.registration.merge import distinct_notes
 from velero_vmservice.registration.model import Registration, State
+from velero_vmservice.restore.policy import for_restore
 from velero_vmservice.velero.runs import RestoreRun
 from velero_vmservice.vsphere.wcp import TIMEOUT_SECONDS
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from velero_vmservice.archive.facts import ExpectedVm
+    from velero_vmservice.registervm.attempt import ForRestore
     from velero_vmservice.registervm.coordinator import BeforeCall
     from velero_vmservice.registervm.trigger import Trigger
 
@@ -75,7 +76,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     codes = [_code(result.left_alone, _THERE) for result in before.values() if result.left_alone]
     if to_call:
         run = RestoreRun.read(manifest)
-        codes += _call(caller, ForRestore(uid=run.uid, name=run.name), namespace, to_call)
+        codes += _call(caller, for_restore(run, plugin.replays.policy(run)), namespace, to_call)
         names = " ".join(f"--vm {shlex.quote(vm.name)}" for vm in to_call)
         where = f"--restore {shlex.quote(restore)} -n {shlex.quote(namespace)}"
         terminal.say(f"to follow: velero-vmservice registration status {where} {names} --watch")

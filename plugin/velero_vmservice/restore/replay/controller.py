@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from velero_vmservice.clock import Clock
-    from velero_vmservice.restore.policy import RestorePolicy
+    from velero_vmservice.restore.policy import RestoreDefaults, RestorePolicy
     from velero_vmservice.restore.replay.course import Course
     from velero_vmservice.restore.replay.execute import Steps
     from velero_vmservice.restore.replay.look import Looking
@@ -56,13 +56,15 @@ class Replays:
         self,
         *,
         clock: Clock,
-        policy: RestorePolicy,
+        policy: RestoreDefaults,
         subjects: Subjects,
         steps: Steps,
         results: Results,
         looking: Looking,
         course: Course,
+        can_register: bool,
     ) -> None:
+        """Put together; `can_register` says whether RegisterVM can be called, where a restore asks for that."""
         self._clock = clock
         self._policy = policy
         self._subjects = subjects
@@ -71,14 +73,24 @@ class Replays:
         self._keeping = Keeping(results)
         self._looking = looking
         self._course = course
+        self._can_register = can_register
         self._sessions: TTLCache[str, Session] = TTLCache(
             REMEMBERED_RESTORES, REMEMBERED_SECONDS, timer=clock.monotonic
         )
         self._lock = threading.Lock()
 
     def policy(self, run: RestoreRun) -> RestorePolicy:
-        """Return the effective policy of a restore; raises `InvalidSettings`, naming what would be valid."""
-        return restore_policy.effective(self._policy, run.annotations, run.existing_resource_policy)
+        """Return the effective policy of a restore; raises `InvalidSettings`, naming what would be valid.
+
+        That is also raised where the restore asks for RegisterVM and there is no vCenter to call it at.
+        """
+        policy = restore_policy.effective(self._policy, run.annotations, run.existing_resource_policy)
+        if policy.registration == "trigger" and not self._can_register:
+            raise InvalidSettings(
+                "the restore asks for RegisterVM (registration=trigger), and no vCenter is set up to call it at",
+                hint="set vcenter.server, vcenter.user and vcenter.password_file, or leave registration=trigger out",
+            )
+        return policy
 
     def announce(self, operation_id: str, replay: Replay, run: RestoreRun) -> None:
         """Make an operation known before Velero polls it, so that the first round can keep the order."""
@@ -288,7 +300,7 @@ class Replays:
                 return
             name = namespace.name
             try:
-                self._looking.look(namespace, session.open_in(name), session.run, until=until)
+                self._looking.look(namespace, session.open_in(name), session.for_restore(), until=until)
             except VmServiceError as error:
                 namespace.hide(error, self._clock.monotonic())
             except Exception as error:  # noqa: BLE001 - logged; the other namespaces are looked at

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Kind
+    from velero_vmservice.registervm.attempt import ForRestore
     from velero_vmservice.registration.model import Registration
     from velero_vmservice.restore.model import Subject
     from velero_vmservice.restore.replay.operation import ReplayOperation
     from velero_vmservice.supervisor.namespace_state import NamespaceState
     from velero_vmservice.supervisor.readiness import Gate
-    from velero_vmservice.velero.runs import RestoreRun
 
 READY: Final = "ready"
 """What a VM's timeline ends with (docs/report.md)."""
@@ -173,7 +173,7 @@ class Ask(Protocol):
     """Asks every registration source about VMs that objects need, as `Registering` does."""
 
     def __call__(
-        self, run: RestoreRun, observed: NamespaceState, vms: Collection[ExpectedVm], *, until: float
+        self, restore: ForRestore, observed: NamespaceState, vms: Collection[ExpectedVm], *, until: float
     ) -> Mapping[str, Registration]:
         """Return one answer for each VM, by name."""
 
@@ -188,7 +188,7 @@ class Looking:
         self._ask = ask
 
     def look(
-        self, namespace: TargetNamespace, operations: Sequence[ReplayOperation], run: RestoreRun, *, until: float
+        self, namespace: TargetNamespace, operations: Sequence[ReplayOperation], restore: ForRestore, *, until: float
     ) -> None:
         """Look again; raises what the cluster raises, and leaves no look then."""
         subjects = [operation.subject for operation in operations if operation.subject is not None]
@@ -204,7 +204,7 @@ class Looking:
             for operation in operations
             if operation.subject is not None and operation.stage is Stage.WAITING
         ]
-        registrations = self._ask(run, observed, expected_vms(waiting), until=until)
+        registrations = self._ask(restore, observed, expected_vms(waiting), until=until)
         namespace.show(
             NamespaceLook(
                 made=self._clock.now().isoformat(),

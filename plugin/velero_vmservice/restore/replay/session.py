@@ -11,7 +11,7 @@ from velero_vmservice.kube.manifest import VIRTUAL_MACHINE_GROUP
 from velero_vmservice.report.application import is_group
 from velero_vmservice.report.stage import Stage
 from velero_vmservice.restore import order
-from velero_vmservice.restore.policy import RestorePolicy
+from velero_vmservice.restore.policy import RestorePolicy, for_restore
 from velero_vmservice.restore.replay.operation import ReplayOperation
 from velero_vmservice.restore.replay.transition_log import TransitionLog
 from velero_vmservice.supervisor.readiness import STABLE_SECONDS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.manifest import ObjectRef
+    from velero_vmservice.registervm.attempt import ForRestore
     from velero_vmservice.report.application import Part
     from velero_vmservice.report.model import Result
     from velero_vmservice.restore.replay.look import TargetNamespace
@@ -124,6 +125,10 @@ class Session:
             self.policy = policy
             for operation in self.open():
                 operation.reading = replace(operation.reading, current=False)
+
+    def for_restore(self) -> ForRestore:
+        """Return on whose behalf, and how, RegisterVM is called."""
+        return for_restore(self.run, self.policy)
 
     def to_stand_in(self) -> list[ReplayOperation]:
         """Return the operations whose stand-ins are not known yet."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from velero_vmservice.errors import NotFound, NotRestorable
 from velero_vmservice.kube.manifest import BACKUP, Manifest, ObjectRef
@@ -11,6 +12,8 @@ from velero_vmservice.report.summary import left_out
 from velero_vmservice.restore.source import sealed_objects
 from velero_vmservice.velero import selection
 from velero_vmservice.velero.runs import Maker
+
+_UID_LENGTH: Final = 32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,6 +90,11 @@ def resumed(run: RestoreRun, *, now: str) -> RestoreRun:
     """Return a restore's run that begins now: it leaves results of its own, and takes what is there as it is.
 
     It keeps the restore's UID, by which RegisterVM's attempts are found: no VM is registered a second time. A restore
-    that Velero does not have gets one for the length of the run.
+    that Velero does not have gets the one that every run over its backup has, for the same reason.
     """
-    return replace(run, started=now, began=run.started, uid=run.uid or now, resumed=True)
+    return replace(run, started=now, began=run.started, uid=run.uid or _command_uid(run), resumed=True)
+
+
+def _command_uid(run: RestoreRun) -> str:
+    digest = hashlib.sha256(f"{run.namespace}\0{run.backup}".encode()).hexdigest()
+    return f"command-{digest[:_UID_LENGTH]}"

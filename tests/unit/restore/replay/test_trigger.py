@@ -7,15 +7,28 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import NAMESPACE, condition, registration, restore, service, vm, vsphere_namespace, with_policy
+from tests.unit.builders import (
+    NAMESPACE,
+    condition,
+    obj,
+    registration,
+    restore,
+    service,
+    vm,
+    vsphere_namespace,
+    with_policy,
+)
 from tests.unit.restored_vms import restored
 from tests.unit.world import World
-from velero_vmservice.errors import Forbidden, NotSent, Unavailable
-from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, ObjectRef
+from velero_vmservice.errors import Forbidden, InvalidSettings, NotSent, Unavailable
+from velero_vmservice.kube.manifest import CNS_REGISTER_VOLUME, CONFIG_MAP, SUBNET_SET, ObjectRef
 from velero_vmservice.registervm.attempt import RECORD_LABEL
 from velero_vmservice.registration.model import Registration, State
 from velero_vmservice.vmoperator.marks import BACKUP_VERSION_ANNOTATION
-from velero_vmservice.vsphere.vm import RegisterEvent, TaskState
+from velero_vmservice.vmoperator.virtual_machine import Subnet
+from velero_vmservice.vsphere.network_override import SubnetMapping
+from velero_vmservice.vsphere.record import Record
+from velero_vmservice.vsphere.vm import RegisterEvent, TaskState, VsphereVm
 
 WEB = {"app": "web"}
 VM, FRONT = vm("web-1", labels=WEB), service("front", WEB)
@@ -564,3 +577,86 @@ def test_calls_that_hang_are_spread_over_rounds(world: World) -> None:
         world.polled(operation)
     assert sorted(set(calls(world))) == [f"vm-{n}" for n in range(5)]
     assert all(len(world.vsphere.vcenter.tasks_of(f"vm-{n}")) == 1 for n in range(5))
+
+
+# What one restore chooses for itself.
+
+
+def test_a_restore_calls_by_its_annotation_where_the_settings_only_observe() -> None:
+    world = vpc_world(mode="observe")
+    chosen = with_policy(registration="trigger", network_override="prod-a=dr-a")
+    (operation,) = world.replay_all(lost_items(world), **chosen)
+    world.vsphere.vcenter.restore(NAMESPACE, on_prod_a())
+
+    assert "RegisterVM task task-1 of vm-1" in world.polled(operation, **chosen).description
+    assert calls(world) == ["vm-1"]
+    assert world.vsphere.vcenter.overrides == {"vm-1": (PROD_TO_DR,)}
+    world.restart()
+    world.vsphere.vcenter.set_task(task(world), TaskState.SUCCEEDED)
+    world.cluster.seed(vm("web-1", labels=WEB, uid="new", status={"uniqueID": "vm-1"}))
+    assert world.finish([operation], **chosen)[operation].error == ""
+    assert calls(world) == ["vm-1"]
+    policy = world.document("restores/again/20260301T120000Z/report.json")["policy"]
+    assert policy["registration"] == "trigger"
+    assert policy["network-override"] == "subnet/prod-a=subnet/dr-a"
+
+
+def test_a_restore_that_only_observes_calls_nothing_though_the_settings_would(world: World) -> None:
+    chosen = with_policy(registration="observe")
+    (operation,) = world.replay_all(lost_items(world), **chosen)
+    world.vsphere.vcenter.restore(NAMESPACE, restored())
+    world.polled(operation, **chosen)
+    assert calls(world) == []
+
+
+def test_an_override_that_the_namespace_does_not_take_is_refused_and_nothing_is_called() -> None:
+    world = vpc_world(mode="observe")
+    world.cluster.remove(ObjectRef(SUBNET_SET, NAMESPACE, "vm-default"))
+    chosen = with_policy(registration="trigger", network_override="prod-a=dr-a")
+    (operation,) = world.replay_all(lost_items(world), **chosen)
+    world.vsphere.vcenter.restore(NAMESPACE, on_prod_a())
+
+    assert (
+        "RegisterVM is not called: the restore maps subnets, and RegisterVM does so in an NSX-VPC only; the namespace"
+        " has none: with VDS or pre-VPC NSX networking leave the restore's network-override out"
+    ) in world.polled(operation, **chosen).description
+    assert calls(world) == []
+
+
+def test_a_mapping_that_fits_no_interface_is_noted_with_what_the_vm_is_on() -> None:
+    world = vpc_world(mode="observe")
+    chosen = with_policy(registration="trigger", network_override="prod-aa=dr-a")
+    (operation,) = world.replay_all(lost_items(world), **chosen)
+    world.vsphere.vcenter.restore(NAMESPACE, on_prod_a())
+    assert (
+        "the restore's network-override maps Subnet prod-aa, and none of its interfaces is there (it has: eth0 on"
+        " Subnet prod-a)"
+    ) in world.polled(operation, **chosen).description
+
+
+def test_a_restore_that_asks_for_calls_without_a_vcenter_is_refused_at_once() -> None:
+    world = World()
+    items = lost_items(world)
+    world.app = world.start(vcenter=False)
+    with pytest.raises(InvalidSettings, match=r"asks for RegisterVM \(registration=trigger\), and no vCenter is set"):
+        world.replay_all(items, **with_policy(registration="trigger"))
+
+
+PROD_TO_DR = SubnetMapping(current=Subnet(type="SUBNET", name="prod-a"), new=Subnet(type="SUBNET", name="dr-a"))
+
+
+def vpc_world(*, mode: str) -> World:
+    world = World(mode=mode)
+    world.cluster.serve(SUBNET_SET, "v1alpha1")
+    world.cluster.seed(obj("SubnetSet", "vm-default", api="crd.nsx.vmware.com/v1alpha1"))
+    return world
+
+
+def on_prod_a() -> VsphereVm:
+    return restored(record=Record(interfaces={"eth0": PROD_TO_DR.current}))
+
+
+def lost_items(world: World) -> list[dict[str, Any]]:
+    items = world.back_up(VM, FRONT)
+    world.lose(VM, FRONT)
+    return items
