@@ -19,6 +19,7 @@ from velero_vmservice.cli.registration.commands import registration
 from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
 from velero_vmservice.cli.serve import serve
+from velero_vmservice.cli.vadp.capture import capture
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import VmServiceError
 
@@ -43,6 +44,7 @@ def commands(*, verbose: int) -> None:
 commands.add_command(serve)
 commands.add_command(install)
 commands.add_command(install_launcher_command)
+commands.add_command(capture)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)

@@ -23,22 +23,24 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def _pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+def pairs(separator: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, str]]:
+    """Return a callback that reads repeated options of the form KEY, separator, VALUE into a dictionary."""
+
     def read(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-        pairs = {}
+        read_pairs = {}
         for text in texts:
             key, separator_found, value = text.partition(separator)
             if not (key and separator_found and value):
                 raise click.BadParameter(f'"{text}" is not of the form a{separator}b')
-            pairs[key] = value
-        return pairs
+            read_pairs[key] = value
+        return read_pairs
 
     return read
 
 
 def _annotations(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     """Return policy options as the annotations that a Restore would carry; raises `WrongUsage` for a wrong one."""
-    policies = _pairs("=")(context, parameter, texts)
+    policies = pairs("=")(context, parameter, texts)
     try:
         policy.overridden(RestorePolicy(), policies, where="--policy {}".format)
     except InvalidSettings as error:
@@ -75,7 +77,7 @@ namespace_mapping = click.option(
     "mapping",
     multiple=True,
     metavar="FROM:TO",
-    callback=_pairs(":"),
+    callback=pairs(":"),
     help="Restore the objects of namespace FROM into TO; repeatable.",
 )
 

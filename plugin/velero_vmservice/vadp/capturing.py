@@ -81,6 +81,9 @@ class JobVm:
     applications: tuple[str, ...] = ()
     """Its groups and services, as `Kind name`; none for a VM without an application."""
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenCapture:
@@ -129,7 +132,7 @@ class Capturing:
         Raises `NotFound` for a namespace that does not exist or where nothing is to be captured, `InvalidSettings`
         where there is no bucket, and what cluster and store raise.
         """
-        run = self._run(request)
+        run = self._begun(request)
         manifests = self._manifests(request)
         namespaces = self._named(request, manifests)
         self._sealing.asked_for(
@@ -158,6 +161,15 @@ class Capturing:
             vms=job_vms(seal, [entry.capture for entry in captured]),
         )
 
+    def _begun(self, request: CaptureRequest) -> BackupRun:
+        """Return a run of its own second: two of one name that begin together are two captures."""
+        while True:
+            run = self._run(request)
+            store = self._locations.open(run.location, namespace=run.namespace)
+            if not any(store.list(run.prefix)):
+                return run
+            self._clock.sleep(1.0)
+
     def _run(self, request: CaptureRequest) -> BackupRun:
         started = compact_time(self._clock.now().isoformat())
         annotations = {
@@ -165,7 +177,7 @@ class Capturing:
             marks.VADP_RESTORE_POINT_ANNOTATION: request.restore_point,
         }
         return BackupRun(
-            name=capture_name(request.job, started),
+            name=capture_name(request.job),
             namespace=self._velero_namespace,
             uid=str(uuid4()),
             started=started,
@@ -225,11 +237,10 @@ class Capturing:
         return names
 
 
-def capture_name(job: str, started: str) -> str:
-    """Return the name of a capture: after its VADP job, and its start time, as the backups of a Schedule are named."""
+def capture_name(job: str) -> str:
+    """Return the name that all captures of a VADP job have; the start time tells one from another."""
     name = job.lower()
-    slug = _NOT_IN_NAMES.sub("-", name).strip("-")[:_LONGEST_NAME].strip("-")
-    return f"{slug or UNNAMED}-{started.lower()}"
+    return _NOT_IN_NAMES.sub("-", name).strip("-")[:_LONGEST_NAME].strip("-") or UNNAMED
 
 
 def job_vms(seal: Seal, captures: Sequence[Capture]) -> Sequence[JobVm]:

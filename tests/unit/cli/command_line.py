@@ -61,7 +61,7 @@ class CommandLine:
     def __call__(self, *arguments: str, typed: str = "") -> Ran:
         """Run a command; `typed` is all that its input holds."""
         self.patch.setattr(sys, "argv", ["velero-vmservice", *arguments])
-        self.patch.setattr(sys, "stdin", io.StringIO(typed))
+        self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
         with pytest.raises(SystemExit) as ended:
             cli.main()
         out, err = self._capsys.readouterr()

@@ -1,0 +1,1 @@
+"""The commands that the scripts of a VADP job run."""

@@ -1,0 +1,195 @@
+"""`velero-vmservice capture`: the groups and services of namespaces, captured while a VADP job runs, without Velero."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from velero_vmservice import app, configured
+from velero_vmservice.backup.capture import LeftOut
+from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
+from velero_vmservice.cli.options import pairs, table_output
+from velero_vmservice.cli.views import terminal
+from velero_vmservice.cli.views.table import Column, Row, Sentences, Table
+from velero_vmservice.errors import InvalidItem
+from velero_vmservice.kube.label_selector import label_selector
+from velero_vmservice.vadp.capturing import CaptureRequest
+from velero_vmservice.vadp.job_list import compare, read_job_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from velero_vmservice.backup.capture import CapturedObject
+    from velero_vmservice.cli.views.table import Output
+    from velero_vmservice.vadp.capturing import JobVm, TakenCapture
+    from velero_vmservice.vadp.job_list import JobComparison
+
+_COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN JOB"), Column("APPLICATION"))
+
+
+@click.command()
+@click.option(
+    "-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="A namespace to capture; repeatable."
+)
+@click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
+@click.option("-l", "--selector", default="", metavar="SELECTOR", help="Objects and VMs with these labels alone.")
+@click.option("--vadp-job", "job", default="", metavar="NAME", help="The VADP job that saves the VMs.")
+@click.option("--restore-point", default="", metavar="ID", help="The restore point of that job, where it is known.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=pairs("="), help="A note; repeatable.")
+@click.option(
+    "--location", default="", metavar="NAME", help="The BackupStorageLocation to store in, where there is one."
+)
+@click.option(
+    "--job-vms",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="The VMs that the job saves, one name a line (- for standard input): exits with 3 if it lacks one.",
+)
+@table_output
+def capture(
+    namespaces: tuple[str, ...],
+    *,
+    all_namespaces: bool,
+    selector: str,
+    job: str,
+    restore_point: str,
+    tags: Mapping[str, str],
+    location: str,
+    job_vms: IO[bytes] | None,
+    output: Output,
+) -> None:
+    r"""Capture groups and services without Velero; print every VM that belongs in the same VADP job.
+
+    Each object is stored durably, then all are sealed and read back. Repeating the command makes another capture; one
+    that was stopped half-way is never restored. Stores in the settings' bucket, else in Velero's default location.
+
+    \b
+    Examples:
+      velero-vmservice capture -n shop --vadp-job nightly
+      velero-vmservice capture --all-namespaces --vadp-job nightly --restore-point 4711 -o json
+      velero-vmservice capture -n shop -l app=web --job-vms job-vms.txt
+    """
+    if bool(namespaces) == all_namespaces:
+        raise WrongUsage("name namespaces with -n, or ask for --all-namespaces")
+    request = CaptureRequest(
+        namespaces=namespaces,
+        selector=_selector(selector),
+        selector_text=selector,
+        job=job,
+        restore_point=restore_point,
+        tags=tags,
+        location=location,
+    )
+    listed = None if job_vms is None else _listed(job_vms)
+    capturing = app.connect(configured.load()).capturing
+    taken = capturing.take(request, done=_say_done if output.tabular and output.headers else lambda _: None)
+    comparison = None if listed is None else compare(taken.vms, listed)
+    _remark(taken, comparison)
+    Table(
+        columns=_COLUMNS,
+        rows=[_row(vm, comparison) for vm in taken.vms],
+        document=_document(taken, comparison),
+        above=[f"sealed: {taken.ref} ({len(taken.objects)} objects): {taken.where}"],
+        below=list(_below(taken, comparison)),
+    ).show(output)
+    sys.exit(ExitCode.BLOCKED if comparison and comparison.missing else ExitCode.DONE)
+
+
+def _selector(written: str) -> Mapping[str, Any]:
+    try:
+        return label_selector(written)
+    except InvalidItem as error:
+        raise WrongUsage(error.message, hint=error.hint) from None
+
+
+def _listed(job_vms: IO[bytes]) -> Sequence[str]:
+    try:
+        return read_job_list(job_vms.read())
+    except UnicodeDecodeError:
+        raise WrongUsage(
+            f"the list of VMs in {job_vms.name} is no text", hint="write one name a line, in UTF-8 or UTF-16"
+        ) from None
+
+
+def _say_done(outcome: CapturedObject | LeftOut) -> None:
+    if isinstance(outcome, LeftOut):
+        terminal.say(f"left out: {outcome.ref}: {outcome.reason}")
+        return
+    count = len(outcome.capture.topology.needs)
+    terminal.say(f"captured: {outcome.ref} ({count} VM{'s' * (count != 1)})")
+
+
+def _remark(taken: TakenCapture, comparison: JobComparison | None) -> None:
+    for entry in taken.objects:
+        for finding in entry.capture.findings:
+            if finding.severity == "warning":
+                terminal.remark(f"{entry.ref} {finding.message}")
+    for missed in taken.seal.not_captured:
+        vms = ", ".join(missed.vms)
+        terminal.remark(f"{missed.kind} {missed.namespace}/{missed.name} is not captured, though it has VMs: {vms}")
+    for name in comparison.ambiguous if comparison else ():
+        terminal.remark(f"the job lists {name}, a name that several VMs have: list it as NAMESPACE/NAME")
+    if comparison and comparison.others:
+        terminal.remark(f"the job also lists what this capture has no VM of: {', '.join(comparison.others)}")
+
+
+def _below(taken: TakenCapture, comparison: JobComparison | None) -> Iterator[str]:
+    alone = sum(not vm.applications for vm in taken.vms)
+    if not taken.vms:
+        yield "no VM belongs in the VADP job"
+    elif alone:
+        yield f"{alone} of {len(taken.vms)} VMs have no application, and belong in the VADP job all the same"
+    if comparison and comparison.missing:
+        names = ", ".join(map(str, comparison.missing))
+        yield f"the job does not save {len(comparison.missing)} of {len(taken.vms)} VMs: {names}"
+
+
+def _row(vm: JobVm, comparison: JobComparison | None) -> Row:
+    saved = "-"
+    if comparison is not None:
+        saved = "no" if vm in comparison.missing else "yes"
+    return Row(name=str(vm), cells=(str(vm), vm.backup_version, saved, Sentences(", ".join(vm.applications))))
+
+
+def _document(taken: TakenCapture, comparison: JobComparison | None) -> Mapping[str, Any]:
+    seal, ref = taken.seal, taken.ref
+    return {
+        "capture": str(ref),
+        "name": ref.name,
+        "started": ref.started,
+        "location": ref.location,
+        "where": taken.where,
+        "namespaces": list(seal.taken.namespaces) if seal.taken else [],
+        "tags": dict(seal.taken.tags) if seal.taken else {},
+        "vadp": {"job": seal.vadp.job, "restore_point": seal.vadp.restore_point},
+        "objects": [
+            {
+                "kind": entry.ref.kind.name,
+                "namespace": entry.ref.namespace,
+                "name": entry.ref.name,
+                "vms": list(entry.capture.topology.needs),
+                "findings": [finding.model_dump() for finding in entry.capture.findings],
+            }
+            for entry in taken.objects
+        ],
+        "left_out": [{"object": str(left.ref), "reason": left.reason} for left in taken.left_out],
+        "not_captured": [missed.model_dump(mode="json") for missed in seal.not_captured],
+        "vms": [
+            {
+                "namespace": vm.namespace,
+                "name": vm.name,
+                "backup_version": vm.backup_version,
+                "applications": list(vm.applications),
+            }
+            for vm in taken.vms
+        ],
+        "job_list": None
+        if comparison is None
+        else {
+            "missing": [str(vm) for vm in comparison.missing],
+            "ambiguous": list(comparison.ambiguous),
+            "others": list(comparison.others),
+        },
+    }

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.builders import NAMESPACE, group, obj, service, vm
+from tests.unit.world import World
+from velero_vmservice.errors import Unavailable
+from velero_vmservice.kube.manifest import BACKUP, BACKUP_STORAGE_LOCATION, RESTORE
+from velero_vmservice.settings.reading import BucketSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.cli.command_line import CommandLine
+
+
+@pytest.fixture(name="world")
+def _world(command: CommandLine) -> World:
+    """A Supervisor without Velero, and a bucket in the settings."""
+    world = World()
+    world.settings = world.settings.model_copy(update={"bucket": BucketSettings(name="captures")})
+    world.locations.stores = {"": world.store}
+    world.cluster.seed(
+        obj("Namespace", NAMESPACE, api="v1", namespace=""),
+        service("front", {"app": "shop"}),
+        vm("web-1", labels={"app": "shop"}, group="tier"),
+        group("tier", ["web-1"]),
+        vm("lonely"),
+    )
+    command.connects_to(world.start)
+    return world
+
+
+def test_a_capture_prints_a_line_an_object_and_the_vms_of_the_job(world: World, command: CommandLine) -> None:
+    ran = command("capture", "-n", "shop", "--vadp-job", "nightly")
+    assert (ran.code, ran.err) == (0, "")
+    (seal,) = [key for key in world.store.list("") if key.endswith("/capture.json")]
+    name, started = seal.split("/")[1:3]
+    assert ran.lines == [
+        "captured: VirtualMachineGroup shop/tier (1 VM)",
+        "captured: VirtualMachineService shop/front (1 VM)",
+        f"sealed: {name}/{started} (2 objects): memory://plugins/vmservice/{seal}",
+        "VM           IN JOB  APPLICATION",
+        "shop/lonely  -       -",
+        "shop/web-1   -       VirtualMachineGroup tier, VirtualMachineService front",
+        "1 of 2 VMs have no application, and belong in the VADP job all the same",
+    ]
+
+
+def test_json_is_one_document_with_every_vm(world: World, command: CommandLine) -> None:
+    del world
+    document = json.loads(
+        command("capture", "-A", "--vadp-job", "gold", "--restore-point", "7", "--tag", "site=a", "-o", "json").out
+    )
+    assert document["vadp"] == {"job": "gold", "restore_point": "7"}
+    assert document["tags"] == {"site": "a"}
+    assert [vm["name"] for vm in document["vms"]] == ["lonely", "web-1"]
+    assert document["job_list"] is None
+    assert document["capture"] == f"{document['name']}/{document['started']}"
+
+
+def test_names_alone_are_what_a_job_takes(world: World, command: CommandLine) -> None:
+    del world
+    assert command("capture", "-n", "shop", "-o", "name").lines == ["shop/lonely", "shop/web-1"]
+    rows = command("capture", "-n", "shop", "--no-headers").rows
+    assert [row[0] for row in rows] == ["shop/lonely", "shop/web-1"]
+
+
+def test_a_job_that_lacks_a_vm_fails_with_its_name_after_the_capture(world: World, command: CommandLine) -> None:
+    ran = command("capture", "-n", "shop", "--job-vms", "-", typed="web-1\nvcenter\n")
+    assert ran.code == 3
+    assert ran.lines[-1] == "the job does not save 1 of 2 VMs: shop/lonely"
+    assert ran.err == "note: the job also lists what this capture has no VM of: vcenter\n"
+    assert any(key.endswith("/capture.json") for key in world.store.list(""))
+
+
+def test_a_job_that_saves_every_vm_is_done(world: World, command: CommandLine, tmp_path: Path) -> None:
+    del world
+    (tmp_path / "vms").write_text("web-1\nlonely\n")
+    ran = command("capture", "-n", "shop", "--job-vms", str(tmp_path / "vms"), "-o", "json")
+    assert (ran.code, json.loads(ran.out)["job_list"]) == (0, {"missing": [], "ambiguous": [], "others": []})
+
+
+def test_what_is_left_out_of_a_selection_is_said(world: World, command: CommandLine) -> None:
+    world.cluster.seed(service("front", {"app": "shop"}, meta={"labels": {"app": "shop"}}))
+    ran = command("capture", "-n", "shop", "-l", "app=shop")
+    assert ran.err == "note: VirtualMachineGroup shop/tier is not captured, though it has VMs: web-1\n"
+    assert ran.lines[0] == "captured: VirtualMachineService shop/front (1 VM)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name namespaces with -n, or ask for --all-namespaces"),
+        (("-n", "shop", "-A"), "name namespaces with -n, or ask for --all-namespaces"),
+        (("-n", "shop", "-l", "app=?"), '"app=?" is no label selector'),
+        (("-n", "shop", "--tag", "gold"), '"gold" is not of the form a=b'),
+        (("-n", "shop", "--job-vms", "nowhere.txt"), "nowhere.txt"),
+    ],
+)
+def test_misuse_captures_nothing(world: World, command: CommandLine, arguments: tuple[str, ...], message: str) -> None:
+    ran = command("capture", *arguments)
+    assert ran.code == 2
+    assert message in ran.err
+    assert list(world.store.list("")) == []
+
+
+def test_a_wrong_namespace_is_no_answer(world: World, command: CommandLine) -> None:
+    del world
+    ran = command("capture", "-n", "shopp")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.splitlines() == [
+        "velero-vmservice: namespace shopp does not exist",
+        "hint: check the spelling and the kubeconfig's context",
+    ]
+
+
+def test_a_bucket_that_is_away_is_no_answer(world: World, command: CommandLine) -> None:
+    world.store.calls.fail("put", Unavailable("the bucket is away", hint="look at the server"))
+    ran = command("capture", "-n", "shop")
+    assert (ran.code, ran.err) == (1, "velero-vmservice: the bucket is away\nhint: look at the server\n")
+
+
+def test_help_has_examples(command: CommandLine) -> None:
+    ran = command("capture", "--help")
+    assert ran.code == 0
+    assert "velero-vmservice capture -n shop --vadp-job nightly" in ran.out
+
+
+def test_no_object_of_velero_is_needed(world: World, command: CommandLine) -> None:
+    for kind in (BACKUP, RESTORE, BACKUP_STORAGE_LOCATION):
+        world.cluster.serve(kind)
+    assert command("capture", "-n", "shop").code == 0
