@@ -226,7 +226,7 @@ def results_not_stored(_: Stage) -> None:
 
 
 def launches_failing(stage: Stage) -> None:
-    """Something that is no launcher, or a damaged one, connects."""
+    """Something that is not a launcher, or a damaged one, connects."""
     with _served(stage):
         _say(stage.directory, b"not a path\n")
 

@@ -5,9 +5,9 @@ logged while Velero waits for a call is copied to the session the call came in o
 
 - it counts a backup's lines of level `warn` and `error` as the backup's warnings and errors
   (velero: pkg/util/logging/log_counter_hook.go), so `error` makes a backup PartiallyFailed;
-- it panics on a `namespace`, `resource` or `name` that is no string (same file), and on an `@message`, `@level` or
+- it panics on a `namespace`, `resource` or `name` that is not a string (same file), and on an `@message`, `@level` or
   `@timestamp` that is none (go-plugin: log_entry.go), so every value sent is a string;
-- it panics on an `error` that is no Go error (same file), which nothing that arrives as JSON is: so no line has that
+- it panics on an `error` that is not a Go error (same file), which nothing that arrives as JSON is: so no line has that
   key, and what went wrong is `cause`;
 - it takes a line of 64 KiB or more apart (go-plugin: client.go).
 

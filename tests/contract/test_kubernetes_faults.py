@@ -272,7 +272,7 @@ def test_a_redirect_to_a_login_page_is_no_answer_of_an_api_server(status: str) -
     login_page = "https://login.example.test/?token=s3cret"
     with (
         servers.served(servers.answering(status, "text/html", b"<html>log in</html>", Location=login_page)) as url,
-        pytest.raises(Unavailable, match=r"no API server, it redirects to login\.example\.test: ") as caught,
+        pytest.raises(Unavailable, match=r"not an API server, it redirects to login\.example\.test: ") as caught,
     ):
         _client(url).create(secret("shop", "b"))
     assert "login page before the API server" in caught.value.hint
@@ -291,7 +291,7 @@ def test_a_redirect_to_a_login_page_is_no_answer_of_an_api_server(status: str) -
 def test_a_page_is_no_answer_of_an_api_server(status: str, kind: str, body: bytes) -> None:
     with (
         servers.served(servers.answering(status, kind, body)) as url,
-        pytest.raises(VmServiceError, match="what answers there is no API server, it sends a page") as caught,
+        pytest.raises(VmServiceError, match="the server there is not an API server, it sends a page") as caught,
     ):
         _client(url).list(SECRET, "shop")
     assert not isinstance(caught.value, (NotFound, Rejected))
@@ -343,9 +343,9 @@ def test_an_unknown_authority_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["..", "a/../../secrets/b", "a?x=y", "a#b", "a%2fb", ""])
 def test_a_name_cannot_lead_a_request_elsewhere(api: EmulatedApi, cluster: KubernetesCluster, name: str) -> None:
-    with pytest.raises(InvalidItem, match="no name of a Kubernetes object"):
+    with pytest.raises(InvalidItem, match="not a name of a Kubernetes object"):
         cluster.get(ObjectRef(SECRET, "shop", name))
-    with pytest.raises(InvalidItem, match="no name of a Kubernetes object"):
+    with pytest.raises(InvalidItem, match="not a name of a Kubernetes object"):
         cluster.patch(ObjectRef(SECRET, "shop", name), {}, version="v1")
 
     assert not api.calls

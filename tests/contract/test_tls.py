@@ -233,7 +233,7 @@ def vcenter_rest(url: str, ca_file: Path) -> None:
 def vcenter_soap(url: str, ca_file: Path) -> None:
     with (
         contextlib.closing(inventory.connect(vcenter_settings(url, ca_file), clock=SettableClock())) as connected,
-        pytest.raises(Unavailable, match="the answer is no SOAP"),
+        pytest.raises(Unavailable, match="the answer is not SOAP"),
     ):
         connected.inventory.look("shop", [ExpectedVm(name="web-1", instance_uuid="", bios_uuid="")])
 

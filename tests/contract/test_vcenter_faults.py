@@ -185,7 +185,7 @@ CASES = [
     ),
     Case("a proxy's page", "403 Forbidden", b"<html>", Forbidden, "look for a proxy or a login page", kind="text/html"),
     Case("a page that is not there", "404 Not Found", b"<html>", Rejected, "without the JSON", kind="text/html"),
-    Case("a redirect", "302 Found", b"", Rejected, "there is no vCenter"),
+    Case("a redirect", "302 Found", b"", Rejected, "there is not a vCenter"),
     Case("a task that is none", "200 OK", b'{"value": {"task": 7}}', Unavailable, "without a task"),
     Case("a task with a secret tail", "200 OK", b'"task\\u001b[2J"', Unavailable, "without a task"),
     Case("an endless task id", "200 OK", b'"' + b"7" * 5000 + b'"', Unavailable, "without a task"),
@@ -201,7 +201,7 @@ def test_an_answer_is_explained_and_the_call_not_repeated(place: Place, case: Ca
     with pytest.raises(case.error) as error:
         place.register().call("shop", "vm-1", ())
     assert type(error.value) is case.error
-    assert case.excerpt in str(error.value).replace("what answers there is no", "there is no")
+    assert case.excerpt in str(error.value).replace("the server there is no", "there is no")
     check(error.value)
     assert place.impostor.calls == 1
 
@@ -262,14 +262,14 @@ def test_a_login_that_answers_nonsense_is_reported(place: Place, login: bytes) -
 
 
 def test_an_answer_that_is_no_soap_is_reported(place: Place) -> None:
-    with pytest.raises(Unavailable, match=r"the answer is no SOAP .*what answers there is no vCenter") as error:
+    with pytest.raises(Unavailable, match=r"the answer is not SOAP .*the server there is not a vCenter") as error:
         place.look()
     check(error.value)
 
 
 def test_what_a_vcenter_is_cannot_be_asked_where_a_look_fails(place: Place) -> None:
     connected = inventory.connect(place.settings, clock=place.clock)
-    with closing(connected), pytest.raises(Unavailable, match=r"cannot log in at .*: the answer is no SOAP"):
+    with closing(connected), pytest.raises(Unavailable, match=r"cannot log in at .*: the answer is not SOAP"):
         connected.inventory.about()
 
 
@@ -292,7 +292,7 @@ def test_an_authority_that_is_corrected_is_taken_without_a_restart(place: Place,
         with pytest.raises(InvalidSettings, match="certificate is not trusted"):
             connected.inventory.look("shop", WANTED)
         ca_file.write_text(place.settings.ca_file.read_text())
-        with pytest.raises(Unavailable, match="the answer is no SOAP"):
+        with pytest.raises(Unavailable, match="the answer is not SOAP"):
             connected.inventory.look("shop", WANTED)
         assert connected.register_vm.call("shop", "vm-1", ()) == "task-7"
 

@@ -216,5 +216,5 @@ def _object_table(rows: Sequence[ObjectRow]) -> Table:
     table.add_column("what Velero hears: waited for, or found", ratio=1)
     for row in rows:
         stage = Text(row.stage, style=_COLOURS.get(row.stage, "red"))
-        table.add_row(row.name, stage, row.count, Text(row.reason))  # words in brackets are no markup here
+        table.add_row(row.name, stage, row.count, Text(row.reason))  # words in brackets are not markup here
     return table

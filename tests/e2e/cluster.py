@@ -79,7 +79,7 @@ class Cluster:
                 process.stop(patience=5)
 
     def account(self, name: str) -> Path:
-        """Make a user who may do everything RBAC can allow, and is no administrator to VM Operator's webhooks.
+        """Make a user who may do everything RBAC can allow, and is not an administrator to VM Operator's webhooks.
 
         Return its kubeconfig.
         """

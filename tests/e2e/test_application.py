@@ -177,6 +177,6 @@ def test_restore_into_a_namespace_that_vcenter_did_not_make_says_so(scene: Scene
     mapping = f"--namespace-mappings={space}:{space}-plain"
     scene.server.cli("restore", "create", space, f"--from-backup={space}", mapping, "--item-operation-timeout=15s")
 
-    scene.wait_described(space, f"the namespace {space}-plain is no vSphere Namespace")
+    scene.wait_described(space, f"the namespace {space}-plain is not a vSphere Namespace")
     assert scene.server.wait_over(RESTORES, space)["status"]["phase"] == "PartiallyFailed"
     assert scene.names(SERVICES, f"{space}-plain") == set()

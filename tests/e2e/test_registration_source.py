@@ -47,7 +47,7 @@ class Requests(logging.Handler):
 
 
 class ApiServerScene:
-    """A vSphere Namespace on the real API server, asked under an account that is no administrator."""
+    """A vSphere Namespace on the real API server, asked under an account that is not an administrator."""
 
     settled = State.READY
 

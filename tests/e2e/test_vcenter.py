@@ -223,7 +223,7 @@ def test_both_spellings_and_no_secret_are_read(scene: VCenterScene) -> None:
         (encode("apiVersion: vmoperator.vmware.com/v1alpha3")[:-12], "its gzip is cut off"),
         ("A" * (MAX_PACKED + 1_000_000), f"is longer than {MAX_PACKED} characters"),
         (encode(LAUGHS), "its aliases resolved"),
-        (encode("a: &a [1]\nb: " + "[*a]" * 1), "it is no VirtualMachine|cannot be read"),
+        (encode("a: &a [1]\nb: " + "[*a]" * 1), "it is not a VirtualMachine|cannot be read"),
         (encode("x" * 3_000_000), "unpacks to more than"),
         (encode("!!python/object:os.system []"), "YAML tags"),
     ],

@@ -74,7 +74,7 @@ def restore(vcenter: VCenter, saved: VsphereVm, *, folder: str = "", in_place: b
 
 
 def restore_disks(vcenter: VCenter, moid: str, *names: str) -> VsphereVm:
-    """Overwrite some disks of a VM that is there: they are no first class disks any more."""
+    """Overwrite some disks of a VM that is there: they are no longer first class disks."""
     vsphere_vm = vcenter.vm(moid)
     if vsphere_vm is None:
         raise LookupError(moid)

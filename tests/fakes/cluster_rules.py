@@ -96,7 +96,7 @@ def demand_path(ref: ObjectRef) -> None:
     for name in filter(None, (ref.namespace, ref.name)):
         if not names.is_path_segment(name):
             raise InvalidItem(
-                f'"{name}" is no name of a Kubernetes object, asked for as {ref.kind.name}',
+                f'"{name}" is not a name of a Kubernetes object, asked for as {ref.kind.name}',
                 hint="correct the name in the backup or in the call: it is damaged",
             )
 
@@ -122,7 +122,7 @@ def _label_refusals(labels: Any) -> Iterator[str]:
         if not kubernetes_names.is_label_key(str(key)):
             yield f'metadata.labels: Invalid value: "{key}": a qualified name is required'
         if not isinstance(value, str):
-            yield f"metadata.labels: {key} is no string"
+            yield f"metadata.labels: {key} is not a string"
         elif not names.is_label_value(value):
             yield f'metadata.labels: Invalid value: "{value}": an empty string or a qualified name is required'
 
@@ -133,7 +133,7 @@ def _annotation_refusals(annotations: Any) -> Iterator[str]:
         if not kubernetes_names.is_label_key(str(key).lower()):
             yield f'metadata.annotations: Invalid value: "{key}": a qualified name is required'
         if not isinstance(value, str):
-            yield f"metadata.annotations: {key} is no string"
+            yield f"metadata.annotations: {key} is not a string"
     if _bytes(chain.from_iterable(pairs)) > ANNOTATIONS_BYTES:
         yield f"metadata.annotations: Too long: may not be more than {ANNOTATIONS_BYTES} bytes"
 
@@ -145,7 +145,7 @@ def _data_refusals(kind: str, content: Mapping[str, Any]) -> Iterator[str]:
         if not _DATA_KEY.fullmatch(str(key)) or len(str(key)) > kubernetes_names.SUBDOMAIN_LENGTH or key in {".", ".."}:
             yield f'data[{key}]: Invalid value: "{key}": a valid config key must consist of alphanumeric characters'
         if not isinstance(value, str):
-            yield f"data[{key}]: is no string"
+            yield f"data[{key}]: is not a string"
     encoded = data if kind == "Secret" else binary
     for key, value in encoded.items():
         try:

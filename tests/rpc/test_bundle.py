@@ -117,7 +117,7 @@ def test_installers_may_race(runtime: Path, target: Path) -> None:
 
 def test_an_image_that_is_not_what_its_name_says_is_not_installed(runtime: Path, target: Path) -> None:
     (runtime / "loader").write_bytes(b"other")
-    with pytest.raises(InvalidSettings, match="not what its name says"):
+    with pytest.raises(InvalidSettings, match="does not match the digest in its name"):
         install_bundle(target, runtime=runtime)
     assert not (target / PLUGIN_NAME).exists()
 

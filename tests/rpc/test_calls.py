@@ -150,12 +150,15 @@ def test_a_defect_names_the_item_and_an_id_and_shows_nothing_more(velero: Plugin
     assert "hunter2" not in str(velero.log.lines)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[]", b"null"])
-def test_an_item_that_is_no_object_is_refused(velero: PluginProcess, raw: bytes) -> None:
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [(b"", "JSON"), (b"{", "JSON"), (b"\xff", "JSON"), (b"[]", "a JSON object"), (b"null", "a JSON object")],
+)
+def test_an_item_that_is_no_object_is_refused(velero: PluginProcess, raw: bytes, fault: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         velero.backup_items.Execute(v2.ExecuteRequest(plugin=CAPTURE, item=raw, backup=json.dumps(BACKUP).encode()))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "the item that Velero sent is no JSON" in caught.value.details()
+    assert f"the item that Velero sent is not {fault}: " in caught.value.details()
 
 
 @pytest.mark.parametrize("levels", [300, 5_000], ids=["too deep to write", "too deep to read"])
@@ -222,5 +225,5 @@ def test_progress_of_an_operation_that_cannot_be_read_fails_it(velero: PluginPro
         v2.RestoreItemActionProgressRequest(plugin=REPLAY, operationID="op", restore=b"{")
     ).progress
     assert progress.completed
-    assert "the restore that Velero sent is no JSON" in progress.err
+    assert "the restore that Velero sent is not JSON" in progress.err
     assert velero.backup_progress("velero-plugin-for-vmservice/nothing", "op", BACKUP).completed

@@ -92,5 +92,5 @@ def test_an_installation_without_launchers_is_explained(tmp_path: Path, monkeypa
     (tmp_path / "file").touch()
     for built in (tmp_path / "absent", tmp_path / "file"):
         monkeypatch.setattr(launcher, "_BUILT", built)
-        with pytest.raises(InvalidSettings, match=r"this installation holds no launcher for \w+ \(.*directory\)"):
+        with pytest.raises(InvalidSettings, match=r"this installation has no launcher for \w+ \(.*directory\)"):
             install_launcher(tmp_path)

@@ -8,7 +8,7 @@ enum or a field. The syntax tree of a module shows each place that
 
 Left out is what no sentence is, by its name (`NO_SENTENCES`), and what `ALLOWED` names with its reason: most of it is
 text of another system, read at the edge where that system has no better sign. Whether a text was said before, so that
-it need not be said again, is no decision.
+it need not be said again, is not a decision.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "managers, domains, objects": "owner mark domain reference object plain apiVersion counting",
 }
 NO_SENTENCES: Final = {name: what for what, names in _NAMES.items() for name in names.split()}
-"""Names of what is no sentence, and what it is."""
+"""Names of what is not a sentence, and what it is."""
 
 ALLOWED: Final[Mapping[str, str]] = {
     "adapters/kubernetes/errors.py": "the API server's and urllib3's text, where the status says too little",
@@ -97,7 +97,7 @@ def read_back(source: str, module: str) -> list[Look]:
 
 
 def looks(source: str, module: str) -> Iterator[Look]:
-    """Yield the places of a module at which a text is looked into that is no name or the like, allowed or not."""
+    """Yield the places of a module at which a text is looked into that is not a name or the like, allowed or not."""
     for function, node in _with_function(ast.parse(source), ""):
         if isinstance(node, ast.Call | ast.Compare) and _reads(node):
             yield Look(module, function, node.lineno, ast.unparse(node))

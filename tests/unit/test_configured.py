@@ -120,7 +120,7 @@ def test_a_key_of_a_secret_stands_for_a_file_and_a_rotated_one_is_another_settin
             {"restore": {"conflct": "retain"}},
             "svc-velero/settings settings.yaml:2: unknown key restore.conflct",
         ),
-        ("- a", "ConfigMap svc-velero/settings settings.yaml:1: the text is no mapping"),
+        ("- a", "ConfigMap svc-velero/settings settings.yaml:1: the text is not a mapping"),
         (
             {"velero_namespace": "velero"},
             "velero_namespace is another namespace than the one",

@@ -34,7 +34,7 @@ class SocketProbe:
         except OSError as error:
             return f"cannot be resolved ({error.strerror or error})"
         except (ValueError, OverflowError) as error:
-            return f"is no address that can be connected to ({error})"
+            return f"is not an address to connect to ({error})"
         return _first_that_answers(addresses, port, seconds=seconds, until=until)
 
     def _look_up(self, host: str, seconds: float) -> list[str]:
@@ -75,7 +75,7 @@ def _first_that_answers(addresses: Sequence[str], port: int, *, seconds: float, 
         except OSError as error:
             failure = f"refuses the connection ({error.strerror or error})"
         except (ValueError, OverflowError) as error:
-            failure = f"is no address that can be connected to ({error})"
+            failure = f"is not an address to connect to ({error})"
     return failure
 
 

@@ -61,7 +61,7 @@ class Duration(click.ParamType[float]):
         except durationpy.DurationError:
             seconds = 0.0
         if seconds <= 0:
-            self.fail(f'"{value}" is no duration such as 90s, 10m or 12h', param, ctx)
+            self.fail(f'"{value}" is not a duration such as 90s, 10m or 12h', param, ctx)
         return float(seconds)
 
 

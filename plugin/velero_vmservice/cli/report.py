@@ -40,7 +40,7 @@ def report() -> None:
 
 def _time(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
     if text and not (compact := compact_time(text)):
-        raise click.BadParameter(f'"{text}" is no time like 2026-11-24T11:42:40Z or 20261124T114240Z')
+        raise click.BadParameter(f'"{text}" is not a time like 2026-11-24T11:42:40Z or 20261124T114240Z')
     return compact if text else ""
 
 

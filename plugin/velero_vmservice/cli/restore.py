@@ -86,14 +86,14 @@ def _kept(tasks: Sequence[ReplayOperation]) -> str:
 
 
 def _ask(question: str) -> None:
-    """Ask for confirmation; raises `click.Abort` without it, `NotRestorable` where the input is no terminal."""
+    """Ask for confirmation; raises `click.Abort` without it, `NotRestorable` where the input is not a terminal."""
     try:
         agreed = terminal.agreed(question)
     except click.Abort:
         if sys.stdin.isatty():
             raise
         raise NotRestorable(
-            "nothing is restored: the question was not answered, as the input is no terminal",
+            "nothing is restored: the question was not answered, as the input is not a terminal",
             hint="look at the objects with `velero-vmservice plan`, then repeat the command with --yes",
         ) from None
     if not agreed:

@@ -33,7 +33,7 @@ _SECRET_NAME: Final = re.compile(r"PASSWORD(?!_FILE$)", re.IGNORECASE)
 _SECRET_VALUE: Final = re.compile(r"""password["']?\s*:|@|\\""", re.IGNORECASE)
 """A section of the settings as JSON may have a password, and the address of a proxy a user with one."""
 _USER: Final = re.compile(r"VMSERVICE_\w+__USER", re.IGNORECASE)
-"""Has an @ and is no address: velero@vsphere.local."""
+"""Has an @ and is not an address: velero@vsphere.local."""
 _OF_SIDECAR: Final = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile")
 """Whom the mounted files may be read by; the root stays writable, as the Job has no volume for temporary files."""
 

@@ -58,7 +58,7 @@ def directory_checks(looked_at: PluginsDirectory | None, *, path: str) -> Iterat
     if looked_at is None:
         for name in (_LAUNCHER, _SERVER, _ORDER):
             yield checks.unknown(
-                name, f"{path} is no directory here: only Velero's pod has its plugins volume", f"run {COMMAND}"
+                name, f"{path} is not a directory here: only Velero's pod has its plugins volume", f"run {COMMAND}"
             )
         return
     yield _launcher_check(looked_at)

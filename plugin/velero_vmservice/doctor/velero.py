@@ -89,7 +89,7 @@ def timeout_check(deployment: VeleroDeployment, policy: RestoreDefaults) -> Chec
     try:
         timeout = durationpy.from_str(written) if written else _DEFAULT_TIMEOUT
     except durationpy.DurationError:
-        return checks.unknown(name, f'{_TIMEOUT_FLAG} of Velero\'s server is "{written}", which is no duration')
+        return checks.unknown(name, f'{_TIMEOUT_FLAG} of Velero\'s server is "{written}", which is not a duration')
     shown = written or "4h, Velero's default"
     stages = [policy.registered_within, policy.verified_within]
     if policy.power != "leave":

@@ -1,10 +1,10 @@
-"""What the process counts for Prometheus: each metric with its type, its labels and its meaning.
+"""The metrics of the process for Prometheus: each with its type, its labels and its meaning.
 
 Metrics are defined here and counted at the edges: where Velero calls, where another system fails, where an operation
-changes its stage, where a capture is sealed. Decisions know nothing of them. Label values come from closed lists, so
-that no failure makes series without end; only the series of applications carry names, and they go with their
-application. A counter of single failures starts at 0 with every label: one that begins with its first failure shows
-Prometheus no increase. docs/observability.md has the same table, which a test compares.
+changes its stage, where a capture is sealed. Decisions know nothing of them. Label values come from closed lists, so no
+failure makes an unbounded number of series. Only the series of applications carry names, and end with their
+application. A counter of single failures starts at 0 with every label, because Prometheus shows no increase for a
+counter that begins with its first failure. docs/observability.md has the same table, which a test compares.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ SETTINGS_UNUSED: Final = Gauge(
 
 
 class Api(StrEnum):
-    """A system that the plugin asks."""
+    """A system that the plugin sends requests to."""
 
     KUBERNETES = "kubernetes"
     S3 = "s3"
@@ -120,7 +120,7 @@ REGISTER_VM_CALLS: Final = Counter(
 
 
 class Called(StrEnum):
-    """What came back of a call of RegisterVM."""
+    """The outcome of a call of RegisterVM."""
 
     STARTED = "started"
     REGISTERED_BEFORE = "registered_before"

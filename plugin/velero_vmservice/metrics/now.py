@@ -1,6 +1,6 @@
-"""What is so now, for Prometheus: restores that are under way, and applications with their captures.
+"""The present state, for Prometheus: restores that are under way, and applications with their captures.
 
-Unlike a counter such a series ends when what it shows is gone, so its values are collected when Prometheus asks.
+Unlike a counter, such a series ends with its restore or application, so values are collected when Prometheus asks.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRestore:
-    """A restore that is under way, as its last poll left it."""
+    """A restore that is under way, as of its last poll."""
 
     stages: Mapping[str, int]
-    """How many of its open operations stand at each stage."""
+    """The number of open operations at each stage."""
     waiting_since: float | None = None
-    """When the operation began that has waited longest for its VMs, in seconds of Unix time."""
+    """The start of the operation that has waited longest for its VMs, in seconds of Unix time."""
     registrations: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """How many of the VMs that it waits for are in each state, with each code of RegisterVM."""
+    """The number of VMs that it waits for, by state and by code of RegisterVM."""
 
 
 class OpenRestores(Collector):
-    """What restores wait for now; one that has not been polled for a while counts no more."""
+    """What restores wait for now; a restore without a recent poll is not counted."""
 
     STALE_SECONDS: Final = 900.0
-    """Velero polls every ten seconds; what it has not asked about for this long it does not wait for."""
+    """Velero polls every ten seconds, so it has given up a restore without a poll for this time."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
@@ -48,7 +48,7 @@ class OpenRestores(Collector):
         self._restores: dict[str, tuple[float, OpenRestore]] = {}
 
     def update(self, restore: str, standing: OpenRestore) -> None:
-        """Take over where a restore stands; one without an open operation is forgotten."""
+        """Store the state of a restore; a restore without an open operation is forgotten."""
         with self._lock:
             self._restores.pop(restore, None)
             if standing.stages:
@@ -107,7 +107,7 @@ REGISTRY.register(OPEN_RESTORES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """How an application stands with its captures; times are seconds of Unix time, None is what is not known."""
+    """The captures of an application; times are seconds of Unix time, None if unknown."""
 
     namespace: str
     kind: str
@@ -119,17 +119,17 @@ class Application:
 
 
 class Applications(Collector):
-    """The applications of the last look; the series of one that is gone go with the next."""
+    """The applications of the last look; the series of a lost application end with the next look."""
 
     MOST: Final = 1000
-    """Applications with series of their own, those without a capture first; all are counted."""
+    """The most applications with series of their own, those without a capture first; all are counted."""
 
     def __init__(self) -> None:
         self._known: tuple[Application, ...] | None = None
         self._unread: Mapping[str, bool] = {}
 
     def update(self, applications: Iterable[Application] | None, unread: Mapping[str, bool]) -> None:
-        """Take over a look; `unread` tells of each part of it whether it could not be read, None keeps the last."""
+        """Store a look; `unread` has for each part whether it could not be read, None keeps the last applications."""
         if applications is not None:
             self._known = tuple(
                 sorted(applications, key=lambda each: (bool(each.protected), each.namespace, each.name))

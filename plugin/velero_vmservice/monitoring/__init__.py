@@ -1,1 +1,1 @@
-"""What watches the plugin: Prometheus and Kubernetes' probes, over HTTP."""
+"""Monitoring over HTTP, for Prometheus and Kubernetes' probes."""

@@ -1,7 +1,7 @@
 """The HTTP endpoint: `/metrics` for Prometheus, `/healthz` and `/readyz` for Kubernetes.
 
-It has threads of its own and takes nothing away from Velero's calls. Nothing else depends on it: where its port is
-taken the plugin serves without it.
+It has threads of its own and takes none from Velero's calls. Nothing else depends on it: if its port is taken, the
+plugin serves without it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 CONNECTIONS: Final = 16
-"""Connections that are served at once; Prometheus and the kubelet keep one or two, and more are closed unanswered."""
+"""Connections that are served at once; more are closed without answer. Prometheus and the kubelet keep one or two."""
 _SILENCE_SECONDS: Final = 5.0
-"""How long a client may take over one part of its request."""
+"""How long a client may take for one part of its request."""
 _CONNECTION_SECONDS: Final = 10.0
-"""How long a connection lasts at most, however its client goes on; Prometheus waits no longer for an answer."""
+"""The longest duration of a connection; Prometheus waits no longer for an answer."""
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
@@ -77,7 +77,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         """End the connections that have lasted too long; the server asks for this twice a second."""
         now = time.monotonic()
         for connection in [connection for connection, deadline in self._deadlines.copy().items() if deadline <= now]:
-            with contextlib.suppress(OSError):  # it is over already
+            with contextlib.suppress(OSError):  # it has already ended
                 connection.shutdown(socket.SHUT_RDWR)
 
     def _forget(self, connection: socket.socket) -> None:
@@ -85,7 +85,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hangs up is no matter of ours, and what `_answer` raises it has logged."""
+        """Log nothing: a client may hang up, and `_answer` has logged its own errors."""
 
 
 class _Handler(WSGIRequestHandler):
@@ -93,16 +93,16 @@ class _Handler(WSGIRequestHandler):
     server_version, sys_version = "velero-vmservice", ""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
-        """Log no request: there is one every few seconds."""
+        """Log no request, because there is one every few seconds."""
 
 
 @contextlib.contextmanager
 def serving(
     address: str, health: Health, *, connection_seconds: float = _CONNECTION_SECONDS
 ) -> Iterator[tuple[str, int] | None]:
-    """Serve until the block is left; gives host and port, None where nothing is served.
+    """Serve until the block is left; gives host and port, or None if nothing is served.
 
-    A port that cannot be had is logged, never raised.
+    A port that cannot be opened is logged, never raised.
     """
     if not address:
         yield None
@@ -156,5 +156,5 @@ def application(health: Health) -> Callable[[WSGIEnvironment, StartResponse], It
 
 
 def _family(host: str) -> socket.AddressFamily:
-    """Return IPv6 for an address of it, and for every address where there are both."""
+    """Return IPv6 for an IPv6 address, and for all addresses of a host with both."""
     return socket.AF_INET6 if ":" in host or (not host and socket.has_dualstack_ipv6()) else socket.AF_INET

@@ -1,8 +1,8 @@
-"""Whether the plugin serves, and whether it is ready; each answer has its reasons.
+"""Whether the plugin serves, and whether it is ready, with reasons.
 
-The two questions differ on purpose. A process that does not serve is helped by a restart. One that is not ready, as a
-bucket is away for instance, may be in the middle of a restore, which a restart would only delay: so nothing but this
-process itself counts for the first question.
+The two questions differ on purpose. A restart helps a process that does not serve. A process that is not ready, for
+example because a bucket is away, may be in the middle of a restore, which a restart would only delay. So the first
+question depends on this process alone.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from velero_vmservice.reachability import Reachability
 
 ANSWER_SECONDS: Final = 2.0
-"""The thread that answers launchers does nothing that takes longer, and a probe waits a little longer than that."""
+"""The thread that answers launchers does nothing that takes longer, and a probe waits a little longer."""
 
 
 class Health:
-    """Asks for the state of this process; nothing is written, and no other system is asked."""
+    """Reads the state of this process, without writing and without requests to other systems."""
 
     def __init__(self, directory: Path, *, settings_problem: Callable[[], str], stores: Reachability) -> None:
-        """Put together; `settings_problem` gives the code of what keeps the settings of the cluster from being used."""
+        """Set up; `settings_problem` returns the code of the error that prevents use of the cluster's settings."""
         self._directory = directory
         self._settings_problem = settings_problem
         self._stores = stores
 
     def not_serving(self) -> Iterator[str]:
-        """Yield why launchers are not answered."""
+        """Yield reasons why launchers get no answer."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(ANSWER_SECONDS)
@@ -48,7 +48,7 @@ class Health:
             yield "the control socket is closed: the plugin is stopping"
 
     def not_ready(self) -> Iterator[str]:
-        """Yield why a backup or restore that began now would come to nothing."""
+        """Yield reasons why a backup or restore that began now would fail."""
         yield from self.not_serving()
         if not os.access(self._directory / LAUNCHER, os.X_OK):
             yield f"the launcher {LAUNCHER} is not installed in the plugins directory"

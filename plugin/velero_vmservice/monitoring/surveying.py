@@ -1,4 +1,4 @@
-"""Looks at applications and their captures now and then, on a thread of its own, and shows Prometheus the result."""
+"""Looks at applications and their captures at intervals, on a thread of its own, and shows Prometheus the result."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from velero_vmservice.backup.survey import View
 
 FIRST_SECONDS: Final = 10.0
-"""Velero's own start comes first."""
+"""Leaves time for Velero's own start."""
 PAUSE_SECONDS: Final = 600.0
-"""What is shown counts in hours and days."""
+"""The metrics change over hours and days."""
 
 
 @contextlib.contextmanager
 def surveying(
     look: Callable[[], View], *, first: float = FIRST_SECONDS, pause: float = PAUSE_SECONDS
 ) -> Iterator[None]:
-    """Look again and again until the block is left."""
+    """Look at intervals until the block is left."""
     over = threading.Event()
 
     def work() -> None:
@@ -34,7 +34,7 @@ def surveying(
             wait = pause
             try:
                 show(look())
-            except Exception as error:  # noqa: BLE001 - logged; the next look may do better
+            except Exception as error:  # noqa: BLE001 - logged; the next look may succeed
                 reported(error, "the survey of applications")
 
     thread = threading.Thread(target=work, name="survey", daemon=True)
@@ -46,7 +46,7 @@ def surveying(
 
 
 def show(view: View) -> None:
-    """Let Prometheus see a view; applications that could not be read stay as they were."""
+    """Show Prometheus a view; applications that could not be read stay as they were."""
     unread = {part.value: part in view.unread for part in Part}
     APPLICATIONS.update(None if Part.APPLICATIONS in view.unread else _shown(view), unread)
 

@@ -1,7 +1,7 @@
 """How far registration is, by one look at a namespace: all that Kubernetes alone shows.
 
 It sees the VirtualMachine, its disks and RegisterVM's marks. It sees neither vCenter nor RegisterVM's task: where there
-is no VirtualMachine it cannot tell a VM that VADP still restores from one that waits for registration.
+is not a VirtualMachine it cannot tell a VM that VADP still restores from one that waits for registration.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _absent(observed: NamespaceState, wanted: ExpectedVm, loose: _Loose) -> Regi
     if wanted.is_node:
         return _say(wanted, State.NOT_RESTORABLE, NODE, can_wait=False, remedy=_NODE_AGAIN)
     if not observed.vsphere_namespace:
-        lack = "is no vSphere Namespace" if observed.exists else "does not exist"
+        lack = "is not a vSphere Namespace" if observed.exists else "does not exist"
         reason = f"{observed.namespace} {lack}, so nothing can be registered into it"
         remedy = f"create {observed.namespace} as a vSphere Namespace in vCenter"
         return _say(wanted, State.ABSENT, reason, can_wait=False, remedy=remedy)

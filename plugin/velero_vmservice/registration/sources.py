@@ -65,7 +65,7 @@ class VsphereLook:
         return newest
 
     def event(self, moid: str, since: datetime) -> RegisterEvent | None:
-        """Return WCP's event at the end of a VM's registration, if it is no older than `since`."""
+        """Return WCP's event at the end of a VM's registration, if it is not older than `since`."""
         newest = self._events.get(moid)
         return newest if newest is not None and newest.at is not None and newest.at >= since else None
 

@@ -152,7 +152,7 @@ def _missing(vms: Iterable[VmResult]) -> Iterator[str]:
 
 def _deviations(vms: Iterable[VmResult]) -> Iterator[str]:
     """Yield one sentence per attribute, however many VMs differ in it; the values where it is one."""
-    # A newer version is no oddity: VM Operator records one as soon as the VM is back.
+    # A newer version is not an oddity: VM Operator records one as soon as the VM is back.
     if names := [f"{vm.namespace}/{vm.name}" for vm in vms if vm.backup_version is VersionAge.OLDER]:
         yield f"restored from a point that is older than the capture: {enumerate_some(names)}"
     deviations_of: dict[tuple[str, str], list[tuple[str, Deviation]]] = {}

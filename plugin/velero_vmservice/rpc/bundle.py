@@ -1,7 +1,7 @@
 """Copies the bundle that this process runs from into Velero's plugins directory.
 
-A runtime lies in a folder named by its content's digest and is put there whole, so that an older one, still in use, is
-not touched. The file `current` names the one that the launcher starts. `plugin/bundle` builds bundles and describes
+A runtime has a folder of its own, named by the digest of its content, so an older one that is still in use stays
+untouched. The file `current` names the runtime that the launcher starts. `plugin/bundle` builds bundles and describes
 their layout.
 """
 
@@ -32,10 +32,10 @@ _MAKING: Final = "making-"
 
 
 def install_bundle(directory: Path, *, runtime: Path | None = None) -> InstallOutcome:
-    """Install the launcher and a runtime, this process' own, into Velero's plugins directory.
+    """Install the launcher and a runtime, by default this process's own, into Velero's plugins directory.
 
-    Repeatable, safe beside other installers and over an older version that runs. Raises `InvalidSettings` when this
-    process is not run from a bundle or the directory cannot be written, `Unavailable` when the volume is full.
+    Can be repeated, beside other installers and over an older version that runs. Raises `InvalidSettings` if this
+    process does not run from a bundle or the directory cannot be written, `Unavailable` if the volume is full.
     """
     runtime = runtime or Path(sys.prefix)
     if runtime.parent.name != RUNTIMES:
@@ -57,7 +57,7 @@ def install_bundle(directory: Path, *, runtime: Path | None = None) -> InstallOu
 
 
 def digest(runtime: Path) -> str:
-    """Return what names a runtime: 16 hexadecimal digits of its files' names and contents."""
+    """Return a runtime's name: 16 hexadecimal digits of a digest of its files' names and contents."""
     total = hashlib.sha256()
     for file in sorted(file for file in runtime.rglob("*") if file.is_file()):
         total.update(f"{file.relative_to(runtime).as_posix()}\0{file.stat().st_size}\0".encode())
@@ -69,7 +69,7 @@ def digest(runtime: Path) -> str:
 
 @contextlib.contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Let one installer work at a time; the kernel ends it with the process."""
+    """Let one installer work at a time; the kernel releases the lock when the process ends."""
     held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -79,7 +79,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _copy(runtime: Path, target: Path) -> bool:
-    """Copy a runtime, unless it is there and whole; say whether it was copied."""
+    """Copy a runtime unless a complete copy exists; say whether it was copied."""
     if target.is_dir() and _is_whole(target):
         return False
     with tempfile.TemporaryDirectory(prefix=_MAKING, dir=target.parent) as scratch:
@@ -100,16 +100,16 @@ def _fill(making: Path, runtime: Path) -> None:
             shutil.copyfile(source, copy)
             copy.chmod(0o644)
     if digest(making) != making.name:
-        raise OSError(errno.EIO, "the copy is not what its name says")
+        raise OSError(errno.EIO, "the copy does not match the digest in its name")
 
 
 def _make_folder(path: Path) -> None:
     path.mkdir(exist_ok=True)
-    path.chmod(0o755)  # whatever the mask: Velero may run under another user
+    path.chmod(0o755)  # independent of the umask: Velero may run under another user
 
 
 def _is_whole(runtime: Path) -> bool:
-    """Say whether a runtime is what its name says, and holds nothing that Velero would take for a plugin."""
+    """Say whether a runtime matches its name, and has no file that Velero would take for a plugin."""
     plain = all(not file.stat().st_mode & 0o111 for file in runtime.rglob("*") if file.is_file())
     return plain and digest(runtime) == runtime.name
 
@@ -123,7 +123,7 @@ def _point_at(pointer: Path, name: str) -> None:
 
 
 def _remove_unused(runtimes: Path, *, keep: str) -> None:
-    """Remove other runtimes that no process holds (`plugin/bundle/start.py`), and what was never finished."""
+    """Remove other runtimes that no process holds (`plugin/bundle/start.py`), and unfinished copies."""
     for other in runtimes.iterdir():
         if other.name in {keep, CURRENT}:
             continue

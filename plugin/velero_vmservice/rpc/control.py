@@ -1,7 +1,7 @@
-"""The control socket: launches, and launchers that have gone.
+"""The control socket: accepts launches, and notices when launchers have gone.
 
-One thread accepts launchers and watches their connections; calls run on the sessions' own threads, so that no
-call, however slow, keeps a new launch waiting.
+One thread accepts launchers and watches their connections. Calls run on the sessions' own threads, so a slow call does
+not delay a new launch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _HELLO_SECONDS: Final = 5.0
-"""A launcher speaks at once; a connection that stays silent this long is none."""
+"""A launcher sends its line at once; a connection that stays silent this long is closed."""
 
 
 _PAUSE_SECONDS: Final = 0.1
@@ -38,7 +38,7 @@ _PAUSE_SECONDS: Final = 0.1
 
 @dataclass(slots=True)
 class _Stranger:
-    """A connection that has not yet said where it comes from."""
+    """A connection that has not yet sent its first line."""
 
     accepted: float
     received: bytearray = field(default_factory=bytearray)
@@ -51,15 +51,15 @@ class _Stranger:
 class PluginServer:
     """Serves every process that Velero launches from one plugins directory.
 
-    Launchers can connect as soon as it is made, and are answered by `serve`. Making one raises what
-    `SocketDirectory` raises. A context manager: leaving it drains and frees everything.
+    Launchers can connect as soon as the server exists; `serve` answers them. Raises the errors of `SocketDirectory`.
+    It is a context manager: the end of the block lets running calls finish and frees everything.
 
     Args:
         directory: the plugins volume, as this process sees it.
-        actions: what is listed and served.
-        group_access: let the directory's group use the sockets too, not only our own user.
-        drain_seconds: how long running calls may take when the server ends.
-        claim: a descriptor of the directory that is locked for us already.
+        actions: the actions to list and serve.
+        group_access: let the directory's group use the sockets too, in addition to the plugin's user.
+        drain_seconds: time limit for running calls when the server ends.
+        claim: a descriptor of the directory, already locked for this process.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class PluginServer:
         self._stopped.close()
 
     def stop(self) -> None:
-        """Let `serve` return; repeatable, from any thread or a signal handler."""
+        """Let `serve` return; can be repeated, from any thread or a signal handler."""
         with contextlib.suppress(OSError):
             self._stop.shutdown(socket.SHUT_WR)
 
@@ -118,7 +118,7 @@ class PluginServer:
             connection, _ = self._sockets.listener.accept()
         except BlockingIOError:
             return
-        except OSError as error:  # out of descriptors or memory: the launcher waits, others may end meanwhile
+        except OSError as error:  # out of descriptors or memory: the launcher waits until others end
             metrics.LAUNCHES_FAILED.inc()
             log.error("launch not accepted", cause=str(error))
             time.sleep(_PAUSE_SECONDS)
@@ -133,7 +133,7 @@ class PluginServer:
         self._watch(connection)
 
     def _hear(self, connection: socket.socket) -> None:
-        """Read what a launcher says once, and notice that it has gone."""
+        """Read the one line of a launcher, and later notice that it has gone."""
         try:
             data = connection.recv(handshake.MOST_HELLO_BYTES)
         except BlockingIOError:
@@ -168,7 +168,7 @@ class PluginServer:
             metrics.LAUNCHES_FAILED.inc()
             log.warning("launch refused", cause=str(error), code=error.code)
             self._forget(connection)
-        except Exception:  # one launch that fails must not end the thread that all others need
+        except Exception:  # a failed launch must not end the thread that all others need
             metrics.LAUNCHES_FAILED.inc()
             log.exception("launch failed; the launcher will try again")
             self._forget(connection)
@@ -177,7 +177,7 @@ class PluginServer:
         """Have a session ready for the next launch."""
         try:
             self._spare = self._spare or Session(self._actions, self._sockets)
-        except Exception:  # the next launch tries again, and tells
+        except Exception:  # the next launch tries again, and logs
             log.exception("no session could be prepared")
 
     def _silence(self) -> float | None:
@@ -206,7 +206,7 @@ class PluginServer:
             log.info("draining", session_count=len(sessions))
         for session in sessions:
             session.refuse()
-        for session in sessions:  # none is stopped before the last call has ended: until then it gets the reason
+        for session in sessions:  # no server stops before the last call has ended: until then new calls get the reason
             session.wait_for_calls(max(0.0, end - time.monotonic()))
         for finished in [session.drain(max(0.0, end - time.monotonic())) for session in sessions]:
             finished.wait(max(0.0, end - time.monotonic()))

@@ -1,7 +1,7 @@
-"""What go-plugin asks of every plugin process: health, an end, and two streams that stay open.
+"""The services that go-plugin needs in every plugin process: health, shutdown, and two streams that stay open.
 
-The broker would set up further connections and the stdio stream would carry prints; Velero uses neither, but a
-host reads a refused stream as an old plugin. They are kept open and silent until the session is over.
+The broker would set up further connections and the stdio stream would carry prints. Velero uses neither, but a host
+takes a plugin that refuses a stream for an old one. So both stay open and silent until the session is over.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
 OPEN_STREAMS: Final = 2
-"""How many threads of a session the two streams occupy."""
+"""Threads of a session that the two streams occupy."""
 
 _SERVICE: Final = "plugin"
-"""The name go-plugin asks the health service for."""
+"""The name of the plugin in go-plugin's health check."""
 
 
 def add_to(server: grpc.Server, *, over: Event, end: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ def add_to(server: grpc.Server, *, over: Event, end: Callable[[], None]) -> None
     Args:
         server: not yet started.
         over: set when the session is over; the streams end then.
-        end: called once Velero's wish to end the session has been answered.
+        end: called after the answer to Velero's request to end the session.
     """
     healthy = health.HealthServicer()
     healthy.set(_SERVICE, health_pb2.HealthCheckResponse.SERVING)
@@ -48,7 +48,7 @@ class _Controller(services.GRPCControllerServicer):
         self._end = end
 
     def Shutdown(self, request: pb.Empty, context: grpc.ServicerContext) -> pb.Empty:
-        context.add_callback(self._end)  # runs when the answer has left
+        context.add_callback(self._end)  # runs after the answer has been sent
         return request
 
 
@@ -73,6 +73,6 @@ class _Stdio(services.GRPCStdioServicer):
 
 
 def _hold(context: grpc.ServicerContext, over: Event) -> None:
-    """Keep a stream open. The host closes its streams only when it is done: either one ends both."""
+    """Keep a stream open. The host closes its streams only at the end, so the end of one ends both."""
     if context.add_callback(over.set):
         over.wait()

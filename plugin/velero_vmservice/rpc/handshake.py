@@ -1,10 +1,10 @@
-"""The directory that Velero, the launcher and we share, and the words exchanged when a process is launched.
+"""The directory that Velero, the launcher and the plugin share, and the lines exchanged at a launch.
 
-A launched process connects to `control.sock` and names the directory as Velero sees it, which need not be the path
-we see. The answer is go-plugin's handshake line, naming a socket made for this launch alone. What the launcher
-reads after that goes into Velero's log.
+A launched process connects to `control.sock` and names the directory as Velero sees it, which may differ from the path
+that the plugin sees. The answer is go-plugin's handshake line, which names a socket for this launch alone. The launcher
+passes all later lines into Velero's log.
 
-Velero executes every file of this directory that carries an execute bit, so no socket here ever does.
+Velero executes every file of this directory with an execute bit, so no socket has one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 CONTROL: Final = "control.sock"
 FAREWELL: Final = b"\x04"
-"""Ends what a launcher is sent; a connection that ends without it was cut by the death of this process."""
+"""The last byte to a launcher; a connection without it was cut because this process died."""
 QUESTION: Final = b"serving?"
-"""What a check of this process sends in the place of a directory: no launcher's, for it is no absolute path."""
+"""The line of a health check; it is not an absolute path, so no launcher sends it."""
 SERVING: Final = b"serving\n"
 MOST_HELLO_BYTES: Final = 4096
 _SESSIONS: Final = "s-?????.sock"
-"""As long as the control socket's name: a directory whose control socket can be reached has room for these too."""
+"""As long as the control socket's name, so a directory with room for that one has room for these."""
 
 _MOST_PATH_BYTES: Final = 107
 """A socket's path fits 108 bytes with its final NUL (unix(7))."""
@@ -40,22 +40,22 @@ _ROOT: Final = 0
 _CREDENTIALS: Final = "iII"
 """Process, user and group (unix(7), SO_PEERCRED)."""
 _SO_PEERGROUPS: Final = 59
-"""Of asm-generic/socket.h, which Python has no name for."""
+"""From asm-generic/socket.h; Python has no name for it."""
 _MOST_GROUPS: Final = 256
-"""As many as Python asks the kernel for; a pod's process has a handful."""
+"""The number that Python asks the kernel for; a process in a pod has a handful."""
 
 _BACKLOG: Final = 128
-"""Launches that may wait while we start or make a session; further ones try again by themselves."""
+"""Launches that may wait while the plugin starts or makes a session; further launchers try again by themselves."""
 
 
 class SocketDirectory:
     """The plugins directory, held by one server at a time, and its control socket.
 
-    Sockets are for our own user (0600), or with `group_access` for the directory's group as well (0660).
-    Making one raises `AlreadyExists` while another server lives there, and `InvalidSettings` when this is no
-    directory we can write to, or one whose name is too long for a socket.
+    Sockets are for the plugin's user (0600), with `group_access` for the directory's group as well (0660).
+    Raises `AlreadyExists` while another server uses the directory, and `InvalidSettings` if the directory cannot be
+    written or its name is too long for a socket.
 
-    `claim` is a descriptor of the directory that the launcher locked before it started us.
+    `claim` is a descriptor of the directory that the launcher locked before it started this process.
     """
 
     def __init__(self, path: Path, *, group_access: bool = False, claim: int | None = None) -> None:
@@ -71,7 +71,9 @@ class SocketDirectory:
             try:
                 self._claim = _opened(self.path, claim)
                 undo.callback(os.close, self._claim)
-                fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel ends it with this process
+                fcntl.flock(
+                    self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # the kernel releases the lock when this process ends
                 for left_by_a_predecessor in (self.path / CONTROL, *self.path.glob(_SESSIONS)):
                     left_by_a_predecessor.unlink(missing_ok=True)
                 self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -93,7 +95,7 @@ class SocketDirectory:
 
     @contextlib.contextmanager
     def private(self) -> Iterator[None]:
-        """Make sockets without execute bit. The mask is the whole process': only the control thread may use this."""
+        """Make sockets without execute bit. The umask is the process's, so only the control thread may use this."""
         before = os.umask(self._umask)
         try:
             yield
@@ -111,9 +113,9 @@ class SocketDirectory:
                 return name
 
     def refusal(self, connection: socket.socket) -> str:
-        """Return why the process at the other end is no launcher of Velero's; '' for one that may be.
+        """Return why the process at the other end is not a launcher of Velero's; '' if it may be one.
 
-        The sockets' modes say the same to the kernel; the volume's owner can change a mode.
+        The kernel enforces the same by the sockets' modes, but the volume's owner can change a mode.
         """
         _, user, group = struct.unpack(_CREDENTIALS, connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if user in {os.geteuid(), _ROOT}:
@@ -124,13 +126,13 @@ class SocketDirectory:
         return f"its user is {user}, and only {os.geteuid()}, root{members} may launch"
 
     def stop_listening(self) -> None:
-        """Let new launchers wait for our successor; repeatable."""
+        """Let new launchers wait for the next server; can be repeated."""
         self.listener.close()
         with contextlib.suppress(OSError):
             (self.path / CONTROL).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Give the directory up; repeatable."""
+        """Release the directory; can be repeated."""
         self.stop_listening()
         self._release.close()
 
@@ -138,12 +140,12 @@ class SocketDirectory:
 def _opened(path: Path, claim: int | None) -> int:
     if claim is None:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    os.set_inheritable(claim, False)  # noqa: FBT003 - a credential helper of ours must not hold it when we have died
+    os.set_inheritable(claim, False)  # noqa: FBT003 - a credential helper must not hold it after this process has died
     return claim
 
 
 def _other_groups(connection: socket.socket) -> tuple[int, ...]:
-    """Return the supplementary groups of the process at the other end: those that a pod's fsGroup makes."""
+    """Return the supplementary groups of the process at the other end; a pod's fsGroup is one of them."""
     try:
         packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_GROUPS * 4)
     except OSError:  # before Linux 4.13, or too many
@@ -163,7 +165,7 @@ def read_hello(line: bytes) -> str:
 
 
 def handshake_line(directory: str, name: str) -> bytes:
-    """Return the line go-plugin waits for: its protocol 1, Velero's 2, and the socket as Velero sees it."""
+    """Return the line that go-plugin waits for: its protocol 1, Velero's 2, and the socket as Velero sees it."""
     return f"1|2|unix|{inside(directory, name)}|grpc\n".encode()
 
 
@@ -175,5 +177,5 @@ def inside(directory: str, name: str) -> str:
 def _no_launcher(line: bytes) -> InvalidItem:
     return InvalidItem(
         f"a connection to the control socket began with {line[:40]!r}, not with an absolute path",
-        hint="look for what else connects to the control socket; only the launcher beside it may",
+        hint="find the other process that connects to the control socket; only the launcher beside it may",
     )

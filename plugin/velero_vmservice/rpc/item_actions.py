@@ -1,4 +1,4 @@
-"""Velero's item actions: translate a call, call the action that is meant, translate back.
+"""Velero's item actions: translate a request, call the action that it names, translate the answer.
 
 BackupItemAction and RestoreItemAction are of version 2; DeleteItemAction has one version.
 """
@@ -131,5 +131,5 @@ class RestoreItemActions(services.RestoreItemActionServicer):
     def AreAdditionalItemsReady(
         self, request: pb.RestoreItemActionItemsReadyRequest, context: ServicerContext
     ) -> pb.RestoreItemActionItemsReadyResponse:
-        # No action asks Velero to wait for additional items, so there is never one to wait for.
+        # No action has additional items, so there is nothing to wait for.
         return pb.RestoreItemActionItemsReadyResponse(ready=True)

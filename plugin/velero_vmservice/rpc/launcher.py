@@ -1,7 +1,7 @@
-"""Puts the launcher where Velero finds and executes it.
+"""Installs the launcher where Velero finds and executes it.
 
-Velero executes whatever carries an execute bit in its plugins directory, at any moment. So a launcher gets its bit
-last, when it is whole, closed and in place; and one that is right already is not touched.
+Velero may execute any file with an execute bit in its plugins directory at any moment. So a launcher gets its bit last,
+when it is complete, closed and in place. A launcher that is already right stays untouched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MODE: Final = 0o755
 
 
 class InstallOutcome(enum.StrEnum):
-    """What an installation found to do."""
+    """What an installation did."""
 
     INSTALLED = "installed"
     UNCHANGED = "unchanged"
@@ -39,8 +39,8 @@ class InstallOutcome(enum.StrEnum):
 def install_launcher(directory: Path) -> InstallOutcome:
     """Install the launcher for this processor into Velero's plugins directory.
 
-    Repeatable, and safe beside other installers and a running Velero. Raises `InvalidSettings` when the directory
-    cannot be written or there is no launcher for this processor, `Unavailable` when the volume is full.
+    Can be repeated, beside other installers and a running Velero. Raises `InvalidSettings` if the directory cannot be
+    written or there is no launcher for this processor, `Unavailable` if the volume is full.
     """
     wanted = launcher_for(platform.machine())
     target = directory / PLUGIN_NAME
@@ -54,7 +54,7 @@ def install_launcher(directory: Path) -> InstallOutcome:
 
 
 def launcher_for(machine: str) -> bytes:
-    """Return the launcher for a processor as `platform` names it; raises `InvalidSettings` where there is none."""
+    """Return the launcher for a processor as `platform` names it; raises `InvalidSettings` if there is none."""
     architecture = _ARCHITECTURES.get(machine.lower())
     if architecture is None:
         raise InvalidSettings(
@@ -64,7 +64,7 @@ def launcher_for(machine: str) -> bytes:
         return (_BUILT / architecture).read_bytes()
     except OSError as error:
         raise InvalidSettings(
-            f"this installation holds no launcher for {architecture} ({error.strerror})",
+            f"this installation has no launcher for {architecture} ({error.strerror})",
             hint="install the released package or image, or run `make launcher` in a checkout",
         ) from error
 

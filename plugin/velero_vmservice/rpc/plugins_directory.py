@@ -20,7 +20,7 @@ _ANSWER_SECONDS: Final = 5.0
 
 
 def look(directory: Path) -> PluginsDirectory | None:
-    """Return what lies in the directory; None if it is none. A launch is begun, and given up once it is answered."""
+    """Return the content of the directory; None if it is not one. A launch is begun, and ended once it is answered."""
     if not directory.is_dir():
         return None
     return PluginsDirectory(

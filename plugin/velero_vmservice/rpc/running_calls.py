@@ -1,7 +1,7 @@
 """The running calls of one session, and the answer to a call that arrives while the sidecar stops.
 
-gRPC's own stop answers a call that arrives in that moment with a bare CANCELLED. So new calls are refused in words
-first, for as long as running ones take, and the server is stopped when none is left.
+gRPC's own stop answers a call that arrives in that moment with a bare CANCELLED. So new calls are first refused with a
+reason, as long as others run, and the server stops after the last one.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _POLLS: Final[Mapping[str, Any]] = MappingProxyType(
         "/v2.RestoreItemAction/Progress": v2.RestoreItemActionProgressResponse(progress=_LATER),
     }
 )
-"""A poll that is refused ends its operation for good; one that is answered with progress does not."""
+"""A refused poll ends its operation for good; an answer with progress does not."""
 _ALWAYS_ANSWERED: Final = ("/grpc.", "/plugin.", "/generated.PluginLister/")
-"""Health, the end of the session, and the list without which Velero does not start: none of them begins anything."""
+"""Methods that begin no work: health, the end of the session, and the list that Velero needs to start."""
 
 
 class RunningCalls:
@@ -43,17 +43,17 @@ class RunningCalls:
         self._stopping = False
 
     def refuse(self) -> None:
-        """Begin no call from now on."""
+        """Refuse all calls from now on."""
         with self._changed:
             self._stopping = True
 
     def wait(self, seconds: float) -> None:
-        """Return when none runs any more, or the time has passed."""
+        """Return when no call runs any more, or after `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._running, timeout=seconds)
 
     def guarded(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        """Return a handler that counts its calls, and refuses them when the time has come."""
+        """Return a handler that counts its calls, and refuses them after `refuse`."""
         call = handler.unary_unary
         if call is None or method.startswith(_ALWAYS_ANSWERED):
             return handler

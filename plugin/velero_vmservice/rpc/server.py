@@ -1,4 +1,4 @@
-"""Our actions as Velero lists them, and the gRPC server that one launched process is answered by."""
+"""The actions as Velero lists them, and the gRPC server that answers one launched process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from velero_vmservice.velero.actions import BackupAction, DeleteAction, RestoreAction
 
 LAUNCHER: Final = PLUGIN_NAME
-"""The launcher's file name. Velero runs actions in the order of these names, ours before velero-plugin-for-vsphere."""
+"""The launcher's file name. Velero runs actions in the order of these names, so before velero-plugin-for-vsphere's."""
 
 _UNLIMITED: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 """Velero sends objects of any size; the default would refuse more than 4 MiB."""
@@ -34,10 +34,10 @@ class ActionTable:
     restore: Mapping[str, RestoreAction] = field(default_factory=dict)
     delete: Mapping[str, DeleteAction] = field(default_factory=dict)
     ended: Callable[[str], None] = lambda _: None
-    """Told the name of a launched process (`CALLER`) when it is over."""
+    """Called with the name of a launched process (`CALLER`) when that process is over."""
 
     def listed(self, command: str) -> list[pb.PluginIdentifier]:
-        """Return what Velero shall know: kind and name of each action, and the file to execute for it."""
+        """Return the list for Velero: kind and name of each action, and the file to execute for it."""
         kinds = {
             "BackupItemActionV2": self.backup,
             "RestoreItemActionV2": self.restore,
@@ -72,7 +72,7 @@ def new_server(
 
 
 class _Lister(generated_services.PluginListerServicer):
-    """Asked when Velero starts; an error would stop it, so nothing here can fail."""
+    """Called when Velero starts; an error would stop Velero, so nothing here can fail."""
 
     def __init__(self, actions: ActionTable, command: Callable[[], str]) -> None:
         self._actions = actions

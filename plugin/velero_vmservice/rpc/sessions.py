@@ -1,7 +1,7 @@
 """One launched process: a gRPC server on a socket of its own, and a log that Velero reads.
 
-A session lives as long as the launcher's control connection. Ending it frees its socket, threads and descriptors
-and touches no other session; a call that is still running finishes on its own thread, unanswered.
+A session lives as long as the launcher's control connection. Its end frees its socket, threads and descriptors
+and touches no other session. A call that is still running finishes on its own thread, without an answer.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     _Handler = grpc.RpcMethodHandler[Any, Any]
 
 _CALLS: Final = 16
-"""Calls of one session that run at once; Velero's item workers and operation polls stay below it, more would queue."""
+"""Calls of one session that run at once; more would queue, but Velero's workers and polls stay below it."""
 
 _PATIENCE_SECONDS: Final = 0.25
-"""How long one call may wait for a reader of its log that has stopped."""
+"""How long a call waits if the reader of its log has stopped."""
 
 _FAREWELL_SECONDS: Final = 0.5
-"""How long an ended session waits for Velero to hang up, before what still runs is cancelled."""
+"""How long an ended session waits for Velero to hang up before it cancels running calls."""
 
 _MOST_UNSENT_BYTES: Final = 256 * 1024
 
 
 class SessionLog:
-    """The session's lines on their way to Velero's log; rather loses lines than lets calls wait."""
+    """Sends the session's lines to Velero's log; loses lines if calls would have to wait."""
 
     def __init__(self) -> None:
         self._connection: socket.socket | None = None
@@ -51,12 +51,12 @@ class SessionLog:
         self._lock = threading.Lock()
 
     def send_to(self, connection: socket.socket) -> None:
-        """Use this connection, and close it in the end."""
+        """Use this connection, and close it at the end."""
         with self._lock:
             self._connection = connection
 
     def write(self, line: bytes) -> None:
-        """Send one line, whole and in order; never raises. Does not wait for a reader that has stopped already."""
+        """Send one line, complete and in order; never raises. Does not wait for a reader that has already stopped."""
         with self._lock:
             if self._connection is None:
                 return
@@ -80,7 +80,7 @@ class SessionLog:
                 self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection; later lines vanish."""
+        """Close the connection; later lines are dropped."""
         with self._lock:
             if self._connection is not None:
                 self._take_leave(self._connection)
@@ -100,15 +100,15 @@ class SessionLog:
                 left = end - time.monotonic()
                 if left <= 0 or not _writable(connection, left):
                     return
-            except OSError:  # the launcher has gone, and with it every reader
+            except OSError:  # the launcher has gone, and with it the only reader
                 self._unsent.clear()
 
 
 class Session:
     """One launched process, from its handshake to its end.
 
-    Made ahead of the launch, for a gRPC server takes longer to make than all the rest of a launch together; until
-    `begin`, its socket is unknown outside. Raises `OSError` or `RuntimeError` when the socket cannot be made. Made and
+    A session is made ahead of the launch, because making a gRPC server takes longer than the rest of a launch. Until
+    `begin` no other process knows its socket. Raises `OSError` or `RuntimeError` if the socket cannot be made. Made and
     begun on the control thread.
     """
 
@@ -142,15 +142,15 @@ class Session:
         self._log.write(handshake.handshake_line(directory, self._name))
 
     def refuse(self) -> None:
-        """Begin no call from now on; a new call gets the reason."""
+        """Refuse all calls from now on; a new call gets the reason."""
         self._calls.refuse()
 
     def wait_for_calls(self, seconds: float) -> None:
-        """Return when no call runs any more, or the time has passed."""
+        """Return when no call runs any more, or after `seconds`."""
         self._calls.wait(seconds)
 
     def drain(self, grace: float) -> threading.Event:
-        """Stop the server; the event is set when its last answers have left, or `grace` seconds passed."""
+        """Stop the server; the event is set when its last answers have been sent, or after `grace` seconds."""
         self._over.set()
         return self._server.stop(grace)
 
@@ -168,7 +168,7 @@ class Session:
 
 
 class _IntoSession(grpc.ServerInterceptor):
-    """Lets every line logged in a call go to the call's session; gRPC gives each call a context of its own."""
+    """Sends every line logged in a call to the call's session; gRPC gives each call a context of its own."""
 
     def __init__(self, send: Callable[[bytes], None], name: str, calls: RunningCalls) -> None:
         self._send = send
@@ -188,6 +188,6 @@ class _IntoSession(grpc.ServerInterceptor):
 
 
 def _writable(connection: socket.socket, seconds: float) -> bool:
-    poll = select.poll()  # select.select() knows descriptors below 1024 only
+    poll = select.poll()  # select.select() supports only descriptors below 1024
     poll.register(connection, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))

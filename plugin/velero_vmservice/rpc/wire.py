@@ -1,8 +1,8 @@
 """Bytes to values and back, and errors to what Velero understands.
 
-The only place that knows gRPC codes. Whatever an action raises leaves here as a status with words for the person
-on call; a traceback stays in the sidecar's own log. `Progress` never answers with an error, for Velero would fail
-the operation for good.
+This is the only place that knows gRPC codes. Any exception of an action becomes a status with a text for the person on
+call; a traceback stays in the sidecar's own log. `Progress` never answers with an error, because Velero would fail the
+operation for good.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 import structlog
@@ -41,8 +41,8 @@ log = structlog.get_logger()
 Action = TypeVar("Action")
 
 MOST_LEVELS: Final = 128
-"""Kubernetes' deepest objects, CustomResourceDefinitions, stay well below. What follows takes more: the JSON parser of
-stored documents ends at 200 levels, the writer of items at 254, and a copy takes two frames of the stack a level.
+"""Kubernetes' deepest objects, CustomResourceDefinitions, stay well below. Later steps allow more: the parser of stored
+documents stops at 200 levels, the writer of items at 254, and a copy takes two stack frames a level.
 """
 
 _CODES: Final[dict[type[errors.VmServiceError], StatusCode]] = {
@@ -57,9 +57,9 @@ _CODES: Final[dict[type[errors.VmServiceError], StatusCode]] = {
     errors.Unavailable: StatusCode.UNAVAILABLE,  # the same call may succeed later
 }
 PROGRESS_SECONDS: Final = 4.5
-"""How long Velero waits for one answer about an operation."""
+"""The time limit for one answer to Velero about an operation."""
 _MOST_CHARACTERS: Final = 2_000
-"""A status travels in a header, of which receivers accept as little as 8 KiB."""
+"""A status is sent in a header, and some receivers accept no more than 8 KiB of headers."""
 
 for _call in ("backup Execute", "restore Execute", "delete Execute"):
     for _code in errors.CODES:
@@ -68,14 +68,14 @@ for _call in ("backup Execute", "restore Execute", "delete Execute"):
 _DAMAGED: Final = "use another backup, as this one may be damaged"
 
 _NEVER: Final = Timestamp(seconds=-62_135_596_800)
-"""The zero of Go's time, which Velero leaves out; it would show a missing time as 1970."""
+"""The zero of Go's time, which Velero does not show; it would show a missing time as 1970."""
 
 
 @contextmanager
 def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[None]:
-    """Answer a call, and bind what every line logged meanwhile carries; each call has a context of its own.
+    """Answer a call, and bind the fields of every line that it logs; each call has a context of its own.
 
-    An error becomes a gRPC status, which Velero logs and counts; so the line about it is ours alone.
+    An error becomes a gRPC status, which Velero logs and counts, so the plugin's line about it stays in its own log.
     """
     structlog.contextvars.bind_contextvars(action=action, call=call)
     began = time.monotonic()
@@ -84,26 +84,25 @@ def answering(context: ServicerContext, *, call: str, action: str) -> Iterator[N
     except errors.VmServiceError as error:
         metrics.CALLS_FAILED.labels(call, error.code).inc()
         log.error("call failed", cause=str(error), code=error.code, raised=_cause(error), private=True)
-        _abort(context, _status_code(error), explain(error))
-    except Exception as error:  # noqa: BLE001 - the edge: anything less would read "transport is closing"
+        context.abort(_status_code(error), _readable(explain(error)))
+    except Exception as error:  # noqa: BLE001 - the edge: otherwise Velero would log "transport is closing"
         metrics.CALLS_FAILED.labels(call, errors.Defect.code).inc()
-        _abort(context, StatusCode.INTERNAL, _incident(error))
+        context.abort(StatusCode.INTERNAL, _incident(error))
     finally:
         metrics.CALLS.labels(call).observe(time.monotonic() - began)
 
 
 def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
-    """Answer how far an operation is; never raises.
+    """Answer with the progress of an operation; never raises.
 
-    A fault that may pass is described and asked about again, until Velero's own time limit. So is a defect of
-    ours: a repaired sidecar can go on. An error that will stay fails the operation. Velero polls the operations of
-    all its restores one after the other, so none may hold the others up: what takes longer goes on by itself, and
-    the next poll finds how it ended.
+    A transient fault, and a defect of the plugin, is described, and Velero polls again until its own time limit. A
+    permanent error fails the operation. Velero polls the operations of all its restores one after the other, so a slow
+    answer must not delay the others: the work continues by itself, and the next poll finds its outcome.
     """
     try:
         return _progress(_soon(ask))
     except TimeoutError:
-        text = f"waiting: no answer from the API server or the bucket within {PROGRESS_SECONDS:.1f} s; asking on"
+        text = f"waiting: no answer from the API server or the bucket within {PROGRESS_SECONDS:.1f} s; trying again"
         answer = actions.Progress(completed=False, description=text, updated=datetime.now(UTC))
     except errors.VmServiceError as error:
         log.info("progress unknown", cause=str(error), code=error.code, raised=_cause(error))
@@ -118,12 +117,12 @@ def progress(ask: Callable[[], actions.Progress]) -> pb.OperationProgress:
 
 
 def item(raw: bytes) -> dict[str, Any]:
-    """Read the object a call is about, and name it in every further line of the call.
+    """Read the object of a call, and name it in every further line of the call.
 
-    Velero files a warning under these very fields: `velero backup describe` shows it beside the object.
+    Velero files a warning by these fields, so `velero backup describe` shows it beside the object.
     """
     content = _object(raw, "the item")
-    names = _metadata(content)
+    names = mapping(content.get("metadata"))
     fields = {"resource": content.get("kind"), "namespace": names.get("namespace"), "name": names.get("name")}
     structlog.contextvars.bind_contextvars(**{key: str(value) for key, value in fields.items() if value})
     return content
@@ -140,7 +139,7 @@ def restore(raw: bytes) -> dict[str, Any]:
 
 
 def operation(operation_id: str) -> str:
-    """Name an operation in every further line of the call; ids may carry a whole object, so only their end."""
+    """Name an operation in every further line of the call, by the end of its id, which may hold a whole object."""
     structlog.contextvars.bind_contextvars(operation=f"…{operation_id[-24:]}" if operation_id[24:] else operation_id)
     return operation_id
 
@@ -154,7 +153,7 @@ def written(content: Mapping[str, Any]) -> bytes:
 
 
 def named(table: Mapping[str, Action], plugin: str) -> Action:
-    """Return the action a request means by its full name; raises `NotFound`."""
+    """Return the action with this full name; raises `NotFound`."""
     prefix, _, name = plugin.rpartition("/")
     if prefix != PLUGIN_NAME or name not in table:
         raise errors.NotFound(
@@ -165,7 +164,7 @@ def named(table: Mapping[str, Action], plugin: str) -> Action:
 
 
 def selector(selected: actions.ResourceSelector) -> pb.ResourceSelector:
-    """Write which items an action is called for."""
+    """Translate the selector of an action's items."""
     return pb.ResourceSelector(
         includedResources=selected.included_resources,
         excludedResources=selected.excluded_resources,
@@ -173,19 +172,19 @@ def selector(selected: actions.ResourceSelector) -> pb.ResourceSelector:
 
 
 def explain(error: errors.VmServiceError) -> str:
-    """Return what failed, the remedy, and the code under which the runbook has more."""
+    """Return what failed, the remedy, and the code, which is in the runbook."""
     return f"{error} [{error.code}]"
 
 
 def _soon(ask: Callable[[], actions.Progress]) -> actions.Progress:
-    """Return what `ask` returns or raises; raises `TimeoutError` when it takes longer than a poll may."""
+    """Return what `ask` returns or raises; raises `TimeoutError` if it takes longer than `PROGRESS_SECONDS`."""
     answer: Future[actions.Progress] = Future()
     context = contextvars.copy_context()
 
     def work() -> None:
         try:
             answer.set_result(context.run(ask))
-        except BaseException as error:  # noqa: BLE001 - raised again where the answer is awaited
+        except BaseException as error:  # noqa: BLE001 - raised again by `result`
             answer.set_exception(error)
 
     threading.Thread(target=work, name="progress", daemon=True).start()
@@ -199,34 +198,31 @@ def _run(raw: bytes, what: str, prefix: Callable[[str, str], str]) -> dict[str, 
 
 @lru_cache(maxsize=16)
 def _names_of_run(raw: bytes, what: str, prefix: Callable[[str, str], str]) -> Mapping[str, str]:
-    """Return what every line about a run bears: the Velero object, and where in the bucket lies what the run stores."""
+    """Return the fields of every line about a run: the Velero object, and the prefix of its documents in the bucket."""
     content = _same_again(raw, f"the {what}")
-    names = _metadata(content)
+    names = mapping(content.get("metadata"))
     namespace_and_name = "/".join(str(names[key]) for key in ("namespace", "name") if names.get(key))
     started = compact_time(mapping(content.get("status")).get("startTimestamp"))
     run = prefix(str(names.get("name")), started).rstrip("/") if started else ""
     return {what: namespace_and_name, "run": run}
 
 
-def _metadata(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = content.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
 @lru_cache(maxsize=16)
 def _same_again(raw: bytes, what: str) -> dict[str, Any]:
-    """Read a Backup or Restore: Velero sends the same one with each of thousands of items. Values are never changed."""
+    """Read a Backup or Restore, which Velero sends again with each of thousands of items; never change the value."""
     return _object(raw, what)
 
 
 def _object(raw: bytes, what: str) -> dict[str, Any]:
     try:
         content = orjson.loads(raw)
-    except ValueError as error:  # nested too deep as well
-        raise errors.InvalidItem(f"{what} that Velero sent is no JSON: {error}", hint=_DAMAGED, goes_on=True) from error
+    except ValueError as error:  # nesting that is too deep included
+        raise errors.InvalidItem(
+            f"{what} that Velero sent is not JSON: {error}", hint=_DAMAGED, goes_on=True
+        ) from error
     if not isinstance(content, dict):
-        raise errors.InvalidItem(f"{what} that Velero sent is no JSON object", hint=_DAMAGED, goes_on=True)
-    # Counting is cheap, and hardly an object has as many brackets as it would need.
+        raise errors.InvalidItem(f"{what} that Velero sent is not a JSON object", hint=_DAMAGED, goes_on=True)
+    # Counting is cheap, and almost no object has this many brackets.
     if raw.count(b"{") + raw.count(b"[") > MOST_LEVELS and is_too_deep(content):
         levels = MOST_LEVELS
         raise errors.InvalidItem(
@@ -253,7 +249,7 @@ def _cause(error: errors.VmServiceError) -> str:
 
 
 def _incident(error: Exception) -> str:
-    """Log a defect in full, for us, and return what others may read about it."""
+    """Log a defect in full in the plugin's own log, and return a text about it for users."""
     incident = secrets.token_hex(4)
     metrics.INTERNAL_ERRORS.inc()
     log.error("internal error", incident=incident, exc_info=error, private=True)
@@ -273,12 +269,8 @@ def _status_code(error: errors.VmServiceError) -> StatusCode:
     return StatusCode.INTERNAL
 
 
-def _abort(context: ServicerContext, code: StatusCode, text: str) -> NoReturn:
-    context.abort(code, _readable(text))
-
-
 def _readable(text: str) -> str:
-    """Return words that fit into a status: one line of bounded length, in which nothing is hidden."""
+    """Return a text that fits into a status: one line of bounded length, without hidden characters."""
     line = on_one_line(text)
     return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
 
@@ -292,7 +284,7 @@ def _timestamp(moment: datetime | None) -> Timestamp:
 
 
 def is_too_deep(content: Any) -> bool:
-    """Say whether a value of JSON has more than `MOST_LEVELS` objects and arrays within each other."""
+    """Say whether a JSON value has more than `MOST_LEVELS` levels of objects and arrays."""
     level = [content] if isinstance(content, (dict, list)) else []
     for _ in range(MOST_LEVELS):
         if not level:

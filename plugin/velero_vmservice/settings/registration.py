@@ -117,7 +117,7 @@ class VCenterSettings(Section):
         try:
             password = self.password_file.read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise InvalidSettings(
                 f"the password of vCenter cannot be read from {self.password_file} ({why})",
                 hint="mount the Secret there, or correct vcenter.password_file",

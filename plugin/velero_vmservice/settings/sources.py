@@ -1,7 +1,7 @@
 """Settings as they are written, and where: each value of a YAML file with its line, each variable with its name.
 
-Every plain value stays the text that was written; which type it has, the settings decide. So `on` is no boolean where
-`on` is a documented value, and a password of digits keeps its zeros. pydantic-settings is not used because it keeps
+Every plain value stays a text, and the settings decide on its type. So `on` is not a boolean where `on` is a documented
+value, and a password of digits keeps its zeros. pydantic-settings is not used because it keeps
 neither lines nor the names of variables. No message holds a value, which may be a secret.
 """
 
@@ -96,7 +96,7 @@ def from_text(text: str, *, name: str, unique: bool = True) -> Given:
     if root is None or root.tag == _NULL:
         return Given()
     if not isinstance(root, yaml.MappingNode):
-        raise InvalidSettings(f"{name}:{root.start_mark.line + 1}: the text is no mapping", hint=_MAPPING)
+        raise InvalidSettings(f"{name}:{root.start_mark.line + 1}: the text is not a mapping", hint=_MAPPING)
     values = written.value(root, ())
     return Given(values, written.places)
 

@@ -116,7 +116,7 @@ class NamespaceState:
     """BIOS UUID in lower case to the VM that has it; RegisterVM refuses a second VM with it (guide 7.1.1)."""
 
     def live(self, ref: ObjectRef) -> Manifest | None:
-        """Return the live object of one of our two kinds; None for what stands for VMs and is no object itself."""
+        """Return the live object of one of our two kinds; None for what stands for VMs and is not an object itself."""
         if ref.kind == VIRTUAL_MACHINE_GROUP:
             return self.groups.get(ref.name)
         return self.services.get(ref.name) if ref.kind == VIRTUAL_MACHINE_SERVICE else None

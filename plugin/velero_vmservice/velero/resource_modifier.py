@@ -126,7 +126,7 @@ def _patched(content: dict[str, Any], rule: Rule) -> dict[str, Any]:
     if rule.patches:
         try:
             patched = jsonpatch.apply_patch(content, _operations(rule.patches))
-        except jsonpatch.JsonPatchTestFailed:  # which leaves the object as it is, and is no error
+        except jsonpatch.JsonPatchTestFailed:  # which leaves the object as it is, and is not an error
             return content
         except (jsonpatch.JsonPatchException, JsonPointerException, TypeError) as error:
             raise _NotApplied(str(error)) from error
@@ -148,7 +148,7 @@ def _operations(patches: Sequence[JsonPatch]) -> list[Any]:
     try:
         return [patch.as_json() for patch in patches]
     except ValueError as error:
-        raise _NotApplied(f"a patch is no JSON: {error}") from error
+        raise _NotApplied(f"a patch is not JSON: {error}") from error
 
 
 def _put_back(content: dict[str, Any], before: Manifest) -> list[str]:
@@ -191,4 +191,4 @@ def _value(text: str) -> str:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON value")
+    raise ValueError(f"{constant} is not a JSON value")

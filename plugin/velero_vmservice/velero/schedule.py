@@ -62,7 +62,7 @@ class Schedule:
 
 
 def next_run(cron: str, moment: datetime, *, zone: tzinfo = UTC) -> datetime | None:
-    """Return the first time after a moment that a cron expression names; None for none, and for what is no expression.
+    """Return the first time after a moment that a cron expression names; None if there is none or it is not valid.
 
     An expression that names no time zone counts in `zone`; one that this system does not know is UTC.
     """

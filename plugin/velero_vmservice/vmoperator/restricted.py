@@ -241,7 +241,7 @@ _MADE_AGAIN: Final = (_SUPERVISORS | {*PLUGIN_RESOURCES}) - {*_DECLARED_ALL_THE_
 def restricted_resources(*, supervisor: bool, add: Iterable[str] = (), remove: Iterable[str] = ()) -> frozenset[str]:
     """Return the `resource.group` names that are left to the Supervisor.
 
-    On a cluster that is no Supervisor only the plugin-internal resources are: a cert-manager Certificate there
+    On a cluster that is not a Supervisor only the plugin-internal resources are: a cert-manager Certificate there
     is the user's data. Our own two kinds are never among them: they are captured. `add` is what an administrator and
     the ConfigMap of the Velero Plugin for vSphere list.
     """

@@ -309,7 +309,7 @@ def compare_versions(current: str, captured: str) -> VersionAge:
 
 
 def recorded_at(version: str) -> str:
-    """Return when a backup version was recorded, as ISO time in UTC; '' for what is no time."""
+    """Return when a backup version was recorded, as ISO time in UTC; '' for what is not a time."""
     try:
         return datetime.fromtimestamp(int(version) // 1000, UTC).isoformat() if _is_version(version) else ""
     except (OverflowError, ValueError, OSError):

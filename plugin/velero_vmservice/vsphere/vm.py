@@ -35,7 +35,7 @@ class TaskState(StrEnum):
     SUCCEEDED = "success"
     FAILED = "error"
     UNKNOWN = "unknown"
-    """vCenter does not know the task (any more), or says something that is no state."""
+    """vCenter does not know the task (any more), or says something that is not a state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

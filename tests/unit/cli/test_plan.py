@@ -69,7 +69,7 @@ def test_a_plain_namespace_blocks_what_waits_for_a_vm(command: CommandLine) -> N
     world.cluster.seed(obj("Namespace", "dr", api="v1", namespace="", meta={"annotations": {}}))
     ran = command("plan", "nightly", "--namespace-mapping", "shop:dr")
     assert ran.code == 3
-    assert "the namespace dr is no vSphere Namespace, so nothing can be registered into it" in ran.out
+    assert "the namespace dr is not a vSphere Namespace, so nothing can be registered into it" in ran.out
 
 
 def test_a_mapped_namespace_that_the_backup_does_not_have_is_an_error_that_names_those_it_has(

@@ -301,4 +301,4 @@ def test_a_bucket_that_cannot_be_listed_hides_no_other(place: World, command: Co
 def test_an_age_that_is_none_is_a_usage_error(command: CommandLine) -> None:
     ran = command("prune", "--older-than", "soon")
     assert ran.code == 2
-    assert '"soon" is no duration such as 90s, 10m or 12h' in ran.err
+    assert '"soon" is not a duration such as 90s, 10m or 12h' in ran.err

@@ -237,7 +237,7 @@ def test_vms_can_be_chosen_by_name_and_namespace(scene: Scene) -> None:
         (("--restore", "again", "--namespace-mapping", "a:b"), 2, "leave --namespace-mapping out"),
         (("nightly", "--interval", "0"), 2, "--interval"),
         (("nightly", "--timeout", "5m"), 2, "hint: give --watch as well"),
-        (("nightly", "--watch", "--timeout", "soon"), 2, '"soon" is no duration'),
+        (("nightly", "--watch", "--timeout", "soon"), 2, '"soon" is not a duration'),
         (("nightly", "--namespace-mapping", "shp:dr"), 2, "namespace shp\nhint: name one of: shop"),
         (("--restore", "gone"), 1, "gone"),
         (("gone",), 1, "gone"),

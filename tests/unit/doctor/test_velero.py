@@ -91,7 +91,7 @@ def test_the_plugin_beside_is_named() -> None:
             CheckState.WARNING,
             "an operation may take 1h",
         ),
-        (["--default-item-operation-timeout=soon"], {}, CheckState.UNKNOWN, 'is "soon", which is no duration'),
+        (["--default-item-operation-timeout=soon"], {}, CheckState.UNKNOWN, 'is "soon", which is not a duration'),
     ],
 )
 def test_the_operation_timeout_is_compared_with_the_deadlines(

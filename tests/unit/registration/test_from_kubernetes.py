@@ -56,7 +56,7 @@ CASES = [
     Case(
         "a namespace that vCenter did not make",
         State.ABSENT,
-        "shop is no vSphere Namespace, so nothing can be registered into it",
+        "shop is not a vSphere Namespace, so nothing can be registered into it",
         can_wait=False,
         known={"namespace": PLAIN},
     ),

@@ -168,7 +168,7 @@ def test_a_variable_that_holds_no_list_or_section_is_named(
         ("[" * 3000, "1:1: lists or mappings are nested too deep"),
         ("a: &a [*a]\n", "1:1: lists or mappings are nested too deep, or too many"),
         ("restore: {<<: strict}\n", "1:15: the YAML cannot be read from here on"),
-        ("- a\n- b\n", "1: the text is no mapping"),
+        ("- a\n- b\n", "1: the text is not a mapping"),
         ("velero_namespace: a\n--- \nb: c\n", "2:1: the YAML cannot be read from here on"),
     ],
 )

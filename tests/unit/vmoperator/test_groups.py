@@ -17,7 +17,7 @@ class Case:
 
 CASES = (
     Case(why="a tree", inside={"top": ("a", "b"), "a": ("c",), "b": (), "c": ()}, want=()),
-    Case(why="a group in two others is no cycle", inside={"a": ("c",), "b": ("c",), "c": ()}, want=()),
+    Case(why="a group in two others is not a cycle", inside={"a": ("c",), "b": ("c",), "c": ()}, want=()),
     Case(why="a group in itself", inside={"a": ("a",)}, want=(("a", "a"),)),
     Case(why="two, told once", inside={"b": ("a",), "a": ("b",)}, want=(("a", "b", "a"),)),
     Case(why="a group that leads to a cycle is not in it", inside={"0": ("a",), "a": ("a",)}, want=(("a", "a"),)),

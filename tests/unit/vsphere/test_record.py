@@ -129,9 +129,9 @@ HOSTILE = [
     ("a value without end", "A" * (MAX_PACKED + 1), f"is longer than {MAX_PACKED} characters"),
     ("no text", packed(b"\xff\xfe"), "it is not UTF-8 text"),
     ("an empty text", packed(""), "is not a JSON object"),
-    ("no YAML", packed("a: b: c"), "it is no YAML, line 1"),
-    ("two documents", packed("a: b\n---\nc: d"), "it is no YAML"),
-    ("control characters", packed("a: \x00"), "it is no YAML"),
+    ("no YAML", packed("a: b: c"), "it is not YAML, line 1"),
+    ("two documents", packed("a: b\n---\nc: d"), "it is not YAML"),
+    ("control characters", packed("a: \x00"), "it is not YAML"),
     ("no object", packed("- a"), "is not a JSON object"),
     ("no name", packed("apiVersion: v1\nkind: VirtualMachine"), "no apiVersion, kind or metadata.name"),
     ("another kind", packed(yaml.safe_dump({**vm("web-1"), "kind": "Secret"})), "is not a VirtualMachine but"),
@@ -143,7 +143,7 @@ HOSTILE = [
     ("a tag that runs code", packed("!!python/object/apply:os.system [exit]"), "it has YAML tags"),
     ("a deep nest", packed("[" * 100_000), "it is nested deeper than 64 levels"),
     ("a wide list", packed("- a\n" * 400_000), "it has more than 20000 values"),
-    ("keys that cannot be keys", packed("? [a]\n: b"), "it is no YAML"),
+    ("keys that cannot be keys", packed("? [a]\n: b"), "it is not YAML"),
 ]
 
 

@@ -300,10 +300,10 @@ def _json(response: Any) -> dict[str, Any]:
 
 
 def _objects(what: str, listed: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a page; raises `Unavailable` where what was answered is no list of objects."""
+    """Yield the objects of a page; raises `Unavailable` where what was answered is not a list of objects."""
     for item in listed or ():
         if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
             raise Unavailable(
-                f"{what}: the answer is no list of objects", hint="look for a proxy before the API server"
+                f"{what}: the answer is not a list of objects", hint="look for a proxy before the API server"
             )
         yield item

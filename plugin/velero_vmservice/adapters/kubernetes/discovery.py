@@ -61,7 +61,7 @@ class Served:
         """Return the name if it cannot lead the request elsewhere: names come from backups that others may write."""
         if not is_path_segment(name):
             raise InvalidItem(
-                f'"{name}" is no name of a Kubernetes object, asked for as {self.kind}',
+                f'"{name}" is not a name of a Kubernetes object, asked for as {self.kind}',
                 hint="correct the name in the backup or in the call: it is damaged",
             )
         return name

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _LOOK: Final = "check the API server and the network to it"
 _PROXY: Final = "look for a proxy or a login page before the API server, and at the server of the kubeconfig"
 _RENEW: Final = "look at the mounted token and at the kubeconfig"
-_NO_API_SERVER: Final = "what answers there is no API server, it"
+_NO_API_SERVER: Final = "the server there is not an API server, it"
 
 _SLOW: Final = Meaning(Unavailable, "the API server did not answer in time", _LOOK)
 _UNREACHABLE: Final = Meaning(Unavailable, "the API server cannot be reached", _LOOK, quoted=True)
@@ -86,7 +86,7 @@ _DRY_RUN: Final = "does not support dry run"
 
 
 class NoJson(Exception):
-    """An answer is no JSON object."""
+    """An answer is not a JSON object."""
 
 
 class PagesExpired(Exception):

@@ -257,13 +257,13 @@ def _check_certificates(source: str, settings: client.Configuration) -> None:
         try:
             context.load_verify_locations(cafile=settings.ssl_ca_cert)
         except (OSError, ValueError):
-            raise _refused(source, "the certificate authority is no PEM certificate", hint) from None
+            raise _refused(source, "the certificate authority is not a PEM certificate", hint) from None
     if settings.cert_file:
         try:
             # With an empty password, a key that needs one is refused; without, a terminal would be asked for it.
             context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except (OSError, ValueError):
-            why = "client certificate and key are no PEM certificate and its key without password"
+            why = "client certificate and key are not a PEM certificate and its key without password"
             raise _refused(source, why, hint) from None
 
 

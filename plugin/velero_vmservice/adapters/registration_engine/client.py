@@ -186,7 +186,7 @@ def _registration(answer: pb.Registration, now: datetime) -> Registration:
 
 
 def _is_denied(answer: pb.Registration) -> bool:
-    """Say whether an error code stands beside a state that no error goes with; to be registered already is no error."""
+    """Say whether an answer has an error code although its state excludes one; already registered is not an error."""
     state = _STATES.get(answer.state, State.UNKNOWN)
     expected = state is not State.ABSENT and explain(answer.error_code).code == IN_DESIRED_STATE
     return state in _WITHOUT_ERROR and bool(answer.error_code) and not expected
@@ -214,7 +214,7 @@ def _own_code(answer: pb.Registration) -> str:
 
 def _complaints(answer: pb.Registration, percent: int | None, since: datetime | None) -> Iterator[str]:
     if answer.HasField("percent") and percent is None:
-        yield f"the engine reports {answer.percent} %, which is no percentage"
+        yield f"the engine reports {answer.percent} %, which is not a percentage"
     if answer.HasField("since") and since is None:
         yield "the engine reports a time that cannot be; compare its clock with this one"
 

@@ -43,7 +43,7 @@ _OTHER_NAME: Final = Meaning(
 )
 _NO_TLS: Final = Meaning(
     InvalidSettings,
-    "what answers there does not speak TLS",
+    "the server there does not speak TLS",
     "correct target, or set insecure where the way to the engine is protected otherwise",
 )
 _SPEAKS_TLS: Final = Meaning(
@@ -63,12 +63,12 @@ _NO_HANDSHAKE: Final = Meaning(
 )
 _NOT_GRPC: Final = Meaning(
     InvalidSettings,
-    "what answers there does not speak gRPC",
+    "the server there does not speak gRPC",
     "correct target, or look there for a web server, or for a proxy that does not pass HTTP/2",
 )
 _OTHER_SERVICE: Final = Meaning(
     InvalidSettings,
-    "what answers there does not serve vmservice.registration.v1.RegistrationEngine",
+    "the server there does not serve vmservice.registration.v1.RegistrationEngine",
     "correct target, or use a release of the engine that serves it",
     quoted=True,
 )
@@ -165,7 +165,7 @@ def translate(
 
 
 def no_question(error: Exception, *, target: str, namespace: str) -> VmServiceError:
-    """Return the error for a question that cannot be put: protobuf and gRPC refuse a name that is no text, for one."""
+    """Return the error for a question that cannot be put: protobuf and gRPC refuse a name that is not text, for one."""
     return Unavailable(
         f'cannot ask the registration engine at {target} about namespace "{one_line(namespace)}": '
         f"the question cannot be put ({type(error).__name__})",

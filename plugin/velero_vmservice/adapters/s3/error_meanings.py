@@ -104,12 +104,12 @@ DAMAGED: Final = Meaning(
 )
 NOT_S3: Final = Meaning(
     InvalidSettings,
-    "what answers there is not S3",
+    "the server there is not S3",
     "correct the S3 URL in {source}, or see what answers at {way}: a proxy or a web page",
     quoted=True,
 )
 ENDLESS: Final = Meaning(
-    InvalidSettings, "what answers there is not S3: the list does not end", "look at what answers at {way}"
+    InvalidSettings, "the server there is not S3: the list does not end", "look at what answers at {way}"
 )
 PROXY: Final = Meaning(
     Unavailable,
@@ -146,7 +146,7 @@ BAD_URL: Final = Meaning(
     InvalidSettings, "the S3 URL is not valid", "give {source} a URL like https://s3.example.com:9000"
 )
 NO_TLS: Final = Meaning(
-    InvalidSettings, "what answers there does not speak TLS", "use http:// or the port of the TLS listener in {source}"
+    InvalidSettings, "the server there does not speak TLS", "use http:// or the port of the TLS listener in {source}"
 )
 TLS: Final = Meaning(
     InvalidSettings,

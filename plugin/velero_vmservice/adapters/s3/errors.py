@@ -66,7 +66,7 @@ def translated(verb: str, key: str, place: Place) -> Iterator[None]:
         yield
     except VmServiceError:
         raise
-    except Exception as error:  # what a library did not announce is no traceback to a user either
+    except Exception as error:  # what a library did not announce is not a traceback to a user either
         raise _failed(error, verb, key, place) from error
     else:
         STORES.answered(place.source)
@@ -126,7 +126,7 @@ def failure(meaning: Meaning, quote: str, verb: str, key: str, place: Place, *, 
 
 def code(error: boto.ClientError) -> str:
     """Return the error code of a server's answer; its status where the answer holds none."""
-    # Where the body is no S3 error document, botocore gives the status as the code, or for other XML nothing.
+    # Where the body is not an S3 error document, botocore gives the status as the code, or for other XML nothing.
     return str(error.response.get("Error", {}).get("Code") or status(error))
 
 
@@ -158,7 +158,7 @@ def _from_answer(error: boto.ClientError, place: Place) -> tuple[Meaning, str]:
 
 
 def _without_code(error: boto.ClientError, text: str) -> tuple[Meaning, str]:
-    """Read an answer that is no S3 error document."""
+    """Read an answer that is not an S3 error document."""
     number, headers = status(error), _headers(error)
     if meaning := meanings.BY_STATUS.get(number):
         return meaning, _without_query(headers.get("location", "")) if meaning is meanings.REDIRECTED else text

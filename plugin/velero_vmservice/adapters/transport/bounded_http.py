@@ -82,7 +82,7 @@ class _Bounded(io.RawIOBase):
             self._let_go()
             raise AnswerTooLong(
                 f"the answer is longer than {self._longest // _MIB} MiB",
-                hint="look at what answers there, and for what makes its answer so long",
+                hint="look at the server there, and for what makes its answer so long",
             )
         return count
 

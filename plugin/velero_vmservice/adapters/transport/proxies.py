@@ -25,7 +25,7 @@ _SOCKS_PORT: Final = 1080
 def proxy_for(url: str, *, named: str = "") -> str:
     """Return the URL of the proxy to ask for `url`, '' for none: the one that is `named`, else the environment's.
 
-    Raises `InvalidSettings` where its address is no URL, and where it is of a kind that Velero does not know either.
+    Raises `InvalidSettings` where its address is not a URL, and where it is of a kind that Velero does not know either.
     """
     try:
         proxy = named or ProxySettings.of_environment(os.environ).proxy_for(url)

@@ -50,21 +50,21 @@ _LOGIN: Final = (
     "correct vcenter.user and its password; the refused one is not sent again at once, so that no account is locked"
 )
 _ALLOW: Final = "give the account read access to the namespace's folder, and Namespaces.Configure for RegisterVM"
-_NO_VCENTER: Final = "correct vcenter.server, or look for a proxy in between: what answers there is no vCenter"
+_NO_VCENTER: Final = "correct vcenter.server, or look for a proxy in between: the server there is not a vCenter"
 _NO_JSON: Final = "look for a proxy or a login page in between, at vcenter.server, and at the release of vCenter"
 
 _WRONG_LOGIN: Final = Meaning(Forbidden, "vCenter refuses user and password", _LOGIN, quoted=True)
 _NO_PERMISSION: Final = Meaning(Forbidden, "vCenter denies it", _ALLOW, quoted=True)
 _GONE: Final = Meaning(NotFound, "vCenter has no such object", "look again, as it was deleted in the meantime")
 _FAILS: Final = Meaning(Unavailable, "vCenter fails", _LOOK, quoted=True)
-_NO_SOAP: Final = Meaning(Unavailable, "the answer is no SOAP", _NO_VCENTER, quoted=True)
+_NO_SOAP: Final = Meaning(Unavailable, "the answer is not SOAP", _NO_VCENTER, quoted=True)
 _UNREACHABLE: Final = Meaning(Unavailable, "vCenter cannot be reached", _LOOK, quoted=True)
 _NOT_SENT: Final = Meaning(NotSent, "vCenter cannot be reached", _LOOK, quoted=True)
 _SLOW: Final = Meaning(Unavailable, "vCenter did not answer in time", _LOOK)
 _LATE: Final = Meaning(TimedOut, "vCenter did not answer in time", _LOOK)
 _BROKE_OFF: Final = Meaning(Unavailable, "the answer broke off", _LOOK, quoted=True)
 _NO_REQUEST: Final = Meaning(Unavailable, "the request fails", _LOOK, quoted=True)
-_NO_TLS: Final = Meaning(InvalidSettings, "what answers there does not speak TLS", _NO_VCENTER)
+_NO_TLS: Final = Meaning(InvalidSettings, "the server there does not speak TLS", _NO_VCENTER)
 _UNTRUSTED: Final = Meaning(InvalidSettings, "vCenter's TLS certificate is not trusted", _TRUST, quoted=True)
 _TLS_BROKE_OFF: Final = Meaning(Unavailable, "the TLS connection broke off", _LOOK, quoted=True)
 
@@ -155,7 +155,7 @@ def rest_translated(what: str) -> Iterator[None]:
 
 
 def from_answer(what: str, status: int, body: Any) -> VmServiceError:
-    """Return what an answer of the REST API that is no success means."""
+    """Return what an answer of the REST API that is not a success means."""
     answer = mapping(body)
     value = mapping(answer.get("value"))
     kind = str(answer.get("error_type") or answer.get("type") or "")

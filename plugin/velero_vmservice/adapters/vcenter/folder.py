@@ -132,7 +132,7 @@ def _uuid(properties: Properties) -> str:
 
 
 def _entries(properties: Properties) -> dict[str, str]:
-    """Return the ExtraConfig's text values by key; what is no text says nothing.
+    """Return the ExtraConfig's text values by key; what is not text says nothing.
 
     Of one that is too long so much is kept that `vsphere.record` says so.
     """

@@ -48,15 +48,15 @@ for _tag, _pattern, _first in (
 
 
 def parse_record(text: str) -> object:
-    """Return the one document of a text; raises `InvalidItem` if it is no YAML, or beyond a limit."""
+    """Return the one document of a text; raises `InvalidItem` if it is not YAML, or beyond a limit."""
     try:
         _measure(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that knows even less
     except yaml.MarkedYAMLError as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InvalidItem(f"it is no YAML{where}", hint=_HINT) from None
+        raise InvalidItem(f"it is not YAML{where}", hint=_HINT) from None
     except (yaml.YAMLError, ValueError):
-        raise InvalidItem("it is no YAML", hint=_HINT) from None
+        raise InvalidItem("it is not YAML", hint=_HINT) from None
 
 
 def _measure(text: str) -> None:

@@ -140,7 +140,7 @@ def read_events(session: VCenterSession, folders: Iterable[Any], *, now: datetim
 
 
 def read_event(event: Any) -> tuple[str, RegisterEvent] | None:
-    """Read an event and the managed object id of its VM; None if it is no event of RegisterVM."""
+    """Read an event and the managed object id of its VM; None if it is not an event of RegisterVM."""
     kind = getattr(event, "eventTypeId", None)
     if kind not in (SUCCESS_EVENT, FAILURE_EVENT):
         return None
@@ -173,5 +173,5 @@ def _vm_of(event: Any) -> str:
 
 
 def _utc(moment: Any) -> datetime | None:
-    """Return a time without pyvmomi's own time zone class; None for what is no time."""
+    """Return a time without pyvmomi's own time zone class; None for what is not a time."""
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None

@@ -282,7 +282,7 @@ def _trust(settings: VCenterSettings) -> ssl.SSLContext:
 
 
 def _json(body: bytes) -> Any:
-    """Return what an answer says; None if that is no JSON, or longer than any answer is."""
+    """Return what an answer says; None if that is not JSON, or longer than any answer is."""
     if not body or len(body) > LONGEST_ANSWER:
         return None
     try:

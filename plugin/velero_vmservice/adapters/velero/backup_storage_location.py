@@ -86,7 +86,7 @@ def address(value: str, source: str) -> str:
     try:
         parts = urlsplit(value)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) <= _MOST_PORTS
-    except ValueError:  # a port that is no number, half an IPv6 address
+    except ValueError:  # a port that is not a number, half an IPv6 address
         raise InvalidSettings(f"the S3 URL of {source} is not valid", hint=_HINT_URL) from None
     if not usable or any(character.isspace() or not character.isprintable() for character in value):
         raise InvalidSettings(

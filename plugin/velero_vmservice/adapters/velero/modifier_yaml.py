@@ -102,7 +102,7 @@ def _yaml(text: str, where: str) -> object:
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise InvalidSettings(f"{where}: it is no YAML", hint=_HINT) from None
+        raise InvalidSettings(f"{where}: it is not YAML", hint=_HINT) from None
     try:
         return json.loads(json.dumps(content, allow_nan=False))
     except (TypeError, ValueError, RecursionError):

@@ -138,5 +138,5 @@ def _clock(time: str) -> str:
 
 
 def _version(version: str) -> str:
-    """Return a backup version as a time; one that is no time, unchanged."""
+    """Return a backup version as a time; one that is not a time, unchanged."""
     return date(recorded_at(version)) if recorded_at(version) else version or "none"

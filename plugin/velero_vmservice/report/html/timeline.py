@@ -126,7 +126,7 @@ class _Ends:
     tones: Mapping[str, str]
     """Times of those entries, and how each looks."""
     last: str = ""
-    """When an entry that is no such end is over; '' for the end of the restore."""
+    """When an entry that is not such end is over; '' for the end of the restore."""
 
     @classmethod
     def of_object(cls, item: Result) -> _Ends:

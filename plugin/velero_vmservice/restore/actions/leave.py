@@ -140,6 +140,6 @@ def _report_doubt(claim: str, doubt: str, *, is_disk: bool) -> None:
     log.warning(
         "restored in doubt",
         object=f"{PERSISTENT_VOLUME_CLAIM.name} {claim}",
-        reason=f"it is no VM's disk by facts that nothing vouches for ({doubt})",
+        reason=f"it is not a VM's disk by facts that nothing vouches for ({doubt})",
         hint="compare it with the disks of the namespace's VMs before anything mounts it",
     )

@@ -131,7 +131,7 @@ def _nowhere(subject: Subject, observed: NamespaceState) -> str:
         return f"the namespace {observed.namespace} does not exist, so nothing can be registered into it"
     absent = any(name not in observed.machines for name in subject.topology.needs)
     if absent and not observed.vsphere_namespace:
-        return f"the namespace {observed.namespace} is no vSphere Namespace, so nothing can be registered into it"
+        return f"the namespace {observed.namespace} is not a vSphere Namespace, so nothing can be registered into it"
     return ""
 
 
@@ -235,7 +235,7 @@ def _mismatches(subject: Subject, observed: NamespaceState) -> Iterator[str]:
             continue
         if subject.is_group and vm.group_name != subject.ref.name:
             group_name = vm.group_name or "empty"
-            yield f"{name} is no member: its spec.groupName is {group_name}, not {subject.ref.name}"
+            yield f"{name} is not a member: its spec.groupName is {group_name}, not {subject.ref.name}"
         for key, value in subject.topology.expected_labels().items():
             if vm.labels.get(key) != value:
                 yield f"{name} is not selected: its label {key} is {vm.labels.get(key) or 'missing'}, not {value}"

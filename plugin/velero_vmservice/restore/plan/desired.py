@@ -61,7 +61,7 @@ def wanted(
 
 
 def made_by(run: RestoreRun, live: Manifest) -> bool:
-    """Say whether this run created a live object: it carries the restore's label and is no older than the run.
+    """Say whether this run created a live object: it carries the restore's label and is not older than the run.
 
     An earlier restore of the same name left the same label.
     """

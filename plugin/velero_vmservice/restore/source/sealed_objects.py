@@ -59,11 +59,11 @@ def replays(
 
 
 def sealed_object(sealed: SealedObject, run: RestoreRun) -> ObjectRef:
-    """Return the object that a document of a seal is the capture of; raises `NotRestorable` if it is no capture."""
+    """Return the object that a document of a seal is the capture of; raises `NotRestorable` if it is not a capture."""
     if ref := schema.captured_object(sealed.key):
         return ref
     raise NotRestorable(
-        f"the seal of Backup {run.backup} lists {sealed.key!r}, which is no captured object",
+        f"the seal of Backup {run.backup} lists {sealed.key!r}, which is not a captured object",
         hint="use another backup, or the release that wrote it: it was changed, or is of a newer release",
     )
 

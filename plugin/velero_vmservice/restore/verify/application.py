@@ -147,8 +147,8 @@ class _Standing(Enum):
     TO_COME = "is still to be replayed"
     UNLINKED = "is not linked yet (GroupLinked)"
     UNDER_WAY = "is not verified yet"
-    LACKING = "is no member now"
-    NEVER = "is no member now, and was none at backup"
+    LACKING = "is not a member now"
+    NEVER = "is not a member now, and was not at backup"
 
 
 def _standing(

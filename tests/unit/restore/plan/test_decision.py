@@ -137,7 +137,7 @@ def test_a_namespace_that_vcenter_did_not_make_is_reported() -> None:
     decided = decide(subject(FRONT, *VMS), view(look(namespace=plain), gates))
     assert decided.action is Action.BLOCKED
     assert not decided.final
-    assert decided.reason == "the namespace shop is no vSphere Namespace, so nothing can be registered into it"
+    assert decided.reason == "the namespace shop is not a vSphere Namespace, so nothing can be registered into it"
     assert decided.remedy.sentence == "Create shop as a vSphere Namespace in vCenter; then repeat the restore."
 
 
@@ -214,8 +214,8 @@ def test_membership_from_one_side_is_reported() -> None:
     observed = look(vm("web-1", group="other"), vm("web-2"))
     decided = decide(subject(TIER, *VMS), view(observed, OPEN))
     assert decided.warnings == (
-        "web-1 is no member: its spec.groupName is other, not tier",
-        "web-2 is no member: its spec.groupName is empty, not tier",
+        "web-1 is not a member: its spec.groupName is other, not tier",
+        "web-2 is not a member: its spec.groupName is empty, not tier",
     )
 
 

@@ -166,7 +166,6 @@ def test_changed_labels_are_reported_and_the_service_is_there(
     operations = world.replay_all(items)
     last = world.finish(operations)
     assert "web-2 is not selected: its label app is other, not web" in last[operations[-1]].description
-    assert any(
-        "web-2 is no member: its spec.groupName is empty, not web" in progress.description for progress in last.values()
-    )
+    reason = "web-2 is not a member: its spec.groupName is empty, not web"
+    assert any(reason in progress.description for progress in last.values())
     assert any(entry["warnings"] for entry in log.entries if entry["event"] == "replayed")

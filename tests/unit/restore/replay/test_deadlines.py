@@ -56,7 +56,7 @@ def test_registration_has_no_deadline_but_veleros_unless_asked(world: World) -> 
 
 
 def test_a_replayed_object_does_not_wait_for_registration_any_more(world: World) -> None:
-    """A restart looks twice at every VM again, which is no reason to give up on what is there."""
+    """A restart looks twice at every VM again, which is not a reason to give up on what is there."""
     operations = lost(world, *MEMBERS, *TREE)
     policy = with_policy(registered_within="1h", verified_within="none")
     world.cluster.seed(

@@ -106,7 +106,7 @@ def test_a_namespace_that_is_no_vsphere_namespace_is_reported_once_with_its_reme
 ) -> None:
     world.cluster.seed(obj("Namespace", "shop", api="v1", namespace="", meta={"annotations": {}}))
     description = world.polled(operation).description
-    assert description.count("is no vSphere Namespace") == 1
+    assert description.count("is not a vSphere Namespace") == 1
     assert late(world, operation).error.endswith(
         " | to do: Create shop as a vSphere Namespace in vCenter; then repeat the restore."
     )

@@ -153,4 +153,4 @@ def test_a_restart_does_not_verify_a_parent_before_it_knows_of_its_children(worl
         assert not world.round(operations[::-1])[operations[1]].completed
     world.cluster.seed(vm("vm-a", group="leaf", uid="new"))
     last = world.finish(operations)
-    assert "no member now" not in last[operations[1]].description
+    assert "not a member now" not in last[operations[1]].description

@@ -180,7 +180,7 @@ def test_an_object_that_is_there(world: World, case: Case, conflict: str) -> Non
     ("given", "excerpt"),
     [
         (FRONT, "web-1 is not selected: its label app is db, not web"),
-        (TIER, "web-1 is no member: its spec.groupName is other, not tier"),
+        (TIER, "web-1 is not a member: its spec.groupName is other, not tier"),
     ],
     ids=["label", "group name"],
 )

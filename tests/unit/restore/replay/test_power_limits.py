@@ -114,7 +114,7 @@ def test_a_group_with_a_member_that_is_none_any_more_does_not_wait_for_ever(worl
     operations = world.replay_all(items, **ON)
     (last,) = until_over(world, operations, minutes=40, **ON).values()
     assert last.completed
-    assert last.description.startswith("incomplete: VirtualMachine web-2 is no member now")
+    assert last.description.startswith("incomplete: VirtualMachine web-2 is not a member now")
     assert world.patched() == []
 
 
@@ -146,7 +146,7 @@ def test_below_a_root_that_was_given_up_nothing_is_powered(world: World) -> None
     world.cluster.seed(vm("web-1", labels=WEB, group="tier", uid="new"), vm("db-1", group="other", uid="new"))
     root, tier, front = world.replay_all(items, **ON)
     last = until_over(world, [root, tier, front], minutes=40, **ON)
-    assert last[root].description.startswith("incomplete: VirtualMachine db-1 is no member now")
+    assert last[root].description.startswith("incomplete: VirtualMachine db-1 is not a member now")
     assert "left off with the group root, which is incomplete" in last[tier].description
     assert "web-1 is left off with its group root, which is incomplete" in last[front].description
     assert world.patched() == []

@@ -332,7 +332,7 @@ def test_facts_that_a_seal_lists_and_that_are_gone_are_missed(disks: World) -> N
 
 DOUBTS = {
     "no seal": "there is no seal",
-    "a seal that is no document": "cannot be read as Seal",
+    "a seal that is not a document": "cannot be read as Seal",
     "another backup's seal": "its Backup is 'weekly'",
     "a seal without the namespace": "does not list",
 }

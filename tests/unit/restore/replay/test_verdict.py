@@ -169,7 +169,7 @@ def test_a_vm_that_came_back_without_its_group_leaves_the_tree_incomplete(world:
     back(world, *VMS[:2])
     back(world, VMS[2], group="")
     last = world.finish(operations)
-    assert last[operations[WEB]].description.startswith("incomplete: VirtualMachine web-2 is no member now")
+    assert last[operations[WEB]].description.startswith("incomplete: VirtualMachine web-2 is not a member now")
     assert last[operations[APP]].description.startswith("incomplete")
     assert {progress.error for progress in last.values()} == {""}
     assert (commands(world), world.document(REPORT)["outcome"]) == ([], "incomplete")

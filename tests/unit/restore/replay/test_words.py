@@ -98,7 +98,7 @@ CASES = [
     Case(
         why="no vSphere Namespace",
         given=(obj("Namespace", "shop", api="v1", namespace="", meta={"annotations": {}}),),
-        want="the namespace shop is no vSphere Namespace, so nothing can be registered into it",
+        want="the namespace shop is not a vSphere Namespace, so nothing can be registered into it",
     ),
     Case(
         why="an owner that is lost",

@@ -127,7 +127,7 @@ def test_a_store_that_is_away_is_not_a_damaged_capture(five: World) -> None:
 )
 def test_a_seal_that_lists_what_is_no_captured_object_is_damaged(five: World, entry: str) -> None:
     seal(five, objects=(schema.SealedObject(key=entry, sha256="0" * 64),))
-    with pytest.raises(NotRestorable, match="no captured object"):
+    with pytest.raises(NotRestorable, match="not a captured object"):
         planned(five)
 
 

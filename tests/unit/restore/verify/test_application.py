@@ -243,12 +243,12 @@ GROUPS = [
     Case(
         why="a VM that left the group is lacking",
         live=(tier("/inner"), vm("web-1", group="other"), group("inner", parent="tier")),
-        lacking="VirtualMachine web-1 is no member now",
+        lacking="VirtualMachine web-1 is not a member now",
     ),
     Case(
         why="a group that is not there is lacking",
         live=(tier("web-1"), vm("web-1", **ON)),
-        lacking="VirtualMachineGroup inner is no member now",
+        lacking="VirtualMachineGroup inner is not a member now",
     ),
     Case(
         why="VMs are off",
@@ -280,7 +280,7 @@ def test_a_member_that_was_none_at_backup_is_not_lacking() -> None:
     verification = check(given, live, vm("web-1", **ON), vm("web-2", power="PoweredOn"), known=known)
     assert (verification.missing, verification.lacking) == ((), ())
     assert verification.notes == tuple(
-        f"VirtualMachine {name} is no member now, and was none at backup" for name in ("web-2", "web-3")
+        f"VirtualMachine {name} is not a member now, and was not at backup" for name in ("web-2", "web-3")
     )
 
 
@@ -306,8 +306,8 @@ INNER = group("inner", parent="tier")
         (Stage.FAILED, (INNER,), "lacking", "failed"),
         (Stage.CANCELLED, (INNER,), "lacking", "was cancelled"),
         (Stage.INCOMPLETE, (INNER,), "lacking", "is incomplete"),
-        (Stage.VERIFIED, (), "lacking", "is no member now"),
-        (Stage.RETAINED, (group("inner", parent="other"),), "lacking", "is no member now"),
+        (Stage.VERIFIED, (), "lacking", "is not a member now"),
+        (Stage.RETAINED, (group("inner", parent="other"),), "lacking", "is not a member now"),
     ],
 )
 def test_a_group_is_as_whole_as_the_member_groups_of_the_same_restore(

@@ -100,7 +100,7 @@ class GetRegistrationsRequest(_message.Message):
     MACHINES_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """The vSphere Namespace into which the machines are restored, which is also the name of the Kubernetes namespace. It
-    need not be the one that they were backed up in. One that the engine does not know is no error: of its machines it
+    need not be the one that they were backed up in. One that the engine does not know is not an error: of its machines it
     cannot tell, STATE_UNSPECIFIED.
     """
     @_builtins.property
