@@ -53,12 +53,17 @@ Action = TypeVar("Action")
 def load(cluster: Cluster | None = None) -> Settings:
     """Return the settings of this process and of the cluster, with Velero's namespace.
 
+    Where the process has a bucket of its own, the cluster may have no Velero: the namespace is then ''.
     Raises `InvalidSettings`, and what the cluster raises. Those of the process have to be right by themselves.
     """
     written = reading.written()
     reading.checked(written)
     reached = cluster or kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
-    namespace = str(written.values.get("velero_namespace") or "") or find_namespace(reached, os.environ)
+    namespace = str(written.values.get("velero_namespace") or "") or find_namespace(
+        reached, os.environ, required="bucket" not in written.values
+    )
+    if not namespace:
+        return reading.checked(written)
     config = PluginConfig(reached, namespace, directory=_private_directory)
     return reading.checked(written.over(config.read())).model_copy(update={"velero_namespace": namespace})
 
@@ -271,7 +276,10 @@ def first_actions() -> LiveActions:
     """
     own = reading.load()
     try:
-        return LiveActions(load, app.connect, load())
+        settings = load()
+        if settings.velero_namespace:
+            return LiveActions(load, app.connect, settings)
+        problem = None
     except Exception as raised:  # noqa: BLE001 - logged; whatever lies in the cluster, the plugin serves
         problem = as_ours(raised, _SUBJECT)
         _log_unused("settings of the cluster not used", problem)

@@ -189,6 +189,15 @@ def test_a_namespace_of_the_settings_is_not_looked_for(cluster: MemoryCluster, e
     assert ("list", "backupstoragelocations") not in cluster.calls.made
 
 
+def test_with_a_bucket_of_its_own_a_process_needs_no_velero(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("VELERO_NAMESPACE")
+    environment.setenv("VMSERVICE_BUCKET__NAME", "captures")
+    assert configured.load(MemoryCluster()).velero_namespace == ""
+    environment.delenv("VMSERVICE_BUCKET__NAME")
+    with pytest.raises(InvalidSettings, match="cannot tell Velero's namespace"):
+        configured.load(MemoryCluster())
+
+
 class Hold:
     """A place where a thread waits until it is let on."""
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from cachetools import LRUCache, TTLCache
 
-from velero_vmservice.errors import AlreadyExists, Conflict, Forbidden, InvalidItem, NotFound, VmServiceError
+from velero_vmservice.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    InvalidItem,
+    InvalidSettings,
+    NotFound,
+    VmServiceError,
+)
 from velero_vmservice.kube.manifest import CONFIG_MAP
 from velero_vmservice.registervm.attempt import Attempt, changed, claimed, given_up, labels, read_attempt
 
@@ -55,6 +63,8 @@ class Attempts:
         Raises what the cluster raises: without the records nothing may be called.
         """
         newest: dict[tuple[str, str], Attempt] = {}
+        if not self._namespace:
+            return newest  # there is no home for records, so that no call was ever made
         selector = labels(restore_uid)
         for attempt in self._cluster.read_all(CONFIG_MAP, self._namespace, read_attempt, labels=selector):
             if attempt is None or attempt.restore_uid != restore_uid:
@@ -103,7 +113,14 @@ class Attempts:
         """Create the record durably; return False if it exists already.
 
         Raises `InvalidItem` if the object of its name is not a record: whether a call was made is then unknown.
+        Raises `InvalidSettings` where no namespace is set for records: nothing may be called without one.
         """
+        if not self._namespace:
+            raise InvalidSettings(
+                f"RegisterVM is not called for VM {attempt.namespace}/{attempt.vm}: no namespace is set in which a"
+                " record of the call could be kept, as there is no Velero",
+                hint="name a namespace for the records in velero_namespace, or in VMSERVICE_VELERO_NAMESPACE",
+            )
         try:
             self._cluster.create(attempt.manifest(self._namespace))
         except AlreadyExists:

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.clock import SettableClock
 from tests.fakes import cluster_rules
+from tests.fakes.cluster import MemoryCluster
 from tests.unit.builders import m
+from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.registervm.attempt import FAILED, Attempt, changed, given_up, labels, read_attempt
+from velero_vmservice.registervm.attempt_store import Attempts
 from velero_vmservice.velero.resource_modifier import merged
 from velero_vmservice.vmoperator.virtual_machine import Subnet
 from velero_vmservice.vsphere.network_override import SubnetMapping
@@ -33,6 +37,14 @@ def test_the_outcome_of_a_call_is_read_back() -> None:
     assert read(given_up(replace(OPEN, revision="7"), "given up", LATER)) == replace(
         OPEN, outcome=FAILED, message="given up", ended_at=LATER, revision="7"
     )
+
+
+def test_without_a_namespace_for_its_record_nothing_is_called() -> None:
+    attempts = Attempts(cluster=(cluster := MemoryCluster()), clock=SettableClock(), velero_namespace="")
+    assert attempts.newest("uid") == {}
+    with pytest.raises(InvalidSettings, match="RegisterVM is not called for VM shop/web-1"):
+        attempts.record(OPEN)
+    assert cluster.calls.made == []
 
 
 def test_the_override_of_the_call_is_read_back_and_a_record_without_one_is_as_ever() -> None:

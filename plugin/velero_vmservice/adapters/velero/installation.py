@@ -38,9 +38,12 @@ _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/name
 _HINT: Final = "name it in velero_namespace, or in the variable VMSERVICE_VELERO_NAMESPACE"
 
 
-def find_namespace(cluster: Cluster, environment: Mapping[str, str], *, pod: Path = _POD_NAMESPACE) -> str:
+def find_namespace(
+    cluster: Cluster, environment: Mapping[str, str], *, pod: Path = _POD_NAMESPACE, required: bool = True
+) -> str:
     """Return the namespace of Velero: its container's, the pod's, or the only one with a BackupStorageLocation.
 
+    Where none has any, it is '' unless one is `required`: there is no Velero.
     Raises `InvalidSettings` where no or more than one namespace has any, and what a list raises.
     """
     if named := environment.get(NAMESPACE_VARIABLE):
@@ -52,6 +55,8 @@ def find_namespace(cluster: Cluster, environment: Mapping[str, str], *, pod: Pat
     match namespaces:
         case [namespace]:
             return namespace
+        case [] if not required:
+            return ""
         case []:
             raise InvalidSettings("cannot tell Velero's namespace: none has a BackupStorageLocation", hint=_HINT)
         case _:
