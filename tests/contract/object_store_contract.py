@@ -167,6 +167,14 @@ class ObjectStoreContract:
         assert all(before < document.written < before + timedelta(days=2) for document in documents)
         assert list(store.documents("none/")) == []
 
+    def test_folders_are_the_names_right_below_a_prefix(self, store: ObjectStore) -> None:
+        for key in ("b/x/1", "b/x/2/3", "b/y", "bb/z", "a/1"):
+            put(store, key, b"{}")
+
+        assert sorted(store.folders("b/")) == ["x", "y"]
+        assert sorted(store.folders("")) == ["a", "b", "bb"]
+        assert list(store.folders("none/")) == []
+
     def test_delete_removes_one_document(self, store: ObjectStore) -> None:
         put(store, "a.json", b"1")
         put(store, "a.json.bak", b"2")

@@ -121,6 +121,10 @@ class MemoryStore:
         for key in self.list(prefix):
             yield StoredDocument(key=key, size=len(self._documents[key][0]), written=self._written[key])
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names right below `prefix`; see the port."""
+        yield from dict.fromkeys(key.removeprefix(prefix).partition("/")[0] for key in self.list(prefix))
+
     def delete(self, key: str) -> None:
         """Remove one document."""
         self.calls("delete", check_key(key))

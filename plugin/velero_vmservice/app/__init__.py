@@ -19,8 +19,8 @@ from velero_vmservice.adapters.velero.storage_locations import BackupStorageLoca
 from velero_vmservice.app import backup, registration, restore
 from velero_vmservice.app.foundation import Foundation
 from velero_vmservice.archive.pruning.survey import Pruning
-from velero_vmservice.backup.survey import Survey
 from velero_vmservice.captures.catalogue import Catalogue
+from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.rpc.server import ActionTable
@@ -113,6 +113,12 @@ def assemble(
     registering = registration.assemble(foundation, vsphere=vsphere, engine=engine)
     restoring = restore.assemble(foundation, registering, probe=probe)
     backing_up = backup.assemble(foundation)
+    catalogue = Catalogue(
+        cluster=cluster,
+        locations=locations,
+        velero_namespace=foundation.velero_namespace,
+        own_bucket=foundation.own_bucket,
+    )
     return App(
         cluster=cluster,
         clock=clock,
@@ -135,12 +141,7 @@ def assemble(
             velero_namespace=foundation.velero_namespace,
             own_bucket=foundation.own_bucket,
         ),
-        catalogue=Catalogue(
-            cluster=cluster,
-            locations=locations,
-            velero_namespace=foundation.velero_namespace,
-            own_bucket=foundation.own_bucket,
-        ),
+        catalogue=catalogue,
         capturing=backing_up.capturing,
         examination=Examination(
             cluster=cluster,
@@ -160,6 +161,7 @@ def assemble(
         survey=Survey(
             cluster=cluster,
             locations=locations,
+            catalogue=catalogue,
             clock=clock,
             velero_namespace=foundation.velero_namespace,
             zone=zone,

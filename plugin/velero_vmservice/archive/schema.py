@@ -157,6 +157,15 @@ def moment(started: str) -> datetime:
     return datetime.strptime(started, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def is_time(segment: str) -> bool:
+    """Say whether a segment of a key is a start time: anything may lie in a bucket."""
+    try:
+        moment(segment)
+    except ValueError:
+        return False
+    return len(segment) == len("20261122T193112Z")  # strptime takes single digits too
+
+
 class Provenance(Document):
     """The origin of a capture."""
 

@@ -81,6 +81,12 @@ class ObjectStore(Protocol):
     def documents(self, prefix: str) -> Iterator[StoredDocument]:
         """Yield every document whose key starts with `prefix`, in the order of `list`."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names right below `prefix`, which ends in a slash, each once; the server groups the keys.
+
+        The name of a document right there is one of them.
+        """
+
     def delete(self, key: str) -> None:
         """Remove one document; a missing one is success."""
 

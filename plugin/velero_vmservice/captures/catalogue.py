@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from velero_vmservice.archive.restore_point import read_seal
-from velero_vmservice.archive.schema import BackupRun, captured_object
-from velero_vmservice.errors import InvalidItem, InvalidSettings, NotFound, VmServiceError, as_ours
+from velero_vmservice.archive.schema import BackupRun, captured_object, is_time, moment
+from velero_vmservice.errors import ForeignStorage, InvalidItem, InvalidSettings, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import BACKUP_STORAGE_LOCATION, ObjectRef
 from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.archive.schema import Seal
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 READERS: Final = 8
 """Seals read side by side: most of a read is waiting for the store."""
 
-_DOCUMENT: Final = re.compile(r"(captures|vadp)/([^/]+)/(\d{8}T\d{6}Z)/.+")
+_DOCUMENT: Final = re.compile(r"(captures|vadp)/([^/]+)/([^/]+)/.+")
 _MAKERS: Final = {maker.root: maker for maker in Maker}
 
 
@@ -93,6 +93,15 @@ class Seals:
     """Why a seal cannot be used: `NotFound` for a capture without one, `Corrupt` for a damaged one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRuns:
+    """What the command line captured, by the names of the captures alone; whether they are whole is not known."""
+
+    runs: Sequence[BackupRun] = ()
+    unread: Sequence[VmServiceError] = ()
+    """Why buckets could not be listed."""
+
+
 class Catalogue:
     """Finds captures in the buckets of all BackupStorageLocations, or in the settings' own."""
 
@@ -147,6 +156,25 @@ class Catalogue:
             hint=f"captures of that name: {others}" if others else "list them: velero-vmservice captures list",
         )
 
+    def taken(self, *, since: datetime) -> CommandRuns:
+        """Return the captures of the command line that began since then, at the price of a list of their names.
+
+        Of a Velero without a location there are none. Raises what the cluster raises.
+        """
+        runs, unread = dict[str, BackupRun](), list[VmServiceError]()
+        for location in self._places(""):
+            try:
+                store = self._locations.open(location)
+                for name, started in _started(store, Maker.COMMAND):
+                    run = self._run(Maker.COMMAND, name, started, location)
+                    if moment(started) >= since:
+                        runs.setdefault(f"{store.endpoint} {store.where(run.prefix)}", run)
+            except ForeignStorage:
+                continue
+            except VmServiceError as error:
+                unread.append(error)
+        return CommandRuns(runs=list(runs.values()), unread=unread)
+
     def seals(self, captures: Iterable[StoredCapture]) -> Seals:
         """Read the seals of captures side by side."""
         whole, unusable = dict[CaptureRef, "Seal"](), dict[CaptureRef, VmServiceError]()
@@ -159,10 +187,13 @@ class Catalogue:
                     whole[capture.ref] = answer
         return Seals(whole=whole, unusable=unusable)
 
-    def _names(self, location: str) -> Sequence[str]:
+    def _places(self, location: str) -> Sequence[str]:
         if self._own_bucket or location:
             return (location,)
-        names = [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+        return [storage.name for storage in self._cluster.list(BACKUP_STORAGE_LOCATION, self._velero_namespace)]
+
+    def _names(self, location: str) -> Sequence[str]:
+        names = self._places(location)
         if not names:
             raise InvalidSettings(
                 f"there is no bucket to look in: the settings name none, and namespace {self._velero_namespace} has no"
@@ -175,19 +206,31 @@ class Catalogue:
         documents = defaultdict[tuple[str, ...], list["StoredDocument"]](list)
         for maker in Maker:
             for document in store.documents(f"{maker.root}/{name}/" if name else f"{maker.root}/"):
-                if match := _DOCUMENT.fullmatch(document.key):
+                match = _DOCUMENT.fullmatch(document.key)
+                if match and is_time(match[3]):
                     documents[match.groups()].append(document)
         for (root, its_name, started), its_documents in documents.items():
-            run = BackupRun(
-                name=its_name,
-                namespace=self._velero_namespace,
-                uid="",
-                started=started,
-                location=location,
-                annotations={},
-                maker=_MAKERS[root],
-            )
+            run = self._run(_MAKERS[root], its_name, started, location)
             yield StoredCapture(run=run, store=store, documents=its_documents)
+
+    def _run(self, maker: Maker, name: str, started: str, location: str) -> BackupRun:
+        return BackupRun(
+            name=name,
+            namespace=self._velero_namespace,
+            uid="",
+            started=started,
+            location=location,
+            annotations={},
+            maker=maker,
+        )
+
+
+def _started(store: ObjectStore, maker: Maker) -> Iterator[tuple[str, str]]:
+    """Yield name and start of each capture; all captures of a VADP job have one name, so that the names are few."""
+    for name in store.folders(f"{maker.root}/"):
+        for folder in store.folders(f"{maker.root}/{name}/"):
+            if is_time(folder):
+                yield name, folder
 
 
 def _seal(capture: StoredCapture) -> Seal | VmServiceError:

@@ -27,7 +27,7 @@ from velero_vmservice.rpc.launcher import install_launcher
 from velero_vmservice.supervisor import startup_checks
 
 if TYPE_CHECKING:
-    from velero_vmservice.backup.survey import View
+    from velero_vmservice.captures.survey import View
     from velero_vmservice.settings import reading
 
 log = structlog.get_logger()

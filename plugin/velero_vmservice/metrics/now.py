@@ -142,7 +142,7 @@ class Applications(Collector):
         labels = ("application_namespace", "kind", "application")
         protected = GaugeMetricFamily(
             "vmservice_application_protected",
-            "1 where the capture of a recent backup holds the application whole, 0 where none does.",
+            "1 where a recent capture, of a Backup or of the command, holds the application whole, 0 where none does.",
             labels=labels,
         )
         restorable = GaugeMetricFamily(
@@ -152,7 +152,7 @@ class Applications(Collector):
         )
         last = GaugeMetricFamily(
             "vmservice_application_last_capture_timestamp_seconds",
-            "Start of the newest backup whose capture holds the application whole.",
+            "Start of the newest capture that holds the application whole.",
             labels=labels,
         )
         due = GaugeMetricFamily(

@@ -6,14 +6,14 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Final
 
-from velero_vmservice.backup.survey import Part
+from velero_vmservice.captures.survey import Part
 from velero_vmservice.errors import reported
 from velero_vmservice.metrics.now import APPLICATIONS, Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from velero_vmservice.backup.survey import View
+    from velero_vmservice.captures.survey import View
 
 FIRST_SECONDS: Final = 10.0
 """Leaves time for Velero's own start."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from velero_vmservice.backup.survey import Part, View
+from velero_vmservice.captures.survey import Part, View
 from velero_vmservice.metrics import REGISTRY
 from velero_vmservice.metrics.now import APPLICATIONS
 from velero_vmservice.monitoring.surveying import surveying

@@ -11,16 +11,27 @@ import pytest
 from tests.unit.builders import NAMESPACE, STARTED, backup, group, obj, service, vm
 from tests.unit.world import World
 from velero_vmservice.adapters.clock import zone_of_process
-from velero_vmservice.backup import survey
-from velero_vmservice.backup.protection import SealedCapture
-from velero_vmservice.backup.survey import Part, SealAnswer, View
+from velero_vmservice.captures import survey
+from velero_vmservice.captures.holdings import SealAnswer
+from velero_vmservice.captures.protection import SealedCapture
+from velero_vmservice.captures.survey import Part, View
 from velero_vmservice.errors import Forbidden, ForeignStorage, Unavailable
-from velero_vmservice.kube.manifest import BACKUP, DEPLOYMENT, VIRTUAL_MACHINE_SERVICE, ObjectRef
+from velero_vmservice.kube.manifest import (
+    BACKUP,
+    BACKUP_STORAGE_LOCATION,
+    DEPLOYMENT,
+    SCHEDULE,
+    VIRTUAL_MACHINE_SERVICE,
+    ObjectRef,
+)
+from velero_vmservice.settings.reading import BucketSettings
+from velero_vmservice.vadp.capturing import CaptureRequest
+from velero_vmservice.velero.runs import CaptureRef, Maker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from velero_vmservice.backup.protection import Protection
+    from velero_vmservice.captures.protection import Protection
 
 BACKED_UP = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -72,7 +83,7 @@ def test_an_application_that_is_captured_whole(world: World) -> None:
     seen = only(view)
     assert str(seen.application.name) == "VirtualMachineGroup shop/web"
     assert seen.last is not None
-    assert (seen.last.backup, seen.last.started) == ("nightly", BACKED_UP)
+    assert (seen.last.ref.name, seen.last.started) == ("nightly", BACKED_UP)
     assert seen.due == datetime(2026, 3, 2, 2, tzinfo=UTC)
     assert view.restorable == {seen.application.name: True}
     assert view.unread == {}
@@ -137,6 +148,7 @@ def test_a_schedule_counts_in_the_zone_of_veleros_container_else_in_that_of_this
     looking = survey.Survey(
         cluster=world.cluster,
         locations=world.locations,
+        catalogue=world.app.catalogue,
         clock=world.clock,
         velero_namespace="velero",
         zone=zone_of_process({"TZ": "Europe/Berlin"}),
@@ -238,15 +250,14 @@ def test_an_older_capture_counts_again_once_the_newer_is_gone(world: World) -> N
 
 def last_of_web(world: World) -> str:
     (web,) = (each for each in world.app.survey.look().protections if each.application.name.name == "web")
-    return web.last.backup if web.last else ""
+    return web.last.ref.name if web.last else ""
 
 
 def test_of_a_seal_only_the_keys_of_the_applications_that_were_looked_for_are_kept() -> None:
     refs = [ObjectRef(VIRTUAL_MACHINE_SERVICE, NAMESPACE, name) for name in ("front", "db", "other")]
     front, database, other = (frozenset({ref}) for ref in refs)
-    capture = SealedCapture(
-        backup="b", started=BACKED_UP, location="default", keys={refs[0]: "front", refs[2]: "other"}
-    )
+    ref = CaptureRef(maker=Maker.VELERO, name="b", started="20260301T120000Z", location="default")
+    capture = SealedCapture(ref=ref, keys={refs[0]: "front", refs[2]: "other"})
     answer = SealAnswer(sought=frozenset({front, database}), capture=capture).about(frozenset({front, database}))
     assert answer.capture is not None
     assert answer.capture.keys == {refs[0]: "front"}
@@ -326,3 +337,88 @@ def test_a_damaged_seal_hides_no_other(world: World) -> None:
 
 
 DIGEST_OF_A_BRACE = "021fb596db81e6d02bf3d2586ee3981fe519f275c0ac9ca76bbcf2ebb4097d96"
+
+
+LOCATION = obj("BackupStorageLocation", "default", api="velero.io/v1", namespace="velero")
+
+
+def take(world: World, **request: Any) -> None:
+    world.cluster.seed(obj("Namespace", NAMESPACE, api="v1", namespace=""))
+    world.app.capturing.take(CaptureRequest(namespaces=(NAMESPACE,), job="Gold", **request))
+
+
+def test_a_capture_of_the_command_protects_as_one_of_a_backup_does(world: World) -> None:
+    world.cluster.seed(LOCATION, *WEB, schedule())
+    take(world, restore_point="4711")
+    view = world.app.survey.look()
+    last = only(view).last
+    assert last is not None
+    assert (last.ref.maker, last.started) == (Maker.COMMAND, BACKED_UP + timedelta(hours=1))
+    assert (last.vadp_job, last.restore_point) == ("Gold", "4711")
+    assert only(view).due == datetime(2026, 3, 2, 2, tzinfo=UTC)
+    assert view.restorable == {only(view).application.name: True}
+    assert view.unread == {}
+
+
+def test_the_newer_of_a_backup_and_a_capture_of_the_command_counts(world: World) -> None:
+    back_up(world, LOCATION, *WEB)
+    take(world)
+    assert last_of_web(world) == "gold"
+    later = {"name": "later", "started": "2026-03-01T14:00:00Z"}
+    for operation in {world.capture(content, **later).operation_id for content in WEB[1:]}:
+        assert world.seal(operation, **later).completed
+    world.cluster.seed(ended(**later))
+    assert last_of_web(world) == "later"
+
+
+def test_captures_of_the_command_count_without_velero() -> None:
+    own_bucket = World()
+    own_bucket.settings = own_bucket.settings.model_copy(update={"bucket": BucketSettings(name="own")})
+    own_bucket.locations.stores = {"": own_bucket.store}
+    for kind in (BACKUP, SCHEDULE, BACKUP_STORAGE_LOCATION):
+        own_bucket.cluster.serve(kind)
+    own_bucket.restart()
+    own_bucket.cluster.seed(*WEB)
+    take(own_bucket)
+    view = own_bucket.app.survey.look()
+    assert view.unread == {}
+    assert last_of_web(own_bucket) == "gold"
+
+
+def test_a_capture_of_the_command_that_is_not_whole_or_old_protects_nothing(world: World) -> None:
+    world.cluster.seed(LOCATION, *WEB)
+    take(world)
+    name = "vadp/gold/20260301T130000Z/capture.json"
+    assert last_of_web(world)
+    world.clock.advance(survey.RECENT.total_seconds() + 1)
+    assert last_of_web(world) == ""
+    world.clock.set(BACKED_UP + timedelta(hours=2))
+    world.store.delete(name)
+    world.restart()
+    view = world.app.survey.look()
+    assert (only(view).last, view.captures_known) == (None, True)
+
+
+def test_a_look_lists_the_names_of_the_commands_captures_and_not_their_documents(world: World) -> None:
+    world.cluster.seed(LOCATION, *WEB)
+    take(world)
+    world.store.calls.made.clear()
+    world.app.survey.look()
+    assert [key for method, key in world.store.calls.made if method == "list"] == ["vadp/", "vadp/gold/"]
+
+
+def test_what_is_no_time_in_a_bucket_is_no_capture(world: World) -> None:
+    world.cluster.seed(LOCATION)
+    for key in ("vadp/by-hand/20260301T130000Z/capture.json", "vadp/by-hand/99999999T999999Z/capture.json"):
+        world.store.put(key, b"{", sha256=DIGEST_OF_A_BRACE)
+    (run,) = world.app.catalogue.taken(since=BACKED_UP).runs
+    assert (run.name, run.started) == ("by-hand", "20260301T130000Z")
+    assert [capture.run.started for capture in world.app.catalogue.list().captures] == ["20260301T130000Z"]
+
+
+def test_a_bucket_that_cannot_be_listed_leaves_protection_unknown(world: World) -> None:
+    back_up(world, LOCATION, *WEB)
+    world.store.calls.fail("list", Unavailable("the bucket is away"))
+    view = world.app.survey.look()
+    assert view.unread == {Part.CAPTURES: "unavailable"}
+    assert last_of_web(world) == "nightly"

@@ -5,30 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from velero_vmservice.archive import backup_scope
+from velero_vmservice.archive import backup_scope, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from velero_vmservice.backup.applications import LiveApplication
     from velero_vmservice.kube.manifest import ObjectRef
+    from velero_vmservice.velero.runs import CaptureRef
     from velero_vmservice.velero.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedCapture:
-    """A capture that is whole: which objects it holds, and where."""
+    """A capture that is whole, of a Backup or of the command: which objects it holds, and where."""
 
-    backup: str
-    started: datetime
-    location: str
+    ref: CaptureRef
     keys: Mapping[ObjectRef, str] = field(default_factory=dict)
-    """The key of each object's document."""
+    """The key of each object's document; '' for a VM, which has none of its own."""
+    vadp_job: str = ""
+    """The VADP job that the capture names; '' where it names none."""
+    restore_point: str = ""
 
-    def holds(self, application: LiveApplication) -> bool:
-        """Say whether it holds every group and service of an application."""
-        return application.objects.keys() <= self.keys.keys()
+    @property
+    def started(self) -> datetime:
+        return schema.moment(self.ref.started)
+
+    def holds(self, objects: Collection[ObjectRef]) -> bool:
+        """Say whether it holds every one of these objects."""
+        return all(ref in self.keys for ref in objects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +52,8 @@ class Protection:
 def protection(
     application: LiveApplication, captures: Sequence[SealedCapture], schedules: Sequence[Schedule]
 ) -> Protection:
-    """Work out how an application stands; `captures` are those of backups that exist, newest first."""
-    last = next((capture for capture in captures if capture.holds(application)), None)
+    """Work out how an application stands; `captures` are the newest first, and of backups only those that exist."""
+    last = next((capture for capture in captures if capture.holds(application.objects)), None)
     since = last.started if last else application.created
     due = min(_due(application, schedules, since), default=None)
     return Protection(application=application, last=last, due=due)

@@ -1,16 +1,14 @@
 """Look now and then which applications the cluster has, and which captures hold them.
 
-Each look lists the metadata of all VMs, the groups and services, Velero's Backups and Schedules. What a capture holds
-is read of its seal, which never changes: newest first, no further back than it takes to find every application, and not
-beyond the time at which the application was made. Of a seal that was read, no more is remembered than the answer for
-the applications that were looked for. What a capture says of an object's restorability is read of the object's
-document, once. A look makes a bounded number of requests to the bucket, so that all there is to read after a start
-takes several.
+Each look lists the metadata of all VMs, the groups and services, Velero's Backups and Schedules, and the names of the
+captures that the command line made. What a capture holds is read from its seal, once, not beyond the time at which the
+application was made. What a capture says of an object's restorability is read from the object's document, once. A look
+makes a bounded number of requests to the bucket, so that all there is to read after a start takes several.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from enum import StrEnum
 from functools import partial
@@ -20,12 +18,12 @@ import structlog
 
 from velero_vmservice.archive import schema
 from velero_vmservice.archive.other_backups import RESTORABLE
-from velero_vmservice.archive.restore_point import read_seal
 from velero_vmservice.archive.schema import BackupRun, Capture
 from velero_vmservice.archive.store import read_document
 from velero_vmservice.backup.applications import live_applications, vm_labels
-from velero_vmservice.backup.protection import SealedCapture, protection
-from velero_vmservice.errors import Corrupt, Forbidden, ForeignStorage, NotFound, VmServiceError, as_ours
+from velero_vmservice.captures.holdings import Holdings, Sought
+from velero_vmservice.captures.protection import protection
+from velero_vmservice.errors import Corrupt, Forbidden, NotFound, VmServiceError, as_ours
 from velero_vmservice.kube.manifest import BACKUP, CAPTURED_KINDS, DEPLOYMENT, SCHEDULE, VIRTUAL_MACHINE, ObjectRef
 from velero_vmservice.velero.deployment import VELERO, server_variable
 from velero_vmservice.velero.schedule import Schedule, local_zone
@@ -36,7 +34,8 @@ if TYPE_CHECKING:
 
     from velero_vmservice.archive.store import StorageLocations
     from velero_vmservice.backup.applications import LiveApplication
-    from velero_vmservice.backup.protection import Protection
+    from velero_vmservice.captures.catalogue import Catalogue
+    from velero_vmservice.captures.protection import Protection, SealedCapture
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Cluster
     from velero_vmservice.kube.manifest import Manifest
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 RECENT: Final = timedelta(days=35)
-"""Backups that began before are not looked at: a month, the longest pause of a usual schedule, and a few days."""
+"""Captures that began before are not looked at: a month, the longest pause of a usual schedule, and a few days."""
 MOST_SEALS: Final = 20
 MOST_DOCUMENTS: Final = 100
 """Requests to the bucket in one look; what is left is read by the next."""
@@ -77,30 +76,6 @@ class View:
         return self.unread.keys().isdisjoint({Part.BACKUPS, Part.CAPTURES})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealAnswer:
-    """What a seal said about the applications that were looked for in it; not what else it lists, which may be much."""
-
-    sought: frozenset[frozenset[ObjectRef]] = frozenset()
-    """The objects of each application that was looked for."""
-    capture: SealedCapture | None = None
-    """With the keys of those applications alone that it holds whole; None where the backup has no seal."""
-
-    def answers(self, wanted: frozenset[frozenset[ObjectRef]]) -> bool:
-        """Say whether the seal need not be read again to tell which of the applications it holds."""
-        return self.capture is None or wanted <= self.sought
-
-    def about(self, wanted: frozenset[frozenset[ObjectRef]]) -> SealAnswer:
-        """Return the answer with the keys of these applications alone; of any other, only that it is not held whole."""
-        if self.capture is None:
-            return self
-        held = self.capture.keys
-        absent = {objects for objects in self.sought if not objects <= held.keys()}
-        whole = [objects for objects in wanted if objects <= held.keys()]
-        keys = {ref: held[ref] for objects in whole for ref in objects}
-        return SealAnswer(sought=wanted | absent, capture=replace(self.capture, keys=keys))
-
-
 class Survey:
     """Remembers what it has read of captures; one thread at a time may look."""
 
@@ -109,6 +84,7 @@ class Survey:
         *,
         cluster: Cluster,
         locations: StorageLocations,
+        catalogue: Catalogue,
         clock: Clock,
         velero_namespace: str,
         zone: tzinfo = UTC,
@@ -116,11 +92,11 @@ class Survey:
         """Put together; `zone` is the local time zone of this process."""
         self._cluster = cluster
         self._locations = locations
+        self._catalogue = catalogue
         self._clock = clock
         self._namespace = velero_namespace
         self._zone = zone
-        self._answers: dict[str, SealAnswer] = {}
-        """Of the seals that were read, by the UID of the Backup."""
+        self._holdings = Holdings(locations=locations)
         self._restorable: dict[str, bool] = {}
         """By the key of a captured object's document."""
 
@@ -128,9 +104,8 @@ class Survey:
         """Read what is new; a failure to read is a problem of the view, and is never raised."""
         unread: dict[Part, str] = {}
         applications = self._attempt(Part.APPLICATIONS, self._applications, unread)
-        backups = self._attempt(Part.BACKUPS, self._backups, unread)
         schedules = self._attempt(Part.SCHEDULES, self._schedules, unread)
-        captures = self._read_captures(applications, backups, unread)
+        captures = self._read_captures(applications, unread)
         protections = [protection(application, captures, schedules) for application in applications]
         restorable = self._read_restorable(protections, unread)
         return View(protections=protections, restorable=restorable, unread=unread)
@@ -152,11 +127,10 @@ class Survey:
         return live_applications(objects, vms, now=self._clock.now())
 
     def _backups(self) -> Sequence[BackupRun]:
-        """Return the recent backups that have ended, newest first."""
+        """Return the recent backups that have ended."""
         oldest = self._clock.now() - RECENT
         read = self._cluster.read_all(BACKUP, self._namespace, _ended_run)
-        recent = [run for run in read if run is not None and schema.moment(run.started) >= oldest]
-        return sorted(recent, key=lambda run: (run.started, run.name), reverse=True)
+        return [run for run in read if run is not None and schema.moment(run.started) >= oldest]
 
     def _schedules(self) -> Sequence[Schedule]:
         return self._cluster.read_all(SCHEDULE, self._namespace, partial(Schedule.read, zone=self._zone_of_velero()))
@@ -170,59 +144,38 @@ class Survey:
         variable = server_variable(deployment, "TZ")
         return self._zone if variable is None else local_zone(variable)
 
-    def _read_captures(
-        self, applications: Collection[LiveApplication], backups: Collection[BackupRun], unread: dict[Part, str]
-    ) -> Sequence[SealedCapture]:
-        """Return the captures of the backups, newest first, as far back as it takes to find every application."""
-        kept = {run.uid: self._answers[run.uid] for run in backups if run.uid in self._answers}
-        missing, captures, left, away = list(applications), list[SealedCapture](), MOST_SEALS, set[str]()
-        for run in backups:
-            started = schema.moment(run.started)
-            missing = [application for application in missing if application.created <= started]
-            wanted = frozenset(frozenset(application.objects) for application in missing)
-            answer = kept.get(run.uid)
-            if wanted and (answer is None or not answer.answers(wanted)):
-                if run.location in away:
-                    continue
-                if not left:
-                    unread.setdefault(Part.CAPTURES, "unread")
-                    break
-                left -= 1
-                try:
-                    answer = SealAnswer(sought=wanted, capture=self._capture(run))
-                except Exception as raised:  # noqa: BLE001 - logged; other backups are looked at
-                    error = as_ours(raised, f"the seal of {run}")
-                    self._note(Part.CAPTURES, error, unread)
-                    if error.passing:
-                        away.add(run.location)
-                    continue
-            if answer is None:
-                continue
-            kept[run.uid] = answer = answer.about(wanted)
-            if answer.capture is not None:
-                captures.append(answer.capture)
-                missing = [application for application in missing if not answer.capture.holds(application)]
-        self._answers = kept
-        return captures
+    def _runs(self, unread: dict[Part, str]) -> Sequence[BackupRun]:
+        """Return what made captures lately, newest first: Backups that have ended, and runs of the command line."""
+        backups = self._attempt(Part.BACKUPS, self._backups, unread)
+        return sorted((*backups, *self._taken(unread)), key=lambda run: (run.started, run.name), reverse=True)
 
-    def _capture(self, run: BackupRun) -> SealedCapture | None:
+    def _taken(self, unread: dict[Part, str]) -> Sequence[BackupRun]:
+        """Return the captures that the command line took lately, as far as buckets can be listed."""
         try:
-            seal = read_seal(self._locations.open(run.location, namespace=run.namespace), run)
-        except (NotFound, ForeignStorage):
-            return None
-        refs = ((schema.captured_object(sealed.key), sealed.key) for sealed in seal.objects)
-        return SealedCapture(
-            backup=run.name,
-            started=schema.moment(run.started),
-            location=run.location,
-            keys={ref: key for ref, key in refs if ref is not None},
-        )
+            taken = self._catalogue.taken(since=self._clock.now() - RECENT)
+        except Exception as raised:  # noqa: BLE001 - logged; the captures of Backups are of use without these
+            self._note(Part.CAPTURES, as_ours(raised, "the survey of captures"), unread)
+            return ()
+        for error in taken.unread:
+            self._note(Part.CAPTURES, error, unread)
+        return taken.runs
+
+    def _read_captures(
+        self, applications: Collection[LiveApplication], unread: dict[Part, str]
+    ) -> Sequence[SealedCapture]:
+        sought = [Sought(objects=frozenset(each.objects), created=each.created) for each in applications]
+        held = self._holdings.find(sought, self._runs(unread), most=MOST_SEALS)
+        for error in held.unread:
+            self._note(Part.CAPTURES, error, unread)
+        if held.left:
+            unread.setdefault(Part.CAPTURES, "unread")
+        return held.captures
 
     def _read_restorable(
         self, protections: Collection[Protection], unread: dict[Part, str]
     ) -> Mapping[ObjectRef, bool]:
         wanted = {
-            each.application.name: (each.last.location, [each.last.keys[ref] for ref in each.application.objects])
+            each.application.name: (each.last.ref.location, [each.last.keys[ref] for ref in each.application.objects])
             for each in protections
             if each.last is not None
         }
