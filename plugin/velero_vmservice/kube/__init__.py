@@ -1,1 +1,1 @@
-"""What any Kubernetes object is, whatever its kind, and the API that holds it."""
+"""Kubernetes objects of any kind, and the API that holds them."""

@@ -1,6 +1,6 @@
-"""What the product needs of the Kubernetes API, and what every implementation MUST hold.
+"""The port of the Kubernetes API, and the rules that every implementation MUST keep.
 
-The contract suite in `tests/contract` runs against each implementation; a claim made here is tested there.
+The contract suite in `tests/contract` runs against each implementation, and tests every rule.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ Read = TypeVar("Read")
 class Cluster(Protocol):
     """The Kubernetes API as the product sees it.
 
-    Writes are never retried; no request, a page of a list being one, waits longer than the timeout of the
-    settings. Every method raises `Unavailable`, `Forbidden` or `Rejected` as the API server answers; messages
-    name the object.
+    Writes are never retried. No request, including each page of a list, waits longer than the timeout of the settings.
+    Every method raises `Unavailable`, `Forbidden` or `Rejected` after the API server's answer, with the object in the
+    message.
     """
 
     @property
     def address(self) -> str:
-        """Address of the API server, as the configuration of the client names it; without user or token."""
+        """Address of the API server from the client's configuration, without user or token."""
 
     @property
     def account(self) -> str:
-        """Service account that requests are made as, as its token names it; '' where the login is another."""
+        """Service account of the requests, from its token; '' for any other login."""
 
     def served_versions(self, kind: Kind) -> Sequence[str]:
-        """Return the versions the API server serves for the kind, e.g. `("v1alpha4", "v1alpha5")`; empty if none."""
+        """Return the served versions of the kind, e.g. `("v1alpha4", "v1alpha5")`; empty if there are none."""
 
     def plural(self, group: str, kind_name: str) -> str:
         """Return the plural under which the kind is served, `endpoints` for `Endpoints` of group ''; '' if none."""
 
     def resources(self) -> Sequence[NamedResource]:
-        """Return every resource that is served with all its names, in the order in which its groups are preferred.
+        """Return every served resource with all its names, in the server's order of preference for groups.
 
         Resources of an aggregated API that does not answer are left out.
         """
@@ -70,12 +70,12 @@ class Cluster(Protocol):
         labels: Mapping[str, str] | None = None,
         metadata_only: bool = False,
     ) -> Sequence[Read]:
-        """Return what `read` makes of every object, in the order of `list`; of those alone that bear all of `labels`.
+        """Return the result of `read` for every object with all of `labels`, in the order of `list`.
 
-        The API server chooses them, so that the others cost nothing. Each page is read as it comes, so that of many
-        large objects only what `read` returns is ever held together; `read` MUST be pure, for a list that expires
-        half-way is begun again. With `metadata_only` the API server sends no more than the metadata of each: `read`
-        sees neither the content of a Secret nor a status.
+        The API server applies the labels, so other objects cost nothing. Each page is read on arrival, so that only
+        the results of `read` are held together, not the objects. `read` MUST be pure, because a list that expires
+        half-way is begun again. With `metadata_only` the API server sends only the metadata of each: `read` sees
+        neither the content of a Secret nor a status.
         """
 
     def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
@@ -95,9 +95,9 @@ class Cluster(Protocol):
     def allowed(self, verb: str, kind: Kind, namespace: str, *, name: str = "") -> bool:
         """Say whether the API server would let this process use the verb on the kind in the namespace.
 
-        Without a name it asks about every object of the kind, with namespace '' about all namespaces or a kind that has
-        none. Nothing is done, whatever the verb.
+        Without a name the question is about every object of the kind; with namespace '' it is about all namespaces, or
+        a kind without namespace. The verb is never executed.
         """
 
     def event(self, about: ObjectRef, *, uid: str, reason: str, message: str, warning: bool = False) -> None:
-        """Record an Event about an object. Never raises: an Event is a courtesy."""
+        """Record an Event about an object. Never raises, because nothing depends on an Event."""

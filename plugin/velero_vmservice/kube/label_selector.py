@@ -1,4 +1,4 @@
-"""A label selector as kubectl's `-l` takes it, read into the LabelSelector that it stands for."""
+"""Reads a label selector in the notation of kubectl's `-l` into a LabelSelector."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REQUIREMENT: Final = re.compile(
 
 
 def label_selector(written: str) -> Mapping[str, Any]:
-    """Return the LabelSelector of a text such as `app=web,tier in (front,back),!old`; an empty text chooses all.
+    """Return the LabelSelector of a text such as `app=web,tier in (front,back),!old`; an empty text selects all.
 
     Raises `InvalidItem` for a text that kubectl would refuse.
     """
@@ -30,7 +30,8 @@ def label_selector(written: str) -> Mapping[str, Any]:
         requirement = _REQUIREMENT.match(written, at)
         if requirement is None or (requirement["absent"] and (requirement["comparison"] or requirement["membership"])):
             raise InvalidItem(
-                f'"{written}" is no label selector', hint="write it as kubectl's -l, e.g. app=web,tier in (front,back)"
+                f'"{written}" is not a label selector',
+                hint="write it as kubectl's -l, e.g. app=web,tier in (front,back)",
             )
         key, at = requirement["key"], requirement.end()
         match requirement["comparison"], requirement["membership"]:

@@ -1,8 +1,8 @@
-"""A Kubernetes object as the plugin reads it: untyped JSON behind a few typed questions.
+"""A Kubernetes object: untyped JSON with typed access to a few fields.
 
 Manifests are captured and replayed as they are; a model of VirtualMachineService or VirtualMachineGroup would
-lose the fields of versions it does not know. So the JSON stays, and only the questions are typed. Values are
-never changed in place: a changed manifest is a new one.
+lose the fields of unknown versions. So the JSON stays, and only the access is typed. Values are never changed in place:
+a changed manifest is a new one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ VIRTUAL_MACHINE: Final = Kind(VM_OPERATOR_GROUP, "virtualmachines", "VirtualMach
 VIRTUAL_MACHINE_SERVICE: Final = Kind(VM_OPERATOR_GROUP, "virtualmachineservices", "VirtualMachineService")
 VIRTUAL_MACHINE_GROUP: Final = Kind(VM_OPERATOR_GROUP, "virtualmachinegroups", "VirtualMachineGroup")
 VMS_ALONE: Final = Kind(VM_OPERATOR_GROUP, "virtualmachines", "VirtualMachines")
-"""Stands for the VMs of a namespace that no captured object stands for: an operation of its own, without a name."""
+"""The VMs of a namespace that belong to no captured object; a restore has one operation for them, without a name."""
 CAPTURED_KINDS: Final = (VIRTUAL_MACHINE_GROUP, VIRTUAL_MACHINE_SERVICE)
 
 NAMESPACE: Final = Kind("", "namespaces", "Namespace")
@@ -53,7 +53,7 @@ SECRET: Final = Kind("", "secrets", "Secret")
 CONFIG_MAP: Final = Kind("", "configmaps", "ConfigMap")
 SERVICE_ACCOUNT: Final = Kind("", "serviceaccounts", "ServiceAccount")
 DEFAULT_SERVICE_ACCOUNT: Final = "default"
-"""Kubernetes makes it in every namespace, so every backup of a namespace holds it."""
+"""Kubernetes creates one in every namespace, so every backup of a namespace has it."""
 POD: Final = Kind("", "pods", "Pod")
 DEPLOYMENT: Final = Kind("apps", "deployments", "Deployment")
 CUSTOM_RESOURCE_DEFINITION: Final = Kind(
@@ -66,7 +66,7 @@ VIRTUAL_MACHINE_SET_RESOURCE_POLICY: Final = Kind(
     VM_OPERATOR_GROUP, "virtualmachinesetresourcepolicies", "VirtualMachineSetResourcePolicy"
 )
 STORAGE_CLASS: Final = Kind("storage.k8s.io", "storageclasses", "StorageClass")
-"""Not namespaced; vCenter makes one for each storage policy."""
+"""Not namespaced; vCenter creates one for each storage policy."""
 SUBNET: Final = Kind("crd.nsx.vmware.com", "subnets", "Subnet")
 SUBNET_SET: Final = Kind("crd.nsx.vmware.com", "subnetsets", "SubnetSet")
 VIRTUAL_NETWORK: Final = Kind("vmware.com", "virtualnetworks", "VirtualNetwork")
@@ -125,9 +125,9 @@ class Manifest:
         return copy.deepcopy(dict(self.content))
 
     def annotated(self, key: str, value: str) -> dict[str, Any]:
-        """Return the object with one more annotation; what does not change is shared, not copied.
+        """Return the object with one more annotation; the unchanged parts are shared, not copied.
 
-        A backup asks for this once an item: a deep copy costs more than all else that is done for an item left out.
+        A backup does this for every item, and a deep copy would cost more than the rest of the work on a skipped item.
         """
         metadata = {**self.metadata, "annotations": {**self.annotations, key: value}}
         return {**self.content, "metadata": metadata}
@@ -186,7 +186,7 @@ class Manifest:
 
     @property
     def created(self) -> datetime | None:
-        """When the API server stored it first; None where that is missing or no time."""
+        """The time of creation; None if it is missing or not a time."""
         try:
             return datetime.fromisoformat(str(self.metadata.get("creationTimestamp"))).astimezone(UTC)
         except ValueError:
@@ -229,7 +229,7 @@ def is_true(entry: Mapping[str, Any] | None) -> bool:
 
 
 def compact_time(timestamp: object) -> str:
-    """Return an RFC 3339 time in UTC and without punctuation, as object keys spell it; '' if it is none."""
+    """Return an RFC 3339 time in UTC and without punctuation, as in object keys; '' if it is not a time."""
     try:
         return datetime.fromisoformat(str(timestamp)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     except ValueError:
@@ -237,7 +237,7 @@ def compact_time(timestamp: object) -> str:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Return the value if it is a JSON object, else an empty one: absent and malformed read alike."""
+    """Return the value if it is a JSON object, else an empty one: absent and malformed values are the same."""
     return value if isinstance(value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""How Kubernetes spells names, labels and switches, and what they choose, as its API machinery (apimachinery) does."""
+"""Names, labels, selectors and switches by the rules of Kubernetes' API machinery (apimachinery)."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BOOLEANS: Final = {
 
 
 def boolean(value: object) -> bool | None:
-    """Return what a text means to a program in Go, e.g. in a ConfigMap; None for what it refuses."""
+    """Return a text as a boolean by Go's rules, e.g. from a ConfigMap; None if Go would refuse it."""
     return _BOOLEANS.get(value) if isinstance(value, str) else None
 
 
 def is_path_segment(text: str) -> bool:
-    """Say whether the text can stand for one object in a request's path, and cannot lead it elsewhere."""
+    """Say whether the text names one object in a request's path, and cannot lead to another path."""
     return _PATH_SEGMENT.fullmatch(text) is not None
 
 
@@ -52,7 +52,7 @@ def is_qualified_name(text: str) -> bool:
 def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Say whether labels satisfy a LabelSelector (LabelSelectorAsSelector).
 
-    An empty one chooses all, an operator that does not exist nothing.
+    An empty selector matches all labels, an unknown operator none.
     """
     wanted = mapping(selector.get("matchLabels"))
     return all(labels.get(key) == value for key, value in wanted.items()) and all(
@@ -85,7 +85,7 @@ class NamedResource:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Plural and singular; a server that lists no singular has the kind's name in lower case."""
+        """Plural and singular; a server without a singular uses the kind's name in lower case."""
         return self.kind.plural, self.singular or self.kind.name.lower()
 
 
@@ -94,17 +94,17 @@ VM_OPERATOR_RESOURCES: Final = (
     NamedResource(kind=VIRTUAL_MACHINE_GROUP, short_names=("vmg",)),
     NamedResource(kind=VIRTUAL_MACHINE_SERVICE, short_names=("vmservice",)),
 )
-"""Names that VM Operator's definitions give (api/v1alpha5, kubebuilder:resource): for where no discovery is asked."""
+"""Names from VM Operator's definitions (api/v1alpha5, kubebuilder:resource), for use without discovery."""
 
 
 def full_name(name: str, served: Sequence[NamedResource]) -> str:
-    """Return `plural.group` of the resource that a name stands for; the name itself where it stands for none.
+    """Return `plural.group` of the resource with this name; the name itself if there is none.
 
     A name in one of Velero's filters is a plural, singular, kind or short name, with or without a group. Velero has
     kubectl's shortcut expander (client-go, restmapper/shortcut.go) resolve it before apimachinery's RESTMapper
     (pkg/api/meta/restmapper.go; Velero's pkg/discovery/helper.go, ResourceFor).
 
-    `served` is in the order in which the API server prefers its groups: of several resources the first is meant.
+    `served` is in the API server's order of preference for groups: the first of several resources counts.
     """
     resource, _, group = name.partition(".")
     resource, group = _expanded(resource, group, served)

@@ -1,4 +1,4 @@
-"""Why a deleted object is still there, and what to do about it: a restore waits until it is gone."""
+"""Why a deleted object still exists, and what to do; a restore waits until it is gone."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from velero_vmservice.kube.manifest import Manifest
 
 _RISK = (
-    "do not take the finalizer off by hand (data loss risk: the VM and its disks in vCenter are then orphaned,"
+    "do not remove the finalizer by hand (data loss risk: the VM and its disks in vCenter are then orphaned,"
     " or deleted while they are needed)"
 )
 _MEMBERS = "its member VMs are deleted with it, as the group owns them: first make sure that each can be restored"
 
 
 def finalizers(manifest: Manifest) -> tuple[str, ...]:
-    """Return the finalizers that keep the object."""
+    """Return the finalizers that hold the object."""
     return tuple(str(finalizer) for finalizer in sequence(manifest.metadata.get("finalizers")))
 
 
 def explanation(kind: str, namespace: str, name: str, *, since: str, held_by: Sequence[str]) -> str:
-    """Return since when an object is being deleted, what holds it, and what to do about that.
+    """Return since when an object is being deleted, what holds it, and what to do.
 
-    A finalizer of VM Operator is never to be taken off by hand; of a VM, that would lose data.
+    A finalizer of VM Operator must never be removed by hand; on a VM, that would lose data.
     """
     held = f"held by the finalizer{'s' if len(held_by) > 1 else ''} {', '.join(held_by)}" if held_by else "held by none"
     begun = f"being deleted since {since or 'an unknown time'}, {held}"

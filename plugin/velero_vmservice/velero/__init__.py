@@ -1,1 +1,1 @@
-"""What Velero hands over: actions, operation ids, filters and resource modifiers, as Velero reads them."""
+"""Velero's terms: actions, operation ids, filters and resource modifiers, read as Velero reads them."""

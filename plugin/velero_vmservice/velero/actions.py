@@ -1,8 +1,8 @@
-"""What Velero asks of an action, in our own words.
+"""The ports of Velero's item actions.
 
-`backup` and `restore` implement these Protocols, `rpc` calls them; neither knows the other. Objects are JSON as Velero
-sent it. Errors are those of `errors`: any other exception is answered as a defect. Velero calls actions
-from several threads at once, and the same call may come twice.
+`backup` and `restore` implement these Protocols, and `rpc` calls them; neither knows the other. Objects are the JSON
+that Velero sent. Errors are those of `errors`; any other exception is answered as a defect. Velero calls actions from
+several threads at once, and may make the same call twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CALLER: Final[ContextVar[str]] = ContextVar("caller", default="")
-"""Which launched process the current call came from; a backup has one of its own, from its first item to its last."""
+"""The launched process of the current call; a backup has its own process, from its first item to its last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class ResourceSelector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupOutcome:
-    """The item as it goes into the backup, and an operation the backup waits for, if named."""
+    """The item for the backup, and the id of an operation that the backup waits for, if any."""
 
     item: Mapping[str, Any]
     operation_id: str = ""
@@ -40,7 +40,7 @@ class BackupOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOutcome:
-    """The item as Velero shall create it, or `skip`; and an operation the restore waits for, if named."""
+    """The item that Velero is to create, or `skip`, and the id of an operation that the restore waits for, if any."""
 
     item: Mapping[str, Any]
     skip: bool = False
@@ -49,7 +49,7 @@ class RestoreOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an operation is. `completed` with an `error` fails it for good; times are timezone-aware."""
+    """The progress of an operation. `completed` with an `error` fails it for good; times are timezone-aware."""
 
     completed: bool
     error: str = ""
@@ -62,10 +62,10 @@ class Progress:
 
 
 class StartsNoOperation:
-    """The second half of an action that never starts an operation: Velero does not poll, and is answered if it does."""
+    """The second half of an action without operations; Velero does not poll it, but a poll gets an answer."""
 
     def progress(self, operation_id: str, run: Mapping[str, Any]) -> Progress:
-        """Answer that nothing is waited for."""
+        """Answer that the operation is complete."""
         del operation_id, run
         return Progress(completed=True)
 
@@ -74,10 +74,10 @@ class StartsNoOperation:
 
 
 class BackupAction(Protocol):
-    """Called while a backup is written, once per selected item."""
+    """Called during a backup, once per selected item."""
 
     def applies_to(self) -> ResourceSelector:
-        """Return the items to be called for. MUST NOT fail: Velero would abort the backup."""
+        """Return the selector of its items. MUST NOT fail: Velero would abort the backup."""
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> BackupOutcome:
         """Act on one item; an error fails the item and makes the backup PartiallyFailed."""
@@ -86,35 +86,35 @@ class BackupAction(Protocol):
         """Report on an operation. A transient error is reported and Velero polls again; any other fails it."""
 
     def cancel(self, operation_id: str, backup: Mapping[str, Any]) -> None:
-        """Stop an operation that took too long; repeatable."""
+        """Stop an operation that took too long; can be repeated."""
 
 
 class RestoreAction(Protocol):
-    """Called while a restore runs, once per selected item."""
+    """Called during a restore, once per selected item."""
 
     def applies_to(self) -> ResourceSelector:
-        """Return the items to be called for. MUST NOT fail: Velero would abort the restore."""
+        """Return the selector of its items. MUST NOT fail: Velero would abort the restore."""
 
     def execute(
         self, item: Mapping[str, Any], item_from_backup: Mapping[str, Any], restore: Mapping[str, Any]
     ) -> RestoreOutcome:
-        """Act on one item. `item` lacks status and most metadata, `item_from_backup` is as it was stored.
+        """Act on one item. `item` lacks status and most metadata, `item_from_backup` is the stored item.
 
-        Both carry the namespace of the backup: namespace mapping is the action's own duty.
+        Both have the namespace of the backup: the action applies a namespace mapping itself.
         """
 
     def progress(self, operation_id: str, restore: Mapping[str, Any]) -> Progress:
         """Report on an operation. A transient error is reported and Velero polls again; any other fails it."""
 
     def cancel(self, operation_id: str, restore: Mapping[str, Any]) -> None:
-        """Stop an operation that took too long; repeatable."""
+        """Stop an operation that took too long; can be repeated."""
 
 
 class DeleteAction(Protocol):
-    """Called while a backup is deleted, once per selected item; Velero only logs its errors."""
+    """Called during the deletion of a backup, once per selected item; Velero only logs its errors."""
 
     def applies_to(self) -> ResourceSelector:
-        """Return the items to be called for. MUST NOT fail."""
+        """Return the selector of its items. MUST NOT fail."""
 
     def execute(self, item: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
-        """Remove what belongs to one item of the backup; repeatable."""
+        """Remove the documents of one item of the backup; can be repeated."""

@@ -27,7 +27,7 @@ class Container:
     image: str
     is_init: bool
     stays: bool
-    """Whether it keeps running: not an init container, or a native sidecar."""
+    """Whether it keeps running: no init container, or a native sidecar."""
 
     def is_of(self, plugin: str) -> bool:
         """Say whether its name or its image names the plugin."""
@@ -35,19 +35,19 @@ class Container:
 
     @property
     def release(self) -> tuple[int, int, int] | None:
-        """The release that the image's tag names; None where it names none."""
+        """The release in the image's tag; None if the tag names none."""
         match = _RELEASE.match(self.tag)
         return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
     @property
     def tag(self) -> str:
-        """The image's tag; '' where it has none."""
+        """The image's tag; '' if it has none."""
         return self.image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VeleroDeployment:
-    """Velero's Deployment, as far as it is looked at."""
+    """The parts of Velero's Deployment that the plugin reads."""
 
     containers: Sequence[Container]
     arguments: Sequence[str]
@@ -62,7 +62,7 @@ class VeleroDeployment:
         return cls(containers=containers, arguments=[str(argument) for argument in arguments])
 
     def argument(self, flag: str) -> str:
-        """Return the value of a flag of Velero's server, the last one counts, and '' stands for none."""
+        """Return the value of a flag of Velero's server: the last one, or '' if there is none."""
         value = ""
         for number, argument in enumerate(self.arguments):
             name, separator, written = argument.partition("=")
@@ -72,7 +72,7 @@ class VeleroDeployment:
 
     @property
     def server(self) -> Container | None:
-        """The container that Velero's server runs in."""
+        """The container of Velero's server."""
         return next((entry for entry in self.containers if entry.name == VELERO and not entry.is_init), None)
 
     def of_plugin(self, plugin: str) -> Sequence[Container]:
@@ -81,18 +81,18 @@ class VeleroDeployment:
 
 
 def pod_spec(deployment: Manifest) -> Mapping[str, Any]:
-    """Return the specification of Velero's pod as it is written."""
+    """Return the specification of Velero's pod, unchanged."""
     return mapping(mapping(deployment.spec.get("template")).get("spec"))
 
 
 def server_container(deployment: Manifest) -> Mapping[str, Any]:
-    """Return the container of Velero's server as it is written; empty where there is none."""
+    """Return the container of Velero's server, unchanged; empty if there is none."""
     containers = (mapping(entry) for entry in sequence(pod_spec(deployment).get("containers")))
     return next((container for container in containers if container.get("name") == VELERO), {})
 
 
 def sidecar_container(deployment: Manifest, plugin: str) -> Mapping[str, Any]:
-    """Return the container that keeps running for the plugin as it is written; empty where there is none."""
+    """Return the plugin's running container, unchanged; empty if there is none."""
     pod = pod_spec(deployment)
     written = [*sequence(pod.get("initContainers")), *sequence(pod.get("containers"))]
     read = VeleroDeployment.read(deployment).containers
@@ -101,7 +101,7 @@ def sidecar_container(deployment: Manifest, plugin: str) -> Mapping[str, Any]:
 
 
 def server_variable(deployment: Manifest, name: str) -> str | None:
-    """Return a variable of the environment of Velero's server; None where none is written out there."""
+    """Return an environment variable of Velero's server; None if its value is not in the Deployment."""
     variables = (mapping(entry) for entry in sequence(server_container(deployment).get("env")))
     written = (entry for entry in variables if entry.get("name") == name and "valueFrom" not in entry)
     return next((str(entry.get("value") or "") for entry in written), None)

@@ -1,8 +1,8 @@
-"""Patterns as Velero reads them in filters and in resource modifiers: those of gobwas/glob v0.2.3 (syntax/lexer).
+"""Patterns in Velero's filters and resource modifiers: those of gobwas/glob v0.2.3 (syntax/lexer).
 
-`*` and `?` stop at a separator where there are some, `**` does not; `[abc]`, `[!abc]` and one range `[a-c]`; `{a,b}`
-are alternatives, closed by the end at the latest; a backslash takes what follows literally. Python's fnmatch knows no
-braces and reads brackets otherwise.
+`*` and `?` stop at a separator if there are separators, `**` does not. Classes are `[abc]`, `[!abc]` and one range
+`[a-c]`. `{a,b}` are alternatives, closed by the end of the pattern at the latest. A backslash makes the next character
+literal. Python's fnmatch has no braces and reads brackets differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TOKEN: Final = re.compile(
 
 @lru_cache(maxsize=256)
 def compiled(pattern: str, separators: str = "") -> re.Pattern[str] | None:
-    """Return what matches as the pattern does; None for a pattern that Velero cannot read either."""
+    """Return the pattern as a regular expression; None for a pattern that Velero cannot read either."""
     single = f"[^{re.escape(separators)}]" if separators else "."
     wildcards = {"super": ".*", "any": f"{single}*", "single": single}
     parts, depth = list[str](), 0
@@ -45,7 +45,7 @@ def compiled(pattern: str, separators: str = "") -> re.Pattern[str] | None:
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:
-    """Say whether a name matches one of these; as in Velero, what sorts behind an unreadable one is not looked at."""
+    """Say whether a name matches one of these; as in Velero, an unreadable pattern hides those that sort behind it."""
     for pattern in sorted(set(patterns)):
         wanted = compiled(pattern)
         if wanted is None:
@@ -56,13 +56,13 @@ def matches_any(name: str, patterns: Iterable[str]) -> bool:
 
 
 def is_included(name: str, included: Iterable[str], excluded: Iterable[str]) -> bool:
-    """Say whether lists of included and excluded patterns choose a name (Velero's IncludesExcludes.ShouldInclude)."""
+    """Say whether lists of included and excluded patterns select a name (Velero's IncludesExcludes.ShouldInclude)."""
     wanted = list(included)
     return not matches_any(name, excluded) and (not wanted or "*" in wanted or matches_any(name, wanted))
 
 
 def _range(inside: str) -> str:
-    """Return the class of characters between two brackets; '' for one that cannot be read."""
+    """Return the class of characters between two brackets; '' if it cannot be read."""
     negated = inside.startswith("!")
     chars = inside[1:] if negated else inside
     if not chars:

@@ -1,8 +1,8 @@
-"""What `spec.resourceModifier` of a Restore changes in a captured object, as Velero changes every other one.
+"""Applies `spec.resourceModifier` of a Restore to a captured object, as Velero does to every other object.
 
-Velero applies it to what it creates; groups and services are created by replay, so replay applies it. Rules,
-conditions and the way values are read are Velero's (internal/resourcemodifiers): conditions see the object as it is in
-the backup, in the backup's namespace; a rule that cannot be applied is an error, and the others go on.
+Velero applies it to the objects that it creates. Replay creates groups and services, so replay applies it to them.
+Rules, conditions and the reading of values are Velero's (internal/resourcemodifiers): conditions see the object of the
+backup, in the backup's namespace. A rule that cannot be applied is an error, and the other rules still apply.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonPatch:
-    """One operation of RFC 6902; its value is text, as the ConfigMap has it."""
+    """One operation of RFC 6902; its value is the text from the ConfigMap."""
 
     operation: str
     path: str
@@ -39,21 +39,21 @@ class JsonPatch:
     value: str = ""
 
     def as_json(self) -> Any:
-        """Return the operation as JSON; raises `ValueError` where Velero cannot read it either."""
+        """Return the operation as JSON; raises `ValueError` if Velero cannot read it either."""
         fields = f'"op": "{self.operation}", "from": "{self.source}", "path": "{self.path}"'
         return json.loads(f'{{{fields}, "value": {_value(self.value)}}}', parse_constant=_refuse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Which objects are changed, and how: by one kind of patch."""
+    """The objects to change, and their patches, all of one kind."""
 
     group_resource: str
     namespaces: tuple[str, ...] = ()
     name_pattern: str = ""
     selector: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[JsonPatch, ...] = ()
-    """What must hold for the rule to apply (`matches`)."""
+    """Conditions for the rule (`matches`)."""
     patches: tuple[JsonPatch, ...] = ()
     merge_patches: tuple[Any, ...] = ()
     strategic: bool = False
@@ -62,11 +62,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modified:
-    """An object after the rules, and which of them could not be applied."""
+    """An object after the rules, and the rules that could not be applied."""
 
     manifest: Manifest
     rules: int = 0
-    """How many rules were applied."""
+    """The number of applied rules."""
     problems: tuple[str, ...] = ()
 
 
@@ -75,9 +75,9 @@ class _NotApplied(Exception):
 
 
 def modify(manifest: Manifest, rules: Sequence[Rule], *, resource: str) -> Modified:
-    """Return the object as the rules change it; `resource` is its `plural.group`.
+    """Return the object after the rules; `resource` is its `plural.group`.
 
-    Name, namespace, kind and API version stay: an object is replayed as what it was captured as.
+    Name, namespace, kind and API version stay as they were captured.
     """
     content, applied, problems = manifest.editable(), 0, list[str]()
     for number, rule in enumerate(rules, start=1):
@@ -103,7 +103,7 @@ def _matches(manifest: Manifest, rule: Rule, resource: str) -> bool:
 
 
 def _is_named(name: str, pattern: str) -> bool:
-    """Say whether a name holds the pattern of a rule; what Python reads otherwise than Go is refused."""
+    """Say whether a name matches the pattern of a rule; a pattern that Python reads differently from Go is refused."""
     if "[[:" in pattern:
         raise _NotApplied(f"resourceNameRegex {pattern}: classes such as [[:alpha:]] are not supported; write [a-z]")
     try:
@@ -126,7 +126,7 @@ def _patched(content: dict[str, Any], rule: Rule) -> dict[str, Any]:
     if rule.patches:
         try:
             patched = jsonpatch.apply_patch(content, _operations(rule.patches))
-        except jsonpatch.JsonPatchTestFailed:  # which leaves the object as it is, and is not an error
+        except jsonpatch.JsonPatchTestFailed:  # not an error: the object stays as it is
             return content
         except (jsonpatch.JsonPatchException, JsonPointerException, TypeError) as error:
             raise _NotApplied(str(error)) from error
@@ -169,7 +169,7 @@ def _put_back(content: dict[str, Any], before: Manifest) -> list[str]:
 
 
 def merged(target: Any, change: Any) -> Any:
-    """Return `target` after a JSON merge patch: null removes, objects merge, all else replaces (RFC 7386)."""
+    """Return `target` after a JSON merge patch: null removes, objects merge, other values replace (RFC 7386)."""
     if not isinstance(change, dict):
         return copy.deepcopy(change)
     result = copy.deepcopy(dict(target)) if isinstance(target, dict) else {}
@@ -182,11 +182,11 @@ def merged(target: Any, change: Any) -> Any:
 
 
 def _value(text: str) -> str:
-    """Return a value as Velero writes it into its patch: quoted unless it is JSON by its looks (json_patch.go)."""
+    """Return a value as Velero writes it into its patch: quoted unless it looks like JSON (json_patch.go)."""
     if len(text) > 1 and text.startswith('"') and text.endswith('"'):
         return text
     looks_like_json = text == "null" or text.lower() in ("true", "false") or text[:1] in ("{", "[")
-    looks_like_json |= text.lower().lstrip("+-") in ("inf", "infinity", "nan")  # numbers to Go, and no JSON
+    looks_like_json |= text.lower().lstrip("+-") in ("inf", "infinity", "nan")  # numbers in Go, but not JSON
     return text if looks_like_json or _NUMBER.fullmatch(text) else f'"{text}"'
 
 

@@ -1,7 +1,7 @@
-"""One run of a Velero Restore, as far as the product needs it, and the ids of its operations.
+"""One run of a Velero Restore, and the ids of its operations.
 
-Velero stores an operation's id and nothing else for us: after any crash the id, the Restore and the stored
-capture must be enough to go on. Ids are compact JSON, compressed, in URL-safe base64, behind a readable prefix.
+Velero stores an operation's id and nothing else for the plugin: after any crash the id, the Restore and the stored
+capture must be enough to continue. Ids are compact JSON, compressed, in URL-safe base64, behind a readable prefix.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _SEAL: Final = "seal-v1:"
 _REPLAY: Final = "replay-v1:"
 _VMS: Final = "vms-v1:"
-"""The VMs without an application of a namespace: packed like a replay, of nothing that is created."""
+"""The VMs without an application in a namespace; their id has the form of a replay's, but nothing is created."""
 _ID_BYTES: Final = 4 * 1024 * 1024
-"""An id that grows beyond this when unpacked is not one of ours."""
+"""An id that is longer than this when unpacked is not the plugin's."""
 
 
 class Maker(StrEnum):
@@ -62,7 +62,7 @@ class CaptureRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRun:
-    """One run of a Velero Restore, as far as replay needs it."""
+    """One run of a Velero Restore."""
 
     name: str
     namespace: str
@@ -76,20 +76,20 @@ class RestoreRun:
     annotations: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
     of_velero: bool = True
-    """Whether Velero has a Restore of that name; else it is one that the command line made of a backup."""
+    """Whether Velero has a Restore of that name; otherwise the command line made the run from a backup."""
     resource_modifier: str = ""
     """Name of the ConfigMap of its `spec.resourceModifier`; '' for none."""
     resumed: bool = False
-    """Whether the command line goes on with a restore that Velero began: the restore is the same, its run another."""
+    """Whether the command line continues a restore that Velero began: the restore is the same, the run is new."""
 
     began: str = ""
-    """Start of Velero's own run that this one goes on with; '' where this is the first, or Velero has none."""
+    """Start of Velero's own run that this one continues; '' if this is the first, or Velero has none."""
     capture: CaptureRef | None = None
     """The capture that the command line was told to read; None where the name of the backup leads to it."""
 
     @property
     def key(self) -> str:
-        """Tell this run from others of the same restore."""
+        """An identity of this run among the runs of the same restore."""
         return f"{self.uid}/{self.started}" if self.resumed else self.uid
 
     @property
@@ -117,7 +117,7 @@ class RestoreRun:
 
     @property
     def again(self) -> str:
-        """The command that goes on with this restore: it verifies what is there and stores results and a report."""
+        """The command that continues this restore: it verifies existing objects and stores results and a report."""
         if self.of_velero:
             return f"velero-vmservice restore --resume {shlex.quote(self.name)}"
         mapped = [
@@ -135,24 +135,24 @@ class RestoreRun:
 
     @property
     def describe_command(self) -> str:
-        """The command that shows how each operation has ended, stored or not; '' for a run of the command line."""
+        """The command that shows the outcome of each operation, stored or not; '' for a run of the command line."""
         if not self.of_velero or self.resumed:
             return ""
         return f"velero restore describe {shlex.quote(self.name)} --details"
 
     def target(self, namespace: str) -> str:
-        """Return the namespace that objects of a backup's namespace are restored into."""
+        """Return the target namespace for objects of a backup's namespace."""
         return self.namespace_mapping.get(namespace, namespace)
 
 
 def _modifier(restore: Manifest) -> str:
-    """Return the ConfigMap that a Restore's resource modifier lies in; of other kinds Velero takes no notice."""
+    """Return the ConfigMap with a Restore's resource modifier; Velero ignores references to other kinds."""
     named = mapping(restore.spec.get("resourceModifier"))
     return str(named.get("name") or "") if str(named.get("kind")).lower() == "configmap" else ""
 
 
 class Replay(Document):
-    """One object to replay, as its operation id carries it."""
+    """One object to replay, the content of its operation id."""
 
     v: Literal[1] = 1
     plural: str
@@ -162,21 +162,21 @@ class Replay(Document):
     """Namespace to restore into."""
     name: str
     key: str = ""
-    """Key of the capture; '' when the backup was taken without this plugin."""
+    """Key of the capture; '' if the backup was made without this plugin."""
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    """Digest of the capture; there if, and only if, the key is."""
+    """Digest of the capture; present exactly if the key is."""
     facts: Sha256 | None = None
-    """Digest of the facts of the namespace, as the link has it."""
+    """Digest of the facts of the namespace, from the link."""
     damaged: bool = False
     """Whether the item has a link that cannot be read."""
     vms: tuple[str, ...] | None = None
-    """Names of the needed VMs, as the item's annotation or its boot order tells them; they go with the item."""
+    """Names of the needed VMs from the item's annotation or its boot order; only carried with the item."""
     item: dict[str, Any] | None = None
-    """The backup's own item, sanitised: what is replayed if the capture is gone; not carried where it is required."""
+    """The backup's own item, sanitized, to replay if the capture is gone; absent if the capture is required."""
     lacking: bool = False
-    """Whether Velero's archive may lack captured objects of the namespace, which this operation then stands for."""
+    """Whether Velero's archive may lack captured objects of the namespace; this operation then includes them."""
     unread: bool = False
-    """Whether the capture could not be read when the restore began: a store that still denies it is not waited for."""
+    """Whether the capture was unreadable when the restore began, so that no store is waited for that denies it."""
 
     @model_validator(mode="after")
     def _is_checkable(self) -> Replay:
@@ -195,7 +195,7 @@ class Replay(Document):
 
     @property
     def source(self) -> ObjectRef:
-        """The object as it was backed up."""
+        """The object in the backup."""
         return ObjectRef(self.kind, self.namespace, self.name)
 
     @property
@@ -203,7 +203,7 @@ class Replay(Document):
         return ObjectRef(self.kind, self.target, self.name)
 
     def without_item(self) -> Replay:
-        """Return what is worth remembering between two polls: the operation id carries the item again each time."""
+        """Return the replay without its item, to remember between polls; the id carries the item each time."""
         return self.model_copy(update={"vms": None, "item": None})
 
 
@@ -227,7 +227,7 @@ def replay_id(replay: Replay) -> str:
 
 
 def read_replay_id(operation_id: str) -> Replay:
-    """Return what an operation id carries; raises `InvalidItem` for an id that is damaged or not ours."""
+    """Return the content of an operation id; raises `InvalidItem` if it is damaged or not the plugin's."""
     prefix = next((known for known in (_REPLAY, _VMS) if operation_id.startswith(known)), "")
     if not prefix:
         raise _not_ours(operation_id)

@@ -1,4 +1,4 @@
-"""When a Velero Schedule makes its next Backup, as Velero's own cron reads it (robfig/cron, ParseStandard)."""
+"""The time of a Velero Schedule's next Backup, by the rules of Velero's cron (robfig/cron, ParseStandard)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EVERY: Final = "@every "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A Schedule, as far as it tells when a backup of what is due."""
+    """The parts of a Schedule that decide on its next backup."""
 
     name: str
     cron: str
@@ -42,11 +42,11 @@ class Schedule:
     """The spec of its Backups."""
     paused: bool = False
     zone: tzinfo = UTC
-    """The local time zone of Velero's server, in which an expression counts that names none."""
+    """The local time zone of Velero's server, for an expression without a zone."""
 
     @classmethod
     def read(cls, schedule: Manifest, *, zone: tzinfo = UTC) -> Schedule:
-        """Read a Schedule; one without a time of creation counts as old."""
+        """Read a Schedule; without a time of creation it counts as old."""
         return cls(
             name=schedule.name,
             cron=str(schedule.spec.get("schedule", "")),
@@ -57,14 +57,14 @@ class Schedule:
         )
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """Return when it runs next; None where it is paused, never runs, or cannot be read."""
+        """Return its next run; None if it is paused, never runs, or cannot be read."""
         return None if self.paused else next_run(self.cron, moment, zone=self.zone)
 
 
 def next_run(cron: str, moment: datetime, *, zone: tzinfo = UTC) -> datetime | None:
     """Return the first time after a moment that a cron expression names; None if there is none or it is not valid.
 
-    An expression that names no time zone counts in `zone`; one that this system does not know is UTC.
+    An expression without a time zone is in `zone`; a zone that this system does not know is UTC.
     """
     zoned = _ZONED.fullmatch(cron.strip())
     expression = zoned["rest"] if zoned else cron.strip()
@@ -78,7 +78,7 @@ def next_run(cron: str, moment: datetime, *, zone: tzinfo = UTC) -> datetime | N
 
 
 def local_zone(variable: str) -> tzinfo:
-    """Return the zone that the variable TZ of a Go program stands for: UTC where it is empty or names none."""
+    """Return the zone of the variable TZ by Go's rules: UTC if it is empty or unknown."""
     return _zone(variable.removeprefix(":")) if variable else UTC
 
 

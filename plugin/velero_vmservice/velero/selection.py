@@ -1,7 +1,7 @@
-"""Which captured objects a Velero Restore is about: its namespaces, resources and labels, as Velero reads them.
+"""Which captured objects a Velero Restore includes, by its namespaces, resources and labels, as Velero reads them.
 
-Needed only where no Velero calls: the command line finds the objects in the capture, not in Velero's archive. A filter
-may name a resource in many ways; Velero asks the API server's discovery what is meant (pkg/discovery/helper.go) and
+Only the command line needs this, because it finds the objects in the capture, not in Velero's archive. A filter may
+name a resource in many ways. Velero resolves the name by the API server's discovery (pkg/discovery/helper.go) and
 matches the full name, `plural.group`, against patterns (pkg/util/collections/includes_excludes.go).
 """
 
@@ -23,12 +23,12 @@ _LISTS: Final = ("included", "excluded")
 
 
 def asks_for_labels(spec: Mapping[str, Any]) -> bool:
-    """Say whether an object's labels decide whether a Restore with this spec restores it."""
+    """Say whether a spec filters objects by labels."""
     return bool(spec.get("labelSelector") or spec.get("orLabelSelectors"))
 
 
 def names_resources(spec: Mapping[str, Any]) -> bool:
-    """Say whether a spec's filters name a resource, so that discovery has to be asked what is meant."""
+    """Say whether a spec's filters name a resource, which needs discovery."""
     lists = (spec.get("includedResources"), spec.get("excludedResources"))
     return any(name != _ALL for listed in lists for name in sequence(listed))
 
@@ -42,12 +42,10 @@ def selected(
 ) -> bool:
     """Say whether a Restore with this spec restores an object of its backup.
 
-    Labels that are not known, None, exclude nothing. `served` is what the API server lists, by which the names in the
-    filters are understood.
+    Unknown labels, None, exclude nothing. `served` is the API server's list of resources, to resolve the names in the
+    filters.
     """
-    excluded = [
-        name for name in _names(spec, "excludedResources", served) if name != _ALL
-    ]  # which Velero ignores there
+    excluded = [name for name in _names(spec, "excludedResources", served) if name != _ALL]  # Velero ignores it
     return (
         includes_namespace(spec, ref.namespace)
         and is_included(ref.kind.resource, _names(spec, "includedResources", served), excluded)
@@ -56,7 +54,7 @@ def selected(
 
 
 def includes_namespace(spec: Mapping[str, Any], namespace: str) -> bool:
-    """Say whether a Backup or a Restore with this spec is about a namespace."""
+    """Say whether a Backup or a Restore with this spec includes a namespace."""
     included, excluded = ([str(name) for name in sequence(spec.get(f"{which}Namespaces"))] for which in _LISTS)
     return is_included(namespace, included, excluded)
 
@@ -66,7 +64,7 @@ def _names(spec: Mapping[str, Any], field: str, served: Sequence[NamedResource])
 
 
 def _labelled(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Apply labelSelector, else orLabelSelectors, of which one has to match."""
+    """Apply labelSelector, or else orLabelSelectors, of which at least one has to match."""
     alternatives = sequence(spec.get("orLabelSelectors"))
     if alternatives:
         return any(matches(mapping(alternative), labels) for alternative in alternatives)

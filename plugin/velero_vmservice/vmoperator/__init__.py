@@ -1,1 +1,1 @@
-"""What VM Operator's objects mean: VirtualMachines, groups, their annotations, and what the Supervisor makes itself."""
+"""The meaning of VM Operator's objects: VirtualMachines, groups, annotations, and objects of the Supervisor's own."""

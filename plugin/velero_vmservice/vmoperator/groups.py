@@ -1,7 +1,7 @@
-"""What a VirtualMachineGroup says, which groups contain which, and those that contain themselves.
+"""Reads VirtualMachineGroups, and finds out which groups contain which, or themselves.
 
-VM Operator checks no cycles (virtualmachinegroup_validator.go leaves them to its controller, which never settles
-such groups), and groups that wait for each other's parent would wait for ever.
+VM Operator does not check for cycles: virtualmachinegroup_validator.go leaves them to the controller, which never
+settles such groups. Groups that wait for each other's parent would wait for ever.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KeyT = TypeVar("KeyT", bound="Hashable")
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
 class Member:
-    """One entry of a group's boot order, read back like a `Document`; slots, as there is one for each VM."""
+    """One entry of a group's boot order, read back like a `Document`; with slots, because every VM has one."""
 
     kind: Literal["VirtualMachine", "VirtualMachineGroup"] = "VirtualMachine"
     name: Name
@@ -36,7 +36,7 @@ class GroupFacts(Document):
 
     name: str
     group_name: str = ""
-    """The parent group, '' at the root."""
+    """The parent group; '' for a root."""
     members: tuple[Member, ...] = ()
     labels: Pairs = {}
     deleting: bool = False
@@ -76,9 +76,9 @@ def by_boot_order(groups: Iterable[GroupFacts]) -> dict[str, tuple[str, ...]]:
 
 
 def containment(groups: Iterable[GroupFacts]) -> dict[str, tuple[str, ...]]:
-    """Return for each group the groups inside it, whether its boot order or their own `spec.groupName` says so.
+    """Return for each group the groups inside it, by its boot order or by their own `spec.groupName`.
 
-    A parent that is not among the groups is left out: no group waits for it.
+    A parent that is not among the groups is left out, because no group waits for it.
     """
     known = tuple(groups)
     inside = {name: dict.fromkeys(listed) for name, listed in by_boot_order(known).items()}
@@ -89,7 +89,7 @@ def containment(groups: Iterable[GroupFacts]) -> dict[str, tuple[str, ...]]:
 
 
 def cycle(start: str, inside: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Return the shortest chain that leads from a group back to itself, both ends included, or nothing."""
+    """Return the shortest chain from a group back to itself, both ends included; empty if there is none."""
     came_from: dict[str, str] = {}
     queue = deque([start])
     while queue:
@@ -104,7 +104,7 @@ def cycle(start: str, inside: Mapping[str, Collection[str]]) -> tuple[str, ...]:
 
 
 def all_cycles(inside: Mapping[str, Collection[str]]) -> tuple[tuple[str, ...], ...]:
-    """Return chains such that every group that contains itself is in at least one: each once, in order of name."""
+    """Return chains that cover every group which contains itself: each chain once, in order of name."""
     chains: list[tuple[str, ...]] = []
     covered: set[str] = set()
     for name in sorted(inside):
@@ -122,9 +122,9 @@ def _chain(last: str, start: str, came_from: Mapping[str, str]) -> list[str]:
 
 
 def ancestors(start: KeyT, parents: Mapping[KeyT, KeyT]) -> tuple[KeyT, ...]:
-    """Return the known parents above an object, the nearest first; in a cycle, those before it closes.
+    """Return the known parents above an object, the nearest first; a cycle ends before it closes.
 
-    `parents` has every known object; one whose parent is not known is at the top.
+    `parents` has every known object; an object whose parent is unknown is at the top.
     """
     path, current = dict[KeyT, None](), start
     while (above := parents.get(current)) is not None and above in parents and above != start and above not in path:

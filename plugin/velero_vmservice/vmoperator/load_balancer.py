@@ -1,8 +1,8 @@
-"""A service that moves to another site: what its load balancer left on it, and what a user has to change.
+"""A service that moves to another site: traces of its load balancer, and values that a user has to change.
 
-VM Operator treats every cluster with NSX or VPC networking as `nsx-t-lb` and any other as having no provider of its
-own (virtualmachineservice_controller.go, getLoadBalancerProvider). What `nsx-t-lb` writes back onto a
-VirtualMachineService stays there (vm-service 4.2), and elsewhere it is at best meaningless.
+VM Operator treats every cluster with NSX or VPC networking as `nsx-t-lb`, and any other as one without a provider
+(virtualmachineservice_controller.go, getLoadBalancerProvider). Values that `nsx-t-lb` writes back onto a
+VirtualMachineService stay there (vm-service 4.2), and have no meaning elsewhere.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 NSX_GROUPS: Final = ("crd.nsx.vmware.com", "nsx.vmware.com", "vmware.com")
 """VPC (NSX Operator), and NSX-T (NSX Container Plugin: `ncpconfigs`, and `virtualnetworks`)."""
 VDS_GROUP: Final = NETWORK_SETTINGS.group
-"""vSphere distributed switches (Network Operator); from 9.1 on it may also run beside NSX."""
+"""vSphere distributed switches (Network Operator), since 9.1 also beside NSX."""
 
 RESIDUE_PREFIXES: Final = {"ncp/": "read or written by the NSX Container Plugin of the lost site"}
 RESIDUE: Final = {
     "ako.vmware.com/controller-cluster-uuid": "written by Avi Kubernetes Operator: names its lost controller",
     "ako.vmware.com/host-fqdn-vs-uuid-map": "written by Avi Kubernetes Operator: names its lost virtual services",
 }
-"""Annotations that the controllers write (NCP's documentation; AKO, internal/lib/constants.go and status updates)."""
+"""Annotations of the controllers (NCP's documentation; AKO, internal/lib/constants.go and status updates)."""
 RESIDUE_LABELS: Final = {
     "service.kubernetes.io/service-proxy-name": "written by VM Operator for nsx-t-lb; here it would hide the Service"
     " from kube-proxy",
@@ -39,11 +39,11 @@ FOR_A_PERSON: Final = {
     "external-dns.alpha.kubernetes.io/hostname": "the host name that is published in DNS",
     "ako.vmware.com/load-balancer-ip": "the address that is requested from Avi",
 }
-"""Annotations of the user that name one site: kept, with a note (loadbalancer_provider.go, nsx-operator, AKO)."""
+"""Annotations of the user that depend on the site: kept, with a note (loadbalancer_provider.go, nsx-operator, AKO)."""
 
 
 class Provider(StrEnum):
-    """What VM Operator takes a cluster's load balancer for."""
+    """The kind of load balancer that VM Operator assumes for a cluster."""
 
     NSX = "nsx"
     OTHER = "other"
@@ -56,7 +56,7 @@ _BY_SETTINGS: Final = {"vpc": Provider.NSX, "nsx-tier1": Provider.NSX, "vsphere-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A cluster's load-balancer provider, and the evidence for it as a clause."""
+    """A cluster's load-balancer provider, with the evidence as a clause."""
 
     provider: Provider
     evidence: str
@@ -64,21 +64,21 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteChange:
-    """An object made fit for another site."""
+    """An object adapted to another site."""
 
     manifest: Manifest
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a person has to look at."""
+    """Notes on values that a user has to check."""
 
 
 def site(serves: Callable[[str], bool], settings: Manifest | None = None) -> Site:
-    """Tell a cluster's provider.
+    """Return a cluster's provider.
 
     Args:
         serves: whether the cluster serves an API group.
-        settings: the NetworkSettings `default` of the namespace, where there is one (9.1 and later): VM Operator goes
-            by it once networking is chosen by namespace.
+        settings: the NetworkSettings `default` of the namespace, if it exists (9.1 and later): VM Operator follows it
+            once networking is chosen by namespace.
     """
     if settings is not None and (named := str(settings.content.get("provider", ""))) in _BY_SETTINGS:
         return Site(
@@ -95,21 +95,21 @@ def site(serves: Callable[[str], bool], settings: Manifest | None = None) -> Sit
 
 
 def provider(serves: Callable[[str], bool]) -> Provider:
-    """Tell a cluster's provider by the API groups that it serves."""
+    """Return a cluster's provider by the API groups that it serves."""
     return site(serves).provider
 
 
 def cross_site(
     manifest: Manifest, *, source: Provider, target: Provider, site: Literal["detect", "same", "cross"] = "detect"
 ) -> SiteChange:
-    """Take off what the source site's load balancer left on a service, and tell what names that site.
+    """Remove traces of the source site's load balancer from a service, and note values that name that site.
 
     Args:
         manifest: the object to create; only a VirtualMachineService is ever changed.
         source: the provider where it was captured.
         target: the provider where it is replayed.
         site: the administrator's setting. `detect` takes another provider for another site; `cross` says that it is
-            another site: what only one provider understands then stays only if both are known to have that provider.
+            another site: values of one provider then stay only if both are known to have that provider.
     """
     alike = source is target and source is not Provider.UNKNOWN
     known = Provider.UNKNOWN not in {source, target}

@@ -1,7 +1,6 @@
-"""The rules as data: which fields and marks tie an object to its past (`restricted` has the resources).
+"""The rules as data: fields and marks that tie an object to its past (`restricted` has the resources).
 
-Change a rule here and nowhere else. Each table names its source, so that it can be compared again when the
-source changes.
+Change a rule only here. Each table names its source, so that it can be compared again when the source changes.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from typing import Final
 from velero_vmservice.kube.manifest import VM_OPERATOR_GROUP
 
 PLUGIN_NAME: Final = "velero-plugin-for-vmservice"
-"""Our name in Velero, the prefix of our annotations and the launcher's file name."""
+"""The plugin's name in Velero, the prefix of its annotations, and the launcher's file name."""
 
 SUPERVISOR_MARKERS: Final = ("appplatform.wcp.vmware.com", "iaas.vmware.com")
-"""API groups of which a Supervisor serves at least one, beside VM Operator's own."""
+"""API groups beside VM Operator's own; a Supervisor serves at least one of them."""
 
 POD_ANNOTATIONS: Final = (
     "kubernetes.io/psp",
@@ -32,30 +31,30 @@ POD_ANNOTATIONS: Final = (
 """Annotations that tie a pod to its lost VM; source: supervisor-notes, "handled during restore"."""
 
 SKIP_FROM_BACKUP: Final = "velero.io/skip-from-backup"
-"""Leaves an item out of the tarball since Velero 1.18.1; an older Velero ignores it."""
+"""Tells Velero 1.18.1 and later to leave an item out of the tarball; an older Velero ignores it."""
 
 VELERO_LABEL_PREFIX: Final = "velero.io/"
-"""Labels with which Velero names the backup and restore that an object comes from."""
+"""Velero's labels for the backup and restore of an object."""
 
 EXCLUDE_FROM_BACKUP: Final = "velero.io/exclude-from-backup"
-"""Label with which Velero leaves an object out before any plugin sees it."""
+"""Label of objects that Velero leaves out before any plugin sees them."""
 
 CAPTURE_ANNOTATION: Final = f"{PLUGIN_NAME}/capture"
-"""Written onto the item in Velero's tarball: where its capture lies, its digest, the VMs it needs."""
+"""On the item in Velero's tarball: the key and digest of its capture, and the VMs that it needs."""
 
 VADP_JOB_ANNOTATION: Final = f"{PLUGIN_NAME}/vadp-job"
 VADP_RESTORE_POINT_ANNOTATION: Final = f"{PLUGIN_NAME}/vadp-restore-point"
-"""Set on the Backup (or a Schedule's template): which VADP job and restore point belong to it."""
+"""On the Backup (or a Schedule's template): its VADP job and restore point."""
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
-"""Removed from a VM that is restored to new (guide 8.1.2)."""
+"""Labels that a restore to a new VM removes (guide 8.1.2)."""
 
 PAUSE_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/paused",
     f"{VM_OPERATOR_GROUP}/pause-reconcile",
     f"{VM_OPERATOR_GROUP}/pause",
 )
-"""Presence alone pauses: v1alpha3 and later, v1alpha1 and v1alpha2, and the guide's spelling."""
+"""Annotations that pause a VM with any value: v1alpha3 and later, v1alpha1 and v1alpha2, the guide's spelling."""
 
 PAUSED_LABEL: Final = f"{VM_OPERATOR_GROUP}/paused"
 """Set by VM Operator to `devops`, `admin` or `both` (vmprovider_utils.go)."""
@@ -64,11 +63,11 @@ RESTORED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/restored-vm"
 FAILED_OVER_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/failed-over-vm"
 IMPORTED_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/imported-vm"
 MANAGER_ID_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/manager-id"
-"""The vCenter that a VM belongs to; another one in its record makes a restore a failover (guide 6.4)."""
+"""The vCenter of a VM; a restore with another vCenter in the record is a failover (guide 6.4)."""
 SNAPSHOT_REVERT_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/snapshot-revert-in-progress"
 BACKUP_VERSION_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/backup-version"
 INSTANCE_ID_ANNOTATIONS: Final = (f"{VM_OPERATOR_GROUP}/cloud-init-instance-id", f"{VM_OPERATOR_GROUP}/instance-id")
-"""Cloud-init's instance id where the spec names none: VM Operator's spelling, and the guide's (8.1.5)."""
+"""Cloud-init's instance id if the spec names none: VM Operator's spelling, and the guide's (8.1.5)."""
 CREATED_AT_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/created-at-build-version",
     f"{VM_OPERATOR_GROUP}/created-at-schema-version",
@@ -78,7 +77,7 @@ UPGRADED_TO_ANNOTATIONS: Final = (
     f"{VM_OPERATOR_GROUP}/upgraded-to-schema-version",
     f"{VM_OPERATOR_GROUP}/upgraded-to-feature-version",
 )
-"""With those above, the five that a VM restored in place keeps (guide 8.1.3)."""
+"""With those above, the five annotations that a VM restored in place keeps (guide 8.1.3)."""
 INFRASTRUCTURE_DOMAINS: Final = (
     "vmware.com",  # VM Operator, WCP, CSI (cns, csi), NSX (nsx), AVI (ako), Velero Plugin for vSphere (cnsdp)
     "ncp",  # NSX Container Plugin (nsxtlb.go: ncp/healthCheckNodePort)
@@ -91,27 +90,27 @@ INFRASTRUCTURE_DOMAINS: Final = (
     "failure-domain.beta.kubernetes.io",  # the name of the former before Kubernetes 1.17
     "kubectl.kubernetes.io",
 )
-"""Labels and annotations of these domains, and of those below, are the platform's; all others are the user's.
+"""Labels and annotations of these domains and their subdomains are the platform's; all others are the user's.
 
-`kubernetes.io` as a whole is not among them: people label their own VMs with `app.kubernetes.io/name`.
+`kubernetes.io` is not in the list, because users label their own VMs with `app.kubernetes.io/name`.
 """
 INFRASTRUCTURE_PREFIXES: Final = (
     "vmware-system-",  # WCP, as on pods and namespaces
     "csi.vsphere.",  # vsphere-csi-driver (common/constants.go: csi.vsphere.volume-requested-topology)
     "vsphere-cluster-module-group-uuid",  # VM Operator; the name beside it is the user's (constants.go)
 )
-"""The same for keys that have no domain."""
+"""The same for keys without a domain."""
 PROTECTED: Final = ".protected"
-"""A key, or the domain of a key, that ends so can be written by VM Operator and administrators alone.
+"""The end of keys, or of their domains, that only VM Operator and administrators may write.
 
-Source: virtualmachine_validator.go, protectedAnnotationRegex; VM Operator writes some while it powers a group on.
+Source: virtualmachine_validator.go, protectedAnnotationRegex; VM Operator writes some when it powers on a group.
 """
 POWER_ON_CHECK_PREFIX: Final = f"poweron.check.{VM_OPERATOR_GROUP}/"
-"""Annotations with which an administrator keeps a VM from being powered on (vmprovider_vm.go)."""
+"""Annotations by which an administrator prevents a VM's power-on (vmprovider_vm.go)."""
 FORCE_BACKUP_ANNOTATION: Final = f"{VM_OPERATOR_GROUP}/force-enable-backup"
 
 GUEST_CLUSTER_LABELS: Final = ("capw.vmware.com/cluster.role", "capv.vmware.com/cluster.role")
-"""On the VMs of a guest cluster, which VM Operator does not record (vm-service 4.9)."""
+"""Labels on the VMs of a guest cluster, which VM Operator does not record (vm-service 4.9)."""
 
 GUEST_CLUSTER_OWNER_GROUPS: Final = (
     "cluster.x-k8s.io",

@@ -1,7 +1,7 @@
-"""What a VM refers to: what it is bootstrapped from, and what a restore does not recreate.
+"""References of a VM: its bootstrap objects, and objects that a restore does not recreate.
 
-The latter are its class, storage policy, resource policy and networks. RegisterVM brings back the VM, its bootstrap
-objects and its disks, no more (guide 10.2): what is not in the target namespace is named, not waited for.
+The latter are its class, storage policy, resource policy and networks. RegisterVM brings back only the VM, its
+bootstrap objects and its disks (guide 10.2). A missing object in the target namespace is reported, but not waited for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NETWORK_KINDS: Final = (SUBNET, SUBNET_SET, VIRTUAL_NETWORK, NETWORK)
 PROVIDERS_NETWORK: Final = "networks"
-"""Stands for a network whose kind the VM leaves to the network provider: recorded, and never looked for."""
+"""A network whose kind the VM leaves to the network provider: recorded, and never looked up."""
 LEGACY_NETWORK_TYPES: Final = {
     "nsx-t": VIRTUAL_NETWORK,
     "vsphere-distributed": NETWORK,
@@ -47,13 +47,13 @@ CONSEQUENCES: Final[Mapping[Kind, str]] = {
     VIRTUAL_NETWORK: "its interface gets no network; create it again",
     NETWORK: "its interface gets no network; assign the network to the namespace",
 }
-"""What follows from a missing object, and the remedy. Its keys are the kinds to list in a target namespace."""
+"""The effect of a missing object, and the remedy. The keys are the kinds to list in a target namespace."""
 
 _SHOWN: Final = 3
 
 
 class Referring(Protocol):
-    """A VM with what it refers to, as a capture holds it."""
+    """A VM in a capture, with its references."""
 
     @property
     def name(self) -> str:
@@ -61,12 +61,12 @@ class Referring(Protocol):
 
     @property
     def references(self) -> Mapping[str, Sequence[str]]:
-        """Names of the objects that it refers to, by `resource.group`."""
+        """Names of the referenced objects, by `resource.group`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingReference:
-    """An object that VMs name and that is not there."""
+    """An object that VMs name and that does not exist."""
 
     kind: Kind
     name: str
@@ -84,7 +84,7 @@ def references(vm: Manifest) -> dict[str, tuple[str, ...]]:
 
 
 def referred_kinds(vms: Iterable[Referring]) -> frozenset[Kind]:
-    """Return the kinds that VMs refer to, of those worth listing in a target namespace."""
+    """Return the kinds that VMs refer to and that are listed in a target namespace."""
     named = {resource for vm in vms for resource in vm.references}
     return frozenset(kind for kind in CONSEQUENCES if kind.resource in named)
 
@@ -110,9 +110,9 @@ def _references(vm: Manifest) -> Iterator[tuple[str, object]]:
 def missing_references(
     vms: Iterable[Referring], present: Mapping[Kind, Collection[str]], *, namespace: str
 ) -> tuple[MissingReference, ...]:
-    """Return what VMs refer to that is not in the target namespace, by kind and name.
+    """Return the references of VMs that are missing in the target namespace, by kind and name.
 
-    `present` maps each kind that could be listed there to the names found; what was not listed is passed over.
+    `present` maps each kind that could be listed to the names of its objects; other kinds are passed over.
     """
     users: dict[tuple[Kind, str], list[str]] = {}
     for vm in vms:
@@ -127,7 +127,7 @@ def missing_references(
 
 
 def message(kind: str, name: str, vms: Sequence[str], namespace: str) -> str:
-    """Say which VMs refer to an object that is not there, what follows, and the remedy."""
+    """Say which VMs refer to a missing object, the effect, and the remedy."""
     who = ", ".join(vms[:_SHOWN])
     if len(vms) > _SHOWN:
         who += f" and {len(vms) - _SHOWN} more"
@@ -140,7 +140,7 @@ def message(kind: str, name: str, vms: Sequence[str], namespace: str) -> str:
 
 
 def bootstrap(vm: Manifest) -> tuple[str, ...]:
-    """Return the names of the Secrets and ConfigMaps that the VM is bootstrapped from."""
+    """Return the names of the Secrets and ConfigMaps for the VM's bootstrap."""
     return tuple(sorted({*_bootstrap_references(vm.spec.get("bootstrap")), *_legacy_bootstrap(vm)}))
 
 

@@ -1,10 +1,10 @@
-"""What a Supervisor's release takes: the versions it serves, its generation and its capabilities.
+"""A Supervisor's release: the API versions that it serves, its generation and its capabilities.
 
-VM Operator keeps what an older version cannot express in a conversion annotation that overrides later edits
-(utilconversion), so a capture is always read at the newest served version. It switches its own features by the
-activated capabilities of the cluster-scoped object `supervisor-capabilities`; older Supervisors have a ConfigMap
-instead (pkg/config/capabilities/capabilities.go, external/capabilities/api/v1alpha1). What is missing there is unknown,
-and then the served API versions decide alone.
+VM Operator keeps fields that an older version cannot express in a conversion annotation, which overrides later edits
+(utilconversion). So a capture is always read at the newest served version. Capabilities in the cluster-scoped object
+`supervisor-capabilities` switch VM Operator's features; older Supervisors have a ConfigMap instead
+(pkg/config/capabilities/capabilities.go, external/capabilities/api/v1alpha1). A capability that is missing there is
+unknown, and then the served API versions decide alone.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ _INTRODUCED: Final = {
     ("VirtualMachineService", "ipFamilies"): "v1alpha6",
     ("VirtualMachineService", "ipFamilyPolicy"): "v1alpha6",
 }
-"""The only fields in which the served versions differ (vm-service 4.7)."""
+"""The only differences between the served versions (vm-service 4.7)."""
 
 SUPPORTED: Final = ("v1alpha2", "v1alpha3", "v1alpha4", "v1alpha5")
-"""The versions that the guide restores (7.1.2); it says nothing of later ones."""
+"""The versions that the guide supports (7.1.2); later ones are not in the guide."""
 TOO_OLD: Final = "VCenterWcpWorkloadRegisterVMConvertUnstructuredToVMTypeFailed"
-"""What RegisterVM answers for a VM that was backed up at a version older than those (guide 7.1.2)."""
+"""RegisterVM's error code for a VM whose backup has an older version (guide 7.1.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionChoice:
-    """The version to write one object at, or why it cannot be written."""
+    """The version in which to write one object, or the reason why it cannot be written."""
 
     version: str
-    """'' if the target serves none that is supported."""
+    """'' if the target serves no supported version."""
     refused: str = ""
     notes: tuple[str, ...] = ()
 
@@ -69,29 +69,21 @@ def newest(versions: Iterable[str]) -> str | None:
 
 
 def choose(kind: str, captured: str, served: Sequence[str]) -> VersionChoice:
-    """Choose the version to replay a captured object at, never a newer one than is needed.
+    """Choose the version in which to replay a captured object, never newer than necessary.
 
-    None is chosen where none is served, which may pass while VM Operator's definitions are being upgraded.
+    There is no choice while no version is served, which is transient during an upgrade of VM Operator's definitions.
     """
     version = captured if captured in served else newest(served)
+    refused = ""
     if not version:
-        return VersionChoice(
-            version="",
-            refused=f"the target serves no version of {kind}: enable VM Service there, or wait for its upgrade to end",
-        )
-    oldest = SUPPORTED[0]
-    if rank(captured) < rank(oldest):
-        return VersionChoice(
-            version="",
-            refused=f"the {kind} was captured at {captured}: {_too_old()}; where a newer version is served, back it up"
-            " again",
-        )
-    if rank(version) < rank(oldest):
-        return VersionChoice(
-            version="",
-            refused=f"the target serves {kind} at {', '.join(served)} only: {_too_old()}; restore to vSphere 8.0 U3 or"
-            " later",
-        )
+        refused = f"the target serves no version of {kind}: enable VM Service there, or wait for its upgrade to end"
+    elif rank(captured) < rank(SUPPORTED[0]):
+        refused = f"the {kind} was captured at {captured}: {_too_old()}; back it up again at a newer version"
+    elif rank(version) < rank(SUPPORTED[0]):
+        served_only = f"the target serves {kind} at {', '.join(served)} only"
+        refused = f"{served_only}: {_too_old()}; restore to vSphere 8.0 U3 or later"
+    if refused or not version:
+        return VersionChoice(version="", refused=refused)
     if rank(version) > rank(SUPPORTED[-1]):
         silent = (
             f"replayed at {version}: the guide names {', '.join(SUPPORTED)} as supported and says nothing"
@@ -109,14 +101,14 @@ def _too_old() -> str:
 
 
 def unknown_fields(kind: str, version: str) -> frozenset[str]:
-    """Return the fields of the kind that came after the version."""
+    """Return the fields of the kind that are newer than the version."""
     return frozenset(
         field for (owner, field), since in _INTRODUCED.items() if owner == kind and rank(version) < rank(since)
     )
 
 
 def trim(tree: Any, fields: frozenset[str], path: str) -> Iterator[str]:
-    """Delete the fields wherever they stand in the tree, in place; yield the path of each."""
+    """Delete the fields anywhere in the tree, in place; yield the path of each."""
     if isinstance(tree, list):
         for index, entry in enumerate(tree):
             yield from trim(entry, fields, f"{path}[{index}]")
@@ -138,7 +130,7 @@ class Generation(StrEnum):
 
 
 class Feature(StrEnum):
-    """Its rows."""
+    """The rows of the matrix."""
 
     RESTORE_TO_NEW_VM = "restore to new VM"
     IN_PLACE_RESTORE = "in-place restore"
@@ -151,33 +143,34 @@ MATRIX: Final[Mapping[Feature, frozenset[Generation]]] = {
     **dict.fromkeys(Feature, frozenset({Generation.VCF_9})),
     Feature.RESTORE_TO_NEW_VM: frozenset({Generation.VSPHERE_8_U3, Generation.VCF_9}),
 }
-"""Which generations have a feature (guide 1.3)."""
+"""The generations that have a feature (guide 1.3)."""
 
 _FIRST: Final = {Generation.VSPHERE_8_U3: "v1alpha2", Generation.VCF_9: "v1alpha3"}
 """The newest VirtualMachine version of the first release of each generation.
 
-Nothing in the API says the release, but what is served does. VM Operator's release branches define (config/crd/bases;
-VirtualMachine, VirtualMachineGroup): vc-8.0.2 v1alpha1, none; vc-8.0.3 to v1alpha2, none; vc-9.0.0 to v1alpha3, none;
-vc-9.0.1 to v1alpha4, v1alpha4; vc-9.1.0 to v1alpha5, v1alpha2 to v1alpha5; main to v1alpha6.
+The API does not name the release, but the served versions show it. VM Operator's release branches (config/crd/bases)
+have these versions of VirtualMachine, VirtualMachineGroup: vc-8.0.2 v1alpha1, none; vc-8.0.3 to v1alpha2, none;
+vc-9.0.0 to v1alpha3, none; vc-9.0.1 to v1alpha4, v1alpha4; vc-9.1.0 to v1alpha5, v1alpha2 to v1alpha5; main to
+v1alpha6.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorRelease:
-    """The generation of a Supervisor, and the evidence for it as a clause."""
+    """The generation of a Supervisor, with the evidence as a clause."""
 
     generation: Generation
     evidence: str
 
     def supports(self, feature: Feature) -> bool | None:
-        """Say whether the guide grants the feature, None if the generation is unknown."""
+        """Say whether the guide supports the feature, None if the generation is unknown."""
         return None if self.generation is Generation.UNKNOWN else self.generation in MATRIX[feature]
 
 
 def inferred_release(vms: Sequence[str], groups: Sequence[str], capabilities: Capabilities) -> SupervisorRelease:
     """Infer the generation from the served versions of VirtualMachine and VirtualMachineGroup, and the capabilities.
 
-    The Supervisor counts, not its vCenter: an older Supervisor under a newer vCenter restores as the older.
+    The Supervisor counts, not its vCenter: an older Supervisor under a newer vCenter restores like the older.
     """
     version = newest(vms)
     if groups:
@@ -215,15 +208,15 @@ _GATED: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a Supervisor says of itself; None is unknown."""
+    """The capabilities of a Supervisor; None is unknown."""
 
     groups: bool | None = None
     telco: bool | None = None
     ipv6: bool | None = None
     source: str = ""
-    """The object that says so, as a sentence names it; '' if nothing could be read."""
+    """The object that they were read from, for a sentence; '' if none could be read."""
     note: str = ""
-    """Why something is unknown, for the person on call; '' if everything is known."""
+    """Why a capability is unknown, for the person on call; '' if all are known."""
 
     def activated(self, key: str) -> bool | None:
         """Return the state of a capability by its key, None if unknown."""
@@ -231,8 +224,8 @@ class Capabilities:
 
 
 def unknown_capabilities(why: str) -> Capabilities:
-    """Return the capabilities of a Supervisor that could not be asked."""
-    return Capabilities(note=f"{why}; what the target can do is judged by the API versions it serves")
+    """Return the capabilities of a Supervisor that did not answer."""
+    return Capabilities(note=f"{why}; the served API versions decide what the target can do")
 
 
 def read_capabilities(manifest: Manifest) -> Capabilities:
@@ -247,7 +240,7 @@ def read_capabilities(manifest: Manifest) -> Capabilities:
         telco=state(TELCO),
         ipv6=state(IPV6),
         source=str(source),
-        note=unknown_capabilities(f"{source} says nothing of {', '.join(missing)}").note if missing else "",
+        note=unknown_capabilities(f"{source} does not list {', '.join(missing)}").note if missing else "",
     )
 
 
@@ -267,10 +260,10 @@ def _of_config_map(manifest: Manifest) -> Callable[[str], bool | None]:
 
 
 def groups_blocked(served: Sequence[str], capabilities: Capabilities) -> str:
-    """Say why the target cannot have groups, or '' if it can as far as is known.
+    """Say why the target cannot have groups; '' if it can, or if that is unknown.
 
-    Without the capability VM Operator runs neither webhook nor controller for groups: one could be created and would
-    never be linked (webhooks.go, controllers.go). It then refuses a VM that names a group as well
+    Without the capability VM Operator runs neither webhook nor controller for groups: a group could be created, but
+    would never be linked (webhooks.go, controllers.go). VM Operator then also refuses a VM that names a group
     (virtualmachine_validator.go). `served` are the versions of VirtualMachineGroup.
     """
     without = "services are restored without it, and a VM whose spec.groupName names it may be refused"
@@ -282,7 +275,7 @@ def groups_blocked(served: Sequence[str], capabilities: Capabilities) -> str:
 
 
 def unsupported_fields(kind: str, version: str, capabilities: Capabilities) -> Mapping[str, str]:
-    """Return the fields that the target does not take at the version it is written at, each with the reason."""
+    """Return the fields that the target does not accept in the given version, each with the reason."""
     reasons = dict.fromkeys(unknown_fields(kind, version), f"{version} does not know it")
     for (owner, field), key in _GATED.items():
         if owner == kind and field not in reasons and capabilities.activated(key) is False:
@@ -291,9 +284,9 @@ def unsupported_fields(kind: str, version: str, capabilities: Capabilities) -> M
 
 
 def fit(manifest: Manifest, capabilities: Capabilities) -> tuple[Manifest, tuple[Dropped, ...]]:
-    """Return the object without the fields that the target does not take, and what was taken off.
+    """Return the object without the fields that the target does not accept, and the removed paths.
 
-    The object already has the apiVersion that it is written at.
+    The object already has the apiVersion in which it is written.
     """
     reasons = unsupported_fields(manifest.kind_name, manifest.version, capabilities)
     content = manifest.editable()

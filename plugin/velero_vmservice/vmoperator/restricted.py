@@ -1,6 +1,6 @@
-"""Which resources are left to the Supervisor, as data; which of them people declare themselves.
+"""Resources that are left to the Supervisor, as data, and those of them that users declare.
 
-Change a rule here and nowhere else. Each table names its source, so that it can be compared again when the source
+Change a rule only here. Each table names its source, so that it can be compared again when the source
 changes.
 """
 
@@ -138,10 +138,10 @@ PLATFORM_RESOURCES: Final = (
     "wcpnamespaces.appplatform.wcp.vmware.com",
     "webconsolerequests.vmoperator.vmware.com",
 )
-"""What a Supervisor makes itself and newer releases of the Velero Plugin for vSphere block (47).
+"""Resources that a Supervisor creates itself and that newer releases of the Velero Plugin for vSphere block (47).
 
-Source: the defaults of its ConfigMap in 1.7.0. Among them are the ports of VMs (SubnetPort, VirtualNetworkInterface,
-NetworkInterface): VM Operator makes them for the registered VM, and a restored one would be stale.
+Source: the defaults of its ConfigMap in 1.7.0. They include the ports of VMs (SubnetPort, VirtualNetworkInterface,
+NetworkInterface): VM Operator creates them for the registered VM, and a restored port would be stale.
 """
 
 DECLARED_RESOURCES: Final = (
@@ -160,10 +160,10 @@ DECLARED_RESOURCES: Final = (
     "subnetsets.crd.nsx.vmware.com",
     "tcproutes.networking.x-k8s.io",
 )
-"""What the same ConfigMap blocks though people declare it themselves (14).
+"""Resources that the same ConfigMap blocks although users declare them (14).
 
-Such an object is the user's data, and nothing makes it again: it is withheld only where the ConfigMap blocks it, as the
-backup would end as PartiallyFailed without it all the same, and it is then named as not backed up.
+Such an object is the user's data, and no controller creates it again. It is withheld only if the ConfigMap blocks it,
+because the backup would otherwise end as PartiallyFailed without it, and is then reported as not backed up.
 """
 
 _DECLARED_ALL_THE_SAME: Final = (
@@ -178,7 +178,7 @@ _DECLARED_ALL_THE_SAME: Final = (
     "virtualmachinesnapshots.vmoperator.vmware.com",
     "virtualnetworks.vmware.com",
 )
-"""Kinds that people declare among those that the documents restrict in any case: withheld, and named as well."""
+"""Kinds that users declare among those that the documents always restrict: withheld, and reported as well."""
 
 PLUGIN_RESOURCES: Final = (
     "backuprepositories.backupdriver.cnsdp.vmware.com",
@@ -225,11 +225,11 @@ COMMON_RESOURCES: Final = (
     "roles.rbac.authorization.k8s.io",
     *(kind.resource for kind in CAPTURED_KINDS),
 )
-"""The resources of most items in a backup, none of them restricted by default: named to Velero as excluded.
+"""The resources of most items in a backup, none of them restricted by default; Velero gets them as excluded.
 
-Velero compiles each name of a selector as a pattern, anew for each item, and tries the excluded ones first
-(pkg/util/collections/includes_excludes.go): a ConfigMap is let go after a few names instead of after all restricted
-ones. Each name here costs the items of other kinds a little, so rare kinds do not belong here.
+Velero compiles each name of a selector as a pattern, again for each item, and tries the excluded names first
+(pkg/util/collections/includes_excludes.go). So it passes over a ConfigMap after a few names instead of after all
+restricted ones. Each name here costs items of other kinds a little, so rare kinds do not belong here.
 """
 
 
@@ -241,24 +241,24 @@ _MADE_AGAIN: Final = (_SUPERVISORS | {*PLUGIN_RESOURCES}) - {*_DECLARED_ALL_THE_
 def restricted_resources(*, supervisor: bool, add: Iterable[str] = (), remove: Iterable[str] = ()) -> frozenset[str]:
     """Return the `resource.group` names that are left to the Supervisor.
 
-    On a cluster that is not a Supervisor only the plugin-internal resources are: a cert-manager Certificate there
-    is the user's data. Our own two kinds are never among them: they are captured. `add` is what an administrator and
-    the ConfigMap of the Velero Plugin for vSphere list.
+    On a cluster that is not a Supervisor these are only the plugin-internal resources: a cert-manager Certificate there
+    is the user's data. The two captured kinds are never restricted. `add` has the names from an administrator and from
+    the ConfigMap of the Velero Plugin for vSphere.
     """
     names = _SUPERVISORS.union(PLUGIN_RESOURCES) if supervisor else frozenset(PLUGIN_RESOURCES)
     return names.union(add).difference(remove, _CAPTURED)
 
 
 def is_declared(resource: str) -> bool:
-    """Say whether people may declare such objects, so that one which is withheld is named as not backed up.
+    """Say whether users may declare such objects, so that a withheld one is reported as not backed up.
 
-    A name that no table has is one that an administrator listed: it is taken for the user's.
+    A name that is in no table comes from an administrator and counts as the user's.
     """
     return resource not in _MADE_AGAIN
 
 
 def selected(names: Collection[str]) -> ResourceSelector:
-    """Return the selector of exactly these `resource.group` names, cheap to Velero where an item is none of them."""
+    """Return the selector of exactly these `resource.group` names, cheap for Velero if an item is none of them."""
     return ResourceSelector(
         included_resources=tuple(sorted(names)),
         excluded_resources=tuple(name for name in COMMON_RESOURCES if name not in names),
@@ -272,15 +272,15 @@ def supervisor_groups() -> frozenset[str]:
 
 
 IRREGULAR_KINDS: Final = {"nsxloadbalancermonitor": "nsxlbmonitor"}
-"""Kinds in lower case whose plural is made from another word; source: NSX Container Plugin's definitions."""
+"""Kinds in lower case whose plural is another word; source: NSX Container Plugin's definitions."""
 
 
 def resource_name(manifest: Manifest, candidates: Collection[str], *, plural: str = "") -> str:
-    """Return the `resource.group` name among the candidates that the object is one of, or ''.
+    """Return the `resource.group` name of the object among the candidates, or ''.
 
-    Velero tells an action the object, not the plural that it was listed under; `plural` is what the API server says.
-    Where it does not say ('': the kind is not served here, the API server is away), a plural is its kind in lower
-    case with a regular ending, few excepted; the built-in names hold no two that would be confused.
+    Velero passes an action the object, but not its plural; `plural` comes from the API server. Without an answer ('':
+    the kind is not served here, or the API server is away) the plural is the kind in lower case with a regular ending,
+    with few exceptions; no two of the built-in names can be confused.
     """
     if plural:
         name = f"{plural}.{manifest.group}" if manifest.group else plural

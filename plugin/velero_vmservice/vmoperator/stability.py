@@ -1,4 +1,4 @@
-"""What keeps a VM from being in a stable state, in which a VADP backup of it can be restored (guide 5.1, 7.2.1)."""
+"""Reasons why a VM is not stable; a VADP backup of a stable VM can be restored (guide 5.1, 7.2.1)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class Unsettled(StrEnum):
-    """What is under way, or has not been done yet; stored with the facts of a VM."""
+    """Changes that are under way or still to be made; stored with the facts of a VM."""
 
     NOT_CREATED = "not-created"
-    """VM Operator has not made or found its vSphere VM: there is nothing that a VADP job could save."""
+    """VM Operator has not created or found its vSphere VM, so a VADP job has nothing to save."""
     NOT_RECONCILED = "not-reconciled"
     CHANGED = "changed"
     """Its spec is newer than what VM Operator last reconciled."""
     PAUSED = "paused"
     DELETING = "deleting"
     REVERTING = "reverting"
-    """To a snapshot."""
+    """The VM is being reverted to a snapshot."""
     POWER_CHANGING = "power-changing"
     RESTORED = "restored"
-    """And not registered since, so that VM Operator records nothing (vm-service 4.5)."""
+    """The VM was restored, but not registered since, so VM Operator records nothing (vm-service 4.5)."""
 
 
 def unsettled(vm: Manifest) -> tuple[Unsettled, ...]:
-    """Return all that keeps a VirtualMachine of any served version from being stable."""
+    """Return the reasons why a VirtualMachine of any served version is not stable."""
     return tuple(_unsettled(vm))
 
 
@@ -57,7 +57,7 @@ def _unsettled(vm: Manifest) -> Iterator[Unsettled]:
 
 
 def _is_behind(vm: Manifest) -> bool:
-    """Say whether VM Operator has seen an older generation only, where it says which it has seen."""
+    """Say whether VM Operator has seen only an older generation, if it shows which."""
     conditions = (vm.condition(kind) or {} for kind in ("VirtualMachineReconcileReady", "VirtualMachineCreated"))
     seen = [entry.get("observedGeneration") for entry in (vm.status, *conditions)]
     newest = max((number for number in seen if isinstance(number, int)), default=0)
@@ -66,7 +66,7 @@ def _is_behind(vm: Manifest) -> bool:
 
 
 def _power_is_changing(vm: Manifest) -> bool:
-    """Say whether a power change was wanted for and not made; older releases have no condition for it."""
+    """Say whether a requested power change has not been made; older releases have no condition for it."""
     if (synced := vm.condition("VirtualMachinePowerStateSynced")) is not None:
         return not is_true(synced)
     wanted = str(vm.spec.get("powerState", ""))

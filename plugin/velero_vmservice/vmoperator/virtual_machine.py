@@ -1,7 +1,7 @@
-"""What a VirtualMachine of any served version says, read alike at backup and at restore.
+"""Reads a VirtualMachine of any served version, in the same way at backup and at restore.
 
-The fields moved between v1alpha1 and v1alpha6 (vm-service 4.6); callers need not know. An `ObservedVm` holds what the
-gates and the comparison after a restore ask for, never the object, so that 10,000 fit.
+Fields moved between v1alpha1 and v1alpha6 (vm-service 4.6); callers need not know. An `ObservedVm` holds the fields for
+the gates and for the comparison after a restore, never the object, so that 10,000 fit in memory.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_INTERFACE: Final = "eth0"
-"""VM Operator's name of the one interface of a VM that names none."""
+"""VM Operator's name for the only interface of a VM that names none."""
 MOST_INTERFACES: Final = 10
-"""Network cards that a VM of vSphere can have."""
+"""The most network cards of a VM in vSphere."""
 LONGEST_NAME: Final = 253
-"""Characters of an object's name in Kubernetes."""
+"""The most characters of an object's name in Kubernetes."""
 _PROBES: Final = frozenset({"tcpSocket", "guestHeartbeat", "guestInfo"})
-"""A readinessProbe that names none of these is none (virtualmachineservice_controller.go)."""
+"""A readinessProbe without any of these does not count (virtualmachineservice_controller.go)."""
 
 
 def power_state(vm: Manifest) -> str:
@@ -47,7 +47,7 @@ def addresses(vm: Manifest) -> tuple[str, ...]:
 
 
 def volumes(vm: Manifest) -> dict[str, str]:
-    """Return the claim behind each volume of `spec.volumes` that has one."""
+    """Return the claim of each volume in `spec.volumes` that has one."""
     return dict(_volumes(vm))
 
 
@@ -64,20 +64,20 @@ def image(vm: Manifest) -> str:
 
 
 def instance_id(vm: Manifest) -> str:
-    """Return cloud-init's instance id: the spec's, or the annotation's where the spec names none (guide 8.1.5)."""
+    """Return cloud-init's instance id: the spec's, or the annotation's if the spec names none (guide 8.1.5)."""
     cloud_init = mapping(mapping(vm.spec.get("bootstrap")).get("cloudInit"))
     named = (vm.annotations.get(annotation) for annotation in marks.INSTANCE_ID_ANNOTATIONS)
     return str(cloud_init.get("instanceID") or next(filter(None, named), ""))
 
 
 def lifecycle_annotations(vm: Manifest) -> dict[str, str]:
-    """Return those of the five created-at and upgraded-to annotations that are there (guide 8.1.3)."""
+    """Return the present ones of the five created-at and upgraded-to annotations (guide 8.1.3)."""
     kept = (*marks.CREATED_AT_ANNOTATIONS, *marks.UPGRADED_TO_ANNOTATIONS)
     return {key: str(vm.annotations[key]) for key in kept if key in vm.annotations}
 
 
 def user_annotations(vm: Manifest) -> tuple[str, ...]:
-    """Return the names, sorted, of the annotations that are the user's."""
+    """Return the sorted names of the user's annotations."""
     return tuple(sorted(key for key in vm.annotations if is_users(key)))
 
 
@@ -92,7 +92,7 @@ def is_users(key: str) -> bool:
 
 
 def snapshot_reverted_to(vm: Manifest) -> str:
-    """Return the snapshot that the VM is being reverted to; VM Operator empties the field afterwards."""
+    """Return the snapshot to which the VM is being reverted; VM Operator empties the field afterwards."""
     reference = mapping(vm.spec.get("currentSnapshot")).get("name")
     return str(vm.spec.get("currentSnapshotName") or reference or "")
 
@@ -109,7 +109,7 @@ def is_backup_paused(vm: Manifest) -> bool:
 
 
 def is_reverting(vm: Manifest) -> bool:
-    """Say whether the VM is being reverted to a snapshot, or is to be (guide 7.2.1)."""
+    """Say whether a revert of the VM to a snapshot is requested or under way (guide 7.2.1)."""
     return marks.SNAPSHOT_REVERT_ANNOTATION in vm.annotations or bool(snapshot_reverted_to(vm))
 
 
@@ -121,7 +121,7 @@ def is_recorded(vm: Manifest) -> bool:
 
 @pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class Subnet:
-    """A subnet as RegisterVM's API and the settings name it; slots, as there is one for each interface."""
+    """A subnet in RegisterVM's API and the settings; with slots, because every interface has one."""
 
     type: Literal["SUBNET", "SUBNETSET"]
     name: str = ""
@@ -129,12 +129,12 @@ class Subnet:
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.type == "SUBNET" and not self.name:
-            raise ValueError("needs a name, for it is a SUBNET; a SUBNETSET without a name is the default one")
+            raise ValueError("needs a name, because it is a SUBNET; a SUBNETSET without a name is the default one")
         return self
 
     @property
     def notation(self) -> str:
-        """Itself as a person names it in an override of one restore, and as a capture holds it: `subnet/prod-a`."""
+        """Its notation in an override of one restore, and in a capture: `subnet/prod-a`."""
         return f"{self.type.lower()}/{self.name}"
 
     def __str__(self) -> str:
@@ -145,12 +145,12 @@ class Subnet:
 def interfaces(vm: Manifest) -> dict[str, Subnet | None]:
     """Return the subnet of each interface by its name; None for a network of another kind.
 
-    A record may list anything, so no more is read than a VM can have.
+    A record may list anything, so no more interfaces are read than a VM can have.
     """
     network = mapping(vm.spec.get("network"))
     listed = [mapping(interface) for interface in sequence(network.get("interfaces"))[:MOST_INTERFACES]]
     if not listed and not network.get("disabled"):
-        listed = [{}]  # VM Operator makes one, on the default network
+        listed = [{}]  # VM Operator adds one, on the default network
     return {
         str(interface.get("name") or DEFAULT_INTERFACE)[:LONGEST_NAME]: _subnet(interface.get("network"))
         for interface in listed
@@ -167,31 +167,31 @@ def _subnet(reference: Any) -> Subnet | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedVm:
-    """What one observation says of a VirtualMachine; what repeats from VM to VM is kept once."""
+    """One observation of a VirtualMachine; values that repeat from VM to VM are kept once."""
 
     name: str
     uid: str
     created_at: str
     """RFC 3339; a VM that RegisterVM brought back under a new UID is younger than its backup."""
     deleting_since: str
-    """When its deletion was requested; '' if it was not."""
+    """The time of the request for its deletion; '' if there is none."""
     held_by: tuple[str, ...]
     """The finalizers of a VM that is being deleted."""
     paused: str
-    """What paused it, as a clause; '' if it is not paused."""
+    """The cause of a pause, as a clause; '' if it is not paused."""
     unique_id: str
     created: bool
     backup_paused: bool
     reverting: bool
-    """Whether it is being reverted to a snapshot, or is to be (guide 7.2.1)."""
+    """Whether a revert to a snapshot is requested or under way (guide 7.2.1)."""
     reverted: bool
     """Whether it ever was."""
     restored: bool
     """Whether it carries RegisterVM's mark; the mark stays after a later power-on (vm-service 4.5)."""
     failed_over: bool
-    """The same for a failover from another vCenter."""
+    """Whether it carries the mark of a failover from another vCenter."""
     imported: bool
-    """Whether it was taken over from vCenter without a backup."""
+    """Whether it was imported from vCenter without a backup."""
     instance_uuid: str
     bios_uuid: str
     backup_version: str
@@ -200,9 +200,9 @@ class ObservedVm:
     asked_power: str
     """`spec.powerState`."""
     power_synced: bool | None
-    """VirtualMachinePowerStateSynced; None where VM Operator does not say."""
+    """VirtualMachinePowerStateSynced; None if VM Operator does not report it."""
     power_checks: tuple[str, ...]
-    """Annotations that keep VM Operator from powering it on (vmprovider_vm.go)."""
+    """Annotations that prevent its power-on by VM Operator (vmprovider_vm.go)."""
     addresses: tuple[str, ...]
     serving: bool
     """False while a readiness probe has not passed."""
@@ -212,12 +212,12 @@ class ObservedVm:
     user_annotations: tuple[str, ...]
     """Names only, as in the facts."""
     instance_id: str
-    """Cloud-init's."""
+    """The instance id of cloud-init."""
     image: str
     volumes: Mapping[str, str]
     """Volume name to claim name."""
     interfaces: Mapping[str, Subnet | None]
-    """What each interface of `spec.network` is on, by its name; None for a network of another kind."""
+    """The subnet of each interface in `spec.network`, by its name; None for a network of another kind."""
     owner_groups: tuple[tuple[str, str], ...]
     """Name and UID of each VirtualMachineGroup that owns it."""
 
@@ -277,7 +277,7 @@ def _text(labels: Mapping[str, object]) -> dict[str, str]:
 
 
 def paused_by(vm: Manifest) -> str:
-    """Return what paused a VM, as a clause; '' if nothing did."""
+    """Return the cause of a VM's pause, as a clause; '' if it is not paused."""
     for annotation in marks.PAUSE_ANNOTATIONS:
         if annotation in vm.annotations:
             return f"paused by RegisterVM or an administrator (annotation {annotation})"
@@ -287,10 +287,10 @@ def paused_by(vm: Manifest) -> str:
 
 
 class VersionAge(StrEnum):
-    """How a VM's restore point, its backup version, compares with the captured one; shown, never waited for.
+    """The age of a VM's backup version, compared with the captured one; shown, never waited for.
 
-    VM Operator counts in Unix milliseconds, and goes on recording newer versions of a VM that is alive; 8.0 U3
-    records none (vm-service 4.5, 4.6).
+    VM Operator counts in Unix milliseconds, and continues to record newer versions of a live VM; 8.0 U3 records none
+    (vm-service 4.5, 4.6).
     """
 
     OLDER = "older"
@@ -300,7 +300,7 @@ class VersionAge(StrEnum):
 
 
 def compare_versions(current: str, captured: str) -> VersionAge:
-    """Compare two backup versions; what is absent or no number cannot be compared."""
+    """Compare two backup versions; a missing one, or one that is not a number, cannot be compared."""
     if not (_is_version(current) and _is_version(captured)):
         return VersionAge.UNKNOWN
     if int(current) == int(captured):
@@ -309,7 +309,7 @@ def compare_versions(current: str, captured: str) -> VersionAge:
 
 
 def recorded_at(version: str) -> str:
-    """Return when a backup version was recorded, as ISO time in UTC; '' for what is not a time."""
+    """Return the time of a backup version, as ISO time in UTC; '' if it is not a time."""
     try:
         return datetime.fromtimestamp(int(version) // 1000, UTC).isoformat() if _is_version(version) else ""
     except (OverflowError, ValueError, OSError):

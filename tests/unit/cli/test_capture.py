@@ -96,7 +96,7 @@ def test_what_is_left_out_of_a_selection_is_said(world: World, command: CommandL
     [
         ((), "name namespaces with -n, or ask for --all-namespaces"),
         (("-n", "shop", "-A"), "name namespaces with -n, or ask for --all-namespaces"),
-        (("-n", "shop", "-l", "app=?"), '"app=?" is no label selector'),
+        (("-n", "shop", "-l", "app=?"), '"app=?" is not a label selector'),
         (("-n", "shop", "--tag", "gold"), '"gold" is not of the form a=b'),
         (("-n", "shop", "--job-vms", "nowhere.txt"), "nowhere.txt"),
     ],

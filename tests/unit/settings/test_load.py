@@ -158,7 +158,7 @@ def test_a_variable_that_holds_no_list_or_section_is_named(
         ("engine:\n\n  target: 'http://engine'\n", "3: engine.target has to be host:port, without https:// and path"),
         (
             "registration:\n  subnet_mappings:\n  - current: {type: SUBNET}\n    new: {type: SUBNETSET}\n",
-            "3: registration.subnet_mappings[0].current needs a name, for it is a SUBNET; a SUBNETSET without",
+            "3: registration.subnet_mappings[0].current needs a name, because it is a SUBNET; a SUBNETSET without",
         ),
         ("registration:\n  mode: trigger\n", "2: registration.mode is trigger, and vcenter does not say whom to call"),
         ("restore: {mode: strict}\nrestore: {power: on}\n", "2:1: a key stands here that its section has already"),

@@ -63,7 +63,7 @@ def test_a_supervisor_without_capabilities_is_unknown_and_logged_once(
         clock.advance(61)
     (entry,) = log.entries
     assert "neither Capabilities supervisor-capabilities nor ConfigMap kube-system/" in entry["reason"]
-    assert "judged by the API versions it serves" in entry["reason"]
+    assert "the served API versions decide what the target can do" in entry["reason"]
 
 
 def test_many_questions_in_a_minute_are_one_request_and_a_change_is_seen_after_it(

@@ -51,8 +51,8 @@ def test_both_shapes_are_read_and_a_missing_capability_is_unknown(
 def test_the_note_names_what_is_missing_and_where() -> None:
     capabilities = releases.read_capabilities(m(capabilities_object(**{GROUPS: True})))
     assert capabilities.note == (
-        "Capabilities supervisor-capabilities says nothing of supports_telco_vm_service_api, supports_workload_ipv6;"
-        " what the target can do is judged by the API versions it serves"
+        "Capabilities supervisor-capabilities does not list supports_telco_vm_service_api, supports_workload_ipv6;"
+        " the served API versions decide what the target can do"
     )
     assert releases.read_capabilities(m(older())).source == "ConfigMap kube-system/wcp-cluster-capabilities"
 
