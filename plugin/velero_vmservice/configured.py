@@ -17,7 +17,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -31,6 +31,7 @@ from velero_vmservice.adapters.velero.installation import PluginConfig, find_nam
 from velero_vmservice.errors import Forbidden, Unavailable, as_ours
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.settings import reading
+from velero_vmservice.settings.access import AS_FOUND, VELERO_NAMESPACE
 from velero_vmservice.velero.actions import CALLER
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from velero_vmservice.app import App
     from velero_vmservice.errors import VmServiceError
     from velero_vmservice.kube.api import Cluster
+    from velero_vmservice.settings.access import Access
     from velero_vmservice.settings.reading import Settings
 
 log = structlog.get_logger()
@@ -50,22 +52,26 @@ _SUBJECT: Final = "the settings of the cluster"
 Action = TypeVar("Action")
 
 
-def load(cluster: Cluster | None = None) -> Settings:
+def load(cluster: Cluster | None = None, access: Access = AS_FOUND) -> Settings:
     """Return the settings of this process and of the cluster, with Velero's namespace.
 
     Where the process has a bucket of its own, the cluster may have no Velero: the namespace is then ''.
     Raises `InvalidSettings`, and what the cluster raises. Those of the process have to be right by themselves.
     """
-    written = reading.written()
+    written = access.written()
     reading.checked(written)
-    reached = cluster or kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
-    namespace = str(written.values.get("velero_namespace") or "") or find_namespace(
+    reached = cluster or _connected(access)
+    namespace = str(written.values.get(VELERO_NAMESPACE) or "") or find_namespace(
         reached, os.environ, required="bucket" not in written.values
     )
     if not namespace:
         return reading.checked(written)
     config = PluginConfig(reached, namespace, directory=_private_directory)
-    return reading.checked(written.over(config.read())).model_copy(update={"velero_namespace": namespace})
+    return reading.checked(written.over(config.read())).model_copy(update={VELERO_NAMESPACE: namespace})
+
+
+def _connected(access: Access) -> Cluster:
+    return kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock(), login=access.login)
 
 
 @cache
@@ -269,29 +275,29 @@ class _LiveAction:
             self._action(actions).cancel(*arguments)
 
 
-def first_actions() -> LiveActions:
+def first_actions(access: Access = AS_FOUND) -> LiveActions:
     """Return what a server begins with: of this process's settings alone where the cluster's cannot be read or used.
 
     Raises `InvalidSettings` where this process's own are wrong or cannot be used, or Velero's namespace is not known.
     """
-    own = reading.load()
+    own = reading.checked(access.written())
+    renewed, connect = partial(load, access=access), partial(app.connect, login=access.login)
     try:
-        settings = load()
+        settings = renewed()
         if settings.velero_namespace:
-            return LiveActions(load, app.connect, settings)
+            return LiveActions(renewed, connect, settings)
         problem = None
     except Exception as raised:  # noqa: BLE001 - logged; whatever lies in the cluster, the plugin serves
         problem = as_ours(raised, _SUBJECT)
         _log_unused("settings of the cluster not used", problem)
-    return LiveActions(load, app.connect, with_namespace(own), problem=problem)
+    return LiveActions(renewed, connect, with_namespace(own, access), problem=problem)
 
 
-def with_namespace(own: Settings) -> Settings:
+def with_namespace(own: Settings, access: Access = AS_FOUND) -> Settings:
     """Return settings of this process with Velero's namespace; raises `InvalidSettings` where it is not known."""
     if own.velero_namespace:
         return own
-    cluster = kubernetes.connect(timeout_seconds=_TIMEOUT_SECONDS, clock=SystemClock())
-    return own.model_copy(update={"velero_namespace": find_namespace(cluster, os.environ)})
+    return own.model_copy(update={VELERO_NAMESPACE: find_namespace(_connected(access), os.environ)})
 
 
 def _log_unused(event: str, error: VmServiceError) -> None:

@@ -17,9 +17,10 @@ from tests.contract.certificates import self_signed
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
 from velero_vmservice.adapters.kubernetes import login
-from velero_vmservice.adapters.kubernetes.login import log_in, service_account
+from velero_vmservice.adapters.kubernetes.login import contexts, log_in, service_account
 from velero_vmservice.errors import InvalidSettings, Unavailable, VmServiceError
 from velero_vmservice.kube.manifest import SECRET
+from velero_vmservice.settings.access import LoginChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -220,7 +221,59 @@ def test_any_value_anywhere_in_a_kubeconfig_is_read_or_refused_with_a_product_er
     assert "\n" not in message
 
 
+# Another context than the current one.
+
+
+def test_a_context_that_is_chosen_comes_before_the_current_one(file: Path) -> None:
+    document = kubeconfig()
+    document["clusters"].append({"name": "else", "cluster": {"server": "https://else.example.test"}})
+    document["contexts"].append({"name": "other", "context": {"cluster": "else", "user": "me"}})
+    file.write_text(yaml.safe_dump(document))
+    assert log_in(LoginChoice(context="other")).host == "https://else.example.test"
+    assert contexts() == ["it", "other"]
+    assert contexts(LoginChoice(kubeconfig=str(file.with_name("none")))) == []
+
+
+def test_a_file_that_is_chosen_comes_before_that_of_the_environment(file: Path) -> None:
+    chosen = file.with_name("chosen")
+    chosen.write_text(yaml.safe_dump(kubeconfig({"server": "https://chosen.example.test"})))
+    file.write_text(yaml.safe_dump(kubeconfig()))
+    assert log_in(LoginChoice(kubeconfig=str(chosen))).host == "https://chosen.example.test"
+
+
+@pytest.mark.parametrize(
+    ("current", "chosen", "sentence"),
+    [
+        ("it", "its", "it has no context its"),
+        ("its", "", "current-context names no context of the file"),
+        (None, "", "current-context is missing"),
+    ],
+)
+def test_a_context_that_there_is_not_is_refused_with_those_there_are(
+    file: Path, current: str | None, chosen: str, sentence: str
+) -> None:
+    file.write_text(yaml.safe_dump({**kubeconfig(), "current-context": current}))
+    with pytest.raises(InvalidSettings) as caught:
+        log_in(LoginChoice(context=chosen))
+    assert caught.value.message == f"cannot log in to Kubernetes with kubeconfig {file}: {sentence}"
+    assert caught.value.hint == "choose one of its contexts with --context: it"
+
+
+def test_a_chosen_context_of_an_unknown_cluster_is_named(file: Path) -> None:
+    file.write_text(yaml.safe_dump({**kubeconfig(), "clusters": []}))
+    with pytest.raises(InvalidSettings, match="the context it names no cluster of the file"):
+        log_in(LoginChoice(context="it"))
+
+
 # In a pod.
+
+
+def test_in_a_pod_a_file_or_a_context_that_is_chosen_comes_before_the_account(pod: Path, file: Path) -> None:
+    assert pod.is_dir()
+    file.write_text(yaml.safe_dump(kubeconfig()))
+    assert log_in(LoginChoice(kubeconfig=str(file))).host == "https://api.example.test:6443"
+    with pytest.raises(InvalidSettings, match="there is no such file"):
+        log_in(LoginChoice(kubeconfig=str(file.with_name("none")), context="it"))
 
 
 @pytest.fixture(name="pod")

@@ -32,7 +32,7 @@ def test_policies(golden: Golden) -> None:
 def test_commands(golden: Golden) -> None:
     # A context made by hand has other names for --help than the command's own, and click keeps those it saw first.
     tree = commands.to_info_dict(click.Context(commands, help_option_names=["-h", "--help"]))
-    golden("commands", {"commands": without_help(tree)})
+    golden("commands", {"commands": without_help(without_repeated(tree))})
 
 
 def test_actions(story: Story, golden: Golden) -> None:
@@ -61,6 +61,18 @@ def without_references(given: Any) -> Any:
     if isinstance(given, dict):
         return {name: "section" if name == "$ref" else without_references(value) for name, value in given.items()}
     return [without_references(value) for value in given] if isinstance(given, list) else given
+
+
+def without_repeated(command: Json) -> Json:
+    """Return a group without what its commands accept because every command does: that stands in the root alone."""
+    below = {name: without_repeated(each) for name, each in command.get("commands", {}).items()}
+    for each in below.values():
+        each["params"] = [option for option in each["params"] if not (option.get("hidden") and is_repeated(option))]
+    return {**command, "commands": below} if below else command
+
+
+def is_repeated(option: Json) -> bool:
+    return option["opts"][-1] in {"--kubeconfig", "--context", "--settings", "--velero-namespace", "--namespace"}
 
 
 def without_help(given: Any) -> Any:

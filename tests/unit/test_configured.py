@@ -226,7 +226,7 @@ class Server:
         """What the end of a caller waits for, by its name."""
         self.live = configured.LiveActions(configured.load, self._connect, configured.load(cluster))
 
-    def _connect(self, settings: Settings) -> app.App:
+    def _connect(self, settings: Settings, **_: object) -> app.App:
         if self.fails_to_connect:
             raise self.fails_to_connect
         number = len(self.connected)
@@ -483,7 +483,7 @@ class Start:
         monkeypatch.setattr(kubernetes, "connect", lambda **_: cluster)
         monkeypatch.setattr(app, "connect", self._connect)
 
-    def _connect(self, settings: Settings) -> app.App:
+    def _connect(self, settings: Settings, **_: object) -> app.App:
         vsphere = vcenter.connect(settings.vcenter, clock=SettableClock()) if settings.vcenter else None
         locations = MemoryLocations({"default": MemoryStore()})
         return app.assemble(

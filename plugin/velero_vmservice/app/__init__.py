@@ -24,6 +24,7 @@ from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.rpc.server import ActionTable
+from velero_vmservice.settings.access import AS_FOUND
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from velero_vmservice.restore.replay.controller import Replays
     from velero_vmservice.restore.replay.execute import TcpProbe
     from velero_vmservice.restore.source.backup_objects import BackupObjects
+    from velero_vmservice.settings.access import LoginChoice
     from velero_vmservice.settings.reading import Settings
     from velero_vmservice.supervisor.detect import Supervisor
     from velero_vmservice.supervisor.observe import TargetCapabilities
@@ -75,11 +77,11 @@ class App:
         self.adapters.close()
 
 
-def connect(settings: Settings) -> App:
+def connect(settings: Settings, *, login: LoginChoice = AS_FOUND.login) -> App:
     """Put the plugin together on the real cluster and S3; connects when first used."""
     clock = SystemClock()
     adapters = ExitStack()
-    cluster = kubernetes.connect(timeout_seconds=settings.kubernetes_timeout_seconds, clock=clock)
+    cluster = kubernetes.connect(timeout_seconds=settings.kubernetes_timeout_seconds, clock=clock, login=login)
     locations = BackupStorageLocations(cluster, settings, clock=clock)
     adapters.callback(cluster.close)
     adapters.callback(locations.close)

@@ -9,16 +9,16 @@ import click
 import structlog
 
 from velero_vmservice import __version__, logs
+from velero_vmservice.cli import access
 from velero_vmservice.cli.doctor import doctor
 from velero_vmservice.cli.exit_codes import ExitCode, of_error
-from velero_vmservice.cli.install import install
-from velero_vmservice.cli.install_launcher import install_launcher_command
+from velero_vmservice.cli.in_velero.install import install, install_launcher_command
+from velero_vmservice.cli.in_velero.serve import serve
 from velero_vmservice.cli.plan import plan
 from velero_vmservice.cli.prune import prune
 from velero_vmservice.cli.registration.commands import registration
 from velero_vmservice.cli.report import report
 from velero_vmservice.cli.restore import restore
-from velero_vmservice.cli.serve import serve
 from velero_vmservice.cli.vadp.capture import capture
 from velero_vmservice.cli.views import terminal
 from velero_vmservice.errors import VmServiceError
@@ -51,6 +51,7 @@ commands.add_command(report)
 commands.add_command(prune)
 commands.add_command(doctor)
 commands.add_command(registration)
+access.accept_everywhere(commands)
 
 
 def main() -> None:

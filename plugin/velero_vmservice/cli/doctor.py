@@ -12,6 +12,7 @@ import click
 from velero_vmservice import __version__, app, configured
 from velero_vmservice.adapters.clock import SystemClock
 from velero_vmservice.adapters.kubernetes import client as kubernetes
+from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import table_output
 from velero_vmservice.cli.views import terminal
@@ -92,16 +93,19 @@ def _checks(plugins_dir: Path, *, cluster_only: bool) -> Iterator[Check]:
 
 def _settings() -> tuple[Settings | None, Sequence[Check]]:
     """Return the settings that can be used, and what was found of all; None where there is no login to a cluster."""
+    chosen = access.current()
     try:
-        own, made = reading.load(), [checks.ok(_OWN, "they are valid")]
+        own, made = reading.checked(chosen.written()), [checks.ok(_OWN, "they are valid")]
     except VmServiceError as error:
         own, made = Settings(), [checks.failed(_OWN, error.message, error.hint)]
     try:
-        cluster = kubernetes.connect(timeout_seconds=own.kubernetes_timeout_seconds, clock=SystemClock())
+        cluster = kubernetes.connect(
+            timeout_seconds=own.kubernetes_timeout_seconds, clock=SystemClock(), login=chosen.login
+        )
     except VmServiceError as error:
         return None, [*made, checks.failed("login to Kubernetes", error.message, error.hint)]
     try:
-        return configured.load(cluster), [*made, checks.ok(_OF_CLUSTER, "they are valid, or there are none")]
+        return configured.load(cluster, chosen), [*made, checks.ok(_OF_CLUSTER, "they are valid, or there are none")]
     except InvalidSettings as error:
         of_cluster = checks.failed(_OF_CLUSTER, error.message, error.hint)
     except VmServiceError as error:
@@ -113,16 +117,17 @@ def _settings() -> tuple[Settings | None, Sequence[Check]]:
 
 def _connected(settings: Settings) -> tuple[app.App, Sequence[Check]]:
     """Return the plugin, without vCenter and engine where they cannot be set up; the login to the cluster is sound."""
+    login = access.current().login
     try:
-        return app.connect(settings), []
+        return app.connect(settings, login=login), []
     except VmServiceError as error:
         alone = settings.model_copy(update={"vcenter": None, "engine": None})
-        return app.connect(alone), [checks.failed("connections", error.message, error.hint)]
+        return app.connect(alone, login=login), [checks.failed("connections", error.message, error.hint)]
 
 
 def _with_namespace(own: Settings) -> Settings:
     try:
-        return configured.with_namespace(own)
+        return configured.with_namespace(own, access.current())
     except VmServiceError:
         return own
 
@@ -156,9 +161,8 @@ def _below(made: Sequence[Check]) -> Iterator[str]:
 
 
 def _print_job(image: str) -> None:
-    settings = configured.load()
-    cluster = app.connect(settings).cluster
-    made = job.of_deployment(cluster.get(ObjectRef(DEPLOYMENT, settings.velero_namespace, VELERO)), image=image)
+    settings, plugin = access.connect()
+    made = job.of_deployment(plugin.cluster.get(ObjectRef(DEPLOYMENT, settings.velero_namespace, VELERO)), image=image)
     if made.left_out:
         names = ", ".join(made.left_out)
         terminal.remark(f"the Job lacks variables that may hold secrets or that the plugin does not read: {names}")

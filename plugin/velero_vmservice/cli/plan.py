@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from velero_vmservice import app, configured
+from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode
 from velero_vmservice.cli.options import namespace_mapping, policy_option, table_output
 from velero_vmservice.cli.restore_target import beyond_words, demand_known
@@ -49,8 +49,7 @@ def plan(backup: str, mapping: Mapping[str, str], policy: Mapping[str, str], *, 
     would be written is tried against the API server and its webhooks without consequences. Exits with 3 if anything is
     in conflict or blocked.
     """
-    chosen = configured.load()
-    plugin = app.connect(chosen)
+    chosen, plugin = access.connect()
     restore = run_of(backup, namespace=chosen.velero_namespace, mapping=mapping, annotations=policy)
     run = RestoreRun.read(restore)
     effective = plugin.replays.policy(run)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.filesize import decimal
 
-from velero_vmservice import app, configured
 from velero_vmservice.archive.pruning.decision import Area, Verdict
+from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.options import Duration, table_output
 from velero_vmservice.cli.views import terminal
@@ -64,7 +64,8 @@ def prune(older_than: float, *, delete: bool, own_bucket_unshared: bool, output:
     restore of it goes on. Nothing is deleted where the list of Backups cannot be read. Exits with 1 if a bucket could
     not be listed, with 5 if a document could not be deleted.
     """
-    pruning = app.connect(configured.load()).pruning
+    _, plugin = access.connect()
+    pruning = plugin.pruning
     survey = pruning.survey(timedelta(seconds=older_than), own_bucket_unshared=own_bucket_unshared)
     for error in survey.unread:
         terminal.remark(f"not listed: {error.message}")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from velero_vmservice import app, configured, documents
+from velero_vmservice import documents
 from velero_vmservice.archive import schema
+from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import output, table_output
 from velero_vmservice.cli.views import terminal
@@ -53,7 +54,8 @@ def show(restore: str, started: str, form: str) -> None:
 
     A run of `restore BACKUP` has the backup's name, one of `restore --resume RESTORE` that restore's.
     """
-    reports = app.connect(configured.load()).reports
+    _, plugin = access.connect()
+    reports = plugin.reports
     own = reports.run(restore)
     search = reports.search(restore, location=own.location)
     chosen = _chosen(search, restore, started=started or own.started)
@@ -71,7 +73,8 @@ def show(restore: str, started: str, form: str) -> None:
 @table_output
 def list_(restore: str, *, output: Output) -> None:
     """List the reports in the buckets of all backup storage locations, or those of RESTORE."""
-    search = app.connect(configured.load()).reports.search(restore)
+    _, plugin = access.connect()
+    search = plugin.reports.search(restore)
     for error in search.unread:
         terminal.remark(f"not searched: {error.message}")
     if not search.reports and output.tabular:

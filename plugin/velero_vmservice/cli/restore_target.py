@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velero_vmservice import app, configured
+from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.kube.manifest import RESTORE, Manifest, ObjectRef
 from velero_vmservice.restore.source.backup_objects import run_of
@@ -12,6 +12,7 @@ from velero_vmservice.restore.source.backup_objects import run_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from velero_vmservice import app
     from velero_vmservice.archive.schema import BackupRun
     from velero_vmservice.velero.runs import Replay
 
@@ -24,8 +25,7 @@ def connect(
         raise WrongUsage(f"name a BACKUP, or a restore with {option}")
     if restore and mapping:
         raise WrongUsage("the namespace mapping is the restore's own", hint="leave --namespace-mapping out")
-    chosen = configured.load()
-    plugin = app.connect(chosen)
+    chosen, plugin = access.connect()
     if restore:
         return plugin, plugin.cluster.get(ObjectRef(RESTORE, chosen.velero_namespace, restore))
     return plugin, run_of(str(backup), namespace=chosen.velero_namespace, mapping=mapping, annotations={})

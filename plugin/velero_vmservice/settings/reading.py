@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE = Path("/etc/velero-vmservice/settings.yaml")
 FILE_VARIABLE: Final = "VMSERVICE_SETTINGS"
+FILE_OPTION: Final = "--settings"
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -190,9 +191,13 @@ def load() -> Settings:
     return checked(written())
 
 
-def written() -> Given:
-    """Return what the environment and, below it, the file says; raises `InvalidSettings` where it cannot be read."""
-    return sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE).over(sources.from_file(_file()))
+def written(file: str = "") -> Given:
+    """Return what the environment and, below it, the file says; raises `InvalidSettings` where it cannot be read.
+
+    `file` comes before the one that the environment names; '' for none.
+    """
+    environment = sources.from_environment(os.environ, Settings, besides=FILE_VARIABLE)
+    return environment.over(sources.from_file(_file(file)))
 
 
 def checked(given: Given) -> Settings:
@@ -208,15 +213,17 @@ def checked(given: Given) -> Settings:
     )
 
 
-def _file() -> Path:
+def _file(chosen: str) -> Path:
     """Return the file; raises where one is named that is not there: it would be missed on the day of the restore."""
-    named = os.environ.get(FILE_VARIABLE)
+    named = chosen or os.environ.get(FILE_VARIABLE)
     if named is None:
         return DEFAULT_FILE
     file = os.path.expanduser(named)  # noqa: PTH111 - unlike Path's, it does not raise for an unknown user
     if not os.path.isfile(file):  # noqa: PTH113 - likewise, for a directory that cannot be entered
         raise InvalidSettings(
-            f'{FILE_VARIABLE} names no file: "{named}"',
-            hint=f"mount the file there, or unset the variable to use {DEFAULT_FILE} or the defaults",
+            f'{FILE_OPTION if chosen else FILE_VARIABLE} names no file: "{named}"',
+            hint=f"leave it out to use {DEFAULT_FILE} or the defaults"
+            if chosen
+            else f"mount the file there, or unset the variable to use {DEFAULT_FILE} or the defaults",
         )
     return Path(file)

@@ -54,7 +54,7 @@ class CommandLine:
 
     def connects_to(self, starts: Callable[[], App]) -> None:
         """Let every later run be a new process made by `starts`."""
-        self.patch.setattr(app, "connect", lambda _: starts())
+        self.patch.setattr(app, "connect", lambda *_, **__: starts())
         self.patch.setattr(kubernetes, "connect", lambda **_: starts().cluster)
         self.patch.setenv("VELERO_NAMESPACE", "velero")
 

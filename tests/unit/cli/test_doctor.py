@@ -185,7 +185,7 @@ def test_wrong_settings_of_the_cluster_are_reported(place: World, command: Comma
 
 
 def test_a_connection_that_cannot_be_set_up_hides_no_other(place: World, command: CommandLine) -> None:
-    def connect(settings: object) -> app.App:
+    def connect(settings: object, **_: object) -> app.App:
         if settings.vcenter or not refused:
             refused.append(True)
             raise InvalidSettings("vcenter.ca_file holds no certificate", hint="put one there")

@@ -29,6 +29,7 @@ from velero_vmservice.adapters.transport.proxies import speaks_socks, through_so
 from velero_vmservice.errors import NotFound, Rejected, Unavailable
 from velero_vmservice.kube.manifest import Kind, Manifest, ObjectRef, mapping, sequence
 from velero_vmservice.metrics import Api
+from velero_vmservice.settings.access import AS_FOUND
 from velero_vmservice.vmoperator.releases import rank
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from velero_vmservice.clock import Clock
     from velero_vmservice.kube.api import Read
     from velero_vmservice.kube.names import NamedResource
+    from velero_vmservice.settings.access import LoginChoice
 
 _log = structlog.get_logger()
 
@@ -50,12 +52,12 @@ _CONNECTIONS: Final = 32
 """As many as gRPC worker threads may ask at once, or urllib3 warns and throws connections away."""
 
 
-def connect(*, timeout_seconds: float, clock: Clock) -> KubernetesCluster:
-    """Log in with KUBECONFIG, else as the pod's service account, else with the user's own kubeconfig.
+def connect(*, timeout_seconds: float, clock: Clock, login: LoginChoice = AS_FOUND.login) -> KubernetesCluster:
+    """Log in as chosen, else with KUBECONFIG, else as the pod's service account, else with the user's own kubeconfig.
 
     Sends no request yet. Raises `InvalidSettings` if there is no way to log in.
     """
-    return KubernetesCluster(log_in(), timeout_seconds=timeout_seconds, clock=clock)
+    return KubernetesCluster(log_in(login), timeout_seconds=timeout_seconds, clock=clock)
 
 
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -8,6 +8,7 @@ with file and line; what the client still finds is reported by its kind alone.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import re
@@ -23,13 +24,15 @@ from velero_vmservice.adapters.transport import tls
 from velero_vmservice.adapters.transport.proxies import proxy_for
 from velero_vmservice.errors import InvalidSettings
 from velero_vmservice.settings import sources
+from velero_vmservice.settings.access import AS_FOUND
 from velero_vmservice.settings_faults import faults_in
 from velero_vmservice.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
+    from velero_vmservice.settings.access import LoginChoice
+
 OWN_ACCOUNT: Final = Path("/var/run/secrets/velero-vmservice")
 """Where the chart's overlay mounts the token of the plugin's own service account; a pod has that of Velero alone."""
 _POD: Final = "the pod's service account"
@@ -38,9 +41,9 @@ _OWN: Final = f"the service account in {OWN_ACCOUNT}"
 _RENEW_OWN: Final = "delete the account's token Secret and upgrade the plugin's chart, which makes a new one"
 _ACCOUNTS: Final = {_POD: _IN_POD, _OWN: _RENEW_OWN}
 """What to do about each account that cannot be used."""
-_KUBECONFIG: Final = "correct the kubeconfig, try it with kubectl; or set KUBECONFIG to another one"
+_KUBECONFIG: Final = "correct the kubeconfig, try it with kubectl; or name another one in --kubeconfig or KUBECONFIG"
 _SERVICE_ACCOUNT: Final = re.compile(r"system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+")
-_ELSEWHERE: Final = "run in a pod with a service account, or set KUBECONFIG"
+_ELSEWHERE: Final = "run in a pod with a service account, or name a file that is there in --kubeconfig or KUBECONFIG"
 
 
 class _Part(BaseModel):
@@ -111,25 +114,33 @@ class _Kubeconfig(_Part):
     contexts: tuple[_NamedContext, ...] | None = None
 
 
-def log_in() -> client.Configuration:
-    """Return what the client needs: from KUBECONFIG, else of a service account, else from the user's own file.
+def log_in(choice: LoginChoice = AS_FOUND.login) -> client.Configuration:
+    """Return what the client needs: of a kubeconfig that is named, else of a service account, else of the user's own.
 
     In a pod, the account of the plugin's own comes before the pod's. Asks no server. Raises `InvalidSettings` that
     names the file, and never what is secret in it.
     """
     settings = client.Configuration(proxy="", no_proxy="")  # else it decides otherwise than Go what is proxied
-    if "KUBECONFIG" not in os.environ and SERVICE_HOST in os.environ:
+    files = choice.files()
+    if files is None:
         source = _load_account(settings)
     else:
-        names = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+        names, context = os.pathsep.join(map(str, files)), choice.context
         source = f"kubeconfig {names}"
-        user = _checked([Path(name) for name in names.split(os.pathsep) if name])
-        _load(source, _KUBECONFIG, lambda: config.load_kube_config(names, client_configuration=settings))  # type: ignore[no-untyped-call]  # untyped
+        user = _checked(files, context)
+        load = functools.partial(config.load_kube_config, names, context or None, settings)
+        _load(source, _KUBECONFIG, load)
         _check_user(source, user, settings)
     _trim_tokens(source, settings)
     _check_certificates(source, settings)
     settings.proxy = proxy_for(settings.host, named=str(settings.proxy or "")) or None  # a kubeconfig may name one
     return settings
+
+
+def contexts(choice: LoginChoice = AS_FOUND.login) -> Sequence[str]:
+    """Return the names of the contexts that can be chosen; raises `InvalidSettings` for a file that cannot be read."""
+    read = [_read(file) for file in choice.files() or () if file.exists()]
+    return sorted({entry.name for kubeconfig in read for entry in kubeconfig.contexts or ()})
 
 
 def service_account(settings: client.Configuration) -> str:
@@ -171,38 +182,52 @@ def _load(source: str, hint: str, load: Callable[[], object]) -> None:
         raise _refused(source, f"the client cannot use it ({type(error).__name__})", hint) from None
 
 
-def _checked(files: Sequence[Path]) -> _User:
-    """Return the user to log in as; raises `InvalidSettings` where the files do not say which server and who."""
+def _checked(files: Sequence[Path], chosen: str) -> _User:
+    """Return the user to log in as; raises `InvalidSettings` where the files do not say which server and who.
+
+    `chosen` is the context, '' for the current one.
+    """
     existing = [file for file in files if file.exists()]
     if not existing:
         raise _refused(f"kubeconfig {os.pathsep.join(map(str, files))}", "there is no such file", _ELSEWHERE)
     read = {file: _read(file) for file in existing}
     source = f"kubeconfig {os.pathsep.join(map(str, existing))}"
-    current = next((entry.current_context for entry in read.values() if entry.current_context), None)
-    if current is None:
-        raise _refused(source, "current-context is missing", _KUBECONFIG)
+    current = chosen or next((entry.current_context for entry in read.values() if entry.current_context), None)
     contexts = _named(
         (entry.name, file, entry.context) for file, whole in read.items() for entry in whole.contexts or ()
     )
+    if current not in contexts:
+        raise _no_context(source, chosen=chosen, current=current, there=sorted(contexts))
     clusters = _named(
         (entry.name, file, entry.cluster) for file, whole in read.items() for entry in whole.clusters or ()
     )
     users = _named(
         (entry.name, file, entry.user or _User()) for file, whole in read.items() for entry in whole.users or ()
     )
-    if current not in contexts:
-        raise _refused(source, "current-context names no context of the file", _KUBECONFIG)
     context: _Context = contexts[current].part
+    which = f"context {one_line(chosen)}" if chosen else "current context"
     cluster, user = clusters.get(context.cluster), users.get(context.user or "", _Entry(existing[0], _User()))
     if cluster is None:
-        raise _refused(source, "the current context names no cluster of the file", _KUBECONFIG)
+        raise _refused(source, f"the {which} names no cluster of the file", _KUBECONFIG)
     if context.user and context.user not in users:
-        raise _refused(source, "the current context names no user of the file", _KUBECONFIG)
+        raise _refused(source, f"the {which} names no user of the file", _KUBECONFIG)
     missing = cluster.missing("authority") or user.missing("certificate", "key", "token_file")
     if missing:
         raise _refused(source, missing, _KUBECONFIG)
     checked: _User = user.part
     return checked
+
+
+def _no_context(source: str, *, chosen: str, current: str | None, there: Sequence[str]) -> InvalidSettings:
+    """Return the error for a context that is not there, with those that are."""
+    if chosen:
+        why = f"it has no context {one_line(chosen)}"
+    elif current is None:
+        why = "current-context is missing"
+    else:
+        why = "current-context names no context of the file"
+    choose = f"choose one of its contexts with --context: {', '.join(map(one_line, there))}"
+    return _refused(source, why, choose if there else _KUBECONFIG)
 
 
 def _named(parts: Iterable[tuple[str, Path, _Part]]) -> dict[str, _Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.registration.status import status
 from velero_vmservice.cli.registration.trigger import trigger
 from velero_vmservice.cli.views import terminal
@@ -23,7 +24,7 @@ registration.add_command(trigger)
 
 @registration.command()
 @click.argument("asked", metavar="[CODE|TOPIC]", default="")
-@click.option("-n", "--namespace", default="", help="Fill this namespace into the commands.")
+@click.option("-n", "--namespace", cls=NamespaceOption, default="", help="Fill this namespace into the commands.")
 @click.option("--vm", default="", help="Fill in this VM's name.")
 @click.option("--moid", default="", help="Fill in its managed object id in vCenter, e.g. vm-123.")
 def explain(asked: str, namespace: str, vm: str, moid: str) -> None:

@@ -11,6 +11,7 @@ import click
 from rich.live import Live
 
 from velero_vmservice.cli import options, restore_target
+from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import WrongUsage
 from velero_vmservice.cli.options import namespace_mapping, table_output
 from velero_vmservice.cli.views import terminal
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @click.argument("backup", required=False)
 @click.option("--restore", metavar="RESTORE", help="Of this Velero restore: its backup, mapping and selection.")
 @namespace_mapping
-@click.option("-n", "--namespace", help="Only VMs that come back in this namespace.")
+@click.option("-n", "--namespace", cls=NamespaceOption, help="Only VMs that come back in this namespace.")
 @click.option("--vm", "vms", multiple=True, metavar="NAME", help="Only this VM; repeatable.")
 @click.option("-w", "--watch", is_flag=True, help="Repeat the look until all are ready, or until interrupted.")
 @click.option("--interval", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between looks.")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from velero_vmservice import app, configured
+from velero_vmservice.cli import access
+from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, worst
 from velero_vmservice.cli.registration.status import read_needed, select
 from velero_vmservice.cli.views import terminal
@@ -40,7 +41,7 @@ _THERE: Final = frozenset({State.REGISTERED, State.READY})
 @click.command()
 @click.argument("vms", nargs=-1, required=True, metavar="VM...")
 @click.option("--restore", required=True, metavar="RESTORE", help="The Velero restore that they belong to.")
-@click.option("-n", "--namespace", required=True, help="The namespace to register them in.")
+@click.option("-n", "--namespace", cls=NamespaceOption, required=True, help="The namespace to register them in.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) -> None:
     """Call RegisterVM for VMs that a restore waits for, once for each, after the same checks as in a restore.
@@ -50,8 +51,7 @@ def trigger(vms: tuple[str, ...], restore: str, namespace: str, *, yes: bool) ->
     registered nor being registered after that, it exits with 3 where a person has to act before it can be, with 4 where
     waiting may help, and with 5 where RegisterVM failed.
     """
-    chosen = configured.load()
-    plugin = app.connect(chosen)
+    chosen, plugin = access.connect()
     caller = plugin.registering.trigger
     if caller is None:
         raise InvalidSettings(

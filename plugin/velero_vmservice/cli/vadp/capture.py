@@ -7,8 +7,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from velero_vmservice import app, configured
 from velero_vmservice.backup.capture import LeftOut
+from velero_vmservice.cli import access
+from velero_vmservice.cli.access import NamespaceOption
 from velero_vmservice.cli.exit_codes import ExitCode, WrongUsage
 from velero_vmservice.cli.options import pairs, table_output
 from velero_vmservice.cli.views import terminal
@@ -31,7 +32,13 @@ _COLUMNS: Final = (Column("VM"), Column("BACKUP VERSION", wide=True), Column("IN
 
 @click.command()
 @click.option(
-    "-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="A namespace to capture; repeatable."
+    "-n",
+    "--namespace",
+    "namespaces",
+    cls=NamespaceOption,
+    multiple=True,
+    metavar="NS",
+    help="A namespace to capture; repeatable.",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that has VMs, groups or services.")
 @click.option("-l", "--selector", default="", metavar="SELECTOR", help="Objects and VMs with these labels alone.")
@@ -83,8 +90,8 @@ def capture(
         location=location,
     )
     listed = None if job_vms is None else _listed(job_vms)
-    capturing = app.connect(configured.load()).capturing
-    taken = capturing.take(request, done=_say_done if output.tabular and output.headers else lambda _: None)
+    _, plugin = access.connect()
+    taken = plugin.capturing.take(request, done=_say_done if output.tabular and output.headers else lambda _: None)
     comparison = None if listed is None else compare(taken.vms, listed)
     _remark(taken, comparison)
     Table(

@@ -16,6 +16,7 @@ import structlog
 from velero_vmservice import __version__, configured, logs
 from velero_vmservice.adapters import heap
 from velero_vmservice.adapters.private_directory import remove_left_behind
+from velero_vmservice.cli import access
 from velero_vmservice.cli.exit_codes import of_error
 from velero_vmservice.errors import VmServiceError
 from velero_vmservice.monitoring import endpoint
@@ -57,7 +58,7 @@ def serve(plugins_dir: Path, *, install: bool, claim: int | None) -> None:
 
 
 def _serve(plugins_dir: Path, *, install: bool, claim: int | None = None) -> None:
-    live = configured.first_actions()
+    live = configured.first_actions(access.current())
     chosen = live.settings
     logs.configure(chosen.log_level)
     with PluginServer(

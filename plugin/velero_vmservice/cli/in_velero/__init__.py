@@ -1,0 +1,1 @@
+"""Commands that containers of Velero's pod run: what puts the plugin there, and the sidecar."""
