@@ -37,11 +37,11 @@ class Stack:
         self._charts: list[Installation] = []
         """Of servers whose sidecars have no more rights than the chart gives."""
 
-    def start(self) -> None:
-        """Start the API server and S3, and install the definitions of Velero and of the release's Supervisor."""
+    def start(self, *, velero: bool = True) -> None:
+        """Start the API server and S3, and install the definitions of the release's Supervisor, and of Velero."""
         self.store.start()
         self.cluster.start()
-        self.cluster.install([*crds.load("velero"), *crds.supervisor(self.release)])
+        self.cluster.install([*(crds.load("velero") if velero else ()), *crds.supervisor(self.release)])
 
     def velero(
         self,

@@ -1,0 +1,130 @@
+"""A Supervisor without Velero, an S3 server, and the command on the host that runs a VADP job's scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from tests.e2e.scene import GROUPS, SERVICES, VMS, specs
+from tests.emulator import vadp
+from tests.emulator.wcp.register_steps import State
+from tests.tools.markdown import ROOT
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tests.e2e.cluster import Cluster, Manifest
+    from tests.e2e.object_store import ObjectStore
+    from tests.emulator.machines import Application
+    from tests.emulator.supervisor import Supervisor
+    from tests.emulator.vadp import RestorePoint
+
+BUCKET = "vadp-captures"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a VADP job runs; no definition of Velero is installed."""
+
+    cluster: Cluster
+    store: ObjectStore
+    supervisor: Supervisor
+    directory: Path
+
+    def prepare(self) -> None:
+        """Make the bucket, and write the settings and credentials that the host has."""
+        self.store.create_bucket(BUCKET)
+        bucket = {"name": BUCKET, "prefix": "supervisor-1", "url": self.store.url}
+        self.settings.write_text(yaml.safe_dump({"bucket": bucket}))
+        self.credentials.write_text(self.store.credentials)
+
+    @property
+    def settings(self) -> Path:
+        return self.directory / "settings.yaml"
+
+    @property
+    def credentials(self) -> Path:
+        return self.directory / "credentials"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a script, with the command on its path."""
+        return {
+            **{
+                key: value for key, value in os.environ.items() if not key.startswith(("VMSERVICE_", "VELERO_", "AWS_"))
+            },
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "VMSERVICE_SETTINGS": str(self.settings),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials),
+        }
+
+    def run(self, *command: str, exits: Collection[int] = (0,), typed: str = "") -> str:
+        """Run a command of the host; return what it prints on standard output, on both where it exits otherwise."""
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=300, input=typed
+        )
+        assert done.returncode in exits, f"{command} exited with {done.returncode}: {done.stdout}\n{done.stderr}"
+        return done.stdout if done.returncode == 0 else f"{done.stdout}{done.stderr}"
+
+    def ours(self, *arguments: str, exits: Collection[int] = (0,), typed: str = "") -> str:
+        """Run our own command."""
+        return self.run("velero-vmservice", *arguments, exits=exits, typed=typed)
+
+    def script(self, name: str, *arguments: str, exits: Collection[int] = (0,)) -> str:
+        """Run a script of docs/vadp."""
+        return self.run("sh", str(ROOT / "docs" / "vadp" / name), *arguments, exits=exits)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys of the bucket, below the plugin's own directory."""
+        root = "supervisor-1/plugins/vmservice/"
+        return [key.removeprefix(root) for key in self.store.keys(BUCKET, f"{root}{prefix}")]
+
+    def deploy(self, application: Application) -> None:
+        """Deploy an application, and wait until it runs."""
+        application.deploy(self.supervisor.cluster)
+        wait_until(lambda: self.serves(application), 180, f"{application.namespace} runs")
+
+    def serves(self, application: Application) -> bool:
+        """Say whether every service of an application has endpoints, and every group is whole."""
+        where = application.namespace
+        endpoints = self.cluster.all("endpoints", namespace=where)
+        ready = (
+            condition["status"] == "True"
+            for group in self.cluster.all(GROUPS, namespace=where)
+            for condition in group.get("status", {}).get("conditions", [])
+            if condition["type"] == "Ready"
+        )
+        served = len(endpoints) == len(application.services) and all(endpoint.get("subsets") for endpoint in endpoints)
+        return served and all(ready)
+
+    def saved(self, namespace: str) -> dict[str, dict[str, Manifest]]:
+        """Return the specs of groups and services, by kind and name, but for what a capture leaves out."""
+        return {
+            SERVICES: specs(self.cluster.all(SERVICES, namespace=namespace)),
+            GROUPS: specs(self.cluster.all(GROUPS, namespace=namespace), "powerState"),
+        }
+
+    def uids(self, namespace: str) -> dict[str, str]:
+        """Return the UIDs of the VMs by name."""
+        vms = self.cluster.all(VMS, namespace=namespace)
+        return {vm["metadata"]["name"]: vm["metadata"]["uid"] for vm in vms}
+
+    def register(self, point: RestorePoint, *names: str, into: str) -> None:
+        """Have the VADP vendor restore VMs and RegisterVM register them, in this order."""
+        for name in names:
+            task = self.supervisor.restore(point, name, namespace=into)
+            assert task.finish() is State.SUCCEEDED, f"RegisterVM of {name} failed: {task.error}"
+
+    def restore_in_place(self, point: RestorePoint, name: str, *, namespace: str) -> None:
+        """Have the VADP vendor restore a VM over the one that is there, and RegisterVM register it again."""
+        vm = vadp.restore(self.supervisor.vcenter, point.of(name, namespace=namespace), in_place=True)
+        task = self.supervisor.wcp.register(vm.moid)
+        assert task.finish() is State.SUCCEEDED, f"RegisterVM of {name} failed: {task.error}"
