@@ -22,6 +22,7 @@ from velero_vmservice.archive.pruning.survey import Pruning
 from velero_vmservice.captures.catalogue import Catalogue
 from velero_vmservice.captures.survey import Survey
 from velero_vmservice.doctor.examination import Examination
+from velero_vmservice.preflight.look import Looks
 from velero_vmservice.report.finding import Reports
 from velero_vmservice.rpc.server import ActionTable
 from velero_vmservice.settings.access import AS_FOUND
@@ -64,6 +65,7 @@ class App:
     pruning: Pruning
     catalogue: Catalogue
     capturing: Capturing
+    looks: Looks
     examination: Examination
     replays: Replays
     registering: Registering
@@ -145,6 +147,7 @@ def assemble(
         ),
         catalogue=catalogue,
         capturing=backing_up.capturing,
+        looks=Looks(cluster=cluster, clock=clock, vsphere=registration.looks(foundation, vsphere)),
         examination=Examination(
             cluster=cluster,
             locations=locations,

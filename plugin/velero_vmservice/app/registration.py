@@ -66,14 +66,13 @@ def assemble(foundation: Foundation, *, vsphere: Vsphere | None, engine: Registr
         holder=uuid4().hex,
     )
     if vsphere:
-        views = SupervisorViews(cluster=cluster, generation=foundation.capabilities.generation)
-        looks = VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
-        others[Source.VCENTER] = VCenterRegistration(looks=looks, clock=clock)
+        views, in_vcenter = _looks(foundation, vsphere)
+        others[Source.VCENTER] = VCenterRegistration(looks=in_vcenter, clock=clock)
         trigger = Trigger(
             clock=clock,
             tracker=tracker,
             attempts=attempts,
-            looks=looks,
+            looks=in_vcenter,
             supervisor=views,
             policy=settings.registration,
         )
@@ -85,6 +84,16 @@ def assemble(foundation: Foundation, *, vsphere: Vsphere | None, engine: Registr
         tracker=tracker,
         trigger=trigger,
     )
+
+
+def looks(foundation: Foundation, vsphere: Vsphere | None) -> VsphereLooks | None:
+    """Return looks at the VMs in vCenter; None where the settings name none."""
+    return _looks(foundation, vsphere)[1] if vsphere else None
+
+
+def _looks(foundation: Foundation, vsphere: Vsphere) -> tuple[SupervisorViews, VsphereLooks]:
+    views = SupervisorViews(cluster=foundation.cluster, generation=foundation.capabilities.generation)
+    return views, VsphereLooks(inventory=vsphere.inventory, supervisor=views.look)
 
 
 def questions(

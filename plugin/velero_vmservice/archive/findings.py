@@ -46,6 +46,13 @@ class FindingCode(StrEnum):
     VM_NOT_REGISTERED_AGAIN = "vm-not-registered-again"
     CLAIM_NOT_BOUND = "claim-not-bound"
     CLAIMS_UNKNOWN = "claims-unknown"
+    BOOTSTRAP_MISSING = "bootstrap-missing"
+    BOOTSTRAP_UNKNOWN = "bootstrap-unknown"
+    VM_RECORD_UNUSABLE = "vm-record-unusable"
+    VM_RECORD_REMARK = "vm-record-remark"
+    VM_NOT_IN_VCENTER = "vm-not-in-vcenter"
+    VM_NOT_IN_FOLDER = "vm-not-in-folder"
+    VCENTER_UNKNOWN = "vcenter-unknown"
 
 
 BLOCKING: Final = frozenset(
@@ -55,6 +62,7 @@ BLOCKING: Final = frozenset(
         FindingCode.MEMBER_LISTED_TWICE,
         FindingCode.VM_NOT_RECORDED,
         FindingCode.VM_NOT_CREATED,
+        FindingCode.VM_RECORD_UNUSABLE,
     }
 )
 """Findings of which an object, or a VM that it needs, will not come back as it was: VM Operator refuses the object or
@@ -93,6 +101,13 @@ HINTS: Final[Mapping[str, str]] = {
     FindingCode.VM_NOT_REGISTERED_AGAIN: "call RegisterVM for the VM, then back up",
     FindingCode.CLAIM_NOT_BOUND: "look at the claim's events, and back up once it is bound",
     FindingCode.CLAIMS_UNKNOWN: "allow the plugin's service account to list persistentvolumeclaims",
+    FindingCode.BOOTSTRAP_MISSING: "create the object again, then wait until VM Operator has recorded the VM",
+    FindingCode.BOOTSTRAP_UNKNOWN: "allow the plugin's service account to list secrets and configmaps",
+    FindingCode.VM_RECORD_UNUSABLE: "let VM Operator reconcile the VM, which writes its record anew, then back up",
+    FindingCode.VM_RECORD_REMARK: "compare the record with the VM before it is needed",
+    FindingCode.VM_NOT_IN_VCENTER: "look for the VM in vCenter, and whether vcenter.user may see it",
+    FindingCode.VM_NOT_IN_FOLDER: "move the VM into the folder of its namespace",
+    FindingCode.VCENTER_UNKNOWN: "see that vCenter answers: velero-vmservice doctor",
 }
 """What to do, by code."""
 
@@ -138,6 +153,16 @@ class Verdict(StrEnum):
     NOT_RESTORABLE = "not-restorable"
 
 
+class ApplicationObject(Document):
+    """A group or service of an application."""
+
+    kind: str
+    name: Name
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
 class ApplicationVerdict(Document):
     """The verdict on one application, or on a VM that belongs to none, with its reasons."""
 
@@ -146,8 +171,8 @@ class ApplicationVerdict(Document):
     namespace: str
     name: str
     """With the kind, the object that the application goes by: its outermost group, else its first service."""
-    objects: tuple[str, ...] = ()
-    """`Kind/name` of each of its groups and services."""
+    objects: tuple[ApplicationObject, ...] = ()
+    """Its groups and services."""
     vms: tuple[Name, ...] = ()
     reasons: tuple[Finding, ...] = ()
 

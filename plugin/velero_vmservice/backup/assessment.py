@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from velero_vmservice.archive.findings import ApplicationVerdict, Finding, FindingCode, verdict
+from velero_vmservice.archive.findings import ApplicationObject, ApplicationVerdict, Finding, FindingCode, verdict
 from velero_vmservice.archive.topology import every_vm
 from velero_vmservice.backup.applications import connected, outermost
 from velero_vmservice.kube.manifest import NAMESPACE, VIRTUAL_MACHINE
@@ -89,7 +89,7 @@ def application_verdict(
         kind=name.kind.name,
         namespace=name.namespace,
         name=name.name,
-        objects=tuple(f"{ref.kind.name}/{ref.name}" for ref in objects),
+        objects=tuple(ApplicationObject(kind=ref.kind.name, name=ref.name) for ref in objects),
         vms=tuple(vms),
         reasons=tuple(ordered),
     )

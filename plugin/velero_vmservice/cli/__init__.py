@@ -15,6 +15,7 @@ from velero_vmservice.cli.exit_codes import ExitCode, of_error
 from velero_vmservice.cli.in_velero.install import install, install_launcher_command
 from velero_vmservice.cli.in_velero.serve import serve
 from velero_vmservice.cli.plan import plan
+from velero_vmservice.cli.preflight.command import preflight
 from velero_vmservice.cli.prune import prune
 from velero_vmservice.cli.registration.commands import registration
 from velero_vmservice.cli.report import report
@@ -45,6 +46,7 @@ commands.add_command(serve)
 commands.add_command(install)
 commands.add_command(install_launcher_command)
 commands.add_command(capture)
+commands.add_command(preflight)
 commands.add_command(plan)
 commands.add_command(restore)
 commands.add_command(report)

@@ -79,6 +79,8 @@ class Record:
 
     problem: str = ""
     """Why RegisterVM cannot register the VM from it, remedy included; '' if it can."""
+    cause: str = ""
+    """The same without the remedy."""
     code: str = ""
     """What RegisterVM answers then."""
     interfaces: Mapping[str, Subnet | None] = field(default_factory=dict)
@@ -111,22 +113,23 @@ def judge(entries: Mapping[str, str], parse: Callable[[str], object]) -> Judged:
 
 def too_long(megabytes: int) -> Judged:
     """Judge an ExtraConfig that was too long to be fetched at all."""
-    problem = f"its ExtraConfig is longer than {megabytes} MiB, and no sound one is: {_HINT}"
-    return Judged(extra=ExtraConfig(recorded=True), record=Record(problem=problem, code=INVALID_RECORD))
+    cause = f"its ExtraConfig is longer than {megabytes} MiB, and no sound one is"
+    record = Record(problem=f"{cause}: {_HINT}", cause=cause, code=INVALID_RECORD)
+    return Judged(extra=ExtraConfig(recorded=True), record=record)
 
 
 def _record(extra: ExtraConfig, packed: Mapping[Key, str], parse: Callable[[str], object]) -> Record:
     try:
         vm = recorded_vm(packed, parse)
     except InvalidItem as error:
-        return Record(problem=str(error), code=INVALID_RECORD)
+        return Record(problem=str(error), cause=error.message, code=INVALID_RECORD)
     if too_old := version_too_old(vm):
-        return Record(problem=f"{too_old}: {NEWER_RECORD}", code=TOO_OLD)
+        return Record(problem=f"{too_old}: {NEWER_RECORD}", cause=too_old, code=TOO_OLD)
     claims = recorded_claims(vm)
     try:
         disks = claim_disks(packed, claims)
     except InvalidItem as error:
-        return Record(problem=str(error), code=INVALID_RECORD)
+        return Record(problem=str(error), cause=error.message, code=INVALID_RECORD)
     return Record(
         interfaces=virtual_machine.interfaces(vm),
         manager_id=str(vm.annotations.get(MANAGER_ID_ANNOTATION, ""))[:_LONGEST_ID],

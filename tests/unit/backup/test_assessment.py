@@ -47,7 +47,7 @@ def test_an_application_is_what_groups_and_selectors_connect() -> None:
         "mail": ("restorable", ("mail",)),
     }
     assert by_name["shop"].kind == "VirtualMachineGroup"
-    assert by_name["shop"].objects == (
+    assert tuple(map(str, by_name["shop"].objects)) == (
         "VirtualMachineGroup/db",
         "VirtualMachineGroup/shop",
         "VirtualMachineGroup/web",

@@ -233,3 +233,10 @@ def test_the_groups_that_a_record_names_as_owners_are_read() -> None:
     }
     other = {"apiVersion": "v1", "kind": "ConfigMap", "name": "settings", "uid": "u-2"}
     assert judged(recorded(meta={"ownerReferences": [owner, other]})).owners == (("tier", "u-1"),)
+
+
+def test_the_cause_of_a_problem_has_no_remedy() -> None:
+    damaged = judge({VM: "no base64!"}, parse_record).record
+    assert damaged.problem.startswith(f"{damaged.cause}: ")
+    assert damaged.cause.endswith("is damaged: it is not base64")
+    assert record.too_long(3).record.problem.startswith(f"{record.too_long(3).record.cause}: ")

@@ -132,7 +132,7 @@ def _remark(taken: TakenCapture, comparison: JobComparison | None) -> None:
     for entry in taken.objects:
         for finding in entry.capture.findings:
             if finding.severity == "warning":
-                terminal.remark(f"{entry.ref} {finding.message}")
+                terminal.remark(finding.sentence(entry.ref.namespace))
     for missed in taken.seal.not_captured:
         vms = ", ".join(missed.vms)
         terminal.remark(f"{missed.kind} {missed.namespace}/{missed.name} is not captured, though it has VMs: {vms}")

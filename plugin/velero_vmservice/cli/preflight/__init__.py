@@ -1,0 +1,1 @@
+"""`velero-vmservice preflight`: the checklists before a backup and before a restore."""
